@@ -1,0 +1,87 @@
+"""Requests to a system's own HTTP API: timed, with an end, recorded like AWS calls."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from opslib.errors import NotAllowed, NotFound, OpsError, Unfinished
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP answer. `body` is decoded JSON, or None when it is not JSON; `text` is what was sent."""
+
+    method: str
+    url: str
+    status: int
+    seconds: float
+    content_type: str
+    text: str
+    body: Any
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The decoded body of a 2xx answer. Raises NotAllowed, NotFound or OpsError otherwise, also for HTML."""
+        asked = f"{self.method} {self.url}"
+        if self.status in (401, 403):
+            raise NotAllowed(f"{asked} was denied ({self.status}). Check the token's secret in the target's file.")
+        if self.status == 404:
+            raise NotFound(f"{asked} answered 404. Check api.url and the path in parameters/targets/.")
+        if not self.ok:
+            raise OpsError(f"{asked} answered {self.status}: {self.text[:200]}")
+        if self.body is None:
+            raise OpsError(
+                f"{asked} answered {self.content_type or 'something'} instead of JSON: {self.text[:80]!r}. "
+                "A proxy or a login page may stand in front of the API; check api.url."
+            )
+        return self.body
+
+
+def request(ops: Connection, method: str, path: str, body: Any, token: str | None) -> Response:
+    """One request, not repeated. Raises Unfinished when there is no answer in time, with the limit in the message."""
+    import urllib3
+
+    if not ops.api_url:
+        raise OpsError(f"{ops.target.name} describes no api.url; add it to parameters/targets/{ops.target.key}.yaml.")
+    limit = float(ops.target["api"].get("timeout_seconds", 10))
+    url = ops.api_url + path
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    started, ticks = datetime.now(UTC), time.monotonic()
+    answer, error = None, None
+    try:
+        answer = urllib3.PoolManager().request(
+            method, url, headers=headers, json=body, retries=False, redirect=False, timeout=urllib3.Timeout(connect=3.0, read=limit)
+        ) if body is not None else urllib3.PoolManager().request(
+            method, url, headers=headers, retries=False, redirect=False, timeout=urllib3.Timeout(connect=3.0, read=limit)
+        )  # fmt: skip
+    except urllib3.exceptions.HTTPError as exc:
+        error = type(exc).__name__
+        late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
+        said = f"did not answer within {limit:g} s" if late else "cannot be reached"
+        raise Unfinished(f"{method} {url} {said} ({error}). Its state is unknown; try the quick health check.") from exc
+    finally:
+        ops.journal.write(
+            "call", service="http", operation=f"{method} {path.split('?')[0]}", request_id=None, started=started.isoformat(),
+            seconds=round(time.monotonic() - ticks, 4), retries=0, error=error or (str(answer.status) if answer and answer.status >= 400 else None),
+        )  # fmt: skip
+    text = answer.data.decode("utf-8", "replace")
+    return Response(
+        method, url, answer.status, round(time.monotonic() - ticks, 4), answer.headers.get("content-type", ""), text, _decoded(text)
+    )
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

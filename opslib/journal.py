@@ -1,0 +1,39 @@
+"""What a run did, as events: kept in memory, and sent to the engine when one is listening."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+FD = "OPSLIB_JOURNAL_FD"  # the engine's pipe, inherited by the kernel
+
+
+class Journal:
+    """Events of one notebook in order. Secrets go through the pipe only and are never kept."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._fd = int(os.environ[FD]) if os.environ.get(FD, "").isdigit() else None
+
+    def write(self, event: str, **details: Any) -> None:
+        entry = {"event": event, **details}
+        with self._lock:
+            if event != "secret":
+                self.events.append(entry)
+            if self._fd is not None:
+                self._send((json.dumps(entry, default=str) + "\n").encode())
+
+    def _send(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]  # type: ignore[arg-type]
+        except OSError:  # the engine is gone; the notebook goes on
+            self._fd = None
+
+    @property
+    def kept(self) -> bool:
+        """Is an engine keeping this run as a record?"""
+        return self._fd is not None
