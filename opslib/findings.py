@@ -1,0 +1,118 @@
+"""Checks and findings: a question with a pass rule, and its answer with what was seen."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from opslib._frames import html_table, text_table
+from opslib.errors import OpsError, Refused, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+P = ParamSpec("P")
+MIME = "application/vnd.opslib+json"
+SEVERITY = {"ok": 0, "warn": 1, "unknown": 2, "critical": 3}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to a check: ok, warn, critical or unknown (denied, unreachable, no data)."""
+
+    status: str
+    check: str
+    seen: str
+    threshold: str = ""
+    source: str = ""
+    cause: str = ""  # the named cause, when this finding is evidence of one
+    next: str = ""  # the procedure or runbook entry that follows from it
+    verifies: bool = False  # seen after a change was applied
+
+    def __post_init__(self) -> None:
+        if self.status not in SEVERITY:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(SEVERITY)}")
+
+
+class Findings(list[Finding]):
+    """Findings of one or more checks, with the evidence they were read from."""
+
+    def __init__(self, found: Iterable[Finding] = (), evidence: pd.DataFrame | None = None, note: str = "") -> None:
+        super().__init__(found)
+        self.evidence = evidence
+        self.note = note
+
+    @property
+    def worst(self) -> str:
+        """The worst status; ok when there is no finding."""
+        return max((f.status for f in self), key=SEVERITY.__getitem__, default="ok")
+
+    @property
+    def causes(self) -> set[str]:
+        """The causes named by findings that are not ok."""
+        return {f.cause for f in self if f.cause and f.status != "ok"}
+
+    def worst_first(self) -> Findings:
+        return Findings(sorted(self, key=lambda f: -SEVERITY[f.status]))
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(part for part in (self._table_text(), self.note, self._evidence_text()) if part) or "No findings."
+
+    def _table_text(self) -> str:
+        return text_table(_HEADER, self.rows()) if self else ""
+
+    def _evidence_text(self) -> str:
+        return "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        import html
+
+        parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
+        parts.append(f"<p>{html.escape(self.note)}</p>" if self.note else "")
+        parts.append("" if self.evidence is None else self.evidence._repr_html_())  # type: ignore[operator]
+        data = {"findings": [asdict(f) for f in self]}
+        return {"text/plain": repr(self), "text/html": "".join(parts) or "<p>No findings.</p>", MIME: data}
+
+
+_HEADER = ("status", "check", "seen", "threshold", "next")
+
+
+def check(
+    question: str,
+) -> Callable[[Callable[Concatenate[Connection, P], Findings]], Callable[Concatenate[Connection, P], Findings]]:
+    """Make a function a check: its findings are kept with the run, and what could not be read is *unknown*.
+
+    A denied, unreachable or missing source becomes a finding, so the other checks of a report go on.
+    Bad input (UsageError) and our own guard (Refused) are still raised.
+    """
+
+    def decorate(function: Callable[Concatenate[Connection, P], Findings]) -> Callable[Concatenate[Connection, P], Findings]:
+        @functools.wraps(function)
+        def run(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Findings:
+            try:
+                found = function(ops, *args, **kwargs)
+            except (UsageError, Refused):
+                raise
+            except OpsError as exc:
+                found = Findings([Finding("unknown", question, str(exc), source=type(exc).__name__)])
+            return keep(ops, found)
+
+        return run
+
+    return decorate
+
+
+def keep(ops: Connection, found: Findings) -> Findings:
+    """Keep findings with the run; those made after a change was applied are its verification."""
+    if ops.applied is not None and ops.applied.changed:
+        found[:] = [replace(f, verifies=True) for f in found]
+    ops.findings.extend(found)
+    ops.journal.write("findings", findings=[asdict(f) for f in found])
+    return found

@@ -1,0 +1,256 @@
+"""Changes as data: planned, shown, approved by a hash, applied, verified, undone.
+
+A planner returns the steps; the plan that is previewed is the object that is applied and kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from opslib import _actions
+from opslib._actions import Action
+from opslib._frames import html_table, text_table
+from opslib.errors import OpsError, Refused
+from opslib.findings import MIME, Finding, Findings, keep
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+P = ParamSpec("P")
+AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change: what is done, the state before and after, and what undoes it (None: nothing can)."""
+
+    title: str
+    do: Action
+    before: Any = None
+    after: Any = None
+    undo: Sequence[Action] | None = None
+    observe: Action | None = None  # a read whose value is `before` now and `after` when applied
+    name: str = ""  # for `result("<name>.…")` in later steps
+
+
+@dataclass
+class Plan:
+    """Steps for one target, made by one person at one time. Its id is a hash over all of that."""
+
+    summary: str
+    target: str
+    account: str
+    region: str
+    planner: str
+    made: datetime
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+    again: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
+
+    def digest(self, planner: str, made: str) -> str:
+        facts = [self.target, self.account, self.region, planner, made, [asdict(step) for step in self.steps]]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    @property
+    def id(self) -> str:
+        made = self.made.strftime(_TIME)
+        return f"{self.digest(self.planner, made)}.{self.planner}.{made}"
+
+    @property
+    def reversible(self) -> bool:
+        return all(step.undo is not None for step in self.steps)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [
+            (i, s.title, _actions.shown(s.do), _short(s.before), _short(s.after), _undo_shown(s)) for i, s in enumerate(self.steps, 1)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        made = {k: v for k, v in vars(self).items() if k != "again"}
+        return made | {"id": self.id, "made": self.made.isoformat(), "steps": [asdict(s) for s in self.steps]}
+
+    def __repr__(self) -> str:
+        if not self.steps:
+            return f"{self.summary}: nothing to do.\n" + "\n".join(self.notes)
+        return "\n".join([f"Plan: {self.summary} ({self.target})", text_table(_HEADER, self.rows()), *self.notes])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        import html
+
+        title = f"<p><strong>Plan:</strong> {html.escape(self.summary)} ({html.escape(self.target)})</p>"
+        table = html_table(_HEADER, self.rows(), "opslib-plan") if self.steps else "<p>Nothing to do.</p>"
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return {"text/plain": repr(self), "text/html": title + table + notes, MIME: {"plan": _plain(self.as_dict())}}
+
+
+_HEADER = ("#", "step", "call", "before", "after", "undo")
+
+
+def _undo_shown(step: Step) -> str:
+    if step.undo is None:
+        return "cannot be undone"
+    return "; ".join(_actions.shown(action) for action in step.undo) or "nothing to undo"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def planner(
+    function: Callable[Concatenate[Connection, P], tuple[str, Iterable[Step], Iterable[str]]],
+) -> Callable[Concatenate[Connection, P], Plan]:
+    """Make a function that returns (summary, steps, notes) a planner: it reads, and changes nothing."""
+
+    @functools.wraps(function)
+    def make(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        def again() -> Plan:
+            summary, steps, notes = function(ops, *args, **kwargs)
+            return Plan(
+                summary, ops.target.name, ops.identity.account, ops.target.region,
+                re.sub(r"[^\w@+=-]", "-", ops.identity.user), ops.now().replace(microsecond=0), tuple(steps), tuple(notes), again,
+            )  # fmt: skip
+
+        plan = ops.plan = again()
+        ops.journal.write("plan", plan=plan.as_dict())
+        return plan
+
+    return make
+
+
+@dataclass
+class Applied:
+    """What became of a plan: `changed`, or only previewed."""
+
+    plan: Plan
+    changed: bool = False
+    undo: list[list[Action] | None] = field(default_factory=list)  # per applied step
+    _ops: Connection | None = field(default=None, repr=False)
+
+    def verify(self, check: Callable[..., Findings], *args: Any, **kwargs: Any) -> Findings:
+        """Run a check when the change was made; say so when there is nothing to verify."""
+        if not self.changed or self._ops is None:
+            return Findings(note="Nothing was changed, so there is nothing to verify.")
+        return check(self._ops, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        if self.changed:
+            undone = "" if self.plan.reversible else " It cannot be undone (or only in part)."
+            return f"Applied: {self.plan.summary} ({len(self.plan.steps)} steps) on {self.plan.target}.{undone}"
+        if not self.plan.steps:
+            return "Nothing to do, so nothing was changed."
+        return f"Previewed: nothing was changed. To apply this plan, run again with approved = {self.plan.id!r}"
+
+
+def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") -> Applied:
+    """Apply a plan that was approved; without approval, say how.
+
+    `approved` is the plan's id as previewed, or "now" where the target's policy allows it.
+    Plans again first: a plan whose hash is no longer the same is refused, and so is an expired one.
+    Raises Refused (nothing changed), or OpsError that says which steps were applied.
+    """
+    ops.applied = applied = Applied(plan, _ops=ops)
+    if not approved or not plan.steps:
+        return applied
+    try:
+        plan = _admitted(ops, plan, approved.strip(), confirm.strip())
+    except Refused as exc:
+        ops.journal.write("refused", message=str(exc))
+        raise
+    applied.plan, applied.changed = plan, True
+    ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
+    _apply_steps(ops, plan, applied)
+    ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
+    keep(ops, Findings(_observed(ops, step) for step in plan.steps if step.observe is not None))
+    return applied
+
+
+def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
+    results: dict[str, Any] = {}
+    for number, step in enumerate(plan.steps, 1):
+        print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
+        ops.journal.write("step", number=number, title=step.title, state="started")
+        try:
+            result = _actions.perform(ops, step.do, results)
+        except OpsError as exc:
+            ops.journal.write("step", number=number, title=step.title, state="failed", error=str(exc))
+            raise type(exc)(
+                f"Step {number} of {len(plan.steps)} ({step.title}) failed: {exc} "
+                f"Applied before it: {number - 1}. The record keeps how to undo them: procedure changes/undo."
+            ) from exc
+        results[step.name or str(number)] = result
+        undo = None if step.undo is None else [_actions.resolved(action, results) for action in step.undo]
+        applied.undo.append(undo)
+        ops.journal.write(
+            "step", number=number, title=step.title, state="applied", undo=undo,
+            before=step.before, after=step.after, observe=step.observe,
+        )  # fmt: skip
+
+
+def _observed(ops: Connection, step: Step) -> Finding:
+    assert step.observe is not None
+    try:
+        seen = _actions.perform(ops, step.observe, {})
+    except OpsError as exc:
+        return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
+    status = "ok" if seen == step.after else "critical"
+    return Finding(status, step.title, f"now {_short(seen)}", f"{_short(step.after)}, was {_short(step.before)}", _actions.shown(step.observe))
+
+
+def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
+    """The plan made again, if this approval allows it to be applied now. Raises Refused."""
+    target = ops.target
+    if target.production and confirm != target.name:
+        raise Refused(f"{target.name} is production: nothing was changed. To go on, type its name: confirm = {target.name!r}.")
+    fresh = plan.again() if plan.again else plan
+    if approved == AT_ONCE:
+        if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
+            raise Refused(f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name.")
+        if fresh.digest("", "") != plan.digest("", ""):
+            raise Refused("What this plan would change has changed since it was made. Nothing was changed; preview again.")
+        return fresh
+    match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
+    if match is None:
+        raise Refused(f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed.")
+    digest, by, made = match.groups()
+    age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
+    if age > timedelta(minutes=target.policy.plan_minutes) or age < timedelta(minutes=-1):
+        raise Refused(f"Plan {digest} was made at {made}; plans here hold for {target.policy.plan_minutes} minutes. Preview again; nothing was changed.")
+    if fresh.digest(by, made) != digest:
+        raise Refused(f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed.")
+    if target.policy.second_person and by == fresh.planner:
+        raise Refused(f"{target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed.")
+    return fresh
+
+
+@planner
+def plan_undo(ops: Connection, record: str) -> tuple[str, list[Step], list[str]]:
+    """Undo what a record's run applied, last step first. Refuses when its state is no longer what that run left."""
+    from opslib import records
+
+    kept = records.applied_steps(record, target=ops.target.name)
+    steps: list[Step] = []
+    for was in reversed(kept):
+        if was["undo"] is None:
+            raise Refused(f"Step {was['number']} of {record} ({was['title']}) cannot be undone. Nothing was changed.")
+        if "[secret " in json.dumps(was["undo"]):
+            raise Refused(f"Step {was['number']} of {record} needs a value that was secret and is not kept. Nothing was changed.")
+        now = _actions.perform(ops, was["observe"], {}) if was["observe"] else None
+        if was["observe"] and now != was["after"]:
+            raise Refused(f"{was['title']}: now {_short(now)}, no longer {_short(was['after'])} as {record} left it. Nothing was changed.")
+        for i, action in enumerate(was["undo"]):
+            last = i == len(was["undo"]) - 1
+            steps.append(Step(f"Undo: {was['title']}", action, was["after"], was["before"], None, was["observe"] if last else None))
+    return f"undo {record}", steps, ["What undoes a change cannot itself be undone from a record; run the procedure again instead."]

@@ -1,0 +1,72 @@
+"""Runbooks: a system's own table of contents over the procedures, parameters/runbooks/<system>.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from opslib import _paths, _yaml, procedures
+from opslib.errors import UsageError, unknown_name
+from opslib.procedures import Procedure
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`<system>/<entry>`: a procedure with parameters set."""
+
+    name: str
+    title: str
+    section: str
+    procedure: str
+    effect: str
+    parameters: dict[str, Any]
+    symptoms: tuple[str, ...] = ()
+    note: str = ""
+
+
+def systems() -> list[str]:
+    return sorted(path.stem for path in (_paths.parameters() / "runbooks").glob("*.yaml"))
+
+
+def entries(system: str) -> list[Entry]:
+    """Every entry of a system's runbook, in its order. Raises UsageError with file and line, or naming the entry."""
+    if system not in systems():
+        raise unknown_name("system", system, systems())
+    path = _paths.parameters() / "runbooks" / f"{system}.yaml"
+    book = _yaml.load(path, "runbook")
+    return [_entry(system, section["title"], item) for section in book["sections"] for item in section["entries"]]
+
+
+def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
+    name = f"{system}/{item['name']}"
+    try:
+        procedure = procedures.find(item["procedure"])
+        given = item.get("parameters", {})
+        known = {p.name: p for p in procedure.parameters}
+        for key, value in given.items():  # what is missing may be given on the command line
+            if key not in known:
+                raise unknown_name("parameter", key, known, f" of {procedure.name}")
+            procedure.coerce({p.name: "" if p.default is None else p.default for p in procedure.parameters} | {key: value})
+    except UsageError as exc:
+        raise UsageError(f"parameters/runbooks/{system}.yaml: entry {item['name']!r}: {exc}") from exc
+    return Entry(
+        name, item["title"], section, procedure.name, procedure.effect, given, tuple(item.get("symptoms", ())), item.get("note", "")
+    )
+
+
+def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
+    """The procedure, the parameters set, and the entry of a name: `<chapter>/<procedure>` or `<system>/<entry>`.
+
+    Raises UsageError that offers the nearest names of both kinds.
+    """
+    system = name.split("/")[0]
+    if system in systems():
+        known = {entry.name: entry for entry in entries(system)}
+        if name not in known:
+            raise unknown_name("runbook entry", name, known)
+        return procedures.find(known[name].procedure), known[name].parameters, known[name]
+    try:
+        return procedures.find(name), {}, None
+    except UsageError:
+        every = [p.name for p in procedures.list_procedures()] + [e.name for s in systems() for e in entries(s)]
+        raise unknown_name("procedure", name, every) from None

@@ -1,0 +1,64 @@
+"""The verdict of a run: the worst finding, what changed, what to do next."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from opslib.findings import MIME, Findings
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`outcome`: ok, attention, changed or previewed. `status`: the worst finding that still counts."""
+
+    outcome: str
+    status: str
+    sentence: str
+    changed: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    plan: str = ""
+
+    def __repr__(self) -> str:
+        lines = [f"{self.outcome.upper()}: {self.sentence}"]
+        lines += [f"changed: {change}" for change in self.changed]
+        lines += [f"next: {step}" for step in self.next]
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in repr(self).splitlines()[1:])
+        head = f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {html.escape(self.sentence)}</p>"
+        return {"text/plain": repr(self), "text/html": head + (f"<ul>{items}</ul>" if items else ""), MIME: {"verdict": asdict(self)}}
+
+
+def conclude(ops: Connection) -> Verdict:
+    """The verdict over all findings of this run; after a change, over those that verify it."""
+    changed = ops.applied is not None and ops.applied.changed
+    counted = Findings(f for f in ops.findings if f.verifies or not changed).worst_first()
+    bad = [f for f in counted if f.status != "ok"]
+    planned = ops.plan if ops.plan is not None and ops.plan.steps else None
+    outcome = "changed" if changed else "previewed" if planned else "attention" if bad else "ok"
+    verdict = Verdict(
+        outcome,
+        counted.worst,
+        _sentence(counted, bad, changed),
+        tuple(step.title for step in planned.steps) if changed and planned else (),
+        tuple(dict.fromkeys(f.next for f in bad if f.next)),
+        planned.id if planned else "",
+    )
+    ops.journal.write("verdict", **asdict(verdict))
+    return verdict
+
+
+def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
+    checks = "check after the change" if changed else "check"
+    if not counted:
+        return f"No {checks} was made."
+    if not bad:
+        return f"All {len(counted)} {checks}s passed." if len(counted) > 1 else f"The {checks} passed: {counted[0].check}."
+    first = f"{bad[0].status}: {bad[0].check}: {bad[0].seen}"
+    return f"{len(bad)} of {len(counted)} {checks}s did not pass. {first}"
