@@ -21,7 +21,7 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
         if dtype == UTC_TIME:
             made[name] = pd.to_datetime(made[name], utc=True).astype(UTC_TIME)
         else:
-            made[name] = made[name].astype(dtype)  # type: ignore[call-overload]
+            made[name] = made[name].astype(dtype)
     return made
 
 

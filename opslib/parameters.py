@@ -24,6 +24,11 @@ class Parameter:
     default: Any
     help: str
 
+    @property
+    def required(self) -> bool:
+        """Its default is for practice only: outside the lab it has to be given (its help says `required`)."""
+        return self.default is None or self.help.startswith("required")
+
 
 def parse(source: str, where: str) -> list[Parameter]:
     """The parameters of a cell. Raises UsageError naming the line that is not `name: type = value  # help`."""
@@ -39,21 +44,27 @@ def parse(source: str, where: str) -> list[Parameter]:
             raise UsageError(f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'.")
         kind = ast.unparse(node.annotation)
         if kind not in _TYPES:
-            raise UsageError(f"{where}: parameters cell: type {kind!r} of {node.target.id} is none of {', '.join(_TYPES)}.")
-        found.append(Parameter(node.target.id, kind, ast.literal_eval(node.value), comments.get(node.end_lineno or 0, "")))
+            raise UsageError(
+                f"{where}: parameters cell: type {kind!r} of {node.target.id} is none of {', '.join(_TYPES)}."
+            )
+        found.append(
+            Parameter(node.target.id, kind, ast.literal_eval(node.value), comments.get(node.end_lineno or 0, ""))
+        )
     return found
 
 
 def coerce(parameters: list[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The given values in the declared types; text is read as the type wants it.
 
-    A parameter whose default is None must be given. Raises UsageError: unknown (nearest names), missing, mistyped.
+    A required parameter must be given unless the target is the lab's. Raises UsageError: unknown (nearest names),
+    missing, mistyped.
     """
+    lab = str(given.get("target", "lab/")).startswith("lab/")
     known = {p.name: p for p in parameters}
     for name in given:
         if name not in known:
             raise unknown_name("parameter", name, known, f" of {where}")
-    missing = [p for p in parameters if p.default is None and p.name not in given]
+    missing = [p for p in parameters if p.name not in given and (p.default is None or (p.required and not lab))]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.help}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
@@ -73,7 +84,9 @@ def _typed(parameter: Parameter, value: Any, where: str) -> Any:
             raise ValueError(type(value).__name__)
         return _from_text(kind, value)
     except ValueError as exc:
-        raise UsageError(f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.help}".rstrip()) from exc
+        raise UsageError(
+            f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.help}".rstrip()
+        ) from exc
 
 
 def _from_text(kind: type, text: str) -> Any:

@@ -70,7 +70,8 @@ class Plan:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [
-            (i, s.title, _actions.shown(s.do), _short(s.before), _short(s.after), _undo_shown(s)) for i, s in enumerate(self.steps, 1)
+            (i, s.title, _actions.shown(s.do), _short(s.before), _short(s.after), _undo_shown(s))
+            for i, s in enumerate(self.steps, 1)
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -206,32 +207,52 @@ def _observed(ops: Connection, step: Step) -> Finding:
     except OpsError as exc:
         return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
     status = "ok" if seen == step.after else "critical"
-    return Finding(status, step.title, f"now {_short(seen)}", f"{_short(step.after)}, was {_short(step.before)}", _actions.shown(step.observe))
+    return Finding(
+        status,
+        step.title,
+        f"now {_short(seen)}",
+        f"{_short(step.after)}, was {_short(step.before)}",
+        _actions.shown(step.observe),
+    )
 
 
 def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
     """The plan made again, if this approval allows it to be applied now. Raises Refused."""
     target = ops.target
     if target.production and confirm != target.name:
-        raise Refused(f"{target.name} is production: nothing was changed. To go on, type its name: confirm = {target.name!r}.")
+        raise Refused(
+            f"{target.name} is production: nothing was changed. To go on, type its name: confirm = {target.name!r}."
+        )
     fresh = plan.again() if plan.again else plan
     if approved == AT_ONCE:
         if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
-            raise Refused(f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name.")
+            raise Refused(
+                f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name."
+            )
         if fresh.digest("", "") != plan.digest("", ""):
-            raise Refused("What this plan would change has changed since it was made. Nothing was changed; preview again.")
+            raise Refused(
+                "What this plan would change has changed since it was made. Nothing was changed; preview again."
+            )
         return fresh
     match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
     if match is None:
-        raise Refused(f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed.")
+        raise Refused(
+            f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed."
+        )
     digest, by, made = match.groups()
     age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
     if age > timedelta(minutes=target.policy.plan_minutes) or age < timedelta(minutes=-1):
-        raise Refused(f"Plan {digest} was made at {made}; plans here hold for {target.policy.plan_minutes} minutes. Preview again; nothing was changed.")
+        raise Refused(
+            f"Plan {digest} was made at {made}; plans here hold for {target.policy.plan_minutes} minutes. Preview again; nothing was changed."
+        )
     if fresh.digest(by, made) != digest:
-        raise Refused(f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed.")
+        raise Refused(
+            f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed."
+        )
     if target.policy.second_person and by == fresh.planner:
-        raise Refused(f"{target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed.")
+        raise Refused(
+            f"{target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
+        )
     return fresh
 
 
@@ -246,11 +267,23 @@ def plan_undo(ops: Connection, record: str) -> tuple[str, list[Step], list[str]]
         if was["undo"] is None:
             raise Refused(f"Step {was['number']} of {record} ({was['title']}) cannot be undone. Nothing was changed.")
         if "[secret " in json.dumps(was["undo"]):
-            raise Refused(f"Step {was['number']} of {record} needs a value that was secret and is not kept. Nothing was changed.")
+            raise Refused(
+                f"Step {was['number']} of {record} needs a value that was secret and is not kept. Nothing was changed."
+            )
         now = _actions.perform(ops, was["observe"], {}) if was["observe"] else None
         if was["observe"] and now != was["after"]:
-            raise Refused(f"{was['title']}: now {_short(now)}, no longer {_short(was['after'])} as {record} left it. Nothing was changed.")
+            raise Refused(
+                f"{was['title']}: now {_short(now)}, no longer {_short(was['after'])} as {record} left it. Nothing was changed."
+            )
         for i, action in enumerate(was["undo"]):
             last = i == len(was["undo"]) - 1
-            steps.append(Step(f"Undo: {was['title']}", action, was["after"], was["before"], None, was["observe"] if last else None))
-    return f"undo {record}", steps, ["What undoes a change cannot itself be undone from a record; run the procedure again instead."]
+            steps.append(
+                Step(
+                    f"Undo: {was['title']}", action, was["after"], was["before"], None, was["observe"] if last else None
+                )
+            )
+    return (
+        f"undo {record}",
+        steps,
+        ["What undoes a change cannot itself be undone from a record; run the procedure again instead."],
+    )
