@@ -1,0 +1,59 @@
+"""One lab for the whole test session, in a folder of its own; healthy before and after every test that uses it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["MPLBACKEND"] = "agg"
+
+
+class PracticeLab:
+    """What tests do with the lab."""
+
+    @contextmanager
+    def broken(self, drill: str, target: str = "bluemoxon-staging") -> Iterator[None]:
+        from opslib import lab
+
+        lab.break_drill(drill, target)
+        try:
+            yield
+        finally:
+            lab.mend(drill, target)
+
+    def state(self, target: str = "bluemoxon-staging") -> dict[str, Any]:
+        from opslib import lab
+
+        return lab.state(target)
+
+    def reset(self) -> None:
+        from opslib import lab
+
+        lab.reset()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
+    """The practice lab, up. A lab that is named by OPSLIB_LAB_DIR is used and left running."""
+    from opslib import lab as practice
+
+    given = os.environ.get("OPSLIB_LAB_DIR")
+    if not given:
+        os.environ["OPSLIB_LAB_DIR"] = str(tmp_path_factory.mktemp("lab"))
+    practice.up()
+    yield PracticeLab()
+    if not given:
+        practice.down()
+
+
+@pytest.fixture
+def records_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A records folder of this test's own."""
+    folder = tmp_path / "records"
+    monkeypatch.setenv("OPSLIB_RECORDS", str(folder))
+    return folder

@@ -1,0 +1,22 @@
+"""Run a notebook's code cells in this process: a second instead of a kernel's three, for tests that look at its objects."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opslib import runbooks
+
+
+def run(name: str, /, **parameters: Any) -> dict[str, Any]:
+    """Execute a procedure or runbook entry; the namespace it leaves (`ops` among it). Errors are raised as they are."""
+    procedure, preset, _ = runbooks.find(name)
+    given = procedure.coerce(preset | parameters)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for cell in json.loads(procedure.path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        exec(compile("".join(cell["source"]), f"{name}:{cell['id']}", "exec"), namespace)
+        if "parameters" in cell["metadata"].get("tags", ()):
+            namespace |= given
+    return namespace
