@@ -63,7 +63,10 @@ class Findings(list[Finding]):
         return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
 
     def __repr__(self) -> str:
-        return "\n\n".join(part for part in (self._table_text(), self.note, self._evidence_text()) if part) or "No findings."
+        return (
+            "\n\n".join(part for part in (self._table_text(), self.note, self._evidence_text()) if part)
+            or "No findings."
+        )
 
     def _table_text(self) -> str:
         return text_table(_HEADER, self.rows()) if self else ""
@@ -76,7 +79,7 @@ class Findings(list[Finding]):
 
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
         parts.append(f"<p>{html.escape(self.note)}</p>" if self.note else "")
-        parts.append("" if self.evidence is None else self.evidence._repr_html_())  # type: ignore[operator]
+        parts.append("" if self.evidence is None else self.evidence._repr_html_())
         data = {"findings": [asdict(f) for f in self]}
         return {"text/plain": repr(self), "text/html": "".join(parts) or "<p>No findings.</p>", MIME: data}
 
@@ -93,7 +96,9 @@ def check(
     Bad input (UsageError) and our own guard (Refused) are still raised.
     """
 
-    def decorate(function: Callable[Concatenate[Connection, P], Findings]) -> Callable[Concatenate[Connection, P], Findings]:
+    def decorate(
+        function: Callable[Concatenate[Connection, P], Findings],
+    ) -> Callable[Concatenate[Connection, P], Findings]:
         @functools.wraps(function)
         def run(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Findings:
             try:
