@@ -1,0 +1,43 @@
+"""The practice lab: every described target on this machine, to break and to mend. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opslib.lab._process import Lab, down, find, up
+
+__all__ = ["Lab", "break_drill", "down", "drills", "find", "mend", "reset", "state", "status", "up"]
+
+
+def reset() -> None:
+    """Forgets all changes and drills and seeds the lab anew."""
+    up().ask("POST", "reset")
+
+
+def status() -> dict[str, Any]:
+    """What runs: url, pid, seed, targets, drills that are on, memory. {} when no lab runs."""
+    lab = find()
+    return lab.ask("GET", "status") if lab else {}
+
+
+def drills() -> list[dict[str, Any]]:
+    """Every drill: name, title, targets that can have it, found_by, on (the targets that have it now)."""
+    listed: list[dict[str, Any]] = up().ask("GET", "drills")
+    return listed
+
+
+def break_drill(name: str, target: str) -> None:
+    """Puts a fault into a target. UsageError for an unknown drill or target."""
+    up().ask("POST", "break", name=name, target=target)
+
+
+def mend(name: str | None = None, target: str | None = None) -> list[dict[str, str]]:
+    """Takes faults out: all, or those of that name or target. Returns drill and target of each."""
+    mended: list[dict[str, str]] = up().ask("POST", "mend", name=name, target=target)
+    return mended
+
+
+def state(target: str) -> dict[str, Any]:
+    """All that a procedure could change in a target, as one comparable tree. Changes nothing."""
+    tree: dict[str, Any] = up().ask("POST", "state", target=target)
+    return tree

@@ -1,0 +1,40 @@
+"""Where moto answers wrongly, the lab's own answer: one small module an area, each with a contract test.
+
+A correction either answers an operation itself (`@answers`, in opslib.lab.operations) when its module is imported,
+or changes moto's own classes in its `install()`; `reset()` and `tick(world, now)` are called where they are there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opslib.lab.world import World
+
+MODULES: tuple[str, ...] = ()
+
+
+def install() -> None:
+    """Installs every correction, once, before the first call."""
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "install"):
+            module.install()
+
+
+def reset() -> None:
+    """Forgets what corrections hold beside moto's backends."""
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "reset"):
+            module.reset()
+
+
+def tick(world: World, now: datetime) -> None:
+    """Lets corrections go on with what takes time; about each second."""
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "tick"):
+            module.tick(world, now)

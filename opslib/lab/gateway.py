@@ -1,0 +1,125 @@
+"""The way of an AWS call through the lab: who calls, what is called, delay, faults, answer, trail."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from moto.core.request import Request
+from moto.core.routing import NotFound, get_service_router
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import run_wsgi_app
+
+from opslib.lab import _credentials, denials, trail
+from opslib.lab.operations import Answered, AwsError, Call, Response, answer_of, rewind, serialise
+
+if TYPE_CHECKING:
+    from opslib.lab.world import World
+
+log = logging.getLogger("opslib.lab")
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_BOTO3_NAMES = {"monitoring": "cloudwatch", "email": "ses", "elasticloadbalancing": "elbv2", "states": "stepfunctions"}
+
+_moto = DomainDispatcherApplication(create_backend_app)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a request says about its sender."""
+
+    key: str
+    region: str
+    service: str
+
+
+class Gateway:
+    """A WSGI application: every AWS call that is not answered by the lab itself goes to moto."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        status, headers, body = self.respond(environ)
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+        # A HEAD's length is the object's, which is not sent.
+        length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else None
+        listed = [*headers.items(), *([("Content-Length", str(length))] if length is not None else [])]
+        start_response(f"{status} {'OK' if status < 400 else 'Error'}", listed)
+        return [body]
+
+    def respond(self, environ: dict[str, Any], quiet: bool = False) -> Response:
+        """Answers a call. `quiet`: the lab's own: no delay, no faults, not in the trail."""
+        request = Request(environ)
+        rewind(environ, request.get_data())
+        signature = _signature(request)
+        call = self._call(request, signature) if signature else None
+        if call is None:
+            return _ask_moto(environ)
+        if call.account:
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.account
+        if quiet:
+            return _answer(call)
+        time.sleep(self.world.settings["delay_ms"] / 1000)
+        response, error = _checked(call)
+        trail.record(call, error)
+        return response
+
+    def _call(self, request: Request, signature: Signature) -> Call | None:
+        service = _BOTO3_NAMES.get(signature.service, signature.service)
+        try:
+            model, uri_params = get_service_router(service).match(request)
+        except (NotFound, NotImplementedError, ValueError):
+            return None
+        account, user = self._caller(signature.key)
+        return Call(
+            world=self.world, service=service, operation=str(model.name), account=account, region=signature.region,
+            user=user, request_id=str(uuid.uuid4()), received=self.world.now(), request=request, model=model,
+            uri_params=uri_params, to_moto=partial(_ask_moto, request.environ),
+        )  # fmt: skip
+
+    def _caller(self, key: str) -> tuple[str, str | None]:
+        """(account, user) of an access key; ("", None) when the lab does not know it."""
+        for place in self.world.places.values():
+            for user in _credentials.USERS:
+                if _credentials.credentials(place.account, user)[0] == key:
+                    return place.account, user
+        return "", None
+
+
+def _signature(request: Request) -> Signature | None:
+    text = request.headers.get("Authorization", "") or f"Credential={request.args.get('X-Amz-Credential', '')}"
+    found = _CREDENTIAL.search(text)
+    return Signature(**found.groupdict()) if found else None
+
+
+def _checked(call: Call) -> tuple[Response, AwsError | None]:
+    """The answer to a call from outside, and the error when it was refused at the door."""
+    error = denials.refusal(call)
+    return (serialise(call, error), error) if error else (_answer(call), None)
+
+
+def _answer(call: Call) -> Response:
+    answer = answer_of(call.service, call.operation)
+    try:
+        return serialise(call, answer(call)) if answer else call.to_moto()
+    except AwsError as error:
+        return serialise(call, error)
+    except Answered as answered:
+        return answered.response
+    except NotImplementedError as exc:
+        return serialise(call, AwsError("NotImplemented", f"The lab has no {call.operation}: {exc}", 501))
+    except Exception as exc:
+        log.exception("%s:%s", call.service, call.operation)
+        return serialise(call, AwsError("InternalFailure", f"The lab failed: {exc!r}", 500))
+
+
+def _ask_moto(environ: dict[str, Any]) -> Response:
+    body, status, headers = run_wsgi_app(_moto, environ, buffered=True)
+    return int(status.split()[0]), dict(headers), b"".join(body)

@@ -1,0 +1,153 @@
+"""The lab's server process: `python -m opslib.lab.server --folder F`. Started by opslib.lab.up().
+
+One threaded WSGI server on loopback: /_lab/ is the control plane, /_api/<target>/ a system's own HTTP API, everything
+else is AWS. PostgreSQL is its child. It ends when it is told to, and when its lab.json is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+os.environ.update(
+    MOTO_EC2_LOAD_DEFAULT_AMIS="false",
+    S3_IGNORE_SUBDOMAIN_BUCKETNAME="true",
+    MOTO_DISABLE_GLOBAL_CORS="true",
+)
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: E402 - reads the settings above
+from werkzeug.serving import make_server  # noqa: E402
+
+from opslib.errors import OpsError  # noqa: E402
+from opslib.lab import control, corrections  # noqa: E402
+from opslib.lab.gateway import Gateway  # noqa: E402
+from opslib.lab.operations import rewind  # noqa: E402
+from opslib.lab.world import World  # noqa: E402
+
+log = logging.getLogger("opslib.lab")
+_TICK_SECONDS = 1.0
+_JSON = "application/json"
+
+
+class _Handler(MotoRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """No line a request."""
+
+
+class Application:
+    """Sends each request where its path says."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.gateway = Gateway(world)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        _, _, first = environ["PATH_INFO"].partition("/")
+        first, _, rest = first.partition("/")
+        if first not in ("_lab", "_api"):
+            return self.gateway(environ, start_response)
+        body = _body(environ)
+        if first == "_lab":
+            status, answer = control.handle(self.world, environ["REQUEST_METHOD"], rest, body)
+            kind = _JSON
+        else:
+            status, kind, answer = self._api(environ, rest, body)
+        start_response(f"{status} .", [("Content-Type", kind), ("Content-Length", str(len(answer)))])
+        return [answer]
+
+    def _api(self, environ: dict[str, Any], path: str, body: bytes) -> tuple[int, str, bytes]:
+        target, _, rest = path.partition("/")
+        headers = {k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
+        query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        try:
+            place = self.world.place(target)
+            api = self.world.estate(place).api
+            if api is None:
+                return 404, _JSON, b'{"detail": "this system has no HTTP API in the lab"}'
+            return api(place)(environ["REQUEST_METHOD"], f"/{rest}", query, headers, body)
+        except OpsError as exc:
+            return 404, _JSON, json.dumps({"detail": str(exc)}).encode()
+        except Exception as exc:
+            log.exception("%s /_api/%s", environ["REQUEST_METHOD"], path)
+            return 500, _JSON, json.dumps({"detail": f"Internal Server Error: {exc!r}"}).encode()
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    rewind(environ, body)
+    return body
+
+
+def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None:
+    """Builds the lab, says in lab.json that it is there, and serves until a signal or until lab.json is gone."""
+    world = World(folder, seed, clock_offset_hours)
+    signal.signal(signal.SIGTERM, lambda *_: _end(world))
+    try:
+        corrections.install()
+        server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
+        world.url = f"http://127.0.0.1:{server.port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        world.postgres.start()
+        world.populate()
+        _announce(folder, world)
+        _tick_while_wanted(folder, world)
+    finally:
+        world.postgres.stop()
+
+
+def _announce(folder: Path, world: World) -> None:
+    facts = {
+        "url": world.url,
+        "pid": os.getpid(),
+        "seed": world.seed,
+        "clock_offset_hours": world.offset.total_seconds() / 3600,
+        "postgres": {"pid": world.postgres.pid, "folder": str(world.postgres.home)},
+        "targets": {
+            place.name: {"account": place.account, "region": place.region, "api": place.facts["api"]["url"]}
+            for place in world.places.values()
+        },
+    }
+    part = folder / "lab.json.part"
+    part.write_text(json.dumps(facts, indent=1))
+    part.replace(folder / "lab.json")
+
+
+def _tick_while_wanted(folder: Path, world: World) -> None:
+    announced = folder / "lab.json"
+    while announced.exists():
+        world.tick()
+        time.sleep(_TICK_SECONDS)
+
+
+def _end(world: World) -> None:
+    world.postgres.stop()
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--clock-offset-hours", type=float, default=0.0)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    log.setLevel(logging.INFO)
+    try:
+        serve(given.folder, given.port, given.seed, given.clock_offset_hours)
+    except OpsError as exc:
+        sys.exit(f"{type(exc).__name__}: {exc}")
+
+
+if __name__ == "__main__":
+    main()

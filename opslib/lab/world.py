@@ -1,0 +1,160 @@
+"""All that the lab holds: its clock, its accounts, its places with their estates, the drills that are on."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import moto.backends
+from moto.core.base_backend import BackendDict
+
+from opslib import targets
+from opslib.errors import UsageError, unknown_name
+from opslib.lab import _clients, _credentials, corrections
+from opslib.lab.estates.base import Drill, Estate, Place, load
+from opslib.lab.postgres import Postgres
+
+log = logging.getLogger("opslib.lab")
+
+
+class World:
+    """The lab's state. Everything that changes it as a whole (seed, break, mend, reset) holds `lock`."""
+
+    def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
+        self.seed = seed
+        self.offset = timedelta(hours=clock_offset_hours)
+        self.postgres = Postgres(folder / "postgres", secrets.token_hex(16))
+        self.lock = threading.RLock()
+        self.places: dict[str, Place] = {}
+        self.estates: dict[str, Estate] = {}
+        self.skipped: dict[str, str] = {}  # target: why it is not in the lab
+        self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
+        self.settings: dict[str, float] = {"delay_ms": 0}
+        self.started = self.now()  # t0: what is seeded is told from here
+        self.url = ""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def backend(self, service: str, account: str, region: str) -> Any:
+        """moto's backend of a service (boto3's name of it); global services have one an account."""
+        regions = moto.backends.get_backend(service)[account]  # type: ignore[call-overload]
+        return regions[region] if region in regions else regions["aws"]
+
+    def client(self, service: str, account: str, region: str, user: str) -> Any:
+        return _clients.in_process(self, service, account, region, user)
+
+    def place(self, name: str) -> Place:
+        """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
+        key = name.removeprefix(targets.LAB)
+        if key in self.skipped:
+            raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
+        if key not in self.places:
+            raise unknown_name("target", name, self.places, " in the lab")
+        return self.places[key]
+
+    def places_in(self, account: str, region: str) -> list[Place]:
+        return [place for place in self.places.values() if (place.account, place.region) == (account, region)]
+
+    def estate(self, place: Place) -> Estate:
+        return self.estates[place.target.system]
+
+    def populate(self) -> None:
+        """Makes a place for every described target whose system has an estate, and seeds it."""
+        with self.lock:
+            self.started = self.now()
+            for name in targets.names():
+                self._settle(name)
+            for place in self.places.values():
+                self._open_account(place)
+            for place in self.places.values():
+                began = time.monotonic()
+                self.estate(place).seed(place)
+                log.info("seeded %s in %.2f s", place.name, time.monotonic() - began)
+
+    def _settle(self, name: str) -> None:
+        try:
+            target = targets.load(targets.LAB + name)
+        except UsageError as exc:
+            self.skipped[name] = str(exc)
+            return
+        self.estates[target.system] = load(target.system)
+        self.places[name] = Place(self, target)
+
+    def _open_account(self, place: Place) -> None:
+        iam = self.backend("iam", place.account, place.region)
+        for user in _credentials.USERS:
+            if user not in iam.users:
+                iam.create_user(place.region, user)
+                key = iam.create_access_key(user)
+                del iam.access_keys[key.access_key_id]
+                key.access_key_id, key.secret_access_key = _credentials.credentials(place.account, user)
+                iam.access_keys[key.access_key_id] = key
+
+    def reset(self) -> None:
+        """Forgets everything and seeds anew: state, drills, faults, settings."""
+        with self.lock:
+            BackendDict.reset()
+            corrections.reset()
+            self.postgres.clear()
+            self.places.clear()
+            self.skipped.clear()
+            self.broken.clear()
+            self.settings["delay_ms"] = 0
+            self.populate()
+
+    def drills(self) -> Iterator[tuple[Drill, list[Place]]]:
+        """Each drill with the places it can be put into."""
+        for system, estate in self.estates.items():
+            places = [place for place in self.places.values() if place.target.system == system]
+            for drill in estate.drills:
+                yield drill, [place for place in places if drill.fits(place)]
+
+    def break_drill(self, name: str, target: str) -> None:
+        """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""
+        with self.lock:
+            place = self.place(target)
+            fitting = {drill.name: drill for drill in self.estate(place).drills if drill.fits(place)}
+            if name not in fitting:
+                raise unknown_name("drill", name, fitting, f" for {place.target.name}")
+            if (place.name, name) not in self.broken:
+                self.broken[place.name, name] = fitting[name]
+                fitting[name].apply(place)
+
+    def mend(self, name: str | None = None, target: str | None = None) -> list[tuple[str, str]]:
+        """Takes faults out, the last first: all, or those of that name or target. Returns (drill, target) of each."""
+        with self.lock:
+            key = self.place(target).name if target else None
+            known = {drill.name for drill, _ in self.drills()}
+            if name is not None and name not in known:
+                raise unknown_name("drill", name, known)
+            mended = []
+            for place_name, drill_name in reversed(list(self.broken)):
+                if name in (None, drill_name) and key in (None, place_name):
+                    self.broken.pop((place_name, drill_name)).undo(self.places[place_name])
+                    mended.append((drill_name, place_name))
+            return mended
+
+    def tick(self) -> None:
+        """Lets each estate go on with its day. A failing one is logged and tried again at the next tick."""
+        with self.lock:
+            corrections.tick(self, self.now())
+            for place in self.places.values():
+                try:
+                    self.estate(place).tick(place, self.now())
+                except Exception:
+                    log.exception("tick of %s", place.name)
+
+    def function_place(self, account: str, region: str, function: str) -> tuple[Place, str] | None:
+        """The place and the key in its facts of a Lambda function by its AWS name."""
+        for place in self.places_in(account, region):
+            for key, facts in place.facts.get("functions", {}).items():
+                if facts["name"] == function:
+                    return place, key
+        return None
