@@ -31,7 +31,14 @@ def read(service: str, operation: str, path: str, /, **parameters: Any) -> Actio
 
 
 def wait(
-    service: str, operation: str, path: str, /, pending: list[Any], expect: list[Any], timeout_seconds: int = 600, **parameters: Any
+    service: str,
+    operation: str,
+    path: str,
+    /,
+    pending: list[Any],
+    expect: list[Any],
+    timeout_seconds: int = 600,
+    **parameters: Any,
 ) -> Action:
     """Poll a value while it is one of the pending states; it must end as one of those expected."""
     return read(service, operation, path, **parameters) | {
@@ -114,7 +121,9 @@ def perform(ops: Connection, action: Action, results: dict[str, Any]) -> Any:
         return _merge(ops, action)
     if kind == "wait":
         return _wait(ops, action)
-    answer = ops.call(action["service"], action["operation"], **{k: _content(v) for k, v in action["parameters"].items()})
+    answer = ops.call(
+        action["service"], action["operation"], **{k: _content(v) for k, v in action["parameters"].items()}
+    )
     return _search(action["path"], answer) if kind == "read" else answer
 
 

@@ -107,12 +107,19 @@ def _secret_read(parsed: dict[str, Any], **_: Any) -> None:
     except ValueError:
         value = text
     if isinstance(value, dict):  # where a database is, and who logs in, is no secret
-        value = {k: v for k, v in value.items() if k not in ("host", "port", "username", "dbname", "database", "engine")}
+        value = {
+            k: v for k, v in value.items() if k not in ("host", "port", "username", "dbname", "database", "engine")
+        }
     redaction.register(value, name)
 
 
 def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
-    configurations = [parsed, parsed.get("Configuration") or {}, *(parsed.get("Versions") or ()), *(parsed.get("Functions") or ())]
+    configurations = [
+        parsed,
+        parsed.get("Configuration") or {},
+        *(parsed.get("Versions") or ()),
+        *(parsed.get("Functions") or ()),
+    ]
     for configuration in configurations:
         for name, value in (configuration.get("Environment") or {}).get("Variables", {}).items():
             if any(mark in name.upper() for mark in _SECRET_VARIABLE) and not value.startswith("arn:"):
@@ -132,9 +139,13 @@ def errors(service: str, operation: str, where: str, parameters: dict[str, Any])
         raise _translated(exc, asked) from exc
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.CredentialRetrievalError,
             exceptions.SSOError, exceptions.UnauthorizedSSOTokenError) as exc:  # fmt: skip
-        raise NotAllowed(f"No usable AWS credentials for {asked}: {exc}. Log in (aws sso login), or practise in the lab.") from exc
+        raise NotAllowed(
+            f"No usable AWS credentials for {asked}: {exc}. Log in (aws sso login), or practise in the lab."
+        ) from exc
     except (exceptions.EndpointConnectionError, exceptions.HTTPClientError, exceptions.WaiterError) as exc:
-        raise Unfinished(f"No answer to {asked}: {exc}. Its state is unknown; check the network, then run again.") from exc
+        raise Unfinished(
+            f"No answer to {asked}: {exc}. Its state is unknown; check the network, then run again."
+        ) from exc
     except exceptions.ParamValidationError as exc:
         raise OpsError(f"Not a valid request: {asked}: {exc}") from exc
 
@@ -150,7 +161,9 @@ def _translated(exc: Any, asked: str) -> OpsError:
     code, message = str(error.get("Code", "")), str(error.get("Message", ""))
     short = code.rsplit(".", 1)[-1]
     if short in _DENIED or "not authorized to perform" in message:
-        return NotAllowed(f"Denied: {asked} ({code}: {message}). Whether it exists is not known; ask for that permission.")
+        return NotAllowed(
+            f"Denied: {asked} ({code}: {message}). Whether it exists is not known; ask for that permission."
+        )
     if short in _BAD_CREDENTIALS:
         return NotAllowed(f"AWS does not accept these credentials for {asked} ({code}). Log in again.")
     if short.endswith(_ABSENT_ENDINGS) or short.startswith("NoSuch"):
@@ -172,7 +185,9 @@ def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, A
                 f"The function ran and failed ({answer['FunctionError']}): "
                 f"{payload.get('errorType', 'error')}: {payload.get('errorMessage', answer['Payload'])}"
             )
-    failed = answer.get("Errors") if operation == "delete_objects" else answer.get("Failed") if service == "sqs" else None
+    failed = (
+        answer.get("Errors") if operation == "delete_objects" else answer.get("Failed") if service == "sqs" else None
+    )
     if failed:
         first = failed[0]
         raise OpsError(

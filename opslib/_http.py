@@ -76,7 +76,13 @@ def request(ops: Connection, method: str, path: str, body: Any, token: str | Non
         )  # fmt: skip
     text = answer.data.decode("utf-8", "replace")
     return Response(
-        method, url, answer.status, round(time.monotonic() - ticks, 4), answer.headers.get("content-type", ""), text, _decoded(text)
+        method,
+        url,
+        answer.status,
+        round(time.monotonic() - ticks, 4),
+        answer.headers.get("content-type", ""),
+        text,
+        _decoded(text),
     )
 
 

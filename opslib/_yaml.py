@@ -56,7 +56,9 @@ def _nodes(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema: str) -> None:
-    error = min(_validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), str(e.message)), default=None)
+    error = min(
+        _validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), str(e.message)), default=None
+    )
     if error is None:
         return
     place = list(error.absolute_path)

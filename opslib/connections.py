@@ -87,7 +87,9 @@ class Connection:
             answer = getattr(self.client(service), operation)(**parameters)
         return _aws.checked(service, operation, answer)
 
-    def pages(self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any) -> list[Any]:
+    def pages(
+        self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
+    ) -> list[Any]:
         """Every item of a paginated AWS call, to the end (or the first `limit`). `key` is a JMESPath to the items."""
         from opslib._progress import counted
 
@@ -112,7 +114,9 @@ class Connection:
         from opslib import _http
 
         token = self.secret(self.target["api"]["token_secret"]) if auth else None
-        return _http.request(self, method, path, body, token if isinstance(token, str) or token is None else token["token"])
+        return _http.request(
+            self, method, path, body, token if isinstance(token, str) or token is None else token["token"]
+        )
 
     def secret(self, name: str) -> Any:
         """A secret's current value (Secrets Manager), decoded when it is JSON. Masked in every output from here on."""
@@ -128,7 +132,9 @@ class Connection:
             return [future.result() for future in [pool.submit(read) for read in reads]]
 
     def __repr__(self) -> str:
-        mark = "PRACTICE LAB" if self.target.lab else "PRODUCTION" if self.target.production else self.target.environment
+        mark = (
+            "PRACTICE LAB" if self.target.lab else "PRODUCTION" if self.target.production else self.target.environment
+        )
         return (
             f"{mark} · {self.target.title} · account {self.identity.account} · {self.target.region}"
             f" · as {self.identity.user} · {self.now():%Y-%m-%d %H:%M} UTC"
@@ -165,5 +171,3 @@ def connect(target: str) -> Connection:
         production=described.production,
     )
     return ops
-
-

@@ -12,7 +12,10 @@ _SHORTEST = 6  # a shorter value would mask ordinary words
 _PUBLIC = {"true", "false", "localhost", "127.0.0.1", "postgres", "staging", "production"}
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), "[private key]"),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
+        "[private key]",
+    ),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "[AWS access key]"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "[token]"),
     (re.compile(r"(?i)(\bauthorization\b\W{1,5}(?:bearer|basic) +)[^\s\"'\\]+"), r"\1[token]"),

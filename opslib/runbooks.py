@@ -46,11 +46,20 @@ def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
         for key, value in given.items():  # what is missing may be given on the command line
             if key not in known:
                 raise unknown_name("parameter", key, known, f" of {procedure.name}")
-            procedure.coerce({p.name: "" if p.default is None else p.default for p in procedure.parameters} | {key: value})
+            procedure.coerce(
+                {p.name: "" if p.default is None else p.default for p in procedure.parameters} | {key: value}
+            )
     except UsageError as exc:
         raise UsageError(f"parameters/runbooks/{system}.yaml: entry {item['name']!r}: {exc}") from exc
     return Entry(
-        name, item["title"], section, procedure.name, procedure.effect, given, tuple(item.get("symptoms", ())), item.get("note", "")
+        name,
+        item["title"],
+        section,
+        procedure.name,
+        procedure.effect,
+        given,
+        tuple(item.get("symptoms", ())),
+        item.get("note", ""),
     )
 
 

@@ -32,7 +32,11 @@ class Verdict:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in repr(self).splitlines()[1:])
         head = f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {html.escape(self.sentence)}</p>"
-        return {"text/plain": repr(self), "text/html": head + (f"<ul>{items}</ul>" if items else ""), MIME: {"verdict": asdict(self)}}
+        return {
+            "text/plain": repr(self),
+            "text/html": head + (f"<ul>{items}</ul>" if items else ""),
+            MIME: {"verdict": asdict(self)},
+        }
 
 
 def conclude(ops: Connection) -> Verdict:
@@ -59,6 +63,8 @@ def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
     if not counted:
         return f"No {checks} was made."
     if not bad:
-        return f"All {len(counted)} {checks}s passed." if len(counted) > 1 else f"The {checks} passed: {counted[0].check}."
+        return (
+            f"All {len(counted)} {checks}s passed." if len(counted) > 1 else f"The {checks} passed: {counted[0].check}."
+        )
     first = f"{bad[0].status}: {bad[0].check}: {bad[0].seen}"
     return f"{len(bad)} of {len(counted)} {checks}s did not pass. {first}"

@@ -1,0 +1,137 @@
+"""How fast, as ratios against what people use today, both sides in one run: ./run bench
+
+Single times on a shared machine mean little; each pair is run in turn and the median ratio is what counts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from opslib import _paths, connect, lab, metrics
+
+TARGET = "lab/bluemoxon-staging"
+BIN = Path(sys.executable).parent
+DELAY_MS = 30  # a call to AWS from an office
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="opslib-bench-"))
+    os.environ |= {"OPSLIB_LAB_DIR": str(folder / "lab"), "OPSLIB_RECORDS": str(folder / "records")}
+    lab.up()
+    try:
+        print("compared (A against B), B being what people use today", "A seconds", "B seconds", "A/B", sep="\t")
+        procedure_against_papermill(folder)
+        page_of_metrics(folder)
+    finally:
+        lab.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def procedure_against_papermill(folder: Path) -> None:
+    notebook = _paths.notebooks() / "queues" / "dead-letters.ipynb"
+    ours = [str(BIN / "opslib"), "run", "queues/dead-letters", "-t", TARGET]
+    theirs = [str(BIN / "papermill"), str(notebook), str(folder / "out.ipynb"), "-p", "target", TARGET]
+    report("opslib run / papermill, the same notebook", lambda: command(ours), lambda: command(theirs), rounds=7)
+
+
+def page_of_metrics(folder: Path) -> None:
+    ops = connect(TARGET)
+    lab.delay(DELAY_MS)
+    try:
+        report(
+            f"metrics page in one GetMetricData / one get_metric_statistics a metric, +{DELAY_MS} ms a call",
+            lambda: metrics.read(ops, hours=24),
+            lambda: statistics_one_by_one(ops),
+            rounds=7,
+        )
+        aws = aws_command(folder)
+        report(
+            f"metrics page in one GetMetricData / the aws command a metric, +{DELAY_MS} ms a call",
+            lambda: metrics.read(ops, hours=24),
+            lambda: aws_one_by_one(ops, aws),
+            rounds=3,
+        )
+    finally:
+        lab.delay(0)
+
+
+def statistics_one_by_one(ops) -> None:  # type: ignore[no-untyped-def]
+    cloudwatch = ops.client("cloudwatch")
+    for facts in ops.target["metrics"].values():
+        statistic = facts["statistic"]
+        asked = {"ExtendedStatistics": [statistic]} if statistic.startswith("p") else {"Statistics": [statistic]}
+        cloudwatch.get_metric_statistics(**where(ops, facts), **asked)
+
+
+def where(ops, facts) -> dict:  # type: ignore[no-untyped-def, type-arg]
+    return {
+        "Namespace": facts["namespace"],
+        "MetricName": facts["metric"],
+        "Dimensions": [{"Name": k, "Value": v} for k, v in facts["dimensions"].items()],
+        "StartTime": ops.now() - timedelta(hours=24),
+        "EndTime": ops.now(),
+        "Period": 300,
+    }
+
+
+def aws_one_by_one(ops, aws: str) -> None:  # type: ignore[no-untyped-def]
+    place = lab.up()
+    key, secret = place.credentials(ops.target.key)
+    environment = os.environ | {
+        "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": ops.target.region,
+    }  # fmt: skip
+    for facts in ops.target["metrics"].values():
+        asked = where(ops, facts)
+        statistic = facts["statistic"]
+        option = "--extended-statistics" if statistic.startswith("p") else "--statistics"
+        command(
+            [aws, "--endpoint-url", place.aws_endpoint(ops.target.key), "cloudwatch", "get-metric-statistics",
+             "--namespace", asked["Namespace"], "--metric-name", asked["MetricName"], "--period", "300",
+             "--start-time", asked["StartTime"].isoformat(), "--end-time", asked["EndTime"].isoformat(), option, statistic,
+             "--dimensions", *(f"Name={d['Name']},Value={d['Value']}" for d in asked["Dimensions"])],
+            environment,
+        )  # fmt: skip
+
+
+def aws_command(folder: Path) -> str:
+    """The `aws` on the PATH, else one installed for this run."""
+    found = shutil.which("aws")
+    if found is None:
+        print("installing awscli for the comparison ...", file=sys.stderr)
+        command([sys.executable, "-m", "venv", str(folder / "aws")])
+        command([str(folder / "aws" / "bin" / "pip"), "install", "--quiet", "awscli"])
+        found = str(folder / "aws" / "bin" / "aws")
+    return found
+
+
+def command(words: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    if done.returncode not in (0, 4):
+        raise SystemExit(f"{words[0]} failed ({done.returncode}): {done.stderr[-2000:]}")
+
+
+def report(what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> None:
+    ours(), theirs()  # warm both
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+    mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(what, f"{mine:.2f}", f"{other:.2f}", f"{ratio:.3f}", sep="\t", flush=True)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
