@@ -225,19 +225,24 @@ def _locked(folder: Path) -> Iterator[None]:
     while time.monotonic() < end:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock = open(folder / "lab.lock", "a")
-        except FileNotFoundError:  # removed at this moment
+            lock = os.open(folder / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # the folder was removed at this moment
             continue
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.05)
-                continue
-            if os.fstat(lock.fileno()).st_nlink:  # not removed while we waited
+        try:
+            if _lock(lock):
                 yield
                 return
+        finally:
+            os.close(lock)
+        time.sleep(0.05)
     raise Unfinished(f"Another command has held {folder / 'lab.lock'} for {_START_SECONDS:.0f} s. Try again.")
+
+
+def _lock(lock: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(lock).st_nlink > 0  # else it was removed while we waited
+    return False
 
 
 def _last_line(log: Path) -> str:

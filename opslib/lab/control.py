@@ -44,7 +44,7 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
         "url": world.url,
         "pid": os.getpid(),
         "seed": world.seed,
-        "clock_offset_hours": world.offset.total_seconds() / 3600,
+        "clock_offset_hours": world.clock_offset_hours,
         "started": world.started,
         "targets": sorted(place.target.name for place in world.places.values()),
         "empty": sorted(place.target.name for place in world.places.values() if world.estate(place) is EMPTY),

@@ -12,6 +12,7 @@ An operation that nobody answers goes to moto unchanged.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 Result = dict[str, Any]
 Answer = Callable[["Call"], Result]
 Response = tuple[int, dict[str, str], bytes]
+
+# AWS answers codes that its models do not list (AccessDenied and others): moto warns of each.
+warnings.filterwarnings("ignore", message=r"Exception\(AwsError\) with code")
 
 _answers: dict[tuple[str, str], Answer] = {}
 

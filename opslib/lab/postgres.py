@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Postgres:
     def start(self) -> None:
         """Makes the database cluster and starts its server. Raises OpsError with the server's last words."""
         self._initialise()
-        for attempt in range(3):
+        for _attempt in range(3):
             self.port = _free_port()
             if self._serve():
                 return
@@ -118,10 +119,9 @@ class Postgres:
         if owner is None:
             raise OpsError(f"The lab's PostgreSQL has no database {source!r} to copy.")
         if not busy:
-            try:
-                return self._do("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, source, owner[0])
-            except psycopg.errors.ObjectInUse:
-                pass  # somebody connected meanwhile
+            with suppress(psycopg.errors.ObjectInUse):  # somebody connected meanwhile
+                self._do("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, source, owner[0])
+                return
         self.create_database(name, owner[0])
         self.load_dump(self.port, source, name)
 

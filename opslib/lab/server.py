@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,14 +26,14 @@ os.environ.update(
     MOTO_DISABLE_GLOBAL_CORS="true",
 )
 
-from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: E402 - reads the settings above
-from werkzeug.serving import make_server  # noqa: E402
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
 
-from opslib.errors import OpsError  # noqa: E402
-from opslib.lab import control, corrections  # noqa: E402
-from opslib.lab.gateway import Gateway  # noqa: E402
-from opslib.lab.operations import rewind  # noqa: E402
-from opslib.lab.world import World  # noqa: E402
+from opslib.errors import OpsError
+from opslib.lab import control, corrections
+from opslib.lab.gateway import Gateway
+from opslib.lab.operations import rewind
+from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
 _TICK_SECONDS = 1.0
@@ -90,18 +91,26 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None:
     """Builds the lab, says in lab.json that it is there, and serves until a signal or until lab.json is gone."""
-    world = World(folder, seed, clock_offset_hours)
-    signal.signal(signal.SIGTERM, lambda *_: _end(world))
-    try:
-        corrections.install()
-        server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
-        world.url = f"http://127.0.0.1:{server.port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        world.postgres.start()
-        world.populate()
+    with opened(folder, port, seed, clock_offset_hours) as world:
         _announce(folder, world)
         _tick_while_wanted(folder, world)
+
+
+@contextmanager
+def opened(folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float = 0.0) -> Iterator[World]:
+    """A seeded lab that answers on `world.url`, in this process."""
+    world = World(folder, seed, clock_offset_hours)
+    server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
+    world.url = f"http://127.0.0.1:{server.port}"
+    try:
+        corrections.install()
+        world.postgres.start()
+        world.populate()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield world
+        server.shutdown()
     finally:
+        server.server_close()
         world.postgres.stop()
 
 
@@ -110,7 +119,7 @@ def _announce(folder: Path, world: World) -> None:
         "url": world.url,
         "pid": os.getpid(),
         "seed": world.seed,
-        "clock_offset_hours": world.offset.total_seconds() / 3600,
+        "clock_offset_hours": world.clock_offset_hours,
         "postgres": {"pid": world.postgres.pid, "folder": str(world.postgres.home)},
         "targets": {
             place.name: {"account": place.account, "region": place.region, "api": place.facts["api"]["url"]}
@@ -129,11 +138,6 @@ def _tick_while_wanted(folder: Path, world: World) -> None:
         time.sleep(_TICK_SECONDS)
 
 
-def _end(world: World) -> None:
-    world.postgres.stop()
-    os._exit(0)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
@@ -143,6 +147,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an exit that cleans up
     try:
         serve(given.folder, given.port, given.seed, given.clock_offset_hours)
     except OpsError as exc:

@@ -6,8 +6,9 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from moto.core.base_backend import BackendDict
 from opslib import targets
 from opslib.errors import UsageError, unknown_name
 from opslib.lab import _clients, _credentials, corrections
+from opslib.lab.corrections import rhythms
 from opslib.lab.estates.base import Drill, Estate, Place, load
 from opslib.lab.postgres import Postgres
 
@@ -28,7 +30,7 @@ class World:
 
     def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
         self.seed = seed
-        self.offset = timedelta(hours=clock_offset_hours)
+        self.clock_offset_hours = clock_offset_hours  # moves the daily rhythm, not the clock
         self.postgres = Postgres(folder / "postgres", secrets.token_hex(16))
         self.lock = threading.RLock()
         self.places: dict[str, Place] = {}
@@ -40,11 +42,11 @@ class World:
         self.url = ""
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return datetime.now(UTC)
 
     def backend(self, service: str, account: str, region: str) -> Any:
         """moto's backend of a service (boto3's name of it); global services have one an account."""
-        regions = moto.backends.get_backend(service)[account]  # type: ignore[call-overload]
+        regions = moto.backends.get_backend(service)[account]
         return regions[region] if region in regions else regions["aws"]
 
     def client(self, service: str, account: str, region: str, user: str) -> Any:
@@ -69,6 +71,7 @@ class World:
         """Makes a place for every described target whose system has an estate, and seeds it."""
         with self.lock:
             self.started = self.now()
+            rhythms.set_anchor(self.started, self.clock_offset_hours)
             for name in targets.names():
                 self._settle(name)
             for place in self.places.values():
@@ -144,12 +147,16 @@ class World:
     def tick(self) -> None:
         """Lets each estate go on with its day. A failing one is logged and tried again at the next tick."""
         with self.lock:
-            corrections.tick(self, self.now())
-            for place in self.places.values():
+            for name, tick in self._ticks():
                 try:
-                    self.estate(place).tick(place, self.now())
+                    tick()
                 except Exception:
-                    log.exception("tick of %s", place.name)
+                    log.exception("tick of %s", name)
+
+    def _ticks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "corrections", lambda: corrections.tick(self, self.now())
+        for name, place in self.places.items():
+            yield name, partial(self.estate(place).tick, place, self.now())
 
     def function_place(self, account: str, region: str, function: str) -> tuple[Place, str] | None:
         """The place and the key in its facts of a Lambda function by its AWS name."""

@@ -56,7 +56,7 @@ class Place:
         return Random(f"{self.world.seed}/{self.name}")
 
     def now(self) -> datetime:
-        """The lab's clock: UTC, with its offset."""
+        """The lab's clock: UTC."""
         return self.world.now()
 
     def backend(self, service: str) -> Any:
@@ -85,7 +85,7 @@ class Place:
         return metrics.store(self.account, self.region)
 
     def deny(self, operation: str, message: str = "") -> None:
-        """Denies `service:Operation` (IAM's way of writing: `s3:ListBucket` is not one) to callers of this account."""
+        """Denies an operation to callers of this account: `s3:ListObjectsV2`, `rds:*` (boto3's service, API's name)."""
         self.faults.setdefault("deny", {})[operation] = message
 
     def allow(self, operation: str) -> None:
@@ -94,7 +94,10 @@ class Place:
 
 @dataclass
 class Invocation:
-    """What a function's handler can know and do beside its event. `variables` are those of the invoked version."""
+    """What a function's handler can know and do beside its event. `variables` are those of the invoked version.
+
+    `seconds`: how long the invocation says it took (REPORT line, timeout), when not as long as it really did.
+    """
 
     function: str
     version: str
@@ -103,6 +106,7 @@ class Invocation:
     timeout_seconds: int
     variables: Mapping[str, str]
     lines: list[str] = field(default_factory=list)
+    seconds: float | None = None
 
     def log(self, message: str) -> None:
         """A line in the function's log, between START and END."""

@@ -1,0 +1,72 @@
+"""A lab in this process, with two empty targets, for what the lab itself does: AWS is asked over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from opslib.lab import _credentials
+from opslib.lab.estates.base import Place
+from opslib.lab.server import opened
+from opslib.lab.world import World
+
+_TARGET = """
+title: Practice {environment}
+system: practice
+environment: {environment}
+production: false
+account: "{account}"
+region: us-west-2
+functions:
+  api: {{name: practice-api}}
+"""
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two targets, practice-one and practice-two, in two accounts."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "parameters" / "targets"
+    folder.mkdir(parents=True)
+    for environment, account in {"one": "111111111111", "two": "222222222222"}.items():
+        text = _TARGET.format(environment=environment, account=account)
+        (folder / f"practice-{environment}.yaml").write_text(text)
+    before = os.environ.get("OPSLIB_HOME")
+    os.environ["OPSLIB_HOME"] = str(home)
+    try:
+        with opened(Path(tmp_path_factory.mktemp("lab"))) as world:
+            yield world
+    finally:
+        del os.environ["OPSLIB_HOME"]
+        if before:
+            os.environ["OPSLIB_HOME"] = before
+
+
+@pytest.fixture
+def place(world: World) -> Iterator[Place]:
+    """practice-one. Its faults are gone afterwards."""
+    yield world.places["practice-one"]
+    world.places["practice-one"].faults.clear()
+
+
+Clients = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def aws(world: World) -> Clients:
+    """aws("lambda"): a boto3 client of practice-one; aws("sts", target="practice-two", user="reviewer")."""
+    session = boto3.session.Session()
+
+    def client(service: str, target: str = "practice-one", user: str = "operator", **given: Any) -> Any:
+        key, secret = _credentials.credentials(world.places[target].account, user)
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, **given}
+        config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"})
+        return session.client(service, region_name="us-west-2", endpoint_url=world.url, config=config, **keys)
+
+    return client
