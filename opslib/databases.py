@@ -1,0 +1,123 @@
+"""Databases: ask a target's PostgreSQL, change rows in it, and see how the cluster or instance is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opslib import _sessions
+from opslib._frames import UTC_TIME, frame
+from opslib.errors import OpsError, Unfinished, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy import CursorResult
+
+    from opslib.connections import Connection
+
+ROW_LIMIT = 10_000
+
+
+def query(ops: Connection, sql: str, /, columns: Mapping[str, str] | None = None, **params: Any) -> pd.DataFrame:
+    """What a SELECT (or EXPLAIN, SHOW) answers, at most ROW_LIMIT rows; `:name` in it stands for a parameter.
+
+    `columns` declares names and dtypes, as reads do; else they are the database's own. The session is read-only.
+    Raises Unfinished (unreachable, too slow), NotAllowed, NotFound (no such table), Refused (it would write), UsageError.
+    """
+    return ask(ops, sql, params, columns)
+
+
+def ask(
+    ops: Connection,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    host: str | None = None,
+    port: int | None = None,
+) -> pd.DataFrame:
+    """`query` with its parameters in a mapping; and on another host (a restored copy, a replica) with the same login."""
+    import sqlalchemy
+
+    with _sessions.session(ops, _brief(sql), host=host, port=port) as session:
+        answer: CursorResult[Any] = session.execute(sqlalchemy.text(sql), dict(params or {}))
+        if not answer.returns_rows:
+            raise UsageError(f"{_brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
+        names = list(answer.keys())
+        rows = [row._asdict() for row in answer.fetchmany(ROW_LIMIT + 1)]
+    if len(rows) > ROW_LIMIT:
+        print(
+            f"Only the first {ROW_LIMIT:,} rows are shown; there are more. Narrow the query, or count in SQL.",
+            flush=True,
+        )
+    return frame(rows[:ROW_LIMIT], columns) if columns else _inferred(rows[:ROW_LIMIT], names)
+
+
+def _brief(sql: str) -> str:
+    text = " ".join(sql.split())
+    return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def _inferred(rows: list[dict[str, Any]], names: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    made = pd.DataFrame(rows, columns=names)
+    for name in names:
+        if isinstance(made[name].dtype, pd.DatetimeTZDtype):
+            made[name] = made[name].astype(UTC_TIME)
+    return made
+
+
+def execute(
+    ops: Connection, statement: str, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]], rows: int
+) -> dict[str, int]:
+    """Change rows in one transaction, committed only when exactly `rows` rows were affected. A list runs it once for each.
+
+    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while committing).
+    """
+    import sqlalchemy
+    from sqlalchemy.exc import DBAPIError
+
+    sets = [parameters] if isinstance(parameters, Mapping) else parameters
+    with _sessions.session(ops, _brief(statement), write=True) as session:
+        affected = sum(session.execute(sqlalchemy.text(statement), dict(each)).rowcount for each in sets)
+        if affected != rows:
+            session.rollback()
+            raise OpsError(
+                f"{affected} rows would have been changed instead of {rows}: {_brief(statement)}. "
+                "It was rolled back; preview again to see what the rows are now."
+            )
+        try:
+            session.commit()
+        except DBAPIError as exc:
+            if exc.connection_invalidated:
+                raise Unfinished(
+                    f"The connection was lost while committing {_brief(statement)}: look whether it is done."
+                ) from exc
+            raise
+    return {"rows": affected}
+
+
+def count_rows(
+    ops: Connection, tables: Sequence[str], /, host: str | None = None, port: int | None = None
+) -> dict[str, int]:
+    """How many rows each of these tables holds now, counted in one statement."""
+    names = ", ".join(f"(SELECT count(*) FROM {quoted(table)}) AS {quoted(table)}" for table in tables)
+    found = ask(ops, f"SELECT {names}", host=host, port=port)
+    return {table: int(found[table].iloc[0]) for table in tables}
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier out of the target's file, quoted; `schema.table` in two parts."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def list_tables(ops: Connection, /, host: str | None = None, port: int | None = None) -> list[str]:
+    """The tables that the secret's role sees, `public` ones without the schema."""
+    found = ask(
+        ops,
+        "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename AS name FROM pg_tables "
+        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+        host=host,
+        port=port,
+    )
+    return list(found["name"])
