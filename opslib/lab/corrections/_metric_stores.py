@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import mul
@@ -35,8 +35,8 @@ class Key(NamedTuple):
 class StatisticSet(NamedTuple):
     """What PutMetricData's StatisticValues say of many samples."""
 
-    sum: float
-    count: float
+    total: float
+    samples: float
     minimum: float
     maximum: float
 
@@ -74,16 +74,22 @@ class Series:
         self.times.insert(at, timestamp)
         self.points.insert(at, point)
 
-    def layered(self, minute: float, present: float) -> Value | Iterable[Value]:
-        """What baseline, gauge and overlays say of a minute, put points aside."""
+    def reader(self, present: float) -> Baseline:
+        """What baseline, gauge and overlays together say of a minute."""
+        if self.overlays:
+            return lambda minute: self._overlaid(minute, present)
+        if self.gauge or self.gauged or not self.baseline:
+            return lambda minute: self._below(minute, present)
+        return self.baseline
+
+    def _overlaid(self, minute: float, present: float) -> Value:
         added: list[Value] = []
         for overlay in reversed(self.overlays):
             if overlay.start <= minute < overlay.end:
-                if not overlay.add:
-                    return [*added, overlay.fn(minute)] if added else overlay.fn(minute)
                 added.append(overlay.fn(minute))
-        below = self._below(minute, present)
-        return [*added, below] if added else below
+                if not overlay.add:
+                    return _together(added)
+        return _together([*added, self._below(minute, present)])
 
     def _below(self, minute: float, present: float) -> Value:
         if self.gauge and minute == present:
@@ -92,6 +98,17 @@ class Series:
             # A minute that was not kept has the value of the one before it: state lasts until it changes.
             return self.gauged[bisect.bisect_right(self.gauged, minute, key=lambda entry: entry[0]) - 1][1]
         return self.baseline(minute) if self.baseline else None
+
+
+def _together(values: list[Value]) -> Value:
+    """One value of all the samples in several."""
+    present = [value for value in values if value is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+    bucket = Bucket()
+    for value in present:
+        bucket.add(value)
+    return Samples(bucket.values, bucket.counts)
 
 
 class Bucket:
@@ -105,14 +122,12 @@ class Bucket:
         self.sets: list[StatisticSet] = []
 
     def add(self, value: Value | StatisticSet) -> None:
-        if value is None:
-            return
-        if isinstance(value, StatisticSet):
-            self.sets.append(value)
-        elif isinstance(value, Samples):
+        if isinstance(value, Samples):
             self.values.extend(value.values)
             self.counts.extend(value.counts)
-        else:
+        elif isinstance(value, StatisticSet):
+            self.sets.append(value)
+        elif value is not None:
             self.values.append(float(value))
             self.counts.append(1.0)
 
@@ -122,9 +137,9 @@ class Bucket:
     def statistic(self, name: str) -> float | None:
         """Sum, SampleCount, Average, Minimum, Maximum or a percentile such as p99.9; None when it has none."""
         if name == "Sum":
-            return sum(map(mul, self.values, self.counts)) + sum(s.sum for s in self.sets)
+            return float(sum(map(mul, self.values, self.counts)) + sum(s.total for s in self.sets))
         if name == "SampleCount":
-            return sum(self.counts) + sum(s.count for s in self.sets)
+            return sum(self.counts) + sum(s.samples for s in self.sets)
         if name == "Average":
             count = self.statistic("SampleCount")
             return (self.statistic("Sum") or 0.0) / count if count else None
@@ -138,11 +153,11 @@ class Bucket:
         pairs = list(zip(self.values, self.counts, strict=True))
         for each in self.sets:
             # A statistic set says nothing of its distribution, unless there is none (as in AWS).
-            if each.count != 1 and each.minimum != each.maximum:
+            if each.samples != 1 and each.minimum != each.maximum:
                 return None
-            pairs.append((each.maximum, each.count))
+            pairs.append((each.maximum, each.samples))
         pairs.sort()
-        rank = sum(self.counts) + sum(s.count for s in self.sets)
+        rank = sum(self.counts) + sum(s.samples for s in self.sets)
         rank *= percent / 100
         for value, count in pairs:
             rank -= count
@@ -224,6 +239,10 @@ class Store:
             if series.gauge:
                 self._keep(series, rhythms.now() if timestamp is None else epoch(timestamp))
 
+    def known(self) -> list[Key]:
+        """The metrics that have any data, in order."""
+        return sorted(s.key for s in self.series.values() if s.baseline or s.gauge or s.gauged or s.overlays or s.times)
+
     def _keep(self, series: Series, timestamp: float) -> None:
         minute = timestamp // MINUTE * MINUTE
         value = series.gauge() if series.gauge else None
@@ -245,19 +264,14 @@ class Store:
         series = self.series.get(key)
         if series is None:
             return
-        present = rhythms.now() // MINUTE * MINUTE
-        end = min(end, rhythms.now() + 1e-6)
+        now = rhythms.now()
+        end, read = min(end, now + 1e-6), series.reader(now // MINUTE * MINUTE)
         position = bisect.bisect_left(series.times, start)
         while start < end:
             bucket, stop = Bucket(), min(start + period, end)
             minute = -(-start // MINUTE) * MINUTE
             while minute < stop:
-                value = series.layered(minute, present)
-                if isinstance(value, list):
-                    for each in value:
-                        bucket.add(each)
-                else:
-                    bucket.add(value)  # type: ignore[arg-type]
+                bucket.add(read(minute))
                 minute += MINUTE
             while position < len(series.times) and series.times[position] < stop:
                 bucket.add(series.points[position])
