@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from moto.core.exceptions import ServiceException
 from moto.core.request import Request
 from moto.core.routing import NotFound, get_service_router
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
 from opslib.lab import _credentials, denials, trail
@@ -109,8 +111,10 @@ def _answer(call: Call) -> Response:
     answer = answer_of(call.service, call.operation)
     try:
         return serialise(call, answer(call)) if answer else call.to_moto()
-    except AwsError as error:
+    except ServiceException as error:
         return serialise(call, error)
+    except HTTPException as error:  # moto's older kind
+        return serialise(call, AwsError(error.error_type, error.message, error.code))
     except Answered as answered:
         return answered.response
     except NotImplementedError as exc:

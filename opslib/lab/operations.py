@@ -12,7 +12,6 @@ An operation that nobody answers goes to moto unchanged.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botocore.parsers import create_parser
+from moto.core.errors import COMMON_ERROR_CODES
 from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
@@ -34,18 +34,17 @@ Result = dict[str, Any]
 Answer = Callable[["Call"], Result]
 Response = tuple[int, dict[str, str], bytes]
 
-# AWS answers codes that its models do not list (AccessDenied and others): moto warns of each.
-warnings.filterwarnings("ignore", message=r"Exception\(AwsError\) with code")
-
 _answers: dict[tuple[str, str], Answer] = {}
 
 
-class AwsError(ServiceException):
+class AwsError(ServiceException):  # type: ignore[misc]
     """An error as AWS answers it. `status` is looked up in the service's model when it is not given."""
 
     def __init__(self, code: str, message: str, status: int | None = None, **members: Any) -> None:
         super().__init__(code, message)
         self.status = status
+        if code not in COMMON_ERROR_CODES:  # the models leave some out, and moto warns of each
+            COMMON_ERROR_CODES.append(code)
         self.__dict__.update(members)
 
 
@@ -91,7 +90,7 @@ class Call:
 
     @property
     def protocol(self) -> str:
-        return determine_request_protocol(self.model.service_model, self.request.content_type)
+        return str(determine_request_protocol(self.model.service_model, self.request.content_type))
 
     @property
     def user_arn(self) -> str:
@@ -135,11 +134,20 @@ def serialise(call: Call, result: object) -> Response:
     service = call.model.service_model.service_name
     serializer = get_serializer_class(str(service), call.protocol)(operation_model=call.model)
     response = serializer.serialize(result)
-    status = getattr(result, "status", None) or response["status_code"]
+    status = getattr(result, "status", None) or _status_member(call, result) or response["status_code"]
     body = response["body"]
     headers = {name: str(value) for name, value in response["headers"].items()}
     headers["x-amzn-requestid"] = headers["x-amz-request-id"] = call.request_id
     return status, headers, body.encode() if isinstance(body, str) else body
+
+
+def _status_member(call: Call, result: object) -> int | None:
+    """The member that the model binds to the HTTP status (Lambda's StatusCode); the serialiser passes it over."""
+    shape = call.model.output_shape
+    if not isinstance(result, dict) or shape is None:
+        return None
+    bound = (name for name, member in shape.members.items() if member.serialization.get("location") == "statusCode")
+    return result.get(next(bound, ""))
 
 
 def rewind(environ: dict[str, Any], body: bytes) -> None:

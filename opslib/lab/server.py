@@ -24,6 +24,7 @@ os.environ.update(
     MOTO_EC2_LOAD_DEFAULT_AMIS="false",
     S3_IGNORE_SUBDOMAIN_BUCKETNAME="true",
     MOTO_DISABLE_GLOBAL_CORS="true",
+    MOTO_LAMBDA_CONCURRENCY_QUOTA="1000",
 )
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -40,7 +41,7 @@ _TICK_SECONDS = 1.0
 _JSON = "application/json"
 
 
-class _Handler(MotoRequestHandler):
+class _Handler(MotoRequestHandler):  # type: ignore[misc]
     def log(self, type: str, message: str, *args: Any) -> None:
         """No line a request."""
 

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opslib.lab.world import World
 
-MODULES: tuple[str, ...] = ()
+MODULES = (
+    "functions",
+    "invocations",
+    "queues",
+)
 
 
 def install() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
-    from opslib.lab.corrections.metrics import Store
+    from opslib.lab.corrections._metric_stores import Store
     from opslib.lab.world import World
     from opslib.targets import Target
 
