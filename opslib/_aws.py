@@ -21,7 +21,15 @@ _BAD_CREDENTIALS = {
     "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
     "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
 }  # fmt: skip
-_ABSENT_ENDINGS = ("NotFound", "NotFoundException", "NotFoundFault", "NonExistentQueue", "DoesNotExist", "404")
+_ABSENT_ENDINGS = (
+    "NotFound",
+    "NotFoundError",
+    "NotFoundException",
+    "NotFoundFault",
+    "NonExistentQueue",
+    "DoesNotExist",
+    "404",
+)
 _THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 _SECRET_VARIABLE = ("SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL", "DATABASE_URL")
 
