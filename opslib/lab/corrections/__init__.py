@@ -17,6 +17,8 @@ MODULES = (
     "functions",
     "invocations",
     "queues",
+    "secrets",
+    "users",
 )
 
 

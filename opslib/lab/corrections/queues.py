@@ -84,11 +84,20 @@ def _anew(message: Message) -> Message:
     return new
 
 
-def _receive(self: SQSBackend, queue_name: str, count: int, wait: int, visibility: int, *rest: Any) -> list[Message]:
+def _receive(
+    self: SQSBackend,
+    queue_name: str,
+    count: int,
+    wait_seconds_timeout: int,
+    visibility_timeout: int,
+    message_attribute_names: list[str] | None = None,
+) -> list[Message]:
     """As moto, but what is seen and stays visible goes to the end: the next peek sees the others."""
-    received: list[Message] = _moto_receive(self, queue_name, count, wait, visibility, *rest)
+    received: list[Message] = _moto_receive(
+        self, queue_name, count, wait_seconds_timeout, visibility_timeout, message_attribute_names
+    )
     queue: Queue = self.get_queue(queue_name)
-    if visibility == 0 and not queue.fifo_queue:
+    if visibility_timeout == 0 and not queue.fifo_queue:
         seen = {message.id for message in received}
         queue._messages.sort(key=lambda message: message.id in seen)  # in place and stable
     return received

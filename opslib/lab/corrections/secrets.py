@@ -1,0 +1,34 @@
+"""Secrets Manager: in moto, after AWSCURRENT was moved to another version, get_secret_value still gives the old one."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+
+from opslib.lab.estates.base import Place
+
+_moto_move = SecretsManagerBackend.update_secret_version_stage
+
+
+def install() -> None:
+    SecretsManagerBackend.update_secret_version_stage = _move
+
+
+def age(place: Place, name: str, created: datetime, changed: datetime) -> None:
+    """Gives a seeded secret its dates: when it was made, when its value was last changed."""
+    secret: FakeSecret = place.backend("secretsmanager").secrets[name]
+    secret.created_date, secret.last_changed_date = int(created.timestamp()), int(changed.timestamp())
+    secret.versions[secret.default_version_id]["createdate"] = int(changed.timestamp())
+
+
+def _move(self: SecretsManagerBackend, secret_id: str, version_stage: str, **versions: Any) -> Any:
+    moved = _moto_move(self, secret_id=secret_id, version_stage=version_stage, **versions)
+    secret = self.secrets[secret_id]
+    for version_id, version in secret.versions.items():
+        if "AWSCURRENT" in version["version_stages"]:
+            secret.set_default_version_id(version_id)
+    secret.last_changed_date = int(time.time())
+    return moved
