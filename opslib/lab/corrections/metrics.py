@@ -18,15 +18,11 @@ Estates fill the store of an account and region:
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch.exceptions import (
-    CloudWatchException,
     InvalidParameterCombination,
     InvalidParameterValue,
     ValidationError,
@@ -37,6 +33,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from ._metric_queries import Result, answer, good_period, key_of
 from ._metric_stores import STATISTICS, Bucket, Key, StatisticSet, Store, is_percentile
+from ._pages import digest, paged, read_token, write_token
 from .rhythms import MINUTE, Samples
 
 _MAX_DATAPOINTS = 100_800
@@ -123,15 +120,15 @@ def _get_metric_data(self: CloudWatchResponse) -> ActionResult:
     limit = int(asked.get("MaxDatapoints") or _MAX_DATAPOINTS)
     if not 1 <= limit <= _MAX_DATAPOINTS:
         raise ValidationError(f"The value {limit} for parameter MaxDatapoints must be between 1 and {_MAX_DATAPOINTS}.")
-    digest = hashlib.sha256(repr((start, end, queries)).encode()).hexdigest()[:16]
-    offset = _read_token(asked.get("NextToken"), digest)
+    bound = digest(start, end, queries)
+    offset = read_token(asked.get("NextToken"), bound)
     results = answer(of(self.cloudwatch_backend), queries, start, end)
     size = max(1, limit // max(1, len(results)))
     newest_first = asked.get("ScanBy") != "TimestampAscending"
     pages = [_page(result, offset, size, newest_first) for result in results]
     reply: dict[str, Any] = {"MetricDataResults": pages, "Messages": []}
     if any(page["StatusCode"] == "PartialData" for page in pages):
-        reply["NextToken"] = _token(digest, offset + size)
+        reply["NextToken"] = write_token(bound, offset + size)
     return ActionResult(reply)
 
 
@@ -202,12 +199,9 @@ def _list_metrics(self: CloudWatchResponse) -> ActionResult:
         for key in of(self.cloudwatch_backend).known()
         if namespace in (None, key.namespace) and metric in (None, key.metric) and _has(key, wanted)
     ]
-    digest = hashlib.sha256(repr((namespace, metric, wanted)).encode()).hexdigest()[:16]
-    offset = _read_token(asked.get("NextToken"), digest, "InvalidParameterValue")
-    reply: dict[str, Any] = {"Metrics": [_metric(key) for key in keys[offset : offset + _LISTED_A_PAGE]]}
-    if offset + _LISTED_A_PAGE < len(keys):
-        reply["NextToken"] = _token(digest, offset + _LISTED_A_PAGE)
-    return ActionResult(reply)
+    bound = digest(namespace, metric, wanted)
+    page, token = paged(keys, _LISTED_A_PAGE, asked.get("NextToken"), bound, "InvalidParameterValue")
+    return ActionResult({"Metrics": [_metric(key) for key in page], "NextToken": token})
 
 
 def _has(key: Key, wanted: Sequence[tuple[str, str | None]]) -> bool:
@@ -218,23 +212,6 @@ def _has(key: Key, wanted: Sequence[tuple[str, str | None]]) -> bool:
 def _metric(key: Key) -> dict[str, Any]:
     dimensions = [{"Name": name, "Value": value} for name, value in key.dimensions]
     return {"Namespace": key.namespace, "MetricName": key.metric, "Dimensions": dimensions}
-
-
-def _token(digest: str, offset: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([digest, offset]).encode()).decode()
-
-
-def _read_token(token: str | None, digest: str, code: str = "InvalidNextToken") -> int:
-    if not token:
-        return 0
-    invalid = CloudWatchException(code, "Request parameter NextToken is invalid")
-    try:
-        said, offset = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError):
-        raise invalid from None
-    if said != digest:
-        raise invalid
-    return int(offset)
 
 
 def _window(start: datetime, end: datetime) -> tuple[float, float]:
