@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from opslib.lab.world import World
 
 MODULES = (
+    "metrics",
+    "alarms",  # after metrics: evaluated on what the gauges read
+    "dashboards",
     "functions",
     "invocations",
+    "logs",
     "queues",
     "secrets",
     "users",

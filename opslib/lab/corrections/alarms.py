@@ -1,7 +1,7 @@
 """CloudWatch alarms: plain moto never evaluates one, keeps no history, and honours one filter of several.
 
-The lab evaluates an alarm whenever it is described, and when an estate calls `evaluate` each minute. An alarm's
-time is the minute in which its metric crossed the threshold, not that of the call that found it.
+The lab evaluates an alarm each minute, and whenever it is described. The time of an ALARM is the minute in which
+its metric crossed the threshold, not that of the call that found it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,13 @@ def install() -> None:
     CloudWatchResponse.describe_alarm_history = _describe_alarm_history
 
 
-def evaluate(account: str, region: str) -> None:
-    """Evaluates every alarm of an account and region. Called each minute, so that the history is whole."""
-    _evaluated(cloudwatch_backends[account][region])
+def tick(world: object, now: datetime) -> None:
+    """Each minute: every alarm is evaluated, so that the history is whole."""
+    minute = _seconds(now) // MINUTE
+    for _, _, backend in list(cloudwatch_backends.iter_backends()):
+        if backend.__dict__.get("lab_evaluated") != minute:
+            backend.__dict__["lab_evaluated"] = minute
+            _evaluated(backend)
 
 
 def backdate(account: str, region: str, when: datetime) -> None:

@@ -11,9 +11,8 @@ Estates fill the store of an account and region:
     overlay = mine.overlay("AWS/Lambda", "Errors", {"FunctionName": "api"}, start, None, lambda t: 12.0, "Count")
     overlay.remove()
     mine.put("App", "Uploads", {}, when, 3.0)       # what PutMetricData does
-    mine.tick()                                     # each minute: keeps what the gauges read
 
-`opslib.lab.corrections.rhythms.set_anchor(start, clock_offset_hours)` comes first: it binds baselines to the lab's day.
+The gauges' values are kept each minute. `rhythms.set_anchor(start, clock_offset_hours)` binds baselines to the lab's day.
 """
 
 from __future__ import annotations
@@ -58,6 +57,15 @@ def install() -> None:
     CloudWatchResponse.get_metric_data = _get_metric_data
     CloudWatchResponse.get_metric_statistics = _get_metric_statistics
     CloudWatchResponse.list_metrics = _list_metrics
+
+
+def tick(world: object, now: datetime) -> None:
+    """Each minute: what the gauges read is kept, in every account and region."""
+    minute = _seconds(now) // MINUTE
+    for _, _, backend in list(cloudwatch_backends.iter_backends()):
+        if backend.__dict__.get("lab_ticked") != minute:
+            backend.__dict__["lab_ticked"] = minute
+            of(backend).tick()
 
 
 def _put(self: CloudWatchBackend, namespace: str, metric_data: Sequence[Mapping[str, Any]]) -> None:
