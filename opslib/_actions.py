@@ -1,7 +1,7 @@
 """What a step does, as data, and the one place that does it.
 
 Kinds: `aws` (a call), `read` (a value in an answer), `wait` (until a value leaves its pending states),
-`merge` (change some keys of a mapping and write it back), `sql`, `http`.
+`merge` (change some keys of a mapping and write it back), `sql`, `select` (a value in the database), `http`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def sql(statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows:
     return {"kind": "sql", "statement": statement, "parameters": parameters, "rows": rows}
 
 
+def select(statement: str, **parameters: Any) -> Action:
+    """The one value that a query answers; json_build_object makes one of several."""
+    return {"kind": "select", "statement": statement, "parameters": parameters}
+
+
 def http(method: str, path: str, body: Any = None, auth: bool = True) -> Action:
     """A request to the system's API; anything but 2xx with JSON is an error."""
     return {"kind": "http", "method": method, "path": path, "body": body, "auth": auth}
@@ -71,11 +76,18 @@ def file(path: Path) -> Action:
     return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
+def generated(label: str) -> Action:
+    """Stands for a password that is made when the step is applied: in a private file, never in plan or record."""
+    return {"$generated": label}
+
+
 def shown(action: Action) -> str:
     """The action in one line, for a person."""
     kind = action["kind"]
     if kind == "sql":
         return f"SQL ({action['rows']} rows): {action['statement']}"
+    if kind == "select":
+        return f"SQL: {action['statement']}"
     if kind == "http":
         return f"{action['method']} {action['path']}" + (f" {json.dumps(action['body'])}" if action["body"] else "")
     if kind == "merge":
@@ -91,6 +103,8 @@ def _brief(value: Any) -> str:
         return f"<{value['$result']}>"
     if isinstance(value, dict) and "$file" in value:
         return f"<{Path(value['$file']).name}>"
+    if isinstance(value, dict) and "$generated" in value:
+        return "<made when applied, into a private file>"
     text = json.dumps(value, default=str)
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
@@ -115,6 +129,10 @@ def perform(ops: Connection, action: Action, results: dict[str, Any]) -> Any:
         from opslib import databases
 
         return databases.execute(ops, action["statement"], action["parameters"], action["rows"])
+    if kind == "select":
+        from opslib import databases
+
+        return databases.value(ops, action["statement"], action["parameters"])
     if kind == "http":
         return ops.http(action["method"], action["path"], action["body"], auth=action["auth"]).json()
     if kind == "merge":
@@ -128,6 +146,10 @@ def perform(ops: Connection, action: Action, results: dict[str, Any]) -> Any:
 
 
 def _content(value: Any) -> Any:
+    if isinstance(value, dict) and "$generated" in value:
+        from opslib import _passwords
+
+        return _passwords.generate(value["$generated"])
     if not (isinstance(value, dict) and "$file" in value):
         return value
     content = Path(value["$file"]).read_bytes()

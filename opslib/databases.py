@@ -34,6 +34,7 @@ def ask(
     columns: Mapping[str, str] | None = None,
     host: str | None = None,
     port: int | None = None,
+    limit: int = ROW_LIMIT,
 ) -> pd.DataFrame:
     """`query` with its parameters in a mapping; and on another host (a restored copy, a replica) with the same login."""
     import sqlalchemy
@@ -43,13 +44,24 @@ def ask(
         if not answer.returns_rows:
             raise UsageError(f"{_brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
         names = list(answer.keys())
-        rows = [row._asdict() for row in answer.fetchmany(ROW_LIMIT + 1)]
-    if len(rows) > ROW_LIMIT:
+        rows = [row._asdict() for row in answer.fetchmany(limit + 1)]
+    if len(rows) > limit:
         print(
-            f"Only the first {ROW_LIMIT:,} rows are shown; there are more. Narrow the query, or count in SQL.",
+            f"Only the first {limit:,} rows are shown; there are more. Narrow the query, or count in SQL.",
             flush=True,
         )
-    return frame(rows[:ROW_LIMIT], columns) if columns else _inferred(rows[:ROW_LIMIT], names)
+    return frame(rows[:limit], columns) if columns else _inferred(rows[:limit], names)
+
+
+def value(ops: Connection, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+    """The one value that a query answers; None when it answers no row."""
+    found = ask(ops, sql, params)
+    if found.shape[1] != 1 or len(found) > 1:
+        raise UsageError(f"{_brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one.")
+    if found.empty:
+        return None
+    answer = found.iat[0, 0]
+    return answer.item() if hasattr(answer, "item") else answer
 
 
 def _brief(sql: str) -> str:
