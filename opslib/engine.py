@@ -1,4 +1,8 @@
-"""The papermill engine `opslib`. Importing this module imports nothing heavy: papermill loads every engine at start."""
+"""The papermill engine `opslib`: runs a notebook and keeps it as a record.
+
+papermill loads every registered engine when it starts, so this module imports nothing heavy, and the
+class has papermill's interface of an engine without inheriting from it.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,18 @@ from typing import Any
 
 
 class OpslibEngine:
-    @classmethod
-    def execute_notebook(cls, nb: Any, kernel_name: str, **kwargs: Any) -> Any:
-        from papermill.engines import NBClientEngine
+    """What papermill asks of an engine. `papermill --engine opslib in.ipynb out.ipynb` makes a record, too."""
 
-        return NBClientEngine.execute_notebook(nb, kernel_name, **kwargs)
+    @classmethod
+    def execute_notebook(cls, nb: Any, kernel_name: str, **options: Any) -> Any:
+        """Run the notebook; its record is made whatever happens. The notebook that is returned is masked.
+
+        A cell's error is raised by papermill, after saving. Raises what ended the run otherwise (time-out,
+        dead kernel, interruption), and OpsError when the record cannot be kept.
+        """
+        from opslib._executions import Execution, Request
+
+        return Execution(nb, Request.of(nb, kernel_name, options)).run()
 
     @classmethod
     def nb_kernel_name(cls, nb: Any, name: str | None = None) -> Any:

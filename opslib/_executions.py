@@ -1,0 +1,234 @@
+"""One run of one notebook, from a kernel that starts to a record that is sealed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+from opslib import _facts, _outcomes, records
+from opslib._clients import Client, Manager
+from opslib._drafts import Draft
+from opslib._interruptions import BEAT_SECONDS
+from opslib._journals import JournalPipe
+from opslib._kernels import Kernel
+from opslib._outcomes import Ending
+from opslib.errors import OpsError
+
+DEFAULT_SECONDS = 3600.0
+_GRACE_SECONDS = 5.0  # for a cell to end after it was interrupted
+_active: set[Execution] = set()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be run. `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line."""
+
+    id: str
+    name: str
+    procedure: str
+    target: str
+    kernel: str
+    parameters: dict[str, Any]
+    timeout_seconds: float
+    folder: Path | None = None  # the kernel's
+    output: str | None = None  # papermill's own copy
+    tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
+        """From what papermill gives an engine; `run` adds `opslib_…` options."""
+        ours = {k.removeprefix("opslib_"): options.pop(k) for k in list(options) if k.startswith("opslib_")}
+        parameters = _facts.parameters(nb)
+        procedure = _facts.procedure(options.get("input_path"))
+        said = {
+            "id": records.new_id(datetime.now(UTC)),
+            "name": procedure,
+            "procedure": procedure,
+            "target": str(parameters.get("target", "")),
+            "timeout_seconds": nb.metadata.get("opslib", {}).get("timeout_seconds", DEFAULT_SECONDS),
+            "output": options.get("output_path"),
+        }
+        given = {k: v for k, v in ours.items() if v is not None}
+        return cls(kernel=kernel, parameters=parameters, options=options, **(said | given))
+
+
+class Execution:
+    """Use once: `run`."""
+
+    def __init__(self, nb: Any, request: Request) -> None:
+        self.nb, self.request = nb, request
+        self.draft = Draft(request.id)
+        self.facts = _facts.at_start(request)
+        self._section = _facts.title(nb) or request.name
+        self._stopped = threading.Event()
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="opslib-record")
+
+    def run(self) -> Any:
+        """The executed, masked notebook. Raises what ended the run, unless it was a cell's error; OpsError."""
+        self.draft.begin(self.nb, self.facts)
+        self._pipe = JournalPipe(self.draft.journal, lambda line: self.request.tell(0, 0, line))
+        self._kernel = Kernel(self.request.kernel)
+        self._manager = Manager(self.nb, self._save, self._cell_starts, self._bar())
+        _active.add(self)
+        previous = _catch_signals(self)
+        try:
+            ending, error = self._execute()
+        finally:
+            _restore_signals(previous)
+            _active.discard(self)
+            self._over.set()
+            self._pool.shutdown()
+        self._finish(ending)
+        if error is not None:
+            raise error
+        return self.nb
+
+    def stop(self) -> None:
+        """Interrupt the cell that runs, and run no other. What does not listen is ended a few seconds later."""
+        again = self._stopped.is_set()
+        self._stopped.set()
+        if again:
+            self._kernel.kill()
+            return
+        self._kernel.interrupt()
+        timer = threading.Timer(_GRACE_SECONDS, self._kernel.kill)
+        timer.daemon = True
+        timer.start()
+
+    def _execute(self) -> tuple[Ending, BaseException | None]:
+        """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for it."""
+        client = self._client()
+        try:
+            self._manager.notebook_start()
+            started = self._start(client)
+            client.run(ready=started.result, stopped=self._stopped.is_set)
+        except OpsError:  # the index does not take the run, so no cell was run
+            self.draft.discard()
+            raise
+        except (KeyboardInterrupt, Exception) as exc:  # noqa: BLE001 - each is how this run ended, and is raised again
+            return self._ended_by(exc, client), exc
+        else:
+            return self._ended(client)
+        finally:
+            client.close()
+            self._pipe.finish()
+            self._manager.notebook_complete()
+
+    def _bar(self) -> Any:
+        return self.request.options.get("progress_bar", False)
+
+    def _client(self) -> Client:
+        options = {k: v for k, v in self.request.options.items() if k in ("log_output", "stdout_file", "stderr_file")}
+        return Client(
+            self._manager,
+            self._kernel,
+            self.draft.outputs,
+            deadline=time.monotonic() + self.request.timeout_seconds,
+            timeout=self.request.options.get("execution_timeout"),
+            startup_timeout=self.request.options.get("start_timeout", 60),
+            **options,
+        )
+
+    def _start(self, client: Client) -> Future[None]:
+        """Start the kernel; while it comes up, the run is entered in the index."""
+        folder = {"cwd": str(self.request.folder)} if self.request.folder else {}
+        end = self._pipe.write_end
+        client.start_new_kernel(pass_fds=(end,), env=self._kernel.environment(end), **folder)
+        self._pipe.start()
+        return self._pool.submit(self._enter)
+
+    def _enter(self) -> None:
+        from opslib import _index
+
+        self.facts.update(_facts.of_the_code())
+        _index.insert(_facts.row(self.facts) | _facts.lease())
+        self._pool.submit(self._beat)
+
+    def _beat(self) -> None:
+        """A sign of life in the index now and then, for those who cannot look at this machine."""
+        from opslib import _index, pages  # what the end needs is imported while cells run
+
+        pages.prepare()
+        while not self._over.wait(BEAT_SECONDS):
+            with contextlib.suppress(OpsError):
+                _index.update(self.request.id, heartbeat=_facts.moment())
+
+    def _cell_starts(self, index: int) -> None:
+        self._section = _facts.section(self.nb, index) or self._section
+        self.request.tell(index + 1, len(self.nb.cells), self._section)
+
+    def _save(self) -> None:
+        """Called as cells start, print and end. What a kernel had masked is known before its output is saved."""
+        self._pipe.pump()
+        self.draft.save_soon(self.nb, self.facts | self._pipe.events.as_metadata())
+
+    def _ended(self, client: Client) -> tuple[Ending, BaseException | None]:
+        """The cells came to an end by themselves: all of them, or one failed."""
+        if self._stopped.is_set():
+            return Ending("interrupted", f"Interrupted in {self._where(client)}."), KeyboardInterrupt()
+        error = client.failed
+        if error is None:
+            return Ending(_outcomes.DONE), None
+        if error.ename == "Refused":
+            return Ending("refused", error.evalue), None
+        if error.ename == "SystemExit":
+            message = f"The kernel was told to exit in {self._where(client)}; that is not success."
+            return Ending("failed", message), RuntimeError(message)
+        return Ending("failed", f"Failed in {self._where(client)}: {error.ename}: {error.evalue}"), None
+
+    def _ended_by(self, exc: BaseException, client: Client) -> Ending:
+        where = self._where(client)
+        if self._stopped.is_set() or isinstance(exc, KeyboardInterrupt):
+            return Ending("interrupted", f"Interrupted in {where}.")
+        if isinstance(exc, CellTimeoutError):
+            return Ending("timed out", f"Stopped in {where}: time was up ({self.request.timeout_seconds:g} s a run).")
+        if isinstance(exc, (DeadKernelError, RuntimeError)):
+            return Ending("kernel died", f"The kernel died in {where}: {self._kernel.death()}.")
+        return Ending("failed", f"{type(exc).__name__}: {exc}")
+
+    def _where(self, client: Client) -> str:
+        return f"cell {client.current + 1} of {len(self.nb.cells)} ({self._section})"
+
+    def _finish(self, ending: Ending) -> None:
+        """Keep the record whole and sealed, and papermill's copy. Raises OpsError that says what was kept."""
+        from opslib import _sealing
+
+        self.facts |= self._pipe.events.as_metadata() | _outcomes.conclude(ending, self._pipe.events)
+        self.facts["ended"] = _facts.moment()
+        self.nb, trouble = _sealing.keep(self.draft, self.nb, self.facts)
+        if self.request.output:
+            from papermill.iorw import write_ipynb
+
+            write_ipynb(self.nb, self.request.output)
+        if trouble:
+            raise OpsError(trouble)
+
+
+def _catch_signals(execution: Execution) -> dict[int, Any]:
+    """Ctrl-C, and a scheduler's SIGTERM, stop the run instead of this process; only the main thread can hear them."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {n: signal.signal(n, lambda *_: execution.stop()) for n in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _restore_signals(previous: dict[int, Any]) -> None:
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+
+
+def stop_all() -> None:
+    """Stop every run of this process: for one that runs several in threads."""
+    for execution in list(_active):
+        execution.stop()

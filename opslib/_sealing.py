@@ -1,0 +1,56 @@
+"""The end of a run: its file whole, its row sealed, its page made."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+from opslib import _drafts, _facts, _files
+from opslib._drafts import Draft
+from opslib.errors import OpsError
+
+
+def keep(draft: Draft, notebook: Any, facts: dict[str, Any]) -> tuple[Any, str]:
+    """Write, seal, make the page. The masked notebook; and what went wrong with what was kept, "" when nothing did."""
+    from opslib import pages
+
+    if _sealed_by_another(facts["id"]):
+        told = f"Record {facts['id']} was closed as interrupted while this run went on, so its end is not in it."
+        return _drafts.serialised(notebook, facts)[0], told
+    masked, failure = draft.finish(notebook, facts)
+    trouble = f"its record could not be kept whole: {_files.reason(failure)}." if failure else ""
+    try:
+        seal(draft, facts)
+    except (OpsError, OSError) as exc:
+        trouble = f"its record could not be sealed: {exc}"
+    with contextlib.suppress(OSError):  # a page can be made again: opslib records page
+        pages.write(masked, draft.path.with_suffix(".html"))
+    return masked, _told(draft, facts, trouble) if trouble else ""
+
+
+def seal(draft: Draft, facts: dict[str, Any]) -> None:
+    """Chain the row of a finished file to those before. Raises OpsError, OSError."""
+    from opslib import _index
+
+    _index.seal(_facts.row(facts, sha256=_files.sha256(draft.path)))
+    draft.journal.unlink(missing_ok=True)
+
+
+def _sealed_by_another(id: str) -> bool:
+    """Was this run taken for dead? Its sealed file is then left as it is."""
+    from opslib import _index
+
+    try:
+        return any(row["seq"] is not None for row in _index.rows(id=id))
+    except OpsError:
+        return False
+
+
+def _told(draft: Draft, facts: dict[str, Any], trouble: str) -> str:
+    without = ", without outputs" if facts.get("incomplete") else ""
+    return (
+        f"The run ended ({facts['outcome']}: {facts['verdict']}), but {trouble} "
+        f"Kept: {draft.path}, as of {datetime.fromtimestamp(draft.saved_at, UTC):%H:%M:%S} UTC{without}. "
+        "Free some space before the next run."
+    )

@@ -1,0 +1,73 @@
+"""The proof that records are what they were when they were sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from opslib import _files, _index, _paths, records
+from opslib._index import Row
+
+
+def problems() -> Iterator[tuple[str, str]]:
+    """(record id, what is wrong), over the index, its chain, the files, and files that no row knows."""
+    rows = _index.rows()
+    sealed = sorted((row for row in rows if row["seq"] is not None), key=lambda row: row["seq"])
+    yield from _chain(sealed)
+    for row in sealed:
+        yield from _file(row)
+    yield from _strangers({row["id"] for row in rows})
+
+
+def _chain(sealed: list[Row]) -> Iterator[tuple[str, str]]:
+    number, previous = 0, ""
+    for row in sealed:
+        if row["seq"] != number + 1:
+            yield row["id"], f"the chain is broken before it: {_rows(row['seq'] - number - 1)} missing from the index"
+        elif row["previous"] != previous:
+            yield row["id"], "the chain is broken before it: it was sealed after a row that is not the one there now"
+        if _index.row_hash(row) != row["hash"]:
+            yield row["id"], "its row in the index was altered"
+        number, previous = row["seq"], row["hash"]
+    last, digest = _index.last_seal()
+    if last > number:
+        yield "(last)", f"the chain is cut off: {_rows(last - number)} missing at the end of the index"
+    elif digest != previous:
+        yield "(last)", "the end of the chain is not the last row's hash"
+
+
+def _rows(count: int) -> str:
+    return "a row is" if count == 1 else f"{count} rows are"
+
+
+def _file(row: Row) -> Iterator[tuple[str, str]]:
+    path = _paths.records() / row["path"]
+    try:
+        digest = _files.sha256(path)
+    except OSError as exc:
+        yield row["id"], f"its file {row['path']} is missing or cannot be read ({_files.reason(exc)})"
+        return
+    if digest != row["sha256"]:
+        yield row["id"], f"its file {row['path']} was altered"
+        return
+    yield from _spilled(row["id"], path)
+
+
+def _spilled(id: str, path: Path) -> Iterator[tuple[str, str]]:
+    """The files beside a record are named with their hashes in it."""
+    said = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
+    for beside in said.get("spilled", ()):
+        try:
+            digest = _files.sha256(path.parent / beside["file"])
+        except OSError:
+            yield id, f"{beside['file']} beside it is missing"
+        else:
+            if digest != beside["sha256"]:
+                yield id, f"{beside['file']} beside it was altered"
+
+
+def _strangers(known: set[str]) -> Iterator[tuple[str, str]]:
+    for path in sorted(_paths.records().glob("[0-9]*/[0-9]*/*.ipynb")):
+        if path.stem not in known:
+            yield path.stem, f"{records.place(path.stem)} has no row in the index"
