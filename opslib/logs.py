@@ -1,0 +1,270 @@
+"""Logs: searched over a window to its end, followed, queried, and errors grouped by what they have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opslib import _log_lines
+from opslib._frames import UTC_TIME, frame
+from opslib._windows import Window, clock, window
+from opslib.errors import OpsError, Unfinished, UsageError
+from opslib.findings import Finding, Findings, check
+from opslib.plots import Line, Panel, Plotted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
+PATTERNS = {
+    "count": "int64",
+    "first_seen": UTC_TIME,
+    "last_seen": UTC_TIME,
+    "sources": "str",
+    "pattern": "str",
+    "example": "str",
+}
+ALL = "all"
+LIMIT = 10_000
+
+
+def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
+    """Log groups by the name of their source. `source`: functions as the target's file calls them, log groups
+    (`/aws/…`), several with commas between them, or `all` of the target's functions.
+
+    Raises UsageError that offers the nearest names.
+    """
+    from opslib.errors import unknown_name
+
+    facts = ops.target["functions"]
+    wanted = list(facts) if source == ALL else [name.strip() for name in source.split(",") if name.strip()]
+    found = {}
+    for name in wanted:
+        if not name.startswith("/") and name not in facts:
+            raise unknown_name("function", name, [ALL, *facts], f" of {ops.target.name}")
+        found[name] = name if name.startswith("/") else f"/aws/lambda/{facts[name]['name']}"
+    if not found:
+        raise UsageError(f"No log group is named by {source!r}. Give a function of {ops.target.name}, or {ALL!r}.")
+    return found
+
+
+def search(ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT) -> pd.DataFrame:
+    """The newest lines of a window that match a filter pattern, oldest first (FilterLogEvents, every page).
+
+    A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is true when there
+    were more than `limit` lines in a group.
+    """
+    import pandas as pd
+
+    parts = ops.gather(
+        *(
+            lambda name=name, group=group: _events(ops, name, group, pattern, within, limit)
+            for name, group in groups(ops, source).items()
+        )
+    )
+    events = pd.concat(parts).sort_values(["time", "event_id"], ignore_index=True)
+    events.attrs["cut"] = any(part.attrs["cut"] for part in parts)
+    return events
+
+
+def _events(ops: Connection, name: str, group: str, pattern: str, within: Window, limit: int) -> pd.DataFrame:
+    asked: dict[str, Any] = {
+        "logGroupName": group,
+        "startTime": int(within.start.timestamp() * 1000),
+        "endTime": int(within.end.timestamp() * 1000),
+        "startFromHead": False,  # when there are more than the limit, the newest are wanted
+    }
+    if pattern:
+        asked["filterPattern"] = pattern
+    found = ops.pages("logs", "filter_log_events", "events[]", limit=limit + 1, **asked)
+    rows = [
+        {
+            "time": _moment(event["timestamp"]),
+            "source": name,
+            "message": event["message"].rstrip(),
+            "stream": event["logStreamName"],
+            "event_id": event["eventId"],
+        }
+        for event in found[:limit]
+    ]
+    events = frame(rows, EVENTS)
+    events.attrs["cut"] = len(found) > limit
+    return events
+
+
+def _moment(milliseconds: int) -> Any:
+    import pandas as pd
+
+    return pd.Timestamp(milliseconds, unit="ms", tz="UTC")
+
+
+@check("Which lines match?")
+def check_lines(
+    ops: Connection,
+    source: str,
+    pattern: str = "",
+    minutes: float = 60,
+    since: str = "",
+    until: str = "",
+    limit: int = 1000,
+) -> Findings:
+    """Search, and say how much was found where, and whether the limit cut it. Evidence: EVENTS."""
+    within = window(ops, minutes, since, until)
+    events = search(ops, source, pattern, within, limit)
+    where = groups(ops, source)
+    what = f"match {pattern}" if pattern else "in all"
+    seen = f"{len(events):,} lines {what}, {within}, {len(where)} log group{'s' if len(where) > 1 else ''}"
+    if events.attrs["cut"]:
+        seen += f"; these are the newest {limit:,} of a group, there are more: narrow the window or the pattern"
+    status = "warn" if events.attrs["cut"] else "ok"
+    sought = ", ".join(where.values())
+    found = Finding(status, "Which lines match?", seen, "all of them shown", f"FilterLogEvents {sought}")
+    return Plotted([found], events, "", panels(events, within), within)
+
+
+def group_errors(events: pd.DataFrame) -> pd.DataFrame:
+    """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
+    kinds: dict[str, list[Any]] = {}
+    for event in events.itertuples():
+        kinds.setdefault(_log_lines.pattern(event.message), []).append(event)
+    rows = [
+        {
+            "count": len(lines),
+            "first_seen": lines[0].time,
+            "last_seen": lines[-1].time,
+            "sources": ", ".join(sorted({line.source for line in lines})),
+            "pattern": pattern,
+            "example": _log_lines.shown(lines[-1].message, 300),
+        }
+        for pattern, lines in kinds.items()
+    ]
+    return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
+
+
+@check("Which errors are logged?")
+def check_errors(
+    ops: Connection, source: str = ALL, minutes: float = 1440, since: str = "", until: str = ""
+) -> Findings:
+    """Lines of trouble (`logs.error_pattern` of the target) by pattern: a finding a pattern. Evidence: PATTERNS.
+
+    A pattern with more lines in one hour than `logs.errors_per_hour` is a warning.
+    """
+    facts = ops.target["logs"]
+    within = window(ops, minutes, since, until)
+    events = search(ops, source, facts["error_pattern"], within)
+    patterns, tolerated = group_errors(events), int(facts.get("errors_per_hour", 5))
+    cut = "; there are more, only the newest are counted" if events.attrs["cut"] else ""
+    note = f"{len(events):,} lines in {len(patterns)} patterns, {within}, {len(groups(ops, source))} log groups{cut}."
+    busiest = _most_in_an_hour(events)
+    found = [_pattern_finding(row, busiest[row.pattern], tolerated, within) for row in patterns.itertuples()]
+    if not found or cut:
+        found.append(Finding("warn" if cut else "ok", "errors logged", note, "no line of trouble", "FilterLogEvents"))
+    return Findings(found, patterns, note)
+
+
+def _most_in_an_hour(events: pd.DataFrame) -> dict[str, int]:
+    """The most lines of each pattern in any hour."""
+    most: dict[str, int] = {}
+    kinds: dict[str, list[float]] = {}
+    for event in events.itertuples():
+        name = _log_lines.pattern(event.message)
+        times = kinds.setdefault(name, [])
+        times.append(event.time.timestamp())
+        while times[-1] - times[0] > 3600:
+            times.pop(0)
+        most[name] = max(most.get(name, 0), len(times))
+    return most
+
+
+def _pattern_finding(row: Any, busiest: int, tolerated: int, within: Window) -> Finding:
+    seen = (
+        f"{row.count} lines from {clock(row.first_seen, within.end)} to {clock(row.last_seen, within.end)}, "
+        f"at most {busiest} in an hour ({row.sources})"
+    )
+    status = "warn" if busiest > tolerated else "ok"
+    follows = "logs/search" if status == "warn" else ""
+    return Finding(status, row.pattern, seen, f"at most {tolerated} in an hour", "FilterLogEvents", next=follows)
+
+
+def panels(events: pd.DataFrame, within: Window, thresholds: Sequence[tuple[str, float]] = ()) -> list[Panel]:
+    """How many lines when: a panel for each source that has any, bars of five minutes (of one, in a short window)."""
+    step = 1 if within.minutes <= 30 else 5
+    made = []
+    for name, lines in events.groupby("source"):
+        counted = lines.groupby(lines["time"].dt.floor(f"{step}min")).size()
+        unit = f"lines per {step} min"
+        made.append(Panel(str(name), unit, [Line("lines", list(counted.index), list(counted))], thresholds, step))
+    return made or [Panel("No line matches", "lines", [])]
+
+
+def follow(ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1) -> pd.DataFrame:
+    """Print lines as they come for some seconds, beginning with those of the last minutes; each once. Columns: EVENTS.
+
+    Interrupting the kernel ends it early. Late lines are looked for too: each look goes back a minute.
+    """
+    import pandas as pd
+
+    ends, begin, kept = time.monotonic() + seconds, window(ops, minutes).start, []
+    seen: set[str] = set()
+    try:
+        while True:
+            events = search(ops, source, pattern, Window(begin, ops.now()))
+            new = events[~events["event_id"].isin(seen)]
+            for event in new.itertuples():
+                print(f"{event.time:%H:%M:%S} {event.source}: {_log_lines.shown(event.message, 400)}", flush=True)
+            seen.update(new["event_id"])
+            kept.append(new)
+            begin = max(begin, window(ops, 1).start)
+            if time.monotonic() + 2 > ends:
+                break
+            time.sleep(2)
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+    return pd.concat(kept).sort_values(["time", "event_id"], ignore_index=True)
+
+
+def query(ops: Connection, source: str, text: str, within: Window, timeout_seconds: float = 60) -> pd.DataFrame:
+    """The answer of a Logs Insights query, waited for to its end. Columns: those of the query; `@…time…` are UTC.
+
+    Raises OpsError when the query is not understood or failed, Unfinished when it took too long (it is stopped).
+    """
+    started = ops.call(
+        "logs", "start_query", logGroupNames=list(groups(ops, source).values()), queryString=text,
+        startTime=int(within.start.timestamp()), endTime=int(within.end.timestamp()),
+    )  # fmt: skip
+    id, ends, pause = started["queryId"], time.monotonic() + timeout_seconds, 0.1
+    while (answer := ops.call("logs", "get_query_results", queryId=id))["status"] in (
+        "Scheduled",
+        "Running",
+        "Unknown",
+    ):
+        if time.monotonic() > ends:
+            ops.call("logs", "stop_query", queryId=id)
+            raise Unfinished(f"The query took more than {timeout_seconds:g} s and was stopped. Narrow the window.")
+        time.sleep(pause)
+        pause = min(pause * 2, 2.0)
+    if answer["status"] != "Complete":
+        raise OpsError(
+            f"The query ended as {answer['status']}. Run it again, with a narrower window or a simpler query."
+        )
+    found = _typed(answer["results"])
+    found.attrs["scanned"] = answer.get("statistics", {}).get("recordsScanned", 0)
+    return found
+
+
+def _typed(results: Sequence[Iterable[dict[str, str]]]) -> pd.DataFrame:
+    """Insights answers text only: times become UTC, numbers numbers."""
+    import pandas as pd
+
+    rows = [{cell["field"]: cell.get("value") for cell in row if cell["field"] != "@ptr"} for row in results]
+    found = pd.DataFrame(rows)
+    for name in found.columns:
+        if "time" in name.lower() or name.startswith("bin("):
+            found[name] = pd.to_datetime(found[name], utc=True, errors="coerce").astype(UTC_TIME)
+        else:
+            numbers = pd.to_numeric(found[name], errors="coerce")
+            found[name] = numbers if numbers.notna().sum() == found[name].notna().sum() else found[name]
+    return found

@@ -1,0 +1,212 @@
+"""Metrics: a page of them in one GetMetricData, tidy; and the target's key metrics against their thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from opslib._frames import UTC_TIME, frame
+from opslib._windows import Window, clock, window
+from opslib.errors import NotAllowed, OpsError, unknown_name
+from opslib.findings import Finding, Findings, check
+from opslib.plots import Line, Panel, Plotted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64"}
+SUMMARY = {
+    "metric": "str", "unit": "str", "now": "float64", "highest": "float64", "lowest": "float64", "worst_at": UTC_TIME,
+    "warn": "float64", "critical": "float64", "points": "int64",
+}  # fmt: skip
+PAGE = 500  # queries in one GetMetricData
+RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
+
+# What to look at when a metric of this service is beyond its threshold.
+_FOLLOWS = {
+    ("AWS/Lambda", "Errors"): "logs/search",
+    ("AWS/Lambda", "Duration"): "functions/configuration",
+    ("AWS/Lambda", "Throttles"): "functions/configuration",
+    ("AWS/ApiGateway", ""): "health/deep",
+    ("AWS/RDS", ""): "databases/health",
+    ("AWS/SQS", ""): "queues/dead-letters",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A key metric of the target, as its file describes it. `below`: it is bad when it is too low."""
+
+    key: str
+    title: str
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    statistic: str
+    unit: str = ""
+    warn: float | None = None
+    critical: float | None = None
+    below: bool = False
+
+    def beyond(self, value: float, limit: float | None) -> bool:
+        return limit is not None and (value < limit if self.below else value > limit)
+
+    def query(self, id: str, period: int) -> dict[str, Any]:
+        """The metric as one of GetMetricData's queries."""
+        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions]
+        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
+        return {"Id": id, "Label": self.key, "MetricStat": {"Metric": metric, "Period": period, "Stat": self.statistic}}
+
+
+def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
+    """The target's key metrics, or those of these keys. Raises UsageError that offers the nearest."""
+    facts = ops.target["metrics"]
+    for key in keys:
+        if key not in facts:
+            raise unknown_name("metric", key, facts, f" of {ops.target.name}")
+    return [
+        Metric(
+            key, said["title"], said["namespace"], said["metric"], tuple(said.get("dimensions", {}).items()),
+            said["statistic"], said.get("unit", ""), said.get("warn"), said.get("critical"), said.get("below", False),
+        )
+        for key, said in facts.items()
+        if not keys or key in keys
+    ]  # fmt: skip
+
+
+def read(
+    ops: Connection, keys: Sequence[str] = (), hours: float = 24, period: int = 300, within: Window | None = None
+) -> pd.DataFrame:
+    """The values of the target's key metrics, all in one GetMetricData. Columns: POINTS, by metric and time."""
+    within = within or window(ops, hours * 60)
+    metrics = described(ops, keys)
+    found = query(ops, [metric.query(f"m{i}", period) for i, metric in enumerate(metrics)], within)
+    named = {f"m{i}": metric.key for i, metric in enumerate(metrics)}
+    found["metric"] = found["id"].map(named)
+    return frame(found.to_dict("records"), POINTS)
+
+
+SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
+
+
+def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) -> pd.DataFrame:
+    """GetMetricData, every page of it, 500 queries a call. Columns: SERIES, ordered as asked and by time.
+
+    Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch answered one of
+    them with an error of its own.
+    """
+    times = {"StartTime": _floored(within.start, queries), "EndTime": within.end, "ScanBy": "TimestampAscending"}
+    chunks = [list(queries[i : i + PAGE]) for i in range(0, len(queries), PAGE)]
+    pages = ops.gather(
+        *(
+            lambda chunk=chunk: ops.pages(
+                "cloudwatch", "get_metric_data", "MetricDataResults[]", MetricDataQueries=chunk, **times
+            )
+            for chunk in chunks
+        )
+    )
+    return frame(_rows(chain.from_iterable(pages)), SERIES)
+
+
+def _floored(start: Any, queries: Iterable[dict[str, Any]]) -> Any:
+    """The start of the period that `start` is in: CloudWatch aligns to it, and is fastest when asked so."""
+    from datetime import UTC, datetime
+
+    period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
+    return datetime.fromtimestamp(start.timestamp() // period * period, UTC)
+
+
+def _rows(results: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    for result in results:
+        if result.get("StatusCode") in ("InternalError", "Forbidden"):
+            said = "; ".join(m.get("Value", "") for m in result.get("Messages", ())) or result["StatusCode"]
+            kind = NotAllowed if result["StatusCode"] == "Forbidden" else OpsError
+            raise kind(f"CloudWatch could not answer metric {result.get('Label') or result['Id']!r}: {said}.")
+        for moment, value in zip(result["Timestamps"], result["Values"], strict=True):
+            yield {"time": moment, "id": result["Id"], "label": result.get("Label", ""), "value": value}
+
+
+@check("Are the key metrics within their thresholds?")
+def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) -> Findings:
+    """Each key metric of the target: now, and the worst of the window. Evidence: SUMMARY.
+
+    Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a warning.
+    """
+    within = window(ops, hours * 60)
+    points = read(ops, keys, within=within)
+    summaries, found, panels = [], [], []
+    for metric in described(ops, keys):
+        of_it = points[points["metric"] == metric.key]
+        summaries.append(_summary(metric, of_it, within))
+        found.append(_finding(metric, of_it, summaries[-1], within))
+        panels.append(_panel(metric, of_it))
+    return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
+
+
+def _summary(metric: Metric, points: pd.DataFrame, within: Window) -> dict[str, Any]:
+    said = {
+        "metric": metric.key,
+        "unit": metric.unit,
+        "warn": metric.warn,
+        "critical": metric.critical,
+        "points": len(points),
+    }
+    if points.empty:
+        return said
+    values = points["value"]
+    worst = values.idxmin() if metric.below else values.idxmax()
+    return said | {
+        "now": values.iloc[-1], "highest": values.max(), "lowest": values.min(), "worst_at": points.loc[worst, "time"],
+    }  # fmt: skip
+
+
+def _finding(metric: Metric, points: pd.DataFrame, said: dict[str, Any], within: Window) -> Finding:
+    threshold = thresholds(metric)
+    source = f"GetMetricData {metric.namespace} {metric.name} {metric.statistic}"
+    if points.empty:
+        dimensions = ", ".join(f"{k}={v}" for k, v in metric.dimensions)
+        seen = f"no data, {within}: nothing happened, or {dimensions or 'its name'} is not its name"
+        return Finding("unknown", metric.title, seen, threshold, source)
+    worst = said["lowest"] if metric.below else said["highest"]
+    status = _status(metric, points, worst)
+    seen = f"now {number(said['now'], metric.unit)}, {'lowest' if metric.below else 'highest'} {number(worst, metric.unit)}"
+    seen += f" at {clock(said['worst_at'], within.end)}"
+    follows = _FOLLOWS.get((metric.namespace, metric.name), _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard"))
+    return Finding(status, metric.title, seen, threshold, source, next="" if status == "ok" else follows)
+
+
+def _status(metric: Metric, points: pd.DataFrame, worst: float) -> str:
+    import pandas as pd
+
+    recent = points[points["time"] >= points["time"].iloc[-1] - pd.Timedelta(minutes=RECENT_MINUTES - 5)]
+    now = recent["value"].min() if metric.below else recent["value"].max()
+    if metric.beyond(now, metric.critical):
+        return "critical"
+    return "warn" if metric.beyond(now, metric.warn) or metric.beyond(worst, metric.critical) else "ok"
+
+
+def _panel(metric: Metric, points: pd.DataFrame) -> Panel:
+    line = Line(metric.statistic, list(points["time"]), list(points["value"]))
+    return Panel(metric.title, metric.unit or metric.statistic, [line], _limits(metric))
+
+
+def _limits(metric: Metric) -> list[tuple[str, float]]:
+    return [
+        (name, limit) for name, limit in (("warn", metric.warn), ("critical", metric.critical)) if limit is not None
+    ]
+
+
+def thresholds(metric: Metric) -> str:
+    """The thresholds in words."""
+    side = "below" if metric.below else "above"
+    return ", ".join(f"{name} {side} {number(limit, metric.unit)}" for name, limit in _limits(metric))
+
+
+def number(value: float, unit: str = "") -> str:
+    """A value as one reads it: 12,400 ms, 0.8 %, 3."""
+    text = f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.3g}"
+    return f"{text} {unit}" if unit and unit != "count" else text
