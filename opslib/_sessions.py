@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -53,13 +53,12 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
     return made.set(drivername="postgresql+psycopg", query=query, **instead)
 
 
-def _engine(ops: Ops, write: bool, database: str | None, host: str | None, port: int | None) -> Engine:
+def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
     """An engine for one session at a time; none of our connections stays open, for they may be what runs out."""
     from sqlalchemy import NullPool, create_engine
 
     name = ops.target["database"]["secret"]
-    instead = {k: v for k, v in {"database": database, "host": host, "port": port}.items() if v is not None}
-    where = url(ops.secret(name), name, **instead)
+    where = url(ops.secret(name), name, **at)
     if ops.target.lab and where.host not in _LOOPBACK:
         raise Refused(
             f"{ops.target.name} is practice, but its database would be {where.host}. Nothing was asked of it."
@@ -85,22 +84,15 @@ def _engine(ops: Ops, write: bool, database: str | None, host: str | None, port:
 
 
 @contextmanager
-def session(
-    ops: Ops,
-    what: str,
-    write: bool = False,
-    database: str | None = None,
-    host: str | None = None,
-    port: int | None = None,
-) -> Iterator[Connection]:
+def session(ops: Ops, what: str, write: bool = False, at: Mapping[str, Any] | None = None) -> Iterator[Connection]:
     """A transaction that is rolled back unless its body commits; recorded as a call. `what` names it in messages.
 
-    Without `write` the database itself refuses to change anything. `database`, `host` and `port` stand in for the secret's.
+    Without `write` the database itself refuses to change anything. `at`: host, port, database instead of the secret's.
     """
     from sqlalchemy.exc import DBAPIError
 
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
-    engine = _engine(ops, write, database, host, port)
+    engine = _engine(ops, write, at or {})
     try:
         with engine.connect() as connection:
             yield connection

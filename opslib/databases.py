@@ -32,14 +32,13 @@ def ask(
     sql: str,
     params: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
-    host: str | None = None,
-    port: int | None = None,
     limit: int = ROW_LIMIT,
+    at: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """`query` with its parameters in a mapping; and on another host (a restored copy, a replica) with the same login."""
+    """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port, database of a copy."""
     import sqlalchemy
 
-    with _sessions.session(ops, _brief(sql), host=host, port=port) as session:
+    with _sessions.session(ops, _brief(sql), at=at) as session:
         answer: CursorResult[Any] = session.execute(sqlalchemy.text(sql), dict(params or {}))
         if not answer.returns_rows:
             raise UsageError(f"{_brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
@@ -53,9 +52,11 @@ def ask(
     return frame(rows[:limit], columns) if columns else _inferred(rows[:limit], names)
 
 
-def value(ops: Connection, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+def value(
+    ops: Connection, sql: str, params: Mapping[str, Any] | None = None, at: Mapping[str, Any] | None = None
+) -> Any:
     """The one value that a query answers; None when it answers no row."""
-    found = ask(ops, sql, params)
+    found = ask(ops, sql, params, at=at)
     if found.shape[1] != 1 or len(found) > 1:
         raise UsageError(f"{_brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one.")
     if found.empty:
@@ -109,13 +110,13 @@ def execute(
     return {"rows": affected}
 
 
-def count_rows(
-    ops: Connection, tables: Sequence[str], /, host: str | None = None, port: int | None = None
-) -> dict[str, int]:
+def count_rows(ops: Connection, tables: Sequence[str], at: Mapping[str, Any] | None = None) -> dict[str, int]:
     """How many rows each of these tables holds now, counted in one statement."""
-    names = ", ".join(f"(SELECT count(*) FROM {quoted(table)}) AS {quoted(table)}" for table in tables)
-    found = ask(ops, f"SELECT {names}", host=host, port=port)
-    return {table: int(found[table].iloc[0]) for table in tables}
+    if not tables:
+        return {}
+    counts = ", ".join(f"(SELECT count(*) FROM {quoted(table)})" for table in tables)
+    found = value(ops, f"SELECT ARRAY[{counts}]", at=at)
+    return dict(zip(tables, found, strict=True))
 
 
 def quoted(name: str) -> str:
@@ -123,13 +124,12 @@ def quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-def list_tables(ops: Connection, /, host: str | None = None, port: int | None = None) -> list[str]:
+def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[str]:
     """The tables that the secret's role sees, `public` ones without the schema."""
     found = ask(
         ops,
         "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename AS name FROM pg_tables "
         "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
-        host=host,
-        port=port,
+        at=at,
     )
     return list(found["name"])

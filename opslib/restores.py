@@ -1,0 +1,246 @@
+"""Restoring a database into a new one beside it: planned with everything that RDS would otherwise leave at its
+defaults, and done only when a login and row counts say so. The present database is never touched.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from opslib import _rds, databases, snapshots
+from opslib._actions import aws
+from opslib._frames import frame
+from opslib.errors import NotFound, OpsError, Refused, UsageError, unknown_name
+from opslib.findings import Finding, Findings, check
+from opslib.plans import Step, planner
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+LATEST = "latest"
+COUNTS = {"table": "str", "rows_restored": "Int64", "rows_now": "Int64", "difference": "Int64"}
+
+
+@planner
+def plan_restore(
+    ops: Connection, snapshot: str = "", to: str = "", name: str = ""
+) -> tuple[str, list[Step], list[str]]:
+    """Restore a snapshot (its name, or "latest"), or a moment (ISO time in UTC, or "latest"), into a new database.
+
+    `name` of the new one; empty: made from the present one's and the day. Raises Refused (outside the window, the name is
+    taken), UsageError (neither or both of snapshot and moment, unknown snapshot).
+    """
+    if bool(snapshot) == bool(to):
+        raise UsageError(
+            "Give either snapshot (a name, or latest) or to (a moment in UTC like 2026-11-22T14:05, or latest)."
+        )
+    database = _rds.of(ops)
+    described = database.describe(ops)
+    new = _rds.Database(database.kind, name or _free_name(ops, database))
+    if name and _exists(ops, new):
+        raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
+    source, said = _snapshot(ops, database, snapshot) if snapshot else _moment(database, described, to)
+    build = _cluster_steps if database.kind is _rds.CLUSTER else _instance_steps
+    steps = build(ops, database, described, new, source)
+    return f"restore {said} of {database} into {new.name}", steps, _notes(database, new)
+
+
+def _notes(database: _rds.Database, new: _rds.Database) -> list[str]:
+    return [
+        f"{database} goes on as it is, and the app goes on using it: pointing the app to {new.name} is a decision of its own.",
+        "Undo deletes the new one without a final snapshot.",
+        "Alarms, Terraform's state and deletion protection do not know of the new one.",
+    ]
+
+
+def _free_name(ops: Connection, database: _rds.Database) -> str:
+    stem = f"{database.name}-restored-{ops.now():%Y%m%d}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
+    return next(name for name in names if not _exists(ops, _rds.Database(database.kind, name)))
+
+
+def _exists(ops: Connection, database: _rds.Database) -> bool:
+    try:
+        database.describe(ops)
+    except NotFound:
+        return False
+    return True
+
+
+def _snapshot(ops: Connection, database: _rds.Database, wanted: str) -> tuple[dict[str, Any], str]:
+    """The calls' parameters that name the snapshot, and it in words."""
+    found = snapshots.list_snapshots(ops)
+    usable = found[found["status"] == "available"]
+    if usable.empty:
+        raise Refused(f"{database} has no snapshot that is available. Restore to a moment instead: to = 'latest'.")
+    chosen = usable["snapshot"].iloc[0] if wanted == LATEST else wanted
+    if chosen not in set(usable["snapshot"]):
+        raise unknown_name("snapshot", wanted, usable["snapshot"], f" of {database}")
+    key = "SnapshotIdentifier" if database.kind is _rds.CLUSTER else "DBSnapshotIdentifier"
+    created = usable.set_index("snapshot").loc[chosen, "created"]
+    return {key: chosen}, f"snapshot {chosen} ({created:%Y-%m-%d %H:%M} UTC)"
+
+
+def _moment(database: _rds.Database, described: dict[str, Any], wanted: str) -> tuple[dict[str, Any], str]:
+    earliest, latest = snapshots.window(described)
+    if earliest is None or latest is None:
+        raise Refused(
+            f"RDS names no restorable window for {database}: are automated backups on? See databases/snapshot."
+        )
+    key = "SourceDBClusterIdentifier" if database.kind is _rds.CLUSTER else "SourceDBInstanceIdentifier"
+    if wanted == LATEST:
+        return {key: database.name, "UseLatestRestorableTime": True}, "the latest restorable moment"
+    try:
+        moment = datetime.fromisoformat(wanted.strip())
+    except ValueError as exc:
+        raise UsageError(f"{wanted!r} is no moment. Write it in UTC, like {latest:%Y-%m-%dT%H:%M}, or latest.") from exc
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not earliest <= moment <= latest:
+        raise Refused(
+            f"{database} cannot be restored to {moment:%Y-%m-%d %H:%M:%S} UTC, only to a moment from "
+            f"{earliest:%Y-%m-%d %H:%M:%S} to {latest:%Y-%m-%d %H:%M:%S} UTC. For an earlier one, take a snapshot of then."
+        )
+    return {
+        key: database.name,
+        _RESTORE_TIME[database.kind.noun]: moment.isoformat(),
+    }, f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+_RESTORE_TIME = {"cluster": "RestoreToTime", "instance": "RestoreTime"}
+
+
+def _cluster_steps(
+    ops: Connection, database: _rds.Database, described: dict[str, Any], new: _rds.Database, source: dict[str, Any]
+) -> list[Step]:
+    """The cluster, then an instance in it: a restored cluster has none, and the default security group, unless told."""
+    from_snapshot = "SnapshotIdentifier" in source
+    operation = "restore_db_cluster_from_snapshot" if from_snapshot else "restore_db_cluster_to_point_in_time"
+    engine = {"Engine": described["Engine"]} if from_snapshot else {}
+    created = Step(
+        f"Restore into {new}",
+        do=aws("rds", operation, **new.key, **engine, **source, **_passed_on(described)),
+        before="absent",
+        after="creating",
+        undo=[aws("rds", "delete_db_cluster", **new.key, SkipFinalSnapshot=True)],
+    )
+    instance = _rds.Database(_rds.INSTANCE, f"{new.name}-1")
+    model = _rds.members(ops, database, described)
+    made = Step(
+        f"Make instance {instance.name} in it",
+        do=aws("rds", "create_db_instance", **instance.key, **_like(model, described), **new.key),
+        before="absent",
+        after="creating",
+        undo=[aws("rds", "delete_db_instance", **instance.key, SkipFinalSnapshot=True)],
+    )
+    return [created, _waiting(new), made, _waiting(instance)]
+
+
+def _instance_steps(
+    ops: Connection, database: _rds.Database, described: dict[str, Any], new: _rds.Database, source: dict[str, Any]
+) -> list[Step]:
+    key = "DBInstanceIdentifier" if "DBSnapshotIdentifier" in source else "TargetDBInstanceIdentifier"
+    operation = (
+        "restore_db_instance_from_db_snapshot"
+        if "DBSnapshotIdentifier" in source
+        else "restore_db_instance_to_point_in_time"
+    )
+    groups = [g["DBParameterGroupName"] for g in described.get("DBParameterGroups", ())]
+    given = _passed_on(described) | {
+        "DBInstanceClass": described["DBInstanceClass"], "MultiAZ": described.get("MultiAZ", False), "PubliclyAccessible": False,
+        **({"DBParameterGroupName": groups[0]} if groups else {}),
+    }  # fmt: skip
+    created = Step(
+        f"Restore into {new}",
+        do=aws("rds", operation, **{key: new.name}, **source, **given),
+        before="absent",
+        after="creating",
+        undo=[aws("rds", "delete_db_instance", **new.key, SkipFinalSnapshot=True)],
+    )
+    return [created, _waiting(new)]
+
+
+def _waiting(made: _rds.Database) -> Step:
+    return Step(f"Wait until {made} is available", made.available(), None, "available", [], made.status())
+
+
+# What describe calls say -> what the restore calls take. A subnet group is a name in one answer, a mapping in the other.
+_PASSED_ON = {
+    "DBClusterParameterGroup": "DBClusterParameterGroupName",
+    "EnabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
+    "IAMDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "StorageType": "StorageType",
+    "Port": "Port",
+    "TagList": "Tags",
+}
+
+
+def _passed_on(described: dict[str, Any]) -> dict[str, Any]:
+    """Network, parameters, scaling and tags of the present database, for the new one."""
+    subnets = described.get("DBSubnetGroup")
+    name = subnets.get("DBSubnetGroupName") if isinstance(subnets, dict) else subnets
+    given = {"DBSubnetGroupName": name} if name else {}
+    groups = sorted(g["VpcSecurityGroupId"] for g in described.get("VpcSecurityGroups", ()))
+    given |= {"VpcSecurityGroupIds": groups} if groups else {}
+    scaling = described.get("ServerlessV2ScalingConfiguration")
+    given |= {"ServerlessV2ScalingConfiguration": _without_nothing(scaling)} if scaling else {}
+    return given | {to: described[key] for key, to in _PASSED_ON.items() if described.get(key) not in (None, "", [])}
+
+
+def _without_nothing(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+def _like(members: list[dict[str, Any]], described: dict[str, Any]) -> dict[str, Any]:
+    """What a new instance needs to be like the present writer."""
+    given = {"Engine": described["Engine"], "PubliclyAccessible": False}
+    if not members:
+        return given | {"DBInstanceClass": "db.serverless"}
+    groups = [g["DBParameterGroupName"] for g in members[0].get("DBParameterGroups", ())]
+    return (
+        given
+        | {"DBInstanceClass": members[0]["DBInstanceClass"]}
+        | ({"DBParameterGroupName": groups[0]} if groups else {})
+    )
+
+
+@check("Is the restored database usable?")
+def check_restored(ops: Connection, name: str) -> Findings:
+    """Log in to the restored database with the present secret, and count the rows of every table beside those of now.
+
+    Evidence: COUNTS. The restored one holds what was there at its moment: differences are what has happened since.
+    """
+    new = _rds.Database(_rds.of(ops).kind, name)
+    at = _endpoint(new, new.describe(ops))
+    where = f"{at['host']}:{at['port']}"
+    question, source = f"{new} takes a login and has its rows", f"SELECT count(*) on {where}"
+    try:
+        restored = databases.count_rows(ops, databases.list_tables(ops, at), at)
+    except OpsError as exc:
+        return Findings([Finding("critical", question, str(exc), "a login with the present secret", source)])
+    now = databases.count_rows(ops, databases.list_tables(ops))
+    rows = [_compared(table, restored.get(table), now.get(table)) for table in sorted({*restored, *now})]
+    lost = [table for table, count in now.items() if count and not restored.get(table)]
+    status = "critical" if not sum(restored.values()) else "warn" if lost else "ok"
+    seen = f"logged in at {where}; {sum(restored.values()):,} rows in {len(restored)} tables, now {sum(now.values()):,}"
+    seen += f"; nothing in {', '.join(lost)}" if lost else ""
+    return Findings(
+        [Finding(status, question, seen, "a login, and rows in every table that has some now", source)],
+        frame(rows, COUNTS),
+    )
+
+
+def _compared(table: str, restored: int | None, now: int | None) -> dict[str, Any]:
+    return {"table": table, "rows_restored": restored, "rows_now": now, "difference": (restored or 0) - (now or 0)}
+
+
+def _endpoint(new: _rds.Database, described: dict[str, Any]) -> dict[str, Any]:
+    """Host, port and database of the new one. A cluster's endpoint is a name, an instance's a mapping."""
+    endpoint = described.get("Endpoint")
+    if not endpoint:
+        raise OpsError(f"{new} has no endpoint yet; look again when it is available.")
+    if isinstance(endpoint, dict):
+        at = {"host": endpoint["Address"], "port": int(endpoint["Port"]), "database": described.get("DBName")}
+    else:
+        at = {"host": endpoint, "port": int(described["Port"]), "database": described.get("DatabaseName")}
+    return _without_nothing(at)
