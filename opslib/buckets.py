@@ -122,7 +122,9 @@ def _settings(facts: Facts) -> list[_Setting]:
         "public": _privacy(name) if not facts.get("public", False) else None,
         "encryption": _encryption(name, facts.get("encryption")),
         "versioning": _versions(name, facts.get("versioning", False)),
-        "cors_origins": _cors(name, list(facts.get("cors_origins", ()))),
+        "cors_origins": _cors(
+            name, list(facts.get("cors_origins", ())), list(facts.get("cors_methods", ["GET", "HEAD"]))
+        ),
     }
     return [setting for key, setting in described.items() if key in facts and setting]
 
@@ -159,10 +161,10 @@ def _versions(name: str, wanted: bool) -> _Setting:
     return _Setting("Versions", "get_bucket_versioning", "Status", status, write, write("Suspended"))
 
 
-def _cors(name: str, origins: list[str]) -> _Setting:
+def _cors(name: str, origins: list[str], methods: list[str]) -> _Setting:
     rule = {
         "AllowedOrigins": origins,
-        "AllowedMethods": ["GET", "HEAD"],
+        "AllowedMethods": methods,
         "AllowedHeaders": ["*"],
         "MaxAgeSeconds": 3000,
     }
