@@ -18,6 +18,7 @@ MODULES = (
     "alarms",  # after metrics: evaluated on what the gauges read
     "dashboards",
     "functions",
+    "insights",
     "invocations",
     "logs",
     "queues",
