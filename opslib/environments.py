@@ -1,0 +1,130 @@
+"""Environments of Lambda functions: what is set, and setting one variable with the others kept."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from opslib import _configurations, functions
+from opslib._actions import aws, merge, read, result, wait
+from opslib._configurations import VARIABLES
+from opslib._frames import frame
+from opslib.errors import Refused, UsageError
+from opslib.plans import Step, planner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+
+def list_variables(ops: Connection, function: str) -> pd.DataFrame:
+    """The environment of the live version and of $LATEST; values that look secret by their name are hidden. Columns: VARIABLES."""
+    facts = ops.target["functions"][function]
+    live = _configurations.variables(_configurations.read(ops, function, facts["alias"]))
+    latest = _configurations.variables(_configurations.read(ops, function))
+    described = set(facts.get("variables", ()))
+    rows = [
+        {
+            "variable": name,
+            "live": _configurations.shown(name, live, latest),
+            "latest": _configurations.shown(name, latest, live),
+            "described": name in described,
+        }
+        for name in sorted(live.keys() | latest.keys() | described)
+    ]
+    return frame(rows, VARIABLES)
+
+
+@planner
+def plan_environment(
+    ops: Connection, function: str, name: str, value: str = "", remove: bool = False
+) -> tuple[str, list[Step], list[str]]:
+    """Set or remove one variable, the others kept; publish; move the alias there, since only $LATEST changes otherwise.
+
+    Raises UsageError (no such name can be), Refused (a secret; unreleased code in $LATEST; the alias splits traffic).
+    """
+    facts, alias = ops.target["functions"][function], functions.find_alias(ops, function)
+    live, latest = (_configurations.read(ops, function, of) for of in (alias["FunctionVersion"], "$LATEST"))
+    _refuse_environment(facts["name"], name, value, alias, live, latest)
+    wanted = None if remove else value
+    steps = []
+    if _configurations.variables(latest).get(name) != wanted:
+        steps += _variable_steps(facts["name"], name, wanted, latest)
+    if steps or _configurations.variables(live).get(name) != wanted:
+        steps += _release_steps(facts, name, wanted, alias, live, latest)
+    done = f"remove {name} from" if remove else f"set {name}={value} on"
+    notes = [] if steps else [f"{name} is {_absent(wanted)} already, on $LATEST and on version {live['Version']}."]
+    return f"{done} {facts['name']}", steps, notes
+
+
+def _refuse_environment(function: str, name: str, value: str, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any]) -> None:  # fmt: skip
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name) or name.startswith(("AWS_", "LAMBDA_")):
+        raise UsageError(
+            f"name={name!r} cannot be a variable of a Lambda function: letters, digits and _, not AWS_… or LAMBDA_…."
+        )
+    if _configurations.is_secret(name, value or _configurations.variables(latest).get(name, "")):
+        raise Refused(
+            f"{name} looks like a secret: a plan shows and keeps its values. Nothing was changed; "
+            "put it into Secrets Manager and give the function its ARN."
+        )
+    if (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
+        raise Refused(f"Alias {alias['Name']} of {function} splits its traffic between versions: a deployment is going on. Nothing was changed; finish it, or functions/rollback.")  # fmt: skip
+    if live["CodeSha256"] != latest["CodeSha256"]:
+        raise Refused(
+            f"$LATEST of {function} holds other code than version {live['Version']}, which is live: publishing it would release "
+            "that code. Nothing was changed; deploy the flag with the code, or put the live code back into $LATEST."
+        )
+
+
+def _absent(value: str | None) -> str:
+    return "not set" if value is None else repr(value)
+
+
+def _observed(name: str) -> str:
+    return f"not_null(Environment.Variables.\"{name}\", 'not set')"
+
+
+def _variable_steps(function: str, name: str, wanted: str | None, latest: dict[str, Any]) -> list[Step]:
+    before = _configurations.variables(latest).get(name)
+    at = {"FunctionName": function}
+    present = read("lambda", "get_function_configuration", "Environment.Variables", **at)
+    write = aws("lambda", "update_function_configuration", **at)
+    guarded = aws("lambda", "update_function_configuration", **at, RevisionId=latest["RevisionId"])
+
+    def put(value: str | None, write: dict[str, Any]) -> dict[str, Any]:
+        key = "Environment.Variables"
+        return (
+            merge(present, write, key, put={}, drop=(name,))
+            if value is None
+            else merge(present, write, key, put={name: value})
+        )
+
+    status = ("lambda", "get_function_configuration", "LastUpdateStatus")
+    return [
+        Step(f"Change {name} of {function}, the other variables kept", put(wanted, guarded),
+             before="not set" if before is None else before, after="not set" if wanted is None else wanted,
+             undo=[put(before, write)], observe=read("lambda", "get_function_configuration", _observed(name), **at)),
+        Step("Wait until Lambda has taken it over", wait(*status, pending=["InProgress"], expect=["Successful"], timeout_seconds=300, **at), undo=[]),
+    ]  # fmt: skip
+
+
+def _release_steps(
+    facts: Any, name: str, wanted: str | None, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any]
+) -> list[Step]:
+    function, number = facts["name"], live["Version"]
+    also = _configurations.differences(live, latest, besides=name)
+    move = {"FunctionName": function, "Name": alias["Name"]}
+    before = _configurations.variables(live).get(name)
+    return [
+        Step(f"Publish $LATEST of {function}: the code of version {number}",
+             aws("lambda", "publish_version", FunctionName=function, CodeSha256=latest["CodeSha256"], Description=live.get("Description", "")),
+             before=f"version {number}",
+             after=f"as version {number}, but for {name}" + (f"; AND ALSO CHANGED IN $LATEST: {'; '.join(also)}" if also else ""),
+             undo=[], name="published"),
+        Step(f"Alias {alias['Name']} of {function}: from version {number} to that one",
+             aws("lambda", "update_alias", **move, FunctionVersion=result("published.Version"), RevisionId=alias["RevisionId"]),
+             before="not set" if before is None else before, after="not set" if wanted is None else wanted,
+             undo=[aws("lambda", "update_alias", **move, FunctionVersion=number)],
+             observe=read("lambda", "get_function_configuration", _observed(name), FunctionName=function, Qualifier=alias["Name"])),
+    ]  # fmt: skip
