@@ -1,0 +1,142 @@
+"""Migrations of a system's database, run by its own API: which it has had, which its code needs, who has it first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opslib import _rds, databases, snapshots
+from opslib._actions import http, select
+from opslib._frames import frame
+from opslib.databases import quoted
+from opslib.errors import OpsError, Refused, UsageError
+from opslib.findings import Finding, Findings, check
+from opslib.plans import Step, planner
+from opslib.targets import LAB
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+MIGRATIONS = {"target": "str", "database_has": "str", "code_needs": "str", "pending": "boolean"}
+PENDING = "migration-pending"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a target's database has had and what its deployed code needs; `needs` is empty when the API does not say."""
+
+    target: str
+    has: str
+    needs: str
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.needs) and self.has != self.needs
+
+
+def find_state(ops: Connection) -> State:
+    """The last migration that the database has had (its migrations table), and the one that the code needs (the API)."""
+    facts = ops.target["database"]
+    head = facts.get("migrations_head")
+    has = str(databases.value(ops, _statement(facts["migrations"])) or "")
+    answer = ops.http("GET", head["path"]).json() if head else {}
+    needs = str(answer.get(head["field"], "")) if head and isinstance(answer, dict) else ""
+    return State(ops.target.name, has, needs)
+
+
+def _statement(table: str) -> str:
+    """Alembic keeps one row; several heads are joined, so that none is overlooked."""
+    return f"SELECT string_agg(version_num, ', ' ORDER BY version_num) FROM {quoted(table)}"
+
+
+def first(ops: Connection) -> Connection | None:
+    """A connection to the target that has each migration before this one does; None where there is none."""
+    from opslib.connections import connect
+
+    named = ops.target["database"].get("migrations_first")
+    return connect((LAB if ops.target.lab else "") + named) if named else None
+
+
+@check("Migrations")
+def check_migrations(ops: Connection) -> Findings:
+    """Has the database had the migration that the deployed code needs, here and where it goes first? Evidence: MIGRATIONS."""
+    here = find_state(ops)
+    states, found = [here], [_finding(here)]
+    try:
+        before = first(ops)
+        if before is not None:
+            states.append(find_state(before))
+            found.append(_order(here, states[-1]))
+    except OpsError as exc:
+        found.append(
+            Finding("unknown", "Migrations of the target that goes first", str(exc), source=type(exc).__name__)
+        )
+    rows = [
+        {
+            "target": s.target,
+            "database_has": s.has,
+            "code_needs": s.needs or None,
+            "pending": s.pending if s.needs else None,
+        }
+        for s in states
+    ]
+    return Findings(found, frame(rows, MIGRATIONS))
+
+
+def _finding(state: State) -> Finding:
+    question, source = f"Database of {state.target} is as its code needs it", "migrations table, API"
+    if not state.needs:
+        return Finding(
+            "unknown", question, f"it has {state.has}; the API does not say what the code needs", source=source
+        )
+    seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
+    if state.pending:
+        return Finding("critical", question, seen, "the same", source, PENDING, "databases/migrate")
+    return Finding("ok", question, seen, "the same", source)
+
+
+def _order(here: State, before: State) -> Finding:
+    """A pending migration is applied here only when the target that goes first has had it."""
+    question, source = f"{before.target} has it first", "migrations table"
+    if not here.pending:
+        return Finding("ok", question, "nothing is pending", source=source)
+    if before.has == here.needs:
+        return Finding("ok", question, f"{before.target} has had {here.needs}", here.needs, source)
+    return Finding("warn", question, f"{before.target} has {before.has}", here.needs, source, next="databases/migrate")
+
+
+@planner
+def plan_migration(ops: Connection, snapshot: bool = True) -> tuple[str, list[Step], list[str]]:
+    """Have the API apply what is pending, after a snapshot. Raises Refused when the target that goes first has not had it."""
+    facts = ops.target["database"]
+    state = find_state(ops)
+    if not state.needs:
+        raise UsageError(
+            f"Which migration the code of {ops.target.name} needs is not known: describe database.migrations_head in "
+            f"parameters/targets/{ops.target.key}.yaml."
+        )
+    if not state.pending:
+        return "run migrations", [], [f"The database has {state.has} already, which is what the code needs."]
+    before = first(ops)
+    if before is not None and (has := find_state(before).has) != state.needs:
+        raise Refused(
+            f"{before.target.name} has not had {state.needs} (it has {has}). Nothing was changed. Run it there first: "
+            f"opslib run databases/migrate -t {before.target.name}"
+        )
+    path = ops.target["api"]["migrate"]
+    migrate = Step(
+        f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {state.needs}",
+        do=http("POST", path),
+        before=state.has,
+        after=state.needs,
+        observe=select(_statement(facts["migrations"])),
+    )
+    saved = snapshots.steps_for_snapshot(ops, _rds.of(ops), f"before migration {state.needs}") if snapshot else []
+    return f"migrate to {state.needs}", [*saved, migrate], _NOTES if snapshot else [_NOTES[0], _NO_SNAPSHOT]
+
+
+_NOTES = [
+    "A migration is not taken back by this project: its own downgrade, or a restore, does that.",
+    "The way back is the snapshot: databases/restore brings it up beside this database. What is written after it is not in it.",
+]
+_NO_SNAPSHOT = "No snapshot is taken before it: then only a restore to a moment before it is left as the way back."
