@@ -15,13 +15,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import mul
+from operator import itemgetter, mul
 from typing import NamedTuple
 
 from . import rhythms
 from .rhythms import MINUTE, Baseline, Samples, Value
 
 Time = float | datetime
+_time = itemgetter(0)
 
 
 class Key(NamedTuple):
@@ -66,13 +67,19 @@ class Series:
     gauge: Callable[[], Value] | None = None
     gauged: list[tuple[float, Value]] = field(default_factory=list)
     overlays: list[Overlay] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    points: list[Samples | StatisticSet] = field(default_factory=list)
+    points: list[tuple[float, Samples | StatisticSet]] = field(default_factory=list)
 
     def put(self, timestamp: float, point: Samples | StatisticSet) -> None:
-        at = bisect.bisect_right(self.times, timestamp)
-        self.times.insert(at, timestamp)
-        self.points.insert(at, point)
+        bisect.insort(self.points, (timestamp, point), key=_time)
+
+    def keep(self, minute: float) -> None:
+        """What the gauge reads now, as the value of a minute."""
+        if self.gauge:
+            entry = (minute, self.gauge())
+            if self.gauged and self.gauged[-1][0] >= minute:
+                self.gauged[-1] = (self.gauged[-1][0], entry[1])
+            else:
+                self.gauged.append(entry)
 
     def reader(self, present: float) -> Baseline:
         """What baseline, gauge and overlays together say of a minute."""
@@ -96,7 +103,7 @@ class Series:
             return self.gauge()
         if self.gauged and minute >= self.gauged[0][0]:
             # A minute that was not kept has the value of the one before it: state lasts until it changes.
-            return self.gauged[bisect.bisect_right(self.gauged, minute, key=lambda entry: entry[0]) - 1][1]
+            return self.gauged[bisect.bisect_right(self.gauged, minute, key=_time) - 1][1]
         return self.baseline(minute) if self.baseline else None
 
 
@@ -197,7 +204,7 @@ class Store:
         """`read()` answers the lab's state now. Before this call the baseline, if any, is the history."""
         series = self._series(namespace, metric, dimensions, unit)
         series.gauge = read
-        self._keep(series, rhythms.now())
+        series.keep(rhythms.now() // MINUTE * MINUTE)
 
     def overlay(
         self,
@@ -233,23 +240,15 @@ class Store:
             series = self._series(namespace, metric, dimensions, unit)
             series.put(epoch(timestamp) // resolution * resolution, sample)
 
-    def tick(self, timestamp: Time | None = None) -> None:
-        """Keep what every gauge reads. Called each minute."""
+    def tick(self) -> None:
+        """Keeps what every gauge reads. Called each minute."""
         for series in list(self.series.values()):
-            if series.gauge:
-                self._keep(series, rhythms.now() if timestamp is None else epoch(timestamp))
+            series.keep(rhythms.now() // MINUTE * MINUTE)
 
     def known(self) -> list[Key]:
         """The metrics that have any data, in order."""
-        return sorted(s.key for s in self.series.values() if s.baseline or s.gauge or s.gauged or s.overlays or s.times)
-
-    def _keep(self, series: Series, timestamp: float) -> None:
-        minute = timestamp // MINUTE * MINUTE
-        value = series.gauge() if series.gauge else None
-        with self._lock:
-            while series.gauged and series.gauged[-1][0] >= minute:
-                series.gauged.pop()
-            series.gauged.append((minute, value))
+        held = list(self.series.values())
+        return sorted(s.key for s in held if s.baseline or s.gauge or s.overlays or s.points)
 
     def _series(self, namespace: str, metric: str, dimensions: Mapping[str, str], unit: str) -> Series:
         key = make_key(namespace, metric, dimensions)
@@ -266,15 +265,15 @@ class Store:
             return
         now = rhythms.now()
         end, read = min(end, now + 1e-6), series.reader(now // MINUTE * MINUTE)
-        position = bisect.bisect_left(series.times, start)
+        position = bisect.bisect_left(series.points, start, key=_time)
         while start < end:
             bucket, stop = Bucket(), min(start + period, end)
             minute = -(-start // MINUTE) * MINUTE
             while minute < stop:
                 bucket.add(read(minute))
                 minute += MINUTE
-            while position < len(series.times) and series.times[position] < stop:
-                bucket.add(series.points[position])
+            while position < len(series.points) and series.points[position][0] < stop:
+                bucket.add(series.points[position][1])
                 position += 1
             if bucket:
                 yield start, bucket

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -113,7 +113,7 @@ def _regex(term: str) -> Callable[[str], re.Match[str] | None]:
 def _compile_json(text: str) -> Matcher:
     parser = _Conditions(text, _selected)
     test = parser.parse()
-    if len(re.findall(r"(?<!\\)%", text)) > 4 or parser.wildcards > 3:
+    if parser.wildcards > 3:
         raise _invalid()
 
     def matches(message: str) -> bool:
@@ -197,13 +197,13 @@ def _comparison(operator: str, value: str) -> _Test:
     equal = _equality(value)
     if operator == "=":
         return equal
-    return lambda found: _scalar(found) and not equal(found)
+    return lambda found: _text(found) is not None and not equal(found)
 
 
 def _equality(value: str) -> _Test:
     if value.startswith("%"):
         search = _regex(value)
-        return lambda found: _scalar(found) and search(_text(found)) is not None
+        return lambda found: (said := _text(found)) is not None and search(said) is not None
     quoted = value.startswith('"')
     if not quoted and not re.fullmatch(r"[\w.*:/@+-]+", value):
         raise _bad_term(value)
@@ -214,17 +214,16 @@ def _equality(value: str) -> _Test:
     def equal(found: Any) -> bool:
         if number is not None and (actual := _number(found)) is not None:
             return actual == number
-        return _scalar(found) and glob.fullmatch(_text(found)) is not None
+        return (said := _text(found)) is not None and glob.fullmatch(said) is not None
 
     return equal
 
 
-def _scalar(found: Any) -> bool:
-    return isinstance(found, str | int | float)
-
-
-def _text(found: Any) -> str:
-    return found if isinstance(found, str) else json.dumps(found)
+def _text(found: Any) -> str | None:
+    """A value as it is compared with text; None for null, arrays and objects, which match nothing."""
+    if isinstance(found, str):
+        return found
+    return json.dumps(found) if isinstance(found, int | float) else None
 
 
 def _number(value: Any) -> float | None:
@@ -248,13 +247,11 @@ def _selected(parser: _Conditions) -> Callable[[Any], list[Any]]:
     parser.wildcards += wildcards
     if wildcards > 1:
         raise _invalid()
-    return lambda document: _walk([document], steps)
+    return lambda document: reduce(_all_below, steps, [document])
 
 
-def _walk(found: list[Any], steps: list[str | int]) -> list[Any]:
-    for step in steps:
-        found = [below for value in found for below in _below(value, step)]
-    return found
+def _all_below(values: list[Any], step: str | int) -> list[Any]:
+    return [found for value in values for found in _below(value, step)]
 
 
 def _below(value: Any, step: str | int) -> Iterator[Any]:
@@ -272,19 +269,19 @@ def _below(value: Any, step: str | int) -> Iterator[Any]:
 
 def _compile_fields(text: str) -> Matcher:
     """Positions: before and after `...`; without it the last field takes the rest of the message."""
-    fields = [field.strip() for field in _COMMA.split(text)]
-    gaps = [index for index, field in enumerate(fields) if field in ("...", "…")]
-    if len(gaps) > 1:
+    fields = [field.strip() for field in _COMMA.split(text.replace("…", "..."))]
+    if fields.count("...") > 1:
         raise _invalid()
-    tests = [_field(field) if field not in ("...", "…") else None for field in fields]
-    head, tail = (tests[: gaps[0]], tests[gaps[0] + 1 :]) if gaps else (tests, [])
+    gap = fields.index("...") if "..." in fields else None
+    head = [_field(field) for field in fields[:gap]]
+    tail = [] if gap is None else [_field(field) for field in fields[gap + 1 :]]
 
     def matches(message: str) -> bool:
         found = list(_FIELD.finditer(message))
         if len(found) < len(head) + len(tail):
             return False
         values = [match[1] or match[2] or match[3] or "" for match in found]
-        if not gaps and len(values) > len(head):
+        if gap is None and len(values) > len(head):
             values[len(head) - 1 :] = [message[found[len(head) - 1].start() :].rstrip("\n")]
         pairs = [*zip(head, values, strict=False), *zip(reversed(tail), reversed(values), strict=False)]
         return all(test(value) for test, value in pairs if test)

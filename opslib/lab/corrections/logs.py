@@ -55,14 +55,14 @@ def append(account: str, region: str, group: str, events: Iterable[tuple[datetim
 
 def install() -> None:
     """Set the lab's methods on moto's classes."""
-    models.LogEvent = Event  # type: ignore[misc,assignment]
-    models.EventMessageFilter = _message_filter  # type: ignore[misc,assignment]
-    LogStream.put_log_events = _put_log_events  # type: ignore[method-assign]
-    LogStream.get_log_events = _get_log_events  # type: ignore[method-assign]
-    LogStream._update = _update  # type: ignore[method-assign]
-    LogGroup.delete_log_stream = _delete_log_stream  # type: ignore[method-assign]
-    LogsBackend._find_log_group = find_log_group  # type: ignore[method-assign]
-    LogsResponse.filter_log_events = _filter_log_events  # type: ignore[method-assign]
+    models.LogEvent = Event
+    models.EventMessageFilter = _message_filter
+    LogStream.put_log_events = _put_log_events
+    LogStream.get_log_events = _get_log_events
+    LogStream._update = _update
+    LogGroup.delete_log_stream = _delete_log_stream
+    LogsBackend._find_log_group = find_log_group
+    LogsResponse.filter_log_events = _filter_log_events
 
 
 def _message_filter(pattern: str) -> SimpleNamespace:
@@ -91,7 +91,9 @@ def _get_log_events(
     self: LogStream, start_time: int | None, end_time: int | None, *rest: Any
 ) -> tuple[list[dict[str, Any]], str | None, str | None]:
     """As moto, but the end of the window is exclusive, as in AWS."""
-    return _moto_get_log_events(self, start_time, end_time - 1 if end_time else None, *rest)  # type: ignore[arg-type]
+    page: tuple[list[dict[str, Any]], str | None, str | None]
+    page = _moto_get_log_events(self, start_time, end_time - 1 if end_time else None, *rest)
+    return page
 
 
 def _update(self: LogStream) -> None:
