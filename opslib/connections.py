@@ -39,11 +39,13 @@ class Identity:
 class Connection:
     """What a notebook calls `ops`. Made by `connect`; safe to use from several threads."""
 
-    def __init__(self, target: Target, session: Any, config: Any, endpoint: str | None, api_url: str | None) -> None:
+    def __init__(
+        self, target: Target, session: Any, config: Any, endpoint: str | None, api_url: str | None, journal: Journal
+    ) -> None:
         from opslib.findings import Findings
 
         self.target = target
-        self.journal = Journal()
+        self.journal = journal
         self.findings: Findings = Findings()
         self.plan: Plan | None = None
         self.applied: Applied | None = None
@@ -141,9 +143,10 @@ class Connection:
         )
 
 
-def connect(target: str) -> Connection:
+def connect(target: str, beside: Connection | None = None) -> Connection:
     """Connect to a target by name, and refuse when AWS says that this is another account.
 
+    `beside`: the run's own connection, when this one only reads another target for comparison; they share its journal.
     Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account), Unfinished (no answer).
     """
     described = targets.load(target)
@@ -155,12 +158,14 @@ def connect(target: str) -> Connection:
         endpoint, keys = place.aws_endpoint(described.key), place.credentials(described.key)
         api_url = place.api_url(described.key) if api_url else None
     session, config = _aws.session(described, keys)
-    ops = Connection(described, session, config, endpoint, api_url)
+    ops = Connection(described, session, config, endpoint, api_url, beside.journal if beside else Journal())
     if ops.identity.account != described.account:
         raise Refused(
             f"These credentials are for account {ops.identity.account}, but {described.name} is in {described.account}. "
             f"Nothing was done. Log in with profile {described.profile!r}, or correct parameters/targets/{described.key}.yaml."
         )
+    if beside is not None:
+        return ops
     ops.journal.write(
         "connected",
         target=described.name,

@@ -54,7 +54,7 @@ def first(ops: Connection) -> Connection | None:
     from opslib.connections import connect
 
     named = ops.target["database"].get("migrations_first")
-    return connect((LAB if ops.target.lab else "") + named) if named else None
+    return connect((LAB if ops.target.lab else "") + named, beside=ops) if named else None
 
 
 @check("Migrations")

@@ -39,7 +39,7 @@ def source(ops: Connection) -> Connection:
     """A connection to the target that the data comes from."""
     from opslib.connections import connect
 
-    return connect((LAB if ops.target.lab else "") + ops.target["sync"]["source"])
+    return connect((LAB if ops.target.lab else "") + ops.target["sync"]["source"], beside=ops)
 
 
 def _covers(facts: Facts, scope: str, part: str) -> bool:
