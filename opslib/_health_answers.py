@@ -29,7 +29,7 @@ _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 # What a failed dependency leads to. A silent one is looked for in the network first: that is what it mostly is.
 _FOLLOWS = (
     (re.compile(r"time.?out|timed out|unreachable|endpoint|resolve|refused", re.I), "network/endpoints", True),
-    (re.compile(r"s3|bucket|storage|image", re.I), "buckets/check", False),
+    (re.compile(r"s3|bucket|storage|image", re.I), "buckets/create", False),
     (re.compile(r"database|postgres|\bdb\b|rds|aurora|sql", re.I), "databases/health", False),
     (re.compile(r"sqs|queue", re.I), "queues/dead-letters", False),
     (re.compile(r"cognito|auth|user|secret|bedrock", re.I), "network/endpoints", False),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from opslib._frames import UTC_TIME, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PATTERNS = {
+    "count": "int64", "first_seen": UTC_TIME, "last_seen": UTC_TIME, "most_in_an_hour": "int64", "sources": "str",
+    "pattern": "str", "example": "str",
+}  # fmt: skip
 
 _LONGEST_PATTERN = 160
 _SAYS = ("message", "msg", "error", "errorMessage", "event", "exception")
@@ -21,6 +31,36 @@ _VARIABLE = (
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}\b", re.I), "<hex>"),
     (re.compile(r"(?<![\w<])\d[\d,.]*\d(?=[a-zA-Z%]{0,3}\b)|(?<![A-Za-z<])\d"), "<n>"),
 )
+
+
+def group_errors(events: pd.DataFrame) -> pd.DataFrame:
+    """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
+    kinds: dict[str, list[Any]] = {}
+    for event in events.itertuples():
+        kinds.setdefault(pattern(event.message), []).append(event)
+    rows = [
+        {
+            "count": len(lines),
+            "first_seen": lines[0].time,
+            "last_seen": lines[-1].time,
+            "most_in_an_hour": _most_in_an_hour([line.time for line in lines]),
+            "sources": ", ".join(sorted({line.source for line in lines})),
+            "pattern": kind,
+            "example": shown(lines[-1].message, 300),
+        }
+        for kind, lines in kinds.items()
+    ]
+    return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
+
+
+def _most_in_an_hour(times: list[Any]) -> int:
+    """How many of these times, in order, lie within any one hour."""
+    most, first = 0, 0
+    for last, moment in enumerate(times):
+        while (moment - times[first]).total_seconds() > 3600:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def pattern(message: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import _log_lines
 from opslib._frames import UTC_TIME, frame
+from opslib._log_lines import group_errors
 from opslib._windows import Window, clock, window
 from opslib.errors import OpsError, Unfinished, UsageError
 from opslib.findings import Finding, Findings, check
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
-PATTERNS = {
-    "count": "int64",
-    "first_seen": UTC_TIME,
-    "last_seen": UTC_TIME,
-    "sources": "str",
-    "pattern": "str",
-    "example": "str",
-}
 ALL = "all"
 LIMIT = 10_000
 
@@ -125,25 +118,6 @@ def check_lines(
     return Plotted([found], events, "", panels(events, within), within)
 
 
-def group_errors(events: pd.DataFrame) -> pd.DataFrame:
-    """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
-    kinds: dict[str, list[Any]] = {}
-    for event in events.itertuples():
-        kinds.setdefault(_log_lines.pattern(event.message), []).append(event)
-    rows = [
-        {
-            "count": len(lines),
-            "first_seen": lines[0].time,
-            "last_seen": lines[-1].time,
-            "sources": ", ".join(sorted({line.source for line in lines})),
-            "pattern": pattern,
-            "example": _log_lines.shown(lines[-1].message, 300),
-        }
-        for pattern, lines in kinds.items()
-    ]
-    return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
-
-
 @check("Which errors are logged?")
 def check_errors(
     ops: Connection, source: str = ALL, minutes: float = 1440, since: str = "", until: str = ""
@@ -158,33 +132,18 @@ def check_errors(
     patterns, tolerated = group_errors(events), int(facts.get("errors_per_hour", 5))
     cut = "; there are more, only the newest are counted" if events.attrs["cut"] else ""
     note = f"{len(events):,} lines in {len(patterns)} patterns, {within}, {len(groups(ops, source))} log groups{cut}."
-    busiest = _most_in_an_hour(events)
-    found = [_pattern_finding(row, busiest[row.pattern], tolerated, within) for row in patterns.itertuples()]
+    found = [_pattern_finding(row, tolerated, within) for row in patterns.itertuples()]
     if not found or cut:
         found.append(Finding("warn" if cut else "ok", "errors logged", note, "no line of trouble", "FilterLogEvents"))
     return Findings(found, patterns, note)
 
 
-def _most_in_an_hour(events: pd.DataFrame) -> dict[str, int]:
-    """The most lines of each pattern in any hour."""
-    most: dict[str, int] = {}
-    kinds: dict[str, list[float]] = {}
-    for event in events.itertuples():
-        name = _log_lines.pattern(event.message)
-        times = kinds.setdefault(name, [])
-        times.append(event.time.timestamp())
-        while times[-1] - times[0] > 3600:
-            times.pop(0)
-        most[name] = max(most.get(name, 0), len(times))
-    return most
-
-
-def _pattern_finding(row: Any, busiest: int, tolerated: int, within: Window) -> Finding:
+def _pattern_finding(row: Any, tolerated: int, within: Window) -> Finding:
     seen = (
         f"{row.count} lines from {clock(row.first_seen, within.end)} to {clock(row.last_seen, within.end)}, "
-        f"at most {busiest} in an hour ({row.sources})"
+        f"at most {row.most_in_an_hour} in an hour ({row.sources})"
     )
-    status = "warn" if busiest > tolerated else "ok"
+    status = "warn" if row.most_in_an_hour > tolerated else "ok"
     follows = "logs/search" if status == "warn" else ""
     return Finding(status, row.pattern, seen, f"at most {tolerated} in an hour", "FilterLogEvents", next=follows)
 
@@ -224,6 +183,28 @@ def follow(ops: Connection, source: str, pattern: str = "", seconds: float = 30,
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
     return pd.concat(kept).sort_values(["time", "event_id"], ignore_index=True)
+
+
+@check("What do the logs say now?")
+def check_following(
+    ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
+) -> Findings:
+    """Follow, and say how many lines came. Evidence: none; the lines are printed."""
+    where = ", ".join(groups(ops, source).values())
+    lines = follow(ops, source, pattern, seconds, minutes)
+    seen = f"{len(lines):,} lines in {seconds:g} s and the {minutes:g} minutes before"
+    return Findings([Finding("ok", f"following {source}", seen, "it could be read", f"FilterLogEvents {where}")])
+
+
+@check("What is the answer?")
+def check_query(
+    ops: Connection, source: str, text: str, minutes: float = 60, since: str = "", until: str = ""
+) -> Findings:
+    """Ask Logs Insights. Evidence: its answer."""
+    within = window(ops, minutes, since, until)
+    answer = query(ops, source, text, within)
+    seen = f"{len(answer):,} rows from {answer.attrs['scanned']:,.0f} lines, {within}"
+    return Findings([Finding("ok", "Logs Insights query", seen, "it was answered", text)], answer)
 
 
 def query(ops: Connection, source: str, text: str, within: Window, timeout_seconds: float = 60) -> pd.DataFrame:

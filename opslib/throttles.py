@@ -59,3 +59,26 @@ def _throttled(name: str, events: pd.DataFrame, pattern: str, tolerated: int, ca
         return Finding("critical", question, seen, threshold, source, cause, "jobs/stale")
     status = "warn" if busiest > tolerated else "ok"
     return Finding(status, question, seen, threshold, source, cause, "logs/search" if status == "warn" else "")
+
+
+@check("How many may run at once?")
+def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
+    """Reserved concurrency of the functions in `source` (Lambda GetFunctionConcurrency). A reserve of 0 stops a function."""
+    facts = ops.target["functions"]
+    names = [name for name in logs.groups(ops, source) if name in facts]
+    answers = ops.gather(
+        *(
+            lambda name=name: ops.call("lambda", "get_function_concurrency", FunctionName=facts[name]["name"])
+            for name in names
+        )
+    )
+    return Findings(
+        _reserved(name, answer.get("ReservedConcurrentExecutions")) for name, answer in zip(names, answers, strict=True)
+    )
+
+
+def _reserved(name: str, reserved: int | None) -> Finding:
+    seen = "nothing reserved: as many as the account allows" if reserved is None else f"at most {reserved} at once"
+    seen += "; it cannot run" if reserved == 0 else ""
+    status = "critical" if reserved == 0 else "ok"
+    return Finding(status, f"concurrency of {name}", seen, "more than 0", "lambda GetFunctionConcurrency")

@@ -26,6 +26,18 @@ class PracticeLab:
         finally:
             lab.mend(drill, target)
 
+    @contextmanager
+    def denied(self, operation: str, target: str = "bluemoxon-staging") -> Iterator[None]:
+        """`service:Operation` is denied to everyone, as by an IAM policy."""
+        from opslib import lab
+
+        practice = lab.up()
+        practice.ask("POST", "deny", target=target, operation=operation)
+        try:
+            yield
+        finally:
+            practice.ask("POST", "allow", target=target, operation=operation)
+
     def state(self, target: str = "bluemoxon-staging") -> dict[str, Any]:
         from opslib import lab
 

@@ -1,0 +1,101 @@
+"""Alarms and secrets: every one that matters, what it asks for, and those that would be silent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib import alarms, connect, secrets
+
+TARGET = "lab/bluemoxon-staging"
+
+
+@pytest.fixture
+def ops(lab: Any) -> Any:
+    return connect(TARGET)
+
+
+def test_all_alarms_of_a_healthy_system_are_ok_and_counted(ops: Any) -> None:
+    found = alarms.check_alarms(ops)
+    assert found.worst == "ok"
+    assert len(found) == len(ops.target["alarms"]["expected"])
+    assert "alarms in 111122223333/us-west-2 match bluemoxon-staging-*" in found.note
+
+
+def test_dead_letters_set_off_their_alarm_and_lead_on(lab: Any, ops: Any) -> None:
+    with lab.broken("dead-letter-backlog"):
+        on = [f for f in alarms.check_alarms(ops) if f.status == "critical"]
+    assert any("analysis-dlq" in f.check for f in on)
+    assert {f.next for f in on} == {"bluemoxon/dead-letters"}
+    assert on[0].threshold == "ApproximateNumberOfMessagesVisible Maximum > 0 in 5 min"
+
+
+@pytest.fixture
+def alarm(ops: Any) -> Any:
+    """An alarm in this account, made for the test; deleted after it."""
+    names = []
+
+    def make(name: str, **more: Any) -> None:
+        names.append(name)
+        ops.call(
+            "cloudwatch", "put_metric_alarm", AlarmName=name, Namespace="X", MetricName="Y", Statistic="Sum", Period=60,
+            EvaluationPeriods=3, DatapointsToAlarm=2, Threshold=5, ComparisonOperator="LessThanThreshold", **more,
+        )  # fmt: skip
+
+    yield make
+    ops.call("cloudwatch", "delete_alarms", AlarmNames=names)
+
+
+def test_no_data_is_unknown_and_an_alarm_without_actions_tells_nobody(ops: Any, alarm: Any) -> None:
+    alarm("bluemoxon-staging-extra")
+    found = {f.check: f for f in alarms.check_alarms(ops)}
+    assert found["alarm bluemoxon-staging-extra"].status == "unknown"
+    assert found["alarm bluemoxon-staging-extra"].threshold == "Y Sum < 5 in 2 of 3 × 1 min"
+    assert found["alarm bluemoxon-staging-extra tells somebody"].status == "warn"
+
+
+def test_disabled_actions_are_said(ops: Any, alarm: Any) -> None:
+    alarm("bluemoxon-staging-quiet", ActionsEnabled=False, AlarmActions=["arn:aws:sns:us-west-2:111122223333:x"])
+    found = {f.check: f for f in alarms.check_alarms(ops)}
+    assert "disabled" in found["alarm bluemoxon-staging-quiet tells somebody"].seen
+
+
+def test_an_alarm_of_another_system_is_counted_and_not_judged(ops: Any, alarm: Any) -> None:
+    alarm("another-system")
+    found = alarms.check_alarms(ops)
+    expected = len(ops.target["alarms"]["expected"])
+    assert f"{expected} of the {expected + 1} alarms" in found.note
+    assert found.worst == "ok"
+
+
+def test_an_expected_alarm_that_is_missing_is_a_finding(ops: Any) -> None:
+    ops.target.facts["alarms"]._values["expected"]["bluemoxon-staging-cpu"] = "database-health"
+    found = {f.check: f for f in alarms.check_alarms(ops)}
+    assert found["alarm bluemoxon-staging-cpu"].status == "warn"
+    assert "there is no such alarm" in found["alarm bluemoxon-staging-cpu"].seen
+
+
+def test_no_match_at_all_is_not_an_all_clear(ops: Any) -> None:
+    ops.target.facts["alarms"]._values.update(patterns=["nothing-*"], expected={})
+    assert alarms.check_alarms(ops).worst == "unknown"
+
+
+def test_denied_is_unknown(lab: Any, ops: Any) -> None:
+    with lab.denied("cloudwatch:DescribeAlarms"):
+        assert [f.status for f in alarms.check_alarms(ops)] == ["unknown"]
+
+
+def test_secrets_are_judged_by_age_and_never_read(ops: Any) -> None:
+    found = secrets.check_ages(ops)
+    assert {f.check for f in found} == {f"secret {name}" for name in ops.target["secrets"]}
+    assert all("days old" in f.seen for f in found)
+    assert not [e for e in ops.journal.events if e.get("operation") == "GetSecretValue"]
+
+
+def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
+    ops.target.facts["secrets"]._values["gone"] = {}
+    ops.target.facts["secrets"]._values["bluemoxon-staging/database"] = {"max_age_days": -1}
+    found = {f.check: f.status for f in secrets.check_ages(ops)}
+    assert found["secret gone"] == "critical"
+    assert found["secret bluemoxon-staging/database"] == "warn"
