@@ -17,7 +17,9 @@ from opslib._outputs import Outputs
 class Manager(NotebookExecutionManager):  # type: ignore[misc]
     """papermill's state of cells. It would save the whole notebook several times a cell; we save now and then."""
 
-    def __init__(self, nb: Any, save: Callable[[], None], started: Callable[[int], None], progress_bar: Any) -> None:
+    def __init__(
+        self, nb: Any, save: Callable[[bool], None], started: Callable[[int], None], progress_bar: Any
+    ) -> None:
         super().__init__(nb, progress_bar=progress_bar)
         self._save, self._started = save, started
 
@@ -26,10 +28,14 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
         super().cell_start(cell, cell_index, **kwargs)
 
     def save(self, **_: Any) -> None:
-        self._save()
+        self._save(True)
 
     def autosave_cell(self) -> None:
-        self._save()
+        self._save(True)
+
+    def tick(self) -> None:
+        """A second has passed: what was held back may be saved."""
+        self._save(False)
 
     def notebook_complete(self, **_: Any) -> None:
         """The end, without papermill's belief that cells which never ran are completed."""
@@ -83,6 +89,10 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         finally:
             self._outputs.finish(cell, index)
             self.nb_man.cell_complete(cell, cell_index=index)
+
+    async def _async_check_alive(self) -> None:
+        self.nb_man.tick()
+        await super()._async_check_alive()
 
     def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
         out = super().output(outs, msg, display_id, cell_index)

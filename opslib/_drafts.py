@@ -24,6 +24,7 @@ class Draft:
         self.trouble: OSError | None = None  # the last save did not work
         self.saved_at = 0.0
         self._next = 0.0
+        self._changed = False
 
     def begin(self, notebook: Any, facts: dict[str, Any]) -> None:
         """Make the file. Raises OpsError when records cannot be kept, before anything has happened."""
@@ -33,15 +34,16 @@ class Draft:
         except OSError as exc:
             raise _files.unwritable(self.path.parent, exc) from exc
 
-    def save_soon(self, notebook: Any, facts: dict[str, Any]) -> None:
-        """Save when the last save is long enough ago. A failure is remembered, and the run goes on."""
-        if time.monotonic() < self._next:
+    def save_soon(self, notebook: Any, facts: dict[str, Any], *, changed: bool) -> None:
+        """Save what has changed, when the last save is long enough ago. A failure is remembered; the run goes on."""
+        self._changed |= changed
+        if not self._changed or time.monotonic() < self._next:
             return
         started = time.monotonic()
         try:
             self.outputs.save()
             self._put(serialised(notebook, facts)[1])
-            self.trouble = None
+            self.trouble, self._changed = None, False
         except OSError as exc:
             self.trouble = exc
         took = time.monotonic() - started

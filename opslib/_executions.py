@@ -169,10 +169,10 @@ class Execution:
         self._section = _facts.section(self.nb, index) or self._section
         self.request.tell(index + 1, len(self.nb.cells), self._section)
 
-    def _save(self) -> None:
+    def _save(self, changed: bool) -> None:
         """Called as cells start, print and end. What a kernel had masked is known before its output is saved."""
         self._pipe.pump()
-        self.draft.save_soon(self.nb, self.facts | self._pipe.events.as_metadata())
+        self.draft.save_soon(self.nb, self.facts | self._pipe.events.as_metadata(), changed=changed)
 
     def _ended(self, client: Client) -> tuple[Ending, BaseException | None]:
         """The cells came to an end by themselves: all of them, or one failed."""
