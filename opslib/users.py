@@ -1,0 +1,292 @@
+"""Users of a system: its Cognito pool, and the rows that the app keeps of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opslib import databases
+from opslib._actions import aws, generated, read, select, sql
+from opslib._frames import UTC_TIME, frame
+from opslib.databases import quoted
+from opslib.errors import NotFound, Refused, UsageError
+from opslib.findings import Finding, Findings, check
+from opslib.plans import Step, planner
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+USERS = {
+    "email": "str", "username": "str", "status": "str", "enabled": "boolean", "mfa": "str", "created": UTC_TIME,
+    "modified": UTC_TIME, "sub": "str",
+}  # fmt: skip
+_NO_MFA = {"Enabled": False, "PreferredMfa": False}
+_TELL = "Tell the user: clear the browser's storage for the app (localStorage), then sign in again in a fresh window."
+
+
+def pool_id(ops: Connection) -> str:
+    """The id of the target's user pool, found by its name (Cognito ListUserPools). Raises NotFound, UsageError."""
+    name = ops.target["users"]["pool"]
+    found = ops.pages("cognito-idp", "list_user_pools", "UserPools[]", MaxResults=60)
+    ids = [p["Id"] for p in found if p["Name"] == name]
+    if not ids:
+        raise NotFound(f"No user pool is called {name!r} in {ops.where}; {len(found)} others are there.")
+    if len(ids) > 1:
+        raise UsageError(
+            f"{len(ids)} user pools are called {name!r} in {ops.where}: {', '.join(ids)}. Which one is the app's?"
+        )
+    return str(ids[0])
+
+
+def list_users(ops: Connection) -> pd.DataFrame:
+    """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS; `mfa` is not in this answer."""
+    found = ops.pages("cognito-idp", "list_users", "Users[]", UserPoolId=pool_id(ops))
+    return frame((_row(user) for user in found), USERS).sort_values("email", ignore_index=True)
+
+
+def find_user(ops: Connection, user: str, pool: str = "") -> dict[str, Any]:
+    """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USERS. Raises NotFound, UsageError."""
+    pool = pool or pool_id(ops)
+    if "@" not in user:
+        return _row(ops.call("cognito-idp", "admin_get_user", UserPoolId=pool, Username=user))
+    if '"' in user or "\\" in user:
+        raise UsageError(f"{user!r} is not an e-mail address.")
+    found = ops.pages("cognito-idp", "list_users", "Users[]", UserPoolId=pool, Filter=f'email = "{user}"')
+    if not found:
+        raise NotFound(f"No user with the address {user} in pool {ops.target['users']['pool']} of {ops.where}.")
+    if len(found) > 1:
+        names = ", ".join(u["Username"] for u in found)
+        raise UsageError(f"{len(found)} users have the address {user}: {names}. Give the username instead.")
+    return _row(ops.call("cognito-idp", "admin_get_user", UserPoolId=pool, Username=found[0]["Username"]))
+
+
+def _row(user: dict[str, Any]) -> dict[str, Any]:
+    attributes = {a["Name"]: a["Value"] for a in user.get("UserAttributes") or user.get("Attributes") or ()}
+    return {
+        "email": attributes.get("email", ""),
+        "username": user["Username"],
+        "status": user["UserStatus"],
+        "enabled": user["Enabled"],
+        "mfa": ", ".join(user.get("UserMFASettingList") or ()),
+        "created": user["UserCreateDate"],
+        "modified": user["UserLastModifiedDate"],
+        "sub": attributes.get("sub", user["Username"]),
+    }
+
+
+def find_unsynced(ops: Connection) -> pd.DataFrame:
+    """The pool's users that may sign in but have no row in the app's table. Columns: USERS."""
+    found = list_users(ops)
+    table = quoted(ops.target["users"]["table"])
+    known = set(databases.ask(ops, f"SELECT lower(email) AS email FROM {table}", limit=2_000_000)["email"])
+    usable = found["enabled"] & found["status"].isin(("CONFIRMED", "FORCE_CHANGE_PASSWORD"))
+    return found[usable & ~found["email"].str.lower().isin(known)].reset_index(drop=True)
+
+
+@check("Users without a row")
+def check_synced(ops: Connection) -> Findings:
+    """Has every user of the pool a row in the app's table? Evidence: USERS, those without."""
+    missing = find_unsynced(ops)
+    question, source = "Every user of the pool has a row", "cognito-idp ListUsers, SELECT"
+    if missing.empty:
+        return Findings([Finding("ok", question, "none is missing", "none", source)])
+    seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
+    return Findings([Finding("critical", question, seen, "none", source, "user-not-synced", "users/sync")], missing)
+
+
+@check("Sign-in")
+def check_sign_in(ops: Connection, user: str) -> Findings:
+    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USERS, the user."""
+    pool = pool_id(ops)
+    try:
+        seen = find_user(ops, user, pool)
+    except NotFound as exc:
+        return Findings(
+            [
+                Finding(
+                    "critical",
+                    f"{user} is in the pool",
+                    str(exc),
+                    "there",
+                    "cognito-idp ListUsers",
+                    next="users/create",
+                )
+            ]
+        )
+    since = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]["CreationDate"]
+    found = [_state(seen), _second_factor(seen, since), _synced(ops, seen)]
+    return Findings(found, frame([seen], USERS), _advice(found))
+
+
+_STATES = {
+    "CONFIRMED": ("ok", "confirmed", ""),
+    "FORCE_CHANGE_PASSWORD": ("warn", "has a temporary password and has not chosen one yet", "users/password"),
+    "RESET_REQUIRED": ("warn", "must reset the password ('forgot password')", "users/password"),
+    "UNCONFIRMED": ("warn", "has not confirmed the e-mail address", ""),
+}
+
+
+def _state(user: dict[str, Any]) -> Finding:
+    question, source = f"{user['email']} may sign in", "cognito-idp AdminGetUser"
+    if not user["enabled"]:
+        return Finding("critical", question, "disabled: somebody did that on purpose", "enabled, confirmed", source)
+    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
+    return Finding(status, question, f"enabled, {words}", "enabled, confirmed", source, next=follows)
+
+
+def _second_factor(user: dict[str, Any], since: datetime) -> Finding:
+    """A pool that was made again keeps no secrets of authenticators: a factor from before it takes no code."""
+    question, source = f"Second factor of {user['email']}", "cognito-idp AdminGetUser, DescribeUserPool"
+    if not user["mfa"]:
+        return Finding("ok", question, "none set", "none, or set up in this pool", source)
+    if user["modified"] < since:
+        seen = f"{user['mfa']} from before {since:%Y-%m-%d %H:%M}, when the pool was made: its codes are refused"
+        return Finding(
+            "critical", question, seen, "none, or set up in this pool", source, "mfa-stale", "users/reset-mfa"
+        )
+    return Finding(
+        "ok", question, f"{user['mfa']}, set since the pool was made", "none, or set up in this pool", source
+    )
+
+
+def _synced(ops: Connection, user: dict[str, Any]) -> Finding:
+    table = ops.target["users"]["table"]
+    question, source = f"The app knows {user['email']}", f"SELECT from {table}"
+    found = databases.query(
+        ops,
+        f"SELECT cognito_sub::text AS sub FROM {quoted(table)} WHERE lower(email) = lower(:email)",
+        email=user["email"],
+    )
+    if found.empty:
+        seen = f"no row in {table}"
+        return Finding("critical", question, seen, "a row with its sub", source, "user-not-synced", "users/sync")
+    if user["sub"] not in set(found["sub"]):
+        seen = f"its row in {table} has another sub ({found['sub'].iloc[0]})"
+        return Finding("critical", question, seen, f"sub {user['sub']}", source, "user-not-synced", "users/sync")
+    return Finding("ok", question, "its row has its sub", "a row with its sub", source)
+
+
+def _advice(found: list[Finding]) -> str:
+    if all(f.status == "ok" for f in found):
+        return f"Nothing is wrong here: it is the password, or an old session. {_TELL}"
+    return f"Mend what is not ok first. Afterwards: {_TELL}"
+
+
+@planner
+def plan_reset_mfa(ops: Connection, user: str) -> tuple[str, list[Step], list[str]]:
+    """Switch the user's authenticator app off; the user sets it up anew after signing in."""
+    pool = pool_id(ops)
+    seen = find_user(ops, user, pool)
+    who = {"UserPoolId": pool, "Username": seen["username"]}
+    if "SOFTWARE_TOKEN_MFA" not in seen["mfa"]:
+        return (
+            f"reset the second factor of {seen['email']}",
+            [],
+            [f"{seen['email']} has no authenticator app switched on."],
+        )
+    preferred = ops.call("cognito-idp", "admin_get_user", **who).get("PreferredMfaSetting") == "SOFTWARE_TOKEN_MFA"
+    factors = seen["mfa"].split(", ")
+    step = Step(
+        f"Switch the authenticator app of {seen['email']} off",
+        do=aws("cognito-idp", "admin_set_user_mfa_preference", **who, SoftwareTokenMfaSettings=_NO_MFA),
+        before=factors,
+        after=[f for f in factors if f != "SOFTWARE_TOKEN_MFA"],
+        undo=[
+            aws(
+                "cognito-idp", "admin_set_user_mfa_preference", **who,
+                SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": preferred},
+            )
+        ],
+        observe=read("cognito-idp", "admin_get_user", "UserMFASettingList || `[]`", **who),
+    )  # fmt: skip
+    notes = ["Until it is set up anew, the password alone opens this account: be sure who is asking.", _TELL]
+    return f"reset the second factor of {seen['email']}", [step], notes
+
+
+@planner
+def plan_sync(ops: Connection) -> tuple[str, list[Step], list[str]]:
+    """Have the sync function write the pool's users into the app's table: the ones without a row, and changed ones."""
+    facts = ops.target["users"]
+    if "sync_function" not in facts:
+        raise Refused(
+            f"{ops.target.name} describes no users.sync_function: users are not synchronised here. Nothing was changed."
+        )
+    missing, table = find_unsynced(ops), quoted(facts["table"])
+    if missing.empty:
+        return "synchronise users", [], ["Every user of the pool has a row already."]
+    subs, emails = list(missing["sub"]), list(missing["email"])
+    payload = facts.get("sync_payload", {})
+    step = Step(
+        f"Write {len(missing)} users into {facts['table']}: {', '.join(emails[:5])}",
+        do=aws(
+            "lambda", "invoke", FunctionName=ops.target["functions"][facts["sync_function"]]["name"],
+            Payload=payload.plain() if payload else {},
+        ),
+        before=0,
+        after=len(missing),
+        undo=[sql(f"DELETE FROM {table} WHERE cognito_sub::text = ANY(:subs)", {"subs": subs}, len(missing))],
+        observe=select(f"SELECT count(*) FROM {table} WHERE cognito_sub::text = ANY(CAST(:subs AS text[]))", subs=subs),
+    )  # fmt: skip
+    return (
+        f"synchronise {len(missing)} users",
+        [step],
+        ["Rows of users whose group has changed are brought up to date with it."],
+    )
+
+
+@planner
+def plan_create(ops: Connection, email: str, invite: bool = False) -> tuple[str, list[Step], list[str]]:
+    """A user with a verified address. `invite`: Cognito mails the password; else one is made and mailed to nobody."""
+    pool = pool_id(ops)
+    if "@" not in email.strip("@") or any(c.isspace() or c in '"\\' for c in email):
+        raise UsageError(f"{email!r} is not an e-mail address.")
+    try:
+        there = find_user(ops, email, pool)
+        raise Refused(f"{email} is in the pool already ({there['status']}). Nothing was changed; see users/sign-in.")
+    except NotFound:
+        pass
+    who = {"UserPoolId": pool, "Username": email}
+    how = (
+        {"DesiredDeliveryMediums": ["EMAIL"]}
+        if invite
+        else {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
+    )
+    step = Step(
+        f"Create {email}" + (", and mail an invitation" if invite else ", without a mail"),
+        do=aws(
+            "cognito-idp", "admin_create_user", **who, **how,
+            UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
+        ),
+        before="absent",
+        after="FORCE_CHANGE_PASSWORD",
+        undo=[aws("cognito-idp", "admin_delete_user", **who)],
+        observe=read("cognito-idp", "admin_get_user", "UserStatus", **who),
+    )  # fmt: skip
+    return f"create user {email}", [step], [_PASSWORD if not invite else "The invitation holds the password.", _ROW]
+
+
+_PASSWORD = (
+    "The password holds for one sign-in; it is made when the plan is applied, and its file's path is shown then."
+)
+_ROW = "The app does not know the user before it is synchronised: users/sync."
+
+
+@planner
+def plan_password(ops: Connection, user: str, permanent: bool = False) -> tuple[str, list[Step], list[str]]:
+    """Set a generated password: for one sign-in, or `permanent` where nobody will choose another (a test account)."""
+    pool = pool_id(ops)
+    seen = find_user(ops, user, pool)
+    who = {"UserPoolId": pool, "Username": seen["username"]}
+    after = "CONFIRMED" if permanent else "FORCE_CHANGE_PASSWORD"
+    step = Step(
+        f"Set a new {'lasting' if permanent else 'one-time'} password of {seen['email']}",
+        do=aws("cognito-idp", "admin_set_user_password", **who, Password=generated(seen["email"]), Permanent=permanent),
+        before=seen["status"],
+        after=after,
+        observe=read("cognito-idp", "admin_get_user", "UserStatus", **who),
+    )
+    notes = ["The old password stops working; sessions that are open go on until their tokens expire."]
+    return f"set a password of {seen['email']}", [step], [*notes, *(() if permanent else (_PASSWORD,))]
