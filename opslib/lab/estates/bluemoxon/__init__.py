@@ -1,0 +1,8 @@
+"""bluemoxon, the book-collection app, in the lab: Lambda, API Gateway, Aurora, SQS, S3, Cognito, and its own HTTP API."""
+
+from __future__ import annotations
+
+from opslib.lab.estates.base import Estate
+from opslib.lab.estates.bluemoxon import api, days, drills, handlers
+
+ESTATE = Estate(seed=days.seed, api=api.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)

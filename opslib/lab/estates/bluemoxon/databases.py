@@ -1,0 +1,85 @@
+"""The app's PostgreSQL database, its Aurora cluster, and the secret that opens it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from opslib.lab.estates.base import Place
+from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
+
+_CONNECT_SECONDS = 5
+_PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
+
+
+def seed(place: Place) -> None:
+    """Role, database with all its rows, secrets, cluster with its snapshots."""
+    rng, name = names.generator(place, "passwords"), names.database(place)
+    password = "".join(rng.choice(_PASSWORD_CHARACTERS) for _ in range(28))
+    place.world.postgres.create_role(name, password)
+    place.world.postgres.create_database(name, name)
+    with psycopg.connect(place.world.postgres.url(name, name, password), autocommit=True) as database:
+        migrations.create(database)
+        books.fill(place, database)
+        jobs.fill(place, database)
+    login = {
+        "host": "127.0.0.1",
+        "port": place.world.postgres.port,
+        "username": name,
+        "password": password,
+        "dbname": name,
+    }
+    _secret(place, place.facts["database"]["secret"], json.dumps(login), 41)
+    _secret(place, place.facts["api"]["token_secret"], f"bmx_{rng.getrandbits(160):040x}", 97)
+    _cluster(place, password)
+
+
+def _secret(place: Place, name: str, value: str, age_days: int) -> None:
+    place.client("secretsmanager").create_secret(Name=name, SecretString=value, Description=f"{place.target.title}")
+    held, when = (
+        place.backend("secretsmanager").secrets[name],
+        int((names.start(place) - timedelta(days=age_days)).timestamp()),
+    )
+    held.created_date = held.last_changed_date = when
+    for version in held.versions.values():
+        version["createdate"] = when
+
+
+def secret(place: Place, name: str) -> str:
+    """A secret's current value, as the app reads it."""
+    value: str = place.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    return value
+
+
+def secret_arn(place: Place, name: str) -> str:
+    return str(place.backend("secretsmanager").secrets[name].arn)
+
+
+def connect(place: Place, application: str = "bluemoxon-api") -> psycopg.Connection[Any]:
+    """The app's own connection (autocommit), opened with what the secret says."""
+    login = json.loads(secret(place, place.facts["database"]["secret"]))
+    return psycopg.connect(
+        host=login["host"], port=login["port"], user=login["username"], password=login["password"], dbname=login["dbname"],
+        application_name=application, connect_timeout=_CONNECT_SECONDS, autocommit=True,
+    )  # fmt: skip
+
+
+def _cluster(place: Place, password: str) -> None:
+    rds, facts, name = place.client("rds"), place.facts["database"], place.facts["database"]["cluster"]
+    rds.create_db_cluster(
+        DBClusterIdentifier=name, Engine="aurora-postgresql", EngineVersion="16.6", DatabaseName=names.database(place),
+        MasterUsername=names.database(place), MasterUserPassword=password, DBSubnetGroupName=place.name,
+        VpcSecurityGroupIds=[place.memory["database_group"]], BackupRetentionPeriod=facts["backup_days"],
+        PreferredBackupWindow="08:10-08:40", PreferredMaintenanceWindow="sun:09:00-sun:09:30", StorageEncrypted=True,
+        DeletionProtection=place.target.production, CopyTagsToSnapshot=True,
+        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4.0},
+        Tags=[{"Key": "app", "Value": "bluemoxon"}, {"Key": "environment", "Value": place.target.environment}],
+    )  # fmt: skip
+    for at in range(2 if place.target.production else 1):
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{name}-{at + 1}", DBInstanceClass="db.serverless", Engine="aurora-postgresql",
+            DBClusterIdentifier=name,
+        )  # fmt: skip

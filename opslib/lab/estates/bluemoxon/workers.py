@@ -1,0 +1,150 @@
+"""The workers behind the queues: they take a message, send the book's images to the model, and say how it went.
+
+A job takes two seconds here; what its log says it took is what it would take.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from opslib.lab.estates.base import Place
+from opslib.lab.estates.bluemoxon import catalogue, databases, functions, jobs, journals, lines, measures, names, queues
+
+TAKES = timedelta(seconds=2)
+_BASE_SECONDS, _SECONDS_A_MEGABYTE = 36.0, 1.6
+RETRY_SECONDS = (5, 10)  # exponential backoff between the three attempts, with jitter
+_A_TIME = 10
+
+
+@dataclass(frozen=True)
+class Work:
+    """A message that a worker has taken."""
+
+    kind: str
+    receipt: str
+    job: UUID
+    book_id: int
+    model: str
+    until: datetime
+
+
+class Failed(Exception):
+    """A job that cannot be done: its text is the job's error message."""
+
+
+def tick(place: Place, now: datetime) -> None:
+    """Ends what is due, takes what has come."""
+    under_way: list[Work] = place.memory.setdefault("work", [])
+    due = [work for work in under_way if work.until <= now]
+    waiting = any(queues.depth(place, names.queue(place, kind)) for kind in jobs.KINDS)
+    if not due and not waiting:
+        return
+    with databases.connect(place, "bluemoxon-worker") as database:
+        for work in due:
+            under_way.remove(work)
+            _end(place, database, work, now)
+        for kind in jobs.KINDS:
+            under_way += _take(place, database, kind, now)
+
+
+def _take(place: Place, database: psycopg.Connection[Any], kind: str, now: datetime) -> Iterator[Work]:
+    sqs, url = place.client("sqs"), queues.url(place, names.queue(place, kind))
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=_A_TIME).get("Messages", []):
+        try:
+            body = json.loads(message["Body"])
+            work = Work(
+                kind,
+                message["ReceiptHandle"],
+                UUID(body["job_id"]),
+                int(body["book_id"]),
+                str(body["model"]),
+                now + TAKES,
+            )
+        except (ValueError, KeyError, TypeError) as exc:
+            # Left in flight: it comes back when its visibility timeout ends, and at last goes to the dead letters.
+            _tell(
+                place,
+                kind,
+                now,
+                40.0,
+                [f"[ERROR] {type(exc).__name__}: {exc}\tmessage {message['MessageId']}"],
+                failed=True,
+            )
+            continue
+        database.execute(
+            f"UPDATE {jobs.table(place, kind)} SET status = 'running', started_at = %s, finished_at = NULL, "
+            "error_message = NULL WHERE id = %s".encode(),
+            [now, work.job],
+        )
+        yield work
+
+
+def _end(place: Place, database: psycopg.Connection[Any], work: Work, now: datetime) -> None:
+    told = {"job_id": str(work.job), "book_id": work.book_id, "model": work.model}
+    texts = [lines.entry("INFO", work.until - TAKES, message="job started", **told)]
+    attempts, seconds, error = 1, 0.4, None
+    try:
+        seconds = run(place, database, work)
+        texts.append(lines.entry("INFO", now, message="job completed", **told, attempts=1))
+    except Failed as exc:
+        error = str(exc)
+        attempts = jobs.MAX_ATTEMPTS if error == jobs.THROTTLED else 1
+        texts += lines.throttled(now, told) if error == jobs.THROTTLED else [lines.job_failed(now, told, error)]
+    limit = functions.live_function(place, _key(place, work.kind)).timeout
+    if seconds > limit:
+        _tell(
+            place,
+            work.kind,
+            now,
+            limit * 1000.0,
+            [*texts[:1], f"{now:%Y-%m-%dT%H:%M:%S.%fZ} Task timed out after {limit}.00 seconds"],
+            True,
+        )
+        return  # the row stays at running: nobody is left to change it
+    database.execute(
+        f"UPDATE {jobs.table(place, work.kind)} SET status = %s, attempts = attempts + %s, finished_at = %s, "
+        "error_message = %s WHERE id = %s".encode(),
+        ["failed" if error else "completed", attempts, now, error, work.job],
+    )
+    place.client("sqs").delete_message(
+        QueueUrl=queues.url(place, names.queue(place, work.kind)), ReceiptHandle=work.receipt
+    )
+    _tell(place, work.kind, now, seconds * 1000, texts)
+
+
+def run(place: Place, database: psycopg.Connection[Any], work: Work) -> float:
+    """Does a job as the real worker would: how many seconds it takes. Raises Failed."""
+    variables = functions.live_function(place, _key(place, work.kind)).environment_vars
+    if work.kind == "analysis" and "BEDROCK_MODEL" not in variables:
+        raise Failed("KeyError: 'BEDROCK_MODEL'")
+    if place.faults.get("bedrock") == "throttled":
+        raise Failed(jobs.THROTTLED)
+    images, payload = catalogue.payload_bytes(place, database, work.book_id) if work.kind == "analysis" else (0, 0)
+    if payload > payload_limit(place):
+        raise Failed(f"{jobs.TOO_LONG} ({images} images, {payload / 1e6:.1f} MB)")
+    return _BASE_SECONDS + payload / 1e6 * _SECONDS_A_MEGABYTE
+
+
+def payload_limit(place: Place) -> int:
+    """Bytes of base64 that one request to the model may hold."""
+    return int(place.facts["jobs"]["analysis"]["images"]["max_payload_mb"]) * 1_000_000
+
+
+def _key(place: Place, kind: str) -> str:
+    return str(place.facts["jobs"][kind]["function"])
+
+
+def _tell(place: Place, kind: str, now: datetime, duration_ms: float, texts: list[str], failed: bool = False) -> None:
+    key = _key(place, kind)
+    identifier = f"{names.number(place, texts[-1]):08x}-7c11-4f0e-8d52-{names.number(place, str(now)):012x}"
+    run = lines.Run(identifier, functions.live(place, key), functions.memory(place, key), duration_ms)
+    journals.write(place, key, now, lines.framed(run, texts))
+    if not place.memory.get("drills"):
+        measures.ran(place, key, now, duration_ms, failed)
