@@ -59,12 +59,14 @@ def conclude(ops: Connection) -> Verdict:
 
 
 def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
-    checks = "check after the change" if changed else "check"
+    after = " after the change" if changed else ""
     if not counted:
-        return f"No {checks} was made."
+        return f"No check was made{after}."
     if not bad:
         return (
-            f"All {len(counted)} {checks}s passed." if len(counted) > 1 else f"The {checks} passed: {counted[0].check}."
+            f"The check{after} passed: {counted[0].check}."
+            if len(counted) == 1
+            else f"All {len(counted)} checks{after} passed."
         )
     first = f"{bad[0].status}: {bad[0].check}: {bad[0].seen}"
-    return f"{len(bad)} of {len(counted)} {checks}s did not pass. {first}"
+    return f"{len(bad)} of {len(counted)} checks{after} did not pass. {first}"
