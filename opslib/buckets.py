@@ -200,7 +200,7 @@ def plan_create(ops: Connection, bucket: str) -> tuple[str, list[Step], list[str
         before="absent",
         after=name,
         undo=[aws("s3", "delete_bucket", Bucket=name)],  # S3 refuses it once something is in it
-        observe=read("s3", "list_buckets", f"Buckets[?Name=='{name}'].Name | [0]"),
+        observe=read("s3", "list_buckets", f"Buckets[?Name=='{name}'].Name | [0] || 'absent'"),
     )
     return f"create bucket {name}", [create, *steps], _AFTERWARDS
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opslib import _sessions
+from opslib import _rds, _sessions
 from opslib._frames import UTC_TIME, frame
 from opslib.errors import OpsError, Unfinished, UsageError
+from opslib.findings import Finding, Findings, check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 ROW_LIMIT = 10_000
+SESSIONS = {
+    "application": "str", "role": "str", "state": "str", "sessions": "int64", "longest_seconds": "float64",
+}  # fmt: skip
+ACTIVITY = {
+    "pid": "int64", "application": "str", "state": "str", "seconds": "float64", "waits_for": "str",
+    "blocked_by": "str", "statement": "str",
+}  # fmt: skip
+NEAR_LIMIT = "connections-near-limit"
+_WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 
 
 def query(ops: Connection, sql: str, /, columns: Mapping[str, str] | None = None, **params: Any) -> pd.DataFrame:
@@ -133,3 +143,102 @@ def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[st
         at=at,
     )
     return list(found["name"])
+
+
+def metric_keys(ops: Connection) -> list[str]:
+    """Which of the target's key metrics are the database's own."""
+    facts = ops.target["metrics"]
+    return [key for key in facts if facts[key]["namespace"] == "AWS/RDS"]
+
+
+@check("Does the database serve?")
+def check_status(ops: Connection) -> Findings:
+    """Is the cluster or instance available, with every instance that serves it? Says what is pending."""
+    database = _rds.of(ops)
+    described = database.describe(ops)
+    found = [_status_finding(str(database), described[database.kind.status], f"rds {database.kind.describe}")]
+    members = _rds.members(ops, database, described)
+    if database.kind is _rds.CLUSTER:
+        found += [
+            _status_finding(f"instance {m['DBInstanceIdentifier']}", m["DBInstanceStatus"], "rds describe_db_instances")
+            for m in members
+        ]
+        if not members:
+            found.append(
+                Finding("critical", f"{database} has an instance", "none: nobody can log in", "1 or more", "rds")
+            )
+    pending = {m["DBInstanceIdentifier"]: m["PendingModifiedValues"] for m in members if m.get("PendingModifiedValues")}
+    return Findings(found, note=f"Waits for the maintenance window: {pending}" if pending else "")
+
+
+def _status_finding(what: str, status: str, source: str) -> Finding:
+    worst = "ok" if status == "available" else "warn" if status in _rds.PENDING else "critical"
+    return Finding(worst, f"{what} is available", status, "available", source)
+
+
+@check("Database connections")
+def check_connections(ops: Connection) -> Findings:
+    """How many of the database's connections are taken, and by whom (pg_stat_activity). Evidence: SESSIONS."""
+    limit = int(ops.target["database"].get("max_connections", 0))
+    question, source = "Connections taken", "pg_stat_activity"
+    try:
+        found = query(ops, _SESSIONS_SQL, SESSIONS)
+        limit = limit or int(value(ops, "SHOW max_connections"))
+    except Unfinished as exc:
+        if not _sessions.out_of_connections(exc):
+            raise
+        return Findings(
+            [Finding("critical", question, "all: we were turned away", "", source, NEAR_LIMIT, _FOLLOWS)], note=_HELP
+        )
+    taken = int(found["sessions"].sum())
+    share = taken / limit
+    status = "critical" if share > _CRITICAL_SHARE else "warn" if share > _WARN_SHARE else "ok"
+    seen = f"{taken} of {limit} ({share * 100:.0f} %)"
+    if status == "ok":
+        return Findings([Finding("ok", question, seen, _THRESHOLD, source)], found)
+    most = found.iloc[0]
+    seen += f"; {most['sessions']} are {most['state']} and held by {most['application'] or most['role']}"
+    return Findings([Finding(status, question, seen, _THRESHOLD, source, NEAR_LIMIT, _FOLLOWS)], found, _HELP)
+
+
+_THRESHOLD = f"warn above {_WARN_SHARE * 100:.0f} %, critical above {_CRITICAL_SHARE * 100:.0f} %"
+_FOLLOWS = "functions/rollback"
+_HELP = (
+    "Many idle sessions of one application: it leaves them open. Did that begin with a deployment? Take it back. "
+    "Many active ones: look for what they wait for below. Only when the load is real: more capacity for the database."
+)
+_SESSIONS_SQL = """
+SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role, coalesce(state, 'hidden') AS state,
+       count(*) AS sessions, max(extract(epoch FROM clock_timestamp() - coalesce(state_change, backend_start))) AS longest_seconds
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
+"""
+
+
+@check("Long statements, open transactions, locks")
+def check_activity(ops: Connection, seconds: float = 60) -> Findings:
+    """Does a statement or an idle transaction last longer than this, or does somebody wait for a lock? Evidence: ACTIVITY."""
+    found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds)
+    question, source = f"Nothing runs for over {seconds:g} s or waits for a lock", "pg_stat_activity, pg_blocking_pids"
+    if found.empty:
+        return Findings([Finding("ok", question, "nothing", "nothing", source)], found)
+    blocked = int((found["blocked_by"] != "").sum())
+    seen = f"{len(found)} sessions, longest {found['seconds'].max():,.0f} s; {blocked} wait for another"
+    return Findings([Finding("critical" if blocked else "warn", question, seen, "nothing", source)], found)
+
+
+_ACTIVITY_SQL = """
+SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
+       round(extract(epoch FROM clock_timestamp() - coalesce(CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
+           AS seconds,
+       coalesce(wait_event_type || ' ' || wait_event, '') AS waits_for,
+       array_to_string(pg_blocking_pids(pid), ', ') AS blocked_by,
+       left(regexp_replace(query, '\s+', ' ', 'g'), 200) AS statement
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+  AND (cardinality(pg_blocking_pids(pid)) > 0
+       OR (state = 'active' AND clock_timestamp() - query_start > make_interval(secs => :seconds))
+       OR (state LIKE 'idle in transaction%' AND clock_timestamp() - xact_start > make_interval(secs => :seconds)))
+ORDER BY seconds DESC
+"""

@@ -74,7 +74,7 @@ class Scan:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.orphans):,} of {len(self.objects):,} objects ({self.share:.1%}), {megabytes(self.orphans)}, "
+            f"{len(self.orphans):,} of {len(self.objects):,} objects ({self.share * 100:.1f} %), {megabytes(self.orphans)}, "
             f"have no row among the {self.rows:,} of {self.table}"
         )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from opslib import _actions
 from opslib._actions import Action
 from opslib._frames import html_table, text_table
-from opslib.errors import OpsError, Refused
+from opslib.errors import NotFound, OpsError, Refused
 from opslib.findings import MIME, Finding, Findings, keep
 
 if TYPE_CHECKING:
@@ -200,10 +200,18 @@ def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
         )  # fmt: skip
 
 
+def _look(ops: Connection, observe: Action) -> Any:
+    """What the read answers now; "absent" when what it reads is not there."""
+    try:
+        return _actions.perform(ops, observe, {})
+    except NotFound:
+        return "absent"
+
+
 def _observed(ops: Connection, step: Step) -> Finding:
     assert step.observe is not None
     try:
-        seen = _actions.perform(ops, step.observe, {})
+        seen = _look(ops, step.observe)
     except OpsError as exc:
         return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
     status = "ok" if seen == step.after else "critical"
@@ -270,7 +278,7 @@ def plan_undo(ops: Connection, record: str) -> tuple[str, list[Step], list[str]]
             raise Refused(
                 f"Step {was['number']} of {record} needs a value that was secret and is not kept. Nothing was changed."
             )
-        now = _actions.perform(ops, was["observe"], {}) if was["observe"] else None
+        now = _look(ops, was["observe"]) if was["observe"] else None
         if was["observe"] and now != was["after"]:
             raise Refused(
                 f"{was['title']}: now {_short(now)}, no longer {_short(was['after'])} as {record} left it. Nothing was changed."
