@@ -34,7 +34,7 @@ def variables(configuration: dict[str, Any]) -> dict[str, str]:
 
 def is_secret(name: str, value: str = "") -> bool:
     """Whether a variable looks like a secret by its name. An ARN names a secret, and is none."""
-    return any(mark in name.upper() for mark in _SECRET_VARIABLE) and not value.startswith("arn:")
+    return any(mark in name.upper() for mark in (*_SECRET_VARIABLE, "DSN")) and not value.startswith("arn:")
 
 
 def shown(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
@@ -62,7 +62,7 @@ def drift(facts: Any, configuration: dict[str, Any]) -> list[str]:
 
 
 def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
-    """Variables that the reference does not name; none when it names no variables at all."""
+    """Variables that the reference does not name, a forgotten flag for one; none when it names no variables at all."""
     return sorted(set(variables(configuration)) - set(facts["variables"])) if facts.get("variables") else []
 
 

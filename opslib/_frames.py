@@ -25,6 +25,14 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
     return made
 
 
+def html_frame(shown: pd.DataFrame) -> str:
+    """A DataFrame as pandas shows it (escaped), with room for a log line or an error's text."""
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", 300):
+        return str(shown._repr_html_())
+
+
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
     """An HTML table in which every cell is escaped."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)

@@ -62,7 +62,8 @@ def _select(ops: Connection, kind: str, where: str, limit: int, **given: Any) ->
         ops,
         f"SELECT {quoted(facts['item'])}::text AS item, status, "
         "CASE WHEN status = 'running' THEN round(extract(epoch FROM CAST(:now AS timestamptz) - started_at) / 60, 1) END "
-        "AS running_minutes, created_at AS created, started_at AS started, finished_at AS finished, model, attempts, "
+        "AS running_minutes, date_trunc('second', created_at) AS created, date_trunc('second', started_at) AS started, "
+        "date_trunc('second', finished_at) AS finished, model, attempts, "
         f"coalesce(error_message, '') AS error, id::text AS job FROM {quoted(facts['table'])} "
         f"WHERE {where} ORDER BY created_at DESC, id LIMIT :most",
         JOBS,
@@ -86,14 +87,14 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     failed = latest[latest["status"] == "failed"]
     counts = ", ".join(f"{count} {status}" for status, count in found["status"].value_counts().items())
     scope = f"item {item}" if item else f"last {minutes:g} minutes"
-    bad = [_failed_finding(row, kind, table) for row in failed.head(10).itertuples()]
+    bad = [_failed_finding(ops, row, kind) for row in failed.head(10).itertuples()]
     if len(failed) > len(bad):
         bad.append(Finding("warn", f"{kind} jobs", f"{len(failed) - len(bad)} more failed", "", f"table {table}"))
     bad += _slow_findings(ops, kind, latest)
     last = found.iloc[0]
     seen = f"{counts} ({scope}); the latest, of {last['item']}, is {last['status']}"
     overall = Finding("ok", f"{kind} jobs", seen, "no item's latest job failed", f"table {table}")
-    return Findings(bad or [overall], found, f"{kind} jobs: {seen}.")
+    return Findings(bad or [overall], found, f"{kind} jobs: {seen}." if bad else "")
 
 
 def _slow_findings(ops: Connection, kind: str, latest: pd.DataFrame) -> list[Finding]:
@@ -106,14 +107,16 @@ def _slow_findings(ops: Connection, kind: str, latest: pd.DataFrame) -> list[Fin
     ]  # fmt: skip
 
 
-def _failed_finding(row: Any, kind: str, table: str) -> Finding:
+def _failed_finding(ops: Connection, row: Any, kind: str) -> Finding:
     from opslib._letters import FAILURES, failure_of
 
     name = failure_of(row.error)
     follows = next(failure.next for failure in FAILURES if failure.name == name)
-    follows = "queues/dead-letters" if follows.startswith("queues/") else follows
+    queue = ops.target["queues"].get(ops.target["jobs"][kind].get("queue", ""), {})
+    if follows.startswith("queues/") or queue.get("dead_letters", "no such name") in row.error:
+        follows = "queues/dead-letters"
     seen = f"failed at {row.finished:%m-%d %H:%M} UTC after {row.attempts} attempts: {row.error or 'no error kept'}"
-    return Finding("warn", f"{kind} job of {row.item}", seen[:240], "completed", f"table {table}", "", follows)
+    return Finding("warn", f"{kind} job of {row.item}", seen[:240], "completed", "database", "", follows)
 
 
 @check("Does a job hang?")
