@@ -46,6 +46,8 @@ def seed(place: Place) -> None:
         }},
     )["UserPool"]  # fmt: skip
     pool = place.memory["pool"] = made["Id"]
+    older = names.start(place) - timedelta(days=400)  # than its first user
+    place.backend("cognito-idp").user_pools[pool].creation_date = older.replace(tzinfo=None)
     cognito.set_user_pool_mfa_config(
         UserPoolId=pool, MfaConfiguration="OPTIONAL", SoftwareTokenMfaConfiguration={"Enabled": True}
     )
