@@ -47,7 +47,7 @@ def tick(place: Place, now: datetime) -> None:
 
 
 def _variables(place: Place) -> dict[str, dict[str, str]]:
-    """The functions' environment by key: what the facts name, and a few that they do not, two of them secret."""
+    """The functions' environment by key: what the facts name. Two of the values are secrets."""
     rng = names.generator(place, "variables")
     known = {
         "ENVIRONMENT": place.target.environment,
@@ -57,17 +57,14 @@ def _variables(place: Place) -> dict[str, dict[str, str]]:
         "COGNITO_POOL_ID": place.memory["pool"],
         "ANALYSIS_QUEUE_URL": queues.url(place, names.queue(place, "analysis")),
         "BEDROCK_MODEL": "anthropic.claude-opus-4-5-20251101-v1:0",
+        "LOG_LEVEL": "INFO",
+        "SENTRY_DSN": f"https://{rng.getrandbits(128):032x}@o450112.ingest.us.sentry.io/4507{rng.randrange(10**6):06d}",
+        "EBAY_CLIENT_SECRET": f"PRD-{rng.getrandbits(48):012x}-{rng.getrandbits(32):08x}-{rng.getrandbits(32):08x}",
     }
-    found = {key: {name: known[name] for name in facts["variables"]} for key, facts in place.facts["functions"].items()}
-    found["api"]["SENTRY_DSN"] = (
-        f"https://{rng.getrandbits(128):032x}@o450112.ingest.us.sentry.io/4507{rng.randrange(10**6):06d}"
-    )
-    found["scraper"]["EBAY_CLIENT_SECRET"] = (
-        f"PRD-{rng.getrandbits(48):012x}-{rng.getrandbits(32):08x}-{rng.getrandbits(32):08x}"
-    )
-    for variables in found.values():
-        variables["LOG_LEVEL"] = "INFO"
-    return found
+    return {
+        key: {name: known.get(name, "on") for name in facts["variables"]}
+        for key, facts in place.facts["functions"].items()
+    }
 
 
 def _source_arn(place: Place) -> str:
