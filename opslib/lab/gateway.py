@@ -67,6 +67,7 @@ class Gateway:
         if call.account:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.account
         if quiet:
+            call.quiet = True
             return _answer(call)
         time.sleep(self.world.settings["delay_ms"] / 1000)
         response, error = _checked(call)

@@ -25,7 +25,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
-from moto.core.serialize import get_serializer_class
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 
 if TYPE_CHECKING:
     from opslib.lab.world import World
@@ -71,6 +71,7 @@ class Call:
     model: OperationModel
     uri_params: dict[str, Any]
     to_moto: Callable[[], Response]
+    quiet: bool = False  # the lab's own call, as in seeding: what takes time in AWS is done at once
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -132,7 +133,9 @@ def answer_of(service: str, operation: str) -> Answer | None:
 def serialise(call: Call, result: object) -> Response:
     """A result, or an AwsError, as the bytes that botocore's parser for the call's protocol reads."""
     service = call.model.service_model.service_name
-    serializer = get_serializer_class(str(service), call.protocol)(operation_model=call.model)
+    serializer_class = get_serializer_class(str(service), call.protocol)
+    # Picks members from dicts by their API names, and from moto's objects by their attributes.
+    serializer = serializer_class(operation_model=call.model, value_picker=XFormedAttributePicker())
     response = serializer.serialize(result)
     status = getattr(result, "status", None) or _status_member(call, result) or response["status_code"]
     body = response["body"]

@@ -79,6 +79,7 @@ class World:
             for place in self.places.values():
                 began = time.monotonic()
                 self.estate(place).seed(place)
+                self.postgres.seeded = self.now()
                 log.info("seeded %s in %.2f s", place.name, time.monotonic() - began)
 
     def _settle(self, name: str) -> None:

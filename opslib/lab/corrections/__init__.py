@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opslib.lab.world import World
 
 MODULES = (
+    "clusters",
     "metrics",
     "alarms",  # after metrics: evaluated on what the gauges read
     "dashboards",
