@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +12,7 @@ from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
 
 _CONNECT_SECONDS = 5
+_SINCE_BACKUP = timedelta(hours=5, minutes=20)
 _PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
 
 
@@ -69,11 +70,13 @@ def connect(place: Place, application: str = "bluemoxon-api") -> psycopg.Connect
 
 def _cluster(place: Place, password: str) -> None:
     rds, facts, name = place.client("rds"), place.facts["database"], place.facts["database"]["cluster"]
+    backup = names.start(place) - _SINCE_BACKUP
     rds.create_db_cluster(
         DBClusterIdentifier=name, Engine="aurora-postgresql", EngineVersion="16.6", DatabaseName=names.database(place),
         MasterUsername=names.database(place), MasterUserPassword=password, DBSubnetGroupName=place.name,
         VpcSecurityGroupIds=[place.memory["database_group"]], BackupRetentionPeriod=facts["backup_days"],
-        PreferredBackupWindow="08:10-08:40", PreferredMaintenanceWindow="sun:09:00-sun:09:30", StorageEncrypted=True,
+        PreferredBackupWindow=f"{backup:%H:%M}-{backup + timedelta(minutes=30):%H:%M}",
+        PreferredMaintenanceWindow="sun:09:00-sun:09:30", StorageEncrypted=True,
         DeletionProtection=place.target.production, CopyTagsToSnapshot=True,
         ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4.0},
         Tags=[{"Key": "app", "Value": "bluemoxon"}, {"Key": "environment", "Value": place.target.environment}],
@@ -83,3 +86,17 @@ def _cluster(place: Place, password: str) -> None:
             DBInstanceIdentifier=f"{name}-{at + 1}", DBInstanceClass="db.serverless", Engine="aurora-postgresql",
             DBClusterIdentifier=name,
         )  # fmt: skip
+    cluster = place.backend("rds").clusters[name]
+    cluster.created = cluster.cluster_create_time = names.start(place) - timedelta(days=420)
+    for days in range(facts["backup_days"]):
+        _back_up(place, cluster, backup - timedelta(days=days, minutes=-4))
+
+
+def _back_up(place: Place, cluster: Any, when: datetime) -> None:
+    """An automated snapshot, as of a time before the lab's start."""
+    from moto.rds.models import DBClusterSnapshot
+
+    backend, name = place.backend("rds"), f"rds:{cluster.db_cluster_identifier}-{when:%Y-%m-%d-%H-%M}"
+    snapshot = DBClusterSnapshot(backend, cluster, name, "automated")
+    snapshot.created = when
+    backend.cluster_snapshots[name] = snapshot

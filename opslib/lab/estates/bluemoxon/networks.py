@@ -15,6 +15,7 @@ def seed(place: Place) -> dict[str, list[str]]:
     ec2 = place.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=_cidr(place, 0, 16), TagSpecifications=_tags("vpc", place.facts["network"]["vpc"]))
     vpc_id = vpc["Vpc"]["VpcId"]
+    ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})  # private DNS of the endpoints needs it
     subnets = [_subnet(place, vpc_id, at) for at in range(2)]
     groups = {
         name: ec2.create_security_group(GroupName=f"{place.name}-{name}", Description=text, VpcId=vpc_id)["GroupId"]
