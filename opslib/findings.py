@@ -114,6 +114,16 @@ def check(
     return decorate
 
 
+def answer(question: str, look: Callable[[], Finding]) -> Finding:
+    """One finding of several in a check; what it could not read makes it *unknown*, and the others go on."""
+    try:
+        return look()
+    except (UsageError, Refused):
+        raise
+    except OpsError as exc:
+        return Finding("unknown", question, str(exc), source=type(exc).__name__)
+
+
 def keep(ops: Connection, found: Findings) -> Findings:
     """Keep findings with the run; those made after a change was applied are its verification."""
     if ops.applied is not None and ops.applied.changed:

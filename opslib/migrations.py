@@ -9,8 +9,8 @@ from opslib import _rds, databases, snapshots
 from opslib._actions import http, select
 from opslib._frames import frame
 from opslib.databases import quoted
-from opslib.errors import OpsError, Refused, UsageError
-from opslib.findings import Finding, Findings, check
+from opslib.errors import Refused, UsageError
+from opslib.findings import Finding, Findings, answer, check
 from opslib.plans import Step, planner
 from opslib.targets import LAB
 
@@ -49,12 +49,11 @@ def _statement(table: str) -> str:
     return f"SELECT string_agg(version_num, ', ' ORDER BY version_num) FROM {quoted(table)}"
 
 
-def first(ops: Connection) -> Connection | None:
-    """A connection to the target that has each migration before this one does; None where there is none."""
+def first(ops: Connection) -> Connection:
+    """A connection to the target that has each migration before this one does (`database.migrations_first`)."""
     from opslib.connections import connect
 
-    named = ops.target["database"].get("migrations_first")
-    return connect((LAB if ops.target.lab else "") + named, beside=ops) if named else None
+    return connect((LAB if ops.target.lab else "") + ops.target["database"]["migrations_first"], beside=ops)
 
 
 @check("Migrations")
@@ -62,15 +61,8 @@ def check_migrations(ops: Connection) -> Findings:
     """Has the database had the migration that the deployed code needs, here and where it goes first? Evidence: MIGRATIONS."""
     here = find_state(ops)
     states, found = [here], [_finding(here)]
-    try:
-        before = first(ops)
-        if before is not None:
-            states.append(find_state(before))
-            found.append(_order(here, states[-1]))
-    except OpsError as exc:
-        found.append(
-            Finding("unknown", "Migrations of the target that goes first", str(exc), source=type(exc).__name__)
-        )
+    if "migrations_first" in ops.target["database"]:
+        found.append(answer("The target that goes first has it", lambda: _order(ops, here, states)))
     rows = [
         {
             "target": s.target,
@@ -95,8 +87,10 @@ def _finding(state: State) -> Finding:
     return Finding("ok", question, seen, "the same", source)
 
 
-def _order(here: State, before: State) -> Finding:
-    """A pending migration is applied here only when the target that goes first has had it."""
+def _order(ops: Connection, here: State, states: list[State]) -> Finding:
+    """A pending migration is applied here only when the target that goes first has had it. Its state is appended."""
+    before = find_state(first(ops))
+    states.append(before)
     question, source = f"{before.target} has it first", "migrations table"
     if not here.pending:
         return Finding("ok", question, "nothing is pending", source=source)
@@ -117,11 +111,10 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> tuple[str, list[St
         )
     if not state.pending:
         return "run migrations", [], [f"The database has {state.has} already, which is what the code needs."]
-    before = first(ops)
-    if before is not None and (has := find_state(before).has) != state.needs:
+    if "migrations_first" in facts and (before := find_state(first(ops))).has != state.needs:
         raise Refused(
-            f"{before.target.name} has not had {state.needs} (it has {has}). Nothing was changed. Run it there first: "
-            f"opslib run databases/migrate -t {before.target.name}"
+            f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was changed. Run it there first: "
+            f"opslib run databases/migrate -t {before.target}"
         )
     path = ops.target["api"]["migrate"]
     migrate = Step(

@@ -18,7 +18,7 @@ from opslib._actions import Action, aws, result
 from opslib._frames import UTC_TIME, frame
 from opslib.databases import quoted
 from opslib.errors import OpsError, Refused
-from opslib.findings import Finding, Findings, check
+from opslib.findings import Finding, Findings, answer, check
 from opslib.plans import Step, planner
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     seen = scan(ops, kind)
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
-        found.append(_app_finding(ops, facts["scan"], seen))
+        found.append(answer(_APP, lambda: _app_finding(ops, facts["scan"], seen)))
     return Findings(found, find_groups(seen), _ages(seen))
 
 
@@ -190,13 +190,13 @@ def _ages(seen: Scan) -> str:
     )
 
 
+_APP = "The app's own scan agrees"
+
+
 def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
     """The app's own scan beside ours: it deletes nothing, but its clean-up would delete what it counts."""
-    question, source = "The app's own scan agrees", f"POST {path}"
-    try:
-        count = _count(ops.http("POST", path, auth=True).json())
-    except OpsError as exc:
-        return Finding("unknown", question, str(exc), source=type(exc).__name__)
+    question, source = _APP, f"POST {path}"
+    count = _count(ops.http("POST", path, auth=True).json())
     if count is None:
         return Finding("unknown", question, "its answer has no number of orphans", source=source)
     ours, threshold = len(seen.orphans), f"{len(seen.orphans):,}, as counted here"

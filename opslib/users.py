@@ -13,8 +13,6 @@ from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import pandas as pd
 
     from opslib.connections import Connection
@@ -24,7 +22,7 @@ USERS = {
     "modified": UTC_TIME, "sub": "str",
 }  # fmt: skip
 _NO_MFA = {"Enabled": False, "PreferredMfa": False}
-_TELL = "Tell the user: clear the browser's storage for the app (localStorage), then sign in again in a fresh window."
+TELL = "Tell the user: clear the browser's storage for the app (localStorage), then sign in again in a fresh window."
 
 
 def pool_id(ops: Connection) -> str:
@@ -97,84 +95,6 @@ def check_synced(ops: Connection) -> Findings:
     return Findings([Finding("critical", question, seen, "none", source, "user-not-synced", "users/sync")], missing)
 
 
-@check("Sign-in")
-def check_sign_in(ops: Connection, user: str) -> Findings:
-    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USERS, the user."""
-    pool = pool_id(ops)
-    try:
-        seen = find_user(ops, user, pool)
-    except NotFound as exc:
-        return Findings(
-            [
-                Finding(
-                    "critical",
-                    f"{user} is in the pool",
-                    str(exc),
-                    "there",
-                    "cognito-idp ListUsers",
-                    next="users/create",
-                )
-            ]
-        )
-    since = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]["CreationDate"]
-    found = [_state(seen), _second_factor(seen, since), _synced(ops, seen)]
-    return Findings(found, frame([seen], USERS), _advice(found))
-
-
-_STATES = {
-    "CONFIRMED": ("ok", "confirmed", ""),
-    "FORCE_CHANGE_PASSWORD": ("warn", "has a temporary password and has not chosen one yet", "users/password"),
-    "RESET_REQUIRED": ("warn", "must reset the password ('forgot password')", "users/password"),
-    "UNCONFIRMED": ("warn", "has not confirmed the e-mail address", ""),
-}
-
-
-def _state(user: dict[str, Any]) -> Finding:
-    question, source = f"{user['email']} may sign in", "cognito-idp AdminGetUser"
-    if not user["enabled"]:
-        return Finding("critical", question, "disabled: somebody did that on purpose", "enabled, confirmed", source)
-    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
-    return Finding(status, question, f"enabled, {words}", "enabled, confirmed", source, next=follows)
-
-
-def _second_factor(user: dict[str, Any], since: datetime) -> Finding:
-    """A pool that was made again keeps no secrets of authenticators: a factor from before it takes no code."""
-    question, source = f"Second factor of {user['email']}", "cognito-idp AdminGetUser, DescribeUserPool"
-    if not user["mfa"]:
-        return Finding("ok", question, "none set", "none, or set up in this pool", source)
-    if user["modified"] < since:
-        seen = f"{user['mfa']} from before {since:%Y-%m-%d %H:%M}, when the pool was made: its codes are refused"
-        return Finding(
-            "critical", question, seen, "none, or set up in this pool", source, "mfa-stale", "users/reset-mfa"
-        )
-    return Finding(
-        "ok", question, f"{user['mfa']}, set since the pool was made", "none, or set up in this pool", source
-    )
-
-
-def _synced(ops: Connection, user: dict[str, Any]) -> Finding:
-    table = ops.target["users"]["table"]
-    question, source = f"The app knows {user['email']}", f"SELECT from {table}"
-    found = databases.query(
-        ops,
-        f"SELECT cognito_sub::text AS sub FROM {quoted(table)} WHERE lower(email) = lower(:email)",
-        email=user["email"],
-    )
-    if found.empty:
-        seen = f"no row in {table}"
-        return Finding("critical", question, seen, "a row with its sub", source, "user-not-synced", "users/sync")
-    if user["sub"] not in set(found["sub"]):
-        seen = f"its row in {table} has another sub ({found['sub'].iloc[0]})"
-        return Finding("critical", question, seen, f"sub {user['sub']}", source, "user-not-synced", "users/sync")
-    return Finding("ok", question, "its row has its sub", "a row with its sub", source)
-
-
-def _advice(found: list[Finding]) -> str:
-    if all(f.status == "ok" for f in found):
-        return f"Nothing is wrong here: it is the password, or an old session. {_TELL}"
-    return f"Mend what is not ok first. Afterwards: {_TELL}"
-
-
 @planner
 def plan_reset_mfa(ops: Connection, user: str) -> tuple[str, list[Step], list[str]]:
     """Switch the user's authenticator app off; the user sets it up anew after signing in."""
@@ -202,7 +122,7 @@ def plan_reset_mfa(ops: Connection, user: str) -> tuple[str, list[Step], list[st
         ],
         observe=read("cognito-idp", "admin_get_user", "UserMFASettingList || `[]`", **who),
     )  # fmt: skip
-    notes = ["Until it is set up anew, the password alone opens this account: be sure who is asking.", _TELL]
+    notes = ["Until it is set up anew, the password alone opens this account: be sure who is asking.", TELL]
     return f"reset the second factor of {seen['email']}", [step], notes
 
 
