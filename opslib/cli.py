@@ -136,7 +136,8 @@ def verify(as_json: bool) -> NoReturn:
     elif problems:
         click.echo(_console.table(("record", "problem"), [tuple(p.values()) for p in problems]))
     else:
-        click.echo(f"{len(kept.list_records())} records, all as they were sealed.")
+        count = len(kept.list_records())
+        click.echo("1 record, as it was sealed." if count == 1 else f"{count} records, all as they were sealed.")
     sys.exit(1 if problems else 0)
 
 
