@@ -70,7 +70,7 @@ class Plan:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [
-            (i, s.title, _actions.shown(s.do), _short(s.before), _short(s.after), _undo_shown(s))
+            (i, s.title, _actions.shown(s.do), short(s.before), short(s.after), _undo_shown(s))
             for i, s in enumerate(self.steps, 1)
         ]
 
@@ -101,7 +101,7 @@ def _undo_shown(step: Step) -> str:
     return "; ".join(_actions.shown(action) for action in step.undo) or "nothing to undo"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     text = value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
     return text if len(text) <= 120 else f"{text[:117]}…"
 
@@ -200,7 +200,7 @@ def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
         )  # fmt: skip
 
 
-def _look(ops: Connection, observe: Action) -> Any:
+def look(ops: Connection, observe: Action) -> Any:
     """What the read answers now; "absent" when what it reads is not there."""
     try:
         return _actions.perform(ops, observe, {})
@@ -211,15 +211,15 @@ def _look(ops: Connection, observe: Action) -> Any:
 def _observed(ops: Connection, step: Step) -> Finding:
     assert step.observe is not None
     try:
-        seen = _look(ops, step.observe)
+        seen = look(ops, step.observe)
     except OpsError as exc:
         return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
     status = "ok" if seen == step.after else "critical"
     return Finding(
         status,
         step.title,
-        f"now {_short(seen)}",
-        f"{_short(step.after)}, was {_short(step.before)}",
+        f"now {short(seen)}",
+        f"{short(step.after)}, was {short(step.before)}",
         _actions.shown(step.observe),
     )
 
@@ -262,36 +262,3 @@ def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
             f"{target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
         )
     return fresh
-
-
-@planner
-def plan_undo(ops: Connection, record: str) -> tuple[str, list[Step], list[str]]:
-    """Undo what a record's run applied, last step first. Refuses when its state is no longer what that run left."""
-    from opslib import records
-
-    kept = records.applied_steps(record, target=ops.target.name)
-    steps: list[Step] = []
-    for was in reversed(kept):
-        if was["undo"] is None:
-            raise Refused(f"Step {was['number']} of {record} ({was['title']}) cannot be undone. Nothing was changed.")
-        if "[secret " in json.dumps(was["undo"]):
-            raise Refused(
-                f"Step {was['number']} of {record} needs a value that was secret and is not kept. Nothing was changed."
-            )
-        now = _look(ops, was["observe"]) if was["observe"] else None
-        if was["observe"] and now != was["after"]:
-            raise Refused(
-                f"{was['title']}: now {_short(now)}, no longer {_short(was['after'])} as {record} left it. Nothing was changed."
-            )
-        for i, action in enumerate(was["undo"]):
-            last = i == len(was["undo"]) - 1
-            steps.append(
-                Step(
-                    f"Undo: {was['title']}", action, was["after"], was["before"], None, was["observe"] if last else None
-                )
-            )
-    return (
-        f"undo {record}",
-        steps,
-        ["What undoes a change cannot itself be undone from a record; run the procedure again instead."],
-    )
