@@ -93,7 +93,8 @@ def _evaluate(backend: CloudWatchBackend, alarm: Alarm, store: Store, now: float
 
 def _since(alarm: Alarm, store: Store, now: float) -> float:
     """The minute from which on the alarm's metric would have had it in ALARM; not before its last change."""
-    earliest = max(_seconds(alarm.state_updated_timestamp), now - _LOOK_BACK * MINUTE)
+    changed = max(alarm.state_updated_timestamp, alarm.configuration_updated_timestamp)
+    earliest = max(_seconds(changed), now - _LOOK_BACK * MINUTE)
     since = now
     while since - MINUTE >= earliest and state_of(alarm, store, since - MINUTE).value == "ALARM":
         since -= MINUTE
@@ -149,8 +150,9 @@ def _put_metric_alarm(self: CloudWatchBackend, name: str, **given: Any) -> Alarm
             if before:
                 self.alarms[name] = before
             raise
-        alarm.state_value = "INSUFFICIENT_DATA"
-        alarm.state_transitioned_timestamp = alarm.state_updated_timestamp
+        alarm.state_value, at = "INSUFFICIENT_DATA", utcfromtimestamp(rhythms.now())
+        alarm.configuration_updated_timestamp = at
+        alarm.state_updated_timestamp = alarm.state_transitioned_timestamp = at
         if before:
             alarm.__dict__.update({key: before.__dict__[key] for key in _KEPT if key in before.__dict__})
         verb = "updated" if before else "created"
