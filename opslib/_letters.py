@@ -38,7 +38,7 @@ FAILURES = (
     Failure("images too large", r"input is too long|payload too large|request.*too large",
             "resize the images first; sent back as they are, they fail again", "jobs/oversized"),
     Failure("throttled", r"throttl|too many (requests|tokens)|rate (limit|exceeded)|quota",
-            "send back slowly, once the throttling has ended", "queues/redrive"),
+            "send back slowly, once the throttling has ended", "logs/throttling"),
     Failure("message cannot be read", r"json|keyerror|malformed|validation ?error|schema|missing (field|key)|unexpected token",
             "sending back does not help; keep the messages, then purge", "queues/purge"),
     Failure("denied", r"access ?denied|not authori[sz]ed|forbidden", "mend the permission, then send back", "functions/configuration"),
@@ -51,9 +51,9 @@ FAILURES = (
 )  # fmt: skip
 
 
-def failure_of(error: str) -> str:
-    """The name of the first kind of failure that an error's text fits."""
-    return next(kind.name for kind in FAILURES if re.search(kind.pattern, error, re.I | re.S))
+def failure_of(error: str) -> Failure:
+    """The first kind of failure that an error's text fits."""
+    return next(kind for kind in FAILURES if re.search(kind.pattern, error, re.I | re.S))
 
 
 def sample(ops: Connection, url: str, depth: int) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def described(ops: Connection, queue: str, messages: list[dict[str, Any]]) -> li
         own = message.get("MessageAttributes", {}).get("ErrorMessage", {}).get("StringValue") or body.get("error")
         error = str(own or kept.get(str(body.get("job_id")), ""))
         rows.append({
-            "queue": queue, "failure": failure_of(error), "item": str(body.get(item, "")), "sent": _sent(message),
+            "queue": queue, "failure": failure_of(error).name, "item": str(body.get(item, "")), "sent": _sent(message).replace(microsecond=0),
             "age_hours": round((ops.now() - _sent(message)).total_seconds() / 3600, 1),
             "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)), "error": error,
             "message_id": message["MessageId"], "body": message["Body"],

@@ -183,7 +183,7 @@ def _configuration(ops: Connection, function: str) -> tuple[list[Finding], list[
 
 
 def _drifted(row: dict[str, Any], check: str, reference: str) -> Finding:
-    lost = row["drift"].startswith("lacks")
+    lost = row["drift"].startswith("lacks") and ";" not in row["drift"]  # a rollback brings back all of it
     live = row["version"] != "$LATEST"
     seen = (
         f"version {row['version']}, which is live, {row['drift']}"

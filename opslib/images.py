@@ -151,6 +151,11 @@ def _resize_steps(ops: Connection, kind: str, bucket: str, item: str) -> list[St
         total += (size + 2) // 3 * 4
         if path:
             steps.append(_replace(ops, bucket, image, path, size, f"image {number} of {item}"))
+    if not steps:
+        raise Refused(
+            f"{item}: none of its {len(found)} images is larger than {facts['resize_pixels']} pixels, and still they are too "
+            "many. Nothing was changed. Take images off the item."
+        )
     if total > facts["max_payload_mb"] * _MEGABYTE:
         raise Refused(
             f"{item}: {len(found)} images are still {total / _MEGABYTE:.1f} MB as base64 with {facts['resize_pixels']} pixels; "

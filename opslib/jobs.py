@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from opslib import databases, logs
+from opslib import _log_lines, databases, logs
 from opslib._actions import http, select
 from opslib._frames import UTC_TIME
+from opslib._letters import failure_of
 from opslib._windows import Window
 from opslib.databases import quoted
 from opslib.findings import Finding, Findings, check
@@ -87,9 +88,9 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     failed = latest[latest["status"] == "failed"]
     counts = ", ".join(f"{count} {status}" for status, count in found["status"].value_counts().items())
     scope = f"item {item}" if item else f"last {minutes:g} minutes"
-    bad = [_failed_finding(ops, row, kind) for row in failed.head(10).itertuples()]
-    if len(failed) > len(bad):
-        bad.append(Finding("warn", f"{kind} jobs", f"{len(failed) - len(bad)} more failed", "", f"table {table}"))
+    bad = [
+        _failed_finding(ops, kind, of) for _, of in failed.groupby(failed["error"].map(_log_lines.pattern), sort=False)
+    ]
     bad += _slow_findings(ops, kind, latest)
     last = found.iloc[0]
     seen = f"{counts} ({scope}); the latest, of {last['item']}, is {last['status']}"
@@ -107,16 +108,16 @@ def _slow_findings(ops: Connection, kind: str, latest: pd.DataFrame) -> list[Fin
     ]  # fmt: skip
 
 
-def _failed_finding(ops: Connection, row: Any, kind: str) -> Finding:
-    from opslib._letters import FAILURES, failure_of
-
-    name = failure_of(row.error)
-    follows = next(failure.next for failure in FAILURES if failure.name == name)
+def _failed_finding(ops: Connection, kind: str, failed: pd.DataFrame) -> Finding:
+    """Items whose latest job failed in the same way."""
+    last = failed.iloc[0]
     queue = ops.target["queues"].get(ops.target["jobs"][kind].get("queue", ""), {})
-    if follows.startswith("queues/") or queue.get("dead_letters", "no such name") in row.error:
+    follows = failure_of(last["error"]).next
+    if follows.startswith("queues/") or queue.get("dead_letters", "no such name") in last["error"]:
         follows = "queues/dead-letters"
-    seen = f"failed at {row.finished:%m-%d %H:%M} UTC after {row.attempts} attempts: {row.error or 'no error kept'}"
-    return Finding("warn", f"{kind} job of {row.item}", seen[:240], "completed", "database", "", follows)
+    items = ", ".join(failed["item"].head(8)) + ("…" if len(failed) > 8 else "")
+    seen = f"{len(failed)} failed ({items}), the last at {last['finished']:%m-%d %H:%M} UTC: {last['error'] or 'no error kept'}"
+    return Finding("warn", f"{kind} jobs", seen, "no item's latest job failed", "database", "", follows)
 
 
 @check("Does a job hang?")
@@ -138,7 +139,8 @@ def check_stale(ops: Connection, kind: str) -> Findings:
 def worker_lines(ops: Connection, kind: str, job: str = "", minutes: float = 60, limit: int = 40) -> pd.DataFrame:
     """The last lines of a kind's worker, or those that name one job. Columns: those of `logs.search`."""
     within = Window(ops.now() - timedelta(minutes=minutes), ops.now())
-    return logs.search(ops, ops.target["jobs"][kind]["function"], f'"{job}"' if job else "", within, limit)
+    pattern = f'"{job}"' if job else '-"START RequestId" -"END RequestId"'
+    return logs.search(ops, ops.target["jobs"][kind]["function"], pattern, within, limit)
 
 
 @check("What did the worker say?")
@@ -183,14 +185,14 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
     """The step that starts a row's job again, with the model that it had."""
     facts = ops.target["jobs"][kind]
     running = job.status == "running"
-    since = f": it runs since {job.started:%Y-%m-%d %H:%M} UTC" if running else f": it {job.status}"
+    since = f": it runs since {job.started:%Y-%m-%d %H:%M} UTC" if running else ""
     status = f"SELECT status FROM {quoted(facts['table'])} WHERE id::text = :job"
     return Step(
         f"Start the {kind} of {job.item} again{since}",
         http("POST", facts["trigger"].replace("{id}", job.item), {"model": job.model}),
         before=job.status,
-        after="failed" if running else job.status,  # of the old job; the new one is another row
-        observe=select(status, job=job.job),
+        after="failed" if running else "a new job, queued",
+        observe=select(status, job=job.job) if running else None,  # of the old job; the new one is another row
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 QUEUES = {
     "queue": "str", "role": "str", "name": "str", "visible": "int64", "in_flight": "int64", "delayed": "int64",
-    "oldest_seconds": "float64", "kept_days": "float64",
+    "oldest_hours": "float64", "kept_days": "float64",
 }  # fmt: skip
 MOVES = {"status": "str", "moved": "int64", "of": "int64", "started": "datetime64[us, UTC]", "failure": "str"}
 DEAD = "dead letters"
@@ -48,7 +48,7 @@ def list_queues(ops: Connection) -> pd.DataFrame:
             "role": role,
             "name": name,
             **_counts(attributes),
-            "oldest_seconds": ages.get(name),
+            "oldest_hours": round(ages[name] / 3600, 1) if name in ages else None,
             "kept_days": int(attributes["MessageRetentionPeriod"]) / 86400,
         }
         for (key, role, name), attributes in zip(named, found, strict=True)
@@ -67,8 +67,8 @@ def check_dead_letters(ops: Connection, queue: str = "") -> Findings:
 def _depth_finding(row: Any) -> Finding:
     total = row.visible + row.in_flight + row.delayed
     seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
-    if total and row.oldest_seconds == row.oldest_seconds:  # not NaN
-        seen += f"; the oldest for {row.oldest_seconds / 3600:.1f} h, kept {row.kept_days:g} days"
+    if total and row.oldest_hours == row.oldest_hours:  # not NaN
+        seen += f"; the oldest for {row.oldest_hours:g} h, kept {row.kept_days:g} days"
     return Finding(
         "critical" if total else "ok", f"Dead letters of {row.queue}", seen, "0 messages",
         f"sqs GetQueueAttributes of {row.name}", BACKLOG if total else "", "queues/dead-letters" if total else "",

@@ -49,9 +49,10 @@ class Gateway:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         status, headers, body = self.respond(environ)
+        told = {name.lower(): value for name, value in headers.items()}.get("content-length")
         headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         # A HEAD's length is the object's, which is not sent.
-        length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else None
+        length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else told
         listed = [*headers.items(), *([("Content-Length", str(length))] if length is not None else [])]
         start_response(f"{status} {'OK' if status < 400 else 'Error'}", listed)
         return [body]
@@ -71,7 +72,7 @@ class Gateway:
             return _answer(call)
         time.sleep(self.world.settings["delay_ms"] / 1000)
         response, error = _checked(call)
-        trail.record(call, error)
+        trail.record(call, signature.key, error)
         return response
 
     def _call(self, request: Request, signature: Signature) -> Call | None:
