@@ -43,7 +43,7 @@ def group_errors(events: pd.DataFrame) -> pd.DataFrame:
             "count": len(lines),
             "first_seen": lines[0].time,
             "last_seen": lines[-1].time,
-            "most_in_an_hour": _most_in_an_hour([line.time for line in lines]),
+            "most_in_an_hour": most_in_an_hour([line.time for line in lines]),
             "sources": ", ".join(sorted({line.source for line in lines})),
             "pattern": kind,
             "example": shown(lines[-1].message, 300),
@@ -53,7 +53,7 @@ def group_errors(events: pd.DataFrame) -> pd.DataFrame:
     return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
 
 
-def _most_in_an_hour(times: list[Any]) -> int:
+def most_in_an_hour(times: list[Any]) -> int:
     """How many of these times, in order, lie within any one hour."""
     most, first = 0, 0
     for last, moment in enumerate(times):

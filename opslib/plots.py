@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn page. Shown as PNG where pictures are shown, and in words everywhere."""
+    """A drawn page. Shown as PNG where pictures are shown, and in words everywhere; empty when nothing could be read."""
 
     png: bytes = field(repr=False)
     words: str = ""
@@ -55,7 +56,8 @@ class Picture:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         import base64
 
-        return {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.words}
+        picture = {"image/png": base64.b64encode(self.png).decode()} if self.png else {}
+        return {**picture, "text/plain": self.words}
 
 
 class Plotted(Findings):
@@ -78,8 +80,8 @@ def draw(found: Findings, since: str = "", until: str = "") -> Picture:
 
     `since` and `until` shade an incident: ago (`2h`) or ISO times, UTC. Findings of what could not be read have none.
     """
-    if not isinstance(found, Plotted):
-        return Picture(page([]), "Nothing to draw: " + "; ".join(f.seen for f in found))
+    if not isinstance(found, Plotted):  # it could not be read; its finding says why
+        return Picture(b"", "Nothing to draw: " + "; ".join(f.seen for f in found))
     incident = None
     if since:
         begin = records.since(since, found.within.end)
@@ -89,7 +91,7 @@ def draw(found: Findings, since: str = "", until: str = "") -> Picture:
     return Picture(page(found.panels, found.within, incident), "\n".join(said + shaded))
 
 
-def page(panels: Sequence[Panel], within: Window | None = None, incident: Window | None = None) -> bytes:
+def page(panels: Sequence[Panel], within: Window, incident: Window | None = None) -> bytes:
     """The page as PNG, white and opaque."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -101,7 +103,6 @@ def page(panels: Sequence[Panel], within: Window | None = None, incident: Window
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, panel in zip(axes, panels, strict=False):
-        assert within is not None
         _draw_panel(axis, panel, within, incident)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
@@ -203,8 +204,6 @@ def _colour(name: str) -> str:
 
 
 def _style(axis: Any, within: Window) -> None:
-    from datetime import UTC
-
     from matplotlib import dates, ticker
 
     axis.set_facecolor("white")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import notebooks
 import pytest
 
+import notebooks
 from opslib import UsageError, _log_lines, connect, logs, throttles
 from opslib._windows import Window, window
 
@@ -152,8 +152,12 @@ def test_a_query_that_is_not_understood_is_unknown_with_the_reason(ops: Any) -> 
     assert "MalformedQuery" in found[0].seen
 
 
-THROTTLED = {"function": "analysis-worker,eval-runbook-worker", "pattern": "ThrottlingException", "cause": "bedrock-throttling"}
-BLOCKED = {"function": "scraper", "pattern": '?"Rate limited" ?"HTTP 429"', "cause": "scraper-blocked"}
+THROTTLED = {
+    "function": "analysis-worker,eval-runbook-worker",
+    "pattern": "ThrottlingException",
+    "cause": "bedrock-throttling",
+}
+BLOCKED = {"function": "scraper", "pattern": '?"Rate limited" ?"Blocked page"', "cause": "scraper-blocked"}
 
 
 @pytest.mark.parametrize("given", [THROTTLED, BLOCKED], ids=["bedrock", "scraper"])
@@ -172,7 +176,7 @@ def test_throttling_tells_how_much_when_and_whether_work_was_given_up(lab: Any, 
     with lab.broken("bedrock-throttling"):
         found = throttles.check_throttling(ops, THROTTLED["function"], THROTTLED["pattern"], 180, cause="x")
     worst = found.worst_first()[0]
-    assert "in 5 minutes" in worst.seen
+    assert "in an hour" in worst.seen
     assert "given up" in worst.seen
 
 

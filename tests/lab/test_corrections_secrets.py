@@ -6,6 +6,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from opslib.lab.corrections import secrets
 from opslib.lab.estates.base import Place
 
@@ -35,3 +38,10 @@ def test_a_seeded_secret_is_as_old_as_the_seed_says(aws: Any, place: Place) -> N
     described = client.describe_secret(SecretId=name)
     assert described["CreatedDate"] == datetime(2026, 1, 1, tzinfo=UTC)
     assert described["LastChangedDate"] == datetime(2026, 5, 1, tzinfo=UTC)
+    versions = client.list_secret_version_ids(SecretId=name)["Versions"]
+    assert [version["CreatedDate"] for version in versions] == [datetime(2026, 5, 1, tzinfo=UTC)]
+
+
+def test_the_versions_of_a_secret_that_is_not_there_are_not_found(aws: Any) -> None:
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        aws("secretsmanager").list_secret_version_ids(SecretId="practice/gone")

@@ -1,20 +1,25 @@
-"""Secrets Manager: in moto, after AWSCURRENT was moved to another version, get_secret_value still gives the old one."""
+"""Secrets Manager: in moto, after AWSCURRENT was moved to another version, get_secret_value still gives the old one,
+and every version of a secret was made just now."""
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any
 
+from moto.secretsmanager.exceptions import SecretNotFoundException
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 
 from opslib.lab.estates.base import Place
 
 _moto_move = SecretsManagerBackend.update_secret_version_stage
+_moto_versions = SecretsManagerBackend.list_secret_version_ids
 
 
 def install() -> None:
     SecretsManagerBackend.update_secret_version_stage = _move
+    SecretsManagerBackend.list_secret_version_ids = _versions
 
 
 def age(place: Place, name: str, created: datetime, changed: datetime) -> None:
@@ -32,3 +37,13 @@ def _move(self: SecretsManagerBackend, secret_id: str, version_stage: str, **ver
             secret.set_default_version_id(version_id)
     secret.last_changed_date = int(time.time())
     return moved
+
+
+def _versions(self: SecretsManagerBackend, secret_id: str) -> str:
+    """As moto, but each version with the time that it was made; a secret that is not there is not found."""
+    if secret_id not in self.secrets:
+        raise SecretNotFoundException()
+    answer: dict[str, Any] = json.loads(_moto_versions(self, secret_id))
+    for version in answer["Versions"]:
+        version["CreatedDate"] = self.secrets[secret_id].versions[version["VersionId"]]["createdate"]
+    return json.dumps(answer)
