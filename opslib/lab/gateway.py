@@ -28,6 +28,8 @@ log = logging.getLogger("opslib.lab")
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _BOTO3_NAMES = {"monitoring": "cloudwatch", "email": "ses", "elasticloadbalancing": "elbv2", "states": "stepfunctions"}
+_REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
+_REQUEST_ID = re.compile(rb"(?<=<[Rr]equestId>)[^<]*(?=</[Rr]equestId>)")
 
 _moto = DomainDispatcherApplication(create_backend_app)
 
@@ -62,8 +64,7 @@ class Gateway:
         request = Request(environ)
         rewind(environ, request.get_data())
         signature = _signature(request)
-        call = self._call(request, signature) if signature else None
-        if call is None:
+        if signature is None or (call := self._call(request, signature)) is None:
             return _ask_moto(environ)
         if call.account:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.account
@@ -82,10 +83,11 @@ class Gateway:
         except (NotFound, NotImplementedError, ValueError):
             return None
         account, user = self._caller(signature.key)
+        request_id = str(uuid.uuid4())
         return Call(
             world=self.world, service=service, operation=str(model.name), account=account, region=signature.region,
-            user=user, request_id=str(uuid.uuid4()), received=self.world.now(), request=request, model=model,
-            uri_params=uri_params, to_moto=partial(_ask_moto, request.environ),
+            user=user, request_id=request_id, received=self.world.now(), request=request, model=model,
+            uri_params=uri_params, to_moto=partial(_ask_moto, request.environ, request_id),
         )  # fmt: skip
 
     def _caller(self, key: str) -> tuple[str, str | None]:
@@ -126,6 +128,13 @@ def _answer(call: Call) -> Response:
         return serialise(call, AwsError("InternalFailure", f"The lab failed: {exc!r}", 500))
 
 
-def _ask_moto(environ: dict[str, Any]) -> Response:
-    body, status, headers = run_wsgi_app(_moto, environ, buffered=True)
-    return int(status.split()[0]), dict(headers), b"".join(body)
+def _ask_moto(environ: dict[str, Any], request_id: str = "") -> Response:
+    """moto's answer, with the request's id where each protocol has it (moto makes up another)."""
+    chunks, status, headers = run_wsgi_app(_moto, environ, buffered=True)
+    body = b"".join(chunks)
+    answer = {name: value for name, value in headers.items() if name.lower() not in _REQUEST_ID_HEADERS}
+    if request_id:
+        answer |= dict.fromkeys(_REQUEST_ID_HEADERS, request_id)
+        if headers.get("Content-Type", "").startswith("text/xml"):
+            body = _REQUEST_ID.sub(request_id.encode(), body)
+    return int(status.split()[0]), answer, body

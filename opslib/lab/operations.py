@@ -25,7 +25,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
-from moto.core.serialize import XFormedAttributePicker, get_serializer_class
+from moto.core.serialize import SerializationContext, XFormedAttributePicker, get_serializer_class
 
 if TYPE_CHECKING:
     from opslib.lab.world import World
@@ -135,7 +135,11 @@ def serialise(call: Call, result: object) -> Response:
     service = call.model.service_model.service_name
     serializer_class = get_serializer_class(str(service), call.protocol)
     # Picks members from dicts by their API names, and from moto's objects by their attributes.
-    serializer = serializer_class(operation_model=call.model, value_picker=XFormedAttributePicker())
+    serializer = serializer_class(
+        operation_model=call.model,
+        context=SerializationContext(call.request_id),
+        value_picker=XFormedAttributePicker(),
+    )
     response = serializer.serialize(result)
     status = getattr(result, "status", None) or _status_member(call, result) or response["status_code"]
     body = response["body"]

@@ -97,6 +97,16 @@ def test_the_delay_is_added_to_every_call(aws: Any, world: World) -> None:
         world.settings["delay_ms"] = 0
 
 
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("sts", "get_caller_identity"), ("ec2", "describe_vpcs"), ("logs", "describe_log_groups"), ("s3", "list_buckets")],
+)
+def test_a_call_has_the_id_that_the_trail_knows(aws: Any, service: str, operation: str) -> None:
+    request = getattr(aws(service), operation)()["ResponseMetadata"]["RequestId"]
+    found = aws("cloudtrail").lookup_events(LookupAttributes=[{"AttributeKey": "EventId", "AttributeValue": request}])
+    assert len(found["Events"]) == 1
+
+
 def test_the_labs_own_client_needs_no_http_and_no_permission(place: Place, world: World) -> None:
     place.deny("sqs:*")
     url = place.client("sqs").create_queue(QueueName="made-inside")["QueueUrl"]

@@ -22,8 +22,11 @@ MODULES = (
     "insights",
     "invocations",
     "logs",
+    "networks",
+    "objects",
     "queues",
     "secrets",
+    "trails",
     "users",
 )
 

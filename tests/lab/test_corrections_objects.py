@@ -1,0 +1,82 @@
+"""S3 as it is relied on: versions, delete markers, errors a key."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from opslib.lab.estates.base import Place
+
+
+@pytest.fixture
+def s3(aws: Any) -> Any:
+    return aws("s3")
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A versioned bucket."""
+    name = f"practice-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def keys(s3: Any, bucket: str, **given: Any) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, **given)
+    return [each["Key"] for page in pages for each in page.get("Contents", [])]
+
+
+def delete(s3: Any, bucket: str, *names: str) -> Any:
+    return s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": name} for name in names]})
+
+
+def test_what_is_put_is_got_from_bytes_and_from_a_file(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="books/1/a b+ü.jpeg", Body=b"\xff\xd8jpeg", ContentType="image/jpeg")
+    s3.upload_fileobj(io.BytesIO(b"x" * 9_000_000), bucket, "large")
+    assert s3.get_object(Bucket=bucket, Key="books/1/a b+ü.jpeg")["Body"].read() == b"\xff\xd8jpeg"
+    assert s3.head_object(Bucket=bucket, Key="large")["ContentLength"] == 9_000_000
+    assert s3.get_object(Bucket=bucket, Key="large", Range="bytes=0-9")["ContentLength"] == 10
+
+
+def test_lists_come_in_pages_by_prefix_and_folder(s3: Any, bucket: str) -> None:
+    for number in range(7):
+        s3.put_object(Bucket=bucket, Key=f"books/{number % 2}/{number}.jpeg", Body=b"x")
+    assert len(keys(s3, bucket, Prefix="books/1/", PaginationConfig={"PageSize": 2})) == 3
+    folders = s3.list_objects_v2(Bucket=bucket, Prefix="books/", Delimiter="/")["CommonPrefixes"]
+    assert [each["Prefix"] for each in folders] == ["books/0/", "books/1/"]
+
+
+def test_a_deleted_object_comes_back_when_its_marker_goes(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"one")
+    deleted = delete(s3, bucket, "a")["Deleted"][0]
+    assert deleted["DeleteMarker"] is True
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket=bucket, Key="a")
+    assert keys(s3, bucket) == []
+    versions = s3.list_object_versions(Bucket=bucket)
+    assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (1, 1)
+    s3.delete_object(Bucket=bucket, Key="a", VersionId=deleted["DeleteMarkerVersionId"])
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"one"
+
+
+def test_a_protected_key_is_an_error_in_an_answer_that_succeeded(s3: Any, bucket: str, place: Place) -> None:
+    for name in ("books/7/a", "books/8/a"):
+        s3.put_object(Bucket=bucket, Key=name, Body=b"x")
+    place.faults["protected_keys"] = ("books/7/",)
+    answer = delete(s3, bucket, "books/7/a", "books/8/a")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [("books/7/a", "AccessDenied")]
+    assert [each["Key"] for each in answer["Deleted"]] == ["books/8/a"]
+    assert keys(s3, bucket) == ["books/7/a"]
+
+
+def test_a_missing_bucket_is_said(s3: Any) -> None:
+    for operation, code in (("head_bucket", "404"), ("list_objects_v2", "NoSuchBucket")):
+        with pytest.raises(ClientError) as error:
+            getattr(s3, operation)(Bucket="practice-none")
+        assert error.value.response["Error"]["Code"] == code
