@@ -12,7 +12,7 @@ from opslib._actions import aws
 from opslib._frames import frame
 from opslib.errors import NotFound, OpsError, Refused, UsageError, unknown_name
 from opslib.findings import Finding, Findings, check
-from opslib.plans import Step, planner
+from opslib.plans import Plan, Step, planner
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
@@ -27,10 +27,10 @@ def plan_restore(
 ) -> tuple[str, list[Step], list[str]]:
     """Restore a snapshot (its name, or "latest"), or a moment (ISO time in UTC, or "latest"), into a new database.
 
-    `name` of the new one; empty: made from the present one's and the day. Raises Refused (outside the window, the name is
-    taken), UsageError (neither or both of snapshot and moment, unknown snapshot).
+    A snapshot goes before a moment that is left at "latest". `name` of the new one; empty: made from the present one's and
+    the day. Raises Refused (outside the window, the name is taken), UsageError (neither, both, unknown snapshot).
     """
-    if bool(snapshot) == bool(to):
+    if not (snapshot or to) or (snapshot and to not in ("", LATEST)):
         raise UsageError(
             "Give either snapshot (a name, or latest) or to (a moment in UTC like 2026-11-22T14:05, or latest)."
         )
@@ -43,6 +43,14 @@ def plan_restore(
     build = _cluster_steps if database.kind is _rds.CLUSTER else _instance_steps
     steps = build(ops, database, described, new, source)
     return f"restore {said} of {database} into {new.name}", steps, _notes(database, new)
+
+
+def name_of_new(plan: Plan) -> str:
+    """What a plan of `plan_restore` calls the new database."""
+    given = plan.steps[0].do["parameters"]
+    return str(
+        next(given[key] for key in ("TargetDBInstanceIdentifier", _rds.CLUSTER.id, _rds.INSTANCE.id) if key in given)
+    )
 
 
 def _notes(database: _rds.Database, new: _rds.Database) -> list[str]:
