@@ -12,6 +12,7 @@ from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
 
 _CONNECT_SECONDS = 5
+POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
 _SINCE_BACKUP = timedelta(hours=5, minutes=20)
 _PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
 
@@ -36,6 +37,7 @@ def seed(place: Place) -> None:
     _secret(place, place.facts["database"]["secret"], json.dumps(login), 41)
     _secret(place, place.facts["api"]["token_secret"], f"bmx_{rng.getrandbits(160):040x}", 97)
     _cluster(place, password)
+    place.memory["pool connections"] = [connect(place) for _ in range(POOL[place.target.environment])]
 
 
 def _secret(place: Place, name: str, value: str, age_days: int) -> None:

@@ -21,9 +21,14 @@ def stream(place: Place, key: str, when: datetime, version: str, container: str 
     return f"{when:%Y/%m/%d}/[{version}]{digest}"
 
 
-def write(place: Place, key: str, when: datetime, messages: Iterable[str], version: str = "", drill: str = "") -> None:
-    """The lines of one invocation, a millisecond apart; those of a drill go to streams of its own."""
-    write_many(place, key, [(when, list(messages))], version, drill)
+def write(place: Place, key: str, when: datetime, messages: Iterable[str], version: str = "") -> None:
+    """The lines of one invocation, a millisecond apart. While a drill is on, they are in streams that go with it."""
+    drills = place.memory.get("drills", {})
+    drill = next(reversed(list(drills)), "")
+    group = names.log_group(place, key)
+    name = stream(place, key, when, version or functions.live(place, key), drill or "asked")
+    drills.get(drill, set()).add((group, name))
+    place.logs(group, [(when + at * _STEP, name, message) for at, message in enumerate(messages)])
 
 
 def tell(place: Place, key: str, when: datetime, messages: list[str], duration_ms: float, id: str = "") -> None:
@@ -36,21 +41,6 @@ def tell(place: Place, key: str, when: datetime, messages: list[str], duration_m
 def begin(place: Place, drill: str) -> None:
     """From now on, what happens is told in this drill's streams."""
     place.memory.setdefault("drills", {})[drill] = set()
-
-
-def write_many(
-    place: Place, key: str, runs: Iterable[tuple[datetime, list[str]]], version: str = "", drill: str = ""
-) -> None:
-    """The lines of many invocations. While a drill is on, what happens is told in its streams."""
-    version = version or functions.live(place, key)
-    drill = drill or next(reversed(place.memory.get("drills", {})), "")
-    group, events = names.log_group(place, key), []
-    for when, messages in runs:
-        name = stream(place, key, when, version, drill or "asked")
-        events += [(when + at * _STEP, name, message) for at, message in enumerate(messages)]
-    if drill:
-        place.memory["drills"].setdefault(drill, set()).update((group, name) for _, name, _ in events)
-    place.logs(group, events)
 
 
 def erase(place: Place, drill: str) -> None:

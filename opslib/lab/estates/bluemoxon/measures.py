@@ -106,7 +106,7 @@ def _database(place: Place) -> None:
     rhythm = rhythms.daily_rhythm
     for dimensions in ({"DBClusterIdentifier": cluster}, {"DBInstanceIdentifier": f"{cluster}-1"}):
         for metric, fn, unit in (
-            ("DatabaseConnections", rhythms.counts(rhythm(4, 14 if production else 9, 0.1, number), number), _COUNT),
+            ("DatabaseConnections", rhythms.counts(rhythm(4, 15 if production else 9, 0.06, number), number), _COUNT),
             ("CPUUtilization", rhythm(5, 24 if production else 15, 0.15, number + 1), "Percent"),
             ("FreeableMemory", rhythm(2.9e9, 2.4e9, 0.02, number + 2), _BYTES),
             ("ServerlessDatabaseCapacity", rhythm(0.5, 1.4, 0.05, number + 3), _COUNT),

@@ -21,6 +21,7 @@ def deploy_bad_version(place: Place) -> None:
 
 def withdraw_bad_version(place: Place) -> None:
     place.memory["bad"].clear()
+    place.memory.pop("asked", None)
     functions.withdraw(place, BAD, "api")
     journals.retell(place)
 

@@ -77,11 +77,12 @@ def open_connections(place: Place) -> None:
     wanted, start = round(limit * _CONNECTIONS_SHARE), since.timestamp()
     login = json.loads(databases.secret(place, place.facts["database"]["secret"]))
     url = place.world.postgres.url(names.database(place), login["username"], login["password"])
-    opened = [psycopg.connect(url, application_name="bluemoxon-api", autocommit=True) for _ in range(wanted)]
+    pool = databases.POOL[place.target.environment]
+    opened = [psycopg.connect(url, application_name="bluemoxon-api", autocommit=True) for _ in range(wanted - pool)]
 
     def climbing(minute: float) -> float:
         share = min(1.0, (minute - start) / 60 / _RAMP_MINUTES)
-        return float(round(6 + (wanted - 6) * max(0.0, share)))
+        return float(round(pool + (wanted - pool) * max(0.0, share)))
 
     cluster = str(place.facts["database"]["cluster"])
     overlays = [
