@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from opslib import _actions
+from opslib import _actions, _interactive
 from opslib._actions import Action
 from opslib._frames import html_table, text_table
 from opslib.errors import NotFound, OpsError, Refused
@@ -170,11 +170,12 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
     except Refused as exc:
         ops.journal.write("refused", message=str(exc))
         raise
-    applied.plan, applied.changed = plan, True
-    ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
-    _apply_steps(ops, plan, applied)
-    ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
-    keep(ops, Findings(_observed(ops, step) for step in plan.steps if step.observe is not None))
+    with _interactive.recorded(ops, plan):
+        applied.plan, applied.changed = plan, True
+        ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
+        _apply_steps(ops, plan, applied)
+        ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
+        keep(ops, Findings(_observed(ops, step) for step in plan.steps if step.observe is not None))
     return applied
 
 

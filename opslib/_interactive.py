@@ -1,0 +1,71 @@
+"""A change that is applied where no engine keeps the run (JupyterLab, plain papermill) is kept as a record of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+    from opslib.plans import Plan
+
+
+@contextmanager
+def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
+    """Keep what happens inside as a record, unless an engine does. Raises OpsError, before, when it cannot be kept."""
+    if ops.journal.kept:
+        yield
+        return
+    from opslib import _facts, _index, _outcomes, _sealing
+    from opslib._drafts import Draft
+    from opslib._journals import Events
+    from opslib._outcomes import Ending
+
+    facts, notebook = _facts.at_start(_request(ops)) | _facts.of_the_code(), _notebook(plan)
+    draft, ending = Draft(facts["id"]), Ending(_outcomes.DONE)
+    draft.begin(notebook, facts)
+    _index.insert(_facts.row(facts) | _facts.lease())
+    try:
+        yield
+    except BaseException as exc:
+        ending = Ending(
+            "interrupted" if isinstance(exc, KeyboardInterrupt) else "failed", f"{type(exc).__name__}: {exc}"
+        )
+        raise
+    finally:
+        events = Events(ops.journal.events)
+        facts |= events.as_metadata() | _outcomes.conclude(ending, events) | {"ended": _facts.moment()}
+        _, trouble = _sealing.keep(draft, notebook, facts)
+        print(trouble or f"Kept as record {facts['id']}.")
+
+
+def _request(ops: Connection) -> Any:
+    from opslib import records
+    from opslib._executions import Request
+
+    session = os.environ.get("JPY_SESSION_NAME")  # Jupyter's server says which notebook a kernel is for
+    name = "/".join(Path(session).parts[-2:]).removesuffix(".ipynb") if session else "notebook"
+    return Request(
+        id=records.new_id(datetime.now(UTC)),
+        name=name,
+        procedure=name,
+        target=ops.target.name,
+        kernel="",
+        parameters={},
+        timeout_seconds=0,
+    )
+
+
+def _notebook(plan: Plan) -> Any:
+    from nbformat import v4
+
+    told = [
+        f"# {plan.summary[:1].upper()}{plan.summary[1:]}",
+        "Applied in an interactive session: the plan, its steps and the calls are kept here, the session's other cells are not.",
+        "```text\n" + repr(plan).replace("```", "'''") + "\n```",
+    ]
+    return v4.new_notebook(cells=[v4.new_markdown_cell(text) for text in told])

@@ -1,0 +1,41 @@
+"""A change made in an interactive session leaves a record, and can be undone from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import PracticeLab
+from notebooks import run
+from opslib import OpsError, records
+
+
+def test_a_change_without_an_engine_is_kept_and_undone(
+    lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/functions/rollback.ipynb")
+    before = lab.state()
+    run("functions/rollback", approved="now")
+    assert lab.state() != before
+    (record,) = records.list_records()
+    assert (record.name, record.outcome, record.target) == ("functions/rollback", "changed", "lab/bluemoxon-staging")
+    assert records.verify() == []
+    assert record.page.exists()
+    run("changes/undo", record=record.id, approved="now")
+    assert _live(lab.state()) == _live(before)
+
+
+def _live(state: dict) -> str:
+    return str(state["lambda"]["bluemoxon-staging-api"]["aliases"])
+
+
+def test_a_change_that_cannot_be_recorded_is_not_made(
+    lab: PracticeLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("OPSLIB_RECORDS", str(tmp_path / "file"))
+    before = lab.state()
+    with pytest.raises(OpsError, match="Records cannot be written"):
+        run("functions/rollback", approved="now")
+    assert lab.state() == before
