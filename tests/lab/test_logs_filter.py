@@ -156,6 +156,24 @@ def test_streams_tell_their_first_and_last_event(client: Any, group: str) -> Non
     assert streams[0]["firstEventTimestamp"] == millis(NOW - timedelta(milliseconds=250 * 24_999))
 
 
+def test_groups_by_prefix_by_part_and_in_pages(client: Any, place: Place) -> None:
+    mark = uuid.uuid4().hex
+    for number in range(3):
+        logs.append(place.account, place.region, f"/parts/{mark}/Api-{number}", [(NOW, "s", "x")])
+
+    def names(**asked: Any) -> list[str]:
+        pages = client.get_paginator("describe_log_groups").paginate(**asked)
+        return [group["logGroupName"].removeprefix(f"/parts/{mark}/") for page in pages for group in page["logGroups"]]
+
+    assert names(logGroupNamePrefix=f"/parts/{mark}", PaginationConfig={"PageSize": 2}) == ["Api-0", "Api-1", "Api-2"]
+    assert names(logGroupNamePattern=f"{mark}/Api-1") == ["Api-1"]
+    assert names(logGroupNamePattern=f"{mark}/api-1") == []
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        names(logGroupNamePrefix="a", logGroupNamePattern="b")
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        client.describe_log_groups(limit=51)
+
+
 def test_a_short_window_of_a_large_group_is_quick(client: Any, place: Place) -> None:
     name = f"/logs/{uuid.uuid4()}"
     message = '{"level": "INFO", "ms": 12}'

@@ -63,6 +63,7 @@ def install() -> None:
     LogGroup.delete_log_stream = _delete_log_stream
     LogsBackend._find_log_group = find_log_group
     LogsResponse.filter_log_events = _filter_log_events
+    LogsResponse.describe_log_groups = _describe_log_groups
 
 
 def _message_filter(pattern: str) -> SimpleNamespace:
@@ -117,6 +118,26 @@ def find_log_group(self: LogsBackend, log_group_id: str | None = None, log_group
     if name not in self.groups:
         raise ResourceNotFoundException()
     return self.groups[name]
+
+
+def _describe_log_groups(self: LogsResponse) -> str:
+    """By prefix or by a part of the name, which moto does not know; in pages."""
+    asked: dict[str, Any] = json.loads(self.body)
+    prefix, part = asked.get("logGroupNamePrefix"), asked.get("logGroupNamePattern")
+    if prefix and part:
+        raise InvalidParameterException("logGroupNamePrefix and logGroupNamePattern are mutually exclusive.")
+    limit, after = asked.get("limit") or 50, asked.get("nextToken") or ""
+    if not 1 <= limit <= 50:
+        raise InvalidParameterException(
+            constraint="Member must have value less than or equal to 50", parameter="limit", value=limit
+        )
+    groups = self.logs_backend.groups
+    names = [name for name in groups if name.startswith(prefix or "") and (part or "") in name]
+    names = sorted(name for name in names if name > after)
+    answer: dict[str, Any] = {"logGroups": [groups[name].to_describe_dict() for name in names[:limit]]}
+    if len(names) > limit:
+        answer["nextToken"] = names[limit - 1]
+    return json.dumps(answer)
 
 
 def _filter_log_events(self: LogsResponse) -> str:
