@@ -49,7 +49,9 @@ def _narrowest(column: Sequence[str], width: int) -> int:
 
 
 def _wrapped(row: list[str], widths: list[int]) -> Iterable[str]:
-    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
+    cells = [
+        textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)
+    ]
     for i in range(max(map(len, cells))):
         parts = [cell[i] if i < len(cell) else "" for cell in cells]
         padded = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]

@@ -32,7 +32,10 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     if counted:
         ranked = sorted(counted, key=lambda f: _WORST_FIRST.index(f.get("status", "unknown")))
         rows = [[f.get(k, "") for k in ("status", "check", "seen", "threshold", "next")] for f in ranked]
-        parts.append(_console.table(("status", "check", "seen", "threshold", "next"), rows))
+        header = ["status", "check", "seen", "threshold", "next"]
+        if not any(row[-1] for row in rows):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        parts.append(_console.table(header, rows))
     lines = [f"{_console.coloured(record.outcome)}: {_console.plain(record.verdict)}"]
     lines += [f"changed: {_console.plain(change)}" for change in details.get("changed") or ()]
     lines += _plan(record, details, given)

@@ -19,7 +19,7 @@ from opslib.records import Record
 _TEMPLATES = Path(__file__).parent / "templates"
 _WORST_FIRST = ("critical", "unknown", "warn", "ok")
 _SHOWN_CALLS = 1000
-_NOTE_UNUSED = re.compile(r"\*Operator's note: [^*\n]*\*")  # nobody wrote in it
+_NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 
 
 def write(notebook: Any, path: Path) -> None:
@@ -55,7 +55,8 @@ def render(notebook: Any) -> str:
             title=_title(notebook),
             where=_where(facts),
             when=_when(facts),
-            findings=_findings(facts),
+            findings=[f for f in _findings(facts) if f.get("status") != "ok"],
+            passed=[f for f in _findings(facts) if f.get("status") == "ok"],
             blocks=list(_blocks(notebook, facts)),
             calls=facts.get("calls", [])[:_SHOWN_CALLS],
             calls_total=len(facts.get("calls", [])),
