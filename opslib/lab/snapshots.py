@@ -1,11 +1,175 @@
-"""Everything that a procedure could change in a target, as one JSON-able tree. Reading it changes nothing."""
+"""All that a procedure could change in a target, as one tree of plain values that can be compared.
+
+Read from moto's backends and PostgreSQL directly: reading changes nothing. Left out is what changes by itself or with
+every call: times, revision ids, receive counts, metrics and logs. Secrets and passwords are there as hashes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+from psycopg import sql
+
+from opslib.lab.corrections.users import invitations
 from opslib.lab.estates.base import Place
 
+Tree = dict[str, Any]
+_FUNCTION = (
+    "CodeSha256 Description Handler MemorySize Role Runtime State Timeout VpcConfig Layers TracingConfig Architectures "
+    "EphemeralStorage Environment"
+)
+_CLUSTER = (
+    "engine engine_version status database_name master_username backup_retention_period deletion_protection "
+    "db_subnet_group_name vpc_security_group_ids serverless_v2_scaling_configuration parameter_group "
+    "preferred_backup_window storage_encrypted tags"
+)
+_INSTANCE = "db_cluster_identifier db_instance_class engine status promotion_tier"
+_SNAPSHOT = "db_cluster_identifier snapshot_type status engine"
+_ENDPOINT = "vpc_id service_name vpc_endpoint_type state subnet_ids route_table_ids security_group_ids policy_document"
+_ALARM = (
+    "namespace metric_name comparison_operator evaluation_periods datapoints_to_alarm period threshold statistic "
+    "extended_statistic description actions_enabled alarm_actions ok_actions treat_missing_data rule"
+)
 
-def state(place: Place) -> dict[str, Any]:
-    return {}
+
+def state(place: Place) -> Tree:
+    """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards", "sql"} of a target."""
+    tree = {
+        "lambda": _functions(place),
+        "sqs": _queues(place),
+        "s3": _buckets(place),
+        "cognito": _pools(place),
+        "secrets": _secrets(place),
+        "rds": _clusters(place),
+        "ec2": {"endpoints": _each(place.backend("ec2").vpc_end_points, _ENDPOINT)},
+        "alarms": _each(place.backend("cloudwatch").alarms, _ALARM),
+        "dashboards": {name: _hash(board.body) for name, board in place.backend("cloudwatch").dashboards.items()},
+        "sql": _databases(place),
+    }
+    plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=str))
+    return plain
+
+
+def _each(held: Mapping[str, Any], attributes: str) -> Tree:
+    return {name: {key: getattr(each, key) for key in attributes.split()} for name, each in dict(held).items()}
+
+
+def _hash(value: str | bytes | None) -> str:
+    return hashlib.sha256(value if isinstance(value, bytes) else (value or "").encode()).hexdigest()
+
+
+def _functions(place: Place) -> Tree:
+    storage = place.backend("lambda")._lambdas
+    return {
+        name: {
+            "config": _function(held["latest"]),
+            "versions": {str(version.version): _function(version) for version in held["versions"]},
+            "aliases": {alias.name: alias.function_version for alias in storage.list_aliases(name)},
+            "concurrency": held["latest"].reserved_concurrency,
+        }
+        for name, held in dict(storage._functions).items()
+    }
+
+
+def _function(function: Any) -> Tree:
+    config = function.get_configuration()
+    return {key: config.get(key) for key in _FUNCTION.split()}
+
+
+def _queues(place: Place) -> Tree:
+    left_out = ("ApproximateNumber", "LastModified", "Created")
+    return {
+        name: {
+            "attributes": {key: value for key, value in queue.attributes.items() if not key.startswith(left_out)},
+            "messages": sorted(message.body for message in list(queue._messages)),
+        }
+        for name, queue in dict(place.backend("sqs").queues).items()
+    }
+
+
+def _buckets(place: Place) -> Tree:
+    return {
+        name: {
+            "versioning": bucket.versioning_status,
+            "encryption": bucket.encryption,
+            "cors": [vars(rule) for rule in bucket.cors],
+            "public": vars(bucket.public_access_block) if bucket.public_access_block else None,
+            "policy": _hash(bucket.policy),
+            "keys": {key: [_version(each) for each in bucket.keys.getlist(key)] for key in list(bucket.keys)},
+        }
+        for name, bucket in dict(place.backend("s3").buckets).items()
+    }
+
+
+def _version(version: Any) -> Any:
+    return [version.etag, version.size] if hasattr(version, "etag") else "deleted"
+
+
+def _pools(place: Place) -> Tree:
+    return {
+        pool.name: {
+            "users": {user.username: _user(user) for user in list(pool.users.values())},
+            "clients": {client.id: client.extended_config for client in list(pool.clients.values())},
+            "mfa": pool.mfa_config,
+            "invitations": list(invitations(pool)),
+        }
+        for pool in list(place.backend("cognito-idp").user_pools.values())
+    }
+
+
+def _user(user: Any) -> Tree:
+    return {
+        "status": user.status,
+        "enabled": user.enabled,
+        "attributes": user.attribute_lookup,
+        "mfa": [user.software_token_mfa_enabled, user.sms_mfa_enabled, user.preferred_mfa_setting or None],
+        "groups": sorted(group.group_name for group in user.groups),
+        "password": _hash(user.password),
+    }
+
+
+def _secrets(place: Place) -> Tree:
+    return {
+        name: {
+            stage: _hash(version.get("secret_string") or version.get("secret_binary"))
+            for version in secret.versions.values()
+            for stage in version["version_stages"]
+        }
+        for name, secret in dict(place.backend("secretsmanager").secrets).items()
+    }
+
+
+def _clusters(place: Place) -> Tree:
+    rds = place.backend("rds")
+    return {
+        "clusters": _each(rds.clusters, _CLUSTER),
+        "instances": _each(rds.databases, _INSTANCE),
+        "snapshots": _each(rds.cluster_snapshots, _SNAPSHOT),
+    }
+
+
+def _databases(place: Place) -> Tree:
+    """{database: {table: [rows, hash of all rows]}}; None for a database that takes no logins."""
+    names = {cluster.database_name for cluster in place.backend("rds").clusters.values()}
+    return {name: _tables(place, name) for name in place.world.postgres.databases() if name in names}
+
+
+def _tables(place: Place, database: str) -> Tree | None:
+    try:
+        connection = place.database(database)
+    except psycopg.OperationalError:
+        return None
+    with connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        return {".".join(table): _rows(connection, sql.Identifier(*table)) for table in tables}
+
+
+def _rows(connection: psycopg.Connection[Any], table: sql.Identifier) -> list[Any]:
+    query = sql.SQL("SELECT count(*), md5(string_agg(md5(r::text), '' ORDER BY md5(r::text))) FROM {} r")
+    return list(connection.execute(query.format(table)).fetchone() or ())
