@@ -1,4 +1,7 @@
-"""The rows of the app: books, their images, listings. Keys of images are stored without the bucket's prefix."""
+"""The rows of the app: books, their images, listings. Keys of images are stored without the bucket's prefix.
+
+Staging is an older copy of production: fewer books and listings under the same keys, other values.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from opslib.lab.estates.bluemoxon import names
 from opslib.lab.estates.bluemoxon.titles import TITLES
 
 FIRST_ID = 470
-_BOOKS = {"production": 68, "staging": 58}  # staging is an older copy
+_BOOKS = {"production": 68, "staging": 58}
 _LISTINGS = {"production": 60, "staging": 48}
 
 
@@ -47,7 +50,7 @@ def books(place: Place) -> list[tuple[Any, ...]]:
 
 def images(place: Place) -> list[Image]:
     """Rows of `book_images`: three to seven for each book, photographed within two days of buying it."""
-    rng = names.generator(place, "images")
+    rng = names.shared_generator(place, "images")
     rows: list[Image] = []
     for book in books(place):
         for order in range(rng.randrange(3, 8)):
@@ -59,7 +62,7 @@ def images(place: Place) -> list[Image]:
 
 def listings(place: Place) -> list[Listing]:
     """Rows of `listings`: what the scraper found in the last two weeks."""
-    rng = names.generator(place, "listings")
+    rng = names.shared_generator(place, "listings")
     rows = []
     for index in range(_LISTINGS[place.target.environment]):
         item = str(rng.randrange(110_000_000_000, 399_999_999_999))

@@ -8,6 +8,8 @@ from typing import Any
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, names, pictures
 
+_RETAKEN = 25  # in production, one image in so many was taken anew after staging was copied
+
 
 def seed(place: Place) -> None:
     """Makes the bucket as the facts describe it, with an object for each row that names one."""
@@ -29,7 +31,9 @@ def seed(place: Place) -> None:
     s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [cors]})
     bucket(place).creation_date = names.start(place) - timedelta(days=420)
     for image in books.images(place):
-        put(place, names.prefix(place, "images") + image.s3_key, pictures.small(image.s3_key), image.created_at)
+        retaken = place.target.production and image.id % _RETAKEN == 0
+        picture = pictures.small(f"{image.s3_key} retaken" if retaken else image.s3_key)
+        put(place, names.prefix(place, "images") + image.s3_key, picture, image.created_at)
     for listing in books.listings(place):
         key = names.prefix(place, "listings") + listing.image_key
         put(place, key, pictures.small(listing.image_key), listing.created_at)

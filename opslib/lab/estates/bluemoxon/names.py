@@ -55,6 +55,11 @@ def generator(place: Place, purpose: str) -> Random:
     return Random(f"{place.rng.random()}/{purpose}")
 
 
+def shared_generator(place: Place, purpose: str) -> Random:
+    """The same numbers in all targets of the system: what was copied from one to another."""
+    return Random(f"{place.world.seed}/{place.target.system}/{purpose}")
+
+
 def number(place: Place, purpose: str) -> int:
     """A seed for `rhythms` of this lab, target and purpose."""
     return zlib.crc32(f"{place.rng.random()}/{purpose}".encode())

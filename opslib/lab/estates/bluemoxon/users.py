@@ -48,8 +48,6 @@ def seed(place: Place) -> None:
     pool = place.memory["pool"] = made["Id"]
     held = place.backend("cognito-idp").user_pools[pool]
     held.creation_date = held.last_modified_date = (names.start(place) - timedelta(days=420)).replace(tzinfo=None)
-    older = names.start(place) - timedelta(days=400)  # than its first user
-    place.backend("cognito-idp").user_pools[pool].creation_date = older.replace(tzinfo=None)
     cognito.set_user_pool_mfa_config(
         UserPoolId=pool, MfaConfiguration="OPTIONAL", SoftwareTokenMfaConfiguration={"Enabled": True}
     )
