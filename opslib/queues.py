@@ -143,14 +143,14 @@ def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> tuple[str,
     Raises Refused: a move is running, or the dead letters do not come from this queue.
     """
     dead, work = _dead_letters(ops, queue), ops.target["queues"][queue]["name"]
+    if not 0 <= per_second <= 500:
+        raise UsageError(f"per_second={per_second}: SQS takes 1 to 500 messages a second, or 0 for as fast as it will.")
     url = _url(ops, dead)
     attributes = _attributes(ops, url)
     arn, waiting = attributes["QueueArn"], _counts(attributes)["visible"]
     _refuse_while_moving(ops, dead, arn)
     if not waiting:
         return f"{dead} stays as it is", [], [f"{dead} is empty: there is nothing to send back."]
-    if not 0 <= per_second <= 500:
-        raise UsageError(f"per_second={per_second}: SQS takes 1 to 500 messages a second, or 0 for as fast as it will.")
     sources = ops.pages("sqs", "list_dead_letter_source_queues", "queueUrls[]", QueueUrl=url)
     if work not in {source.rsplit("/", 1)[-1] for source in sources}:
         raise Refused(f"{dead} is not the dead-letter queue of {work} in {ops.where} (its RedrivePolicy says so). "

@@ -129,3 +129,15 @@ def test_a_purge_takes_messages_in_flight_and_is_allowed_once_a_minute(pair: Pai
     assert pair.counts(pair.dead) == (0, 0, 0)
     with pytest.raises(pair.sqs.exceptions.PurgeQueueInProgress, match="every 60 seconds"):
         pair.sqs.purge_queue(QueueUrl=pair.dead)
+
+
+def test_a_message_that_waited_for_a_day_can_be_given_back(pair: Pair, place: Any) -> None:
+    pair.send(pair.main, 1)
+    queue = place.backend("sqs").get_queue(pair.main.rsplit("/", 1)[-1])
+    queue._messages[0].sent_timestamp -= 24 * 3600 * 1000
+    taken = pair.sqs.receive_message(QueueUrl=pair.main, VisibilityTimeout=60)["Messages"][0]
+    assert pair.counts(pair.main) == (0, 1, 0)
+    pair.sqs.change_message_visibility(QueueUrl=pair.main, ReceiptHandle=taken["ReceiptHandle"], VisibilityTimeout=0)
+    assert pair.counts(pair.main) == (1, 0, 0)
+    with pytest.raises(pair.sqs.exceptions.ClientError, match="ReceiptHandleIsInvalid"):
+        pair.sqs.change_message_visibility(QueueUrl=pair.main, ReceiptHandle="none such", VisibilityTimeout=0)

@@ -1,4 +1,5 @@
-"""SQS: moto has no message move tasks (redrive), and a peek of a long queue shows the same ten messages for ever."""
+"""SQS: moto has no message move tasks (redrive), a peek of a long queue shows the same ten messages for ever, and a
+message that waited for half a day cannot be given back."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
 from opslib.lab.operations import AwsError, Call, Result, answers
@@ -17,6 +19,12 @@ from opslib.lab.operations import AwsError, Call, Result, answers
 _RATE = 50  # messages a second where the caller gives none; AWS chooses one itself
 _KEPT = 10
 _MISSING = "The resource that you specified for the {} parameter doesn't exist."
+_LONGEST_SECONDS = 43200
+_TOO_LONG = (
+    "Value {} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the "
+    "limit [43200 seconds]"
+)
+_received_at: dict[str, float] = {}  # by message id, the last time
 _moto_receive = SQSBackend.receive_message
 _tasks: dict[str, deque[MoveTask]] = {}  # by the source's ARN, newest first
 
@@ -69,10 +77,12 @@ class MoveTask:
 
 def install() -> None:
     SQSBackend.receive_message = _receive
+    SQSBackend.change_message_visibility = _change_visibility
 
 
 def reset() -> None:
     _tasks.clear()
+    _received_at.clear()
 
 
 def _anew(message: Message) -> Message:
@@ -97,10 +107,27 @@ def _receive(
         self, queue_name, count, wait_seconds_timeout, visibility_timeout, message_attribute_names
     )
     queue: Queue = self.get_queue(queue_name)
+    for message in received:
+        _received_at[message.id] = time.time()
     if visibility_timeout == 0 and not queue.fifo_queue:
         seen = {message.id for message in received}
         queue._messages.sort(key=lambda message: message.id in seen)  # in place and stable
     return received
+
+
+def _change_visibility(self: SQSBackend, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
+    """As moto, but the twelve hours count from when the message was received: moto's count from when it was sent, so that
+    a message of yesterday could not be given back."""
+    queue: Queue = self.get_queue(queue_name)
+    message = next((held for held in queue._messages if held.had_receipt_handle(receipt_handle)), None)
+    if message is None:
+        raise ReceiptHandleIsInvalid
+    seconds = time.time() - _received_at.get(message.id, time.time()) + int(visibility_timeout)
+    if seconds > _LONGEST_SECONDS:
+        raise InvalidParameterValue(_TOO_LONG.format(visibility_timeout))
+    message.change_visibility(visibility_timeout)
+    if message.visible:
+        queue.pending_messages.discard(message)
 
 
 def _queue(call: Call, name: str) -> Queue:
