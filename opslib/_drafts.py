@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opslib import _files, _paths, records, redaction
+from opslib import _copies, _files, _paths, records, redaction
 from opslib._outputs import Outputs
+from opslib.errors import OpsError
 
 _EVERY_SECONDS = 1.0
 _SHARE = 0.1  # of the time may go into saving
@@ -33,6 +34,11 @@ class Draft:
             self._put(serialised(notebook, facts)[1])
         except OSError as exc:
             raise _files.unwritable(self.path.parent, exc) from exc
+        try:
+            _copies.push(self.path)
+        except OpsError:
+            self.discard()
+            raise
 
     def save_soon(self, notebook: Any, facts: dict[str, Any], *, changed: bool) -> None:
         """Save what has changed, when the last save is long enough ago. A failure is remembered; the run goes on."""

@@ -21,8 +21,9 @@ def parameters() -> Path:
 
 
 def records() -> Path:
-    """`$OPSLIB_RECORDS`, else records/ in the project."""
-    return Path(os.environ.get("OPSLIB_RECORDS") or project_root() / "records")
+    """`$OPSLIB_RECORDS`, else records/ in the project; there, too, records are made that are kept in s3://."""
+    given = os.environ.get("OPSLIB_RECORDS", "")
+    return project_root() / "records" if not given or given.startswith("s3://") else Path(given)
 
 
 def lab() -> Path:

@@ -6,7 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
-from opslib import _drafts, _facts, _files
+from opslib import _copies, _drafts, _facts, _files
 from opslib._drafts import Draft
 from opslib.errors import OpsError
 
@@ -26,6 +26,10 @@ def keep(draft: Draft, notebook: Any, facts: dict[str, Any]) -> tuple[Any, str]:
         trouble = f"its record could not be sealed: {exc}"
     with contextlib.suppress(OSError):  # a page can be made again: opslib records page
         pages.write(masked, draft.path.with_suffix(".html"))
+    try:
+        _copies.push(draft.path)
+    except OpsError as exc:
+        trouble = f"its record is on this disk only: {exc}"
     return masked, _told(draft, facts, trouble) if trouble else ""
 
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from opslib import _files, _index, _paths, records
+from opslib import _copies, _files, _index, _paths, records
 from opslib._index import Row
+from opslib.errors import OpsError
 
 
 def problems() -> Iterator[tuple[str, str]]:
@@ -44,9 +45,10 @@ def _rows(count: int) -> str:
 def _file(row: Row) -> Iterator[tuple[str, str]]:
     path = _paths.records() / row["path"]
     try:
-        digest = _files.sha256(path)
-    except OSError as exc:
-        yield row["id"], f"its file {row['path']} is missing or cannot be read ({_files.reason(exc)})"
+        digest = _copies.sha256(path)
+    except (OSError, OpsError) as exc:
+        why = _files.reason(exc) if isinstance(exc, OSError) else str(exc)
+        yield row["id"], f"its file {row['path']} is missing or cannot be read ({why})"
         return
     if digest != row["sha256"]:
         yield row["id"], f"its file {row['path']} was altered"
@@ -56,11 +58,12 @@ def _file(row: Row) -> Iterator[tuple[str, str]]:
 
 def _spilled(id: str, path: Path) -> Iterator[tuple[str, str]]:
     """The files beside a record are named with their hashes in it."""
+    _copies.fetch_missing(path)
     said = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
     for beside in said.get("spilled", ()):
         try:
-            digest = _files.sha256(path.parent / beside["file"])
-        except OSError:
+            digest = _copies.sha256(path.parent / beside["file"])
+        except (OSError, OpsError):
             yield id, f"{beside['file']} beside it is missing"
         else:
             if digest != beside["sha256"]:

@@ -29,9 +29,11 @@ def write(notebook: Any, path: Path) -> None:
 
 def make(record: Record) -> Path:
     """Make the page of a record again. Raises OpsError, OSError."""
-    from opslib import _drafts
+    from opslib import _copies, _drafts
 
+    _copies.fetch_missing(record.path)
     write(_drafts.read(record.path), record.page)
+    _copies.push(record.path)
     return record.page
 
 

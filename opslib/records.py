@@ -112,7 +112,10 @@ def _record(row: Row) -> Record:
 
 
 def details(record: Record) -> dict[str, Any]:
-    """What the record's file says of its run: calls, findings, plan, steps, versions. Raises UsageError."""
+    """What the record's file says of its run: calls, findings, plan, steps, versions. Raises OpsError."""
+    from opslib import _copies
+
+    _copies.fetch_missing(record.path)
     try:
         notebook = json.loads(record.path.read_text(encoding="utf-8"))
         return dict(notebook["metadata"]["opslib"])

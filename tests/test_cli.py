@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from projects import JOURNAL, TARGET, Project
 
 from opslib import cli, records
+from projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from projects import JOURNAL, TARGET, Project
 
 from opslib import records
 from opslib.errors import OpsError
+from projects import JOURNAL, TARGET, Project
 
 SECRET = "correct-horse-battery"
 BIN = Path(sys.executable).parent

@@ -14,9 +14,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from projects import JOURNAL, TARGET, Project
 
 from opslib import _sanitise, pages, records
+from projects import JOURNAL, TARGET, Project
 
 v4 = nbformat.v4
 TAGS = ("<script", "<iframe", "<svg", "<object", "<embed", "<form", "<input", "<link", "<base", "<video", "<math")

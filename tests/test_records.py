@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from projects import JOURNAL, TARGET, Project
 
 from opslib import _index, records
-from opslib.errors import UsageError
+from opslib.errors import OpsError, UsageError
 from opslib.records import Record
+from projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture
@@ -232,3 +233,46 @@ def test_the_index_can_be_in_postgresql(project: Project, postgres: str, monkeyp
     with psycopg.connect(postgres) as connection:
         connection.execute("UPDATE records SET verdict = 'x' WHERE id = %s", [ran.id])
     assert problems() == [(ran.id, "its row in the index was altered")]
+
+
+@pytest.fixture
+def bucket(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Records kept in a bucket of a server of this test's own."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "here", "AWS_SECRET_ACCESS_KEY": "only", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in (keys | {"BOTO3_ENDPOINT_URL": f"http://{host}:{port}"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("papermill.s3.S3.s3_session", (None, None, None))
+    from papermill.s3 import S3
+
+    S3().s3.create_bucket(Bucket="kept")
+    monkeypatch.setenv("OPSLIB_RECORDS", "s3://kept/records")
+    yield "kept"
+    server.stop()
+
+
+def test_records_can_be_kept_in_s3(project: Project, bucket: str) -> None:
+    from papermill.s3 import S3
+
+    record = project.run("talks", "print('line\\n' * 100_000)")
+    kept = {entry.key: entry for entry in S3().s3.Bucket(bucket).objects.all()}
+    beside = f"records/{records.place(record.id).parent}/{record.id}"
+    assert set(kept) == {f"{beside}.ipynb", f"{beside}.html", f"{beside}.spill/cell-04.txt"}
+    shutil.rmtree(record.path.parent)
+    assert records.details(record)["outcome"] == "ok"
+    assert problems() == []
+    S3().s3.Object(bucket, f"{beside}.ipynb").put(Body=b"{}")
+    assert problems() == [(record.id, f"its file {records.place(record.id)} was altered")]
+
+
+def test_a_bucket_that_is_not_there_stops_a_run_before_it_starts(
+    project: Project, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSLIB_RECORDS", "s3://elsewhere")
+    project.procedure("hello", f"open({str(project.home / 'ran')!r}, 'w')")
+    with pytest.raises(OpsError, match=r"cannot be kept in s3://elsewhere: .*NoSuchBucket"):
+        project.run("hello")
+    assert not (project.home / "ran").exists()
+    assert project.files() == []
