@@ -86,18 +86,21 @@ class _Setting:
     write: Callable[[Any], Action]
     unset: Action
     said: Callable[[Any], str] = lambda value: str(value or "none")
+    proof: str = "@"  # of what is read, the part that is compared: S3 adds defaults of its own to the rest
 
     def met(self, value: Any) -> bool:
         return self.said(value) == self.said(self.wanted)
 
     def step(self, bucket: str, value: Any) -> Step:
+        import jmespath
+
         return Step(
             f"{self.title} of {bucket}: {self.said(value)} to {self.said(self.wanted)}",
             do=self.write(self.wanted),
-            before=value,
-            after=self.wanted,
+            before=jmespath.search(self.proof, value),
+            after=jmespath.search(self.proof, self.wanted),
             undo=[self.unset if value is None else self.write(value)],
-            observe=read("s3", self.operation, self.path, Bucket=bucket),
+            observe=read("s3", self.operation, f"{self.path} | {self.proof}", Bucket=bucket),
         )
 
 
@@ -131,8 +134,8 @@ def _settings(facts: Facts) -> list[_Setting]:
 
 def _privacy(name: str) -> _Setting:
     def said(value: Any) -> str:
-        missing = [part for part in _BLOCK if not (value or {}).get(part)]
-        return f"open: {', '.join(missing)} is off" if missing else "blocked"
+        on = [part for part in _BLOCK if (value or {}).get(part)]
+        return "blocked" if len(on) == len(_BLOCK) else f"blocked in part ({', '.join(on)})" if on else "not blocked"
 
     return _Setting(
         "Public access", "get_public_access_block", "PublicAccessBlockConfiguration", dict.fromkeys(_BLOCK, True),
@@ -150,6 +153,7 @@ def _encryption(name: str, algorithm: str | None) -> _Setting:
         [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}],
         lambda value: aws("s3", "put_bucket_encryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": value}),
         aws("s3", "delete_bucket_encryption", Bucket=name), said,
+        "[].ApplyServerSideEncryptionByDefault.SSEAlgorithm",
     )  # fmt: skip
 
 
@@ -175,7 +179,7 @@ def _cors(name: str, origins: list[str], methods: list[str]) -> _Setting:
     return _Setting(
         "CORS origins", "get_bucket_cors", "CORSRules", [rule],
         lambda value: aws("s3", "put_bucket_cors", Bucket=name, CORSConfiguration={"CORSRules": value}),
-        aws("s3", "delete_bucket_cors", Bucket=name), said,
+        aws("s3", "delete_bucket_cors", Bucket=name), said, "[].AllowedOrigins[]",
     )  # fmt: skip
 
 

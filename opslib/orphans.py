@@ -1,12 +1,13 @@
 """Orphans: objects in a bucket that no row of the database names; found with care, deleted with more.
 
-Keys are compared like with like: the bucket's without the prefix, the table's as they are. When another way of
-writing the keys matches them and this one does not, nothing is an orphan: the comparison is wrong.
+Keys are compared like with like: the bucket's without the prefix, the table's as they are. An object that a row names
+in another way of writing keys is no orphan; when there are many of these, the comparison is wrong, and nothing is deleted.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ MISCOMPARED = "orphan-keys-miscompared"
 _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
 _ROW_LIMIT = 2_000_000
 _YOUNG = timedelta(days=1)  # an upload comes before its row
-_ALMOST_ALL = 0.9
+_FEW = 0.1
 
 # Ways in which a table may write an object's key; the first is what the target's file says.
 _FORMS: dict[str, Callable[[str, str], str]] = {
@@ -44,6 +45,7 @@ _FORMS: dict[str, Callable[[str, str], str]] = {
     "URL-decoded": lambda key, prefix: unquote(key.removeprefix(prefix)),
     "in lower case": lambda key, prefix: key.removeprefix(prefix).lower(),
 }
+_DECLARED = next(iter(_FORMS))
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,14 @@ class Scan:
     table: str
     objects: pd.DataFrame  # buckets.OBJECTS
     rows: int
-    orphans: pd.DataFrame  # ORPHANS
-    fits_better: str = ""  # another form of the keys, under which almost every object has a row
+    orphans: pd.DataFrame  # ORPHANS: no row names them, however its key is written
+    otherwise: int = 0  # objects that have a row only when its key is taken to be written in another form
+    form: str = ""  # that form
+
+    @property
+    def miscompared(self) -> bool:
+        """Are the keys compared wrongly? Some leftovers of an older form are not yet that."""
+        return self.otherwise > _FEW * (self.otherwise + len(self.orphans))
 
     @property
     def share(self) -> float:
@@ -93,16 +101,16 @@ def scan(ops: Connection, kind: str) -> Scan:
     objects = buckets.list_objects(ops, bucket, prefix)
     objects = objects[objects["key"] != prefix].reset_index(drop=True)  # the console's "folder"
     keys = _table_keys(ops, facts)
-    forms = {name: [form(key, prefix) in keys for key in objects["key"]] for name, form in _FORMS.items()}
-    declared, *others = forms
-    named = forms[declared]
-    best = max(others, key=lambda name: sum(forms[name]))
-    better = sum(named) < len(objects) * (1 - _ALMOST_ALL) and sum(forms[best]) >= len(objects) * _ALMOST_ALL
-    orphans = objects[[not hit for hit in named]]
-    return Scan(
-        kind, bucket, prefix, facts["table"], objects, len(keys), _described(orphans, prefix, ops.now()),
-        best if better and len(objects) else "",
-    )  # fmt: skip
+    found = [_form(key, prefix, keys) for key in objects["key"]]
+    others = Counter(form for form in found if form not in ("", _DECLARED))
+    orphans = _described(objects[[form == "" for form in found]], prefix, ops.now())
+    form = others.most_common(1)[0][0] if others else ""
+    return Scan(kind, bucket, prefix, facts["table"], objects, len(keys), orphans, others.total(), form)
+
+
+def _form(key: str, prefix: str, keys: set[str]) -> str:
+    """The form in which a row names this object; empty when none does."""
+    return next((name for name, form in _FORMS.items() if form(key, prefix) in keys), "")
 
 
 def _table_keys(ops: Connection, facts: Facts) -> set[str]:
@@ -166,10 +174,10 @@ def _missing(bucket: str, where: str) -> Finding:
 
 def _finding(seen: Scan, facts: Facts, max_share_percent: float) -> Finding:
     question, source = f"Orphans under {seen.prefix}", "s3 ListObjectsV2, SELECT"
-    if seen.fits_better:
+    if seen.miscompared:
         return Finding(
-            "critical", question, f"{seen}; but with the keys {seen.fits_better} almost every object has one",
-            "keys written without the prefix", source, MISCOMPARED, "buckets/orphans",
+            "critical", question, _miscompared(seen), f"a row for each, its key {_DECLARED}", source, MISCOMPARED,
+            "buckets/orphans",
         )  # fmt: skip
     if seen.orphans.empty:
         return Finding("ok", question, str(seen), "none", source)
@@ -179,6 +187,13 @@ def _finding(seen: Scan, facts: Facts, max_share_percent: float) -> Finding:
         status, question, str(seen), f"none; above {max_share_percent:g} % nothing is deleted", source, cause,
         "buckets/orphans",
     )  # fmt: skip
+
+
+def _miscompared(seen: Scan) -> str:
+    return (
+        f"{seen.otherwise:,} of {len(seen.objects):,} objects have a row only when the keys of {seen.table} are read "
+        f"{seen.form}: compared {_DECLARED} they would all look like orphans"
+    )
 
 
 def _ages(seen: Scan) -> str:
@@ -201,7 +216,7 @@ def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
         return Finding("unknown", question, "its answer has no number of orphans", source=source)
     ours, threshold = len(seen.orphans), f"{len(seen.orphans):,}, as counted here"
     said = f"{count:,} orphans"
-    if seen.fits_better or count > max(2 * ours, len(seen.objects) * _ALMOST_ALL):
+    if seen.miscompared or count > max(2 * ours, len(seen.objects) * (1 - _FEW)):
         warning = f"{said}: its clean-up would delete objects that have a row"
         return Finding("critical", question, warning, threshold, source, MISCOMPARED, "buckets/orphans")
     return Finding("ok" if count == ours else "warn", question, said, threshold, source)
@@ -232,16 +247,18 @@ def plan_delete(ops: Connection, kind: str, max_share_percent: float = 20.0) -> 
     notes = [f"{seen}."]
     if len(seen.young):
         notes.append(f"{len(seen.young):,} younger than a day are left alone: their rows may yet be written.")
+    if seen.otherwise:
+        notes.append(f"{seen.otherwise:,} are left alone because a row names them {seen.form}.")
     if keys:
         notes.append(_afterwards(seen.bucket, versioned))
     return f"delete {len(keys):,} {facts['prefix']} objects without a row ({megabytes(seen.old)})", steps, notes
 
 
 def _guard(seen: Scan, max_share_percent: float) -> None:
-    if seen.fits_better:
+    if seen.miscompared:
         raise Refused(
-            f"{seen}. But with the keys {seen.fits_better} almost every object has a row: they are compared wrongly, "
-            f"and these are no orphans. Nothing was deleted. Correct orphans.{seen.kind} in the target's file, or the table."
+            f"{_miscompared(seen)}. Nothing was deleted. Correct the keys in the table, or orphans.{seen.kind} in the "
+            "target's file, and keep away from the app's own clean-up until then."
         )
     if len(seen.objects) and not seen.rows:
         raise Refused(f"{seen.table} has no keys at all, so everything would look orphaned. Nothing was deleted.")

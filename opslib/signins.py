@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib import databases, logs
@@ -31,9 +32,10 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
             "critical", f"{user} is in the pool", str(exc), "there", "cognito-idp ListUsers", next="users/create"
         )
         return Findings([missing])
+    described = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]
     found = [
-        _state(seen),
-        answer(f"Second factor of {seen['email']}", lambda: _second_factor(ops, seen, pool)),
+        _state(seen, described, ops.now()),
+        answer(f"Second factor of {seen['email']}", lambda: _second_factor(ops, seen, described["CreationDate"])),
         answer(f"The app knows {seen['email']}", lambda: _synced(ops, seen)),
     ]
     return Findings(found, frame([seen], USERS), _advice(found))
@@ -41,27 +43,38 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
 
 _STATES = {
     "CONFIRMED": ("ok", "confirmed", ""),
-    "FORCE_CHANGE_PASSWORD": ("warn", "has a temporary password and has not chosen one yet", "users/password"),
-    "RESET_REQUIRED": ("warn", "must reset the password ('forgot password')", "users/password"),
+    "RESET_REQUIRED": ("warn", "must choose a new password ('forgot password')", "users/password"),
     "UNCONFIRMED": ("warn", "has not confirmed the e-mail address", ""),
 }
+_TEMPORARY_DAYS = 7  # Cognito's default
 
 
-def _state(user: dict[str, Any]) -> Finding:
+def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding:
     question, source = f"{user['email']} may sign in", "cognito-idp AdminGetUser"
     if not user["enabled"]:
         return Finding("critical", question, "disabled: somebody did that on purpose", "enabled, confirmed", source)
-    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
+    if user["status"] == "FORCE_CHANGE_PASSWORD":
+        status, words, follows = _temporary(user, pool, now)
+    else:
+        status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
     return Finding(status, question, f"enabled, {words}", "enabled, confirmed", source, next=follows)
 
 
-def _second_factor(ops: Connection, user: dict[str, Any], pool: str) -> Finding:
+def _temporary(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> tuple[str, str, str]:
+    """A one-time password takes a sign-in only so long."""
+    policy = pool.get("Policies", {}).get("PasswordPolicy", {})
+    until = user["modified"] + timedelta(days=policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS)
+    if until < now:
+        return "warn", f"its one-time password ended on {until:%Y-%m-%d}", "users/password"
+    return "ok", f"has a one-time password until {until:%Y-%m-%d}, and chooses another when signing in", ""
+
+
+def _second_factor(ops: Connection, user: dict[str, Any], since: datetime) -> Finding:
     """A pool that was made again has no secrets of authenticators: a factor from before it takes no code any more."""
     question, source = f"Second factor of {user['email']}", "cognito-idp AdminGetUser, DescribeUserPool, logs"
     threshold = "none, or one whose codes are taken"
     if not user["mfa"]:
         return Finding("ok", question, "none set", threshold, source)
-    since = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]["CreationDate"]
     refused = _refused_codes(ops, user)
     if user["modified"] < since:
         seen = f"{user['mfa']} from before {since:%Y-%m-%d %H:%M}, when the pool was made"

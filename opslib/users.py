@@ -128,56 +128,59 @@ def plan_reset_mfa(ops: Connection, user: str) -> tuple[str, list[Step], list[st
 
 @planner
 def plan_sync(ops: Connection) -> tuple[str, list[Step], list[str]]:
-    """Have the sync function write the pool's users into the app's table: the ones without a row, and changed ones."""
+    """Have the sync function write the pool's users into the app's table: those without a row."""
+    missing = find_unsynced(ops)
+    if missing.empty:
+        _sync_function(ops)
+        return "synchronise users", [], ["Every user of the pool has a row already."]
+    step = _synchronised(ops, list(missing["email"]))
+    return f"synchronise users: {len(missing)} without a row", [step], [
+        "Rows of users whose group has changed are brought up to date with it."
+    ]  # fmt: skip
+
+
+def _synchronised(ops: Connection, emails: list[str]) -> Step:
+    """The sync function writes rows of these users, who have none."""
+    facts = ops.target["users"]
+    table, payload = quoted(facts["table"]), facts.get("sync_payload")
+    theirs = f"FROM {table} WHERE lower(email) = ANY(CAST(:emails AS text[]))"
+    lower = [email.lower() for email in emails]
+    more = f" and {len(emails) - 3} more" if len(emails) > 3 else ""
+    return Step(
+        f"Write into {facts['table']}: {', '.join(emails[:3])}{more}",
+        do=aws("lambda", "invoke", FunctionName=_sync_function(ops), Payload=payload.plain() if payload else {}),
+        before=0,
+        after=len(emails),
+        undo=[sql(f"DELETE {theirs}", {"emails": lower}, len(emails))],
+        observe=select(f"SELECT count(*) {theirs}", emails=lower),
+    )
+
+
+def _sync_function(ops: Connection) -> str:
     facts = ops.target["users"]
     if "sync_function" not in facts:
         raise Refused(
             f"{ops.target.name} describes no users.sync_function: users are not synchronised here. Nothing was changed."
         )
-    missing, table = find_unsynced(ops), quoted(facts["table"])
-    if missing.empty:
-        return "synchronise users", [], ["Every user of the pool has a row already."]
-    subs, emails = list(missing["sub"]), list(missing["email"])
-    payload = facts.get("sync_payload", {})
-    step = Step(
-        f"Write {len(missing)} users into {facts['table']}: {', '.join(emails[:5])}",
-        do=aws(
-            "lambda", "invoke", FunctionName=ops.target["functions"][facts["sync_function"]]["name"],
-            Payload=payload.plain() if payload else {},
-        ),
-        before=0,
-        after=len(missing),
-        undo=[sql(f"DELETE FROM {table} WHERE cognito_sub::text = ANY(:subs)", {"subs": subs}, len(missing))],
-        observe=select(f"SELECT count(*) FROM {table} WHERE cognito_sub::text = ANY(CAST(:subs AS text[]))", subs=subs),
-    )  # fmt: skip
-    return (
-        f"synchronise {len(missing)} users",
-        [step],
-        ["Rows of users whose group has changed are brought up to date with it."],
-    )
+    return str(ops.target["functions"][facts["sync_function"]]["name"])
 
 
 @planner
-def plan_create(ops: Connection, email: str, invite: bool = False) -> tuple[str, list[Step], list[str]]:
-    """A user with a verified address. `invite`: Cognito mails the password; else one is made and mailed to nobody."""
+def plan_create(
+    ops: Connection, email: str, invite: bool = False, sync: bool = True
+) -> tuple[str, list[Step], list[str]]:
+    """A user with a verified address, and its row (`sync`). `invite`: Cognito mails the password; else nobody gets a mail.
+
+    Raises UsageError (no address), Refused (there already).
+    """
     pool = pool_id(ops)
-    if "@" not in email.strip("@") or any(c.isspace() or c in '"\\' for c in email):
-        raise UsageError(f"{email!r} is not an e-mail address.")
-    try:
-        there = find_user(ops, email, pool)
-        raise Refused(f"{email} is in the pool already ({there['status']}). Nothing was changed; see users/sign-in.")
-    except NotFound:
-        pass
+    _guard_new(ops, email, pool)
     who = {"UserPoolId": pool, "Username": email}
-    how = (
-        {"DesiredDeliveryMediums": ["EMAIL"]}
-        if invite
-        else {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
-    )
-    step = Step(
+    silent = {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
+    create = Step(
         f"Create {email}" + (", and mail an invitation" if invite else ", without a mail"),
         do=aws(
-            "cognito-idp", "admin_create_user", **who, **how,
+            "cognito-idp", "admin_create_user", **who, **({"DesiredDeliveryMediums": ["EMAIL"]} if invite else silent),
             UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
         ),
         before="absent",
@@ -185,7 +188,19 @@ def plan_create(ops: Connection, email: str, invite: bool = False) -> tuple[str,
         undo=[aws("cognito-idp", "admin_delete_user", **who)],
         observe=read("cognito-idp", "admin_get_user", "UserStatus", **who),
     )  # fmt: skip
-    return f"create user {email}", [step], [_PASSWORD if not invite else "The invitation holds the password.", _ROW]
+    rows = [_synchronised(ops, [email])] if sync else []
+    notes = ["The invitation holds the password." if invite else _PASSWORD]
+    return f"create user {email}", [create, *rows], notes if sync else [*notes, _ROW]
+
+
+def _guard_new(ops: Connection, email: str, pool: str) -> None:
+    if "@" not in email.strip("@") or any(c.isspace() or c in '"\\' for c in email):
+        raise UsageError(f"{email!r} is not an e-mail address.")
+    try:
+        there = find_user(ops, email, pool)
+    except NotFound:
+        return
+    raise Refused(f"{email} is in the pool already ({there['status']}). Nothing was changed; see users/sign-in.")
 
 
 _PASSWORD = (
