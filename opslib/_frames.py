@@ -34,10 +34,20 @@ def html_frame(shown: pd.DataFrame) -> str:
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
-    """An HTML table in which every cell is escaped."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
+    """An HTML table in which every cell is escaped; a status in the first column stands out."""
+    head = "".join(f'<th style="{_LEFT}">{html.escape(name)}</th>' for name in header)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+_LEFT = "text-align:left;vertical-align:top"
+_COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
+
+
+def _cell(value: Any) -> str:
+    colour = _COLOURS.get(str(value))
+    style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
+    return f'<td style="{style}">{html.escape(str(value))}</td>'
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

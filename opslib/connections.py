@@ -133,6 +133,12 @@ class Connection:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
             return [future.result() for future in [pool.submit(read) for read in reads]]
 
+    def _repr_html_(self) -> str:
+        import html
+
+        mark, _, rest = repr(self).partition(" · ")
+        return f"<p><strong>{html.escape(mark)}</strong> · {html.escape(rest)}</p>"
+
     def __repr__(self) -> str:
         mark = (
             "PRACTICE LAB" if self.target.lab else "PRODUCTION" if self.target.production else self.target.environment
