@@ -54,7 +54,7 @@ def plan_environment(
     if steps or _configurations.variables(live).get(name) != wanted:
         steps += _release_steps(facts, name, wanted, alias, live, latest)
     done = f"remove {name} from" if remove else f"set {name}={value} on"
-    notes = [] if steps else [f"{name} is {_absent(wanted)} already, on $LATEST and on version {live['Version']}."]
+    notes = [] if steps else [f"{name} is {_plain(wanted)} already, on $LATEST and on version {live['Version']}."]
     return f"{done} {facts['name']}", steps, notes
 
 
@@ -77,8 +77,8 @@ def _refuse_environment(function: str, name: str, value: str, alias: dict[str, A
         )
 
 
-def _absent(value: str | None) -> str:
-    return "not set" if value is None else repr(value)
+def _plain(value: str | None) -> str:
+    return "not set" if value is None else value
 
 
 def _observed(name: str) -> str:
@@ -91,21 +91,18 @@ def _variable_steps(function: str, name: str, wanted: str | None, latest: dict[s
     present = read("lambda", "get_function_configuration", "Environment.Variables", **at)
     write = aws("lambda", "update_function_configuration", **at)
     guarded = aws("lambda", "update_function_configuration", **at, RevisionId=latest["RevisionId"])
+    settled = wait("lambda", "get_function_configuration", "LastUpdateStatus", pending=["InProgress"],
+                   expect=["Successful"], timeout_seconds=300, **at)  # fmt: skip
 
     def put(value: str | None, write: dict[str, Any]) -> dict[str, Any]:
-        key = "Environment.Variables"
-        return (
-            merge(present, write, key, put={}, drop=(name,))
-            if value is None
-            else merge(present, write, key, put={name: value})
-        )
+        kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
+        return merge(present, write, "Environment.Variables", put=kept, drop=dropped)
 
-    status = ("lambda", "get_function_configuration", "LastUpdateStatus")
     return [
         Step(f"Change {name} of {function}, the other variables kept", put(wanted, guarded),
-             before="not set" if before is None else before, after="not set" if wanted is None else wanted,
-             undo=[put(before, write)], observe=read("lambda", "get_function_configuration", _observed(name), **at)),
-        Step("Wait until Lambda has taken it over", wait(*status, pending=["InProgress"], expect=["Successful"], timeout_seconds=300, **at), undo=[]),
+             before=_plain(before), after=_plain(wanted), undo=[put(before, write), settled],
+             observe=read("lambda", "get_function_configuration", _observed(name), **at)),
+        Step("Wait until Lambda has taken it over", settled, undo=[]),
     ]  # fmt: skip
 
 
@@ -124,7 +121,7 @@ def _release_steps(
              undo=[], name="published"),
         Step(f"Alias {alias['Name']} of {function}: from version {number} to that one",
              aws("lambda", "update_alias", **move, FunctionVersion=result("published.Version"), RevisionId=alias["RevisionId"]),
-             before="not set" if before is None else before, after="not set" if wanted is None else wanted,
+             before=_plain(before), after=_plain(wanted),
              undo=[aws("lambda", "update_alias", **move, FunctionVersion=number)],
              observe=read("lambda", "get_function_configuration", _observed(name), FunctionName=function, Qualifier=alias["Name"])),
     ]  # fmt: skip

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import notebooks
 import pytest
 
+import notebooks
 from opslib import _letters, apply, connect, queues
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
@@ -21,6 +21,11 @@ BACKLOG = "dead-letter-backlog"
 @pytest.fixture
 def ops(lab: Any) -> Connection:
     return connect(TARGET)
+
+
+@pytest.fixture(autouse=True)
+def records(records_folder: Any) -> None:
+    """What is applied here is kept elsewhere."""
 
 
 @pytest.fixture
@@ -105,7 +110,7 @@ def test_redrive_is_refused_while_a_move_runs(backlog: Connection) -> None:
 
 
 def test_a_rate_that_sqs_would_not_take_is_refused_before_anything_happens(backlog: Connection) -> None:
-    with pytest.raises(UsageError, match="per_second=900.*1 to 500"):
+    with pytest.raises(UsageError, match=r"per_second=900.*1 to 500"):
         queues.plan_redrive(backlog, "analysis", 900)
 
 
@@ -148,7 +153,7 @@ def delete(ops: Connection, message: str) -> None:
 
 def test_purge_is_refused_while_messages_are_in_flight(backlog: Connection) -> None:
     taken = backlog.call("sqs", "receive_message", QueueUrl=url(backlog), VisibilityTimeout=60)["Messages"][0]
-    with pytest.raises(Refused, match="1 messages in flight.*Nothing was changed"):
+    with pytest.raises(Refused, match=r"1 messages in flight.*Nothing was changed"):
         queues.plan_purge(backlog, "analysis")
     backlog.call(
         "sqs",

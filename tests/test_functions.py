@@ -1,0 +1,267 @@
+"""Functions: a bad version told from bad surroundings, rolled back; configuration that drifted; one variable changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import notebooks
+from opslib import _actions, apply, connect, environments, functions
+from opslib.connections import Connection
+from opslib.errors import Refused, UsageError
+from opslib.plans import Applied
+
+TARGET = "lab/bluemoxon-staging"
+BAD, DRIFT = "bad-version", "configuration-drift"
+
+
+@pytest.fixture
+def ops(lab: Any) -> Connection:
+    return connect(TARGET)
+
+
+@pytest.fixture
+def fresh(lab: Any) -> Iterator[Connection]:
+    """A lab that is made anew afterwards: a version that was published stays."""
+    yield connect(TARGET)
+    lab.reset()
+
+
+@pytest.fixture(autouse=True)
+def records(records_folder: Any) -> None:
+    """What is applied here is kept elsewhere."""
+
+
+def undo(ops: Connection, applied: Applied) -> None:
+    for actions in reversed(applied.undo):
+        for action in actions or ():
+            _actions.perform(ops, action, {})
+
+
+def variables(ops: Connection, function: str, qualifier: str) -> dict[str, str]:
+    name = ops.target["functions"][function]["name"]
+    found = ops.call("lambda", "get_function_configuration", FunctionName=name, Qualifier=qualifier)
+    return dict(found["Environment"]["Variables"])
+
+
+def test_a_version_that_served_alone_brought_no_errors(ops: Connection) -> None:
+    found = functions.check_versions(ops, "api")
+    assert (found.worst, found.causes) == ("ok", set())
+    assert "served alone" in found[0].seen
+
+
+def test_a_version_that_failed_from_its_start_is_the_cause(ops: Connection, lab: Any) -> None:
+    with lab.broken(BAD):
+        found = functions.check_versions(ops, "api")
+    assert (found.worst, found.causes) == ("critical", {BAD})
+    assert found[0].next == "functions/rollback"
+    live, before = found.evidence.itertuples()
+    assert live.live
+    assert live.errors_per_100 > 10 > before.errors_per_100
+
+
+@pytest.mark.parametrize("drill", ["vpc-endpoint-missing", "bucket-missing", "migration-pending"])
+def test_what_the_surroundings_do_is_not_blamed_on_the_version(ops: Connection, lab: Any, drill: str) -> None:
+    with lab.broken(drill):
+        assert BAD not in functions.check_versions(ops, "api").causes
+
+
+def test_a_version_that_was_well_at_first_is_not_the_cause() -> None:
+    import pandas as pd
+
+    rows = pd.DataFrame(
+        [
+            ("7", True, 1000, 200, 20.0, 0.1, pd.Timestamp("2026-11-22T08:00Z")),
+            ("6", False, 5000, 5, 0.1, 0.1, pd.Timestamp("2026-11-21T12:00Z")),
+        ],
+        columns=["version", "live", "requests", "errors", "errors_per_100", "early_per_100", "first"],
+    )
+    now, before = rows.itertuples()
+    found = functions._compared(now, before, "errors", "version 7 fails", "logs")
+    assert (found.status, found.cause, found.next) == ("warn", "", "health/deep")
+
+
+def test_preview_of_a_rollback_changes_nothing(lab: Any) -> None:
+    with lab.broken(BAD):
+        before = lab.state()
+        left = notebooks.run("functions/rollback", watch_seconds=0)
+        assert len(left["plan"].steps) == 1
+        assert not left["applied"].changed
+        assert lab.state() == before
+
+
+def test_a_rollback_moves_the_alias_and_nothing_else_and_undo_moves_it_back(ops: Connection, lab: Any) -> None:
+    with lab.broken(BAD):
+        bad = functions.live_version(ops, "api")
+        versions = functions.list_versions(ops, "api")
+        applied = apply(ops, functions.plan_rollback(ops, "api"), "now")
+        assert int(functions.live_version(ops, "api")) == int(bad) - 1
+        assert functions.list_versions(ops, "api").drop(columns="live").equals(versions.drop(columns="live"))
+        assert [f.status for f in ops.findings if f.verifies] == ["ok"]
+        assert BAD not in functions.check_versions(ops, "api").causes
+        undo(ops, applied)
+        assert functions.live_version(ops, "api") == bad
+
+
+def test_watching_after_a_rollback_sees_requests_that_succeed(ops: Connection, lab: Any) -> None:
+    with lab.broken(BAD):
+        applied = apply(ops, functions.plan_rollback(ops, "api"), "now")
+        asking = threading.Timer(1, lambda: [ops.http("GET", "/books?limit=1") for _ in range(5)])
+        asking.start()
+        found = applied.verify(functions.check_alias, "api", 60)
+        asking.join()
+        assert all(f.status == "ok" and f.verifies for f in found)
+
+
+def test_no_request_yet_is_unknown_and_not_ok(ops: Connection) -> None:
+    found = {f.check: f.status for f in functions.check_alias(ops, "db-sync")}
+    assert found["requests to version 3"] == "unknown"
+
+
+def test_an_unknown_version_offers_those_that_are(ops: Connection) -> None:
+    with pytest.raises(UsageError, match=r"Unknown version '99' of bluemoxon-staging-api"):
+        functions.plan_rollback(ops, "api", "99")
+
+
+def test_a_rollback_before_the_first_version_is_refused(ops: Connection, lab: Any) -> None:
+    name = ops.target["functions"]["cleanup"]["name"]
+    live = functions.live_version(ops, "cleanup")
+    ops.call("lambda", "update_alias", FunctionName=name, Name="live", FunctionVersion="1")
+    try:
+        with pytest.raises(Refused, match="no version before 1"):
+            functions.plan_rollback(ops, "cleanup")
+    finally:
+        ops.call("lambda", "update_alias", FunctionName=name, Name="live", FunctionVersion=live)
+
+
+def test_a_rollback_takes_away_the_weights_of_a_split(ops: Connection) -> None:
+    place = {"FunctionName": ops.target["functions"]["api"]["name"], "Name": "live"}
+    ops.call("lambda", "update_alias", **place, RoutingConfig={"AdditionalVersionWeights": {"5": 0.2}})
+    try:
+        step = functions.plan_rollback(ops, "api", "6").steps[0]
+        assert step.do["parameters"]["RoutingConfig"] == {"AdditionalVersionWeights": {}}
+        assert step.undo is not None
+        assert step.undo[0]["parameters"]["RoutingConfig"] == {"AdditionalVersionWeights": {"5": 0.2}}
+        with pytest.raises(Refused, match="splits its traffic"):
+            environments.plan_environment(ops, "api", "DISABLE_FEATURE", "true")
+    finally:
+        ops.call("lambda", "update_alias", **place, RoutingConfig={"AdditionalVersionWeights": {}})
+
+
+def test_a_configuration_as_described_passes(ops: Connection) -> None:
+    found = functions.check_configuration(ops)
+    assert (found.worst, found.causes) == ("ok", set())
+    assert len(found) == len(ops.target["functions"])
+
+
+def test_drift_is_found_in_the_live_version_and_in_latest(ops: Connection, lab: Any) -> None:
+    with lab.broken(DRIFT):
+        found = functions.check_configuration(ops)
+    assert (found.worst, found.causes) == ("critical", {DRIFT})
+    assert {f.check for f in found if f.status != "ok"} == {"configuration of analysis-worker"}
+    live, latest = (f.seen for f in found if f.cause)
+    assert "is live" in live
+    assert "lacks BEDROCK_MODEL; timeout 60 s instead of 600 s" in live
+    assert latest.startswith("$LATEST lacks")
+
+
+def test_one_function_that_is_denied_leaves_the_others_checked(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opslib import _configurations
+    from opslib.errors import NotAllowed
+
+    plain = _configurations.read
+
+    def read(ops: Connection, function: str, qualifier: str = "$LATEST") -> dict[str, Any]:
+        if function == "scraper":
+            raise NotAllowed("Denied: lambda get_function_configuration")
+        return plain(ops, function, qualifier)
+
+    monkeypatch.setattr(_configurations, "read", read)
+    found = {f.check: f.status for f in functions.check_configuration(ops)}
+    assert found.pop("configuration of scraper") == "unknown"
+    assert set(found.values()) == {"ok"}
+
+
+def test_denied_configuration_is_unknown(ops: Connection, lab: Any) -> None:
+    with lab.denied("lambda:GetFunctionConfiguration"):
+        found = functions.check_configuration(ops)
+    assert {f.status for f in found} == {"unknown"}
+    assert found.causes == set()
+
+
+def test_values_that_sound_secret_are_not_shown(ops: Connection) -> None:
+    raw = variables(ops, "scraper", "live")
+    shown = environments.list_variables(ops, "scraper").set_index("variable")["live"]
+    assert shown["EBAY_CLIENT_SECRET"] == "(hidden)"
+    assert raw["EBAY_CLIENT_SECRET"] not in str(environments.list_variables(ops, "scraper").to_dict())
+    assert shown["IMAGES_BUCKET"] == raw["IMAGES_BUCKET"]
+
+
+def test_preview_of_a_variable_changes_nothing(lab: Any) -> None:
+    before = lab.state()
+    left = notebooks.run("functions/environment", watch_seconds=0)
+    assert len(left["plan"].steps) == 4
+    assert lab.state() == before
+
+
+def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(fresh: Connection) -> None:
+    before, live = variables(fresh, "api", "$LATEST"), functions.live_version(fresh, "api")
+    plan = environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true")
+    assert not any(value in str(plan.as_dict()) for value in before.values() if len(value) > 12)
+    applied = apply(fresh, plan, "now")
+    assert variables(fresh, "api", "live") == variables(fresh, "api", "$LATEST") == before | {"DISABLE_FEATURE": "true"}
+    assert functions.live_version(fresh, "api") == str(int(live) + 1)
+    assert {f.status for f in fresh.findings if f.verifies} == {"ok"}
+    assert environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true").steps == ()
+    forgotten = [f for f in functions.check_configuration(fresh, "api") if f.status == "warn"]
+    assert "DISABLE_FEATURE set on version" in forgotten[0].seen
+
+    removed = apply(fresh, environments.plan_environment(fresh, "api", "DISABLE_FEATURE", remove=True), "now")
+    assert variables(fresh, "api", "live") == before
+    undo(fresh, removed)
+    undo(fresh, applied)
+    assert variables(fresh, "api", "$LATEST") == before
+    assert functions.live_version(fresh, "api") == live
+
+
+def test_a_plan_made_before_somebody_else_changed_the_function_is_refused(fresh: Connection) -> None:
+    approved = environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true").id
+    name = fresh.target["functions"]["api"]["name"]
+    fresh.call("lambda", "update_function_configuration", FunctionName=name, Timeout=29)
+    with pytest.raises(Refused, match="not what would be done now"):
+        apply(fresh, environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true"), approved)
+    publish = environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true").steps[2]
+    assert "ALSO CHANGED IN $LATEST: Timeout: 30 to 29" in publish.after
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("AWS_REGION", UsageError, "cannot be a variable"),
+        ("DISABLE-FEATURE", UsageError, "cannot be a variable"),
+        ("API_TOKEN", Refused, "looks like a secret"),
+    ],
+)
+def test_a_name_that_cannot_or_should_not_be_set_is_refused(
+    ops: Connection, name: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        environments.plan_environment(ops, "api", name, "value-of-it")
+
+
+def test_code_that_was_not_released_is_not_released_with_a_variable(fresh: Connection) -> None:
+    import io
+    import zipfile
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("main.py", "# tomorrow's\n")
+    name = fresh.target["functions"]["api"]["name"]
+    fresh.call("lambda", "update_function_code", FunctionName=name, ZipFile=archive.getvalue())
+    with pytest.raises(Refused, match="holds other code than version 6"):
+        environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true")
