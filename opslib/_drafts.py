@@ -9,7 +9,6 @@ from typing import Any
 
 from opslib import _copies, _files, _paths, records, redaction
 from opslib._outputs import Outputs
-from opslib.errors import OpsError
 
 _EVERY_SECONDS = 1.0
 _SHARE = 0.1  # of the time may go into saving
@@ -22,26 +21,23 @@ class Draft:
         self.path = _paths.records() / records.place(id)
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.outputs = Outputs(self.path.with_suffix(".spill"))
-        self.trouble: OSError | None = None  # the last save did not work
         self.saved_at = 0.0
         self._next = 0.0
         self._changed = False
 
-    def begin(self, notebook: Any, facts: dict[str, Any]) -> None:
-        """Make the file. Raises OpsError when records cannot be kept, before anything has happened."""
+    def begin(self, notebook: Any, facts: dict[str, Any]) -> Any:
+        """Make the file; the masked notebook. Raises OpsError when records cannot be kept, before anything happens."""
         _files.require_writable(self.path.parent)
+        masked, content = serialised(notebook, facts)
         try:
-            self._put(serialised(notebook, facts)[1])
+            self._put(content)
+            _copies.push(self.path)
         except OSError as exc:
             raise _files.unwritable(self.path.parent, exc) from exc
-        try:
-            _copies.push(self.path)
-        except OpsError:
-            self.discard()
-            raise
+        return masked
 
     def save_soon(self, notebook: Any, facts: dict[str, Any], *, changed: bool) -> None:
-        """Save what has changed, when the last save is long enough ago. A failure is remembered; the run goes on."""
+        """Save what has changed, when the last save is long enough ago. When it cannot be, the run goes on."""
         self._changed |= changed
         if not self._changed or time.monotonic() < self._next:
             return
@@ -49,9 +45,9 @@ class Draft:
         try:
             self.outputs.save()
             self._put(serialised(notebook, facts)[1])
-            self.trouble, self._changed = None, False
-        except OSError as exc:
-            self.trouble = exc
+            self._changed = False
+        except OSError:  # perhaps there is room again at the end; if not, the end says so
+            pass
         took = time.monotonic() - started
         self._next = time.monotonic() + max(_EVERY_SECONDS, took / _SHARE)
 
@@ -80,7 +76,8 @@ class Draft:
     def discard(self) -> None:
         """Nothing was run: leave no file."""
         for file in (self.path, self.journal):
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     def _put(self, content: bytes, *, durable: bool = False) -> None:
         _files.write_atomically(self.path, content, durable=durable)
@@ -91,7 +88,7 @@ def serialised(notebook: Any, facts: dict[str, Any]) -> tuple[Any, bytes]:
     """The masked notebook with the facts in its metadata, and its JSON."""
     import nbformat
 
-    metadata = {**notebook["metadata"], "opslib": {**notebook["metadata"].get("opslib", {}), **facts}}
+    metadata = {**notebook["metadata"], "opslib": facts}
     masked = nbformat.from_dict(redaction.mask_tree({**notebook, "metadata": metadata}))
     text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
     return masked, f"{text}\n".encode(errors="replace")

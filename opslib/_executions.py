@@ -77,10 +77,16 @@ class Execution:
 
     def run(self) -> Any:
         """The executed, masked notebook. Raises what ended the run, unless it was a cell's error; OpsError."""
-        self.draft.begin(self.nb, self.facts)
-        self._pipe = JournalPipe(self.draft.journal, lambda line: self.request.tell(0, 0, line))
         self._kernel = Kernel(self.request.kernel)
-        self._manager = Manager(self.nb, self._save, self._cell_starts, self._bar())
+        try:
+            self._copy(self.draft.begin(self.nb, self.facts))  # a place that cannot be written is found now
+        except BaseException:
+            self._kernel.remove()
+            self.draft.discard()
+            raise
+        self._pipe = JournalPipe(self.draft.journal, lambda line: self.request.tell(0, 0, line))
+        progress_bar = self.request.options.get("progress_bar", False)
+        self._manager = Manager(self.nb, self._save, self._cell_starts, progress_bar)
         _active.add(self)
         previous = _catch_signals(self)
         try:
@@ -110,24 +116,20 @@ class Execution:
     def _execute(self) -> tuple[Ending, BaseException | None]:
         """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for it."""
         client = self._client()
-        try:
-            self._manager.notebook_start()
-            started = self._start(client)
-            client.run(ready=started.result, stopped=self._stopped.is_set)
-        except OpsError:  # the index does not take the run, so no cell was run
-            self.draft.discard()
-            raise
-        except (KeyboardInterrupt, Exception) as exc:  # noqa: BLE001 - each is how this run ended, and is raised again
-            return self._ended_by(exc, client), exc
-        else:
+        self._manager.notebook_start()
+        with contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(self._manager.notebook_complete)
+            at_the_end.callback(self._pipe.finish)
+            at_the_end.callback(client.close)
+            try:
+                started = self._start(client)
+                client.run(ready=started.result, stopped=self._stopped.is_set)
+            except OpsError:  # the index does not take the run, so no cell was run
+                self.draft.discard()
+                raise
+            except (KeyboardInterrupt, Exception) as exc:  # noqa: BLE001 - each is how this run ended; raised again
+                return self._ended_by(exc, client), exc
             return self._ended(client)
-        finally:
-            client.close()
-            self._pipe.finish()
-            self._manager.notebook_complete()
-
-    def _bar(self) -> Any:
-        return self.request.options.get("progress_bar", False)
 
     def _client(self) -> Client:
         options = {k: v for k, v in self.request.options.items() if k in ("log_output", "stdout_file", "stderr_file")}
@@ -208,12 +210,16 @@ class Execution:
         self.facts |= self._pipe.events.as_metadata() | _outcomes.conclude(ending, self._pipe.events)
         self.facts["ended"] = _facts.moment()
         self.nb, trouble = _sealing.keep(self.draft, self.nb, self.facts)
+        self._copy(self.nb)
+        if trouble:
+            raise OpsError(trouble)
+
+    def _copy(self, masked: Any) -> None:
+        """papermill's own output, where it asks for one. Raises what papermill would."""
         if self.request.output:
             from papermill.iorw import write_ipynb
 
-            write_ipynb(self.nb, self.request.output)
-        if trouble:
-            raise OpsError(trouble)
+            write_ipynb(masked, self.request.output)
 
 
 def _catch_signals(execution: Execution) -> dict[int, Any]:

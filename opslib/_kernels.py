@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from opslib import journal
+from opslib import _files, journal
+from opslib.errors import OpsError
 
 _NATIVE = ("", "python", "python3")
 
@@ -23,7 +24,7 @@ class Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
         # A short path: the path of a socket has a limit of about 100 characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="opslib-", dir="/tmp"))
+        self._folder = _private_folder()
         self.manager: Any = AsyncKernelManager(
             kernel_name=name or "python3",
             transport="ipc",  # over TCP without encryption, ipykernel prints a warning into every record
@@ -76,6 +77,14 @@ class Kernel:
     def remove(self) -> None:
         """Its private folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _private_folder() -> Path:
+    place = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+    try:
+        return Path(tempfile.mkdtemp(prefix="opslib-", dir=place))
+    except OSError as exc:
+        raise OpsError(f"A kernel needs a small folder in {place}: {_files.reason(exc)}. Nothing was run.") from exc
 
 
 def _this_python() -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from opslib import _copies, _files, _index, _paths, records
 from opslib._index import Row
 from opslib.errors import OpsError
+
+_MOMENT_SECONDS = 30
 
 
 def problems() -> Iterator[tuple[str, str]]:
@@ -72,5 +75,14 @@ def _spilled(id: str, path: Path) -> Iterator[tuple[str, str]]:
 
 def _strangers(known: set[str]) -> Iterator[tuple[str, str]]:
     for path in sorted(_paths.records().glob("[0-9]*/[0-9]*/*.ipynb")):
-        if path.stem not in known:
+        if path.stem not in known and not _just_begun(path):
             yield path.stem, f"{records.place(path.stem)} has no row in the index"
+
+
+def _just_begun(path: Path) -> bool:
+    """A run makes its file a moment before its row."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))["metadata"]["opslib"]
+        return facts["outcome"] == records.RUNNING and time.time() - path.stat().st_mtime < _MOMENT_SECONDS
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -73,6 +73,14 @@ def test_plain_papermill_keeps_its_copy_when_the_kernel_dies(project: Project) -
     assert "so far" in out.read_text()
 
 
+def test_an_output_that_cannot_be_written_is_found_before_the_run(project: Project) -> None:
+    notebook = project.procedure("hello", f"open({str(project.home / 'ran')!r}, 'w')")
+    command = [str(BIN / "papermill"), "--engine", "opslib", str(notebook), str(project.home / "none" / "out.ipynb")]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert not (project.home / "ran").exists()
+    assert project.files() == []
+
+
 def test_a_record_says_who_when_where_and_with_which_code(project: Project) -> None:
     connected = "journal.write('connected', account='111122223333', region='us-west-2', arn='arn:aws:iam::1:user/op')"
     call = "journal.write('call', service='sqs', operation='ListQueues', request_id='r1', seconds=0.1)"
