@@ -6,7 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from opslib import _facts, _outcomes, records
+from opslib import _facts, _kernels, _outcomes, records
 from opslib._journals import read as read_journal
 from opslib._outcomes import Ending
 
@@ -23,6 +23,8 @@ def close_abandoned() -> None:
 
     for row in _index.rows(outcome=records.RUNNING):
         if not _alive(row) and _claim(row):
+            if row["host"] == _facts.host():
+                _kernels.remove_left(row["pid"])
             _close(row)
 
 

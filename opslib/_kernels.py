@@ -79,10 +79,20 @@ class Kernel:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _place() -> str:
+    return "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+
+
+def remove_left(pid: int) -> None:
+    """The folders of a process that was killed."""
+    for folder in Path(_place()).glob(f"opslib-{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _private_folder() -> Path:
-    place = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+    place = _place()
     try:
-        return Path(tempfile.mkdtemp(prefix="opslib-", dir=place))
+        return Path(tempfile.mkdtemp(prefix=f"opslib-{os.getpid()}-", dir=place))
     except OSError as exc:
         raise OpsError(f"A kernel needs a small folder in {place}: {_files.reason(exc)}. Nothing was run.") from exc
 

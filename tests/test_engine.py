@@ -208,6 +208,7 @@ def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(pro
     until = time.monotonic() + 10
     while psutil.pid_exists(kernel) and time.monotonic() < until:
         time.sleep(0.1)
+    assert list(Path("/tmp").glob(f"opslib-{process.pid}-*")) == []
     assert not psutil.pid_exists(kernel), "the kernel outlives the process that started it"
 
 
