@@ -98,7 +98,7 @@ DRILLS = (
     ),
     Drill(
         "bucket-missing", "No image loads, and deep health fails on S3",
-        "The images bucket is gone.", lose_bucket, find_bucket, found_by=("buckets/create",),
+        "The images bucket is gone.", lose_bucket, find_bucket, found_by=("buckets/create", "buckets/orphans"),
     ),
     Drill(
         "mfa-stale", "A user cannot sign in: 'Invalid code received for user'",
@@ -107,7 +107,8 @@ DRILLS = (
     ),
     Drill(
         "user-not-synced", "Somebody signs in and does not appear in the app",
-        "A confirmed user of the pool has no row in the users table.", sign_up, sign_off, found_by=("users/sign-in",),
+        "A confirmed user of the pool has no row in the users table.", sign_up, sign_off,
+        found_by=("users/sign-in", "users/sync"),
     ),
     Drill(
         "access-denied", "The queues cannot be looked at: AccessDenied",
