@@ -26,9 +26,13 @@ def drills() -> list[dict[str, Any]]:
     return listed
 
 
-def break_drill(name: str, target: str) -> None:
-    """Puts a fault into a target. UsageError for an unknown drill or target."""
-    up().ask("POST", "break", name=name, target=target)
+def break_drill(name: str, target: str | None = None) -> dict[str, str]:
+    """Puts a fault into a target (without one: into the only one that is no production). Returns drill and target.
+
+    UsageError for an unknown drill or target.
+    """
+    put: dict[str, str] = up().ask("POST", "break", name=name, target=target)
+    return put
 
 
 def mend(name: str | None = None, target: str | None = None) -> list[dict[str, str]]:

@@ -6,11 +6,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from moto.core.request import Request
 
-from opslib.lab import _credentials
+from opslib.lab import _credentials, _moto
 
 if TYPE_CHECKING:
     from opslib.lab.world import World
@@ -25,7 +26,9 @@ def in_process(world: World, service: str, account: str, region: str, user: str)
 
 @cache
 def _session() -> boto3.session.Session:
-    return boto3.session.Session()
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _moto.loader())
+    return boto3.session.Session(botocore_session=core)
 
 
 @cache

@@ -223,11 +223,15 @@ def _locked(folder: Path) -> Iterator[None]:
     """Holds lab.lock in the folder. The folder may be removed while we wait: then its new one is locked."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # the folder was removed at this moment
             continue
+        except OSError as exc:
+            raise OpsError(
+                f"The lab cannot use its folder {folder}: {exc.strerror}. Set OPSLIB_LAB_DIR to one that it can write."
+            ) from exc
         try:
             if _lock(lock):
                 yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +51,24 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
         "broken": [{"drill": drill, "target": world.places[name].target.name} for name, drill in world.broken],
         "denied": {p.target.name: sorted(p.faults["deny"]) for p in world.places.values() if p.faults.get("deny")},
         "settings": world.settings,
-        "postgres": {"port": world.postgres.port, "pid": world.postgres.pid, "databases": world.postgres.databases()},
-        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "postgres": {
+            "port": world.postgres.port,
+            "pid": world.postgres.pid,
+            "databases": world.postgres.databases(),
+            "memory_mb": _megabytes(world.postgres.pid),
+        },
+        "memory_mb": _megabytes(os.getpid()),
     }
+
+
+def _megabytes(pid: int | None) -> int:
+    """What a process and its children hold in memory; what they share is counted once where the system tells."""
+    import psutil
+
+    process = psutil.Process(pid)
+    family = [process] if pid == os.getpid() else [process, *process.children(recursive=True)]
+    held = (each.memory_full_info() for each in family)
+    return int(sum(getattr(each, "pss", each.rss) for each in held) / 1e6)
 
 
 def _drills(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -71,8 +85,8 @@ def _drills(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _break(world: World, given: dict[str, Any]) -> dict[str, Any]:
-    world.break_drill(given["name"], given["target"])
-    return {}
+    place = world.break_drill(given["name"], given.get("target"))
+    return {"drill": given["name"], "target": place.target.name}
 
 
 def _mend(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:

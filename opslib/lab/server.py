@@ -7,6 +7,7 @@ else is AWS. PostgreSQL is its child. It ends when it is told to, and when its l
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,9 @@ os.environ.update(
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from opslib._imports import skip_iri_grammar
 from opslib.errors import OpsError
-from opslib.lab import control, corrections
+from opslib.lab import _moto, control, corrections
 from opslib.lab.gateway import Gateway
 from opslib.lab.operations import rewind
 from opslib.lab.world import World
@@ -104,15 +107,28 @@ def opened(folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float
     server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
     world.url = f"http://127.0.0.1:{server.port}"
     try:
-        corrections.install()
-        world.postgres.start()
-        world.populate()
+        _fill(world)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield world
         server.shutdown()
     finally:
         server.server_close()
         world.postgres.stop()
+
+
+def _fill(world: World) -> None:
+    """Installs the corrections while PostgreSQL starts, then seeds."""
+    gc.disable()  # nothing of all that is made here is garbage
+    try:
+        with ThreadPoolExecutor(1) as starting:
+            started = starting.submit(world.postgres.start)
+            _moto.lighten()
+            corrections.install()
+            started.result()
+        world.populate()
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def _announce(folder: Path, world: World) -> None:
@@ -148,6 +164,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
+    skip_iri_grammar()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an exit that cleans up
     try:
         serve(given.folder, given.port, given.seed, given.clock_offset_hours)

@@ -50,8 +50,12 @@ def state(place: Place) -> Tree:
         "dashboards": {name: _hash(board.body) for name, board in place.backend("cloudwatch").dashboards.items()},
         "sql": _databases(place),
     }
-    plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=str))
+    plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
     return plain
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _each(held: Mapping[str, Any], attributes: str) -> Tree:

@@ -120,16 +120,29 @@ class World:
             for drill in estate.drills:
                 yield drill, [place for place in places if drill.fits(place)]
 
-    def break_drill(self, name: str, target: str) -> None:
+    def break_drill(self, name: str, target: str | None = None) -> Place:
         """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""
         with self.lock:
-            place = self.place(target)
+            place = self.place(target) if target else self._only_place(name)
             fitting = {drill.name: drill for drill in self.estate(place).drills if drill.fits(place)}
             if name not in fitting:
                 raise unknown_name("drill", name, fitting, f" for {place.target.name}")
             if (place.name, name) not in self.broken:
                 self.broken[place.name, name] = fitting[name]
                 fitting[name].apply(place)
+            return place
+
+    def _only_place(self, drill: str) -> Place:
+        """Where a drill goes when nobody says: the one target for it that is no production."""
+        fitting = {each.name: places for each, places in self.drills()}
+        if drill not in fitting:
+            raise unknown_name("drill", drill, fitting)
+        places = fitting[drill]
+        chosen = places if len(places) == 1 else [place for place in places if not place.target.production]
+        if len(chosen) != 1:
+            names = ", ".join(place.target.name for place in places)
+            raise UsageError(f"Drill {drill!r} can be put into {names}: say which with -t.")
+        return chosen[0]
 
     def mend(self, name: str | None = None, target: str | None = None) -> list[tuple[str, str]]:
         """Takes faults out, the last first: all, or those of that name or target. Returns (drill, target) of each."""
