@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import catalogue, databases, functions, jobs, journals, lines, measures, names, queues
@@ -113,9 +115,9 @@ def _end(place: Place, database: psycopg.Connection[Any], work: Work, now: datet
         "error_message = %s WHERE id = %s".encode(),
         ["failed" if error else "completed", attempts, now, error, work.job],
     )
-    place.client("sqs").delete_message(
-        QueueUrl=queues.url(place, names.queue(place, work.kind)), ReceiptHandle=work.receipt
-    )
+    with suppress(ClientError):  # somebody purged the queue meanwhile
+        url = queues.url(place, names.queue(place, work.kind))
+        place.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=work.receipt)
     _tell(place, work.kind, now, seconds * 1000, texts)
 
 

@@ -174,13 +174,16 @@ def end_running(place: Place) -> None:
 
 def enlarge(place: Place) -> None:
     """Photographs straight from the camera for a book with few images, and the jobs that failed on them."""
+    taken = place.now() - timedelta(hours=6)
     with databases.connect(place) as database:
+        # Not one that was analysed since: that would not have gone well.
         row = database.execute(
-            "SELECT book_id FROM book_images GROUP BY book_id HAVING count(*) = 3 ORDER BY book_id DESC LIMIT 1"
+            "SELECT book_id FROM book_images GROUP BY book_id HAVING count(*) = 3 AND book_id NOT IN "
+            "(SELECT book_id FROM analysis_jobs WHERE created_at > %s) ORDER BY book_id DESC LIMIT 1",
+            [taken],
         ).fetchone()
     book = int(row[0]) if row else books.FIRST_ID
     keys = [f"{book}/{20 + at}-{names.number(place, f'photograph {at}'):08x}.jpeg" for at in range(_PHOTOGRAPHS)]
-    taken = place.now() - timedelta(hours=6)
     rows = [(50_000 + at, book, key, 20 + at, taken) for at, key in enumerate(keys)]
     with place.database(names.database(place)) as connection:
         books.copy(connection, "book_images", rows)
