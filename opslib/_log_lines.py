@@ -90,6 +90,17 @@ def shown(message: str, width: int = 0) -> str:
     return f"{text[: width - 1]}…" if 0 < width < len(text) else text
 
 
+def brief(message: str) -> str:
+    """A line to be read: of a JSON object its level and text, then its other values; all else as it is."""
+    document = _document(message)
+    if document is None:
+        return shown(message)
+    level, text = parts(message)[0], _said(document)
+    told = {*_SAYS, "level", "levelname", "timestamp", "time", "errorType", "error_type"}
+    rest = ", ".join(f"{key}={value}" for key, value in document.items() if key not in told)
+    return shown(" ".join(part for part in (level, text, f"({rest})" if text and rest else rest) if part))
+
+
 def _document(message: str) -> dict[str, Any] | None:
     text = message.strip()
     if not text.startswith("{"):

@@ -46,5 +46,5 @@ def window(ops: Connection, minutes: float = 60, since: str = "", until: str = "
 
 
 def clock(moment: Any, near: datetime) -> str:
-    """A moment as text: hours and minutes, with its date when that is not the date of `near`."""
-    return str(moment.strftime("%H:%M" if moment.date() == near.date() else "%Y-%m-%d %H:%M"))
+    """A moment as text: hours and minutes, with month and day when that is not the date of `near`."""
+    return str(moment.strftime("%H:%M" if moment.date() == near.date() else "%m-%d %H:%M"))

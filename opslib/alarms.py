@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from opslib import databases, queues
 from opslib._frames import UTC_TIME, frame
 from opslib._windows import clock
+from opslib._wording import number
 from opslib.findings import Finding, Findings, check
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 ALARMS = {
     "alarm": "str", "state": "str", "since": UTC_TIME, "threshold": "str", "expected": "bool", "actions_enabled": "bool",
-    "actions": "int64", "next": "str", "reason": "str",
+    "actions": "int64", "next": "str", "proves": "str", "reason": "str",
 }  # fmt: skip
 _SIGNS = {
     "GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥", "LessThanThreshold": "<",
@@ -37,7 +40,7 @@ def list_alarms(ops: Connection) -> pd.DataFrame:
     expected = facts.get("expected", {})
     rows = [
         _row(alarm, expected.get(alarm["AlarmName"], ""), ops.target.system)
-        | {"expected": alarm["AlarmName"] in expected}
+        | {"expected": alarm["AlarmName"] in expected, "proves": _proves(ops, alarm)}
         for alarm in every
         if any(fnmatchcase(alarm["AlarmName"], pattern) for pattern in facts["patterns"])
     ]
@@ -55,8 +58,29 @@ def _row(alarm: dict[str, Any], entry: str, system: str) -> dict[str, Any]:
         "actions_enabled": alarm.get("ActionsEnabled", True),
         "actions": len(alarm.get("AlarmActions", ())),
         "next": f"{system}/{entry}" if entry else "",
-        "reason": alarm.get("StateReason", ""),
+        "reason": _reason(alarm),
     }
+
+
+def _reason(alarm: dict[str, Any]) -> str:
+    """The value that set it off, where CloudWatch keeps it; else its own sentence."""
+    try:
+        values = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints")
+        return f"at {number(float(values[-1]))}"
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return str(alarm.get("StateReason", ""))
+
+
+def _proves(ops: Connection, alarm: dict[str, Any]) -> str:
+    """What this alarm proves by going off; mostly nothing but that a number is too high."""
+    measured = (alarm.get("Namespace"), alarm.get("MetricName"))
+    dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", ())}
+    dead = {facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()}
+    if measured == ("AWS/RDS", "DatabaseConnections"):
+        return databases.NEAR_LIMIT
+    if measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible") and dimensions.get("QueueName") in dead:
+        return queues.BACKLOG
+    return ""
 
 
 def threshold(alarm: dict[str, Any]) -> str:
@@ -104,9 +128,10 @@ def _state(row: Any, ops: Connection) -> Finding:
     status = statuses.get(row.state, "unknown")
     seen = f"{row.state} since {clock(row.since, ops.now())}"
     if status != "ok":
-        seen += f": {row.reason}"
+        seen += f", {row.reason}"
     follows = "" if status == "ok" else row.next or "metrics/dashboard"
-    return Finding(status, f"alarm {row.alarm}", seen, row.threshold, "DescribeAlarms", next=follows)
+    cause = row.proves if row.state == "ALARM" else ""
+    return Finding(status, f"alarm {row.alarm}", seen, row.threshold, "DescribeAlarms", cause, follows)
 
 
 def _silent(found: pd.DataFrame) -> Iterator[Finding]:

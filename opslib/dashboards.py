@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import metrics
 from opslib._frames import frame
 from opslib._windows import Window, window
+from opslib._wording import count, number
 from opslib.errors import OpsError
 from opslib.findings import Finding, Findings, check
 from opslib.plots import Line, Panel, Plotted
@@ -52,9 +53,9 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
     name = ops.target["dashboards"].get(dashboard, dashboard)
     body = json.loads(ops.call("cloudwatch", "get_dashboard", DashboardName=name)["DashboardBody"])
     drawn, left = [], []
-    for number, widget in enumerate(body.get("widgets", ())):
+    for place, widget in enumerate(body.get("widgets", ())):
         properties = widget.get("properties", {})
-        title = properties.get("title") or properties.get("markdown", "")[:40] or f"widget {number + 1}"
+        title = properties.get("title") or properties.get("markdown", "")[:40] or f"widget {place + 1}"
         if widget.get("type") != "metric":
             left.append(f"{title!r} ({widget.get('type')})")
         elif properties.get("region", ops.target.region) != ops.target.region:
@@ -62,7 +63,7 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
         elif not properties.get("metrics"):
             left.append(f"{title!r} (no metrics of its own)")
         else:
-            drawn.append(_widget(f"w{number}", title, properties))
+            drawn.append(_widget(f"w{place}", title, properties))
     return drawn, left
 
 
@@ -93,8 +94,8 @@ def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], dict[s
 
 def _queries(prefix: str, rows: list[tuple[list[str], dict[str, Any]]], properties: dict[str, Any]) -> Iterator[Any]:
     own = {options["id"] for _, options in rows if "id" in options}
-    for number, (names, options) in enumerate(rows):
-        id = f"{prefix}_{options.get('id', f'line{number}')}"
+    for place, (names, options) in enumerate(rows):
+        id = f"{prefix}_{options.get('id', f'line{place}')}"
         query: dict[str, Any] = {"Id": id, "ReturnData": options.get("visible", properties.get("visible", True))}
         if "label" in options:
             query["Label"] = options["label"]
@@ -154,21 +155,39 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
 
 
 def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
-    lines = []
-    for query in widget.queries:
-        for label, series in points[points["id"] == query["Id"]].groupby("label", sort=False):
-            lines.append(Line(str(label), list(series["time"]), list(series["value"])))
+    found = [
+        (str(label), series)
+        for query in widget.queries
+        for label, series in points[points["id"] == query["Id"]].groupby("label", sort=False)
+    ]
+    labels = distinct([label for label, _ in found])
+    lines = [
+        Line(label, list(series["time"]), list(series["value"]))
+        for label, (_, series) in zip(labels, found, strict=True)
+    ]
     return Panel(widget.title, widget.unit, lines, widget.thresholds)
 
 
+def distinct(labels: Sequence[str]) -> list[str]:
+    """The labels without the words that all of them begin or end with: what is left tells the lines apart."""
+    parts = [re.split(r"([ \-/_])", label) for label in labels]
+    if len(set(labels)) < 2:
+        return list(labels)
+    while all(len(p) > 2 for p in parts) and len({tuple(p[:2]) for p in parts}) == 1:
+        parts = [p[2:] for p in parts]
+    while all(len(p) > 2 for p in parts) and len({tuple(p[-2:]) for p in parts}) == 1:
+        parts = [p[:-2] for p in parts]
+    return ["".join(p) for p in parts]
+
+
 def _finding(widget: Widget, panel: Panel) -> Finding:
-    source = f"GetMetricData, {len(widget.queries)} queries"
-    threshold = ", ".join(f"{name} {metrics.number(value, widget.unit)}" for name, value in widget.thresholds)
+    source = f"GetMetricData of {widget.title}"
+    threshold = ", ".join(f"{name} {number(value, widget.unit)}" for name, value in widget.thresholds)
     if not panel.lines:
         return Finding("unknown", widget.title, "no data", threshold, source)
     now = max(line.values[-1] for line in panel.lines)
     highest = max(max(line.values) for line in panel.lines)
-    seen = f"{len(panel.lines)} lines, now at most {metrics.number(now, widget.unit)}, highest {metrics.number(highest, widget.unit)}"
+    seen = f"{count(len(panel.lines), 'line')}, now at most {number(now, widget.unit)}, highest {number(highest, widget.unit)}"
     over = [name for name, value in widget.thresholds if now > value]
     if over:
         return Finding(

@@ -93,9 +93,7 @@ def _not_ours(answer: Response, question: str) -> Finding | None:
         seen = f"{answer.status} with a page of HTML: {_health_answers.said(answer)}"
         return Finding("critical", question, seen, "JSON", source, "api-html", "logs/search")
     if answer.status == 404:
-        return Finding(
-            "critical", question, "404: nothing at that path", "2xx", source, "api-404", "functions/rollback"
-        )
+        return Finding("critical", question, "404: nothing at that path", "2xx", source, "api-404", "logs/search")
     return None
 
 

@@ -10,6 +10,7 @@ from opslib import _log_lines
 from opslib._frames import UTC_TIME, frame
 from opslib._log_lines import group_errors
 from opslib._windows import Window, clock, window
+from opslib._wording import count
 from opslib.errors import OpsError, Unfinished, UsageError
 from opslib.findings import Finding, Findings, check
 from opslib.plots import Line, Panel, Plotted
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from opslib.connections import Connection
 
+LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
 ALL = "all"
 LIMIT = 10_000
@@ -104,18 +106,25 @@ def check_lines(
     until: str = "",
     limit: int = 1000,
 ) -> Findings:
-    """Search, and say how much was found where, and whether the limit cut it. Evidence: EVENTS."""
+    """Search, and say how much was found where, and whether the limit cut it. Evidence: LINES."""
     within = window(ops, minutes, since, until)
     events = search(ops, source, pattern, within, limit)
     where = groups(ops, source)
     what = f"match {pattern}" if pattern else "in all"
-    seen = f"{len(events):,} lines {what}, {within}, {len(where)} log group{'s' if len(where) > 1 else ''}"
+    seen = f"{count(len(events), 'line')} {what}, {within}, {count(len(where), 'log group')}"
     if events.attrs["cut"]:
         seen += f"; these are the newest {limit:,} of a group, there are more: narrow the window or the pattern"
     status = "warn" if events.attrs["cut"] else "ok"
     sought = ", ".join(where.values())
     found = Finding(status, "Which lines match?", seen, "all of them shown", f"FilterLogEvents {sought}")
-    return Plotted([found], events, "", panels(events, within), within)
+    return Plotted([found], legible(events), "", panels(events, within), within)
+
+
+def legible(events: pd.DataFrame) -> pd.DataFrame:
+    """Events to be read: each message in one line, without what could garble a screen. Columns: LINES."""
+    lines = events[list(LINES)].copy()
+    lines["message"] = [_log_lines.brief(message) for message in lines["message"]]
+    return lines
 
 
 @check("Which errors are logged?")
@@ -131,7 +140,7 @@ def check_errors(
     events = search(ops, source, facts["error_pattern"], within)
     patterns, tolerated = group_errors(events), int(facts.get("errors_per_hour", 5))
     cut = "; there are more, only the newest are counted" if events.attrs["cut"] else ""
-    note = f"{len(events):,} lines in {len(patterns)} patterns, {within}, {len(groups(ops, source))} log groups{cut}."
+    note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, {count(len(groups(ops, source)), 'log group')}{cut}."
     found = [_pattern_finding(row, tolerated, within) for row in patterns.itertuples()]
     if not found or cut:
         found.append(Finding("warn" if cut else "ok", "errors logged", note, "no line of trouble", "FilterLogEvents"))
@@ -140,7 +149,7 @@ def check_errors(
 
 def _pattern_finding(row: Any, tolerated: int, within: Window) -> Finding:
     seen = (
-        f"{row.count} lines from {clock(row.first_seen, within.end)} to {clock(row.last_seen, within.end)}, "
+        f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} to {clock(row.last_seen, within.end)}, "
         f"at most {row.most_in_an_hour} in an hour ({row.sources})"
     )
     status = "warn" if row.most_in_an_hour > tolerated else "ok"
@@ -173,7 +182,7 @@ def follow(ops: Connection, source: str, pattern: str = "", seconds: float = 30,
             events = search(ops, source, pattern, Window(begin, ops.now()))
             new = events[~events["event_id"].isin(seen)]
             for event in new.itertuples():
-                print(f"{event.time:%H:%M:%S} {event.source}: {_log_lines.shown(event.message, 400)}", flush=True)
+                print(f"{event.time:%H:%M:%S} {event.source}: {_log_lines.brief(event.message)}", flush=True)
             seen.update(new["event_id"])
             kept.append(new)
             begin = max(begin, window(ops, 1).start)
@@ -192,7 +201,7 @@ def check_following(
     """Follow, and say how many lines came. Evidence: none; the lines are printed."""
     where = ", ".join(groups(ops, source).values())
     lines = follow(ops, source, pattern, seconds, minutes)
-    seen = f"{len(lines):,} lines in {seconds:g} s and the {minutes:g} minutes before"
+    seen = f"{count(len(lines), 'line')} in {seconds:g} s and the {minutes:g} minutes before"
     return Findings([Finding("ok", f"following {source}", seen, "it could be read", f"FilterLogEvents {where}")])
 
 
@@ -203,7 +212,7 @@ def check_query(
     """Ask Logs Insights. Evidence: its answer."""
     within = window(ops, minutes, since, until)
     answer = query(ops, source, text, within)
-    seen = f"{len(answer):,} rows from {answer.attrs['scanned']:,.0f} lines, {within}"
+    seen = f"{count(len(answer), 'row')} from {count(int(answer.attrs['scanned']), 'line')}, {within}"
     return Findings([Finding("ok", "Logs Insights query", seen, "it was answered", text)], answer)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib._frames import UTC_TIME, frame
 from opslib._windows import Window, clock, window
+from opslib._wording import number
 from opslib.errors import NotAllowed, OpsError, unknown_name
 from opslib.findings import Finding, Findings, check
 from opslib.plots import Line, Panel, Plotted
@@ -109,7 +110,8 @@ def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) ->
             for chunk in chunks
         )
     )
-    return frame(_rows(chain.from_iterable(pages)), SERIES)
+    found = frame(_rows(chain.from_iterable(pages)), SERIES)
+    return _settled(found, queries, within)
 
 
 def _floored(start: Any, queries: Iterable[dict[str, Any]]) -> Any:
@@ -118,6 +120,23 @@ def _floored(start: Any, queries: Iterable[dict[str, Any]]) -> Any:
 
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     return datetime.fromtimestamp(start.timestamp() // period * period, UTC)
+
+
+def _settled(found: pd.DataFrame, queries: Iterable[dict[str, Any]], within: Window) -> pd.DataFrame:
+    """Without the last sum of a line when its period is not over yet and it is lower than the one before: it still grows."""
+    import pandas as pd
+
+    sums = {
+        q["Id"]: pd.Timedelta(seconds=q["MetricStat"]["Period"])
+        for q in queries
+        if "MetricStat" in q and q["MetricStat"]["Stat"] in ("Sum", "SampleCount")
+    }
+    growing = []
+    for id, series in found.groupby("id"):
+        if id in sums and len(series) > 1 and series["time"].iloc[-1] + sums[str(id)] > within.end:
+            last, before = series["value"].iloc[-1], series["value"].iloc[-2]
+            growing += [series.index[-1]] if last < before else []
+    return found.drop(growing).reset_index(drop=True)
 
 
 def _rows(results: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -204,9 +223,3 @@ def thresholds(metric: Metric) -> str:
     """The thresholds in words."""
     side = "below" if metric.below else "above"
     return ", ".join(f"{name} {side} {number(limit, metric.unit)}" for name, limit in _limits(metric))
-
-
-def number(value: float, unit: str = "") -> str:
-    """A value as one reads it: 12,400 ms, 0.8 %, 3."""
-    text = f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.3g}"
-    return f"{text} {unit}" if unit and unit != "count" else text

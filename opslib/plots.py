@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import records
 from opslib._windows import Window
+from opslib._wording import number
 from opslib.findings import Finding, Findings
 
 if TYPE_CHECKING:
@@ -121,14 +122,10 @@ def words(panel: Panel) -> str:
     for line in panel.lines:
         if len(line.values):
             at = list(line.values).index(max(line.values))
-            highest = f"highest {short(max(line.values))} at {line.times[at]:%H:%M}"
-            parts.append(f"{line.label} now {short(line.values[-1])}, {highest}")
-    limits = ", ".join(f"{name} {short(value)}" for name, value in panel.thresholds)
+            highest = f"highest {number(max(line.values))} at {line.times[at]:%H:%M}"
+            parts.append(f"{line.label} now {number(line.values[-1])}, {highest}")
+    limits = ", ".join(f"{name} {number(value)}" for name, value in panel.thresholds)
     return "; ".join([*parts, *([limits] if limits else [])]) + f" ({panel.unit})" if parts else "no data"
-
-
-def short(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.3g}"
 
 
 def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None) -> None:
@@ -141,20 +138,21 @@ def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None
         axis.yaxis.get_major_locator().set_params(integer=True)
     if incident:
         axis.axvspan(incident.start, incident.end, color="#f3d9a4", alpha=0.5, linewidth=0, zorder=0)
-        middle = incident.start + (incident.end - incident.start) / 2
-        top = {"transform": axis.get_xaxis_transform(), "va": "top", "ha": "center", "clip_on": True}
-        axis.text(middle, 0.98, "incident", fontsize=7.5, color="#7a5a14", **top)
+        late = incident.start - within.start > within.end - incident.end  # the label goes to the side that has room
+        at, side = (incident.start, "right") if late else (incident.end, "left")
+        place = {"transform": axis.get_xaxis_transform(), "va": "top", "ha": side, "clip_on": True}
+        axis.text(at, 0.98, " incident ", fontsize=7.5, color="#7a5a14", **place)
     if len(panel.lines) > 1:
         axis.legend(fontsize=7, loc="best", framealpha=0.85, ncols=2 if len(panel.lines) > 3 else 1)
     _style(axis, within)
 
 
 def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:
-    for number, line in enumerate(panel.lines):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for place, line in enumerate(panel.lines):
+        colour = _COLOURS[place % len(_COLOURS)]
         times, values = _with_gaps(line)
         if panel.bar_minutes:
-            days = max(panel.bar_minutes, within.minutes / 400) / 1440
+            days = 0.9 * max(panel.bar_minutes, within.minutes / 400) / 1440
             axis.bar(line.times, line.values, width=days, color=colour, align="edge", label=_plain(line.label))
         else:
             marker = "o" if len(line.values) < 3 else None
@@ -181,12 +179,12 @@ def _scale(axis: Any, panel: Panel) -> None:
     highest = max(values, default=0.0)
     near = [(name, value) for name, value in panel.thresholds if value <= _FAR * highest or not highest]
     top = 1.18 * max([highest, *(value for _, value in near)]) or 1.0
-    axis.set_ylim(min(0.0, min(values, default=0.0)), top)
+    axis.set_ylim(min(-0.02 * top, min(values, default=0.0)), top)  # a line at 0 is not hidden by the axis
     for name, value in near:
-        _threshold(axis, f"{name} {short(value)}", value, _colour(name), "bottom")
+        _threshold(axis, f"{name} {number(value)}", value, _colour(name), "bottom")
     far = [(name, value) for name, value in panel.thresholds if (name, value) not in near]
     if far:
-        label = ", ".join(f"{name} {short(value)}" for name, value in far)
+        label = ", ".join(f"{name} {number(value)}" for name, value in far)
         _threshold(axis, f"↑ {label}: above this scale", top, _colour(far[0][0]), "top")
 
 
@@ -207,10 +205,11 @@ def _style(axis: Any, within: Window) -> None:
     from matplotlib import dates, ticker
 
     axis.set_facecolor("white")
+    axis.set_axisbelow(True)
     axis.grid(True, axis="y", color="#e3e6ea", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: short(value)))
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: number(value)))
     axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=7))
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if within.minutes <= 2160 else "%d %b %H:%M", tz=UTC))
     day = f"{within.start:%d %b}" + ("" if within.start.date() == within.end.date() else f" – {within.end:%d %b}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opslib import logs
 from opslib._log_lines import most_in_an_hour
 from opslib._windows import Window, clock, window
+from opslib._wording import count
 from opslib.findings import Finding, Findings, check
 from opslib.plots import Plotted
 
@@ -30,7 +31,7 @@ def check_throttling(
     tolerated: int = 3,
     cause: str = "",
 ) -> Findings:
-    """Lines that match the pattern, a finding for each log group. Evidence: the lines (`logs.EVENTS`).
+    """Lines that match the pattern, a finding for each log group. Evidence: the lines (`logs.LINES`).
 
     Up to `tolerated` of them in an hour are what retries are for; more is a warning, and critical when a worker
     gave up. `cause` is what such lines prove, when the runbook says so.
@@ -43,7 +44,7 @@ def check_throttling(
         for name in logs.groups(ops, source)
     ]
     panels = logs.panels(events, within)
-    return Plotted(found, events, f"Searched: {within}.{cut}", panels, within)
+    return Plotted(found, logs.legible(events), f"Searched: {within}.{cut}", panels, within)
 
 
 def _throttled(name: str, events: pd.DataFrame, pattern: str, tolerated: int, cause: str, within: Window) -> Finding:
@@ -55,7 +56,7 @@ def _throttled(name: str, events: pd.DataFrame, pattern: str, tolerated: int, ca
     busiest = most_in_an_hour(list(times))
     gave_up = sum(GAVE_UP.search(message) is not None for message in events["message"])
     first, last = clock(times.min(), within.end), clock(times.max(), within.end)
-    seen = f"{len(events):,} lines from {first} to {last}, at most {busiest} in an hour, {gave_up or 'none'} given up"
+    seen = f"{count(len(events), 'line')} from {first} to {last}, at most {busiest} in an hour, {gave_up or 'none'} given up"
     if gave_up:
         return Finding("critical", question, seen, threshold, source, cause, "jobs/stale")
     status = "warn" if busiest > tolerated else "ok"

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import notebooks
 import pytest
 
+import notebooks
 from opslib import _health_answers, connect, health
 from opslib.findings import Findings
 
@@ -107,7 +107,10 @@ LISTED = {"dependencies": [{"name": "db", "state": "UP"}, {"name": "queue", "sta
             ],
         ),
         (LISTED, [("db", "ok", None, ""), ("queue", "failed", None, "refused")]),
-        ({"status": "ok", "database": True, "cache": False}, [("database", "ok", None, ""), ("cache", "failed", None, "")]),
+        (
+            {"status": "ok", "database": True, "cache": False},
+            [("database", "ok", None, ""), ("cache", "failed", None, "")],
+        ),
         ({"status": "x", "s3": "error: AccessDenied"}, [("s3", "failed", None, "error: AccessDenied")]),
         ({"status": "x", "s3": "hm"}, [("s3", "unclear", None, "hm")]),
         ({"message": "Service Unavailable"}, []),

@@ -113,6 +113,13 @@ def test_a_hostile_line_cannot_move_the_cursor_or_turn_the_text() -> None:
     assert _log_lines.shown("a\x1b[2Jb\r\x07c\u202ed\nsecond") == "abcd ⏎ second"
 
 
+def test_a_structured_line_is_read_by_its_text_first() -> None:
+    line = '{"level": "WARN", "timestamp": "2026-11-22T10:00:00Z", "book_id": 7, "message": "retrying", "error": "Throttled"}'
+    assert _log_lines.brief(line) == "WARN retrying: Throttled (book_id=7)"
+    assert _log_lines.brief('{"level": "INFO", "method": "GET", "status": 200}') == "INFO method=GET, status=200"
+    assert _log_lines.brief("START RequestId: 1\n") == "START RequestId: 1"
+
+
 def test_errors_are_grouped_with_counts_and_times(ops: Any) -> None:
     events = logs.search(ops, "all", ops.target["logs"]["error_pattern"], window(ops, 24 * 60))
     found = logs.check_errors(ops)

@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import notebooks
 import pytest
 from PIL import Image
 
+import notebooks
 from opslib import UsageError, connect, dashboards, metrics, plots
 from opslib._windows import Window
 from opslib.metrics import Metric
@@ -71,7 +71,9 @@ def test_a_denied_read_is_unknown(lab: Any, ops: Any) -> None:
 
 def points(values: list[float]) -> Any:
     times = [END - timedelta(minutes=5 * i) for i in reversed(range(len(values)))]
-    return metrics.frame([{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)], metrics.POINTS)
+    return metrics.frame(
+        [{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)], metrics.POINTS
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_any_dashboard_works_math_shorthand_bands_and_all(ops: Any) -> None:
     assert rate.thresholds == (("critical", 5.0), ("from", 1.0), ("threshold", 2.0))
     assert len(latency.lines) == 3
     assert latency.unit == "ms"
-    assert [line.label for line in every.lines][0] == "sum"
+    assert every.lines[0].label == "sum"
     assert sum(every.lines[0].values) == sum(every.lines[1].values), "METRICS() is of its own widget only"
     assert "Notes" in found.note
     assert "Elsewhere" in found.note
