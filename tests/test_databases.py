@@ -1,0 +1,233 @@
+"""Databases: reads that cannot write, changes that affect what was planned, and whether the database serves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import Any
+
+import pytest
+
+import notebooks
+from conftest import PracticeLab
+from opslib import OpsError, Refused, UsageError, connect, databases
+from opslib import _sessions as sessions
+from opslib.connections import Connection
+from opslib.errors import NotAllowed, NotFound, Unfinished
+
+TARGET = "lab/bluemoxon-staging"
+NEAR = "connections-near-limit"
+
+
+@pytest.fixture
+def ops(lab: PracticeLab) -> Connection:
+    return connect(TARGET)
+
+
+def with_secret(ops: Connection, monkeypatch: pytest.MonkeyPatch, secret: Any) -> Connection:
+    monkeypatch.setattr(ops, "secret", lambda name: secret)
+    return ops
+
+
+def login(ops: Connection) -> dict[str, Any]:
+    found: dict[str, Any] = ops.secret(ops.target["database"]["secret"])
+    return found
+
+
+def test_a_query_answers_a_table_with_declared_columns_also_when_empty(ops: Connection) -> None:
+    columns = {"id": "int64", "created_at": "datetime64[us, UTC]"}
+    found = databases.query(ops, "SELECT id, created_at FROM books WHERE id < :id ORDER BY id", columns, id=473)
+    assert list(found["id"]) == [470, 471, 472]
+    assert str(found["created_at"].dtype) == "datetime64[us, UTC]"
+    empty = databases.query(ops, "SELECT id, created_at FROM books WHERE id < :id", columns, id=0)
+    assert {name: str(dtype) for name, dtype in empty.dtypes.items()} == columns
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM books RETURNING id",
+        "UPDATE books SET title = 'x' RETURNING id",
+        "WITH gone AS (DELETE FROM listings RETURNING id) SELECT * FROM gone",
+        "SELECT nextval(pg_get_serial_sequence('users', 'id'))",
+    ],
+)
+def test_the_database_itself_refuses_a_write_in_a_read(ops: Connection, lab: PracticeLab, statement: str) -> None:
+    before = lab.state()["sql"]
+    with pytest.raises(Refused, match=r"read-only.*Nothing was changed"):
+        databases.query(ops, statement)
+    assert lab.state()["sql"] == before
+
+
+@pytest.mark.parametrize("statement", ["COMMIT; DELETE FROM listings", "SELECT 1; SELECT 2"])
+def test_a_read_is_one_statement(ops: Connection, lab: PracticeLab, statement: str) -> None:
+    before = lab.state()["sql"]
+    with pytest.raises(UsageError, match="multiple commands"):
+        databases.query(ops, statement)
+    assert lab.state()["sql"] == before
+
+
+def test_the_session_cannot_be_made_writable_for_the_next_one(ops: Connection) -> None:
+    databases.query(ops, "SELECT set_config('default_transaction_read_only', 'off', false)")
+    with pytest.raises(Refused):
+        databases.query(ops, "DELETE FROM listings RETURNING id")
+
+
+def test_more_rows_than_the_limit_are_said(ops: Connection, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(databases.query(ops, "SELECT * FROM generate_series(1, 10001)")) == databases.ROW_LIMIT
+    assert "Only the first 10,000 rows are shown" in capsys.readouterr().out
+
+
+def test_a_session_says_who_asks(ops: Connection) -> None:
+    assert databases.value(ops, "SHOW application_name") == "opslib/operator"
+    assert databases.value(ops, "SHOW statement_timeout") == "1min"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+asyncpg", "postgres", "postgresql", "postgresql+psycopg2"])
+def test_a_secret_that_is_a_url_of_any_flavour_is_understood(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    at = login(ops)
+    text = f"{scheme}://{at['username']}:{at['password']}@{at['host']}:{at['port']}/{at['dbname']}?prepared_statement_cache_size=0"
+    assert databases.value(with_secret(ops, monkeypatch, text), "SELECT 1") == 1
+    assert databases.value(with_secret(ops, monkeypatch, {"DATABASE_URL": text}), "SELECT 1") == 1
+
+
+def test_a_connection_that_leaves_the_machine_is_encrypted() -> None:
+    assert sessions.url("postgresql+asyncpg://u:p@db.example.com/app", "s").query["sslmode"] == "require"
+    assert "sslmode" not in sessions.url("postgres://u:p@127.0.0.1:5432/app", "s").query
+
+
+@pytest.mark.parametrize("secret", [{"host": "127.0.0.1"}, "mysql://u:hunter22@h/d", "no url at all"])
+def test_a_secret_that_is_no_database_is_named_but_not_shown(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, secret: Any
+) -> None:
+    with pytest.raises(UsageError, match="Secret 'bluemoxon-staging/database' does not describe a PostgreSQL") as error:
+        databases.query(with_secret(ops, monkeypatch, secret), "SELECT 1")
+    assert "hunter22" not in str(error.value)
+
+
+def test_practice_never_asks_another_machine(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = login(ops) | {"host": "bluemoxon-staging.cluster-x.us-west-2.rds.amazonaws.com"}
+    with pytest.raises(Refused, match="is practice"):
+        databases.query(with_secret(ops, monkeypatch, elsewhere), "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("instead", "error", "says"),
+    [
+        ({"port": 1}, Unfinished, r"127.0.0.1:1.*outside its network"),
+        ({"password": "wrong-password"}, NotAllowed, "Was the password rotated"),
+        ({"dbname": "nowhere"}, NotFound, "database: in parameters/targets/"),
+    ],
+)
+def test_why_there_is_no_session_is_told_apart(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, instead: dict[str, Any], error: type[OpsError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as raised:
+        databases.query(with_secret(ops, monkeypatch, login(ops) | instead), "SELECT 1")
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("SELECT * FROM pamphlets", NotFound),
+        ("SELECT pagecount FROM books", UsageError),
+        ("SELEC 1", UsageError),
+        ("SELECT rolpassword FROM pg_authid", NotAllowed),
+        ("COMMIT", UsageError),
+    ],
+)
+def test_what_the_database_says_no_to_is_told_apart(ops: Connection, statement: str, error: type[OpsError]) -> None:
+    with pytest.raises(error) as raised:
+        databases.query(ops, statement)
+    assert type(raised.value) is error
+
+
+def test_a_query_that_takes_too_long_is_cancelled(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
+    with pytest.raises(Unfinished, match="longer than 1 s and was cancelled"):
+        databases.query(ops, "SELECT pg_sleep(5)")
+
+
+def test_a_change_of_another_number_of_rows_is_rolled_back(ops: Connection, lab: PracticeLab) -> None:
+    before = lab.state()["sql"]
+    with pytest.raises(OpsError, match=r"3 rows would have been changed instead of 2.*rolled back"):
+        databases.execute(ops, "UPDATE books SET title = 'x' WHERE id < :id", {"id": 473}, 2)
+    assert lab.state()["sql"] == before
+
+
+def test_a_change_of_the_expected_rows_is_committed(ops: Connection, lab: PracticeLab) -> None:
+    before = lab.state()["sql"]
+    sets = [{"id": 470, "by": 1}, {"id": 471, "by": 1}]
+    statement = "UPDATE books SET value_cents = value_cents + :by WHERE id = :id"
+    assert databases.execute(ops, statement, sets, 2) == {"rows": 2}
+    assert lab.state()["sql"] != before
+    databases.execute(ops, statement, [each | {"by": -1} for each in sets], 2)
+    assert lab.state()["sql"] == before
+
+
+def test_every_query_is_recorded_without_its_values(ops: Connection) -> None:
+    databases.query(ops, "SELECT id FROM users WHERE email = :email", email="someone@example.com")
+    calls = [e for e in ops.journal.events if e.get("service") == "postgresql"]
+    assert calls[-1]["operation"] == "SELECT id FROM users WHERE email = :email"
+    assert "someone@example.com" not in json.dumps(calls)
+
+
+def test_a_database_that_is_well_names_no_cause(ops: Connection) -> None:
+    left = notebooks.run("databases/health")
+    assert (left["ops"].findings.worst, left["ops"].findings.causes) == ("ok", set())
+
+
+def test_connections_near_the_limit_are_found_with_who_holds_them(ops: Connection, lab: PracticeLab) -> None:
+    with lab.broken(NEAR):
+        found = databases.check_connections(ops)
+        assert (found.worst, found.causes) == ("critical", {NEAR})
+        assert "86 of 100 (86 %); 86 are idle and held by bluemoxon-api" in found[0].seen
+        assert list(found.evidence.columns) == list(databases.SESSIONS)
+        assert notebooks.run("databases/health")["ops"].findings.causes == {NEAR}
+    assert databases.check_connections(ops).causes == set()
+
+
+def test_being_turned_away_for_want_of_a_connection_is_the_same_cause(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise Unfinished("No connection is free for …: FATAL:  sorry, too many clients already")
+
+    monkeypatch.setattr(databases, "query", full)
+    found = databases.check_connections(ops)
+    assert (found.worst, found.causes) == ("critical", {NEAR})
+
+
+def test_an_unreachable_database_is_unknown_and_names_no_cause(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_secret(ops, monkeypatch, login(ops) | {"port": 1})
+    for check in (databases.check_connections, databases.check_activity):
+        found = check(ops)
+        assert ([f.status for f in found], found.causes) == (["unknown"], set())
+
+
+def test_a_denied_description_is_unknown(ops: Connection, lab: PracticeLab) -> None:
+    with lab.denied("rds:DescribeDBClusters"):
+        assert [f.status for f in databases.check_status(ops)] == ["unknown"]
+
+
+def test_who_waits_for_whom_is_shown(ops: Connection) -> None:
+    import psycopg
+
+    at = login(ops)
+    names = {"user": "username", "host": "host", "port": "port", "dbname": "dbname", "password": "password"}
+    where = {name: at[key] for name, key in names.items()}
+    with contextlib.closing(psycopg.connect(**where)) as holder, contextlib.closing(psycopg.connect(**where)) as waiter:
+        holder.execute("SELECT * FROM books WHERE id = 470 FOR UPDATE")
+        waiter.pgconn.send_query(b"UPDATE books SET title = title WHERE id = 470")
+        time.sleep(0.2)
+        found = databases.check_activity(ops, 0)
+        blocked = found.evidence[found.evidence["blocked_by"] != ""]
+        assert list(blocked["blocked_by"]) == [str(holder.info.backend_pid)]
+    assert (found.worst, found.causes) == ("critical", set())
+    assert "1 wait for another" in found[0].seen
