@@ -16,13 +16,13 @@ _CLASSES = {"dataframe", "opslib-findings", "opslib-plan"}
 _LINK = re.compile(r"(?i)(?:https?://|mailto:)[^\s\x00-\x1f]+\Z")
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")
 _SILENT = re.compile(r"(?is)<(script|style|template|noscript)\b.*?(?:</\1\s*>|\Z)")
-_STATUS_CELL = re.compile(r"<td>(ok|warn|unknown|critical)</td>")
+_STATUS_CELL = re.compile(r"(<tr>\s*)<td>(ok|warn|unknown|critical)</td>")  # the first of a row
 
 
 def clean_html(text: str) -> str:
     """HTML with the allowed tags only: no style, no script, no handler, nothing that loads. Others' tags go, text stays."""
     cleaned: str = _cleaner().clean(_SILENT.sub("", text))
-    return _STATUS_CELL.sub(r'<td class="status \1">\1</td>', cleaned)
+    return _STATUS_CELL.sub(r'\1<td class="status \2">\2</td>', cleaned)
 
 
 @cache
