@@ -126,7 +126,8 @@ def _tell(request: Request, when: datetime, status: int, answer: Any, taken_ms: 
     if status >= 400:
         told["message"] = answer.get("detail") or _reasons(answer)
     run = lines.Run(asked.id, version, functions.memory(place, "api"), taken_ms)
-    journals.write(place, "api", when, lines.framed(run, trouble or [lines.entry(level, when, **told)]), version)
+    texts = lines.framed(run, trouble or [lines.entry(level, when, **told)])
+    journals.write(place, "api", journals.spread(when, texts), version)
     # What fails while a drill is on is not counted: nothing of it is left when it is mended.
     if status < 500:
         _count(place, when, asked)

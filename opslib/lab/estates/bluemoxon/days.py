@@ -9,6 +9,7 @@ from moto.moto_api._internal import mock_random
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import (
     buckets,
+    certificates,
     databases,
     functions,
     journals,
@@ -33,6 +34,7 @@ def seed(place: Place) -> None:
     functions.seed(place, _variables(place), vpc)
     measures.seed(place)
     monitors.seed(place)
+    certificates.seed(place)
     journals.append_day(place, names.start(place) - timedelta(days=1), names.start(place))
     journals.append_jobs(place)
     place.memory["told"] = names.start(place)

@@ -11,6 +11,7 @@ from opslib.lab.estates.base import LogEvent, Place
 from opslib.lab.estates.bluemoxon import functions, jobs, lines, names, schedules
 from opslib.lab.estates.bluemoxon.traffic import Request, traffic
 
+Told = tuple[datetime, str]  # when, what
 _CONTAINERS = 3
 _STEP = timedelta(milliseconds=1)
 
@@ -21,21 +22,28 @@ def stream(place: Place, key: str, when: datetime, version: str, container: str 
     return f"{when:%Y/%m/%d}/[{version}]{digest}"
 
 
-def write(place: Place, key: str, when: datetime, messages: Iterable[str], version: str = "") -> None:
-    """The lines of one invocation, a millisecond apart. While a drill is on, they are in streams that go with it."""
+def write(place: Place, key: str, told: Iterable[Told], version: str = "") -> None:
+    """The lines of one invocation. While a drill is on, they are in streams that go with it."""
     drills = place.memory.get("drills", {})
     drill = next(reversed(list(drills)), "")
-    group = names.log_group(place, key)
-    name = stream(place, key, when, version or functions.live(place, key), drill or "asked")
-    drills.get(drill, set()).add((group, name))
-    place.logs(group, [(when + at * _STEP, name, message) for at, message in enumerate(messages)])
+    group, version = names.log_group(place, key), version or functions.live(place, key)
+    events = [(when, stream(place, key, when, version, drill or "asked"), message) for when, message in told]
+    drills.get(drill, set()).update((group, name) for _, name, _ in events)
+    place.logs(group, events)
 
 
-def tell(place: Place, key: str, when: datetime, messages: list[str], duration_ms: float, id: str = "") -> None:
+def spread(when: datetime, messages: Iterable[str]) -> list[Told]:
+    """Lines a millisecond apart."""
+    return [(when + at * _STEP, message) for at, message in enumerate(messages)]
+
+
+def tell(place: Place, key: str, when: datetime, told: list[Told], duration_ms: float, id: str = "") -> None:
     """One invocation of the live version, as a drill has it happen: its own lines, framed."""
-    identifier = id or f"{names.number(place, str(messages)):08x}-5b0a-4d1f-9e77-{names.number(place, key):012x}"
+    identifier = id or f"{names.number(place, str(told)):08x}-5b0a-4d1f-9e77-{names.number(place, key):012x}"
     run = lines.Run(identifier, functions.live(place, key), functions.memory(place, key), duration_ms)
-    write(place, key, when, lines.framed(run, messages))
+    start, end, report = lines.framed(run, [])
+    over = when + timedelta(milliseconds=duration_ms)
+    write(place, key, [(when, start), *told, (over, end), (over + _STEP, report)])
 
 
 def begin(place: Place, drill: str) -> None:
@@ -111,8 +119,8 @@ def _told(place: Place, asked: Request, number: int, when: datetime, memory: int
     fails = first and functions.is_bad(place, "api", version)
     name = stream(place, "api", when, version, str(number % _CONTAINERS))
     place.memory.setdefault("streams", set()).add(name)
-    for at, text in enumerate(lines.request(asked, when, version, memory, fails)):
-        yield when + at * _STEP, name, text
+    for at, text in spread(when, lines.request(asked, when, version, memory, fails)):
+        yield at, name, text
 
 
 def _framed(place: Place, key: str, version: str, run: schedules.Run) -> list[str]:

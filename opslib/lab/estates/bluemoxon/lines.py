@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from opslib.lab.estates.bluemoxon.jobs import THROTTLED
 from opslib.lab.estates.bluemoxon.traffic import Request
 
+WAITS = (5.4, 11.2)  # seconds between three attempts: exponential backoff with jitter
 TRACEBACK = (
     "[ERROR] AttributeError: 'NoneType' object has no attribute 'lower'\n"
     "Traceback (most recent call last):\n"
@@ -81,24 +83,15 @@ def job_failed(when: datetime, told: dict[str, Any], error: str) -> str:
     return entry("ERROR", when, message="job failed", **told, error=error)
 
 
-def throttled(when: datetime, told: dict[str, Any], delays: tuple[float, ...] = (5.4, 11.2)) -> list[str]:
-    """Two attempts that Bedrock refused with a wait after each, and the third, after which the worker gives up."""
-    error = "ThrottlingException: Too many requests, please wait before trying again."
-    texts = [
-        entry(
-            "WARN",
-            when,
-            message="Bedrock throttled, retrying",
-            **told,
-            attempt=at,
-            max_attempts=3,
-            wait_s=wait,
-            error=error,
-        )
-        for at, wait in enumerate(delays, 1)
-    ]
-    last = "Bedrock throttled, giving up after 3 attempts"
-    return [*texts, entry("ERROR", when, message=last, **told, attempt=3, max_attempts=3, error=error)]
+def throttled(when: datetime, told: dict[str, Any], waits: tuple[float, float] = WAITS) -> list[tuple[datetime, str]]:
+    """Two attempts that Bedrock refused, a wait after each, and the third, after which the worker gives up."""
+    again, last = "Bedrock throttled, retrying", "Bedrock throttled, giving up after 3 attempts"
+    texts = []
+    for attempt, wait in enumerate(waits, 1):
+        about = {**told, "attempt": attempt, "max_attempts": 3, "wait_s": wait, "error": THROTTLED}
+        texts.append((when, entry("WARN", when, message=again, **about)))
+        when += timedelta(seconds=wait)
+    return [*texts, (when, entry("ERROR", when, message=last, **told, attempt=3, max_attempts=3, error=THROTTLED))]
 
 
 def rate_limited(when: datetime, wait_s: int) -> str:

@@ -11,7 +11,7 @@ from opslib.lab.corrections import rhythms
 from opslib.lab.corrections.rhythms import Samples
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import functions, jobs, names, queues, schedules
-from opslib.lab.estates.bluemoxon.traffic import Request, traffic
+from opslib.lab.estates.bluemoxon.traffic import traffic
 
 _OVERHEAD_MS = 9.0  # what API Gateway adds to an answer
 _COUNT, _MS, _BYTES = "Count", "Milliseconds", "Bytes"
@@ -30,35 +30,40 @@ def seed(place: Place) -> None:
 def _api(place: Place) -> None:
     """Exactly the requests that the log tells of."""
     function, gateway = {"FunctionName": names.function(place, "api")}, {"ApiId": names.gateway(place)}
-    seen = traffic(place)
+    seen, baseline = traffic(place), place.metrics.baseline
 
-    def each(value: Callable[[Request], float]) -> Callable[[float], Samples | None]:
-        def fn(minute: float) -> Samples | None:
-            values = [value(request) for request in seen.at(minute)]
-            return Samples(values, [1.0] * len(values)) if values else None
+    def count(minute: float) -> float:
+        return float(len(seen.at(minute)))
 
-        return fn
+    baseline("AWS/Lambda", "Invocations", function, count, _COUNT)
+    baseline("AWS/Lambda", "Errors", function, lambda m: _ones(bad_requests(place, m), len(seen.at(m))), _COUNT)
+    baseline("AWS/Lambda", "Throttles", function, lambda m: 0.0, _COUNT)
+    baseline("AWS/Lambda", "Duration", function, _latencies(place, 0), _MS)
+    baseline("AWS/Lambda", "ConcurrentExecutions", function, lambda m: float(1 + len(seen.at(m)) // 6), _COUNT)
+    baseline("AWS/ApiGateway", "Count", gateway, count, _COUNT)
+    baseline("AWS/ApiGateway", "4xx", gateway, _share(place, 4), _COUNT)
+    baseline("AWS/ApiGateway", "5xx", gateway, _share(place, 5), _COUNT)
+    baseline("AWS/ApiGateway", "Latency", gateway, _latencies(place, _OVERHEAD_MS), _MS)
+    baseline("AWS/ApiGateway", "IntegrationLatency", gateway, _latencies(place, 2), _MS)
 
-    def share(kind: int) -> Callable[[float], Samples | None]:
-        def fn(minute: float) -> Samples | None:
-            asked = seen.at(minute)
-            bad = bad_requests(place, minute) if kind == 5 else 0
-            ones = bad + sum(request.status // 100 == kind for request in asked[bad:])
-            return _ones(ones, len(asked))
 
-        return fn
+def _latencies(place: Place, added_ms: float) -> Callable[[float], Samples | None]:
+    def fn(minute: float) -> Samples | None:
+        values = [request.latency_ms + added_ms for request in traffic(place).at(minute)]
+        return Samples(values, [1.0] * len(values)) if values else None
 
-    metrics = place.metrics
-    metrics.baseline("AWS/Lambda", "Invocations", function, lambda m: float(len(seen.at(m))), _COUNT)
-    metrics.baseline("AWS/Lambda", "Errors", function, lambda m: _ones(bad_requests(place, m), len(seen.at(m))), _COUNT)
-    metrics.baseline("AWS/Lambda", "Throttles", function, lambda m: 0.0, _COUNT)
-    metrics.baseline("AWS/Lambda", "Duration", function, each(lambda r: r.latency_ms), _MS)
-    metrics.baseline("AWS/Lambda", "ConcurrentExecutions", function, lambda m: float(1 + len(seen.at(m)) // 6), _COUNT)
-    metrics.baseline("AWS/ApiGateway", "Count", gateway, lambda m: float(len(seen.at(m))), _COUNT)
-    metrics.baseline("AWS/ApiGateway", "4xx", gateway, share(4), _COUNT)
-    metrics.baseline("AWS/ApiGateway", "5xx", gateway, share(5), _COUNT)
-    metrics.baseline("AWS/ApiGateway", "Latency", gateway, each(lambda r: r.latency_ms + _OVERHEAD_MS), _MS)
-    metrics.baseline("AWS/ApiGateway", "IntegrationLatency", gateway, each(lambda r: r.latency_ms + 2), _MS)
+    return fn
+
+
+def _share(place: Place, kind: int) -> Callable[[float], Samples | None]:
+    """Of a minute's requests, those answered with 4xx or 5xx."""
+
+    def fn(minute: float) -> Samples | None:
+        asked, bad = traffic(place).at(minute), bad_requests(place, minute)
+        ones = sum(request.status // 100 == kind for request in asked[bad:])
+        return _ones(ones + (bad if kind == 5 else 0), len(asked))
+
+    return fn
 
 
 def bad_requests(place: Place, minute: float) -> int:

@@ -21,8 +21,8 @@ from opslib.lab.estates.bluemoxon import catalogue, databases, functions, jobs, 
 
 TAKES = timedelta(seconds=2)
 _BASE_SECONDS, _SECONDS_A_MEGABYTE = 36.0, 1.6
-RETRY_SECONDS = (5, 10)  # exponential backoff between the three attempts, with jitter
 _A_TIME = 10
+_WAITED = timedelta(seconds=sum(lines.WAITS))
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,11 @@ def _take(place: Place, database: psycopg.Connection[Any], kind: str, now: datet
     sqs, url = place.client("sqs"), queues.url(place, names.queue(place, kind))
     for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=_A_TIME).get("Messages", []):
         try:
-            body = json.loads(message["Body"])
-            work = Work(
-                kind,
-                message["ReceiptHandle"],
-                UUID(body["job_id"]),
-                int(body["book_id"]),
-                str(body["model"]),
-                now + TAKES,
-            )
+            work = _read(kind, message, now + TAKES)
         except (ValueError, KeyError, TypeError) as exc:
             # Left in flight: it comes back when its visibility timeout ends, and at last goes to the dead letters.
-            _tell(
-                place,
-                kind,
-                now,
-                40.0,
-                [f"[ERROR] {type(exc).__name__}: {exc}\tmessage {message['MessageId']}"],
-                failed=True,
-            )
+            text = f"[ERROR] {type(exc).__name__}: {exc}\tmessage {message['MessageId']}"
+            _tell(place, kind, now, [(now, text)], 40.0, failed=True)
             continue
         database.execute(
             f"UPDATE {jobs.table(place, kind)} SET status = 'running', started_at = %s, finished_at = NULL, "
@@ -88,28 +74,25 @@ def _take(place: Place, database: psycopg.Connection[Any], kind: str, now: datet
         yield work
 
 
+def _read(kind: str, message: dict[str, Any], until: datetime) -> Work:
+    body = json.loads(message["Body"])
+    job, book = UUID(body["job_id"]), int(body["book_id"])
+    return Work(kind, message["ReceiptHandle"], job, book, str(body["model"]), until)
+
+
 def _end(place: Place, database: psycopg.Connection[Any], work: Work, now: datetime) -> None:
-    told = {"job_id": str(work.job), "book_id": work.book_id, "model": work.model}
-    texts = [lines.entry("INFO", work.until - TAKES, message="job started", **told)]
-    attempts, seconds, error = 1, 0.4, None
+    seconds, error = 0.4, None
     try:
         seconds = run(place, database, work)
-        texts.append(lines.entry("INFO", now, message="job completed", **told, attempts=1))
     except Failed as exc:
         error = str(exc)
-        attempts = jobs.MAX_ATTEMPTS if error == jobs.THROTTLED else 1
-        texts += lines.throttled(now, told) if error == jobs.THROTTLED else [lines.job_failed(now, told, error)]
     limit = functions.live_function(place, _key(place, work.kind)).timeout
     if seconds > limit:
-        _tell(
-            place,
-            work.kind,
-            now,
-            limit * 1000.0,
-            [*texts[:1], f"{now:%Y-%m-%dT%H:%M:%S.%fZ} Task timed out after {limit}.00 seconds"],
-            True,
-        )
-        return  # the row stays at running: nobody is left to change it
+        # The row stays at running: nobody is left to change it.
+        text = f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {work.job} Task timed out after {limit}.00 seconds"
+        _tell(place, work.kind, now, [(now, text)], limit * 1000.0, failed=True)
+        return
+    attempts = jobs.MAX_ATTEMPTS if error == jobs.THROTTLED else 1
     database.execute(
         f"UPDATE {jobs.table(place, work.kind)} SET status = %s, attempts = attempts + %s, finished_at = %s, "
         "error_message = %s WHERE id = %s".encode(),
@@ -118,7 +101,19 @@ def _end(place: Place, database: psycopg.Connection[Any], work: Work, now: datet
     with suppress(ClientError):  # somebody purged the queue meanwhile
         url = queues.url(place, names.queue(place, work.kind))
         place.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=work.receipt)
-    _tell(place, work.kind, now, seconds * 1000, texts)
+    _tell(place, work.kind, now, _ended(work, now, error), seconds * 1000)
+
+
+def _ended(work: Work, now: datetime, error: str | None) -> list[journals.Told]:
+    told = {"job_id": str(work.job), "book_id": work.book_id, "model": work.model}
+    # Waits are not waited for here: the log tells of them as if the job had begun so much earlier.
+    begun = now - _WAITED if error == jobs.THROTTLED else work.until - TAKES
+    started = begun, lines.entry("INFO", begun, message="job started", **told)
+    if error == jobs.THROTTLED:
+        return [started, *lines.throttled(begun, told)]
+    if error:
+        return [started, (now, lines.job_failed(now, told, error))]
+    return [started, (now, lines.entry("INFO", now, message="job completed", **told, attempts=1))]
 
 
 def run(place: Place, database: psycopg.Connection[Any], work: Work) -> float:
@@ -143,10 +138,13 @@ def _key(place: Place, kind: str) -> str:
     return str(place.facts["jobs"][kind]["function"])
 
 
-def _tell(place: Place, kind: str, now: datetime, duration_ms: float, texts: list[str], failed: bool = False) -> None:
+def _tell(
+    place: Place, kind: str, now: datetime, told: list[journals.Told], duration_ms: float, failed: bool = False
+) -> None:
     key = _key(place, kind)
-    identifier = f"{names.number(place, texts[-1]):08x}-7c11-4f0e-8d52-{names.number(place, str(now)):012x}"
+    identifier = f"{names.number(place, str(told)):08x}-7c11-4f0e-8d52-{names.number(place, str(now)):012x}"
     run = lines.Run(identifier, functions.live(place, key), functions.memory(place, key), duration_ms)
-    journals.write(place, key, now, lines.framed(run, texts))
+    start, *closing = lines.framed(run, [])
+    journals.write(place, key, [(told[0][0], start), *told, *journals.spread(now, closing)])
     if not place.memory.get("drills"):
         measures.ran(place, key, now, duration_ms, failed)

@@ -52,7 +52,7 @@ def deploy_ahead(place: Place) -> None:
             "ERROR", when, method="GET", path=f"/api/v1/books/{book}/provenance", status=500, latency_ms=18.4,
             message="UndefinedColumn: column books.provenance does not exist",
         )  # fmt: skip
-        journals.tell(place, "api", when, [line], 18.4)
+        journals.tell(place, "api", when, [(when, line)], 18.4)
 
 
 def go_back(place: Place) -> None:

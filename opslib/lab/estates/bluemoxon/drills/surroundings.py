@@ -63,7 +63,7 @@ def make_mfa_stale(place: Place) -> None:
             "WARN", when, **told, message="Invalid code received for user", error="CodeMismatchException",
             username=user.username,
         )  # fmt: skip
-        journals.tell(place, "api", when, [line], 212.5)
+        journals.tell(place, "api", when, [(when, line)], 212.5)
 
 
 def mend_mfa(place: Place) -> None:

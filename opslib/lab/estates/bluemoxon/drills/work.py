@@ -25,7 +25,7 @@ from opslib.lab.estates.bluemoxon.jobs import Job
 
 _WORKER = "analysis-worker"
 _THROTTLED_MINUTES = (54, 52, 49, 41, 33, 32, 30, 18, 9, 5)
-_RECOVERED = 3  # each so many of them went well at the second attempt
+_RECOVERED, _RECOVERY = 3, timedelta(seconds=58)  # every third went well at the second attempt, and took so long
 _BLOCKED_MINUTES = (52, 50, 46, 38, 31, 30, 24, 15, 8, 3)
 _STALE_MINUTES = {"analysis": (190, 47, 22), "eval-runbook": (31,)}
 _PHOTOGRAPHS = 16
@@ -53,17 +53,8 @@ def _job(place: Place, drill: str, at: int, begun: datetime, seconds: float = 0.
     """The drill's job number `at`: each about another book."""
     rng = names.generator(place, f"{drill}/{at}")
     book = books.FIRST_ID + (7 * at + len(drill)) % 58
-    job = Job(
-        jobs.identifier(rng),
-        book,
-        "failed",
-        rng.choice(jobs.MODELS),
-        1,
-        begun - timedelta(seconds=1),
-        begun,
-        None,
-        None,
-    )
+    identifier, created = jobs.identifier(rng), begun - timedelta(seconds=1)
+    job = Job(identifier, book, "failed", rng.choice(jobs.MODELS), 1, created, begun, None, None)
     return job._replace(finished_at=begun + timedelta(seconds=seconds) if seconds else None, **changes)
 
 
@@ -76,19 +67,16 @@ def throttle(place: Place) -> None:
     rows = []
     for at, minutes in enumerate(_THROTTLED_MINUTES):
         begun = place.now() - timedelta(minutes=minutes)
-        job = _job(place, "bedrock-throttling", at, begun, 17.8, attempts=3, error_message=jobs.THROTTLED)
-        started = lines.entry("INFO", begun, message="job started", **_told(job))
-        refused = lines.throttled(begun + timedelta(seconds=1), _told(job), (5.0 + at % 3 * 0.4, 10.5 + at % 4 * 0.3))
+        waits = (5.0 + at % 3 * 0.4, 10.5 + at % 4 * 0.3)
+        job = _job(place, "bedrock-throttling", at, begun, 1 + sum(waits), attempts=3, error_message=jobs.THROTTLED)
+        told = lines.throttled(begun + timedelta(seconds=1), _told(job), waits)
         if at % _RECOVERED == 2:
-            job = job._replace(
-                status="completed", attempts=2, error_message=None, finished_at=begun + timedelta(seconds=58)
-            )
-            refused = [
-                refused[0],
-                lines.entry("INFO", begun + timedelta(seconds=58), message="job completed", **_told(job), attempts=2),
-            ]
+            job = job._replace(status="completed", attempts=2, error_message=None, finished_at=begun + _RECOVERY)
+            told = [told[0], (begun + _RECOVERY, lines.job_done(job)[1])]
         rows.append(job)
-        journals.tell(place, _WORKER, begun, [started, *refused], 17_800.0, id=str(job.id))
+        ended = (job.finished_at or begun) - begun
+        started = (begun, lines.entry("INFO", begun, message="job started", **_told(job)))
+        journals.tell(place, _WORKER, begun, [started, *told], ended.total_seconds() * 1000, id=str(job.id))
     _add_jobs(place, "bedrock-throttling", "analysis", rows)
 
 
@@ -101,13 +89,10 @@ def block(place: Place) -> None:
     place.faults["ebay"] = "blocked"
     for at, minutes in enumerate(_BLOCKED_MINUTES):
         when = place.now() - timedelta(minutes=minutes)
-        told = [lines.rate_limited(when, 60 * 2 ** (at % 3))]
+        told = [(when, lines.rate_limited(when, 60 * 2 ** (at % 3)))]
         if at % 3 == 2:
-            told.append(
-                lines.entry(
-                    "ERROR", when, message="Blocked page instead of results, giving up", source="ebay", http_status=429
-                )
-            )
+            blocked = "Blocked page instead of results, giving up"
+            told.append((when, lines.entry("ERROR", when, message=blocked, source="ebay", http_status=429)))
         journals.tell(place, "scraper", when, told, 6_400.0)
 
 
@@ -165,7 +150,8 @@ def leave_running(place: Place) -> None:
         for job in rows:
             begun = job.started_at or place.now()
             start = f"START RequestId: {job.id} Version: {functions.live(place, key)}"
-            journals.write(place, key, begun, [start, lines.entry("INFO", begun, message="job started", **_told(job))])
+            started = lines.entry("INFO", begun, message="job started", **_told(job))
+            journals.write(place, key, journals.spread(begun, [start, started]))
 
 
 def end_running(place: Place) -> None:
@@ -200,8 +186,9 @@ def _fail_on(place: Place, book: int) -> None:
     for at, minutes in enumerate((280, 250, 95)):
         begun = place.now() - timedelta(minutes=minutes)
         job = _job(place, "images-too-large", at, begun, 3.2, book_id=book, error_message=error)
-        started = lines.entry("INFO", begun, message="job started", **_told(job))
-        failed = lines.job_failed(begun + timedelta(seconds=3), _told(job), error)
+        ended = begun + timedelta(seconds=3)
+        started = begun, lines.entry("INFO", begun, message="job started", **_told(job))
+        failed = ended, lines.job_failed(ended, _told(job), error)
         journals.tell(place, _WORKER, begun, [started, failed], 3_200.0, id=str(job.id))
         rows.append(job)
     _add_jobs(place, "images-too-large", "analysis", rows)
