@@ -92,6 +92,9 @@ def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
 
 @cache
 def _validator(schema: str) -> Any:
+    from opslib._imports import skip_iri_grammar
+
+    skip_iri_grammar()
     import jsonschema
 
     return jsonschema.Draft202012Validator(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from opslib._frames import html_frame, html_table, text_table
-from opslib.errors import OpsError, Refused, UsageError
+from opslib.errors import NotAllowed, OpsError, Refused, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,8 @@ def check(
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
-                found = Findings([Finding("unknown", question, str(exc), source=type(exc).__name__)])
+                cause = "access-denied" if isinstance(exc, NotAllowed) else ""
+                found = Findings([Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)])
             return keep(ops, found)
 
         return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from typing import Any
 
@@ -16,7 +17,7 @@ class Journal:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._fd = int(os.environ[FD]) if os.environ.get(FD, "").isdigit() else None
+        self._fd = _inherited_pipe()
 
     def write(self, event: str, **details: Any) -> None:
         entry = {"event": event, **details}
@@ -37,3 +38,12 @@ class Journal:
     def kept(self) -> bool:
         """Is an engine keeping this run as a record?"""
         return self._fd is not None
+
+
+def _inherited_pipe() -> int | None:
+    """The engine's end of the journal; None without an engine, or in a child that inherited only the variable."""
+    number = os.environ.get(FD, "")
+    try:
+        return int(number) if number.isdigit() and stat.S_ISFIFO(os.fstat(int(number)).st_mode) else None
+    except OSError:
+        return None

@@ -74,12 +74,16 @@ class Redactor:
             return self.mask(obj)
         if isinstance(obj, Mapping):
             return {
-                self.mask(k) if isinstance(k, str) else k: v if str(k).startswith("image/png") else self.mask_tree(v)
+                self.mask(k) if isinstance(k, str) else k: v if _is_image(str(k)) else self.mask_tree(v)
                 for k, v in obj.items()
             }
         if isinstance(obj, (list, tuple)):
             return [self.mask_tree(part) for part in obj]
         return obj
+
+
+def _is_image(mime: str) -> bool:
+    return mime.startswith("image/") and mime != "image/svg+xml"
 
 
 _redactor = Redactor()
