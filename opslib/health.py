@@ -163,4 +163,4 @@ def _dependency(row: Mapping[str, Any], path: str) -> Finding:
     seen = f"{row['status']}{latency}" + (f": {row['reason']}" if row["reason"] else "")
     status = _STATUS[row["status"]]
     follows = "" if status == "ok" else _health_answers.follows(row["dependency"], row["reason"])
-    return Finding(status, f"dependency {row['dependency']}", seen, "ok", f"GET {path}", next=follows)
+    return Finding(status, f"dependency {row['dependency']}", seen, "not failed", f"GET {path}", next=follows)

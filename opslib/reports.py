@@ -8,7 +8,20 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from opslib import alarms, databases, functions, health, jobs, logs, metrics, queues, records, secrets, snapshots
+from opslib import (
+    alarms,
+    certificates,
+    databases,
+    functions,
+    health,
+    jobs,
+    logs,
+    metrics,
+    queues,
+    records,
+    secrets,
+    snapshots,
+)
 from opslib._frames import UTC_TIME, frame
 from opslib._windows import clock, window
 from opslib._wording import count
@@ -43,6 +56,7 @@ def _checks(ops: Connection, hours: float) -> dict[str, list[Check]]:
         "errors": ("logs", [partial(logs.check_errors, ops, minutes=hours * 60)]),
         "backups": ("database", [partial(snapshots.check_backups, ops)]),
         "secrets": ("secrets", [partial(secrets.check_ages, ops)]),
+        "certificates": ("certificates", [partial(certificates.check_expiry, ops)]),
     }
     described = {name: checks for name, (needs, checks) in every.items() if needs in ops.target.facts}
     return described | {"changes": [partial(check_changes, ops, hours)]}

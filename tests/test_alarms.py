@@ -1,4 +1,4 @@
-"""Alarms and secrets: every one that matters, what it asks for, and those that would be silent."""
+"""Alarms, secrets and certificates: every one that matters, what it asks for, and those that would be silent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opslib import alarms, connect, secrets
+from opslib import alarms, certificates, connect, secrets
 
 TARGET = "lab/bluemoxon-staging"
 
@@ -99,3 +99,24 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
     found = {f.check: f.status for f in secrets.check_ages(ops)}
     assert found["secret gone"] == "critical"
     assert found["secret bluemoxon-staging/database"] == "warn"
+
+
+def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:
+    found = certificates.check_expiry(ops)
+    assert [f.status for f in found] == ["ok", "ok"]
+    assert found[0].seen.startswith("212 days left, until ") or found[0].seen.startswith("211 days left, until ")
+
+
+def test_a_certificate_that_ends_soon_is_a_warning_and_a_missing_one_unknown(ops: Any) -> None:
+    facts = ops.target.facts["certificates"]._values
+    facts["staging.api.bluemoxon.com"] = {"min_days": 300}
+    facts["elsewhere.example.com"] = {}
+    found = {f.check: f for f in certificates.check_expiry(ops)}
+    assert found["certificate of staging.api.bluemoxon.com"].status == "warn"
+    assert found["certificate of elsewhere.example.com"].status == "unknown"
+
+
+def test_a_wildcard_covers_one_level() -> None:
+    wild = {"DomainName": "example.com", "SubjectAlternativeNameSummaries": ["*.example.com"]}
+    assert certificates._covers(wild, "api.example.com")
+    assert not certificates._covers(wild, "a.api.example.com")

@@ -17,7 +17,8 @@ def test_the_report_of_a_healthy_system_has_every_part(lab: Any, records_folder:
     namespace = notebooks.run("reports/daily", target=TARGET)
     report = namespace["report"]
     assert {name for name, parts in report.parts.items() if parts} == {
-        "health", "metrics", "alarms", "queues", "jobs", "functions", "database", "errors", "backups", "secrets", "changes",
+        "health", "metrics", "alarms", "queues", "jobs", "functions", "database", "errors", "backups", "secrets",
+        "certificates", "changes",
     }  # fmt: skip
     assert not [f for f in report.findings if f.status in ("critical", "unknown")]
     assert namespace["ops"].findings.causes == set()
