@@ -25,7 +25,7 @@ from opslib.lab import _credentials
 
 _START_SECONDS = 90.0
 _CALL_SECONDS = 120.0
-_PING_SECONDS = 5.0
+_PING_SECONDS = 30.0  # a busy lab answers late; one that is gone is noticed at once
 _started: list[subprocess.Popen[bytes]] = []  # kept so that one that we started and that ended is reaped
 
 

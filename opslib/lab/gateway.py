@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import ServiceException
@@ -56,7 +57,7 @@ class Gateway:
         # A HEAD's length is the object's, which is not sent.
         length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else told
         listed = [*headers.items(), *([("Content-Length", str(length))] if length is not None else [])]
-        start_response(f"{status} {'OK' if status < 400 else 'Error'}", listed)
+        start_response(status_line(status), listed)
         return [body]
 
     def respond(self, environ: dict[str, Any], quiet: bool = False) -> Response:
@@ -97,6 +98,11 @@ class Gateway:
                 if _credentials.credentials(place.account, user)[0] == key:
                     return place.account, user
         return "", None
+
+
+def status_line(status: int) -> str:
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return f"{status} {known.get(status, 'Unknown')}"
 
 
 def _signature(request: Request) -> Signature | None:

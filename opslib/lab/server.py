@@ -35,7 +35,7 @@ from werkzeug.serving import make_server
 from opslib._imports import skip_iri_grammar
 from opslib.errors import OpsError
 from opslib.lab import _moto, control, corrections
-from opslib.lab.gateway import Gateway
+from opslib.lab.gateway import Gateway, status_line
 from opslib.lab.operations import rewind
 from opslib.lab.world import World
 
@@ -67,7 +67,7 @@ class Application:
             kind = _JSON
         else:
             status, kind, answer = self._api(environ, rest, body)
-        start_response(f"{status} .", [("Content-Type", kind), ("Content-Length", str(len(answer)))])
+        start_response(status_line(status), [("Content-Type", kind), ("Content-Length", str(len(answer)))])
         return [answer]
 
     def _api(self, environ: dict[str, Any], path: str, body: bytes) -> tuple[int, str, bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for environment, account in {"one": "111111111111", "two": "222222222222"}.items():
         text = _TARGET.format(environment=environment, account=account)
         (folder / f"practice-{environment}.yaml").write_text(text)
-    before = os.environ.get("OPSLIB_HOME")
-    os.environ["OPSLIB_HOME"] = str(home)
-    try:
-        with opened(Path(tmp_path_factory.mktemp("lab"))) as world:
-            yield world
-    finally:
-        del os.environ["OPSLIB_HOME"]
-        if before:
-            os.environ["OPSLIB_HOME"] = before
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # only while it reads the targets: others have their own project
+            patch.setenv("OPSLIB_HOME", str(home))
+            world = stack.enter_context(opened(Path(tmp_path_factory.mktemp("lab"))))
+        yield world
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ MODULES = (
     "networks",
     "objects",
     "queues",
+    "restores",
     "secrets",
     "trails",
     "users",
