@@ -25,9 +25,11 @@ def in_process(world: World, service: str, account: str, region: str, user: str)
 
 
 @cache
-def _session() -> boto3.session.Session:
+def _session(shared: bool) -> boto3.session.Session:
+    """`shared`: with the service models that moto has loaded."""
     core = botocore.session.get_session()
-    core.register_component("data_loader", _moto.loader())
+    if shared:
+        core.register_component("data_loader", _moto.loader())
     return boto3.session.Session(botocore_session=core)
 
 
@@ -36,7 +38,8 @@ def _client(world: World, service: str, account: str, region: str, user: str) ->
     from opslib.lab.gateway import Gateway
 
     key, secret = _credentials.credentials(account, user)
-    client = _session().client(
+    # botocore takes the bucket out of the paths in its model of S3; moto's router would find no call by them.
+    client = _session(shared=service != "s3").client(
         service, region_name=region, endpoint_url=_ENDPOINT, aws_access_key_id=key, aws_secret_access_key=secret,
         config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"}),
     )  # fmt: skip

@@ -117,3 +117,10 @@ def test_what_moto_cannot_is_an_error_and_no_page_of_html(aws: Any) -> None:
     with pytest.raises(ClientError) as error:
         aws("lambda").get_function_recursion_config(FunctionName="any")
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] >= 400
+
+
+def test_the_labs_own_client_of_s3_leaves_the_door_as_it_is(aws: Any, place: Place) -> None:
+    place.client("s3").list_buckets()
+    place.deny("s3:ListObjectsV2")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws("s3").list_objects_v2(Bucket="any")
