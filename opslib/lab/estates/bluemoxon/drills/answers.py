@@ -7,7 +7,7 @@ from collections.abc import Callable
 from opslib.lab.estates.base import Drill, Place
 
 SLOW_SECONDS = 3.0
-_FOUND_BY = ("health/quick", "health/deep")
+_FOUND_BY = ("health/quick", "health/deep", "reports/daily")
 
 
 def _set(kind: str, seconds: float = 0.0) -> Callable[[Place], None]:

@@ -67,12 +67,12 @@ DRILLS = (
         BAD, "One request in four fails with 500 since the last deployment, an hour ago",
         "The newest version of the API fails on books without a binding.",
         deploy_bad_version, withdraw_bad_version,
-        found_by=("functions/rollback", "alarms/review", "logs/search", "reports/daily"),
+        found_by=("functions/rollback", "reports/daily"),
     ),
     Drill(
         DRIFT, "A worker runs with other settings than the reference says",
         "A deployment by hand lowered its timeout and lost a variable.", drift, undrift,
-        found_by=("functions/configuration",),
+        found_by=("functions/configuration", "reports/daily"),
     ),
     Drill(
         PENDING, "Pages that need a new column fail: the code is ahead of the database",
