@@ -106,8 +106,7 @@ def check(
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
-                cause = "access-denied" if isinstance(exc, NotAllowed) else ""
-                found = Findings([Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)])
+                found = Findings([_unread(question, exc)])
             return keep(ops, found)
 
         return run
@@ -122,7 +121,12 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
     except (UsageError, Refused):
         raise
     except OpsError as exc:
-        return Finding("unknown", question, str(exc), source=type(exc).__name__)
+        return _unread(question, exc)
+
+
+def _unread(question: str, exc: OpsError) -> Finding:
+    cause = "access-denied" if isinstance(exc, NotAllowed) else ""
+    return Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)
 
 
 def keep(ops: Connection, found: Findings) -> Findings:
