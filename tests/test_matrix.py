@@ -6,9 +6,9 @@ import functools
 from pathlib import Path
 
 import pytest
+
 from conftest import PracticeLab
 from notebooks import run
-
 from opslib import OpsError, runbooks
 from opslib.lab import drills
 
@@ -74,7 +74,7 @@ def test_a_cause_is_named_where_it_should_be_and_nowhere_else(
 @pytest.mark.parametrize("target", sorted({target for drill in DRILLS.values() for target in drill["targets"]}))
 def test_a_healthy_target_names_no_cause(lab: PracticeLab, records_folder: Path, target: str) -> None:
     system = system_of(target)
-    assert {entry: causes(entry, target) for entry in entries(system)} == dict.fromkeys(entries(system), set())
+    assert {entry: causes(entry, target) for entry in entries(system)} == {entry: set() for entry in entries(system)}
 
 
 def test_every_drill_is_found_by_something(lab: PracticeLab) -> None:
