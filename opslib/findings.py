@@ -57,7 +57,8 @@ class Findings(list[Finding]):
         return {f.cause for f in self if f.cause and f.status != "ok"}
 
     def worst_first(self) -> Findings:
-        return Findings(sorted(self, key=lambda f: -SEVERITY[f.status]))
+        """The worst first; of equals, those that name a cause."""
+        return Findings(sorted(self, key=lambda f: (-SEVERITY[f.status], not f.cause)))
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
@@ -106,7 +107,7 @@ def check(
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
-                found = Findings([_unread(question, exc)])
+                found = Findings([unread(question, exc)])
             return keep(ops, found)
 
         return run
@@ -121,10 +122,11 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
     except (UsageError, Refused):
         raise
     except OpsError as exc:
-        return _unread(question, exc)
+        return unread(question, exc)
 
 
-def _unread(question: str, exc: OpsError) -> Finding:
+def unread(question: str, exc: OpsError) -> Finding:
+    """What could not be read is *unknown*; that it was denied is a cause."""
     cause = "access-denied" if isinstance(exc, NotAllowed) else ""
     return Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)
 
