@@ -11,7 +11,7 @@ from opslib._configurations import CONFIGURATIONS
 from opslib._frames import UTC_TIME, frame
 from opslib._windows import Window, window
 from opslib.errors import OpsError, Refused, unknown_name
-from opslib.findings import Finding, Findings, check
+from opslib.findings import Finding, Findings, check, unread
 from opslib.plans import Step, planner
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _configuration(ops: Connection, function: str) -> tuple[list[Finding], list[
         live = _configurations.read(ops, function, facts["alias"])
         latest = _configurations.read(ops, function)
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return [Finding("unknown", check, str(exc), source=type(exc).__name__)], []
+        return [unread(check, exc)], []
     rows = [_configurations.row(function, of, facts, one) for of, one in ((facts["alias"], live), ("$LATEST", latest))]
     reference = f"{facts['timeout_seconds']} s, {facts['memory_mb']} MB, {len(facts.get('variables', ()))} variables"
     found = [_drifted(row, check, reference) for row in rows if row["drift"]]

@@ -57,21 +57,21 @@ def list_queues(ops: Connection) -> pd.DataFrame:
 
 
 @check("Is there nothing in the dead-letter queues?")
-def check_dead_letters(ops: Connection, queue: str = "") -> Findings:
-    """Depth and age of one queue's dead letters, or of all (empty). Nothing is received."""
+def check_dead_letters(ops: Connection, queue: str = "", follows: str = "queues/dead-letters") -> Findings:
+    """Depth and age of one queue's dead letters, or of all (empty). Nothing is received. Evidence: QUEUES."""
     found = list_queues(ops)
     dead = found[(found["role"] == DEAD) & found["queue"].isin(_chosen(ops, queue))]
-    return Findings([_depth_finding(row) for row in dead.itertuples()], evidence=found)
+    return Findings([_depth_finding(row, follows) for row in dead.itertuples()], evidence=found)
 
 
-def _depth_finding(row: Any) -> Finding:
+def _depth_finding(row: Any, follows: str = "") -> Finding:
     total = row.visible + row.in_flight + row.delayed
     seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
     if total and row.oldest_hours == row.oldest_hours:  # not NaN
         seen += f"; the oldest for {row.oldest_hours:g} h, kept {row.kept_days:g} days"
     return Finding(
         "critical" if total else "ok", f"Dead letters of {row.queue}", seen, "0 messages",
-        f"sqs GetQueueAttributes of {row.name}", BACKLOG if total else "", "queues/dead-letters" if total else "",
+        f"sqs GetQueueAttributes of {row.name}", BACKLOG if total else "", follows if total else "",
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def test_denied_configuration_is_unknown(ops: Connection, lab: Any) -> None:
     with lab.denied("lambda:GetFunctionConfiguration"):
         found = functions.check_configuration(ops)
     assert {f.status for f in found} == {"unknown"}
-    assert found.causes == set()
+    assert found.causes == {"access-denied"}
 
 
 def test_values_that_sound_secret_are_not_shown(ops: Connection) -> None:

@@ -92,7 +92,7 @@ def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) 
     with lab.denied("ec2:DescribeVpcEndpoints"):
         left = notebooks.run("network/endpoints")
     assert [f.status for f in left["ops"].findings] == ["ok", "ok", "unknown"]
-    assert left["ops"].findings.causes == set()
+    assert left["ops"].findings.causes == {"access-denied"}
 
 
 def test_a_vpc_that_is_not_there_is_unknown_and_says_where_it_is_named(ops: Connection) -> None:

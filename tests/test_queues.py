@@ -169,7 +169,7 @@ def test_denied_is_unknown_and_not_empty(backlog: Connection, lab: Any) -> None:
         for check in (queues.check_dead_letters, queues.check_letters):
             found = check(backlog)
             assert [f.status for f in found] == ["unknown"]
-            assert found.causes == set()
+            assert found.causes == {"access-denied"}
 
 
 def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:

@@ -112,6 +112,7 @@ DRILLS = (
     ),
     Drill(
         "access-denied", "The queues cannot be looked at: AccessDenied",
-        "The operator's role lost its read access to SQS.", deny, allow, found_by=("queues/dead-letters", "reports/daily"),
+        "The operator's role lost its read access to SQS.", deny, allow,
+        found_by=("queues/dead-letters", "queues/redrive", "queues/purge", "reports/daily"),
     ),
 )  # fmt: skip
