@@ -78,13 +78,18 @@ def later(call: Call, work: Callable[[], None]) -> None:
     timer.start()
 
 
-def _open_or_close(call: Call, cluster: DBCluster) -> None:
-    """A cluster's database takes logins while the cluster runs and has an instance that is available."""
+def _open_or_close(call: Call, cluster: DBCluster, new: DBInstance | None = None) -> None:
+    """A cluster's database takes logins while the cluster runs and has an instance that is available.
+
+    `new`: an instance that becomes available, after the database takes logins.
+    """
     postgres = call.world.postgres
     with _gate:  # what is seen is done before the next one looks
         if cluster.database_name in postgres.databases():
-            ready = cluster.status != "stopped" and any(member.status == "available" for member in cluster._members)
-            postgres.allow_connections(cluster.database_name, ready)
+            available = new is not None or any(member.status == "available" for member in cluster._members)
+            postgres.allow_connections(cluster.database_name, available and cluster.status != "stopped")
+        if new is not None:
+            new.status = "available"
 
 
 def find(call: Call, name: str) -> DBCluster:
@@ -203,9 +208,9 @@ def _available(call: Call, instance: DBInstance, cluster: DBCluster | None) -> N
     if cluster and cluster.__dict__.get("lab_busy") and not call.quiet:  # its database is still being made
         later(call, lambda: _available(call, instance, cluster))
         return
-    instance.status = "available"
     if cluster:
-        _open_or_close(call, cluster)
+        _open_or_close(call, cluster, instance)
+    instance.status = "available"
 
 
 @answers("rds", "DeleteDBInstance")
