@@ -26,11 +26,14 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
 
 
 def html_frame(shown: pd.DataFrame) -> str:
-    """A DataFrame as pandas shows it (escaped), with room for a log line or an error's text."""
+    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an error's text."""
     import pandas as pd
 
     with pd.option_context("display.max_colwidth", 300):
-        return str(shown._repr_html_())
+        table = shown.to_html(index=False, max_rows=60, border=0, justify="left", na_rep="")
+    left = table.replace("<td>", f'<td style="{_LEFT}">')  # what is in the cells is escaped: this tag is pandas' own
+    hidden = len(shown) - 60
+    return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:

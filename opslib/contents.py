@@ -43,9 +43,8 @@ Looking changes nothing. A change is previewed first: it is applied only when it
 
 
 def _by_symptom(known: list[Procedure]) -> str:
-    rows = [(symptom, p) for p in known for symptom in p.when]
-    lines = [f"| {symptom} | [{p.title}]({p.name}.ipynb) |" for symptom, p in sorted(rows, key=lambda r: r[0].lower())]
-    return "\n".join(["## By symptom", "", "| what you see | procedure |", "|---|---|", *lines])
+    lines = [f"| {symptom} | [{p.title}]({p.name}.ipynb) | {p.chapter} |" for p in known for symptom in sorted(p.when)]
+    return "\n".join(["## By symptom", "", "| what you see | procedure | chapter |", "|---|---|---|", *lines])
 
 
 def _by_chapter(known: list[Procedure]) -> str:
