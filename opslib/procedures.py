@@ -40,14 +40,19 @@ class Procedure:
 
 def list_procedures() -> list[Procedure]:
     """Every procedure, in order of chapter and name."""
-    return [load(path) for path in sorted(_paths.notebooks().glob("*/*.ipynb")) if not path.name.startswith(".")]
+    return [load(path) for path in _files()]
+
+
+def _files() -> list[Path]:
+    """Every notebook in a chapter; Jupyter's own copies are in folders that begin with a point."""
+    return sorted(_paths.notebooks().glob("[!.]*/[!.]*.ipynb"))
 
 
 def find(name: str) -> Procedure:
     """The procedure `<chapter>/<name>`. Raises UsageError that offers the nearest."""
     path = _paths.notebooks() / f"{name}.ipynb"
     if not re.fullmatch(r"[\w-]+/[\w-]+", name) or not path.is_file():
-        known = [f"{p.parent.name}/{p.stem}" for p in _paths.notebooks().glob("*/*.ipynb")]
+        known = [f"{p.parent.name}/{p.stem}" for p in _files()]
         raise unknown_name("procedure", name, known)
     return load(path)
 
