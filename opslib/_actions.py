@@ -140,16 +140,16 @@ def perform(ops: Connection, action: Action, results: dict[str, Any]) -> Any:
     if kind == "wait":
         return _wait(ops, action)
     answer = ops.call(
-        action["service"], action["operation"], **{k: _content(v) for k, v in action["parameters"].items()}
+        action["service"], action["operation"], **{k: _content(ops, v) for k, v in action["parameters"].items()}
     )
     return _search(action["path"], answer) if kind == "read" else answer
 
 
-def _content(value: Any) -> Any:
+def _content(ops: Connection, value: Any) -> Any:
     if isinstance(value, dict) and "$generated" in value:
         from opslib import _passwords
 
-        return _passwords.generate(value["$generated"])
+        return _passwords.generate(ops, value["$generated"])
     if not (isinstance(value, dict) and "$file" in value):
         return value
     content = Path(value["$file"]).read_bytes()

@@ -6,8 +6,13 @@ import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opslib import redaction
+from opslib.findings import Finding, Findings, keep
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
 
 _LENGTH = 20
 # Without characters that are read wrongly over the telephone, or that a form, a shell or Aurora would not take.
@@ -19,8 +24,8 @@ def folder() -> Path:
     return Path(os.environ.get("OPSLIB_PRIVATE") or Path.home() / ".opslib" / "passwords")
 
 
-def generate(label: str) -> str:
-    """A new password, masked in every output; written to a file that only this user can read, whose path is printed."""
+def generate(ops: Connection, label: str) -> str:
+    """A new password, masked in every output; written to a file that only this user can read. A finding says where."""
     password = made()
     redaction.register(password, f"one-time password of {label}")
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,7 +33,8 @@ def generate(label: str) -> str:
     path = folder() / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.txt"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(password + "\n")
-    print(f"The password is in {path}. Hand it over by another way than e-mail, then delete the file.", flush=True)
+    seen, then = f"in {path}, for you only", "handed over by another way than e-mail, then the file deleted"
+    keep(ops, Findings([Finding("ok", f"Password of {label}", seen, then, "made here")]))
     return password
 
 

@@ -50,14 +50,7 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
-        return Findings(
-            [
-                Finding(
-                    "critical", f"Bucket {name}", f"no such bucket in {ops.where}", "there", "s3 HeadBucket",
-                    "bucket-missing", "buckets/create",
-                )
-            ]
-        )  # fmt: skip
+        return Findings([missing(ops, name)])
     seen = _look(ops, name, settings := _settings(facts))
     wrong = [setting for setting in settings if not setting.met(seen[setting.title])]
     found = [Finding("ok", f"Bucket {name}", "there", "there", "s3 HeadBucket")]
@@ -73,6 +66,12 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
         found.append(Finding("ok", f"Settings of {name}", f"as described: {agreed}", "as described", "s3 Get*"))
     rows = [{"setting": s.title, "wanted": s.said(s.wanted), "seen": s.said(seen[s.title])} for s in settings]
     return Findings(found, frame(rows, SETTINGS))
+
+
+def missing(ops: Connection, name: str) -> Finding:
+    """The finding that a bucket is not there."""
+    seen = f"no such bucket in {ops.where}"
+    return Finding("critical", f"Bucket {name}", seen, "there", "s3 HeadBucket", "bucket-missing", "buckets/create")
 
 
 @dataclass(frozen=True)

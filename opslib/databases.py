@@ -209,7 +209,8 @@ _HELP = (
 )
 _SESSIONS_SQL = """
 SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role, coalesce(state, 'hidden') AS state,
-       count(*) AS sessions, max(extract(epoch FROM clock_timestamp() - coalesce(state_change, backend_start))) AS longest_seconds
+       count(*) AS sessions,
+       round(max(extract(epoch FROM clock_timestamp() - coalesce(state_change, backend_start))), 1) AS longest_seconds
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
@@ -228,7 +229,7 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     return Findings([Finding("critical" if blocked else "warn", question, seen, "nothing", source)], found)
 
 
-_ACTIVITY_SQL = """
+_ACTIVITY_SQL = r"""
 SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
        round(extract(epoch FROM clock_timestamp() - coalesce(CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
            AS seconds,

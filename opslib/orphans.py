@@ -126,7 +126,7 @@ def _table_keys(ops: Connection, facts: Facts) -> set[str]:
 def _described(objects: pd.DataFrame, prefix: str, now: datetime) -> pd.DataFrame:
     rows = objects.assign(
         group=[group(key, prefix) for key in objects["key"]],
-        age_hours=(now - objects["modified"]).dt.total_seconds() / 3600,
+        age_hours=((now - objects["modified"]).dt.total_seconds() / 3600).round(1),
     )
     return frame(rows.to_dict("records"), ORPHANS).sort_values("key", ignore_index=True)
 
@@ -151,25 +151,31 @@ def find_groups(scan: Scan) -> pd.DataFrame:
     return frame(sorted(rows, key=lambda row: (-row["size_bytes"], row["group"])), GROUPS)
 
 
+class Scanned(Findings):
+    """Findings of a scan, with the orphans themselves."""
+
+    def __init__(self, found: list[Finding], evidence: pd.DataFrame, note: str, orphans: pd.DataFrame) -> None:
+        super().__init__(found, evidence, note)
+        self.orphans = orphans
+
+
+def sample(found: Findings, rows: int = 20) -> pd.DataFrame:
+    """Some of the orphans that a check saw; none when it could not look. Columns: ORPHANS."""
+    return found.orphans.head(rows) if isinstance(found, Scanned) else frame((), ORPHANS)
+
+
 @check("Which objects does no row name?")
 def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -> Findings:
     """Orphans of this kind: number, share, size, by group; and whether the keys are compared rightly. Evidence: GROUPS."""
     facts = ops.target["orphans"][kind]
     name = ops.target["buckets"][facts["bucket"]]["name"]
     if not buckets.exists(ops, name):
-        return Findings([_missing(name, ops.where)])
+        return Findings([buckets.missing(ops, name)])
     seen = scan(ops, kind)
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
         found.append(answer(_APP, lambda: _app_finding(ops, facts["scan"], seen)))
-    return Findings(found, find_groups(seen), _ages(seen))
-
-
-def _missing(bucket: str, where: str) -> Finding:
-    return Finding(
-        "critical", f"Bucket {bucket}", f"no such bucket in {where}", "there", "s3 HeadBucket", "bucket-missing",
-        "buckets/create",
-    )  # fmt: skip
+    return Scanned(found, find_groups(seen), _ages(seen), seen.orphans)
 
 
 def _finding(seen: Scan, facts: Facts, max_share_percent: float) -> Finding:
@@ -177,7 +183,6 @@ def _finding(seen: Scan, facts: Facts, max_share_percent: float) -> Finding:
     if seen.miscompared:
         return Finding(
             "critical", question, _miscompared(seen), f"a row for each, its key {_DECLARED}", source, MISCOMPARED,
-            "buckets/orphans",
         )  # fmt: skip
     if seen.orphans.empty:
         return Finding("ok", question, str(seen), "none", source)
@@ -185,7 +190,6 @@ def _finding(seen: Scan, facts: Facts, max_share_percent: float) -> Finding:
     status = "critical" if seen.share * 100 > max_share_percent else "warn"
     return Finding(
         status, question, str(seen), f"none; above {max_share_percent:g} % nothing is deleted", source, cause,
-        "buckets/orphans",
     )  # fmt: skip
 
 
@@ -199,9 +203,9 @@ def _miscompared(seen: Scan) -> str:
 def _ages(seen: Scan) -> str:
     if seen.orphans.empty:
         return f"{len(seen.objects):,} objects under {seen.prefix}, {megabytes(seen.objects)}."
+    young = f"{len(seen.young):,} are younger than a day and stay" if len(seen.young) else "None is younger than a day"
     return (
-        f"{len(seen.young):,} of the orphans are younger than a day and would be left alone. "
-        f"Oldest {seen.orphans['modified'].min():%Y-%m-%d}, newest {seen.orphans['modified'].max():%Y-%m-%d}."
+        f"{young}. Oldest {seen.orphans['modified'].min():%Y-%m-%d}, newest {seen.orphans['modified'].max():%Y-%m-%d}."
     )
 
 
@@ -218,7 +222,7 @@ def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
     said = f"{count:,} orphans"
     if seen.miscompared or count > max(2 * ours, len(seen.objects) * (1 - _FEW)):
         warning = f"{said}: its clean-up would delete objects that have a row"
-        return Finding("critical", question, warning, threshold, source, MISCOMPARED, "buckets/orphans")
+        return Finding("critical", question, warning, threshold, source, MISCOMPARED)
     return Finding("ok" if count == ours else "warn", question, said, threshold, source)
 
 

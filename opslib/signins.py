@@ -11,7 +11,7 @@ from opslib._windows import window
 from opslib.databases import quoted
 from opslib.errors import NotFound
 from opslib.findings import Finding, Findings, answer, check
-from opslib.users import TELL, USERS, find_user, pool_id
+from opslib.users import TELL, USER, find_user, pool_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ _A_DAY = 1440  # minutes
 
 @check("Sign-in")
 def check_sign_in(ops: Connection, user: str) -> Findings:
-    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USERS, the user."""
+    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USER."""
     pool = pool_id(ops)
     try:
         seen = find_user(ops, user, pool)
@@ -38,7 +38,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
         answer(f"Second factor of {seen['email']}", lambda: _second_factor(ops, seen, described["CreationDate"])),
         answer(f"The app knows {seen['email']}", lambda: _synced(ops, seen)),
     ]
-    return Findings(found, frame([seen], USERS), _advice(found))
+    return Findings(found, frame([seen], USER), _advice(found))
 
 
 _STATES = {

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 USERS = {
-    "email": "str", "username": "str", "status": "str", "enabled": "boolean", "mfa": "str", "created": UTC_TIME,
-    "modified": UTC_TIME, "sub": "str",
+    "email": "str", "status": "str", "enabled": "boolean", "created": UTC_TIME, "modified": UTC_TIME, "username": "str",
 }  # fmt: skip
+USER = USERS | {"sub": "str", "mfa": "str"}
 _NO_MFA = {"Enabled": False, "PreferredMfa": False}
 TELL = "Tell the user: clear the browser's storage for the app (localStorage), then sign in again in a fresh window."
 
@@ -40,13 +40,13 @@ def pool_id(ops: Connection) -> str:
 
 
 def list_users(ops: Connection) -> pd.DataFrame:
-    """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS; `mfa` is not in this answer."""
+    """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS."""
     found = ops.pages("cognito-idp", "list_users", "Users[]", UserPoolId=pool_id(ops))
     return frame((_row(user) for user in found), USERS).sort_values("email", ignore_index=True)
 
 
 def find_user(ops: Connection, user: str, pool: str = "") -> dict[str, Any]:
-    """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USERS. Raises NotFound, UsageError."""
+    """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USER. Raises NotFound, UsageError."""
     pool = pool or pool_id(ops)
     if "@" not in user:
         return _row(ops.call("cognito-idp", "admin_get_user", UserPoolId=pool, Username=user))
@@ -69,8 +69,8 @@ def _row(user: dict[str, Any]) -> dict[str, Any]:
         "status": user["UserStatus"],
         "enabled": user["Enabled"],
         "mfa": ", ".join(user.get("UserMFASettingList") or ()),
-        "created": user["UserCreateDate"],
-        "modified": user["UserLastModifiedDate"],
+        "created": user["UserCreateDate"].replace(microsecond=0),
+        "modified": user["UserLastModifiedDate"].replace(microsecond=0),
         "sub": attributes.get("sub", user["Username"]),
     }
 
