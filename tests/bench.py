@@ -45,7 +45,7 @@ def procedure_against_papermill(folder: Path) -> None:
 
 def page_of_metrics(folder: Path) -> None:
     ops = connect(TARGET)
-    lab.delay(DELAY_MS)
+    lab.up().ask("POST", "settings", delay_ms=DELAY_MS)
     try:
         report(
             f"metrics page in one GetMetricData / one get_metric_statistics a metric, +{DELAY_MS} ms a call",
@@ -61,7 +61,7 @@ def page_of_metrics(folder: Path) -> None:
             rounds=3,
         )
     finally:
-        lab.delay(0)
+        lab.up().ask("POST", "settings", delay_ms=0)
 
 
 def statistics_one_by_one(ops) -> None:  # type: ignore[no-untyped-def]
