@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import _configurations, functions
 from opslib._actions import aws, merge, read, result, wait
-from opslib._configurations import VARIABLES
+from opslib._configurations import ABSENT, VARIABLES
 from opslib._frames import frame
 from opslib.errors import Refused, UsageError
+from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ def list_variables(ops: Connection, function: str) -> pd.DataFrame:
         for name in sorted(live.keys() | latest.keys() | described)
     ]
     return frame(rows, VARIABLES)
+
+
+@check("Is every variable set, and the same in the next version?")
+def check_variables(ops: Connection, function: str) -> Findings:
+    """A function's environment: described variables that are not set, and those in which $LATEST differs. Evidence: VARIABLES."""
+    found, name = list_variables(ops, function), ops.target["functions"][function]["name"]
+    absent = found[found["described"] & (found["live"] == ABSENT)]["variable"]
+    differing = found[(found["live"] != found["latest"]) | found["live"].str.endswith(", differs")]["variable"]
+    said = [f"not set: {', '.join(absent)}"] if len(absent) else []
+    said += [f"not the same in $LATEST: {', '.join(differing)}"] if len(differing) else []
+    seen = "; ".join(said) or f"{len(found)} variables, in $LATEST the same"
+    return Findings([Finding("warn" if said else "ok", f"variables of {function}", seen, "all described ones set, no difference",
+                             f"lambda GetFunctionConfiguration of {name}")], found)  # fmt: skip
 
 
 @planner

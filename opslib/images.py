@@ -93,13 +93,13 @@ def _sizes(ops: Connection, kind: str, job: Any) -> dict[str, Any]:
 
 @check("Do the images fit into one request to the model?")
 def check_oversized(ops: Connection, kind: str, item: str = "", minutes: float = 10080) -> Findings:
-    """Of an item, or of all whose latest job failed with "Input is too long". Evidence: SIZES."""
+    """Of an item, or of all whose latest job failed with "Input is too long". Evidence: SIZES without errors."""
     facts, found = ops.target["jobs"][kind]["images"], find_oversized(ops, kind, item, minutes)
     rule = f"at most {facts['max_images']} images and {facts['max_payload_mb']:g} MB as base64"
     if found.empty:
         seen = f"no item's latest {kind} job of the last {minutes / 1440:g} days failed for its size"
         return Findings([Finding("ok", f"images of {kind} jobs", seen, rule, "database")], found)
-    return Findings([_size_finding(row, rule, facts) for row in found.itertuples()], found)
+    return Findings([_size_finding(row, rule, facts) for row in found.itertuples()], found.drop(columns="error"))
 
 
 def _size_finding(row: Any, rule: str, facts: Any) -> Finding:
@@ -127,7 +127,7 @@ def plan_resize(ops: Connection, kind: str, items: Sequence[str]) -> tuple[str, 
     if ops.call("s3", "get_bucket_versioning", Bucket=bucket).get("Status") != "Enabled":
         raise Refused(
             f"{bucket} keeps no versions, so the originals would be lost. Nothing was changed. "
-            "Turn versioning on first (buckets/check says how it should be)."
+            "Turn versioning on first (buckets/create says how it should be)."
         )
     # Starting a job needs no undo: the undo is of the images, and one job more in the table harms nobody.
     starts = [replace(jobs.again(ops, kind, job), undo=[]) for job in chosen]

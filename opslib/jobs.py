@@ -76,14 +76,14 @@ def _select(ops: Connection, kind: str, where: str, limit: int, **given: Any) ->
 
 @check("How are the jobs?")
 def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440) -> Findings:
-    """The latest job of one item, or how the recent ones ended. Evidence: JOBS. Read from the database: asking the
+    """The latest job of one item, or how the recent ones ended. Evidence: JOBS in brief. Read from the database: asking the
     API for a job's status makes it mark stale jobs as failed."""
     found = list_jobs(ops, kind, item, minutes)
     table = ops.target["jobs"][kind]["table"]
     if found.empty:
         of = f"of {item}" if item else f"in the last {minutes:g} minutes"
         status = "unknown" if item else "ok"
-        return Findings([Finding(status, f"{kind} jobs", f"none {of}", "", f"table {table}")], found)
+        return Findings([Finding(status, f"{kind} jobs", f"none {of}", "", f"table {table}")], _brief(found))
     latest = found.drop_duplicates("item")
     failed = latest[latest["status"] == "failed"]
     counts = ", ".join(f"{count} {status}" for status, count in found["status"].value_counts().items())
@@ -95,7 +95,12 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     last = found.iloc[0]
     seen = f"{counts} ({scope}); the latest, of {last['item']}, is {last['status']}"
     overall = Finding("ok", f"{kind} jobs", seen, "no item's latest job failed", f"table {table}")
-    return Findings(bad or [overall], found, f"{kind} jobs: {seen}." if bad else "")
+    return Findings(bad or [overall], _brief(found), f"{kind} jobs: {seen}." if bad else "")
+
+
+def _brief(found: pd.DataFrame) -> pd.DataFrame:
+    """Jobs as a page has room for them."""
+    return found.drop(columns=["created", "job"])
 
 
 def _slow_findings(ops: Connection, kind: str, latest: pd.DataFrame) -> list[Finding]:
@@ -122,18 +127,18 @@ def _failed_finding(ops: Connection, kind: str, failed: pd.DataFrame) -> Finding
 
 @check("Does a job hang?")
 def check_stale(ops: Connection, kind: str) -> Findings:
-    """Jobs running for longer than they can: their worker is gone. Evidence: JOBS."""
+    """Jobs running for longer than they can: their worker is gone. Evidence: JOBS in brief."""
     facts, found = ops.target["jobs"][kind], find_stale(ops, kind)
     limit = facts["stale_minutes"]
     rule = f"none running for more than {limit} minutes"
     if found.empty:
         running = _select(ops, kind, "status = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
-        return Findings([Finding("ok", f"stale {kind} jobs", seen, rule, f"table {facts['table']}")], running)
+        return Findings([Finding("ok", f"stale {kind} jobs", seen, rule, f"table {facts['table']}")], _brief(running))
     longest = found["running_minutes"].max()
     seen = f"{len(found)} running for up to {longest:.0f} minutes: {', '.join(found['item'].head(10))}"
     stale = Finding("critical", f"stale {kind} jobs", seen, rule, f"table {facts['table']}", STALE, "jobs/stale")
-    return Findings([stale], found)
+    return Findings([stale], _brief(found))
 
 
 def worker_lines(ops: Connection, kind: str, job: str = "", minutes: float = 60, limit: int = 40) -> pd.DataFrame:
@@ -185,10 +190,10 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
     """The step that starts a row's job again, with the model that it had."""
     facts = ops.target["jobs"][kind]
     running = job.status == "running"
-    since = f": it runs since {job.started:%Y-%m-%d %H:%M} UTC" if running else ""
+    given_up = f"Give up the one that runs since {job.started:%Y-%m-%d %H:%M} UTC, and start" if running else "Start"
     status = f"SELECT status FROM {quoted(facts['table'])} WHERE id::text = :job"
     return Step(
-        f"Start the {kind} of {job.item} again{since}",
+        f"{given_up} the {kind} of {job.item} again",
         http("POST", facts["trigger"].replace("{id}", job.item), {"model": job.model}),
         before=job.status,
         after="failed" if running else "a new job, queued",
@@ -198,7 +203,7 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
 
 @check("Did the jobs come to their end?")
 def check_completed(ops: Connection, kind: str, items: Sequence[str], timeout_seconds: float = 900) -> Findings:
-    """Wait until the latest job of each item is done: completed, or failed. Evidence: JOBS."""
+    """Wait until the latest job of each item is done: completed, or failed. Evidence: JOBS in brief."""
     spoke = started = time.monotonic()
     pause = 1.0
     while True:
@@ -211,7 +216,7 @@ def check_completed(ops: Connection, kind: str, items: Sequence[str], timeout_se
             print(f"waiting: {len(still)} of {len(items)} {kind} jobs not done ({spoke - started:.0f} s)", flush=True)
         time.sleep(pause)
         pause = min(pause * 1.5, 10.0)
-    return Findings([_ended_finding(row, kind) for row in found.itertuples()], found)
+    return Findings([_ended_finding(row, kind) for row in found.itertuples()], _brief(found))
 
 
 def _ended_finding(row: Any, kind: str) -> Finding:

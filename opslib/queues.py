@@ -92,7 +92,10 @@ def find_letters(ops: Connection, queue: str = "") -> pd.DataFrame:
 
 @check("Why did these messages fail?")
 def check_letters(ops: Connection, queue: str = "") -> Findings:
-    """The dead letters grouped by cause: one finding for each, with what follows from it. Evidence: LETTERS."""
+    """The dead letters grouped by cause: one finding for each, with what follows from it.
+
+    Evidence: some columns of LETTERS; the errors are told by the findings.
+    """
     depths, letters = list_queues(ops), find_letters(ops, queue)
     dead = depths[(depths["role"] == DEAD) & depths["queue"].isin(_chosen(ops, queue))]
     findings: list[Finding] = []
@@ -105,7 +108,7 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
         if 0 < len(mine) < row.visible:
             findings.append(Finding("unknown", f"Dead letters of {row.queue}", f"{len(mine)} of {row.visible} were seen: SQS hands "
                                     "out samples; run it again to see others", "all of them", "sqs ReceiveMessage"))  # fmt: skip
-    return Findings(findings, evidence=letters)
+    return Findings(findings, evidence=letters[["queue", "failure", "item", "sent", "receives", "body"]])
 
 
 def _group_finding(queue: str, failure: str, letters: pd.DataFrame, of: int) -> Finding:

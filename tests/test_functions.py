@@ -202,6 +202,18 @@ def test_values_that_sound_secret_are_not_shown(ops: Connection) -> None:
     assert shown["IMAGES_BUCKET"] == raw["IMAGES_BUCKET"]
 
 
+def test_variables_that_are_lost_or_differ_in_latest_are_found(fresh: Connection, lab: Any) -> None:
+    assert environments.check_variables(fresh, "analysis-worker").worst == "ok"
+    with lab.broken(DRIFT):
+        found = environments.check_variables(fresh, "analysis-worker")
+        assert (found.worst, found[0].seen) == ("warn", "not set: BEDROCK_MODEL")
+    name = fresh.target["functions"]["scraper"]["name"]
+    changed = variables(fresh, "scraper", "$LATEST") | {"EBAY_CLIENT_SECRET": "another-value"}
+    fresh.call("lambda", "update_function_configuration", FunctionName=name, Environment={"Variables": changed})
+    found = environments.check_variables(fresh, "scraper")
+    assert (found.worst, found[0].seen) == ("warn", "not the same in $LATEST: EBAY_CLIENT_SECRET")
+
+
 def test_preview_of_a_variable_changes_nothing(lab: Any) -> None:
     before = lab.state()
     left = notebooks.run("functions/environment", watch_seconds=0)
