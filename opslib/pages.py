@@ -129,20 +129,30 @@ def _findings(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _blocks(notebook: Any, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the template shows of each cell: `text` (HTML), or `code` (HTML) with `outputs` and `error`."""
+    """What the template shows of each cell: `text` (HTML), or `code` (HTML) with `outputs` and `error`.
+
+    A cell tagged `lead` comes before the findings.
+    """
     titled = False
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags", ())
+        lead = "lead" in tags
         if cell["cell_type"] == "markdown":
             source = cell["source"] if titled else _without_title(cell["source"])
             titled = True
             if source.strip() and not _NOTE_UNUSED.fullmatch(source.strip()) and "papermill-error-cell-tag" not in tags:
-                yield {"kind": "text", "text": _sanitise.markdown(source)}
+                yield {"kind": "text", "lead": lead, "text": _sanitise.markdown(source)}
         elif "parameters" in tags:
-            yield {"kind": "parameters"}
+            yield {"kind": "parameters", "lead": False}
         elif cell["cell_type"] == "code" and "injected-parameters" not in tags and cell["source"].strip():
             ran = cell.get("execution_count") is not None or bool(cell.get("outputs"))
-            yield {"kind": "code", "code": _sanitise.code(cell["source"]), "ran": ran, "outputs": list(_outputs(cell))}
+            yield {
+                "kind": "code",
+                "lead": lead,
+                "code": _sanitise.code(cell["source"]),
+                "ran": ran,
+                "outputs": list(_outputs(cell)),
+            }
 
 
 def _without_title(source: str) -> str:
