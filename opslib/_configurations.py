@@ -15,9 +15,15 @@ CONFIGURATIONS = {
 }  # fmt: skip
 VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
 HIDDEN, ABSENT = "(hidden)", "(not set)"
+LATEST = "$LATEST"
 
 
-def read(ops: Connection, function: str, qualifier: str = "$LATEST") -> dict[str, Any]:
+def live(ops: Connection, function: str) -> dict[str, Any]:
+    """What callers get: the version behind the target's alias, or $LATEST where the target names none."""
+    return read(ops, function, ops.target["functions"][function].get("alias", LATEST))
+
+
+def read(ops: Connection, function: str, qualifier: str = LATEST) -> dict[str, Any]:
     """Lambda GetFunctionConfiguration: without the link to the code that GetFunction gives. Variables come with it."""
     return ops.call(
         "lambda",
@@ -45,6 +51,12 @@ def shown(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
     return HIDDEN if beside.get(name, values[name]) == values[name] else f"{HIDDEN}, differs"
 
 
+def reference(facts: Any) -> str:
+    """The reference table's row of a function, in words."""
+    parts = [f"{facts[key]} {unit}" for key, unit in (("timeout_seconds", "s"), ("memory_mb", "MB")) if key in facts]
+    return ", ".join([*parts, *([f"{len(facts['variables'])} variables"] if facts.get("variables") else [])])
+
+
 def drift(facts: Any, configuration: dict[str, Any]) -> list[str]:
     """What differs from the reference, in words: lost variables first."""
     found = []
@@ -66,7 +78,7 @@ def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
     return sorted(set(variables(configuration)) - set(facts["variables"])) if facts.get("variables") else []
 
 
-def differences(live: dict[str, Any], latest: dict[str, Any], besides: str = "") -> list[str]:
+def differences(present: dict[str, Any], latest: dict[str, Any], besides: str = "") -> list[str]:
     """What publishing $LATEST would change for those who call the live version, but for one variable."""
     keys = (
         "Runtime",
@@ -79,8 +91,8 @@ def differences(live: dict[str, Any], latest: dict[str, Any], besides: str = "")
         "EphemeralStorage",
         "TracingConfig",
     )
-    found = [f"{key}: {live.get(key)} to {latest.get(key)}" for key in keys if live.get(key) != latest.get(key)]
-    before, after = variables(live), variables(latest)
+    found = [f"{key}: {present.get(key)} to {latest.get(key)}" for key in keys if present.get(key) != latest.get(key)]
+    before, after = variables(present), variables(latest)
     for name in sorted((before.keys() | after.keys()) - {besides}):
         if before.get(name) != after.get(name):
             found.append(f"{name}: {shown(name, before, after)} to {shown(name, after, before)}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def list_variables(ops: Connection, function: str) -> pd.DataFrame:
     """The environment of the live version and of $LATEST; values that look secret by their name are hidden. Columns: VARIABLES."""
     facts = ops.target["functions"][function]
-    live = _configurations.variables(_configurations.read(ops, function, facts["alias"]))
+    live = _configurations.variables(_configurations.live(ops, function))
     latest = _configurations.variables(_configurations.read(ops, function))
     described = set(facts.get("variables", ()))
     rows = [

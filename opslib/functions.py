@@ -165,12 +165,13 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
 def _configuration(ops: Connection, function: str) -> tuple[list[Finding], list[dict[str, Any]]]:
     facts, check = ops.target["functions"][function], f"configuration of {function}"
     try:
-        live = _configurations.read(ops, function, facts["alias"])
+        live = _configurations.live(ops, function)
         latest = _configurations.read(ops, function)
     except OpsError as exc:  # one function that cannot be read says nothing about the others
         return [unread(check, exc)], []
-    rows = [_configurations.row(function, of, facts, one) for of, one in ((facts["alias"], live), ("$LATEST", latest))]
-    reference = f"{facts['timeout_seconds']} s, {facts['memory_mb']} MB, {len(facts.get('variables', ()))} variables"
+    both = ((facts.get("alias", _configurations.LATEST), live), (_configurations.LATEST, latest))
+    rows = [_configurations.row(function, of, facts, one) for of, one in dict(both).items()]
+    reference = _configurations.reference(facts)
     found = [_drifted(row, check, reference) for row in rows if row["drift"]]
     extra = _configurations.undeclared(facts, live)
     if extra:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from opslib import health
+from opslib import _configurations, health
 from opslib._frames import frame
 from opslib.errors import NotFound
 from opslib.findings import Finding, Findings, check
@@ -94,14 +94,11 @@ def find_vpc(ops: Connection) -> str:
 
 def find_subnets(ops: Connection) -> list[str]:
     """The subnets that the target's `network.function` runs in (its configuration, as the alias serves it). Raises NotFound."""
-    function = ops.target["functions"][ops.target["network"]["function"]]
-    config = ops.call(
-        "lambda", "get_function_configuration", FunctionName=function["name"], Qualifier=function["alias"]
-    )
-    subnets: list[str] = config.get("VpcConfig", {}).get("SubnetIds", [])
+    function = ops.target["network"]["function"]
+    subnets: list[str] = _configurations.live(ops, function).get("VpcConfig", {}).get("SubnetIds", [])
     if not subnets:
         raise NotFound(
-            f"{function['name']} is in no VPC ({ops.where}), so it needs no endpoints. Correct network.function."
+            f"Function {function!r} is in no VPC ({ops.where}), so it needs no endpoints. Correct network.function."
         )
     return subnets
 
