@@ -198,8 +198,10 @@ def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, A
     )
     if failed:
         first = failed[0]
-        raise OpsError(
+        error = OpsError(
             f"{len(failed)} of the items failed in {service} {operation}; first: "
             f"{first.get('Key') or first.get('Id')}: {first.get('Code')}: {first.get('Message')}"
         )
+        error.done = answer
+        raise error
     return answer

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class OpsError(Exception):
     """Something an operator has to know; its message says what, where and the next step."""
+
+    done: Any = None  # what was answered for the part that went well, when only the rest failed
 
 
 class UsageError(OpsError):

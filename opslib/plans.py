@@ -185,20 +185,30 @@ def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
         print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
         ops.journal.write("step", number=number, title=step.title, state="started")
         try:
-            result = _actions.perform(ops, step.do, results)
+            done = _actions.perform(ops, step.do, results)
         except OpsError as exc:
-            ops.journal.write("step", number=number, title=step.title, state="failed", error=str(exc))
+            if exc.done is None:
+                ops.journal.write("step", number=number, title=step.title, state="failed", error=str(exc))
+            else:  # a part of it was done, and can be undone
+                applied.undo.append(_done(ops, number, step, exc.done, results))
             raise type(exc)(
-                f"Step {number} of {len(plan.steps)} ({step.title}) failed: {exc} "
+                f"Step {number} of {len(plan.steps)} ({step.title}) failed{'' if exc.done is None else ' in part'}: {exc} "
                 f"Applied before it: {number - 1}. The record keeps how to undo them: procedure changes/undo."
             ) from exc
-        results[step.name or str(number)] = result
-        undo = None if step.undo is None else [_actions.resolved(action, results) for action in step.undo]
-        applied.undo.append(undo)
-        ops.journal.write(
-            "step", number=number, title=step.title, state="applied", undo=undo,
-            before=step.before, after=step.after, observe=step.observe,
-        )  # fmt: skip
+        applied.undo.append(_done(ops, number, step, done, results, step.observe))
+
+
+def _done(
+    ops: Connection, number: int, step: Step, done: Any, results: dict[str, Any], observe: Action | None = None
+) -> list[Action] | None:
+    """Keep a step's result for later steps, and in the journal what undoes it, which is returned."""
+    results[step.name or str(number)] = done
+    undo = None if step.undo is None else [_actions.resolved(action, results) for action in step.undo]
+    ops.journal.write(
+        "step", number=number, title=step.title, state="applied", undo=undo,
+        before=step.before, after=step.after, observe=observe,
+    )  # fmt: skip
+    return undo
 
 
 def look(ops: Connection, observe: Action) -> Any:

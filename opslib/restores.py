@@ -106,7 +106,7 @@ def _moment(database: _rds.Database, described: dict[str, Any], wanted: str) -> 
     if not earliest <= moment <= latest:
         raise Refused(
             f"{database} cannot be restored to {moment:%Y-%m-%d %H:%M:%S} UTC, only to a moment from "
-            f"{earliest:%Y-%m-%d %H:%M:%S} to {latest:%Y-%m-%d %H:%M:%S} UTC. For an earlier one, take a snapshot of then."
+            f"{earliest:%Y-%m-%d %H:%M:%S} to {latest:%Y-%m-%d %H:%M:%S} UTC. Is there a snapshot of about that time? See databases/snapshot."
         )
     return {
         key: database.name,

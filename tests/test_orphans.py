@@ -10,7 +10,7 @@ import pytest
 
 import notebooks
 from conftest import PracticeLab
-from opslib import Refused, apply, buckets, changes, connect, databases, orphans, records
+from opslib import OpsError, Refused, apply, buckets, changes, connect, databases, orphans, records
 from opslib.connections import Connection
 from states import differences
 
@@ -210,3 +210,26 @@ def test_an_object_belongs_to_its_book(key: str, group: str) -> None:
 )
 def test_a_scan_says_its_number_in_one_of_several_ways(answer: Any, count: int | None) -> None:
     assert orphans._count(answer) == count
+
+
+def test_what_was_deleted_before_some_keys_failed_is_undone(orphaned: Connection, lab: PracticeLab) -> None:
+    """DeleteObjects answers 200 with an error for each key that it could not delete."""
+    before, events, kept = lab.state(), orphaned.client("s3").meta.events, []
+
+    def protect(params: dict[str, Any], **_: Any) -> None:
+        kept.append(params["Delete"]["Objects"].pop()["Key"])
+
+    def tell(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Errors"] = [{"Key": kept[0], "Code": "AccessDenied", "Message": "Access Denied"}]
+
+    plan = orphans.plan_delete(orphaned, "images")
+    events.register("provide-client-params.s3.DeleteObjects", protect)
+    events.register("after-call.s3.DeleteObjects", tell)
+    with pytest.raises(OpsError, match=r"Step 1 of 1 .* failed in part: 1 of the items failed.*books/.*AccessDenied"):
+        apply(orphaned, plan, "now")
+    events.unregister("provide-client-params.s3.DeleteObjects", protect)
+    events.unregister("after-call.s3.DeleteObjects", tell)
+    assert len(orphans.scan(orphaned, "images").orphans) == 1
+    record = changes.list_changes(orphaned)["record"].iloc[0]
+    apply(orphaned, changes.plan_undo(orphaned, record), "now")
+    assert lab.state() == before
