@@ -214,16 +214,16 @@ _APP = "The app's own scan agrees"
 
 def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
     """The app's own scan beside ours: it deletes nothing, but its clean-up would delete what it counts."""
-    question, source = _APP, f"POST {path}"
+    source = f"POST {path}"
     count = _count(ops.http("POST", path, auth=True).json())
     if count is None:
-        return Finding("unknown", question, "its answer has no number of orphans", source=source)
-    ours, threshold = len(seen.orphans), f"{len(seen.orphans):,}, as counted here"
-    said = f"{count:,} orphans"
+        return Finding("unknown", _APP, "its answer has no number of orphans", source=source)
+    ours = len(seen.orphans)
+    said, threshold = f"{count:,} orphans", f"{ours:,}, as counted here"
     if seen.miscompared or count > max(2 * ours, len(seen.objects) * (1 - _FEW)):
         warning = f"{said}: its clean-up would delete objects that have a row"
-        return Finding("critical", question, warning, threshold, source, MISCOMPARED)
-    return Finding("ok" if count == ours else "warn", question, said, threshold, source)
+        return Finding("critical", _APP, warning, threshold, source, MISCOMPARED)
+    return Finding("ok" if count == ours else "warn", _APP, said, threshold, source)
 
 
 def _count(answer: Any) -> int | None:

@@ -244,32 +244,41 @@ def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
         )
     fresh = plan.again() if plan.again else plan
     if approved == AT_ONCE:
-        if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
-            raise Refused(
-                f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name."
-            )
-        if fresh.digest("", "") != plan.digest("", ""):
-            raise Refused(
-                "What this plan would change has changed since it was made. Nothing was changed; preview again."
-            )
-        return fresh
+        _admit_at_once(ops, plan, fresh)
+    else:
+        _admit_by_name(ops, fresh, approved)
+    return fresh
+
+
+def _admit_at_once(ops: Connection, plan: Plan, fresh: Plan) -> None:
+    target = ops.target
+    if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
+        raise Refused(
+            f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name."
+        )
+    if fresh.digest("", "") != plan.digest("", ""):
+        raise Refused("What this plan would change has changed since it was made. Nothing was changed; preview again.")
+
+
+def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
+    """Maker and time are in the name, and under its hash."""
     match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
     if match is None:
         raise Refused(
             f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed."
         )
     digest, by, made = match.groups()
+    policy = ops.target.policy
     age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
-    if age > timedelta(minutes=target.policy.plan_minutes) or age < timedelta(minutes=-1):
+    if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
-            f"Plan {digest} was made at {made}; plans here hold for {target.policy.plan_minutes} minutes. Preview again; nothing was changed."
+            f"Plan {digest} was made at {made}; plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was changed."
         )
     if fresh.digest(by, made) != digest:
         raise Refused(
             f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed."
         )
-    if target.policy.second_person and by == fresh.planner:
+    if policy.second_person and by == fresh.planner:
         raise Refused(
-            f"{target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
+            f"{ops.target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
         )
-    return fresh
