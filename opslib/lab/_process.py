@@ -181,16 +181,18 @@ def _end(folder: Path) -> None:
     (folder / "lab.json").unlink(missing_ok=True)
     if facts is None:
         return
-    pid, postgres = facts["pid"], facts["postgres"]
+    pid, postgres = facts["pid"], Path(facts["postgres"])
     if _is_ours(pid, "opslib.lab.server"):
         os.kill(pid, signal.SIGTERM)
         if not _gone_within(pid, 10):
             os.killpg(pid, signal.SIGKILL)
             _gone_within(pid, 5)
-    if postgres["pid"] and _is_ours(postgres["pid"], postgres["folder"]):
-        os.kill(postgres["pid"], signal.SIGQUIT)
-        _gone_within(postgres["pid"], 5)
-    shutil.rmtree(postgres["folder"], ignore_errors=True)
+    with suppress(OSError, ValueError):  # what a killed server left
+        left = int((postgres / "data" / "postmaster.pid").read_text().split()[0])
+        if _is_ours(left, str(postgres)):
+            os.kill(left, signal.SIGQUIT)
+            _gone_within(left, 5)
+    shutil.rmtree(postgres, ignore_errors=True)
 
 
 def _is_ours(pid: int, word: str) -> bool:

@@ -105,9 +105,9 @@ class Server:
         return self.data.with_suffix(".log")
 
     def start(self) -> None:
-        """Starts on a free port and waits until it answers. Raises OpsError with its last words."""
-        for _ in range(3):
-            self.port = _free_port()
+        """Starts on the port that it had, else a free one, and waits until it answers. OpsError with its last words."""
+        for attempt in range(3):
+            self.port = self.port if self.port and not attempt else _free_port()
             if self._serve():
                 return
         lines = self.log.read_text(errors="replace").strip().splitlines()

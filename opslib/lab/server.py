@@ -137,7 +137,7 @@ def _announce(folder: Path, world: World) -> None:
         "pid": os.getpid(),
         "seed": world.seed,
         "clock_offset_hours": world.clock_offset_hours,
-        "postgres": {"pid": world.postgres.pid, "folder": str(world.postgres.home)},
+        "postgres": str(world.postgres.home),
         "targets": {
             place.name: {"account": place.account, "region": place.region, "api": place.facts["api"]["url"]}
             for place in world.places.values()

@@ -61,14 +61,14 @@ def wait(for_what: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def processes(home: Path) -> list[int]:
-    """The server and its PostgreSQL, as lab.json names them."""
+    """The server and its PostgreSQL."""
     facts = json.loads((home / "lab" / "lab.json").read_text())
-    return [facts["pid"], facts["postgres"]["pid"]]
+    return [facts["pid"], int((Path(facts["postgres"]) / "data" / "postmaster.pid").read_text().split()[0])]
 
 
 def other_folders(home: Path) -> list[Path]:
     """What the lab made outside its folder."""
-    folder = Path(json.loads((home / "lab" / "lab.json").read_text())["postgres"]["folder"])
+    folder = Path(json.loads((home / "lab" / "lab.json").read_text())["postgres"])
     return [] if folder.is_relative_to(home) else [folder]
 
 
@@ -135,9 +135,11 @@ def test_another_process_with_the_same_pid_is_left_alone(home: Path) -> None:
         (home / "lab").mkdir()
         facts = {
             "url": "http://127.0.0.1:1", "pid": other.pid, "seed": 7, "clock_offset_hours": 0.0, "targets": {},
-            "postgres": {"pid": other.pid, "folder": str(home / "elsewhere")},
+            "postgres": str(home / "elsewhere"),
         }  # fmt: skip
         (home / "lab" / "lab.json").write_text(json.dumps(facts))
+        (home / "elsewhere" / "data").mkdir(parents=True)
+        (home / "elsewhere" / "data" / "postmaster.pid").write_text(f"{other.pid}\n")
         assert lab.find() is None
         lab.down()
         assert other.poll() is None

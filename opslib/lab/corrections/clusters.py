@@ -130,8 +130,9 @@ def create_db_cluster(call: Call) -> Result:
 
 
 def finish(call: Call, cluster: DBCluster) -> None:
-    cluster.lab_busy = False
+    """A new cluster is available, after its database takes logins or refuses them."""
     _open_or_close(call, cluster)
+    cluster.lab_busy = False
 
 
 @answers("rds", "ModifyDBCluster")
