@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import UsageError, apply, buckets, changes, connect, records
 from opslib.connections import Connection
 from opslib.errors import NotAllowed
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"

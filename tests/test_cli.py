@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from opslib import cli, records
-from projects import JOURNAL, TARGET, Project
+from tests.projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture

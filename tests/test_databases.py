@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import OpsError, Refused, UsageError, connect, databases
 from opslib import _sessions as sessions
 from opslib.connections import Connection
 from opslib.errors import NotAllowed, NotFound, Unfinished
+from tests import notebooks
+from tests.conftest import PracticeLab
 
 TARGET = "lab/bluemoxon-staging"
 NEAR = "connections-near-limit"

@@ -18,7 +18,7 @@ import pytest
 
 from opslib import records
 from opslib.errors import OpsError
-from projects import JOURNAL, TARGET, Project
+from tests.projects import JOURNAL, TARGET, Project
 
 SECRET = "correct-horse-battery"
 BIN = Path(sys.executable).parent

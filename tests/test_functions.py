@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import _actions, apply, connect, environments, functions
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
 from opslib.plans import Applied
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 BAD, DRIFT = "bad-version", "configuration-drift"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import _health_answers, connect, health
 from opslib.findings import Findings
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 Answering = Callable[..., Any]

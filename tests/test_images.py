@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import _actions, apply, connect, images, jobs
 from opslib.connections import Connection
 from opslib.errors import NotFound, Refused
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 TOO_LARGE = "images-too-large"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PracticeLab
-from notebooks import run
 from opslib import OpsError, records
+from tests.conftest import PracticeLab
+from tests.notebooks import run
 
 
 def test_a_change_without_an_engine_is_kept_and_undone(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import apply, connect, jobs
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 STALE = "stale-jobs"

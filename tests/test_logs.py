@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import UsageError, _log_lines, connect, logs, throttles
 from opslib._windows import Window, window
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PracticeLab
-from notebooks import run
 from opslib import OpsError, connections, runbooks
 from opslib.lab.estates import base
+from tests.conftest import PracticeLab
+from tests.notebooks import run
 
 DRILLS = {(system, drill.name): drill for system in runbooks.systems() for drill in base.load(system).drills}
 TARGET = {"bluemoxon": "bluemoxon-staging"}

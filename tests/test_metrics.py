@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import notebooks
 from opslib import UsageError, connect, dashboards, metrics, plots
 from opslib._windows import Window
 from opslib.metrics import Metric
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 END = datetime(2026, 11, 22, 16, 40, tzinfo=UTC)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import Refused, apply, connect, migrations
 from opslib.connections import Connection
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 PENDING = "migration-pending"

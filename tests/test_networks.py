@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import connect, networks
 from opslib.connections import Connection
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 MISSING = "vpc-endpoint-missing"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import OpsError, Refused, apply, buckets, changes, connect, databases, orphans, records
 from opslib.connections import Connection
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"

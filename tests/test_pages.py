@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from opslib import _sanitise, pages, records
-from projects import JOURNAL, TARGET, Project
+from tests.projects import JOURNAL, TARGET, Project
 
 v4 = nbformat.v4
 TAGS = ("<script", "<iframe", "<svg", "<object", "<embed", "<form", "<input", "<link", "<base", "<video", "<math")

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from conftest import PracticeLab
 from opslib import OpsError, Refused, apply, conclude, connect, functions
 from opslib._actions import aws, merge, read, result, wait
 from opslib.connections import Connection, Identity
 from opslib.errors import Unfinished
 from opslib.plans import Step, planner
 from opslib.targets import Policy
+from tests.conftest import PracticeLab
 
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 BUCKET = "bluemoxon-staging-images"

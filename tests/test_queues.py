@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import _letters, apply, connect, queues
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 BACKLOG = "dead-letter-backlog"

@@ -17,7 +17,7 @@ import pytest
 from opslib import _index, records
 from opslib.errors import OpsError, UsageError
 from opslib.records import Record
-from projects import JOURNAL, TARGET, Project
+from tests.projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture

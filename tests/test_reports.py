@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import notebooks
 from opslib import connect, reports
 from opslib.findings import Finding
+from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import Refused, UsageError, apply, changes, connect, databases, records, restores, snapshots
 from opslib.connections import Connection
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 TARGET = "lab/bluemoxon-staging"
 CLUSTER = "bluemoxon-staging"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import Refused, UsageError, apply, connect, databases, syncs
 from opslib.connections import Connection
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 TABLES = ["books", "book_images", "listings", "analysis_jobs", "eval_runbook_jobs"]
 

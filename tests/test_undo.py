@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import OpsError, Refused, UsageError, apply, changes, connect, functions, records, users
 from opslib._actions import aws, read
 from opslib.connections import Connection
 from opslib.plans import Plan, Step, planner
+from tests import notebooks
+from tests.conftest import PracticeLab
 
 TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import notebooks
-from conftest import PracticeLab
 from opslib import Refused, UsageError, _passwords, apply, changes, connect, records, signins, users
 from opslib.connections import Connection
 from opslib.errors import NotFound
-from states import differences
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
 
 TARGET = "lab/bluemoxon-staging"
 JUNE, MARK, LATE, NEW = (
