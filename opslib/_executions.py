@@ -208,6 +208,8 @@ class Execution:
         from opslib import _sealing
 
         self.facts |= self._pipe.events.as_metadata() | _outcomes.conclude(ending, self._pipe.events)
+        here = (self.request.name, self.request.procedure)
+        self.facts["next"] = [name for name in self.facts["next"] if name not in here]
         self.facts["ended"] = _facts.moment()
         self.nb, trouble = _sealing.keep(self.draft, self.nb, self.facts)
         self._copy(self.nb)

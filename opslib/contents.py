@@ -58,13 +58,16 @@ def _by_chapter(known: list[Procedure]) -> str:
 def _by_system(system: str) -> str:
     lines = [f"## Runbook: {system}", "", f"With these parameters, or `opslib run {system}/… -t TARGET`:"]
     for section, group in groupby(runbooks.entries(system), key=lambda e: e.section):
-        lines += ["", f"### {section}", "", "| entry | procedure | parameters |", "|---|---|---|"]
-        lines += [f"| {e.title} (`{e.name}`) | [{e.procedure}]({e.procedure}.ipynb) | {_set(e)} |" for e in group]
+        lines += ["", f"### {section}", "", "| entry | when | procedure | parameters |", "|---|---|---|---|"]
+        lines += [_entry(e) for e in group]
     return "\n".join(lines)
 
 
-def _set(entry: Entry) -> str:
-    return ", ".join(f"`{k} = {v!r}`".replace("|", "\\|") for k, v in entry.parameters.items())
+def _entry(entry: Entry) -> str:
+    when = "; ".join((*entry.symptoms, entry.note) if entry.note else entry.symptoms)
+    preset = ", ".join(f"`{k} = {v!r}`".replace("|", "\\|") for k, v in entry.parameters.items())
+    title = f"{entry.title} (`{entry.name}`)"
+    return f"| {title} | {when} | [{entry.procedure}]({entry.procedure}.ipynb) | {preset} |"
 
 
 def table() -> str:

@@ -102,7 +102,7 @@ def test_the_first_report_says_that_it_is_the_first(lab: Any, records_folder: An
 def test_a_change_that_was_made_is_listed(lab: Any, records_folder: Any) -> None:
     from opslib import runs
 
-    runs.run("functions/rollback", TARGET, {"function": "api", "approved": "now"})
+    runs.run("functions/rollback", TARGET, {"function": "api", "approved": "now", "watch_seconds": 0})
     lab.reset()
     found = reports.check_changes(connect(TARGET))
     assert found.evidence is not None
