@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib import _files, _paths
+from opslib import _paths
+from opslib._recording import _files
 from opslib.errors import OpsError
 
 

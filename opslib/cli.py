@@ -72,7 +72,8 @@ def show(name: str, as_json: bool) -> None:
 @_json
 def run(name: str, target: str, given: tuple[str, ...], apply: bool, timeout: float | None, as_json: bool) -> NoReturn:
     """Run a procedure (chapter/name) or a runbook entry (system/entry) on a target, and keep the record."""
-    from opslib import _runs_shown, runs
+    from opslib import runs
+    from opslib._recording import _runs_shown
 
     progress = _console.Progress()
     try:
@@ -93,7 +94,8 @@ def report(
     name: str, targets: tuple[str, ...], given: tuple[str, ...], timeout: float | None, as_json: bool
 ) -> NoReturn:
     """Run the report reports/NAME on one or more targets, at the same time."""
-    from opslib import _runs_shown, runs
+    from opslib import runs
+    from opslib._recording import _runs_shown
 
     records = runs.run_many(
         f"reports/{name}", targets, _pairs(given), timeout_seconds=timeout, progress=_console.Progress
@@ -117,8 +119,8 @@ def records(ctx: click.Context, target: str | None, since: str | None, outcome: 
     """The records of runs, newest first."""
     if ctx.invoked_subcommand is not None:
         return
-    from opslib import _runs_shown
     from opslib import records as kept
+    from opslib._recording import _runs_shown
 
     found = kept.list_records(target, kept.since(since) if since else None, outcome)
     click.echo(_console.as_json([r.as_dict() for r in found]) if as_json else _runs_shown.listed(found))
@@ -146,8 +148,8 @@ def verify(as_json: bool) -> NoReturn:
 @_json
 def show_record(id: str, as_json: bool) -> None:
     """What a record says; the beginning of its ID is enough."""
-    from opslib import _runs_shown
     from opslib import records as kept
+    from opslib._recording import _runs_shown
 
     record = kept.find(id)
     click.echo(_runs_shown.as_json(record, everything=True) if as_json else _runs_shown.as_text(record))

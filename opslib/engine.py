@@ -19,7 +19,7 @@ class OpslibEngine:
         A cell's error is raised by papermill, after saving. Raises what ended the run otherwise (time-out,
         dead kernel, interruption), and OpsError when the record cannot be kept.
         """
-        from opslib._executions import Execution, Request
+        from opslib._recording._executions import Execution, Request
 
         return Execution(nb, Request.of(nb, kernel_name, options)).run()
 

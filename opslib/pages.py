@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from opslib import _files, _sanitise
+from opslib import _sanitise
+from opslib._recording import _files
 from opslib.records import Record
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -29,7 +30,8 @@ def write(notebook: Any, path: Path) -> None:
 
 def make(record: Record) -> Path:
     """Make the page of a record again. Raises OpsError, OSError."""
-    from opslib import _copies, _drafts
+    from opslib import _copies
+    from opslib._recording import _drafts
 
     _copies.fetch_missing(record.path)
     write(_drafts.read(record.path), record.page)
@@ -93,7 +95,7 @@ def _shown(value: Any) -> str:
 
 
 def _title(notebook: Any) -> str:
-    from opslib._facts import title
+    from opslib._recording._facts import title
 
     return title(notebook) or str(notebook["metadata"].get("opslib", {}).get("name", "Notebook"))
 

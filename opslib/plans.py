@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from opslib import _actions, _interactive
+from opslib import _actions
 from opslib._actions import Action
 from opslib._frames import html_table, text_table
+from opslib._recording import _interactive
 from opslib.errors import NotFound, OpsError, Refused
 from opslib.findings import MIME, Finding, Findings, keep
 
@@ -191,7 +192,8 @@ def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
                 ops.journal.write("step", number=number, title=step.title, state="failed", error=str(exc))
             else:  # a part of it was done, and can be undone
                 applied.undo.append(_done(ops, number, step, exc.done, results))
-            raise type(exc)(
+            kind = OpsError if isinstance(exc, Refused) and number > 1 else type(exc)  # refused: nothing changed
+            raise kind(
                 f"Step {number} of {len(plan.steps)} ({step.title}) failed{'' if exc.done is None else ' in part'}: {exc} "
                 f"Applied before it: {number - 1}. The record keeps how to undo them: procedure changes/undo."
             ) from exc

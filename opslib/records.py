@@ -14,7 +14,7 @@ from opslib import _paths
 from opslib.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from opslib._index import Row
+    from opslib._recording._index import Row
 
 RUNNING = "running"
 OUTCOMES = (
@@ -77,7 +77,7 @@ def place(id: str) -> Path:
 
 def list_records(target: str | None = None, since: datetime | None = None, outcome: str | None = None) -> list[Record]:
     """The records, newest first. A run whose process is gone is closed as interrupted first."""
-    from opslib import _index, _interruptions
+    from opslib._recording import _index, _interruptions
 
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
@@ -89,7 +89,7 @@ def list_records(target: str | None = None, since: datetime | None = None, outco
 
 def find(id: str) -> Record:
     """The record of that id, or of its only continuation. Raises UsageError that offers the nearest."""
-    from opslib import _index, _interruptions
+    from opslib._recording import _index, _interruptions
 
     _interruptions.close_abandoned()
     rows = _index.rows()
@@ -162,7 +162,7 @@ class Problem:
 
 def verify() -> list[Problem]:
     """What was altered, is missing, or breaks the chain of the index; empty when everything is as it was sealed."""
-    from opslib import _interruptions, _verification
+    from opslib._recording import _interruptions, _verification
 
     _interruptions.close_abandoned()
     return [Problem(id, text) for id, text in _verification.problems()]

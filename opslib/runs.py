@@ -75,7 +75,7 @@ def run(
 
 
 def _kept(id: str) -> bool:
-    from opslib import _index
+    from opslib._recording import _index
 
     return any(row["seq"] is not None for row in _index.rows(id=id))
 
@@ -97,7 +97,7 @@ def run_many(
         prepare(name, target, parameters or {}, apply=False)
     if len(names) == 1:
         return [run(name, names[0], parameters, timeout_seconds=timeout_seconds, tell=progress(""))]
-    from opslib import _executions
+    from opslib._recording import _executions
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         started = [

@@ -386,7 +386,7 @@ def test_two_runs_at_once_keep_both_records(project: Project) -> None:
 
 
 def test_many_short_cells_are_not_saved_each(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from opslib import _files
+    from opslib._recording import _files
 
     saves: list[Path] = []
     write = _files.write_atomically

@@ -14,7 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from opslib import _index, records
+from opslib import records
+from opslib._recording import _index
 from opslib.errors import OpsError, UsageError
 from opslib.records import Record
 from tests.projects import JOURNAL, TARGET, Project

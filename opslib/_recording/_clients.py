@@ -10,8 +10,8 @@ from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
-from opslib._kernels import Kernel
-from opslib._outputs import Outputs
+from opslib._recording._kernels import Kernel
+from opslib._recording._outputs import Outputs
 
 
 class Manager(NotebookExecutionManager):  # type: ignore[misc]

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opslib import _copies, _files, _paths, records, redaction
-from opslib._outputs import Outputs
+from opslib import _copies, _paths, records, redaction
+from opslib._recording import _files
+from opslib._recording._outputs import Outputs
 
 _EVERY_SECONDS = 1.0
 _SHARE = 0.1  # of the time may go into saving

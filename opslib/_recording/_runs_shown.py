@@ -6,7 +6,8 @@ import shlex
 import textwrap
 from typing import Any
 
-from opslib import _console, _outcomes, records
+from opslib import _console, records
+from opslib._recording import _outcomes
 from opslib.records import Record
 
 _WORST_FIRST = ("critical", "unknown", "warn", "ok")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from opslib._journals import Events
+from opslib._recording._journals import Events
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_CRITICAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 _SEVERITY = ("ok", "warn", "unknown", "critical")

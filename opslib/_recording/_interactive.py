@@ -20,10 +20,10 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
     if ops.journal.kept:
         yield
         return
-    from opslib import _facts, _index, _outcomes, _sealing
-    from opslib._drafts import Draft
-    from opslib._journals import Events
-    from opslib._outcomes import Ending
+    from opslib._recording import _facts, _index, _outcomes, _sealing
+    from opslib._recording._drafts import Draft
+    from opslib._recording._journals import Events
+    from opslib._recording._outcomes import Ending
 
     facts, notebook = _facts.at_start(_request(ops)) | _facts.of_the_code(), _notebook(plan)
     draft, ending = Draft(facts["id"]), Ending(_outcomes.DONE)
@@ -45,7 +45,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
 
 def _request(ops: Connection) -> Any:
     from opslib import records
-    from opslib._executions import Request
+    from opslib._recording._executions import Request
 
     session = os.environ.get("JPY_SESSION_NAME")  # Jupyter's server says which notebook a kernel is for
     name = "/".join(Path(session).parts[-2:]).removesuffix(".ipynb") if session else "notebook"

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from opslib import _copies, _files, _index, _paths, records
-from opslib._index import Row
+from opslib import _copies, _paths, records
+from opslib._recording import _files, _index
+from opslib._recording._index import Row
 from opslib.errors import OpsError
 
 _MOMENT_SECONDS = 30

@@ -15,13 +15,14 @@ from typing import Any
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-from opslib import _facts, _outcomes, records
-from opslib._clients import Client, Manager
-from opslib._drafts import Draft
-from opslib._interruptions import BEAT_SECONDS
-from opslib._journals import JournalPipe
-from opslib._kernels import Kernel
-from opslib._outcomes import Ending
+from opslib import records
+from opslib._recording import _facts, _outcomes
+from opslib._recording._clients import Client, Manager
+from opslib._recording._drafts import Draft
+from opslib._recording._interruptions import BEAT_SECONDS
+from opslib._recording._journals import JournalPipe
+from opslib._recording._kernels import Kernel
+from opslib._recording._outcomes import Ending
 from opslib.errors import OpsError
 
 DEFAULT_SECONDS = 3600.0
@@ -152,7 +153,7 @@ class Execution:
         return self._pool.submit(self._enter)
 
     def _enter(self) -> None:
-        from opslib import _index
+        from opslib._recording import _index
 
         self.facts.update(_facts.of_the_code())
         _index.insert(_facts.row(self.facts) | _facts.lease())
@@ -160,7 +161,8 @@ class Execution:
 
     def _beat(self) -> None:
         """A sign of life in the index now and then, for those who cannot look at this machine."""
-        from opslib import _index, pages  # what the end needs is imported while cells run
+        from opslib import pages  # what the end needs is imported while cells run
+        from opslib._recording import _index
 
         pages.prepare()
         while not self._over.wait(BEAT_SECONDS):
@@ -205,7 +207,7 @@ class Execution:
 
     def _finish(self, ending: Ending) -> None:
         """Keep the record whole and sealed, and papermill's copy. Raises OpsError that says what was kept."""
-        from opslib import _sealing
+        from opslib._recording import _sealing
 
         self.facts |= self._pipe.events.as_metadata() | _outcomes.conclude(ending, self._pipe.events)
         here = (self.request.name, self.request.procedure)

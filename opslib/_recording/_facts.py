@@ -20,7 +20,7 @@ from opslib.errors import UsageError
 from opslib.targets import LAB
 
 if TYPE_CHECKING:
-    from opslib._executions import Request
+    from opslib._recording._executions import Request
 
 _VERSIONS = ("opslib", "papermill", "ipykernel", "boto3", "botocore", "pandas")
 

@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from opslib import _files, journal
+from opslib import journal
+from opslib._recording import _files
 from opslib.errors import OpsError
 
 _NATIVE = ("", "python", "python3")

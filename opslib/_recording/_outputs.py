@@ -9,7 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from opslib import _files, redaction
+from opslib import redaction
+from opslib._recording import _files
 
 CELL = 200_000  # characters kept of one cell
 RECORD = 5_000_000  # of all cells together

@@ -6,8 +6,9 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
-from opslib import _copies, _drafts, _facts, _files
-from opslib._drafts import Draft
+from opslib import _copies
+from opslib._recording import _drafts, _facts, _files
+from opslib._recording._drafts import Draft
 from opslib.errors import OpsError
 
 
@@ -35,7 +36,7 @@ def keep(draft: Draft, notebook: Any, facts: dict[str, Any]) -> tuple[Any, str]:
 
 def seal(draft: Draft, facts: dict[str, Any]) -> None:
     """Chain the row of a finished file to those before. Raises OpsError, OSError."""
-    from opslib import _index
+    from opslib._recording import _index
 
     _index.seal(_facts.row(facts, sha256=_files.sha256(draft.path)))
     draft.journal.unlink(missing_ok=True)
@@ -43,7 +44,7 @@ def seal(draft: Draft, facts: dict[str, Any]) -> None:
 
 def _sealed_by_another(id: str) -> bool:
     """Was this run taken for dead? Its sealed file is then left as it is."""
-    from opslib import _index
+    from opslib._recording import _index
 
     try:
         return any(row["seq"] is not None for row in _index.rows(id=id))

@@ -6,12 +6,13 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from opslib import _facts, _kernels, _outcomes, records
-from opslib._journals import read as read_journal
-from opslib._outcomes import Ending
+from opslib import records
+from opslib._recording import _facts, _kernels, _outcomes
+from opslib._recording._journals import read as read_journal
+from opslib._recording._outcomes import Ending
 
 if TYPE_CHECKING:
-    from opslib._index import Row
+    from opslib._recording._index import Row
 
 BEAT_SECONDS = 30.0
 _LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that we cannot look at
@@ -19,7 +20,7 @@ _LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that w
 
 def close_abandoned() -> None:
     """Seal each run that is still marked as running and whose process is not there any more."""
-    from opslib import _index
+    from opslib._recording import _index
 
     for row in _index.rows(outcome=records.RUNNING):
         if not _alive(row) and _claim(row):
@@ -37,14 +38,14 @@ def _alive(row: Row) -> bool:
 
 def _claim(row: Row) -> bool:
     """Take the row over; False when another process was faster."""
-    from opslib import _index
+    from opslib._recording import _index
 
     return _index.update(row["id"], only_if={"heartbeat": row["heartbeat"]}, **_facts.lease())
 
 
 def _close(row: Row) -> None:
-    from opslib import _index, _sealing
-    from opslib._drafts import Draft, read
+    from opslib._recording import _index, _sealing
+    from opslib._recording._drafts import Draft, read
 
     draft = Draft(row["id"])
     try:
