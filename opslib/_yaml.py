@@ -13,6 +13,7 @@ import yaml
 
 from opslib.errors import UsageError
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it is there: ten times faster
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
@@ -23,8 +24,9 @@ def load(path: Path, schema: str) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        data: Any = loader.construct_document(root) if root is not None else None
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
     except yaml.YAMLError as exc:

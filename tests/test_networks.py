@@ -19,6 +19,12 @@ TABLES = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def untouched(lab: Any) -> None:
+    """Messages that another module's tests hold become visible again by themselves, and would change the state."""
+    lab.reset()
+
+
 @pytest.fixture
 def ops(lab: Any) -> Connection:
     return connect(TARGET)

@@ -213,9 +213,11 @@ def _gone_within(pid: int, seconds: float) -> bool:
     while time.monotonic() < end:
         for process in _started:
             process.poll()
-        with suppress(psutil.ZombieProcess):
+        try:
             if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
+        except psutil.NoSuchProcess:  # it ended between the two looks
+            return True
         time.sleep(0.02)
     return False
 

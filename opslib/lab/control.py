@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opslib.errors import OpsError, UsageError
@@ -65,10 +66,15 @@ def _megabytes(pid: int | None) -> int:
     """What a process and its children hold in memory; what they share is counted once where the system tells."""
     import psutil
 
-    process = psutil.Process(pid)
-    family = [process] if pid == os.getpid() else [process, *process.children(recursive=True)]
-    held = (each.memory_full_info() for each in family)
-    return int(sum(getattr(each, "pss", each.rss) for each in held) / 1e6)
+    held = 0
+    with suppress(psutil.NoSuchProcess):  # PostgreSQL's processes come and go
+        process = psutil.Process(pid)
+        family = [process] if pid == os.getpid() else [process, *process.children(recursive=True)]
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                info = each.memory_full_info()
+                held += getattr(info, "pss", info.rss)
+    return int(held / 1e6)
 
 
 def _drills(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
