@@ -16,7 +16,7 @@ def test_a_change_without_an_engine_is_kept_and_undone(
 ) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/functions/rollback.ipynb")
     before = lab.state()
-    run("functions/rollback", approved="now")
+    run("functions/rollback", approved="now", watch_seconds=0)
     assert lab.state() != before
     (record,) = records.list_records()
     assert (record.name, record.outcome, record.target) == ("functions/rollback", "changed", "lab/bluemoxon-staging")
@@ -37,5 +37,5 @@ def test_a_change_that_cannot_be_recorded_is_not_made(
     monkeypatch.setenv("OPSLIB_RECORDS", str(tmp_path / "file"))
     before = lab.state()
     with pytest.raises(OpsError, match="Records cannot be written"):
-        run("functions/rollback", approved="now")
+        run("functions/rollback", approved="now", watch_seconds=0)
     assert lab.state() == before

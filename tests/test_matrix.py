@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import pytest
 
-from opslib import OpsError, connections, runbooks
+from opslib import OpsError, connections, plots, runbooks
 from opslib.lab.estates import base
 from tests.conftest import PracticeLab
 from tests.notebooks import run
@@ -39,6 +41,16 @@ def causes(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> set[str]
         except OpsError:
             assert seen, f"{entry} did not even connect"
     return set(seen[0].findings.causes)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand connections are made here: the service models are read once, and no plot is painted."""
+    monkeypatch.setattr(botocore.session, "create_loader", _loader)
+    monkeypatch.setattr(plots, "_png", lambda *_: b"")
+
+
+_loader = functools.cache(botocore.loaders.create_loader)
 
 
 def expected(system: str, drill: str) -> dict[str, set[str]]:
