@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opslib import _paths, errors
-from opslib.errors import OpsError, Unfinished, unknown_name
+from opslib.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.lab import _credentials
 
 _START_SECONDS = 90.0
@@ -69,9 +70,18 @@ def up(seed: int = 7, clock_offset_hours: float = 0.0) -> Lab:
     with suppress(OpsError):
         if (lab := find()) is not None:
             return lab
+    _require_extra()
     folder = _paths.lab()
     with _locked(folder):
         return find() or _start(folder, seed, clock_offset_hours)
+
+
+def _require_extra() -> None:
+    """The lab is an extra that an installation for production leaves out. Raises UsageError."""
+    if importlib.util.find_spec("moto") is None:
+        raise UsageError(
+            "The practice lab is not installed here. Install it: pip install '.[lab]', or name a target without 'lab/'."
+        )
 
 
 def find() -> Lab | None:
