@@ -216,7 +216,7 @@ DRILLS = (
     Drill(
         "dead-letter-backlog", "The alarm for the analysis dead-letter queue rings",
         "24 messages of three causes: throttled, input too long, malformed.",
-        add_dead_letters, remove_dead_letters, found_by=("queues/dead-letters", "queues/redrive", "queues/purge", "alarms/review", "reports/daily"),
+        add_dead_letters, remove_dead_letters, found_by=("queues/dead-letters", "bluemoxon/dead-letters-redrive", "bluemoxon/dead-letters-purge", "alarms/review", "reports/daily"),
     ),
     Drill(
         "stale-jobs", "Analyses show 'running' for ever", "Their workers are gone; nobody ends the jobs.",
