@@ -31,9 +31,8 @@ def html_frame(shown: pd.DataFrame) -> str:
 
     with pd.option_context("display.max_colwidth", 300):
         table = shown.to_html(index=False, max_rows=60, border=0, justify="left", na_rep="")
-    left: str = table.replace(
-        "<td>", f'<td style="{_LEFT}">'
-    )  # what is in the cells is escaped: this tag is pandas' own
+    # What is in the cells is escaped: these tags are pandas' own.
+    left: str = table.replace("<td>", f'<td style="{_LEFT}">').replace("<th>", f'<th style="{_LEFT}">')
     hidden = len(shown) - 60
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
 
