@@ -69,3 +69,12 @@ def records_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "records"
     monkeypatch.setenv("OPSLIB_RECORDS", str(folder))
     return folder
+
+
+@pytest.fixture
+def clean(lab: PracticeLab) -> Iterator[dict[str, Any]]:
+    """Staging's state before the test; whatever the test left is taken away."""
+    before = lab.state()
+    yield before
+    if lab.state() != before:
+        lab.reset()

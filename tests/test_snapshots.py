@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,6 @@ CLUSTER = "bluemoxon-staging"
 @pytest.fixture
 def ops(lab: PracticeLab, records_folder: Path) -> Connection:
     return connect(TARGET)
-
-
-@pytest.fixture
-def clean(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    """The state before; whatever the test left is taken away."""
-    before = lab.state()
-    yield before
-    if lab.state() != before:
-        lab.reset()
 
 
 def undo_last(ops: Connection) -> None:

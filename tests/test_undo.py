@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ NAME = "bluemoxon-staging-images"
 @pytest.fixture
 def ops(lab: PracticeLab, records_folder: Path) -> Connection:
     return connect(TARGET)
-
-
-@pytest.fixture
-def clean(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    before = lab.state()
-    yield before
-    if lab.state() != before:
-        lab.reset()
 
 
 def last() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def ops(lab: PracticeLab, records_folder: Path) -> Connection:
     return connect(TARGET)
-
-
-@pytest.fixture
-def clean(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    before = lab.state()
-    yield before
-    if lab.state() != before:
-        lab.reset()
 
 
 def undo_last(ops: Connection) -> None:
