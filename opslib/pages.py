@@ -15,10 +15,10 @@ from typing import Any
 
 from opslib import _sanitise
 from opslib._recording import _files
+from opslib.findings import SEVERITY
 from opslib.records import Record
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_WORST_FIRST = ("critical", "unknown", "warn", "ok")
 _SHOWN_CALLS = 1000
 _NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 
@@ -127,7 +127,7 @@ def _findings(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Worst first; of those before a change, only when there is none after it."""
     found = list(facts.get("findings", ()))
     after = [f for f in found if f.get("verifies")]
-    return sorted(after or found, key=lambda f: _WORST_FIRST.index(f.get("status", "unknown")))
+    return sorted(after or found, key=lambda f: -SEVERITY[f.get("status", "unknown")])
 
 
 def _blocks(notebook: Any, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib._recording._journals import Events
+from opslib.findings import SEVERITY
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_CRITICAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
-_SEVERITY = ("ok", "warn", "unknown", "critical")
 DONE = "done"
 
 
@@ -34,7 +34,7 @@ def conclude(ending: Ending, events: Events) -> dict[str, Any]:
 
 
 def _rank(status: str) -> int:
-    return _SEVERITY.index(status) if status in _SEVERITY else _SEVERITY.index("unknown")
+    return SEVERITY.get(status, SEVERITY["unknown"])
 
 
 def _outcome(ending: Ending, events: Events, status: str) -> str:

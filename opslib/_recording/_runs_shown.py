@@ -8,9 +8,8 @@ from typing import Any
 
 from opslib import _console, records
 from opslib._recording import _outcomes
+from opslib.findings import SEVERITY
 from opslib.records import Record
-
-_WORST_FIRST = ("critical", "unknown", "warn", "ok")
 
 
 def shown(record: Record, *, everything: bool = False) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     found = details.get("findings") or []
     counted = [f for f in found if f.get("verifies")] or found
     if counted:
-        ranked = sorted(counted, key=lambda f: _WORST_FIRST.index(f.get("status", "unknown")))
+        ranked = sorted(counted, key=lambda f: -SEVERITY[f.get("status", "unknown")])
         rows = [[f.get(k, "") for k in ("status", "check", "seen", "threshold", "next")] for f in ranked]
         header = ["status", "check", "seen", "threshold", "next"]
         if not any(row[-1] for row in rows):
