@@ -46,19 +46,6 @@ def tell(place: Place, key: str, when: datetime, told: list[Told], duration_ms: 
     write(place, key, [(when, start), *told, (over, end), (over + _STEP, report)])
 
 
-def begin(place: Place, drill: str) -> None:
-    """From now on, what happens is told in this drill's streams."""
-    place.memory.setdefault("drills", {})[drill] = set()
-
-
-def erase(place: Place, drill: str) -> None:
-    """Takes away every line that was written for a drill or while it was on."""
-    logs = place.backend("logs")
-    for group, name in place.memory.get("drills", {}).pop(drill, set()):
-        if group in logs.groups and name in logs.groups[group].streams:
-            logs.delete_log_stream(group, name)
-
-
 def retell(place: Place) -> None:
     """Writes the API's own lines anew, after a deployment that was told late or taken back."""
     logs, group = place.backend("logs"), names.log_group(place, "api")

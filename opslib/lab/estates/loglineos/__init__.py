@@ -1,0 +1,8 @@
+"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS for PostgreSQL, Terraform's state."""
+
+from __future__ import annotations
+
+from opslib.lab.estates.base import Estate
+from opslib.lab.estates.loglineos import days, drills
+
+ESTATE = Estate(seed=days.seed, tick=days.tick, drills=drills.DRILLS)

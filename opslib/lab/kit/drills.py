@@ -1,0 +1,37 @@
+"""Drills that leave no trace: what the functions write while one is on goes when it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from opslib.lab.estates.base import Drill, Place
+from opslib.lab.kit import journals
+
+
+@dataclass(frozen=True)
+class _Applied:
+    name: str
+    apply: Callable[[Place], None]
+
+    def __call__(self, place: Place) -> None:
+        journals.begin(place, self.name)
+        self.apply(place)
+
+
+@dataclass(frozen=True)
+class _Undone:
+    name: str
+    undo: Callable[[Place], None]
+
+    def __call__(self, place: Place) -> None:
+        self.undo(place)
+        journals.erase(place, self.name)
+
+
+def journaled(listed: Iterable[Drill]) -> tuple[Drill, ...]:
+    """The drills, each with the log of what happens while it is on."""
+    return tuple(
+        replace(drill, apply=_Applied(drill.name, drill.apply), undo=_Undone(drill.name, drill.undo))
+        for drill in listed
+    )
