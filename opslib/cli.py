@@ -86,24 +86,32 @@ def run(name: str, target: str, given: tuple[str, ...], apply: bool, timeout: fl
 
 @cli.command(epilog=_STATUS)
 @click.argument("name")
-@click.option("-t", "--target", "targets", multiple=True, required=True, help="Repeat for several at once.")
+@click.option("-t", "--target", "targets", multiple=True, required=True, help="Repeat, or a pattern: 'lab/*'.")
 @_parameters
 @_timeout
 @_json
 def report(
     name: str, targets: tuple[str, ...], given: tuple[str, ...], timeout: float | None, as_json: bool
 ) -> NoReturn:
-    """Run the report reports/NAME on one or more targets, at the same time."""
-    from opslib import runs
+    """Run the report reports/NAME on one or more targets at the same time; of several, a summary comes first."""
+    from opslib import runs, summaries
+    from opslib import targets as described
     from opslib._recording import _runs_shown
 
     records = runs.run_many(
-        f"reports/{name}", targets, _pairs(given), timeout_seconds=timeout, progress=_console.Progress
+        f"reports/{name}",
+        described.matching(targets),
+        _pairs(given),
+        timeout_seconds=timeout,
+        progress=_console.Progress,
     )
+    lines = summaries.of(records) if len(records) > 1 else []
+    page = summaries.write(lines) if lines else None
     if as_json:
-        click.echo(_console.as_json([_runs_shown.shown(record) for record in records]))
+        summary = {"summary": str(page)} if page else {}
+        click.echo(_console.as_json([summary | _runs_shown.shown(record) for record in records]))
     else:
-        click.echo("\n\n".join(_runs_shown.as_text(record, list(given)) for record in records))
+        click.echo(summaries.as_text(lines, page) if page else _runs_shown.as_text(records[0], list(given)))
     sys.exit(_runs_shown.exit_status(records))
 
 

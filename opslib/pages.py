@@ -41,7 +41,7 @@ def make(record: Record) -> Path:
 
 def prepare() -> None:
     """Import what `render` needs; for a moment when there is nothing else to do."""
-    _template()
+    template("page.html")
     _sanitise.markdown("")
     _sanitise.code("")
 
@@ -49,13 +49,10 @@ def prepare() -> None:
 def render(notebook: Any) -> str:
     """The page. The notebook is a record's: masked, with its facts in the metadata."""
     facts = notebook["metadata"].get("opslib", {})
-    style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return str(
-        _template().render(
+        template("page.html").render(
             facts=facts,
-            style=style,
-            style_hash=digest,
+            **style(),
             title=_title(notebook),
             where=_where(facts),
             when=_when(facts),
@@ -71,8 +68,15 @@ def render(notebook: Any) -> str:
     )
 
 
+def style() -> dict[str, str]:
+    """The style sheet, and the hash by which the page's own policy knows it."""
+    text = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    return {"style": text, "style_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
+
+
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """One of opslib/templates/; whatever is put into it is escaped."""
     from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
     environment = Environment(
@@ -83,7 +87,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["shown"] = _shown
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,7 @@ def _deployments(ops: Connection, hours: float) -> Findings:
 
 def _since_last(ops: Connection, found: list[Finding]) -> Findings:
     """What is different from the last report of this target that was kept. Evidence: CHANGED."""
-    last = next(_reports(ops), None)
+    last = last_before(ops.target.name, ops.now())
     if last is None:
         return Findings(
             note=f"This is the first report of {ops.target.name} that can be compared: no earlier one is kept."
@@ -171,14 +172,15 @@ def _since_last(ops: Connection, found: list[Finding]) -> Findings:
     return Findings(evidence=frame(rows, CHANGED) if rows else None, note=note)
 
 
-def _reports(ops: Connection) -> Iterator[tuple[Record, list[dict[str, Any]]]]:
-    """Earlier reports of this target with their findings, the newest first."""
-    for record in records.list_records(target=ops.target.name):
-        if record.procedure == PROCEDURE and record.outcome in ("ok", "attention"):
+def last_before(target: str, moment: datetime) -> tuple[Record, list[dict[str, Any]]] | None:
+    """The last report of a target that was begun before a moment and came to its end, with its findings."""
+    for record in records.list_records(target=target):
+        if record.procedure == PROCEDURE and record.outcome in ("ok", "attention") and record.started < moment:
             try:
-                yield record, list(records.details(record)["findings"])
+                return record, list(records.details(record)["findings"])
             except (UsageError, KeyError):  # altered or removed; `opslib records verify` says so
                 continue
+    return None
 
 
 def compare(earlier: Iterable[Mapping[str, Any]], now: Iterable[Finding]) -> Iterator[dict[str, str]]:

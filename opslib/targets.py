@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +79,24 @@ class Target:
 def names() -> list[str]:
     """Every described target, without its lab copy."""
     return sorted(path.stem for path in (_paths.parameters() / "targets").glob("*.yaml"))
+
+
+def matching(patterns: Sequence[str]) -> list[str]:
+    """Target names for names and patterns: `lab/*` is every target in the lab, `*-staging` every staging, each once.
+
+    A pattern without `lab/` never means a practice copy. Raises UsageError when one matches nothing.
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        if any(mark in pattern for mark in "*?["):
+            prefix = LAB if pattern.startswith(LAB) else ""
+            hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
+            if not hits:
+                raise UsageError(f"No target matches {pattern!r}. There are: {', '.join(names())}; each also as lab/….")
+            found += hits
+        else:
+            found.append(load(pattern).name)
+    return list(dict.fromkeys(found))
 
 
 def load(name: str) -> Target:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.projects import Project
+
 os.environ["MPLBACKEND"] = "agg"
 
 
@@ -69,6 +71,12 @@ def records_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "records"
     monkeypatch.setenv("OPSLIB_RECORDS", str(folder))
     return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A small project of this test's own: procedures, targets, records."""
+    return Project(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from tests.projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def bluemoxon(project: Project) -> Project:
     """A project with a change, and a runbook with an entry that sets one of its parameters."""
     project.procedure(

@@ -24,11 +24,6 @@ SECRET = "correct-horse-battery"
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path, monkeypatch)
-
-
 def finding(status: str, **more: object) -> str:
     found = {"status": status, "check": "queue is empty", "seen": "3"} | more
     return f"journal.write('findings', findings=[{found!r}])"

@@ -24,11 +24,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def requests() -> Iterator[tuple[str, list[str]]]:
     """The address of a server, and what was asked of it."""
     asked: list[str] = []

@@ -22,11 +22,6 @@ from tests.projects import JOURNAL, TARGET, Project
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def three(project: Project) -> list[Record]:
     """Three records, the oldest first; made without kernels."""
     return [make(project, minute) for minute in (1, 2, 3)]

@@ -1,0 +1,110 @@
+"""Reports of several targets at one look: the target that most wants a look first, what is wrong in each and since when."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opslib import _console, records, reports
+from opslib.errors import UsageError
+from opslib.findings import SEVERITY, Finding
+from opslib.records import Record
+
+HEADER = ("worst", "target", "critical", "unknown", "warn", "ok", "since the last report", "took")
+_DONE = ("ok", "attention")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One target's report in short. `changes` are rows of `reports.CHANGED`; None: no earlier report to compare with."""
+
+    record: Record
+    findings: tuple[Finding, ...]
+    changes: tuple[dict[str, str], ...] | None
+
+    @property
+    def worst(self) -> str:
+        """The worst status; of a run that did not come to its end, how it ended."""
+        if self.record.outcome not in _DONE:
+            return self.record.outcome
+        return max((f.status for f in self.findings), key=SEVERITY.__getitem__, default="unknown")
+
+    @property
+    def troubles(self) -> list[Finding]:
+        """What is not ok, worst first; of equals, those that name a cause."""
+        bad = [f for f in self.findings if f.status != "ok"]
+        return sorted(bad, key=lambda f: (-SEVERITY[f.status], not f.cause))
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(f.status for f in self.findings)
+
+    @property
+    def since_last(self) -> str:
+        """`2 new, 1 ended`; `as before`."""
+        if self.record.outcome not in _DONE:
+            return ""
+        if self.changes is None:
+            return "first report"
+        counted = Counter(row["change"] for row in self.changes)
+        return ", ".join(f"{number} {change}" for change, number in counted.items()) or "as before"
+
+    def row(self) -> tuple[Any, ...]:
+        counts = [self.counts[status] for status in ("critical", "unknown", "warn", "ok")]
+        return (self.worst, self.record.target, *counts, self.since_last, f"{self.record.seconds:.0f} s")
+
+
+def of(found: Sequence[Record]) -> list[Line]:
+    """A line for each record, the one that most wants a look first: those that did not end, then by their worst finding."""
+    return sorted((_line(record) for record in found), key=_rank)
+
+
+def _rank(line: Line) -> tuple[int, int, str]:
+    return -SEVERITY.get(line.worst, len(SEVERITY)), -len(line.troubles), line.record.target
+
+
+def _line(record: Record) -> Line:
+    try:
+        said = records.details(record).get("findings", ())
+    except UsageError:  # its file is gone; the index still knows how it ended
+        said = ()
+    found = tuple(Finding(**finding) for finding in said)
+    last = reports.last_before(record.target, record.started)
+    return Line(record, found, None if last is None else tuple(reports.compare(last[1], found)))
+
+
+def headline(lines: Sequence[Line]) -> str:
+    """`3 targets: 1 critical, 2 ok.`"""
+    counted = Counter(line.worst for line in lines)
+    return f"{len(lines)} targets: {', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+
+
+def write(lines: Sequence[Line]) -> Path:
+    """The summary as one HTML page beside the records' own pages, to which it links. Raises OpsError, OSError."""
+    from opslib import _copies, pages
+    from opslib._recording import _files
+
+    first = min(lines, key=lambda line: line.record.id).record
+    page = first.page.with_name(f"{first.id.partition('-')[0]}-summary.html")
+    links = {line.record.id: os.path.relpath(line.record.page, page.parent) for line in lines}
+    text = pages.template("summary.html").render(
+        lines=lines, links=links, headline=headline(lines), when=f"{first.started:%Y-%m-%d %H:%M} UTC", **pages.style()
+    )
+    _files.write_atomically(page, text.encode(errors="replace"))
+    _copies.push(page)
+    return page
+
+
+def as_text(lines: Sequence[Line], page: Path) -> str:
+    """The table of targets, then each target's troubles and where its page is."""
+    parts = [_console.table(HEADER, [line.row() for line in lines])]
+    for line in lines:
+        rows = [(f.status, f.check, f.seen, f.next) for f in line.troubles]
+        told = [f"{line.record.target}: {_console.plain(line.record.verdict)}"]
+        told += [_console.table(("status", "check", "seen", "next"), rows)] if rows else []
+        parts.append("\n".join([*told, f"page:    {line.record.page}"]))
+    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"])
