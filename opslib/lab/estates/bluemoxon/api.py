@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import psycopg
 
 from opslib.lab.estates.base import ApiHandler, Place
-from opslib.lab.estates.bluemoxon import catalogue, functions, health, journals, lines, maintenance, names
+from opslib.lab.estates.bluemoxon import catalogue, health, journals, lines, maintenance, names
 from opslib.lab.estates.bluemoxon.health import Answer
 from opslib.lab.estates.bluemoxon.requests import Hanging, Problem, Request
 from opslib.lab.estates.bluemoxon.traffic import Request as Asked
+from opslib.lab.kit import functions
 
 _JSON = "application/json"
 HANG_SECONDS = 1.0  # in the lab; API Gateway gives up after 29

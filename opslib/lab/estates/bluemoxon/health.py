@@ -11,8 +11,9 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import databases, functions, migrations, names, networks
+from opslib.lab.estates.bluemoxon import databases, migrations, names, networks
 from opslib.lab.estates.bluemoxon.requests import Hanging, Request
+from opslib.lab.kit import functions
 
 Answer = tuple[int, Any]
 
@@ -31,7 +32,7 @@ def ready(request: Request) -> Answer:
 
 
 def info(request: Request) -> Answer:
-    built = functions.release(request.place)
+    built = functions.release(request.place, "api")
     return 200, {
         "service": "bluemoxon-api",
         "environment": request.place.target.environment,
@@ -43,7 +44,7 @@ def info(request: Request) -> Answer:
 
 
 def version(request: Request) -> Answer:
-    built = functions.release(request.place)
+    built = functions.release(request.place, "api")
     return 200, {"version": built["version"], "migration_head": built["schema"]}
 
 
@@ -70,7 +71,7 @@ def deep(request: Request) -> Answer:
 def migrate(request: Request) -> Answer:
     """Applies what the live code brings and the database has not had."""
     with databases.connect(request.place) as database:
-        head = functions.release(request.place)["schema"]
+        head = functions.release(request.place, "api")["schema"]
         applied = [revision.name for revision in migrations.pending(database, head)]
         before, after = migrations.upgrade(database, head)
     return 200, {"status": "success", "previous": before, "current": after, "applied": applied}

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from opslib.lab.corrections.rhythms import MINUTE
 from opslib.lab.estates.base import LogEvent, Place
-from opslib.lab.estates.bluemoxon import functions, jobs, lines, names, schedules
+from opslib.lab.estates.bluemoxon import jobs, lines, names, schedules
 from opslib.lab.estates.bluemoxon.traffic import Request, traffic
+from opslib.lab.kit import functions
 
 Told = tuple[datetime, str]  # when, what
 _CONTAINERS = 3

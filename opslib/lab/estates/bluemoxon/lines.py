@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from opslib.lab.estates.bluemoxon.jobs import THROTTLED
 from opslib.lab.estates.bluemoxon.traffic import Request
+from opslib.lab.kit.lines import Run, entry, framed, stamp
+
+__all__ = [
+    "TRACEBACK", "WAITS", "Run", "entry", "framed", "job_done", "job_failed", "rate_limited", "request", "throttled",
+]  # fmt: skip
 
 WAITS = (5.4, 11.2)  # seconds between three attempts: exponential backoff with jitter
 TRACEBACK = (
@@ -16,38 +20,6 @@ TRACEBACK = (
     '  File "/var/task/app/main.py", line 71, in handler\n    return adapter(event, context)\n'
     '  File "/var/task/app/routers/books.py", line 214, in serialize\n    "binding": book.binding.lower(),\n'
 )
-
-
-class Run(NamedTuple):
-    """One invocation of a function: what Lambda says around it."""
-
-    id: str
-    version: str
-    memory_mb: int
-    duration_ms: float
-    init_ms: float = 0.0
-    status: str = ""
-
-
-def framed(run: Run, messages: list[str]) -> list[str]:
-    """The lines of one invocation: START, what the function wrote, END, REPORT."""
-    used = 96 + int(run.memory_mb * 0.11) + int(run.duration_ms) % 23
-    report = (
-        f"REPORT RequestId: {run.id}\tDuration: {run.duration_ms:.2f} ms\tBilled Duration: {int(run.duration_ms) + 1} ms\t"
-        f"Memory Size: {run.memory_mb} MB\tMax Memory Used: {used} MB\t"
-    )
-    if run.init_ms:
-        report += f"Init Duration: {run.init_ms:.2f} ms\t"
-    if run.status:
-        report += f"Status: {run.status}"
-    start = f"START RequestId: {run.id} Version: {run.version}"
-    return [start, *messages, f"END RequestId: {run.id}", report]
-
-
-def entry(level: str, when: datetime, **members: Any) -> str:
-    """A line of the app's JSON log."""
-    stamp = when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
-    return json.dumps({"level": level, "timestamp": stamp, **members})
 
 
 def request(asked: Request, when: datetime, version: str, memory_mb: int, fails: bool = False) -> list[str]:
@@ -61,10 +33,9 @@ def request(asked: Request, when: datetime, version: str, memory_mb: int, fails:
     elif asked.status >= 400:
         level, extra = "WARN", {"message": "Not found" if asked.status == 404 else "Missing or expired token"}
     # As entry() writes it; by hand, since there are some ten thousand a day.
-    stamp = when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
     tail = f', "message": "{extra["message"]}"' if extra else ""
     line = (
-        f'{{"level": "{level}", "timestamp": "{stamp}", "request_id": "{asked.id}", "method": "{asked.method}", '
+        f'{{"level": "{level}", "timestamp": "{stamp(when)}", "request_id": "{asked.id}", "method": "{asked.method}", '
         f'"path": "{asked.path}", "status": {asked.status}, "latency_ms": {asked.latency_ms}{tail}}}'
     )
     return framed(run, [line])

@@ -10,8 +10,9 @@ from typing import Any
 from opslib.lab.corrections import rhythms
 from opslib.lab.corrections.rhythms import Samples
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import functions, jobs, names, queues, schedules
+from opslib.lab.estates.bluemoxon import jobs, names, queues, schedules
 from opslib.lab.estates.bluemoxon.traffic import traffic
+from opslib.lab.kit import functions
 
 _OVERHEAD_MS = 9.0  # what API Gateway adds to an answer
 _COUNT, _MS, _BYTES = "Count", "Milliseconds", "Bytes"

@@ -12,7 +12,6 @@ from opslib.lab.estates.bluemoxon import (
     buckets,
     catalogue,
     databases,
-    functions,
     jobs,
     journals,
     lines,
@@ -22,6 +21,7 @@ from opslib.lab.estates.bluemoxon import (
     queues,
 )
 from opslib.lab.estates.bluemoxon.jobs import Job
+from opslib.lab.kit import functions
 
 _WORKER = "analysis-worker"
 _THROTTLED_MINUTES = (54, 52, 49, 41, 33, 32, 30, 18, 9, 5)

@@ -9,23 +9,14 @@ import base64
 import copy
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import migrations, names
+from opslib.lab.kit import names
 
-# Days before the lab's start at which each version went live; the last is live.
-_PUBLISHED = {
-    "api": (44, 31, 24, 17, 10, 3),
-    "analysis-worker": (44, 24, 10, 3),
-    "eval-runbook-worker": (44, 24, 10, 3),
-    "scraper": (58, 31, 17, 12),
-    "db-sync": (58, 37, 12),
-    "cleanup": (58, 37),
-}
-_CONCURRENCY = {"analysis-worker": 5, "scraper": 2}
+LATEST = "$LATEST"
 
 
 class Saved(NamedTuple):
@@ -33,50 +24,58 @@ class Saved(NamedTuple):
 
     latest: Any
     versions: list[Any]
-    alias: Any
+    alias: Any  # None: it has none
 
 
-def seed(place: Place, variables: dict[str, dict[str, str]], vpc: dict[str, list[str]]) -> None:
-    """Every function of the facts, with its versions and its alias. `variables`: of each function, by key."""
+class Build(NamedTuple):
+    """How a system's functions are built. `published`: days before the lab's start at which each version went live."""
+
+    runtime: str
+    handler: str
+    published: Mapping[str, Sequence[int]]
+    schema: str  # the newest migration that the released code knows
+    concurrency: Mapping[str, int] = {}
+
+
+def seed(place: Place, build: Build, variables: Mapping[str, Mapping[str, str]], vpc: Mapping[str, list[str]]) -> None:
+    """Every function of the facts, with its versions; the last is behind the alias. `variables`: by function."""
     role = place.client("iam").create_role(
         RoleName=f"{place.name}-lambda", Path="/", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}'
     )["Role"]["Arn"]
+    place.memory["schema"] = build.schema
     for key, facts in place.facts["functions"].items():
-        rng = names.generator(place, f"functions/{key}")
         place.backend("lambda").create_function(
             {
                 "FunctionName": facts["name"],
-                "Runtime": "python3.12",
+                "Runtime": build.runtime,
                 "Role": role,
-                "Handler": "app.main.handler",
+                "Handler": build.handler,
                 "Code": {"ZipFile": _archive("")},
                 "Timeout": facts["timeout_seconds"],
                 "MemorySize": facts["memory_mb"],
                 "Environment": {"Variables": dict(variables[key])},
                 "VpcConfig": dict(vpc),
-                "Tags": {"app": "bluemoxon", "environment": place.target.environment},
+                "Tags": {"app": place.target.system, "environment": place.target.environment},
             }
         )
-        for days in _PUBLISHED[key]:
-            _publish(
-                place,
-                key,
-                names.start(place) - timedelta(days=days, minutes=rng.randrange(90)),
-                f"{rng.getrandbits(28):07x}",
-            )
-        _go_live(place, key)
+        _release(place, build, key)
 
 
-def _go_live(place: Place, key: str) -> None:
-    backend, name = place.backend("lambda"), names.function(place, key)
-    last = backend._lambdas._functions[name]["versions"][-1]
-    backend.create_alias(names.ALIAS, name, str(last.version), "what the API, the queues and the clock call", "")
-    promotions(place, key).append((_when(last), str(last.version)))
-    if key in _CONCURRENCY:
-        backend.put_function_concurrency(name, _CONCURRENCY[key])
+def _release(place: Place, build: Build, key: str) -> None:
+    """The versions; then what calls the function gets to the last, or to `$LATEST` where there is no alias."""
+    backend, name, rng = place.backend("lambda"), names.function(place, key), names.generator(place, f"functions/{key}")
+    for days in build.published.get(key, ()):
+        when = names.start(place) - timedelta(days=days, minutes=rng.randrange(90))
+        _publish(place, key, when, f"{rng.getrandbits(28):07x}", build.schema)
+    if alias := _alias_name(place, key):
+        last = backend._lambdas._functions[name]["versions"][-1]
+        backend.create_alias(alias, name, str(last.version), "what the API, the queues and the clock call", "")
+        promotions(place, key).append((_when(last), str(last.version)))
+    if key in build.concurrency:
+        backend.put_function_concurrency(name, build.concurrency[key])
 
 
-def _publish(place: Place, key: str, when: datetime, commit: str, schema: str = migrations.HEAD) -> str:
+def _publish(place: Place, key: str, when: datetime, commit: str, schema: str) -> str:
     backend, name = place.backend("lambda"), names.function(place, key)
     latest = backend._lambdas._functions[name]["latest"]
     latest.update_function_code({"ZipFile": _archive(commit)})
@@ -100,26 +99,36 @@ def _when(version: Any) -> datetime:
 
 
 def live(place: Place, key: str) -> str:
-    """The version behind `live`, now."""
-    return str(_alias(place, key).function_version)
+    """The version that is called now: the one behind the alias."""
+    return str(_alias(place, key).function_version) if _alias_name(place, key) else LATEST
 
 
 def live_function(place: Place, key: str) -> Any:
-    """moto's object of the version behind `live`: its configuration is what runs."""
-    return place.backend("lambda").get_function(names.function(place, key), live(place, key))
+    """moto's object of the version that is called: its configuration is what runs."""
+    return version_of(place, key, live(place, key))
+
+
+def version_of(place: Place, key: str, version: str) -> Any:
+    """moto's object of a version."""
+    return place.backend("lambda").get_function(names.function(place, key), version)
+
+
+def _alias_name(place: Place, key: str) -> str:
+    """The alias that is called; empty where `$LATEST` is."""
+    return str(place.facts["functions"][key].get("alias", ""))
 
 
 def _alias(place: Place, key: str) -> Any:
-    return place.backend("lambda").get_alias(names.ALIAS, names.function(place, key))
+    return place.backend("lambda").get_alias(_alias_name(place, key), names.function(place, key))
 
 
 def memory(place: Place, key: str) -> int:
     return int(place.facts["functions"][key]["memory_mb"])
 
 
-def release(place: Place) -> dict[str, str]:
-    """What the API's live version was built from: version, git_sha, schema (its newest migration), deployed."""
-    function = live_function(place, "api")
+def release(place: Place, key: str) -> dict[str, str]:
+    """What a function's live version was built from: version, git_sha, schema (its newest migration), deployed."""
+    function = live_function(place, key)
     version, _, commit, _, schema = function.description.split()
     return {"version": version, "git_sha": commit, "schema": schema, "deployed": function.last_modified}
 
@@ -131,15 +140,15 @@ def promotions(place: Place, key: str) -> list[tuple[datetime, str]]:
 
 
 def live_at(place: Place, key: str, when: datetime) -> str:
-    """The version that was behind `live` then."""
-    known = promotions(place, key)
+    """The version that was called then."""
+    known = promotions(place, key) or [(when, LATEST)]
     return next((version for since, version in reversed(known) if since <= when), known[0][1])
 
 
 def observe(place: Place, now: datetime) -> None:
-    """Notes what somebody put behind `live` since the last look."""
+    """Notes what somebody put behind an alias since the last look."""
     for key in place.facts["functions"]:
-        if (version := live(place, key)) != promotions(place, key)[-1][1]:
+        if _alias_name(place, key) and (version := live(place, key)) != promotions(place, key)[-1][1]:
             promotions(place, key).append((now, version))
 
 
@@ -147,18 +156,21 @@ def is_bad(place: Place, key: str, version: str) -> bool:
     return (key, version) in place.memory.setdefault("bad", set())
 
 
-def deploy(
-    place: Place, drill: str, key: str, when: datetime, change: Callable[[Any], None], schema: str = migrations.HEAD
-) -> str:
-    """Publishes `$LATEST` with a change and puts it behind `live`, as of `when`. Returns the version."""
+def deploy(place: Place, drill: str, key: str, when: datetime, change: Callable[[Any], None], schema: str = "") -> str:
+    """Publishes `$LATEST` with a change and puts it behind the alias, as of `when`. Returns the version.
+
+    `schema`: the newest migration that its code knows, when not that of the released code.
+    """
     functions = place.backend("lambda")._lambdas._functions[names.function(place, key)]
-    saved = Saved(copy.copy(functions["latest"]), list(functions["versions"]), copy.copy(_alias(place, key)))
+    alias = _alias(place, key) if _alias_name(place, key) else None
+    saved = Saved(copy.copy(functions["latest"]), list(functions["versions"]), copy.copy(alias))
     _deployed(place, key).append((drill, saved))
     change(functions["latest"])
     commit = f"{names.number(place, f'deploy/{key}/{len(saved.versions)}') & 0xFFFFFFF:07x}"
-    version = _publish(place, key, when, commit, schema)
-    _alias(place, key).function_version = version
-    promotions(place, key).append((when, version))
+    version = _publish(place, key, when, commit, schema or place.memory["schema"])
+    if alias:
+        alias.function_version = version
+        promotions(place, key).append((when, version))
     return version
 
 
@@ -187,6 +199,8 @@ def _restore(place: Place, key: str, saved: Saved) -> None:
     storage._functions[name] = {"latest": saved.latest, "versions": list(saved.versions)}
     for function in (saved.latest, *saved.versions):
         storage._arns[function.function_arn] = function
+    if saved.alias is None:
+        return
     vars(_alias(place, key)).update(vars(saved.alias))
     kept = {str(version.version) for version in saved.versions}
     known = promotions(place, key)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import names
+from opslib.lab.kit import names
 
 _AGE, _LIFE = timedelta(days=183), timedelta(days=395)
 
