@@ -92,7 +92,12 @@ def write(lines: Sequence[Line]) -> Path:
     page = first.page.with_name(f"{first.id.partition('-')[0]}-summary.html")
     links = {line.record.id: os.path.relpath(line.record.page, page.parent) for line in lines}
     text = pages.template("summary.html").render(
-        lines=lines, links=links, headline=headline(lines), when=f"{first.started:%Y-%m-%d %H:%M} UTC", **pages.style()
+        lines=lines,
+        links=links,
+        headline=headline(lines),
+        when=f"{first.started:%Y-%m-%d %H:%M} UTC",
+        practice=all(line.record.lab for line in lines),
+        **pages.style(),
     )
     _files.write_atomically(page, text.encode(errors="replace"))
     _copies.push(page)

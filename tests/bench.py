@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from opslib import _paths, connect, lab, metrics
+from opslib import _paths, connect, lab, metrics, targets
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
@@ -30,6 +30,7 @@ def main() -> None:
     try:
         print("compared (A against B), B being what people use today", "A seconds", "B seconds", "A/B", sep="\t")
         procedure_against_papermill(folder)
+        reports_of_every_target(folder)
         page_of_metrics(folder)
     finally:
         lab.down()
@@ -41,6 +42,21 @@ def procedure_against_papermill(folder: Path) -> None:
     ours = [str(BIN / "opslib"), "run", "queues/dead-letters", "-t", TARGET]
     theirs = [str(BIN / "papermill"), str(notebook), str(folder / "out.ipynb"), "-p", "target", TARGET]
     report("opslib run / papermill, the same notebook", lambda: command(ours), lambda: command(theirs), rounds=7)
+
+
+def reports_of_every_target(folder: Path) -> None:
+    names = [f"lab/{name}" for name in targets.names()]
+    notebook = str(_paths.notebooks() / "reports" / "daily.ipynb")
+    ours = [str(BIN / "opslib"), "report", "daily", "-t", "lab/*"]
+
+    def one_after_another() -> None:
+        for name in names:
+            command([str(BIN / "papermill"), notebook, str(folder / "out.ipynb"), "-p", "target", name])
+
+    report(
+        f"opslib report daily of {len(names)} targets / papermill, one after another",
+        lambda: command(ours), one_after_another, rounds=5,
+    )  # fmt: skip
 
 
 def page_of_metrics(folder: Path) -> None:
