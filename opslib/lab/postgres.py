@@ -31,6 +31,8 @@ _SETTINGS = {
     "wal_keep_size": "8GB",  # the log is kept while the lab lives
     "autovacuum_max_workers": "1",
     "io_method": "sync",
+    "shared_preload_libraries": "pg_stat_statements",  # as RDS has it
+    "pg_stat_statements.max": "1000",
     "timezone": "UTC",
     "log_line_prefix": "%m ",
     "listen_addresses": "127.0.0.1",

@@ -27,8 +27,14 @@ _CLUSTER = (
     "db_subnet_group_name vpc_security_group_ids serverless_v2_scaling_configuration parameter_group "
     "preferred_backup_window storage_encrypted tags"
 )
-_INSTANCE = "db_cluster_identifier db_instance_class engine status promotion_tier"
-_SNAPSHOT = "db_cluster_identifier snapshot_type status engine"
+_INSTANCE = (
+    "db_cluster_identifier db_instance_class engine engine_version status db_name master_username multi_az "
+    "availability_zone allocated_storage storage_type backup_retention_period deletion_protection "
+    "vpc_security_group_ids db_parameter_group_name preferred_backup_window preferred_maintenance_window "
+    "source_db_instance_identifier replicas pending tags"
+)
+_CLUSTER_SNAPSHOT = "db_cluster_identifier snapshot_type status engine"
+_SNAPSHOT = "db_instance_identifier snapshot_type status engine tags"
 _ENDPOINT = "vpc_id service_name vpc_endpoint_type state subnet_ids route_table_ids security_group_ids policy_document"
 _ALARM = (
     "namespace metric_name comparison_operator evaluation_periods datapoints_to_alarm period threshold statistic "
@@ -44,7 +50,7 @@ def state(place: Place) -> Tree:
         "s3": _buckets(place),
         "cognito": _pools(place),
         "secrets": _secrets(place),
-        "rds": _clusters(place),
+        "rds": _rds(place),
         "ec2": {"endpoints": _each(place.backend("ec2").vpc_end_points, _ENDPOINT)},
         "alarms": _each(place.backend("cloudwatch").alarms, _ALARM),
         "dashboards": {name: _hash(board.body) for name, board in place.backend("cloudwatch").dashboards.items()},
@@ -59,7 +65,7 @@ def _plain(value: Any) -> Any:
 
 
 def _each(held: Mapping[str, Any], attributes: str) -> Tree:
-    return {name: {key: getattr(each, key) for key in attributes.split()} for name, each in dict(held).items()}
+    return {name: {key: getattr(each, key, None) for key in attributes.split()} for name, each in dict(held).items()}
 
 
 def _hash(value: str | bytes | None) -> str:
@@ -147,18 +153,20 @@ def _secrets(place: Place) -> Tree:
     }
 
 
-def _clusters(place: Place) -> Tree:
+def _rds(place: Place) -> Tree:
     rds = place.backend("rds")
     return {
         "clusters": _each(rds.clusters, _CLUSTER),
         "instances": _each(rds.databases, _INSTANCE),
-        "snapshots": _each(rds.cluster_snapshots, _SNAPSHOT),
+        "snapshots": _each(rds.cluster_snapshots, _CLUSTER_SNAPSHOT) | _each(rds.database_snapshots, _SNAPSHOT),
+        "parameter groups": {name: group.parameters for name, group in dict(rds.db_parameter_groups).items()},
     }
 
 
 def _databases(place: Place) -> Tree:
     """{database: {table: [rows, hash of all rows]}}; None for a database that takes no logins."""
-    names = {cluster.database_name for cluster in place.backend("rds").clusters.values()}
+    rds = place.backend("rds")
+    names = {cluster.database_name for cluster in rds.clusters.values()} | {i.db_name for i in rds.databases.values()}
     return {name: _tables(place, name) for name in place.world.postgres.databases() if name in names}
 
 
@@ -175,5 +183,5 @@ def _tables(place: Place, database: str) -> Tree | None:
 
 
 def _rows(connection: psycopg.Connection[Any], table: sql.Identifier) -> list[Any]:
-    query = sql.SQL("SELECT count(*), md5(string_agg(md5(r::text), '' ORDER BY md5(r::text))) FROM {} r")
+    query = sql.SQL("SELECT count(*), sum(hash_record_extended(r, 0))::text FROM {} r")  # in whatever order they are
     return list(connection.execute(query.format(table)).fetchone() or ())
