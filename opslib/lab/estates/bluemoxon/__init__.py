@@ -5,4 +5,4 @@ from __future__ import annotations
 from opslib.lab.estates.base import Estate
 from opslib.lab.estates.bluemoxon import api, days, drills, handlers
 
-ESTATE = Estate(seed=days.seed, api=api.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)
+ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)

@@ -12,8 +12,7 @@ from psycopg.rows import dict_row
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import buckets, databases, jobs, names
-from opslib.lab.estates.bluemoxon.health import Answer
-from opslib.lab.estates.bluemoxon.requests import Problem, Request
+from opslib.lab.kit.requests import Answer, Problem, Request
 
 _LISTED = 50
 

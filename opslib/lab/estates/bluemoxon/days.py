@@ -20,7 +20,9 @@ from opslib.lab.estates.bluemoxon import (
     users,
     workers,
 )
+from opslib.lab.estates.bluemoxon.traffic import Traffic
 from opslib.lab.kit import certificates, functions
+from opslib.lab.kit.journals import append_requests
 
 
 def seed(place: Place) -> None:
@@ -32,17 +34,21 @@ def seed(place: Place) -> None:
     queues.seed(place)
     buckets.seed(place)
     functions.seed(place, releases.BUILD, releases.variables(place), vpc)
+    place.memory["traffic"] = Traffic(place)
     measures.seed(place)
     monitors.seed(place)
     certificates.seed(place)
-    journals.append_day(place, names.start(place) - timedelta(days=1), names.start(place))
+    _tell(place, names.start(place) - timedelta(days=1), names.start(place))
     journals.append_jobs(place)
-    place.memory["told"] = names.start(place)
 
 
 def tick(place: Place, now: datetime) -> None:
     """A second of the day: log lines, jobs, what somebody deployed meanwhile."""
     functions.observe(place, now)
-    journals.append_day(place, place.memory["told"], now)
-    place.memory["told"] = now
+    _tell(place, place.memory["told"], now)
     workers.tick(place, now)
+
+
+def _tell(place: Place, since: datetime, until: datetime) -> None:
+    append_requests(place, since, until)
+    journals.append_schedules(place, since, until)

@@ -8,26 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.lab.estates.base import Invocation, Place
-from opslib.lab.estates.bluemoxon import api, buckets, databases, health, lines, names, syncs, workers
-from opslib.lab.estates.bluemoxon.requests import Request
+from opslib.lab.estates.bluemoxon import api, buckets, databases, lines, names, syncs, workers
 
 _STALE_DAYS = 60
-
-
-def api_function(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """An API Gateway proxy event (payload 2.0, or 1.0)."""
-    http = event.get("requestContext", {}).get("http", {})
-    method = http.get("method") or event["httpMethod"]
-    path = (event.get("rawPath") or event["path"]).removeprefix("/api/v1")
-    body = (event.get("body") or "").encode()
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    request = Request(place, method, path, event.get("queryStringParameters") or {}, headers, body)
-    status, answer = api.serve(request)
-    return {
-        "statusCode": status,
-        "headers": {"content-type": "application/json"},
-        "body": health.encode(answer).decode(),
-    }
 
 
 def analysis_worker(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
@@ -87,7 +70,7 @@ def cleanup(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 
 
 FUNCTIONS = {
-    "api": api_function,
+    "api": api.API.function,
     "analysis-worker": analysis_worker,
     "eval-runbook-worker": eval_runbook_worker,
     "scraper": scraper,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +11,8 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import databases, migrations, names, networks
-from opslib.lab.estates.bluemoxon.requests import Hanging, Request
 from opslib.lab.kit import functions
-
-Answer = tuple[int, Any]
+from opslib.lab.kit.requests import Answer, Hanging, Request
 
 
 def live(request: Request) -> Answer:
@@ -53,7 +50,8 @@ def deep(request: Request) -> Answer:
     place = request.place
     for service in networks.SERVICES:
         if networks.unreachable(place, service):
-            raise Hanging(service)
+            endpoint = f"https://{service}.{place.region}.amazonaws.com/"
+            raise Hanging(f"Connect timeout on endpoint URL: {endpoint}, retrying")
     checks: dict[str, dict[str, Any]] = {
         "database": _checked(_database, place),
         "s3": _checked(_bucket, place),
@@ -108,10 +106,3 @@ def _bucket(place: Place) -> None:
 
 def _pool(place: Place) -> None:
     place.client("cognito-idp").describe_user_pool(UserPoolId=place.memory["pool"])
-
-
-def encode(answer: Any) -> bytes:
-    """JSON; times as ISO 8601."""
-    return json.dumps(
-        answer, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value)
-    ).encode()

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.lab.estates.bluemoxon.jobs import THROTTLED
-from opslib.lab.estates.bluemoxon.traffic import Request
 from opslib.lab.kit.lines import Run, entry, framed, stamp
+from opslib.lab.kit.traffic import CRASHED, Request
 
 __all__ = [
     "TRACEBACK", "WAITS", "Run", "entry", "framed", "job_done", "job_failed", "rate_limited", "request", "throttled",
@@ -22,10 +22,10 @@ TRACEBACK = (
 )
 
 
-def request(asked: Request, when: datetime, version: str, memory_mb: int, fails: bool = False) -> list[str]:
-    """The lines of a request to the API. `fails`: an exception that nobody caught."""
+def request(asked: Request, when: datetime, version: str, memory_mb: int) -> list[str]:
+    """The lines of a request to the API."""
     run = Run(asked.id, version, memory_mb, asked.latency_ms, 612.4 if asked.second < 0.08 else 0.0)
-    if fails:
+    if asked.outcome == CRASHED:
         return framed(run._replace(status="error\tError Type: AttributeError"), [TRACEBACK])
     level, extra = "INFO", {}
     if asked.status >= 500:

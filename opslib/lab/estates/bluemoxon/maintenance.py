@@ -13,8 +13,7 @@ from typing import Any
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import buckets, databases, names
-from opslib.lab.estates.bluemoxon.health import Answer
-from opslib.lab.estates.bluemoxon.requests import Problem, Request
+from opslib.lab.kit.requests import Answer, Problem, Request
 
 _SAMPLE = 5
 

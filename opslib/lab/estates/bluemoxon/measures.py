@@ -1,81 +1,28 @@
-"""The metrics that AWS itself would write: from the traffic, the schedules, the queues and the database."""
+"""The metrics that AWS itself would write: from the schedules, the workers, the queues and the database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from opslib.lab.corrections import rhythms
-from opslib.lab.corrections.rhythms import Samples
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import jobs, names, queues, schedules
-from opslib.lab.estates.bluemoxon.traffic import traffic
-from opslib.lab.kit import functions
+from opslib.lab.kit import measures
 
-_OVERHEAD_MS = 9.0  # what API Gateway adds to an answer
 _COUNT, _MS, _BYTES = "Count", "Milliseconds", "Bytes"
 
 
 def seed(place: Place) -> None:
-    _api(place)
+    measures.api(place)
     for key in schedules.scheduled(place):
         _scheduled(place, key)
     for kind in jobs.KINDS:
         _workers(place, kind)
     _database(place)
     _queues(place)
-
-
-def _api(place: Place) -> None:
-    """Exactly the requests that the log tells of."""
-    function, gateway = {"FunctionName": names.function(place, "api")}, {"ApiId": names.gateway(place)}
-    seen, baseline = traffic(place), place.metrics.baseline
-
-    def count(minute: float) -> float:
-        return float(len(seen.at(minute)))
-
-    baseline("AWS/Lambda", "Invocations", function, count, _COUNT)
-    baseline("AWS/Lambda", "Errors", function, lambda m: _ones(bad_requests(place, m), len(seen.at(m))), _COUNT)
-    baseline("AWS/Lambda", "Throttles", function, lambda m: 0.0, _COUNT)
-    baseline("AWS/Lambda", "Duration", function, _latencies(place, 0), _MS)
-    baseline("AWS/Lambda", "ConcurrentExecutions", function, lambda m: float(1 + len(seen.at(m)) // 6), _COUNT)
-    baseline("AWS/ApiGateway", "Count", gateway, count, _COUNT)
-    baseline("AWS/ApiGateway", "4xx", gateway, _share(place, 4), _COUNT)
-    baseline("AWS/ApiGateway", "5xx", gateway, _share(place, 5), _COUNT)
-    baseline("AWS/ApiGateway", "Latency", gateway, _latencies(place, _OVERHEAD_MS), _MS)
-    baseline("AWS/ApiGateway", "IntegrationLatency", gateway, _latencies(place, 2), _MS)
-
-
-def _latencies(place: Place, added_ms: float) -> Callable[[float], Samples | None]:
-    def fn(minute: float) -> Samples | None:
-        values = [request.latency_ms + added_ms for request in traffic(place).at(minute)]
-        return Samples(values, [1.0] * len(values)) if values else None
-
-    return fn
-
-
-def _share(place: Place, kind: int) -> Callable[[float], Samples | None]:
-    """Of a minute's requests, those answered with 4xx or 5xx."""
-
-    def fn(minute: float) -> Samples | None:
-        asked, bad = traffic(place).at(minute), bad_requests(place, minute)
-        ones = sum(request.status // 100 == kind for request in asked[bad:])
-        return _ones(ones + (bad if kind == 5 else 0), len(asked))
-
-    return fn
-
-
-def bad_requests(place: Place, minute: float) -> int:
-    """How many of a minute's requests the version that was live then failed."""
-    version = functions.live_at(place, "api", datetime.fromtimestamp(minute, UTC))
-    return traffic(place).bad(minute) if functions.is_bad(place, "api", version) else 0
-
-
-def _ones(ones: int, total: int) -> Samples | None:
-    """A sample of 1 for each that failed, of 0 for each other."""
-    return Samples((0.0, 1.0), (float(max(0, total - ones)), float(ones))) if total else None
 
 
 def _scheduled(place: Place, key: str) -> None:
@@ -94,16 +41,7 @@ def _workers(place: Place, kind: str) -> None:
     key = str(place.facts["jobs"][kind]["function"])
     for job in jobs.history(place, kind):
         if job.started_at and job.finished_at and job.started_at > names.start(place) - timedelta(days=1):
-            ran(place, key, job.started_at, (job.finished_at - job.started_at).total_seconds() * 1000)
-
-
-def ran(place: Place, key: str, when: datetime, duration_ms: float, failed: bool = False) -> None:
-    """One invocation of a function, as Lambda counts it."""
-    dimensions = {"FunctionName": names.function(place, key)}
-    for metric, value, unit in (
-        ("Invocations", 1.0, _COUNT), ("Errors", float(failed), _COUNT), ("Throttles", 0.0, _COUNT), ("Duration", duration_ms, _MS)
-    ):  # fmt: skip
-        place.metrics.put("AWS/Lambda", metric, dimensions, when, value, unit)
+            measures.ran(place, key, job.started_at, (job.finished_at - job.started_at).total_seconds() * 1000)
 
 
 def _database(place: Place) -> None:

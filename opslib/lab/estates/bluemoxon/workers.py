@@ -17,8 +17,8 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import catalogue, databases, jobs, journals, lines, measures, names, queues
-from opslib.lab.kit import functions
+from opslib.lab.estates.bluemoxon import catalogue, databases, jobs, lines, names, queues
+from opslib.lab.kit import functions, journals, measures
 
 TAKES = timedelta(seconds=2)
 _BASE_SECONDS, _SECONDS_A_MEGABYTE = 36.0, 1.6

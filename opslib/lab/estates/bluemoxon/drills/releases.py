@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.lab.estates.base import Drill, Place
-from opslib.lab.estates.bluemoxon import journals, lines, migrations, names
-from opslib.lab.kit import functions
+from opslib.lab.estates.bluemoxon import lines, migrations, names
+from opslib.lab.kit import functions, journals
 
 BAD, DRIFT, PENDING = "bad-version", "configuration-drift", "migration-pending"
 _WORKER, _LOST, _TIMEOUT = "analysis-worker", "BEDROCK_MODEL", 60

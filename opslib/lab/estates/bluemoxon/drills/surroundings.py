@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.lab.estates.base import Drill, Place
-from opslib.lab.estates.bluemoxon import journals, lines, names, users
+from opslib.lab.estates.bluemoxon import lines, names, users
+from opslib.lab.kit import journals
 
 _ENDPOINT = "cognito-idp"
 _DENIED = ("sqs:ListQueues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")

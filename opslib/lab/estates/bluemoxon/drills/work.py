@@ -13,7 +13,6 @@ from opslib.lab.estates.bluemoxon import (
     catalogue,
     databases,
     jobs,
-    journals,
     lines,
     measures,
     names,
@@ -21,7 +20,7 @@ from opslib.lab.estates.bluemoxon import (
     queues,
 )
 from opslib.lab.estates.bluemoxon.jobs import Job
-from opslib.lab.kit import functions
+from opslib.lab.kit import functions, journals
 
 _WORKER = "analysis-worker"
 _THROTTLED_MINUTES = (54, 52, 49, 41, 33, 32, 30, 18, 9, 5)

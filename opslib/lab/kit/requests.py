@@ -1,18 +1,20 @@
-"""A request to the app and its answer, as the app's own modules see them."""
+"""A request to an app and its answer, as the app's own modules see them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.lab.estates.base import Place
 
+Answer = tuple[int, Any]  # status, what becomes the JSON
+
 
 @dataclass(frozen=True)
 class Request:
-    """`path` is without the API's base, `/books/515`; `ids` are the numbers in it."""
+    """`path` is without the API's base, `/books/515`; `ids` are the numbers in it; headers in small letters."""
 
     place: Place
     method: str
@@ -33,8 +35,11 @@ class Request:
         return given
 
 
+Routes = Mapping[tuple[str, str], Callable[[Request], Answer]]  # (method, pattern of the path): what answers
+
+
 class Problem(Exception):
-    """An error that the app answers: its status and {"detail": text}."""
+    """An error that the app answers: its status and a text."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -42,4 +47,11 @@ class Problem(Exception):
 
 
 class Hanging(Exception):
-    """The app waits for what does not come; API Gateway gives up on it."""
+    """The app waits for what does not come; API Gateway gives up on it. Its text: what the log says meanwhile."""
+
+
+def encode(answer: Any) -> bytes:
+    """JSON; times as ISO 8601."""
+    return json.dumps(
+        answer, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value)
+    ).encode()
