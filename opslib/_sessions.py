@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from opslib.errors import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, CursorResult, Engine
 
     from opslib.connections import Connection as Ops
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 5  # a change that waits for a lock makes everybody behind it wait too
+MARK = "/* opslib */"  # after each of our statements: the server's statistics and logs tell them from the app's
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = ("too many clients", "remaining connection slots", "too many connections")
 _DENIED = ("authentication failed", "no pg_hba.conf entry", "permission denied for database", "not permitted to log in")
@@ -55,7 +56,7 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
 
 def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
     """An engine for one session at a time; none of our connections stays open, for they may be what runs out."""
-    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy import NullPool, create_engine, event
 
     name = ops.target["database"]["secret"]
     where = url(ops.secret(name), name, **at)
@@ -70,7 +71,7 @@ def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
     }
-    return create_engine(
+    engine = create_engine(
         where,
         poolclass=NullPool,
         hide_parameters=True,
@@ -81,6 +82,21 @@ def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
             "prepare_threshold": 0,  # the extended protocol takes one statement: no "COMMIT; DELETE …" in a read
         },
     )
+    event.listen(engine, "before_cursor_execute", _marked, retval=True)
+    return engine
+
+
+def _marked(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+    return f"{statement.rstrip().rstrip(';')}\n{MARK}", parameters
+
+
+def run(session: Connection, sql: str, params: Mapping[str, Any] | None = None, **options: Any) -> CursorResult[Any]:
+    """Execute a statement; `:name` in it stands for a parameter. Without parameters the text is taken as it is."""
+    import sqlalchemy
+
+    if params:
+        return session.execute(sqlalchemy.text(sql), dict(params), execution_options=options)
+    return session.exec_driver_sql(sql, execution_options={"no_parameters": True, **options})
 
 
 @contextmanager
@@ -131,6 +147,8 @@ def _translated(exc: Any, asked: str, where: URL) -> OpsError:
         return Unfinished(f"{asked} waited {_LOCK_SECONDS} s for a lock and was rolled back: {said}. Run it again.")
     if state.startswith("42"):
         return UsageError(f"Not valid SQL: {asked}: {said}")
+    if not state and "Operational" not in type(exc.orig).__name__:
+        return UsageError(f"{asked}: a value cannot be read here: {said}. Cast it to text.")
     if not state or state.startswith(("08", "57P")):
         return Unfinished(
             f"No answer from the database for {asked}, {where.host}:{where.port}: {said}. "

@@ -12,7 +12,6 @@ from opslib.findings import Finding, Findings, check
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sqlalchemy import CursorResult
 
     from opslib.connections import Connection
 
@@ -46,10 +45,8 @@ def ask(
     at: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port, database of a copy."""
-    import sqlalchemy
-
     with _sessions.session(ops, _brief(sql), at=at) as session:
-        answer: CursorResult[Any] = session.execute(sqlalchemy.text(sql), dict(params or {}))
+        answer = _sessions.run(session, sql, params)
         if not answer.returns_rows:
             raise UsageError(f"{_brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
         names = list(answer.keys())
@@ -97,12 +94,11 @@ def execute(
 
     Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while committing).
     """
-    import sqlalchemy
     from sqlalchemy.exc import DBAPIError
 
     sets = [parameters] if isinstance(parameters, Mapping) else parameters
     with _sessions.session(ops, _brief(statement), write=True) as session:
-        affected = sum(session.execute(sqlalchemy.text(statement), dict(each)).rowcount for each in sets)
+        affected = sum(_sessions.run(session, statement, each).rowcount for each in sets)
         if affected != rows:
             session.rollback()
             raise OpsError(
