@@ -79,7 +79,7 @@ def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
 
 
 def differences(present: dict[str, Any], latest: dict[str, Any], besides: str = "") -> list[str]:
-    """What publishing $LATEST would change for those who call the live version, but for one variable."""
+    """What publishing $LATEST would change for those who call the live version, but for one variable or setting."""
     keys = (
         "Runtime",
         "Handler",
@@ -91,7 +91,11 @@ def differences(present: dict[str, Any], latest: dict[str, Any], besides: str = 
         "EphemeralStorage",
         "TracingConfig",
     )
-    found = [f"{key}: {present.get(key)} to {latest.get(key)}" for key in keys if present.get(key) != latest.get(key)]
+    found = [
+        f"{key}: {present.get(key)} to {latest.get(key)}"
+        for key in keys
+        if key != besides and present.get(key) != latest.get(key)
+    ]
     before, after = variables(present), variables(latest)
     for name in sorted((before.keys() | after.keys()) - {besides}):
         if before.get(name) != after.get(name):

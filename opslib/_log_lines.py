@@ -75,7 +75,7 @@ def pattern(message: str) -> str:
 
 def parts(message: str) -> tuple[str, str]:
     """Level and text of a line: of a JSON object its own fields, of a traceback what was raised, else the first line."""
-    document = _document(message)
+    document = structured(message)
     if document is not None:
         level = str(document.get("level", document.get("levelname", ""))).upper()
         return level, _first_line(_said(document) or message)
@@ -92,7 +92,7 @@ def shown(message: str, width: int = 0) -> str:
 
 def brief(message: str) -> str:
     """A line to be read: of a JSON object its level and text, then its other values; all else as it is."""
-    document = _document(message)
+    document = structured(message)
     if document is None:
         return shown(message)
     level, text = parts(message)[0], _said(document)
@@ -101,7 +101,8 @@ def brief(message: str) -> str:
     return shown(" ".join(part for part in (level, text, f"({rest})" if text and rest else rest) if part))
 
 
-def _document(message: str) -> dict[str, Any] | None:
+def structured(message: str) -> dict[str, Any] | None:
+    """The members of a line that is a JSON object; None for any other line."""
     text = message.strip()
     if not text.startswith("{"):
         return None

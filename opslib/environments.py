@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, functions
-from opslib._actions import aws, merge, read, result, wait
+from opslib import _configurations, _releases
+from opslib._actions import aws, merge, read
 from opslib._configurations import ABSENT, VARIABLES
 from opslib._frames import frame
 from opslib.errors import Refused, UsageError
@@ -56,38 +56,34 @@ def plan_environment(
 ) -> tuple[str, list[Step], list[str]]:
     """Set or remove one variable, the others kept; publish; move the alias there, since only $LATEST changes otherwise.
 
+    Without an alias $LATEST is what runs, and is all that changes.
     Raises UsageError (no such name can be), Refused (a secret; unreleased code in $LATEST; the alias splits traffic).
     """
-    facts, alias = ops.target["functions"][function], functions.find_alias(ops, function)
-    live, latest = (_configurations.read(ops, function, of) for of in (alias["FunctionVersion"], "$LATEST"))
-    _refuse_environment(facts["name"], name, value, alias, live, latest)
-    wanted = None if remove else value
-    steps = []
+    known, alias = ops.target["functions"][function]["name"], _releases.find_alias(ops, function)
+    live, latest = _releases.both(ops, function, alias)
+    _refuse_name(name, value or _configurations.variables(latest).get(name, ""))
+    _releases.refuse(known, alias, live, latest)
+    wanted, steps = None if remove else value, []
     if _configurations.variables(latest).get(name) != wanted:
-        steps += _variable_steps(facts["name"], name, wanted, latest)
-    if steps or _configurations.variables(live).get(name) != wanted:
-        steps += _release_steps(facts, name, wanted, alias, live, latest)
+        steps += _variable_steps(known, name, wanted, latest)
+    served = _configurations.variables(live).get(name)
+    if alias and (steps or served != wanted):
+        change = (name, _plain(served), _plain(wanted))
+        steps += _releases.steps(known, alias, live, latest, change, _observed(name))
     done = f"remove {name} from" if remove else f"set {name}={value} on"
     notes = [] if steps else [f"{name} is {_plain(wanted)} already, on $LATEST and on version {live['Version']}."]
-    return f"{done} {facts['name']}", steps, notes
+    return f"{done} {known}", steps, notes
 
 
-def _refuse_environment(function: str, name: str, value: str, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any]) -> None:  # fmt: skip
+def _refuse_name(name: str, value: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name) or name.startswith(("AWS_", "LAMBDA_")):
         raise UsageError(
             f"name={name!r} cannot be a variable of a Lambda function: letters, digits and _, not AWS_… or LAMBDA_…."
         )
-    if _configurations.is_secret(name, value or _configurations.variables(latest).get(name, "")):
+    if _configurations.is_secret(name, value):
         raise Refused(
             f"{name} looks like a secret: a plan shows and keeps its values. Nothing was changed; "
             "put it into Secrets Manager and give the function its ARN."
-        )
-    if (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
-        raise Refused(f"Alias {alias['Name']} of {function} splits its traffic between versions: a deployment is going on. Nothing was changed; finish it, or functions/rollback.")  # fmt: skip
-    if live["CodeSha256"] != latest["CodeSha256"]:
-        raise Refused(
-            f"$LATEST of {function} holds other code than version {live['Version']}, which is live: publishing it would release "
-            "that code. Nothing was changed; deploy the flag with the code, or put the live code back into $LATEST."
         )
 
 
@@ -105,8 +101,6 @@ def _variable_steps(function: str, name: str, wanted: str | None, latest: dict[s
     present = read("lambda", "get_function_configuration", "Environment.Variables", **at)
     write = aws("lambda", "update_function_configuration", **at)
     guarded = aws("lambda", "update_function_configuration", **at, RevisionId=latest["RevisionId"])
-    settled = wait("lambda", "get_function_configuration", "LastUpdateStatus", pending=["InProgress"],
-                   expect=["Successful"], timeout_seconds=300, **at)  # fmt: skip
 
     def put(value: str | None, write: dict[str, Any]) -> dict[str, Any]:
         kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
@@ -114,28 +108,7 @@ def _variable_steps(function: str, name: str, wanted: str | None, latest: dict[s
 
     return [
         Step(f"Change {name} of {function}, the other variables kept", put(wanted, guarded),
-             before=_plain(before), after=_plain(wanted), undo=[put(before, write), settled],
+             before=_plain(before), after=_plain(wanted), undo=[put(before, write), _releases.settled(function)],
              observe=read("lambda", "get_function_configuration", _observed(name), **at)),
-        Step("Wait until Lambda has taken it over", settled, undo=[]),
-    ]  # fmt: skip
-
-
-def _release_steps(
-    facts: Any, name: str, wanted: str | None, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any]
-) -> list[Step]:
-    function, number = facts["name"], live["Version"]
-    also = _configurations.differences(live, latest, besides=name)
-    move = {"FunctionName": function, "Name": alias["Name"]}
-    before = _configurations.variables(live).get(name)
-    return [
-        Step(f"Publish $LATEST of {function}: the code of version {number}",
-             aws("lambda", "publish_version", FunctionName=function, CodeSha256=latest["CodeSha256"], Description=live.get("Description", "")),
-             before=f"version {number}",
-             after=f"as version {number}, but for {name}" + (f"; AND ALSO CHANGED IN $LATEST: {'; '.join(also)}" if also else ""),
-             undo=[], name="published"),
-        Step(f"Alias {alias['Name']} of {function}: from version {number} to that one",
-             aws("lambda", "update_alias", **move, FunctionVersion=result("published.Version"), RevisionId=alias["RevisionId"]),
-             before=_plain(before), after=_plain(wanted),
-             undo=[aws("lambda", "update_alias", **move, FunctionVersion=number)],
-             observe=read("lambda", "get_function_configuration", _observed(name), FunctionName=function, Qualifier=alias["Name"])),
+        _releases.settle(function),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, _versions, logs
+from opslib import _configurations, _releases, _versions, logs
 from opslib._actions import aws, read
 from opslib._configurations import CONFIGURATIONS
 from opslib._frames import UTC_TIME, frame
@@ -46,14 +46,9 @@ def list_versions(ops: Connection, function: str) -> pd.DataFrame:
 
 
 def live_version(ops: Connection, function: str) -> str:
-    """The version that the target's alias of this function points to (Lambda GetAlias)."""
-    return str(find_alias(ops, function)["FunctionVersion"])
-
-
-def find_alias(ops: Connection, function: str) -> dict[str, Any]:
-    """The target's alias of this function, as Lambda GetAlias answers it. Raises NotFound."""
-    facts = ops.target["functions"][function]
-    return ops.call("lambda", "get_alias", FunctionName=facts["name"], Name=facts["alias"])
+    """The version that the target's alias of this function points to (Lambda GetAlias); $LATEST without an alias."""
+    alias = _releases.find_alias(ops, function)
+    return str(alias["FunctionVersion"]) if alias else _configurations.LATEST
 
 
 @check("Did the errors come with the version that is live?")
@@ -108,17 +103,25 @@ def check_alias(ops: Connection, function: str, watch_seconds: float = 0) -> Fin
 
     Watches until it has seen five requests, at most for so many seconds.
     """
-    facts, alias, began = ops.target["functions"][function], find_alias(ops, function), ops.now()
-    version, weights = alias["FunctionVersion"], (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+    alias, began = _releases.find_alias(ops, function), ops.now()
+    version = str(alias["FunctionVersion"]) if alias else _configurations.LATEST
     config = _configurations.read(ops, function, version)
-    name, source = f"{facts['name']}:{facts['alias']}", "lambda GetAlias, GetFunctionConfiguration"
-    seen = f"version {version}" + (f", and {weights}" if weights else "")
-    pinned = Finding("warn" if weights or version == "$LATEST" else "ok", name, seen, "one published version", source)
+    pinned, source = _pinned(ops.target["functions"][function], alias), "lambda GetFunctionConfiguration"
     state = f"{config.get('State', 'Active')}, {config.get('LastUpdateStatus', 'Successful')}"
     works = Finding(
         "ok" if state == "Active, Successful" else "critical", f"version {version}", state, "Active, Successful", source
     )
     return Findings([pinned, works, _watched(ops, function, version, Window(began, began), watch_seconds)])
+
+
+def _pinned(facts: Any, alias: dict[str, Any] | None) -> Finding:
+    """Whether all calls get one version that stays as it is."""
+    if alias is None:
+        return Finding("ok", facts["name"], "no alias: what calls it gets $LATEST", "as described", "the target's file")
+    version, weights = alias["FunctionVersion"], (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+    seen = f"version {version}" + (f", and {weights}" if weights else "")
+    status = "warn" if weights or version == _configurations.LATEST else "ok"
+    return Finding(status, f"{facts['name']}:{facts['alias']}", seen, "one published version", "lambda GetAlias")
 
 
 def _watched(ops: Connection, function: str, version: str, since: Window, seconds: float) -> Finding:
@@ -201,9 +204,14 @@ def _drifted(row: dict[str, Any], check: str, reference: str) -> Finding:
 def plan_rollback(ops: Connection, function: str, to: str = "") -> tuple[str, list[Step], list[str]]:
     """Point the alias to an earlier version: the newest published before the live one, or `to`.
 
-    Raises UsageError (no such version), Refused (no earlier version, or it cannot run).
+    Raises UsageError (no such version), Refused (no alias, no earlier version, or it cannot run).
     """
-    facts, present = ops.target["functions"][function], find_alias(ops, function)
+    facts, present = ops.target["functions"][function], _releases.find_alias(ops, function)
+    if present is None:
+        raise Refused(
+            f"{facts['name']} has no alias: what calls it gets $LATEST, and nothing can be pointed to an earlier version. "
+            "Nothing was changed; deploy the earlier code again."
+        )
     name, alias = facts["name"], facts["alias"]
     live, versions = present["FunctionVersion"], list_versions(ops, function)
     weights = (present.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}

@@ -1,0 +1,198 @@
+"""Invocations of the functions: how many, how they ended, how long they took, how many ran at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from opslib import _configurations, _throttling, logs, metrics
+from opslib._frames import UTC_TIME, frame
+from opslib._throttling import Use
+from opslib._windows import Window, clock, window
+from opslib._wording import count, number
+from opslib.errors import NotAllowed, OpsError
+from opslib.findings import Finding, Findings, answer, check
+from opslib.plots import Line, Panel, Plotted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+# What is read of each function: the metric, its statistic, the title and the unit of its picture.
+MEASURES = {
+    "Invocations": ("Sum", "Invocations per {} min", "count"),
+    "Errors": ("Sum", "Errors per {} min", "count"),
+    "Throttles": ("Sum", "Throttles per {} min", "count"),
+    "Duration": ("p95", "Duration p95", "ms"),
+    "ConcurrentExecutions": ("Maximum", "Running at once, at most", "count"),
+}
+POINTS = {"time": UTC_TIME, "function": "str", "metric": "str", "value": "float64"}
+FUNCTIONS = {
+    "function": "str", "version": "str", "state": "str", "changed": UTC_TIME, "reserved": "str", "invocations": "int64",
+    "errors": "int64", "throttles": "int64", "p95_ms": "float64", "most_at_once": "float64",
+}  # fmt: skip
+RECENT = timedelta(minutes=15)  # what counts as now
+_MOST_PER_100, _FEWEST = 5.0, 5
+
+
+def read(ops: Connection, functions: Sequence[str], within: Window) -> pd.DataFrame:
+    """The measures of functions over a window, all in one GetMetricData. Columns: POINTS."""
+    asked = [(name, metric) for name in functions for metric in MEASURES]
+    queries = [_query(ops, f"m{i}", name, metric, period(within)) for i, (name, metric) in enumerate(asked)]
+    found = metrics.query(ops, queries, within)
+    of = {f"m{i}": pair for i, pair in enumerate(asked)}
+    found["function"] = [of[id][0] for id in found["id"]]
+    found["metric"] = [of[id][1] for id in found["id"]]
+    return frame(found.to_dict("records"), POINTS)
+
+
+def period(within: Window) -> int:
+    """Seconds of a point: five minutes; more in a long window, so that a picture has at most some 300."""
+    return max(300, int(within.minutes * 60 / 288) // 300 * 300)
+
+
+def _query(ops: Connection, id: str, function: str, metric: str, seconds: int) -> dict[str, Any]:
+    name = ops.target["functions"][function]["name"]
+    asked = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": [{"Name": "FunctionName", "Value": name}]}
+    return {
+        "Id": id,
+        "Label": function,
+        "MetricStat": {"Metric": asked, "Period": seconds, "Stat": MEASURES[metric][0]},
+    }
+
+
+@check("Are the functions well?")
+def check_functions(
+    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
+) -> Findings:
+    """State, invocations and throttling of functions (`all`, or names with commas). Evidence: FUNCTIONS.
+
+    A function that was not invoked is no error: nothing called it.
+    """
+    within, names = window(ops, minutes, since, until), named(ops, function)
+    points, account, *states = ops.gather(
+        partial(read, ops, names, within),
+        partial(_throttling.account, ops),
+        *(partial(_state, ops, name) for name in names),
+    )
+    found, rows = [], []
+    for name, (state, reserved) in zip(names, states, strict=True):
+        of_it = points[points["function"] == name]
+        use = used(name, of_it, reserved, within)
+        found += [
+            answer(f"state of {name}", partial(_judged_state, name, state)),
+            _invoked(name, of_it, use, within),
+            _throttling.judge(use, account, within),
+        ]
+        rows.append(_row(name, state, use, of_it))
+    note = f"{within}. {_throttling.account_note(account)}"
+    return Plotted(found, frame(rows, FUNCTIONS), note, _panels(points, within), within)
+
+
+def named(ops: Connection, function: str) -> list[str]:
+    """The functions that are asked for. Raises UsageError that offers the nearest names."""
+    facts = ops.target["functions"]
+    return [name for name in logs.groups(ops, function) if name in facts]
+
+
+def _state(ops: Connection, function: str) -> tuple[Any, Any]:
+    """Configuration of what runs, and the reservation; what could not be read is the error itself."""
+    return _tried(partial(_configurations.live, ops, function)), _tried(partial(_throttling.reserved, ops, function))
+
+
+def _tried(look: Any) -> Any:
+    try:
+        return look()
+    except OpsError as exc:
+        return exc
+
+
+def _judged_state(function: str, state: Any) -> Finding:
+    if isinstance(state, OpsError):
+        raise state
+    now, update = state.get("State", "Active"), state.get("LastUpdateStatus", "Successful")
+    seen = f"version {state['Version']}: {now}, last update {update} at {_changed(state):%Y-%m-%d %H:%M}"
+    why = state.get("StateReason") if now != "Active" else state.get("LastUpdateStatusReason")
+    seen += f": {why}" if why and (now, update) != ("Active", "Successful") else ""
+    if now == "Inactive":
+        seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
+    status = "critical" if "Failed" in (now, update) else "ok" if (now, update) == ("Active", "Successful") else "warn"
+    follows = "functions/rollback" if status == "critical" else ""
+    rule = "Active, Successful"
+    return Finding(status, f"state of {function}", seen, rule, "lambda GetFunctionConfiguration", next=follows)
+
+
+def _changed(state: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.Timestamp(state["LastModified"])
+
+
+def used(function: str, points: pd.DataFrame, reserved: Any, within: Window) -> Use:
+    """What a function's points say of how many ran at once and how many could not."""
+    throttled = points[(points["metric"] == "Throttles") & (points["value"] > 0)]
+    at_once = points[points["metric"] == "ConcurrentExecutions"]["value"]
+    times = list(throttled["time"])
+    return Use(
+        function,
+        None if isinstance(reserved, OpsError) else reserved,
+        not isinstance(reserved, OpsError),
+        int(throttled["value"].sum()),
+        int(points[points["metric"] == "Invocations"]["value"].sum()),
+        int(at_once.max()) if len(at_once) else 0,
+        clock(times[0], within.end) if times else "",
+        bool(times) and times[-1] >= within.end - RECENT,
+        isinstance(reserved, NotAllowed),
+    )
+
+
+def _invoked(function: str, points: pd.DataFrame, use: Use, within: Window) -> Finding:
+    failed, p95 = _total(points, "Errors"), _highest(points, "Duration")
+    question, source = f"invocations of {function}", "GetMetricData AWS/Lambda Invocations, Errors, Duration"
+    rule = f"at most {_MOST_PER_100:g} errors in 100"
+    if not use.invocations:
+        seen = f"none in {number(within.minutes)} min: nothing called it, which is no error by itself"
+        return Finding("ok", question, seen, rule, source)
+    share = 100 * failed / use.invocations
+    seen = f"{count(use.invocations, 'invocation')}, {count(failed, 'error')} ({share:.2g} %)"
+    seen += f", p95 at most {p95:,.0f} ms" if p95 is not None else ""
+    status = "warn" if share > _MOST_PER_100 and failed >= _FEWEST else "ok"
+    return Finding(status, question, seen, rule, source, next="logs/errors" if status == "warn" else "")
+
+
+def _total(points: pd.DataFrame, metric: str) -> int:
+    return int(points[points["metric"] == metric]["value"].sum())
+
+
+def _highest(points: pd.DataFrame, metric: str) -> float | None:
+    values = points[points["metric"] == metric]["value"]
+    return float(values.max()) if len(values) else None
+
+
+def _row(function: str, state: Any, use: Use, points: pd.DataFrame) -> dict[str, Any]:
+    read = not isinstance(state, OpsError)
+    return {
+        "function": function,
+        "version": state["Version"] if read else "?",
+        "state": f"{state.get('State', 'Active')}, {state.get('LastUpdateStatus', 'Successful')}" if read else "?",
+        "changed": _changed(state) if read else None,
+        "reserved": use.reservation,
+        "invocations": use.invocations,
+        "errors": _total(points, "Errors"),
+        "throttles": use.throttles,
+        "p95_ms": _highest(points, "Duration"),
+        "most_at_once": _highest(points, "ConcurrentExecutions"),
+    }
+
+
+def _panels(points: pd.DataFrame, within: Window) -> list[Panel]:
+    """A picture for each measure, a line for each function that has any data."""
+    panels = []
+    for metric, (_, title, unit) in MEASURES.items():
+        of_it = points[points["metric"] == metric]
+        lines = [Line(str(n), list(s["time"]), list(s["value"])) for n, s in of_it.groupby("function", sort=False)]
+        panels.append(Panel(title.format(period(within) // 60), unit, lines))
+    return panels

@@ -1,0 +1,188 @@
+"""Troubles of a system as its logs tell them: sorted by kind, with who they concern and what follows from each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from opslib import _error_kinds, _log_lines, _versions, invocations, logs
+from opslib._concerns import concerns
+from opslib._error_kinds import KINDS, OTHER, VALIDATION
+from opslib._frames import UTC_TIME, frame
+from opslib._log_lines import most_in_an_hour
+from opslib._windows import Window, clock, window
+from opslib._wording import count
+from opslib.errors import OpsError
+from opslib.findings import Finding, Findings, check
+from opslib.plots import Line, Panel, Plotted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+KINDS_FOUND = {
+    "kind": "str", "lines": "int64", "share_percent": "float64", "since": UTC_TIME, "last": UTC_TIME,
+    "most_in_an_hour": "int64", "now_per_hour": "int64", "concerns": "str", "example": "str", "resolution": "str",
+}  # fmt: skip
+PATTERNS = {"kind": "str", **_log_lines.PATTERNS}
+MALFORMED = "malformed-requests"  # the cause that findings name
+RECENT = timedelta(minutes=15)  # what counts as still going on
+_WORSE, _MORE = 2.0, 1.0  # a version is worse: over twice the errors of the one before, and one in 100 requests more
+
+
+@check("What kinds of trouble are logged?")
+def check_kinds(
+    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
+) -> Findings:
+    """Lines of trouble (`logs.error_pattern` of the target) by kind, a finding each. Evidence: KINDS_FOUND.
+
+    Up to `logs.errors_per_hour` of a kind in any hour are an ordinary day. At most `logs.LIMIT` lines of a group are read.
+    """
+    within = window(ops, minutes, since, until)
+    events, served = ops.gather(partial(read, ops, function, within), partial(_served, ops, function, within))
+    tolerated = int(ops.target["logs"].get("errors_per_hour", 5))
+    groups = [(kind, events[events["kind"] == kind]) for kind in KINDS]
+    rows = [_row(kind, lines, len(events), within) for kind, lines in groups if len(lines)]
+    found = [
+        _judged(ops, row, lines, tolerated, within)
+        for row, lines in zip(rows, (lines for _, lines in groups if len(lines)), strict=True)
+    ]
+    cut = _cut(events)
+    where, ended = (
+        count(len(logs.groups(ops, function)), "log group"),
+        count(_total(served, "Invocations"), "invocation"),
+    )
+    note = f"{count(len(events), 'line')} of trouble beside {ended}, {within}, {where}."
+    if not rows:
+        seen = f"no line of trouble beside {ended}, {within}, {where}"
+        found.append(
+            Finding("ok", "trouble logged", seen, f"at most {tolerated} of a kind in an hour", "FilterLogEvents")
+        )
+    return Plotted([*found, *cut], frame(rows, KINDS_FOUND), note, _panels(events, served, within), within)
+
+
+def read(ops: Connection, function: str, within: Window) -> pd.DataFrame:
+    """The lines of trouble and the kind of each. Columns: `logs.EVENTS` and `kind`; Lambda's own frame is left out."""
+    events = logs.search(ops, function, ops.target["logs"]["error_pattern"], within)
+    framing = events["message"].str.match(r"(?:START|END|REPORT) RequestId: |INIT_")
+    kept = events[~framing.astype(bool)].reset_index(drop=True)
+    kept["kind"] = [_error_kinds.kind(message) for message in kept["message"]]
+    kept.attrs.update(events.attrs)
+    return kept
+
+
+def list_patterns(
+    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
+) -> pd.DataFrame:
+    """What the lines of each kind have in common, the most frequent first. Columns: PATTERNS."""
+    events = read(ops, function, window(ops, minutes, since, until))
+    rows: list[dict[Any, Any]] = []
+    for kind in KINDS:
+        grouped = _log_lines.group_errors(events[events["kind"] == kind])
+        rows += [{"kind": kind, **row} for row in grouped.to_dict("records")]
+    return frame(rows, PATTERNS)
+
+
+def _served(ops: Connection, function: str, within: Window) -> pd.DataFrame:
+    """Invocations and Errors of the functions, as Lambda counts them. Columns: `invocations.POINTS`; empty when denied."""
+    try:
+        return invocations.read(ops, invocations.named(ops, function), within)
+    except OpsError as exc:
+        empty = frame([], invocations.POINTS)
+        empty.attrs["unread"] = str(exc)
+        return empty
+
+
+def _total(points: pd.DataFrame, metric: str) -> int:
+    return int(points[points["metric"] == metric]["value"].sum())
+
+
+def _row(kind: str, lines: pd.DataFrame, total: int, within: Window) -> dict[str, Any]:
+    recent = int((lines["time"] >= within.end - RECENT).sum())
+    return {
+        "kind": kind,
+        "lines": len(lines),
+        "share_percent": round(100 * len(lines) / total, 1),
+        "since": lines["time"].iloc[0],
+        "last": lines["time"].iloc[-1],
+        "most_in_an_hour": most_in_an_hour(list(lines["time"])),
+        "now_per_hour": recent * int(timedelta(hours=1) / RECENT),
+        "concerns": "; ".join(map(str, concerns(lines))) or "no one in particular",
+        "example": _log_lines.brief(lines["message"].iloc[-1]),
+        "resolution": KINDS[kind].resolution,
+    }
+
+
+def _judged(ops: Connection, row: dict[str, Any], lines: pd.DataFrame, tolerated: int, within: Window) -> Finding:
+    kind, going = row["kind"], row["now_per_hour"] > 0
+    question, rule = f"trouble of kind {kind}", f"at most {tolerated} lines in an hour"
+    seen = f"{count(row['lines'], 'line')} ({row['share_percent']:g} %) since {clock(row['since'], within.end)}, "
+    seen += f"at most {row['most_in_an_hour']} in an hour; "
+    seen += f"still, {row['now_per_hour']} an hour now" if going else f"the last at {clock(row['last'], within.end)}"
+    if row["most_in_an_hour"] <= tolerated:
+        return Finding("ok", question, seen, rule, "FilterLogEvents")
+    seen += f". Concerns {row['concerns']}. {KINDS[kind].means.capitalize()}"
+    client = next((c for c in concerns(lines) if c.is_client), None)
+    if kind == VALIDATION and client is not None:
+        return Finding(
+            "warn", question, f"{seen}: all but few are {client.of}", rule, "FilterLogEvents", MALFORMED, "logs/search"
+        )
+    status = "critical" if going and kind != VALIDATION else "warn"
+    version = _version(ops, sorted(set(lines["source"])), within) if kind in (OTHER, VALIDATION) else ""
+    follows = "functions/rollback" if version else _follows(ops, kind)
+    return Finding(status, question, seen + version, rule, "FilterLogEvents", next=follows)
+
+
+def _follows(ops: Connection, kind: str) -> str:
+    """Where the resolution is; for a kind that no version brought, in the lines themselves."""
+    if kind == OTHER:
+        return "logs/search"
+    if KINDS[kind].next == "databases/health" and "database" not in ops.target.facts:
+        return "health/deep"
+    return KINDS[kind].next
+
+
+def _version(ops: Connection, functions: list[str], within: Window) -> str:
+    """The live version of a function that fails more often than the one before it in the window, in words."""
+    for function in functions:
+        if "alias" not in ops.target["functions"].get(function, {}):
+            continue
+        name = ops.target["functions"][function]["name"]
+        live = ops.call("lambda", "get_alias", FunctionName=name, Name=ops.target["functions"][function]["alias"])
+        rows = list(_versions.traffic(ops, function, live["FunctionVersion"], within).itertuples())
+        if len(rows) < 2 or not rows[0].live:
+            continue
+        now, before = rows[0], rows[1]
+        if now.errors_per_100 > max(_WORSE * before.errors_per_100, before.errors_per_100 + _MORE):
+            return (
+                f". Version {now.version} of {function}, first seen {now.first:%H:%M}, has {now.errors_per_100:g} in 100 "
+                f"requests, version {before.version} had {before.errors_per_100:g}"
+            )
+    return ""
+
+
+def _cut(events: pd.DataFrame) -> list[Finding]:
+    if not events.attrs["cut"]:
+        return []
+    seen = f"more than {logs.LIMIT:,} lines in a log group: only its newest are counted, so `since` is too late and all counts too low"
+    return [
+        Finding(
+            "warn", "all lines were read", seen, f"at most {logs.LIMIT:,} a group", "FilterLogEvents", next="logs/query"
+        )
+    ]
+
+
+def _panels(events: pd.DataFrame, served: pd.DataFrame, within: Window) -> list[Panel]:
+    """Lines of each kind, and beside them the errors that Lambda counts: a refused request is a line and no error."""
+    step = invocations.period(within) // 60
+    lines = []
+    for kind, of_it in events.groupby("kind", sort=False):
+        counted = of_it.groupby(of_it["time"].dt.floor(f"{step}min")).size().asfreq(f"{step}min", fill_value=0)
+        lines.append(Line(str(kind), list(counted.index), list(counted)))
+    errors = served[served["metric"] == "Errors"].groupby("time")["value"].sum()
+    return [
+        Panel(f"Lines of trouble per {step} min, by kind", "lines", lines, bar_minutes=step if len(lines) == 1 else 0),
+        Panel(f"Errors that Lambda counts per {step} min", "count", [Line("Errors", list(errors.index), list(errors))]),
+    ]
