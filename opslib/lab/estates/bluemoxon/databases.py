@@ -10,17 +10,16 @@ import psycopg
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
+from opslib.lab.kit import secrets
 
 _CONNECT_SECONDS = 5
 POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
 _SINCE_BACKUP = timedelta(hours=5, minutes=20)
-_PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
 
 
 def seed(place: Place) -> None:
     """Role, database with all its rows, secrets, cluster with its snapshots."""
-    rng, name = names.generator(place, "passwords"), names.database(place)
-    password = "".join(rng.choice(_PASSWORD_CHARACTERS) for _ in range(28))
+    name, password = names.database(place), secrets.password(place)
     place.world.postgres.create_role(name, password)
     place.world.postgres.create_database(name, name)
     with psycopg.connect(place.world.postgres.url(name, name, password), autocommit=True) as database:
@@ -34,36 +33,17 @@ def seed(place: Place) -> None:
         "password": password,
         "dbname": name,
     }
-    _secret(place, place.facts["database"]["secret"], json.dumps(login), 41)
-    _secret(place, place.facts["api"]["token_secret"], f"bmx_{rng.getrandbits(160):040x}", 97)
+    secrets.put(place, place.facts["database"]["secret"], json.dumps(login), 41)
+    secrets.put(
+        place, place.facts["api"]["token_secret"], f"bmx_{names.generator(place, 'token').getrandbits(160):040x}", 97
+    )
     _cluster(place, password)
     place.memory["pool connections"] = [connect(place) for _ in range(POOL[place.target.environment])]
 
 
-def _secret(place: Place, name: str, value: str, age_days: int) -> None:
-    place.client("secretsmanager").create_secret(Name=name, SecretString=value, Description=f"{place.target.title}")
-    held, when = (
-        place.backend("secretsmanager").secrets[name],
-        int((names.start(place) - timedelta(days=age_days)).timestamp()),
-    )
-    held.created_date = held.last_changed_date = when
-    for version in held.versions.values():
-        version["createdate"] = when
-
-
-def secret(place: Place, name: str) -> str:
-    """A secret's current value, as the app reads it."""
-    value: str = place.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
-    return value
-
-
-def secret_arn(place: Place, name: str) -> str:
-    return str(place.backend("secretsmanager").secrets[name].arn)
-
-
 def connect(place: Place, application: str = "bluemoxon-api") -> psycopg.Connection[Any]:
     """The app's own connection (autocommit), opened with what the secret says."""
-    login = json.loads(secret(place, place.facts["database"]["secret"]))
+    login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
     return psycopg.connect(
         host=login["host"], port=login["port"], user=login["username"], password=login["password"], dbname=login["dbname"],
         application_name=application, connect_timeout=_CONNECT_SECONDS, autocommit=True,

@@ -28,12 +28,12 @@ from opslib.lab.kit.journals import append_requests
 def seed(place: Place) -> None:
     """Everything that the target has at the lab's start, and the day before in logs and metrics."""
     mock_random.seed(names.number(place, "identifiers"))  # ids of resources: the same for the same seed
-    vpc = networks.seed(place)
+    network = networks.seed(place)
     databases.seed(place)
     users.seed(place)
     queues.seed(place)
     buckets.seed(place)
-    functions.seed(place, releases.BUILD, releases.variables(place), vpc)
+    functions.seed(place, releases.BUILD, releases.variables(place), network.of_functions())
     place.memory["traffic"] = Traffic(place)
     measures.seed(place)
     monitors.seed(place)

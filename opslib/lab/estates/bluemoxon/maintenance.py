@@ -13,6 +13,7 @@ from typing import Any
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import buckets, databases, names
+from opslib.lab.kit import secrets
 from opslib.lab.kit.requests import Answer, Problem, Request
 
 _SAMPLE = 5
@@ -73,7 +74,7 @@ def find_orphans(place: Place, kind: str) -> tuple[list[Any], list[Any]]:
 def require_token(request: Request) -> None:
     """Raises Problem(401) unless the request has the token of the target's secret."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    wanted = databases.secret(request.place, request.place.facts["api"]["token_secret"])
+    wanted = secrets.read(request.place, request.place.facts["api"]["token_secret"])
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip(), wanted):
         raise Problem(401, "Not authenticated")
 

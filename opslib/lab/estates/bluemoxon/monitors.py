@@ -2,64 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names
+from opslib.lab.kit import monitors
 
 _ERRORS, _DURATION_MS, _CONNECTIONS_SHARE = 10, 25_000, 0.8
 
 
 def seed(place: Place) -> None:
-    cloudwatch = place.client("cloudwatch")
-    place.client("sns").create_topic(Name=f"{place.name}-alerts")
-    for alarm in alarms(place):
-        cloudwatch.put_metric_alarm(**alarm)
-    for name in place.facts["dashboards"].values():
-        cloudwatch.put_dashboard(DashboardName=name, DashboardBody=json.dumps({"widgets": widgets(place)}))
+    monitors.put(place, alarms(place), {name: widgets(place) for name in place.facts["dashboards"].values()})
 
 
 def alarms(place: Place) -> list[dict[str, Any]]:
     """The requests of PutMetricAlarm, one for each alarm that the facts expect."""
-    function, cluster = names.function(place, "api"), place.facts["database"]["cluster"]
-    made = []
-    for name in place.facts["alarms"]["expected"]:
-        kind = name.removeprefix("bluemoxon-").removeprefix("staging-")
-        if kind == "api-errors":
-            lambda_of = _alarm("AWS/Lambda", "Errors", {"FunctionName": function}, _ERRORS, Statistic="Sum")
-            made.append(lambda_of | {"AlarmDescription": "More than 10 API errors in 5 minutes"})
-        elif kind == "api-duration":
-            lambda_of = _alarm(
-                "AWS/Lambda", "Duration", {"FunctionName": function}, _DURATION_MS, ExtendedStatistic="p95"
-            )
-            made.append(lambda_of | {"AlarmDescription": "p95 of the API above 25 s"})
-        elif kind == "rds-connections":
-            limit = place.facts["database"]["max_connections"] * _CONNECTIONS_SHARE
-            of = _alarm("AWS/RDS", "DatabaseConnections", {"DBClusterIdentifier": cluster}, limit, Statistic="Maximum")
-            made.append(of | {"AlarmDescription": "More than 80 % of the cluster's connections"})
-        else:
-            of = _alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": name}, 0, Statistic="Maximum")
-            made.append(of | {"AlarmDescription": "Messages in the dead-letter queue"})
-        made[-1] |= {"AlarmName": name, "AlarmActions": [names.arn(place, "sns", f"{place.name}-alerts")]}
-    return made
+    return [_alarm(place, name) for name in place.facts["alarms"]["expected"]]
 
 
-def _alarm(
-    namespace: str, metric: str, dimensions: dict[str, str], threshold: float, **statistic: str
-) -> dict[str, Any]:
-    return {
-        "Namespace": namespace,
-        "MetricName": metric,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-        "Period": 300,
-        "EvaluationPeriods": 1,
-        "Threshold": threshold,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "TreatMissingData": "notBreaching",
-        "ActionsEnabled": True,
-        **statistic,
-    }
+def _alarm(place: Place, name: str) -> dict[str, Any]:
+    function, cluster = {"FunctionName": names.function(place, "api")}, place.facts["database"]["cluster"]
+    kind = name.removeprefix("bluemoxon-").removeprefix("staging-")
+    if kind == "api-errors":
+        text = "More than 10 API errors in 5 minutes"
+        return monitors.alarm(name, text, ("AWS/Lambda", "Errors"), function, _ERRORS, Statistic="Sum")
+    if kind == "api-duration":
+        text, metric = "p95 of the API above 25 s", ("AWS/Lambda", "Duration")
+        return monitors.alarm(name, text, metric, function, _DURATION_MS, ExtendedStatistic="p95")
+    if kind == "rds-connections":
+        text, metric = "More than 80 % of the cluster's connections", ("AWS/RDS", "DatabaseConnections")
+        limit = place.facts["database"]["max_connections"] * _CONNECTIONS_SHARE
+        return monitors.alarm(name, text, metric, {"DBClusterIdentifier": cluster}, limit, Statistic="Maximum")
+    text, metric = "Messages in the dead-letter queue", ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    return monitors.alarm(name, text, metric, {"QueueName": name}, 0, Statistic="Maximum")
 
 
 def widgets(place: Place) -> list[dict[str, Any]]:
@@ -69,7 +44,7 @@ def widgets(place: Place) -> list[dict[str, Any]]:
     cluster = ["DBClusterIdentifier", place.facts["database"]["cluster"]]
     queues = [name for each in place.facts["queues"].values() for name in (each["name"], each["dead_letters"])]
     limit = place.facts["database"]["max_connections"] * _CONNECTIONS_SHARE
-    shown = [
+    shown: list[tuple[str, str, list[list[str]], float | None]] = [
         ("Lambda invocations", "Sum", [["AWS/Lambda", "Invocations", "FunctionName", name] for name in functions], None),
         ("Lambda errors", "Sum", [["AWS/Lambda", "Errors", "FunctionName", name] for name in functions], _ERRORS),
         ("API latency", "p95", [["AWS/ApiGateway", "Latency", *api]], _DURATION_MS),
@@ -78,23 +53,7 @@ def widgets(place: Place) -> list[dict[str, Any]]:
         ("RDS CPU", "Average", [["AWS/RDS", "CPUUtilization", *cluster]], None),
         ("Queue depth", "Maximum", [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", q] for q in queues], None),
     ]  # fmt: skip
-    return [_widget(place, at, *widget) for at, widget in enumerate(shown)]
-
-
-def _widget(
-    place: Place, at: int, title: str, stat: str, metrics: list[list[str]], limit: float | None
-) -> dict[str, Any]:
-    properties: dict[str, Any] = {
-        "title": title, "view": "timeSeries", "stacked": False, "region": place.region, "stat": stat, "period": 300,
-        "metrics": metrics,
-    }  # fmt: skip
-    if limit is not None:
-        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": limit}]}
-    return {
-        "type": "metric",
-        "x": 12 * (at % 2),
-        "y": 6 * (at // 2),
-        "width": 12,
-        "height": 6,
-        "properties": properties,
-    }
+    return monitors.arranged(
+        monitors.metrics(place, title, metrics, stat=stat, **({"annotations": monitors.line(at)} if at else {}))
+        for title, stat, metrics, at in shown
+    )

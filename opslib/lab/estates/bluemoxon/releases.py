@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import databases, migrations, names, queues
+from opslib.lab.estates.bluemoxon import migrations, names, queues
+from opslib.lab.kit import secrets
 from opslib.lab.kit.functions import Build
 
 BUILD = Build(
@@ -27,7 +28,7 @@ def variables(place: Place) -> dict[str, dict[str, str]]:
     rng = names.generator(place, "variables")
     known = {
         "ENVIRONMENT": place.target.environment,
-        "DATABASE_SECRET_ARN": databases.secret_arn(place, place.facts["database"]["secret"]),
+        "DATABASE_SECRET_ARN": secrets.arn(place, place.facts["database"]["secret"]),
         "SOURCE_SECRET_ARN": _source_arn(place),
         "IMAGES_BUCKET": names.bucket(place),
         "COGNITO_POOL_ID": place.memory["pool"],
