@@ -33,17 +33,20 @@ class Api(ABC):
     key: str
     routes: ClassVar[Routes]
     breakable: str  # pattern of the paths at which a bad version fails
-    traceback: str  # what the log says then
 
     @abstractmethod
     def line(self, request: Request, when: datetime, id: str, answer: Answer, taken_ms: float) -> str:
         """The app's line in the log about a request."""
 
+    @abstractmethod
+    def thrown(self, when: datetime, id: str) -> str:
+        """What the log says of an exception that nobody caught."""
+
     def refused(self, problem: Problem) -> Any:
         """The answer to what cannot be done."""
         return {"detail": str(problem)}
 
-    def failed(self, request: Request, exc: psycopg.Error) -> Troubled:
+    def failed(self, request: Request, exc: psycopg.Error, id: str) -> Troubled:
         """The answer when the database fails."""
         text = f"[ERROR] {type(exc).__name__}: {str(exc).strip()}"
         return 500, {"message": "Internal Server Error"}, [text]
@@ -82,15 +85,15 @@ class Api(ABC):
 
     def serve(self, request: Request) -> Answer:
         """The app's answer, with its lines in the log."""
-        began, when = time.monotonic(), request.place.now()
-        status, answer, trouble = self._answer(request)
+        began, when, id = time.monotonic(), request.place.now(), str(uuid.uuid4())
+        status, answer, trouble = self._answer(request, id)
         taken = (time.monotonic() - began) * 1000
-        self._tell(request, when, (status, answer), taken, trouble)
+        self._tell(request, when, id, (status, answer), taken, trouble)
         return status, answer
 
-    def _answer(self, request: Request) -> Troubled:
+    def _answer(self, request: Request, id: str) -> Troubled:
         if self._fails(request):
-            return 500, {"message": "Internal Server Error"}, [self.traceback]
+            return 500, {"message": "Internal Server Error"}, [self.thrown(request.place.now(), id)]
         try:
             return *self._routed(request), []
         except Problem as exc:
@@ -98,10 +101,10 @@ class Api(ABC):
         except Hanging as exc:
             time.sleep(HANG_SECONDS)
             limit, now = functions.live_function(request.place, self.key).timeout, request.place.now()
-            text = f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {uuid.uuid4()} Task timed out after {limit}.00 seconds"
+            text = f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {id} Task timed out after {limit}.00 seconds"
             return 503, {"message": "Service Unavailable"}, [lines.entry("WARN", now, message=str(exc)), text]
         except psycopg.Error as exc:
-            return self.failed(request, exc)
+            return self.failed(request, exc, id)
 
     def _routed(self, request: Request) -> Answer:
         allowed = False
@@ -122,8 +125,10 @@ class Api(ABC):
         seen[request.path] = seen.get(request.path, 0) + 1
         return bool(seen[request.path] % 4 == 2)
 
-    def _tell(self, request: Request, when: datetime, answer: Answer, taken_ms: float, trouble: list[str]) -> None:
-        place, version, id = request.place, functions.live(request.place, self.key), str(uuid.uuid4())
+    def _tell(
+        self, request: Request, when: datetime, id: str, answer: Answer, taken_ms: float, trouble: list[str]
+    ) -> None:
+        place, version = request.place, functions.live(request.place, self.key)
         run = lines.Run(id, version, functions.memory(place, self.key), taken_ms)
         texts = lines.framed(run, trouble or [self.line(request, when, id, answer, round(taken_ms, 2))])
         journals.write(place, self.key, journals.spread(when, texts), version)

@@ -16,7 +16,6 @@ class Api(apis.Api):
 
     key = "api"
     breakable = r"/books/\d+|/health/ready"
-    traceback = lines.TRACEBACK
     routes: ClassVar[Routes] = {
         ("GET", r"/health/live"): health.live,
         ("GET", r"/health/ready"): health.ready,
@@ -35,6 +34,9 @@ class Api(apis.Api):
         if status >= 400:
             told["message"] = body.get("detail") or _reasons(body)
         return lines.entry("INFO" if status < 400 else "WARN" if status < 500 else "ERROR", when, **told)
+
+    def thrown(self, when: datetime, id: str) -> str:
+        return lines.TRACEBACK
 
 
 def _reasons(answer: dict[str, Any]) -> str:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from opslib.lab.estates.base import Estate
-from opslib.lab.estates.loglineos import days, drills
+from opslib.lab.estates.loglineos import api, days, drills, handlers
 
-ESTATE = Estate(seed=days.seed, tick=days.tick, drills=drills.DRILLS)
+ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)
