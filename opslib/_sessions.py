@@ -137,7 +137,7 @@ def _translated(exc: Any, asked: str, where: URL) -> OpsError:
         return NotAllowed(f"The database does not accept the login for {asked}: {said}. Was the password rotated?")
     if state == "42501":
         return NotAllowed(f"Denied: {asked}: {said}. The secret's role lacks that privilege.")
-    if state == "25006":
+    if state == "25006" or "data-modifying statements" in said:
         return Refused(f"{asked}: this session is read-only and the database refused: {said}. Nothing was changed.")
     if state in ("42P01", "3F000", "3D000") or (not state and "does not exist" in said):
         return NotFound(f"Not found: {asked}: {said}. Check database: in parameters/targets/.")

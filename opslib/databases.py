@@ -45,10 +45,10 @@ def ask(
     at: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port, database of a copy."""
-    with _sessions.session(ops, _brief(sql), at=at) as session:
+    with _sessions.session(ops, brief(sql), at=at) as session:
         answer = _sessions.run(session, sql, params)
         if not answer.returns_rows:
-            raise UsageError(f"{_brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
+            raise UsageError(f"{brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step.")
         names = list(answer.keys())
         rows = [row._asdict() for row in answer.fetchmany(limit + 1)]
     if len(rows) > limit:
@@ -65,14 +65,15 @@ def value(
     """The one value that a query answers; None when it answers no row."""
     found = ask(ops, sql, params, at=at)
     if found.shape[1] != 1 or len(found) > 1:
-        raise UsageError(f"{_brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one.")
+        raise UsageError(f"{brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one.")
     if found.empty:
         return None
     answer = found.iat[0, 0]
     return answer.item() if hasattr(answer, "item") else answer
 
 
-def _brief(sql: str) -> str:
+def brief(sql: str) -> str:
+    """A statement in one short line."""
     text = " ".join(sql.split())
     return text if len(text) <= 100 else f"{text[:97]}…"
 
@@ -97,12 +98,12 @@ def execute(
     from sqlalchemy.exc import DBAPIError
 
     sets = [parameters] if isinstance(parameters, Mapping) else parameters
-    with _sessions.session(ops, _brief(statement), write=True) as session:
+    with _sessions.session(ops, brief(statement), write=True) as session:
         affected = sum(_sessions.run(session, statement, each).rowcount for each in sets)
         if affected != rows:
             session.rollback()
             raise OpsError(
-                f"{affected} rows would have been changed instead of {rows}: {_brief(statement)}. "
+                f"{affected} rows would have been changed instead of {rows}: {brief(statement)}. "
                 "It was rolled back; preview again to see what the rows are now."
             )
         try:
@@ -110,7 +111,7 @@ def execute(
         except DBAPIError as exc:
             if exc.connection_invalidated:
                 raise Unfinished(
-                    f"The connection was lost while committing {_brief(statement)}: look whether it is done."
+                    f"The connection was lost while committing {brief(statement)}: look whether it is done."
                 ) from exc
             raise
     return {"rows": affected}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#1f5a94", "#c2571a", "#2f7d4f", "#7b4ea3", "#8a6d1d", "#3b8ea5", "#a33b5e", "#5f6670")
 _LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#b87a00", "tolerated": "#b87a00"}
 _FAR = 8.0  # a threshold so many times above the data would flatten it
+BARS = 40  # that one can read in a picture
 _WIDTH = 10.0  # inches, at 100 dots each
 
 
@@ -108,6 +109,31 @@ def page(panels: Sequence[Panel], within: Window, incident: Window | None = None
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     return _png(figure)
+
+
+def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) -> Picture:
+    """One horizontal bar a label, in their order from the top, its value beside it; at most BARS of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not labels:
+        return Picture(b"", f"{title}: no row, so nothing to draw.")
+    names, heights = [_plain(label)[:40] for label in labels[:BARS]], list(values[:BARS])
+    figure = Figure(figsize=(_WIDTH, 0.9 + 0.26 * len(names)), dpi=100, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    drawn = axis.barh(range(len(names)), heights, color=_COLOURS[0], height=0.7)
+    axis.bar_label(drawn, [number(height) for height in heights], padding=3, fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.invert_yaxis()
+    axis.margins(x=0.08)
+    axis.set_title(_plain(title), fontsize=10, loc="left")
+    axis.set_xlabel(_plain(unit), fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    said = ", ".join(f"{label} {number(value)}" for label, value in zip(labels[:BARS], heights, strict=True))
+    left = f"; {len(labels) - BARS} more are not drawn" if len(labels) > BARS else ""
+    return Picture(_png(figure), f"{title} ({unit}): {said}{left}")
 
 
 def _png(figure: Figure) -> bytes:

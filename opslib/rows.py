@@ -1,0 +1,133 @@
+"""Rows: one statement of an operator's own that changes some, planned with their number and committed only at that number."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from opslib import _rds, _sql_texts, databases, queries, snapshots
+from opslib._actions import sql
+from opslib._wording import count
+from opslib.errors import Refused, UsageError
+from opslib.findings import Finding, Findings, check
+from opslib.plans import Step, planner
+from opslib.queries import Text
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+_FORMS = "UPDATE table SET … WHERE …, DELETE FROM table WHERE … or INSERT INTO table … SELECT …"
+_LAST_PART = re.compile(r'(?:"[^"]*"|[^."]*)$')
+_WORDS = ("set", "from", "using", "where", "returning")
+
+
+def affected(statement: str) -> str:
+    """The SELECT of the rows that a statement would change, without changing or locking them. Raises UsageError, Refused."""
+    text = statement.strip().rstrip(";").strip()
+    if name := _sql_texts.acts(text):
+        raise Refused(f"{name}() acts at once, outside of the transaction that is checked. Nothing was changed.")
+    verb = re.match(r"update|delete|insert", _sql_texts.keywords(text), re.I)
+    if verb is None:
+        raise UsageError(
+            f"One statement that changes rows is planned here: {_FORMS}. Reads: procedure databases/query."
+        )
+    if re.search(r"\breturning\b", _sql_texts.outermost(text), re.I):
+        raise UsageError("Leave RETURNING out: what is answered would be lost.")
+    return {"UPDATE": _of_update, "DELETE": _of_delete, "INSERT": _of_insert}[verb.group().upper()](text)
+
+
+def _of_update(text: str) -> str:
+    parts = _sql_texts.clauses(text, _WORDS)
+    return _where(parts[""].split(None, 1)[1:], parts.get("FROM", ""), parts)
+
+
+def _of_delete(text: str) -> str:
+    parts = _sql_texts.clauses(text, _WORDS)
+    return _where([parts.get("FROM", "")], parts.get("USING", ""), parts)
+
+
+def _where(table: list[str], beside: str, parts: dict[str, str]) -> str:
+    if not table or not table[0] or not parts.get("WHERE"):
+        raise UsageError(f"A WHERE is required: without one every row would be changed. {_FORMS}.")
+    name = re.split(r"\s+(?:as\s+)?", table[0].strip(), flags=re.I)[-1]
+    alias = _LAST_PART.search(name)[0]  # type: ignore[index]
+    others = f", {beside}" if beside else ""
+    row = f"{alias}.tableoid, {alias}.ctid"  # with a FROM or USING, a row may be met more than once
+    return f"SELECT DISTINCT ON ({row}) {alias}.* FROM {table[0]}{others} WHERE {parts['WHERE']}"
+
+
+def _of_insert(text: str) -> str:
+    hit = re.search(r"\b(select|values|on\s+conflict)\b", _sql_texts.outermost(text), re.I)
+    if (
+        hit is None
+        or hit[1].lower().startswith("on")
+        or re.search(r"\bon\s+conflict\b", _sql_texts.outermost(text), re.I)
+    ):
+        raise UsageError(f"Its rows cannot be counted beforehand. {_FORMS}, without ON CONFLICT.")
+    return text[hit.start() :]
+
+
+def explain(ops: Connection, statement: str) -> Text:
+    """The plan that the database makes of the statement, without running it. Nothing when there is none."""
+    if not statement.strip():
+        return Text("")
+    affected(statement)
+    return queries.planned(ops, "The statement", statement.strip().rstrip(";"))
+
+
+@check("What would it change?")
+def check_statement(ops: Connection, statement: str, limit: int = 60) -> Findings:
+    """The rows as they are that a statement would change or add. It changes nothing and locks nothing."""
+    if not statement.strip():
+        return Findings(note=f"No statement was given: {_FORMS}.")
+    rows, names = queries.read(ops, affected(statement), limit + 1)
+    number = count_affected(ops, statement)[0]
+    seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
+    found = Finding("ok" if number else "warn", "rows that it would change", seen, "those that you mean", "database")
+    return Findings([found], queries.table(rows[:limit], names))
+
+
+def count_affected(ops: Connection, statement: str) -> tuple[int, str]:
+    """How many rows a statement would change, and a digest of what they hold (of rows to be added, none)."""
+    found = databases.ask(
+        ops, f"SELECT count(*) AS number, {_DIGEST} AS digest FROM ({affected(statement)}) AS changed"
+    )
+    adds = statement.strip()[:6].lower() == "insert"
+    return int(found["number"].iloc[0]), "" if adds else str(found["digest"].iloc[0])
+
+
+_DIGEST = "md5(coalesce(string_agg(md5(changed::text), '' ORDER BY md5(changed::text)), ''))"
+
+
+@planner
+def plan_statement(
+    ops: Connection, statement: str, most: int = 1000, snapshot: bool = True
+) -> tuple[str, list[Step], list[str]]:
+    """The statement in one transaction, committed only when it changes as many rows as it would now.
+
+    The rows' present content is part of the plan: when one of them is changed meanwhile, the plan is refused.
+    Raises UsageError (no WHERE, another kind of statement), Refused (more than `most` rows).
+    """
+    if not statement.strip():
+        return "change rows", [], ["No statement was given."]
+    text = statement.strip().rstrip(";").strip()
+    number, digest = count_affected(ops, text)
+    databases.ask(ops, f"EXPLAIN {text}")  # what it sets is valid, too
+    if number > most:
+        raise Refused(
+            f"{number:,} rows would be changed, more than {most:,}. Nothing was changed. Meant so? Give most = {number}."
+        )
+    if not number:
+        return "change rows", [], ["It would change no row."]
+    step = Step(
+        f"Change {count(number, 'row')}", do=sql(text, {}, number), before=f"{count(number, 'row')}{f', digest {digest[:12]}' if digest else ''}",
+        after=f"{count(number, 'row')} changed",
+    )  # fmt: skip
+    saved = snapshots.steps_for_snapshot(ops, _rds.of(ops), "before a change of rows") if snapshot else []
+    return f"change {count(number, 'row')} by a statement", [*saved, step], _NOTES if snapshot else _NOTES[:1]
+
+
+_NOTES = [
+    "It cannot be undone from here: what the rows held is not kept. All or none: another number of rows, and it is rolled back.",
+    "The way back is the snapshot: databases/restore brings it up beside this database.",
+]
