@@ -54,9 +54,10 @@ class Programs:
     def path(self, name: str) -> str:
         return str(self._bin / name)
 
-    def run(self, *command: str) -> None:
-        """Runs a program to its end. Raises OpsError with what it said."""
-        ran = subprocess.run(command, capture_output=True, cwd="/", **self._identity())
+    def run(self, *command: str, password: str = "") -> None:
+        """Runs a program to its end, one that logs in with a password. Raises OpsError with what it said."""
+        environment = {**os.environ, "PGPASSWORD": password} if password else None
+        ran = subprocess.run(command, capture_output=True, cwd="/", env=environment, **self._identity())
         if ran.returncode:
             said = ran.stderr.decode(errors="replace").strip()
             raise OpsError(f"{Path(command[0]).name} failed: {said} Its folder: {self.home}.")
@@ -129,6 +130,12 @@ class Server:
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's connection, autocommit."""
         return psycopg.connect(self.url(database), autocommit=True)
+
+    def remove(self) -> None:
+        """Ends it, and takes its data and log away."""
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
 
     def _serve(self) -> bool:
         settings = {**self.settings, "port": str(self.port), "unix_socket_directories": ""}

@@ -1,7 +1,8 @@
 """Real PostgreSQL for the lab: one server on a loopback port, TCP with SCRAM, without fsync; its databases and roles.
 
 Recovery is real as well: the untouched database cluster is kept as it was made, and the write-ahead log from then on.
-A database as of a time is had by replaying the log up to that time on a copy, which runs for a moment.
+A database as of a time is had by replaying the log up to that time on a copy, which runs for a moment. A standby is a
+second server that follows this one by streaming replication.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ class Postgres:
     def __init__(self, folder: Path, password: str) -> None:
         self.programs = Programs(folder)
         self.password = password
-        self.seeded = datetime.now(UTC)  # nothing is recovered as of an earlier time
+        self._seeded: dict[str, datetime] = {}  # a database is recovered as of no earlier time than that
         self._server = Server(self.programs, self.home / "data", _SETTINGS, password)
         self._recovering = threading.Lock()
+        self._standbys: dict[str, Server] = {}
 
     @property
     def home(self) -> Path:
@@ -76,7 +78,8 @@ class Postgres:
         self._server.start()
 
     def stop(self) -> None:
-        """Ends the server at once and removes its folder."""
+        """Ends the server and its standbys at once and removes its folder."""
+        self._remove_standbys()
         self._server.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -94,6 +97,11 @@ class Postgres:
                 "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
             )
             return [row[0] for row in rows]
+
+    def mark_seeded(self) -> None:
+        """What the databases hold that were made since the last mark is how each of them begins."""
+        now = datetime.now(UTC)
+        self._seeded = dict.fromkeys(self.databases(), now) | self._seeded
 
     def has_role(self, name: str) -> bool:
         with self.connect() as connection:
@@ -114,12 +122,12 @@ class Postgres:
         self._load(self._server, source, name, owner)
 
     def recover_database(self, source: str, at: datetime, name: str, owner: str) -> None:
-        """A new database with all that another held at a time (no earlier than `seeded`), also when it is gone now.
+        """A new database with all that another held at a time (no earlier than it was seeded), also when it is gone now.
 
         Raises OpsError when there was no such database then.
         """
         with self._recovering:
-            server = self._recovered(max(at, self.seeded))
+            server = self._recovered(max(at, self._seeded.get(source, at)))
             try:
                 with server.connect() as connection:  # it may have been closed to clients at that time
                     connection.execute(_ALLOW.format(sql.Identifier(source), sql.Literal(True)))
@@ -127,9 +135,43 @@ class Postgres:
             except psycopg.errors.InvalidCatalogName as exc:
                 raise OpsError(f"Database {source!r} did not exist at {at:%Y-%m-%d %H:%M:%S} UTC.") from exc
             finally:
-                server.stop()
-                shutil.rmtree(server.data, ignore_errors=True)
-                server.log.unlink(missing_ok=True)
+                server.remove()
+
+    def add_standby(self, name: str) -> Server:
+        """A server of its own port that holds what this one holds, follows it, and refuses to change anything."""
+        data = self.home / f"standby-{name}"
+        self.programs.run(
+            self.programs.path("pg_basebackup"), "-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER, "-D", str(data),
+            "--checkpoint=fast", "--wal-method=stream", "--no-sync", password=self.password,
+        )  # fmt: skip
+        self.programs.write(data / "standby.signal", "")
+        source = f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={self.password} application_name={name}"
+        server = Server(self.programs, data, {**_SETTINGS, "primary_conninfo": source}, self.password)
+        self._standbys[name] = server
+        server.start()
+        return server
+
+    def standby(self, name: str) -> Server | None:
+        return self._standbys.get(name)
+
+    def remove_standby(self, name: str) -> None:
+        """Ends a standby; not there is fine."""
+        server = self._standbys.pop(name, None)
+        if server is not None:
+            server.remove()
+
+    def split_standby(self, name: str, source: str, to: str, owner: str) -> None:
+        """What a standby's database holds becomes a database of ours, and the standby ends."""
+        self._load(self._standbys[name], source, to, owner)
+        self.remove_standby(name)
+
+    def _remove_standbys(self) -> None:
+        for name in list(self._standbys):
+            self.remove_standby(name)
+
+    def limit_connections(self, name: str, most: int) -> None:
+        """How many sessions of ordinary roles a database takes; -1: any number."""
+        self._do(f"ALTER DATABASE {{}} CONNECTION LIMIT {int(most)}", name)
 
     def allow_connections(self, name: str, allowed: bool) -> None:
         """Lets clients log in to a database, or ends their sessions and refuses new ones."""
@@ -149,6 +191,8 @@ class Postgres:
     def clear(self) -> None:
         """Everything anew: no databases, no roles, a new log. The port stays."""
         with self._recovering:
+            self._remove_standbys()
+            self._seeded.clear()
             self._server.stop()
             shutil.rmtree(self._server.data)
             self.programs.run("cp", "-a", str(self.home / "base"), str(self._server.data))

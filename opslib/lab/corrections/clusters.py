@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered, RDSBackend
+from moto.rds.models import DBCluster, DBInstance, RDSBackend
 
 from opslib.lab.operations import AwsError, Call, Result, answers
 
@@ -29,8 +29,7 @@ def install() -> None:
     DBCluster.endpoint = DBCluster.reader_endpoint = property(lambda self: HOST)
     DBCluster.earliest_restorable_time = property(_earliest, lambda self, value: None)
     DBCluster.latest_restorable_time = property(lambda self: datetime.now(UTC).replace(microsecond=0))
-    DBCluster.save_automated_backup = DBInstanceClustered.save_automated_backup = lambda self: None
-    DBInstance.address = property(lambda self: HOST)
+    DBCluster.save_automated_backup = lambda self: None
 
 
 def reset() -> None:
@@ -58,7 +57,7 @@ def _earliest(self: DBCluster) -> datetime:
     return max(utc(self.cluster_create_time), datetime.now(UTC) - timedelta(days=self.backup_retention_period))
 
 
-def later(call: Call, work: Callable[[], None]) -> None:
+def later(call: Call, work: Callable[[], None], seconds: float = SECONDS) -> None:
     """Does a work after a while, in the background; at once when the lab itself asked."""
     if call.quiet:
         work()
@@ -72,13 +71,13 @@ def later(call: Call, work: Callable[[], None]) -> None:
         finally:
             _timers.discard(timer)
 
-    timer = threading.Timer(SECONDS, run)
+    timer = threading.Timer(seconds, run)
     timer.daemon = True
     _timers.add(timer)
     timer.start()
 
 
-def _open_or_close(call: Call, cluster: DBCluster, new: DBInstance | None = None) -> None:
+def open_or_close(call: Call, cluster: DBCluster, new: DBInstance | None = None) -> None:
     """A cluster's database takes logins while the cluster runs and has an instance that is available.
 
     `new`: an instance that becomes available, after the database takes logins.
@@ -116,7 +115,7 @@ def require_new(call: Call) -> None:
 @answers("rds", "CreateDBCluster")
 def create_db_cluster(call: Call) -> Result:
     require_new(call)
-    _require_password(call.params.get("MasterUserPassword"))
+    require_password(call.params.get("MasterUserPassword"))
     call.moto()
     cluster, postgres = find(call, call.params["DBClusterIdentifier"]), call.world.postgres
     cluster.port = postgres.port
@@ -131,7 +130,7 @@ def create_db_cluster(call: Call) -> Result:
 
 def finish(call: Call, cluster: DBCluster) -> None:
     """A new cluster is available, after its database takes logins or refuses them."""
-    _open_or_close(call, cluster)
+    open_or_close(call, cluster)
     cluster.lab_busy = False
 
 
@@ -140,14 +139,14 @@ def modify_db_cluster(call: Call) -> Result:
     cluster = find(call, call.params["DBClusterIdentifier"])
     require_available(cluster)
     password = call.params.get("MasterUserPassword")
-    _require_password(password)
+    require_password(password)
     answer = call.moto()
     if password:
         call.world.postgres.create_role(cluster.master_username, password)
     return answer
 
 
-def _require_password(password: str | None) -> None:
+def require_password(password: str | None) -> None:
     if password is not None and (not 8 <= len(password) <= 41 or re.search(r'[/"@ ]|[^\x20-\x7e]', password)):
         raise AwsError(
             "InvalidParameterValue",
@@ -179,45 +178,22 @@ def delete_db_cluster(call: Call) -> Result:
 @answers("rds", "StartDBCluster", "StopDBCluster")
 def start_or_stop(call: Call) -> Result:
     answer = call.moto()
-    _open_or_close(call, find(call, call.params["DBClusterIdentifier"]))
+    open_or_close(call, find(call, call.params["DBClusterIdentifier"]))
     return answer
 
 
-@answers("rds", "CreateDBInstance")
-def create_db_instance(call: Call) -> Result:
-    name = call.params.get("DBClusterIdentifier")
-    cluster = find(call, name) if name else None
-    if (
-        cluster
-        and call.params["DBInstanceClass"] == "db.serverless"
-        and not cluster.serverless_v2_scaling_configuration
-    ):
+def require_scaling(cluster: DBCluster, instance_class: str) -> None:
+    if instance_class == "db.serverless" and not cluster.serverless_v2_scaling_configuration:
         raise AwsError(
             "InvalidDBClusterStateFault",
             "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB "
             "instance.",
         )
-    call.moto()
-    instance = call.backend().databases[call.params["DBInstanceIdentifier"]]
-    instance.port = call.world.postgres.port
-    instance.status = "creating"
-    later(call, lambda: _available(call, instance, cluster))
-    return {"DBInstance": instance}
 
 
-def _available(call: Call, instance: DBInstance, cluster: DBCluster | None) -> None:
-    if cluster and cluster.__dict__.get("lab_busy") and not call.quiet:  # its database is still being made
-        later(call, lambda: _available(call, instance, cluster))
+def member_available(call: Call, cluster: DBCluster, instance: DBInstance) -> None:
+    """A new instance of a cluster serves, after the cluster's database is made."""
+    if cluster.__dict__.get("lab_busy") and not call.quiet:
+        later(call, lambda: member_available(call, cluster, instance))
         return
-    if cluster:
-        _open_or_close(call, cluster, instance)
-    instance.status = "available"
-
-
-@answers("rds", "DeleteDBInstance")
-def delete_db_instance(call: Call) -> Result:
-    instance = call.backend().databases.get(call.params["DBInstanceIdentifier"])
-    answer = call.moto()
-    if isinstance(instance, DBInstanceClustered):
-        _open_or_close(call, instance.cluster)
-    return answer
+    open_or_close(call, cluster, instance)

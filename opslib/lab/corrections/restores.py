@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore import xform_name
-from moto.rds.models import DBCluster, DBClusterSnapshot, RDSBackend
+from moto.rds.models import DBCluster, RDSBackend
 
 from opslib.errors import OpsError
 from opslib.lab.corrections.clusters import find, finish, later, require_available, require_new, utc
@@ -38,20 +38,25 @@ def create_snapshot(call: Call) -> Result:
         source = backend.get_db_cluster_snapshot(call.params["SourceDBClusterSnapshotIdentifier"])
     else:
         require_available(find(call, call.params["DBClusterIdentifier"]))
-    before = set(backend.cluster_snapshots)
+    return {"DBClusterSnapshot": taken(call, backend.cluster_snapshots, source)}
+
+
+def taken(call: Call, held: dict[str, Any], source: Any = None) -> Any:
+    """The snapshot that moto makes, as of now or with the data of another one; available after a while."""
+    before = set(held)
     call.moto()
-    snapshot = next(held for name, held in backend.cluster_snapshots.items() if name not in before)
-    snapshot.lab_time = _time_of(source) if source else utc(snapshot.created)
+    snapshot = next(each for name, each in held.items() if name not in before)
+    snapshot.lab_time = time_of(source) if source else utc(snapshot.created)
     snapshot.status, snapshot.percent_progress = "creating", 0
 
     def complete() -> None:
         snapshot.status, snapshot.percent_progress = "available", 100
 
     later(call, complete)
-    return {"DBClusterSnapshot": snapshot}
+    return snapshot
 
 
-def _time_of(snapshot: DBClusterSnapshot) -> datetime:
+def time_of(snapshot: Any) -> datetime:
     """The time whose data a snapshot holds."""
     time: datetime = snapshot.__dict__.get("lab_time") or utc(snapshot.created)
     return time
@@ -66,48 +71,54 @@ def restore_from_snapshot(call: Call) -> Result:
             "InvalidDBClusterSnapshotStateFault",
             f"The snapshot {snapshot.db_cluster_snapshot_identifier} is in {snapshot.status} state.",
         )
-    return _restore(call, snapshot.cluster, _time_of(snapshot))
+    return _restore(call, snapshot.cluster, time_of(snapshot))
 
 
 @answers("rds", "RestoreDBClusterToPointInTime")
 def restore_to_point_in_time(call: Call) -> Result:
     require_new(call)
     source = find(call, call.params["SourceDBClusterIdentifier"])
-    time, latest = call.params.get("RestoreToTime"), call.params.get("UseLatestRestorableTime")
-    if (time is None) == (not latest) and call.params.get("RestoreType") != "copy-on-write":
-        raise AwsError(
-            "InvalidParameterCombination", "Specify either RestoreToTime or UseLatestRestorableTime, and not both."
-        )
-    at = datetime.now(UTC) if time is None else utc(time)
-    if time is not None:
-        earliest, newest = source.earliest_restorable_time, source.latest_restorable_time
-        for wrong, word, bound in ((at < earliest, "earlier", earliest), (at > newest, "later", newest)):
-            if wrong:
-                raise AwsError(
-                    "InvalidParameterValue",
-                    f"The specified instance cannot be restored to a time {word} than {bound:%Y-%m-%d %H:%M:%S} UTC.",
-                )
+    given = call.params
+    if given.get("RestoreType") == "copy-on-write":
+        return _restore(call, source, datetime.now(UTC))
+    window = source.earliest_restorable_time, source.latest_restorable_time
+    at = moment(given.get("RestoreToTime"), given.get("UseLatestRestorableTime"), "RestoreToTime", window)
     return _restore(call, source, at)
+
+
+def moment(time: datetime | None, latest: bool | None, word: str, window: tuple[datetime, datetime]) -> datetime:
+    """The time that a restore asks for. `word`: what the parameter is called."""
+    if (time is None) == (not latest):
+        raise AwsError(
+            "InvalidParameterCombination", f"Specify either {word} or UseLatestRestorableTime, and not both."
+        )
+    if time is None:
+        return datetime.now(UTC)
+    at, (earliest, newest) = utc(time), window
+    for wrong, than, bound in ((at < earliest, "earlier", earliest), (at > newest, "later", newest)):
+        if wrong:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"The specified instance cannot be restored to a time {than} than {bound:%Y-%m-%d %H:%M:%S} UTC.",
+            )
+    return at
 
 
 def _restore(call: Call, source: DBCluster, at: datetime) -> Result:
     """A cluster without instances, whose database is recovered in the background."""
     postgres, given = call.world.postgres, call.params
-    name = _free_name(given["DBClusterIdentifier"], postgres.databases())
+    name = free_name(given["DBClusterIdentifier"], postgres.databases())
     properties: dict[str, Any] = {key: getattr(source, key) for key in _KEPT}
     properties["master_user_password"] = source._master_user_password
     properties["database_name"] = name
-    properties["vpc_security_group_ids"] = _default_groups(call)
+    properties["vpc_security_group_ids"] = default_groups(call)
     properties |= {xform_name(key): value for key, value in given.items() if key not in _NOT_PASSED}
     cluster = call.backend().create_db_cluster(properties)
     cluster.lab_busy = True
 
     def work() -> None:
-        owner = source.master_username
-        if not postgres.has_role(owner):
-            postgres.create_role(owner, source._master_user_password)
         try:
-            postgres.recover_database(source.database_name, at, name, owner)
+            recover(call, source, source.database_name, at, name)
         except OpsError:
             cluster.status = "failed"
             raise
@@ -118,13 +129,21 @@ def _restore(call: Call, source: DBCluster, at: datetime) -> Result:
     return {"DBCluster": cluster}
 
 
-def _free_name(identifier: str, taken: list[str]) -> str:
+def recover(call: Call, source: Any, database: str, at: datetime, name: str) -> None:
+    """A new database with what that of a cluster or instance held at a time, owned by its master user."""
+    postgres, owner = call.world.postgres, source.master_username
+    if not postgres.has_role(owner):
+        postgres.create_role(owner, source._master_user_password)
+    postgres.recover_database(database, at, name, owner)
+
+
+def free_name(identifier: str, taken: list[str]) -> str:
     wanted = re.sub(r"\W", "_", identifier.lower())
     names = [wanted, *(f"{wanted}_{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)
 
 
-def _default_groups(call: Call) -> list[str]:
+def default_groups(call: Call) -> list[str]:
     """AWS: a restore that names no security group gets the default one of its VPC."""
     name = call.params.get("DBSubnetGroupName")
     wanted = call.backend().subnet_groups.get(name or "")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 
-Database = psycopg.Connection[Any]
+Database: TypeAlias = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
