@@ -96,6 +96,7 @@ class Gateway:
         for place in self.world.places.values():
             for user in _credentials.USERS:
                 if _credentials.credentials(place.account, user)[0] == key:
+                    self.world.use(place)
                     return place.account, user
         return "", None
 

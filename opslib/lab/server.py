@@ -102,7 +102,7 @@ def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None
 
 @contextmanager
 def opened(folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float = 0.0) -> Iterator[World]:
-    """A seeded lab that answers on `world.url`, in this process."""
+    """A lab that answers on `world.url`, in this process."""
     world = World(folder, seed, clock_offset_hours)
     server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
     world.url = f"http://127.0.0.1:{server.port}"
@@ -117,18 +117,14 @@ def opened(folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float
 
 
 def _fill(world: World) -> None:
-    """Installs the corrections while PostgreSQL starts, then seeds."""
-    gc.disable()  # nothing of all that is made here is garbage
-    try:
-        with ThreadPoolExecutor(1) as starting:
-            started = starting.submit(world.postgres.start)
-            _moto.lighten()
-            corrections.install()
-            started.result()
-        world.populate()
-    finally:
-        gc.enable()
-        gc.freeze()
+    """Installs the corrections while PostgreSQL starts, then makes the places."""
+    with ThreadPoolExecutor(1) as starting:
+        started = starting.submit(world.postgres.start)
+        _moto.lighten()
+        corrections.install()
+        started.result()
+    world.populate()
+    gc.freeze()  # the models and all that: no garbage
 
 
 def _announce(folder: Path, world: World) -> None:

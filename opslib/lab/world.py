@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import threading
@@ -35,6 +36,8 @@ class World:
         self.lock = threading.RLock()
         self.places: dict[str, Place] = {}
         self.estates: dict[str, Estate] = {}
+        self._seeding: set[str] = set()  # systems whose seeding has begun, or is done
+        self._ready: frozenset[str] = frozenset()  # systems that are seeded
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
         self.settings: dict[str, float] = {"delay_ms": 0}
@@ -59,6 +62,7 @@ class World:
             raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
         if key not in self.places:
             raise unknown_name("target", name, self.places, " in the lab")
+        self.use(self.places[key])
         return self.places[key]
 
     def places_in(self, account: str, region: str) -> list[Place]:
@@ -68,7 +72,7 @@ class World:
         return self.estates[place.target.system]
 
     def populate(self) -> None:
-        """Makes a place for every described target whose system has an estate, and seeds it."""
+        """Makes a place for every described target. A system is seeded when it is first used."""
         with self.lock:
             self.started = self.now()
             rhythms.set_anchor(self.started, self.clock_offset_hours)
@@ -76,11 +80,30 @@ class World:
                 self._settle(name)
             for place in self.places.values():
                 self._open_account(place)
-            for place in self.places.values():
-                began = time.monotonic()
-                self.estate(place).seed(place)
-                self.postgres.seeded = self.now()
-                log.info("seeded %s in %.2f s", place.name, time.monotonic() - began)
+
+    def use(self, place: Place) -> None:
+        """Seeds the places of a place's system, all of them, when nobody has used one yet."""
+        system = place.target.system
+        if system in self._ready:
+            return
+        with self.lock:  # whoever comes second waits here; seeding itself comes through here, too
+            if system in self._seeding:
+                return
+            self._seeding.add(system)
+            for each in [each for each in self.places.values() if each.target.system == system]:
+                self._seed(each)
+            self.postgres.mark_seeded()
+            self._ready |= {system}
+
+    def _seed(self, place: Place) -> None:
+        began = time.monotonic()
+        gc.disable()  # nothing of all that is made here is garbage
+        try:
+            self.estate(place).seed(place)
+        finally:
+            gc.enable()
+            gc.freeze()
+        log.info("seeded %s in %.2f s", place.name, time.monotonic() - began)
 
     def _settle(self, name: str) -> None:
         try:
@@ -108,6 +131,8 @@ class World:
             corrections.reset()
             self.postgres.clear()
             self.places.clear()
+            self._seeding.clear()
+            self._ready = frozenset()
             self.skipped.clear()
             self.broken.clear()
             self.settings["delay_ms"] = 0
@@ -123,7 +148,7 @@ class World:
     def break_drill(self, name: str, target: str | None = None) -> Place:
         """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""
         with self.lock:
-            place = self.place(target) if target else self._only_place(name)
+            place = self.place(target or self._only_place(name).name)
             fitting = {drill.name: drill for drill in self.estate(place).drills if drill.fits(place)}
             if name not in fitting:
                 raise unknown_name("drill", name, fitting, f" for {place.target.name}")
@@ -170,7 +195,8 @@ class World:
     def _ticks(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "corrections", lambda: corrections.tick(self, self.now())
         for name, place in self.places.items():
-            yield name, partial(self.estate(place).tick, place, self.now())
+            if place.target.system in self._ready:
+                yield name, partial(self.estate(place).tick, place, self.now())
 
     def function_place(self, account: str, region: str, function: str) -> tuple[Place, str] | None:
         """The place and the key in its facts of a Lambda function by its AWS name."""
