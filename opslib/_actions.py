@@ -1,7 +1,8 @@
 """What a step does, as data, and the one place that does it.
 
 Kinds: `aws` (a call), `read` (a value in an answer), `wait` (until a value leaves its pending states),
-`merge` (change some keys of a mapping and write it back), `sql`, `select` (a value in the database), `http`.
+`merge` (change some keys of a mapping and write it back), `sql`, `select` (a value in the database), `http`,
+`appears` (until the API tells of a record), `invoke` (a Lambda function, once).
 """
 
 from __future__ import annotations
@@ -66,6 +67,16 @@ def http(method: str, path: str, body: Any = None, auth: bool = True) -> Action:
     return {"kind": "http", "method": method, "path": path, "body": body, "auth": auth}
 
 
+def appears(path: str, field: str, value: Any, timeout_seconds: int = 30) -> Action:
+    """GET until the answer tells, anywhere in it, of an object whose `field` has that value. Its result is the object."""
+    return {"kind": "appears", "path": path, "field": field, "value": value, "timeout_seconds": timeout_seconds}
+
+
+def invoke(function: str, payload: dict[str, Any], timeout_seconds: float) -> Action:
+    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run; never twice."""
+    return {"kind": "invoke", "function": function, "payload": payload, "timeout_seconds": timeout_seconds}
+
+
 def result(path: str) -> Action:
     """Stands for a value in an earlier step's result: `<step name>.<JMESPath>`."""
     return {"$result": path}
@@ -90,6 +101,10 @@ def shown(action: Action) -> str:
         return f"SQL: {action['statement']}"
     if kind == "http":
         return f"{action['method']} {action['path']}" + (f" {json.dumps(action['body'])}" if action["body"] else "")
+    if kind == "appears":
+        return f"GET {action['path']} until it tells of {action['field']} {_brief(action['value'])}"
+    if kind == "invoke":
+        return f"lambda.invoke(FunctionName={action['function']}, Payload={json.dumps(action['payload'])})"
     if kind == "merge":
         changes = [f"{k}={v}" for k, v in action["put"].items()] + [f"without {k}" for k in action["drop"]]
         return f"{shown(action['write'])}: {action['parameter']} {', '.join(changes)}, the others kept"
@@ -139,6 +154,12 @@ def perform(ops: Connection, action: Action, results: dict[str, Any]) -> Any:
         return _merge(ops, action)
     if kind == "wait":
         return _wait(ops, action)
+    if kind == "appears":
+        return _appears(ops, action)
+    if kind == "invoke":
+        from opslib import _function_calls
+
+        return _function_calls.invoke(ops, action["function"], action["payload"], action["timeout_seconds"])
     answer = ops.call(
         action["service"], action["operation"], **{k: _content(ops, v) for k, v in action["parameters"].items()}
     )
@@ -191,3 +212,25 @@ def _wait(ops: Connection, action: Action) -> Any:
     if value not in action["expect"]:
         raise OpsError(f"{shown(action)}: ended as {value}.")
     return value
+
+
+def _appears(ops: Connection, action: Action) -> Any:
+    ends, pause = time.monotonic() + action["timeout_seconds"], 0.25
+    while True:
+        found = find_object(ops.http("GET", action["path"]).json(), action["field"], action["value"])
+        if found is not None:
+            return found
+        if time.monotonic() > ends:
+            raise OpsError(f"{shown(action)}: it does not, after {action['timeout_seconds']} s.")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 5.0)
+
+
+def find_object(body: Any, field: str, value: Any) -> dict[str, Any] | None:
+    """The first object in decoded JSON, at any depth, whose field has that value."""
+    if isinstance(body, dict):
+        if field in body and str(body[field]) == str(value):
+            return body
+        body = list(body.values())
+    parts = body if isinstance(body, list) else ()
+    return next((found for part in parts if (found := find_object(part, field, value)) is not None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -61,6 +62,14 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
     factory = made._session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_timestamp)
     return made, config
+
+
+def patient(config: Any, seconds: float) -> Any:
+    """The same configuration for a call that is answered late, over one connection that is kept alive, and sent once."""
+    from botocore.config import Config
+
+    once = Config(read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1}, tcp_keepalive=True)
+    return config.merge(once)
 
 
 def _timestamp(value: Any) -> datetime:
@@ -181,6 +190,18 @@ def _translated(exc: Any, asked: str) -> OpsError:
     return OpsError(f"{asked} failed: {code}: {message}")
 
 
+_TAIL_LINES = 8
+
+
+def _tail(answer: dict[str, Any]) -> str:
+    """The end of the function's log, when it was asked for (LogType=Tail); without Lambda's own lines, masked."""
+    lines = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace").splitlines()
+    own = [line for line in lines if line.strip() and not line.startswith(("START ", "END ", "REPORT ", "INIT_START "))]
+    return (
+        redaction.mask("".join(f"\n    {line[:300]}" for line in ["Its log ends:", *own[-_TAIL_LINES:]])) if own else ""
+    )
+
+
 def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer without metadata; 200 with an error inside is raised as one."""
     answer.pop("ResponseMetadata", None)
@@ -191,7 +212,7 @@ def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, A
             payload = answer["Payload"] if isinstance(answer["Payload"], dict) else {}
             raise OpsError(
                 f"The function ran and failed ({answer['FunctionError']}): "
-                f"{payload.get('errorType', 'error')}: {payload.get('errorMessage', answer['Payload'])}"
+                f"{payload.get('errorType', 'error')}: {payload.get('errorMessage', answer['Payload'])}{_tail(answer)}"
             )
     failed = (
         answer.get("Errors") if operation == "delete_objects" else answer.get("Failed") if service == "sqs" else None

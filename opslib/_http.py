@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from opslib import redaction
 from opslib.errors import NotAllowed, NotFound, OpsError, Unfinished
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def request(ops: Connection, method: str, path: str, body: Any, token: str | Non
         raise OpsError(f"{ops.target.name} describes no api.url; add it to parameters/targets/{ops.target.key}.yaml.")
     limit = float(ops.target["api"].get("timeout_seconds", 10))
     url = ops.api_url + path
-    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"Accept": "application/json"} | _own(ops) | ({"Authorization": f"Bearer {token}"} if token else {})
     started, ticks = datetime.now(UTC), time.monotonic()
     answer, error = None, None
     try:
@@ -84,6 +85,18 @@ def request(ops: Connection, method: str, path: str, body: Any, token: str | Non
         text,
         _decoded(text),
     )
+
+
+_SECRET_HEADER = ("auth", "key", "token", "secret", "cookie", "password", "credential")
+
+
+def _own(ops: Connection) -> dict[str, str]:
+    """`api.headers` of the target; a value whose name looks secret is masked in every output."""
+    given: dict[str, str] = ops.target["api"].get("headers", {})
+    for name, value in given.items():
+        if any(mark in name.lower() for mark in _SECRET_HEADER):
+            redaction.register(value, f"header {name}")
+    return dict(given)
 
 
 def _decoded(text: str) -> Any:

@@ -83,10 +83,21 @@ class Connection:
 
         Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item is an error.
         """
+        return self._call(self.client(service), service, operation, parameters)
+
+    def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """`call` for what takes long and must not be done twice: waits so many seconds for the answer, never repeats."""
+        config = _aws.patient(self._config, seconds)
+        client = self._session.client(
+            service, region_name=self.target.region, endpoint_url=self._endpoint, config=config
+        )
+        return self._call(client, service, operation, parameters)
+
+    def _call(self, client: Any, service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
         with _aws.errors(service, operation, getattr(self, "where", self.target.name), parameters):
-            answer = getattr(self.client(service), operation)(**parameters)
+            answer = getattr(client, operation)(**parameters)
         return _aws.checked(service, operation, answer)
 
     def pages(

@@ -1,12 +1,14 @@
-"""Migrations of a system's database, run by its own API: which it has had, which its code needs, who has it first."""
+"""Migrations of a system's database, run by its own API or its own function: which it has had, which its code needs,
+who has it first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opslib import _rds, databases, snapshots
-from opslib._actions import http, select
+from opslib import _configurations, _rds, databases, snapshots
+from opslib._actions import Action, http, invoke, select
 from opslib._frames import frame
 from opslib.databases import quoted
 from opslib.errors import Refused, UsageError
@@ -16,37 +18,64 @@ from opslib.targets import LAB
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
+    from opslib.targets import Facts
 
 MIGRATIONS = {"target": "str", "database_has": "str", "code_needs": "str", "pending": "boolean"}
 PENDING = "migration-pending"
+_ALEMBIC = "version_num"
 
 
 @dataclass(frozen=True)
 class State:
-    """What a target's database has had and what its deployed code needs; `needs` is empty when the API does not say."""
+    """What a target's database has had and what its deployed code needs; `needs` is empty when nothing says it.
+
+    `ordered`: migrations are numbered, so that it can be said which of two is the later one.
+    """
 
     target: str
     has: str
     needs: str
+    ordered: bool = False
 
     @property
     def pending(self) -> bool:
-        return bool(self.needs) and self.has != self.needs
+        return bool(self.needs) and self.has != self.needs and not self.ahead
+
+    @property
+    def ahead(self) -> bool:
+        """Has the database had more than the code needs? So it is after a rollback of the code."""
+        return self.ordered and bool(self.needs) and _number(self.has) > _number(self.needs)
+
+
+def _number(migration: str) -> tuple[int, str]:
+    """Numbers and times, with or without zeros before them, in the order that `_statement` gives them."""
+    return len(migration), migration
 
 
 def find_state(ops: Connection) -> State:
-    """The last migration that the database has had (its migrations table), and the one that the code needs (the API)."""
+    """The last migration that the database has had (its migrations table), and the one that the code needs."""
     facts = ops.target["database"]
-    head = facts.get("migrations_head")
-    has = str(databases.value(ops, _statement(facts["migrations"])) or "")
-    answer = ops.http("GET", head["path"]).json() if head else {}
-    needs = str(answer.get(head["field"], "")) if head and isinstance(answer, dict) else ""
-    return State(ops.target.name, has, needs)
+    has = str(databases.value(ops, _statement(facts)) or "")
+    return State(ops.target.name, has, _needed(ops), facts.get("migrations_column", _ALEMBIC) != _ALEMBIC)
 
 
-def _statement(table: str) -> str:
-    """Alembic keeps one row; several heads are joined, so that none is overlooked."""
-    return f"SELECT string_agg(version_num, ', ' ORDER BY version_num) FROM {quoted(table)}"
+def _needed(ops: Connection) -> str:
+    """What the API says, or a variable of a function; empty when the target's file names neither."""
+    head = ops.target["database"].get("migrations_head")
+    if head is None:
+        return ""
+    if "function" in head:
+        return _configurations.variables(_configurations.live(ops, head["function"])).get(head["variable"], "")
+    answer = ops.http("GET", head["path"]).json()
+    return str(answer.get(head["field"], "")) if isinstance(answer, dict) else ""
+
+
+def _statement(facts: Facts) -> str:
+    """Alembic keeps one row; several heads are joined, so that none is overlooked. Other tools keep a row for each."""
+    table, column = quoted(facts["migrations"]), quoted(facts.get("migrations_column", _ALEMBIC))
+    if column == quoted(_ALEMBIC):
+        return f"SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}"
+    return f'SELECT {column}::text FROM {table} ORDER BY length({column}::text) DESC, {column}::text COLLATE "C" DESC LIMIT 1'
 
 
 def first(ops: Connection) -> Connection:
@@ -76,14 +105,15 @@ def check_migrations(ops: Connection) -> Findings:
 
 
 def _finding(state: State) -> Finding:
-    question, source = f"Database of {state.target} is as its code needs it", "migrations table, API"
+    question, source = f"Database of {state.target} is as its code needs it", "migrations table, deployed code"
     if not state.needs:
-        return Finding(
-            "unknown", question, f"it has {state.has}; the API does not say what the code needs", source=source
-        )
+        seen = f"it has {state.has}; the deployed code does not say what it needs"
+        return Finding("unknown", question, seen, source=source)
     seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
     if state.pending:
         return Finding("critical", question, seen, "the same", source, PENDING, "databases/migrate")
+    if state.ahead:
+        seen += ": it is ahead, as after a rollback of the code; nothing is pending"
     return Finding("ok", question, seen, "the same", source)
 
 
@@ -101,7 +131,10 @@ def _order(ops: Connection, here: State, states: list[State]) -> Finding:
 
 @planner
 def plan_migration(ops: Connection, snapshot: bool = True) -> tuple[str, list[Step], list[str]]:
-    """Have the API apply what is pending, after a snapshot. Raises Refused when the target that goes first has not had it."""
+    """Have the API, or the function for it, apply what is pending, after a snapshot.
+
+    Raises UsageError (nothing says what is needed), Refused when the target that goes first has not had it.
+    """
     facts = ops.target["database"]
     state = find_state(ops)
     if not state.needs:
@@ -116,16 +149,26 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> tuple[str, list[St
             f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was changed. Run it there first: "
             f"opslib run databases/migrate -t {before.target}"
         )
-    path = ops.target["api"]["migrate"]
     migrate = Step(
         f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {state.needs}",
-        do=http("POST", path),
+        do=_run(ops),
         before=state.has,
         after=state.needs,
-        observe=select(_statement(facts["migrations"])),
+        observe=select(_statement(facts)),
     )
     saved = snapshots.steps_for_snapshot(ops, _rds.of(ops), f"before migration {state.needs}") if snapshot else []
     return f"migrate to {state.needs}", [*saved, migrate], _NOTES if snapshot else [_NOTES[0], _NO_SNAPSHOT]
+
+
+def _run(ops: Connection) -> Action:
+    """What applies them: `database.migrate` names a function, else the API has a path for it."""
+    facts = ops.target["database"]
+    if "migrate" not in facts:
+        return http("POST", ops.target["api"]["migrate"])
+    function = facts["migrate"]["function"]
+    present = _configurations.live(ops, function)
+    payload = facts["migrate"].plain().get("payload", {})
+    return invoke(str(ops.target["functions"][function]["name"]), payload, present["Timeout"])
 
 
 _NOTES = [

@@ -37,6 +37,7 @@ class Redactor:
     def __init__(self, on_register: Callable[[str, str], None] | None = None) -> None:
         self._labels: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._compiled = 0  # how many labels the pattern knows: a plan of Terraform's may register thousands
         self.on_register = on_register
 
     def register(self, value: Any, label: str) -> None:
@@ -55,13 +56,19 @@ class Redactor:
             return
         for form in {value, quote(value, safe=""), json.dumps(value)[1:-1]}:
             self._labels[form] = label
-        longest_first = sorted(self._labels, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
         if self.on_register:
             self.on_register(value, label)
 
+    def _compile(self) -> None:
+        forms = list(self._labels)
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+        self._compiled = len(forms)
+
     def mask(self, text: str) -> str:
         """The text with every known value and every known shape of a credential masked."""
+        if len(self._labels) != self._compiled:
+            self._compile()
         if self._pattern:
             text = self._pattern.sub(lambda hit: f"[secret {self._labels[hit.group()]}]", text)
         for shape, replacement in _SHAPES:

@@ -118,7 +118,10 @@ def plan(
         "format_version": "1.2",
         "terraform_version": version,
         "variables": {name: {"value": value} for name, value in given.items()},
-        "planned_values": {"outputs": {n: _told(n, v) for n, v in told.items()}, "root_module": _module(planned, after=True)},
+        "planned_values": {
+            "outputs": {n: _told(n, v) for n, v in told.items()},
+            "root_module": _module(planned, after=True),
+        },
     }
     if drift:
         document["resource_drift"] = [p.entry() for p in drift]
@@ -129,7 +132,10 @@ def plan(
         "prior_state": {
             "format_version": "1.0",
             "terraform_version": version,
-            "values": {"outputs": {n: _told(n, v) for n, v in told.items()}, "root_module": _module(planned, after=False)},
+            "values": {
+                "outputs": {n: _told(n, v) for n, v in told.items()},
+                "root_module": _module(planned, after=False),
+            },
         },
         "configuration": _configuration(planned, given),
         "timestamp": made.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -1,0 +1,170 @@
+"""After a deployment: which versions are live, and a test record made through the API, read back and taken away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opslib import _configurations, databases
+from opslib._actions import Action, appears, find_object, http, result, sql
+from opslib._frames import UTC_TIME, frame
+from opslib.databases import quoted
+from opslib.errors import NotFound, OpsError
+from opslib.findings import Finding, Findings, answer, check, unread
+from opslib.plans import Step, planner
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+RELEASES = {
+    "function": "str", "live": "str", "published": UTC_TIME, "age_hours": "float64", "newest": "str", "state": "str",
+    "description": "str",
+}  # fmt: skip
+_SMOKE = "made"  # the step that makes the test record
+_READ_SECONDS = 30
+
+
+@check("Which versions are live?")
+def check_releases(ops: Connection) -> Findings:
+    """The version that each function runs: can it run, and is it the newest one published? Evidence: RELEASES."""
+    answers = ops.gather(*(lambda key=key: _release(ops, key) for key in ops.target["functions"]))
+    rows = [row for _, row in answers if row]
+    return Findings([finding for finding, _ in answers], frame(rows, RELEASES))
+
+
+def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:
+    question, name = f"version of {key}", ops.target["functions"][key]["name"]
+    try:
+        live = _configurations.live(ops, key)
+        published = ops.pages("lambda", "list_versions_by_function", "Versions[].Version", FunctionName=name)
+    except OpsError as exc:  # one function that cannot be read says nothing about the others
+        return unread(question, exc), {}
+    numbers = [int(version) for version in published if version.isdigit()]
+    newest = str(max(numbers)) if numbers else _configurations.LATEST
+    modified, state = (
+        _when(live["LastModified"]),
+        f"{live.get('State', 'Active')}, {live.get('LastUpdateStatus', 'Successful')}",
+    )
+    row = {
+        "function": key, "live": live["Version"], "published": modified, "newest": newest, "state": state,
+        "age_hours": round((ops.now() - modified).total_seconds() / 3600, 1), "description": live.get("Description", ""),
+    }  # fmt: skip
+    return _release_finding(question, row, aliased="alias" in ops.target["functions"][key]), row
+
+
+def _when(text: str) -> Any:
+    """Lambda's own form of a time, 2026-11-19T10:12:13.000+0000."""
+    from datetime import UTC, datetime
+
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").astimezone(UTC)
+
+
+def _release_finding(question: str, row: dict[str, Any], aliased: bool) -> Finding:
+    source = "lambda GetFunctionConfiguration, ListVersionsByFunction"
+    seen = f"{row['live']}, of {row['published']:%Y-%m-%d %H:%M} UTC" + (
+        f": {row['description']}" if row["description"] else ""
+    )
+    threshold = "active; the newest one published"
+    if row["state"] != "Active, Successful":
+        return Finding(
+            "critical", question, f"{seen}; it is {row['state']}", threshold, source, next="functions/rollback"
+        )
+    if aliased and row["live"] != row["newest"]:
+        seen += f"; {row['newest']} is published and not live: rolled back, or not yet released"
+        return Finding("warn", question, seen, threshold, source)
+    return Finding("ok", question, seen, threshold, source)
+
+
+@planner
+def plan_test_record(ops: Connection) -> tuple[str, list[Step], list[str]]:
+    """Make a test record (`api.smoke`), read it back, and take it out of every view (`database.soft_delete`).
+
+    Each step counts one row. Raises UsageError where the target's file does not describe them.
+    """
+    smoke = ops.target["api"]["smoke"]
+    auth = "token_secret" in ops.target["api"]
+    made, id = result(f"{_SMOKE}.{_path(smoke['id'])}"), smoke["id"]
+    away = _take_away(ops, made)
+    table = ops.target["database"]["soft_delete"]["table"]
+    steps = [
+        Step(
+            f"Make a test record: POST {smoke['create']}",
+            do=http("POST", smoke["create"], smoke["body"].plain(), auth=auth),
+            after="an answer with its id",
+            undo=[away],
+            name=_SMOKE,
+        ),
+        Step("Read it back", do=appears(smoke["read"], id, made, _READ_SECONDS), after="the API shows it", undo=[]),
+        Step(f"Take it away: one row of {table}", do=away, after="no view shows it", undo=[]),
+    ]
+    return f"make, read back and take away a test record of {ops.target.system}", steps, _NOTES
+
+
+_NOTES = [
+    "When it stops half-way the record is still to be seen: undo this run (changes/undo, with the id of its record) takes it away.",
+    "Its row stays in the table, flagged as deleted: rows are never removed there.",
+]
+
+
+def _path(field: str) -> str:
+    return f'"{field}"'
+
+
+def _take_away(ops: Connection, id: Any) -> Action:
+    """Sets the flag of one row, also when it is set already: so it serves as the undo, too."""
+    facts = ops.target["database"]["soft_delete"]
+    statement = f"UPDATE {quoted(facts['table'])} SET {quoted(facts['flag'])} = true WHERE {_this_row(ops)}"
+    return sql(statement, {"id": id}, rows=1)
+
+
+def _this_row(ops: Connection) -> str:
+    """The condition for one id, with the id as the column's own type: only then is its index used."""
+    facts = ops.target["database"]["soft_delete"]
+    type = databases.value(ops, _TYPE_SQL, {"table": quoted(facts["table"]), "id": facts["id"]})
+    if type is None:
+        raise NotFound(
+            f"No column {facts['id']} in {facts['table']}. Check database.soft_delete in "
+            f"parameters/targets/{ops.target.key}.yaml."
+        )
+    return f"{quoted(facts['id'])} = CAST(:id AS {type})"
+
+
+_TYPE_SQL = (
+    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attname = :id"
+)
+
+
+@check("Is the test record out of sight?")
+def check_taken_away(ops: Connection) -> Findings:
+    """After the plan was applied: the API no longer shows the test record, and its row is flagged in the table."""
+    id = _made(ops)
+    facts, source = ops.target["api"]["smoke"], f"GET {ops.target['api']['smoke']['read']}"
+    question, table = f"test record {id}", ops.target["database"]["soft_delete"]
+
+    def shown() -> Finding:
+        there = find_object(ops.http("GET", facts["read"]).json(), facts["id"], id) is not None
+        seen = "the API still shows it" if there else "the API no longer shows it"
+        return Finding(
+            "critical" if there else "ok", question, seen, "not shown", source, next="changes/undo" if there else ""
+        )
+
+    def flagged() -> Finding:
+        statement = f"SELECT {quoted(table['flag'])} FROM {quoted(table['table'])} WHERE {_this_row(ops)}"
+        value = databases.value(ops, statement, {"id": id})
+        seen = "no such row" if value is None else f"{table['flag']} is {str(value).lower()}"
+        return Finding(
+            "ok" if value is True else "critical",
+            f"row of {question}",
+            seen,
+            f"{table['flag']} is true",
+            table["table"],
+        )
+
+    return Findings([answer(question, shown), answer(f"row of {question}", flagged)])
+
+
+def _made(ops: Connection) -> str:
+    """The id of the record that this run made: the undo of the first step names it."""
+    undo = ops.applied.undo[0] if ops.applied is not None and ops.applied.undo else None
+    if not undo:
+        raise NotFound("No test record was made in this run.")
+    return str(undo[0]["parameters"]["id"])
