@@ -30,12 +30,14 @@ def deploy_bad(place: Place, drill: str, key: str, when: datetime) -> None:
     """A new version of the function behind the API is live since then, and fails one request in four."""
     version = functions.deploy(place, drill, key, when, same)
     place.memory.setdefault("bad", set()).add((key, version))
+    place.memory.setdefault("bad of", {})[drill] = key, version
     journals.retell(place)
 
 
 def withdraw(place: Place, drill: str, key: str) -> None:
     """The function behind the API is as before the drill's deployment, and was never otherwise."""
-    place.memory.setdefault("bad", set()).clear()
-    place.memory.pop("asked", None)
     functions.withdraw(place, drill, key)
+    if bad := place.memory.get("bad of", {}).pop(drill, None):
+        place.memory["bad"].discard(bad)
+        place.memory.pop("asked", None)
     journals.retell(place)

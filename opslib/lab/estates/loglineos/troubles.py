@@ -5,7 +5,7 @@
 
 Both tell the log anew; the metrics of Lambda and API Gateway, and the system's own, are made from the same requests.
 A request that takes longer than the timeout of the version that was live then is cut off by itself. A version that is
-bad is not a trouble: `kit.functions.deploy`, `place.memory["bad"]`. A line that is no request's: `kit.journals.tell`.
+bad is not a trouble: `kit.releases.deploy_bad`. A line that is no request's: `kit.journals.tell`.
 """
 
 from __future__ import annotations

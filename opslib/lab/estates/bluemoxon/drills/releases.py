@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import lines, migrations, names
-from opslib.lab.kit import functions, journals
+from opslib.lab.kit import functions, journals, releases
 
 BAD, DRIFT, PENDING = "bad-version", "configuration-drift", "migration-pending"
 _WORKER, _LOST, _TIMEOUT = "analysis-worker", "BEDROCK_MODEL", 60
@@ -15,27 +14,15 @@ _BAD_SINCE, _PENDING_SINCE, _DRIFT_SINCE = timedelta(minutes=60), timedelta(minu
 
 
 def deploy_bad_version(place: Place) -> None:
-    version = functions.deploy(place, BAD, "api", place.now() - _BAD_SINCE, _nothing)
-    place.memory.setdefault("bad", set()).add(("api", version))
-    journals.retell(place)
+    releases.deploy_bad(place, BAD, "api", place.now() - _BAD_SINCE)
 
 
 def withdraw_bad_version(place: Place) -> None:
-    place.memory["bad"].clear()
-    place.memory.pop("asked", None)
-    functions.withdraw(place, BAD, "api")
-    journals.retell(place)
-
-
-def _nothing(function: Any) -> None:
-    """Other code, the same configuration."""
+    releases.withdraw(place, BAD, "api")
 
 
 def drift(place: Place) -> None:
-    def change(function: Any) -> None:
-        function.timeout = _TIMEOUT
-        function.environment_vars = {k: v for k, v in function.environment_vars.items() if k != _LOST}
-
+    change = releases.settings(lost=[_LOST], timeout=_TIMEOUT)
     functions.deploy(place, DRIFT, _WORKER, place.now() - _DRIFT_SINCE, change)
 
 
@@ -45,7 +32,7 @@ def undrift(place: Place) -> None:
 
 def deploy_ahead(place: Place) -> None:
     """Code that knows a column which the database does not have; only one page reads it."""
-    functions.deploy(place, PENDING, "api", place.now() - _PENDING_SINCE, _nothing, migrations.NEXT)
+    functions.deploy(place, PENDING, "api", place.now() - _PENDING_SINCE, releases.same, migrations.NEXT)
     journals.retell(place)
     for minutes, book in ((21, 474), (13, 488), (3, 501)):
         when = place.now() - timedelta(minutes=minutes)
@@ -57,8 +44,7 @@ def deploy_ahead(place: Place) -> None:
 
 
 def go_back(place: Place) -> None:
-    functions.withdraw(place, PENDING, "api")
-    journals.retell(place)
+    releases.withdraw(place, PENDING, "api")
     with place.database(names.database(place)) as database:
         migrations.downgrade(database, migrations.HEAD)
 
