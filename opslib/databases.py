@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opslib import _rds, _sessions
+from opslib import _database_states, _rds, _sessions, metrics
+from opslib._database_states import UNAVAILABLE, WAITING
 from opslib._frames import UTC_TIME, frame
-from opslib.errors import OpsError, Unfinished, UsageError
+from opslib._wording import number
+from opslib.errors import NotAllowed, OpsError, Unfinished, UsageError
 from opslib.findings import Finding, Findings, check
 
 if TYPE_CHECKING:
@@ -23,7 +25,15 @@ ACTIVITY = {
     "pid": "int64", "application": "str", "state": "str", "seconds": "float64", "waits_for": "str",
     "blocked_by": "str", "statement": "str",
 }  # fmt: skip
-NEAR_LIMIT = "connections-near-limit"
+LOAD = {
+    "application": "str", "role": "str", "sessions": "int64", "longest_seconds": "float64", "waits_for": "str",
+    "statement": "str",
+}  # fmt: skip
+NEAR_LIMIT, CPU_HIGH = "connections-near-limit", "database-cpu-high"  # causes that findings name
+# A statement on one line, without what would garble a terminal.
+_STATEMENT = (
+    r"left(regexp_replace(query, '[\x01-\x20\x7f-\u009f\u202a-\u202e\u2066-\u2069]+', ' ', 'g'), 200) AS statement"
+)
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 
 
@@ -150,27 +160,23 @@ def metric_keys(ops: Connection) -> list[str]:
 
 @check("Does the database serve?")
 def check_status(ops: Connection) -> Findings:
-    """Is the cluster or instance available, with every instance that serves it? Says what is pending."""
+    """Is the cluster or instance available, with every instance that serves it? Evidence: WAITING, what is to be done to it."""
     database = _rds.of(ops)
     described = database.describe(ops)
-    found = [_status_finding(str(database), described[database.kind.status], f"rds {database.kind.describe}")]
+    source = f"rds {database.kind.describe}"
+    found = [_database_states.judged(str(database), described[database.kind.status], source)]
     members = _rds.members(ops, database, described)
     if database.kind is _rds.CLUSTER:
-        found += [
-            _status_finding(f"instance {m['DBInstanceIdentifier']}", m["DBInstanceStatus"], "rds describe_db_instances")
-            for m in members
-        ]
+        for each in members:
+            named = f"instance {each['DBInstanceIdentifier']}"
+            found.append(_database_states.judged(named, each["DBInstanceStatus"], "rds describe_db_instances"))
         if not members:
-            found.append(
-                Finding("critical", f"{database} has an instance", "none: nobody can log in", "1 or more", "rds")
-            )
-    pending = {m["DBInstanceIdentifier"]: m["PendingModifiedValues"] for m in members if m.get("PendingModifiedValues")}
-    return Findings(found, note=f"Waits for the maintenance window: {pending}" if pending else "")
-
-
-def _status_finding(what: str, status: str, source: str) -> Finding:
-    worst = "ok" if status == "available" else "warn" if status in _rds.PENDING else "critical"
-    return Finding(worst, f"{what} is available", status, "available", source)
+            seen = "none: nobody can log in"
+            found.append(Finding("critical", f"{database} has an instance", seen, "1 or more", source, UNAVAILABLE))
+    waiting = list(_database_states.waiting(ops, database, members))
+    return Findings(
+        found, frame(waiting, WAITING) if waiting else None, "" if waiting else "No change waits for its window."
+    )
 
 
 @check("Database connections")
@@ -214,6 +220,61 @@ GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
 """
 
 
+@check("Load of the database")
+def check_load(ops: Connection) -> Findings:
+    """Is the CPU above the target's threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
+    keys = [key for key in metric_keys(ops) if ops.target["metrics"][key]["metric"] == "CPUUtilization"]
+    question, source = "CPU of the database now", "GetMetricData AWS/RDS CPUUtilization, pg_stat_activity"
+    if not keys:
+        seen = f"parameters/targets/{ops.target.key}.yaml describes no AWS/RDS CPUUtilization"
+        return Findings([Finding("unknown", question, seen, source=source)])
+    metric, points = metrics.described(ops, keys)[0], metrics.read(ops, keys[:1], hours=0.5)
+    recent = points["value"].tail(metrics.RECENT_MINUTES // 5)
+    if recent.empty:
+        return Findings([Finding("unknown", question, "no data for half an hour", source=source)])
+    now, threshold = float(recent.max()), metrics.thresholds(metric)
+    active, unknown = _active(ops)
+    status = "critical" if metric.beyond(now, metric.critical) else "warn" if metric.beyond(now, metric.warn) else "ok"
+    cause = CPU_HIGH if status == "critical" else ""
+    follows = "" if status == "ok" else "databases/scale" if active.empty else "databases/query"
+    seen = f"{number(now, metric.unit)} at most in the last {metrics.RECENT_MINUTES} minutes; {unknown or _at_work(active)}"
+    note = "" if status == "ok" else _CPU_HELP
+    return Findings([Finding(status, question, seen, threshold, source, cause, follows)], active, note)
+
+
+def _active(ops: Connection) -> tuple[pd.DataFrame, str]:
+    """Rows of LOAD; and why it is not known who is at work, when it is not."""
+    try:
+        return query(ops, _LOAD_SQL, LOAD), ""
+    except (Unfinished, NotAllowed) as exc:
+        return frame([], LOAD), f"who is at work is unknown: {exc}"
+
+
+def _at_work(active: pd.DataFrame) -> str:
+    if active.empty:
+        return "no session is at work at this moment"
+    most = active.iloc[0]
+    return (
+        f"{active['sessions'].sum()} sessions are at work, {most['sessions']} of them {most['application'] or most['role']}, "
+        f"for up to {most['longest_seconds']:,.0f} s: {most['statement'][:80]}"
+    )
+
+
+_CPU_HELP = (
+    "One statement of one application: does it have to run now, and does its plan find its rows by an index? Ending it is the "
+    "decision of whoever owns it. Many short ones of the app: look at the statements below; only then a larger class."
+)
+_LOAD_SQL = f"""
+SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role, count(*) AS sessions,
+       round(max(extract(epoch FROM clock_timestamp() - query_start)), 1) AS longest_seconds,
+       coalesce(max(wait_event_type || ' ' || wait_event), '') AS waits_for,
+       {_STATEMENT}
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND state = 'active' AND application_name NOT LIKE 'opslib/%'
+GROUP BY 1, 2, 6 ORDER BY sessions DESC, longest_seconds DESC
+"""
+
+
 @check("Long statements, open transactions, locks")
 def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     """Does a statement or an idle transaction last longer than this, or does somebody wait for a lock? Evidence: ACTIVITY."""
@@ -226,13 +287,13 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     return Findings([Finding("critical" if blocked else "warn", question, seen, "nothing", source)], found)
 
 
-_ACTIVITY_SQL = r"""
+_ACTIVITY_SQL = f"""
 SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
        round(extract(epoch FROM clock_timestamp() - coalesce(CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
            AS seconds,
        coalesce(wait_event_type || ' ' || wait_event, '') AS waits_for,
        array_to_string(pg_blocking_pids(pid), ', ') AS blocked_by,
-       left(regexp_replace(query, '\s+', ' ', 'g'), 200) AS statement
+       {_STATEMENT}
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
   AND (cardinality(pg_blocking_pids(pid)) > 0

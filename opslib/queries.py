@@ -106,7 +106,9 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     if limit < 1:
         raise UsageError(f"limit={limit}: at least 1 row.")
     if not query.strip():
-        return Findings(evidence=list_queries(ops), note=_CHOOSE)
+        listed = list_queries(ops)
+        names = ", ".join(listed["query"]) or "none"
+        return Findings([Finding("ok", "queries that the target's file names", names)], listed, _CHOOSE)
     asked = of(ops, query)
     rows, names = read(ops, asked.sql, limit + 1)
     seen = count(len(rows), "row") if rows else "no row"

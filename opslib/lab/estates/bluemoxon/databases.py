@@ -22,6 +22,8 @@ def seed(place: Place) -> None:
     name, password = names.database(place), secrets.password(place)
     place.world.postgres.create_role(name, password)
     place.world.postgres.create_database(name, name)
+    with place.database(name) as database:
+        database.execute("CREATE EXTENSION pg_stat_statements")  # Aurora loads it, and its master user may do this
     with psycopg.connect(place.world.postgres.url(name, name, password), autocommit=True) as database:
         migrations.create(database)
         books.fill(place, database)
