@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from opslib._aws import _SECRET_VARIABLE
@@ -78,8 +79,8 @@ def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
     return sorted(set(variables(configuration)) - set(facts["variables"])) if facts.get("variables") else []
 
 
-def differences(present: dict[str, Any], latest: dict[str, Any], besides: str = "") -> list[str]:
-    """What publishing $LATEST would change for those who call the live version, but for one variable or setting."""
+def differences(present: dict[str, Any], latest: dict[str, Any], besides: Collection[str] = ()) -> list[str]:
+    """What publishing $LATEST would change for those who call the live version, but for these variables or settings."""
     keys = (
         "Runtime",
         "Handler",
@@ -94,10 +95,10 @@ def differences(present: dict[str, Any], latest: dict[str, Any], besides: str = 
     found = [
         f"{key}: {present.get(key)} to {latest.get(key)}"
         for key in keys
-        if key != besides and present.get(key) != latest.get(key)
+        if key not in besides and present.get(key) != latest.get(key)
     ]
     before, after = variables(present), variables(latest)
-    for name in sorted((before.keys() | after.keys()) - {besides}):
+    for name in sorted((before.keys() | after.keys()) - set(besides)):
         if before.get(name) != after.get(name):
             found.append(f"{name}: {shown(name, before, after)} to {shown(name, after, before)}")
     return found

@@ -54,14 +54,13 @@ KINDS: dict[str, Kind] = {
             r"unprocessable|bad request", r"does not match (?:the )?schema",
         ),
         "requests that the function refuses as they are",
-        "find who sends them and tell them what is refused. No deployment and no restart mends what a client sends; if all "
-        "clients are hit, a version has changed what it accepts: functions/rollback",
+        "find who sends them, and tell them what is refused. When all clients are hit, what is accepted has changed here",
         "logs/search",
     ),
     OTHER: Kind(
         re.compile(""),
         "an error of the code itself, or one that these patterns do not know",
-        "see whether it came with a version. If so, roll back; else read the lines around the first one",
+        "no version stands out, so read the lines around the first one: what changed then?",
         "functions/rollback",
     ),
 }  # fmt: skip

@@ -5,7 +5,7 @@ Only $LATEST can be changed, and what calls an alias goes on without it. A funct
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib import _configurations
 from opslib._actions import Action, aws, read, result, wait
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 GET = "get_function_configuration"
+
+
+class Change(NamedTuple):
+    """Variables or settings that are changed, what the live version says of them before, and after."""
+
+    names: tuple[str, ...]
+    before: Any
+    after: Any
 
 
 def find_alias(ops: Connection, function: str) -> dict[str, Any] | None:
@@ -57,12 +65,11 @@ def settle(function: str) -> Step:
 
 
 def steps(
-    function: str, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any], change: tuple[str, Any, Any], path: str
+    function: str, alias: dict[str, Any], live: dict[str, Any], latest: dict[str, Any], change: Change, path: str
 ) -> list[Step]:  # fmt: skip
-    """Publish $LATEST and move the alias there. `change`: what was changed, its value before and after; `path`: where
-    GetFunctionConfiguration says it (JMESPath)."""
-    (what, before, after), number = change, live["Version"]
-    also = _configurations.differences(live, latest, besides=what)
+    """Publish $LATEST and move the alias there. `path`: where GetFunctionConfiguration says what was changed (JMESPath)."""
+    number, what = live["Version"], ", ".join(change.names)
+    also = _configurations.differences(live, latest, besides=change.names)
     move = {"FunctionName": function, "Name": alias["Name"]}
     return [
         Step(f"Publish $LATEST of {function}: the code of version {number}",
@@ -72,7 +79,7 @@ def steps(
              undo=[], name="published"),
         Step(f"Alias {alias['Name']} of {function}: from version {number} to that one",
              aws("lambda", "update_alias", **move, FunctionVersion=result("published.Version"), RevisionId=alias["RevisionId"]),
-             before=before, after=after,
+             before=change.before, after=change.after,
              undo=[aws("lambda", "update_alias", **move, FunctionVersion=number)],
              observe=read("lambda", GET, path, FunctionName=function, Qualifier=alias["Name"])),
     ]  # fmt: skip

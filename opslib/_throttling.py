@@ -91,7 +91,7 @@ def judge(use: Use, account: dict[str, int] | OpsError, within: Window) -> Findi
         return found("ok", seen=f"{seen}; {_kept(use)}")
     status = "critical" if use.still else "warn"
     if use.reserved is not None and use.most_at_once >= use.reserved:
-        seen += f": it may run {use.reserved} at once, by its own reservation, and it ran {use.most_at_once} at once"
+        seen += f": at most {use.reserved} may run at once, by its own reservation, and {use.most_at_once} did"
         return found(status, seen=seen, cause=THROTTLED, next="functions/scale")
     seen += f"{at_most}; its own reservation ({use.reservation}) does not explain it: "
     pool = "the account's limit" if isinstance(account, OpsError) else f"the {account['unreserved']:,} that all share"

@@ -1,4 +1,4 @@
-"""What a function may use: memory, and with it CPU; and how many of it may run at once. Seen, and changed as one plan."""
+"""What a function may use: memory, and with it CPU; time; and how many of it may run at once. Changed as one plan."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from opslib.plans import Step, planner
 if TYPE_CHECKING:
     from opslib.connections import Connection
 
-LEAST_MB, MOST_MB = 128, 10_240
+LEAST_MB, MOST_MB, MOST_SECONDS = 128, 10_240, 900  # of Lambda
+GATEWAY_SECONDS = 29, 30  # how long API Gateway waits for a function: REST APIs, HTTP APIs
+_TITLES = {"MemorySize": "Memory", "Timeout": "Time-out"}
+_LIMITS = {"MemorySize": "{:,} MB of memory", "Timeout": "{} s at most"}
 _FULL = 90.0  # per cent of the memory: a larger request does not fit
 _CPU_MB = 1769  # MB at which a function has one whole virtual CPU (AWS)
 _PRICE = 0.0000166667  # US$ for a GB-second: x86, us-east-1, first tier
 
 
 @check("Is there room for what runs?")
-def check_capacity(ops: Connection, function: str, hours: float = 24) -> Findings:
-    """Memory that requests used, executions at once, throttles: over the last hours."""
-    within = window(ops, 60 * hours)
-    account = _throttling.account(ops)
+def check_capacity(ops: Connection, function: str) -> Findings:
+    """Memory that requests used in the last 24 hours; executions at once and throttles of the last one."""
+    day, hour, account = window(ops, 1440), window(ops, 60), _throttling.account(ops)
     return Findings(
         [
-            answer(f"memory of {function}", partial(_memory, ops, function, within)),
-            answer(f"throttles of {function}", lambda: _throttling.judge(_use(ops, function, within), account, within)),
+            answer(f"memory of {function}", partial(_memory, ops, function, day)),
+            answer(f"throttles of {function}", lambda: _throttling.judge(_use(ops, function, hour), account, hour)),
         ],
-        note=f"{within}. {_throttling.account_note(account)}",
+        note=_throttling.account_note(account),
     )
 
 
@@ -57,23 +59,38 @@ def _memory(ops: Connection, function: str, within: Window) -> Finding:
 
 @planner
 def plan_capacity(
-    ops: Connection, function: str, memory_mb: int = 0, reserved: str = "", even_below_use: bool = False
+    ops: Connection,
+    function: str,
+    memory_mb: int = 0,
+    timeout_seconds: int = 0,
+    reserved: str = "",
+    even_below_use: bool = False,
 ) -> tuple[str, list[Step], list[str]]:
-    """Set memory (0: as it is) and reserved concurrency (a number; `none`: no reservation; empty: as it is).
+    """Set memory and time-out (0: as it is), reserved concurrency (a number; `none`: no reservation; empty: as it is).
 
     Raises UsageError (no such value), Refused (unreleased code in $LATEST; too few left unreserved in the account; fewer
     than run at once now, or 0, unless `even_below_use`).
     """
-    wanted = _wanted(reserved)
-    if memory_mb and not LEAST_MB <= memory_mb <= MOST_MB:
-        raise UsageError(f"memory_mb={memory_mb}: a Lambda function has {LEAST_MB} to {MOST_MB:,} MB, or 0: as it is.")
-    name = ops.target["functions"][function]["name"]
-    memory, said = _memory_steps(ops, function, memory_mb) if memory_mb else ([], [])
+    wanted, name = _wanted(reserved), ops.target["functions"][function]["name"]
+    settings = _settings(memory_mb, timeout_seconds)
+    changed, said = _setting_steps(ops, function, settings) if settings else ([], [])
     room, told = _reserve_steps(ops, function, wanted, even_below_use) if reserved.strip() else ([], [])
-    parts = [f"{memory_mb:,} MB of memory"] if memory else []
+    parts = [_LIMITS[key].format(value) for key, value in settings.items()] if changed else []
     parts += [f"at most {wanted} at once" if wanted is not None else "no reservation"] if room else []
-    nothing = [] if memory or room else ["Nothing that differs was asked for: choose memory_mb, reserved, or both."]
-    return f"{name}: {', '.join(parts) or 'as it is'}", [*memory, *room], [*said, *told, *nothing]
+    nothing = [] if settings or reserved.strip() else ["Choose what to change: memory_mb, timeout_seconds, reserved."]
+    return f"{name}: {', '.join(parts) or 'as it is'}", [*changed, *room], [*said, *told, *nothing]
+
+
+def _settings(memory_mb: int, timeout_seconds: int) -> dict[str, int]:
+    """What is asked for, by Lambda's names."""
+    for name, value, least, most in (
+        ("memory_mb", memory_mb, LEAST_MB, MOST_MB),
+        ("timeout_seconds", timeout_seconds, 1, MOST_SECONDS),
+    ):
+        if value and not least <= value <= most:
+            raise UsageError(f"{name}={value}: a Lambda function has {least} to {most:,}, or 0: as it is.")
+    asked = {"MemorySize": memory_mb, "Timeout": timeout_seconds}
+    return {key: value for key, value in asked.items() if value}
 
 
 def _wanted(reserved: str) -> int | None:
@@ -87,38 +104,51 @@ def _wanted(reserved: str) -> int | None:
     return int(text)
 
 
-def _memory_steps(ops: Connection, function: str, memory_mb: int) -> tuple[list[Step], list[str]]:
+def _setting_steps(ops: Connection, function: str, settings: dict[str, int]) -> tuple[list[Step], list[str]]:
     name, alias = ops.target["functions"][function]["name"], _releases.find_alias(ops, function)
     live, latest = _releases.both(ops, function, alias)
     _releases.refuse(name, alias, live, latest)
-    at, steps = {"FunctionName": name}, []
-    if latest["MemorySize"] != memory_mb:
+    at, steps, path = {"FunctionName": name}, [], f"{{{', '.join(f'{key}: {key}' for key in settings)}}}"
+    before, served = ({key: config[key] for key in settings} for config in (latest, live))
+    if before != settings:
         change = partial(aws, "lambda", "update_function_configuration", **at)
         steps = [
-            Step(f"Memory of {name}", change(MemorySize=memory_mb, RevisionId=latest["RevisionId"]),
-                 before=latest["MemorySize"], after=memory_mb,
-                 undo=[change(MemorySize=latest["MemorySize"]), _releases.settled(name)],
-                 observe=read("lambda", _releases.GET, "MemorySize", **at)),
+            Step(f"{' and '.join(_TITLES[key] for key in settings)} of {name}", change(**settings, RevisionId=latest["RevisionId"]),
+                 before=before, after=settings, undo=[change(**before), _releases.settled(name)],
+                 observe=read("lambda", _releases.GET, path, **at)),
             _releases.settle(name),
         ]  # fmt: skip
-    if alias and live["MemorySize"] != memory_mb:
-        moved = ("MemorySize", live["MemorySize"], memory_mb)
-        steps += _releases.steps(name, alias, live, latest, moved, "MemorySize")
-    notes = (
-        [_cost(ops, function, live["MemorySize"], memory_mb)] if steps else [f"{name} has {memory_mb:,} MB already."]
+    if alias and served != settings:
+        steps += _releases.steps(name, alias, live, latest, _releases.Change(tuple(settings), served, settings), path)
+    if not steps:
+        return [], [f"{name} has that already: {', '.join(_LIMITS[key].format(v) for key, v in settings.items())}."]
+    return steps, _notes(ops, function, live, settings)
+
+
+def _notes(ops: Connection, function: str, live: dict[str, Any], settings: dict[str, int]) -> list[str]:
+    """What it costs, what else limits it, and what remains to be written down so that it stays."""
+    facts, notes = ops.target["functions"][function], []
+    if "MemorySize" in settings:
+        notes.append(_cost(ops, function, live["MemorySize"], settings["MemorySize"]))
+    if settings.get("Timeout", 0) >= GATEWAY_SECONDS[0] and "api" in ops.target.facts:
+        notes.append(gateway_note())
+    described = {"MemorySize": facts.get("memory_mb"), "Timeout": facts.get("timeout_seconds")}
+    differs = [_LIMITS[key].format(described[key]) for key in settings if described[key] not in (None, settings[key])]
+    if differs:
+        notes.append(
+            f"The target's file says {', '.join(differs)}: change it there and in Terraform, or the next deployment takes "
+            "this back, and functions/configuration calls it drift until then."
+        )
+    return notes
+
+
+def gateway_note() -> str:
+    """What limits a function that is called through API Gateway, whatever its own time-out."""
+    rest, http = GATEWAY_SECONDS
+    return (
+        f"Who calls through API Gateway is answered after {rest} s (REST; AWS can raise that quota) or {http} s (HTTP API; fixed), "
+        f"whatever the function's own time-out: Lambda allows up to {MOST_SECONDS} s."
     )
-    return steps, [*notes, *_described(ops, function, memory_mb)]
-
-
-def _described(ops: Connection, function: str, memory_mb: int) -> list[str]:
-    """What remains to be written down, so that the change stays."""
-    facts = ops.target["functions"][function]
-    if facts.get("memory_mb", memory_mb) == memory_mb:
-        return []
-    return [
-        f"The target's file says {facts['memory_mb']:,} MB: change it there and in Terraform, or the next deployment "
-        "takes it back, and functions/configuration calls it drift until then."
-    ]
 
 
 def _cost(ops: Connection, function: str, before: int, after: int) -> str:

@@ -68,7 +68,7 @@ def plan_environment(
         steps += _variable_steps(known, name, wanted, latest)
     served = _configurations.variables(live).get(name)
     if alias and (steps or served != wanted):
-        change = (name, _plain(served), _plain(wanted))
+        change = _releases.Change((name,), _plain(served), _plain(wanted))
         steps += _releases.steps(known, alias, live, latest, change, _observed(name))
     done = f"remove {name} from" if remove else f"set {name}={value} on"
     notes = [] if steps else [f"{name} is {_plain(wanted)} already, on $LATEST and on version {live['Version']}."]

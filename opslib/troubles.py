@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opslib import _error_kinds, _log_lines, _versions, invocations, logs
+from opslib import _error_kinds, _log_lines, _versions, functions, invocations, logs
 from opslib._concerns import concerns
 from opslib._error_kinds import KINDS, OTHER, VALIDATION
 from opslib._frames import UTC_TIME, frame
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KINDS_FOUND = {
     "kind": "str", "lines": "int64", "share_percent": "float64", "since": UTC_TIME, "last": UTC_TIME,
-    "most_in_an_hour": "int64", "now_per_hour": "int64", "concerns": "str", "example": "str", "resolution": "str",
+    "most_in_an_hour": "int64", "now_per_hour": "int64", "concerns": "str", "example": "str",
 }  # fmt: skip
 PATTERNS = {"kind": "str", **_log_lines.PATTERNS}
 MALFORMED = "malformed-requests"  # the cause that findings name
@@ -109,9 +109,8 @@ def _row(kind: str, lines: pd.DataFrame, total: int, within: Window) -> dict[str
         "last": lines["time"].iloc[-1],
         "most_in_an_hour": most_in_an_hour(list(lines["time"])),
         "now_per_hour": recent * int(timedelta(hours=1) / RECENT),
-        "concerns": "; ".join(map(str, concerns(lines))) or "no one in particular",
+        "concerns": ", ".join(map(str, concerns(lines))) or "no one in particular",
         "example": _log_lines.brief(lines["message"].iloc[-1]),
-        "resolution": KINDS[kind].resolution,
     }
 
 
@@ -123,16 +122,16 @@ def _judged(ops: Connection, row: dict[str, Any], lines: pd.DataFrame, tolerated
     seen += f"still, {row['now_per_hour']} an hour now" if going else f"the last at {clock(row['last'], within.end)}"
     if row["most_in_an_hour"] <= tolerated:
         return Finding("ok", question, seen, rule, "FilterLogEvents")
-    seen += f". Concerns {row['concerns']}. {KINDS[kind].means.capitalize()}"
+    seen += f". Concerns {row['concerns']}. "
     client = next((c for c in concerns(lines) if c.is_client), None)
     if kind == VALIDATION and client is not None:
-        return Finding(
-            "warn", question, f"{seen}: all but few are {client.of}", rule, "FilterLogEvents", MALFORMED, "logs/search"
-        )
+        seen += f"{client.of}, so no deployment brought it: tell them what is refused (the example says it)"
+        return Finding("warn", question, seen, rule, "FilterLogEvents", MALFORMED, "logs/search")
     status = "critical" if going and kind != VALIDATION else "warn"
     version = _version(ops, sorted(set(lines["source"])), within) if kind in (OTHER, VALIDATION) else ""
+    seen += version or f"{KINDS[kind].means[:1].upper()}{KINDS[kind].means[1:]}: {KINDS[kind].resolution}"
     follows = "functions/rollback" if version else _follows(ops, kind)
-    return Finding(status, question, seen + version, rule, "FilterLogEvents", next=follows)
+    return Finding(status, question, seen, rule, "FilterLogEvents", next=follows)
 
 
 def _follows(ops: Connection, kind: str) -> str:
@@ -144,21 +143,20 @@ def _follows(ops: Connection, kind: str) -> str:
     return KINDS[kind].next
 
 
-def _version(ops: Connection, functions: list[str], within: Window) -> str:
-    """The live version of a function that fails more often than the one before it in the window, in words."""
-    for function in functions:
-        if "alias" not in ops.target["functions"].get(function, {}):
+def _version(ops: Connection, names: list[str], within: Window) -> str:
+    """The live version of a function that fails more often than the one before it in the last day, in words."""
+    day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
+    for name in names:
+        if name not in ops.target["functions"]:
             continue
-        name = ops.target["functions"][function]["name"]
-        live = ops.call("lambda", "get_alias", FunctionName=name, Name=ops.target["functions"][function]["alias"])
-        rows = list(_versions.traffic(ops, function, live["FunctionVersion"], within).itertuples())
+        rows = list(_versions.traffic(ops, name, functions.live_version(ops, name), day).itertuples())
         if len(rows) < 2 or not rows[0].live:
             continue
         now, before = rows[0], rows[1]
         if now.errors_per_100 > max(_WORSE * before.errors_per_100, before.errors_per_100 + _MORE):
             return (
-                f". Version {now.version} of {function}, first seen {now.first:%H:%M}, has {now.errors_per_100:g} in 100 "
-                f"requests, version {before.version} had {before.errors_per_100:g}"
+                f"Version {now.version} of {name}, live since {clock(now.first, within.end)}, has {now.errors_per_100:g} in "
+                f"100 requests, version {before.version} had {before.errors_per_100:g}: see whether it brought them"
             )
     return ""
 

@@ -1,0 +1,211 @@
+"""Latency: how long requests to a function take, and what makes them slow, told apart by what the log and metrics say."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from opslib import _configurations, _database_stress, _requests, capacities, metrics
+from opslib._database_stress import Stress
+from opslib._frames import frame
+from opslib._requests import Requests
+from opslib._windows import Window, window
+from opslib._wording import count
+from opslib.findings import Finding, Findings, check
+from opslib.plots import Line, Panel, Plotted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
+ROUTES = {
+    "route": "str", "slow": "int64", "share_percent": "float64", "median_ms": "float64", "longest_ms": "float64",
+    "with_start": "int64",
+}  # fmt: skip
+_SLOW_MS = 1000.0  # where neither the run nor the target's file says what is slow
+_SOURCE = "Logs Insights, REPORT lines"
+
+
+@check("Are requests slow, and why?")
+def check_latency(
+    ops: Connection, function: str, minutes: float = 60, since: str = "", until: str = "", slow_ms: float = 0
+) -> Findings:
+    """Durations, initialisations and time-outs of a function beside its database's metrics. Evidence: ROUTES.
+
+    `slow_ms`: what is slow; 0: `warn` of the target's key metric for this function's Duration, else 1,000.
+    """
+    within = window(ops, minutes, since, until)
+    config = _configurations.live(ops, function)
+    slow = slow_ms or _slow(ops, function)
+    requests, points, stress = ops.gather(
+        partial(_requests.read, ops, function, within, slow, 1000.0 * config["Timeout"]),
+        partial(_durations, ops, function, within),
+        partial(_database_stress.read, ops, within),
+    )
+    reasons = [_starts(function, requests), _stopped(ops, function, config, requests, stress)]
+    found = [_taken(ops, function, requests, within, any(f.status != "ok" for f in reasons)), *reasons]
+    panels = _panels(function, requests, points, stress)
+    return Plotted(
+        [*found, *stress.findings], routes(requests), f"{within}. Slow: over {slow:,.0f} ms.", panels, within
+    )
+
+
+@check("Do statements find their rows by an index?")
+def check_statements(ops: Connection) -> Findings:
+    """What the database's statements say (`statements.check_statements`); ok where the target has no database."""
+    if "database" not in ops.target.facts:
+        seen = f"{ops.target.name} describes no database"
+        return Findings([Finding("ok", "Statements find their rows by an index", seen, "", "the target's file")])
+    from opslib import statements
+
+    return statements.check_statements(ops)
+
+
+def _slow(ops: Connection, function: str) -> float:
+    name = ops.target["functions"][function]["name"]
+    for metric in metrics.described(ops) if "metrics" in ops.target.facts else []:
+        if (metric.namespace, metric.name, dict(metric.dimensions)) == (
+            "AWS/Lambda",
+            "Duration",
+            {"FunctionName": name},
+        ):
+            return metric.warn or _SLOW_MS
+    return _SLOW_MS
+
+
+def routes(requests: Requests) -> pd.DataFrame:
+    """Slow requests by route, the most frequent first. Columns: ROUTES."""
+    rows = [
+        {
+            "route": name or "(its line does not say)",
+            "slow": len(these),
+            "share_percent": round(100 * len(these) / len(requests.slow), 1),
+            "median_ms": round(these["total_ms"].median()),
+            "longest_ms": round(these["total_ms"].max()),
+            "with_start": int((these["init_ms"] > 0).sum()),
+        }
+        for name, these in requests.slow.groupby("route")
+    ]
+    return frame(sorted(rows, key=lambda row: -row["slow"]), ROUTES)
+
+
+def _waits(ops: Connection) -> str:
+    """Where that is looked at which the function waits for."""
+    return "databases/health" if "database" in ops.target.facts else "health/deep"
+
+
+def _taken(ops: Connection, function: str, requests: Requests, within: Window, explained: bool) -> Finding:
+    """How long requests took; the reason is another finding's (`explained`), or not known here."""
+    question, rule = f"how long requests to {function} take", f"p95 at most {requests.slow_ms:,.0f} ms"
+    if not requests.count:
+        return Finding("unknown", question, f"no request ended, {within}", rule, _SOURCE)
+    seen = f"{count(requests.count, 'request')}: half within {requests.p50_ms:,.0f} ms, p95 {requests.p95_ms:,.0f} ms, longest "
+    seen += f"{requests.longest_ms:,.0f} ms, {len(requests.slow)} slow"
+    if not requests.are_slow:
+        few = f"; fewer than {_requests.FEWEST} slow ones prove nothing" if requests.p95_ms > requests.slow_ms else ""
+        return Finding("ok", question, seen + few, rule, _SOURCE)
+    most = routes(requests)
+    where = f"; {most['share_percent'].iloc[0]:g} % of them {most['route'].iloc[0]}" if len(most) else ""
+    return Finding("warn", question, seen + where, rule, _SOURCE, next="" if explained else _waits(ops))
+
+
+def _starts(function: str, requests: Requests) -> Finding:
+    """Whether requests are slow because they wait for a new environment."""
+    question = f"initialisations of {function}"
+    rule = f"at most {100 * _requests.STARTS_SHARE:g} % of requests, or not what makes them slow"
+    share = 100 * requests.starts / requests.count if requests.count else 0.0
+    slow = len(requests.slow) + requests.timeouts
+    seen = (
+        f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %); of {slow} slow ones "
+    )
+    seen += f"{requests.slow_by_start} would not be slow without it"
+    if not requests.start_cold:
+        return Finding("ok", question, seen, rule, _SOURCE)
+    init = requests.slow[requests.slow["init_ms"] > 0]["init_ms"].median()
+    seen += (
+        f", which takes {init:,.0f} ms. More memory makes it shorter (more CPU), less code at start too; provisioned "
+    )
+    seen += "concurrency on the alias avoids it. Bursts of new environments also follow a deployment"
+    return Finding("warn", question, seen, rule, _SOURCE, COLD, "functions/scale")
+
+
+def _stopped(ops: Connection, function: str, config: dict[str, Any], requests: Requests, stress: Stress) -> Finding:
+    """Whether requests are stopped by the time-out, and whether it or what they wait for is to blame."""
+    limit, question = config["Timeout"], f"time-outs of {function}"
+    rule = f"fewer than {_requests.TIMEOUTS} within {limit} s"
+    seen = f"{count(requests.timeouts, 'request')} stopped at {limit} s"
+    found = partial(Finding, check=question, threshold=rule, source=f"{_SOURCE}; lambda GetFunctionConfiguration")
+    if not requests.time_out:
+        return found("ok", seen=seen)
+    waits = _waits(ops)
+    if requests.shape == "hang":
+        seen += f", and hardly any took between {requests.slow_ms / 1000:g} s and that: they wait for something that does not "
+        return found("critical", seen=f"{seen}answer. More time would not help", next=waits)
+    described = ops.target["functions"][function].get("timeout_seconds", limit)
+    if limit < described:
+        seen += f", and the target's file says {described} s: somebody lowered it"
+        return found("critical", seen=seen, next="functions/configuration")
+    if requests.shape != "cut":
+        return found("critical", seen=f"{seen}; how long the others took does not tell why", next=waits)
+    seen += (
+        f", and {(requests.slow['duration_ms'] > 500 * limit).sum()} more took over half of that: a tail that is cut"
+    )
+    if not stress.well:
+        return found(
+            "critical", seen=f"{seen}; but the database is not well, or not known to be: that first", next=waits
+        )
+    return found(
+        "critical",
+        seen=f"{seen}, while the database is well. {_limits(ops, limit)}",
+        cause=TOO_LOW,
+        next="functions/scale",
+    )
+
+
+def _limits(ops: Connection, seconds: int) -> str:
+    """How far the time-out can be raised, and what then is the limit."""
+    if "api" not in ops.target.facts:
+        return f"Raise it: Lambda allows up to {capacities.MOST_SECONDS} s"
+    limits = capacities.gateway_note()
+    if seconds < capacities.GATEWAY_SECONDS[0]:
+        return f"Raise it, for callers of the API up to that of API Gateway. {limits}"
+    return (
+        f"For callers of the API {seconds} s is the end already: make the work shorter (an index, pages, more memory), or answer "
+        f"at once and go on behind a queue; a higher time-out helps only who calls otherwise. {limits}"
+    )
+
+
+def _durations(ops: Connection, function: str, within: Window) -> pd.DataFrame:
+    """Lambda's Duration: p50, p95 and highest (GetMetricData). Columns: `metrics.SERIES`."""
+    name = ops.target["functions"][function]["name"]
+    asked = {
+        "Namespace": "AWS/Lambda",
+        "MetricName": "Duration",
+        "Dimensions": [{"Name": "FunctionName", "Value": name}],
+    }
+    stats = {"p50": "p50", "p95": "p95", "longest": "Maximum"}
+    queries = [
+        {"Id": id, "Label": id, "MetricStat": {"Metric": asked, "Period": 300, "Stat": stat}}
+        for id, stat in stats.items()
+    ]
+    return metrics.query(ops, queries, within)
+
+
+def _panels(function: str, requests: Requests, points: pd.DataFrame, stress: Stress) -> list[Panel]:
+    """Lambda's durations, what callers wait for, initialisations, the database's read latency: over the same time."""
+    slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
+    lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in points.groupby("id", sort=False)]
+    times, series = list(requests.series["time"]), requests.series
+    waits = [Line(key, times, list(series[f"{key}_ms"])) for key in ("p50", "p95")]
+    starts = [
+        Line("requests", times, list(series["requests"])),
+        Line("with an initialisation", times, list(series["starts"])),
+    ]
+    return [
+        Panel(f"Duration of {function}, without initialisation", "ms", lines, [slow, limit]),
+        Panel("What callers wait for: initialisation and duration", "ms", waits, [slow]),
+        Panel("Requests per 5 min, and those that began cold", "count", starts),
+        *stress.panels,
+    ]
