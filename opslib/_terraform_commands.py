@@ -12,7 +12,6 @@ from opslib.errors import UsageError
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
-    from opslib.terraform_states import Place, State
 
 _LOCK = "-lock-timeout=60s"
 
@@ -56,7 +55,7 @@ def to_roll_back(ops: Connection, commit: str) -> Commands:
         "git log --oneline -15 -- .                  # which commit brought the trouble?",
         f"git revert --no-edit {commit or '<commit>'}",
         *_plan(),
-        "                                            # run this procedure again with plan=…/plan.json: is anything destroyed?",
+        "                                            # run this procedure again with reverted=…/plan.json: is anything destroyed?",
         "terraform show tfplan                       # read every 'destroy' and 'must be replaced'",
         f"terraform apply {_LOCK} tfplan          # exactly the plan that was read",
         _CLEAN,
@@ -64,17 +63,19 @@ def to_roll_back(ops: Connection, commit: str) -> Commands:
     return Commands(tuple(lines))
 
 
-def to_push(ops: Connection, state: State, backup: Place) -> Commands:
-    """The last resort: an earlier state made the present one."""
+def to_push(ops: Connection) -> Commands:
+    """The last resort: an earlier state made the present one. Reads the present one's serial and lineage."""
+    from opslib import terraform_states
+
+    state, at = terraform_states.versions(ops, 1)[0], terraform_states.place(ops)
     return Commands((
         "# Only when the state itself is damaged. A state that is pushed brings nothing back: it changes what Terraform",
-        f"# believes is there. The present one: serial {state.serial}, lineage {state.lineage}.",
+        f"# believes is there. The present one has serial {state.serial} and lineage {state.lineage}.",
         *_begin(ops),
-        f"aws s3 cp {backup} earlier.tfstate   # the backup, or an earlier version:",
-        f"aws s3api get-object --bucket {backup.bucket} --key {ops.target['terraform']['state']} --version-id <version_id> earlier.tfstate",
-        f"# In earlier.tfstate the lineage must be {state.lineage}, and serial raised by hand above {state.serial};",
-        "# otherwise the push is refused. Do not use -force: it takes any state for this one.",
+        f"aws s3api get-object --bucket {at.bucket} --key {at.key} --version-id <version_id> earlier.tfstate",
+        f"# In earlier.tfstate the lineage must be that one, and serial raised by hand to {state.serial + 1}: otherwise the push",
+        "# is refused. Do not use -force: it takes any state for this one.",
         f"terraform state push {_LOCK} earlier.tfstate",
-        f"terraform plan {_LOCK}               # must say that there is nothing to do",
+        f"terraform plan {_LOCK}               # what it now wants to create is there already: import it, do not apply",
         "rm earlier.tfstate                          # it holds secrets in clear text",
     ))  # fmt: skip

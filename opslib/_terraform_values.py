@@ -34,20 +34,43 @@ class Hidden:
         """A value in one line."""
         if value is None:
             return NONE
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        text = _words(value)
         if self._pattern:
             text = self._pattern.sub(SENSITIVE, text)
         text = " ".join(text.split()) or '""'
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+def _words(value: Any, inner: bool = False) -> str:
+    """JSON as one reads it: without quotes, and without the many empty attributes of a block."""
+    if isinstance(value, Mapping):
+        said = [f"{k}={_words(v, True)}" for k, v in sorted(value.items()) if v not in (None, "", [], {}, False)]
+        return f"{{{', '.join(said)}}}"
+    if isinstance(value, list):
+        text = ", ".join(_words(part, True) for part in value)
+        return f"[{text}]" if inner and len(value) != 1 else text
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 @dataclass(frozen=True)
 class Difference:
-    """An attribute, and what it was and becomes."""
+    """An attribute, and what it was and becomes. Of a list: what goes out (`- …`), what comes in (`+ …`), else empty."""
 
     attribute: str
     before: str
     after: str
+
+    def __str__(self) -> str:
+        plain = self.before and self.after and not self.before.startswith("- ")
+        said = f"{self.before} → {self.after}" if plain else " ".join(filter(None, (self.before, self.after)))
+        return f"{self.attribute}: {said}"
+
+    @property
+    def opens(self) -> bool:
+        """Does it let every address in, which it did not before?"""
+        if self.attribute.startswith("egress"):
+            return False
+        return any(every in self.after and every not in self.before for every in ("0.0.0.0/0", "::/0"))
 
 
 def path(steps: Iterable[Any]) -> str:
@@ -79,19 +102,24 @@ def _differences(
         return
     if before == after and not _any(unknown):
         return
+    name = str(at[-1]) if at else ""
     if (
         isinstance(before, list)
         and isinstance(after, list)
-        and not (_any(was_secret) or _any(is_secret_now) or _any(unknown))
+        and not any(map(_any, (was_secret, is_secret_now, unknown)))
     ):
-        out, come = [x for x in before if x not in after], [x for x in after if x not in before]
-        if not out and not come:
-            return  # another order
-        before, after = out or None, come or None
-    name = str(at[-1]) if at else ""
+        yield from _of_lists(path(at), name, before, after, hidden)
+        return
     was = _shown(before, was_secret, name, hidden)
     now = LATER if unknown is True else _shown(after, is_secret_now, name, hidden)
     yield Difference(path(at), was, f"{now}, another" if was == now == SENSITIVE else now)
+
+
+def _of_lists(at: str, name: str, before: list[Any], after: list[Any], hidden: Hidden) -> Iterator[Difference]:
+    out, come = [x for x in before if x not in after], [x for x in after if x not in before]
+    if out or come:  # else only in another order
+        was, now = (_shown(part, None, name, hidden) if part else "" for part in (out, come))
+        yield Difference(at, was and f"- {was}", now and f"+ {now}")
 
 
 def _shown(value: Any, marks: Any, name: str, hidden: Hidden) -> str:

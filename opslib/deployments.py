@@ -53,9 +53,9 @@ def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:
 
 def _when(text: str) -> Any:
     """Lambda's own form of a time, 2026-11-19T10:12:13.000+0000."""
-    from datetime import UTC, datetime
+    import pandas as pd
 
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").astimezone(UTC)
+    return pd.to_datetime(text, utc=True)
 
 
 def _release_finding(question: str, row: dict[str, Any], aliased: bool) -> Finding:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import _terraform_plans, terraform_states
-from opslib._frames import UTC_TIME, frame
-from opslib._terraform_commands import to_plan, to_roll_back
+from opslib._frames import frame
+from opslib._terraform_commands import to_plan, to_push, to_roll_back
 from opslib._terraform_plans import Change, TerraformPlan
 from opslib._terraform_values import LATER
 from opslib._wording import count
@@ -20,7 +20,16 @@ from opslib.findings import Finding, Findings, answer, check
 if TYPE_CHECKING:
     from opslib.connections import Connection
 
-__all__ = ["check_changes", "check_drift", "check_file", "read_plan", "to_plan", "to_roll_back"]
+__all__ = [
+    "check_changes",
+    "check_drift",
+    "check_file",
+    "check_reverted",
+    "read_plan",
+    "to_plan",
+    "to_push",
+    "to_roll_back",
+]
 
 DRIFT = "infrastructure-drift"
 DRIFTED = {"address": "str", "attribute": "str", "recorded": "str", "now": "str", "then": "str"}
@@ -155,13 +164,17 @@ def _by_hand(change: Change) -> bool:
 
 
 def _drifted(plan: TerraformPlan, change: Change, where: str) -> Finding:
-    if change.kind == "destroy":
-        seen = "it is gone"
-    else:
-        differing = [f"{d.attribute} (was {d.before}, now {d.after})" for d in change.differences()]
-        seen = _brief(differing)
-    seen += f"; {_then(plan, change)}"
-    return Finding("warn", f"{change.address} changed outside Terraform", seen, "as recorded", where, DRIFT)
+    seen = "it is gone" if change.kind == "destroy" else _brief([str(d) for d in change.differences()])
+    opened = any(d.opens for d in change.differences())
+    seen += f"; {'IT LETS EVERY ADDRESS IN; ' if opened else ''}{_then(plan, change)}"
+    return Finding(
+        "critical" if opened else "warn",
+        f"{change.address} changed outside Terraform",
+        seen,
+        "as recorded",
+        where,
+        DRIFT,
+    )
 
 
 def _then(plan: TerraformPlan, change: Change) -> str:
@@ -187,6 +200,23 @@ def _drift_rows(plan: TerraformPlan, change: Change) -> Iterator[dict[str, Any]]
 def check_changes(ops: Connection, plan: str = "") -> Findings:
     """What an apply of the plan would create, change, replace and destroy. Evidence: CHANGES, the worst first."""
     read, where, _ = read_plan(ops, plan)
+    return _judged(read, where)
+
+
+@check("What would the reverted configuration do?")
+def check_reverted(ops: Connection, plan: str) -> Findings:
+    """A plan made after a commit was taken back: is it whole and of now, and what would it do? Evidence: CHANGES."""
+    if not plan:
+        return Findings(
+            note="No plan of the reverted configuration yet: make it as shown, and give its path as `reverted`."
+        )
+    read, where, written = read_plan(ops, plan)
+    newer = answer("Nothing was applied after the plan", lambda: _outdated(ops, read.made or written, where))
+    judged = _judged(read, where)
+    return Findings([_whole(read, where), newer, *judged], judged.evidence, judged.note)
+
+
+def _judged(read: TerraformPlan, where: str) -> Findings:
     cause = DRIFT if any(map(_by_hand, read.drift)) else ""
     lost = sorted((c for c in read.changes if c.destroys), key=lambda c: (not stateful(c), c.address))
     keeps = [c for c in lost if stateful(c)]
