@@ -13,6 +13,7 @@ from opslib._wording import count
 from opslib.errors import OpsError, Refused, UsageError
 from opslib.findings import Finding, Findings, answer, check
 from opslib.plans import Step, planner
+from opslib.plots import Plotted
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
@@ -28,15 +29,19 @@ _PRICE = 0.0000166667  # US$ for a GB-second: x86, us-east-1, first tier
 
 @check("Is there room for what runs?")
 def check_capacity(ops: Connection, function: str) -> Findings:
-    """Memory that requests used in the last 24 hours; executions at once and throttles of the last one."""
+    """Memory that requests used in the last 24 hours; executions at once and throttles of the last one, drawn over all 24."""
     day, hour, account = window(ops, 1440), window(ops, 60), _throttling.account(ops)
-    return Findings(
-        [
-            answer(f"memory of {function}", partial(_memory, ops, function, day)),
-            answer(f"throttles of {function}", lambda: _throttling.judge(_use(ops, function, hour), account, hour)),
-        ],
-        note=_throttling.account_note(account),
+    points, reserved = ops.gather(
+        partial(invocations.read, ops, [function], day),
+        partial(invocations.tried, partial(_throttling.reserved, ops, function)),
     )
+    use = invocations.used(function, points[points["time"] >= hour.start], reserved, hour)
+    found = [
+        answer(f"memory of {function}", partial(_memory, ops, function, day)),
+        _throttling.judge(use, account, hour),
+    ]
+    panels = invocations.panels(points, day, [use], ("ConcurrentExecutions", "Throttles"))
+    return Plotted(found, None, _throttling.account_note(account), panels, day)
 
 
 def _use(ops: Connection, function: str, within: Window) -> Use:

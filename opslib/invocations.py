@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,8 @@ MEASURES = {
 }
 POINTS = {"time": UTC_TIME, "function": "str", "metric": "str", "value": "float64"}
 FUNCTIONS = {
-    "function": "str", "version": "str", "state": "str", "changed": UTC_TIME, "reserved": "str", "invocations": "int64",
-    "errors": "int64", "throttles": "int64", "p95_ms": "float64", "most_at_once": "float64",
+    "function": "str", "version": "str", "reserved": "str", "invocations": "int64", "errors": "int64", "throttles": "int64",
+    "p95_ms": "float64", "most_at_once": "float64",
 }  # fmt: skip
 RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
@@ -78,7 +78,7 @@ def check_functions(
         partial(_throttling.account, ops),
         *(partial(_state, ops, name) for name in names),
     )
-    found, rows = [], []
+    found, rows, uses = [], [], []
     for name, (state, reserved) in zip(names, states, strict=True):
         of_it = points[points["function"] == name]
         use = used(name, of_it, reserved, within)
@@ -88,8 +88,9 @@ def check_functions(
             _throttling.judge(use, account, within),
         ]
         rows.append(_row(name, state, use, of_it))
+        uses.append(use)
     note = f"{within}. {_throttling.account_note(account)}"
-    return Plotted(found, frame(rows, FUNCTIONS), note, _panels(points, within), within)
+    return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
 
 
 def named(ops: Connection, function: str) -> list[str]:
@@ -100,10 +101,11 @@ def named(ops: Connection, function: str) -> list[str]:
 
 def _state(ops: Connection, function: str) -> tuple[Any, Any]:
     """Configuration of what runs, and the reservation; what could not be read is the error itself."""
-    return _tried(partial(_configurations.live, ops, function)), _tried(partial(_throttling.reserved, ops, function))
+    return tried(partial(_configurations.live, ops, function)), tried(partial(_throttling.reserved, ops, function))
 
 
-def _tried(look: Any) -> Any:
+def tried(look: Callable[[], Any]) -> Any:
+    """What a read answers; when it could not be read, the error itself."""
     try:
         return look()
     except OpsError as exc:
@@ -173,26 +175,29 @@ def _highest(points: pd.DataFrame, metric: str) -> float | None:
 
 
 def _row(function: str, state: Any, use: Use, points: pd.DataFrame) -> dict[str, Any]:
-    read = not isinstance(state, OpsError)
+    p95 = _highest(points, "Duration")
     return {
         "function": function,
-        "version": state["Version"] if read else "?",
-        "state": f"{state.get('State', 'Active')}, {state.get('LastUpdateStatus', 'Successful')}" if read else "?",
-        "changed": _changed(state) if read else None,
+        "version": "?" if isinstance(state, OpsError) else state["Version"],
         "reserved": use.reservation,
         "invocations": use.invocations,
         "errors": _total(points, "Errors"),
         "throttles": use.throttles,
-        "p95_ms": _highest(points, "Duration"),
+        "p95_ms": None if p95 is None else round(p95),
         "most_at_once": _highest(points, "ConcurrentExecutions"),
     }
 
 
-def _panels(points: pd.DataFrame, within: Window) -> list[Panel]:
-    """A picture for each measure, a line for each function that has any data."""
-    panels = []
-    for metric, (_, title, unit) in MEASURES.items():
+def panels(
+    points: pd.DataFrame, within: Window, uses: Sequence[Use], measures: Sequence[str] = tuple(MEASURES)
+) -> list[Panel]:
+    """A picture for each measure, a line for each function that has any data; reservations are drawn as what they cap."""
+    caps = [(f"cap of {use.function}:", float(use.reserved)) for use in uses if use.reserved is not None]
+    made = []
+    for metric in measures:
+        _, title, unit = MEASURES[metric]
         of_it = points[points["metric"] == metric]
         lines = [Line(str(n), list(s["time"]), list(s["value"])) for n, s in of_it.groupby("function", sort=False)]
-        panels.append(Panel(title.format(period(within) // 60), unit, lines))
-    return panels
+        limits = caps if metric == "ConcurrentExecutions" else []
+        made.append(Panel(title.format(period(within) // 60), unit, lines, limits))
+    return made

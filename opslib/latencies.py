@@ -52,15 +52,20 @@ def check_latency(
     )
 
 
-@check("Do statements find their rows by an index?")
 def check_statements(ops: Connection) -> Findings:
     """What the database's statements say (`statements.check_statements`); ok where the target has no database."""
     if "database" not in ops.target.facts:
-        seen = f"{ops.target.name} describes no database"
-        return Findings([Finding("ok", "Statements find their rows by an index", seen, "", "the target's file")])
+        return _no_database(ops)
     from opslib import statements
 
     return statements.check_statements(ops)
+
+
+@check("Is it the database?")
+def _no_database(ops: Connection) -> Findings:
+    return Findings(
+        [Finding("ok", "is it the database?", f"{ops.target.name} describes none", "", "the target's file")]
+    )
 
 
 def _slow(ops: Connection, function: str) -> float:
