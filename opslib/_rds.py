@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslib._actions import Action, read, wait
-from opslib.errors import UsageError
+from opslib.errors import OpsError, UsageError
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
@@ -77,6 +77,20 @@ class Database:
         path = f"{self.kind.items}[0].{self.kind.status}"
         return wait("rds", self.kind.describe, path, PENDING, ["available"], _WAIT_SECONDS, **self.key)
 
+    def endpoint(self, described: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
+        """Host, port and database of this one, made from the present one. A cluster's endpoint is a name, an instance's
+        a mapping. The database is named where it has another name than the present one's; else the secret says it."""
+        endpoint = described.get("Endpoint")
+        if not endpoint:
+            raise OpsError(f"{self} has no endpoint yet; look again when it is available.")
+        if isinstance(endpoint, dict):
+            at = {"host": endpoint["Address"], "port": int(endpoint["Port"])}
+        else:
+            at = {"host": endpoint, "port": int(described["Port"])}
+        key = "DatabaseName" if self.kind is CLUSTER else "DBName"
+        named = described.get(key)
+        return at | ({"database": named} if named and named != present.get(key) else {})
+
     def snapshot_status(self, snapshot: str) -> Action:
         path = f"{self.kind.snapshots}[0].Status"
         return read("rds", self.kind.describe_snapshots, path, **{self.kind.snapshot_id: snapshot})
@@ -104,3 +118,43 @@ def members(ops: Connection, database: Database, described: dict[str, Any]) -> l
     filters = [{"Name": "db-cluster-id", "Values": [database.name]}]
     found = ops.pages("rds", "describe_db_instances", "DBInstances[]", Filters=filters)
     return sorted(found, key=lambda i: (not writers.get(i["DBInstanceIdentifier"], False), i["DBInstanceIdentifier"]))
+
+
+# What describe calls say -> what the calls that make a new one take.
+_PASSED_ON = {
+    "DBClusterParameterGroup": "DBClusterParameterGroupName",
+    "EnabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
+    "IAMDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "StorageType": "StorageType",
+    "Port": "Port",
+}
+_IOPS_FROM_GB = 400  # gp3 below that has a fixed rate, which the calls do not take
+
+
+def passed_on(described: dict[str, Any]) -> dict[str, Any]:
+    """Network, parameters, scaling and tags of the present database, for a new one: RDS would take its defaults."""
+    subnets = described.get("DBSubnetGroup")  # a name of a cluster's, a mapping of an instance's
+    name = subnets.get("DBSubnetGroupName") if isinstance(subnets, dict) else subnets
+    given: dict[str, Any] = {"DBSubnetGroupName": name} if name else {}
+    groups = sorted(g["VpcSecurityGroupId"] for g in described.get("VpcSecurityGroups", ()))
+    given |= {"VpcSecurityGroupIds": groups} if groups else {}
+    scaling = {k: v for k, v in described.get("ServerlessV2ScalingConfiguration", {}).items() if v is not None}
+    given |= {"ServerlessV2ScalingConfiguration": scaling} if scaling else {}
+    tags = [tag for tag in described.get("TagList", ()) if not tag["Key"].startswith("aws:")]  # those are AWS's own
+    given |= {"Tags": tags} if tags else {}
+    return given | {to: described[key] for key, to in _PASSED_ON.items() if described.get(key) not in (None, "", [])}
+
+
+def like_instance(described: dict[str, Any]) -> dict[str, Any]:
+    """Class, parameter group, public access and provisioned I/O of an instance, for a new one."""
+    groups = [g["DBParameterGroupName"] for g in described.get("DBParameterGroups", ())]
+    kind, size = described.get("StorageType", ""), described.get("AllocatedStorage", 0)
+    provisioned = kind.startswith("io") or (kind == "gp3" and size >= _IOPS_FROM_GB)
+    rates = ("Iops", "StorageThroughput") if provisioned else ()
+    return {
+        "DBInstanceClass": described["DBInstanceClass"],
+        "PubliclyAccessible": described.get("PubliclyAccessible", False),
+        **({"DBParameterGroupName": groups[0]} if groups else {}),
+        **{key: described[key] for key in rates if described.get(key)},
+    }

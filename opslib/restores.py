@@ -39,7 +39,7 @@ def plan_restore(
     new = _rds.Database(database.kind, name or _free_name(ops, database))
     if name and _exists(ops, new):
         raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
-    source, said = _snapshot(ops, database, snapshot) if snapshot else _moment(database, described, to)
+    source, said = _snapshot(ops, database, snapshot) if snapshot else _moment(ops, database, described, to)
     build = _cluster_steps if database.kind is _rds.CLUSTER else _instance_steps
     steps = build(ops, database, described, new, source)
     return f"restore {said} of {database} into {new.name}", steps, _notes(database, new)
@@ -89,8 +89,10 @@ def _snapshot(ops: Connection, database: _rds.Database, wanted: str) -> tuple[di
     return {key: chosen}, f"snapshot {chosen} ({created:%Y-%m-%d %H:%M} UTC)"
 
 
-def _moment(database: _rds.Database, described: dict[str, Any], wanted: str) -> tuple[dict[str, Any], str]:
-    earliest, latest = snapshots.window(described)
+def _moment(
+    ops: Connection, database: _rds.Database, described: dict[str, Any], wanted: str
+) -> tuple[dict[str, Any], str]:
+    earliest, latest = snapshots.window(ops, database, described)
     if earliest is None or latest is None:
         raise Refused(
             f"RDS names no restorable window for {database}: are automated backups on? See databases/snapshot."
@@ -126,7 +128,7 @@ def _cluster_steps(
     engine = {"Engine": described["Engine"]} if from_snapshot else {}
     created = Step(
         f"Restore into {new}",
-        do=aws("rds", operation, **new.key, **engine, **source, **_passed_on(described)),
+        do=aws("rds", operation, **new.key, **engine, **source, **_rds.passed_on(described)),
         before="absent",
         after="creating",
         undo=[aws("rds", "delete_db_cluster", **new.key, SkipFinalSnapshot=True)],
@@ -152,11 +154,7 @@ def _instance_steps(
         if "DBSnapshotIdentifier" in source
         else "restore_db_instance_to_point_in_time"
     )
-    groups = [g["DBParameterGroupName"] for g in described.get("DBParameterGroups", ())]
-    given = _passed_on(described) | {
-        "DBInstanceClass": described["DBInstanceClass"], "MultiAZ": described.get("MultiAZ", False), "PubliclyAccessible": False,
-        **({"DBParameterGroupName": groups[0]} if groups else {}),
-    }  # fmt: skip
+    given = _rds.passed_on(described) | _rds.like_instance(described) | {"MultiAZ": described.get("MultiAZ", False)}
     created = Step(
         f"Restore into {new}",
         do=aws("rds", operation, **{key: new.name}, **source, **given),
@@ -171,45 +169,11 @@ def _waiting(made: _rds.Database) -> Step:
     return Step(f"Wait until {made} is available", made.available(), None, "available", [], made.status())
 
 
-# What describe calls say -> what the restore calls take. A subnet group is a name in one answer, a mapping in the other.
-_PASSED_ON = {
-    "DBClusterParameterGroup": "DBClusterParameterGroupName",
-    "EnabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
-    "IAMDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
-    "StorageType": "StorageType",
-    "Port": "Port",
-    "TagList": "Tags",
-}
-
-
-def _passed_on(described: dict[str, Any]) -> dict[str, Any]:
-    """Network, parameters, scaling and tags of the present database, for the new one."""
-    subnets = described.get("DBSubnetGroup")
-    name = subnets.get("DBSubnetGroupName") if isinstance(subnets, dict) else subnets
-    given = {"DBSubnetGroupName": name} if name else {}
-    groups = sorted(g["VpcSecurityGroupId"] for g in described.get("VpcSecurityGroups", ()))
-    given |= {"VpcSecurityGroupIds": groups} if groups else {}
-    scaling = described.get("ServerlessV2ScalingConfiguration")
-    given |= {"ServerlessV2ScalingConfiguration": _without_nothing(scaling)} if scaling else {}
-    return given | {to: described[key] for key, to in _PASSED_ON.items() if described.get(key) not in (None, "", [])}
-
-
-def _without_nothing(mapping: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if value is not None}
-
-
 def _like(members: list[dict[str, Any]], described: dict[str, Any]) -> dict[str, Any]:
-    """What a new instance needs to be like the present writer."""
-    given = {"Engine": described["Engine"], "PubliclyAccessible": False}
+    """What a new instance of a cluster needs to be like the present writer."""
     if not members:
-        return given | {"DBInstanceClass": "db.serverless"}
-    groups = [g["DBParameterGroupName"] for g in members[0].get("DBParameterGroups", ())]
-    return (
-        given
-        | {"DBInstanceClass": members[0]["DBInstanceClass"]}
-        | ({"DBParameterGroupName": groups[0]} if groups else {})
-    )
+        return {"Engine": described["Engine"], "DBInstanceClass": "db.serverless", "PubliclyAccessible": False}
+    return {"Engine": described["Engine"], **_rds.like_instance(members[0])}
 
 
 @check("Is the restored database usable?")
@@ -218,8 +182,9 @@ def check_restored(ops: Connection, name: str) -> Findings:
 
     Evidence: COUNTS. The restored one holds what was there at its moment: differences are what has happened since.
     """
-    new = _rds.Database(_rds.of(ops).kind, name)
-    at = _endpoint(new, new.describe(ops))
+    present = _rds.of(ops)
+    new = _rds.Database(present.kind, name)
+    at = new.endpoint(new.describe(ops), present.describe(ops))
     where = f"{at['host']}:{at['port']}"
     question, source = f"{new} takes a login and has its rows", f"SELECT count(*) on {where}"
     try:
@@ -240,15 +205,3 @@ def check_restored(ops: Connection, name: str) -> Findings:
 
 def _compared(table: str, restored: int | None, now: int | None) -> dict[str, Any]:
     return {"table": table, "rows_restored": restored, "rows_now": now, "difference": (restored or 0) - (now or 0)}
-
-
-def _endpoint(new: _rds.Database, described: dict[str, Any]) -> dict[str, Any]:
-    """Host, port and database of the new one. A cluster's endpoint is a name, an instance's a mapping."""
-    endpoint = described.get("Endpoint")
-    if not endpoint:
-        raise OpsError(f"{new} has no endpoint yet; look again when it is available.")
-    if isinstance(endpoint, dict):
-        at = {"host": endpoint["Address"], "port": int(endpoint["Port"]), "database": described.get("DBName")}
-    else:
-        at = {"host": endpoint, "port": int(described["Port"]), "database": described.get("DatabaseName")}
-    return _without_nothing(at)

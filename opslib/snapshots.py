@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import _rds
 from opslib._actions import aws
 from opslib._frames import UTC_TIME, frame
+from opslib.errors import NotFound
 from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
 
@@ -54,11 +55,10 @@ def check_backups(ops: Connection) -> Findings:
     """
     database = _rds.of(ops)
     described, found = ops.gather(lambda: database.describe(ops), lambda: list_snapshots(ops, 7))
-    now = ops.now()
     return Findings(
         [
             _retention(database, described, ops.target["database"].get("backup_days", 1)),
-            _restorable(database, described, now),
+            _restorable(database, *window(ops, database, described), ops.now()),
             _latest(database, found),
         ],
         found,
@@ -72,13 +72,24 @@ def _retention(database: _rds.Database, described: dict[str, Any], wanted: int) 
     return Finding(status, f"Backups of {database} are kept", seen, f"{wanted} days", f"rds {database.kind.describe}")
 
 
-def window(described: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """From when to when a restore to a point in time is possible, as RDS says it."""
-    return described.get("EarliestRestorableTime"), described.get("LatestRestorableTime")
+def window(
+    ops: Connection, database: _rds.Database, described: dict[str, Any]
+) -> tuple[datetime | None, datetime | None]:
+    """From when to when a restore to a point in time is possible. Of an instance only its backups say from when."""
+    latest = described.get("LatestRestorableTime")
+    if database.kind is _rds.CLUSTER:
+        return described.get("EarliestRestorableTime"), latest
+    try:
+        kept = ops.pages(
+            "rds", "describe_db_instance_automated_backups", "DBInstanceAutomatedBackups[]", **database.key
+        )
+    except NotFound:
+        return None, latest
+    active = [backup for backup in kept if backup.get("Status") == "active"]  # not those of a deleted one of that name
+    return next((backup.get("RestoreWindow", {}).get("EarliestTime") for backup in active), None), latest
 
 
-def _restorable(database: _rds.Database, described: dict[str, Any], now: datetime) -> Finding:
-    earliest, latest = window(described)
+def _restorable(database: _rds.Database, earliest: datetime | None, latest: datetime | None, now: datetime) -> Finding:
     question, source = f"{database} can be restored to a moment", f"rds {database.kind.describe}"
     threshold = f"until {_LAG.seconds // 60} minutes ago at most"
     if latest is None:

@@ -1,0 +1,301 @@
+"""RDS instances: how one is sized and loaded, and another class for it, at once or in its maintenance window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from opslib import _database_states, _rds, databases, metrics
+from opslib._actions import Action, aws, read, wait
+from opslib._frames import frame
+from opslib._windows import window
+from opslib.errors import OpsError, Refused, UsageError, unknown_name
+from opslib.findings import Finding, Findings, answer, check
+from opslib.plans import Step, planner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.connections import Connection
+
+LOAD = {"metric": "str", "unit": "str", "average": "float64", "lowest": "float64", "highest": "float64", "says": "str"}
+NOW, WINDOW = "now", "window"
+_CLASS = "DBInstanceClass"
+_WAIT_SECONDS = 5400  # a class with other storage may take an hour
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_GIB = 2**30
+# CloudWatch metric: (divisor, unit, what it says about the class)
+_LOAD = {
+    "CPUUtilization": (1, "%", "high for hours: more vCPU, or a statement to mend"),
+    "FreeableMemory": (_GIB, "GiB", "low, with read latency up: more memory"),
+    "DatabaseConnections": (1, "count", "the limit comes from the parameter group, by default from the memory"),
+    "ReadLatency": (0.001, "ms", "up while CPU is low: storage, or rows that are no longer in memory"),
+}
+
+
+def of(ops: Connection) -> _rds.Database:
+    """The target's instance. Raises UsageError for an Aurora cluster, which is sized in another way."""
+    database = _rds.of(ops)
+    if database.kind is _rds.CLUSTER:
+        raise UsageError(
+            f"{ops.target.name} has an Aurora {database}, no instance of its own. Its members are sized in the cluster: "
+            "for Serverless v2 raise the maximum of ServerlessV2ScalingConfiguration; for more readers add an instance "
+            "to the cluster (create-db-instance with its DBClusterIdentifier)."
+        )
+    return database
+
+
+@check("How is the instance sized?")
+def check_size(ops: Connection) -> Findings:
+    """Class, zones, when the next maintenance window is, and what waits for it already. Evidence: _database_states.WAITING."""
+    database = of(ops)
+    described = database.describe(ops)
+    rows = frame(_database_states.waiting(ops, database, [described]), _database_states.WAITING)
+    zones = "Multi-AZ" if described.get("MultiAZ") else "one zone"
+    seen = f"{described[_CLASS]}, {zones}, {described['DBInstanceStatus']}; {_next_window(described, ops.now())}"
+    status = "ok" if described["DBInstanceStatus"] == "available" else "warn"
+    sized = Finding(status, f"{database} is available, with its class", seen, "available", "rds describe_db_instances")
+    changes = ", ".join(rows["change"])
+    said = f"{changes}: what is applied at once applies it, too" if changes else "nothing"
+    source = "rds PendingModifiedValues"
+    waits = Finding("warn" if changes else "ok", "Nothing waits to be applied", said, "nothing", source)
+    return Findings([sized, waits], rows if len(rows) else None)
+
+
+def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
+    """What CloudWatch says of the instance's load over the last hours, to decide by. Columns: LOAD."""
+    database, names = of(ops), list(_LOAD)
+    dimensions = [{"Name": database.kind.dimension, "Value": database.name}]
+    queries = [
+        {"Id": f"{stat.lower()}{at}", "MetricStat": {"Metric": metric, "Period": 300, "Stat": stat}}
+        for at, name in enumerate(names)
+        for metric in [{"Namespace": "AWS/RDS", "MetricName": name, "Dimensions": dimensions}]
+        for stat in ("Average", "Minimum", "Maximum")
+    ]
+    found = metrics.query(ops, queries, window(ops, hours * 60)).groupby("id")["value"]
+    mean, lowest, highest = found.mean(), found.min(), found.max()
+    return frame([_load(at, name, mean, lowest, highest) for at, name in enumerate(names)], LOAD)
+
+
+def _load(at: int, name: str, mean: Any, lowest: Any, highest: Any) -> dict[str, Any]:
+    divisor, unit, says = _LOAD[name]
+    values = {
+        "average": mean.get(f"average{at}"), "lowest": lowest.get(f"minimum{at}"), "highest": highest.get(f"maximum{at}")
+    }  # fmt: skip
+    shown = {key: None if value is None else round(value / divisor, 2) for key, value in values.items()}
+    return {"metric": name, "unit": unit, **shown, "says": says}
+
+
+@planner
+def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> tuple[str, list[Step], list[str]]:
+    """Another class: `now` (ApplyImmediately, an interruption at once) or in the maintenance `window`.
+
+    The present class as the wanted one takes back a class that waits. Raises UsageError (no such class, `when` unknown),
+    Refused (not available; a way back that would apply something else).
+    """
+    if when not in (NOW, WINDOW):
+        raise UsageError(f"when = {when!r} is neither {NOW!r} nor {WINDOW!r}.")
+    database = of(ops)
+    described = database.describe(ops)
+    present, pending = described[_CLASS], dict(described.get("PendingModifiedValues") or {})
+    waits = pending.pop(_CLASS, None)
+    if instance_class == present and waits is None:
+        return f"{database} stays {present}", [], [f"It is {present} already, and no other class waits."]
+    if instance_class == waits and when == WINDOW:
+        return (
+            f"{database} becomes {waits} as it is",
+            [],
+            [f"{waits} waits already; {_next_window(described, ops.now())}."],
+        )
+    if described["DBInstanceStatus"] != "available":
+        raise Refused(f"{database} is {described['DBInstanceStatus']}: RDS changes only one that is available. Wait.")
+    if instance_class == present:
+        return f"take back {waits} of {database}", _back_steps(database, present, str(waits), pending), []
+    _require_orderable(ops, described, instance_class)
+    build = _now_steps if when == NOW else _window_steps
+    summary = (
+        f"{database} from {present} to {instance_class}, {'at once' if when == NOW else 'in the maintenance window'}"
+    )
+    return summary, build(database, described, instance_class, pending), _notes(ops, described, when, pending)
+
+
+def _modify(database: _rds.Database, instance_class: str, at_once: bool) -> Action:
+    return aws("rds", "modify_db_instance", **database.key, DBInstanceClass=instance_class, ApplyImmediately=at_once)
+
+
+def _now_steps(
+    database: _rds.Database, described: Mapping[str, Any], wanted: str, pending: Mapping[str, Any]
+) -> list[Step]:
+    present, also = described[_CLASS], f", AND APPLY WHAT WAITS: {_listed(pending)}" if pending else ""
+    change = Step(
+        f"Change {database} to {wanted} at once{also}",
+        do=_modify(database, wanted, True),
+        before=present,
+        after=wanted,
+        undo=[_modify(database, present, True)],
+        observe=read("rds", "describe_db_instances", f"DBInstances[0].{_CLASS}", **database.key),
+    )
+    # RDS calls it available, with the old class, for a while before it begins.
+    path = f"DBInstances[0].[{_CLASS}, DBInstanceStatus] | join(' ', @)"
+    states = (*_rds.PENDING, "configuring-associated-roles", "upgrading", "storage-config-upgrade")
+    going_on = [f"{name} {state}" for name in (present, wanted) for state in states if state != "storage-optimization"]
+    done = [f"{wanted} available", f"{wanted} storage-optimization"]
+    until = wait(
+        "rds", "describe_db_instances", path, [f"{present} available", f"{present} storage-optimization", *going_on],
+        done, _WAIT_SECONDS, **database.key,
+    )  # fmt: skip
+    return [change, Step(f"Wait until it is {wanted} and available", do=until, after=done[0], undo=[])]
+
+
+def _window_steps(
+    database: _rds.Database, described: Mapping[str, Any], wanted: str, pending: Mapping[str, Any]
+) -> list[Step]:
+    """RDS forgets a pending value only with ApplyImmediately, which would apply the others: then there is no way back."""
+    waits = (described.get("PendingModifiedValues") or {}).get(_CLASS)
+    back = (
+        [_modify(database, waits, False)]
+        if waits
+        else None
+        if pending
+        else [_modify(database, described[_CLASS], True)]
+    )
+    return [
+        Step(
+            f"Let {database} become {wanted} in the maintenance window",
+            do=_modify(database, wanted, False),
+            before=waits or "nothing waits",
+            after=wanted,
+            undo=back,
+            observe=_pending_class(database),
+        )
+    ]
+
+
+def _back_steps(database: _rds.Database, present: str, waits: str, pending: Mapping[str, Any]) -> list[Step]:
+    if pending:
+        raise Refused(
+            f"RDS takes a waiting class back only with ApplyImmediately, which would also apply {_listed(pending)}. "
+            "Nothing was changed. Decide about that first, or choose a class for the window."
+        )
+    return [
+        Step(
+            f"Keep {present}: {waits} no longer waits",
+            do=_modify(database, present, True),
+            before=waits,
+            after="nothing waits",
+            undo=[_modify(database, waits, False)],
+            observe=_pending_class(database),
+        )
+    ]
+
+
+def _pending_class(database: _rds.Database) -> Action:
+    path = f"DBInstances[0].PendingModifiedValues.{_CLASS} || 'nothing waits'"
+    return read("rds", "describe_db_instances", path, **database.key)
+
+
+def _listed(pending: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in pending.items())
+
+
+def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> None:
+    """Raises UsageError when the instance cannot have that class (DescribeOrderableDBInstanceOptions)."""
+    engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
+    options = orderable(ops, engine, wanted)
+    if not options:
+        known = {option[_CLASS] for option in orderable(ops, engine)}
+        raise unknown_name("class", wanted, known, f" for {engine['Engine']} {engine['EngineVersion']} in {ops.where}")
+    zone = described.get("AvailabilityZone")
+    zones = {each["Name"] for option in options for each in option.get("AvailabilityZones", ())}
+    if described.get("MultiAZ"):
+        fits = any(option.get("MultiAZCapable") for option in options)
+    else:
+        fits = not zones or zone in zones
+    if not fits:
+        raise UsageError(
+            f"{wanted} cannot be had for {described['DBInstanceIdentifier']}: it is offered in {', '.join(sorted(zones))}, "
+            f"the instance is {'Multi-AZ' if described.get('MultiAZ') else f'in {zone}'}. Choose another class."
+        )
+
+
+def orderable(ops: Connection, engine: Mapping[str, Any], instance_class: str = "") -> list[dict[str, Any]]:
+    """What RDS offers for an engine and its version: of one class, or all of them (several pages)."""
+    given: dict[str, Any] = {**engine, **({_CLASS: instance_class} if instance_class else {})}
+    return ops.pages("rds", "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]", **given)
+
+
+def _notes(ops: Connection, described: Mapping[str, Any], when: str, pending: Mapping[str, Any]) -> list[str]:
+    away = (
+        "Multi-AZ: it fails over, and every connection ends; about a minute without a database."
+        if described.get("MultiAZ")
+        else "One zone: the database is AWAY for several minutes."
+    )
+    notes = [f"{'Now' if when == NOW else 'Then'}: {away}"]
+    if when == WINDOW:
+        notes.append(f"It waits: {_next_window(described, ops.now())}.")
+    if pending and when == NOW:
+        notes.insert(0, f"LOOK: ApplyImmediately also applies {_listed(pending)}, which waits for the window. "
+                        "Undo brings back the class only, not that.")  # fmt: skip
+    elif pending:
+        notes.append(
+            f"In the same window: {_listed(pending)}. It cannot be undone here: RDS takes a waiting value back only with "
+            "ApplyImmediately, which would apply that at once."
+        )
+    if described.get("ReadReplicaDBInstanceIdentifiers"):
+        names = ", ".join(described["ReadReplicaDBInstanceIdentifiers"])
+        notes.append(f"The read replicas keep their class: {names}.")
+    return [*notes, "Terraform will take it back unless its code says the same."]
+
+
+def _next_window(described: Mapping[str, Any], now: datetime) -> str:
+    """`the next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC`; RDS tells weekday and time in UTC."""
+    said = str(described.get("PreferredMaintenanceWindow", ""))
+    match = re.fullmatch(r"(\w{3}):(\d\d):(\d\d)-(\w{3}):(\d\d):(\d\d)", said)
+    if match is None:
+        return f"its maintenance window is {said or 'unknown'}"
+    parts = match.groups()
+    begins, ends = _weekly(now, *parts[:3]), _weekly(now, *parts[3:])
+    if ends < begins:
+        return f"the maintenance window is open until {ends:%a %H:%M} UTC"
+    return f"the next maintenance window is {begins:%a %Y-%m-%d %H:%M} to {ends:%H:%M} UTC"
+
+
+def _weekly(now: datetime, day: str, hour: str, minute: str) -> datetime:
+    """The next time that it is this weekday and time."""
+    at = now.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    at += timedelta(days=(_DAYS.index(day) - now.weekday()) % 7)
+    return at if at > now else at + timedelta(days=7)
+
+
+@check("Has the instance the class, or does it wait?")
+def check_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Findings:
+    """After a change. `now`: the class is there, nothing waits, a login works. `window`: the class waits, and it serves."""
+    database = of(ops)
+    described = database.describe(ops)
+    waits = (described.get("PendingModifiedValues") or {}).get(_CLASS)
+    present, source = described[_CLASS], "rds describe_db_instances"
+    seen = f"{present}, {described['DBInstanceStatus']}; {f'{waits} waits' if waits else 'no class waits'}"
+    back = present == instance_class and when == WINDOW  # a waiting class was taken back
+    held, rule = (
+        (present == instance_class and not waits, f"{instance_class}, and no class waits")
+        if when == NOW or back
+        else (waits == instance_class, f"{instance_class} waits for the window")
+    )
+    status = "ok" if held and described["DBInstanceStatus"] in ("available", "storage-optimization") else "critical"
+    return Findings(
+        [
+            Finding(status, f"class of {database}", f"{seen}; {_next_window(described, ops.now())}", rule, source),
+            answer("a login", lambda: _login(ops)),
+        ]
+    )
+
+
+def _login(ops: Connection) -> Finding:
+    source, wanted = "SELECT with the secret's login", "an answer"
+    try:
+        version = databases.value(ops, "SELECT current_setting('server_version')")
+    except OpsError as exc:
+        return Finding("critical", "a login", str(exc), wanted, source, next="databases/health")
+    return Finding("ok", "a login", f"PostgreSQL {version} answers", wanted, source)
