@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,46 +9,29 @@ import psycopg
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
-from opslib.lab.kit import secrets
+from opslib.lab.kit import databases, secrets
 
-_CONNECT_SECONDS = 5
 POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
 _SINCE_BACKUP = timedelta(hours=5, minutes=20)
 
 
 def seed(place: Place) -> None:
     """Role, database with all its rows, secrets, cluster with its snapshots."""
-    name, password = names.database(place), secrets.password(place)
-    place.world.postgres.create_role(name, password)
-    place.world.postgres.create_database(name, name)
-    with place.database(name) as database:
-        database.execute("CREATE EXTENSION pg_stat_statements")  # Aurora loads it, and its master user may do this
-    with psycopg.connect(place.world.postgres.url(name, name, password), autocommit=True) as database:
+    password = databases.create(place)
+    with databases.owner(place, password) as database:
         migrations.create(database)
         books.fill(place, database)
         jobs.fill(place, database)
-    login = {
-        "host": "127.0.0.1",
-        "port": place.world.postgres.port,
-        "username": name,
-        "password": password,
-        "dbname": name,
-    }
-    secrets.put(place, place.facts["database"]["secret"], json.dumps(login), 41)
-    secrets.put(
-        place, place.facts["api"]["token_secret"], f"bmx_{names.generator(place, 'token').getrandbits(160):040x}", 97
-    )
+    databases.put_login(place, password, age_days=41, member="dbname")
+    token = f"bmx_{names.generator(place, 'token').getrandbits(160):040x}"
+    secrets.put(place, place.facts["api"]["token_secret"], token, 97)
     _cluster(place, password)
     place.memory["pool connections"] = [connect(place) for _ in range(POOL[place.target.environment])]
 
 
 def connect(place: Place, application: str = "bluemoxon-api") -> psycopg.Connection[Any]:
-    """The app's own connection (autocommit), opened with what the secret says."""
-    login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
-    return psycopg.connect(
-        host=login["host"], port=login["port"], user=login["username"], password=login["password"], dbname=login["dbname"],
-        application_name=application, connect_timeout=_CONNECT_SECONDS, autocommit=True,
-    )  # fmt: skip
+    """The app's own connection (autocommit)."""
+    return databases.connect(place, application)
 
 
 def _cluster(place: Place, password: str) -> None:

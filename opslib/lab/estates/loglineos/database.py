@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import psycopg
 
 from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import schema
-from opslib.lab.kit import names
+from opslib.lab.kit import databases, names
 
 APPLICATION = "loglineos-stage0-loader"
 POOL = 11  # connections that the loader's environments keep open
@@ -40,8 +41,6 @@ _SINCE_BACKUP = timedelta(hours=3, minutes=25)
 _SINCE_CREATED = timedelta(days=310)
 _SECRET_DAYS = 38
 _TICK_SECONDS = 5.0
-_CONNECT_SECONDS = 5
-_PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
 
 # A row from its number n and its digest d: everything in it is told by the seed.
 _FILL = """
@@ -74,25 +73,32 @@ FROM (
 """
 
 
-def seed(place: Place) -> None:
-    """Role, database with all its rows, secret, parameter group, instance with its automated backups, the loader's pool."""
-    rng, name = names.generator(place, "passwords"), names.database(place)
-    password = "".join(rng.choice(_PASSWORD_CHARACTERS) for _ in range(28))
-    postgres, limit = place.world.postgres, place.facts["database"]["max_connections"]
-    postgres.create_role(name, password)
-    postgres.create_database(name, name)
+def seed(place: Place, meanwhile: Callable[[], None]) -> None:
+    """Role, secret, instance with its automated backups; the database with all its rows; the loader's pool.
+
+    PostgreSQL makes the rows in its own processes; what is done `meanwhile` finds everything else there.
+    """
+    password = databases.create(place)
+    databases.put_login(place, password, _SECRET_DAYS, member="database")
+    _instance(place, password)
+    with ThreadPoolExecutor(1) as making:
+        made = making.submit(_make, place, password)
+        meanwhile()
+        made.result()
+    keep_pool(place)
+
+
+def _make(place: Place, password: str) -> None:
+    name, limit = names.database(place), place.facts["database"]["max_connections"]
     with place.database(name) as database:
         database.execute("CREATE EXTENSION pg_stat_statements")  # RDS's rds_superuser: its master user may do both
         database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}")
         database.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {int(limit)}")
-    with psycopg.connect(postgres.url(name, name, password), autocommit=True) as database:
+    with databases.owner(place, password) as database:
         schema.create(database, lambda session: _fill(place, session))
         database.execute("ANALYZE")
     with place.database(name) as database:
         database.execute("SELECT pg_stat_statements_reset()")  # what made it is not what it does
-    _secret(place, password)
-    _instance(place, password)
-    keep_pool(place)
 
 
 def _fill(place: Place, database: psycopg.Connection[Any]) -> None:
@@ -101,33 +107,9 @@ def _fill(place: Place, database: psycopg.Connection[Any]) -> None:
     database.execute(_FILL, drawn)
 
 
-def _secret(place: Place, password: str) -> None:
-    name, role = place.facts["database"]["secret"], names.database(place)
-    login = {
-        "host": "127.0.0.1", "port": place.world.postgres.port, "username": role, "password": password, "database": role,
-    }  # fmt: skip
-    place.client("secretsmanager").create_secret(
-        Name=name, SecretString=json.dumps(login), Description=place.target.title
-    )
-    held = place.backend("secretsmanager").secrets[name]
-    held.created_date = held.last_changed_date = (names.start(place) - timedelta(days=_SECRET_DAYS)).timestamp()
-    for version in held.versions.values():
-        version["createdate"] = held.created_date
-
-
-def secret_arn(place: Place) -> str:
-    """What the functions' variable DB_SECRET_ARN says."""
-    return str(place.backend("secretsmanager").secrets[place.facts["database"]["secret"]].arn)
-
-
 def connect(place: Place, application: str = APPLICATION) -> psycopg.Connection[Any]:
-    """The app's own connection (autocommit), opened with what the secret says. Raises psycopg.OperationalError."""
-    value = place.client("secretsmanager").get_secret_value(SecretId=place.facts["database"]["secret"])["SecretString"]
-    login = json.loads(value)
-    return psycopg.connect(
-        host=login["host"], port=login["port"], user=login["username"], password=login["password"],
-        dbname=login["database"], application_name=application, connect_timeout=_CONNECT_SECONDS, autocommit=True,
-    )  # fmt: skip
+    """The app's own connection (autocommit). Raises psycopg.OperationalError."""
+    return databases.connect(place, application)
 
 
 def keep_pool(place: Place) -> None:

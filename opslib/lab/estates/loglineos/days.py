@@ -11,13 +11,17 @@ from opslib.lab.estates.loglineos import database, measures, monitors, networks,
 from opslib.lab.estates.loglineos.traffic import Traffic
 from opslib.lab.kit import functions, names
 from opslib.lab.kit.journals import append_requests
+from opslib.lab.kit.networks import Network
 
 
 def seed(place: Place) -> None:
     """Everything that the target has at the lab's start, and the day before in logs and metrics."""
     mock_random.seed(names.number(place, "identifiers"))  # ids of resources: the same for the same seed
     network = networks.seed(place)
-    database.seed(place)
+    database.seed(place, meanwhile=lambda: _seed_rest(place, network))
+
+
+def _seed_rest(place: Place, network: Network) -> None:
     functions.seed(place, releases.BUILD, releases.variables(place), network.of_functions())
     for key in place.facts["functions"]:
         place.logs(names.log_group(place, key), [])
