@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_COMPARES = r"(?:\)?(?:::[\w\s]+?\)?)?)\s*(=|<=|>=|<|>)\s"  # after a column, with the cast that a plan may show
+_COMPARES = r"\s(=|<=|>=|<|>)\s"
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,12 @@ class Scan:
         return equal + (ranges[:1] or tuple(part for part in order if part.split()[0] not in equal))
 
     def _compared(self, table: Table) -> list[tuple[str, str]]:
-        name = rf'\b{re.escape(self.alias)}\."?(\w+)"?'
+        """(column, sign) of each comparison of a plain column, quoted where the plan quotes it."""
+        name = rf'\b{re.escape(self.alias)}\.("?\w+"?)'
         found = [(hit[1], hit[2]) for hit in re.finditer(name + _COMPARES, self.filter)]
-        found += [(hit[1], "=") for hit in re.finditer(rf"=\s\(?{name}", self.filter)]
-        return [(column, sign) for column, sign in found if column in table.columns]
+        found += [(hit[1], hit[2]) for hit in re.finditer(rf"(?<!\w)\({name}\)::[\w ]+?{_COMPARES}", self.filter)]
+        found += [(hit[1], "=") for hit in re.finditer(rf"=\s{name}", self.filter)]
+        return [(column, sign) for column, sign in found if column.strip('"') in table.columns]
 
 
 def nodes(plan: Mapping[str, Any], order: tuple[str, ...] = ()) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:
@@ -76,7 +78,7 @@ def scans(plan: Mapping[str, Any]) -> list[Scan]:
 
 
 def _unqualified(key: str, alias: str) -> str:
-    return key.replace(f"{alias}.", "").replace('"', "")
+    return key.replace(f"{alias}.", "")
 
 
 def tables(plan: Mapping[str, Any]) -> set[str]:

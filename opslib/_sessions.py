@@ -115,7 +115,7 @@ def session(ops: Ops, what: str, write: bool = False, at: Mapping[str, Any] | No
             connection.rollback()
     except DBAPIError as exc:
         error = type(exc.orig).__name__
-        raise _translated(exc, f"{what} in database {engine.url.database} of {ops.target.name}", engine.url) from exc
+        raise _translated(exc, what, f"database {engine.url.database} of {ops.target.name}", engine.url) from exc
     finally:
         ops.journal.write(
             "call", service="postgresql", operation=what, request_id=None, started=started.isoformat(),
@@ -128,13 +128,13 @@ def out_of_connections(error: BaseException) -> bool:
     return any(part in str(error) for part in _NO_SLOT)
 
 
-def _translated(exc: Any, asked: str, where: URL) -> OpsError:
-    said = str(exc.orig).strip().split("\n")[0]
+def _translated(exc: Any, what: str, database: str, where: URL) -> OpsError:
+    said, asked = str(exc.orig).strip().split("\n")[0], f"{what} in {database}"
     state = getattr(exc.orig, "sqlstate", None) or ""
     if out_of_connections(exc.orig):
         return Unfinished(f"No connection is free for {asked}: {said}. Who holds them: databases/health.")
     if state.startswith("28") or any(part in said for part in _DENIED):
-        return NotAllowed(f"The database does not accept the login for {asked}: {said}. Was the password rotated?")
+        return NotAllowed(f"The {database} does not accept the login: {said}. Was the password rotated?")
     if state == "42501":
         return NotAllowed(f"Denied: {asked}: {said}. The secret's role lacks that privilege.")
     if state == "25006" or "data-modifying statements" in said:
@@ -151,7 +151,7 @@ def _translated(exc: Any, asked: str, where: URL) -> OpsError:
         return UsageError(f"{asked}: a value cannot be read here: {said}. Cast it to text.")
     if not state or state.startswith(("08", "57P")):
         return Unfinished(
-            f"No answer from the database for {asked}, {where.host}:{where.port}: {said}. "
+            f"No answer from {database}, {where.host}:{where.port}: {said.rpartition('failed: ')[2]}. "
             "It may be down, or this machine is outside its network (VPN, tunnel)."
         )
     return OpsError(f"{asked} failed: {said} ({state}). It was rolled back.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import _database_states, _rds, _sessions, metrics
 from opslib._database_states import UNAVAILABLE, WAITING
 from opslib._frames import UTC_TIME, frame
-from opslib._wording import number
+from opslib._wording import count, number
 from opslib.errors import NotAllowed, OpsError, Unfinished, UsageError
 from opslib.findings import Finding, Findings, check
 
@@ -253,10 +253,11 @@ def _active(ops: Connection) -> tuple[pd.DataFrame, str]:
 def _at_work(active: pd.DataFrame) -> str:
     if active.empty:
         return "no session is at work at this moment"
-    most = active.iloc[0]
+    most, all_of_them = active.iloc[0], int(active["sessions"].sum())
+    share = "all" if most["sessions"] == all_of_them else str(most["sessions"])
     return (
-        f"{active['sessions'].sum()} sessions are at work, {most['sessions']} of them {most['application'] or most['role']}, "
-        f"for up to {most['longest_seconds']:,.0f} s: {most['statement'][:80]}"
+        f"{count(all_of_them, 'session')} at work, {share} of {most['application'] or most['role']} for up to "
+        f"{most['longest_seconds']:,.0f} s: {most['statement'][:80]}"
     )
 
 

@@ -31,6 +31,8 @@ def affected(statement: str) -> str:
         raise UsageError(
             f"One statement that changes rows is planned here: {_FORMS}. Reads: procedure databases/query."
         )
+    if ";" in _sql_texts.keywords(text):
+        raise UsageError("One statement at a time, so that its rows can be counted.")
     if re.search(r"\breturning\b", _sql_texts.outermost(text), re.I):
         raise UsageError("Leave RETURNING out: what is answered would be lost.")
     return {"UPDATE": _of_update, "DELETE": _of_delete, "INSERT": _of_insert}[verb.group().upper()](text)
@@ -90,7 +92,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
 def count_affected(ops: Connection, statement: str) -> tuple[int, str]:
     """How many rows a statement would change, and a digest of what they hold (of rows to be added, none)."""
     found = databases.ask(
-        ops, f"SELECT count(*) AS number, {_DIGEST} AS digest FROM ({affected(statement)}) AS changed"
+        ops, f"SELECT count(*) AS number, {_DIGEST} AS digest FROM ({affected(statement)}\n) AS changed"
     )
     adds = statement.strip()[:6].lower() == "insert"
     return int(found["number"].iloc[0]), "" if adds else str(found["digest"].iloc[0])

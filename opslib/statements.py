@@ -194,11 +194,15 @@ def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[pd.DataFram
         raise OpsError(f"pg_stat_statements cannot be read: {exc}") from exc
 
 
-_HERE = "s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_HERE = (  # of this database, and not the platform's own
+    "s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND s.userid NOT IN (SELECT oid FROM pg_roles WHERE rolsuper AND rolname <> current_user)"
+)
 _STATEMENTS_SQL = f"""
 WITH seen AS (
     SELECT s.*, greatest(extract(epoch FROM now() - coalesce((to_jsonb(s) ->> 'stats_since')::timestamptz, i.stats_reset)), 60) / 3600 AS hours
-    FROM {{schema}}.pg_stat_statements s CROSS JOIN {{schema}}.pg_stat_statements_info i WHERE {_HERE}
+    FROM {{schema}}.pg_stat_statements s CROSS JOIN {{schema}}.pg_stat_statements_info i
+    WHERE {_HERE}
 ), ranked AS (
     SELECT *, row_number() OVER (ORDER BY total_exec_time DESC) AS by_total, row_number() OVER (ORDER BY mean_exec_time DESC) AS by_mean,
            row_number() OVER (ORDER BY calls DESC) AS by_calls,

@@ -79,6 +79,8 @@ def fill_up(place: Place) -> None:
     place.memory[DOWN] = place.backend("rds").databases[name].status
     place.backend("rds").databases[name].status = "storage-full"
     place.world.postgres.allow_connections(names.database(place), False)
+    for connection in place.memory["pool connections"]:
+        connection.close()
     _measure(place, DOWN, "FreeStorageSpace", since, lambda minute: 0.0, "Bytes")
     refused = Trouble(since, share=0.6, status=500, message=lines.CONNECTION_FAILED + _REFUSED)
     hanging = Trouble(since, plus_ms=(31_000, 60_000))  # those that are left
