@@ -1,4 +1,4 @@
-"""Who and what lines of trouble concern: a client, a route or a function, when most of the lines name the same."""
+"""Whom and what lines of trouble concern: a client or a route, when most of the lines name the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"^(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\w+-\d+
 
 
 class Concern(NamedTuple):
-    """What most of the lines have in common: `what` (client, route, source), and how many of `total` name it."""
+    """What most of the lines have in common: `what` (a client by the name of its field, or route), and how many of `total` name it."""
 
     what: str
     value: str
@@ -32,24 +32,19 @@ class Concern(NamedTuple):
     def is_client(self) -> bool:
         return self.what in _CLIENTS
 
-    @property
-    def of(self) -> str:
-        return f"{self.lines} of {self.total} are of {self.what} {self.value}"
-
     def __str__(self) -> str:
         return f"{self.what} {self.value} ({100 * self.lines / self.total:.0f} %)"
 
 
 def concerns(lines: pd.DataFrame) -> list[Concern]:
-    """What stands out among lines (columns of `logs.EVENTS`): client, route and function; the client first.
+    """What stands out among lines (columns of `logs.EVENTS`): a client, then a route.
 
-    A client is of note when it sent four in five of at least five lines.
+    Of note is what four in five of at least five lines name.
     """
     documents = [_log_lines.structured(message) or {} for message in lines["message"]]
     clients = (_common(name, (_plain(d.get(name)) for d in documents)) for name in _CLIENTS)
     who = next((found for found in clients if found), None)
-    what = [_common("route", map(route, documents)), _common("function", lines["source"])]
-    return [concern for concern in (who, *what) if concern is not None]
+    return [concern for concern in (who, _common("route", map(route, documents))) if concern is not None]
 
 
 def _common(what: str, values: Iterable[str]) -> Concern | None:

@@ -47,6 +47,8 @@ def check_latency(
     reasons = [_starts(function, requests), _stopped(ops, function, config, requests, stress)]
     found = [_taken(ops, function, requests, within, any(f.status != "ok" for f in reasons)), *reasons]
     panels = _panels(function, requests, points, stress)
+    note = f"{within}. Slow: over {slow:,.0f} ms."
+    note += f" {capacities.gateway_note()}" if requests.time_out and "api" in ops.target.facts else ""
     return Plotted(
         [*found, *stress.findings], routes(requests), f"{within}. Slow: over {slow:,.0f} ms.", panels, within
     )
@@ -170,15 +172,13 @@ def _stopped(ops: Connection, function: str, config: dict[str, Any], requests: R
 
 
 def _limits(ops: Connection, seconds: int) -> str:
-    """How far the time-out can be raised, and what then is the limit."""
-    if "api" not in ops.target.facts:
-        return f"Raise it: Lambda allows up to {capacities.MOST_SECONDS} s"
-    limits = capacities.gateway_note()
-    if seconds < capacities.GATEWAY_SECONDS[0]:
-        return f"Raise it, for callers of the API up to that of API Gateway. {limits}"
+    """Whether the time-out can be raised, for whom, and what is done else."""
+    behind = "api" in ops.target.facts
+    if not behind or seconds < capacities.GATEWAY_SECONDS[0]:
+        return "Raise it" + (", for callers of the API up to what API Gateway waits" if behind else "")
     return (
-        f"For callers of the API {seconds} s is the end already: make the work shorter (an index, pages, more memory), or answer "
-        f"at once and go on behind a queue; a higher time-out helps only who calls otherwise. {limits}"
+        f"API Gateway waits no longer than these {seconds} s: for its callers make the work shorter (an index, pages, more "
+        "memory), or answer at once and go on behind a queue; a higher time-out helps who calls otherwise"
     )
 
 

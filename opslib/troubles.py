@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 KINDS_FOUND = {
-    "kind": "str", "lines": "int64", "share_percent": "float64", "since": UTC_TIME, "last": UTC_TIME,
-    "most_in_an_hour": "int64", "now_per_hour": "int64", "concerns": "str", "example": "str",
+    "kind": "str", "lines": "int64", "now_per_hour": "int64", "since": UTC_TIME, "last": UTC_TIME, "example": "str",
 }  # fmt: skip
-PATTERNS = {"kind": "str", **_log_lines.PATTERNS}
+PATTERNS = {"kind": "str", "count": "int64", "since": UTC_TIME, "last": UTC_TIME, "sources": "str", "pattern": "str"}
 MALFORMED = "malformed-requests"  # the cause that findings name
 RECENT = timedelta(minutes=15)  # what counts as still going on
 _WORSE, _MORE = 2.0, 1.0  # a version is worse: over twice the errors of the one before, and one in 100 requests more
@@ -44,7 +43,7 @@ def check_kinds(
     events, served = ops.gather(partial(read, ops, function, within), partial(_served, ops, function, within))
     tolerated = int(ops.target["logs"].get("errors_per_hour", 5))
     groups = [(kind, events[events["kind"] == kind]) for kind in KINDS]
-    rows = [_row(kind, lines, len(events), within) for kind, lines in groups if len(lines)]
+    rows = [_row(kind, lines, within) for kind, lines in groups if len(lines)]
     found = [
         _judged(ops, row, lines, tolerated, within)
         for row, lines in zip(rows, (lines for _, lines in groups if len(lines)), strict=True)
@@ -78,10 +77,13 @@ def list_patterns(
 ) -> pd.DataFrame:
     """What the lines of each kind have in common, the most frequent first. Columns: PATTERNS."""
     events = read(ops, function, window(ops, minutes, since, until))
-    rows: list[dict[Any, Any]] = []
+    rows: list[dict[str, Any]] = []
     for kind in KINDS:
-        grouped = _log_lines.group_errors(events[events["kind"] == kind])
-        rows += [{"kind": kind, **row} for row in grouped.to_dict("records")]
+        for found in _log_lines.group_errors(events[events["kind"] == kind]).itertuples():
+            times = {"since": found.first_seen.floor("s"), "last": found.last_seen.floor("s")}
+            rows.append(
+                {"kind": kind, "count": found.count, **times, "sources": found.sources, "pattern": found.pattern}
+            )
     return frame(rows, PATTERNS)
 
 
@@ -99,33 +101,30 @@ def _total(points: pd.DataFrame, metric: str) -> int:
     return int(points[points["metric"] == metric]["value"].sum())
 
 
-def _row(kind: str, lines: pd.DataFrame, total: int, within: Window) -> dict[str, Any]:
+def _row(kind: str, lines: pd.DataFrame, within: Window) -> dict[str, Any]:
     recent = int((lines["time"] >= within.end - RECENT).sum())
     return {
         "kind": kind,
         "lines": len(lines),
-        "share_percent": round(100 * len(lines) / total, 1),
-        "since": lines["time"].iloc[0],
-        "last": lines["time"].iloc[-1],
-        "most_in_an_hour": most_in_an_hour(list(lines["time"])),
         "now_per_hour": recent * int(timedelta(hours=1) / RECENT),
-        "concerns": ", ".join(map(str, concerns(lines))) or "no one in particular",
+        "since": lines["time"].iloc[0].floor("s"),
+        "last": lines["time"].iloc[-1].floor("s"),
         "example": _log_lines.brief(lines["message"].iloc[-1]),
     }
 
 
 def _judged(ops: Connection, row: dict[str, Any], lines: pd.DataFrame, tolerated: int, within: Window) -> Finding:
-    kind, going = row["kind"], row["now_per_hour"] > 0
+    kind, going, most = row["kind"], row["now_per_hour"] > 0, most_in_an_hour(list(lines["time"]))
     question, rule = f"trouble of kind {kind}", f"at most {tolerated} lines in an hour"
-    seen = f"{count(row['lines'], 'line')} ({row['share_percent']:g} %) since {clock(row['since'], within.end)}, "
-    seen += f"at most {row['most_in_an_hour']} in an hour; "
+    seen = f"{count(row['lines'], 'line')} in {', '.join(sorted(set(lines['source'])))} since {clock(row['since'], within.end)}, "
+    seen += f"at most {most} in an hour; "
     seen += f"still, {row['now_per_hour']} an hour now" if going else f"the last at {clock(row['last'], within.end)}"
-    if row["most_in_an_hour"] <= tolerated:
+    if most <= tolerated:
         return Finding("ok", question, seen, rule, "FilterLogEvents")
-    seen += f". Concerns {row['concerns']}. "
-    client = next((c for c in concerns(lines) if c.is_client), None)
-    if kind == VALIDATION and client is not None:
-        seen += f"{client.of}, so no deployment brought it: tell them what is refused (the example says it)"
+    said = concerns(lines)
+    seen += f". Concerns {', '.join(map(str, said))}. " if said else ". No client and no route stands out. "
+    if kind == VALIDATION and any(concern.is_client for concern in said):
+        seen += "One client, so no deployment brought it: tell them what is refused (the example says it)"
         return Finding("warn", question, seen, rule, "FilterLogEvents", MALFORMED, "logs/search")
     status = "critical" if going and kind != VALIDATION else "warn"
     version = _version(ops, sorted(set(lines["source"])), within) if kind in (OTHER, VALIDATION) else ""
