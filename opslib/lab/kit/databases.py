@@ -14,10 +14,16 @@ _CONNECT_SECONDS = 5
 
 
 def create(place: Place) -> str:
-    """The database and the role that owns it, both of the target's name. Returns the role's password."""
+    """The database and the role that owns it, both of the target's name. Returns the role's password.
+
+    As with RDS, pg_stat_statements is there, and the master user may look at every session.
+    """
     name, password = names.database(place), secrets.password(place)
     place.world.postgres.create_role(name, password)
     place.world.postgres.create_database(name, name)
+    with place.database(name) as database:
+        database.execute("CREATE EXTENSION pg_stat_statements")
+        database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}".encode())
     return password
 
 

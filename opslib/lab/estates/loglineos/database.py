@@ -91,8 +91,6 @@ def seed(place: Place, meanwhile: Callable[[], None]) -> None:
 def _make(place: Place, password: str) -> None:
     name, limit = names.database(place), place.facts["database"]["max_connections"]
     with place.database(name) as database:
-        database.execute("CREATE EXTENSION pg_stat_statements")  # RDS's rds_superuser: its master user may do both
-        database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}")
         database.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {int(limit)}")
     with databases.owner(place, password) as database:
         schema.create(database, lambda session: _fill(place, session))
