@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, databases
+from opslib import _configurations, databases, health, logs
 from opslib._actions import Action, appears, find_object, http, result, sql
 from opslib._frames import UTC_TIME, frame
 from opslib.databases import quoted
@@ -168,3 +168,9 @@ def _made(ops: Connection) -> str:
     if not undo:
         raise NotFound("No test record was made in this run.")
     return str(undo[0]["parameters"]["id"])
+
+
+def check_again(ops: Connection, minutes: float) -> Findings:
+    """After the test record: the probes, the versions and the errors once more, so that the verdict counts them."""
+    found = (health.check_probes(ops), check_releases(ops), logs.check_errors(ops, minutes=minutes))
+    return Findings(finding for each in found for finding in each)

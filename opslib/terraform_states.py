@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STATES = {
     "serial": "int64", "written": UTC_TIME, "terraform_version": "str", "resources": "int64", "added": "str",
-    "removed": "str", "version_id": "str",
+    "removed": "str",
 }  # fmt: skip
 _FORMAT = 4  # of state files, since Terraform 0.12
 
@@ -160,7 +160,6 @@ def _row(state: State, before: State | None) -> dict[str, Any]:
         "resources": len(state.addresses),
         "added": ", ".join(sorted(state.addresses - since)),
         "removed": ", ".join(sorted(since - state.addresses)),
-        "version_id": state.version_id,
     }
 
 
@@ -215,9 +214,9 @@ def plan_backup(ops: Connection) -> tuple[str, list[Step], list[str]]:
         f"Copy state serial {state.serial} to {backup}",
         do=aws("s3", "copy_object", **to, CopySource=source, IfNoneMatch="*", **_encryption(ops, at)),
         before="absent",
-        after=state.size,
+        after=f"{state.size} bytes",
         undo=[aws("s3", "delete_object", **to, **({"VersionId": result("copied.VersionId")} if versioned else {}))],
-        observe=reading("s3", "head_object", "ContentLength", **to),
+        observe=reading("s3", "head_object", "join(' ', [to_string(ContentLength), 'bytes'])", **to),
         name="copied",
     )
     return f"back up state serial {state.serial}", [step], _NOTES
