@@ -49,9 +49,7 @@ def check_latency(
     panels = _panels(function, requests, points, stress)
     note = f"{within}. Slow: over {slow:,.0f} ms."
     note += f" {capacities.gateway_note()}" if requests.time_out and "api" in ops.target.facts else ""
-    return Plotted(
-        [*found, *stress.findings], routes(requests), f"{within}. Slow: over {slow:,.0f} ms.", panels, within
-    )
+    return Plotted([*found, *stress.findings], routes(requests), note, panels, within)
 
 
 def check_statements(ops: Connection) -> Findings:
@@ -123,18 +121,13 @@ def _starts(function: str, requests: Requests) -> Finding:
     question = f"initialisations of {function}"
     rule = f"at most {100 * _requests.STARTS_SHARE:g} % of requests, or not what makes them slow"
     share = 100 * requests.starts / requests.count if requests.count else 0.0
-    slow = len(requests.slow) + requests.timeouts
-    seen = (
-        f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %); of {slow} slow ones "
-    )
+    slow = count(len(requests.slow) + requests.timeouts, "slow one")
+    seen = f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %); of {slow}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:
         return Finding("ok", question, seen, rule, _SOURCE)
     init = requests.slow[requests.slow["init_ms"] > 0]["init_ms"].median()
-    seen += (
-        f", which takes {init:,.0f} ms. More memory makes it shorter (more CPU), less code at start too; provisioned "
-    )
-    seen += "concurrency on the alias avoids it. Bursts of new environments also follow a deployment"
+    seen += f" ({init:,.0f} ms). More memory (more CPU) or less code at the start makes it shorter; provisioned concurrency avoids it"
     return Finding("warn", question, seen, rule, _SOURCE, COLD, "functions/scale")
 
 

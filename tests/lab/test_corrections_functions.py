@@ -8,6 +8,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -178,3 +179,39 @@ def test_lists_come_in_pages(functions: Any) -> None:
     rest = functions.list_versions_by_function(FunctionName=NAME, Marker=first["NextMarker"])
     assert [v["Version"] for v in first["Versions"] + rest["Versions"]] == ["$LATEST", "1", "2"]
     assert "NextMarker" not in rest
+
+
+def test_a_function_runs_no_more_often_at_once_than_is_reserved(functions: Any) -> None:
+    functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError, match="Rate Exceeded") as refused:
+        functions.invoke(FunctionName=NAME, Qualifier="live")
+    assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+    assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    functions.delete_function_concurrency(FunctionName=NAME)
+    assert payload(functions.invoke(FunctionName=NAME, Qualifier="live"))["version"] == "1"
+
+
+def test_what_is_throttled_is_counted_and_not_logged(functions: Any, aws: Any, place: Place) -> None:
+    functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
+    before = len(aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}")["events"])
+    with pytest.raises(ClientError, match="Rate Exceeded"):
+        functions.invoke(FunctionName=NAME)
+    found = aws("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda", MetricName="Throttles", Dimensions=[{"Name": "FunctionName", "Value": NAME}],
+        StartTime=place.now() - timedelta(minutes=5), EndTime=place.now() + timedelta(minutes=1), Period=300,
+        Statistics=["Sum"],
+    )["Datapoints"]  # fmt: skip
+    assert sum(point["Sum"] for point in found) >= 1
+    assert len(aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}")["events"]) == before
+
+
+def test_an_asynchronous_invocation_waits_until_it_may_run(functions: Any, aws: Any) -> None:
+    functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
+    request = functions.invoke(FunctionName=NAME, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    functions.delete_function_concurrency(FunctionName=NAME)
+    end, found = time.monotonic() + 5, []
+    while not found and time.monotonic() < end:
+        time.sleep(0.1)
+        group = f"/aws/lambda/{NAME}"
+        found = aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{request}"')["events"]
+    assert found

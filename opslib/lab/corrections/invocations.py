@@ -2,7 +2,8 @@
 
 Here a function's code is a Python handler of the estate (`Estate.functions`). It runs with the variables of the version
 that the qualifier leads to; what it raises is answered as a FunctionError; its lines are in the log group, in a stream
-named by the version, between START and END, with a REPORT; Invocations, Errors and Duration are counted.
+named by the version, between START and END, with a REPORT; Invocations, Errors and Duration are counted. More at once
+than a function's reserved concurrency are TooManyRequestsException, and Throttles; what is asynchronous waits its turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import threading
 import time
 import traceback
 import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import md5
@@ -25,6 +29,9 @@ from opslib.lab.estates.base import FunctionHandler, Invocation, Place
 from opslib.lab.operations import AwsError, Call, Result, answers
 
 _TAIL_BYTES = 4096
+_TRIES, _PAUSE_SECONDS = 20, 0.5
+_counting = threading.Lock()
+_running: Counter[tuple[str, str, str]] = Counter()  # how many run now: account, region, function
 
 
 @dataclass
@@ -44,9 +51,10 @@ def invoke(call: Call) -> Result:
     if kind == "DryRun":
         return {"StatusCode": 204}
     if kind == "Event":
-        threading.Thread(target=_run, args=(call, function, event), daemon=True).start()
+        threading.Thread(target=_run_in_turn, args=(call, function, event), daemon=True).start()
         return {"StatusCode": 202, "Payload": b""}
-    outcome = _run(call, function, event)
+    with _admitted(call, function):
+        outcome = _run(call, function, event)
     answer: Result = {"StatusCode": 200, "ExecutedVersion": str(function.version), "Payload": outcome.payload}
     if outcome.error:
         answer["FunctionError"] = outcome.error
@@ -73,10 +81,47 @@ def run(place: Place, function_name: str, event: Any, qualifier: str | None = No
     return json.loads(outcome.payload)
 
 
+@contextmanager
+def _admitted(call: Call, function: LambdaFunction) -> Iterator[None]:
+    """One of those that run at once. Raises AwsError when as many run as the function has reserved."""
+    key = call.account, call.region, function.function_name
+    cap = call.backend().get_function_concurrency(function.function_name)
+    with _counting:
+        full = cap is not None and _running[key] >= int(cap)
+        _running[key] += not full
+    if full:
+        _count_throttle(_place(call, function), function)
+        reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+        raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason, Type="User")
+    try:
+        yield
+    finally:
+        with _counting:
+            _running[key] -= 1
+
+
+def _run_in_turn(call: Call, function: LambdaFunction, event: Any) -> None:
+    """AWS keeps an asynchronous invocation for hours, and tries again; here for some seconds."""
+    for _ in range(_TRIES):
+        with suppress(AwsError), _admitted(call, function):
+            _run(call, function, event)
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _count_throttle(place: Place, function: LambdaFunction) -> None:
+    if not place.memory.get("drills"):  # nothing of what happens in a drill is left when it is mended
+        name = {"FunctionName": function.function_name}
+        place.metrics.put("AWS/Lambda", "Throttles", name, place.now(), 1.0, "Count")
+
+
 def _run(call: Call, function: LambdaFunction, event: Any) -> _Outcome:
+    return _execute(_place(call, function), function, event, call.request_id)
+
+
+def _place(call: Call, function: LambdaFunction) -> Place:
     found = call.world.function_place(call.account, call.region, function.function_name)
-    place = found[0] if found else call.world.places_in(call.account, call.region)[0]
-    return _execute(place, function, event, call.request_id)
+    return found[0] if found else call.world.places_in(call.account, call.region)[0]
 
 
 def _handler(place: Place, function: LambdaFunction) -> FunctionHandler:
