@@ -107,8 +107,8 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
         raise UsageError(f"limit={limit}: at least 1 row.")
     if not query.strip():
         listed = list_queries(ops)
-        names = ", ".join(listed["query"]) or "none"
-        return Findings([Finding("ok", "queries that the target's file names", names)], listed, _CHOOSE)
+        seen = ", ".join(listed["query"]) or "none"
+        return Findings([Finding("ok", "queries that the target's file names", seen)], listed, _CHOOSE)
     asked = of(ops, query)
     rows, names = read(ops, asked.sql, limit + 1)
     seen = count(len(rows), "row") if rows else "no row"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.conftest import PracticeLab
 TARGET = "loglineos-production"
 REGISTRY = "ledger.universal_registry"
 REPORT = f"SELECT entity_type, count(*) FROM {REGISTRY} WHERE NOT is_deleted GROUP BY entity_type"
-RARE = f"SELECT count(*) FROM {REGISTRY} WHERE name = %s"
+RARE = f"SELECT count(*) FROM {REGISTRY} WHERE name = %s AND 1{' + 1' * random.randrange(1000)} > 0"  # another in each run
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_reports_over_everything_and_rare_ones_are_not_blamed(ops: Connection, a
         app.execute(RARE, ["nothing 1"]).fetchall()
     found = statements.check_statements(ops)
     assert any("GROUP BY entity_type" in text for text in said(found))
-    assert any("WHERE name = $1" in text for text in said(found))
+    assert any("WHERE name = $1 AND" in text for text in said(found))
     assert found.causes == set()
 
 

@@ -1,0 +1,153 @@
+"""The drills of the ledger's database: each is found where it should be, does what it says, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from opslib import databases, findings, logs, reports, statements
+from opslib import lab as practice
+from opslib._windows import Window
+from opslib.connections import Connection, connect
+from opslib.errors import OpsError
+from opslib.lab.estates.loglineos.drills.databases import DRILLS
+from tests import notebooks
+
+TARGET = "loglineos-production"
+_ALL = tuple(drill.name for drill in DRILLS)
+_STATEFUL = {"database-unavailable"}
+_TROUBLE = '?ERROR ?WARN ?"Task timed out"'
+
+
+@pytest.fixture
+def ops(lab: Any) -> Connection:
+    return connect(f"lab/{TARGET}")
+
+
+def _lines(ops: Connection, pattern: str, minutes: float = 90) -> list[str]:
+    return list(
+        logs.search(ops, "loader", pattern, Window(ops.now() - timedelta(minutes=minutes), ops.now()))["message"]
+    )
+
+
+def _latest(ops: Connection, metric: str) -> float:
+    from opslib import metrics
+
+    return float(metrics.read(ops, [metric], hours=0.5)["value"].iloc[-1])
+
+
+def _sessions(ops: Connection, application: str) -> int:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> 'idle in transaction'"
+    return int(databases.value(ops, sql, {"name": application}) or 0)
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_database_health_names_the_cause_under_its_drill_and_not_without(lab: Any, name: str) -> None:
+    with lab.broken(name, TARGET):
+        assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == {name}
+    assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == set()
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_a_drill_changes_its_target_only_and_mending_restores_it(lab: Any, name: str) -> None:
+    before, beside = lab.state(TARGET), lab.state("bluemoxon-staging")
+    with lab.broken(name, TARGET):
+        assert (lab.state(TARGET) != before) == (name in _STATEFUL)
+        assert lab.state("bluemoxon-staging") == beside
+    assert lab.state(TARGET) == before
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_a_mended_drill_leaves_no_line_no_metric_and_no_session(lab: Any, ops: Connection, name: str) -> None:
+    measured = (
+        "database-connections",
+        "database-cpu",
+        "read-latency",
+        "free-storage",
+        "loader-errors",
+        "loader-duration",
+    )
+    lines, held = _lines(ops, _TROUBLE), _sessions(ops, "loglineos-stage0-loader")
+    values = {key: _latest(ops, key) for key in measured}
+    with lab.broken(name, TARGET):
+        ops.gather(lambda: _asked(ops), lambda: _asked(ops))
+    assert set(_lines(ops, _TROUBLE)) <= set(lines)
+    assert _sessions(ops, "nightly-export") == 0
+    assert _sessions(ops, "loglineos-stage0-loader") == held
+    after = {key: _latest(ops, key) for key in measured}
+    # A new period may have begun meanwhile: what a drill does is far more than that.
+    assert all(abs(after[key] - values[key]) <= 0.5 * abs(values[key]) + 2 for key in measured), (values, after)
+
+
+def _asked(ops: Connection) -> int:
+    try:
+        return ops.http("GET", "/health").status
+    except OpsError:
+        return 0
+
+
+@pytest.mark.parametrize("check", [databases.check_connections, databases.check_load, databases.check_status])
+def test_the_reports_checks_find_their_own(lab: Any, ops: Connection, check: Callable[..., findings.Findings]) -> None:
+    mine = {
+        databases.check_connections: "connections-near-limit", databases.check_load: "database-cpu-high",
+        databases.check_status: "database-unavailable",
+    }  # fmt: skip
+    for name in mine.values():
+        with lab.broken(name, TARGET):
+            assert check(ops).causes == ({name} if mine[check] == name else set())
+
+
+def test_the_connections_are_really_open_and_some_requests_get_none(lab: Any, ops: Connection) -> None:
+    with lab.broken("connections-near-limit", TARGET):
+        assert _sessions(ops, "loglineos-stage0-loader") == 57
+        assert _latest(ops, "database-connections") == 57
+        assert any(
+            "Database connection failed: FATAL: remaining connection slots" in line for line in _lines(ops, "ERROR", 15)
+        )
+
+
+def test_the_export_is_at_work_and_named_with_what_it_does(lab: Any, ops: Connection) -> None:
+    with lab.broken("database-cpu-high", TARGET):
+        found = databases.check_load(ops)
+        assert _sessions(ops, "nightly-export") == 3
+    assert found.evidence is not None
+    assert list(found.evidence["application"]) == ["nightly-export"]
+    assert "3 sessions at work, all of nightly-export" in found[0].seen
+    assert found[0].next == "databases/query"
+
+
+def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(lab: Any, ops: Connection) -> None:
+    with lab.broken("database-unavailable", TARGET):
+        answer = ops.http("GET", "/health")
+        refused, hung = _lines(ops, '"connection refused"', 20), _lines(ops, '"Task timed out after 30.00 seconds"', 20)
+        checks = (databases.check_connections, databases.check_activity, statements.check_statements)
+        assert [check(ops).worst for check in checks] == ["unknown"] * 3
+        status = databases.check_status(ops)
+    assert (answer.status, answer.body["database"]) == (503, "disconnected")
+    assert refused
+    assert hung
+    assert "storage-full: its storage is full" in status[0].seen
+    assert status[0].next == "databases/scale"
+
+
+def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection) -> None:
+    def slowest() -> float:
+        import json
+
+        lines = [json.loads(line) for line in _lines(ops, '{ $.path = "/spans" && $.method = "GET" }', 30)]
+        return float(sorted(line["duration_ms"] for line in lines)[len(lines) // 2])
+
+    usual = slowest()
+    with lab.broken("slow-query", TARGET):
+        assert 10 * usual < slowest() < 10_000
+        assert _latest(ops, "read-latency") > ops.target["metrics"]["read-latency"]["warn"]
+        assert _lines(ops, '"Task timed out"', 30) == []
+
+
+def test_the_daily_report_says_which_state_is_denied(lab: Any, ops: Connection, records_folder: Any) -> None:
+    with lab.broken("access-denied", TARGET):
+        assert reports.daily(ops).findings.causes == {"access-denied"}
+    assert practice.status()["broken"] == []
