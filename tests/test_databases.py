@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, connect, databases
+from opslib import OpsError, Refused, UsageError, connect, databases, metrics
 from opslib import _sessions as sessions
+from opslib._frames import frame
 from opslib.connections import Connection
 from opslib.errors import NotAllowed, NotFound, Unfinished
 from tests import notebooks
@@ -214,6 +216,127 @@ def test_an_unreachable_database_is_unknown_and_names_no_cause(
 def test_a_denied_description_is_unknown(ops: Connection, lab: PracticeLab) -> None:
     with lab.denied("rds:DescribeDBClusters"):
         assert [f.status for f in databases.check_status(ops)] == ["unknown"]
+
+
+def with_status(ops: Connection, monkeypatch: pytest.MonkeyPatch, status: str, **more: Any) -> Connection:
+    """RDS describes the cluster's instance with this status."""
+    call, pages = ops.call, ops.pages
+
+    def answer(service: str, operation: str, /, **given: Any) -> Any:
+        said = call(service, operation, **given)
+        return (
+            {"DBClusters": [said["DBClusters"][0] | {"Status": status}]}
+            if operation == "describe_db_clusters"
+            else said
+        )
+
+    def listed(service: str, operation: str, key: str, /, **given: Any) -> list[Any]:
+        if operation == "describe_pending_maintenance_actions":
+            return list(more.get("maintenance", []))
+        return [
+            each | {"PendingModifiedValues": more.get("pending", {})}
+            for each in pages(service, operation, key, **given)
+        ]
+
+    monkeypatch.setattr(ops, "call", answer)
+    monkeypatch.setattr(ops, "pages", listed)
+    return ops
+
+
+@pytest.mark.parametrize(
+    ("status", "worst", "says", "follows"),
+    [
+        ("storage-full", "critical", "give it more", "databases/scale"),
+        ("stopped", "critical", "start-db-instance", ""),
+        ("failed", "critical", "restore it beside", "databases/restore"),
+        ("incompatible-parameters", "critical", "parameter group", "databases/scale"),
+        ("inaccessible-encryption-credentials-recoverable", "critical", "within 7 days", ""),
+        ("never-heard-of", "critical", "AWS Support", ""),
+        ("maintenance", "warn", "ends by itself", ""),
+        ("failing-over", "warn", "ends by itself", ""),
+        ("available", "ok", "available", ""),
+    ],
+)
+def test_what_a_state_asks_for_is_said(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, status: str, worst: str, says: str, follows: str
+) -> None:
+    first = databases.check_status(with_status(ops, monkeypatch, status))[0]
+    assert (first.status, first.cause) == (worst, "database-unavailable" if worst == "critical" else "")
+    assert (says in first.seen, first.next) == (True, follows)
+
+
+def test_what_waits_for_the_window_is_shown(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:rds:us-west-2:111122223333:"
+    soon = datetime(2026, 12, 1, tzinfo=UTC)
+    maintenance = [
+        {"ResourceIdentifier": arn + "db:bluemoxon-staging-1", "PendingMaintenanceActionDetails": [{"Action": "system-update", "Description": "New OS", "ForcedApplyDate": soon}]},
+        {"ResourceIdentifier": arn + "db:another", "PendingMaintenanceActionDetails": [{"Action": "db-upgrade"}]},
+    ]  # fmt: skip
+    found = databases.check_status(
+        with_status(ops, monkeypatch, "available", pending={"DBInstanceClass": "db.r6g.large"}, maintenance=maintenance)
+    )
+    assert found.worst == "ok"
+    assert found.evidence is not None
+    assert list(found.evidence["change"]) == ["DBInstanceClass to db.r6g.large", "system-update: New OS"]
+    assert found.evidence["when"].iloc[0].startswith("in the maintenance window, ")
+    assert found.evidence["by"].iloc[1] == soon
+
+
+def test_denied_maintenance_is_told_and_the_state_is_still_judged(ops: Connection, lab: PracticeLab) -> None:
+    with lab.denied("rds:DescribePendingMaintenanceActions"):
+        found = databases.check_status(ops)
+    assert (found.worst, found.causes) == ("ok", set())
+    assert found.evidence is not None
+    assert found.evidence["change"].iloc[0].startswith("unknown: Denied")
+
+
+def with_cpu(ops: Connection, monkeypatch: pytest.MonkeyPatch, *values: float) -> Connection:
+    times = [ops.now() - timedelta(minutes=5 * at) for at in range(len(values), 0, -1)]
+    rows = [{"time": t, "metric": "database-cpu", "value": v} for t, v in zip(times, values, strict=True)]
+    monkeypatch.setattr(metrics, "read", lambda *_, **__: frame(rows, metrics.POINTS))
+    return ops
+
+
+@pytest.mark.parametrize(
+    ("values", "worst", "causes"),
+    [
+        ((95, 95, 20, 20, 20), "ok", set()),
+        ((20, 20, 20, 75, 75), "warn", set()),
+        ((20, 20, 20, 75, 91), "critical", {"database-cpu-high"}),
+        ((), "unknown", set()),
+    ],
+)
+def test_only_a_cpu_above_its_critical_threshold_now_is_the_cause(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, values: tuple[float, ...], worst: str, causes: set[str]
+) -> None:
+    found = databases.check_load(with_cpu(ops, monkeypatch, *values))
+    assert (found.worst, found.causes) == (worst, causes)
+
+
+def test_a_high_cpu_is_found_also_when_the_database_takes_no_login(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_secret(with_cpu(ops, monkeypatch, 95, 95), monkeypatch, login(ops) | {"port": 1})
+    found = databases.check_load(ops)
+    assert (found.worst, found.causes) == ("critical", {"database-cpu-high"})
+    assert "who is at work is unknown" in found[0].seen
+
+
+def test_who_is_at_work_is_shown_with_what_and_not_ourselves(ops: Connection) -> None:
+    import psycopg
+
+    at = login(ops)
+    names = {"user": "username", "host": "host", "port": "port", "dbname": "dbname", "password": "password"}
+    where = {name: at[key] for name, key in names.items()}
+    with contextlib.closing(psycopg.connect(application_name="nightly\x1b[31m", **where)) as worker:
+        worker.pgconn.send_query(b"SELECT pg_sleep(30), '\n\x1b[31m'")
+        time.sleep(0.2)
+        found = databases.check_load(ops)
+        worker.cancel()
+    assert found.evidence is not None
+    assert list(found.evidence.columns) == list(databases.LOAD)
+    assert list(found.evidence["statement"]) == ["SELECT pg_sleep(30), ' [31m'"]
+    assert found.evidence["waits_for"].iloc[0] == "Timeout PgSleep"
 
 
 def test_who_waits_for_whom_is_shown(ops: Connection) -> None:
