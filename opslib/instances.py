@@ -28,10 +28,10 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _GIB = 2**30
 # CloudWatch metric: (divisor, unit, what it says about the class)
 _LOAD = {
-    "CPUUtilization": (1, "%", "high for hours: more vCPU, or a statement to mend"),
-    "FreeableMemory": (_GIB, "GiB", "low, with read latency up: more memory"),
-    "DatabaseConnections": (1, "count", "the limit comes from the parameter group, by default from the memory"),
-    "ReadLatency": (0.001, "ms", "up while CPU is low: storage, or rows that are no longer in memory"),
+    "CPUUtilization": (1, "%", "high for hours: more vCPU"),
+    "FreeableMemory": (_GIB, "GiB", "low while reads are slow: more memory"),
+    "DatabaseConnections": (1, "count", "the limit is max_connections, not the class"),
+    "ReadLatency": (0.001, "ms", "up while CPU is low: storage, or memory"),
 }
 
 
@@ -81,10 +81,8 @@ def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
 
 def _load(at: int, name: str, mean: Any, lowest: Any, highest: Any) -> dict[str, Any]:
     divisor, unit, says = _LOAD[name]
-    values = {
-        "average": mean.get(f"average{at}"), "lowest": lowest.get(f"minimum{at}"), "highest": highest.get(f"maximum{at}")
-    }  # fmt: skip
-    shown = {key: None if value is None else round(value / divisor, 2) for key, value in values.items()}
+    ids = {"average": (mean, "average"), "lowest": (lowest, "minimum"), "highest": (highest, "maximum")}
+    shown = {key: round(found.get(f"{stat}{at}", float("nan")) / divisor, 2) for key, (found, stat) in ids.items()}
     return {"metric": name, "unit": unit, **shown, "says": says}
 
 
@@ -243,9 +241,10 @@ def _notes(ops: Connection, described: Mapping[str, Any], when: str, pending: Ma
             f"In the same window: {_listed(pending)}. It cannot be undone here: RDS takes a waiting value back only with "
             "ApplyImmediately, which would apply that at once."
         )
-    if described.get("ReadReplicaDBInstanceIdentifiers"):
-        names = ", ".join(described["ReadReplicaDBInstanceIdentifiers"])
-        notes.append(f"The read replicas keep their class: {names}.")
+    if replicas := described.get("ReadReplicaDBInstanceIdentifiers"):
+        notes.append(f"The read replicas keep their class: {', '.join(replicas)}.")
+    if when == NOW:
+        notes.append("Undo is applied at once, too, with all that waits by then: look again before it.")
     return [*notes, "Terraform will take it back unless its code says the same."]
 
 

@@ -31,7 +31,7 @@ _INSTANCE = (
     "db_cluster_identifier db_instance_class engine engine_version status db_name master_username multi_az "
     "availability_zone allocated_storage storage_type backup_retention_period deletion_protection "
     "vpc_security_group_ids db_parameter_group_name preferred_backup_window preferred_maintenance_window "
-    "source_db_instance_identifier replicas pending tags"
+    "source_db_instance_identifier replicas pending_modified_values tags"
 )
 _CLUSTER_SNAPSHOT = "db_cluster_identifier snapshot_type status engine"
 _SNAPSHOT = "db_instance_identifier snapshot_type status engine tags"

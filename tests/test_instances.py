@@ -1,0 +1,242 @@
+"""RDS instances: another class now or in the window with all that it means, and read replicas that really follow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib import Refused, UsageError, _actions, apply, changes, connect, databases, instances, records, replicas
+from opslib.connections import Connection
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
+
+KEY = "loglineos-production"
+TARGET = f"lab/{KEY}"
+NAME = "loglineos-ledger-production"
+BEFORE, AFTER = "db.r6g.xlarge", "db.r6g.2xlarge"
+INSTANCE = f"rds.instances.{NAME}"
+SHOP = {"DBInstanceIdentifier": NAME}
+
+
+@pytest.fixture
+def ops(lab: PracticeLab, records_folder: Path) -> Connection:
+    return connect(TARGET)
+
+
+@pytest.fixture
+def healthy(lab: PracticeLab) -> Iterator[dict[str, Any]]:
+    """The ledger's state before the test; whatever the test left is taken away."""
+    before = lab.state(KEY)
+    yield before
+    if lab.state(KEY) != before:
+        lab.reset()
+
+
+def described(ops: Connection, name: str = NAME) -> dict[str, Any]:
+    found: dict[str, Any] = ops.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
+    return found
+
+
+def undo_last(ops: Connection) -> None:
+    record = records.list_records(target=TARGET, outcome="changed")[0]
+    apply(ops, changes.plan_undo(ops, record.id), "now", TARGET)
+
+
+def wait_until(ops: Connection, instance_class: str) -> None:
+    """What an undo began is not waited for by it."""
+    path = "DBInstances[0].[DBInstanceClass, DBInstanceStatus, length(keys(PendingModifiedValues))]"
+    wanted = [instance_class, "available", 0]
+    end = time.monotonic() + 20
+    while _actions.perform(ops, _actions.read("rds", "describe_db_instances", path, **SHOP), {}) != wanted:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["databases/scale", "databases/replica"])
+def test_a_preview_changes_nothing(healthy: dict[str, Any], lab: PracticeLab, records_folder: Path, name: str) -> None:
+    left = notebooks.run(name)
+    assert left["plan"].steps
+    assert not left["applied"].changed
+    assert lab.state(KEY) == healthy
+
+
+def test_a_class_now_is_waited_for_verified_and_taken_back(
+    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+) -> None:
+    left = notebooks.run("databases/scale", instance_class=AFTER, when="now", approved="now", confirm=TARGET)
+    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.db_instance_class"]
+    verified = [f for f in left["ops"].findings if f.verifies]
+    assert [f.status for f in verified] == ["ok", "ok", "ok"]
+    undo = left["plan"].steps[0].undo
+    assert [u["parameters"] for u in undo] == [SHOP | {"DBInstanceClass": BEFORE, "ApplyImmediately": True}]
+    undo_last(ops)
+    wait_until(ops, BEFORE)
+    assert lab.state(KEY) == healthy
+
+
+def test_a_class_in_the_window_waits_and_nothing_else_happens(
+    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+) -> None:
+    left = notebooks.run("databases/scale", instance_class=AFTER, approved="now", confirm=TARGET)
+    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.pending_modified_values.DBInstanceClass"]
+    assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
+    assert instances.check_class(ops, "db.r6g.4xlarge").worst == "critical"
+    assert instances.check_class(ops, AFTER, "now").worst == "critical"
+    assert not instances.plan_class(ops, AFTER).steps
+    undo_last(ops)
+    assert lab.state(KEY) == healthy
+
+
+def test_the_present_class_takes_a_waiting_one_back(ops: Connection, healthy: dict[str, Any], lab: PracticeLab) -> None:
+    assert not instances.plan_class(ops, BEFORE).steps
+    apply(ops, instances.plan_class(ops, AFTER), "now", TARGET)
+    applied = apply(ops, instances.plan_class(ops, BEFORE), "now", TARGET)
+    assert applied.verify(instances.check_class, BEFORE).worst == "ok"
+    assert lab.state(KEY) == healthy
+
+
+def test_what_waits_already_is_shouted_and_only_then_applied(
+    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+) -> None:
+    quiet = instances.plan_class(ops, AFTER, "now")
+    ops.call("rds", "modify_db_instance", **SHOP, AllocatedStorage=150)
+    with pytest.raises(Refused, match="has changed since"):  # planned before something waited
+        apply(ops, quiet, "now", TARGET)
+    found = instances.check_size(ops)
+    assert (found.worst, list(found.evidence["change"])) == ("warn", ["AllocatedStorage to 150"])
+    plan = instances.plan_class(ops, AFTER, "now")
+    assert "APPLY WHAT WAITS: AllocatedStorage 150" in plan.steps[0].title
+    assert plan.notes[0].startswith("LOOK: ApplyImmediately also applies AllocatedStorage 150")
+    later = instances.plan_class(ops, AFTER, "window")
+    assert not later.reversible
+    apply(ops, later, "now", TARGET)
+    with pytest.raises(Refused, match="would also apply AllocatedStorage 150"):
+        instances.plan_class(ops, BEFORE)
+    apply(ops, instances.plan_class(ops, AFTER, "now"), "now", TARGET)
+    now = described(ops)
+    assert (now["DBInstanceClass"], now["AllocatedStorage"], now["PendingModifiedValues"]) == (AFTER, 150, {})
+
+
+def test_another_class_waits_already_and_undo_brings_that_one_back(ops: Connection, healthy: dict[str, Any]) -> None:
+    apply(ops, instances.plan_class(ops, AFTER), "now", TARGET)
+    time.sleep(1.1)  # records are in the order of their seconds
+    plan = instances.plan_class(ops, "db.r6g.4xlarge")
+    assert (plan.steps[0].before, plan.steps[0].after) == (AFTER, "db.r6g.4xlarge")
+    apply(ops, plan, "now", TARGET)
+    undo_last(ops)
+    assert described(ops)["PendingModifiedValues"] == {"DBInstanceClass": AFTER}
+
+
+def test_a_class_that_cannot_be_had_is_no_plan(ops: Connection) -> None:
+    with pytest.raises(UsageError, match=r"Unknown class 'db.r6g.xxlarge' for postgres 16.6 .*'db.r6g.xlarge'"):
+        instances.plan_class(ops, "db.r6g.xxlarge")
+    with pytest.raises(UsageError, match="neither 'now' nor 'window'"):
+        instances.plan_class(ops, AFTER, "tonight")
+
+
+def test_an_instance_that_is_busy_is_not_changed(ops: Connection, healthy: dict[str, Any]) -> None:
+    ops.call("rds", "reboot_db_instance", **SHOP)
+    with pytest.raises(Refused, match="is rebooting"):
+        instances.plan_class(ops, AFTER)
+    with pytest.raises(Refused, match="is rebooting"):
+        replicas.plan_replica(ops)
+    wait_until(ops, BEFORE)
+
+
+def test_an_aurora_cluster_is_told_what_to_do_instead(lab: PracticeLab) -> None:
+    for plan in (lambda ops: instances.plan_class(ops, AFTER), replicas.plan_replica, replicas.list_replicas):
+        with pytest.raises(UsageError, match=r"Aurora cluster bluemoxon-staging.*add an instance to the cluster"):
+            plan(connect("lab/bluemoxon-staging"))
+
+
+def test_denied_sizes_and_replicas_are_unknown(ops: Connection, lab: PracticeLab) -> None:
+    with lab.denied("rds:DescribeDBInstances", KEY):
+        for found in (
+            instances.check_size(ops), instances.check_class(ops, AFTER), replicas.check_replica(ops, "any")
+        ):  # fmt: skip
+            assert [(f.status, f.cause) for f in found] == [("unknown", "access-denied")]
+
+
+def test_the_load_is_told_in_units(ops: Connection) -> None:
+    found = instances.list_load(ops, 3).set_index("metric")
+    assert list(found["unit"]) == ["%", "GiB", "count", "ms"]
+    assert (found["lowest"] <= found["average"]).all()
+    assert (found["average"] <= found["highest"]).all()
+    assert 5 < found.loc["FreeableMemory", "average"] < 32
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        ("2026-11-22T05:59", "next maintenance window is Sun 2026-11-22 06:00 to 06:30 UTC"),
+        ("2026-11-22T06:10", "is open until Sun 06:30 UTC"),
+        ("2026-11-22T06:40", "next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC"),
+        ("2026-11-25T12:00", "next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC"),
+    ],
+)
+def test_the_next_window_is_told(now: str, says: str) -> None:
+    found = instances._next_window(
+        {"PreferredMaintenanceWindow": "sun:06:00-sun:06:30"}, datetime.fromisoformat(now).replace(tzinfo=UTC)
+    )
+    assert says in found
+
+
+def test_a_replica_is_made_answers_follows_and_is_deleted_by_undo(
+    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+) -> None:
+    left = notebooks.run("databases/replica", zone="us-east-1b", approved="now", confirm=TARGET)
+    name = replicas.name_of_new(left["plan"])
+    assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
+    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.replicas", f"rds.instances.{name}"]
+    made, source = described(ops, name), described(ops)
+    assert (made["AvailabilityZone"], made["DBInstanceClass"]) == ("us-east-1b", BEFORE)
+    for key in ("VpcSecurityGroups", "DBParameterGroups", "TagList"):
+        assert made[key] == source[key]
+    at = {"host": made["Endpoint"]["Address"], "port": made["Endpoint"]["Port"]}
+    with pytest.raises(Refused):
+        replicas.plan_replica(ops, name)
+    assert databases.value(ops, "SELECT pg_is_in_recovery()", at=at) is True
+    assert list(replicas.list_replicas(ops)["replicating"]) == ["replicating"]
+    assert replicas.name_of_new(replicas.plan_replica(ops)) == f"{NAME}-replica-2"
+    undo_last(ops)
+    assert lab.state(KEY) == healthy
+
+
+def test_an_instance_that_is_no_standby_is_not_called_a_replica(ops: Connection) -> None:
+    found = replicas.check_replica(ops, NAME)
+    assert found.worst == "critical"
+    assert "it takes writes" in next(f.seen for f in found if f.status == "critical")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"instance_class": "db.r6g.xxlarge"}, "Unknown class"),
+        ({"zone": "us-east-1x"}, "us-east-1a, us-east-1b"),
+        ({"zone": "us-east-1d"}, "us-east-1a, us-east-1b"),  # the class is offered there, the subnets are not
+    ],
+)
+def test_a_replica_that_cannot_be_is_no_plan(ops: Connection, given: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        replicas.plan_replica(ops, **given)
+
+
+def test_without_automated_backups_there_is_no_replica(ops: Connection, healthy: dict[str, Any]) -> None:
+    ops.call("rds", "modify_db_instance", **SHOP, BackupRetentionPeriod=0, ApplyImmediately=True)
+    with pytest.raises(Refused, match="no automated backups"):
+        replicas.plan_replica(ops)
+    ops.call("rds", "modify_db_instance", **SHOP, BackupRetentionPeriod=7, ApplyImmediately=True)
+
+
+def test_more_replicas_than_there_may_be_are_refused() -> None:
+    source = replicas._rds.Database(replicas._rds.INSTANCE, "ledger")
+    said = {"DBInstanceStatus": "available", "BackupRetentionPeriod": 7, "Engine": "postgres"}
+    replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 14})
+    with pytest.raises(Refused, match="15 is the most"):
+        replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 15})
