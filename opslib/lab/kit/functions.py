@@ -188,6 +188,13 @@ def withdraw(place: Place, drill: str, key: str) -> None:
         _restore(place, key, saved)
 
 
+def take_back_concurrency(place: Place, key: str, reserved: int | None) -> None:
+    """What is reserved is again as it was, also in what a drill's end puts back."""
+    held = [place.backend("lambda").get_function(names.function(place, key))]
+    for function in held + [saved.latest for _, saved in _deployed(place, key)]:
+        function.reserved_concurrency = reserved
+
+
 def _deployed(place: Place, key: str) -> list[tuple[str, Saved]]:
     held: list[tuple[str, Saved]] = place.memory.setdefault("deployed", {}).setdefault(key, [])
     return held

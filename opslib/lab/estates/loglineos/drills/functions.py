@@ -61,7 +61,7 @@ def unthrottle(place: Place) -> None:
     before, overlay = place.memory.pop(THROTTLED)
     overlay.remove()
     troubles.end(place, THROTTLED)
-    place.backend("lambda").get_function(names.function(place, KEY)).reserved_concurrency = before
+    functions.take_back_concurrency(place, KEY, before)
 
 
 def send_malformed(place: Place) -> None:
