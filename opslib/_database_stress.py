@@ -54,7 +54,13 @@ def _judged(metric: metrics.Metric, points: pd.DataFrame, within: Window) -> Fin
     status = (
         "critical" if metric.beyond(value, metric.critical) else "warn" if metric.beyond(value, metric.warn) else "ok"
     )
-    return Finding(status, metric.title, f"{metric.title} up to {number(value, metric.unit)} at {at}", rule, source)
+    return Finding(
+        status,
+        metric.title,
+        f"{metric.title} {'down' if metric.below else 'up'} to {number(value, metric.unit)} at {at}",
+        rule,
+        source,
+    )
 
 
 def _together(found: Sequence[Finding]) -> Finding:

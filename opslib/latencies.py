@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, _database_stress, _requests, capacities, metrics
+from opslib import _configurations, _database_stress, _requests, capacities, invocations, metrics
 from opslib._database_stress import Stress
 from opslib._frames import frame
 from opslib._requests import Requests
 from opslib._windows import Window, window
 from opslib._wording import count
+from opslib.errors import OpsError
 from opslib.findings import Finding, Findings, check
 from opslib.plots import Line, Panel, Plotted
 
@@ -41,7 +42,7 @@ def check_latency(
     slow = slow_ms or _slow(ops, function)
     requests, points, stress = ops.gather(
         partial(_requests.read, ops, function, within, slow, 1000.0 * config["Timeout"]),
-        partial(_durations, ops, function, within),
+        partial(invocations.tried, partial(_durations, ops, function, within)),
         partial(_database_stress.read, ops, within),
     )
     reasons = [_starts(function, requests), _stopped(ops, function, config, requests, stress)]
@@ -107,7 +108,7 @@ def _taken(ops: Connection, function: str, requests: Requests, within: Window, e
     if not requests.count:
         return Finding("unknown", question, f"no request ended, {within}", rule, _SOURCE)
     seen = f"{count(requests.count, 'request')}: half within {requests.p50_ms:,.0f} ms, p95 {requests.p95_ms:,.0f} ms, longest "
-    seen += f"{requests.longest_ms:,.0f} ms, {len(requests.slow)} slow"
+    seen += f"{requests.longest_ms:,.0f} ms, {len(requests.slow) + requests.timeouts} slow"
     if not requests.are_slow:
         few = f"; fewer than {_requests.FEWEST} slow ones prove nothing" if requests.p95_ms > requests.slow_ms else ""
         return Finding("ok", question, seen + few, rule, _SOURCE)
@@ -191,10 +192,11 @@ def _durations(ops: Connection, function: str, within: Window) -> pd.DataFrame:
     return metrics.query(ops, queries, within)
 
 
-def _panels(function: str, requests: Requests, points: pd.DataFrame, stress: Stress) -> list[Panel]:
+def _panels(function: str, requests: Requests, points: pd.DataFrame | OpsError, stress: Stress) -> list[Panel]:
     """Lambda's durations, what callers wait for, initialisations, the database's read latency: over the same time."""
     slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
-    lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in points.groupby("id", sort=False)]
+    measured = [] if isinstance(points, OpsError) else points.groupby("id", sort=False)
+    lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in measured]
     times, series = list(requests.series["time"]), requests.series
     waits = [Line(key, times, list(series[f"{key}_ms"])) for key in ("p50", "p95")]
     starts = [

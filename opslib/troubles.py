@@ -48,18 +48,13 @@ def check_kinds(
         _judged(ops, row, lines, tolerated, within)
         for row, lines in zip(rows, (lines for _, lines in groups if len(lines)), strict=True)
     ]
-    cut = _cut(events)
-    where, ended = (
-        count(len(logs.groups(ops, function)), "log group"),
-        count(_total(served, "Invocations"), "invocation"),
-    )
-    note = f"{count(len(events), 'line')} of trouble beside {ended}, {within}, {where}."
+    said = f"{_ended(served)}, {within}, {count(len(logs.groups(ops, function)), 'log group')}"
     if not rows:
-        seen = f"no line of trouble beside {ended}, {within}, {where}"
-        found.append(
-            Finding("ok", "trouble logged", seen, f"at most {tolerated} of a kind in an hour", "FilterLogEvents")
-        )
-    return Plotted([*found, *cut], frame(rows, KINDS_FOUND), note, _panels(events, served, within), within)
+        rule = f"at most {tolerated} of a kind in an hour"
+        found.append(Finding("ok", "trouble logged", f"no line of trouble {said}", rule, "FilterLogEvents"))
+    note = f"{count(len(events), 'line')} of trouble {said}."
+    panels = _panels(events, served, within)
+    return Plotted([*found, *_cut(events)], frame(rows, KINDS_FOUND), note, panels, within)
 
 
 def read(ops: Connection, function: str, within: Window) -> pd.DataFrame:
@@ -88,17 +83,19 @@ def list_patterns(
 
 
 def _served(ops: Connection, function: str, within: Window) -> pd.DataFrame:
-    """Invocations and Errors of the functions, as Lambda counts them. Columns: `invocations.POINTS`; empty when denied."""
+    """Invocations and Errors of the functions, as Lambda counts them. Columns: `invocations.POINTS`; empty when unread."""
     try:
         return invocations.read(ops, invocations.named(ops, function), within)
-    except OpsError as exc:
+    except OpsError as exc:  # the lines are what is asked for
         empty = frame([], invocations.POINTS)
         empty.attrs["unread"] = str(exc)
         return empty
 
 
-def _total(points: pd.DataFrame, metric: str) -> int:
-    return int(points[points["metric"] == metric]["value"].sum())
+def _ended(served: pd.DataFrame) -> str:
+    if "unread" in served.attrs:
+        return f"(invocations could not be counted: {served.attrs['unread']})"
+    return f"beside {count(int(served[served['metric'] == 'Invocations']['value'].sum()), 'invocation')}"
 
 
 def _row(kind: str, lines: pd.DataFrame, within: Window) -> dict[str, Any]:
