@@ -5,6 +5,7 @@ Judged from the planner's generic plan of today and from counts, never from a cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 SLOW = "slow-query"  # the cause that findings name
 STATEMENTS = {
-    "calls": "int64", "calls_per_hour": "float64", "rows_per_call": "float64", "mean_ms": "float64",
-    "total_seconds": "float64", "share_percent": "float64", "blocks_per_call": "float64", "plan": "str", "statement": "str",
+    "calls": "int64", "rows_per_call": "float64", "blocks_per_call": "float64", "mean_ms": "float64", "total_seconds": "float64",
+    "plan": "str", "statement": "str",
 }  # fmt: skip
+_READ = STATEMENTS | {"calls_per_hour": "float64"}
 _LARGE_MB = 8.0  # a smaller table is read from end to end before an index is even looked up
 _FEW = 0.05  # the share of a table's rows that an index is better for
 _OFTEN, _CALLS = 6.0, 10  # an hour; and so many at all: a report now and then may read everything
 _READS = 1000  # rows read in one call
+_BRIEF = 160
 _QUESTION, _SOURCE = "Statements find their rows by an index", "pg_stat_statements, EXPLAIN (GENERIC_PLAN)"
 _RULE = f"no scan of over {_LARGE_MB:g} MB for under {_FEW:.0%} of its rows, {_OFTEN:g} times an hour or more"
 _SYSTEM = ("pg_catalog.", "information_schema.")
@@ -55,8 +58,14 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     found = found[[not _is_about_the_server(plan) for plan in found["planned"]]]
     wasteful = [each for each in _scanning(ops, found) if each.wasteful]
     found["plan"] = [p if isinstance(p, str) else _query_plans.brief(p) for p in found["planned"]]
-    found["statement"] = [_cells.printable(" ".join(text.split()))[:300] for text in found["statement"]]
+    found["statement"] = [_brief(text) for text in found["statement"]]
     return Findings(_findings(ops, wasteful, found), frame(found.to_dict("records"), STATEMENTS), _hidden(hidden))
+
+
+def _brief(statement: str) -> str:
+    """A statement in a line of a table: of a long list of columns, only that it is there."""
+    line = re.sub(r"^(\w+ )[^()']{40,}?( FROM )", r"\1…\2", _cells.printable(" ".join(statement.split())), flags=re.I)
+    return line if len(line) <= _BRIEF else f"{line[:_BRIEF]}…"
 
 
 def _is_about_the_server(plan: dict[str, Any] | str) -> bool:
@@ -118,29 +127,29 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: pd.DataFrame) 
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
         return [Finding("ok", _QUESTION, seen, _RULE, _SOURCE)]
     by_index: dict[str, list[Blamed]] = {}
-    for each in wasteful:
-        by_index.setdefault(_index(ops, each), []).append(each)
-    return [_finding(index, group) for index, group in by_index.items()]
+    for each in sorted(wasteful, key=lambda each: -each.calls):
+        columns = _columns(ops, each)
+        by_index.setdefault(f"{each.table.name} {columns[0] if columns else each.scan.filter}", []).append(each)
+    return [_finding(group, _columns(ops, group[0])) for group in by_index.values()]
 
 
-def _finding(index: str, group: Sequence[Blamed]) -> Finding:
-    most = max(group, key=lambda each: each.calls)
+def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
+    """What is said of the statements that an index of these columns would serve, the one called most first."""
+    most = group[0]
     seen = (
-        f"{most.calls:,} calls ({most.calls_per_hour:,.0f} an hour) of a statement that answers {most.rows_per_call:,.1f} rows "
-        f"read {most.scan}: about {most.reads:,.0f} of {most.table.rows:,.0f} rows each time."
+        f"{most.calls:,} calls ({most.calls_per_hour:,.0f} an hour) of a statement read about {most.reads:,.0f} of "
+        f"{most.table.rows:,.0f} rows each for {most.rows_per_call:,.1f} that they answer: {most.scan}."
     )
-    seen += f" And {count(len(group) - 1, 'other statement')} like it." if len(group) > 1 else ""
-    seen += f" {index}" if index else " No index on plain columns would serve this filter: look at its plan."
+    seen += f" {count(len(group) - 1, 'other statement')} like it." if len(group) > 1 else ""
+    index = f"CREATE INDEX CONCURRENTLY ON {most.table.name} ({', '.join(columns)})"
+    seen += f" An index would serve: {index}" if columns else " No index on plain columns would serve this filter."
     return Finding("warn", f"{_QUESTION} in {most.table.name}", seen, _RULE, _SOURCE, SLOW, "databases/query")
 
 
-def _index(ops: Connection, blamed: Blamed) -> str:
-    """The index that would serve the scan, in words; empty when its filter compares no plain column."""
+def _columns(ops: Connection, blamed: Blamed) -> tuple[str, ...]:
+    """The columns of the index that would serve the scan; none when its filter compares no plain column."""
     order = blamed.scan.order or (_columns_of(ops, blamed.table.name, blamed.scan.index) if blamed.scan.index else ())
-    columns = blamed.scan.columns(blamed.table, order)
-    if not columns:
-        return ""
-    return f"An index would serve it: CREATE INDEX CONCURRENTLY ON {blamed.table.name} ({', '.join(columns)})"
+    return blamed.scan.columns(blamed.table, order)
 
 
 def _columns_of(ops: Connection, table: str, index: str) -> tuple[str, ...]:
@@ -187,7 +196,7 @@ def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[pd.DataFram
     hidden = f"SELECT count(*) FROM {schema}.pg_stat_statements s WHERE {_HERE} AND query = '<insufficient privilege>'"
     given = {"top": top, "ours": f"%{_sessions.MARK}%", "explainable": _EXPLAINABLE, "driver": _DRIVER}
     try:
-        return databases.ask(ops, _STATEMENTS_SQL.format(schema=schema), given, STATEMENTS), int(
+        return databases.ask(ops, _STATEMENTS_SQL.format(schema=schema), given, _READ), int(
             databases.value(ops, hidden)
         )
     except UsageError as exc:  # our own SQL: the view is not as this version of it should be
@@ -205,13 +214,11 @@ WITH seen AS (
     WHERE {_HERE}
 ), ranked AS (
     SELECT *, row_number() OVER (ORDER BY total_exec_time DESC) AS by_total, row_number() OVER (ORDER BY mean_exec_time DESC) AS by_mean,
-           row_number() OVER (ORDER BY calls DESC) AS by_calls,
-           100 * total_exec_time / nullif(sum(total_exec_time) OVER (), 0) AS share
+           row_number() OVER (ORDER BY calls DESC) AS by_calls
     FROM seen WHERE query NOT LIKE :ours AND query ~* :explainable AND query <> ALL(:driver)
 )
 SELECT calls, round((calls / hours)::numeric, 1) AS calls_per_hour, round(rows::numeric / calls, 1) AS rows_per_call,
        round(mean_exec_time::numeric, 2) AS mean_ms, round((total_exec_time / 1000)::numeric, 2) AS total_seconds,
-       round(share::numeric, 1) AS share_percent,
        round((shared_blks_hit + shared_blks_read)::numeric / calls, 0) AS blocks_per_call, '' AS plan, query AS statement
 FROM ranked WHERE calls > 0 AND least(by_total, by_mean, by_calls) <= :top ORDER BY total_exec_time DESC
 """
