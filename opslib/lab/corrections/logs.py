@@ -104,8 +104,11 @@ def _update(self: LogStream) -> None:
 
 
 def _delete_log_stream(self: LogGroup, log_stream_name: str) -> None:
+    stream = self.streams.get(log_stream_name)
     _moto_delete_log_stream(self, log_stream_name)
     forget(self, log_stream_name)
+    if stream is not None:
+        stream.events.clear()  # moto keeps every stream that there ever was
 
 
 def find_log_group(self: LogsBackend, log_group_id: str | None = None, log_group_name: str | None = None) -> LogGroup:
