@@ -53,7 +53,13 @@ def _checks(ops: Connection, hours: float) -> dict[str, list[Check]]:
         "queues": ("queues", [partial(queues.check_dead_letters, ops)]),
         "jobs": ("jobs", [partial(jobs.check_stale, ops, kind) for kind in kinds]),
         "functions": ("functions", [partial(functions.check_configuration, ops), partial(_deployments, ops, hours)]),
-        "database": ("database", [partial(databases.check_status, ops), partial(databases.check_connections, ops)]),
+        "database": (
+            "database",
+            [
+                partial(look, ops)
+                for look in (databases.check_status, databases.check_connections, databases.check_load)
+            ],
+        ),
         "errors": ("logs", [partial(logs.check_errors, ops, minutes=hours * 60)]),
         "backups": ("database", [partial(snapshots.check_backups, ops)]),
         "secrets": ("secrets", [partial(secrets.check_ages, ops)]),
