@@ -90,11 +90,13 @@ def record_calls(made: Any, journal: Journal) -> None:
     """Write every AWS call of the session into the journal, and register what comes back as a secret."""
     events = made.events
 
-    def before(context: dict[str, Any], **_: Any) -> None:
-        context["opslib_started"] = (datetime.now(UTC), time.monotonic())
+    def before(model: Any, context: dict[str, Any], **_: Any) -> None:
+        context["opslib"] = (model, datetime.now(UTC), time.monotonic())
 
-    def after(model: Any, context: dict[str, Any], parsed: Any = None, exception: Any = None, **_: Any) -> None:
-        started, ticks = context.get("opslib_started", (datetime.now(UTC), time.monotonic()))
+    def after(context: dict[str, Any], parsed: Any = None, exception: Any = None, **_: Any) -> None:
+        if "opslib" not in context:  # botocore answered it by itself
+            return
+        model, started, ticks = context["opslib"]  # where no answer came, botocore does not say which call it was
         metadata = (parsed or {}).get("ResponseMetadata", {})
         error = (parsed or {}).get("Error", {}).get("Code") or (type(exception).__name__ if exception else None)
         journal.write(

@@ -67,7 +67,7 @@ def reset_after(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
 changing = pytest.mark.usefixtures("reset_after")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ops(lab: PracticeLab) -> Connection:
     return connect(TARGET)
 
@@ -363,10 +363,8 @@ def test_a_state_that_is_gone_or_is_none_is_unknown(ops: Connection) -> None:
 
 
 @pytest.mark.usefixtures("records_folder")
-def test_the_backup_is_a_copy_of_the_state_and_nothing_else_and_undo_deletes_it(
-    ops: Connection, lab: PracticeLab
-) -> None:
-    before = lab.state(KEY)
+def test_the_backup_is_a_copy_of_the_state_and_nothing_else_and_undo_deletes_it(lab: PracticeLab) -> None:
+    ops, before = connect(TARGET), lab.state(KEY)
     plan = terraform_states.plan_backup(ops)
     assert terraform_states.check_backup(ops).worst == "critical"
     assert lab.state(KEY) == before
