@@ -247,7 +247,8 @@ def _active(ops: Connection) -> tuple[pd.DataFrame, str]:
     try:
         return query(ops, _LOAD_SQL, LOAD), ""
     except (Unfinished, NotAllowed) as exc:
-        return frame([], LOAD), f"who is at work is unknown: {exc}"
+        why = "denied" if isinstance(exc, NotAllowed) else "it does not answer"
+        return frame([], LOAD), f"who is at work is unknown: {why}"
 
 
 def _at_work(active: pd.DataFrame) -> str:

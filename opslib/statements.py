@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib import _cells, _query_plans, _sessions, databases
+from opslib import _cells, _query_plans, _sessions, _sql_texts, databases
 from opslib._frames import frame
 from opslib._query_plans import Scan, Table
 from opslib._wording import count
@@ -33,9 +33,9 @@ _LARGE_MB = 8.0  # a smaller table is read from end to end before an index is ev
 _FEW = 0.05  # the share of a table's rows that an index is better for
 _OFTEN, _CALLS = 6.0, 10  # an hour; and so many at all: a report now and then may read everything
 _READS = 1000  # rows read in one call
-_BRIEF = 160
+_BRIEF, _LIST = 160, 60  # characters of a statement, and of what it selects
 _QUESTION, _SOURCE = "Statements find their rows by an index", "pg_stat_statements, EXPLAIN (GENERIC_PLAN)"
-_RULE = f"no scan of over {_LARGE_MB:g} MB for under {_FEW:.0%} of its rows, {_OFTEN:g} times an hour or more"
+_RULE = f"no scan of over {_LARGE_MB:g} MB for under {_FEW * 100:.0f} % of its rows, {_OFTEN:g} times an hour or more"
 _SYSTEM = ("pg_catalog.", "information_schema.")
 _DRIVER = ["select pg_catalog.version()", "select current_schema()"]  # SQLAlchemy's own, when it connects
 _EXPLAINABLE = r"^\s*\(*(select|with|insert|update|delete|merge|values|table)\M"
@@ -64,7 +64,10 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
 
 def _brief(statement: str) -> str:
     """A statement in a line of a table: of a long list of columns, only that it is there."""
-    line = re.sub(r"^(\w+ )[^()']{40,}?( FROM )", r"\1…\2", _cells.printable(" ".join(statement.split())), flags=re.I)
+    line = _cells.printable(" ".join(statement.split()))
+    start = re.search(r"\sfrom\s", _sql_texts.outermost(line), re.I)
+    if start and start.start() > _LIST and line[:6].lower() == "select":
+        line = f"{line[:6]} …{line[start.start() :]}"
     return line if len(line) <= _BRIEF else f"{line[:_BRIEF]}…"
 
 
