@@ -1,4 +1,4 @@
-"""Functions: a bad version told from bad surroundings, rolled back; configuration that drifted; one variable changed."""
+"""Functions: their health; a bad version, rolled back; configuration that drifted; one variable changed; no alias."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from opslib import _actions, apply, connect, environments, functions
+from opslib import _actions, apply, connect, environments, functions, invocations, plots
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
 from opslib.plans import Applied
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
-BAD, DRIFT = "bad-version", "configuration-drift"
+LEDGER, LEDGER_PLACE = "lab/loglineos-production", "loglineos-production"
+BAD, DRIFT, THROTTLED = "bad-version", "configuration-drift", "function-throttled"
 
 
 @pytest.fixture
@@ -277,3 +278,133 @@ def test_code_that_was_not_released_is_not_released_with_a_variable(fresh: Conne
     fresh.call("lambda", "update_function_code", FunctionName=name, ZipFile=archive.getvalue())
     with pytest.raises(Refused, match="holds other code than version 6"):
         environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true")
+
+
+@pytest.fixture
+def ledger(lab: Any) -> Connection:
+    return connect(LEDGER)
+
+
+@pytest.mark.parametrize("target", [TARGET, LEDGER])
+def test_functions_are_well_also_those_that_nothing_calls(lab: Any, target: str) -> None:
+    ops = connect(target)
+    found = invocations.check_functions(ops)
+    assert (found.worst, found.causes) == ("ok", set())
+    assert len(found) == 3 * len(ops.target["functions"])
+    idle = [f.seen for f in found if f.check.startswith("invocations") and "none in" in f.seen]
+    assert idle
+    assert all("no error by itself" in seen for seen in idle)
+    assert list(found.evidence["function"]) == list(ops.target["functions"])
+
+
+def test_all_functions_are_asked_for_in_one_call(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    pages = Connection.pages
+    monkeypatch.setattr(
+        Connection, "pages", lambda self, *names, **given: (asked.append(names[1]), pages(self, *names, **given))[1]
+    )
+    found = invocations.check_functions(ops)
+    assert asked.count("get_metric_data") == 1
+    assert len(found.panels) == 5  # type: ignore[attr-defined]
+    assert plots.draw(found).png
+
+
+def test_a_reservation_that_throttles_is_the_cause(ledger: Connection, lab: Any) -> None:
+    with lab.broken(THROTTLED, LEDGER_PLACE):
+        found = invocations.check_functions(ledger)
+    assert (found.worst, found.causes) == ("critical", {THROTTLED})
+    named = next(f for f in found if f.cause)
+    assert (named.check, named.next) == ("throttles of loader", "functions/scale")
+    row = found.evidence.set_index("function").loc["loader"]
+    assert (row["reserved"], row["errors"]) == ("2", 0)  # it never ran, so nothing failed
+    assert row["throttles"] > 20
+
+
+@pytest.mark.parametrize("drill", ["cold-start", "timeout-too-low", "malformed-requests", "slow-query", DRIFT])
+def test_another_trouble_is_no_throttling(ledger: Connection, lab: Any, drill: str) -> None:
+    with lab.broken(drill, LEDGER_PLACE):
+        assert not invocations.check_functions(ledger).causes
+
+
+def test_errors_of_a_function_lead_to_their_kinds(ledger: Connection, lab: Any) -> None:
+    with lab.broken(BAD, LEDGER_PLACE):
+        found = invocations.check_functions(ledger, "loader")
+    assert (found.worst, found.causes) == ("warn", set())
+    assert next(f.next for f in found if f.status == "warn") == "logs/errors"
+
+
+@pytest.mark.parametrize(
+    ("state", "update", "status"),
+    [
+        ("Active", "Successful", "ok"), ("Active", "InProgress", "warn"), ("Inactive", "Successful", "warn"),
+        ("Pending", "Successful", "warn"), ("Failed", "Successful", "critical"), ("Active", "Failed", "critical"),
+    ],
+)  # fmt: skip
+def test_a_state_that_is_not_active_is_told(state: str, update: str, status: str) -> None:
+    config = {"Version": "7", "State": state, "LastUpdateStatus": update, "LastModified": "2026-11-22T03:00:00+00:00",
+              "StateReason": "its key is gone"}  # fmt: skip
+    found = invocations._judged_state("loader", config)
+    assert found.status == status
+    assert ("its key is gone" in found.seen) == (state != "Active")
+
+
+def test_a_denied_state_is_unknown_and_the_rest_is_told(ledger: Connection, lab: Any) -> None:
+    with lab.denied("lambda:GetFunctionConfiguration", LEDGER_PLACE):
+        found = invocations.check_functions(ledger)
+    assert {f.check.split()[0] for f in found if f.status == "unknown"} == {"state"}
+    assert found.causes == {"access-denied"}
+    with lab.denied("lambda:GetFunctionConcurrency", LEDGER_PLACE):
+        found = invocations.check_functions(ledger)
+    assert {f.check.split()[0] for f in found if f.status == "unknown"} == {"throttles"}
+    with lab.denied("cloudwatch:GetMetricData", LEDGER_PLACE):
+        assert {f.status for f in invocations.check_functions(ledger)} == {"unknown"}
+
+
+@pytest.mark.parametrize("name", ["functions/health", "functions/rollback", "functions/configuration"])
+def test_the_notebooks_change_nothing_in_the_ledger(lab: Any, name: str) -> None:
+    before = lab.state(LEDGER_PLACE)
+    given = {
+        "functions/rollback": {"function": "loader", "watch_seconds": 0},
+        "functions/configuration": {"function": "loader"},
+    }
+    left = notebooks.run(name, target=LEDGER, **given.get(name, {}))
+    assert not left["ops"].findings.causes
+    assert lab.state(LEDGER_PLACE) == before
+
+
+def test_an_alias_of_another_name_is_rolled_back(ledger: Connection, lab: Any) -> None:
+    with lab.broken(BAD, LEDGER_PLACE):
+        found = functions.check_versions(ledger, "loader")
+        assert (found.causes, found[0].next) == ({BAD}, "functions/rollback")
+        bad = functions.live_version(ledger, "loader")
+        applied = apply(ledger, functions.plan_rollback(ledger, "loader"), "now", confirm=LEDGER)
+        assert functions.live_version(ledger, "loader") == str(int(bad) - 1)
+        undo(ledger, applied)
+        assert functions.live_version(ledger, "loader") == bad
+
+
+def test_drift_of_the_ledgers_loader_is_found(ledger: Connection, lab: Any) -> None:
+    with lab.broken(DRIFT, LEDGER_PLACE):
+        found = functions.check_configuration(ledger)
+    assert found.causes == {DRIFT}
+    assert "lacks MAX_SPAN_BYTES; memory 256 MB instead of 1024 MB" in found[0].seen
+    assert not functions.check_configuration(ledger).causes
+
+
+def test_a_function_without_an_alias_runs_latest(ledger: Connection) -> None:
+    assert functions.live_version(ledger, "db-migration") == "$LATEST"
+    found = functions.check_alias(ledger, "db-migration")
+    assert [f.status for f in found] == ["ok", "ok", "unknown"]  # nothing called it while we looked
+    assert functions.check_versions(ledger, "db-migration").worst == "unknown"
+    with pytest.raises(Refused, match="has no alias"):
+        functions.plan_rollback(ledger, "db-migration")
+
+
+def test_a_variable_of_a_function_without_an_alias_is_set_and_undone(ledger: Connection, lab: Any) -> None:
+    before = lab.state(LEDGER_PLACE)
+    plan = environments.plan_environment(ledger, "db-migration", "LOG_LEVEL", "debug")
+    assert len(plan.steps) == 2  # no version is published
+    applied = apply(ledger, plan, "now", confirm=LEDGER)
+    assert variables(ledger, "db-migration", "$LATEST")["LOG_LEVEL"] == "debug"
+    undo(ledger, applied)
+    assert lab.state(LEDGER_PLACE) == before

@@ -1,0 +1,114 @@
+"""Each drill in the ledger's functions does what it says, and leaves nothing behind when it is mended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opslib import lab as practice
+from opslib import logs
+from opslib._windows import Window
+from opslib.connections import Connection, connect
+from opslib.lab.estates.loglineos.drills import functions
+
+PLACE, BESIDE = "loglineos-production", "bluemoxon-staging"
+LOADER = "loglineos-stage0-loader-production"
+ALL = tuple(drill.name for drill in functions.DRILLS)
+STATEFUL = {
+    "function-throttled",
+    "bad-version",
+    "configuration-drift",
+}  # the others are in the log and the metrics only
+METRICS = {
+    "Invocations": "Sum", "Errors": "Sum", "Throttles": "Sum", "Duration": "Maximum", "ConcurrentExecutions": "Maximum",
+}  # fmt: skip
+
+
+@pytest.fixture
+def ops(lab: Any) -> Connection:
+    return connect(f"lab/{PLACE}")
+
+
+@pytest.fixture
+def past() -> Window:
+    """A window that is over, so that nothing happens in it any more."""
+    end = datetime.now().astimezone() - timedelta(minutes=2)
+    return Window(end - timedelta(hours=2), end)
+
+
+def lines(ops: Connection, within: Window, pattern: str = "") -> list[str]:
+    return sorted(logs.search(ops, "loader", pattern, within)["message"])
+
+
+def metric(ops: Connection, name: str, within: Window) -> list[float]:
+    found = ops.call(
+        "cloudwatch", "get_metric_statistics", Namespace="AWS/Lambda", MetricName=name, StartTime=within.start,
+        EndTime=within.end, Period=300, Statistics=[METRICS[name]], Dimensions=[{"Name": "FunctionName", "Value": LOADER}],
+    )["Datapoints"]  # fmt: skip
+    return [point[METRICS[name]] for point in sorted(found, key=lambda point: point["Timestamp"])]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_drill_changes_its_target_only_and_leaves_nothing(lab: Any, ops: Connection, past: Window, name: str) -> None:
+    def seen() -> tuple[Any, ...]:
+        return lab.state(PLACE), lines(ops, past), {each: metric(ops, each, past) for each in METRICS}
+
+    before, beside = seen(), lab.state(BESIDE)
+    with lab.broken(name, PLACE):
+        now = seen()
+        assert (now[0] == before[0]) == (name not in STATEFUL)
+        assert (now[1], now[2]) != (before[1], before[2]) or name == "configuration-drift"
+        assert lab.state(BESIDE) == beside
+    after = seen()
+    assert after[0] == before[0]
+    assert after[1] == before[1]
+    assert after[2] == before[2]
+
+
+def test_cold_starts_are_in_the_report_lines_and_not_in_the_duration(lab: Any, ops: Connection, past: Window) -> None:
+    usual = max(metric(ops, "Duration", past))
+    with lab.broken("cold-start", PLACE):
+        reports = lines(ops, past, '"Init Duration"')
+        assert sum("Init Duration: 2" in line or "Init Duration: 3" in line for line in reports) > 30
+        assert max(metric(ops, "Duration", past)) == usual
+
+
+def test_time_outs_come_with_runs_that_nearly_were(lab: Any, ops: Connection, past: Window) -> None:
+    with lab.broken("timeout-too-low", PLACE):
+        assert len(lines(ops, past, '"Task timed out after 30.00 seconds"')) >= 3
+        assert max(metric(ops, "Duration", past)) == 30_000
+        assert sum(metric(ops, "Errors", past)) >= 3
+
+
+def test_what_is_throttled_never_ran(lab: Any, ops: Connection, past: Window) -> None:
+    usual = sum(metric(ops, "Invocations", past))
+    with lab.broken("function-throttled", PLACE):
+        away = sum(metric(ops, "Throttles", past))
+        assert away > 20
+        assert sum(metric(ops, "Invocations", past)) == usual - away
+        assert metric(ops, "ConcurrentExecutions", past)[-1] == 2
+
+
+def test_mending_takes_away_whatever_was_reserved_meanwhile(lab: Any, ops: Connection) -> None:
+    with lab.broken("function-throttled", PLACE):
+        ops.call("lambda", "put_function_concurrency", FunctionName=LOADER, ReservedConcurrentExecutions=50)
+        assert lab.state(PLACE)["lambda"][LOADER]["concurrency"] == 50
+    assert lab.state(PLACE)["lambda"][LOADER]["concurrency"] is None
+
+
+def test_malformed_requests_are_all_of_one_user(lab: Any, ops: Connection, past: Window) -> None:
+    ordinary = len(lines(ops, past, '"Validation failed"'))
+    with lab.broken("malformed-requests", PLACE):
+        found = lines(ops, past, '"Validation failed"')
+        assert len([line for line in found if "user-6202" in line]) == len(found) - ordinary > 30
+
+
+def test_two_drills_at_once_are_mended_one_by_one(lab: Any, ops: Connection, past: Window) -> None:
+    before = lab.state(PLACE), lines(ops, past)
+    practice.break_drill("configuration-drift", PLACE)
+    practice.break_drill("bad-version", PLACE)
+    practice.mend("configuration-drift", PLACE)
+    practice.mend("bad-version", PLACE)
+    assert (lab.state(PLACE), lines(ops, past)) == before
