@@ -8,7 +8,7 @@ from opslib import _configurations, databases, health, logs
 from opslib._actions import Action, appears, find_object, http, result, sql
 from opslib._frames import UTC_TIME, frame
 from opslib.databases import quoted
-from opslib.errors import NotFound, OpsError
+from opslib.errors import NotAllowed, NotFound, OpsError, Unfinished
 from opslib.findings import Finding, Findings, answer, check, unread
 from opslib.plans import Step, planner
 
@@ -78,12 +78,17 @@ def _release_finding(question: str, row: dict[str, Any], aliased: bool) -> Findi
 def plan_test_record(ops: Connection) -> tuple[str, list[Step], list[str]]:
     """Make a test record (`api.smoke`), read it back, and take it out of every view (`database.soft_delete`).
 
-    Each step counts one row. Raises UsageError where the target's file does not describe them.
+    Each step counts one row. While the database cannot be asked nothing is planned: the record could not be taken away.
+    Raises UsageError where the target's file does not describe them.
     """
+    summary = f"make, read back and take away a test record of {ops.target.system}"
     smoke = ops.target["api"]["smoke"]
     auth = "token_secret" in ops.target["api"]
     made, id = result(f"{_SMOKE}.{_path(smoke['id'])}"), smoke["id"]
-    away = _take_away(ops, made)
+    try:
+        away = _take_away(ops, made)
+    except (Unfinished, NotAllowed) as exc:
+        return summary, [], [f"No test record is made, for it could not be taken away again: {exc}"]
     table = ops.target["database"]["soft_delete"]["table"]
     steps = [
         Step(
@@ -96,7 +101,7 @@ def plan_test_record(ops: Connection) -> tuple[str, list[Step], list[str]]:
         Step("Read it back", do=appears(smoke["read"], id, made, _READ_SECONDS), after="the API shows it", undo=[]),
         Step(f"Take it away: one row of {table}", do=away, after="no view shows it", undo=[]),
     ]
-    return f"make, read back and take away a test record of {ops.target.system}", steps, _NOTES
+    return summary, steps, _NOTES
 
 
 _NOTES = [

@@ -188,14 +188,12 @@ def test_a_record_is_found_wherever_the_answer_has_it(body: Any) -> None:
     assert _actions.find_object(body, "id", "8") is None
 
 
-def test_without_its_database_the_probes_and_errors_are_still_told(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch
+def test_without_its_database_no_record_is_made_and_the_rest_is_told(
+    lab: PracticeLab, ops: Connection, before: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(databases, "value", _unreachable)
-    with pytest.raises(OpsError, match="unreachable"):
-        deployments.plan_test_record(ops)
-    assert deployments.check_again(ops, 15).worst == "ok"
-
-
-def _unreachable(*_: Any, **__: Any) -> None:
-    raise OpsError("unreachable")
+    with lab.denied("secretsmanager:GetSecretValue", KEY):
+        left = notebooks.run("deployments/verify", approved="now", confirm=TARGET)
+    assert left["plan"].steps == ()
+    assert left["plan"].notes[0].startswith("No test record is made, for it could not be taken away again: Denied")
+    assert not left["applied"].changed
+    assert "version of loader" in {f.check for f in left["ops"].findings}
