@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslib._actions import Action, read, wait
-from opslib.errors import OpsError, UsageError
+from opslib.errors import NotFound, OpsError, UsageError
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
@@ -68,6 +68,14 @@ class Database:
         found: dict[str, Any] = ops.call("rds", self.kind.describe, **self.key)[self.kind.items][0]
         return found
 
+    def exists(self, ops: Connection) -> bool:
+        """Whether there is one of that name; denied is an error, not an absence."""
+        try:
+            self.describe(ops)
+        except NotFound:
+            return False
+        return True
+
     def status(self) -> Action:
         """Reads its status."""
         return read("rds", self.kind.describe, f"{self.kind.items}[0].{self.kind.status}", **self.key)
@@ -118,6 +126,12 @@ def members(ops: Connection, database: Database, described: dict[str, Any]) -> l
     filters = [{"Name": "db-cluster-id", "Values": [database.name]}]
     found = ops.pages("rds", "describe_db_instances", "DBInstances[]", Filters=filters)
     return sorted(found, key=lambda i: (not writers.get(i["DBInstanceIdentifier"], False), i["DBInstanceIdentifier"]))
+
+
+def orderable(ops: Connection, engine: dict[str, Any], instance_class: str = "") -> list[dict[str, Any]]:
+    """What RDS offers for an engine and its version: of one class, or all of them (several pages)."""
+    given: dict[str, Any] = engine | ({"DBInstanceClass": instance_class} if instance_class else {})
+    return ops.pages("rds", "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]", **given)
 
 
 # What describe calls say -> what the calls that make a new one take.

@@ -12,7 +12,7 @@ from opslib._actions import Action, aws, read, wait
 from opslib._frames import frame
 from opslib._windows import window
 from opslib.errors import OpsError, Refused, UsageError, unknown_name
-from opslib.findings import Finding, Findings, answer, check
+from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
 
 if TYPE_CHECKING:
@@ -108,7 +108,10 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> tupl
             [f"{waits} waits already; {_next_window(described, ops.now())}."],
         )
     if described["DBInstanceStatus"] != "available":
-        raise Refused(f"{database} is {described['DBInstanceStatus']}: RDS changes only one that is available. Wait.")
+        asks = (
+            "Give it storage first: databases/storage." if described["DBInstanceStatus"] == "storage-full" else "Wait."
+        )
+        raise Refused(f"{database} is {described['DBInstanceStatus']}: RDS changes only one that is available. {asks}")
     if instance_class == present:
         return f"take back {waits} of {database}", _back_steps(database, present, str(waits), pending), []
     _require_orderable(ops, described, instance_class)
@@ -126,7 +129,7 @@ def _modify(database: _rds.Database, instance_class: str, at_once: bool) -> Acti
 def _now_steps(
     database: _rds.Database, described: Mapping[str, Any], wanted: str, pending: Mapping[str, Any]
 ) -> list[Step]:
-    present, also = described[_CLASS], f", AND APPLY WHAT WAITS: {_listed(pending)}" if pending else ""
+    present, also = described[_CLASS], f", AND APPLY WHAT WAITS: {listed(pending)}" if pending else ""
     change = Step(
         f"Change {database} to {wanted} at once{also}",
         do=_modify(database, wanted, True),
@@ -174,7 +177,7 @@ def _window_steps(
 def _back_steps(database: _rds.Database, present: str, waits: str, pending: Mapping[str, Any]) -> list[Step]:
     if pending:
         raise Refused(
-            f"RDS takes a waiting class back only with ApplyImmediately, which would also apply {_listed(pending)}. "
+            f"RDS takes a waiting class back only with ApplyImmediately, which would also apply {listed(pending)}. "
             "Nothing was changed. Decide about that first, or choose a class for the window."
         )
     return [
@@ -194,16 +197,16 @@ def _pending_class(database: _rds.Database) -> Action:
     return read("rds", "describe_db_instances", path, **database.key)
 
 
-def _listed(pending: Mapping[str, Any]) -> str:
+def listed(pending: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in pending.items())
 
 
 def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> None:
     """Raises UsageError when the instance cannot have that class (DescribeOrderableDBInstanceOptions)."""
     engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    options = orderable(ops, engine, wanted)
+    options = _rds.orderable(ops, engine, wanted)
     if not options:
-        known = {option[_CLASS] for option in orderable(ops, engine)}
+        known = {option[_CLASS] for option in _rds.orderable(ops, engine)}
         raise unknown_name("class", wanted, known, f" for {engine['Engine']} {engine['EngineVersion']} in {ops.where}")
     zone = described.get("AvailabilityZone")
     zones = {each["Name"] for option in options for each in option.get("AvailabilityZones", ())}
@@ -218,12 +221,6 @@ def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: st
         )
 
 
-def orderable(ops: Connection, engine: Mapping[str, Any], instance_class: str = "") -> list[dict[str, Any]]:
-    """What RDS offers for an engine and its version: of one class, or all of them (several pages)."""
-    given: dict[str, Any] = {**engine, **({_CLASS: instance_class} if instance_class else {})}
-    return ops.pages("rds", "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]", **given)
-
-
 def _notes(ops: Connection, described: Mapping[str, Any], when: str, pending: Mapping[str, Any]) -> list[str]:
     away = (
         "Multi-AZ: it fails over, and every connection ends; about a minute without a database."
@@ -234,11 +231,11 @@ def _notes(ops: Connection, described: Mapping[str, Any], when: str, pending: Ma
     if when == WINDOW:
         notes.append(f"It waits: {_next_window(described, ops.now())}.")
     if pending and when == NOW:
-        notes.insert(0, f"LOOK: ApplyImmediately also applies {_listed(pending)}, which waits for the window. "
+        notes.insert(0, f"LOOK: ApplyImmediately also applies {listed(pending)}, which waits for the window. "
                         "Undo brings back the class only, not that.")  # fmt: skip
     elif pending:
         notes.append(
-            f"In the same window: {_listed(pending)}. It cannot be undone here: RDS takes a waiting value back only with "
+            f"In the same window: {listed(pending)}. It cannot be undone here: RDS takes a waiting value back only with "
             "ApplyImmediately, which would apply that at once."
         )
     if replicas := described.get("ReadReplicaDBInstanceIdentifiers"):
@@ -286,12 +283,13 @@ def check_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Fin
     return Findings(
         [
             Finding(status, f"class of {database}", f"{seen}; {_next_window(described, ops.now())}", rule, source),
-            answer("a login", lambda: _login(ops)),
+            login(ops),
         ]
     )
 
 
-def _login(ops: Connection) -> Finding:
+def login(ops: Connection) -> Finding:
+    """Whether the database takes a login with the present secret."""
     source, wanted = "SELECT with the secret's login", "an answer"
     try:
         version = databases.value(ops, "SELECT current_setting('server_version')")

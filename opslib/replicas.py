@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import _rds, databases, instances
 from opslib._actions import aws
 from opslib._frames import frame
-from opslib.errors import NotFound, OpsError, Refused, UsageError, unknown_name
+from opslib.errors import OpsError, Refused, UsageError, unknown_name
 from opslib.findings import Finding, Findings, answer, check
 from opslib.plans import Plan, Step, planner
 
@@ -64,7 +64,7 @@ def plan_replica(
     described = source.describe(ops)
     _require_source(source, described)
     new = _rds.Database(_rds.INSTANCE, name or _free_name(ops, source))
-    if name and _exists(ops, new):
+    if name and new.exists(ops):
         raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
     wanted = instance_class or described["DBInstanceClass"]
     _require_place(ops, described, wanted, zone)
@@ -107,9 +107,9 @@ def _require_source(source: _rds.Database, described: Mapping[str, Any]) -> None
 
 def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, zone: str) -> None:
     engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    options = instances.orderable(ops, engine, wanted)
+    options = _rds.orderable(ops, engine, wanted)
     if not options:
-        known = {option["DBInstanceClass"] for option in instances.orderable(ops, engine)}
+        known = {option["DBInstanceClass"] for option in _rds.orderable(ops, engine)}
         raise unknown_name("class", wanted, known, f" for {engine['Engine']} {engine['EngineVersion']} in {ops.where}")
     subnets = (described.get("DBSubnetGroup") or {}).get("Subnets") or ()
     covered = {subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets}
@@ -124,15 +124,7 @@ def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, z
 
 def _free_name(ops: Connection, source: _rds.Database) -> str:
     names = (_rds.Database(_rds.INSTANCE, f"{source.name}-replica-{number}") for number in range(1, 100))
-    return next(each.name for each in names if not _exists(ops, each))
-
-
-def _exists(ops: Connection, database: _rds.Database) -> bool:
-    try:
-        database.describe(ops)
-    except NotFound:
-        return False
-    return True
+    return next(each.name for each in names if not each.exists(ops))
 
 
 def _notes(described: Mapping[str, Any], wanted: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import _rds, databases, snapshots
 from opslib._actions import aws
 from opslib._frames import frame
-from opslib.errors import NotFound, OpsError, Refused, UsageError, unknown_name
+from opslib.errors import OpsError, Refused, UsageError, unknown_name
 from opslib.findings import Finding, Findings, check
 from opslib.plans import Plan, Step, planner
 
@@ -37,7 +37,7 @@ def plan_restore(
     database = _rds.of(ops)
     described = database.describe(ops)
     new = _rds.Database(database.kind, name or _free_name(ops, database))
-    if name and _exists(ops, new):
+    if name and new.exists(ops):
         raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
     source, said = _snapshot(ops, database, snapshot) if snapshot else _moment(ops, database, described, to)
     build = _cluster_steps if database.kind is _rds.CLUSTER else _instance_steps
@@ -64,15 +64,7 @@ def _notes(database: _rds.Database, new: _rds.Database) -> list[str]:
 def _free_name(ops: Connection, database: _rds.Database) -> str:
     stem = f"{database.name}-restored-{ops.now():%Y%m%d}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
-    return next(name for name in names if not _exists(ops, _rds.Database(database.kind, name)))
-
-
-def _exists(ops: Connection, database: _rds.Database) -> bool:
-    try:
-        database.describe(ops)
-    except NotFound:
-        return False
-    return True
+    return next(name for name in names if not _rds.Database(database.kind, name).exists(ops))
 
 
 def _snapshot(ops: Connection, database: _rds.Database, wanted: str) -> tuple[dict[str, Any], str]:

@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, _actions, apply, changes, connect, databases, instances, records, replicas
+from opslib import (
+    Refused,
+    UsageError,
+    _actions,
+    apply,
+    changes,
+    connect,
+    databases,
+    instances,
+    records,
+    replicas,
+    storages,
+)
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -58,7 +70,7 @@ def wait_until(ops: Connection, instance_class: str) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("name", ["databases/scale", "databases/replica"])
+@pytest.mark.parametrize("name", ["databases/scale", "databases/replica", "databases/storage"])
 def test_a_preview_changes_nothing(healthy: dict[str, Any], lab: PracticeLab, records_folder: Path, name: str) -> None:
     left = notebooks.run(name)
     assert left["plan"].steps
@@ -239,3 +251,34 @@ def test_more_replicas_than_there_may_be_are_refused() -> None:
     replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 14})
     with pytest.raises(Refused, match="15 is the most"):
         replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 15})
+
+
+def test_a_full_instance_is_given_storage_and_serves_again(
+    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+) -> None:
+    with lab.broken("database-unavailable", KEY):
+        assert storages.check_storage(ops).worst == "critical"
+        with pytest.raises(Refused, match="Give it storage first"):
+            instances.plan_class(ops, AFTER)
+        left = notebooks.run("databases/storage", approved="now", confirm=TARGET)
+        assert not left["plan"].reversible
+        assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
+        assert databases.value(ops, "SELECT 1") == 1
+    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.allocated_storage"]
+
+
+def test_free_storage_is_told_as_a_share(ops: Connection) -> None:
+    found = storages.check_storage(ops)
+    assert (found.worst, len(found)) == ("ok", 2)
+    assert "GB of 100 GB" in found[1].seen
+
+
+def test_storage_never_shrinks_and_grows_by_a_tenth(ops: Connection, healthy: dict[str, Any]) -> None:
+    for gigabytes in (50, 105):
+        with pytest.raises(UsageError, match="110 GB"):
+            storages.plan_storage(ops, gigabytes)
+    assert not storages.plan_storage(ops, 100).steps
+    ops.call("rds", "modify_db_instance", **SHOP, DBInstanceClass=AFTER)
+    plan = storages.plan_storage(ops, 110)
+    assert f"APPLY WHAT WAITS: DBInstanceClass {AFTER}" in plan.steps[0].title
+    assert plan.notes[0].startswith("LOOK")

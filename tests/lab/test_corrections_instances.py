@@ -135,6 +135,18 @@ def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_on
     assert (found["DBInstanceStatus"], found["PendingModifiedValues"]) == ("available", {})
 
 
+def test_a_full_instance_takes_logins_again_when_it_has_more_storage(rds: Any, place: Place, world: World) -> None:
+    place.backend("rds").databases["shop"].status = "storage-full"
+    world.postgres.allow_connections("shop", False)
+    for given in ({"DBInstanceClass": "db.r6g.xlarge"}, {"AllocatedStorage": 100}):
+        with refused("InvalidDBInstanceState"):
+            rds.modify_db_instance(**SHOP, **given, ApplyImmediately=True)
+    rds.modify_db_instance(**SHOP, AllocatedStorage=150, ApplyImmediately=True)
+    wait(lambda: describe(rds, "shop")["AllocatedStorage"], 150)
+    wait_for(rds, "shop")
+    assert orders(rds, "shop") == 3
+
+
 def test_what_needs_no_window_changes_at_once(rds: Any) -> None:
     rds.modify_db_instance(**SHOP, BackupRetentionPeriod=9, DeletionProtection=True)
     found = describe(rds, "shop")
@@ -296,6 +308,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("modify_db_instance", SHOP | {"DBInstanceClass": "huge"}, "InvalidParameterValue"),
     ("modify_db_instance", SHOP | {"DBInstanceClass": "db.r6g.huge"}, "InvalidParameterCombination"),
     ("modify_db_instance", SHOP | {"MasterUserPassword": "with a/slash"}, "InvalidParameterValue"),
+    ("modify_db_instance", SHOP | {"AllocatedStorage": 50}, "InvalidParameterCombination"),
+    ("modify_db_instance", SHOP | {"AllocatedStorage": 101}, "InvalidParameterCombination"),
     ("modify_db_instance", NEW | {"DBInstanceClass": "db.r6g.large"}, "DBInstanceNotFound"),
     ("create_db_snapshot", NEW | {"DBSnapshotIdentifier": "a"}, "DBInstanceNotFound"),
     ("restore_db_instance_from_db_snapshot", NEW | {"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"),

@@ -143,8 +143,11 @@ def modify_db_instance(call: Call) -> Result:
     given, instance = call.params, find(call, call.params["DBInstanceIdentifier"])
     if isinstance(instance, DBInstanceClustered):
         return call.moto()
-    require_available(instance)
+    grows = given.get("AllocatedStorage", 0) > instance.allocated_storage
+    if not (instance.status == "storage-full" and grows):  # the way out of that
+        require_available(instance)
     require_password(given.get("MasterUserPassword"))
+    orderables.require_storage(instance.allocated_storage, given.get("AllocatedStorage"))
     if "DBInstanceClass" in given:
         orderables.require(call, instance.engine, instance.engine_version, given["DBInstanceClass"])
     present = {key: getattr(instance, _WAITS[key]) for key in _WAITS if key in given}
@@ -166,13 +169,14 @@ def modify_db_instance(call: Call) -> Result:
 def _modify(call: Call, instance: DBInstance) -> None:
     """Applies all that is pending: single-AZ is away meanwhile, multi-AZ fails over at the end."""
     values = dict(pending(instance))
-    interrupted = bool(_INTERRUPTS & set(values))
+    interrupted, was_full = bool(_INTERRUPTS & set(values)), instance.status == "storage-full"
     if interrupted and not instance.multi_az:
         serve(call, instance, False)
 
     def work() -> None:
         if interrupted:
             serve(call, instance, False)
+        if interrupted or was_full:
             serve(call, instance, True)
         for key, value in values.items():
             setattr(instance, _WAITS[key], value)

@@ -57,3 +57,16 @@ def require(call: Call, engine: str, version: str, name: str, zone: str | None =
             f"RDS does not support creating a DB instance with the following combination: DBInstanceClass={name}, "
             f"Engine={engine}, EngineVersion={version}, LicenseModel=postgresql-license{where}.",
         )
+
+
+def require_storage(size: int, wanted: int | None) -> None:
+    """It grows by a tenth or more, and never shrinks."""
+    if wanted is None or wanted == size:
+        return
+    if wanted < size:
+        raise AwsError("InvalidParameterCombination", f"The allocated storage of {size} GB cannot be reduced.")
+    if 10 * wanted < 11 * size:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"An increase from {size} to {wanted} GB is less than 10%; RDS takes no less.",
+        )

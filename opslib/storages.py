@@ -1,0 +1,138 @@
+"""Storage of an RDS instance: how much is free, and more of it. It grows while the instance serves, and never shrinks."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from opslib import _rds, instances, metrics
+from opslib._actions import aws, read, wait
+from opslib._windows import window
+from opslib.errors import Refused, UsageError
+from opslib.findings import Finding, Findings, check
+from opslib.plans import Plan, Step, planner
+
+if TYPE_CHECKING:
+    from opslib.connections import Connection
+
+FULL = "storage-full"
+_WARN, _CRITICAL = 0.2, 0.1  # of the storage
+_GB = 2**30
+_WAIT_SECONDS = 3600
+
+
+@check("Is there storage left?")
+def check_storage(ops: Connection, hours: float = 24) -> Findings:
+    """Free storage now, as a share of what there is, and how long it lasts at the pace of the last hours."""
+    database = instances.of(ops)
+    described = database.describe(ops)
+    size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
+    most = described.get("MaxAllocatedStorage")
+    grows = f"grows by itself up to {most} GB" if most and most > size else "does not grow by itself"
+    state = Finding(
+        "critical" if status == FULL else "ok" if status in ("available", "storage-optimization") else "warn",
+        f"{database} has room to write", f"{status}; {size} GB, {grows}", f"not {FULL}", "rds describe_db_instances",
+    )  # fmt: skip
+    return Findings([state, _free(ops, database, size, hours)])
+
+
+def _free(ops: Connection, database: _rds.Database, size: int, hours: float) -> Finding:
+    dimensions = [{"Name": database.kind.dimension, "Value": database.name}]
+    metric = {"Namespace": "AWS/RDS", "MetricName": "FreeStorageSpace", "Dimensions": dimensions}
+    asked = [{"Id": "free", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Minimum"}}]
+    found = metrics.query(ops, asked, window(ops, hours * 60))["value"]
+    question, source = f"free storage of {database}", "GetMetricData AWS/RDS FreeStorageSpace"
+    rule = f"warn below {_WARN:.0%}, critical below {_CRITICAL:.0%}"
+    if found.empty:
+        return Finding("unknown", question, f"no data for {hours:g} h", rule, source)
+    free, used = found.iloc[-1] / _GB, (found.iloc[0] - found.iloc[-1]) / _GB
+    share = free / size
+    seen = f"{free:.1f} GB of {size} GB ({share:.0%})"
+    seen += (
+        f"; {used:.1f} GB less than {hours:g} h ago: full in {free / used * hours / 24:.1f} days" if used > 0.5 else ""
+    )
+    status = "critical" if share < _CRITICAL else "warn" if share < _WARN else "ok"
+    return Finding(status, question, seen, rule, source)
+
+
+@planner
+def plan_storage(ops: Connection, gigabytes: int = 0) -> tuple[str, list[Step], list[str]]:
+    """Storage of that many GB, at once; 0: half as much again. Also where the status is storage-full.
+
+    Raises UsageError (less than there is, less than a tenth more), Refused (neither available nor full).
+    """
+    database = instances.of(ops)
+    described = database.describe(ops)
+    size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
+    wanted, least = gigabytes or math.ceil(size * 1.5), -(-size * 11 // 10)
+    if wanted == size:
+        return f"{database} keeps {size} GB", [], [f"It has {size} GB already."]
+    if wanted < least:
+        raise UsageError(
+            f"{wanted} GB is too little: {database} has {size} GB, storage never shrinks, and RDS adds a tenth or more: {least} GB."
+        )
+    if status not in ("available", FULL):
+        raise Refused(
+            f"{database} is {status}. RDS grows one that is available or {FULL}; after a change of storage it takes the "
+            "next one only six hours later. Nothing was changed."
+        )
+    pending = {k: v for k, v in (described.get("PendingModifiedValues") or {}).items() if k != "AllocatedStorage"}
+    return (
+        f"{database} from {size} to {wanted} GB, at once",
+        _steps(database, size, wanted, pending),
+        _notes(described, pending),
+    )
+
+
+def _steps(database: _rds.Database, size: int, wanted: int, pending: dict[str, Any]) -> list[Step]:
+    also = f", AND APPLY WHAT WAITS: {instances.listed(pending)}" if pending else ""
+    grow = Step(
+        f"Give {database} {wanted} GB of storage{also}",
+        do=aws("rds", "modify_db_instance", **database.key, AllocatedStorage=wanted, ApplyImmediately=True),
+        before=size,
+        after=wanted,
+        undo=None,
+        observe=read("rds", "describe_db_instances", "DBInstances[0].AllocatedStorage", **database.key),
+    )
+    path = "DBInstances[0].[to_string(AllocatedStorage), DBInstanceStatus] | join(' ', @)"
+    going_on = [f"{wanted} {state}" for state in (*_rds.PENDING, FULL) if state != "storage-optimization"]
+    not_yet = [f"{size} {state}" for state in (*_rds.PENDING, "available", FULL)]
+    done = [f"{wanted} available", f"{wanted} storage-optimization"]
+    until = wait(
+        "rds", "describe_db_instances", path, [*not_yet, *going_on], done, _WAIT_SECONDS, **database.key
+    )  # fmt: skip
+    return [grow, Step(f"Wait until it has {wanted} GB and serves", do=until, after=done[0], undo=[])]
+
+
+def _notes(described: dict[str, Any], pending: dict[str, Any]) -> list[str]:
+    notes = [
+        "It serves meanwhile, and is slower for some hours (storage-optimization). The next change of storage: in six hours.",
+        "It cannot be undone: storage never shrinks. Terraform must say the same, or it tries to shrink it.",
+    ]
+    if pending:
+        said = instances.listed(pending)
+        notes.insert(
+            0, f"LOOK: ApplyImmediately also applies {said}, which waits for the window, with its interruption."
+        )
+    if described.get("ReadReplicaDBInstanceIdentifiers"):
+        notes.append("Its read replicas have storage of their own: give them as much.")
+    return notes
+
+
+@check("Has it the storage, and does it serve?")
+def check_grown(ops: Connection, gigabytes: int) -> Findings:
+    """After a change: as many GB as planned, a state that serves, and a login."""
+    database = instances.of(ops)
+    described = database.describe(ops)
+    size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
+    well = size == gigabytes and status in ("available", "storage-optimization")
+    grown = Finding(
+        "ok" if well else "critical", f"storage of {database}", f"{size} GB, {status}", f"{gigabytes} GB, serving",
+        "rds describe_db_instances",
+    )  # fmt: skip
+    return Findings([grown, instances.login(ops)])
+
+
+def size_of(plan: Plan) -> int:
+    """GB after a plan of `plan_storage`; 0 when it has nothing to do."""
+    return int(plan.steps[0].do["parameters"]["AllocatedStorage"]) if plan.steps else 0
