@@ -153,7 +153,7 @@ def _pattern_finding(row: Any, tolerated: int, within: Window) -> Finding:
         f"at most {row.most_in_an_hour} in an hour ({row.sources})"
     )
     status = "warn" if row.most_in_an_hour > tolerated else "ok"
-    follows = "logs/search" if status == "warn" else ""
+    follows = "logs/errors" if status == "warn" else ""
     return Finding(status, row.pattern, seen, f"at most {tolerated} in an hour", "FilterLogEvents", next=follows)
 
 

@@ -29,9 +29,9 @@ RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may
 
 # What to look at when a metric of this service is beyond its threshold.
 _FOLLOWS = {
-    ("AWS/Lambda", "Errors"): "logs/search",
-    ("AWS/Lambda", "Duration"): "functions/configuration",
-    ("AWS/Lambda", "Throttles"): "functions/configuration",
+    ("AWS/Lambda", "Errors"): "logs/errors",
+    ("AWS/Lambda", "Duration"): "functions/latency",
+    ("AWS/Lambda", "Throttles"): "functions/health",
     ("AWS/ApiGateway", ""): "health/deep",
     ("AWS/RDS", ""): "databases/health",
     ("AWS/SQS", ""): "queues/dead-letters",

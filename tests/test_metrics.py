@@ -55,7 +55,7 @@ def test_errors_of_a_bad_version_are_over_the_threshold(lab: Any, ops: Any) -> N
     with lab.broken("bad-version"):
         found = {f.check: f for f in metrics.check_metrics(ops)}
     assert found["API errors per 5 minutes"].status == "critical"
-    assert found["API errors per 5 minutes"].next == "logs/search"
+    assert found["API errors per 5 minutes"].next == "logs/errors"
 
 
 def test_an_unknown_metric_offers_the_nearest(ops: Any) -> None:
