@@ -25,7 +25,7 @@ _PASSING = {
 }
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html: state -> what to do, what comes next here
 _ASKS = {
-    "storage-full": ("its storage is full, so it takes no writes and in the end no logins: give it more", "databases/scale"),
+    "storage-full": ("its storage is full, so it takes no writes and in the end no logins: give it more", "databases/storage"),
     "stopped": ("somebody stopped it, or it was not used: start it (aws rds start-db-instance)", ""),
     "stopping": ("somebody stops it: who, and why?", ""),
     "failed": ("it cannot be recovered by RDS: restore it beside", "databases/restore"),

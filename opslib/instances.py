@@ -108,10 +108,7 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> tupl
             [f"{waits} waits already; {_next_window(described, ops.now())}."],
         )
     if described["DBInstanceStatus"] != "available":
-        asks = (
-            "Give it storage first: databases/storage." if described["DBInstanceStatus"] == "storage-full" else "Wait."
-        )
-        raise Refused(f"{database} is {described['DBInstanceStatus']}: RDS changes only one that is available. {asks}")
+        raise Refused(_not_now(database, described["DBInstanceStatus"]))
     if instance_class == present:
         return f"take back {waits} of {database}", _back_steps(database, present, str(waits), pending), []
     _require_orderable(ops, described, instance_class)
@@ -120,6 +117,12 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> tupl
         f"{database} from {present} to {instance_class}, {'at once' if when == NOW else 'in the maintenance window'}"
     )
     return summary, build(database, described, instance_class, pending), _notes(ops, described, when, pending)
+
+
+def _not_now(database: _rds.Database, status: str) -> str:
+    asks = "Wait." if status in _rds.PENDING else "What its state asks for: databases/health."
+    asks = "Give it storage first: databases/storage." if status == "storage-full" else asks
+    return f"{database} is {status}: RDS changes only one that is available. {asks}"
 
 
 def _modify(database: _rds.Database, instance_class: str, at_once: bool) -> Action:

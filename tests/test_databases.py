@@ -246,7 +246,7 @@ def with_status(ops: Connection, monkeypatch: pytest.MonkeyPatch, status: str, *
 @pytest.mark.parametrize(
     ("status", "worst", "says", "follows"),
     [
-        ("storage-full", "critical", "give it more", "databases/scale"),
+        ("storage-full", "critical", "give it more", "databases/storage"),
         ("stopped", "critical", "start-db-instance", ""),
         ("failed", "critical", "restore it beside", "databases/restore"),
         ("incompatible-parameters", "critical", "parameter group", "databases/scale"),
