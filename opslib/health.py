@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import _health_answers
 from opslib._frames import frame
+from opslib._wording import count
 from opslib.errors import Unfinished
 from opslib.findings import Finding, Findings, check
 
@@ -148,7 +149,7 @@ def _overall(ops: Connection, answer: Response, rows: list[dict[str, Any]], ques
     elif answer.seconds > limit:
         yield Finding("warn", question, seen, f"within {limit:g} s", source, "api-slow", "metrics/dashboard")
     else:
-        yield Finding("ok", question, f"{seen}: {len(rows)} dependencies, none failed", "none failed", source)
+        yield Finding("ok", question, f"{seen}: {count(len(rows), 'dependency')}, none failed", "none failed", source)
 
 
 def _reason(rows: list[dict[str, Any]], name: str) -> str:

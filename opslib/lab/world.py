@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import moto.backends
 from moto.core.base_backend import BackendDict
 
 from opslib import targets
-from opslib.errors import UsageError, unknown_name
+from opslib.errors import OpsError, UsageError, unknown_name
 from opslib.lab import _clients, _credentials, corrections
 from opslib.lab.corrections import rhythms
 from opslib.lab.estates.base import Drill, Estate, Place, load
@@ -153,9 +154,22 @@ class World:
             if name not in fitting:
                 raise unknown_name("drill", name, fitting, f" for {place.target.name}")
             if (place.name, name) not in self.broken:
+                self._apply(fitting[name], place)
                 self.broken[place.name, name] = fitting[name]
-                fitting[name].apply(place)
             return place
+
+    def _apply(self, drill: Drill, place: Place) -> None:
+        """Puts a fault in; one that cannot be put in whole is taken out again. Raises OpsError."""
+        try:
+            drill.apply(place)
+        except Exception as exc:
+            log.exception("drill %s", drill.name)
+            with suppress(Exception):
+                drill.undo(place)
+            raise OpsError(
+                f"Drill {drill.name!r} cannot be put into {place.target.name} now: {exc}. Mend the other drills first, "
+                "or begin anew: opslib lab reset."
+            ) from exc
 
     def _only_place(self, drill: str) -> Place:
         """Where a drill goes when nobody says: the one target for it that is no production."""

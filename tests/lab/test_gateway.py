@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.errors import OpsError
+from opslib.lab.estates.base import Drill, Estate, Place
 from opslib.lab.world import World
 
 
@@ -124,3 +125,17 @@ def test_the_labs_own_client_of_s3_leaves_the_door_as_it_is(aws: Any, place: Pla
     place.deny("s3:ListObjectsV2")
     with pytest.raises(ClientError, match="AccessDenied"):
         aws("s3").list_objects_v2(Bucket="any")
+
+
+def test_a_drill_that_cannot_be_put_in_is_not_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    undone = []
+
+    def fail(place: Place) -> None:
+        raise RuntimeError("no room")
+
+    drill = Drill("full", "Nothing goes in", "", apply=fail, undo=undone.append)
+    monkeypatch.setitem(world.estates, "practice", Estate(seed=lambda place: None, drills=(drill,)))
+    with pytest.raises(OpsError, match="Drill 'full' cannot be put into lab/practice-one now: no room"):
+        world.break_drill("full", "practice-one")
+    assert undone == [world.places["practice-one"]]
+    assert world.mend() == []
