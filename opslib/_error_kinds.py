@@ -49,7 +49,8 @@ KINDS: dict[str, Kind] = {
     ),
     VALIDATION: Kind(
         _any(
-            r"validation", r"\bmalformed\b", r"\binvalid\b", r"missing (?:required )?(?:field|parameter|property|header|key)",
+            r"validation", r"\bmalformed\b", r"missing (?:required )?(?:field|parameter|property|header|key)",
+            r"\binvalid (?:\w+ )?(?:request|input|body|payload|json|parameter|field|value|argument|type|format|id)\b|is (?:invalid|not valid)",
             r"(?:field|parameter|property|header) .*(?:required|missing)", r"JSONDecodeError|SyntaxError.* JSON|not (?:valid )?JSON",
             r"unprocessable|bad request", r"does not match (?:the )?schema",
         ),

@@ -25,7 +25,6 @@ ROUTES = {
     "route": "str", "slow": "int64", "share_percent": "float64", "median_ms": "float64", "longest_ms": "float64",
     "with_start": "int64",
 }  # fmt: skip
-_SLOW_MS = 1000.0  # where neither the run nor the target's file says what is slow
 _SOURCE = "Logs Insights, REPORT lines"
 
 
@@ -35,11 +34,12 @@ def check_latency(
 ) -> Findings:
     """Durations, initialisations and time-outs of a function beside its database's metrics. Evidence: ROUTES.
 
-    `slow_ms`: what is slow; 0: `warn` of the target's key metric for this function's Duration, else 1,000.
+    `slow_ms`: what is slow; 0: `warn` of the target's key metric for this function's Duration, else half its time-out:
+    how long a worker may take nobody but its owner knows.
     """
     within = window(ops, minutes, since, until)
     config = _configurations.live(ops, function)
-    slow = slow_ms or _slow(ops, function)
+    slow = slow_ms or _slow(ops, function) or 500.0 * config["Timeout"]
     requests, points, stress = ops.gather(
         partial(_requests.read, ops, function, within, slow, 1000.0 * config["Timeout"]),
         partial(invocations.tried, partial(_durations, ops, function, within)),
@@ -70,15 +70,11 @@ def _no_database(ops: Connection) -> Findings:
 
 
 def _slow(ops: Connection, function: str) -> float:
+    """What the target's file calls slow for a function, in ms; 0 when it does not say."""
     name = ops.target["functions"][function]["name"]
-    for metric in metrics.described(ops) if "metrics" in ops.target.facts else []:
-        if (metric.namespace, metric.name, dict(metric.dimensions)) == (
-            "AWS/Lambda",
-            "Duration",
-            {"FunctionName": name},
-        ):
-            return metric.warn or _SLOW_MS
-    return _SLOW_MS
+    known = ("AWS/Lambda", "Duration", {"FunctionName": name})
+    listed = metrics.described(ops) if "metrics" in ops.target.facts else []
+    return next((m.warn or 0.0 for m in listed if (m.namespace, m.name, dict(m.dimensions)) == known), 0.0)
 
 
 def routes(requests: Requests) -> pd.DataFrame:

@@ -45,6 +45,8 @@ def lines(*documents: dict[str, Any]) -> Any:
         ("Validation failed: request timed out is not a field", "timeout"),  # the order decides
         ("Validation failed: missing field 'this'", "validation"),
         ('{"level": "ERROR", "message": "limit is invalid"}', "validation"),
+        ("Invalid request body", "validation"),
+        ("Invalid code received for user", "other"),  # a login that is refused is no malformed request
         ("json.decoder.JSONDecodeError: Expecting value", "validation"),
         ("TypeError: Cannot read properties of undefined (reading 'payload')", "other"),
         ("AttributeError: 'NoneType' object has no attribute 'lower'", "other"),

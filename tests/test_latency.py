@@ -49,6 +49,14 @@ def test_a_good_day_names_no_cause(lab: Any, target: str, function: str) -> None
     assert [f.status for f in found if f.check.startswith(("how long", "initial", "time-outs"))] == ["ok"] * 3
 
 
+@pytest.mark.parametrize("function", ["analysis-worker", "scraper"])
+def test_a_worker_may_take_half_its_time_out(lab: Any, function: str) -> None:
+    ops = connect("lab/bluemoxon-staging")
+    found = latencies.check_latency(ops, function, 180)
+    assert found.worst == "ok"
+    assert f"Slow: over {500 * ops.target['functions'][function]['timeout_seconds']:,} ms" in found.note
+
+
 def test_starts_that_make_requests_slow_are_the_cause(ops: Connection, lab: Any) -> None:
     with lab.broken(COLD, PLACE):
         found = latencies.check_latency(ops, "loader")
