@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 # What moves the cursor, colours the terminal or turns the reading direction round.
@@ -24,7 +26,7 @@ def _spelt(hit: re.Match[str]) -> str:
 
 def value(of: Any) -> Any:
     """A value that a table can hold: numbers, truths and times as they are; all else as text of bounded length."""
-    if of is None or isinstance(of, (bool, int, float)) or type(of).__name__ in ("datetime", "Decimal"):
+    if of is None or isinstance(of, (bool, int, float, datetime, Decimal)):
         return of
     return printable(_cut(_text(of)))
 

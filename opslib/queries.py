@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,11 +118,13 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     return Answer([finding], table(rows[:limit], names), asked)
 
 
-def read(ops: Connection, sql: str, limit: int) -> tuple[list[tuple[Any, ...]], list[str]]:
+def read(
+    ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None = None
+) -> tuple[list[tuple[Any, ...]], list[str]]:
     """The first rows that a SELECT answers, and its columns. Of a large answer only these leave the server."""
     with _sessions.session(ops, databases.brief(sql)) as session:
         # A cursor takes one SELECT and nothing else: no COPY, no second statement, no change inside of a WITH.
-        answer = _sessions.run(session, sql, stream_results=True, max_row_buffer=limit)
+        answer = _sessions.run(session, sql, params, stream_results=True, max_row_buffer=limit)
         return [tuple(row) for row in answer.fetchmany(limit)], list(answer.keys())
 
 

@@ -111,8 +111,7 @@ def find_rows(ops: Connection, ids: Sequence[str]) -> pd.DataFrame:
     _require_type(how, ids)
     columns = ", ".join((f"{how.id}::text AS id", f"{how.flag} AS deleted", *how.shown))
     statement = f"SELECT {columns} {how.where('true')} ORDER BY array_position(CAST(:ids AS {how.type}[]), {how.id})"
-    found = databases.ask(ops, statement, {"ids": list(ids)})
-    return queries.table(list(found.itertuples(index=False, name=None)), list(found.columns))
+    return queries.table(*queries.read(ops, statement, len(ids), {"ids": list(ids)}))
 
 
 def _require_type(how: Flag, ids: Iterable[str]) -> None:

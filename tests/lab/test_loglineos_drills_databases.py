@@ -130,7 +130,7 @@ def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(lab: Any,
     assert refused
     assert hung
     assert "storage-full: its storage is full" in status[0].seen
-    assert status[0].next == "databases/scale"
+    assert status[0].next == "databases/storage"
 
 
 def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection) -> None:

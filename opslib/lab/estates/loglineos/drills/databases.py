@@ -155,7 +155,7 @@ DRILLS = (
     ),
     Drill(
         CPU, "The database's CPU is at its limit", "An export that belongs into the night runs by day, three times.",
-        export, end_export, found_by=("databases/health", "reports/daily"),
+        export, end_export, found_by=("databases/health", "databases/replica", "reports/daily"),
     ),
     Drill(
         DOWN, "Requests fail or hang, and /health says that the database is disconnected",
