@@ -67,9 +67,10 @@ def http(method: str, path: str, body: Any = None, auth: bool = True) -> Action:
     return {"kind": "http", "method": method, "path": path, "body": body, "auth": auth}
 
 
-def appears(path: str, field: str, value: Any, timeout_seconds: int = 30) -> Action:
+def appears(path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30) -> Action:
     """GET until the answer tells, anywhere in it, of an object whose `field` has that value. Its result is the object."""
-    return {"kind": "appears", "path": path, "field": field, "value": value, "timeout_seconds": timeout_seconds}
+    asked = {"path": path, "field": field, "value": value, "auth": auth, "timeout_seconds": timeout_seconds}
+    return {"kind": "appears", **asked}
 
 
 def invoke(function: str, payload: dict[str, Any], timeout_seconds: float) -> Action:
@@ -217,7 +218,9 @@ def _wait(ops: Connection, action: Action) -> Any:
 def _appears(ops: Connection, action: Action) -> Any:
     ends, pause = time.monotonic() + action["timeout_seconds"], 0.25
     while True:
-        found = find_object(ops.http("GET", action["path"]).json(), action["field"], action["value"])
+        found = find_object(
+            ops.http("GET", action["path"], auth=action["auth"]).json(), action["field"], action["value"]
+        )
         if found is not None:
             return found
         if time.monotonic() > ends:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,15 @@ from opslib._configurations import is_secret
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
 NONE = "(none)"
+_NO_SECRETS = {
+    "key",
+    "key_name",
+    "key_id",
+    "hash_key",
+    "range_key",
+    "kms_key_id",
+    "kms_key_arn",
+}  # though they sound so
 _SHORTEST = 6  # a shorter secret would hide ordinary words
 _LONGEST = 160
 
@@ -125,14 +135,19 @@ def _of_lists(at: str, name: str, before: list[Any], after: list[Any], hidden: H
 def _shown(value: Any, marks: Any, name: str, hidden: Hidden) -> str:
     if value is None:
         return NONE
-    if marks is True or (is_secret(name, value) if isinstance(value, str) else False):
+    if marks is True or _sounds_secret(name, value):
         return SENSITIVE
     return hidden.text(_masked(value, marks))
 
 
+def _sounds_secret(name: str, value: Any) -> bool:
+    """Lambda's variables for one are not marked by Terraform, whatever is in them."""
+    return isinstance(value, str) and value != "" and name not in _NO_SECRETS and is_secret(name, value)
+
+
 def _masked(value: Any, marks: Any, name: str = "") -> Any:
     """The value with what is marked, or looks secret by its name, hidden."""
-    if marks is True or (isinstance(value, str) and value and is_secret(name, value)):
+    if marks is True or _sounds_secret(name, value):
         return SENSITIVE
     if isinstance(value, Mapping):
         return {key: _masked(part, _part(marks, key), str(key)) for key, part in value.items()}
@@ -180,9 +195,17 @@ def _collect(value: Any, marks: Any, found: set[str]) -> None:
         return
     if isinstance(value, str) and marks is True:
         found.add(value)
+        _collect_inside(value, found)
     elif isinstance(value, Mapping):
         for key, part in value.items():
             _collect(part, _part(marks, key), found)
     elif isinstance(value, list):
         for at, part in enumerate(value):
             _collect(part, _part(marks, at), found)
+
+
+def _collect_inside(text: str, found: set[str]) -> None:
+    """A secret that is itself JSON, as those of Secrets Manager are: what in it sounds secret."""
+    if text.startswith("{"):
+        with suppress(ValueError):
+            found.update(value for key, value in json.loads(text).items() if _sounds_secret(str(key), value))

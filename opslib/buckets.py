@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opslib import _aws
 from opslib._actions import Action, aws, read
 from opslib._frames import UTC_TIME, frame
 from opslib.errors import NotFound
@@ -28,6 +29,14 @@ def list_objects(ops: Connection, bucket: str, prefix: str) -> pd.DataFrame:
     """Every object under a prefix, to the last page (S3 ListObjectsV2). `bucket` is AWS's name. Columns: OBJECTS."""
     found = ops.pages("s3", "list_objects_v2", "Contents[]", Bucket=bucket, Prefix=prefix)
     return frame(({"key": o["Key"], "size_bytes": o["Size"], "modified": o["LastModified"]} for o in found), OBJECTS)
+
+
+def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
+    """An object, or one version of it, as S3 GetObject answers; its `Body` is bytes, read to the end."""
+    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version_id} if version_id else {})}
+    found = ops.call("s3", "get_object", **asked)
+    with _aws.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
+        return found | {"Body": found["Body"].read()}
 
 
 def is_versioned(ops: Connection, bucket: str) -> bool:

@@ -180,7 +180,7 @@ def plan_publish(
     }  # fmt: skip
     when = f" as of {given.at:%Y-%m-%d %H:%M} UTC" if given.at else ""
     step = Step(
-        f"Publish {given.value:g} {given.unit} to {given}{when}",
+        f"Publish {number(given.value, given.unit if given.unit != 'None' else '')} to {given}{when}",
         do=aws("cloudwatch", "put_metric_data", Namespace=given.namespace, MetricData=[datum]),
         after=given.value,
         undo=None,

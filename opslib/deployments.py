@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, databases, health, logs
+from opslib import _configurations, databases, health, logs, soft_deletions
 from opslib._actions import Action, appears, find_object, http, result, sql
 from opslib._frames import UTC_TIME, frame
-from opslib.databases import quoted
 from opslib.errors import NotAllowed, NotFound, OpsError, Unfinished
 from opslib.findings import Finding, Findings, answer, check, unread
 from opslib.plans import Step, planner
@@ -20,7 +19,6 @@ RELEASES = {
     "description": "str",
 }  # fmt: skip
 _SMOKE = "made"  # the step that makes the test record
-_READ_SECONDS = 30
 
 
 @check("Which versions are live?")
@@ -98,7 +96,7 @@ def plan_test_record(ops: Connection) -> tuple[str, list[Step], list[str]]:
             undo=[away],
             name=_SMOKE,
         ),
-        Step("Read it back", do=appears(smoke["read"], id, made, _READ_SECONDS), after="the API shows it", undo=[]),
+        Step("Read it back", do=appears(smoke["read"], id, made, auth), after="the API shows it", undo=[]),
         Step(f"Take it away: one row of {table}", do=away, after="no view shows it", undo=[]),
     ]
     return summary, steps, _NOTES
@@ -116,55 +114,36 @@ def _path(field: str) -> str:
 
 def _take_away(ops: Connection, id: Any) -> Action:
     """Sets the flag of one row, also when it is set already: so it serves as the undo, too."""
-    facts = ops.target["database"]["soft_delete"]
-    statement = f"UPDATE {quoted(facts['table'])} SET {quoted(facts['flag'])} = true WHERE {_this_row(ops)}"
+    facts = soft_deletions.flag(ops)
+    statement = f"UPDATE {facts.table} SET {facts.flag} = true WHERE {facts.id} = CAST(:id AS {facts.type})"
     return sql(statement, {"id": id}, rows=1)
-
-
-def _this_row(ops: Connection) -> str:
-    """The condition for one id, with the id as the column's own type: only then is its index used."""
-    facts = ops.target["database"]["soft_delete"]
-    type = databases.value(ops, _TYPE_SQL, {"table": quoted(facts["table"]), "id": facts["id"]})
-    if type is None:
-        raise NotFound(
-            f"No column {facts['id']} in {facts['table']}. Check database.soft_delete in "
-            f"parameters/targets/{ops.target.key}.yaml."
-        )
-    return f"{quoted(facts['id'])} = CAST(:id AS {type})"
-
-
-_TYPE_SQL = (
-    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attname = :id"
-)
 
 
 @check("Is the test record out of sight?")
 def check_taken_away(ops: Connection) -> Findings:
     """After the plan was applied: the API no longer shows the test record, and its row is flagged in the table."""
     id = _made(ops)
-    facts, source = ops.target["api"]["smoke"], f"GET {ops.target['api']['smoke']['read']}"
-    question, table = f"test record {id}", ops.target["database"]["soft_delete"]
+    question = f"test record {id}"
+    return Findings([
+        answer(question, lambda: _shown(ops, question, id)), answer(f"row of {question}", lambda: _flagged(ops, question, id)),
+    ])  # fmt: skip
 
-    def shown() -> Finding:
-        there = find_object(ops.http("GET", facts["read"]).json(), facts["id"], id) is not None
-        seen = "the API still shows it" if there else "the API no longer shows it"
-        return Finding(
-            "critical" if there else "ok", question, seen, "not shown", source, next="changes/undo" if there else ""
-        )
 
-    def flagged() -> Finding:
-        statement = f"SELECT {quoted(table['flag'])} FROM {quoted(table['table'])} WHERE {_this_row(ops)}"
-        value = databases.value(ops, statement, {"id": id})
-        seen = "no such row" if value is None else f"{table['flag']} is {str(value).lower()}"
-        return Finding(
-            "ok" if value is True else "critical",
-            f"row of {question}",
-            seen,
-            f"{table['flag']} is true",
-            table["table"],
-        )
+def _shown(ops: Connection, question: str, id: str) -> Finding:
+    facts = ops.target["api"]["smoke"]
+    source = f"GET {facts['read']}"
+    answered = ops.http("GET", facts["read"], auth="token_secret" in ops.target["api"]).json()
+    if find_object(answered, facts["id"], id) is not None:
+        return Finding("critical", question, "the API still shows it", "not shown", source, next="changes/undo")
+    return Finding("ok", question, "the API no longer shows it", "not shown", source)
 
-    return Findings([answer(question, shown), answer(f"row of {question}", flagged)])
+
+def _flagged(ops: Connection, question: str, id: str) -> Finding:
+    row, name = soft_deletions.flag(ops), ops.target["database"]["soft_delete"]["flag"]
+    statement = f"SELECT {row.flag} FROM {row.table} WHERE {row.id} = CAST(:id AS {row.type})"
+    value = databases.value(ops, statement, {"id": id})
+    seen = "no such row" if value is None else f"{name} is {str(value).lower()}"
+    return Finding("ok" if value is True else "critical", f"row of {question}", seen, f"{name} is true", row.table)
 
 
 def _made(ops: Connection) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opslib import _terraform_plans, terraform_states
+from opslib import _terraform_plans, buckets, terraform_states
 from opslib._frames import frame
 from opslib._terraform_commands import to_plan, to_push, to_roll_back
 from opslib._terraform_findings import SHOWN, judged
@@ -55,9 +55,9 @@ def read_plan(ops: Connection, plan: str = "") -> tuple[TerraformPlan, str, date
             ) from exc
         return _terraform_plans.parse(content, path.name), str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC)
     facts = ops.target["terraform"]
-    found = ops.call("s3", "get_object", Bucket=facts["bucket"], Key=facts["plan"])
+    found = buckets.read_object(ops, facts["bucket"], facts["plan"])
     where = f"s3://{facts['bucket']}/{facts['plan']}"
-    return _terraform_plans.parse(found["Body"].read(), where), where, found["LastModified"].astimezone(UTC)
+    return _terraform_plans.parse(found["Body"], where), where, found["LastModified"].astimezone(UTC)
 
 
 def _file(plan: str) -> Path:
@@ -194,7 +194,7 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
     """A plan made after a commit was taken back: is it whole and of now, and what would it do? Evidence: CHANGES."""
     if not plan:
         return Findings(
-            note="No plan of the reverted configuration yet: make it as shown, and give its path as `reverted`."
+            note="No plan of the reverted configuration yet: make it as shown, and give its path as reverted = …"
         )
     read, where, written = read_plan(ops, plan)
     newer = answer("Nothing was applied after the plan", lambda: _outdated(ops, read.made or written, where))

@@ -71,9 +71,8 @@ def written(ops: Connection) -> datetime:
 
 def read(ops: Connection, at: Place, version_id: str = "") -> State:
     """One version, or the newest. Raises NotFound, OpsError (it is no state)."""
-    which = {"VersionId": version_id} if version_id else {}
-    answer = ops.call("s3", "get_object", Bucket=at.bucket, Key=at.key, **which)
-    content: bytes = answer["Body"].read()
+    answer = buckets.read_object(ops, at.bucket, at.key, version_id)
+    content: bytes = answer["Body"]
     try:
         document = json.loads(content)
         if document["version"] != _FORMAT:
@@ -128,11 +127,11 @@ def find_lock(ops: Connection) -> str:
     """Who holds the lock, in a sentence; nothing when nobody does. Only S3's own lock file can be seen (`use_lockfile`)."""
     at = place(ops)
     try:
-        answer = ops.call("s3", "get_object", Bucket=at.bucket, Key=f"{at.key}.tflock")
+        answer = buckets.read_object(ops, at.bucket, f"{at.key}.tflock")
     except NotFound:
         return ""
     try:
-        said = json.loads(answer["Body"].read())
+        said = json.loads(answer["Body"])
         return f"{said['Who']} since {said['Created'][:16]}, {said['Operation']} (ID {said['ID']})"
     except (ValueError, KeyError, TypeError):
         return f"somebody since {answer['LastModified']:%Y-%m-%d %H:%M} UTC (the lock file is not readable)"

@@ -155,7 +155,7 @@ def test_a_wrong_column_is_named(ops: Connection, monkeypatch: pytest.MonkeyPatc
     facts = ops.target["database"].plain()
     wrong = facts | {"soft_delete": facts["soft_delete"] | {"id": "uid"}}
     monkeypatch.setitem(ops.target.facts._values, "database", wrong)
-    with pytest.raises(OpsError, match=r"No column uid in ledger\.universal_registry"):
+    with pytest.raises(OpsError, match=r"ledger\.universal_registry has no column uid"):
         deployments.plan_test_record(ops)
 
 

@@ -219,6 +219,25 @@ def test_no_secret_of_a_plan_is_shown_wherever_it_stands(ops: Connection, tmp_pa
     assert redaction.mask(f"x {PASSWORD} y another-secret") == "x [secret terraform plan] y [secret terraform plan]"
 
 
+def test_a_secret_inside_a_secret_is_hidden_elsewhere_and_the_name_of_a_key_is_none(
+    ops: Connection, tmp_path: Path
+) -> None:
+    login = json.dumps({"username": "ledger", "password": "inner-secret-1"})
+    held = Resource("aws_secretsmanager_secret_version", "db", {"secret_string": login}, ("secret_string",))
+    stored = Resource("aws_s3_object", "x", {"key": "a/b.txt", "content": "x", "metadata": {"api_token": "t-123456"}})
+    after = {"key": "a/c.txt", "content": "uses inner-secret-1 of ledger", "metadata": {"api_token": "t-654321"}}
+    found = terraform.check_changes(
+        ops, file(tmp_path, plan([Planned(held), Planned(stored, ("update",), after)], NOW, "1.9.8"))
+    )
+    assert found.evidence is not None
+    told = {row.attribute: (row.before, row.after) for row in found.evidence.itertuples()}
+    assert told == {
+        "content": ("x", "uses (sensitive) of ledger"),
+        "key": ("a/b.txt", "a/c.txt"),
+        "metadata.api_token": ("(sensitive)", "(sensitive), another"),
+    }
+
+
 def test_outputs_are_named_and_their_values_not_shown(ops: Connection, tmp_path: Path) -> None:
     document = json.loads(plan(QUIET, NOW, "1.9.8"))
     document["output_changes"] = {"token": {"actions": ["update"], "before": "old-token-1", "after": "new-token-1"}}
