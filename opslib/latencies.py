@@ -49,7 +49,11 @@ def check_latency(
     found = [_taken(ops, function, requests, within, any(f.status != "ok" for f in reasons)), *reasons]
     panels = _panels(function, requests, points, stress)
     note = f"{within}. Slow: over {slow:,.0f} ms."
-    note += f" {capacities.gateway_note()}" if requests.time_out and "api" in ops.target.facts else ""
+    note += (
+        f" {capacities.gateway_note()}"
+        if requests.time_out and requests.shape == "cut" and "api" in ops.target.facts
+        else ""
+    )
     return Plotted([*found, *stress.findings], routes(requests), note, panels, within)
 
 

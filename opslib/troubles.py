@@ -82,6 +82,14 @@ def list_patterns(
     return frame(rows, PATTERNS)
 
 
+def show_patterns(
+    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = "", most: int = 15
+) -> Findings:
+    """`list_patterns` to be read, at most so many; it judges nothing. Evidence: PATTERNS."""
+    found = list_patterns(ops, function, minutes, since, until)
+    return Findings(evidence=found.head(most), note=f"{count(len(found), 'pattern')}; at most {most} are shown.")
+
+
 def _served(ops: Connection, function: str, within: Window) -> pd.DataFrame:
     """Invocations and Errors of the functions, as Lambda counts them. Columns: `invocations.POINTS`; empty when unread."""
     try:
@@ -172,7 +180,10 @@ def _panels(events: pd.DataFrame, served: pd.DataFrame, within: Window) -> list[
     """Lines of each kind, and beside them the errors that Lambda counts: a refused request is a line and no error."""
     step = invocations.period(within) // 60
     lines = []
-    for kind, of_it in events.groupby("kind", sort=False):
+    for kind in KINDS:
+        of_it = events[events["kind"] == kind]
+        if of_it.empty:
+            continue
         counted = of_it.groupby(of_it["time"].dt.floor(f"{step}min")).size().asfreq(f"{step}min", fill_value=0)
         lines.append(Line(str(kind), list(counted.index), list(counted)))
     errors = served[served["metric"] == "Errors"].groupby("time")["value"].sum()

@@ -143,10 +143,13 @@ def test_more_lines_than_are_read_is_said(ops: Connection, lab: Any, monkeypatch
 def test_patterns_of_each_kind_are_listed(ops: Connection, lab: Any) -> None:
     with lab.broken(MALFORMED, PLACE):
         found = troubles.list_patterns(ops)
+        shown = troubles.show_patterns(ops, most=1)
     assert list(found.columns) == list(troubles.PATTERNS)
     first = found[found["kind"] == "validation"].iloc[0]
     assert first["pattern"].startswith("ERROR: Validation failed")
     assert first["count"] > 20
+    assert shown.evidence is not None
+    assert len(shown.evidence) == 1
 
 
 def test_denied_lines_are_unknown_and_denied_metrics_are_said(ops: Connection, lab: Any) -> None:
