@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import _error_kinds, connect, logs, plots, troubles
+from opslib import _error_kinds, connect, functions, logs, plots, troubles
 from opslib._concerns import concerns, route
 from opslib._frames import frame
 from opslib.connections import Connection
@@ -108,8 +108,8 @@ def test_each_kind_leads_on_and_names_no_cause(ops: Connection, lab: Any, drill:
 
 def test_the_version_that_brought_them_is_named(ops: Connection, lab: Any) -> None:
     with lab.broken("bad-version", PLACE):
-        found = troubles.check_kinds(ops, "loader")
-    assert "Version 8 of loader" in next(f.seen for f in found if f.status == "critical")
+        found, live = troubles.check_kinds(ops, "loader"), functions.live_version(ops, "loader")
+    assert f"Version {live} of loader" in next(f.seen for f in found if f.status == "critical")
 
 
 def test_validation_errors_of_many_clients_are_no_client(ops: Connection) -> None:
