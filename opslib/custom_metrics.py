@@ -79,12 +79,16 @@ def point(
     units = ops.client("cloudwatch").meta.service_model.shape_for("StandardUnit").enum
     if unit not in units:
         raise unknown_name("unit", unit, units, " of CloudWatch")
+    _refuse_dimensions(dimensions)
+    return Point(space, metric, float(value), unit, tuple(sorted(dimensions.items())), _moment(ops, at))
+
+
+def _refuse_dimensions(dimensions: Mapping[str, Any]) -> None:
     if len(dimensions) > MOST_DIMENSIONS:
         raise UsageError(f"{len(dimensions)} dimensions are too many: CloudWatch takes {MOST_DIMENSIONS}.")
     for name, said in dimensions.items():
         _refuse_name("dimension", name, _LONGEST_NAME)
         _refuse_name(f"value of dimension {name}", said, _LONGEST_VALUE)
-    return Point(space, metric, float(value), unit, tuple(sorted(dimensions.items())), _moment(ops, at))
 
 
 def _refuse_name(what: str, text: Any, longest: int) -> None:

@@ -114,36 +114,33 @@ def plan(
     """A plan. A variable or output whose name holds `password` is declared sensitive."""
     given, told = variables or {}, outputs or {}
     does_something = any(p.actions != ("no-op",) for p in planned)
-    document: dict[str, Any] = {
+    document = {
         "format_version": "1.2",
         "terraform_version": version,
         "variables": {name: {"value": value} for name, value in given.items()},
-        "planned_values": {
-            "outputs": {n: _told(n, v) for n, v in told.items()},
-            "root_module": _module(planned, after=True),
-        },
-    }
-    if drift:
-        document["resource_drift"] = [p.entry() for p in drift]
-        document["relevant_attributes"] = [{"resource": p.resource.address, "attribute": ["id"]} for p in drift]
-    document |= {
+        "planned_values": _values(planned, told, after=True),
+        **(_drift(drift) if drift else {}),
         "resource_changes": [p.entry() for p in planned],
         "output_changes": {name: _unchanged(name, value) for name, value in told.items()},
         "prior_state": {
-            "format_version": "1.0",
-            "terraform_version": version,
-            "values": {
-                "outputs": {n: _told(n, v) for n, v in told.items()},
-                "root_module": _module(planned, after=False),
-            },
+            "format_version": "1.0", "terraform_version": version, "values": _values(planned, told, after=False),
         },
         "configuration": _configuration(planned, given),
         "timestamp": made.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "applyable": does_something and not errored,
         "complete": not errored,
         "errored": errored,
-    }
+    }  # fmt: skip
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _values(planned: Sequence[Planned], told: Mapping[str, Any], after: bool) -> dict[str, Any]:
+    return {"outputs": {n: _told(n, v) for n, v in told.items()}, "root_module": _module(planned, after)}
+
+
+def _drift(drift: Sequence[Planned]) -> dict[str, Any]:
+    relevant = [{"resource": p.resource.address, "attribute": ["id"]} for p in drift]
+    return {"resource_drift": [p.entry() for p in drift], "relevant_attributes": relevant}
 
 
 def _told(name: str, value: Any) -> dict[str, Any]:
