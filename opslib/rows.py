@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opslib import _rds, _sql_texts, databases, queries, snapshots
@@ -126,10 +127,12 @@ def plan_statement(
         after=f"{count(number, 'row')} changed",
     )  # fmt: skip
     saved = snapshots.steps_for_snapshot(ops, _rds.of(ops), "before a change of rows") if snapshot else []
+    saved = [replace(each, undo=[]) for each in saved]  # undo leaves it there: it is the only way back
     return f"change {count(number, 'row')} by a statement", [*saved, step], _NOTES if snapshot else _NOTES[:1]
 
 
 _NOTES = [
-    "It cannot be undone from here: what the rows held is not kept. All or none: another number of rows, and it is rolled back.",
+    "It cannot be undone from here: what the rows held is in the table above, as far as it is shown. All or none: when another "
+    "number of rows is affected, it is rolled back.",
     "The way back is the snapshot: databases/restore brings it up beside this database.",
 ]

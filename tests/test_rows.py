@@ -45,6 +45,7 @@ def test_a_preview_counts_the_rows_and_changes_and_locks_nothing(
     assert left["ops"].findings[0].seen == "2 rows"
     assert not left["plan"].reversible
     assert "cannot be undone" in left["plan"].notes[0]
+    assert left["plan"].steps[0].undo == []  # undoing the rest would not take the snapshot away
     assert lab.state(TARGET) == before
 
 
