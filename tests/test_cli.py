@@ -15,6 +15,8 @@ import pytest
 from opslib import cli, records
 from tests.projects import JOURNAL, TARGET, Project
 
+PRODUCTION = "lab/bluemoxon-production"
+
 
 @pytest.fixture
 def bluemoxon(project: Project) -> Project:
@@ -131,6 +133,18 @@ def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
         "tests/purge",
         "orders",
     )
+
+
+def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Project) -> None:
+    """The journal of a connection says that the target is production; the record keeps it."""
+    bluemoxon.procedure(
+        "stop", JOURNAL, "journal.write('connected', target=target, production='production' in target)",
+        "journal.write('plan', plan={'id': 'abc.op.20261122T160000Z', 'summary': 's', 'steps': [{'title': 'Stop'}]})",
+        parameters='approved: str = ""  # the plan', effect="change",
+    )  # fmt: skip
+    shown = {target: bluemoxon.command("run", "tests/stop", "-t", target).stdout for target in (TARGET, PRODUCTION)}
+    assert "confirm=" not in shown[TARGET]
+    assert f"-p approved=abc.op.20261122T160000Z -p confirm={PRODUCTION}\n" in shown[PRODUCTION]
 
 
 def test_apply_passes_the_approval(bluemoxon: Project) -> None:

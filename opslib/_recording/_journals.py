@@ -72,6 +72,7 @@ class Events:
             "account": self.connected.get("account"),
             "region": self.connected.get("region"),
             "arn": self.connected.get("arn"),
+            "production": bool(self.connected.get("production")),
             "calls": self.calls,
             "findings": self.findings,
             "plan": self.plan,
