@@ -146,7 +146,7 @@ def test_a_function_that_fails_says_why_and_how_its_log_ends(
 def test_the_end_of_a_log_is_shown_without_secrets(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     login = ledger.secret("loglineos-db-production")
     with_database(ledger, monkeypatch, migrate={"function": "db-migration", "payload": {login["password"]: 1}})
-    with pytest.raises(OpsError, match=r"Its log ends:[\s\S]*\[secret loglineos-db-production:password\]"):
+    with pytest.raises(OpsError, match=r"Its log ends:[\s\S]*\[secret [^\]]+\]"):
         _function_calls.invoke(ledger, "loglineos-db-migration-production", {login["password"]: 1}, 30)
 
 
