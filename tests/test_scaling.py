@@ -164,6 +164,17 @@ def test_below_use_is_planned_when_it_is_meant(ops: Connection) -> None:
     assert (plan.steps[0].before, plan.steps[0].after) == ("none", 0)
 
 
+def test_a_function_that_is_stopped_answers_no_more_until_it_is_undone(ops: Connection, lab: Any) -> None:
+    before = lab.state(PLACE)
+    applied = done(ops, capacities.plan_capacity(ops, "loader", reserved="0", even_below_use=True))
+    assert ops.http("GET", "/health").status == 503
+    found = capacities.check_capacity(ops, "loader")
+    assert (found.causes, "cannot run at all" in found[1].seen) == ({THROTTLED}, True)
+    undo(ops, applied)
+    assert ops.http("GET", "/health").status == 200
+    assert lab.state(PLACE) == before
+
+
 def test_what_is_there_already_is_said(ops: Connection) -> None:
     plan = capacities.plan_capacity(ops, "loader", 1024, reserved="none")
     assert plan.steps == ()

@@ -66,6 +66,8 @@ class Api(ABC):
             base = _base(place)
             if fault.get("kind") == "404" or not path.startswith(f"{base}/"):
                 return 404, JSON, b'{"message":"Not Found"}'
+            if functions.stopped(place, self.key):
+                return 503, JSON, b'{"message":"Service Unavailable"}'  # what API Gateway makes of a throttle
             request = Request(place, method, path[len(base) :].rstrip("/") or "/", query, headers, body)
             status, answer = self.serve(request)
             return status, JSON, encode(answer)

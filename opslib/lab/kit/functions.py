@@ -113,6 +113,12 @@ def version_of(place: Place, key: str, version: str) -> Any:
     return place.backend("lambda").get_function(names.function(place, key), version)
 
 
+def stopped(place: Place, key: str) -> bool:
+    """Whether its reserved concurrency is 0: nothing of it runs."""
+    reserved = place.backend("lambda").get_function_concurrency(names.function(place, key))
+    return reserved is not None and int(reserved) == 0
+
+
 def _alias_name(place: Place, key: str) -> str:
     """The alias that is called; empty where `$LATEST` is."""
     return str(place.facts["functions"][key].get("alias", ""))
