@@ -168,6 +168,7 @@ DRILLS = (
     ),
     Drill(
         DENIED, "The database's state cannot be read: access denied", "The operators' role lacks rights in RDS.",
-        deny, allow, found_by=("databases/health", "reports/daily"),
+        deny, allow,
+        found_by=("databases/health", "databases/restore", "databases/scale", "databases/snapshot", "databases/storage", "reports/daily"),
     ),
 )  # fmt: skip
