@@ -58,16 +58,15 @@ def check_size(ops: Connection) -> Findings:
     status = "ok" if described["DBInstanceStatus"] == "available" else "warn"
     sized = Finding(status, f"{database} is available, with its class", seen, "available", "rds describe_db_instances")
     changes = ", ".join(rows["change"])
-    said = f"{changes}: what is applied at once applies it, too" if changes else "nothing"
-    source = "rds PendingModifiedValues"
-    waits = Finding("warn" if changes else "ok", "Nothing waits to be applied", said, "nothing", source)
+    seen = f"{changes}: what is applied at once applies it, too" if changes else "nothing"
+    question, source = "Nothing waits to be applied", "rds PendingModifiedValues"
+    waits = Finding("warn" if changes else "ok", question, seen, "nothing", source)
     return Findings([sized, waits], rows if len(rows) else None)
 
 
 def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
     """What CloudWatch says of the instance's load over the last hours, to decide by. Columns: LOAD."""
-    database, names = of(ops), list(_LOAD)
-    dimensions = [{"Name": database.kind.dimension, "Value": database.name}]
+    names, dimensions = list(_LOAD), [{"Name": "DBInstanceIdentifier", "Value": of(ops).name}]
     queries = [
         {"Id": f"{stat.lower()}{at}", "MetricStat": {"Metric": metric, "Period": 300, "Stat": stat}}
         for at, name in enumerate(names)

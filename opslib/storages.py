@@ -49,7 +49,9 @@ def _free(ops: Connection, database: _rds.Database, size: int, hours: float) -> 
     share = free / size
     seen = f"{free:.1f} GB of {size} GB ({share:.0%})"
     seen += (
-        f"; {used:.1f} GB less than {hours:g} h ago: full in {free / used * hours / 24:.1f} days" if used > 0.5 else ""
+        f"; {used:.1f} GB less than {hours:g} h ago: full in {free / used * hours / 24:.1f} days"
+        if used > 0.5 and free > 0.5
+        else ""
     )
     status = "critical" if share < _CRITICAL else "warn" if share < _WARN else "ok"
     return Finding(status, question, seen, rule, source)

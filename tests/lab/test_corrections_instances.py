@@ -23,6 +23,7 @@ SHOP = {"DBInstanceIdentifier": "shop"}
 def rds(aws: Any, place: Place, world: World) -> Iterator[Any]:
     """With instance `shop` and a table with three orders. All is gone afterwards."""
     seed = place.client("rds")
+    world.postgres.create_role("keeper", PASSWORD)
     seed.create_db_parameter_group(DBParameterGroupName="shop16", DBParameterGroupFamily="postgres16", Description="-")
     seed.modify_db_parameter_group(
         DBParameterGroupName="shop16",
@@ -38,9 +39,12 @@ def rds(aws: Any, place: Place, world: World) -> Iterator[Any]:
         database.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 3) n")
     yield aws("rds")
     backend = place.backend("rds")
+    for name in backend.databases:
+        world.postgres.remove_standby(name)
     for held in (backend.databases, backend.database_snapshots, backend.db_parameter_groups):
         held.clear()
-    world.postgres.clear()
+    for name in world.postgres.databases():
+        world.postgres.drop_database(name)
 
 
 def describe(rds: Any, name: str) -> Any:
@@ -251,7 +255,7 @@ def test_no_standby_outlives_the_lab_or_its_reset(rds: Any, world: World) -> Non
     rds.create_db_instance_read_replica(DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop")
     wait_for(rds, "reader")
     standby = world.postgres.standby("reader")
-    world.postgres.clear()
+    world.postgres.clear()  # what `lab reset` does; `lab down` ends them in the same way
     assert standby is not None
     assert not psutil.pid_exists(standby.pid or 0)
     assert world.postgres.standby("reader") is None
