@@ -135,7 +135,7 @@ def _starts(function: str, requests: Requests) -> Finding:
 def _stopped(ops: Connection, function: str, config: dict[str, Any], requests: Requests, stress: Stress) -> Finding:
     """Whether requests are stopped by the time-out, and whether it or what they wait for is to blame."""
     limit, question = config["Timeout"], f"time-outs of {function}"
-    rule = f"fewer than {_requests.TIMEOUTS} within {limit} s"
+    rule = f"fewer than {_requests.TIMEOUTS} stopped, or 1 in 100"
     seen = f"{count(requests.timeouts, 'request')} stopped at {limit} s"
     found = partial(Finding, check=question, threshold=rule, source=f"{_SOURCE}; lambda GetFunctionConfiguration")
     if not requests.time_out:
@@ -150,19 +150,13 @@ def _stopped(ops: Connection, function: str, config: dict[str, Any], requests: R
         return found("critical", seen=seen, next="functions/configuration")
     if requests.shape != "cut":
         return found("critical", seen=f"{seen}; how long the others took does not tell why", next=waits)
-    seen += (
-        f", and {(requests.slow['duration_ms'] > 500 * limit).sum()} more took over half of that: a tail that is cut"
-    )
+    near = int((requests.slow["duration_ms"] > 500 * limit).sum())
+    seen += f", and {near} more took over half of that: a tail that is cut"
     if not stress.well:
-        return found(
-            "critical", seen=f"{seen}; but the database is not well, or not known to be: that first", next=waits
-        )
-    return found(
-        "critical",
-        seen=f"{seen}, while the database is well. {_limits(ops, limit)}",
-        cause=TOO_LOW,
-        next="functions/scale",
-    )
+        seen += "; but the database is not well, or not known to be: that first"
+        return found("critical", seen=seen, next=waits)
+    seen += f", while the database is well. {_limits(ops, limit)}"
+    return found("critical", seen=seen, cause=TOO_LOW, next="functions/scale")
 
 
 def _limits(ops: Connection, seconds: int) -> str:
