@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib import OpsError, records
+from opslib import OpsError, Refused, apply, buckets, changes, connect, records
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 
@@ -38,4 +38,20 @@ def test_a_change_that_cannot_be_recorded_is_not_made(
     before = lab.state()
     with pytest.raises(OpsError, match="Records cannot be written"):
         run("functions/rollback", approved="now", watch_seconds=0)
+    assert lab.state() == before
+
+
+def test_two_changes_on_one_connection_are_two_records_each_of_its_own(lab: PracticeLab, records_folder: Path) -> None:
+    ops = connect("lab/bluemoxon-staging")
+    before = lab.state()
+    with lab.broken("bucket-missing"):
+        first = buckets.plan_create(ops, "images")
+        with pytest.raises(Refused, match="not the name of a plan"):
+            apply(ops, first, "yes")
+        apply(ops, first, "now")
+        apply(ops, changes.plan_undo(ops, records.list_records()[0].id), "now")
+        undone, made = records.list_records()
+    assert (made.outcome, undone.outcome) == ("changed", "changed")  # what was refused before it is not its outcome
+    assert [s["title"] for s in records.applied_steps(made.id)] == [step.title for step in first.steps]
+    assert {s["title"].partition(":")[0] for s in records.applied_steps(undone.id)} == {"Undo"}
     assert lab.state() == before

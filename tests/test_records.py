@@ -71,6 +71,11 @@ def test_ids_sort_by_time_and_do_not_collide() -> None:
     assert records.place(first) == Path(f"2026/11/{first}.ipynb")
 
 
+def test_records_that_began_at_the_same_moment_are_listed_in_the_order_of_their_end(project: Project) -> None:
+    made = [make(project) for _ in range(8)]
+    assert records.list_records() == made[::-1]
+
+
 def test_records_are_listed_newest_first_and_narrowed(three: list[Record]) -> None:
     assert records.list_records() == three[::-1]
     assert records.list_records(since=three[1].started) == three[:0:-1]

@@ -142,7 +142,8 @@ def rows(**where: Any) -> list[Row]:
     """The rows, oldest first; `target="x"` and the like narrow them."""
     if _nothing_yet():
         return []
-    query = sa.select(_records).order_by(_records.c.started, _records.c.id)
+    # An id is random within its second; of runs that began in one millisecond, the first to end was first.
+    query = sa.select(_records).order_by(_records.c.started, _records.c.seq.nulls_last(), _records.c.id)
     for name, value in where.items():
         query = query.where(_records.c[name] == value)
     with _transaction() as connection:

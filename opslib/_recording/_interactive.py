@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from opslib._recording._journals import Event, Events
     from opslib.connections import Connection
     from opslib.plans import Plan
+
+_RECORDED = "recorded"
 
 
 @contextmanager
@@ -22,11 +25,10 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         return
     from opslib._recording import _facts, _index, _outcomes, _sealing
     from opslib._recording._drafts import Draft
-    from opslib._recording._journals import Events
     from opslib._recording._outcomes import Ending
 
     facts, notebook = _facts.at_start(_request(ops)) | _facts.of_the_code(), _notebook(plan)
-    draft, ending = Draft(facts["id"]), Ending(_outcomes.DONE)
+    draft, ending, begun = Draft(facts["id"]), Ending(_outcomes.DONE), len(ops.journal.events)
     draft.begin(notebook, facts)
     _index.insert(_facts.row(facts) | _facts.lease())
     try:
@@ -37,10 +39,26 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         )
         raise
     finally:
-        events = Events(ops.journal.events)
+        events = _of_this_change(ops.journal.events, begun)
+        events.plan = plan.as_dict()
         facts |= events.as_metadata() | _outcomes.conclude(ending, events) | {"ended": _facts.moment()}
         _, trouble = _sealing.keep(draft, notebook, facts)
+        ops.journal.write(_RECORDED, id=facts["id"])
         print(trouble or f"Kept as record {facts['id']}.")
+
+
+def _of_this_change(told: list[Event], begun: int) -> Events:
+    """Of all that a session told: who it is, what it looked at since the change before this one, and what it did."""
+    from opslib._recording._journals import Events
+
+    last = max((at for at, event in enumerate(told[:begun]) if event["event"] == _RECORDED), default=0)
+    looked = [event for event in told[last:begun] if event["event"] == "call" or _is_seen(event)]
+    return Events([*(event for event in told if event["event"] == "connected"), *looked, *told[begun:]])
+
+
+def _is_seen(event: Event) -> bool:
+    """Findings that do not verify the change before."""
+    return event["event"] == "findings" and not any(finding["verifies"] for finding in event["findings"])
 
 
 def _request(ops: Connection) -> Any:

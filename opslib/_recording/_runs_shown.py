@@ -31,7 +31,9 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     counted = [f for f in found if f.get("verifies")] or found
     if counted:
         ranked = sorted(counted, key=lambda f: -SEVERITY[f.get("status", "unknown")])
+        here = (record.name, details.get("procedure"))
         rows = [[f.get(k, "") for k in ("status", "check", "seen", "threshold", "next")] for f in ranked]
+        rows = [[*row[:-1], "" if row[-1] in here else row[-1]] for row in rows]  # nobody is sent where he is
         header = ["status", "check", "seen", "threshold", "next"]
         if not any(row[-1] for row in rows):
             header, rows = header[:-1], [row[:-1] for row in rows]
