@@ -135,7 +135,11 @@ def _announce(folder: Path, world: World) -> None:
         "clock_offset_hours": world.clock_offset_hours,
         "postgres": str(world.postgres.home),
         "targets": {
-            place.name: {"account": place.account, "region": place.region, "api": place.facts["api"]["url"]}
+            place.name: {
+                "account": place.account,
+                "region": place.region,
+                "api": place.facts.get("api", {}).get("url", ""),
+            }
             for place in world.places.values()
         },
     }
