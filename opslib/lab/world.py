@@ -16,6 +16,7 @@ from typing import Any
 
 import moto.backends
 from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
 
 from opslib import targets
 from opslib.errors import OpsError, UsageError, unknown_name
@@ -129,6 +130,7 @@ class World:
         """Forgets everything and seeds anew: state, drills, faults, settings."""
         with self.lock:
             BackendDict.reset()
+            reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
             corrections.reset()
             self.postgres.clear()
             self.places.clear()
@@ -137,6 +139,8 @@ class World:
             self.skipped.clear()
             self.broken.clear()
             self.settings["delay_ms"] = 0
+            gc.unfreeze()  # what seeding froze of the world before is garbage now
+            gc.collect()
             self.populate()
 
     def drills(self) -> Iterator[tuple[Drill, list[Place]]]:

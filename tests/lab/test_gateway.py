@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.sqs.models import Queue
 
 from opslib.errors import OpsError
 from opslib.lab.estates.base import Drill, Estate, Place
@@ -139,3 +140,10 @@ def test_a_drill_that_cannot_be_put_in_is_not_on(world: World, monkeypatch: pyte
         world.break_drill("full", "practice-one")
     assert undone == [world.places["practice-one"]]
     assert world.mend() == []
+
+
+def test_a_reset_lets_go_of_every_object_of_the_world_before(world: World, aws: Any) -> None:
+    """moto keeps lists of all that it ever made beside its backends; the lab would grow with each reset."""
+    aws("sqs").create_queue(QueueName="of-before")
+    world.reset()
+    assert not [queue for queue in Queue.instances_tracked if queue.name == "of-before"]
