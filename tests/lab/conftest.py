@@ -29,14 +29,20 @@ functions:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two targets, practice-one and practice-two, in two accounts."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two targets, practice-one and practice-two, in two accounts."""
     home = tmp_path_factory.mktemp("home")
     folder = home / "parameters" / "targets"
     folder.mkdir(parents=True)
     for environment, account in {"one": "111111111111", "two": "222222222222"}.items():
         text = _TARGET.format(environment=environment, account=account)
         (folder / f"practice-{environment}.yaml").write_text(text)
+    return home
+
+
+@pytest.fixture(scope="session")
+def world(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A lab of these two targets."""
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:  # only while it reads the targets: others have their own project
             patch.setenv("OPSLIB_HOME", str(home))
