@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +28,44 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
 
 
 def html_frame(shown: pd.DataFrame) -> str:
-    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an error's text."""
+    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an error's text.
+
+    Times are to the second, numbers as one reads them, and an index that only counts the rows is left out.
+    """
     import pandas as pd
 
+    times = {name: _moment for name, kind in shown.dtypes.items() if isinstance(kind, pd.DatetimeTZDtype)}
+    counted = isinstance(shown.index, pd.RangeIndex)
     with pd.option_context("display.max_colwidth", 300):
-        table = shown.to_html(index=False, max_rows=60, border=0, justify="left", na_rep="")
+        table = shown.to_html(
+            index=not counted, max_rows=60, border=0, justify="left", na_rep="", formatters=times, float_format=_read
+        )
     # What is in the cells is escaped: these tags are pandas' own.
     left: str = table.replace("<td>", f'<td style="{_LEFT}">').replace("<th>", f'<th style="{_LEFT}">')
     hidden = len(shown) - 60
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
+
+
+def _moment(time: Any) -> str:
+    return "" if time != time else f"{time:%Y-%m-%d %H:%M:%S}" + (" UTC" if not time.utcoffset() else f"{time:%z}")
+
+
+def _read(value: float) -> str:
+    """64,000,000,000; 23.42; 0.00107: never with an exponent, and a whole number whole."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1000 or value == round(value):
+        return f"{value:,.0f}"
+    return f"{float(f'{value:.4g}'):.12f}".rstrip("0")
+
+
+def show_frames() -> None:
+    """Let every DataFrame that a cell of this process's Jupyter kernel shows be read as `html_frame`. Idempotent."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if shell:
+        for module in ("pandas.core.frame", "pandas"):
+            shell.display_formatter.formatters["text/html"].for_type_by_name(module, "DataFrame", html_frame)
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:

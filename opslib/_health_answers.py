@@ -23,6 +23,7 @@ _ABOUT = {  # what an answer says of itself, beside its dependencies
     "stage", "region", "service", "name", "app", "application", "build", "commit", "git_sha", "sha", "branch",
     "timestamp", "time", "checked_at", "started_at", "deployed_at", "request_id", "requestid", "hostname", "host",
 }  # fmt: skip
+_MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 
@@ -42,10 +43,14 @@ def is_html(answer: Response) -> bool:
 
 
 def said(answer: Response) -> str:
-    """An answer in a line: the plain values of a JSON object, the title of a page, else the beginning of its text."""
+    """An answer in a line: the plain values of a JSON object, its reasons first, the title of a page, else the beginning of its text."""
     if isinstance(answer.body, Mapping):
         plain = {k: v for k, v in answer.body.items() if isinstance(v, (str, int, float, bool))}
-        return ", ".join(f"{k} {v}" for k, v in plain.items())[:200] or ", ".join(map(str, answer.body))[:200]
+        told = sorted((k for k in plain if k.lower() not in _MOMENTS), key=lambda k: k.lower() not in _REASONS)
+        return (
+            ", ".join(f"{k} {' '.join(str(plain[k]).split())}" for k in told)[:200]
+            or ", ".join(map(str, answer.body))[:200]
+        )
     title = _HEADLINE.search(answer.text) if is_html(answer) else None
     text = title[1] if title else answer.text
     return " ".join(text.split())[:200] or "nothing"

@@ -145,13 +145,17 @@ def _translated(exc: Any, what: str, database: str, where: URL) -> OpsError:
         return Unfinished(f"{asked} took longer than {STATEMENT_SECONDS} s and was cancelled. Narrow it.")
     if state == "55P03":
         return Unfinished(f"{asked} waited {_LOCK_SECONDS} s for a lock and was rolled back: {said}. Run it again.")
+    if state.startswith("22"):
+        return UsageError(f"A value does not fit: {asked}: {said}. Nothing was changed.")
+    if "multiple commands" in said:
+        return UsageError(f"One statement at a time: {asked}.")
     if state.startswith("42"):
         return UsageError(f"Not valid SQL: {asked}: {said}")
     if not state and "Operational" not in type(exc.orig).__name__:
         return UsageError(f"{asked}: a value cannot be read here: {said}. Cast it to text.")
     if not state or state.startswith(("08", "57P")):
-        return Unfinished(
-            f"No answer from {database}, {where.host}:{where.port}: {said.rpartition('failed: ')[2]}. "
-            "It may be down, or this machine is outside its network (VPN, tunnel)."
-        )
+        why = " ".join(said.rpartition("failed: ")[2].split())
+        silent = "It may be down, or this machine is outside its network (VPN, tunnel)."
+        down = "It is reached, and takes no login." if "FATAL:" in why else silent
+        return Unfinished(f"No answer from {database}, {where.host}:{where.port}: {why}. {down} See databases/health.")
     return OpsError(f"{asked} failed: {said} ({state}). It was rolled back.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from opslib import _aws, redaction, targets
+from opslib import _aws, _frames, redaction, targets
 from opslib.errors import Refused
 from opslib.journal import Journal
 from opslib.targets import Target
@@ -56,6 +56,7 @@ class Connection:
         self._engines: dict[str, Any] = {}
         redaction.on_register(lambda value, label: self.journal.write("secret", value=value, label=label))
         redaction.guard_kernel()
+        _frames.show_frames()
         _aws.record_calls(session, self.journal)
         found = self.call("sts", "get_caller_identity")
         self.identity = Identity(found["Account"], found["Arn"])

@@ -182,7 +182,7 @@ def distinct(labels: Sequence[str]) -> list[str]:
 
 def _finding(widget: Widget, panel: Panel) -> Finding:
     source = f"GetMetricData of {widget.title}"
-    threshold = ", ".join(f"{name} {number(value, widget.unit)}" for name, value in widget.thresholds)
+    threshold = ", ".join(_limit(name, number(value, widget.unit)) for name, value in widget.thresholds)
     if not panel.lines:
         return Finding("unknown", widget.title, "no data", threshold, source)
     now = max(line.values[-1] for line in panel.lines)
@@ -194,6 +194,13 @@ def _finding(widget: Widget, panel: Panel) -> Finding:
             "warn", widget.title, f"{seen}: above {', '.join(over)}", threshold, source, next="alarms/review"
         )
     return Finding("ok", widget.title, seen, threshold, source)
+
+
+def _limit(name: str, value: str) -> str:
+    """`alarm 2,000 ms`; a line that is named by its value, as 90 %, is said once, and one named by a number apart."""
+    if name == value:
+        return value
+    return f"{name}: {value}" if name[:1].isdigit() else f"{name} {value}"
 
 
 def _rows(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,7 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
         seen = f"no request of version {live} ended in {hours:g} h"
         return Findings([Finding("unknown", question, seen, "some requests", source, next="logs/search")], found)
     now = rows[0]
-    seen = f"version {live}: {now.errors_per_100:g} errors in 100 requests ({now.errors} of {now.requests})"
+    seen = f"version {live}: {now.errors_per_100:g} errors in 100 requests ({now.errors:,} of {now.requests:,})"
     if len(rows) == 1:
         status = "warn" if now.errors_per_100 > _MOST_PER_100 else "ok"
         seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
@@ -130,7 +130,7 @@ def _watched(ops: Connection, function: str, version: str, since: Window, second
         within = Window(since.start, ops.now())
         served, failed = ops.gather(
             lambda: _lines_of(logs.search(ops, function, '"REPORT RequestId"', within), version),  # noqa: B023
-            lambda: _lines_of(logs.search(ops, function, ops.target["logs"]["error_pattern"], within), version),  # noqa: B023
+            lambda: _lines_of(logs.search(ops, function, logs.error_pattern(ops), within), version),  # noqa: B023
         )
         if served >= _ENOUGH or time.monotonic() >= until:
             break

@@ -33,6 +33,7 @@ _FOLLOWS = {
     ("AWS/Lambda", "Duration"): "functions/latency",
     ("AWS/Lambda", "Throttles"): "functions/health",
     ("AWS/ApiGateway", ""): "health/deep",
+    ("AWS/RDS", "FreeStorageSpace"): "databases/storage",
     ("AWS/RDS", ""): "databases/health",
     ("AWS/SQS", ""): "queues/dead-letters",
 }
@@ -163,7 +164,14 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
         summaries.append(_summary(metric, of_it, within))
         found.append(_finding(metric, of_it, summaries[-1], within))
         panels.append(_panel(metric, of_it))
-    return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
+    return Plotted(found, frame(map(_scaled, summaries), SUMMARY), f"{within}.", panels, within)
+
+
+def _scaled(said: dict[str, Any]) -> dict[str, Any]:
+    """Bytes are read in GB."""
+    if said["unit"] != "bytes":
+        return said
+    return {k: v / 1e9 if isinstance(v, float) else v for k, v in said.items()} | {"unit": "GB"}
 
 
 def _summary(metric: Metric, points: pd.DataFrame, within: Window) -> dict[str, Any]:

@@ -228,13 +228,8 @@ def _observed(ops: Connection, step: Step) -> Finding:
     except OpsError as exc:
         return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
     status = "ok" if seen == step.after else "critical"
-    return Finding(
-        status,
-        step.title,
-        f"now {short(seen)}",
-        f"{short(step.after)}, was {short(step.before)}",
-        _actions.shown(step.observe),
-    )
+    wanted = short(step.after) + (f", was {was}" if (was := short(step.before)) else "")
+    return Finding(status, step.title, f"now {short(seen)}", wanted, _actions.shown(step.observe))
 
 
 def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import records
 from opslib._windows import Window
-from opslib._wording import number
+from opslib._wording import number, tick
 from opslib.findings import Finding, Findings
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def words(panel: Panel) -> str:
     for line in panel.lines:
         if len(line.values):
             at = list(line.values).index(max(line.values))
-            highest = f"highest {number(max(line.values))} at {line.times[at]:%H:%M}"
-            parts.append(f"{line.label} now {number(line.values[-1])}, {highest}")
-    limits = ", ".join(f"{name} {number(value)}" for name, value in panel.thresholds)
+            highest = f"highest {tick(max(line.values), panel.unit)} at {line.times[at]:%H:%M}"
+            parts.append(f"{line.label} now {tick(line.values[-1], panel.unit)}, {highest}")
+    limits = ", ".join(f"{name} {tick(value, panel.unit)}" for name, value in panel.thresholds)
     return "; ".join([*parts, *([limits] if limits else [])]) + f" ({panel.unit})" if parts else "no data"
 
 
@@ -170,7 +170,7 @@ def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None
         axis.text(at, 0.98, " incident ", fontsize=7.5, color="#7a5a14", **place)
     if len(panel.lines) > 1:
         axis.legend(fontsize=7, loc="best", framealpha=0.85, ncols=2 if len(panel.lines) > 3 else 1)
-    _style(axis, within)
+    _style(axis, within, panel.unit)
 
 
 def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:
@@ -207,10 +207,10 @@ def _scale(axis: Any, panel: Panel) -> None:
     top = 1.18 * max([highest, *(value for _, value in near)]) or 1.0
     axis.set_ylim(min(-0.02 * top, min(values, default=0.0)), top)  # a line at 0 is not hidden by the axis
     for name, value in near:
-        _threshold(axis, f"{name} {number(value)}", value, _colour(name), "bottom")
+        _threshold(axis, f"{name} {tick(value, panel.unit)}", value, _colour(name), "bottom")
     far = [(name, value) for name, value in panel.thresholds if (name, value) not in near]
     if far:
-        label = ", ".join(f"{name} {number(value)}" for name, value in far)
+        label = ", ".join(f"{name} {tick(value, panel.unit)}" for name, value in far)
         _threshold(axis, f"↑ {label}: above this scale", top, _colour(far[0][0]), "top")
 
 
@@ -227,7 +227,7 @@ def _colour(name: str) -> str:
     return next((colour for level, colour in _LEVELS.items() if name.lower().startswith(level)), "#5f6670")
 
 
-def _style(axis: Any, within: Window) -> None:
+def _style(axis: Any, within: Window, unit: str) -> None:
     from matplotlib import dates, ticker
 
     axis.set_facecolor("white")
@@ -235,7 +235,7 @@ def _style(axis: Any, within: Window) -> None:
     axis.grid(True, axis="y", color="#e3e6ea", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: number(value)))
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: tick(value, unit)))
     axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=7))
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if within.minutes <= 2160 else "%d %b %H:%M", tz=UTC))
     day = f"{within.start:%d %b}" + ("" if within.start.date() == within.end.date() else f" – {within.end:%d %b}")

@@ -93,7 +93,7 @@ def find_ids(ops: Connection, rows: str) -> list[str]:
 def _answered(ops: Connection, query: str, id: str) -> list[str]:
     rows, names = queries.read(ops, queries.of(ops, query).sql, MOST + 1)
     if id not in names:
-        raise UsageError(f"The query answers no column {id!r}, only {', '.join(names)}.")
+        raise UsageError(f"The query answers no column {id!r}, only {', '.join(names)}. Select it too.")
     return [str(row[names.index(id)]) for row in rows]
 
 
@@ -118,7 +118,8 @@ def _require_type(how: Flag, ids: Iterable[str]) -> None:
     fits = {"uuid": _is_uuid, "integer": str.isdecimal, "bigint": str.isdecimal}.get(how.type, bool)
     wrong = [each for each in ids if not fits(each)]
     if wrong:
-        raise UsageError(f"Not of type {how.type}: {_list(map(repr, wrong))}. Nothing was done.")
+        told = f"Not of type {how.type}: {_list(map(repr, wrong))}. Nothing was done"
+        raise UsageError(f"{told}; give ids with commas between, a query's name in the target's file, or a SELECT.")
 
 
 def _is_uuid(id: str) -> bool:

@@ -28,10 +28,10 @@ def check_storage(ops: Connection, hours: float = 24) -> Findings:
     described = database.describe(ops)
     size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
     most = described.get("MaxAllocatedStorage")
-    grows = f"grows by itself up to {most} GB" if most and most > size else "does not grow by itself"
+    grows = f"grows by itself up to {most} GiB" if most and most > size else "does not grow by itself"
     state = Finding(
         "critical" if status == FULL else "ok" if status in ("available", "storage-optimization") else "warn",
-        f"{database} has room to write", f"{status}; {size} GB, {grows}", f"not {FULL}", "rds describe_db_instances",
+        f"{database} has room to write", f"{status}; {size} GiB, {grows}", f"not {FULL}", "rds describe_db_instances",
     )  # fmt: skip
     return Findings([state, _free(ops, database, size, hours)])
 
@@ -42,14 +42,14 @@ def _free(ops: Connection, database: _rds.Database, size: int, hours: float) -> 
     asked = [{"Id": "free", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Minimum"}}]
     found = metrics.query(ops, asked, window(ops, hours * 60))["value"]
     question, source = f"free storage of {database}", "GetMetricData AWS/RDS FreeStorageSpace"
-    rule = f"warn below {_WARN:.0%}, critical below {_CRITICAL:.0%}"
+    rule = f"warn below {_WARN * 100:.0f} %, critical below {_CRITICAL * 100:.0f} %"
     if found.empty:
         return Finding("unknown", question, f"no data for {hours:g} h", rule, source)
     free, used = found.iloc[-1] / _GB, (found.iloc[0] - found.iloc[-1]) / _GB
     share = free / size
-    seen = f"{free:.1f} GB of {size} GB ({share:.0%})"
+    seen = f"{free:.1f} GiB of {size} GiB ({share * 100:.0f} %)"
     seen += (
-        f"; {used:.1f} GB less than {hours:g} h ago: full in {free / used * hours / 24:.1f} days"
+        f"; {used:.1f} GiB less than {hours:g} h ago: full in {free / used * hours / 24:.1f} days"
         if used > 0.5 and free > 0.5
         else ""
     )
@@ -59,7 +59,7 @@ def _free(ops: Connection, database: _rds.Database, size: int, hours: float) -> 
 
 @planner
 def plan_storage(ops: Connection, gigabytes: int = 0) -> tuple[str, list[Step], list[str]]:
-    """Storage of that many GB, at once; 0: half as much again. Also where the status is storage-full.
+    """Storage of that many GiB, at once; 0: half as much again. Also where the status is storage-full.
 
     Raises UsageError (less than there is, less than a tenth more), Refused (neither available nor full).
     """
@@ -68,10 +68,10 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> tuple[str, list[Step], 
     size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
     wanted, least = gigabytes or math.ceil(size * 1.5), -(-size * 11 // 10)
     if wanted == size:
-        return f"{database} keeps {size} GB", [], [f"It has {size} GB already."]
+        return f"{database} keeps {size} GiB", [], [f"It has {size} GiB already."]
     if wanted < least:
         raise UsageError(
-            f"{wanted} GB is too little: {database} has {size} GB, storage never shrinks, and RDS adds a tenth or more: {least} GB."
+            f"{wanted} GiB is too little: {database} has {size} GiB, storage never shrinks, and RDS adds a tenth or more: {least} GiB."
         )
     if status not in ("available", FULL):
         raise Refused(
@@ -80,7 +80,7 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> tuple[str, list[Step], 
         )
     pending = {k: v for k, v in (described.get("PendingModifiedValues") or {}).items() if k != "AllocatedStorage"}
     return (
-        f"{database} from {size} to {wanted} GB, at once",
+        f"{database} from {size} to {wanted} GiB, at once",
         _steps(database, size, wanted, pending),
         _notes(described, pending),
     )
@@ -89,7 +89,7 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> tuple[str, list[Step], 
 def _steps(database: _rds.Database, size: int, wanted: int, pending: dict[str, Any]) -> list[Step]:
     also = f", AND APPLY WHAT WAITS: {instances.listed(pending)}" if pending else ""
     grow = Step(
-        f"Give {database} {wanted} GB of storage{also}",
+        f"Give {database} {wanted} GiB of storage{also}",
         do=aws("rds", "modify_db_instance", **database.key, AllocatedStorage=wanted, ApplyImmediately=True),
         before=size,
         after=wanted,
@@ -103,7 +103,7 @@ def _steps(database: _rds.Database, size: int, wanted: int, pending: dict[str, A
     until = wait(
         "rds", "describe_db_instances", path, [*not_yet, *going_on], done, _WAIT_SECONDS, **database.key
     )  # fmt: skip
-    return [grow, Step(f"Wait until it has {wanted} GB and serves", do=until, after=done[0], undo=[])]
+    return [grow, Step(f"Wait until it has {wanted} GiB and serves", do=until, after=done[0], undo=[])]
 
 
 def _notes(described: dict[str, Any], pending: dict[str, Any]) -> list[str]:
@@ -123,18 +123,18 @@ def _notes(described: dict[str, Any], pending: dict[str, Any]) -> list[str]:
 
 @check("Has it the storage, and does it serve?")
 def check_grown(ops: Connection, gigabytes: int) -> Findings:
-    """After a change: as many GB as planned, a state that serves, and a login."""
+    """After a change: as many GiB as planned, a state that serves, and a login."""
     database = instances.of(ops)
     described = database.describe(ops)
     size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
     well = size == gigabytes and status in ("available", "storage-optimization")
     grown = Finding(
-        "ok" if well else "critical", f"storage of {database}", f"{size} GB, {status}", f"{gigabytes} GB, serving",
+        "ok" if well else "critical", f"storage of {database}", f"{size} GiB, {status}", f"{gigabytes} GiB, serving",
         "rds describe_db_instances",
     )  # fmt: skip
     return Findings([grown, instances.login(ops)])
 
 
 def size_of(plan: Plan) -> int:
-    """GB after a plan of `plan_storage`; 0 when it has nothing to do."""
+    """GiB after a plan of `plan_storage`; 0 when it has nothing to do."""
     return int(plan.steps[0].do["parameters"]["AllocatedStorage"]) if plan.steps else 0

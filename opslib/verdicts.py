@@ -11,6 +11,8 @@ from opslib.findings import MIME, Findings
 if TYPE_CHECKING:
     from opslib.connections import Connection
 
+_HEADLINE = 200  # characters of a finding in the sentence; the table of findings holds all of them
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -68,5 +70,13 @@ def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
             if len(counted) == 1
             else f"All {len(counted)} checks{after} passed."
         )
-    first = f"{bad[0].status}: {bad[0].check}: {bad[0].seen}"
+    first = f"{bad[0].status}: {bad[0].check}: {_brief(bad[0].seen)}"
     return f"{len(bad)} of {len(counted)} checks{after} did not pass. {first}"
+
+
+def _brief(seen: str) -> str:
+    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut between words."""
+    if len(seen) <= _HEADLINE:
+        return seen
+    head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")
+    return head if end else seen[:_HEADLINE].rpartition(" ")[0].rstrip(",;:") + " …"
