@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
+from opslib.connections import Connection
+from opslib.targets import LAB
 from tests.projects import Project
 
 os.environ["MPLBACKEND"] = "agg"
@@ -80,9 +83,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def clean(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    """Staging's state before the test; whatever the test left is taken away."""
-    before = lab.state()
+def ops(lab: PracticeLab, records_folder: Path, request: pytest.FixtureRequest) -> Connection:
+    """Connected to TARGET of the test's module; what is applied is kept in a records folder of its own."""
+    return connect(request.module.TARGET)
+
+
+@pytest.fixture
+def clean(lab: PracticeLab, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The state of the module's TARGET before the test; whatever the test left is taken away."""
+    key = request.module.TARGET.removeprefix(LAB)
+    before = lab.state(key)
     yield before
-    if lab.state() != before:
+    if lab.state(key) != before:
         lab.reset()
+
+
+@pytest.fixture
+def fresh(ops: Connection, lab: PracticeLab) -> Iterator[Connection]:
+    """`ops` in a lab that is made anew afterwards: a version that was published stays."""
+    yield ops
+    lab.reset()

@@ -6,14 +6,9 @@ from typing import Any
 
 import pytest
 
-from opslib import alarms, certificates, connect, secrets
+from opslib import alarms, certificates, secrets
 
 TARGET = "lab/bluemoxon-staging"
-
-
-@pytest.fixture
-def ops(lab: Any) -> Any:
-    return connect(TARGET)
 
 
 def test_all_alarms_of_a_healthy_system_are_ok_and_counted(ops: Any) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from opslib import UsageError, apply, buckets, changes, connect, records
+from opslib import UsageError, apply, buckets, changes, records
 from opslib.connections import Connection
 from opslib.errors import NotAllowed
 from tests import notebooks
@@ -17,11 +16,6 @@ from tests.states import differences
 TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"
 MISSING = "bucket-missing"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
 
 
 @pytest.fixture

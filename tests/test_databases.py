@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, connect, databases, metrics
+from opslib import OpsError, Refused, UsageError, databases, metrics
 from opslib import _sessions as sessions
 from opslib._frames import frame
 from opslib.connections import Connection
@@ -20,11 +20,6 @@ from tests.conftest import PracticeLab
 
 TARGET = "lab/bluemoxon-staging"
 NEAR = "connections-near-limit"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
 
 
 def with_secret(ops: Connection, monkeypatch: pytest.MonkeyPatch, secret: Any) -> Connection:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,20 +28,6 @@ KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 VISIBLE = "SELECT count(*) FROM ledger.visible_timeline WHERE entity_type = 'test'"
 
 
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture
-def before(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    """The state before; a test record leaves its flagged row, which goes afterwards."""
-    state = lab.state(KEY)
-    yield state
-    if lab.state(KEY) != state:
-        lab.reset()
-
-
 def visible(ops: Connection) -> int:
     return int(databases.value(ops, VISIBLE))
 
@@ -58,7 +42,7 @@ def test_the_live_versions_are_told_with_what_was_built(ops: Connection) -> None
     assert str(found.evidence["published"].dtype) == "datetime64[us, UTC]"
 
 
-def test_a_version_that_is_published_and_not_live_is_a_warning(ops: Connection, before: dict[str, Any]) -> None:
+def test_a_version_that_is_published_and_not_live_is_a_warning(ops: Connection, clean: dict[str, Any]) -> None:
     ops.call(
         "lambda",
         "update_alias",
@@ -78,36 +62,36 @@ def test_a_function_that_cannot_be_read_is_unknown_and_names_why(lab: PracticeLa
     assert {f.cause for f in found} == {"access-denied"}
 
 
-def test_a_preview_makes_no_record(ops: Connection, lab: PracticeLab, before: dict[str, Any]) -> None:
+def test_a_preview_makes_no_record(ops: Connection, lab: PracticeLab, clean: dict[str, Any]) -> None:
     left = notebooks.run("deployments/verify")
     assert left["ops"].findings.worst == "ok"
     assert len(left["plan"].steps) == 3
-    assert lab.state(KEY) == before
+    assert lab.state(KEY) == clean
 
 
 def test_a_test_record_is_made_read_back_and_taken_out_of_every_view(
-    ops: Connection, lab: PracticeLab, before: dict[str, Any]
+    ops: Connection, lab: PracticeLab, clean: dict[str, Any]
 ) -> None:
     left = notebooks.run("deployments/verify", approved="now", confirm=TARGET)
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
     assert left["applied"].changed
     assert visible(ops) == 0
-    changed = set(differences(before, lab.state(KEY)))
+    changed = set(differences(clean, lab.state(KEY)))
     assert {path.split(".")[0] for path in changed} == {"sql"}
     assert all("universal_registry" in path for path in changed)
-    rows = [state["sql"]["loglineos_production"]["ledger.universal_registry"][0] for state in (before, lab.state(KEY))]
+    rows = [state["sql"]["loglineos_production"]["ledger.universal_registry"][0] for state in (clean, lab.state(KEY))]
     assert rows[1] - rows[0] == 1
 
 
-def test_production_wants_its_name_typed(ops: Connection, lab: PracticeLab, before: dict[str, Any]) -> None:
+def test_production_wants_its_name_typed(ops: Connection, lab: PracticeLab, clean: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="is production"):
         apply(ops, deployments.plan_test_record(ops), "now")
-    assert lab.state(KEY) == before
+    assert lab.state(KEY) == clean
 
 
 @pytest.mark.parametrize("stopped", [KeyboardInterrupt, OpsError])
 def test_when_it_stops_half_way_undo_takes_the_record_away(
-    ops: Connection, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch, stopped: type[BaseException]
+    ops: Connection, clean: dict[str, Any], monkeypatch: pytest.MonkeyPatch, stopped: type[BaseException]
 ) -> None:
     def stop(*_: Any) -> None:
         raise stopped("while reading back")
@@ -123,7 +107,7 @@ def test_when_it_stops_half_way_undo_takes_the_record_away(
 
 
 def test_undoing_a_run_that_went_well_changes_nothing_and_does_not_fail(
-    ops: Connection, before: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     apply(ops, deployments.plan_test_record(ops), "now", TARGET)
     after, record = lab.state(KEY), records.list_records(target=TARGET)[0].id
@@ -132,7 +116,7 @@ def test_undoing_a_run_that_went_well_changes_nothing_and_does_not_fail(
     assert lab.state(KEY) == after
 
 
-def test_a_record_that_is_still_shown_is_critical(ops: Connection, before: dict[str, Any]) -> None:
+def test_a_record_that_is_still_shown_is_critical(ops: Connection, clean: dict[str, Any]) -> None:
     plan = deployments.plan_test_record(ops)
     applied = apply(ops, plan, "now", TARGET)
     id = deployments._made(ops)
@@ -189,7 +173,7 @@ def test_a_record_is_found_wherever_the_answer_has_it(body: Any) -> None:
 
 
 def test_without_its_database_no_record_is_made_and_the_rest_is_told(
-    lab: PracticeLab, ops: Connection, before: dict[str, Any]
+    lab: PracticeLab, ops: Connection, clean: dict[str, Any]
 ) -> None:
     with lab.denied("secretsmanager:GetSecretValue", KEY):
         left = notebooks.run("deployments/verify", approved="now", confirm=TARGET)

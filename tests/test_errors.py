@@ -18,11 +18,6 @@ TARGET, PLACE = "lab/loglineos-production", "loglineos-production"
 MALFORMED = "malformed-requests"
 
 
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
 def lines(*documents: dict[str, Any]) -> Any:
     start = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
     rows = [

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from opslib import _actions, apply, connect, environments, functions, invocations, plots
+from opslib import apply, connect, environments, functions, invocations, plots
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
-from opslib.plans import Applied
 from tests import notebooks
+from tests.undoing import undo
 
 TARGET = "lab/bluemoxon-staging"
 LEDGER, LEDGER_PLACE = "lab/loglineos-production", "loglineos-production"
 BAD, DRIFT, THROTTLED = "bad-version", "configuration-drift", "function-throttled"
 
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture
-def fresh(lab: Any) -> Iterator[Connection]:
-    """A lab that is made anew afterwards: a version that was published stays."""
-    yield connect(TARGET)
-    lab.reset()
-
-
-@pytest.fixture(autouse=True)
-def records(records_folder: Any) -> None:
-    """What is applied here is kept elsewhere."""
-
-
-def undo(ops: Connection, applied: Applied) -> None:
-    for actions in reversed(applied.undo):
-        for action in actions or ():
-            _actions.perform(ops, action, {})
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
 
 def variables(ops: Connection, function: str, qualifier: str) -> dict[str, str]:

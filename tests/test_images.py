@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import _actions, apply, connect, images, jobs
+from opslib import _actions, apply, images, jobs
 from opslib.connections import Connection
 from opslib.errors import NotFound, Refused
 from tests import notebooks
@@ -16,15 +16,7 @@ from tests import notebooks
 TARGET = "lab/bluemoxon-staging"
 TOO_LARGE = "images-too-large"
 
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture(autouse=True)
-def records(records_folder: Any) -> None:
-    """What is applied here is kept elsewhere."""
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
 
 @pytest.fixture

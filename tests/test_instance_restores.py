@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, apply, changes, connect, databases, records, restores, snapshots
+from opslib import Refused, UsageError, apply, databases, restores, snapshots
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import undo_last
 
-KEY = "loglineos-production"
-TARGET = f"lab/{KEY}"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 NAME = "loglineos-ledger-production"
 TABLE = "ledger.universal_registry"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture
-def healthy(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    """The ledger's state before the test; whatever the test left is taken away."""
-    before = lab.state(KEY)
-    yield before
-    if lab.state(KEY) != before:
-        lab.reset()
-
-
-def undo_last(ops: Connection) -> None:
-    record = records.list_records(target=TARGET, outcome="changed")[0]
-    apply(ops, changes.plan_undo(ops, record.id), "now", TARGET)
 
 
 def add_span(ops: Connection) -> None:
@@ -57,25 +37,25 @@ def test_denied_backups_are_unknown(ops: Connection, lab: PracticeLab) -> None:
             assert [f.status for f in snapshots.check_backups(ops)] == ["unknown"], operation
 
 
-def test_previews_change_nothing(healthy: dict[str, Any], lab: PracticeLab, records_folder: Path) -> None:
+def test_previews_change_nothing(clean: dict[str, Any], lab: PracticeLab, records_folder: Path) -> None:
     for name in ("databases/snapshot", "databases/restore"):
         left = notebooks.run(name, target=TARGET)
         assert left["plan"].steps
         assert not left["applied"].changed
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
-def test_a_snapshot_is_taken_and_undone(ops: Connection, healthy: dict[str, Any], lab: PracticeLab) -> None:
+def test_a_snapshot_is_taken_and_undone(ops: Connection, clean: dict[str, Any], lab: PracticeLab) -> None:
     name = f"{NAME}-{ops.now():%Y-%m-%d}-1"
     left = notebooks.run("databases/snapshot", target=TARGET, approved="now", confirm=TARGET)
-    assert differences(healthy, lab.state(KEY)) == [f"rds.snapshots.{name}"]
+    assert differences(clean, lab.state(KEY)) == [f"rds.snapshots.{name}"]
     assert left["ops"].findings.worst == "ok"
     undo_last(ops)
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
 def test_a_moment_is_restored_into_a_new_instance_with_the_rows_of_then(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     rows = databases.count_rows(ops, [TABLE])[TABLE]
     before = ops.now()
@@ -93,11 +73,11 @@ def test_a_moment_is_restored_into_a_new_instance_with_the_rows_of_then(
         assert made[key] == source[key], key
     assert made["DBSubnetGroup"]["DBSubnetGroupName"] == source["DBSubnetGroup"]["DBSubnetGroupName"]
     undo_last(ops)
-    assert not any(name in path for path in differences(healthy, lab.state(KEY)))
+    assert not any(name in path for path in differences(clean, lab.state(KEY)))
 
 
 def test_a_snapshot_is_restored_with_the_rows_that_it_holds(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     rows = databases.count_rows(ops, [TABLE])[TABLE]
     apply(ops, snapshots.plan_snapshot(ops), "now", TARGET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from opslib import (
     UsageError,
     _actions,
     apply,
-    changes,
     connect,
     databases,
     instances,
-    records,
     replicas,
     storages,
 )
@@ -27,37 +24,18 @@ from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import undo_last
 
-KEY = "loglineos-production"
-TARGET = f"lab/{KEY}"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 NAME = "loglineos-ledger-production"
 BEFORE, AFTER = "db.r6g.xlarge", "db.r6g.2xlarge"
 INSTANCE = f"rds.instances.{NAME}"
 SHOP = {"DBInstanceIdentifier": NAME}
 
 
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture
-def healthy(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    """The ledger's state before the test; whatever the test left is taken away."""
-    before = lab.state(KEY)
-    yield before
-    if lab.state(KEY) != before:
-        lab.reset()
-
-
 def described(ops: Connection, name: str = NAME) -> dict[str, Any]:
     found: dict[str, Any] = ops.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
     return found
-
-
-def undo_last(ops: Connection) -> None:
-    record = records.list_records(target=TARGET, outcome="changed")[0]
-    apply(ops, changes.plan_undo(ops, record.id), "now", TARGET)
 
 
 def wait_until(ops: Connection, instance_class: str) -> None:
@@ -71,50 +49,50 @@ def wait_until(ops: Connection, instance_class: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["databases/scale", "databases/replica", "databases/storage"])
-def test_a_preview_changes_nothing(healthy: dict[str, Any], lab: PracticeLab, records_folder: Path, name: str) -> None:
+def test_a_preview_changes_nothing(clean: dict[str, Any], lab: PracticeLab, records_folder: Path, name: str) -> None:
     left = notebooks.run(name)
     assert left["plan"].steps
     assert not left["applied"].changed
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
 def test_a_class_now_is_waited_for_verified_and_taken_back(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     left = notebooks.run("databases/scale", instance_class=AFTER, when="now", approved="now", confirm=TARGET)
-    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.db_instance_class"]
+    assert differences(clean, lab.state(KEY)) == [f"{INSTANCE}.db_instance_class"]
     verified = [f for f in left["ops"].findings if f.verifies]
     assert [f.status for f in verified] == ["ok", "ok", "ok"]
     undo = left["plan"].steps[0].undo
     assert [u["parameters"] for u in undo] == [SHOP | {"DBInstanceClass": BEFORE, "ApplyImmediately": True}]
     undo_last(ops)
     wait_until(ops, BEFORE)
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
 def test_a_class_in_the_window_waits_and_nothing_else_happens(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     left = notebooks.run("databases/scale", instance_class=AFTER, approved="now", confirm=TARGET)
-    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.pending_modified_values.DBInstanceClass"]
+    assert differences(clean, lab.state(KEY)) == [f"{INSTANCE}.pending_modified_values.DBInstanceClass"]
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
     assert instances.check_class(ops, "db.r6g.4xlarge").worst == "critical"
     assert instances.check_class(ops, AFTER, "now").worst == "critical"
     assert not instances.plan_class(ops, AFTER).steps
     undo_last(ops)
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
-def test_the_present_class_takes_a_waiting_one_back(ops: Connection, healthy: dict[str, Any], lab: PracticeLab) -> None:
+def test_the_present_class_takes_a_waiting_one_back(ops: Connection, clean: dict[str, Any], lab: PracticeLab) -> None:
     assert not instances.plan_class(ops, BEFORE).steps
     apply(ops, instances.plan_class(ops, AFTER), "now", TARGET)
     applied = apply(ops, instances.plan_class(ops, BEFORE), "now", TARGET)
     assert applied.verify(instances.check_class, BEFORE).worst == "ok"
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
 def test_what_waits_already_is_shouted_and_only_then_applied(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     quiet = instances.plan_class(ops, AFTER, "now")
     ops.call("rds", "modify_db_instance", **SHOP, AllocatedStorage=150)
@@ -135,7 +113,7 @@ def test_what_waits_already_is_shouted_and_only_then_applied(
     assert (now["DBInstanceClass"], now["AllocatedStorage"], now["PendingModifiedValues"]) == (AFTER, 150, {})
 
 
-def test_another_class_waits_already_and_undo_brings_that_one_back(ops: Connection, healthy: dict[str, Any]) -> None:
+def test_another_class_waits_already_and_undo_brings_that_one_back(ops: Connection, clean: dict[str, Any]) -> None:
     ops.call("rds", "modify_db_instance", **SHOP, DBInstanceClass=AFTER)
     plan = instances.plan_class(ops, "db.r6g.4xlarge")
     assert (plan.steps[0].before, plan.steps[0].after) == (AFTER, "db.r6g.4xlarge")
@@ -151,7 +129,7 @@ def test_a_class_that_cannot_be_had_is_no_plan(ops: Connection) -> None:
         instances.plan_class(ops, AFTER, "tonight")
 
 
-def test_an_instance_that_is_busy_is_not_changed(ops: Connection, healthy: dict[str, Any]) -> None:
+def test_an_instance_that_is_busy_is_not_changed(ops: Connection, clean: dict[str, Any]) -> None:
     ops.call("rds", "reboot_db_instance", **SHOP)
     with pytest.raises(Refused, match="is rebooting"):
         instances.plan_class(ops, AFTER)
@@ -199,12 +177,12 @@ def test_the_next_window_is_told(now: str, says: str) -> None:
 
 
 def test_a_replica_is_made_answers_follows_and_is_deleted_by_undo(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     left = notebooks.run("databases/replica", zone="us-east-1b", approved="now", confirm=TARGET)
     name = replicas.name_of_new(left["plan"])
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
-    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.replicas", f"rds.instances.{name}"]
+    assert differences(clean, lab.state(KEY)) == [f"{INSTANCE}.replicas", f"rds.instances.{name}"]
     made, source = described(ops, name), described(ops)
     assert (made["AvailabilityZone"], made["DBInstanceClass"]) == ("us-east-1b", BEFORE)
     for key in ("VpcSecurityGroups", "DBParameterGroups", "TagList"):
@@ -216,7 +194,7 @@ def test_a_replica_is_made_answers_follows_and_is_deleted_by_undo(
     assert list(replicas.list_replicas(ops)["replicating"]) == ["replicating"]
     assert replicas.name_of_new(replicas.plan_replica(ops)) == f"{NAME}-replica-2"
     undo_last(ops)
-    assert lab.state(KEY) == healthy
+    assert lab.state(KEY) == clean
 
 
 def test_an_instance_that_is_no_standby_is_not_called_a_replica(ops: Connection) -> None:
@@ -238,7 +216,7 @@ def test_a_replica_that_cannot_be_is_no_plan(ops: Connection, given: dict[str, s
         replicas.plan_replica(ops, **given)
 
 
-def test_without_automated_backups_there_is_no_replica(ops: Connection, healthy: dict[str, Any]) -> None:
+def test_without_automated_backups_there_is_no_replica(ops: Connection, clean: dict[str, Any]) -> None:
     ops.call("rds", "modify_db_instance", **SHOP, BackupRetentionPeriod=0, ApplyImmediately=True)
     with pytest.raises(Refused, match="no automated backups"):
         replicas.plan_replica(ops)
@@ -254,7 +232,7 @@ def test_more_replicas_than_there_may_be_are_refused() -> None:
 
 
 def test_a_full_instance_is_given_storage_and_serves_again(
-    ops: Connection, healthy: dict[str, Any], lab: PracticeLab
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
     with lab.broken("database-unavailable", KEY):
         assert storages.check_storage(ops).worst == "critical"
@@ -264,18 +242,18 @@ def test_a_full_instance_is_given_storage_and_serves_again(
         assert not left["plan"].reversible
         assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
         assert databases.value(ops, "SELECT 1") == 1
-    assert differences(healthy, lab.state(KEY)) == [f"{INSTANCE}.allocated_storage"]
+    assert differences(clean, lab.state(KEY)) == [f"{INSTANCE}.allocated_storage"]
 
 
 def test_free_storage_is_told_as_a_share(ops: Connection) -> None:
     found = storages.check_storage(ops)
     assert (found.worst, len(found)) == ("ok", 2)
-    assert "GB of 100 GB" in found[1].seen
+    assert "GiB of 100 GiB" in found[1].seen
 
 
-def test_storage_never_shrinks_and_grows_by_a_tenth(ops: Connection, healthy: dict[str, Any]) -> None:
+def test_storage_never_shrinks_and_grows_by_a_tenth(ops: Connection, clean: dict[str, Any]) -> None:
     for gigabytes in (50, 105):
-        with pytest.raises(UsageError, match="110 GB"):
+        with pytest.raises(UsageError, match="110 GiB"):
             storages.plan_storage(ops, gigabytes)
     assert not storages.plan_storage(ops, 100).steps
     ops.call("rds", "modify_db_instance", **SHOP, DBInstanceClass=AFTER)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opslib import apply, connect, jobs
+from opslib import apply, jobs
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
 from tests import notebooks
@@ -14,15 +14,7 @@ from tests import notebooks
 TARGET = "lab/bluemoxon-staging"
 STALE = "stale-jobs"
 
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture(autouse=True)
-def records(records_folder: Any) -> None:
-    """What is applied here is kept elsewhere."""
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
 
 @pytest.mark.parametrize("kind", ["analysis", "eval-runbook"])

@@ -20,11 +20,6 @@ TARGET, PLACE = "lab/loglineos-production", "loglineos-production"
 COLD, TOO_LOW, SLOW = "cold-start", "timeout-too-low", "slow-query"
 
 
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
 def requests(count: int = 500, starts: int = 5, timeouts: int = 0, slow: Any = (), **given: Any) -> Requests:
     """Requests with 1,500 ms as slow and 30 s as time-out. `slow`: (duration, initialisation) of each that is."""
     rows = [{"total_ms": d + i, "duration_ms": d, "init_ms": i, "route": "GET /x", "request": "r"} for d, i in slow]

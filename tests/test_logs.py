@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from opslib import UsageError, _log_lines, connect, logs, throttles
+from opslib import UsageError, _log_lines, logs, throttles
 from opslib._windows import Window, window
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
-
-
-@pytest.fixture
-def ops(lab: Any) -> Any:
-    return connect(TARGET)
 
 
 def test_a_search_reads_every_page_of_the_window(ops: Any) -> None:

@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from opslib import UsageError, connect, dashboards, metrics, plots
+from opslib import UsageError, dashboards, metrics, plots
 from opslib._windows import Window
 from opslib.metrics import Metric
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 END = datetime(2026, 11, 22, 16, 40, tzinfo=UTC)
-
-
-@pytest.fixture
-def ops(lab: Any) -> Any:
-    return connect(TARGET)
 
 
 def calls(ops: Any, operation: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opslib import connect, networks
+from opslib import networks
 from opslib.connections import Connection
 from tests import notebooks
 
@@ -23,11 +23,6 @@ TABLES = [
 def untouched(lab: Any) -> None:
     """Messages that another module's tests hold become visible again by themselves, and would change the state."""
     lab.reset()
-
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
 
 
 def endpoint(kind: str, **changes: Any) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, apply, buckets, changes, connect, databases, orphans, records
+from opslib import OpsError, Refused, apply, buckets, changes, databases, orphans, records
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -16,11 +15,6 @@ from tests.states import differences
 
 TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
 
 
 @pytest.fixture

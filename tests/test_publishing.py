@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, apply, connect, custom_metrics
+from opslib import OpsError, Refused, UsageError, apply, custom_metrics
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
 
 KEY, TARGET = "loglineos-production", "lab/loglineos-production"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
 
 
 def values(ops: Connection, metric: str) -> list[float]:

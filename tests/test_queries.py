@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from opslib import NotFound, Refused, UsageError, connect, databases, plots, queries
+from opslib import NotFound, Refused, UsageError, databases, plots, queries
 from opslib import _sessions as sessions
 from opslib import _sql_texts as texts
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
 
-TARGET = "loglineos-production"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 REGISTRY = "ledger.universal_registry"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(f"lab/{TARGET}")
 
 
 @pytest.fixture
@@ -54,11 +49,11 @@ def test_without_a_query_the_named_ones_are_listed_with_their_titles(lab: Practi
 def test_each_named_query_answers_rows_with_its_plan_and_changes_nothing(
     lab: PracticeLab, ops: Connection, query: str
 ) -> None:
-    before = lab.state(TARGET)["sql"]
+    before = lab.state(KEY)["sql"]
     left = notebooks.run("databases/query", query=query)
     assert (left["ops"].findings.worst, left["ops"].findings.causes) == ("ok", set())
     assert "universal_registry" in queries.explain(ops, query)
-    assert lab.state(TARGET)["sql"] == before
+    assert lab.state(KEY)["sql"] == before
 
 
 def test_the_answer_is_what_the_database_says(ops: Connection) -> None:
@@ -112,10 +107,10 @@ def test_bars_without_rows_and_with_too_many_are_told() -> None:
 def test_what_would_change_something_is_refused(
     ops: Connection, lab: PracticeLab, writing_function: str, query: str, error: type[Exception]
 ) -> None:
-    before = lab.state(TARGET)["sql"]
+    before = lab.state(KEY)["sql"]
     with pytest.raises(error):
         queries.check_query(ops, query)
-    assert lab.state(TARGET)["sql"] == before
+    assert lab.state(KEY)["sql"] == before
 
 
 @pytest.mark.parametrize(
@@ -131,10 +126,10 @@ def test_what_would_change_something_is_refused(
 def test_it_is_the_database_that_refuses_to_write(
     ops: Connection, lab: PracticeLab, writing_function: str, statement: str
 ) -> None:
-    before = lab.state(TARGET)["sql"]
+    before = lab.state(KEY)["sql"]
     with pytest.raises(Refused, match=r"read-only.*Nothing was changed"):
         databases.query(ops, statement)
-    assert lab.state(TARGET)["sql"] == before
+    assert lab.state(KEY)["sql"] == before
 
 
 def test_a_session_that_is_talked_out_of_read_only_still_cannot_write(ops: Connection) -> None:
@@ -242,7 +237,7 @@ def test_a_time_that_python_has_not_is_told_apart_from_no_answer(ops: Connection
 
 
 def test_a_database_that_takes_no_login_is_unknown(lab: PracticeLab, ops: Connection) -> None:
-    with lab.broken("database-unavailable", TARGET):
+    with lab.broken("database-unavailable", KEY):
         left = notebooks.run("databases/query", query="spans-by-type")
         assert "No plan: No answer from database" in queries.explain(ops, "spans-by-type")
     assert ([f.status for f in left["ops"].findings], left["ops"].findings.causes) == (["unknown"], set())

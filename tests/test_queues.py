@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opslib import _letters, apply, connect, queues
+from opslib import _letters, apply, queues
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
 from tests import notebooks
@@ -17,15 +17,7 @@ from tests import notebooks
 TARGET = "lab/bluemoxon-staging"
 BACKLOG = "dead-letter-backlog"
 
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture(autouse=True)
-def records(records_folder: Any) -> None:
-    """What is applied here is kept elsewhere."""
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
 
 @pytest.fixture

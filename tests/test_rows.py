@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, apply, connect, databases, rows
+from opslib import Refused, UsageError, apply, databases, rows
 from opslib.connections import Connection
 from opslib.errors import OpsError, Unfinished
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
 
-TARGET = "loglineos-production"
-NAME = f"lab/{TARGET}"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
 
 
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(NAME)
-
-
-@pytest.fixture
-def before(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    state = lab.state(TARGET)
-    yield state
-    if lab.state(TARGET) != state:
-        lab.reset()
-
-
-def test_without_a_statement_nothing_is_planned(lab: PracticeLab, before: dict[str, Any]) -> None:
+def test_without_a_statement_nothing_is_planned(lab: PracticeLab, clean: dict[str, Any]) -> None:
     assert notebooks.run("databases/execute")["plan"].steps == ()
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_a_preview_counts_the_rows_and_changes_and_locks_nothing(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
     left = notebooks.run("databases/execute", statement=OLD)
     assert "Delete on" in rows.explain(ops, OLD)
@@ -46,17 +31,17 @@ def test_a_preview_counts_the_rows_and_changes_and_locks_nothing(
     assert not left["plan"].reversible
     assert "cannot be undone" in left["plan"].notes[0]
     assert left["plan"].steps[0].undo == []  # undoing the rest would not take the snapshot away
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
-def test_exactly_the_rows_of_the_preview_are_changed(lab: PracticeLab, before: dict[str, Any], ops: Connection) -> None:
+def test_exactly_the_rows_of_the_preview_are_changed(lab: PracticeLab, clean: dict[str, Any], ops: Connection) -> None:
     saved = databases.query(ops, "SELECT version, applied_at FROM ledger.schema_migrations WHERE version < '0003'")
     plan = rows.plan_statement(ops, OLD, snapshot=False)
-    apply(ops, plan, plan.id, NAME)
-    assert differences(before, lab.state(TARGET)) == ["sql.loglineos_production.ledger.schema_migrations"]
+    apply(ops, plan, plan.id, TARGET)
+    assert differences(clean, lab.state(KEY)) == ["sql.loglineos_production.ledger.schema_migrations"]
     back = "INSERT INTO ledger.schema_migrations VALUES (:version, :applied_at)"
     databases.execute(ops, back, [dict(row) for row in saved.to_dict("records")], 2)  # type: ignore[arg-type]
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 @pytest.mark.parametrize(
@@ -67,18 +52,18 @@ def test_exactly_the_rows_of_the_preview_are_changed(lab: PracticeLab, before: d
     ],
 )
 def test_rows_that_change_between_preview_and_apply_are_refused(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, meanwhile: str
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, meanwhile: str
 ) -> None:
     plan = rows.plan_statement(ops, OLD, snapshot=False)
     saved = databases.query(ops, "SELECT applied_at FROM ledger.schema_migrations WHERE version = '0001'").iat[0, 0]
     databases.execute(ops, meanwhile, {}, 1)
     with pytest.raises(Refused, match="have changed"):
-        apply(ops, plan, plan.id, NAME)
+        apply(ops, plan, plan.id, TARGET)
     back = (
         "INSERT INTO ledger.schema_migrations VALUES ('0001', :at) ON CONFLICT (version) DO UPDATE SET applied_at = :at"
     )
     databases.execute(ops, back, {"at": saved}, 1)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 @pytest.mark.parametrize(
@@ -101,11 +86,11 @@ def test_rows_that_change_between_preview_and_apply_are_refused(
     ],
 )  # fmt: skip
 def test_what_is_not_one_change_of_some_rows_is_not_planned(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, statement: str, error: type[OpsError], says: str
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, statement: str, error: type[OpsError], says: str
 ) -> None:
     with pytest.raises(error, match=says):
         rows.plan_statement(ops, statement, snapshot=False)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 @pytest.mark.parametrize(
@@ -125,7 +110,7 @@ def test_the_rows_are_counted_as_the_statement_would_meet_them(ops: Connection, 
 
 
 def test_a_lock_that_does_not_come_ends_it_unchanged(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
 
@@ -139,5 +124,5 @@ def test_a_lock_that_does_not_come_ends_it_unchanged(
         other.execute("SELECT * FROM ledger.schema_migrations WHERE version = '0001' FOR UPDATE")
         assert rows.count_affected(ops, OLD)[0] == 2  # a preview does not wait for it
         with pytest.raises(Unfinished, match="waited 1 s for a lock and was rolled back"):
-            apply(ops, plan, plan.id, NAME)
-    assert lab.state(TARGET) == before
+            apply(ops, plan, plan.id, TARGET)
+    assert lab.state(KEY) == clean

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from opslib import _actions, _throttling, apply, capacities, connect, plots
+from opslib import _throttling, apply, capacities, plots
 from opslib._throttling import Use
 from opslib._windows import window
 from opslib.connections import Connection
@@ -17,37 +16,17 @@ from opslib.errors import NotAllowed, Refused, UsageError
 from opslib.plans import Applied, Plan
 from tests import notebooks
 from tests.states import differences
+from tests.undoing import undo
 
 TARGET, PLACE = "lab/loglineos-production", "loglineos-production"
 LOADER, MIGRATION = "loglineos-stage0-loader-production", "loglineos-db-migration-production"
 THROTTLED = "function-throttled"
 
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
-
-
-@pytest.fixture
-def fresh(lab: Any) -> Iterator[Connection]:
-    """A lab that is made anew afterwards: a version that was published stays."""
-    yield connect(TARGET)
-    lab.reset()
-
-
-@pytest.fixture(autouse=True)
-def records(records_folder: Any) -> None:
-    """What is applied here is kept elsewhere."""
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
 
 def done(ops: Connection, plan: Plan) -> Applied:
     return apply(ops, plan, "now", confirm=TARGET)
-
-
-def undo(ops: Connection, applied: Applied) -> None:
-    for actions in reversed(applied.undo):
-        for action in actions or ():
-            _actions.perform(ops, action, {})
 
 
 def setting(ops: Connection, name: str, qualifier: str, key: str) -> Any:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, apply, changes, connect, databases, records, restores, snapshots
+from opslib import Refused, UsageError, apply, databases, restores, snapshots
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import undo_last
 
 TARGET = "lab/bluemoxon-staging"
 CLUSTER = "bluemoxon-staging"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
-def undo_last(ops: Connection) -> None:
-    record = records.list_records(target=TARGET, outcome="changed")[0]
-    apply(ops, changes.plan_undo(ops, record.id), "now")
 
 
 def test_backups_that_are_as_described_pass(ops: Connection) -> None:

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy.engine import Connection as Session
 
-from opslib import NotFound, Refused, UsageError, apply, connect, databases, soft_deletions
-from opslib._actions import perform
+from opslib import NotFound, Refused, UsageError, apply, databases, soft_deletions
 from opslib.connections import Connection
 from opslib.errors import NotAllowed, OpsError, Unfinished
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import undo
 
-TARGET = "loglineos-production"
-NAME = f"lab/{TARGET}"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 REGISTRY = "ledger.universal_registry"
 TABLE = f"sql.loglineos_production.{REGISTRY}"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(NAME)
-
-
-@pytest.fixture
-def before(lab: PracticeLab) -> Iterator[dict[str, Any]]:
-    state = lab.state(TARGET)
-    yield state
-    if lab.state(TARGET) != state:
-        lab.reset()
 
 
 def some(ops: Connection, number: int = 3) -> list[str]:
@@ -53,54 +38,46 @@ def visible(ops: Connection, ids: list[str]) -> int:
     return int(databases.value(ops, sql, {"ids": ids}) or 0)
 
 
-def undo(ops: Connection, applied: Any) -> None:
-    for actions in reversed(applied.undo):
-        for action in actions:
-            perform(ops, action, {})
-
-
-def test_the_notebook_previews_and_changes_nothing(lab: PracticeLab, before: dict[str, Any]) -> None:
+def test_the_notebook_previews_and_changes_nothing(lab: PracticeLab, clean: dict[str, Any]) -> None:
     left = notebooks.run("databases/soft-delete")
     assert [step.name for step in left["plan"].steps] == ["", "", "flag"]
     assert left["plan"].reversible
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_rows_go_after_a_snapshot_and_come_back_by_undo(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
     ids = some(ops)
     preview = notebooks.run("databases/soft-delete", rows=", ".join(ids))["plan"]
-    left = notebooks.run("databases/soft-delete", rows=", ".join(ids), approved=preview.id, confirm=NAME)
+    left = notebooks.run("databases/soft-delete", rows=", ".join(ids), approved=preview.id, confirm=TARGET)
     assert visible(ops, ids) == 0
-    assert differences(before, lab.state(TARGET)) == [
-        f"rds.snapshots.{before_snapshot(lab, before)}",
+    assert differences(clean, lab.state(KEY)) == [
+        f"rds.snapshots.{before_snapshot(lab, clean)}",
         f"{TABLE}",
     ]
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
     assert list(left["ops"].findings)[-1].seen == "3 of 3 deleted, 0 can still be seen, 0 not in the table"
     undo(ops, left["applied"])
     assert visible(ops, ids) == 3
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
-def before_snapshot(lab: PracticeLab, before: dict[str, Any]) -> str:
-    return str(next(iter(set(lab.state(TARGET)["rds"]["snapshots"]) - set(before["rds"]["snapshots"]))))
+def before_snapshot(lab: PracticeLab, clean: dict[str, Any]) -> str:
+    return str(next(iter(set(lab.state(KEY)["rds"]["snapshots"]) - set(clean["rds"]["snapshots"]))))
 
 
 def test_without_a_snapshot_the_plan_says_so_and_only_the_flags_change(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
     ids = some(ops)
     plan = soft_deletions.plan_soft_delete(ops, "\n".join(ids), snapshot=False)
     assert "No snapshot is taken" in plan.notes[-1]
-    applied = apply(ops, plan, plan.id, NAME)
-    assert differences(before, lab.state(TARGET)) == [TABLE]
-    assert (
-        databases.value(ops, f"SELECT count(*) FROM {REGISTRY}") == before["sql"]["loglineos_production"][REGISTRY][0]
-    )
+    applied = apply(ops, plan, plan.id, TARGET)
+    assert differences(clean, lab.state(KEY)) == [TABLE]
+    assert databases.value(ops, f"SELECT count(*) FROM {REGISTRY}") == clean["sql"]["loglineos_production"][REGISTRY][0]
     undo(ops, applied)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
@@ -117,7 +94,7 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
     [
         ("", UsageError, "No row is named"),
         (" , ;", UsageError, "No row is named"),
-        ("4711, abc", UsageError, r"Not of type uuid: '4711', 'abc'\. Nothing was done"),
+        ("4711, abc", UsageError, r"Not of type uuid: '4711', 'abc'\. Nothing was done; give ids"),
         ("failed-execution", UsageError, "Not of type uuid"),
         ("spans-by-type", UsageError, "no column 'id', only entity_type, spans"),
         (str(uuid.UUID(int=7)), NotFound, "Not in ledger.universal_registry: 00000000-.*correct the list"),
@@ -128,11 +105,11 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
     ],
 )
 def test_what_is_wrong_with_the_list_is_told_before_anything_happens(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, rows: str, error: type[OpsError], says: str
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, rows: str, error: type[OpsError], says: str
 ) -> None:
     with pytest.raises(error, match=says):
         soft_deletions.plan_soft_delete(ops, rows)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_a_row_that_is_not_there_is_shown_before_it_is_refused(ops: Connection) -> None:
@@ -140,7 +117,7 @@ def test_a_row_that_is_not_there_is_shown_before_it_is_refused(ops: Connection) 
     assert (found[0].status, "1 not there (00000000" in found[0].seen) == ("warn", True)
 
 
-def test_rows_that_are_deleted_already_are_left_alone(before: dict[str, Any], ops: Connection) -> None:
+def test_rows_that_are_deleted_already_are_left_alone(clean: dict[str, Any], ops: Connection) -> None:
     ids = some(ops)
     flag(ops, ids[0])
     plan = soft_deletions.plan_soft_delete(ops, ",".join(ids), snapshot=False)
@@ -151,20 +128,20 @@ def test_rows_that_are_deleted_already_are_left_alone(before: dict[str, Any], op
 
 
 def test_rows_that_change_between_preview_and_apply_are_refused(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
     ids = some(ops)
     plan = soft_deletions.plan_soft_delete(ops, ",".join(ids), snapshot=False)
     flag(ops, ids[1])
     with pytest.raises(Refused, match="have changed"):
-        apply(ops, plan, plan.id, NAME)
+        apply(ops, plan, plan.id, TARGET)
     assert visible(ops, ids) == 2
     flag(ops, ids[1], False)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_a_row_that_changes_in_the_last_moment_rolls_all_back(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = some(ops)
     plan = soft_deletions.plan_soft_delete(ops, ",".join(ids), snapshot=False)
@@ -177,29 +154,29 @@ def test_a_row_that_changes_in_the_last_moment_rolls_all_back(
 
     monkeypatch.setattr(databases, "execute", late)
     with pytest.raises(OpsError, match=r"2 rows would have been changed instead of 3.*rolled back"):
-        apply(ops, plan, plan.id, NAME)
+        apply(ops, plan, plan.id, TARGET)
     assert visible(ops, ids) == 2
     flag(ops, ids[1], False)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_undo_that_would_touch_another_number_of_rows_touches_none(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
     ids = some(ops)
     plan = soft_deletions.plan_soft_delete(ops, ",".join(ids), snapshot=False)
-    applied = apply(ops, plan, plan.id, NAME)
+    applied = apply(ops, plan, plan.id, TARGET)
     flag(ops, ids[2], False)
     with pytest.raises(OpsError, match="2 rows would have been changed instead of 3"):
         undo(ops, applied)
     assert visible(ops, ids) == 1
     flag(ops, ids[2])
     undo(ops, applied)
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = some(ops)
     plan = soft_deletions.plan_soft_delete(ops, ",".join(ids), snapshot=False)
@@ -214,10 +191,10 @@ def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
 
     monkeypatch.setattr(Session, "commit", cut)
     with pytest.raises(Unfinished, match="lost while committing"):
-        apply(ops, plan, plan.id, NAME)
+        apply(ops, plan, plan.id, TARGET)
     monkeypatch.undo()
     assert visible(ops, ids) == 3
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean
 
 
 def test_the_ledger_itself_refuses_anything_but_the_flag(ops: Connection) -> None:
@@ -232,8 +209,8 @@ def test_rows_that_are_still_to_be_seen_are_critical(ops: Connection) -> None:
 
 
 def test_a_snapshot_that_is_denied_stops_it_before_the_rows(
-    lab: PracticeLab, before: dict[str, Any], ops: Connection
+    lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
-    with lab.denied("rds:DescribeDBSnapshots", TARGET), pytest.raises(NotAllowed):
+    with lab.denied("rds:DescribeDBSnapshots", KEY), pytest.raises(NotAllowed):
         soft_deletions.plan_soft_delete(ops, "failed-executions")
-    assert lab.state(TARGET) == before
+    assert lab.state(KEY) == clean

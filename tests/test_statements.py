@@ -9,23 +9,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import _query_plans, connect, databases, statements
+from opslib import _query_plans, databases, statements
 from opslib._frames import frame
 from opslib._query_plans import Scan, Table
 from opslib.connections import Connection
 from tests.conftest import PracticeLab
 
-TARGET = "loglineos-production"
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 REGISTRY = "ledger.universal_registry"
 REPORT = f"SELECT entity_type, count(*) FROM {REGISTRY} WHERE NOT is_deleted GROUP BY entity_type"
 COLUMNS = ("seq", "who", "did", "name", "status", "owner_id", "error", "payload")
 COUNTS = ", ".join(f"count({column})" for column in random.choices(COLUMNS, k=12))  # others in each run
 RARE = f"SELECT {COUNTS} FROM {REGISTRY} WHERE name = %s"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(f"lab/{TARGET}")
 
 
 @pytest.fixture
@@ -54,7 +49,7 @@ def test_the_statements_of_a_database_that_is_well_are_shown_with_their_plans(op
 
 
 def test_an_index_that_is_gone_is_named_with_its_table_and_columns(lab: PracticeLab, ops: Connection) -> None:
-    with lab.broken("slow-query", TARGET):
+    with lab.broken("slow-query", KEY):
         found = statements.check_statements(ops)
         blamed = [f for f in found if f.cause]
     assert found.causes == {"slow-query"}
@@ -67,7 +62,7 @@ def test_an_index_that_is_gone_is_named_with_its_table_and_columns(lab: Practice
 
 
 def test_that_index_serves_it(lab: PracticeLab, ops: Connection) -> None:
-    with lab.broken("slow-query", TARGET):
+    with lab.broken("slow-query", KEY):
         [suggested] = {
             f.seen.rpartition("CREATE INDEX ")[2].replace("CONCURRENTLY ", "")
             for f in statements.check_statements(ops)
@@ -178,17 +173,17 @@ def test_texts_that_are_hidden_from_the_role_make_it_unknown(ops: Connection, mo
 
 
 def test_a_database_that_takes_no_login_makes_it_unknown(lab: PracticeLab, ops: Connection) -> None:
-    with lab.broken("database-unavailable", TARGET):
+    with lab.broken("database-unavailable", KEY):
         found = statements.check_statements(ops)
     assert ([f.status for f in found], found.causes) == (["unknown"], set())
 
 
 def test_explaining_runs_nothing(lab: PracticeLab, ops: Connection) -> None:
-    before = lab.state(TARGET)["sql"]
+    before = lab.state(KEY)["sql"]
     [plan] = statements.explain_all(ops, ["DELETE FROM ledger.schema_migrations WHERE version = $1"])
     assert isinstance(plan, dict)
     assert plan["Node Type"] == "ModifyTable"
-    assert lab.state(TARGET)["sql"] == before
+    assert lab.state(KEY)["sql"] == before
 
 
 TABLE = Table("public.t", 1e6, 900.0, frozenset({"owner", "at", "kind", "This"}))

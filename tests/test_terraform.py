@@ -67,11 +67,6 @@ def reset_after(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
 changing = pytest.mark.usefixtures("reset_after")
 
 
-@pytest.fixture(scope="module")
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
-
-
 def file(folder: Path, content: bytes, name: str = "plan.json") -> str:
     path = folder / name
     path.write_bytes(content)

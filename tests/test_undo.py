@@ -18,11 +18,6 @@ TARGET = "lab/bluemoxon-staging"
 NAME = "bluemoxon-staging-images"
 
 
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
 def last() -> str:
     return records.list_records(target=TARGET)[0].id
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, _passwords, apply, changes, connect, records, signins, users
+from opslib import Refused, UsageError, _passwords, apply, connect, signins, users
 from opslib.connections import Connection
 from opslib.errors import NotFound
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import undo_last
 
 TARGET = "lab/bluemoxon-staging"
 JUNE, MARK, LATE, NEW = (
@@ -26,16 +27,6 @@ def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where passwords go in this test."""
     monkeypatch.setenv("OPSLIB_PRIVATE", str(tmp_path / "private"))
     return tmp_path / "private"
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
-
-
-def undo_last(ops: Connection) -> None:
-    record = records.list_records(target=TARGET, outcome="changed")[0]
-    apply(ops, changes.plan_undo(ops, record.id), "now")
 
 
 @pytest.mark.parametrize("user", [JUNE, MARK])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
 from opslib.lab.world import World
+from tests.lab.waiting import wait
 
 PASSWORD = "a-fine-password"
 SCALING = {"MinCapacity": 0.5, "MaxCapacity": 2.0}
@@ -60,13 +61,6 @@ def orders(rds: Any, name: str) -> int:
     with login(rds, name) as database:
         count: int = database.execute("SELECT count(*) FROM orders").fetchone()[0]
         return count
-
-
-def wait(found: Callable[[], str], wanted: str = "available") -> None:
-    end = time.monotonic() + 20
-    while (status := found()) != wanted:
-        assert time.monotonic() < end, f"still {status}"
-        time.sleep(0.05)
 
 
 def wait_for_cluster(rds: Any, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
 from opslib.lab.world import World
+from tests.lab.waiting import wait
 
 PASSWORD = "a-fine-password"
 SHOP = {"DBInstanceIdentifier": "shop"}
@@ -64,13 +65,6 @@ def orders(rds: Any, name: str) -> int:
     with login(rds, name) as database:
         count: int = database.execute("SELECT count(*) FROM orders").fetchone()[0]
         return count
-
-
-def wait(found: Callable[[], Any], wanted: Any = "available") -> None:
-    end = time.monotonic() + 20
-    while (seen := found()) != wanted:
-        assert time.monotonic() < end, f"still {seen}"
-        time.sleep(0.05)
 
 
 def wait_for(rds: Any, name: str, status: str = "available") -> None:
