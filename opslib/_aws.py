@@ -172,7 +172,7 @@ def errors(service: str, operation: str, where: str, parameters: dict[str, Any])
 def _named(parameters: dict[str, Any]) -> str:
     """The first parameter that names something, for messages."""
     value = next((v for k, v in parameters.items() if isinstance(v, str) and k != "Payload" and len(v) < 200), "")
-    return repr(value.rsplit("/", 1)[-1]) if value else ""
+    return repr(value.rsplit("/", 1)[-1] if value.startswith("arn:") else value) if value else ""
 
 
 def _translated(exc: Any, asked: str) -> OpsError:

@@ -39,7 +39,7 @@ def traffic(ops: Connection, function: str, live: str, within: Window) -> pd.Dat
 
 def trouble(ops: Connection) -> str:
     """The target's `logs.error_pattern` (`?ERROR ?"Task timed out"`) as a regular expression."""
-    terms = re.findall(r'\?(?:"([^"]*)"|(\S+))', ops.target["logs"]["error_pattern"])
+    terms = re.findall(r'\?(?:"([^"]*)"|(\S+))', logs.error_pattern(ops))
     return "|".join(re.escape(quoted or plain).replace("/", r"\/").replace(r"\ ", " ") for quoted, plain in terms)
 
 

@@ -40,6 +40,16 @@ def load(path: Path, schema: str) -> dict[str, Any]:
     return dict(data)
 
 
+def declares(schema: str, path: Iterable[str]) -> bool:
+    """Whether the key at the end of a path is the schema's own, not a name that a file gives."""
+    node, own = _schema(schema), False
+    for key in path:
+        own = key in node.get("properties", {})
+        found = node["properties"][key] if own else node.get("additionalProperties", {})
+        node = found if isinstance(found, dict) else {}
+    return own
+
+
 def _refuse_duplicate_keys(path: Path, root: yaml.Node) -> None:
     for node in _nodes(root):
         if isinstance(node, yaml.MappingNode):
@@ -99,4 +109,9 @@ def _validator(schema: str) -> Any:
     skip_iri_grammar()
     import jsonschema
 
-    return jsonschema.Draft202012Validator(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))
+    return jsonschema.Draft202012Validator(_schema(schema))
+
+
+@cache
+def _schema(schema: str) -> dict[str, Any]:
+    return dict(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))

@@ -154,7 +154,7 @@ def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[st
 
 def metric_keys(ops: Connection) -> list[str]:
     """Which of the target's key metrics are the database's own."""
-    facts = ops.target["metrics"]
+    facts = ops.target.facts.get("metrics", {})
     return [key for key in facts if facts[key]["namespace"] == "AWS/RDS"]
 
 
@@ -223,6 +223,7 @@ GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
 @check("Load of the database")
 def check_load(ops: Connection) -> Findings:
     """Is the CPU above the target's threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
+    _rds.of(ops)  # a target without a database has no load
     keys = [key for key in metric_keys(ops) if ops.target["metrics"][key]["metric"] == "CPUUtilization"]
     question, source = "CPU of the database now", "GetMetricData AWS/RDS CPUUtilization, pg_stat_activity"
     if not keys:

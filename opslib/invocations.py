@@ -12,7 +12,7 @@ from opslib._frames import UTC_TIME, frame
 from opslib._throttling import Use
 from opslib._windows import Window, clock, window
 from opslib._wording import count, number
-from opslib.errors import NotAllowed, OpsError
+from opslib.errors import NotAllowed, NotFound, OpsError
 from opslib.findings import Finding, Findings, answer, check
 from opslib.plots import Line, Panel, Plotted
 
@@ -84,7 +84,7 @@ def check_functions(
         use = used(name, of_it, reserved, within)
         found += [
             answer(f"state of {name}", partial(_judged_state, name, state)),
-            _invoked(name, of_it, use, within),
+            _invoked(name, state, of_it, use, within),
             _throttling.judge(use, account, within),
         ]
         rows.append(_row(name, state, use, of_it))
@@ -151,10 +151,12 @@ def used(function: str, points: pd.DataFrame, reserved: Any, within: Window) -> 
     )
 
 
-def _invoked(function: str, points: pd.DataFrame, use: Use, within: Window) -> Finding:
+def _invoked(function: str, state: Any, points: pd.DataFrame, use: Use, within: Window) -> Finding:
     failed, p95 = _total(points, "Errors"), _highest(points, "Duration")
     question, source = f"invocations of {function}", "GetMetricData AWS/Lambda Invocations, Errors, Duration"
     rule = f"at most {_MOST_PER_100:g} errors in 100"
+    if not use.invocations and isinstance(state, NotFound):
+        return Finding("unknown", question, "none: there is no such function", rule, source)
     if not use.invocations:
         seen = f"none in {number(within.minutes)} min: nothing called it, which is no error by itself"
         return Finding("ok", question, seen, rule, source)

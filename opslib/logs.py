@@ -24,6 +24,17 @@ LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
 ALL = "all"
 LIMIT = 10_000
+_ERROR_PATTERN = '?ERROR ?Exception ?"Task timed out"'  # where the target's file says nothing else
+
+
+def error_pattern(ops: Connection) -> str:
+    """The filter pattern of a line that means trouble: `logs.error_pattern` of the target, else what is usual."""
+    return str(ops.target.facts.get("logs", {}).get("error_pattern", _ERROR_PATTERN))
+
+
+def tolerated(ops: Connection) -> int:
+    """How many lines of one pattern in an hour are an ordinary day: `logs.errors_per_hour` of the target, else 5."""
+    return int(ops.target.facts.get("logs", {}).get("errors_per_hour", 5))
 
 
 def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
@@ -135,13 +146,12 @@ def check_errors(
 
     A pattern with more lines in one hour than `logs.errors_per_hour` is a warning.
     """
-    facts = ops.target["logs"]
-    within = window(ops, minutes, since, until)
-    events = search(ops, source, facts["error_pattern"], within)
-    patterns, tolerated = group_errors(events), int(facts.get("errors_per_hour", 5))
+    within, most = window(ops, minutes, since, until), tolerated(ops)
+    events = search(ops, source, error_pattern(ops), within)
+    patterns = group_errors(events)
     cut = "; there are more, only the newest are counted" if events.attrs["cut"] else ""
     note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, {count(len(groups(ops, source)), 'log group')}{cut}."
-    found = [_pattern_finding(row, tolerated, within) for row in patterns.itertuples()]
+    found = [_pattern_finding(row, most, within) for row in patterns.itertuples()]
     if not found or cut:
         found.append(Finding("warn" if cut else "ok", "errors logged", note, "no line of trouble", "FilterLogEvents"))
     return Findings(found, patterns, note)

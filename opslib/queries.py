@@ -107,7 +107,10 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
         raise UsageError(f"limit={limit}: at least 1 row.")
     if not query.strip():
         listed = list_queries(ops)
-        seen = ", ".join(listed["query"]) or "none"
+        if listed.empty:
+            file = f"parameters/targets/{ops.target.key}.yaml"
+            raise UsageError(f"{file} describes no database.queries. Give a SELECT of your own as `query`.")
+        seen = ", ".join(listed["query"])
         return Findings([Finding("ok", "queries that the target's file names", seen)], listed, _CHOOSE)
     asked = of(ops, query)
     rows, names = read(ops, asked.sql, limit + 1)

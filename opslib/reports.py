@@ -45,9 +45,10 @@ Check = Callable[[], Findings]
 
 def _checks(ops: Connection, hours: float) -> dict[str, list[Check]]:
     """The checks of each section, for what the target's file describes."""
-    kinds = ops.target.facts.get("jobs", {})
+    kinds, api = ops.target.facts.get("jobs", {}), ops.target.facts.get("api", {})
+    answers = {"probes": health.check_probes, "deep": health.check_dependencies}
     every: dict[str, tuple[str, list[Check]]] = {  # section: the part of the file it needs, its checks
-        "health": ("api", [partial(health.check_probes, ops), partial(health.check_dependencies, ops)]),
+        "health": ("api", [partial(look, ops) for fact, look in answers.items() if fact in api]),
         "metrics": ("metrics", [partial(metrics.check_metrics, ops, hours=hours)]),
         "alarms": ("alarms", [partial(alarms.check_alarms, ops)]),
         "queues": ("queues", [partial(queues.check_dead_letters, ops)]),
@@ -60,12 +61,17 @@ def _checks(ops: Connection, hours: float) -> dict[str, list[Check]]:
                 for look in (databases.check_status, databases.check_connections, databases.check_load)
             ],
         ),
-        "errors": ("logs", [partial(logs.check_errors, ops, minutes=hours * 60)]),
+        "errors": ("functions", [partial(logs.check_errors, ops, minutes=hours * 60)]),
         "backups": ("database", [partial(snapshots.check_backups, ops)]),
         "secrets": ("secrets", [partial(secrets.check_ages, ops)]),
         "certificates": ("certificates", [partial(certificates.check_expiry, ops)]),
     }
     described = {name: checks for name, (needs, checks) in every.items() if needs in ops.target.facts}
+    if not described:
+        needed = ", ".join(dict.fromkeys(needs for needs, _ in every.values()))
+        raise UsageError(
+            f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: none of {needed}. Add what it has."
+        )
     return described | {"changes": [partial(check_changes, ops, hours)]}
 
 

@@ -81,6 +81,7 @@ def explain(ops: Connection, statement: str) -> Text:
 @check("What would it change?")
 def check_statement(ops: Connection, statement: str, limit: int = 60) -> Findings:
     """The rows as they are that a statement would change or add. It changes nothing and locks nothing."""
+    _rds.of(ops)  # a target without a database has no rows
     if not statement.strip():
         return Findings(note=f"No statement was given: {_FORMS}.")
     rows, names = queries.read(ops, affected(statement), limit + 1)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from opslib import records, runbooks, targets
+from opslib import _choices, records, runbooks, targets
 from opslib._imports import skip_iri_grammar
 from opslib.errors import UsageError
 from opslib.procedures import Procedure
@@ -19,10 +19,10 @@ Tell = Callable[[int, int, str], None]
 def prepare(name: str, target: str, given: Mapping[str, Any], *, apply: bool) -> tuple[Procedure, dict[str, Any]]:
     """The procedure of a name and the parameters to run it with, all checked. Raises UsageError."""
     procedure, preset, _ = runbooks.find(name)
-    targets.load(target)
+    described = targets.load(target)
     if "target" in given:
         raise UsageError(f"The target is given with -t {target}, not as a parameter.")
-    wanted = {**preset, **given, "target": target}
+    wanted = {**_choices.choose(procedure, described, {**preset, **given}), "target": target}
     if apply:
         if not any(p.name == "approved" for p in procedure.parameters):
             raise UsageError(f"{name} changes nothing, so there is nothing to apply. Run it without --apply.")

@@ -115,6 +115,7 @@ def _latest(database: _rds.Database, found: pd.DataFrame) -> Finding:
 def plan_snapshot(ops: Connection, reason: str = "manual") -> tuple[str, list[Step], list[str]]:
     """Take a snapshot, named after the database, the day and the next free number; `reason` is kept as its tag."""
     database = _rds.of(ops)
+    database.describe(ops)  # nothing is planned for a database that is not there
     steps = steps_for_snapshot(ops, database, reason)
     notes = [
         "The database goes on serving while it is taken. It stays until it is deleted, and is paid for.",

@@ -30,6 +30,9 @@ class Facts(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
+            if _yaml.declares("target", [*self._where.split("."), key] if self._where else [key]):
+                fact = f"{self._where}.{key}".lstrip(".")
+                raise UsageError(f"{self._file} describes no {fact}, which is needed here. Add it to that file.")
             raise unknown_name(self._where or "section", key, self._values, f" in {self._file}")
         value = self._values[key]
         return Facts(value, f"{self._where}.{key}".lstrip("."), self._file) if isinstance(value, dict) else value

@@ -41,7 +41,7 @@ def check_kinds(
     """
     within = window(ops, minutes, since, until)
     events, served = ops.gather(partial(read, ops, function, within), partial(_served, ops, function, within))
-    tolerated = int(ops.target["logs"].get("errors_per_hour", 5))
+    tolerated = logs.tolerated(ops)
     groups = [(kind, events[events["kind"] == kind]) for kind in KINDS]
     rows = [_row(kind, lines, within) for kind, lines in groups if len(lines)]
     found = [
@@ -59,7 +59,7 @@ def check_kinds(
 
 def read(ops: Connection, function: str, within: Window) -> pd.DataFrame:
     """The lines of trouble and the kind of each. Columns: `logs.EVENTS` and `kind`; Lambda's own frame is left out."""
-    events = logs.search(ops, function, ops.target["logs"]["error_pattern"], within)
+    events = logs.search(ops, function, logs.error_pattern(ops), within)
     framing = events["message"].str.match(r"(?:START|END|REPORT) RequestId: |INIT_")
     kept = events[~framing.astype(bool)].reset_index(drop=True)
     kept["kind"] = [_error_kinds.kind(message) for message in kept["message"]]

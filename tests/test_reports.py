@@ -57,9 +57,9 @@ def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) 
 
 def test_a_mistake_in_one_section_of_the_file_does_not_end_the_report(lab: Any, records_folder: Any) -> None:
     ops = connect(TARGET)
-    del ops.target.facts["logs"]._values["error_pattern"]
+    del ops.target.facts["alarms"]._values["patterns"]
     report = reports.daily(ops)
-    assert [f.check for f in report.findings if f.status == "unknown"] == ["errors"]
+    assert [f.check for f in report.findings if f.status == "unknown"] == ["alarms"]
 
 
 def test_what_changed_is_told_by_the_check() -> None:

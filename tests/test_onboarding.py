@@ -1,0 +1,195 @@
+"""A further system is onboarded by writing YAML: every procedure does, on one that it has never met, what it should."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.loaders
+import botocore.session
+import pytest
+
+from opslib import OpsError, Refused, UsageError, _paths, connections, plots, procedures, runs, targets
+from opslib import lab as practice
+from opslib.findings import Findings
+from tests.notebooks import run
+
+BARE = """\
+title: Orders staging
+system: orders
+environment: staging
+production: false
+account: "222233334444"
+region: eu-central-1
+"""
+DESCRIBED = """\
+title: Orders production
+system: orders
+environment: production
+production: true
+account: "333344445555"
+region: eu-central-1
+api:
+  url: https://orders.example.com
+  probes: {/health: it runs}
+  deep: /health
+functions:
+  web: {name: orders-web, alias: live, timeout_seconds: 10}
+  mailer: {name: orders-mailer}
+database: {instance: orders, secret: orders/database}
+alarms: {patterns: ["orders-*"]}
+metrics:
+  web-errors:
+    {title: Errors, namespace: AWS/Lambda, metric: Errors, dimensions: {FunctionName: orders-web}, statistic: Sum}
+"""
+RUNBOOK = """\
+system: orders
+title: Orders
+sections:
+  - title: Every day
+    entries:
+      - {name: daily, title: Daily report, procedure: reports/daily}
+      - {name: health, title: Is it up?, procedure: health/quick}
+      - {name: deep-health, title: Is all of it up?, procedure: health/deep}
+      - {name: functions, title: Are the functions well?, procedure: functions/health}
+      - {name: errors, title: High error rate, procedure: logs/errors}
+      - {name: logs, title: Lines of the log, procedure: logs/search}
+      - {name: alarms, title: Alarms, procedure: alarms/review}
+  - title: When it hurts
+    entries:
+      - {name: slow, title: The site is slow, procedure: functions/latency, parameters: {function: web}}
+      - {name: capacity, title: More of it, procedure: functions/scale, parameters: {function: web}}
+      - {name: rollback, title: Roll back, procedure: functions/rollback, parameters: {function: web}}
+      - {name: database, title: Is the database well?, procedure: databases/health}
+      - {name: query, title: Ask the database, procedure: databases/query}
+      - {name: snapshot, title: Take a snapshot, procedure: databases/snapshot}
+      - {name: restore, title: Bring the database back, procedure: databases/restore}
+      - {name: undo, title: Undo a change, procedure: changes/undo}
+"""
+FILES = {"targets/orders-staging": BARE, "targets/orders-production": DESCRIBED, "runbooks/orders": RUNBOOK}
+EVERY = [procedure.name for procedure in procedures.list_procedures()]
+ASKED = {"changes/undo", "databases/execute"}  # do nothing before a record or a statement is given
+# What is no judgement of the target: our own records.
+OURS = {"changes made"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with the procedures and one system, and a lab whose accounts have nothing in them."""
+    folder, notebooks = tmp_path_factory.mktemp("orders"), _paths.notebooks()
+    for name, text in FILES.items():
+        path = folder / "parameters" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "notebooks").symlink_to(notebooks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_HOME", str(folder))
+        patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
+        patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        patch.setattr(plots, "_png", lambda *_: b"")
+        practice.up()
+        yield folder
+        practice.down()
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Findings:
+    """The findings of each connection that is made, also when the procedure ends with an error."""
+    every, connect = Findings(), connections.Connection.__init__
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> None:
+        connect(self, *args, **kwargs)
+        self.findings = every
+
+    monkeypatch.setattr(connections.Connection, "__init__", watched)
+    return every
+
+
+def begin(procedure: str, target: str) -> str:
+    """Run a procedure as the command does; how it ended: the error's text, or nothing. Any other error is raised."""
+    try:
+        _, given = runs.prepare(procedure, target, {}, apply=False)
+        run(procedure, **given)
+    except OpsError as exc:
+        return f"{type(exc).__name__}: {exc}"
+    return ""
+
+
+@pytest.mark.parametrize("procedure", EVERY)
+def test_what_is_not_described_is_named_with_its_file(procedure: str, found: Findings) -> None:
+    said = begin(procedure, "lab/orders-staging")
+    assert procedure == "changes/undo" or (
+        said.startswith("UsageError: parameters/targets/orders-staging.yaml describes no") and not found
+    )
+
+
+@pytest.mark.parametrize("procedure", EVERY)
+def test_what_is_described_and_not_there_is_never_ok(procedure: str, found: Findings) -> None:
+    said = begin(procedure, "lab/orders-production")
+    assert not [f for f in found if f.status == "ok" and f.check not in OURS]
+    assert said or found or procedure in ASKED
+    if said.startswith("UsageError"):
+        assert "parameters/targets/orders-production.yaml" in said or "lab/orders-production" in said
+    else:
+        assert all(f.seen for f in found)
+        assert said.partition(":")[0] in ("", "NotFound", "Unfinished", "Refused")
+
+
+@pytest.mark.parametrize(
+    "entry", [line.split("name: ")[1].split(",")[0] for line in RUNBOOK.splitlines() if "name:" in line]
+)
+def test_each_entry_of_its_runbook_runs(entry: str, found: Findings) -> None:
+    said = begin(f"orders/{entry}", "lab/orders-production")
+    assert found or said or entry == "undo"
+    assert not said.startswith("UsageError") or entry == "query"
+
+
+def test_a_default_that_another_system_has_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(UsageError, match=r"functions/configuration needs function: one of web, mailer .*-p function="):
+        runs.prepare("functions/configuration", "lab/orders-production", {}, apply=False)
+    with pytest.raises(UsageError, match=r"Unknown functions 'wep' in .*orders-production.yaml. Did you mean 'web'"):
+        runs.prepare("logs/search", "lab/orders-production", {"function": "wep"}, apply=False)
+
+
+def test_a_default_that_another_system_has_becomes_all_where_that_is_meant() -> None:
+    assert runs.prepare("logs/search", "lab/orders-production", {}, apply=False)[1]["function"] == "all"
+
+
+def test_the_only_name_there_is_becomes_the_default(home: Path) -> None:
+    path = home / "parameters" / "targets" / "orders-production.yaml"
+    path.write_text(DESCRIBED.replace("  mailer: {name: orders-mailer}\n", ""))
+    try:
+        prepared = runs.prepare("functions/configuration", "lab/orders-production", {}, apply=False)
+    finally:
+        path.write_text(DESCRIBED)
+    assert prepared[1]["function"] == "web"
+
+
+def test_what_is_required_outside_the_lab_is_asked_for_there() -> None:
+    with pytest.raises(UsageError, match="functions/scale needs function"):
+        runs.prepare("functions/scale", "orders-production", {}, apply=False)
+
+
+def test_a_section_that_is_not_described_ends_the_command_before_anything_starts(home: Path) -> None:
+    from tests.projects import Project
+
+    ended = Project.command(_at(home), "run", "queues/redrive", "-t", "lab/orders-production")
+    assert ended.returncode == 2
+    assert "orders-production.yaml describes no queues" in ended.stderr
+    assert not list((home / "records").rglob("*.ipynb"))
+
+
+def _at(home: Path) -> Any:
+    return type("At", (), {"home": home})()
+
+
+def test_nothing_is_ever_copied_over_production(found: Findings) -> None:
+    with pytest.raises(Refused):
+        run("databases/sync", target="lab/orders-production")
+
+
+def test_the_targets_are_described_by_their_files() -> None:
+    assert targets.names() == ["orders-production", "orders-staging"]
