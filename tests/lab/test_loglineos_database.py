@@ -142,12 +142,12 @@ def test_a_changed_row_shows_in_the_state(place: Place) -> None:
 def test_a_migration_comes_and_goes(place: Place) -> None:
     before = state(place)
     with database.connect(place) as connection:
-        assert schema.current(connection) == schema.HEAD == "0007"
-        assert [each.name for each in schema.pending(connection, schema.NEXT)] == ["0008"]
-        assert schema.upgrade(connection, schema.NEXT) == ("0007", "0008")
-        assert schema.pending(connection, schema.NEXT) == []
-        schema.downgrade(connection, schema.HEAD)
-        assert schema.current(connection) == "0007"
+        assert schema.MIGRATIONS.current(connection) == schema.MIGRATIONS.head == "0007"
+        assert [each.name for each in schema.MIGRATIONS.pending(connection, schema.MIGRATIONS.next)] == ["0008"]
+        assert schema.MIGRATIONS.upgrade(connection, schema.MIGRATIONS.next) == ("0007", "0008")
+        assert schema.MIGRATIONS.pending(connection, schema.MIGRATIONS.next) == []
+        schema.MIGRATIONS.downgrade(connection, schema.MIGRATIONS.head)
+        assert schema.MIGRATIONS.current(connection) == "0007"
     assert state(place) == before
 
 

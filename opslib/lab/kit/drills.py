@@ -1,4 +1,4 @@
-"""Drills that leave no trace: what the functions write while one is on goes when it is mended."""
+"""Drills of any system: operations that are denied; and none leaves a trace of what was written while it was on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from dataclasses import dataclass, replace
 
 from opslib.lab.estates.base import Drill, Place
 from opslib.lab.kit import journals
+
+
+def denial(*operations: str) -> tuple[Callable[[Place], None], Callable[[Place], None]]:
+    """What denies these operations (`rds:DescribeDBInstances`) to everyone, and what allows them again."""
+
+    def deny(place: Place) -> None:
+        for operation in operations:
+            place.deny(operation)
+
+    def allow(place: Place) -> None:
+        for operation in operations:
+            place.allow(operation)
+
+    return deny, allow
 
 
 @dataclass(frozen=True)

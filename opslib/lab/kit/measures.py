@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opslib.lab.corrections.rhythms import Samples
 from opslib.lab.estates.base import Place
@@ -93,3 +93,13 @@ def answered(place: Place, key: str, when: datetime, latency_ms: float) -> None:
     put("AWS/Lambda", "Duration", function, when, latency_ms, MILLISECONDS)
     put("AWS/ApiGateway", "Count", gateway, when, 1.0, COUNT)
     put("AWS/ApiGateway", "Latency", gateway, when, latency_ms, MILLISECONDS)
+
+
+def climbing(since: datetime, ramp: timedelta, low: float, high: float) -> Callable[[float], float]:
+    """A metric that goes evenly from low to high, and stays there."""
+
+    def value(minute: float) -> float:
+        share = (minute - since.timestamp()) / ramp.total_seconds()
+        return float(round(low + (high - low) * min(1.0, max(0.0, share))))
+
+    return value

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import books, jobs, migrations, names
+from opslib.lab.estates.bluemoxon import books, jobs, names
+from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 from opslib.lab.kit import databases, secrets
 
 POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
@@ -19,7 +20,7 @@ def seed(place: Place) -> None:
     """Role, database with all its rows, secrets, cluster with its snapshots."""
     password = databases.create(place)
     with databases.owner(place, password) as database:
-        migrations.create(database)
+        MIGRATIONS.create(database)
         books.fill(place, database)
         jobs.fill(place, database)
     databases.put_login(place, password, age_days=41, member="dbname")

@@ -10,7 +10,8 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import databases, migrations, names, networks
+from opslib.lab.estates.bluemoxon import databases, names, networks
+from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 from opslib.lab.kit import functions
 from opslib.lab.kit.requests import Answer, Hanging, Request
 
@@ -70,8 +71,8 @@ def migrate(request: Request) -> Answer:
     """Applies what the live code brings and the database has not had."""
     with databases.connect(request.place) as database:
         head = functions.release(request.place, "api")["schema"]
-        applied = [revision.name for revision in migrations.pending(database, head)]
-        before, after = migrations.upgrade(database, head)
+        applied = [revision.name for revision in MIGRATIONS.pending(database, head)]
+        before, after = MIGRATIONS.upgrade(database, head)
     return 200, {"status": "success", "previous": before, "current": after, "applied": applied}
 
 

@@ -1,22 +1,8 @@
-"""The app's schema as its migrations, oldest first, and what applies them."""
+"""The app's schema as its migrations, of which Alembic keeps the newest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import psycopg
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A migration. `down` undoes it."""
-
-    name: str
-    title: str
-    up: str
-    down: str = ""
-
+from opslib.lab.kit.migrations import Migrations, Revision
 
 _JOBS = """
 CREATE TABLE {table} (
@@ -33,12 +19,13 @@ CREATE TABLE {table} (
 CREATE INDEX {table}_book ON {table} (book_id, created_at);
 """
 
-REVISIONS = (
+_REVISIONS = (
     Revision(
         "1a2c4e6f8b01",
         "books and their images",
         """
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('');
 CREATE TABLE books (
     id integer PRIMARY KEY,
     title text NOT NULL,
@@ -95,7 +82,6 @@ CREATE TABLE users (
         "ALTER TABLE books ADD COLUMN analysis_issues text[] NOT NULL DEFAULT '{}';",
         "ALTER TABLE books DROP COLUMN analysis_issues;",
     ),
-    # In the code of the next release, not yet of any database: see the drill migration-pending.
     Revision(
         "d4a6c8e0f168",
         "provenance of a book",
@@ -103,43 +89,7 @@ CREATE TABLE users (
         "ALTER TABLE books DROP COLUMN provenance;",
     ),
 )
-NEXT = REVISIONS[-1].name
-HEAD = REVISIONS[-2].name
-_ORDER = [revision.name for revision in REVISIONS]
-
-
-def current(database: psycopg.Connection[Any]) -> str | None:
-    """The revision that the database is at."""
-    row = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else None
-
-
-def pending(database: psycopg.Connection[Any], head: str) -> list[Revision]:
-    """The revisions up to the code's head that the database has not had."""
-    at = current(database)
-    return list(REVISIONS[_ORDER.index(at) + 1 if at else 0 : _ORDER.index(head) + 1])
-
-
-def create(database: psycopg.Connection[Any]) -> None:
-    """Makes the schema in an empty database: every migration of the released code."""
-    for revision in REVISIONS[: _ORDER.index(HEAD) + 1]:
-        database.execute(revision.up)
-    database.execute("INSERT INTO alembic_version VALUES (%s)", [HEAD])
-
-
-def upgrade(database: psycopg.Connection[Any], head: str) -> tuple[str | None, str | None]:
-    """Applies what is pending, all or nothing. Returns the revision before and after."""
-    before = current(database)
-    with database.transaction():
-        for revision in pending(database, head):
-            database.execute(revision.up)
-            database.execute("UPDATE alembic_version SET version_num = %s", [revision.name])
-    return before, current(database)
-
-
-def downgrade(database: psycopg.Connection[Any], to: str) -> None:
-    """Undoes revisions, the newest first, until the database is at `to`."""
-    with database.transaction():
-        while (at := current(database)) is not None and _ORDER.index(at) > _ORDER.index(to):
-            database.execute(REVISIONS[_ORDER.index(at)].down)
-            database.execute("UPDATE alembic_version SET version_num = %s", [_ORDER[_ORDER.index(at) - 1]])
+_MOVED = "UPDATE alembic_version SET version_num = "
+MIGRATIONS = Migrations(
+    _REVISIONS, "SELECT version_num FROM alembic_version", done=f"{_MOVED}%(name)s", undone=f"{_MOVED}%(before)s"
+)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opslib.lab.estates.base import Place
-from opslib.lab.estates.bluemoxon import migrations, names, queues
+from opslib.lab.estates.bluemoxon import names, queues
+from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 from opslib.lab.kit import secrets
 from opslib.lab.kit.functions import Build
 
@@ -18,7 +19,7 @@ BUILD = Build(
         "db-sync": (58, 37, 12),
         "cleanup": (58, 37),
     },
-    schema=migrations.HEAD,
+    schema=MIGRATIONS.head,
     concurrency={"analysis-worker": 5, "scraper": 2},
 )
 

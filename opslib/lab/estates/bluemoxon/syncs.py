@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 
 from opslib.lab.estates.base import Invocation, Place
-from opslib.lab.estates.bluemoxon import buckets, databases, lines, migrations, names, users
+from opslib.lab.estates.bluemoxon import buckets, databases, lines, names, users
+from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 
 _TABLES = ("books", "book_images", "listings", "analysis_jobs", "eval_runbook_jobs")  # parents first
 _KNOWN = {"cognito_only", "images_only", "db_only", "dry_run"}
@@ -50,9 +51,9 @@ def _source(place: Place) -> Place:
 def _copy_tables(source: Place, database: psycopg.Connection[Any], dry: bool) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     with databases.connect(source, "bluemoxon-db-sync") as theirs:
-        if migrations.current(theirs) != migrations.current(database):
+        if MIGRATIONS.current(theirs) != MIGRATIONS.current(database):
             raise RuntimeError(
-                f"Schemas differ: {source.name} is at {migrations.current(theirs)}, this database at {migrations.current(database)}"
+                f"Schemas differ: {source.name} is at {MIGRATIONS.current(theirs)}, this database at {MIGRATIONS.current(database)}"
             )
         for table in _TABLES:
             counts[table] = {"rows": _count(theirs, table), "replaced": _count(database, table)}

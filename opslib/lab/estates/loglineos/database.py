@@ -93,7 +93,7 @@ def _make(place: Place, password: str) -> None:
     with place.database(name) as database:
         database.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {int(limit)}")
     with databases.owner(place, password) as database:
-        schema.create(database, lambda session: _fill(place, session))
+        schema.MIGRATIONS.create(database, lambda session: _fill(place, session))
         database.execute("ANALYZE")
     with place.database(name) as database:
         database.execute("SELECT pg_stat_statements_reset()")  # what made it is not what it does

@@ -15,8 +15,8 @@ def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
         raise ValueError(f"Unknown options: {', '.join(sorted(event))}")
     head = invocation.variables["SCHEMA_VERSION"]
     with database.connect(place, "loglineos-db-migration") as connection:
-        applied = [revision.name for revision in schema.pending(connection, head)]
-        before, after = schema.upgrade(connection, head)
+        applied = [revision.name for revision in schema.MIGRATIONS.pending(connection, head)]
+        before, after = schema.MIGRATIONS.upgrade(connection, head)
     invocation.log(lines.entry("INFO", place.now(), message="migrations applied", applied=applied, current=after))
     return {"status": "success", "previous": before, "current": after, "applied": applied}
 

@@ -11,7 +11,7 @@ BUILD = Build(
     runtime="nodejs20.x",
     handler="index.handler",
     published={"loader": (52, 45, 38, 24, 17, 9, 4)},
-    schema=schema.HEAD,
+    schema=schema.MIGRATIONS.head,
 )
 
 
@@ -22,6 +22,6 @@ def variables(place: Place) -> dict[str, dict[str, str]]:
         "DB_SECRET_ARN": secrets.arn(place, place.facts["database"]["secret"]),
         "LOG_LEVEL": "info",
         "MAX_SPAN_BYTES": "262144",
-        "SCHEMA_VERSION": schema.HEAD,
+        "SCHEMA_VERSION": schema.MIGRATIONS.head,
     }
     return {key: {name: known[name] for name in facts["variables"]} for key, facts in place.facts["functions"].items()}

@@ -1,25 +1,8 @@
-"""The ledger's schema as its migrations, oldest first, and what applies them. `ledger.schema_migrations` says which."""
+"""The ledger's schema as its migrations; `ledger.schema_migrations` has a row for each that was applied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import psycopg
-
-Database: TypeAlias = psycopg.Connection[Any]
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A migration. `down` undoes it."""
-
-    name: str
-    title: str
-    up: str
-    down: str = ""
-
+from opslib.lab.kit.migrations import Migrations, Revision
 
 _REGISTRY = """
 CREATE SCHEMA IF NOT EXISTS ledger;
@@ -88,7 +71,7 @@ SELECT tenant_id, 2000 FROM ledger.universal_registry WHERE tenant_id IS NOT NUL
 
 OWNER_INDEX = "CREATE INDEX universal_registry_owner_at ON ledger.universal_registry (owner_id, at DESC)"
 
-REVISIONS = (
+_REVISIONS = (
     Revision("0001", "the registry", _REGISTRY),
     Revision(
         "0002",
@@ -106,7 +89,6 @@ REVISIONS = (
     Revision("0005", "append-only", _APPEND_ONLY),
     Revision("0006", "rows are found by owner and time", OWNER_INDEX),
     Revision("0007", "quotas of tenants", _QUOTAS, "DROP TABLE ledger.tenant_quotas"),
-    # In the code of the next release, not yet of any database: see the drill migration-pending.
     Revision(
         "0008",
         "a span knows its trace",
@@ -114,49 +96,9 @@ REVISIONS = (
         "ALTER TABLE ledger.universal_registry DROP COLUMN trace_id",
     ),
 )
-NEXT = REVISIONS[-1].name
-HEAD = REVISIONS[-2].name
-_ORDER = [revision.name for revision in REVISIONS]
-
-
-def current(database: Database) -> str | None:
-    """The newest revision that the database has had."""
-    row = database.execute("SELECT max(version) FROM ledger.schema_migrations").fetchone()
-    return row[0] if row else None
-
-
-def pending(database: Database, head: str) -> list[Revision]:
-    """The revisions up to the code's head that the database has not had."""
-    had = {row[0] for row in database.execute("SELECT version FROM ledger.schema_migrations")}
-    return [revision for revision in REVISIONS[: _ORDER.index(head) + 1] if revision.name not in had]
-
-
-def create(database: Database, fill: Callable[[Database], None] = lambda database: None) -> None:
-    """Makes the schema in an empty database: every migration of the released code, the rows after the first."""
-    with database.transaction():
-        for revision in REVISIONS[: _ORDER.index(HEAD) + 1]:
-            _apply(database, revision)
-            if revision is REVISIONS[0]:
-                fill(database)
-
-
-def upgrade(database: Database, head: str) -> tuple[str | None, str | None]:
-    """Applies what is pending, all or nothing. Returns the revision before and after."""
-    before = current(database)
-    with database.transaction():
-        for revision in pending(database, head):
-            _apply(database, revision)
-    return before, current(database)
-
-
-def downgrade(database: Database, to: str) -> None:
-    """Undoes revisions, the newest first, until the database is at `to`."""
-    with database.transaction():
-        while (at := current(database)) is not None and _ORDER.index(at) > _ORDER.index(to):
-            database.execute(REVISIONS[_ORDER.index(at)].down)
-            database.execute("DELETE FROM ledger.schema_migrations WHERE version = %s", [at])
-
-
-def _apply(database: Database, revision: Revision) -> None:
-    database.execute(revision.up)
-    database.execute("INSERT INTO ledger.schema_migrations (version) VALUES (%s)", [revision.name])
+MIGRATIONS = Migrations(
+    _REVISIONS,
+    latest="SELECT max(version) FROM ledger.schema_migrations",
+    done="INSERT INTO ledger.schema_migrations (version) VALUES (%(name)s)",
+    undone="DELETE FROM ledger.schema_migrations WHERE version = %(name)s",
+)

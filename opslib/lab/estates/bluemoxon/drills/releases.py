@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from opslib.lab.estates.base import Drill, Place
-from opslib.lab.estates.bluemoxon import lines, migrations, names
+from opslib.lab.estates.bluemoxon import lines, names
+from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 from opslib.lab.kit import functions, journals, releases
 
 BAD, DRIFT, PENDING = "bad-version", "configuration-drift", "migration-pending"
@@ -32,7 +33,7 @@ def undrift(place: Place) -> None:
 
 def deploy_ahead(place: Place) -> None:
     """Code that knows a column which the database does not have; only one page reads it."""
-    functions.deploy(place, PENDING, "api", place.now() - _PENDING_SINCE, releases.same, migrations.NEXT)
+    functions.deploy(place, PENDING, "api", place.now() - _PENDING_SINCE, releases.same, MIGRATIONS.next)
     journals.retell(place)
     for minutes, book in ((21, 474), (13, 488), (3, 501)):
         when = place.now() - timedelta(minutes=minutes)
@@ -46,7 +47,7 @@ def deploy_ahead(place: Place) -> None:
 def go_back(place: Place) -> None:
     releases.withdraw(place, PENDING, "api")
     with place.database(names.database(place)) as database:
-        migrations.downgrade(database, migrations.HEAD)
+        MIGRATIONS.downgrade(database, MIGRATIONS.head)
 
 
 DRILLS = (

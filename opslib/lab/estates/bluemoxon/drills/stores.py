@@ -10,7 +10,7 @@ import psycopg
 
 from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import books, buckets, databases, names, pictures
-from opslib.lab.kit import secrets
+from opslib.lab.kit import measures, secrets
 
 _ORPHANED_BOOKS = (431, 447, 463)  # deleted long ago
 _LOST_LISTINGS = 9
@@ -75,16 +75,12 @@ def change_keys_back(place: Place) -> None:
 def open_connections(place: Place) -> None:
     """Really opens them: they are in pg_stat_activity, idle, and the metric has climbed to them."""
     limit, since = int(place.facts["database"]["max_connections"]), place.now() - timedelta(minutes=_RAMP_MINUTES + 5)
-    wanted, start = round(limit * _CONNECTIONS_SHARE), since.timestamp()
+    wanted = round(limit * _CONNECTIONS_SHARE)
     login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
     url = place.world.postgres.url(names.database(place), login["username"], login["password"])
     pool = databases.POOL[place.target.environment]
     opened = [psycopg.connect(url, application_name="bluemoxon-api", autocommit=True) for _ in range(wanted - pool)]
-
-    def climbing(minute: float) -> float:
-        share = min(1.0, (minute - start) / 60 / _RAMP_MINUTES)
-        return float(round(pool + (wanted - pool) * max(0.0, share)))
-
+    climbing = measures.climbing(since, timedelta(minutes=_RAMP_MINUTES), pool, wanted)
     cluster = str(place.facts["database"]["cluster"])
     overlays = [
         place.metrics.overlay("AWS/RDS", "DatabaseConnections", dimensions, since, None, climbing, "Count")

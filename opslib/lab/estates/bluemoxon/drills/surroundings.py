@@ -8,6 +8,7 @@ from typing import Any
 from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import lines, names, users
 from opslib.lab.kit import journals
+from opslib.lab.kit.drills import denial
 
 _ENDPOINT = "cognito-idp"
 _DENIED = ("sqs:ListQueues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
@@ -81,16 +82,6 @@ def sign_off(place: Place) -> None:
     users.remove(place, users.LATECOMER.email)
 
 
-def deny(place: Place) -> None:
-    for operation in _DENIED:
-        place.deny(operation)
-
-
-def allow(place: Place) -> None:
-    for operation in _DENIED:
-        place.allow(operation)
-
-
 DRILLS = (
     Drill(
         "vpc-endpoint-missing", "Deep health answers 503 after a wait, while the list of books still comes",
@@ -113,7 +104,7 @@ DRILLS = (
     ),
     Drill(
         "access-denied", "The queues cannot be looked at: AccessDenied",
-        "The operator's role lost its read access to SQS.", deny, allow,
+        "The operator's role lost its read access to SQS.", *denial(*_DENIED),
         found_by=("queues/dead-letters", "queues/redrive", "queues/purge", "reports/daily"),
     ),
 )  # fmt: skip

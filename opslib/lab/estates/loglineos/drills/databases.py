@@ -12,14 +12,15 @@ import psycopg
 from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.loglineos import database, lines, schema, troubles
 from opslib.lab.estates.loglineos.troubles import Trouble
-from opslib.lab.kit import names
+from opslib.lab.kit import measures, names
+from opslib.lab.kit.drills import denial
 
 NEAR, CPU, DOWN, SLOW, DENIED = (
     "connections-near-limit", "database-cpu-high", "database-unavailable", "slow-query", "access-denied",
 )  # fmt: skip
 _NO_SLOT = "FATAL: remaining connection slots are reserved for roles with the SUPERUSER attribute"
 _REFUSED = "connection refused: is the server running and accepting TCP/IP connections?"
-_SHARE, _RAMP = 0.95, timedelta(minutes=25)
+_SHARE, _RAMP, _CLIMB = 0.95, timedelta(minutes=25), timedelta(minutes=19)
 _EXPORTS, _EXPORTING, _CPU = 3, timedelta(minutes=50), 96.0
 _DOWN_SINCE, _SLOW_SINCE = timedelta(minutes=22), timedelta(minutes=45)
 _CALLS = 40  # of the statement that lost its index: the statistics are of weeks elsewhere
@@ -33,13 +34,9 @@ _DENIED = ("rds:DescribeDBInstances", "rds:DescribeDBSnapshots")
 def open_connections(place: Place) -> None:
     """Really opens them: they are idle in pg_stat_activity, the metric has climbed to them, some requests get none."""
     limit, since = int(place.facts["database"]["max_connections"]), place.now() - _RAMP
-    wanted, start = int(limit * _SHARE), since.timestamp()
+    wanted = int(limit * _SHARE)
     opened = [database.connect(place) for _ in range(wanted - database.POOL)]
-
-    def climbing(minute: float) -> float:
-        share = min(1.0, max(0.0, (minute - start) / _RAMP.total_seconds() * 1.3))
-        return float(round(database.POOL + (wanted - database.POOL) * share))
-
+    climbing = measures.climbing(since, _CLIMB, database.POOL, wanted)
     _measure(place, NEAR, "DatabaseConnections", since, climbing, "Count")
     place.memory[NEAR] = opened
     failing = Trouble(
@@ -126,16 +123,6 @@ def make_index(place: Place) -> None:
     troubles.end(place, SLOW)
 
 
-def deny(place: Place) -> None:
-    for operation in _DENIED:
-        place.deny(operation)
-
-
-def allow(place: Place) -> None:
-    for operation in _DENIED:
-        place.allow(operation)
-
-
 def _measure(place: Place, drill: str, metric: str, since: datetime, fn: Callable[[float], float], unit: str) -> None:
     """The instance's metric is this from then on."""
     dimensions = {"DBInstanceIdentifier": str(place.facts["database"]["instance"])}
@@ -168,7 +155,7 @@ DRILLS = (
     ),
     Drill(
         DENIED, "The database's state cannot be read: access denied", "The operators' role lacks rights in RDS.",
-        deny, allow,
+        *denial(*_DENIED),
         found_by=("databases/health", "databases/restore", "databases/scale", "databases/snapshot", "databases/storage", "reports/daily"),
     ),
 )  # fmt: skip

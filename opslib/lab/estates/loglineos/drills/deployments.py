@@ -22,15 +22,15 @@ def deploy_ahead(place: Place) -> None:
     """The migration function is of the next release, and was not run."""
 
     def change(function: Any) -> None:
-        function.environment_vars = {**function.environment_vars, _VARIABLE: schema.NEXT}
+        function.environment_vars = {**function.environment_vars, _VARIABLE: schema.MIGRATIONS.next}
 
-    functions.deploy(place, PENDING, _MIGRATION, place.now() - _DEPLOYED, change, schema.NEXT)
+    functions.deploy(place, PENDING, _MIGRATION, place.now() - _DEPLOYED, change, schema.MIGRATIONS.next)
 
 
 def go_back(place: Place) -> None:
     functions.withdraw(place, PENDING, _MIGRATION)
     with place.database(names.database(place)) as database:
-        schema.downgrade(database, schema.HEAD)
+        schema.MIGRATIONS.downgrade(database, schema.MIGRATIONS.head)
 
 
 def drift(place: Place) -> None:
