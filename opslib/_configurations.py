@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from opslib._aws import _SECRET_VARIABLE
@@ -32,6 +33,16 @@ def read(ops: Connection, function: str, qualifier: str = LATEST) -> dict[str, A
         FunctionName=ops.target["functions"][function]["name"],
         Qualifier=qualifier,
     )
+
+
+def states(configuration: dict[str, Any]) -> tuple[str, str]:
+    """State and LastUpdateStatus; `("Active", "Successful")` is well. Lambda leaves them out where all is well."""
+    return configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")
+
+
+def modified(configuration: dict[str, Any]) -> datetime:
+    """When the version was published, $LATEST changed. Lambda writes 2026-11-19T10:12:13.000+0000."""
+    return datetime.fromisoformat(configuration["LastModified"])
 
 
 def variables(configuration: dict[str, Any]) -> dict[str, str]:

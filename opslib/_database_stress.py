@@ -11,7 +11,7 @@ from opslib._windows import Window, clock
 from opslib._wording import number
 from opslib.errors import OpsError
 from opslib.findings import Finding, unread
-from opslib.plots import Line, Panel
+from opslib.plots import Panel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def read(ops: Connection, within: Window) -> Stress:
         return Stress(False, [unread(_QUESTION, exc)], [])
     described = metrics.described(ops, keys)
     found = [_judged(metric, points[points["metric"] == metric.key], within) for metric in described]
-    panels = [_panel(m, points[points["metric"] == m.key]) for m in described if m.name == "ReadLatency"]
+    panels = [metrics.panel(m, points[points["metric"] == m.key]) for m in described if m.name == "ReadLatency"]
     return Stress(all(f.status == "ok" for f in found), [_together(found)], panels)
 
 
@@ -51,16 +51,8 @@ def _judged(metric: metrics.Metric, points: pd.DataFrame, within: Window) -> Fin
         return Finding("unknown", metric.title, f"{metric.title}: no data", rule, source)
     worst = points["value"].idxmin() if metric.below else points["value"].idxmax()
     value, at = points.loc[worst, "value"], clock(points.loc[worst, "time"], within.end)
-    status = (
-        "critical" if metric.beyond(value, metric.critical) else "warn" if metric.beyond(value, metric.warn) else "ok"
-    )
-    return Finding(
-        status,
-        metric.title,
-        f"{metric.title} {'down' if metric.below else 'up'} to {number(value, metric.unit)} at {at}",
-        rule,
-        source,
-    )
+    seen = f"{metric.title} {'down' if metric.below else 'up'} to {number(value, metric.unit)} at {at}"
+    return Finding(metric.status(value), metric.title, seen, rule, source)
 
 
 def _together(found: Sequence[Finding]) -> Finding:
@@ -72,11 +64,3 @@ def _together(found: Sequence[Finding]) -> Finding:
     status = "unknown" if bad[0].status == "unknown" else "warn"
     seen, rules = "; ".join(f.seen for f in bad), "; ".join(f.threshold for f in bad)
     return Finding(status, _QUESTION, seen, rules, "GetMetricData AWS/RDS", next="databases/health")
-
-
-def _panel(metric: metrics.Metric, points: pd.DataFrame) -> Panel:
-    limits = [
-        (name, limit) for name, limit in (("warn", metric.warn), ("critical", metric.critical)) if limit is not None
-    ]
-    line = Line(metric.statistic, list(points["time"]), list(points["value"]))
-    return Panel(metric.title, metric.unit, [line], limits)

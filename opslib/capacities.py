@@ -159,9 +159,8 @@ def gateway_note() -> str:
 def _cost(ops: Connection, function: str, before: int, after: int) -> str:
     """What memory times duration is a day, now and then (Lambda bills that product)."""
     within = window(ops, 1440)
-    asked = {"Namespace": "AWS/Lambda", "MetricName": "Duration",
-             "Dimensions": [{"Name": "FunctionName", "Value": ops.target["functions"][function]["name"]}]}  # fmt: skip
-    query = {"Id": "sum", "Label": "sum", "MetricStat": {"Metric": asked, "Period": 3600, "Stat": "Sum"}}
+    of = {"FunctionName": ops.target["functions"][function]["name"]}
+    query = metrics.asked("sum", "AWS/Lambda", "Duration", of, "Sum", 3600)
     try:
         seconds = float(metrics.query(ops, [query], within)["value"].sum()) / 1000
     except OpsError as exc:

@@ -42,12 +42,6 @@ class Point:
     dimensions: tuple[tuple[str, str], ...]
     at: datetime | None
 
-    @property
-    def metric(self) -> dict[str, Any]:
-        """The metric as CloudWatch's calls name it."""
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions]
-        return {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
-
     def __str__(self) -> str:
         of = f" {{{', '.join(f'{k}={v}' for k, v in self.dimensions)}}}" if self.dimensions else ""
         return f"{self.namespace} {self.name}{of}"
@@ -162,8 +156,8 @@ def _watched(alarm: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _values(ops: Connection, asked: Point, within: Window, statistic: str) -> pd.DataFrame:
     """By the minute. Columns: metrics.SERIES."""
-    stat = {"Metric": asked.metric, "Period": 60, "Stat": statistic}
-    return metrics.query(ops, [{"Id": "m", "Label": asked.name, "MetricStat": stat}], within)
+    query = metrics.asked("m", asked.namespace, asked.name, dict(asked.dimensions), statistic, 60)
+    return metrics.query(ops, [query], within)
 
 
 @planner
@@ -180,7 +174,7 @@ def plan_publish(
     given = point(ops, metric, value, unit, dimensions or {}, at, namespace)
     datum = {
         "MetricName": given.name, "Value": given.value, "Unit": given.unit,
-        "Dimensions": given.metric["Dimensions"], **({"Timestamp": given.at.isoformat()} if given.at else {}),
+        "Dimensions": [{"Name": key, "Value": said} for key, said in given.dimensions], **({"Timestamp": given.at.isoformat()} if given.at else {}),
     }  # fmt: skip
     when = f" as of {given.at:%Y-%m-%d %H:%M} UTC" if given.at else ""
     step = Step(

@@ -235,7 +235,7 @@ def check_load(ops: Connection) -> Findings:
         return Findings([Finding("unknown", question, "no data for half an hour", source=source)])
     now, threshold = float(recent.max()), metrics.thresholds(metric)
     active, unknown = _active(ops)
-    status = "critical" if metric.beyond(now, metric.critical) else "warn" if metric.beyond(now, metric.warn) else "ok"
+    status = metric.status(now)
     cause = CPU_HIGH if status == "critical" else ""
     follows = "" if status == "ok" else "databases/scale" if active.empty else "databases/query"
     seen = f"{number(now, metric.unit)} at most in the last {metrics.RECENT_MINUTES} minutes; {unknown or _at_work(active)}"

@@ -38,22 +38,12 @@ def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:
         return unread(question, exc), {}
     numbers = [int(version) for version in published if version.isdigit()]
     newest = str(max(numbers)) if numbers else _configurations.LATEST
-    modified, state = (
-        _when(live["LastModified"]),
-        f"{live.get('State', 'Active')}, {live.get('LastUpdateStatus', 'Successful')}",
-    )
+    modified, state = _configurations.modified(live), ", ".join(_configurations.states(live))
     row = {
         "function": key, "live": live["Version"], "published": modified, "newest": newest, "state": state,
         "age_hours": round((ops.now() - modified).total_seconds() / 3600, 1), "description": live.get("Description", ""),
     }  # fmt: skip
     return _release_finding(question, row, aliased="alias" in ops.target["functions"][key]), row
-
-
-def _when(text: str) -> Any:
-    """Lambda's own form of a time, 2026-11-19T10:12:13.000+0000."""
-    import pandas as pd
-
-    return pd.to_datetime(text, utc=True)
 
 
 def _release_finding(question: str, row: dict[str, Any], aliased: bool) -> Finding:
@@ -82,7 +72,8 @@ def plan_test_record(ops: Connection) -> tuple[str, list[Step], list[str]]:
     summary = f"make, read back and take away a test record of {ops.target.system}"
     smoke = ops.target["api"]["smoke"]
     auth = "token_secret" in ops.target["api"]
-    made, id = result(f"{_SMOKE}.{_path(smoke['id'])}"), smoke["id"]
+    id = smoke["id"]
+    made = result(f'{_SMOKE}."{id}"')
     try:
         away = _take_away(ops, made)
     except (Unfinished, NotAllowed) as exc:
@@ -106,10 +97,6 @@ _NOTES = [
     "When it stops half-way the record is still to be seen: undo this run (changes/undo, with the id of its record) takes it away.",
     "Its row stays in the table, flagged as deleted: rows are never removed there.",
 ]
-
-
-def _path(field: str) -> str:
-    return f'"{field}"'
 
 
 def _take_away(ops: Connection, id: Any) -> Action:

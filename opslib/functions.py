@@ -107,7 +107,7 @@ def check_alias(ops: Connection, function: str, watch_seconds: float = 0) -> Fin
     version = str(alias["FunctionVersion"]) if alias else _configurations.LATEST
     config = _configurations.read(ops, function, version)
     pinned, source = _pinned(ops.target["functions"][function], alias), "lambda GetFunctionConfiguration"
-    state = f"{config.get('State', 'Active')}, {config.get('LastUpdateStatus', 'Successful')}"
+    state = ", ".join(_configurations.states(config))
     works = Finding(
         "ok" if state == "Active, Successful" else "critical", f"version {version}", state, "Active, Successful", source
     )

@@ -66,11 +66,10 @@ def check_size(ops: Connection) -> Findings:
 
 def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
     """What CloudWatch says of the instance's load over the last hours, to decide by. Columns: LOAD."""
-    names, dimensions = list(_LOAD), [{"Name": "DBInstanceIdentifier", "Value": of(ops).name}]
+    names, instance = list(_LOAD), {"DBInstanceIdentifier": of(ops).name}
     queries = [
-        {"Id": f"{stat.lower()}{at}", "MetricStat": {"Metric": metric, "Period": 300, "Stat": stat}}
+        metrics.asked(f"{stat.lower()}{at}", "AWS/RDS", name, instance, stat)
         for at, name in enumerate(names)
-        for metric in [{"Namespace": "AWS/RDS", "MetricName": name, "Dimensions": dimensions}]
         for stat in ("Average", "Minimum", "Maximum")
     ]
     found = metrics.query(ops, queries, window(ops, hours * 60)).groupby("id")["value"]

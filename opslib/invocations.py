@@ -55,13 +55,8 @@ def period(within: Window) -> int:
 
 
 def _query(ops: Connection, id: str, function: str, metric: str, seconds: int) -> dict[str, Any]:
-    name = ops.target["functions"][function]["name"]
-    asked = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": [{"Name": "FunctionName", "Value": name}]}
-    return {
-        "Id": id,
-        "Label": function,
-        "MetricStat": {"Metric": asked, "Period": seconds, "Stat": MEASURES[metric][0]},
-    }
+    of = {"FunctionName": ops.target["functions"][function]["name"]}
+    return metrics.asked(id, "AWS/Lambda", metric, of, MEASURES[metric][0], seconds, function)
 
 
 @check("Are the functions well?")
@@ -115,8 +110,10 @@ def tried(look: Callable[[], Any]) -> Any:
 def _judged_state(function: str, state: Any) -> Finding:
     if isinstance(state, OpsError):
         raise state
-    now, update = state.get("State", "Active"), state.get("LastUpdateStatus", "Successful")
-    seen = f"version {state['Version']}: {now}, last update {update} at {_changed(state):%Y-%m-%d %H:%M}"
+    now, update = _configurations.states(state)
+    seen = (
+        f"version {state['Version']}: {now}, last update {update} at {_configurations.modified(state):%Y-%m-%d %H:%M}"
+    )
     why = state.get("StateReason") if now != "Active" else state.get("LastUpdateStatusReason")
     seen += f": {why}" if why and (now, update) != ("Active", "Successful") else ""
     if now == "Inactive":
@@ -125,12 +122,6 @@ def _judged_state(function: str, state: Any) -> Finding:
     follows = "functions/rollback" if status == "critical" else ""
     rule = "Active, Successful"
     return Finding(status, f"state of {function}", seen, rule, "lambda GetFunctionConfiguration", next=follows)
-
-
-def _changed(state: dict[str, Any]) -> Any:
-    import pandas as pd
-
-    return pd.Timestamp(state["LastModified"])
 
 
 def used(function: str, points: pd.DataFrame, reserved: Any, within: Window) -> Use:

@@ -172,18 +172,9 @@ def _limits(ops: Connection, seconds: int) -> str:
 
 def _durations(ops: Connection, function: str, within: Window) -> pd.DataFrame:
     """Lambda's Duration: p50, p95 and highest (GetMetricData). Columns: `metrics.SERIES`."""
-    name = ops.target["functions"][function]["name"]
-    asked = {
-        "Namespace": "AWS/Lambda",
-        "MetricName": "Duration",
-        "Dimensions": [{"Name": "FunctionName", "Value": name}],
-    }
+    of = {"FunctionName": ops.target["functions"][function]["name"]}
     stats = {"p50": "p50", "p95": "p95", "longest": "Maximum"}
-    queries = [
-        {"Id": id, "Label": id, "MetricStat": {"Metric": asked, "Period": 300, "Stat": stat}}
-        for id, stat in stats.items()
-    ]
-    return metrics.query(ops, queries, within)
+    return metrics.query(ops, [metrics.asked(id, "AWS/Lambda", "Duration", of, stats[id]) for id in stats], within)
 
 
 def _panels(function: str, requests: Requests, points: pd.DataFrame | OpsError, stress: Stress) -> list[Panel]:

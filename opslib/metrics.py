@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -57,11 +57,28 @@ class Metric:
     def beyond(self, value: float, limit: float | None) -> bool:
         return limit is not None and (value < limit if self.below else value > limit)
 
+    def status(self, value: float) -> str:
+        """Of one value, as findings have it: ok, warn or critical."""
+        return "critical" if self.beyond(value, self.critical) else "warn" if self.beyond(value, self.warn) else "ok"
+
     def query(self, id: str, period: int) -> dict[str, Any]:
         """The metric as one of GetMetricData's queries."""
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions]
-        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
-        return {"Id": id, "Label": self.key, "MetricStat": {"Metric": metric, "Period": period, "Stat": self.statistic}}
+        return asked(id, self.namespace, self.name, dict(self.dimensions), self.statistic, period, self.key)
+
+
+def asked(
+    id: str,
+    namespace: str,
+    name: str,
+    dimensions: Mapping[str, str],
+    statistic: str,
+    period: int = 300,
+    label: str = "",
+) -> dict[str, Any]:
+    """One of GetMetricData's queries; the label is the id where none is given."""
+    pairs = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+    metric = {"Namespace": namespace, "MetricName": name, "Dimensions": pairs}
+    return {"Id": id, "Label": label or id, "MetricStat": {"Metric": metric, "Period": period, "Stat": statistic}}
 
 
 def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
@@ -163,7 +180,7 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
         of_it = points[points["metric"] == metric.key]
         summaries.append(_summary(metric, of_it, within))
         found.append(_finding(metric, of_it, summaries[-1], within))
-        panels.append(_panel(metric, of_it))
+        panels.append(panel(metric, of_it))
     return Plotted(found, frame(map(_scaled, summaries), SUMMARY), f"{within}.", panels, within)
 
 
@@ -211,12 +228,12 @@ def _status(metric: Metric, points: pd.DataFrame, worst: float) -> str:
 
     recent = points[points["time"] >= points["time"].iloc[-1] - pd.Timedelta(minutes=RECENT_MINUTES - 5)]
     now = recent["value"].min() if metric.below else recent["value"].max()
-    if metric.beyond(now, metric.critical):
-        return "critical"
-    return "warn" if metric.beyond(now, metric.warn) or metric.beyond(worst, metric.critical) else "ok"
+    status = metric.status(now)
+    return "warn" if status == "ok" and metric.beyond(worst, metric.critical) else status
 
 
-def _panel(metric: Metric, points: pd.DataFrame) -> Panel:
+def panel(metric: Metric, points: pd.DataFrame) -> Panel:
+    """Its values (rows of POINTS) with its thresholds."""
     line = Line(metric.statistic, list(points["time"]), list(points["value"]))
     return Panel(metric.title, metric.unit or metric.statistic, [line], _limits(metric))
 

@@ -37,10 +37,10 @@ def check_storage(ops: Connection, hours: float = 24) -> Findings:
 
 
 def _free(ops: Connection, database: _rds.Database, size: int, hours: float) -> Finding:
-    dimensions = [{"Name": database.kind.dimension, "Value": database.name}]
-    metric = {"Namespace": "AWS/RDS", "MetricName": "FreeStorageSpace", "Dimensions": dimensions}
-    asked = [{"Id": "free", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Minimum"}}]
-    found = metrics.query(ops, asked, window(ops, hours * 60))["value"]
+    free_space = metrics.asked(
+        "free", "AWS/RDS", "FreeStorageSpace", {database.kind.dimension: database.name}, "Minimum"
+    )
+    found = metrics.query(ops, [free_space], window(ops, hours * 60))["value"]
     question, source = f"free storage of {database}", "GetMetricData AWS/RDS FreeStorageSpace"
     rule = f"warn below {_WARN * 100:.0f} %, critical below {_CRITICAL * 100:.0f} %"
     if found.empty:
