@@ -41,7 +41,9 @@ def html_frame(shown: pd.DataFrame) -> str:
             index=not counted, max_rows=60, border=0, justify="left", na_rep="", formatters=times, float_format=_read
         )
     # What is in the cells is escaped: these tags are pandas' own.
-    left: str = table.replace("<td>", f'<td style="{_LEFT}">').replace("<th>", f'<th style="{_LEFT}">')
+    left: str = (
+        table.replace("$", _DOLLAR).replace("<td>", f'<td style="{_LEFT}">').replace("<th>", f'<th style="{_LEFT}">')
+    )
     hidden = len(shown) - 60
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
 
@@ -68,6 +70,11 @@ def show_frames() -> None:
             shell.display_formatter.formatters["text/html"].for_type_by_name(module, "DataFrame", html_frame)
 
 
+def escaped(value: Any) -> str:
+    """Text for HTML. A notebook sets what stands between two $ as a formula: in elements of their own they stay text."""
+    return html.escape(str(value)).replace("$", _DOLLAR)
+
+
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
     """An HTML table in which every cell is escaped; a status in the first column stands out."""
     head = "".join(f'<th style="{_LEFT}">{html.escape(name)}</th>' for name in header)
@@ -75,6 +82,7 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+_DOLLAR = "<span>$</span>"
 _LEFT = "text-align:left;vertical-align:top"
 _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
 
@@ -82,7 +90,7 @@ _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical"
 def _cell(value: Any) -> str:
     colour = _COLOURS.get(str(value))
     style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
-    return f'<td style="{style}">{html.escape(str(value))}</td>'
+    return f'<td style="{style}">{escaped(value)}</td>'
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib._actions import Action, read, wait
-from opslib.errors import NotFound, OpsError, UsageError
+from opslib.errors import NotFound, OpsError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from opslib.connections import Connection
@@ -17,6 +20,9 @@ PENDING = [
     "configuring-log-exports", "modifying", "moving-to-vpc", "preparing-data-migration", "rebooting", "renaming",
     "resetting-master-credentials", "starting", "storage-optimization", "upgrading",
 ]  # fmt: skip
+SERVING = ["available", "storage-optimization"]
+# An instance while one of its values is changed.
+_CHANGING = [*PENDING, "configuring-associated-roles", "storage-config-upgrade"]
 _WAIT_SECONDS = 3600
 
 
@@ -63,6 +69,15 @@ class Database:
     def key(self) -> dict[str, Any]:
         return {self.kind.id: self.name}
 
+    @classmethod
+    def named(cls, kind: Kind, name: str) -> Database:
+        """One that is to be made. Raises UsageError when RDS takes no such name; RDS itself would make it lower case."""
+        if len(name) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", name):
+            raise UsageError(
+                f"{name!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, a letter first, no hyphen last."
+            )
+        return cls(kind, name)
+
     def describe(self, ops: Connection) -> dict[str, Any]:
         """As RDS describes it. Raises NotFound."""
         found: dict[str, Any] = ops.call("rds", self.kind.describe, **self.key)[self.kind.items][0]
@@ -84,6 +99,18 @@ class Database:
         """Waits until it is available, an hour at most."""
         path = f"{self.kind.items}[0].{self.kind.status}"
         return wait("rds", self.kind.describe, path, PENDING, ["available"], _WAIT_SECONDS, **self.key)
+
+    def changed(self, attribute: str, before: Any, after: Any, seconds: int, besides: Sequence[str] = ()) -> Action:
+        """Waits until an instance serves with an attribute's new value. `besides`: states to be waited out, too.
+
+        RDS calls it available, with the old value, for a while before it begins.
+        """
+        path = f"{self.kind.items}[0].[to_string({attribute}), {self.kind.status}] | join(' ', @)"
+        passing = [*_CHANGING, *besides]
+        pending = [f"{before} {state}" for state in (*passing, "available")]
+        pending += [f"{after} {state}" for state in passing if state not in SERVING]
+        done = [f"{after} {state}" for state in SERVING]
+        return wait("rds", self.kind.describe, path, pending, done, seconds, **self.key)
 
     def endpoint(self, described: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
         """Host, port and database of this one, made from the present one. A cluster's endpoint is a name, an instance's
@@ -128,10 +155,14 @@ def members(ops: Connection, database: Database, described: dict[str, Any]) -> l
     return sorted(found, key=lambda i: (not writers.get(i["DBInstanceIdentifier"], False), i["DBInstanceIdentifier"]))
 
 
-def orderable(ops: Connection, engine: dict[str, Any], instance_class: str = "") -> list[dict[str, Any]]:
-    """What RDS offers for an engine and its version: of one class, or all of them (several pages)."""
-    given: dict[str, Any] = engine | ({"DBInstanceClass": instance_class} if instance_class else {})
-    return ops.pages("rds", "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]", **given)
+def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
+    """What RDS offers of a class for the engine of an instance. Raises UsageError that offers the nearest class."""
+    engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
+    ask = partial(ops.pages, "rds", "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]", **engine)
+    if found := ask(DBInstanceClass=wanted):
+        return found
+    known = {option["DBInstanceClass"] for option in ask()}
+    raise unknown_name("class", wanted, known, f" for {' '.join(engine.values())} in {ops.where}")
 
 
 # What describe calls say -> what the calls that make a new one take.

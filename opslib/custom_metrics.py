@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import metrics
 from opslib._actions import aws
 from opslib._windows import Window
-from opslib._wording import number
+from opslib._wording import count, number
 from opslib.errors import Refused, UsageError, unknown_name
 from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
@@ -125,7 +125,9 @@ def check_metric(
     )
     question, source = f"metric {asked}", "cloudwatch GetMetricData, DescribeAlarms"
     if len(values):
-        seen = f"{len(values)} minutes with values in {hours:g} h, the last {number(values['value'].iloc[-1])}"
+        seen = (
+            f"{count(len(values), 'minute')} with a value in {hours:g} h, the last {number(values['value'].iloc[-1])}"
+        )
     else:
         seen = f"no value in {hours:g} h: a new metric, or it is written otherwise. Known there: {_known(ops, asked)}"
     found = [Finding("ok", question, seen, "", source)]

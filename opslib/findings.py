@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from opslib._frames import html_frame, html_table, text_table
+from opslib._frames import escaped, html_frame, html_table, text_table
 from opslib.errors import NotAllowed, OpsError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -76,10 +76,8 @@ class Findings(list[Finding]):
         return "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        import html
-
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
-        parts.append(f"<p>{html.escape(self.note)}</p>" if self.note else "")
+        parts.append(f"<p>{escaped(self.note)}</p>" if self.note else "")
         parts.append("" if self.evidence is None else html_frame(self.evidence))
         data = {"findings": [asdict(f) for f in self]}
         return {"text/plain": repr(self), "text/html": "".join(parts) or "<p>No findings.</p>", MIME: data}

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib import _database_states, _rds, databases, metrics
-from opslib._actions import Action, aws, read, wait
+from opslib._actions import Action, aws, read
 from opslib._frames import frame
 from opslib._windows import window
-from opslib.errors import OpsError, Refused, UsageError, unknown_name
+from opslib.errors import OpsError, Refused, UsageError
 from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
 
@@ -91,6 +91,8 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> tupl
     The present class as the wanted one takes back a class that waits. Raises UsageError (no such class, `when` unknown),
     Refused (not available; a way back that would apply something else).
     """
+    if not instance_class:
+        raise UsageError("No class is given. Give instance_class, as db.r6g.2xlarge.")
     if when not in (NOW, WINDOW):
         raise UsageError(f"when = {when!r} is neither {NOW!r} nor {WINDOW!r}.")
     database = of(ops)
@@ -139,16 +141,8 @@ def _now_steps(
         undo=[_modify(database, present, True)],
         observe=read("rds", "describe_db_instances", f"DBInstances[0].{_CLASS}", **database.key),
     )
-    # RDS calls it available, with the old class, for a while before it begins.
-    path = f"DBInstances[0].[{_CLASS}, DBInstanceStatus] | join(' ', @)"
-    states = (*_rds.PENDING, "configuring-associated-roles", "upgrading", "storage-config-upgrade")
-    going_on = [f"{name} {state}" for name in (present, wanted) for state in states if state != "storage-optimization"]
-    done = [f"{wanted} available", f"{wanted} storage-optimization"]
-    until = wait(
-        "rds", "describe_db_instances", path, [f"{present} available", f"{present} storage-optimization", *going_on],
-        done, _WAIT_SECONDS, **database.key,
-    )  # fmt: skip
-    return [change, Step(f"Wait until it is {wanted} and available", do=until, after=done[0], undo=[])]
+    until = database.changed(_CLASS, present, wanted, _WAIT_SECONDS)
+    return [change, Step(f"Wait until it is {wanted} and available", until, after=until["expect"][0], undo=[])]
 
 
 def _window_steps(
@@ -204,11 +198,7 @@ def listed(pending: Mapping[str, Any]) -> str:
 
 def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> None:
     """Raises UsageError when the instance cannot have that class (DescribeOrderableDBInstanceOptions)."""
-    engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    options = _rds.orderable(ops, engine, wanted)
-    if not options:
-        known = {option[_CLASS] for option in _rds.orderable(ops, engine)}
-        raise unknown_name("class", wanted, known, f" for {engine['Engine']} {engine['EngineVersion']} in {ops.where}")
+    options = _rds.orderable(ops, described, wanted)
     zone = described.get("AvailabilityZone")
     zones = {each["Name"] for option in options for each in option.get("AvailabilityZones", ())}
     if described.get("MultiAZ"):
@@ -280,7 +270,7 @@ def check_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Fin
         if when == NOW or back
         else (waits == instance_class, f"{instance_class} waits for the window")
     )
-    status = "ok" if held and described["DBInstanceStatus"] in ("available", "storage-optimization") else "critical"
+    status = "ok" if held and described["DBInstanceStatus"] in _rds.SERVING else "critical"
     return Findings(
         [
             Finding(status, f"class of {database}", f"{seen}; {_next_window(described, ops.now())}", rule, source),

@@ -85,7 +85,7 @@ def _events(ops: Connection, name: str, group: str, pattern: str, within: Window
     }
     if pattern:
         asked["filterPattern"] = pattern
-    found = ops.pages("logs", "filter_log_events", "events[]", limit=limit + 1, **asked)
+    found = _asked(ops, limit, asked)
     rows = [
         {
             "time": _moment(event["timestamp"]),
@@ -99,6 +99,16 @@ def _events(ops: Connection, name: str, group: str, pattern: str, within: Window
     events = frame(rows, EVENTS)
     events.attrs["cut"] = len(found) > limit
     return events
+
+
+def _asked(ops: Connection, limit: int, asked: dict[str, Any]) -> list[Any]:
+    try:
+        return ops.pages("logs", "filter_log_events", "events[]", limit=limit + 1, **asked)
+    except OpsError as exc:
+        if "Invalid filter pattern" not in str(exc):
+            raise
+        shapes = """a word, a phrase in quotes ('"timed out"'), or for lines of JSON '{ $.level = "ERROR" }'"""
+        raise UsageError(f"{asked['filterPattern']!r} is no filter pattern. Write {shapes}.") from exc
 
 
 def _moment(milliseconds: int) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from opslib import _actions
 from opslib._actions import Action
-from opslib._frames import html_table, text_table
+from opslib._frames import escaped, html_table, text_table
 from opslib._recording import _interactive
 from opslib.errors import NotFound, OpsError, Refused
 from opslib.findings import MIME, Finding, Findings, keep
@@ -85,11 +85,9 @@ class Plan:
         return "\n".join([f"Plan: {self.summary} ({self.target})", text_table(_HEADER, self.rows()), *self.notes])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        import html
-
-        title = f"<p><strong>Plan:</strong> {html.escape(self.summary)} ({html.escape(self.target)})</p>"
+        title = f"<p><strong>Plan:</strong> {escaped(self.summary)} ({escaped(self.target)})</p>"
         table = html_table(_HEADER, self.rows(), "opslib-plan") if self.steps else "<p>Nothing to do.</p>"
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escaped(note)}</p>" for note in self.notes)
         return {"text/plain": repr(self), "text/html": title + table + notes, MIME: {"plan": _plain(self.as_dict())}}
 
 

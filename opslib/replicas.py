@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import _rds, databases, instances
 from opslib._actions import aws
 from opslib._frames import frame
-from opslib.errors import OpsError, Refused, UsageError, unknown_name
+from opslib.errors import OpsError, Refused, UsageError
 from opslib.findings import Finding, Findings, answer, check
 from opslib.plans import Plan, Step, planner
 
@@ -57,13 +57,13 @@ def plan_replica(
 ) -> tuple[str, list[Step], list[str]]:
     """A read replica of the target's instance. Empty: a name with the next number, the writer's class, AWS's zone.
 
-    Raises UsageError (Aurora, no such class or zone, not in that zone), Refused (the name is taken, the source is not
+    Raises UsageError (Aurora, no such name, class or zone, not in that zone), Refused (the name is taken, the source is not
     available, has no automated backups or as many replicas as there may be).
     """
     source = instances.of(ops)
     described = source.describe(ops)
     _require_source(source, described)
-    new = _rds.Database(_rds.INSTANCE, name or _free_name(ops, source))
+    new = _rds.Database.named(_rds.INSTANCE, name or _free_name(ops, source))
     if name and new.exists(ops):
         raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
     wanted = instance_class or described["DBInstanceClass"]
@@ -106,11 +106,7 @@ def _require_source(source: _rds.Database, described: Mapping[str, Any]) -> None
 
 
 def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, zone: str) -> None:
-    engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    options = _rds.orderable(ops, engine, wanted)
-    if not options:
-        known = {option["DBInstanceClass"] for option in _rds.orderable(ops, engine)}
-        raise unknown_name("class", wanted, known, f" for {engine['Engine']} {engine['EngineVersion']} in {ops.where}")
+    options = _rds.orderable(ops, described, wanted)
     subnets = (described.get("DBSubnetGroup") or {}).get("Subnets") or ()
     covered = {subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets}
     offered = {each["Name"] for option in options for each in option.get("AvailabilityZones", ())}

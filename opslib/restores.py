@@ -28,7 +28,7 @@ def plan_restore(
     """Restore a snapshot (its name, or "latest"), or a moment (ISO time in UTC, or "latest"), into a new database.
 
     A snapshot goes before a moment that is left at "latest". `name` of the new one; empty: made from the present one's and
-    the day. Raises Refused (outside the window, the name is taken), UsageError (neither, both, unknown snapshot).
+    the day. Raises Refused (outside the window, the name is taken), UsageError (neither, both, unknown snapshot, no such name).
     """
     if not (snapshot or to) or (snapshot and to not in ("", LATEST)):
         raise UsageError(
@@ -36,7 +36,7 @@ def plan_restore(
         )
     database = _rds.of(ops)
     described = database.describe(ops)
-    new = _rds.Database(database.kind, name or _free_name(ops, database))
+    new = _rds.Database.named(database.kind, name or _free_name(ops, database))
     if name and new.exists(ops):
         raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
     source, said = _snapshot(ops, database, snapshot) if snapshot else _moment(ops, database, described, to)

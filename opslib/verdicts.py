@@ -6,6 +6,7 @@ import html
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from opslib._frames import escaped
 from opslib.findings import MIME, Findings
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Verdict:
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in repr(self).splitlines()[1:])
-        head = f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {html.escape(self.sentence)}</p>"
+        items = "".join(f"<li>{escaped(line)}</li>" for line in repr(self).splitlines()[1:])
+        head = f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {escaped(self.sentence)}</p>"
         return {
             "text/plain": repr(self),
             "text/html": head + (f"<ul>{items}</ul>" if items else ""),

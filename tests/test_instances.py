@@ -125,6 +125,8 @@ def test_another_class_waits_already_and_undo_brings_that_one_back(ops: Connecti
 def test_a_class_that_cannot_be_had_is_no_plan(ops: Connection) -> None:
     with pytest.raises(UsageError, match=r"Unknown class 'db.r6g.xxlarge' for postgres 16.6 .*'db.r6g.xlarge'"):
         instances.plan_class(ops, "db.r6g.xxlarge")
+    with pytest.raises(UsageError, match="Give instance_class"):
+        instances.plan_class(ops, "")
     with pytest.raises(UsageError, match="neither 'now' nor 'window'"):
         instances.plan_class(ops, AFTER, "tonight")
 
@@ -207,6 +209,8 @@ def test_an_instance_that_is_no_standby_is_not_called_a_replica(ops: Connection)
     ("given", "says"),
     [
         ({"instance_class": "db.r6g.xxlarge"}, "Unknown class"),
+        ({"name": "Bad_Name"}, "no name for a database"),
+        ({"name": "replica--1"}, "no name for a database"),
         ({"zone": "us-east-1x"}, "us-east-1a, us-east-1b"),
         ({"zone": "us-east-1d"}, "us-east-1a, us-east-1b"),  # the class is offered there, the subnets are not
     ],

@@ -196,3 +196,8 @@ def test_a_window_reads_times_ago_and_iso(ops: Any) -> None:
     day = window(ops, since=f"{ops.now() - timedelta(days=1):%Y-%m-%d %H:%M}")
     assert 1439 <= day.minutes <= 1441
     assert str(Window(day.start, day.end)).endswith("UTC")
+
+
+def test_a_filter_pattern_that_is_none_is_told_how_to_write_one(ops: Any) -> None:
+    with pytest.raises(UsageError, match=r"'\"unterminated' is no filter pattern\. Write a word, a phrase in quotes"):
+        logs.search(ops, "api", '"unterminated', window(ops, 5))
