@@ -1,4 +1,4 @@
-"""Values out of a stranger's rows, as a table on a page or a terminal can show them."""
+"""Values out of a stranger's rows, and text, as a page or a terminal can show them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from typing import Any
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST = 2000
+
+
+class Text(str):
+    """Text that shows itself as it is."""
+
+    __repr__ = str.__str__
 
 
 def printable(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opslib import terraform_states
+from opslib._cells import Text
 from opslib._terraform_plans import MAKE_JSON
 from opslib.errors import UsageError
 
@@ -16,19 +15,6 @@ if TYPE_CHECKING:
 
 _LOCK = "-lock-timeout=60s"
 _WIDTH = 46  # where a remark begins
-
-
-@dataclass(frozen=True)
-class Commands:
-    """Lines for a shell, shown as they are."""
-
-    lines: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return "\n".join(self.lines)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(repr(self))}</pre>"}
 
 
 def _line(command: str, remark: str) -> str:
@@ -43,16 +29,16 @@ def _begin(ops: Connection) -> list[str]:
 _PLAN = (f"terraform plan -out=tfplan {_LOCK}", MAKE_JSON)
 
 
-def to_plan(ops: Connection) -> Commands:
+def to_plan(ops: Connection) -> Text:
     """What makes a plan that can be read here."""
-    return Commands((*_begin(ops), *_PLAN))
+    return Text("\n".join((*_begin(ops), *_PLAN)))
 
 
-def to_roll_back(ops: Connection, commit: str) -> Commands:
+def to_roll_back(ops: Connection, commit: str) -> Text:
     """The way back by version control. `commit`: the one to take back. Raises UsageError when it cannot be one."""
     if commit and not re.fullmatch(r"[A-Za-z0-9][\w./-]{0,99}", commit):
         raise UsageError(f"commit={commit!r} is no commit of git's: give its hash, a branch or a tag.")
-    return Commands((
+    return Text("\n".join((
         *_begin(ops),
         _line("git log --oneline -15 -- .", "which commit was it?"),
         f"git revert --no-edit {commit or '<commit>'}",
@@ -61,14 +47,14 @@ def to_roll_back(ops: Connection, commit: str) -> Commands:
         _line("terraform show tfplan", "read every 'destroy' and 'must be replaced'"),
         _line(f"terraform apply {_LOCK} tfplan", "the very plan that was read"),
         _line("rm tfplan plan.json", "both hold secrets in clear text"),
-    ))  # fmt: skip
+    )))  # fmt: skip
 
 
-def to_push(ops: Connection, newest: int = 10) -> Commands:
+def to_push(ops: Connection, newest: int = 10) -> Text:
     """The last resort: an earlier state made the present one. Reads which there are."""
     at, (state, *earlier) = terraform_states.place(ops), terraform_states.versions(ops, newest)
     known = [f"#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier]
-    return Commands((
+    return Text("\n".join((
         "# Only when the state itself is damaged. A pushed state brings nothing back: it changes what Terraform believes.",
         *_begin(ops),
         *(["# Earlier states, and the <version_id> of each:", *known] if known else []),
@@ -80,4 +66,4 @@ def to_push(ops: Connection, newest: int = 10) -> Commands:
         _line(f"terraform plan {_LOCK}", "what it wants to create is there already:"),
         _line("", "import it (terraform import), do not apply"),
         _line("rm earlier.tfstate", "it holds secrets in clear text"),
-    ))  # fmt: skip
+    )))  # fmt: skip

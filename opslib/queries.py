@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslib import _cells, _sessions, _sql_texts, databases, plots
+from opslib._cells import Text
 from opslib._frames import UTC_TIME, frame
 from opslib._wording import count
 from opslib.errors import OpsError, Refused, UsageError, unknown_name
@@ -39,12 +40,6 @@ class Answer(Findings):
     def __init__(self, found: Sequence[Finding], evidence: pd.DataFrame, query: Query) -> None:
         super().__init__(found, evidence)
         self.query = query
-
-
-class Text(str):
-    """Text that shows itself as it is."""
-
-    __repr__ = str.__str__
 
 
 def list_queries(ops: Connection) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from opslib import _rds, _sql_texts, databases, queries, snapshots
 from opslib._actions import sql
+from opslib._cells import Text
 from opslib._wording import count
 from opslib.errors import Refused, UsageError
 from opslib.findings import Finding, Findings, check
 from opslib.plans import Step, planner
-from opslib.queries import Text
 
 if TYPE_CHECKING:
     from opslib.connections import Connection

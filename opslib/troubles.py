@@ -6,11 +6,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opslib import _error_kinds, _log_lines, _versions, functions, invocations, logs
+from opslib import _log_lines, _trouble_kinds, _versions, functions, invocations, logs
 from opslib._concerns import concerns
-from opslib._error_kinds import KINDS, OTHER, VALIDATION
 from opslib._frames import UTC_TIME, frame
 from opslib._log_lines import most_in_an_hour
+from opslib._trouble_kinds import KINDS, OTHER, VALIDATION
 from opslib._windows import Window, clock, window
 from opslib._wording import count
 from opslib.errors import OpsError
@@ -62,7 +62,7 @@ def read(ops: Connection, function: str, within: Window) -> pd.DataFrame:
     events = logs.search(ops, function, logs.error_pattern(ops), within)
     framing = events["message"].str.match(r"(?:START|END|REPORT) RequestId: |INIT_")
     kept = events[~framing.astype(bool)].reset_index(drop=True)
-    kept["kind"] = [_error_kinds.kind(message) for message in kept["message"]]
+    kept["kind"] = [_trouble_kinds.kind(message) for message in kept["message"]]
     kept.attrs.update(events.attrs)
     return kept
 

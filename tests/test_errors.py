@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import _error_kinds, connect, functions, logs, plots, troubles
+from opslib import _trouble_kinds, connect, functions, logs, plots, troubles
 from opslib._concerns import concerns, route
 from opslib._frames import frame
 from opslib.connections import Connection
@@ -35,6 +35,9 @@ def lines(*documents: dict[str, Any]) -> Any:
         ("FATAL: remaining connection slots are reserved for superusers", "connection"),
         ("Error: connect ETIMEDOUT 10.0.3.7:5432", "connection"),
         ("Invalid connection string", "connection"),
+        ("ThrottlingException: Too many requests, please wait before trying again", "throttling"),
+        ("too many connections for role", "connection"),
+        ("eBay answered 429: Rate limited", "throttling"),
         ("2026-11-22T03:00:00Z 1b2c Task timed out after 30.00 seconds", "timeout"),
         ("canceling statement due to statement timeout", "timeout"),
         ("Validation failed: request timed out is not a field", "timeout"),  # the order decides
@@ -48,7 +51,7 @@ def lines(*documents: dict[str, Any]) -> Any:
     ],
 )
 def test_a_line_is_of_the_first_kind_that_fits(message: str, kind: str) -> None:
-    assert _error_kinds.kind(message) == kind
+    assert _trouble_kinds.kind(message) == kind
 
 
 @pytest.mark.parametrize("target", [TARGET, "lab/bluemoxon-staging", "lab/bluemoxon-production"])
@@ -133,6 +136,13 @@ def test_more_lines_than_are_read_is_said(ops: Connection, lab: Any, monkeypatch
     with lab.broken(MALFORMED, PLACE):
         found = troubles.check_kinds(ops)
     assert "10,000 lines" in next(f.seen for f in found if f.check == "all lines were read")
+
+
+def test_a_service_that_throttles_is_told_from_an_error_of_the_code(lab: Any) -> None:
+    with lab.broken("bedrock-throttling", "bluemoxon-staging"):
+        found = troubles.check_kinds(connect("lab/bluemoxon-staging"))
+    told = next(f for f in found if f.status != "ok")
+    assert (told.check, told.status, told.next) == ("trouble of kind throttling", "critical", "logs/throttling")
 
 
 def test_patterns_of_each_kind_are_listed(ops: Connection, lab: Any) -> None:

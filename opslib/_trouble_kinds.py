@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-CONNECTION, TIMEOUT, VALIDATION, OTHER = "connection", "timeout", "validation", "other"
+CONNECTION, THROTTLING, TIMEOUT, VALIDATION, OTHER = "connection", "throttling", "timeout", "validation", "other"
 
 
 class Kind(NamedTuple):
@@ -40,6 +40,15 @@ KINDS: dict[str, Kind] = {
         "look at the database's status, its connections and its CPU, then at the way there. A rollback helps only if a "
         "version opened more connections",
         "databases/health",
+    ),
+    THROTTLING: Kind(
+        _any(
+            r"throttl", r"too many requests", r"rate[ -]?(?:limit|exceeded)", r"quota exceeded", r"blocked page",
+            r"\b(?:status|http|code|answered)\W{0,3}429\b",
+        ),
+        "a service that takes no more requests from us for now",
+        "ask for less at once, and let the retries work; it passes by itself, or the quota is raised",
+        "logs/throttling",
     ),
     TIMEOUT: Kind(
         _any(r"timed? ?-?out", r"deadline exceeded", r"canceling statement due to", r"took (?:more|longer) than"),
