@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from opslib import _rds, instances, metrics
-from opslib._actions import aws, read, wait
+from opslib._actions import aws, read
 from opslib._windows import window
 from opslib.errors import Refused, UsageError
 from opslib.findings import Finding, Findings, check
@@ -30,7 +30,7 @@ def check_storage(ops: Connection, hours: float = 24) -> Findings:
     most = described.get("MaxAllocatedStorage")
     grows = f"grows by itself up to {most} GiB" if most and most > size else "does not grow by itself"
     state = Finding(
-        "critical" if status == FULL else "ok" if status in ("available", "storage-optimization") else "warn",
+        "critical" if status == FULL else "ok" if status in _rds.SERVING else "warn",
         f"{database} has room to write", f"{status}; {size} GiB, {grows}", f"not {FULL}", "rds describe_db_instances",
     )  # fmt: skip
     return Findings([state, _free(ops, database, size, hours)])
@@ -96,14 +96,8 @@ def _steps(database: _rds.Database, size: int, wanted: int, pending: dict[str, A
         undo=None,
         observe=read("rds", "describe_db_instances", "DBInstances[0].AllocatedStorage", **database.key),
     )
-    path = "DBInstances[0].[to_string(AllocatedStorage), DBInstanceStatus] | join(' ', @)"
-    going_on = [f"{wanted} {state}" for state in (*_rds.PENDING, FULL) if state != "storage-optimization"]
-    not_yet = [f"{size} {state}" for state in (*_rds.PENDING, "available", FULL)]
-    done = [f"{wanted} available", f"{wanted} storage-optimization"]
-    until = wait(
-        "rds", "describe_db_instances", path, [*not_yet, *going_on], done, _WAIT_SECONDS, **database.key
-    )  # fmt: skip
-    return [grow, Step(f"Wait until it has {wanted} GiB and serves", do=until, after=done[0], undo=[])]
+    until = database.changed("AllocatedStorage", size, wanted, _WAIT_SECONDS, besides=[FULL])
+    return [grow, Step(f"Wait until it has {wanted} GiB and serves", until, after=until["expect"][0], undo=[])]
 
 
 def _notes(described: dict[str, Any], pending: dict[str, Any]) -> list[str]:
@@ -127,7 +121,7 @@ def check_grown(ops: Connection, gigabytes: int) -> Findings:
     database = instances.of(ops)
     described = database.describe(ops)
     size, status = int(described["AllocatedStorage"]), described["DBInstanceStatus"]
-    well = size == gigabytes and status in ("available", "storage-optimization")
+    well = size == gigabytes and status in _rds.SERVING
     grown = Finding(
         "ok" if well else "critical", f"storage of {database}", f"{size} GiB, {status}", f"{gigabytes} GiB, serving",
         "rds describe_db_instances",
