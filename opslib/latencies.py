@@ -49,6 +49,8 @@ def check_latency(
     found = [_taken(ops, function, requests, within, any(f.status != "ok" for f in reasons)), *reasons]
     panels = _panels(function, requests, points, stress)
     note = f"{within}. Slow: over {slow:,.0f} ms."
+    if requests.count and "api" in ops.target.facts and not any(f.status != "ok" for f in found):
+        note += " When callers wait all the same, it is before the function: health/quick measures from outside."
     note += (
         f" {capacities.gateway_note()}"
         if requests.time_out and requests.shape == "cut" and "api" in ops.target.facts

@@ -44,6 +44,13 @@ def test_a_good_day_names_no_cause(lab: Any, target: str, function: str) -> None
     assert [f.status for f in found if f.check.startswith(("how long", "initial", "time-outs"))] == ["ok"] * 3
 
 
+def test_what_is_slow_before_the_function_is_looked_for_there(lab: Any) -> None:
+    with lab.broken("api-slow", "bluemoxon-staging"):
+        found = latencies.check_latency(connect("lab/bluemoxon-staging"), "api")
+    assert (found.worst, found.causes) == ("ok", set())
+    assert "health/quick" in found.note
+
+
 @pytest.mark.parametrize("function", ["analysis-worker", "scraper"])
 def test_a_worker_may_take_half_its_time_out(lab: Any, function: str) -> None:
     ops = connect("lab/bluemoxon-staging")
