@@ -185,9 +185,6 @@ class Postgres:
         self._do("SELECT pg_current_xact_id()")  # else a recovery as of just before finds it half dropped
         self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def rename_database(self, name: str, to: str) -> None:
-        self._do("ALTER DATABASE {} RENAME TO {}", name, to)
-
     def clear(self) -> None:
         """Everything anew: no databases, no roles, a new log. The port stays."""
         with self._recovering:
