@@ -1,4 +1,4 @@
-"""Parameters whose value is a name of the target's file, checked before anything starts."""
+"""What a procedure needs of the target's file, as far as it is known before anything starts: sections, and names in them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from opslib.targets import Target
 
 _DECLARED, _ALL = "as the target's file calls", "all"
 _SECTIONS = {"function": "functions", "queue": "queues", "bucket": "buckets", "dashboard": "dashboards"}
+_CHAPTERS = {  # the section that every procedure of a chapter needs
+    "alarms": "alarms", "databases": "database", "functions": "functions", "health": "api", "jobs": "jobs",
+    "network": "network", "queues": "queues", "users": "users",
+}  # fmt: skip
 _KINDS = {"jobs": "jobs", "buckets": "orphans"}  # `kind` is said of a chapter's own things
 
 
@@ -20,6 +24,8 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> di
 
     Raises UsageError: the file describes no such section, or not this name, or several of which none is the default.
     """
+    if procedure.chapter in _CHAPTERS:
+        target[_CHAPTERS[procedure.chapter]]
     chosen = dict(given)
     for parameter in procedure.parameters:
         section = _section(procedure, parameter)

@@ -173,12 +173,17 @@ def test_what_is_required_outside_the_lab_is_asked_for_there() -> None:
         runs.prepare("functions/scale", "orders-production", {}, apply=False)
 
 
-def test_a_section_that_is_not_described_ends_the_command_before_anything_starts(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("procedure", "section"), [("queues/redrive", "queues"), ("users/sync", "users"), ("network/endpoints", "network")]
+)
+def test_a_section_that_is_not_described_ends_the_command_before_anything_starts(
+    home: Path, procedure: str, section: str
+) -> None:
     from tests.projects import Project
 
-    ended = Project.command(_at(home), "run", "queues/redrive", "-t", "lab/orders-production")
+    ended = Project.command(_at(home), "run", procedure, "-t", "lab/orders-production")
     assert ended.returncode == 2
-    assert "orders-production.yaml describes no queues" in ended.stderr
+    assert f"orders-production.yaml describes no {section}" in ended.stderr
     assert not list((home / "records").rglob("*.ipynb"))
 
 
