@@ -82,6 +82,7 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+_LONG_WORD = 25
 _DOLLAR = "<span>$</span>"
 _LEFT = "text-align:left;vertical-align:top"
 _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
@@ -90,6 +91,8 @@ _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical"
 def _cell(value: Any) -> str:
     colour = _COLOURS.get(str(value))
     style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
+    if any(len(word) > _LONG_WORD for word in str(value).split()):  # else a call pushes what is beside it off the page
+        style += ";overflow-wrap:anywhere;min-width:9em"
     return f'<td style="{style}">{escaped(value)}</td>'
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opslib.connections import Connection
 
 QUERIES = {"query": "str", "title": "str"}
-_CHOOSE = "Nothing was asked. Give one of these names as `query`, or a SELECT of your own."
+_CHOOSE = "Nothing was asked. Give one of these names as query, or a SELECT of your own."
 
 
 @dataclass(frozen=True)

@@ -139,13 +139,13 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: pd.DataFrame) 
 def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
     """What is said of the statements that an index of these columns would serve, the one called most first."""
     most = group[0]
-    seen = (
-        f"{most.calls:,} calls ({most.calls_per_hour:,.0f} an hour) of a statement read about {most.reads:,.0f} of "
-        f"{most.table.rows:,.0f} rows each for {most.rows_per_call:,.1f} that they answer: {most.scan}."
-    )
-    seen += f" {count(len(group) - 1, 'other statement')} like it." if len(group) > 1 else ""
     index = f"CREATE INDEX CONCURRENTLY ON {most.table.name} ({', '.join(columns)})"
-    seen += f" An index would serve: {index}" if columns else " No index on plain columns would serve this filter."
+    seen = f"An index would serve: {index}. " if columns else "No index on plain columns would serve this filter. "
+    seen += (
+        f"{most.calls:,} calls ({most.calls_per_hour:,.0f} an hour) of a statement read about {most.reads:,.0f} of "
+        f"{most.table.rows:,.0f} rows each for {most.rows_per_call:,.1f} that they answer: {most.scan}"
+    )
+    seen += f". {count(len(group) - 1, 'other statement')} like it" if len(group) > 1 else ""
     return Finding("warn", f"{_QUESTION} in {most.table.name}", seen, _RULE, _SOURCE, SLOW, "databases/query")
 
 

@@ -79,10 +79,22 @@ def fill_up(place: Place) -> None:
     for connection in place.memory["pool connections"]:
         connection.close()
     _measure(place, DOWN, "FreeStorageSpace", since, lambda minute: 0.0, "Bytes")
-    refused = Trouble(since, share=0.6, status=500, message=lines.CONNECTION_FAILED + _REFUSED)
-    hanging = Trouble(since, plus_ms=(31_000, 60_000))  # those that are left
-    probes = Trouble(since, route=("GET", "/health"), status=503, message=lines.CONNECTION_FAILED + _REFUSED)
+    refused = Trouble(since, lasts=_is_full, share=0.6, status=500, message=lines.CONNECTION_FAILED + _REFUSED)
+    hanging = Trouble(since, lasts=_is_full, plus_ms=(31_000, 60_000))  # those that are left
+    probes = Trouble(
+        since, lasts=_is_full, route=("GET", "/health"), status=503, message=lines.CONNECTION_FAILED + _REFUSED
+    )
     troubles.begin(place, DOWN, refused, hanging, probes)
+
+
+def _is_full(place: Place) -> bool:
+    """Asked until somebody gave it more storage; then the metric is as it was, too."""
+    instance = place.backend("rds").databases.get(str(place.facts["database"]["instance"]))
+    full = instance is not None and instance.status == "storage-full"
+    overlay = place.memory.get(f"{DOWN} metric")
+    if not full and overlay:
+        overlay.end = min(overlay.end, place.now().timestamp())
+    return full
 
 
 def make_room(place: Place) -> None:
