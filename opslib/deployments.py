@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib import _configurations, databases, health, logs, soft_deletions
+from opslib import _configurations, databases, health, logs, migrations, soft_deletions
 from opslib._actions import Action, appears, find_object, http, result, sql
 from opslib._frames import UTC_TIME, frame
 from opslib.errors import NotAllowed, NotFound, OpsError, Unfinished
@@ -23,10 +23,16 @@ _SMOKE = "made"  # the step that makes the test record
 
 @check("Which versions are live?")
 def check_releases(ops: Connection) -> Findings:
-    """The version that each function runs: can it run, and is it the newest one published? Evidence: RELEASES."""
+    """The version that each function runs: can it run, and is it the newest one published? Evidence: RELEASES.
+
+    And has the database had the migration that it needs, where the target's file says how that is known?
+    """
     answers = ops.gather(*(lambda key=key: _release(ops, key) for key in ops.target["functions"]))
     rows = [row for _, row in answers if row]
-    return Findings([finding for finding, _ in answers], frame(rows, RELEASES))
+    found = [finding for finding, _ in answers]
+    if "migrations" in ops.target.facts.get("database", {}):
+        found.append(answer("schema of the database", lambda: migrations.compare(migrations.find_state(ops))))
+    return Findings(found, frame(rows, RELEASES))
 
 
 def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:

@@ -89,7 +89,7 @@ def first(ops: Connection) -> Connection:
 def check_migrations(ops: Connection) -> Findings:
     """Has the database had the migration that the deployed code needs, here and where it goes first? Evidence: MIGRATIONS."""
     here = find_state(ops)
-    states, found = [here], [_finding(here)]
+    states, found = [here], [compare(here)]
     if "migrations_first" in ops.target["database"]:
         found.append(answer("The target that goes first has it", lambda: _order(ops, here, states)))
     rows = [
@@ -104,7 +104,8 @@ def check_migrations(ops: Connection) -> Findings:
     return Findings(found, frame(rows, MIGRATIONS))
 
 
-def _finding(state: State) -> Finding:
+def compare(state: State) -> Finding:
+    """Has the database had the migration that the code needs?"""
     question, source = f"Database of {state.target} is as its code needs it", "migrations table, deployed code"
     if not state.needs:
         seen = f"it has {state.has}; the deployed code does not say what it needs"

@@ -34,7 +34,7 @@ def visible(ops: Connection) -> int:
 
 def test_the_live_versions_are_told_with_what_was_built(ops: Connection) -> None:
     found = deployments.check_releases(ops)
-    assert (found.worst, len(found)) == ("ok", len(ops.target["functions"]))
+    assert (found.worst, len(found)) == ("ok", len(ops.target["functions"]) + 1)  # and the schema
     assert found.evidence is not None
     loader = found.evidence.set_index("function").loc["loader"]
     assert loader["live"] == loader["newest"]
@@ -53,6 +53,14 @@ def test_a_version_that_is_published_and_not_live_is_a_warning(ops: Connection, 
     found = {f.check: f for f in deployments.check_releases(ops)}
     assert found["version of loader"].status == "warn"
     assert "rolled back, or not yet released" in found["version of loader"].seen
+
+
+def test_code_that_is_ahead_of_the_schema_is_critical(ops: Connection, lab: PracticeLab) -> None:
+    assert not deployments.check_releases(ops).causes
+    with lab.broken("migration-pending", "loglineos-production"):
+        found = deployments.check_releases(ops)
+    assert found.causes == {"migration-pending"}
+    assert found.worst == "critical"
 
 
 def test_a_function_that_cannot_be_read_is_unknown_and_names_why(lab: PracticeLab, ops: Connection) -> None:

@@ -205,7 +205,7 @@ def test_a_database_ahead_of_its_code_has_nothing_pending() -> None:
     assert (behind.pending, behind.ahead, ahead.pending, ahead.ahead) == (True, False, False, True)
     assert migrations.State("t", "9", "10", ordered=True).pending
     assert migrations.State("t", "b2e4", "a1c3").pending  # Alembic's names have no order
-    found = migrations._finding(ahead)
+    found = migrations.compare(ahead)
     assert found.status == "ok"
     assert "ahead" in found.seen
 

@@ -52,7 +52,7 @@ DRILLS = (
     Drill(
         PENDING, "The code is ahead of the database since the last deployment",
         "The last deployment brought a migration that nobody has run.", deploy_ahead, go_back,
-        found_by=("databases/migrate",),
+        found_by=("databases/migrate", "deployments/verify"),
     ),
     Drill(
         DRIFT, "The next apply would do more than what was committed",
