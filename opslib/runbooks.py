@@ -30,11 +30,15 @@ def systems() -> list[str]:
 
 def entries(system: str) -> list[Entry]:
     """Every entry of a system's runbook, in its order. Raises UsageError with file and line, or naming the entry."""
+    return [_entry(system, section, item) for section, item in _items(system)]
+
+
+def _items(system: str) -> list[tuple[str, dict[str, Any]]]:
+    """The title of its section and the entry as written, of each."""
     if system not in systems():
         raise unknown_name("system", system, systems())
-    path = _paths.parameters() / "runbooks" / f"{system}.yaml"
-    book = _yaml.load(path, "runbook")
-    return [_entry(system, section["title"], item) for section in book["sections"] for item in section["entries"]]
+    book = _yaml.load(_paths.parameters() / "runbooks" / f"{system}.yaml", "runbook")
+    return [(section["title"], item) for section in book["sections"] for item in section["entries"]]
 
 
 def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
@@ -70,10 +74,11 @@ def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
     """
     system = name.split("/")[0]
     if system in systems():
-        known = {entry.name: entry for entry in entries(system)}
+        known = {f"{system}/{item['name']}": (section, item) for section, item in _items(system)}
         if name not in known:
             raise unknown_name("runbook entry", name, known)
-        return procedures.find(known[name].procedure), known[name].parameters, known[name]
+        entry = _entry(system, *known[name])  # the others' notebooks are not read for this one
+        return procedures.find(entry.procedure), entry.parameters, entry
     try:
         return procedures.find(name), {}, None
     except UsageError:
