@@ -56,10 +56,10 @@ class PracticeLab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
-    """The practice lab, up. A lab that is named by OPSLIB_LAB_DIR is used and left running."""
+    """The practice lab, up. One that OPSLIB_LAB_DIR names is used and left running; parallel workers have their own."""
     from opslib import lab as practice
 
-    given = os.environ.get("OPSLIB_LAB_DIR")
+    given = os.environ.get("OPSLIB_LAB_DIR") if "PYTEST_XDIST_WORKER" not in os.environ else None
     if not given:
         os.environ["OPSLIB_LAB_DIR"] = str(tmp_path_factory.mktemp("lab"))
     practice.up()
