@@ -60,6 +60,11 @@ class Findings(list[Finding]):
         """The worst first; of equals, those that name a cause."""
         return Findings(sorted(self, key=lambda f: (-SEVERITY[f.status], not f.cause)))
 
+    @property
+    def troubles(self) -> Findings:
+        """What is not ok, worst first."""
+        return Findings(f for f in self if f.status != "ok").worst_first()
+
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
 

@@ -59,22 +59,6 @@ def check_latency(
     return Plotted([*found, *stress.findings], routes(requests), note, panels, within)
 
 
-def check_statements(ops: Connection) -> Findings:
-    """What the database's statements say (`statements.check_statements`); ok where the target has no database."""
-    if "database" not in ops.target.facts:
-        return _no_database(ops)
-    from opslib import statements
-
-    return statements.check_statements(ops)
-
-
-@check("Is it the database?")
-def _no_database(ops: Connection) -> Findings:
-    return Findings(
-        [Finding("ok", "is it the database?", f"{ops.target.name} describes none", "", "the target's file")]
-    )
-
-
 def _slow(ops: Connection, function: str) -> float:
     """What the target's file calls slow for a function, in ms; 0 when it does not say."""
     name = ops.target["functions"][function]["name"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from opslib import _rds, databases, instances
+from opslib import _rds, databases, instances, restores
 from opslib._actions import aws
 from opslib._frames import frame
 from opslib.errors import OpsError, Refused, UsageError
@@ -76,8 +76,11 @@ def plan_replica(
         after="creating",
         undo=[aws("rds", "delete_db_instance", **new.key, SkipFinalSnapshot=True)],
     )  # fmt: skip
-    waited = Step(f"Wait until {new} is available", new.available(), None, "available", [], new.status())
-    return f"read replica {new.name} of {source}, {wanted}", [made, waited], _notes(described, wanted)
+    return (
+        f"read replica {new.name} of {source}, {wanted}",
+        [made, restores.until_available(new)],
+        _notes(described, wanted),
+    )
 
 
 def name_of_new(plan: Plan) -> str:

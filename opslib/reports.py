@@ -100,8 +100,8 @@ class Daily:
 
     @property
     def troubles(self) -> Findings:
-        """What is not ok, worst first."""
-        bad = Findings(f for f in self.findings if f.status != "ok").worst_first()
+        """What is not ok, worst first, under the headline."""
+        bad = self.findings.troubles
         bad.note = self.headline
         return bad
 

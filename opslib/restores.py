@@ -134,7 +134,7 @@ def _cluster_steps(
         after="creating",
         undo=[aws("rds", "delete_db_instance", **instance.key, SkipFinalSnapshot=True)],
     )
-    return [created, _waiting(new), made, _waiting(instance)]
+    return [created, until_available(new), made, until_available(instance)]
 
 
 def _instance_steps(
@@ -154,10 +154,11 @@ def _instance_steps(
         after="creating",
         undo=[aws("rds", "delete_db_instance", **new.key, SkipFinalSnapshot=True)],
     )
-    return [created, _waiting(new)]
+    return [created, until_available(new)]
 
 
-def _waiting(made: _rds.Database) -> Step:
+def until_available(made: _rds.Database) -> Step:
+    """The step that waits until a database that a step before makes is available."""
     return Step(f"Wait until {made} is available", made.available(), None, "available", [], made.status())
 
 

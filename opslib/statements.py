@@ -46,7 +46,11 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     """Do the most expensive statements (`top` by total time, by mean time, by calls) find their rows by an index? Evidence: STATEMENTS.
 
     A large table read from end to end for few rows, often, is the cause `slow-query`; the index that would serve it is named.
+    Ok where the target has no database.
     """
+    if "database" not in ops.target.facts:
+        seen = f"{ops.target.name} describes none"
+        return Findings([Finding("ok", "is it the database?", seen, "", "the target's file")])
     where, lacking = _extension(ops)
     if lacking:
         return Findings([Finding("unknown", _QUESTION, lacking, source=_SOURCE)])

@@ -11,7 +11,7 @@ from typing import Any
 
 from opslib import _console, records, reports
 from opslib.errors import UsageError
-from opslib.findings import SEVERITY, Finding
+from opslib.findings import SEVERITY, Finding, Findings
 from opslib.records import Record
 
 HEADER = ("worst", "target", "critical", "unknown", "warn", "ok", "since the last report", "took")
@@ -23,7 +23,7 @@ class Line:
     """One target's report in short. `changes` are rows of `reports.CHANGED`; None: no earlier report to compare with."""
 
     record: Record
-    findings: tuple[Finding, ...]
+    findings: Findings
     changes: tuple[dict[str, str], ...] | None
 
     @property
@@ -31,13 +31,7 @@ class Line:
         """The worst status; of a run that did not come to its end, how it ended."""
         if self.record.outcome not in _DONE:
             return self.record.outcome
-        return max((f.status for f in self.findings), key=SEVERITY.__getitem__, default="unknown")
-
-    @property
-    def troubles(self) -> list[Finding]:
-        """What is not ok, worst first; of equals, those that name a cause."""
-        bad = [f for f in self.findings if f.status != "ok"]
-        return sorted(bad, key=lambda f: (-SEVERITY[f.status], not f.cause))
+        return self.findings.worst if self.findings else "unknown"
 
     @property
     def counts(self) -> Counter[str]:
@@ -64,7 +58,7 @@ def of(found: Sequence[Record]) -> list[Line]:
 
 
 def _rank(line: Line) -> tuple[int, int, str]:
-    return -SEVERITY.get(line.worst, len(SEVERITY)), -len(line.troubles), line.record.target
+    return -SEVERITY.get(line.worst, len(SEVERITY)), -len(line.findings.troubles), line.record.target
 
 
 def _line(record: Record) -> Line:
@@ -72,7 +66,7 @@ def _line(record: Record) -> Line:
         said = records.details(record).get("findings", ())
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
-    found = tuple(Finding(**finding) for finding in said)
+    found = Findings(Finding(**finding) for finding in said)
     last = reports.last_before(record.target, record.started)
     return Line(record, found, None if last is None else tuple(reports.compare(last[1], found)))
 
@@ -108,7 +102,7 @@ def as_text(lines: Sequence[Line], page: Path) -> str:
     """The table of targets, then each target's troubles and where its page is."""
     parts = [_console.table(HEADER, [line.row() for line in lines])]
     for line in lines:
-        rows = [(f.status, f.check, f.seen, f.next) for f in line.troubles]
+        rows = [(f.status, f.check, f.seen, f.next) for f in line.findings.troubles]
         told = [f"{line.record.target}: {_console.plain(line.record.verdict)}"]
         told += [_console.table(("status", "check", "seen", "next"), rows)] if rows else []
         parts.append("\n".join([*told, f"page:    {line.record.page}"]))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from opslib import _requests, connect, latencies, plots
+from opslib import _requests, connect, latencies, plots, statements
 from opslib._database_stress import Stress
 from opslib._frames import frame
 from opslib._requests import Requests, shape
@@ -39,7 +39,7 @@ def stopped(ops: Connection, found: Requests, well: bool = True, seconds: int = 
 )
 def test_a_good_day_names_no_cause(lab: Any, target: str, function: str) -> None:
     ops = connect(target)
-    found = [*latencies.check_latency(ops, function), *latencies.check_statements(ops)]
+    found = [*latencies.check_latency(ops, function), *statements.check_statements(ops)]
     assert not ops.findings.causes
     assert [f.status for f in found if f.check.startswith(("how long", "initial", "time-outs"))] == ["ok"] * 3
 
@@ -102,8 +102,8 @@ def test_a_hang_is_no_time_out_that_is_too_low(ops: Connection, lab: Any) -> Non
 def test_a_statement_without_its_index_is_the_cause(ops: Connection, lab: Any) -> None:
     with lab.broken(SLOW, PLACE):
         found = latencies.check_latency(ops, "loader")
-        statements = latencies.check_statements(ops)
-    assert (found.causes, statements.causes) == (set(), {SLOW})
+        asked = statements.check_statements(ops)
+    assert (found.causes, asked.causes) == (set(), {SLOW})
     taken = next(f for f in found if f.check.startswith("how long"))
     assert (taken.status, taken.next) == ("warn", "databases/health")
     assert "GET /spans" in taken.seen
@@ -119,7 +119,7 @@ def test_a_statement_without_its_index_is_the_cause(ops: Connection, lab: Any) -
 def test_another_trouble_is_not_called_latency(ops: Connection, lab: Any, drill: str) -> None:
     with lab.broken(drill, PLACE):
         latencies.check_latency(ops, "loader")
-        latencies.check_statements(ops)
+        statements.check_statements(ops)
     assert not ops.findings.causes
 
 
