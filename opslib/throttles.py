@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from opslib import logs
+from opslib import _throttling, logs
 from opslib._log_lines import most_in_an_hour
 from opslib._windows import Window, clock, window
 from opslib._wording import count
@@ -68,15 +68,8 @@ def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
     """Reserved concurrency of the functions in `source` (Lambda GetFunctionConcurrency). A reserve of 0 stops a function."""
     facts = ops.target["functions"]
     names = [name for name in logs.groups(ops, source) if name in facts]
-    answers = ops.gather(
-        *(
-            lambda name=name: ops.call("lambda", "get_function_concurrency", FunctionName=facts[name]["name"])
-            for name in names
-        )
-    )
-    return Findings(
-        _reserved(name, answer.get("ReservedConcurrentExecutions")) for name, answer in zip(names, answers, strict=True)
-    )
+    answers = ops.gather(*(lambda name=name: _throttling.reserved(ops, name) for name in names))
+    return Findings(_reserved(name, answer) for name, answer in zip(names, answers, strict=True))
 
 
 def _reserved(name: str, reserved: int | None) -> Finding:

@@ -23,6 +23,7 @@ from opslib.lab import _credentials, denials, trail
 from opslib.lab.operations import Answered, AwsError, Call, Response, answer_of, rewind, serialise
 
 if TYPE_CHECKING:
+    from opslib.lab.estates.base import Place
     from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
@@ -83,22 +84,23 @@ class Gateway:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
             return None
-        account, user = self._caller(signature.key)
+        place, user = self._caller(signature.key)
+        if place is not None:
+            self.world.use(place)
         request_id = str(uuid.uuid4())
         return Call(
-            world=self.world, service=service, operation=str(model.name), account=account, region=signature.region,
+            world=self.world, service=service, operation=str(model.name), account=place.account if place else "", region=signature.region,
             user=user, request_id=request_id, received=self.world.now(), request=request, model=model,
             uri_params=uri_params, to_moto=partial(_ask_moto, request.environ, request_id),
         )  # fmt: skip
 
-    def _caller(self, key: str) -> tuple[str, str | None]:
-        """(account, user) of an access key; ("", None) when the lab does not know it."""
+    def _caller(self, key: str) -> tuple[Place | None, str | None]:
+        """The place and the user of an access key; (None, None) when the lab does not know it."""
         for place in self.world.places.values():
             for user in _credentials.USERS:
                 if _credentials.credentials(place.account, user)[0] == key:
-                    self.world.use(place)
-                    return place.account, user
-        return "", None
+                    return place, user
+        return None, None
 
 
 def status_line(status: int) -> str:
