@@ -20,7 +20,7 @@ _DONE = ("ok", "attention")
 
 @dataclass(frozen=True)
 class Line:
-    """One target's report in short. `changes` are rows of `reports.CHANGED`; None: no earlier report to compare with."""
+    """One target's report in short. `changes` are rows of `reports.CHANGED`; None: there is nothing to compare."""
 
     record: Record
     findings: Findings
@@ -67,7 +67,8 @@ def _line(record: Record) -> Line:
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
     found = Findings(Finding(**finding) for finding in said)
-    last = reports.last_before(record.target, record.started)
+    # What a run that broke off did not come to has not ended.
+    last = reports.last_before(record.target, record.started) if record.outcome in _DONE else None
     return Line(record, found, None if last is None else tuple(reports.compare(last[1], found)))
 
 

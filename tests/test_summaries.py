@@ -51,6 +51,8 @@ def test_a_report_that_did_not_end_comes_before_every_finding(project: Project) 
     lines = summaries.of([*found, *run(TARGET)])
     assert [line.worst for line in lines] == ["failed", "critical", "ok"]
     assert lines[0].since_last == ""
+    assert lines[0].changes is None
+    assert "no longer reported" not in summaries.write(lines).read_text()
 
 
 def test_what_is_new_and_what_has_ended_is_told_by_target(project: Project) -> None:
