@@ -18,6 +18,10 @@ from tests.projects import Project
 os.environ["MPLBACKEND"] = "agg"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-pins", action="store_true", help="write tests/pins anew from what is made now")
+
+
 class PracticeLab:
     """What tests do with the lab."""
 
