@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from opslib import changes, connect, databases, pages, procedures, records, targ
 from opslib.procedures import Procedure
 from tests.conftest import PracticeLab
 from tests.notebooks import run
+from tests.states import differences
 
 PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
@@ -102,7 +102,7 @@ PASSING = (
     (r"\d{4}-\d\d-\d\d(-\d\d-\d\d)?|\b20\d{6}\b", "<date>"),
     (r"\b\d\d-\d\d \d\d:\d\d\b", "<time>"),
     (r"http://127\.0\.0\.1:\d+", "<lab>"),
-    (r"\bsg-[0-9a-f]{17}\b", "<group>"),
+    (r"\b(sg|subnet|vpc|vpce|rtb|eni)-[0-9a-f]{8,17}\b", r"<\1>"),
     (r"\bdigest [0-9a-f]{12}\b", "<digest of rows>"),
 )
 
@@ -112,8 +112,11 @@ def lasting(value: Any) -> Any:
     if isinstance(value, dict):
         if "$file" in value:
             return {"$file": Path(value["$file"]).suffix, "sha256": "<sha256>"}
-        kept = {lasting(key): "<port>" if key == "Port" else lasting(part) for key, part in value.items()}
-        return dict(sorted(kept.items()))
+        kept: dict[str, Any] = {}
+        for key, part in value.items():
+            name = lasting(key)
+            kept.setdefault(name, []).append("<port>" if name == "Port" else lasting(part))
+        return {name: held[0] if len(held) == 1 else sorted(held, key=json.dumps) for name, held in kept.items()}
     if isinstance(value, list):
         return [lasting(part) for part in value]
     if isinstance(value, str):
@@ -127,15 +130,64 @@ def compare(request: pytest.FixtureRequest, name: str, made: Any) -> None:
     path = PINS / f"{name}.json"
     if request.config.getoption("--write-pins"):
         path.write_text(json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    assert made == json.loads(path.read_text())
+    assert differences(json.loads(path.read_text()), made) == []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def seeded(lab: PracticeLab) -> Iterator[None]:
-    """A lab that is as it was seeded, before and after."""
+def seeded(lab: PracticeLab) -> None:
+    """A lab that is as it was seeded."""
     lab.reset()
-    yield
-    lab.reset()
+
+
+# The seeded estates
+
+# {part: names in it} that differ from one lab to the next: a login and a port, and the file of a state told in times.
+PASSING_PARTS = {
+    "secrets": {"bluemoxon-staging/database", "bluemoxon-production/database", "loglineos-db-production"},
+    "s3": {"loglineos-terraform-state"},
+}
+
+
+def brief(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
+    """A hash for each thing of each part of the lab's state, and rows and hash of each table without its times."""
+    state = lab.state(target.removeprefix("lab/"))
+    del state["sql"]
+    for each in (*state["rds"]["clusters"].values(), *state["rds"]["instances"].values()):
+        del each["preferred_backup_window"]
+    made: dict[str, Any] = {"sql": tables(target)}
+    for part, held in state.items():
+        left_out = PASSING_PARTS.get(part, set())
+        made[part] = {
+            name: sorted(lasting(each)) if name in left_out else brief(each) for name, each in lasting(held).items()
+        }
+    return made
+
+
+def tables(target: str) -> dict[str, Any]:
+    """{schema.table: [rows, hash of the columns that hold no time]}"""
+    ops = connect(target)
+    columns = databases.query(
+        ops,
+        "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), ', ' "
+        "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN information_schema.tables "
+        "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
+        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' GROUP BY 1 ORDER BY 1",
+    )
+    made = {}
+    for name, listed in columns.itertuples(index=False):
+        hashed = f"SELECT count(*) AS n, sum(hash_record_extended(ROW({listed}), 0))::text AS h FROM {name}"
+        [(rows, hashes)] = databases.query(ops, hashed).itertuples(index=False)
+        made[name] = [int(rows), hashes]
+    return made
+
+
+@pytest.mark.parametrize("target", CASES)
+def test_an_estate_is_seeded_as_it_was(request: pytest.FixtureRequest, lab: PracticeLab, target: str) -> None:
+    compare(request, f"estate-{target.removeprefix('lab/')}", estate(lab, target))
 
 
 # Plans
@@ -180,13 +232,14 @@ def test_the_plan_that_undoes_a_change_has_the_content_that_it_had(
     made = {}
     for procedure, parameters in (
         ("users/create", {}),
-        ("functions/environment", {}),
-        ("functions/rollback", {}),
+        ("functions/environment", {"watch_seconds": 0}),
+        ("functions/rollback", {"watch_seconds": 0}),
         ("databases/snapshot", {}),
     ):
         ops = run(procedure, target=STAGING, approved="now", **parameters)["ops"]
         [record] = records.list_records()[:1]
         made[procedure] = pin(changes.plan_undo(ops, record.id))
+    lab.reset()
     compare(request, "plans-of-undo", made)
 
 
@@ -194,58 +247,6 @@ def test_every_procedure_that_changes_something_is_pinned() -> None:
     changing = {each.name for each in procedures.list_procedures() if each.effect != "read"}
     pinned = {procedure for cases in CASES.values() for _, procedure, _ in cases}
     assert changing - pinned == {"changes/undo"}
-
-
-# The seeded estates
-
-# {part: names in it} that differ from one lab to the next: a login and a port, and the file of a state told in times.
-PASSING_PARTS = {
-    "secrets": {"bluemoxon-staging/database", "bluemoxon-production/database", "loglineos-db-production"},
-    "s3": {"loglineos-terraform-state"},
-}
-
-
-def brief(value: Any) -> str:
-    return hashlib.sha256(json.dumps(lasting(value), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
-    """A hash for each thing of each part of the lab's state, and rows and hash of each table without its times."""
-    state = lab.state(target.removeprefix("lab/"))
-    del state["sql"]
-    for each in (*state["rds"]["clusters"].values(), *state["rds"]["instances"].values()):
-        del each["preferred_backup_window"]
-    made: dict[str, Any] = {"sql": tables(target)}
-    for part, held in state.items():
-        left_out = PASSING_PARTS.get(part, set())
-        made[part] = {
-            name: sorted(lasting(each)) if name in left_out else brief(each) for name, each in lasting(held).items()
-        }
-    return made
-
-
-def tables(target: str) -> dict[str, Any]:
-    """{schema.table: [rows, hash of the columns that hold no time]}"""
-    ops = connect(target)
-    columns = databases.query(
-        ops,
-        "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), ', ' "
-        "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN information_schema.tables "
-        "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
-        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' GROUP BY 1 ORDER BY 1",
-    )
-    made = {}
-    for name, listed in columns.itertuples(index=False):
-        hashed = f"SELECT count(*) AS n, sum(hash_record_extended(ROW({listed}), 0))::text AS h FROM {name}"
-        [(rows, hashes)] = databases.query(ops, hashed).itertuples(index=False)
-        made[name] = [int(rows), hashes]
-    return made
-
-
-@pytest.mark.parametrize("target", CASES)
-def test_an_estate_is_seeded_as_it_was(request: pytest.FixtureRequest, lab: PracticeLab, target: str) -> None:
-    lab.reset()
-    compare(request, f"estate-{target.removeprefix('lab/')}", estate(lab, target))
 
 
 # What notebooks say
