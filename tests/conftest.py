@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
 
 from opslib import connect
@@ -16,6 +19,8 @@ from opslib.targets import LAB
 from tests.projects import Project
 
 os.environ["MPLBACKEND"] = "agg"
+# Thousands of connections are made here: the models of the services are read once a process.
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

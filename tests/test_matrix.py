@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import botocore.loaders
-import botocore.session
 import pytest
 
 from opslib import OpsError, connections, plots, runbooks, targets
@@ -47,12 +45,8 @@ def causes(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> set[str]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand connections are made here: the service models are read once, and no plot is painted."""
-    monkeypatch.setattr(botocore.session, "create_loader", _loader)
+    """Much is looked at here: no plot is painted."""
     monkeypatch.setattr(plots, "_png", lambda *_: b"")
-
-
-_loader = functools.cache(botocore.loaders.create_loader)
 
 
 def expected(system: str, drill: str) -> dict[str, set[str]]:

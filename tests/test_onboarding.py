@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.loaders
-import botocore.session
 import pytest
 
 from opslib import OpsError, Refused, UsageError, _paths, connections, plots, procedures, runs, targets
@@ -88,7 +85,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("OPSLIB_HOME", str(folder))
         patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
         patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
-        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
         patch.setattr(plots, "_png", lambda *_: b"")
         practice.up()
         yield folder
