@@ -7,10 +7,11 @@
 Importing it starts no thread, opens no socket and reads no file.
 """
 
-from opslib.connections import connect
-from opslib.errors import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
-from opslib.plans import apply
-from opslib.verdicts import conclude
+from opslib.core.checks.plots import draw
+from opslib.core.errors import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
+from opslib.core.plans.applying import apply
+from opslib.core.plans.verdicts import conclude
+from opslib.session import connect
 
 __all__ = [
     "NotAllowed",
@@ -22,4 +23,5 @@ __all__ = [
     "apply",
     "conclude",
     "connect",
+    "draw",
 ]

@@ -1,3 +1,3 @@
-from opslib.cli import main
+from opslib.cli.commands import main
 
 main()

@@ -7,25 +7,35 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from opslib import databases, queues
-from opslib._frames import UTC_TIME, frame
-from opslib._windows import clock
-from opslib._wording import number
-from opslib.findings import Finding, Findings, check
+from opslib.core.checks import causes
+from opslib.core.checks.checks import check
+from opslib.core.connections.connection import Connection
+from opslib.core.findings import Finding, Findings
+from opslib.core.tables import UTC_TIME, frame
+from opslib.core.text import number
+from opslib.core.times import clock
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opslib.connections import Connection
-
 ALARMS = {
-    "alarm": "str", "state": "str", "since": UTC_TIME, "threshold": "str", "expected": "bool", "actions_enabled": "bool",
-    "actions": "int64", "next": "str", "proves": "str", "reason": "str",
-}  # fmt: skip
+    "alarm": "str",
+    "state": "str",
+    "since": UTC_TIME,
+    "threshold": "str",
+    "expected": "bool",
+    "actions_enabled": "bool",
+    "actions": "int64",
+    "next": "str",
+    "proves": "str",
+    "reason": "str",
+}
 _SIGNS = {
-    "GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥", "LessThanThreshold": "<",
+    "GreaterThanThreshold": ">",
+    "GreaterThanOrEqualToThreshold": "≥",
+    "LessThanThreshold": "<",
     "LessThanOrEqualToThreshold": "≤",
-}  # fmt: skip
+}
 
 
 def list_alarms(ops: Connection) -> pd.DataFrame:
@@ -35,7 +45,9 @@ def list_alarms(ops: Connection) -> pd.DataFrame:
     alarms there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
-    every = ops.pages("cloudwatch", "describe_alarms", "[MetricAlarms[], CompositeAlarms[]][]", AlarmTypes=kinds)
+    every = ops.pages(
+        "cloudwatch", "describe_alarms", "[MetricAlarms[], CompositeAlarms[]][]", AlarmTypes=kinds
+    )
     facts = ops.target["alarms"]
     expected = facts.get("expected", {})
     rows = [
@@ -77,9 +89,12 @@ def _proves(ops: Connection, alarm: dict[str, Any]) -> str:
     dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", ())}
     dead = {facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()}
     if measured == ("AWS/RDS", "DatabaseConnections"):
-        return databases.NEAR_LIMIT
-    if measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible") and dimensions.get("QueueName") in dead:
-        return queues.BACKLOG
+        return causes.NEAR_LIMIT
+    if (
+        measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+        and dimensions.get("QueueName") in dead
+    ):
+        return causes.BACKLOG
     return ""
 
 
@@ -88,9 +103,17 @@ def threshold(alarm: dict[str, Any]) -> str:
     if "AlarmRule" in alarm:
         return str(alarm["AlarmRule"])
     math = next(
-        (m["Expression"] for m in alarm.get("Metrics", ()) if m.get("Expression") and m.get("ReturnData", True)), ""
+        (
+            m["Expression"]
+            for m in alarm.get("Metrics", ())
+            if m.get("Expression") and m.get("ReturnData", True)
+        ),
+        "",
     )
-    measured = math or f"{alarm.get('MetricName', '?')} {alarm.get('Statistic') or alarm.get('ExtendedStatistic', '')}"
+    measured = (
+        math
+        or f"{alarm.get('MetricName', '?')} {alarm.get('Statistic') or alarm.get('ExtendedStatistic', '')}"
+    )
     sign = _SIGNS.get(alarm["ComparisonOperator"], alarm["ComparisonOperator"])
     limit = f"{alarm['Threshold']:,g}" if "Threshold" in alarm else "its band"
     return f"{measured.strip()} {sign} {limit} in {_span(alarm)}"
@@ -131,16 +154,28 @@ def _state(row: Any, ops: Connection) -> Finding:
         seen += f", {row.reason}"
     follows = "" if status == "ok" else row.next or "metrics/dashboard"
     cause = row.proves if row.state == "ALARM" else ""
-    return Finding(status, f"alarm {row.alarm}", seen, row.threshold, "DescribeAlarms", cause, follows)
+    return Finding(
+        status, f"alarm {row.alarm}", seen, row.threshold, "DescribeAlarms", cause, follows
+    )
 
 
 def _silent(found: pd.DataFrame) -> Iterator[Finding]:
     """Alarms that nobody would hear: their actions are disabled, or they have none."""
     for row in found.itertuples():
-        why = "its actions are disabled" if not row.actions_enabled else "it has no actions" if not row.actions else ""
+        why = (
+            "its actions are disabled"
+            if not row.actions_enabled
+            else "it has no actions"
+            if not row.actions
+            else ""
+        )
         if why:
             yield Finding(
-                "warn", f"alarm {row.alarm} tells somebody", f"{why}: nobody would be told", "actions", "DescribeAlarms"
+                "warn",
+                f"alarm {row.alarm} tells somebody",
+                f"{why}: nobody would be told",
+                "actions",
+                "DescribeAlarms",
             )
 
 
@@ -148,6 +183,10 @@ def _missing(ops: Connection, present: set[str]) -> Iterator[Finding]:
     for name in ops.target["alarms"].get("expected", {}):
         if name not in present:
             yield Finding(
-                "warn", f"alarm {name}", f"there is no such alarm in {ops.where}", "it exists", "DescribeAlarms",
+                "warn",
+                f"alarm {name}",
+                f"there is no such alarm in {ops.where}",
+                "it exists",
+                "DescribeAlarms",
                 next="metrics/dashboard",
-            )  # fmt: skip
+            )

@@ -7,24 +7,39 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib import records
-from opslib._frames import UTC_TIME, frame
-from opslib.errors import OpsError, Refused
-from opslib.plans import Step, look, planner, short
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Refused
+from opslib.core.plans.actions import Action
+from opslib.core.plans.applying import look, planner
+from opslib.core.plans.plans import Planned, Step, short
+from opslib.core.tables import UTC_TIME, frame
+from opslib.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opslib.connections import Connection
-    from opslib.records import Record
-
-CHANGES = {"record": "str", "name": "str", "started": UTC_TIME, "who": "str", "outcome": "str", "verdict": "str"}
+CHANGES = {
+    "record": "str",
+    "name": "str",
+    "started": UTC_TIME,
+    "who": "str",
+    "outcome": "str",
+    "verdict": "str",
+}
 
 
 def list_changes(ops: Connection, days: float = 14) -> pd.DataFrame:
     """The runs that applied steps to this target, newest first; also those that failed half-way. Columns: CHANGES."""
     found = records.list_records(target=ops.target.name, since=ops.now() - timedelta(days=days))
     rows = [
-        {"record": r.id, "name": r.name, "started": r.started, "who": r.who, "outcome": r.outcome, "verdict": r.verdict}
+        {
+            "record": r.id,
+            "name": r.name,
+            "started": r.started,
+            "who": r.who,
+            "outcome": r.outcome,
+            "verdict": r.verdict,
+        }
         for r in found
         if _applied(r)
     ]
@@ -39,34 +54,45 @@ def _applied(record: Record) -> bool:
     ):
         return record.outcome == "changed"
     try:
-        return any(step.get("state") == "applied" for step in records.details(record).get("steps", ()))
+        return any(
+            step.get("state") == "applied" for step in records.details(record).get("steps", ())
+        )
     except OpsError:  # its file is gone: nothing can be undone from it
         return False
 
 
 @planner
-def plan_undo(ops: Connection, record: str) -> tuple[str, list[Step], list[str]]:
+def plan_undo(ops: Connection, record: str) -> Planned:
     """Undo what a record's run applied, last step first. Refuses when its state is no longer what that run left.
 
     Raises UsageError (no such record, another target's, nothing applied).
     """
     if not record:
-        return "undo nothing", [], ["No record is named: choose one of the changes above, record = '…'."]
+        return Planned(
+            "undo nothing",
+            [],
+            ["No record is named: choose one of the changes above, record = '…'."],
+        )
     steps: list[Step] = []
     for was in reversed(records.applied_steps(record, target=ops.target.name)):
         _guard(ops, record, was)
         last = len(was["undo"]) - 1
         steps += [
             Step(
-                f"Undo: {was['title']}", action, was["after"], was["before"],
-                observe=was["observe"] if at == last else None,
+                f"Undo: {was['title']}",
+                Action.of(action),
+                was["after"],
+                was["before"],
+                observe=Action.of(was["observe"]) if was["observe"] and at == last else None,
             )
             for at, action in enumerate(was["undo"])
-        ]  # fmt: skip
-    return f"undo {record}", steps, [_ONCE, *_unfinished(record)]
+        ]
+    return Planned(f"undo {record}", steps, [_ONCE, *_unfinished(record)])
 
 
-_ONCE = "What undoes a change cannot itself be undone from a record; run the procedure again instead."
+_ONCE = (
+    "What undoes a change cannot itself be undone from a record; run the procedure again instead."
+)
 
 
 def _guard(ops: Connection, record: str, was: dict[str, Any]) -> None:
@@ -76,8 +102,10 @@ def _guard(ops: Connection, record: str, was: dict[str, Any]) -> None:
         raise Refused(f"{step} cannot be undone. Nothing was changed.")
     if "[secret " in json.dumps(was["undo"]):
         raise Refused(f"{step} needs a value that was secret and is not kept. Nothing was changed.")
-    if was["observe"] and (now := look(ops, was["observe"])) != was["after"]:
-        raise Refused(f"{step}: now {short(now)}, no longer {short(was['after'])} as it left it. Nothing was changed.")
+    if was["observe"] and (now := look(ops, Action.of(was["observe"]))) != was["after"]:
+        raise Refused(
+            f"{step}: now {short(now)}, no longer {short(was['after'])} as it left it. Nothing was changed."
+        )
 
 
 def _unfinished(record: str) -> list[str]:

@@ -16,7 +16,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from opslib import _paths, connect, lab, metrics, targets
+from opslib import connect, lab
+from opslib.core import paths
+from opslib.core.connections import targets
+from opslib.core.reads import metrics
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
@@ -28,7 +31,13 @@ def main() -> None:
     os.environ |= {"OPSLIB_LAB_DIR": str(folder / "lab"), "OPSLIB_RECORDS": str(folder / "records")}
     lab.up()
     try:
-        print("compared (A against B), B being what people use today", "A seconds", "B seconds", "A/B", sep="\t")
+        print(
+            "compared (A against B), B being what people use today",
+            "A seconds",
+            "B seconds",
+            "A/B",
+            sep="\t",
+        )
         procedure_against_papermill(folder)
         reports_of_every_target(folder)
         page_of_metrics(folder)
@@ -38,25 +47,41 @@ def main() -> None:
 
 
 def procedure_against_papermill(folder: Path) -> None:
-    notebook = _paths.notebooks() / "queues" / "dead-letters.ipynb"
+    notebook = paths.notebooks() / "queues" / "dead-letters.ipynb"
     ours = [str(BIN / "opslib"), "run", "queues/dead-letters", "-t", TARGET]
-    theirs = [str(BIN / "papermill"), str(notebook), str(folder / "out.ipynb"), "-p", "target", TARGET]
-    report("opslib run / papermill, the same notebook", lambda: command(ours), lambda: command(theirs), rounds=7)
+    theirs = [
+        str(BIN / "papermill"),
+        str(notebook),
+        str(folder / "out.ipynb"),
+        "-p",
+        "target",
+        TARGET,
+    ]
+    report(
+        "opslib run / papermill, the same notebook",
+        lambda: command(ours),
+        lambda: command(theirs),
+        rounds=7,
+    )
 
 
 def reports_of_every_target(folder: Path) -> None:
     names = [f"lab/{name}" for name in targets.names()]
-    notebook = str(_paths.notebooks() / "reports" / "daily.ipynb")
+    notebook = str(paths.notebooks() / "reports" / "daily.ipynb")
     ours = [str(BIN / "opslib"), "report", "daily", "-t", "lab/*"]
 
     def one_after_another() -> None:
         for name in names:
-            command([str(BIN / "papermill"), notebook, str(folder / "out.ipynb"), "-p", "target", name])
+            command(
+                [str(BIN / "papermill"), notebook, str(folder / "out.ipynb"), "-p", "target", name]
+            )
 
     report(
         f"opslib report daily of {len(names)} targets / papermill, one after another",
-        lambda: command(ours), one_after_another, rounds=5,
-    )  # fmt: skip
+        lambda: command(ours),
+        one_after_another,
+        rounds=5,
+    )
 
 
 def page_of_metrics(folder: Path) -> None:
@@ -84,7 +109,11 @@ def statistics_one_by_one(ops) -> None:  # type: ignore[no-untyped-def]
     cloudwatch = ops.client("cloudwatch")
     for facts in ops.target["metrics"].values():
         statistic = facts["statistic"]
-        asked = {"ExtendedStatistics": [statistic]} if statistic.startswith("p") else {"Statistics": [statistic]}
+        asked = (
+            {"ExtendedStatistics": [statistic]}
+            if statistic.startswith("p")
+            else {"Statistics": [statistic]}
+        )
         cloudwatch.get_metric_statistics(**where(ops, facts), **asked)
 
 
@@ -103,19 +132,38 @@ def aws_one_by_one(ops, aws: str) -> None:  # type: ignore[no-untyped-def]
     place = lab.up()
     key, secret = place.credentials(ops.target.key)
     environment = os.environ | {
-        "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": ops.target.region,
-    }  # fmt: skip
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": ops.target.region,
+    }
     for facts in ops.target["metrics"].values():
         asked = where(ops, facts)
         statistic = facts["statistic"]
         option = "--extended-statistics" if statistic.startswith("p") else "--statistics"
         command(
-            [aws, "--endpoint-url", place.aws_endpoint(ops.target.key), "cloudwatch", "get-metric-statistics",
-             "--namespace", asked["Namespace"], "--metric-name", asked["MetricName"], "--period", "300",
-             "--start-time", asked["StartTime"].isoformat(), "--end-time", asked["EndTime"].isoformat(), option, statistic,
-             "--dimensions", *(f"Name={d['Name']},Value={d['Value']}" for d in asked["Dimensions"])],
+            [
+                aws,
+                "--endpoint-url",
+                place.aws_endpoint(ops.target.key),
+                "cloudwatch",
+                "get-metric-statistics",
+                "--namespace",
+                asked["Namespace"],
+                "--metric-name",
+                asked["MetricName"],
+                "--period",
+                "300",
+                "--start-time",
+                asked["StartTime"].isoformat(),
+                "--end-time",
+                asked["EndTime"].isoformat(),
+                option,
+                statistic,
+                "--dimensions",
+                *(f"Name={d['Name']},Value={d['Value']}" for d in asked["Dimensions"]),
+            ],
             environment,
-        )  # fmt: skip
+        )
 
 
 def aws_command(folder: Path) -> str:
@@ -135,7 +183,9 @@ def command(words: list[str], environment: dict[str, str] | None = None) -> None
         raise SystemExit(f"{words[0]} failed ({done.returncode}): {done.stderr[-2000:]}")
 
 
-def report(what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> None:
+def report(
+    what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> None:
     ours(), theirs()  # warm both
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))

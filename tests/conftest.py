@@ -14,8 +14,8 @@ import botocore.session
 import pytest
 
 from opslib import connect
-from opslib.connections import Connection
-from opslib.targets import LAB
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import LAB
 from tests.projects import Project
 
 os.environ["MPLBACKEND"] = "agg"
@@ -24,7 +24,9 @@ botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-pins", action="store_true", help="write tests/pins anew from what is made now")
+    parser.addoption(
+        "--write-pins", action="store_true", help="write tests/pins anew from what is made now"
+    )
 
 
 class PracticeLab:

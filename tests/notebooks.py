@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from opslib import runbooks
+from opslib.catalogue import runbooks
 
 
 def run(name: str, /, **parameters: Any) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Any
 import nbformat
 import pytest
 
-from opslib import runs
-from opslib.records import Record
+from opslib.records.records import Record
+from opslib.runs import runs
 
 TARGET = "lab/bluemoxon-staging"
-JOURNAL = "from opslib.journal import Journal\njournal = Journal()"
+JOURNAL = "from opslib.core.journal import Journal\njournal = Journal()"
 _HEAD = """# {title}
 
 - **When**: somebody tests
@@ -38,8 +38,12 @@ class Project:
         self.home, self.records = home, home / "records"
         (home / "parameters" / "targets").mkdir(parents=True)
         for environment, account in (("staging", "111122223333"), ("production", "444455556666")):
-            described = _TARGET.format(environment=environment, account=account, production=environment == "production")
-            (home / "parameters" / "targets" / f"bluemoxon-{environment}.yaml").write_text(described)
+            described = _TARGET.format(
+                environment=environment, account=account, production=environment == "production"
+            )
+            (home / "parameters" / "targets" / f"bluemoxon-{environment}.yaml").write_text(
+                described
+            )
         monkeypatch.setenv("OPSLIB_HOME", str(home))
         monkeypatch.delenv("OPSLIB_RECORDS", raising=False)
         monkeypatch.delenv("OPSLIB_INDEX", raising=False)
@@ -50,15 +54,23 @@ class Project:
         head = v4.new_markdown_cell(_HEAD.format(title=name.capitalize(), effect=effect))
         first = v4.new_code_cell(f'target: str = "{TARGET}"  # where\n{parameters}'.strip())
         first["metadata"]["tags"] = ["parameters"]
-        made = [v4.new_markdown_cell(c) if c.startswith("#") else v4.new_code_cell(c) for c in cells]
+        made = [
+            v4.new_markdown_cell(c) if c.startswith("#") else v4.new_code_cell(c) for c in cells
+        ]
         notebook = v4.new_notebook(cells=[head, first, *made])
-        notebook["metadata"]["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook["metadata"]["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
         path = self.home / "notebooks" / "tests" / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(nbformat.writes(notebook))
         return path
 
-    def run(self, name: str, /, *cells: str, timeout_seconds: float = 60, **parameters: Any) -> Record:
+    def run(
+        self, name: str, /, *cells: str, timeout_seconds: float = 60, **parameters: Any
+    ) -> Record:
         """Make a procedure of these cells and run it in this process."""
         if cells:
             self.procedure(name, *cells)

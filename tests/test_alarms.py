@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opslib import alarms, certificates, secrets
+from opslib import alarms
+from opslib.reports import certificates, secrets
 
 TARGET = "lab/bluemoxon-staging"
 
@@ -34,9 +35,19 @@ def alarm(ops: Any) -> Any:
     def make(name: str, **more: Any) -> None:
         names.append(name)
         ops.call(
-            "cloudwatch", "put_metric_alarm", AlarmName=name, Namespace="X", MetricName="Y", Statistic="Sum", Period=60,
-            EvaluationPeriods=3, DatapointsToAlarm=2, Threshold=5, ComparisonOperator="LessThanThreshold", **more,
-        )  # fmt: skip
+            "cloudwatch",
+            "put_metric_alarm",
+            AlarmName=name,
+            Namespace="X",
+            MetricName="Y",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=3,
+            DatapointsToAlarm=2,
+            Threshold=5,
+            ComparisonOperator="LessThanThreshold",
+            **more,
+        )
 
     yield make
     ops.call("cloudwatch", "delete_alarms", AlarmNames=names)
@@ -51,7 +62,11 @@ def test_no_data_is_unknown_and_an_alarm_without_actions_tells_nobody(ops: Any, 
 
 
 def test_disabled_actions_are_said(ops: Any, alarm: Any) -> None:
-    alarm("bluemoxon-staging-quiet", ActionsEnabled=False, AlarmActions=["arn:aws:sns:us-west-2:111122223333:x"])
+    alarm(
+        "bluemoxon-staging-quiet",
+        ActionsEnabled=False,
+        AlarmActions=["arn:aws:sns:us-west-2:111122223333:x"],
+    )
     found = {f.check: f for f in alarms.check_alarms(ops)}
     assert "disabled" in found["alarm bluemoxon-staging-quiet tells somebody"].seen
 
@@ -99,7 +114,9 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
 def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:
     found = certificates.check_expiry(ops)
     assert [f.status for f in found] == ["ok", "ok"]
-    assert found[0].seen.startswith("212 days left, until ") or found[0].seen.startswith("211 days left, until ")
+    assert found[0].seen.startswith("212 days left, until ") or found[0].seen.startswith(
+        "211 days left, until "
+    )
 
 
 def test_a_certificate_that_ends_soon_is_a_warning_and_a_missing_one_unknown(ops: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from opslib import procedures
-from opslib.procedures import Procedure
+from opslib.catalogue import procedures
+from opslib.catalogue.procedures import Procedure
 
 PROCEDURES = procedures.list_procedures()
 EVERY = pytest.mark.parametrize("procedure", PROCEDURES, ids=[p.name for p in PROCEDURES])
@@ -23,16 +23,22 @@ def cells(procedure: Procedure, kind: str) -> list[dict[str, Any]]:
 
 @EVERY
 def test_a_notebook_in_git_holds_no_outputs(procedure: Procedure) -> None:
-    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells(procedure, "code"))
+    assert all(
+        not cell["outputs"] and cell["execution_count"] is None for cell in cells(procedure, "code")
+    )
 
 
 @EVERY
-def test_a_cell_asks_one_question_in_ten_lines_without_def_loop_or_branch(procedure: Procedure) -> None:
+def test_a_cell_asks_one_question_in_ten_lines_without_def_loop_or_branch(
+    procedure: Procedure,
+) -> None:
     for cell in cells(procedure, "code"):
         source = "".join(cell["source"])
         assert len(source.splitlines()) <= 10, source
         forbidden = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.Try)
-        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)], source
+        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)], (
+            source
+        )
 
 
 @EVERY

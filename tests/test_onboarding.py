@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, _paths, connections, plots, procedures, runs, targets
+from opslib import OpsError, Refused, UsageError
 from opslib import lab as practice
-from opslib.findings import Findings
+from opslib.catalogue import procedures
+from opslib.core import paths
+from opslib.core.checks import plots
+from opslib.core.connections import connection, targets
+from opslib.core.findings import Findings
+from opslib.runs import runs
 from tests.notebooks import run
 
 BARE = """\
@@ -65,7 +70,11 @@ sections:
       - {name: restore, title: Bring the database back, procedure: databases/restore}
       - {name: undo, title: Undo a change, procedure: changes/undo}
 """
-FILES = {"targets/orders-staging": BARE, "targets/orders-production": DESCRIBED, "runbooks/orders": RUNBOOK}
+FILES = {
+    "targets/orders-staging": BARE,
+    "targets/orders-production": DESCRIBED,
+    "runbooks/orders": RUNBOOK,
+}
 EVERY = [procedure.name for procedure in procedures.list_procedures()]
 ASKED = {"changes/undo", "databases/execute"}  # do nothing before a record or a statement is given
 # What is no judgement of the target: our own records.
@@ -75,7 +84,7 @@ OURS = {"changes made"}
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with the procedures and one system, and a lab whose accounts have nothing in them."""
-    folder, notebooks = tmp_path_factory.mktemp("orders"), _paths.notebooks()
+    folder, notebooks = tmp_path_factory.mktemp("orders"), paths.notebooks()
     for name, text in FILES.items():
         path = folder / "parameters" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +103,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch) -> Findings:
     """The findings of each connection that is made, also when the procedure ends with an error."""
-    every, connect = Findings(), connections.Connection.__init__
+    every, connect = Findings(), connection.Connection.__init__
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> None:
         connect(self, *args, **kwargs)
         self.findings = every
 
-    monkeypatch.setattr(connections.Connection, "__init__", watched)
+    monkeypatch.setattr(connection.Connection, "__init__", watched)
     return every
 
 
@@ -118,7 +127,8 @@ def begin(procedure: str, target: str) -> str:
 def test_what_is_not_described_is_named_with_its_file(procedure: str, found: Findings) -> None:
     said = begin(procedure, "lab/orders-staging")
     assert procedure == "changes/undo" or (
-        said.startswith("UsageError: parameters/targets/orders-staging.yaml describes no") and not found
+        said.startswith("UsageError: parameters/targets/orders-staging.yaml describes no")
+        and not found
     )
 
 
@@ -128,14 +138,17 @@ def test_what_is_described_and_not_there_is_never_ok(procedure: str, found: Find
     assert not [f for f in found if f.status == "ok" and f.check not in OURS]
     assert said or found or procedure in ASKED
     if said.startswith("UsageError"):
-        assert "parameters/targets/orders-production.yaml" in said or "lab/orders-production" in said
+        assert (
+            "parameters/targets/orders-production.yaml" in said or "lab/orders-production" in said
+        )
     else:
         assert all(f.seen for f in found)
         assert said.partition(":")[0] in ("", "NotFound", "Unfinished", "Refused")
 
 
 @pytest.mark.parametrize(
-    "entry", [line.split("name: ")[1].split(",")[0] for line in RUNBOOK.splitlines() if "name:" in line]
+    "entry",
+    [line.split("name: ")[1].split(",")[0] for line in RUNBOOK.splitlines() if "name:" in line],
 )
 def test_each_entry_of_its_runbook_runs(entry: str, found: Findings) -> None:
     said = begin(f"orders/{entry}", "lab/orders-production")
@@ -144,14 +157,22 @@ def test_each_entry_of_its_runbook_runs(entry: str, found: Findings) -> None:
 
 
 def test_a_default_that_another_system_has_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UsageError, match=r"functions/configuration needs function: one of web, mailer .*-p function="):
+    with pytest.raises(
+        UsageError,
+        match=r"functions/configuration needs function: one of web, mailer .*-p function=",
+    ):
         runs.prepare("functions/configuration", "lab/orders-production", {}, apply=False)
-    with pytest.raises(UsageError, match=r"Unknown functions 'wep' in .*orders-production.yaml. Did you mean 'web'"):
+    with pytest.raises(
+        UsageError, match=r"Unknown functions 'wep' in .*orders-production.yaml. Did you mean 'web'"
+    ):
         runs.prepare("logs/search", "lab/orders-production", {"function": "wep"}, apply=False)
 
 
 def test_a_default_that_another_system_has_becomes_all_where_that_is_meant() -> None:
-    assert runs.prepare("logs/search", "lab/orders-production", {}, apply=False)[1]["function"] == "all"
+    assert (
+        runs.prepare("logs/search", "lab/orders-production", {}, apply=False)[1]["function"]
+        == "all"
+    )
 
 
 def test_the_only_name_there_is_becomes_the_default(home: Path) -> None:
@@ -170,7 +191,8 @@ def test_what_is_required_outside_the_lab_is_asked_for_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("procedure", "section"), [("queues/redrive", "queues"), ("users/sync", "users"), ("network/endpoints", "network")]
+    ("procedure", "section"),
+    [("queues/redrive", "queues"), ("users/sync", "users"), ("network/endpoints", "network")],
 )
 def test_a_section_that_is_not_described_ends_the_command_before_anything_starts(
     home: Path, procedure: str, section: str

@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 
-from opslib import changes, connect, databases, pages, procedures, records, targets
-from opslib.procedures import Procedure
+from opslib import changes, connect, records
+from opslib.catalogue import procedures
+from opslib.catalogue.procedures import Procedure
+from opslib.core.connections import sql, targets
+from opslib.records import sealing
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.states import differences
@@ -75,7 +78,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/execute", {"statement": OLD, "snapshot": False}),
         ("migration-pending", "databases/migrate", {}),
         ("", "databases/replica", {}),
-        ("", "databases/replica", {"name": "reports", "instance_class": "db.r6g.large", "zone": "us-east-1a"}),
+        (
+            "",
+            "databases/replica",
+            {"name": "reports", "instance_class": "db.r6g.large", "zone": "us-east-1a"},
+        ),
         ("", "databases/restore", {}),
         ("", "databases/scale", {}),
         ("", "databases/scale", {"when": "now"}),
@@ -86,13 +93,21 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/storage", {"gigabytes": 200}),
         ("", "deployments/rollback", {}),
         ("", "deployments/verify", {}),
-        ("", "functions/environment", {"function": "loader", "name": "LOG_LEVEL", "value": "DEBUG"}),
+        (
+            "",
+            "functions/environment",
+            {"function": "loader", "name": "LOG_LEVEL", "value": "DEBUG"},
+        ),
         ("", "functions/rollback", {"function": "loader"}),
         ("", "functions/scale", {"memory_mb": 2048, "reserved": "100", "timeout_seconds": 60}),
         ("", "metrics/publish", {}),
-        ("", "metrics/publish", {"metric": "Pinned", "value": 2.5, "unit": "Count", "dimensions": {"of": "a test"}}),
+        (
+            "",
+            "metrics/publish",
+            {"metric": "Pinned", "value": 2.5, "unit": "Count", "dimensions": {"of": "a test"}},
+        ),
     ),
-}  # fmt: skip
+}
 
 # What differs from one lab to the next, in texts and names.
 PASSING = (
@@ -116,7 +131,10 @@ def lasting(value: Any) -> Any:
         for key, part in value.items():
             name = lasting(key)
             kept.setdefault(name, []).append("<port>" if name == "Port" else lasting(part))
-        return {name: held[0] if len(held) == 1 else sorted(held, key=json.dumps) for name, held in kept.items()}
+        return {
+            name: held[0] if len(held) == 1 else sorted(held, key=json.dumps)
+            for name, held in kept.items()
+        }
     if isinstance(value, list):
         return [lasting(part) for part in value]
     if isinstance(value, str):
@@ -143,7 +161,11 @@ def seeded(lab: PracticeLab) -> None:
 
 # {part: names in it} that differ from one lab to the next: a login and a port, and the file of a state told in times.
 PASSING_PARTS = {
-    "secrets": {"bluemoxon-staging/database", "bluemoxon-production/database", "loglineos-db-production"},
+    "secrets": {
+        "bluemoxon-staging/database",
+        "bluemoxon-production/database",
+        "loglineos-db-production",
+    },
     "s3": {"loglineos-terraform-state"},
 }
 
@@ -162,7 +184,8 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
     for part, held in state.items():
         left_out = PASSING_PARTS.get(part, set())
         made[part] = {
-            name: sorted(lasting(each)) if name in left_out else brief(each) for name, each in lasting(held).items()
+            name: sorted(lasting(each)) if name in left_out else brief(each)
+            for name, each in lasting(held).items()
         }
     return made
 
@@ -170,7 +193,7 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
 def tables(target: str) -> dict[str, Any]:
     """{schema.table: [rows, hash of the columns that hold no time]}"""
     ops = connect(target)
-    columns = databases.query(
+    columns = sql.query(
         ops,
         "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), ', ' "
         "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN information_schema.tables "
@@ -180,13 +203,15 @@ def tables(target: str) -> dict[str, Any]:
     made = {}
     for name, listed in columns.itertuples(index=False):
         hashed = f"SELECT count(*) AS n, sum(hash_record_extended(ROW({listed}), 0))::text AS h FROM {name}"
-        [(rows, hashes)] = databases.query(ops, hashed).itertuples(index=False)
+        [(rows, hashes)] = sql.query(ops, hashed).itertuples(index=False)
         made[name] = [int(rows), hashes]
     return made
 
 
 @pytest.mark.parametrize("target", CASES)
-def test_an_estate_is_seeded_as_it_was(request: pytest.FixtureRequest, lab: PracticeLab, target: str) -> None:
+def test_an_estate_is_seeded_as_it_was(
+    request: pytest.FixtureRequest, lab: PracticeLab, target: str
+) -> None:
     compare(request, f"estate-{target.removeprefix('lab/')}", estate(lab, target))
 
 
@@ -262,7 +287,9 @@ def verbs(procedure: Procedure) -> list[str]:
     asked = {
         (node.value.id, node.attr)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in rooms
     }
     return sorted({verb for _, verb in asked} | (rooms - {room for room, _ in asked}))
 
@@ -283,7 +310,9 @@ def kept(records_folder: Path) -> Path:
 
 def test_records_of_before_verify_and_are_listed(kept: Path) -> None:
     assert records.verify() == []
-    assert [(r.id, r.name, r.outcome, r.status, r.who, r.target) for r in records.list_records()] == [
+    assert [
+        (r.id, r.name, r.outcome, r.status, r.who, r.target) for r in records.list_records()
+    ] == [
         ("20261125T201253Z-68f06b", "users/reset-mfa", "changed", "ok", "operator", STAGING),
         ("20261125T201247Z-181e48", "queues/dead-letters", "ok", "ok", "operator", STAGING),
     ]
@@ -306,11 +335,14 @@ def test_a_record_of_before_can_be_read(kept: Path) -> None:
 def test_the_page_of_a_record_of_before_is_made_from_it(kept: Path) -> None:
     for record in records.list_records():
         assert not record.page.exists()
-        text = pages.make(record).read_text()
+        text = sealing.make(record).read_text()
         assert record.id in text
         assert record.verdict is not None
         assert record.verdict in text
-    assert "Switch the authenticator app of mark@bluemoxon.com off" in records.find("20261125T201253Z").page.read_text()
+    assert (
+        "Switch the authenticator app of mark@bluemoxon.com off"
+        in records.find("20261125T201253Z").page.read_text()
+    )
     assert records.verify() == []
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from opslib import _actions, apply, changes, records
-from opslib.connections import Connection
-from opslib.plans import Applied
+from opslib import apply, changes
+from opslib.core.connections.connection import Connection
+from opslib.core.plans.applying import Applied
+from opslib.records import reading
 
 
 def undo_last(ops: Connection) -> None:
     """The newest change of the target, by its record."""
-    record = records.list_records(target=ops.target.name, outcome="changed")[0]
+    record = reading.list_records(target=ops.target.name, outcome="changed")[0]
     apply(ops, changes.plan_undo(ops, record.id), "now", ops.target.name)
 
 
@@ -17,4 +18,4 @@ def undo(ops: Connection, applied: Applied) -> None:
     """Without a record."""
     for actions in reversed(applied.undo):
         for action in actions or ():
-            _actions.perform(ops, action, {})
+            action.perform(ops)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from opslib import _paths, errors
-from opslib.errors import OpsError, Unfinished, UsageError, unknown_name
+from opslib.core import errors
+from opslib.core import paths as _paths
+from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.lab import _credentials
 
 _START_SECONDS = 90.0

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 
 SUPERUSER = "lab"
 _UNPRIVILEGED = "nobody"

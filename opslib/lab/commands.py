@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from opslib import _console
 from opslib import lab as practice
-from opslib.errors import UsageError
+from opslib.core import console
+from opslib.core.errors import UsageError
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _target = click.option("-t", "--target", help="For instance lab/bluemoxon-staging.")
@@ -53,7 +53,7 @@ def down(as_json: bool) -> None:
     """End the lab; nothing of it is left."""
     ended = practice.down()
     text = "The lab is gone." if ended else "No lab was running."
-    click.echo(_console.as_json({"ended": ended}) if as_json else text)
+    click.echo(console.as_json({"ended": ended}) if as_json else text)
 
 
 @lab.command()
@@ -70,13 +70,13 @@ def drills(as_json: bool) -> None:
     """The faults that can be put in, and which are."""
     listed = practice.drills()
     if as_json:
-        click.echo(_console.as_json(listed))
+        click.echo(console.as_json(listed))
         return
     rows = [
         (each["name"], each["title"], ", ".join(map(_short, each["targets"])), ", ".join(map(_short, each["on"])))
         for each in listed
     ]
-    click.echo(_console.table(("drill", "what happens", "for", "on now"), rows))
+    click.echo(console.table(("drill", "what happens", "for", "on now"), rows))
     click.echo("\nPut one in: opslib lab break DRILL -t lab/…   Take it out: opslib lab mend DRILL", err=True)
 
 
@@ -88,7 +88,7 @@ def break_(drill: str, target: str | None, as_json: bool) -> None:
     """Put the fault DRILL into a target: the only one that can have it, when none is given."""
     put = practice.break_drill(drill, target)
     text = f"{put['drill']} is on in {put['target']}. Take it out: opslib lab mend {put['drill']}"
-    click.echo(_console.as_json(put) if as_json else text)
+    click.echo(console.as_json(put) if as_json else text)
 
 
 @lab.command()
@@ -99,7 +99,7 @@ def mend(drill: str | None, target: str | None, as_json: bool) -> None:
     """Take the fault DRILL out, or every fault."""
     mended = practice.mend(drill, target)
     if as_json:
-        click.echo(_console.as_json(mended))
+        click.echo(console.as_json(mended))
         return
     for each in mended:
         click.echo(f"{each['drill']} is out of {each['target']}.")
@@ -113,7 +113,7 @@ def _short(target: str) -> str:
 
 def _show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(_console.as_json({"running": bool(found), **found}))
+        click.echo(console.as_json({"running": bool(found), **found}))
         return
     if not found:
         click.echo("No lab is running. Start it: opslib lab up")
@@ -130,4 +130,4 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         *([("nothing in", ", ".join(found["empty"]))] if found["empty"] else []),
         *([("left out", f"{name}: {why}") for name, why in found["skipped"].items()]),
     ]
-    click.echo(_console.table(("lab", "running"), rows))
+    click.echo(console.table(("lab", "running"), rows))

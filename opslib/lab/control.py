@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from opslib.errors import OpsError, UsageError
+from opslib.core.errors import OpsError, UsageError
 from opslib.lab import snapshots
 from opslib.lab.estates.base import EMPTY
 

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 from opslib.lab._programs import SUPERUSER, Programs, Server
 
 _SETTINGS = {

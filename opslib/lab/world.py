@@ -18,8 +18,8 @@ import moto.backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
-from opslib import targets
-from opslib.errors import OpsError, UsageError, unknown_name
+from opslib.core.connections import targets
+from opslib.core.errors import OpsError, UsageError, unknown_name
 from opslib.lab import _clients, _credentials, corrections
 from opslib.lab.corrections import rhythms
 from opslib.lab.estates.base import Drill, Estate, Place, load

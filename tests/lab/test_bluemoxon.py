@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from opslib import databases, logs
-from opslib._windows import Window
-from opslib.connections import Connection, connect
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.core.reads import logs
+from opslib.core.times import Window
+from opslib.session import connect
 
 TARGETS = ("bluemoxon-staging", "bluemoxon-production")
 
@@ -84,7 +86,7 @@ def test_log_streams_are_named_by_version_and_lines_are_json(ops: Connection) ->
 
 def test_each_image_of_the_table_is_a_jpeg_in_the_bucket(each: Connection) -> None:
     bucket = each.target["buckets"]["images"]["name"]
-    keys = databases.query(each, "SELECT s3_key FROM book_images ORDER BY id")["s3_key"]
+    keys = sql.query(each, "SELECT s3_key FROM book_images ORDER BY id")["s3_key"]
     listed = each.pages("s3", "list_objects_v2", "Contents[]", Bucket=bucket, Prefix="books/")
     assert {held["Key"] for held in listed} == {f"books/{key}" for key in keys}
     assert all(each.now() - held["LastModified"] > timedelta(days=1) for held in listed)
@@ -96,7 +98,7 @@ def test_every_user_of_the_pool_has_a_row(each: Connection) -> None:
     pool = each.pages("cognito-idp", "list_user_pools", "UserPools[].Id", MaxResults=10)[0]
     users = each.pages("cognito-idp", "list_users", "Users[]", UserPoolId=pool)
     subs = {a["Value"] for user in users for a in user["Attributes"] if a["Name"] == "sub"}
-    assert subs == set(databases.query(each, "SELECT cognito_sub::text AS sub FROM users")["sub"])
+    assert subs == set(sql.query(each, "SELECT cognito_sub::text AS sub FROM users")["sub"])
     assert len(subs) >= 8
 
 
@@ -182,7 +184,7 @@ def test_the_cognito_sync_gives_a_latecomer_a_row(lab: Any, ops: Connection) -> 
         name = ops.target["functions"]["db-sync"]["name"]
         done = ops.call("lambda", "invoke", FunctionName=name, Payload={"cognito_only": True})["Payload"]
         assert done["cognito"] == {"created": 1, "updated": 0, "unchanged": 8}
-        assert databases.value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'") == 1
+        assert sql.value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'") == 1
     assert lab.state() == before
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from opslib import databases, logs
 from opslib import lab as practice
-from opslib._windows import Window
-from opslib.connections import Connection, connect
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value
+from opslib.core.reads import logs
+from opslib.core.times import Window
+from opslib.session import connect
 
 STAGING, PRODUCTION = "bluemoxon-staging", "bluemoxon-production"
 # Drills that put nothing into the target: a fault of the API, denied calls, log lines, open connections.
@@ -51,7 +53,7 @@ def _lines(ops: Connection, function: str, pattern: str, minutes: float = 300) -
 
 
 def _count(ops: Connection, sql: str) -> int:
-    return int(databases.value(ops, f"SELECT count(*) FROM {sql}") or 0)
+    return int(value(ops, f"SELECT count(*) FROM {sql}") or 0)
 
 
 def test_these_are_all_the_drills_and_each_says_where_it_is_found(lab: Any) -> None:
@@ -83,7 +85,7 @@ def test_a_mended_target_has_no_alarm_and_no_line_of_the_drill(lab: Any, ops: Co
 
 
 def _asked(ops: Connection, path: str) -> int:
-    from opslib.errors import Unfinished
+    from opslib.core.errors import Unfinished
 
     try:
         return ops.http("GET", path).status
@@ -159,7 +161,7 @@ def test_of_redriven_dead_letters_what_can_be_done_is_done(lab: Any, ops: Connec
 
 def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) -> None:
     with lab.broken("stale-jobs"):
-        book = databases.value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
+        book = value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
         assert ops.http("GET", f"/books/{book}").body["analysis_job_status"] == "running"
         answer = ops.http("GET", f"/books/{book}/analysis/status").body
     assert (answer["status"], answer["error_message"]) == ("failed", "Stale: running for more than 15 minutes")
@@ -167,7 +169,7 @@ def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) ->
 
 def test_photographs_are_too_much_for_one_request_and_fail_again(lab: Any, ops: Connection) -> None:
     with lab.broken("images-too-large"):
-        book = databases.value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
+        book = value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
         images = ops.http("GET", f"/books/{book}/images").body
         assert len(images) == 19
         assert sum((image["bytes"] + 2) // 3 * 4 for image in images) > 20_000_000

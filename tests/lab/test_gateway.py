@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.sqs.models import Queue
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 from opslib.lab.estates.base import Drill, Estate, Place
 from opslib.lab.world import World
 

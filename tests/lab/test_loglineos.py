@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from opslib import dashboards, databases, logs
-from opslib._windows import Window
-from opslib.connections import Connection, connect
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.core.reads import logs
+from opslib.core.times import Window
 from opslib.lab.estates.loglineos.troubles import Trouble, applied
 from opslib.lab.kit.traffic import CRASHED, THROTTLED, Request
+from opslib.metrics import dashboards
+from opslib.session import connect
 from tests import notebooks
 
 TARGET = "loglineos-production"
@@ -122,7 +125,7 @@ def test_a_span_is_written_and_read_back(ops: Connection, restored: Any) -> None
     assert ops.http("GET", "/timeline?limit=1").body["timeline"] == [made.body]
     ran = ops.http("POST", "/executions", {"span_id": made.body["id"]})
     assert (ran.status, ran.body["parent_id"], ran.body["did"]) == (201, made.body["id"], "executed")
-    assert databases.value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'") == 2
+    assert sql.value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'") == 2
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from opslib import lab as practice
-from opslib import metrics
-from opslib._windows import Window
-from opslib.connections import Connection, connect
-from opslib.errors import OpsError
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError
+from opslib.core.reads import metrics
+from opslib.core.times import Window
 from opslib.lab.estates.loglineos import drills
+from opslib.session import connect
 
 TARGET, OTHER = "loglineos-production", "bluemoxon-staging"
 _NAMES = [drill.name for drill in drills.DRILLS]

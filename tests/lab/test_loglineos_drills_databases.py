@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
-from opslib import databases, findings, logs, reports, statements
 from opslib import lab as practice
-from opslib._windows import Window
-from opslib.connections import Connection, connect
-from opslib.errors import OpsError
+from opslib.core import findings
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value
+from opslib.core.errors import OpsError
+from opslib.core.reads import logs
+from opslib.core.times import Window
+from opslib.databases import health
+from opslib.databases.data import statements
 from opslib.lab.estates.loglineos.drills.databases import DRILLS
+from opslib.reports import reports
+from opslib.session import connect
 from tests import notebooks
 
 TARGET = "loglineos-production"
@@ -34,14 +40,14 @@ def _lines(ops: Connection, pattern: str, minutes: float = 90) -> list[str]:
 
 
 def _latest(ops: Connection, metric: str) -> float:
-    from opslib import metrics
+    from opslib.core.reads import metrics
 
     return float(metrics.read(ops, [metric], hours=0.5)["value"].iloc[-1])
 
 
 def _sessions(ops: Connection, application: str) -> int:
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> 'idle in transaction'"
-    return int(databases.value(ops, sql, {"name": application}) or 0)
+    return int(value(ops, sql, {"name": application}) or 0)
 
 
 @pytest.mark.parametrize("name", _ALL)
@@ -89,11 +95,11 @@ def _asked(ops: Connection) -> int:
         return 0
 
 
-@pytest.mark.parametrize("check", [databases.check_connections, databases.check_load, databases.check_status])
+@pytest.mark.parametrize("check", [health.check_connections, health.check_load, health.check_status])
 def test_the_reports_checks_find_their_own(lab: Any, ops: Connection, check: Callable[..., findings.Findings]) -> None:
     mine = {
-        databases.check_connections: "connections-near-limit", databases.check_load: "database-cpu-high",
-        databases.check_status: "database-unavailable",
+        health.check_connections: "connections-near-limit", health.check_load: "database-cpu-high",
+        health.check_status: "database-unavailable",
     }  # fmt: skip
     for name in mine.values():
         with lab.broken(name, TARGET):
@@ -111,7 +117,7 @@ def test_the_connections_are_really_open_and_some_requests_get_none(lab: Any, op
 
 def test_the_export_is_at_work_and_named_with_what_it_does(lab: Any, ops: Connection) -> None:
     with lab.broken("database-cpu-high", TARGET):
-        found = databases.check_load(ops)
+        found = health.check_load(ops)
         assert _sessions(ops, "nightly-export") == 3
     assert found.evidence is not None
     assert list(found.evidence["application"]) == ["nightly-export"]
@@ -123,9 +129,9 @@ def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(lab: Any,
     with lab.broken("database-unavailable", TARGET):
         answer = ops.http("GET", "/health")
         refused, hung = _lines(ops, '"connection refused"', 20), _lines(ops, '"Task timed out after 30.00 seconds"', 20)
-        checks = (databases.check_connections, databases.check_activity, statements.check_statements)
+        checks = (health.check_connections, health.check_activity, statements.check_statements)
         assert [check(ops).worst for check in checks] == ["unknown"] * 3
-        status = databases.check_status(ops)
+        status = health.check_status(ops)
     assert (answer.status, answer.body["database"]) == (503, "disconnected")
     assert refused
     assert hung

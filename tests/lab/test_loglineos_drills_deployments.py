@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from opslib import databases, terraform_states
-from opslib.connections import Connection, connect
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.deployments import states
+from opslib.session import connect
 
 KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 PENDING, DRIFT = "migration-pending", "infrastructure-drift"
@@ -38,7 +40,7 @@ def opened(ops: Connection) -> list[int]:
 
 
 def head(ops: Connection) -> str:
-    return str(databases.value(ops, "SELECT max(version) FROM ledger.schema_migrations"))
+    return str(sql.value(ops, "SELECT max(version) FROM ledger.schema_migrations"))
 
 
 def schema_version(ops: Connection) -> str:
@@ -109,7 +111,7 @@ def test_the_state_names_what_stands_in_the_lab(lab: Any, ops: Connection) -> No
 
 
 def test_five_applies_are_kept_as_versions_in_the_past(lab: Any, ops: Connection) -> None:
-    found = terraform_states.versions(ops, 10)
+    found = states.versions(ops, 10)
     assert [s.serial for s in found] == sorted((s.serial for s in found), reverse=True)
     assert len(found) == 5
     assert len({s.lineage for s in found}) == 1

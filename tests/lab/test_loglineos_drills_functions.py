@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from opslib import lab as practice
-from opslib import logs
-from opslib._windows import Window
-from opslib.connections import Connection, connect
+from opslib.core.connections.connection import Connection
+from opslib.core.reads import logs
+from opslib.core.times import Window
 from opslib.lab.estates.loglineos.drills import functions
+from opslib.session import connect
 
 PLACE, BESIDE = "loglineos-production", "bluemoxon-staging"
 LOADER = "loglineos-stage0-loader-production"

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 from opslib.lab.postgres import Postgres
 from opslib.lab.world import World
 

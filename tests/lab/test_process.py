@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from opslib import lab
-from opslib.errors import OpsError, UsageError
+from opslib.core.errors import OpsError, UsageError
 from opslib.lab import commands
 
 _TARGET = """

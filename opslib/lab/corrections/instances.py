@@ -13,7 +13,7 @@ from typing import Any
 
 from moto.rds.models import DBInstance, DBInstanceClustered
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 from opslib.lab.corrections import clusters, orderables
 from opslib.lab.corrections.clusters import HOST, later, require_password, utc
 from opslib.lab.operations import AwsError, Call, Result, answers

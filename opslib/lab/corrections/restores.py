@@ -15,7 +15,7 @@ from typing import Any
 from botocore import xform_name
 from moto.rds.models import DBCluster, RDSBackend
 
-from opslib.errors import OpsError
+from opslib.core.errors import OpsError
 from opslib.lab.corrections.clusters import find, finish, later, require_available, require_new, utc
 from opslib.lab.operations import AwsError, Call, Result, answers
 

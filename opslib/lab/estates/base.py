@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
+    from opslib.core.connections.targets import Target
     from opslib.lab.corrections._metric_stores import Store
     from opslib.lab.world import World
-    from opslib.targets import Target
 
 LogEvent = tuple[datetime, str, str]  # when, stream, message
 

@@ -1,0 +1,1 @@
+"""What there is: procedures and their parameters, runbooks, the table of contents."""

@@ -1,0 +1,92 @@
+"""Runbooks: a system's own table of contents over the procedures, parameters/runbooks/<system>.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from opslib.catalogue import procedures
+from opslib.catalogue.procedures import Procedure
+from opslib.core import paths, strict_yaml
+from opslib.core.errors import UsageError, unknown_name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`<system>/<entry>`: a procedure with parameters set."""
+
+    name: str
+    title: str
+    section: str
+    procedure: str
+    effect: str
+    parameters: dict[str, Any]
+    symptoms: tuple[str, ...] = ()
+    note: str = ""
+
+
+def systems() -> list[str]:
+    return sorted(path.stem for path in (paths.parameters() / "runbooks").glob("*.yaml"))
+
+
+def entries(system: str) -> list[Entry]:
+    """Every entry of a system's runbook, in its order. Raises UsageError with file and line, or naming the entry."""
+    return [_entry(system, section, item) for section, item in _items(system)]
+
+
+def _items(system: str) -> list[tuple[str, dict[str, Any]]]:
+    """The title of its section and the entry as written, of each."""
+    if system not in systems():
+        raise unknown_name("system", system, systems())
+    book = strict_yaml.load(paths.parameters() / "runbooks" / f"{system}.yaml", "runbook")
+    return [(section["title"], item) for section in book["sections"] for item in section["entries"]]
+
+
+def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
+    name = f"{system}/{item['name']}"
+    try:
+        procedure = procedures.find(item["procedure"])
+        given = item.get("parameters", {})
+        known = {p.name: p for p in procedure.parameters}
+        for key, value in given.items():  # what is missing may be given on the command line
+            if key not in known:
+                raise unknown_name("parameter", key, known, f" of {procedure.name}")
+            procedure.coerce(
+                {p.name: "" if p.default is None else p.default for p in procedure.parameters}
+                | {key: value}
+            )
+    except UsageError as exc:
+        raise UsageError(
+            f"parameters/runbooks/{system}.yaml: entry {item['name']!r}: {exc}"
+        ) from exc
+    return Entry(
+        name,
+        item["title"],
+        section,
+        procedure.name,
+        procedure.effect,
+        given,
+        tuple(item.get("symptoms", ())),
+        item.get("note", ""),
+    )
+
+
+def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
+    """The procedure, the parameters set, and the entry of a name: `<chapter>/<procedure>` or `<system>/<entry>`.
+
+    Raises UsageError that offers the nearest names of both kinds.
+    """
+    system = name.split("/")[0]
+    if system in systems():
+        known = {f"{system}/{item['name']}": (section, item) for section, item in _items(system)}
+        if name not in known:
+            raise unknown_name("runbook entry", name, known)
+        entry = _entry(system, *known[name])  # the others' notebooks are not read for this one
+        return procedures.find(entry.procedure), entry.parameters, entry
+    try:
+        return procedures.find(name), {}, None
+    except UsageError:
+        every = [p.name for p in procedures.list_procedures()] + [
+            e.name for s in systems() for e in entries(s)
+        ]
+        raise unknown_name("procedure", name, every) from None

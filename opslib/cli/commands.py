@@ -1,0 +1,246 @@
+"""The command `opslib`. Data goes to stdout, progress to stderr; modules are imported when they are needed."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from opslib.core import console
+from opslib.core.errors import OpsError, Refused, UsageError
+from opslib.core.imports import skip_iri_grammar
+
+_STATUS = """\b
+Exit status: 0 done; 1 failed; 2 usage, and nothing was started;
+3 refused by a guard, and nothing changed; 4 done, and a finding is critical."""
+
+
+class _Commands(click.Group):
+    """The lab's commands come from its own package, when they are called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "lab"]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name == "lab":
+            from opslib.lab import commands
+
+            group: click.Command = commands.lab
+            return group
+        return super().get_command(ctx, name)
+
+
+@click.group(
+    cls=_Commands, epilog=_STATUS, context_settings={"help_option_names": ["-h", "--help"]}
+)
+def cli() -> None:
+    """Runbooks that run: list procedures, run them on a target, look at the records."""
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_parameters = click.option(
+    "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
+)
+_timeout = click.option(
+    "--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop the run after this."
+)
+
+
+@cli.command("list")
+@click.argument("system", required=False)
+@_json
+def list_(system: str | None, as_json: bool) -> None:
+    """The procedures; or the runbook of a SYSTEM."""
+    from opslib.cli import listings
+
+    rows = listings.runbook(system) if system else listings.procedures()
+    click.echo(console.as_json(rows) if as_json else listings.as_text(rows, system))
+
+
+@cli.command()
+@click.argument("name")
+@_json
+def show(name: str, as_json: bool) -> None:
+    """What a procedure or runbook entry is for, does and takes."""
+    from opslib.cli import listings
+
+    shown = listings.described(name)
+    click.echo(console.as_json(shown) if as_json else listings.description(shown))
+
+
+@cli.command(epilog=_STATUS)
+@click.argument("name")
+@click.option("-t", "--target", required=True, help="For instance lab/bluemoxon-staging.")
+@_parameters
+@click.option(
+    "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
+)
+@_timeout
+@_json
+def run(
+    name: str,
+    target: str,
+    given: tuple[str, ...],
+    apply: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> NoReturn:
+    """Run a procedure (chapter/name) or a runbook entry (system/entry) on a target, and keep the record."""
+    from opslib.cli import runs as runs_shown
+    from opslib.runs import runs
+
+    progress = console.Progress()
+    try:
+        record = runs.run(
+            name, target, _pairs(given), apply=apply, timeout_seconds=timeout, tell=progress
+        )
+    finally:
+        progress.end()
+    click.echo(runs_shown.as_json(record) if as_json else runs_shown.as_text(record, list(given)))
+    sys.exit(runs_shown.exit_status([record]))
+
+
+@cli.command(epilog=_STATUS)
+@click.argument("name")
+@click.option(
+    "-t", "--target", "targets", multiple=True, required=True, help="Repeat, or a pattern: 'lab/*'."
+)
+@_parameters
+@_timeout
+@_json
+def report(
+    name: str,
+    targets: tuple[str, ...],
+    given: tuple[str, ...],
+    timeout: float | None,
+    as_json: bool,
+) -> NoReturn:
+    """Run the report reports/NAME on one or more targets at the same time; of several, a summary comes first."""
+    from opslib.cli import runs as runs_shown
+    from opslib.core.connections import targets as described
+    from opslib.reports import summaries
+    from opslib.runs import runs
+
+    records = runs.run_many(
+        f"reports/{name}",
+        described.matching(targets),
+        _pairs(given),
+        timeout_seconds=timeout,
+        progress=console.Progress,
+    )
+    lines = summaries.of(records) if len(records) > 1 else []
+    page = summaries.write(lines) if lines else None
+    if as_json:
+        summary = {"summary": str(page)} if page else {}
+        click.echo(console.as_json([summary | runs_shown.shown(record) for record in records]))
+    else:
+        click.echo(
+            summaries.as_text(lines, page) if page else runs_shown.as_text(records[0], list(given))
+        )
+    sys.exit(runs_shown.exit_status(records))
+
+
+@cli.group(invoke_without_command=True)
+@click.option("--target", help="Of this target only.")
+@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@click.option(
+    "--outcome",
+    help="ok, attention, changed, previewed, refused, failed, timed out, kernel died, interrupted.",
+)
+@_json
+@click.pass_context
+def records(
+    ctx: click.Context, target: str | None, since: str | None, outcome: str | None, as_json: bool
+) -> None:
+    """The records of runs, newest first."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from opslib.cli import runs as runs_shown
+    from opslib.core import times
+    from opslib.records import reading
+
+    found = reading.list_records(target, times.moment(since) if since else None, outcome)
+    click.echo(
+        console.as_json([r.as_dict() for r in found]) if as_json else runs_shown.listed(found)
+    )
+
+
+@records.command()
+@_json
+def verify(as_json: bool) -> NoReturn:
+    """Prove that no record was altered or removed; exit status 1 when one was."""
+    from opslib.records import reading, verification
+
+    problems = [vars(problem) for problem in verification.verify()]
+    if as_json:
+        click.echo(console.as_json(problems))
+    elif problems:
+        click.echo(console.table(("record", "problem"), [tuple(p.values()) for p in problems]))
+    else:
+        count = len(reading.list_records())
+        click.echo(
+            "1 record, as it was sealed."
+            if count == 1
+            else f"{count} records, all as they were sealed."
+        )
+    sys.exit(1 if problems else 0)
+
+
+@records.command("show")
+@click.argument("id")
+@_json
+def show_record(id: str, as_json: bool) -> None:
+    """What a record says; the beginning of its ID is enough."""
+    from opslib.cli import runs as runs_shown
+    from opslib.records import reading
+
+    record = reading.find(id)
+    click.echo(
+        runs_shown.as_json(record, everything=True) if as_json else runs_shown.as_text(record)
+    )
+
+
+@records.command()
+@click.argument("id")
+def page(id: str) -> None:
+    """Make a record's HTML page again; prints where it is."""
+    from opslib.records import reading, sealing
+
+    click.echo(sealing.make(reading.find(id)))
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """`name=value` as given; a name twice is refused."""
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"-p {text!r} is not NAME=VALUE.")
+        if name in pairs:
+            raise UsageError(f"-p {name}=… is given twice: {pairs[name]!r} and {value!r}.")
+        pairs[name] = value
+    return pairs
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """The command; ends the process with its exit status."""
+    skip_iri_grammar()
+    try:
+        cli.main(arguments, prog_name="opslib", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", 130)
+    except BrokenPipeError:  # the reader of stdout has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except OpsError as exc:
+        _end(str(exc), 2 if isinstance(exc, UsageError) else 3 if isinstance(exc, Refused) else 1)
+    sys.exit(0)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    click.echo(f"opslib: {console.plain(message)}", err=True)
+    sys.exit(status)

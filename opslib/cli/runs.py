@@ -1,0 +1,97 @@
+"""What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the record is."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from typing import Any
+
+from opslib.core import console
+from opslib.core.findings import SEVERITY
+from opslib.records import outcomes, reading
+from opslib.records.records import Record
+
+
+def shown(record: Record, *, everything: bool = False) -> dict[str, Any]:
+    """For JSON: the record with its findings, plan, what was changed and what is next; or all that its file says."""
+    details = reading.details(record)
+    names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]
+    return {name: details.get(name) for name in names} | record.as_dict()
+
+
+def as_json(record: Record, *, everything: bool = False) -> str:
+    return console.as_json(shown(record, everything=everything))
+
+
+def as_text(record: Record, given: list[str] | None = None) -> str:
+    """Findings worst first, the verdict, what comes next, and where the record is. `given`: the run's -p, for the plan."""
+    details = reading.details(record)
+    parts = []
+    found = details.get("findings") or []
+    counted = [f for f in found if f.get("verifies")] or found
+    if counted:
+        ranked = sorted(counted, key=lambda f: -SEVERITY[f.get("status", "unknown")])
+        here = (record.name, details.get("procedure"))
+        rows = [
+            [f.get(k, "") for k in ("status", "check", "seen", "threshold", "next")] for f in ranked
+        ]
+        rows = [
+            [*row[:-1], "" if row[-1] in here else row[-1]] for row in rows
+        ]  # nobody is sent where he is
+        header = ["status", "check", "seen", "threshold", "next"]
+        if not any(row[-1] for row in rows):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        parts.append(console.table(header, rows))
+    lines = [f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}"]
+    lines += [f"changed: {console.plain(change)}" for change in details.get("changed") or ()]
+    lines += _plan(record, details, given)
+    lines += [f"next:    {console.plain(step)}" for step in details.get("next") or ()]
+    lines += [details["incomplete"]] if details.get("incomplete") else []
+    lines += [f"record:  {record.path}", f"page:    {record.page}"]
+    return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def _plan(record: Record, details: dict[str, Any], given: list[str] | None) -> list[str]:
+    if record.outcome != "previewed" or not record.plan:
+        return []
+    steps = [
+        f"step {i}:  {console.plain(s.get('title'))}"
+        for i, s in enumerate(details["plan"].get("steps", ()), 1)
+    ]
+    if given is None:
+        given = [
+            f"{k}={v}"
+            for k, v in record.parameters.items()
+            if k not in ("target", "approved") and v != ""
+        ]
+    words = ["opslib", "run", record.name, "-t", record.target]
+    words += [word for pair in given for word in ("-p", pair)] + ["-p", f"approved={record.plan}"]
+    if details.get("production") and not any(pair.startswith("confirm=") for pair in given):
+        words += ["-p", f"confirm={record.target}"]
+    return [*steps, f"plan:    {record.plan}", f"apply:   {shlex.join(words)}"]
+
+
+def listed(found: list[Record]) -> str:
+    if not found:
+        return "No records."
+    rows = [
+        (
+            r.outcome,
+            r.id,
+            r.name,
+            r.target,
+            f"{r.started:%Y-%m-%d %H:%M:%S}",
+            f"{r.seconds:.0f} s",
+            textwrap.shorten(r.verdict or "", 100),
+        )
+        for r in found
+    ]
+    return console.table(
+        ("outcome", "id", "name", "target", "started (UTC)", "took", "verdict"), rows
+    )
+
+
+def exit_status(found: list[Record]) -> int:
+    """Of several runs the one that most wants a look: interrupted, failed, refused, critical, done."""
+    statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
+    return next((status for status in (130, 1, 3, 4) if status in statuses), 0)

@@ -1,0 +1,1 @@
+"""What a notebook stands on: targets, connections, reads, checks, plans."""

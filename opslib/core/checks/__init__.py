@@ -1,0 +1,1 @@
+"""From what is seen to what is judged: questions, signs, causes, plots."""

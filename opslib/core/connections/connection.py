@@ -1,0 +1,218 @@
+"""A connection to a target: who and where we are, checked; every call recorded, every error translated."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from opslib.core import redaction, tables
+from opslib.core.connections import calls
+from opslib.core.connections.http import Api, Response, request
+from opslib.core.connections.targets import Target
+from opslib.core.errors import OpsError
+from opslib.core.findings import Findings
+from opslib.core.journal import Journal
+from opslib.core.waiting import counted
+
+T = TypeVar("T")
+N = TypeVar("N")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who AWS says we are (STS GetCallerIdentity)."""
+
+    account: str
+    arn: str
+
+    @property
+    def user(self) -> str:
+        """The last part of the ARN: an IAM user's name or a role's session name."""
+        return self.arn.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a target is reached: a boto3 session with its configuration, an endpoint where it is not AWS's own, the API."""
+
+    session: Any
+    config: Any
+    endpoint: str | None = None
+    api: Api | None = None
+
+    def client(self, service: str, region: str, config: Any = None) -> Any:
+        """A new boto3 client."""
+        return self.session.client(
+            service, region_name=region, endpoint_url=self.endpoint, config=config or self.config
+        )
+
+
+class Connection:
+    """What a notebook calls `ops`. Made by `connect`; safe to use from several threads.
+
+    `recorder`: around an apply, keeps it as a record where no engine does. `connect`: makes another connection.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        access: Access,
+        journal: Journal,
+        recorder: Callable[[Connection, Any], AbstractContextManager[None]] = lambda ops, plan: (
+            nullcontext()
+        ),
+        connect: Callable[..., Connection] | None = None,
+    ) -> None:
+        self.target = target
+        self.journal = journal
+        self.findings = Findings()
+        self.changed = False  # has a plan been applied in this run?
+        self._kept: dict[type, Any] = {}
+        self._access, self._recorder, self._connect = access, recorder, connect
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+        redaction.on_register(
+            lambda value, label: self.journal.write("secret", value=value, label=label)
+        )
+        redaction.guard_kernel()
+        tables.show_frames()
+        calls.record_calls(access.session, self.journal)
+        found = self.call("sts", "get_caller_identity")
+        self.identity = Identity(found["Account"], found["Arn"])
+
+    def keep(self, value: T) -> T:
+        """Keep the run's newest object of its type: its plan, what became of it."""
+        self._kept[type(value)] = value
+        return value
+
+    def kept(self, kind: type[T]) -> T | None:
+        """The newest that was kept of a type."""
+        return self._kept.get(kind)
+
+    def recording(self, plan: Any) -> AbstractContextManager[None]:
+        """What happens inside is kept as a record, by the engine or by ourselves. Raises OpsError before, when it cannot."""
+        return self._recorder(self, plan)
+
+    def beside(self, target: str) -> Connection:
+        """A connection to another target, to compare with; it writes into this one's journal. Raises what `connect` does."""
+        if self._connect is None:
+            raise OpsError(
+                f"This connection to {self.target.name} cannot make another, to {target}."
+            )
+        return self._connect(target, beside=self)
+
+    @property
+    def where(self) -> str:
+        """Account and region, as messages name them."""
+        return f"{self.target.account}/{self.target.region}"
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The boto3 client of a service in the target's region (or another); made once."""
+        key = (service, region or self.target.region)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._access.client(*key)
+            return self._clients[key]
+
+    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """One AWS call: its answer without metadata, a Lambda's payload decoded.
+
+        Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item is an error.
+        """
+        return self._call(self.client(service), service, operation, parameters)
+
+    def call_once(
+        self, seconds: float, service: str, operation: str, /, **parameters: Any
+    ) -> dict[str, Any]:
+        """`call` for what takes long and must not be done twice: waits so many seconds for the answer, never repeats."""
+        patient = calls.patient(self._access.config, seconds)
+        client = self._access.client(service, self.target.region, patient)
+        return self._call(client, service, operation, parameters)
+
+    def _call(
+        self, client: Any, service: str, operation: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        if isinstance(parameters.get("Payload"), dict):
+            parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
+        with calls.errors(service, operation, getattr(self, "where", self.target.name), parameters):
+            answer = getattr(client, operation)(**parameters)
+        return calls.checked(service, operation, answer)
+
+    def pages(
+        self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
+    ) -> list[Any]:
+        """Every item of a paginated AWS call, to the end (or the first `limit`). `key` is a JMESPath to the items."""
+        client = self.client(service)
+        with calls.errors(service, operation, self.where, parameters):
+            items: Iterator[Any]
+            if client.can_paginate(operation):
+                items = client.get_paginator(operation).paginate(**parameters).search(key)
+            else:
+                import jmespath
+
+                items = iter(jmespath.search(key, getattr(client, operation)(**parameters)) or ())
+            kept = []
+            for item in counted((i for i in items if i is not None), f"{service} {operation}"):
+                kept.append(item)
+                if limit is not None and len(kept) >= limit:
+                    break
+            return kept
+
+    def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
+        """A request to the system's API (`api.url` of the target); `auth` sends its token. Raises Unfinished."""
+        api = self._access.api
+        if api is None:
+            raise OpsError(
+                f"{self.target.name} describes no api.url; add it to parameters/targets/{self.target.key}.yaml."
+            )
+        token = self.secret(self.target["api"]["token_secret"]) if auth else None
+        if token is not None and not isinstance(token, str):
+            token = token["token"]
+        return request(api, method, path, body, token, self.journal)
+
+    def secret(self, name: str) -> Any:
+        """A secret's current value (Secrets Manager), decoded when it is JSON. Masked in every output from here on."""
+        text = self.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def gather(self, *reads: Callable[[], T]) -> list[T]:
+        """Run independent reads at the same time; their results in order. The first error is raised."""
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
+            return [future.result() for future in [pool.submit(read) for read in reads]]
+
+    def each(self, read: Callable[[N], T], names: Iterable[N]) -> dict[N, T]:
+        """One read for each of several names, at the same time; their answers by name. The first error is raised."""
+        names = list(names)
+        return dict(zip(names, self.gather(*(partial(read, name) for name in names)), strict=True))
+
+    def _repr_html_(self) -> str:
+        import html
+
+        mark, _, rest = repr(self).partition(" · ")
+        return f"<p><strong>{html.escape(mark)}</strong> · {html.escape(rest)}</p>"
+
+    def __repr__(self) -> str:
+        mark = (
+            "PRACTICE LAB"
+            if self.target.lab
+            else "PRODUCTION"
+            if self.target.production
+            else self.target.environment
+        )
+        return (
+            f"{mark} · {self.target.title} · account {self.identity.account} · {self.target.region}"
+            f" · as {self.identity.user} · {self.now():%Y-%m-%d %H:%M} UTC"
+        )

@@ -1,0 +1,123 @@
+"""Requests to a system's own HTTP API: timed, with an end, recorded like AWS calls."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from opslib.core import redaction
+from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
+from opslib.core.journal import Journal
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where a system's API is: `api.url` of the target, or the lab's; its headers, how long to wait for an answer."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP answer. `body` is decoded JSON, or None when it is not JSON; `text` is what was sent."""
+
+    method: str
+    url: str
+    status: int
+    seconds: float
+    content_type: str
+    text: str
+    body: Any
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The decoded body of a 2xx answer. Raises NotAllowed, NotFound or OpsError otherwise, also for HTML."""
+        asked = f"{self.method} {self.url}"
+        if self.status in (401, 403):
+            raise NotAllowed(
+                f"{asked} was denied ({self.status}). Check the token's secret in the target's file."
+            )
+        if self.status == 404:
+            raise NotFound(
+                f"{asked} answered 404. Check api.url and the path in parameters/targets/."
+            )
+        if not self.ok:
+            raise OpsError(f"{asked} answered {self.status}: {self.text[:200]}")
+        if self.body is None:
+            raise OpsError(
+                f"{asked} answered {self.content_type or 'something'} instead of JSON: {self.text[:80]!r}. "
+                "A proxy or a login page may stand in front of the API; check api.url."
+            )
+        return self.body
+
+
+def request(
+    api: Api, method: str, path: str, body: Any, token: str | None, journal: Journal
+) -> Response:
+    """One request, not repeated. Raises Unfinished when there is no answer in time, with the limit in the message."""
+    import urllib3
+
+    url = api.url + path
+    headers = {"Accept": "application/json"} | _own(api)
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    started, ticks = datetime.now(UTC), time.monotonic()
+    answer, error = None, None
+    try:
+        answer = urllib3.PoolManager().request(
+            method,
+            url,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
+            **({} if body is None else {"json": body}),
+        )
+    except urllib3.exceptions.HTTPError as exc:
+        error = type(exc).__name__
+        late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
+        said = f"did not answer within {api.timeout_seconds:g} s" if late else "cannot be reached"
+        raise Unfinished(
+            f"{method} {url} {said} ({error}). Its state is unknown; try the quick health check."
+        ) from exc
+    finally:
+        status = str(answer.status) if answer and answer.status >= 400 else None
+        journal.call(
+            "http", f"{method} {path.split('?')[0]}", started, ticks, error=error or status
+        )
+    text = answer.data.decode("utf-8", "replace")
+    return Response(
+        method,
+        url,
+        answer.status,
+        round(time.monotonic() - ticks, 4),
+        answer.headers.get("content-type", ""),
+        text,
+        _decoded(text),
+    )
+
+
+_SECRET_HEADER = ("auth", "key", "token", "secret", "cookie", "password", "credential")
+
+
+def _own(api: Api) -> dict[str, str]:
+    """`api.headers` of the target; a value whose name looks secret is masked in every output."""
+    for name, value in api.headers.items():
+        if any(mark in name.lower() for mark in _SECRET_HEADER):
+            redaction.register(value, f"header {name}")
+    return dict(api.headers)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

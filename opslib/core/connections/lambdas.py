@@ -1,0 +1,57 @@
+"""A Lambda function invoked for what it does: once, with time enough, its answer judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Unfinished
+
+_BAD = ("error", "failed", "failure")
+
+
+def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: float) -> Any:
+    """What the function answers. `seconds`: how long it may run; we wait a little longer.
+
+    Raises OpsError (it failed, or its answer says so: with the end of its log), Unfinished (no answer: it may still run).
+    """
+    try:
+        answer = ops.call_once(
+            seconds + 15,
+            "lambda",
+            "invoke",
+            FunctionName=function,
+            Payload=dict(payload),
+            LogType="Tail",
+        )
+    except Unfinished as exc:
+        raise Unfinished(
+            f"{function} gave no answer within {seconds + 15:g} s, and may still be running. It is not called again. Look: "
+            f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; then preview again."
+        ) from exc
+    said = answer.get("Payload")
+    if trouble := _trouble(said):
+        raise OpsError(f"{function} answered that it failed: {trouble}")
+    return said
+
+
+def _trouble(said: Any) -> str:
+    """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says nothing of the kind."""
+    if not isinstance(said, Mapping):
+        return ""
+    code = said.get("statusCode")
+    if isinstance(code, int) and code >= 400:
+        return f"{code}: {str(said.get('body', ''))[:300]}"
+    word = str(said.get("status", "")).lower()
+    if word in _BAD or said.get("success") is False or said.get("ok") is False:
+        told = next(
+            (
+                str(said[key])
+                for key in ("error", "message", "errorMessage", "detail")
+                if said.get(key)
+            ),
+            word,
+        )
+        return told[:300]
+    return ""

@@ -1,0 +1,146 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.connections import sessions
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Unfinished, UsageError
+from opslib.core.tables import UTC_TIME, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+ROW_LIMIT = 10_000
+
+
+def query(
+    ops: Connection, sql: str, /, columns: Mapping[str, str] | None = None, **params: Any
+) -> pd.DataFrame:
+    """What a SELECT (or EXPLAIN, SHOW) answers, at most ROW_LIMIT rows; `:name` in it stands for a parameter.
+
+    `columns` declares names and dtypes, as reads do; else they are the database's own. The session is read-only.
+    Raises Unfinished (unreachable, too slow), NotAllowed, NotFound (no such table), Refused (it would write), UsageError.
+    """
+    return ask(ops, sql, params, columns)
+
+
+def ask(
+    ops: Connection,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int = ROW_LIMIT,
+    at: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port, database of a copy."""
+    with sessions.session(ops, brief(sql), at=at) as session:
+        answer = sessions.run(session, sql, params)
+        if not answer.returns_rows:
+            raise UsageError(
+                f"{brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step."
+            )
+        names = list(answer.keys())
+        rows = [row._asdict() for row in answer.fetchmany(limit + 1)]
+    if len(rows) > limit:
+        print(
+            f"Only the first {limit:,} rows are shown; there are more. Narrow the query, or count in SQL.",
+            flush=True,
+        )
+    return frame(rows[:limit], columns) if columns else _inferred(rows[:limit], names)
+
+
+def value(
+    ops: Connection,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    at: Mapping[str, Any] | None = None,
+) -> Any:
+    """The one value that a query answers; None when it answers no row."""
+    found = ask(ops, sql, params, at=at)
+    if found.shape[1] != 1 or len(found) > 1:
+        raise UsageError(
+            f"{brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one."
+        )
+    if found.empty:
+        return None
+    answer = found.iat[0, 0]
+    return answer.item() if hasattr(answer, "item") else answer
+
+
+def brief(sql: str) -> str:
+    """A statement in one short line."""
+    text = " ".join(sql.split())
+    return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def _inferred(rows: list[dict[str, Any]], names: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    made = pd.DataFrame(rows, columns=names)
+    for name in names:
+        if isinstance(made[name].dtype, pd.DatetimeTZDtype):
+            made[name] = made[name].astype(UTC_TIME)
+    return made
+
+
+def execute(
+    ops: Connection,
+    statement: str,
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    rows: int,
+) -> dict[str, int]:
+    """Change rows in one transaction, committed only when exactly `rows` rows were affected. A list runs it once for each.
+
+    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while committing).
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    sets = [parameters] if isinstance(parameters, Mapping) else parameters
+    with sessions.session(ops, brief(statement), write=True) as session:
+        affected = sum(sessions.run(session, statement, each).rowcount for each in sets)
+        if affected != rows:
+            session.rollback()
+            raise OpsError(
+                f"{affected} rows would have been changed instead of {rows}: {brief(statement)}. "
+                "It was rolled back; preview again to see what the rows are now."
+            )
+        try:
+            session.commit()
+        except DBAPIError as exc:
+            if exc.connection_invalidated:
+                raise Unfinished(
+                    f"The connection was lost while committing {brief(statement)}: look whether it is done."
+                ) from exc
+            raise
+    return {"rows": affected}
+
+
+def count_rows(
+    ops: Connection, tables: Sequence[str], at: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """How many rows each of these tables holds now, counted in one statement."""
+    if not tables:
+        return {}
+    counts = ", ".join(f"(SELECT count(*) FROM {quoted(table)})" for table in tables)
+    found = value(ops, f"SELECT ARRAY[{counts}]", at=at)
+    return dict(zip(tables, found, strict=True))
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier out of the target's file, quoted; `schema.table` in two parts."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[str]:
+    """The tables that the secret's role sees, `public` ones without the schema."""
+    found = ask(
+        ops,
+        "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename AS name FROM pg_tables "
+        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+        at=at,
+    )
+    return list(found["name"])

@@ -1,0 +1,96 @@
+"""What the command prints: tables that fit the terminal, progress as lines or as one line that is written over."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_COLOURS = {
+    "ok": "32",
+    "warn": "33",
+    "attention": "33",
+    "critical": "31;1",
+    "failed": "31;1",
+    "unknown": "35",
+}
+_CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_GAP = "  "
+_SHORT = 20
+_LONG_WORD = 30
+
+
+def plain(value: Any) -> str:
+    """Text without the control codes that a log line may bring along."""
+    return _CONTROL.sub("", "" if value is None else str(value))
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Aligned text, its widest columns wrapped until it fits (110 characters where there is no terminal)."""
+    lines = [[plain(cell) for cell in row] for row in rows]
+    width = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
+    columns = list(zip(header, *lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    spare = [w - _narrowest(column, w) for column, w in zip(columns, widths, strict=True)]
+    for _ in range(sum(widths) + len(_GAP) * (len(widths) - 1) - width):
+        widest = max(range(len(widths)), key=lambda i: (spare[i] > 0, widths[i]))
+        if spare[widest] <= 0:
+            break
+        widths[widest] -= 1
+        spare[widest] -= 1
+    return "\n".join(line for row in (list(header), *lines) for line in _wrapped(row, widths))
+
+
+def _narrowest(column: Sequence[str], width: int) -> int:
+    """A short column is not wrapped, and a word is broken only when it is long."""
+    longest_word = max(len(word) for cell in column for word in (cell.split() or [""]))
+    return width if width <= _SHORT else max(_SHORT, min(longest_word, _LONG_WORD))
+
+
+def _wrapped(row: list[str], widths: list[int]) -> Iterable[str]:
+    cells = [
+        textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    for i in range(max(map(len, cells))):
+        parts = [cell[i] if i < len(cell) else "" for cell in cells]
+        padded = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
+        padded[0] = coloured(padded[0])
+        yield _GAP.join(padded).rstrip()
+
+
+def coloured(text: str) -> str:
+    """A status in its colour, on a terminal."""
+    code = _COLOURS.get(text.strip())
+    return f"\x1b[{code}m{text}\x1b[0m" if code and sys.stdout.isatty() else text
+
+
+class Progress:
+    """Tells on stderr how far a run is: one line written over on a terminal, else a line a section."""
+
+    def __init__(self, label: str = "") -> None:
+        self._label = f"{label}: " if label else ""
+        self._tty = sys.stderr.isatty() and not label
+        self._section = ""
+
+    def __call__(self, cell: int, cells: int, text: str) -> None:
+        text = plain(text)
+        place = f"[{cell}/{cells}] " if cells else ""
+        if self._tty and cells:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{place}{text}"[: width + 4], end="", file=sys.stderr, flush=True)
+        elif not cells or text != self._section:
+            print(f"{self._label}{place}{text}", file=sys.stderr, flush=True)
+        self._section = text if cells else self._section
+
+    def end(self) -> None:
+        if self._tty:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

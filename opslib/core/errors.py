@@ -1,0 +1,53 @@
+"""Everything that opslib raises.
+
+OpsError
+├── UsageError    what was given is wrong; nothing happened
+├── NotFound      it is not there
+├── NotAllowed    denied, or no credentials (never reported as absent)
+├── Refused       our own guard said no; nothing changed
+└── Unfinished    no answer, or stopped waiting; its state is unknown
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+class OpsError(Exception):
+    """Something an operator has to know; its message says what, where and the next step."""
+
+    done: Any = None  # what was answered for the part that went well, when only the rest failed
+
+
+class UsageError(OpsError):
+    """What was given is wrong; nothing happened."""
+
+
+class NotFound(OpsError):
+    """It is not there: AWS or the system said so."""
+
+
+class NotAllowed(OpsError):
+    """Denied, or no credentials. Says nothing about whether the thing exists."""
+
+
+class Refused(OpsError):
+    """Our own guard said no; nothing changed."""
+
+
+class Unfinished(OpsError):
+    """No answer, or stopped waiting: the state is unknown."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
+    """A UsageError that offers the nearest of the known names, or all of them when none is near."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    offer = (
+        f"Did you mean {' or '.join(repr(n) for n in near)}?"
+        if near
+        else f"Known: {', '.join(names) or 'none'}."
+    )
+    return UsageError(f"Unknown {kind} {name!r}{where}. {offer}")

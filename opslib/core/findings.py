@@ -1,0 +1,98 @@
+"""Checks and findings: a question with a pass rule, and its answer with what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from opslib.core.tables import escaped, html_frame, html_table, text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+P = ParamSpec("P")
+MIME = "application/vnd.opslib+json"
+SEVERITY = {"ok": 0, "warn": 1, "unknown": 2, "critical": 3}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to a check: ok, warn, critical or unknown (denied, unreachable, no data)."""
+
+    status: str
+    check: str
+    seen: str
+    threshold: str = ""
+    source: str = ""
+    cause: str = ""  # the named cause, when this finding is evidence of one
+    next: str = ""  # the procedure or runbook entry that follows from it
+    verifies: bool = False  # seen after a change was applied
+
+    def __post_init__(self) -> None:
+        if self.status not in SEVERITY:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(SEVERITY)}")
+
+
+class Findings(list[Finding]):
+    """Findings of one or more checks, with the evidence they were read from."""
+
+    def __init__(
+        self, found: Iterable[Finding] = (), evidence: pd.DataFrame | None = None, note: str = ""
+    ) -> None:
+        super().__init__(found)
+        self.evidence = evidence
+        self.note = note
+
+    @property
+    def worst(self) -> str:
+        """The worst status; ok when there is no finding."""
+        return max((f.status for f in self), key=SEVERITY.__getitem__, default="ok")
+
+    @property
+    def causes(self) -> set[str]:
+        """The causes named by findings that are not ok."""
+        return {f.cause for f in self if f.cause and f.status != "ok"}
+
+    def worst_first(self) -> Findings:
+        """The worst first; of equals, those that name a cause."""
+        return Findings(sorted(self, key=lambda f: (-SEVERITY[f.status], not f.cause)))
+
+    @property
+    def troubles(self) -> Findings:
+        """What is not ok, worst first."""
+        return Findings(f for f in self if f.status != "ok").worst_first()
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
+
+    def __repr__(self) -> str:
+        return (
+            "\n\n".join(
+                part for part in (self._table_text(), self.note, self._evidence_text()) if part
+            )
+            or "No findings."
+        )
+
+    def _table_text(self) -> str:
+        return text_table(_HEADER, self.rows()) if self else ""
+
+    def _evidence_text(self) -> str:
+        return (
+            "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
+        parts.append(f"<p>{escaped(self.note)}</p>" if self.note else "")
+        parts.append("" if self.evidence is None else html_frame(self.evidence))
+        data = {"findings": [asdict(f) for f in self]}
+        return {
+            "text/plain": repr(self),
+            "text/html": "".join(parts) or "<p>No findings.</p>",
+            MIME: data,
+        }
+
+
+_HEADER = ("status", "check", "seen", "threshold", "next")

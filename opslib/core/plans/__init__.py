@@ -1,0 +1,1 @@
+"""Change as data: actions, steps, plans; applied, verified, concluded."""

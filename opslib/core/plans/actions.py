@@ -1,0 +1,308 @@
+"""What a step does, as data that knows how to be done: a mapping that is shown, hashed, kept and performed.
+
+Action
+├── Aws       a call
+│   ├── Read      the value at a path in an answer
+│   └── Wait      until that value leaves its pending states
+├── Merge     change some keys of a mapping and write it back
+├── Sql       a statement in a transaction of its own
+├── Select    the one value that a query answers
+├── Http      a request to the system's API
+├── Appears   until the API tells of a record
+└── Invoke    a Lambda function, once
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from opslib.core.connections import lambdas, sql
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Refused, Unfinished
+from opslib.core.plans import passwords
+from opslib.core.waiting import poll
+
+
+class Action(dict[str, Any]):
+    """Plain data under `kind` and a kind's own keys; equal to the mapping that a record keeps of it."""
+
+    kind: ClassVar[str]
+    kinds: ClassVar[dict[str, type[Action]]] = {}
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
+        cls.kinds[kind] = cls
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Action:
+        """The action that a record keeps as plain JSON."""
+        made = cls.kinds[kept["kind"]].__new__(cls.kinds[kept["kind"]])
+        made.update(kept)
+        return made
+
+    def _hold(self, **parts: Any) -> None:
+        self.update(kind=self.kind, **parts)
+
+    def __str__(self) -> str:
+        """In one line, for a person."""
+        raise NotImplementedError
+
+    def perform(self, ops: Connection) -> Any:
+        """Do it. Raises OpsError (and its kinds); what fails has, as far as we can know, done nothing."""
+        raise NotImplementedError
+
+    def resolved(self, results: Mapping[str, Any]) -> Action:
+        """With every `result(…)` in it replaced."""
+        return self.of(_resolved(dict(self), results))
+
+
+class Aws(Action, kind="aws"):
+    """An AWS call by its boto3 names. A parameter may be `result(…)` of an earlier step, or `file(…)`."""
+
+    def __init__(self, service: str, operation: str, /, **parameters: Any) -> None:
+        self._hold(service=service, operation=operation, parameters=parameters)
+
+    def __str__(self) -> str:
+        parameters = ", ".join(f"{k}={_brief(v)}" for k, v in self["parameters"].items())
+        return f"{self['service']}.{self['operation']}({parameters})"
+
+    def perform(self, ops: Connection) -> Any:
+        parameters = {name: _content(ops, value) for name, value in self["parameters"].items()}
+        return ops.call(self["service"], self["operation"], **parameters)
+
+
+class Read(Aws, kind="read"):
+    """The value at a JMESPath in an AWS answer."""
+
+    def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None:
+        self._hold(service=service, operation=operation, path=path, parameters=parameters)
+
+    def perform(self, ops: Connection) -> Any:
+        return _search(self["path"], super().perform(ops))
+
+
+class Wait(Read, kind="wait"):
+    """Poll a value while it is one of the pending states; it must end as one of those expected."""
+
+    def __init__(
+        self,
+        service: str,
+        operation: str,
+        path: str,
+        /,
+        pending: list[Any],
+        expect: list[Any],
+        timeout_seconds: int = 600,
+        **parameters: Any,
+    ) -> None:
+        self._hold(
+            service=service,
+            operation=operation,
+            path=path,
+            parameters=parameters,
+            pending=pending,
+            expect=expect,
+            timeout_seconds=timeout_seconds,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()} until {self['path']} is {' or '.join(map(str, self['expect']))}"
+        )
+
+    def perform(self, ops: Connection) -> Any:
+        value, waited = poll(
+            lambda: super(Wait, self).perform(ops),
+            lambda value: value not in self["pending"],
+            self["timeout_seconds"],
+            lambda value: f"{self['path']} is {value}",
+        )
+        if value in self["pending"]:
+            raise Unfinished(f"{self}: still {value} after {waited:.0f} s; it may yet finish.")
+        if value not in self["expect"]:
+            raise OpsError(f"{self}: ended as {value}.")
+        return value
+
+
+class Merge(Action, kind="merge"):
+    """Read a mapping, set and drop keys, write it back in `parameter` (dotted).
+
+    Other keys, secret or not, stay and are not shown.
+    """
+
+    def __init__(
+        self,
+        source: Read,
+        write: Aws,
+        parameter: str,
+        /,
+        put: dict[str, Any],
+        drop: tuple[str, ...] = (),
+    ) -> None:
+        self._hold(source=source, write=write, parameter=parameter, put=put, drop=list(drop))
+
+    def __str__(self) -> str:
+        changes = [f"{k}={v}" for k, v in self["put"].items()] + [
+            f"without {k}" for k in self["drop"]
+        ]
+        return (
+            f"{self.of(self['write'])}: {self['parameter']} {', '.join(changes)}, the others kept"
+        )
+
+    def perform(self, ops: Connection) -> Any:
+        present = dict(self.of(self["source"]).perform(ops) or {})
+        wanted = {k: v for k, v in present.items() if k not in self["drop"]} | self["put"]
+        for part in reversed(self["parameter"].split(".")):
+            wanted = {part: wanted}
+        write = self["write"]
+        return ops.call(write["service"], write["operation"], **write["parameters"], **wanted)
+
+
+class Sql(Action, kind="sql"):
+    """One statement in a transaction of its own; rolled back unless exactly `rows` rows are affected."""
+
+    def __init__(
+        self, statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows: int
+    ) -> None:
+        self._hold(statement=statement, parameters=parameters, rows=rows)
+
+    def __str__(self) -> str:
+        return f"SQL ({self['rows']} rows): {self['statement']}"
+
+    def perform(self, ops: Connection) -> Any:
+        return sql.execute(ops, self["statement"], self["parameters"], self["rows"])
+
+
+class Select(Action, kind="select"):
+    """The one value that a query answers; json_build_object makes one of several."""
+
+    def __init__(self, statement: str, **parameters: Any) -> None:
+        self._hold(statement=statement, parameters=parameters)
+
+    def __str__(self) -> str:
+        return f"SQL: {self['statement']}"
+
+    def perform(self, ops: Connection) -> Any:
+        return sql.value(ops, self["statement"], self["parameters"])
+
+
+class Http(Action, kind="http"):
+    """A request to the system's API; anything but 2xx with JSON is an error."""
+
+    def __init__(self, method: str, path: str, body: Any = None, auth: bool = True) -> None:
+        self._hold(method=method, path=path, body=body, auth=auth)
+
+    def __str__(self) -> str:
+        return f"{self['method']} {self['path']}" + (
+            f" {json.dumps(self['body'])}" if self["body"] else ""
+        )
+
+    def perform(self, ops: Connection) -> Any:
+        return ops.http(self["method"], self["path"], self["body"], auth=self["auth"]).json()
+
+
+class Appears(Action, kind="appears"):
+    """GET until the answer tells, anywhere in it, of an object whose `field` has that value: its result."""
+
+    def __init__(
+        self, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
+    ) -> None:
+        self._hold(path=path, field=field, value=value, auth=auth, timeout_seconds=timeout_seconds)
+
+    def __str__(self) -> str:
+        return f"GET {self['path']} until it tells of {self['field']} {_brief(self['value'])}"
+
+    def perform(self, ops: Connection) -> Any:
+        def look() -> Any:
+            answer = ops.http("GET", self["path"], auth=self["auth"]).json()
+            return find_object(answer, self["field"], self["value"])
+
+        found, _ = poll(look, lambda found: found is not None, self["timeout_seconds"])
+        if found is None:
+            raise OpsError(f"{self}: it does not, after {self['timeout_seconds']} s.")
+        return found
+
+
+class Invoke(Action, kind="invoke"):
+    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run; never twice."""
+
+    def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None:
+        self._hold(function=function, payload=payload, timeout_seconds=timeout_seconds)
+
+    def __str__(self) -> str:
+        return (
+            f"lambda.invoke(FunctionName={self['function']}, Payload={json.dumps(self['payload'])})"
+        )
+
+    def perform(self, ops: Connection) -> Any:
+        return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
+
+
+def result(path: str) -> dict[str, Any]:
+    """Stands for a value in an earlier step's result: `<step name>.<JMESPath>`."""
+    return {"$result": path}
+
+
+def file(path: Path) -> dict[str, Any]:
+    """Stands for a file's bytes; refused when they are no longer the same."""
+    return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def generated(label: str) -> dict[str, Any]:
+    """Stands for a password made when the step is applied: in a private file, never in plan or record."""
+    return {"$generated": label}
+
+
+def find_object(body: Any, field: str, value: Any) -> dict[str, Any] | None:
+    """The first object in decoded JSON, at any depth, whose field has that value."""
+    if isinstance(body, dict):
+        if field in body and str(body[field]) == str(value):
+            return body
+        body = list(body.values())
+    parts = body if isinstance(body, list) else ()
+    return next(
+        (found for part in parts if (found := find_object(part, field, value)) is not None), None
+    )
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict) and "$result" in value:
+        return f"<{value['$result']}>"
+    if isinstance(value, dict) and "$file" in value:
+        return f"<{Path(value['$file']).name}>"
+    if isinstance(value, dict) and "$generated" in value:
+        return "<made when applied, into a private file>"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
+
+
+def _resolved(value: Any, results: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        if "$result" in value:
+            name, _, path = value["$result"].partition(".")
+            return _search(path, results[name]) if path else results[name]
+        return {key: _resolved(part, results) for key, part in value.items()}
+    return (
+        [_resolved(part, results) for part in value] if isinstance(value, (list, tuple)) else value
+    )
+
+
+def _content(ops: Connection, value: Any) -> Any:
+    if isinstance(value, dict) and "$generated" in value:
+        return passwords.generate(ops, value["$generated"])
+    if not (isinstance(value, dict) and "$file" in value):
+        return value
+    content = Path(value["$file"]).read_bytes()
+    if hashlib.sha256(content).hexdigest() != value["sha256"]:
+        raise Refused(f"{value['$file']} is no longer what was planned.")
+    return content
+
+
+def _search(path: str, answer: Any) -> Any:
+    import jmespath
+
+    return jmespath.search(path, answer)

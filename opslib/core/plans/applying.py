@@ -1,0 +1,213 @@
+"""Plans made, approved by name, applied step by step; what each step did, and what undoes it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Concatenate
+
+from opslib.core.checks.checks import keep
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound, OpsError, Refused
+from opslib.core.findings import Finding, Findings
+from opslib.core.plans.actions import Action
+from opslib.core.plans.plans import _TIME, P, Plan, Planned, Step, short
+
+AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
+
+
+def planner(
+    function: Callable[Concatenate[Connection, P], Planned],
+) -> Callable[Concatenate[Connection, P], Plan]:
+    """Make a function that says what is planned a planner: it reads, and changes nothing."""
+
+    @functools.wraps(function)
+    def make(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        def again() -> Plan:
+            planned = function(ops, *args, **kwargs)
+            return Plan(
+                planned.summary,
+                ops.target.name,
+                ops.identity.account,
+                ops.target.region,
+                re.sub(r"[^\w@+=-]", "-", ops.identity.user),
+                ops.now().replace(microsecond=0),
+                tuple(planned.steps),
+                tuple(planned.notes),
+                again,
+            )
+
+        plan = ops.keep(again())
+        ops.journal.write("plan", plan=plan.as_dict())
+        return plan
+
+    return make
+
+
+@dataclass
+class Applied:
+    """What became of a plan: `changed`, or only previewed."""
+
+    plan: Plan
+    changed: bool = False
+    undo: list[list[Action] | None] = field(default_factory=list)  # per applied step
+    _ops: Connection | None = field(default=None, repr=False)
+
+    def verify(self, check: Callable[..., Findings], *args: Any, **kwargs: Any) -> Findings:
+        """Run a check when the change was made; say so when there is nothing to verify."""
+        if not self.changed or self._ops is None:
+            return Findings(note="Nothing was changed, so there is nothing to verify.")
+        return check(self._ops, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        if self.changed:
+            undone = "" if self.plan.reversible else " It cannot be undone (or only in part)."
+            return f"Applied: {self.plan.summary} ({len(self.plan.steps)} steps) on {self.plan.target}.{undone}"
+        if not self.plan.steps:
+            return "Nothing to do, so nothing was changed."
+        return f"Previewed: nothing was changed. To apply this plan, run again with approved = {self.plan.id!r}"
+
+
+def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") -> Applied:
+    """Apply a plan that was approved; without approval, say how.
+
+    `approved` is the plan's id as previewed, or "now" where the target's policy allows it.
+    Plans again first: a plan whose hash is no longer the same is refused, and so is an expired one.
+    Raises Refused (nothing changed), or OpsError that says which steps were applied.
+    """
+    applied, ops.changed = ops.keep(Applied(plan, _ops=ops)), False
+    if not approved or not plan.steps:
+        return applied
+    try:
+        plan = _admitted(ops, plan, approved.strip(), confirm.strip())
+    except Refused as exc:
+        ops.journal.write("refused", message=str(exc))
+        raise
+    with ops.recording(plan):
+        applied.plan, applied.changed, ops.changed = plan, True, True
+        ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
+        _apply_steps(ops, plan, applied)
+        ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
+        keep(ops, Findings(_observed(ops, step) for step in plan.steps if step.observe is not None))
+    return applied
+
+
+def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
+    results: dict[str, Any] = {}
+    for number, step in enumerate(plan.steps, 1):
+        print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
+        ops.journal.write("step", number=number, title=step.title, state="started")
+        try:
+            done = step.do.resolved(results).perform(ops)
+        except OpsError as exc:
+            if exc.done is None:
+                ops.journal.write(
+                    "step", number=number, title=step.title, state="failed", error=str(exc)
+                )
+            else:  # a part of it was done, and can be undone
+                applied.undo.append(_done(ops, number, step, exc.done, results))
+            kind = (
+                OpsError if isinstance(exc, Refused) and number > 1 else type(exc)
+            )  # refused: nothing changed
+            raise kind(
+                f"Step {number} of {len(plan.steps)} ({step.title}) failed{'' if exc.done is None else ' in part'}: {exc} "
+                f"Applied before it: {number - 1}. The record keeps how to undo them: procedure changes/undo."
+            ) from exc
+        applied.undo.append(_done(ops, number, step, done, results, step.observe))
+
+
+def _done(
+    ops: Connection,
+    number: int,
+    step: Step,
+    done: Any,
+    results: dict[str, Any],
+    observe: Action | None = None,
+) -> list[Action] | None:
+    """Keep a step's result for later steps, and in the journal what undoes it, which is returned."""
+    results[step.name or str(number)] = done
+    undo = None if step.undo is None else [action.resolved(results) for action in step.undo]
+    ops.journal.write(
+        "step",
+        number=number,
+        title=step.title,
+        state="applied",
+        undo=undo,
+        before=step.before,
+        after=step.after,
+        observe=observe,
+    )
+    return undo
+
+
+def look(ops: Connection, observe: Action) -> Any:
+    """What the read answers now; "absent" when what it reads is not there."""
+    try:
+        return observe.perform(ops)
+    except NotFound:
+        return "absent"
+
+
+def _observed(ops: Connection, step: Step) -> Finding:
+    assert step.observe is not None
+    try:
+        seen = look(ops, step.observe)
+    except OpsError as exc:
+        return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
+    status = "ok" if seen == step.after else "critical"
+    wanted = short(step.after) + (f", was {was}" if (was := short(step.before)) else "")
+    return Finding(status, step.title, f"now {short(seen)}", wanted, str(step.observe))
+
+
+def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
+    """The plan made again, if this approval allows it to be applied now. Raises Refused."""
+    target = ops.target
+    if target.production and confirm != target.name:
+        raise Refused(
+            f"{target.name} is production: nothing was changed. To go on, type its name: confirm = {target.name!r}."
+        )
+    fresh = plan.again() if plan.again else plan
+    if approved == AT_ONCE:
+        _admit_at_once(ops, plan, fresh)
+    else:
+        _admit_by_name(ops, fresh, approved)
+    return fresh
+
+
+def _admit_at_once(ops: Connection, plan: Plan, fresh: Plan) -> None:
+    target = ops.target
+    if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
+        raise Refused(
+            f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name."
+        )
+    if fresh.digest("", "") != plan.digest("", ""):
+        raise Refused(
+            "What this plan would change has changed since it was made. Nothing was changed; preview again."
+        )
+
+
+def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
+    """Maker and time are in the name, and under its hash."""
+    match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
+    if match is None:
+        raise Refused(
+            f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed."
+        )
+    digest, by, made = match.groups()
+    policy = ops.target.policy
+    age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
+    if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
+        raise Refused(
+            f"Plan {digest} was made at {made}; plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was changed."
+        )
+    if fresh.digest(by, made) != digest:
+        raise Refused(
+            f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed."
+        )
+    if policy.second_person and by == fresh.planner:
+        raise Refused(
+            f"{ops.target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
+        )

@@ -1,0 +1,133 @@
+"""Changes as data: planned, shown, approved by a hash, applied, verified, undone.
+
+A planner returns the steps; the plan that is previewed is the object that is applied and kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, ParamSpec
+
+from opslib.core.findings import MIME
+from opslib.core.plans.actions import Action
+from opslib.core.tables import escaped, html_table, text_table
+
+P = ParamSpec("P")
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change: what is done, the state before and after, and what undoes it (None: nothing can)."""
+
+    title: str
+    do: Action
+    before: Any = None
+    after: Any = None
+    undo: Sequence[Action] | None = None
+    observe: Action | None = None  # a read whose value is `before` now and `after` when applied
+    name: str = ""  # for `result("<name>.…")` in later steps
+
+
+class Planned(NamedTuple):
+    """What a planner returns: the change in a few words, its steps, what else there is to say."""
+
+    summary: str
+    steps: Iterable[Step] = ()
+    notes: Iterable[str] = ()
+
+
+@dataclass
+class Plan:
+    """Steps for one target, made by one person at one time. Its id is a hash over all of that."""
+
+    summary: str
+    target: str
+    account: str
+    region: str
+    planner: str
+    made: datetime
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+    again: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
+
+    def digest(self, planner: str, made: str) -> str:
+        facts = [
+            self.target,
+            self.account,
+            self.region,
+            planner,
+            made,
+            [vars(step) for step in self.steps],
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[
+            :12
+        ]
+
+    @property
+    def id(self) -> str:
+        made = self.made.strftime(_TIME)
+        return f"{self.digest(self.planner, made)}.{self.planner}.{made}"
+
+    @property
+    def reversible(self) -> bool:
+        return all(step.undo is not None for step in self.steps)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [
+            (i, s.title, str(s.do), short(s.before), short(s.after), _undo_shown(s))
+            for i, s in enumerate(self.steps, 1)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        made = {k: v for k, v in vars(self).items() if k != "again"}
+        return made | {
+            "id": self.id,
+            "made": self.made.isoformat(),
+            "steps": [vars(s) for s in self.steps],
+        }
+
+    def __repr__(self) -> str:
+        if not self.steps:
+            return f"{self.summary}: nothing to do.\n" + "\n".join(self.notes)
+        return "\n".join(
+            [f"Plan: {self.summary} ({self.target})", text_table(_HEADER, self.rows()), *self.notes]
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        title = f"<p><strong>Plan:</strong> {escaped(self.summary)} ({escaped(self.target)})</p>"
+        table = (
+            html_table(_HEADER, self.rows(), "opslib-plan")
+            if self.steps
+            else "<p>Nothing to do.</p>"
+        )
+        notes = "".join(f"<p>{escaped(note)}</p>" for note in self.notes)
+        return {
+            "text/plain": repr(self),
+            "text/html": title + table + notes,
+            MIME: {"plan": _plain(self.as_dict())},
+        }
+
+
+_HEADER = ("#", "step", "call", "before", "after", "undo")
+
+
+def _undo_shown(step: Step) -> str:
+    if step.undo is None:
+        return "cannot be undone"
+    return "; ".join(str(action) for action in step.undo) or "nothing to undo"
+
+
+def short(value: Any) -> str:
+    text = (
+        value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
+    )
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))

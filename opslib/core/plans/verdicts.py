@@ -1,0 +1,84 @@
+"""The verdict of a run: the worst finding, what changed, what to do next."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.findings import MIME, Findings
+from opslib.core.plans.plans import Plan
+from opslib.core.tables import escaped
+
+_HEADLINE = 200  # characters of a finding in the sentence; the table of findings holds all of them
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`outcome`: ok, attention, changed or previewed. `status`: the worst finding that still counts."""
+
+    outcome: str
+    status: str
+    sentence: str
+    changed: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    plan: str = ""
+
+    def __repr__(self) -> str:
+        lines = [f"{self.outcome.upper()}: {self.sentence}"]
+        lines += [f"changed: {change}" for change in self.changed]
+        lines += [f"next: {step}" for step in self.next]
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        items = "".join(f"<li>{escaped(line)}</li>" for line in repr(self).splitlines()[1:])
+        head = (
+            f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {escaped(self.sentence)}</p>"
+        )
+        return {
+            "text/plain": repr(self),
+            "text/html": head + (f"<ul>{items}</ul>" if items else ""),
+            MIME: {"verdict": asdict(self)},
+        }
+
+
+def conclude(ops: Connection) -> Verdict:
+    """The verdict over all findings of this run; after a change, over those that verify it."""
+    changed, plan = ops.changed, ops.kept(Plan)
+    counted = Findings(f for f in ops.findings if f.verifies or not changed).worst_first()
+    bad = [f for f in counted if f.status != "ok"]
+    planned = plan if plan is not None and plan.steps else None
+    outcome = "changed" if changed else "previewed" if planned else "attention" if bad else "ok"
+    verdict = Verdict(
+        outcome,
+        counted.worst,
+        _sentence(counted, bad, changed),
+        tuple(step.title for step in planned.steps) if changed and planned else (),
+        tuple(dict.fromkeys(f.next for f in bad if f.next)),
+        planned.id if planned else "",
+    )
+    ops.journal.write("verdict", **asdict(verdict))
+    return verdict
+
+
+def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
+    after = " after the change" if changed else ""
+    if not counted:
+        return f"No check was made{after}."
+    if not bad:
+        return (
+            f"The check{after} passed: {counted[0].check}."
+            if len(counted) == 1
+            else f"All {len(counted)} checks{after} passed."
+        )
+    first = f"{bad[0].status}: {bad[0].check}: {_brief(bad[0].seen)}"
+    return f"{len(bad)} of {len(counted)} checks{after} did not pass. {first}"
+
+
+def _brief(seen: str) -> str:
+    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut between words."""
+    if len(seen) <= _HEADLINE:
+        return seen
+    head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")
+    return head if end else seen[:_HEADLINE].rpartition(" ")[0].rstrip(",;:") + " …"

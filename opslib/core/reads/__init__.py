@@ -1,0 +1,1 @@
+"""Reads that several chapters share. None changes anything."""

@@ -1,0 +1,83 @@
+"""Whom and what lines of trouble concern: a client or a route, when most of the lines name the same."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opslib.core.reads import log_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CLIENTS = (
+    "user_id",
+    "userId",
+    "user",
+    "username",
+    "client_id",
+    "clientId",
+    "client",
+    "api_key_id",
+    "tenant_id",
+    "tenant",
+    "source_ip",
+    "sourceIp",
+)
+_MOST, _FEWEST = 0.8, 5  # so much of at least so many lines
+_VARIABLE = re.compile(r"^(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\w+-\d+)$", re.IGNORECASE)
+
+
+class Concern(NamedTuple):
+    """What most of the lines have in common: `what` (a client by the name of its field, or route), and how many of `total` name it."""
+
+    what: str
+    value: str
+    lines: int
+    total: int
+
+    @property
+    def is_client(self) -> bool:
+        return self.what in _CLIENTS
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.value} ({100 * self.lines / self.total:.0f} %)"
+
+
+def concerns(lines: pd.DataFrame) -> list[Concern]:
+    """What stands out among lines (columns of `logs.EVENTS`): a client, then a route.
+
+    Of note is what four in five of at least five lines name.
+    """
+    documents = [log_lines.structured(message) or {} for message in lines["message"]]
+    clients = (_common(name, (_plain(d.get(name)) for d in documents)) for name in _CLIENTS)
+    who = next((found for found in clients if found), None)
+    return [
+        concern for concern in (who, _common("route", map(route, documents))) if concern is not None
+    ]
+
+
+def _common(what: str, values: Iterable[str]) -> Concern | None:
+    listed = list(values)
+    named = Counter(value for value in listed if value)
+    if len(listed) < _FEWEST or not named:
+        return None
+    value, times = named.most_common(1)[0]
+    return Concern(what, value, times, len(listed)) if times >= _MOST * len(listed) else None
+
+
+def _plain(value: Any) -> str:
+    return str(value) if isinstance(value, (str, int)) else ""
+
+
+def route(document: dict[str, Any]) -> str:
+    """Method and path of a request, with ids left open: `GET /spans/{id}`."""
+    path = document.get("path") or document.get("rawPath")
+    if not isinstance(path, str):
+        return ""
+    parts = [
+        "{id}" if _VARIABLE.match(part) else part for part in path.partition("?")[0].split("/")
+    ]
+    return f"{document.get('method', '')} {'/'.join(parts)}".strip()

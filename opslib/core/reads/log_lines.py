@@ -1,0 +1,146 @@
+"""Log lines: what a line says, the pattern it is one of, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.tables import UTC_TIME, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PATTERNS = {
+    "count": "int64",
+    "first_seen": UTC_TIME,
+    "last_seen": UTC_TIME,
+    "most_in_an_hour": "int64",
+    "sources": "str",
+    "pattern": "str",
+    "example": "str",
+}
+
+_LONGEST_PATTERN = 160
+_SAYS = ("message", "msg", "error", "errorMessage", "event", "exception")
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+_LAMBDA_PREFIX = re.compile(
+    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # [ERROR]	time	request id
+    r"|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # time request id (time-outs, Node.js)
+)
+_VARIABLE = (
+    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
+    (
+        re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?\b"),
+        "<time>",
+    ),
+    (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<email>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<ip>"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}\b", re.I), "<hex>"),
+    (re.compile(r"(?<![\w<])\d[\d,.]*\d(?=[a-zA-Z%]{0,3}\b)|(?<![A-Za-z<])\d"), "<n>"),
+)
+
+
+def group_errors(events: pd.DataFrame) -> pd.DataFrame:
+    """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
+    kinds: dict[str, list[Any]] = {}
+    for event in events.itertuples():
+        kinds.setdefault(pattern(event.message), []).append(event)
+    rows = [
+        {
+            "count": len(lines),
+            "first_seen": lines[0].time,
+            "last_seen": lines[-1].time,
+            "most_in_an_hour": most_in_an_hour([line.time for line in lines]),
+            "sources": ", ".join(sorted({line.source for line in lines})),
+            "pattern": kind,
+            "example": shown(lines[-1].message, 300),
+        }
+        for kind, lines in kinds.items()
+    ]
+    return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
+
+
+def most_in_an_hour(times: list[Any]) -> int:
+    """How many of these times, in order, lie within any one hour."""
+    most, first = 0, 0
+    for last, moment in enumerate(times):
+        while (moment - times[first]).total_seconds() > 3600:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def pattern(message: str) -> str:
+    """What the lines of one kind have in common: level and text, with ids, numbers, times and addresses left open."""
+    level, text = parts(message)
+    for variable, mark in _VARIABLE:
+        text = variable.sub(mark, text)
+    text = " ".join(text.split())
+    text = f"{level}: {text}" if level and not text.upper().startswith(level) else text
+    return text if len(text) <= _LONGEST_PATTERN else f"{text[: _LONGEST_PATTERN - 1]}…"
+
+
+def parts(message: str) -> tuple[str, str]:
+    """Level and text of a line: of a JSON object its own fields, of a traceback what was raised, else the first line."""
+    document = structured(message)
+    if document is not None:
+        level = str(document.get("level", document.get("levelname", ""))).upper()
+        return level, _first_line(_said(document) or message)
+    prefix = _LAMBDA_PREFIX.match(message)
+    level = (prefix and prefix["level"]) or ""
+    return level, _first_line(message[prefix.end() :] if prefix else message)
+
+
+def shown(message: str, width: int = 0) -> str:
+    """A line to look at: one line, nothing in it that moves a terminal's cursor or turns the text around."""
+    text = " ⏎ ".join(
+        part for part in _CONTROL.sub("", message.replace("\t", " ")).splitlines() if part.strip()
+    )
+    return f"{text[: width - 1]}…" if 0 < width < len(text) else text
+
+
+def brief(message: str) -> str:
+    """A line to be read: of a JSON object its level and text, then its other values; all else as it is."""
+    document = structured(message)
+    if document is None:
+        return shown(message)
+    level, text = parts(message)[0], _said(document)
+    told = {*_SAYS, "level", "levelname", "timestamp", "time", "errorType", "error_type"}
+    rest = ", ".join(f"{key}={value}" for key, value in document.items() if key not in told)
+    return shown(
+        " ".join(part for part in (level, text, f"({rest})" if text and rest else rest) if part)
+    )
+
+
+def structured(message: str) -> dict[str, Any] | None:
+    """The members of a line that is a JSON object; None for any other line."""
+    text = message.strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _said(document: dict[str, Any]) -> str:
+    """The text of a structured line; the type of an error goes before it, and the error after a message without it."""
+    text = next(
+        (str(document[key]) for key in _SAYS if isinstance(document.get(key), (str, int, float))),
+        "",
+    )
+    kind = str(document.get("errorType", document.get("error_type", "")))
+    error = document.get("error") if isinstance(document.get("error"), str) else None
+    text = f"{kind}: {text}" if kind and kind not in text else text
+    return f"{text}: {error}" if error and error not in text else text
+
+
+def _first_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    if lines and lines[0].startswith("Traceback") and len(lines) > 1:
+        return lines[-1].strip()
+    return lines[0].strip() if lines else ""

@@ -1,0 +1,47 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.connections import calls
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound
+from opslib.core.tables import UTC_TIME, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME}
+
+
+def list_objects(ops: Connection, bucket: str, prefix: str) -> pd.DataFrame:
+    """Every object under a prefix, to the last page (S3 ListObjectsV2). `bucket` is AWS's name. Columns: OBJECTS."""
+    found = ops.pages("s3", "list_objects_v2", "Contents[]", Bucket=bucket, Prefix=prefix)
+    return frame(
+        ({"key": o["Key"], "size_bytes": o["Size"], "modified": o["LastModified"]} for o in found),
+        OBJECTS,
+    )
+
+
+def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
+    """An object, or one version of it, as S3 GetObject answers; its `Body` is bytes, read to the end."""
+    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version_id} if version_id else {})}
+    found = ops.call("s3", "get_object", **asked)
+    with calls.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
+        return found | {"Body": found["Body"].read()}
+
+
+def is_versioned(ops: Connection, bucket: str) -> bool:
+    """Whether what is deleted or overwritten there is kept as a version (S3 GetBucketVersioning)."""
+    return ops.call("s3", "get_bucket_versioning", Bucket=bucket).get("Status") == "Enabled"
+
+
+def exists(ops: Connection, bucket: str) -> bool:
+    """Whether the bucket is there (S3 HeadBucket). Denied raises NotAllowed: that is not absent."""
+    try:
+        ops.call("s3", "head_bucket", Bucket=bucket)
+    except NotFound:
+        return False
+    return True

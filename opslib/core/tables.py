@@ -1,0 +1,123 @@
+"""DataFrames with declared columns, also when empty; and small escaped HTML tables."""
+
+from __future__ import annotations
+
+import html
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UTC_TIME = "datetime64[us, UTC]"
+
+
+def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
+    import pandas as pd
+
+    made = pd.DataFrame(list(rows), columns=list(columns))
+    for name, dtype in columns.items():
+        if dtype == UTC_TIME:
+            made[name] = pd.to_datetime(made[name], utc=True).astype(UTC_TIME)
+        else:
+            made[name] = made[name].astype(dtype)
+    return made
+
+
+def html_frame(shown: pd.DataFrame) -> str:
+    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an error's text.
+
+    Times are to the second, numbers as one reads them, and an index that only counts the rows is left out.
+    """
+    import pandas as pd
+
+    times = {
+        name: _moment for name, kind in shown.dtypes.items() if isinstance(kind, pd.DatetimeTZDtype)
+    }
+    counted = isinstance(shown.index, pd.RangeIndex)
+    with pd.option_context("display.max_colwidth", 300):
+        table = shown.to_html(
+            index=not counted,
+            max_rows=60,
+            border=0,
+            justify="left",
+            na_rep="",
+            formatters=times,
+            float_format=_read,
+        )
+    # What is in the cells is escaped: these tags are pandas' own.
+    left: str = (
+        table.replace("$", _DOLLAR)
+        .replace("<td>", f'<td style="{_LEFT}">')
+        .replace("<th>", f'<th style="{_LEFT}">')
+    )
+    hidden = len(shown) - 60
+    return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
+
+
+def _moment(time: Any) -> str:
+    return (
+        ""
+        if time != time
+        else f"{time:%Y-%m-%d %H:%M:%S}" + (" UTC" if not time.utcoffset() else f"{time:%z}")
+    )
+
+
+def _read(value: float) -> str:
+    """64,000,000,000; 23.42; 0.00107: never with an exponent, and a whole number whole."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1000 or value == round(value):
+        return f"{value:,.0f}"
+    return f"{float(f'{value:.4g}'):.12f}".rstrip("0")
+
+
+def show_frames() -> None:
+    """Let every DataFrame that a cell of this process's Jupyter kernel shows be read as `html_frame`. Idempotent."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if shell:
+        for module in ("pandas.core.frame", "pandas"):
+            shell.display_formatter.formatters["text/html"].for_type_by_name(
+                module, "DataFrame", html_frame
+            )
+
+
+def escaped(value: Any) -> str:
+    """Text for HTML. A notebook sets what stands between two $ as a formula: in elements of their own they stay text."""
+    return html.escape(str(value)).replace("$", _DOLLAR)
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
+    """An HTML table in which every cell is escaped; a status in the first column stands out."""
+    head = "".join(f'<th style="{_LEFT}">{html.escape(name)}</th>' for name in header)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+_LONG_WORD = 25
+_DOLLAR = "<span>$</span>"
+_LEFT = "text-align:left;vertical-align:top"
+_COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
+
+
+def _cell(value: Any) -> str:
+    colour = _COLOURS.get(str(value))
+    style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
+    if any(
+        len(word) > _LONG_WORD for word in str(value).split()
+    ):  # else a call pushes what is beside it off the page
+        style += ";overflow-wrap:anywhere;min-width:9em"
+    return f'<td style="{style}">{escaped(value)}</td>'
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The same as aligned text; the last column is not padded."""
+    lines = [list(map(str, row)) for row in (header, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

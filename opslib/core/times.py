@@ -1,0 +1,69 @@
+"""Windows of time: what a read looks at, from when to when."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from opslib.core.errors import UsageError
+
+
+class Clock(Protocol):
+    """What knows the time: a connection."""
+
+    def now(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """From start (inclusive) to end, both UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def minutes(self) -> float:
+        return (self.end - self.start).total_seconds() / 60
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} to {clock(self.end, self.start)} UTC"
+
+
+def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") -> Window:
+    """The last minutes; or from `since` (to `until`, else now). `30m`, `2h`, `1d` ago, or an ISO time, UTC.
+
+    Raises UsageError for a time that cannot be read, and for a window that is empty or lies in the future.
+    """
+    now = ops.now()
+    end = moment(until, now) if until else now
+    start = moment(since, now) if since else end - timedelta(minutes=minutes)
+    if not start < end or start > now:
+        raise UsageError(
+            f"Nothing lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC (now {now:%H:%M}): "
+            "since must be before until, and minutes more than 0."
+        )
+    return Window(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def clock(when: Any, near: datetime) -> str:
+    """A moment as text: hours and minutes, with month and day when that is not the date of `near`."""
+    return str(when.strftime("%H:%M" if when.date() == near.date() else "%m-%d %H:%M"))
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """`30m`, `12h`, `1d`, `2w` ago, or an ISO date or time (UTC unless it says). Raises UsageError."""
+    ago = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
+    if ago:
+        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as exc:
+        raise UsageError(
+            f"{text!r} is no time. Write 30m, 12h, 1d or 2w (ago), or a date like 2026-11-22."
+        ) from exc
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

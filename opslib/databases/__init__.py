@@ -1,0 +1,78 @@
+"""The target's PostgreSQL: its health, its instances and their copies, its data, its migrations."""
+
+from opslib.core.connections.sql import query
+from opslib.core.reads.metrics import metric_keys
+from opslib.databases.data.queries import check_query, explain_query, plot_query
+from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
+from opslib.databases.data.soft_deletions import (
+    check_deleted,
+    check_rows,
+    ids_of,
+    plan_soft_delete,
+    soft_delete_flag,
+)
+from opslib.databases.data.statements import check_statements
+from opslib.databases.health import check_activity, check_connections, check_load, check_status
+from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
+from opslib.databases.instances.replicas import (
+    check_replica,
+    list_replicas,
+    name_of_replica,
+    plan_replica,
+)
+from opslib.databases.instances.restores import check_restored, name_of_restored, plan_restore
+from opslib.databases.instances.snapshots import check_backups, list_snapshots, plan_snapshot
+from opslib.databases.instances.storages import (
+    check_grown,
+    check_storage,
+    plan_storage,
+    storage_wanted,
+)
+from opslib.databases.migrations import check_migrations, judge_schema, plan_migration
+from opslib.databases.syncs import ask_dry_run, check_sync, compare_sides, plan_sync
+
+__all__ = [
+    "ask_dry_run",
+    "check_activity",
+    "check_backups",
+    "check_class",
+    "check_connections",
+    "check_deleted",
+    "check_grown",
+    "check_load",
+    "check_migrations",
+    "check_query",
+    "check_replica",
+    "check_restored",
+    "check_rows",
+    "check_size",
+    "check_statement",
+    "check_statements",
+    "check_status",
+    "check_storage",
+    "check_sync",
+    "compare_sides",
+    "explain_query",
+    "explain_statement",
+    "ids_of",
+    "judge_schema",
+    "list_load",
+    "list_replicas",
+    "list_snapshots",
+    "metric_keys",
+    "name_of_replica",
+    "name_of_restored",
+    "plan_class",
+    "plan_migration",
+    "plan_replica",
+    "plan_restore",
+    "plan_snapshot",
+    "plan_soft_delete",
+    "plan_statement",
+    "plan_storage",
+    "plan_sync",
+    "plot_query",
+    "query",
+    "soft_delete_flag",
+    "storage_wanted",
+]

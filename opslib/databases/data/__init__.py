@@ -1,0 +1,1 @@
+"""What is in the database: statements, rows, queries."""

@@ -1,0 +1,1 @@
+"""RDS instances and clusters: class, storage, replicas, snapshots, restores."""

@@ -1,0 +1,27 @@
+"""Lambda functions: configuration, versions, invocations, latency, capacity."""
+
+from opslib.functions.capacities import check_capacity, plan_capacity
+from opslib.functions.environments import check_variables, plan_environment
+from opslib.functions.invocations import check_functions
+from opslib.functions.latencies import check_latency
+from opslib.functions.versions import (
+    check_alias,
+    check_configuration,
+    check_versions,
+    list_versions,
+    plan_rollback,
+)
+
+__all__ = [
+    "check_alias",
+    "check_capacity",
+    "check_configuration",
+    "check_functions",
+    "check_latency",
+    "check_variables",
+    "check_versions",
+    "list_versions",
+    "plan_capacity",
+    "plan_environment",
+    "plan_rollback",
+]

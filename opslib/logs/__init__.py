@@ -1,0 +1,20 @@
+"""CloudWatch Logs: lines, errors by pattern and kind, what was throttled, Logs Insights."""
+
+from opslib.core.reads.logs import query, search
+from opslib.logs.searches import check_errors, check_following, check_lines, check_query, follow
+from opslib.logs.throttles import check_concurrency, check_throttling
+from opslib.logs.troubles import check_kinds, show_patterns
+
+__all__ = [
+    "check_concurrency",
+    "check_errors",
+    "check_following",
+    "check_kinds",
+    "check_lines",
+    "check_query",
+    "check_throttling",
+    "follow",
+    "query",
+    "search",
+    "show_patterns",
+]

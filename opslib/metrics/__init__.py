@@ -1,0 +1,15 @@
+"""CloudWatch metrics: the key ones, dashboards, custom ones."""
+
+from opslib.core.reads.metrics import read
+from opslib.metrics.custom import check_metric, check_published, plan_publish
+from opslib.metrics.dashboards import check_dashboard
+from opslib.metrics.keys import check_metrics
+
+__all__ = [
+    "check_dashboard",
+    "check_metric",
+    "check_metrics",
+    "check_published",
+    "plan_publish",
+    "read",
+]

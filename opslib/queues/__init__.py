@@ -1,0 +1,19 @@
+"""SQS queues and their dead letters."""
+
+from opslib.queues.queues import (
+    check_dead_letters,
+    check_letters,
+    check_redrive,
+    list_queues,
+    plan_purge,
+    plan_redrive,
+)
+
+__all__ = [
+    "check_dead_letters",
+    "check_letters",
+    "check_redrive",
+    "list_queues",
+    "plan_purge",
+    "plan_redrive",
+]

@@ -1,0 +1,17 @@
+"""Records: what every run left behind, and the proof that it is still what it was."""
+
+from opslib.records.reading import applied_steps, details, find, list_records
+from opslib.records.records import OUTCOMES, RUNNING, Record
+from opslib.records.verification import Problem, verify
+
+__all__ = [
+    "OUTCOMES",
+    "Problem",
+    "RUNNING",
+    "Record",
+    "applied_steps",
+    "details",
+    "find",
+    "list_records",
+    "verify",
+]

@@ -1,0 +1,214 @@
+"""The facts of a run: who, when, of what, with which code; as the record's file and its row hold them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from opslib.catalogue import parameters as declared
+from opslib.core import paths, redaction
+from opslib.core.connections.targets import LAB
+from opslib.core.errors import UsageError
+from opslib.records import records
+
+_VERSIONS = ("opslib", "papermill", "ipykernel", "boto3", "botocore", "pandas")
+
+
+def moment() -> str:
+    """Now, as kept: ISO, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def parameters(nb: Any) -> dict[str, Any]:
+    """What a notebook runs with: the defaults of its parameters cell, and what papermill was given."""
+    given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
+    for cell in nb["cells"]:
+        if "parameters" in cell["metadata"].get("tags", ()):
+            try:
+                return {p.name: p.default for p in declared.parse(cell["source"], "")} | given
+            except (
+                UsageError,
+                SyntaxError,
+                ValueError,
+            ):  # another's notebook; what was given is known
+                return given
+    return given
+
+
+def procedure(path: Any) -> str:
+    """`<chapter>/<name>` of a notebook in notebooks/, else the file's name without its ending."""
+    if not isinstance(path, str) or "://" in path or "{" in path:
+        return "notebook"
+    file = Path(path).resolve()
+    if file.is_relative_to(paths.notebooks()):
+        return file.relative_to(paths.notebooks()).with_suffix("").as_posix()
+    return file.stem
+
+
+def at_start(request: Request) -> dict[str, Any]:
+    """What is known before the kernel is."""
+    return {
+        "id": request.id,
+        "name": request.name,
+        "procedure": request.procedure,
+        "target": request.target,
+        "system": request.target.removeprefix(LAB).rpartition("-")[0],
+        "lab": request.target.startswith(LAB),
+        "who": getpass.getuser(),
+        "host": socket.gethostname(),
+        "started": moment(),
+        "ended": None,
+        "parameters": request.parameters,
+        "outcome": records.RUNNING,
+    }
+
+
+def of_the_code() -> dict[str, Any]:
+    """The git commit, whether anything differed from it, and the versions of what matters."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in _VERSIONS:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"git": _git(paths.project_root()), "versions": versions}
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """None where there is no git, or no repository."""
+    command = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(folder),
+        "status",
+        "--porcelain=v2",
+        "--branch",
+    ]
+    try:
+        said = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit = next((line.split()[-1] for line in said if line.startswith("# branch.oid")), None)
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in said)}
+
+
+def row(facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The row of the index for these facts, masked."""
+    plain = (
+        "id",
+        "name",
+        "procedure",
+        "target",
+        "system",
+        "who",
+        "arn",
+        "account",
+        "region",
+        "started",
+        "ended",
+        "outcome",
+        "status",
+        "verdict",
+    )
+    said = redaction.mask_tree({name: facts.get(name) for name in plain} | more)
+    return {
+        **said,
+        "lab": bool(facts.get("lab")),
+        "parameters": json.dumps(
+            redaction.mask_tree(facts.get("parameters") or {}), sort_keys=True, default=str
+        ),
+        "plan": (facts.get("plan") or {}).get("id"),
+        "path": records.place(facts["id"]).as_posix(),
+    }
+
+
+def lease() -> dict[str, Any]:
+    """Which process runs it, so that another can tell when it is gone."""
+    return {
+        "host": host(),
+        "pid": os.getpid(),
+        "pid_started": process_started(os.getpid()),
+        "heartbeat": moment(),
+    }
+
+
+def host() -> str:
+    """This machine; a container counts as one of its own."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}/{space}"
+
+
+def process_started(pid: int) -> str | None:
+    """When a process started, in the machine's own ticks; None when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except OSError:
+        pass
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+DEFAULT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be run. `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line."""
+
+    id: str
+    name: str
+    procedure: str
+    target: str
+    kernel: str
+    parameters: dict[str, Any]
+    timeout_seconds: float
+    folder: Path | None = None  # the kernel's
+    output: str | None = None  # papermill's own copy
+    tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
+        """From what papermill gives an engine; `run` adds `opslib_…` options."""
+        ours = {
+            k.removeprefix("opslib_"): options.pop(k)
+            for k in list(options)
+            if k.startswith("opslib_")
+        }
+        given = parameters(nb)
+        name = procedure(options.get("input_path"))
+        said = {
+            "id": records.new_id(datetime.now(UTC)),
+            "name": name,
+            "procedure": name,
+            "target": str(given.get("target", "")),
+            "timeout_seconds": nb.metadata.get("opslib", {}).get(
+                "timeout_seconds", DEFAULT_SECONDS
+            ),
+            "output": options.get("output_path"),
+        }
+        told = {k: v for k, v in ours.items() if v is not None}
+        return cls(kernel=kernel, parameters=given, options=options, **(said | told))

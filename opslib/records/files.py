@@ -1,0 +1,79 @@
+"""Files that are either whole or not there, and folders that are writable or said not to be."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from opslib.core.errors import OpsError
+
+_LEAST_FREE = 1_000_000  # bytes; a record with its page is rarely larger
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the file would be larger than this process may write",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a part of the path is a file, not a folder",
+}
+
+
+def reason(exc: OSError) -> str:
+    """Why a write failed, in words."""
+    return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file so that a reader, or a crash, finds the old content or the new. Raises OSError, leaving the old.
+
+    `durable` also waits until the content is on the disk.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def unwritable(folder: Path, exc: OSError) -> OpsError:
+    """The error for a folder in which a record cannot even be begun."""
+    return OpsError(
+        f"Records cannot be written to {folder}: {reason(exc)}. Nothing was run. "
+        "Make it writable, or set OPSLIB_RECORDS to another folder."
+    )
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder, and prove that a file can be written in it. Raises OpsError with the reason."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"?")
+        free = shutil.disk_usage(folder).free
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+    if free < _LEAST_FREE:
+        raise OpsError(
+            f"Records cannot be written to {folder}: only {free / 1e6:.1f} MB are free on that disk. Nothing was run. "
+            "Free some space, or set OPSLIB_RECORDS to another folder."
+        )
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,98 @@
+"""Runs whose process is gone: closed as interrupted, with all that they had."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from opslib.records import outcomes, records
+from opslib.records.events import read as read_journal
+from opslib.records.facts import host, lease, moment, process_started
+from opslib.records.records import Row
+from opslib.records.outcomes import Ending
+
+BEAT_SECONDS = 30.0
+_LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that we cannot look at
+
+
+def close_abandoned() -> None:
+    """Seal each run that is still marked as running and whose process is not there any more."""
+    from opslib.records import index
+
+    for row in index.rows(outcome=records.RUNNING):
+        if not _alive(row) and _claim(row):
+            if row["host"] == host():
+                remove_left(row["pid"])
+            _close(row)
+
+
+def _alive(row: Row) -> bool:
+    if row["host"] == host():
+        return row["pid_started"] is not None and process_started(row["pid"]) == row["pid_started"]
+    silent = datetime.now(UTC) - datetime.fromisoformat(row["heartbeat"])
+    return silent.total_seconds() < _LEASE_SECONDS
+
+
+def _claim(row: Row) -> bool:
+    """Take the row over; False when another process was faster."""
+    from opslib.records import index
+
+    return index.update(row["id"], only_if={"heartbeat": row["heartbeat"]}, **lease())
+
+
+def _close(row: Row) -> None:
+    from opslib.records import index, sealing
+    from opslib.records.drafts import Draft, read
+
+    draft = Draft(row["id"])
+    try:
+        notebook = read(draft.path)
+    except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
+        index.seal(
+            row | {"outcome": "interrupted", "ended": moment(), "verdict": "Its file is missing."}
+        )
+        return
+    facts = dict(notebook["metadata"]["opslib"])
+    if facts.get("ended"):  # it was killed between the last save and the seal
+        sealing.seal(draft, facts)
+        return
+    events = read_journal(draft.journal)
+    ending = Ending(
+        "interrupted", f"The process that ran it was killed in cell {_reached(notebook)}."
+    )
+    facts |= events.as_metadata() | outcomes.conclude(ending, events)
+    facts["ended"] = _last_sign(draft, row)
+    sealing.keep(draft, notebook, facts)
+
+
+def _reached(notebook: Any) -> str:
+    running = [
+        i
+        for i, c in enumerate(notebook["cells"], 1)
+        if c["metadata"].get("papermill", {}).get("start_time")
+    ]
+    return f"{running[-1] if running else 1} of {len(notebook['cells'])}"
+
+
+def _last_sign(draft: Any, row: Row) -> str:
+    """When it was last seen at work."""
+    times = [datetime.fromisoformat(row["heartbeat"]).timestamp()]
+    for file in (draft.path, draft.journal):
+        with contextlib.suppress(OSError):
+            times.append(file.stat().st_mtime)
+    return datetime.fromtimestamp(max(times), UTC).isoformat(timespec="milliseconds")
+
+
+def kernel_folders() -> str:
+    return "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+
+
+def remove_left(pid: int) -> None:
+    """The folders of a process that was killed."""
+    for folder in Path(kernel_folders()).glob(f"opslib-{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from opslib.core import paths
+from opslib.core.errors import UsageError, unknown_name
+from opslib.records.records import Row
+from opslib.records.records import OUTCOMES, RUNNING, Record
+
+
+def list_records(
+    target: str | None = None, since: datetime | None = None, outcome: str | None = None
+) -> list[Record]:
+    """The records, newest first. A run whose process is gone is closed as interrupted first."""
+    from opslib.records import index, interruptions
+
+    if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
+        raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
+    interruptions.close_abandoned()
+    narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
+    found = [_record(row) for row in index.rows(**narrowed)]
+    return [record for record in reversed(found) if since is None or record.started >= since]
+
+
+def find(id: str) -> Record:
+    """The record of that id, or of its only continuation. Raises UsageError that offers the nearest."""
+    from opslib.records import index, interruptions
+
+    interruptions.close_abandoned()
+    rows = index.rows()
+    hits = [row for row in rows if row["id"] == id] or [
+        row for row in rows if id and row["id"].startswith(id)
+    ]
+    if len(hits) > 1:
+        raise UsageError(
+            f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"
+        )
+    if not hits:
+        recent = [row["id"] for row in rows[-5:]]
+        raise unknown_name("record", id, recent, " (list them: opslib records)")
+    return _record(hits[0])
+
+
+def _record(row: Row) -> Record:
+    said = {name: row[name] for name in Record.__dataclass_fields__}
+    said["started"] = datetime.fromisoformat(row["started"])
+    said["ended"] = datetime.fromisoformat(row["ended"]) if row["ended"] else None
+    said["parameters"] = json.loads(row["parameters"] or "{}")
+    said["path"] = paths.records() / row["path"]
+    return Record(**said)
+
+
+def details(record: Record) -> dict[str, Any]:
+    """What the record's file says of its run: calls, findings, plan, steps, versions. Raises OpsError."""
+    from opslib.records import copies
+
+    copies.fetch_missing(record.path)
+    try:
+        notebook = json.loads(record.path.read_text(encoding="utf-8"))
+        return dict(notebook["metadata"]["opslib"])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise UsageError(
+            f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
+        ) from exc
+
+
+def applied_steps(id: str, target: str | None = None) -> list[dict[str, Any]]:
+    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`, `after`, `observe`.
+
+    Raises UsageError: no such record, another target's, or it applied nothing.
+    """
+    record = find(id)
+    if target is not None and record.target != target:
+        raise UsageError(f"Record {record.id} is of {record.target}, not of {target}.")
+    applied = [step for step in details(record).get("steps", ()) if step.get("state") == "applied"]
+    if not applied:
+        raise UsageError(f"Record {record.id} ({record.name}, {record.outcome}) applied no step.")
+    return applied

@@ -1,0 +1,83 @@
+"""TLS certificates: which covers each of the target's domains, and for how long still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opslib.core.checks.checks import check
+from opslib.core.connections.connection import Connection
+from opslib.core.findings import Finding, Findings
+from opslib.core.tables import UTC_TIME, frame
+
+CERTIFICATES = {
+    "domain": "str",
+    "ends": UTC_TIME,
+    "days_left": "float64",
+    "min_days": "Int64",
+    "type": "str",
+    "renewal": "str",
+}
+_CRITICAL_DAYS = 7
+# Without them ACM lists certificates with the two oldest kinds of key only.
+_KEY_TYPES = [
+    "RSA_1024",
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "EC_prime256v1",
+    "EC_secp384r1",
+    "EC_secp521r1",
+]
+
+
+@check("Are the certificates valid for long enough?")
+def check_expiry(ops: Connection) -> Findings:
+    """The issued certificate that lasts longest, for each domain in `certificates` (ACM ListCertificates). Evidence: CERTIFICATES."""
+    every = ops.pages(
+        "acm",
+        "list_certificates",
+        "CertificateSummaryList[]",
+        CertificateStatuses=["ISSUED", "EXPIRED"],
+        Includes={"keyTypes": _KEY_TYPES},
+    )
+    facts = ops.target["certificates"]
+    rows = [_row(ops, domain, int(facts[domain].get("min_days", 30)), every) for domain in facts]
+    return Findings([_finding(row, ops.where) for row in rows], frame(rows, CERTIFICATES))
+
+
+def _row(ops: Connection, domain: str, least: int, every: list[dict[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
+    covering = [
+        certificate
+        for certificate in every
+        if "NotAfter" in certificate and _covers(certificate, domain)
+    ]
+    if not covering:
+        return row
+    best = max(covering, key=lambda certificate: certificate["NotAfter"])
+    left = (best["NotAfter"] - ops.now()).total_seconds() / 86_400
+    told = {"type": best.get("Type", ""), "renewal": best.get("RenewalEligibility", "")}
+    return row | told | {"ends": best["NotAfter"], "days_left": round(left, 1)}
+
+
+def _covers(certificate: dict[str, Any], domain: str) -> bool:
+    names = {certificate.get("DomainName"), *certificate.get("SubjectAlternativeNameSummaries", ())}
+    return domain in names or f"*.{domain.partition('.')[2]}" in names
+
+
+def _finding(row: dict[str, Any], where: str) -> Finding:
+    question, source, left = (
+        f"certificate of {row['domain']}",
+        "acm ListCertificates",
+        row.get("days_left"),
+    )
+    threshold = f"valid for {row['min_days']} days"
+    if left is None:
+        return Finding("unknown", question, f"none in {where} covers it", threshold, source)
+    status = "critical" if left < _CRITICAL_DAYS else "warn" if left < row["min_days"] else "ok"
+    seen = (
+        f"expired {-left:.0f} days ago"
+        if left < 0
+        else f"{left:.0f} days left, until {row['ends']:%Y-%m-%d}"
+    )
+    return Finding(status, question, seen, threshold, source)

@@ -1,0 +1,1 @@
+"""Runs: from a procedure and its parameters to a sealed record."""

@@ -1,0 +1,119 @@
+"""papermill's notebook client and manager, with outputs that are capped and saves that are few."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nbclient.exceptions import CellExecutionError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NotebookExecutionManager
+
+from opslib.records.outputs import Outputs
+from opslib.runs.kernels import Kernel
+
+
+class Manager(NotebookExecutionManager):  # type: ignore[misc]
+    """papermill's state of cells. It would save the whole notebook several times a cell; we save now and then."""
+
+    def __init__(
+        self,
+        nb: Any,
+        save: Callable[[bool], None],
+        started: Callable[[int], None],
+        progress_bar: Any,
+    ) -> None:
+        super().__init__(nb, progress_bar=progress_bar)
+        self._save, self._started = save, started
+
+    def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        self._started(cell_index or 0)
+        super().cell_start(cell, cell_index, **kwargs)
+
+    def save(self, **_: Any) -> None:
+        self._save(True)
+
+    def autosave_cell(self) -> None:
+        self._save(True)
+
+    def tick(self) -> None:
+        """A second has passed: what was held back may be saved."""
+        self._save(False)
+
+    def notebook_complete(self, **_: Any) -> None:
+        """The end, without papermill's belief that cells which never ran are completed."""
+        self.end_time = self.now()
+        said = self.nb.metadata["papermill"]
+        said["end_time"] = self.end_time.isoformat()
+        said["duration"] = (self.end_time - self.start_time).total_seconds()
+        self.complete_pbar()
+        self.cleanup_pbar()
+
+
+class Client(PapermillNotebookClient):  # type: ignore[misc]
+    """Runs the cells, one after the other, until one fails, time is up, or `stopped` says so."""
+
+    def __init__(
+        self, manager: Manager, kernel: Kernel, outputs: Outputs, deadline: float, **options: Any
+    ) -> None:
+        super().__init__(manager, km=kernel.manager, timeout_func=self._seconds_left, **options)
+        self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
+        self._cell_timeout = options.get("timeout") or None
+        self.current = 0
+        self.failed: CellExecutionError | None = None
+        self.reply: dict[str, Any] = {}
+
+    def _seconds_left(self, _: Any) -> float:
+        left = max(0.001, self._deadline - time.monotonic())
+        return min(left, self._cell_timeout) if self._cell_timeout else left
+
+    def run(self, ready: Callable[[], None], stopped: Callable[[], bool]) -> None:
+        """Wait for the kernel, then `ready`, then the cells. Raises CellTimeoutError, DeadKernelError, RuntimeError."""
+        self.reset_execution_trackers()
+        self.start_new_kernel_client()
+        ready()
+        info = self.wait_for_reply(self.kc.kernel_info())
+        self.nb.metadata["language_info"] = info["content"]["language_info"]
+        for index, cell in enumerate(self.nb.cells):
+            if stopped() or self.failed:
+                break
+            self._run_cell(cell, index)
+        self.set_widgets_metadata()
+
+    def _run_cell(self, cell: Any, index: int) -> None:
+        self.current = index
+        self.nb_man.cell_start(cell, index)
+        try:
+            self.execute_cell(cell, index)
+        except CellExecutionError as exc:
+            self.failed = exc
+            self.nb_man.cell_exception(cell, cell_index=index, exception=exc)
+        except BaseException as exc:
+            self.nb_man.cell_exception(cell, cell_index=index, exception=exc)
+            raise
+        finally:
+            self._outputs.finish(cell, index)
+            self.nb_man.cell_complete(cell, cell_index=index)
+
+    async def _async_check_alive(self) -> None:
+        self.nb_man.tick()
+        await super()._async_check_alive()
+
+    def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
+        out = super().output(outs, msg, display_id, cell_index)
+        if out is not None and outs and outs[-1] is out:
+            self._outputs.take(outs, cell_index)
+        return out
+
+    def clear_output(self, outs: list[Any], msg: Any, cell_index: int) -> None:
+        super().clear_output(outs, msg, cell_index)
+        self._outputs.forget(cell_index)
+
+    def close(self) -> None:
+        """End the kernel at once (a graceful end stalls for seconds now and then) and let go of it."""
+        self._kernel.kill()
+        self._kernel.wait()
+        if self.km is not None:
+            self._cleanup_kernel()
+        self._kernel.remove()

@@ -1,0 +1,101 @@
+"""A kernel for one run: reached through files in a private folder, told of our journal, ended at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from opslib.core import journal
+from opslib.core.errors import OpsError
+from opslib.records import files
+from opslib.records.interruptions import kernel_folders
+
+_NATIVE = ("", "python", "python3")
+
+
+class Kernel:
+    """A kernel manager of jupyter_client with what our runs need. `kill` and `remove` must be called."""
+
+    def __init__(self, name: str) -> None:
+        from jupyter_client.manager import AsyncKernelManager
+
+        # A short path: the path of a socket has a limit of about 100 characters.
+        self._folder = _private_folder()
+        self.manager: Any = AsyncKernelManager(
+            kernel_name=name or "python3",
+            transport="ipc",  # over TCP without encryption, ipykernel prints a warning into every record
+            connection_file=str(self._folder / "kernel.json"),
+            ip=str(self._folder / "socket"),
+        )
+        if name in _NATIVE:
+            self.manager._kernel_spec = _this_python()
+
+    def environment(self, journal_end: int) -> dict[str, str]:
+        """Ours, with the journal's pipe. Compiled modules may be kept: without, each start is seconds slower."""
+        ours = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return {"PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ours | {journal.FD: str(journal_end)}
+
+    @property
+    def _process(self) -> Any:
+        return getattr(self.manager.provisioner, "process", None)
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: the cell that runs ends with KeyboardInterrupt."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it, and everything it started in its process group, now. What cells printed has arrived."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.manager.provisioner.pgid, number)
+
+    def death(self) -> str:
+        """How the process ended, in words."""
+        if self._process is None:
+            return "it is gone"
+        try:
+            code = self._process.wait(timeout=2)
+        except Exception:  # noqa: BLE001 - a timeout, or a process that was collected elsewhere
+            return "it does not answer"
+        if code >= 0:
+            return f"it ended with status {code}"
+        name = signal.Signals(-code).name
+        return f"signal {-code}, {name}" + (
+            ", perhaps out of memory" if -code == signal.SIGKILL else ""
+        )
+
+    def wait(self) -> None:
+        """Until the process has ended."""
+        if self._process is not None:
+            self._process.wait()
+
+    def remove(self) -> None:
+        """Its private folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _private_folder() -> Path:
+    place = kernel_folders()
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"opslib-{os.getpid()}-", dir=place))
+    except OSError as exc:
+        raise OpsError(
+            f"A kernel needs a small folder in {place}: {files.reason(exc)}. Nothing was run."
+        ) from exc
+
+
+def _this_python() -> Any:
+    """The kernel is the Python that runs opslib, whatever kernel specs a user has under the same name."""
+    from jupyter_client.kernelspec import KernelSpec
+
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    return KernelSpec(argv=argv, language="python", display_name="Python 3", metadata={})

@@ -1,0 +1,87 @@
+"""The engine's end of a run's journal: events read from the kernel's pipe, kept on disk as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from opslib.core import redaction
+from opslib.records.events import Event, Events, _parsed
+
+
+class JournalPipe:
+    """A pipe that the kernel inherits. Secrets in it are registered for masking and go no further."""
+
+    def __init__(self, file: Path, tell: Callable[[str], None] = lambda line: None) -> None:
+        self.events = Events()
+        self.secrets = 0  # how many values were registered; when it grows, mask again
+        self._file, self._tell = file, tell
+        self._rest = b""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._ended = False
+        self._read, self.write_end = os.pipe()
+        os.set_blocking(self._read, False)
+        self._thread = threading.Thread(target=self._follow, name="opslib-journal", daemon=True)
+
+    def start(self) -> None:
+        """Call when the kernel has its end: ours of it is closed."""
+        os.close(self.write_end)
+        self.write_end = -1
+        self._thread.start()
+
+    def _follow(self) -> None:
+        while not (self._stop.is_set() or self._ended):
+            if select.select([self._read], [], [], 0.2)[0]:
+                self.pump()
+
+    def pump(self) -> None:
+        """Take in everything that is in the pipe now. What was written before this call is in when it returns."""
+        with self._lock:
+            while not self._ended:
+                try:
+                    part = os.read(self._read, 1 << 20)
+                except BlockingIOError:
+                    return
+                self._ended = not part
+                *lines, self._rest = (self._rest + part).split(b"\n")
+                self._take(lines)
+
+    def _take(self, lines: list[bytes]) -> None:
+        events = [event for event in map(_parsed, lines) if event is not None]
+        for event in events:
+            if event.get("event") == "secret":
+                redaction.register(event.get("value"), str(event.get("label", "")))
+                self.secrets += 1
+        kept = [event for event in events if event.get("event") != "secret"]
+        for event in kept:
+            self.events.add(event)
+            if event.get("event") == "progress":
+                self._tell(redaction.mask(str(event.get("message", ""))))
+        self._keep(kept)
+
+    def _keep(self, events: list[Event]) -> None:
+        """Append to the file; what is there when the machine goes down is what was done."""
+        if not events:
+            return
+        lines = "".join(json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(lines)
+        except OSError:  # a full disk shows when the record itself is saved
+            return
+
+    def finish(self) -> None:
+        """Take in what is left and close. The kernel has ended; a child of it may still hold its end open."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+        self.pump()
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        os.close(self._read)

@@ -1,0 +1,55 @@
+"""Connecting: where target, lab and recorder are put together, and nowhere else."""
+
+from __future__ import annotations
+
+from opslib import lab
+from opslib.core.connections import calls, targets
+from opslib.core.connections.connection import Access, Connection
+from opslib.core.connections.http import Api
+from opslib.core.errors import Refused
+from opslib.core.journal import Journal
+from opslib.records import interactive
+
+
+def connect(target: str, beside: Connection | None = None) -> Connection:
+    """Connect to a target by name, and refuse when AWS says that this is another account.
+
+    `beside`: the run's own connection, when this one only reads another target for comparison; they share its journal.
+    Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account), Unfinished (no answer).
+    """
+    described = targets.load(target)
+    journal = beside.journal if beside else Journal()
+    ops = Connection(described, _access(described), journal, interactive.recorded, connect)
+    if ops.identity.account != described.account:
+        raise Refused(
+            f"These credentials are for account {ops.identity.account}, but {described.name} is in {described.account}. "
+            f"Nothing was done. Log in with profile {described.profile!r}, or correct parameters/targets/{described.key}.yaml."
+        )
+    if beside is None:
+        journal.write(
+            "connected",
+            target=described.name,
+            account=ops.identity.account,
+            region=described.region,
+            arn=ops.identity.arn,
+            lab=described.lab,
+            production=described.production,
+        )
+    return ops
+
+
+def _access(described: targets.Target) -> Access:
+    facts = described.facts.get("api")
+    url = facts["url"] if facts else None
+    endpoint, keys = None, None
+    if described.lab:
+        place = lab.up()
+        endpoint, keys = place.aws_endpoint(described.key), place.credentials(described.key)
+        url = place.api_url(described.key) if url else None
+    session, config = calls.session(described, keys)
+    api = (
+        Api(url, facts.get("headers", {}), float(facts.get("timeout_seconds", 10)))
+        if facts and url
+        else None
+    )
+    return Access(session, config, endpoint, api)

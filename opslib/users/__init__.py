@@ -1,0 +1,21 @@
+"""Users of the Cognito pool and of the application."""
+
+from opslib.users.signins import check_sign_in
+from opslib.users.users import (
+    check_synced,
+    list_users,
+    plan_create,
+    plan_password,
+    plan_reset_mfa,
+    plan_sync,
+)
+
+__all__ = [
+    "check_sign_in",
+    "check_synced",
+    "list_users",
+    "plan_create",
+    "plan_password",
+    "plan_reset_mfa",
+    "plan_sync",
+]

@@ -1,0 +1,80 @@
+"""Parameters: what is given is checked before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib.catalogue import parameters
+from opslib.core.errors import UsageError
+
+CELL = """target: str = "lab/x-y"  # the target
+to: str = ""  # the version = the number
+minutes: int = 15  # how far back
+share: float = 0.2
+follow: bool = False  # on
+queue: str = "orders"  # required: which queue
+"""
+
+
+def parsed() -> list[parameters.Parameter]:
+    return parameters.parse(CELL, "queues/x")
+
+
+def test_a_cell_gives_names_types_defaults_and_help() -> None:
+    assert [(p.name, p.type, p.default, p.help) for p in parsed()][:3] == [
+        ("target", "str", "lab/x-y", "the target"),
+        ("to", "str", "", "the version = the number"),
+        ("minutes", "int", 15, "how far back"),
+    ]
+
+
+def test_papermill_reads_the_same_parameters_from_every_notebook() -> None:
+    import papermill
+
+    from opslib.catalogue import procedures
+
+    for procedure in procedures.list_procedures():
+        seen = papermill.inspect_notebook(str(procedure.path))
+        assert list(seen) == [p.name for p in procedure.parameters], procedure.name
+
+
+@pytest.mark.parametrize(
+    ("given", "typed"),
+    [
+        ({"to": "012345678901"}, {"to": "012345678901"}),
+        ({"minutes": "5"}, {"minutes": 5}),
+        ({"share": "1"}, {"share": 1.0}),
+        ({"share": 1}, {"share": 1.0}),
+        ({"follow": "yes"}, {"follow": True}),
+    ],
+)
+def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[str, Any]) -> None:
+    assert parameters.coerce(parsed(), given, "queues/x") == typed
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"minuts": "5"}, "Unknown parameter 'minuts' of queues/x. Did you mean 'minutes'?"),
+        ({"minutes": "five"}, "minutes='five' of queues/x is not int. how far back"),
+        ({"minutes": True}, "minutes=True of queues/x is not int. how far back"),
+        ({"to": 3}, "to=3 of queues/x is not str. the version = the number"),
+        ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. on"),
+        (
+            {"target": "x-y"},
+            "queues/x needs queue (str: required: which queue). Give it with -p queue=…",
+        ),
+    ],
+)
+def test_bad_input_is_refused_with_what_and_what_next(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parameters.coerce(parsed(), given, "queues/x")
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("line", ["minutes = 5", "minutes: Path = 5", "print('x')"])
+def test_a_line_that_is_no_parameter_is_refused(line: str) -> None:
+    with pytest.raises(UsageError, match="parameters cell"):
+        parameters.parse(line, "queues/x")

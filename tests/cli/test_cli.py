@@ -1,0 +1,340 @@
+"""The command: what it refuses before anything starts, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from opslib.cli import commands
+from opslib.records import reading, records
+from tests.projects import JOURNAL, TARGET, Project
+
+PRODUCTION = "lab/bluemoxon-production"
+
+
+@pytest.fixture
+def bluemoxon(project: Project) -> Project:
+    """A project with a change, and a runbook with an entry that sets one of its parameters."""
+    project.procedure(
+        "purge",
+        JOURNAL,
+        "plan = {'id': 'abc.op.20261122T160000Z', 'summary': 'purge', 'steps': [{'title': f'Purge {queue}'}]}",
+        "journal.write('plan', plan=plan)",
+        "if approved:\n    journal.write('applying', plan='p', approved=approved, by='op')\n"
+        "    journal.write('step', number=1, title='Purge', state='applied', undo=None)",
+        parameters='queue: str = None  # which\nmost: int = 10  # at most\napproved: str = ""  # the plan',
+        effect="destroy",
+    )
+    runbook = project.home / "parameters" / "runbooks" / "bluemoxon.yaml"
+    runbook.parent.mkdir()
+    runbook.write_text(
+        "system: bluemoxon\ntitle: BlueMoxon\nsections:\n- title: Queues\n  entries:\n  - name: purge-orders\n    title: Purge the orders\n"
+        "    procedure: tests/purge\n    parameters: {queue: orders}\n    symptoms: [orders pile up]\n"
+    )
+    return project
+
+
+def refused(project: Project, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the command says when it refuses for usage; nothing may have been started."""
+    with pytest.raises(SystemExit) as ended:
+        commands.main(list(arguments))
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    assert not project.records.exists()
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["tests/purg", "-t", TARGET],
+            "Unknown procedure 'tests/purg'. Did you mean 'tests/purge'?",
+        ),
+        (
+            ["bluemoxon/purge", "-t", TARGET],
+            "Unknown runbook entry 'bluemoxon/purge'. Did you mean 'bluemoxon/purge-orders'?",
+        ),
+        (["tests/purge", "-t", "lab/bluemoxon-stagin"], "Did you mean 'lab/bluemoxon-staging'"),
+        (
+            ["tests/purge", "-t", TARGET, "-p", "qeue=x"],
+            "Unknown parameter 'qeue' of tests/purge. Did you mean 'queue'?",
+        ),
+        (
+            ["tests/purge", "-t", TARGET],
+            "tests/purge needs queue (str: which). Give it with -p queue=…",
+        ),
+        (
+            ["tests/purge", "-t", TARGET, "-p", "queue=x", "-p", "most=many"],
+            "most='many' of tests/purge is not int",
+        ),
+        (["tests/purge", "-t", TARGET, "-p", "queue"], "-p 'queue' is not NAME=VALUE"),
+        (
+            ["tests/purge", "-t", TARGET, "-p", "queue=x", "-p", "queue=y"],
+            "-p queue=… is given twice",
+        ),
+        (["tests/purge", "-t", TARGET, "-p", "target=x"], "The target is given with -t"),
+        (
+            ["tests/purge", "-t", TARGET, "-p", "queue=x", "-p", "approved=p", "--apply"],
+            "Give one of them",
+        ),
+        (["tests/purge"], "Missing option '-t'"),
+    ],
+)
+def test_bad_usage_is_refused_before_a_kernel_starts(
+    bluemoxon: Project, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in refused(bluemoxon, capsys, "run", *arguments)
+
+
+def test_apply_is_refused_where_there_is_nothing_to_apply(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.procedure("looks", "1")
+    assert "changes nothing" in refused(
+        project, capsys, "run", "tests/looks", "-t", TARGET, "--apply"
+    )
+
+
+def test_values_are_taken_as_they_are_written(project: Project) -> None:
+    """papermill's own -p makes 12345678901 of the account 012345678901."""
+    parameters = 'account: str = ""  # id\nsince: str = ""  # time\nmost: int = 0  # n\nready: bool = False  # b'
+    project.procedure("typed", "print(repr((account, since, most, ready)))", parameters=parameters)
+    given = [
+        word
+        for pair in ("account=012345678901", "since=12:30", "most=7", "ready=yes")
+        for word in ("-p", pair)
+    ]
+    done = project.command("run", "tests/typed", "-t", TARGET, *given)
+    assert done.returncode == 0, done.stderr
+    assert project.text(reading.list_records()[0]) == "('012345678901', '12:30', 7, True)\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "status"),
+    [
+        ("journal.write('findings', findings=[{'status': 'ok', 'check': 'c', 'seen': 's'}])", 0),
+        ("journal.write('findings', findings=[{'status': 'warn', 'check': 'c', 'seen': 's'}])", 0),
+        (
+            "journal.write('findings', findings=[{'status': 'critical', 'check': 'c', 'seen': 's'}])",
+            4,
+        ),
+        ("1/0", 1),
+        ("import os; os.kill(os.getpid(), 9)", 1),
+        ("from opslib import Refused\nraise Refused('no')", 3),
+    ],
+)
+def test_the_exit_status_says_how_it_ended(project: Project, cell: str, status: int) -> None:
+    project.procedure("ends", JOURNAL, cell)
+    done = project.command("run", "tests/ends", "-t", TARGET)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert f"record:  {project.records}" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_time_out_ends_with_1(project: Project) -> None:
+    project.procedure("slow", "import time; time.sleep(60)")
+    done = project.command("run", "tests/slow", "-t", TARGET, "--timeout", "2")
+    assert done.returncode == 1
+    assert "timed out: Stopped in cell 4 of 4" in done.stdout
+
+
+def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
+    done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "-p", "most=5")
+    assert done.returncode == 0, done.stderr
+    assert "previewed" in done.stdout
+    assert "step 1:  Purge orders" in done.stdout
+    command = "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging -p most=5 -p approved=abc.op.20261122T160000Z"
+    assert f"apply:   {command}" in done.stdout
+    record = reading.list_records()[0]
+    assert (record.name, record.procedure, record.parameters["queue"]) == (
+        "bluemoxon/purge-orders",
+        "tests/purge",
+        "orders",
+    )
+
+
+def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Project) -> None:
+    """The journal of a connection says that the target is production; the record keeps it."""
+    bluemoxon.procedure(
+        "stop",
+        JOURNAL,
+        "journal.write('connected', target=target, production='production' in target)",
+        "journal.write('plan', plan={'id': 'abc.op.20261122T160000Z', 'summary': 's', 'steps': [{'title': 'Stop'}]})",
+        parameters='approved: str = ""  # the plan',
+        effect="change",
+    )
+    shown = {
+        target: bluemoxon.command("run", "tests/stop", "-t", target).stdout
+        for target in (TARGET, PRODUCTION)
+    }
+    assert "confirm=" not in shown[TARGET]
+    assert f"-p approved=abc.op.20261122T160000Z -p confirm={PRODUCTION}\n" in shown[PRODUCTION]
+
+
+def test_apply_passes_the_approval(bluemoxon: Project) -> None:
+    done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "--apply", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["outcome"], said["changed"]) == ("changed", ["Purge"])
+    assert reading.list_records()[0].parameters["approved"] == "now"
+
+
+def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Project) -> None:
+    found = [
+        {"status": "ok", "check": "one", "seen": "fine"},
+        {
+            "status": "critical",
+            "check": "two",
+            "seen": "\x1b]0;owned\x07\x1b[31mbad " + "word " * 40,
+            "next": "queues/redrive",
+        },
+    ]
+    project.procedure("looks", JOURNAL, f"journal.write('findings', findings={found!r})")
+    out = project.command("run", "tests/looks", "-t", TARGET).stdout
+    assert out.index("critical") < out.index("ok  ")
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert max(len(line) for line in out.split("\n\n")[0].splitlines()) <= 110
+    assert "next:    queues/redrive" in out
+
+
+def test_data_goes_to_stdout_and_progress_to_stderr_as_lines(project: Project) -> None:
+    project.procedure(
+        "steps",
+        "## Look",
+        "1",
+        "2",
+        "3",
+        "## Act",
+        "4",
+        JOURNAL + "\njournal.write('progress', message='half')",
+    )
+    done = project.command("run", "tests/steps", "-t", TARGET, "--json")
+    assert json.loads(done.stdout)["outcome"] == "ok"
+    assert done.stderr.splitlines() == ["[1/10] Steps", "[4/10] Look", "[8/10] Act", "half"]
+
+
+def test_on_a_terminal_progress_is_one_line(project: Project) -> None:
+    project.procedure("steps", "## Look", "1", "## Act", "2")
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "opslib", "run", "tests/steps", "-t", TARGET]
+    subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=follower, cwd=project.home, check=True
+    )
+    said = os.read(leader, 10_000).decode()
+    os.close(follower)
+    os.close(leader)
+    assert "\n" not in said
+    assert said.count("\r\x1b[K") >= 5
+    assert "[7/7] Act" in said
+
+
+def test_list_and_show(bluemoxon: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(said(capsys, "list", "--json"))[0]["name"] == "tests/purge"
+    [entry] = json.loads(said(capsys, "list", "bluemoxon", "--json"))
+    assert {k: entry[k] for k in ("name", "title", "section", "procedure", "effect")} == {
+        "name": "bluemoxon/purge-orders",
+        "title": "Purge the orders",
+        "section": "Queues",
+        "procedure": "tests/purge",
+        "effect": "destroy",
+    }
+    assert "bluemoxon/purge-orders  destroy  Purge the orders" in said(capsys, "list", "bluemoxon")
+    shown = said(capsys, "show", "bluemoxon/purge-orders")
+    assert "orders pile up" in shown
+    assert "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging --apply" in shown
+    assert (
+        json.loads(said(capsys, "show", "tests/purge", "--json"))["parameters"][0]["default"]
+        is None
+    )
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        commands.main(list(arguments))
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_records_are_listed_shown_and_verified(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "records") == "No records.\n"
+    assert json.loads(said(capsys, "records", "--json")) == []
+    record = project.run("hello", "print('hello')")
+    [row] = json.loads(said(capsys, "records", "--target", TARGET, "--since", "1d", "--json"))
+    assert {
+        "id",
+        "name",
+        "target",
+        "started",
+        "ended",
+        "outcome",
+        "verdict",
+        "path",
+        "page",
+    } <= set(row)
+    assert (row["id"], row["name"], row["outcome"]) == (record.id, "tests/hello", "ok")
+    assert Path(row["path"]).is_file()
+    assert Path(row["page"]).is_file()
+    assert record.id in said(capsys, "records")
+    assert json.loads(said(capsys, "records", "show", record.id, "--json"))["versions"]["python"]
+    assert said(capsys, "records", "page", record.id).strip() == str(record.page)
+    assert said(capsys, "records", "verify") == "1 record, as it was sealed.\n"
+    record.path.write_text(record.path.read_text() + " ")
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["records", "verify", "--json"])
+    assert ended.value.code == 1
+    [problem] = json.loads(capsys.readouterr().out)
+    assert problem == {
+        "id": record.id,
+        "problem": f"its file {records.place(record.id)} was altered",
+    }
+
+
+def test_a_report_runs_on_several_targets_at_once(project: Project) -> None:
+    path = project.procedure("daily", "print(target)", JOURNAL)
+    (path.parent.parent / "reports").mkdir()
+    path.rename(path.parent.parent / "reports" / "daily.ipynb")
+    done = project.command(
+        "report", "daily", "-t", TARGET, "-t", "lab/bluemoxon-production", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["target"] for row in json.loads(done.stdout)] == [
+        TARGET,
+        "lab/bluemoxon-production",
+    ]
+    assert "lab/bluemoxon-production: [1/5] Daily" in done.stderr
+
+
+def test_a_read_only_records_folder_is_said_clearly(project: Project) -> None:
+    project.procedure("hello", "1")
+    project.records.write_text("a file")
+    done = project.command("run", "tests/hello", "-t", TARGET)
+    assert done.returncode == 1
+    assert done.stderr.startswith("opslib: Records cannot be written to")
+    assert done.stdout == ""
+
+
+def test_help_needs_no_lab_and_names_the_exit_statuses(project: Project) -> None:
+    done = project.command("run", "--help")
+    assert "4 done, and a finding is critical" in done.stdout
+
+
+def test_list_is_quick() -> None:
+    """Half a second is the promise; three tries, for a machine that is busy."""
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "opslib", "list"], check=True, capture_output=True)
+        times.append(time.monotonic() - started)
+    assert min(times) < 0.5

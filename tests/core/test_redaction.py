@@ -1,0 +1,80 @@
+"""Secrets: a value read as one is masked wherever it turns up, and so is what looks like a credential."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from opslib.core.redaction import Redactor
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    made = Redactor()
+    made.register({"password": 'p4ss"w/rd+1', "short": "abc", "flag": "true"}, "db")
+    return made
+
+
+def test_a_registered_value_is_masked_and_named(redactor: Redactor) -> None:
+    assert redactor.mask('login with p4ss"w/rd+1 now') == "login with [secret db:password] now"
+
+
+def test_escaped_forms_of_a_value_are_masked_too(redactor: Redactor) -> None:
+    assert "p4ss" not in redactor.mask(json.dumps({"v": 'p4ss"w/rd+1'}))
+    assert "p4ss" not in redactor.mask("postgresql://u:p4ss%22w%2Frd%2B1@h/db")
+
+
+def test_short_and_ordinary_values_are_left_alone(redactor: Redactor) -> None:
+    assert redactor.mask("abc is true") == "abc is true"
+
+
+def test_a_longer_value_wins_over_one_inside_it(redactor: Redactor) -> None:
+    redactor.register("token-123", "short")
+    redactor.register("token-123-and-more", "long")
+    assert redactor.mask("token-123-and-more") == "[secret long]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AKIAIOSFODNN7EXAMPLE",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+        "Authorization: Bearer abcdef0123456789",
+        "postgresql://app:hunter2hunter2@db:5432/books",
+        "https://b.s3.amazonaws.com/k?X-Amz-Signature=0123456789abcdef&x=1",
+        '{"db_password": "correct-horse-battery"}',
+        "API_KEY=correct-horse-battery",
+        "-----BEGIN RSA PRIVATE KEY-----\ncorrect-horse-battery\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_known_shapes_of_credentials_are_masked(text: str) -> None:
+    masked = Redactor().mask(text)
+    for part in ("AKIAIOSF", "dozjgNry", "abcdef0123456789", "hunter2", "correct-horse"):
+        assert part not in masked
+    assert "[" in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secret: bluemoxon-staging/database",
+        "NextToken: abcdefghijklmnop",
+        "arn:aws:iam::111122223333:user/operator",
+        "https://example.com:8443/path@x",
+    ],
+)
+def test_what_is_no_credential_stays_readable(text: str) -> None:
+    assert Redactor().mask(text) == text
+
+
+def test_trees_are_masked_to_the_leaves_and_images_left_whole(redactor: Redactor) -> None:
+    redactor.register("iVBORw0KGgo", "image")
+    tree = {
+        "outputs": [{"data": {"text/plain": ['p4ss"w/rd+1'], "image/png": "iVBORw0KGgo"}}],
+        "n": 3,
+    }
+    assert redactor.mask_tree(tree) == {
+        "outputs": [{"data": {"text/plain": ["[secret db:password]"], "image/png": "iVBORw0KGgo"}}],
+        "n": 3,
+    }

@@ -1,0 +1,154 @@
+"""Targets and runbooks: YAML that is wrong is refused with its file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from opslib.catalogue import runbooks
+from opslib.core.connections import targets
+from opslib.core.errors import UsageError
+
+TARGET = """title: Shop staging
+system: shop
+environment: staging
+production: false
+account: "012345678901"
+region: eu-west-1
+functions:
+  api: {name: shop-api, timeout_seconds: 30}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "parameters" / "targets").mkdir(parents=True)
+    (tmp_path / "parameters" / "runbooks").mkdir()
+    (tmp_path / "notebooks").symlink_to(Path(__file__).resolve().parents[2] / "notebooks")
+    monkeypatch.setenv("OPSLIB_HOME", str(tmp_path))
+    return tmp_path
+
+
+def write(home: Path, text: str, name: str = "shop-staging") -> None:
+    (home / "parameters" / "targets" / f"{name}.yaml").write_text(text)
+
+
+def refusal(name: str = "shop-staging") -> str:
+    with pytest.raises(UsageError) as refused:
+        targets.load(name)
+    return str(refused.value)
+
+
+def test_a_sixth_system_is_one_yaml_file(home: Path) -> None:
+    write(home, TARGET)
+    target = targets.load("shop-staging")
+    assert (target.account, target.lab, target["functions"]["api"]["name"]) == (
+        "012345678901",
+        False,
+        "shop-api",
+    )
+
+
+def test_the_name_decides_that_the_lab_is_meant(home: Path) -> None:
+    write(home, TARGET)
+    target = targets.load("lab/shop-staging")
+    assert (target.lab, target.key, target.may_apply_at_once) == (True, "shop-staging", True)
+
+
+def test_an_unknown_target_offers_the_nearest(home: Path) -> None:
+    write(home, TARGET)
+    assert "Did you mean 'shop-staging'" in refusal("shop-stagin")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        (
+            "timeout_seconds",
+            "timout_seconds",
+            8,
+            "functions.api.timout_seconds: unknown key; did you mean 'timeout_seconds'?",
+        ),
+        ('"012345678901"', "012345670", 5, "is not a string: quote it"),
+        ("region: eu-west-1", "region: Ireland", 6, "region: 'Ireland' does not match"),
+        (
+            "production: false",
+            "production: maybe",
+            4,
+            "production: 'maybe' is not of type 'boolean'",
+        ),
+        ("region: eu-west-1\n", "", 1, "'region' is a required property"),
+        ("system: shop", "system: shop\nsystem: shoe", 3, "key 'system' stands twice"),
+        ("title: Shop staging", "title: [Shop", 2, "not valid YAML"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(
+    home: Path, old: str, new: str, line: int, message: str
+) -> None:
+    write(home, TARGET.replace(old, new))
+    said = refusal()
+    assert f"shop-staging.yaml:{line}:" in said
+    assert message in said
+
+
+def test_an_empty_file_is_refused(home: Path) -> None:
+    write(home, "")
+    assert "shop-staging.yaml:1:" in refusal()
+
+
+def test_a_file_named_after_another_target_is_refused(home: Path) -> None:
+    write(home, TARGET, "shop-production")
+    assert "describes shop-staging" in refusal("shop-production")
+
+
+def test_a_fact_that_is_not_described_names_the_file_and_the_nearest(home: Path) -> None:
+    write(home, TARGET)
+    with pytest.raises(
+        UsageError,
+        match=r"Unknown functions 'apo' in parameters/targets/shop-staging.yaml. Did you mean 'api'",
+    ):
+        targets.load("shop-staging")["functions"]["apo"]
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_every_described_target_loads(name: str) -> None:
+    target = targets.load(name)
+    assert target.production == (target.environment == "production")
+
+
+def test_a_runbook_entry_with_a_wrong_parameter_is_refused(home: Path) -> None:
+    book = {
+        "system": "shop",
+        "title": "Shop",
+        "sections": [
+            {
+                "title": "Emergency",
+                "entries": [
+                    {
+                        "name": "rollback",
+                        "title": "Roll back",
+                        "procedure": "functions/rollback",
+                        "parameters": {"too": "3"},
+                    }
+                ],
+            }
+        ],
+    }
+    (home / "parameters" / "runbooks" / "shop.yaml").write_text(yaml.safe_dump(book))
+    with pytest.raises(
+        UsageError,
+        match=r"runbooks/shop.yaml: entry 'rollback': Unknown parameter 'too'.*Did you mean 'to'",
+    ):
+        runbooks.entries("shop")
+
+
+def test_an_unknown_name_offers_procedures_and_entries() -> None:
+    with pytest.raises(UsageError, match="functions/rollback"):
+        runbooks.find("functions/rolback")
+
+
+@pytest.mark.parametrize("system", runbooks.systems())
+def test_every_entry_of_every_runbook_fits_its_procedure(system: str) -> None:
+    assert runbooks.entries(system)

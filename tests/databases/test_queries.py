@@ -1,0 +1,300 @@
+"""Queries: what a target's file names or an operator writes, asked read-only, shown with its plan and its rows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from opslib import NotFound, Refused, UsageError
+from opslib.core.checks import plots
+from opslib.core.connections import sessions
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import execute, query, value
+from opslib.databases.data import queries
+from opslib.databases.data import sql_texts as texts
+from tests import notebooks
+from tests.conftest import PracticeLab
+
+KEY, TARGET = "loglineos-production", "lab/loglineos-production"
+REGISTRY = "ledger.universal_registry"
+
+
+@pytest.fixture
+def writing_function(ops: Connection) -> Iterator[str]:
+    """A function that deletes a row, as an app may have one; DDL says that it affects -1 rows."""
+    body = "DELETE FROM ledger.schema_migrations WHERE version = '0001'"
+    execute(
+        ops, f"CREATE FUNCTION ledger.clean_up() RETURNS void LANGUAGE sql AS $$ {body} $$", {}, -1
+    )
+    yield "ledger.clean_up"
+    execute(ops, "DROP FUNCTION ledger.clean_up()", {}, -1)
+
+
+def evidence(found: Any) -> Any:
+    assert found.evidence is not None
+    return found.evidence
+
+
+def test_without_a_query_the_named_ones_are_listed_with_their_titles(lab: PracticeLab) -> None:
+    left = notebooks.run("databases/query")
+    assert list(evidence(left["found"])["query"]) == [
+        "spans-by-type",
+        "recent-activity",
+        "failed-executions",
+        "quota-by-tenant",
+    ]
+    assert "Give one of these names" in left["found"].note
+    assert "failed-executions" in left["ops"].findings[0].seen
+
+
+@pytest.mark.parametrize(
+    "query", ["spans-by-type", "recent-activity", "failed-executions", "quota-by-tenant"]
+)
+def test_each_named_query_answers_rows_with_its_plan_and_changes_nothing(
+    lab: PracticeLab, ops: Connection, query: str
+) -> None:
+    before = lab.state(KEY)["sql"]
+    left = notebooks.run("databases/query", query=query)
+    assert (left["ops"].findings.worst, left["ops"].findings.causes) == ("ok", set())
+    assert "universal_registry" in queries.explain_query(ops, query)
+    assert lab.state(KEY)["sql"] == before
+
+
+def test_the_answer_is_what_the_database_says(ops: Connection) -> None:
+    found = queries.check_query(ops, "spans-by-type")
+    said = dict(zip(evidence(found)["entity_type"], evidence(found)["spans"], strict=True))
+    assert sum(said.values()) == value(ops, f"SELECT count(*) FROM {REGISTRY} WHERE NOT is_deleted")
+    assert found[0].seen == f"{len(said)} rows"
+
+
+def test_a_query_that_asks_for_a_plot_is_drawn_as_bars(ops: Connection) -> None:
+    found = queries.check_query(ops, "spans-by-type")
+    picture = queries.plot_query(found)
+    assert picture.png.startswith(b"\x89PNG")
+    assert picture.words.startswith("Spans by type (spans): execution ")
+    assert queries.plot_query(queries.check_query(ops, "recent-activity")).png == b""
+
+
+def test_bars_without_rows_and_with_too_many_are_told() -> None:
+    assert "no row" in plots.bars("Empty", "rows", [], []).words
+    many = plots.bars(
+        "Many", "rows", [f"$x_{n}$" for n in range(60)], [float(n) for n in range(60)]
+    )
+    assert many.words.endswith("20 more are not drawn")
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("SELECT ledger.clean_up()", Refused),
+        (
+            "WITH gone AS (DELETE FROM ledger.universal_registry RETURNING id) SELECT * FROM gone",
+            Refused,
+        ),
+        ("SELECT id FROM ledger.universal_registry FOR UPDATE", Refused),
+        ("SELECT set_config('transaction_read_only', 'off', false)", Refused),
+        ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", Refused),
+        ('SELECT pg_catalog."pg_terminate_backend"(1)', Refused),
+        ("SELECT pg_stat_statements_reset()", Refused),
+        ("SELECT * FROM dblink('dbname=x', 'DELETE FROM y') AS t(a int)", Refused),
+        ("SELECT aws_lambda.invoke('f', '{}')", Refused),
+        ("SELECT * INTO copied FROM ledger.universal_registry", UsageError),
+        ("SELECT 1; DELETE FROM ledger.universal_registry", UsageError),
+        ("SELECT 1; COMMIT; DELETE FROM ledger.universal_registry", UsageError),
+        ("SET transaction_read_only = off", UsageError),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; UPDATE ledger.universal_registry SET seq = 1",
+            UsageError,
+        ),
+        ("INSERT INTO ledger.schema_migrations VALUES ('9999')", UsageError),
+        ("UPDATE ledger.universal_registry SET is_deleted = true", UsageError),
+        ("DELETE FROM ledger.universal_registry", UsageError),
+        ("DROP TABLE ledger.universal_registry", UsageError),
+        ("TRUNCATE ledger.schema_migrations", UsageError),
+        ("COPY (SELECT 1) TO PROGRAM 'id'", UsageError),
+        ("EXPLAIN ANALYZE DELETE FROM ledger.schema_migrations", UsageError),
+        ("VACUUM ledger.universal_registry", UsageError),
+    ],
+)
+def test_what_would_change_something_is_refused(
+    ops: Connection, lab: PracticeLab, writing_function: str, query: str, error: type[Exception]
+) -> None:
+    before = lab.state(KEY)["sql"]
+    with pytest.raises(error):
+        queries.check_query(ops, query)
+    assert lab.state(KEY)["sql"] == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM ledger.schema_migrations RETURNING version",
+        "UPDATE ledger.schema_migrations SET applied_at = now() RETURNING version",
+        "INSERT INTO ledger.schema_migrations VALUES ('9999') RETURNING version",
+        "CREATE TABLE ledger.copied AS SELECT 1",
+        "SELECT ledger.clean_up()",
+    ],
+)
+def test_it_is_the_database_that_refuses_to_write(
+    ops: Connection, lab: PracticeLab, writing_function: str, statement: str
+) -> None:
+    before = lab.state(KEY)["sql"]
+    with pytest.raises(Refused, match=r"read-only.*Nothing was changed"):
+        query(ops, statement)
+    assert lab.state(KEY)["sql"] == before
+
+
+def test_a_session_that_is_talked_out_of_read_only_still_cannot_write(ops: Connection) -> None:
+    with pytest.raises(Exception, match="read-write mode"):
+        query(ops, "SELECT set_config('transaction_read_only', 'off', true)")
+
+
+def test_words_of_a_change_in_a_literal_or_a_name_are_no_change(ops: Connection) -> None:
+    found = queries.check_query(
+        ops, "SELECT 'pg_terminate_backend(1); DELETE' AS said, 1 AS \"update\" -- drop;"
+    )
+    assert list(evidence(found).iloc[0]) == ["pg_terminate_backend(1); DELETE", 1]
+
+
+def test_colons_and_percent_signs_are_the_operators_own(ops: Connection) -> None:
+    found = queries.check_query(ops, "SELECT ' :name 12:30 %s 100%' AS said, '1'::int AS number")
+    assert list(evidence(found).iloc[0]) == [" :name 12:30 %s 100%", 1]
+
+
+def test_an_empty_answer_keeps_its_columns(ops: Connection) -> None:
+    found = queries.check_query(ops, f"SELECT id, at FROM {REGISTRY} WHERE false")
+    assert (found[0].status, found[0].seen) == ("ok", "no row")
+    assert list(evidence(found).columns) == ["id", "at"]
+
+
+def test_more_rows_than_the_limit_are_told(ops: Connection) -> None:
+    found = queries.check_query(ops, f"SELECT id FROM {REGISTRY}", 5)
+    assert len(evidence(found)) == 5
+    assert "the first 5 rows; there are more (limit = 5)" in found[0].seen
+    assert queries.check_query(ops, "SELECT generate_series(1, 5)", 5)[0].seen == "5 rows"
+    with pytest.raises(UsageError, match="at least 1 row"):
+        queries.check_query(ops, "SELECT 1", 0)
+
+
+def test_of_a_large_answer_only_the_first_rows_leave_the_server(ops: Connection) -> None:
+    queries.check_query(ops, f"SELECT * FROM {REGISTRY}", 5)
+    assert ops.journal.events[-2]["seconds"] < 1.0
+
+
+def test_a_statement_that_is_too_slow_is_cancelled_and_unknown(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
+    found = queries.check_query(ops, "SELECT pg_sleep(20)")
+    assert (found[0].status, found.causes) == ("unknown", set())
+    assert "longer than 1 s and was cancelled" in found[0].seen
+
+
+def test_a_wrong_column_is_told_in_the_databases_own_words(ops: Connection) -> None:
+    for ask in (queries.explain_query, queries.check_query):
+        with pytest.raises(UsageError, match='column "pagecount" does not exist'):
+            ask(ops, f"SELECT pagecount FROM {REGISTRY}")
+
+
+def test_a_wrong_name_offers_the_nearest(ops: Connection) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'spans-by-type'"):
+        queries.check_query(ops, "spans-by-typ")
+
+
+def test_a_plot_of_a_column_that_is_not_answered_is_told(ops: Connection) -> None:
+    found = queries.check_query(ops, "spans-by-type")
+    found.query = queries.Query("q", "Q", "SELECT 1", ("entity_type", "spams"))  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="no column spams"):
+        queries.plot_query(found)
+
+
+def test_every_kind_of_value_is_shown_and_null_is_empty(ops: Connection) -> None:
+    found = queries.check_query(
+        ops,
+        "SELECT 1 AS a, 2 AS a, gen_random_uuid() AS id, '{\"k\": [1, null]}'::jsonb AS json, ARRAY[1, 2] AS list, "
+        "'\\xff00'::bytea AS bytes, NULL AS nothing, interval '3 days' AS span, 1.50::numeric AS price, 'NaN'::float8 AS nan, "
+        "int4range(1, 5) AS range, ROW(1, 'x') AS row, now() AS at, repeat('x', 100000) AS long, true AS yes",
+    )
+    row = evidence(found).iloc[0]
+    assert list(row.index[:2]) == ["a", "a (2)"]
+    assert (row["a"], row["a (2)"], row["json"], row["list"]) == (
+        1,
+        2,
+        '{"k": [1, null]}',
+        "[1, 2]",
+    )
+    assert (row["bytes"], row["nothing"], row["span"]) == (
+        "\\xff00 (2 bytes)",
+        None,
+        "3 days, 0:00:00",
+    )
+    assert len(row["id"]) == 36
+    assert len(row["long"]) < 2100
+    assert row["long"].endswith("… (100,000 characters)")
+    assert str(evidence(found)["at"].dtype) == "datetime64[us, UTC]"
+
+
+def test_whole_numbers_stay_whole_beside_null(ops: Connection) -> None:
+    found = queries.check_query(
+        ops, "SELECT CASE WHEN n > 1 THEN n END AS n FROM generate_series(1, 3) AS n"
+    )
+    assert str(evidence(found)["n"].dtype) == "Int64"
+    assert "2.0" not in repr(found)
+
+
+def test_hostile_rows_garble_neither_page_nor_terminal(ops: Connection) -> None:
+    found = queries.check_query(
+        ops,
+        "SELECT chr(27) || '[31m<script>alert(1)</script>' || chr(8238) || E'\\r\\nend' || chr(155) AS said, 1 AS \"<b>\"",
+    )
+    shown = found._repr_mimebundle_()
+    assert evidence(found)["said"][0] == "\\x1b[31m<script>alert(1)</script>\\u202e\\r\\nend\\x9b"
+    for text in (shown["text/html"], shown["text/plain"]):
+        assert not set(text) & {"\x1b", "\u202e", "\r", "\x9b"}
+    assert "<script>" not in shown["text/html"]
+    assert "<b>" not in shown["text/html"]
+
+
+def test_a_time_that_python_has_not_is_told_apart_from_no_answer(ops: Connection) -> None:
+    with pytest.raises(UsageError, match="Cast it to text"):
+        queries.check_query(ops, "SELECT 'infinity'::timestamptz")
+    assert queries.check_query(ops, "SELECT 'infinity'::timestamptz::text")[0].status == "ok"
+
+
+def test_a_database_that_takes_no_login_is_unknown(lab: PracticeLab, ops: Connection) -> None:
+    with lab.broken("database-unavailable", KEY):
+        left = notebooks.run("databases/query", query="spans-by-type")
+        assert "No plan: No answer from database" in queries.explain_query(ops, "spans-by-type")
+    assert ([f.status for f in left["ops"].findings], left["ops"].findings.causes) == (
+        ["unknown"],
+        set(),
+    )
+
+
+def test_the_login_is_in_no_output(ops: Connection) -> None:
+    password = ops.secret(ops.target["database"]["secret"])["password"]
+    found = queries.check_query(ops, "SELECT * FROM pg_stat_activity")
+    with contextlib.suppress(NotFound):
+        assert password not in repr(found) + repr(ops.journal.events)
+
+
+@pytest.mark.parametrize(
+    ("sql", "read", "name"),
+    [
+        ("select 1", True, ""),
+        ("-- delete\n/* update */ (WITH x AS (SELECT 1) TABLE x)", True, ""),
+        ("deleted", False, ""),
+        (
+            "SELECT $$pg_terminate_backend(1)$$, $x$ pg_reload_conf() $x$, E'it\\'s pg_promote()'",
+            True,
+            "",
+        ),
+        ("SELECT lo_import /* x */ ('/etc/passwd')", True, "lo_import"),
+        ("SELECT \"dblink_exec\" ('x')", True, "dblink_exec"),
+    ],
+)
+def test_texts_are_told_apart(sql: str, read: bool, name: str) -> None:
+    assert (texts.is_read(sql), texts.acts(sql)) == (read, name)

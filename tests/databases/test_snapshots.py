@@ -1,0 +1,166 @@
+"""Snapshots and restores: taken, brought back beside the present database, proved by a login and its rows."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from opslib import Refused, UsageError, apply
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.databases.instances import restores, snapshots
+from tests import notebooks
+from tests.conftest import PracticeLab
+from tests.states import differences
+from tests.undoing import undo_last
+
+TARGET = "lab/bluemoxon-staging"
+CLUSTER = "bluemoxon-staging"
+
+
+def test_backups_that_are_as_described_pass(ops: Connection) -> None:
+    found = snapshots.check_backups(ops)
+    assert (found.worst, found.causes, len(found)) == ("ok", set(), 3)
+    assert list(found.evidence.columns) == list(snapshots.SNAPSHOTS)
+
+
+def test_backups_kept_too_short_or_not_at_all_are_told_apart(ops: Connection) -> None:
+    for days, status in ((7, "ok"), (1, "warn"), (0, "critical")):
+        found = snapshots._retention(snapshots._rds.of(ops), {"BackupRetentionPeriod": days}, 7)
+        assert found.status == status
+
+
+def test_denied_backups_are_unknown(ops: Connection, lab: PracticeLab) -> None:
+    with lab.denied("rds:DescribeDBClusterSnapshots"):
+        assert [f.status for f in snapshots.check_backups(ops)] == ["unknown"]
+
+
+def test_previews_of_snapshot_and_restore_change_nothing(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    for name in ("databases/snapshot", "databases/restore"):
+        left = notebooks.run(name)
+        assert left["plan"].steps
+        assert not left["applied"].changed
+    assert lab.state() == clean
+
+
+def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    name = f"{CLUSTER}-{ops.now():%Y-%m-%d}-1"
+    left = notebooks.run("databases/snapshot", approved="now")
+    assert differences(clean, lab.state()) == [f"rds.snapshots.{name}"]
+    assert left["ops"].findings.worst == "ok"
+    assert snapshots.free_name(ops, snapshots._rds.of(ops)) == f"{name[:-1]}2"
+    undo_last(ops)
+    assert lab.state() == clean
+
+
+def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    books = sql.count_rows(ops, ["books"])["books"]
+    before = ops.now()
+    time.sleep(1.1)
+    sql.execute(ops, "DELETE FROM books WHERE id <= 480", {}, 11)
+    left = notebooks.run("databases/restore", to=before.isoformat(), approved="now")
+    name = restores.name_of_restored(left["plan"])
+    found = [f for f in left["ops"].findings if f.verifies]
+    assert {f.status for f in found} == {"ok"}
+    counts = restores.check_restored(ops, name).evidence.set_index("table")
+    assert (counts.loc["books", "rows_restored"], counts.loc["books", "rows_now"]) == (
+        books,
+        books - 11,
+    )
+    made = ops.call("rds", "describe_db_clusters", DBClusterIdentifier=name)["DBClusters"][0]
+    source = ops.call("rds", "describe_db_clusters", DBClusterIdentifier=CLUSTER)["DBClusters"][0]
+    for key in ("DBSubnetGroup", "VpcSecurityGroups", "ServerlessV2ScalingConfiguration"):
+        assert made[key] == source[key]
+    assert [m["DBInstanceIdentifier"] for m in made["DBClusterMembers"]] == [f"{name}-1"]
+    undo_last(ops)
+    assert not any(name in path for path in differences(clean, lab.state()))
+
+
+def test_a_snapshot_is_restored_with_the_rows_that_it_holds(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, snapshots.plan_snapshot(ops), "now")
+    sql.execute(ops, "DELETE FROM listings", {}, sql.count_rows(ops, ["listings"])["listings"])
+    plan = restores.plan_restore(ops, snapshot="latest")
+    applied = apply(ops, plan, "now")
+    found = applied.verify(restores.check_restored, restores.name_of_restored(plan))
+    assert found.worst == "ok"
+    listings = found.evidence.set_index("table").loc["listings"]
+    assert (listings["rows_restored"] > 0, listings["rows_now"]) == (True, 0)
+
+
+def test_a_restored_database_that_takes_no_login_is_not_called_restored(
+    ops: Connection, clean: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ops.secret
+    monkeypatch.setattr(ops, "secret", lambda name: real(name) | {"password": "changed since"})
+    found = restores.check_restored(ops, CLUSTER)
+    assert (found.worst, found.causes) == ("critical", set())
+    assert "does not accept the login" in found[0].seen
+
+
+@pytest.mark.parametrize("to", ["2024-01-15T12:00:00Z", "2024-01-15 12:00"])
+def test_a_moment_outside_the_window_is_refused_with_the_window(ops: Connection, to: str) -> None:
+    with pytest.raises(
+        Refused,
+        match=r"cannot be restored to 2024-01-15 12:00:00 UTC, only to a moment from .* to .* UTC",
+    ):
+        restores.plan_restore(ops, to=to)
+
+
+def test_a_moment_in_the_future_is_refused(ops: Connection) -> None:
+    with pytest.raises(Refused, match="cannot be restored to"):
+        restores.plan_restore(ops, to=(ops.now() + timedelta(hours=1)).isoformat())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"snapshot": "latest", "to": "2026-01-01"}, {"to": "yesterday"}, {"snapshot": "x"}],
+)
+def test_a_restore_that_is_not_said_clearly_is_no_plan(
+    ops: Connection, given: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError):
+        restores.plan_restore(ops, **given)
+
+
+def test_a_name_that_is_taken_is_refused(ops: Connection) -> None:
+    with pytest.raises(Refused, match="exists already"):
+        restores.plan_restore(ops, to="latest", name=CLUSTER)
+
+
+def test_an_instance_is_restored_with_what_it_needs() -> None:
+    """RDS instances go another way than clusters: one call, with class, network and parameters passed on."""
+    described = {
+        "DBInstanceClass": "db.t4g.medium",
+        "DBSubnetGroup": {"DBSubnetGroupName": "private"},
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}],
+        "DBParameterGroups": [{"DBParameterGroupName": "ledger16"}],
+        "MultiAZ": True,
+    }
+    old, new = (
+        snapshots._rds.Database(snapshots._rds.INSTANCE, name)
+        for name in ("ledger", "ledger-restored")
+    )
+    source = {"SourceDBInstanceIdentifier": "ledger", "UseLatestRestorableTime": True}
+    make, wait = restores._instance_steps(None, old, described, new, source)  # type: ignore[arg-type]
+    assert make.do["operation"] == "restore_db_instance_to_point_in_time"
+    assert make.do["parameters"] == source | {
+        "TargetDBInstanceIdentifier": "ledger-restored",
+        "DBInstanceClass": "db.t4g.medium",
+        "DBSubnetGroupName": "private",
+        "VpcSecurityGroupIds": ["sg-1"],
+        "DBParameterGroupName": "ledger16",
+        "MultiAZ": True,
+        "PubliclyAccessible": False,
+    }
+    assert wait.observe == new.status()

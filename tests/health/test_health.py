@@ -1,0 +1,200 @@
+"""Quick and deep health: what an answer proves, whatever its shape, and what no answer means."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from opslib import connect
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.http import Api
+from opslib.core.findings import Findings
+from opslib.health import answers, health
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+Answering = Callable[..., Any]
+
+
+@pytest.fixture
+def answering(lab: Any) -> Iterator[Answering]:
+    """A connection whose API is a server that answers every path (or those given) with status, type and text."""
+    servers = []
+
+    def serve(
+        status: int,
+        text: str,
+        kind: str = "application/json",
+        wait: float = 0,
+        **paths: tuple[int, str],
+    ) -> Any:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.rpartition("/")[2]
+                time.sleep(0 if name in paths else wait)
+                code, body = paths.get(name, (status, text))
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        ops = connect(TARGET)
+        point(ops, f"http://127.0.0.1:{server.server_port}")
+        ops.target.facts["api"]._values["slow_seconds"] = 0.2
+        return ops
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+
+
+def point(ops: Connection, url: str) -> None:
+    """Its API is there from now on, and is waited for half a second."""
+    ops._access = replace(ops._access, api=Api(url, timeout_seconds=0.5))
+
+
+def statuses(found: Findings) -> dict[str, str]:
+    return {f.check: f.status for f in found}
+
+
+def test_every_probe_of_a_healthy_system_passes_and_shows_its_version(lab: Any) -> None:
+    found = health.check_probes(connect(TARGET))
+    assert found.worst == "ok"
+    assert len(found) == 4
+    assert found.evidence is not None
+    assert "version" in found.evidence.set_index("path").loc["/health/version", "answer"]
+
+
+def test_deep_health_lists_each_dependency_and_skipped_is_not_a_failure(lab: Any) -> None:
+    found = health.check_dependencies(connect(TARGET))
+    assert found.worst == "ok"
+    assert found.evidence is not None
+    kept = dict(zip(found.evidence["dependency"], found.evidence["status"], strict=True))
+    assert kept == {"database": "ok", "s3": "ok", "cognito": "ok", "bedrock": "skipped"}
+
+
+def test_production_answers_flat_and_is_read_as_well(lab: Any) -> None:
+    found = health.check_dependencies(connect("lab/bluemoxon-production"))
+    assert statuses(found)["dependency s3"] == "ok"
+    assert found.worst == "ok"
+
+
+FLAT = {
+    "status": "healthy",
+    "database": "ok",
+    "s3": "ok",
+    "cognito": "ok",
+    "version": "1.2",
+    "uptime_seconds": 12,
+}
+NESTED = {
+    "status": "degraded",
+    "timestamp": "2026-11-22T10:00:00Z",
+    "checks": {
+        "database": {"status": "healthy", "latency_ms": 12.5},
+        "s3": {"status": "error", "reason": "NoSuchBucket: it is gone"},
+        "cognito": {"status": "skipped", "reason": "not configured"},
+        "bedrock": {"healthy": True, "latency_seconds": 0.25},
+    },
+}
+LISTED = {
+    "dependencies": [
+        {"name": "db", "state": "UP"},
+        {"name": "queue", "state": "DOWN", "error": "refused"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (FLAT, [("database", "ok", None, ""), ("s3", "ok", None, ""), ("cognito", "ok", None, "")]),
+        (
+            NESTED,
+            [
+                ("database", "ok", 12.5, ""),
+                ("s3", "failed", None, "NoSuchBucket: it is gone"),
+                ("cognito", "skipped", None, "not configured"),
+                ("bedrock", "ok", 250.0, ""),
+            ],
+        ),
+        (LISTED, [("db", "ok", None, ""), ("queue", "failed", None, "refused")]),
+        (
+            {"status": "ok", "database": True, "cache": False},
+            [("database", "ok", None, ""), ("cache", "failed", None, "")],
+        ),
+        (
+            {"status": "x", "s3": "error: AccessDenied"},
+            [("s3", "failed", None, "error: AccessDenied")],
+        ),
+        ({"status": "x", "s3": "hm"}, [("s3", "unclear", None, "hm")]),
+        ({"message": "Service Unavailable"}, []),
+        (["ok"], []),
+        (None, []),
+    ],
+)
+def test_any_shape_of_answer_is_read(body: Any, expected: list[Any]) -> None:
+    rows = [tuple(row.values()) for row in answers.dependencies(body)]
+    assert rows == expected
+
+
+def test_a_503_with_a_body_names_the_dependency_and_where_to_go(answering: Answering) -> None:
+    found = health.check_dependencies(answering(503, json.dumps(NESTED)))
+    assert statuses(found)["dependency s3"] == "critical"
+    assert statuses(found)["dependency cognito"] == "ok"
+    assert found.worst_first()[0].next == "buckets/create"
+    assert found.causes == set()
+
+
+def test_a_gateway_that_gives_up_leads_to_the_network(answering: Answering) -> None:
+    found = health.check_dependencies(answering(503, '{"message": "Service Unavailable"}'))
+    assert [(f.status, f.next) for f in found] == [("critical", "network/endpoints")]
+
+
+def test_a_deep_check_that_hangs_while_the_api_is_alive_waits_for_a_dependency(
+    answering: Answering,
+) -> None:
+    found = health.check_dependencies(answering(200, "{}", wait=1, live=(200, '{"status": "ok"}')))
+    assert [(f.status, f.cause, f.next) for f in found] == [("critical", "", "network/endpoints")]
+    assert "did not answer within 0.5 s" in found[0].seen
+    assert "a dependency does not answer" in found[0].seen
+
+
+@pytest.mark.parametrize("look", [health.check_probes, health.check_dependencies])
+def test_html_404_slowness_and_silence_are_told_apart(
+    answering: Answering, look: Callable[..., Findings]
+) -> None:
+    page = "<!doctype html><html><head><title>Log in</title></head><body>hello</body></html>"
+    html = look(answering(200, page, "text/html"))
+    assert html.causes == {"api-html"}
+    assert "Log in" in html[0].seen
+    assert look(answering(404, '{"message":"Not Found"}')).causes == {"api-404"}
+    assert look(answering(200, '{"database": "ok"}', wait=0.3)).causes == {"api-slow"}
+    assert look(answering(200, "{}", wait=1)).causes == {"api-slow"}
+    gone = answering(200, "{}")
+    point(gone, "http://127.0.0.1:1")
+    silent = look(gone)
+    assert silent.causes == {"api-unreachable"}
+    assert silent.worst == "unknown"
+
+
+@pytest.mark.parametrize("drill", ["api-unreachable", "api-slow", "api-html", "api-404"])
+@pytest.mark.parametrize("procedure", ["health/quick", "health/deep"])
+def test_each_drill_of_the_api_is_named(lab: Any, drill: str, procedure: str) -> None:
+    assert notebooks.run(procedure, target=TARGET)["ops"].findings.causes == set()
+    with lab.broken(drill):
+        assert notebooks.run(procedure, target=TARGET)["ops"].findings.causes == {drill}

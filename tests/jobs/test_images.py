@@ -1,0 +1,148 @@
+"""Images that are too large for a request: found, made smaller with the originals kept, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from opslib import apply
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound, Refused
+from opslib.jobs import images, jobs
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+TOO_LARGE = "images-too-large"
+
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
+
+
+@pytest.fixture
+def oversized(lab: Any, ops: Connection) -> Iterator[Connection]:
+    with lab.broken(TOO_LARGE):
+        yield ops
+
+
+def item(ops: Connection) -> str:
+    return str(images.find_oversized(ops, "analysis")["item"].iloc[0])
+
+
+def bucket(ops: Connection) -> str:
+    return str(ops.target["buckets"]["images"]["name"])
+
+
+def test_without_such_failures_there_is_no_cause(ops: Connection) -> None:
+    found = images.check_oversized(ops, "analysis")
+    assert (found.worst, found.causes) == ("ok", set())
+    assert list(found.evidence.columns) == list(images.SIZES)
+
+
+def test_an_item_that_fits_passes_and_an_unknown_one_is_unknown(ops: Connection) -> None:
+    some = jobs.list_jobs(ops, "analysis")["item"].iloc[0]
+    assert images.check_oversized(ops, "analysis", some).worst == "ok"
+    found = images.check_oversized(ops, "analysis", "999999")
+    assert found.worst == "unknown"
+    with pytest.raises(NotFound, match="999999 has no analysis job"):
+        images.find_oversized(ops, "analysis", "999999")
+
+
+def test_too_many_megabytes_are_found_with_count_and_payload(oversized: Connection) -> None:
+    found = images.check_oversized(oversized, "analysis")
+    assert (found.worst, found.causes) == ("critical", {TOO_LARGE})
+    sizes = found.evidence.iloc[0]
+    assert sizes["images"] == 19
+    assert sizes["payload_megabytes"] > 20 > sizes["megabytes"]
+
+
+def test_the_payload_is_what_base64_makes_of_the_bytes(oversized: Connection) -> None:
+    import base64
+
+    first = images.list_images(oversized, "analysis", item(oversized)).iloc[-1]
+    body = oversized.call("s3", "get_object", Bucket=bucket(oversized), Key=first["key"])[
+        "Body"
+    ].read()
+    assert len(base64.b64encode(body)) == first["payload_bytes"]
+
+
+def test_preview_changes_nothing_and_gives_the_same_plan_each_time(
+    oversized: Connection, lab: Any
+) -> None:
+    before = lab.state()
+    left = notebooks.run("jobs/oversized")
+    assert len(left["plan"].steps) == 17
+    again = notebooks.run("jobs/oversized")["plan"]
+    assert again.digest("", "") == left["plan"].digest("", "")
+    assert lab.state() == before
+
+
+def test_images_are_made_smaller_the_job_completes_and_undo_brings_the_originals_back(
+    oversized: Connection,
+) -> None:
+    from PIL import Image
+
+    book = item(oversized)
+    originals = images.list_images(oversized, "analysis", book).set_index("key")["etag"]
+    applied = apply(oversized, images.plan_resize(oversized, "analysis", [book]), "now")
+    assert applied.verify(jobs.check_completed, "analysis", [book], 60).worst == "ok"
+    assert applied.verify(images.check_oversized, "analysis", book).worst == "ok"
+    smaller = images.list_images(oversized, "analysis", book).set_index("key")
+    assert (smaller["etag"] != originals).sum() == 16
+    assert set(smaller["content_type"]) == {"image/jpeg"}
+    for key in smaller.index:
+        body = oversized.call("s3", "get_object", Bucket=bucket(oversized), Key=key)["Body"].read()
+        assert max(Image.open(BytesIO(body)).size) <= 800
+    for actions in reversed(applied.undo):
+        for action in actions or ():
+            action.perform(oversized)
+    assert (
+        images.list_images(oversized, "analysis", book).set_index("key")["etag"].equals(originals)
+    )
+
+
+def test_without_versions_nothing_is_replaced(oversized: Connection) -> None:
+    versioning = {"Bucket": bucket(oversized)}
+    oversized.call(
+        "s3", "put_bucket_versioning", **versioning, VersioningConfiguration={"Status": "Suspended"}
+    )
+    try:
+        with pytest.raises(
+            Refused, match=r"keeps no versions.*originals would be lost.*Nothing was changed"
+        ):
+            images.plan_resize(oversized, "analysis", [item(oversized)])
+    finally:
+        oversized.call(
+            "s3",
+            "put_bucket_versioning",
+            **versioning,
+            VersioningConfiguration={"Status": "Enabled"},
+        )
+
+
+def test_images_that_would_still_be_too_much_are_refused(oversized: Connection) -> None:
+    oversized.target.facts["jobs"]["analysis"]["images"]._values["max_payload_mb"] = 0.5
+    with pytest.raises(Refused, match=r"still .* MB as base64 with 800 pixels; 0.5 MB fit"):
+        images.plan_resize(oversized, "analysis", [item(oversized)])
+
+
+def test_a_photograph_that_lies_on_its_side_stays_upright(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    photograph, content = Image.new("RGB", (1600, 900)), BytesIO()
+    exif = photograph.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    photograph.save(content, "JPEG", exif=exif)
+    monkeypatch.setattr(ops, "call", lambda *_, **__: {"Body": BytesIO(content.getvalue())})
+    path = images._smaller(ops, "any", "books/1/x.jpeg", 800)
+    assert path is not None
+    assert Image.open(path).size == (450, 800)
+
+
+def test_denied_objects_are_unknown(oversized: Connection, lab: Any) -> None:
+    with lab.denied("s3:GetObject"), lab.denied("s3:HeadObject"):
+        found = images.check_oversized(oversized, "analysis")
+    assert [f.status for f in found] == ["unknown"]

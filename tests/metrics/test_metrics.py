@@ -1,0 +1,253 @@
+"""Metrics and dashboards: one read for a page, thresholds judged, pictures that say what they show."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from opslib import UsageError
+from opslib.core.checks import plots
+from opslib.core.reads import metrics
+from opslib.core.reads.metrics import Metric
+from opslib.core.times import Window
+from opslib.metrics import dashboards, keys
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+END = datetime(2026, 11, 22, 16, 40, tzinfo=UTC)
+
+
+def calls(ops: Any, operation: str) -> int:
+    return sum(e["event"] == "call" and e["operation"] == operation for e in ops.journal.events)
+
+
+def test_a_page_of_metrics_is_one_call(ops: Any) -> None:
+    found = metrics.read(ops)
+    assert calls(ops, "GetMetricData") == 1
+    assert calls(ops, "GetMetricStatistics") == 0
+    assert set(found["metric"]) == set(ops.target["metrics"])
+    assert {name: str(dtype) for name, dtype in found.dtypes.items()}[
+        "time"
+    ] == "datetime64[us, UTC]"
+    assert found.groupby("metric")["time"].is_monotonic_increasing.all()
+
+
+def test_more_than_500_queries_are_split_and_all_answered(ops: Any) -> None:
+    one = metrics.described(ops, ["api-errors"])[0]
+    queries = [one.query(f"m{i}", 300) for i in range(501)]
+    found = metrics.query(ops, queries, Window(ops.now() - timedelta(hours=1), ops.now()))
+    assert calls(ops, "GetMetricData") == 2
+    assert found["id"].nunique() == 501
+
+
+def test_the_key_metrics_of_a_healthy_system_pass(ops: Any) -> None:
+    found = keys.check_metrics(ops)
+    assert [f.status for f in found] == ["ok"] * len(ops.target["metrics"])
+    assert all("now" in f.seen and f.threshold for f in found)
+
+
+def test_errors_of_a_bad_version_are_over_the_threshold(lab: Any, ops: Any) -> None:
+    with lab.broken("bad-version"):
+        found = {f.check: f for f in keys.check_metrics(ops)}
+    assert found["API errors per 5 minutes"].status == "critical"
+    assert found["API errors per 5 minutes"].next == "logs/errors"
+
+
+def test_an_unknown_metric_offers_the_nearest(ops: Any) -> None:
+    with pytest.raises(UsageError, match="'api-errors'"):
+        keys.check_metrics(ops, ["api-error"])
+
+
+def test_a_denied_read_is_unknown(lab: Any, ops: Any) -> None:
+    with lab.denied("cloudwatch:GetMetricData"):
+        found = keys.check_metrics(ops)
+    assert [f.status for f in found] == ["unknown"]
+
+
+def points(values: list[float]) -> Any:
+    times = [END - timedelta(minutes=5 * i) for i in reversed(range(len(values)))]
+    return metrics.frame(
+        [{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)],
+        metrics.POINTS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ([1, 1, 1, 1, 1, 1], "ok"),
+        ([1, 1, 1, 1, 11, 1], "critical"),  # in the last 15 minutes
+        ([1, 11, 1, 1, 1, 1], "warn"),  # over, and past
+        ([1, 6, 1, 1, 1, 1], "ok"),
+        ([1, 1, 1, 1, 1, 6], "warn"),
+        ([1, 1, 1, 1, 1, 5], "ok"),  # above means above
+    ],
+)
+def test_a_threshold_counts_now_and_a_critical_one_also_earlier(
+    values: list[float], status: str
+) -> None:
+    metric = Metric("m", "M", "N", "m", (), "Sum", "count", 5, 10)
+    of_it = points(values)
+    said = keys._summary(metric, of_it, Window(END - timedelta(hours=1), END))
+    assert (
+        keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END)).status == status
+    )
+
+
+def test_a_metric_that_is_bad_when_low() -> None:
+    metric = Metric("m", "M", "N", "m", (), "Average", "%", 99, 95, below=True)
+    of_it = points([100, 100, 100, 94])
+    said = keys._summary(metric, of_it, Window(END - timedelta(hours=1), END))
+    finding = keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END))
+    assert (finding.status, finding.threshold) == (
+        "critical",
+        "warn below 99 %, critical below 95 %",
+    )
+    assert "lowest 94 %" in finding.seen
+
+
+def test_no_data_is_unknown_never_ok() -> None:
+    metric = Metric("m", "M", "N", "m", (("ApiId", "x"),), "Sum")
+    said = keys._summary(metric, points([]), Window(END - timedelta(hours=1), END))
+    finding = keys._finding(metric, points([]), said, Window(END - timedelta(hours=1), END))
+    assert finding.status == "unknown"
+    assert "ApiId=x" in finding.seen
+
+
+def test_a_picture_is_opaque_white_and_says_in_words_what_it_shows(ops: Any) -> None:
+    picture = plots.draw(keys.check_metrics(ops), since="2h", until="1h")
+    image = Image.open(io.BytesIO(picture.png))
+    assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+    assert image.width == 1000
+    assert "API errors per 5 minutes" in repr(picture)
+    assert "critical 10" in repr(picture)
+    assert "Shaded:" in repr(picture)
+    assert "image/png" in picture._repr_mimebundle_()
+
+
+def test_a_label_with_dollars_is_not_a_formula() -> None:
+    panel = plots.Panel("cost $x^", "$", [plots.Line("a$b$", [END], [1.0])], [("warn $", 2.0)])
+    assert plots.page([panel], Window(END - timedelta(hours=1), END)).startswith(b"\x89PNG")
+
+
+def test_the_dashboard_is_drawn_from_its_own_definition(ops: Any) -> None:
+    found = dashboards.check_dashboard(ops, "monitoring")
+    assert calls(ops, "GetMetricData") == 1
+    assert [f.check for f in found][:2] == ["Lambda invocations", "Lambda errors"]
+    assert found.worst == "ok"
+    assert isinstance(found, plots.Plotted)
+    named = {panel.title: panel for panel in found.panels}
+    assert named["RDS connections"].thresholds == (("alarm", 80.0),)
+    assert len(named["Lambda invocations"].lines) == len(ops.target["functions"])
+
+
+MATH: list[dict[str, Any]] = [
+    {"type": "text", "properties": {"markdown": "# Notes"}},
+    {"type": "log", "properties": {"title": "Slow", "query": "SOURCE x"}},
+    {
+        "type": "metric",
+        "properties": {
+            "title": "Error rate",
+            "region": "us-west-2",
+            "period": 300,
+            "stat": "Sum",
+            "metrics": [
+                [{"expression": "100 * errors / calls", "label": "rate", "id": "rate"}],
+                [
+                    "AWS/Lambda",
+                    "Errors",
+                    "FunctionName",
+                    "bluemoxon-staging-api",
+                    {"id": "errors", "visible": False},
+                ],
+                [".", "Invocations", ".", ".", {"id": "calls", "visible": False}],
+            ],
+            "yAxis": {"left": {"label": "%"}},
+            "annotations": {
+                "horizontal": [
+                    {"label": "critical", "value": 5},
+                    [{"value": 1, "label": "from"}, {"value": 2}],
+                ]
+            },
+        },
+    },
+    {
+        "type": "metric",
+        "properties": {
+            "title": "Latency",
+            "metrics": [
+                [
+                    "AWS/Lambda",
+                    "Duration",
+                    "FunctionName",
+                    "bluemoxon-staging-api",
+                    {"stat": "p95", "label": "p95"},
+                ],
+                ["...", {"stat": "p50"}],
+                ["...", "bluemoxon-staging-scraper"],
+            ],
+        },
+    },
+    {
+        "type": "metric",
+        "properties": {
+            "title": "All",
+            "metrics": [
+                [{"expression": "SUM(METRICS())", "label": "sum", "id": "s"}],
+                ["AWS/Lambda", "Errors", "FunctionName", "bluemoxon-staging-api", {"stat": "Sum"}],
+            ],
+        },
+    },
+    {
+        "type": "metric",
+        "properties": {"title": "Elsewhere", "region": "eu-west-1", "metrics": [["A", "b"]]},
+    },
+]
+
+
+def test_any_dashboard_works_math_shorthand_bands_and_all(ops: Any) -> None:
+    ops.call(
+        "cloudwatch",
+        "put_dashboard",
+        DashboardName="math",
+        DashboardBody=json.dumps({"widgets": MATH}),
+    )
+    try:
+        found = dashboards.check_dashboard(ops, "math", 3)
+    finally:
+        ops.call("cloudwatch", "delete_dashboards", DashboardNames=["math"])
+    assert isinstance(found, plots.Plotted)
+    rate, latency, every = found.panels
+    assert ([line.label for line in rate.lines], rate.unit) == (["rate"], "%")
+    assert rate.thresholds == (("critical", 5.0), ("from", 1.0), ("threshold", 2.0))
+    assert len(latency.lines) == 3
+    assert latency.unit == "ms"
+    assert every.lines[0].label == "sum"
+    assert sum(every.lines[0].values) == sum(every.lines[1].values), (
+        "METRICS() is of its own widget only"
+    )
+    assert "Notes" in found.note
+    assert "Elsewhere" in found.note
+
+
+def test_ids_in_quotes_are_left_alone_when_renamed() -> None:
+    assert (
+        dashboards._renamed("SEARCH('e1 x', 'Sum') + e1/e10", {"e1"}, "w2")
+        == "SEARCH('e1 x', 'Sum') + w2_e1/e10"
+    )
+
+
+def test_a_dashboard_that_is_not_there_is_unknown(ops: Any) -> None:
+    found = dashboards.check_dashboard(ops, "gone")
+    assert [f.status for f in found] == ["unknown"]
+
+
+def test_the_notebook_reads_a_page_and_draws_two(lab: Any) -> None:
+    namespace = notebooks.run("metrics/dashboard", target=TARGET)
+    assert namespace["ops"].findings.worst == "ok"
+    assert calls(namespace["ops"], "GetMetricData") == 2

@@ -1,0 +1,207 @@
+"""Queues: dead letters seen without being hidden, sent back, destroyed with a copy kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from opslib import apply
+from opslib.core.checks import signs
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import Refused, UsageError
+from opslib.queues import queues
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+BACKLOG = "dead-letter-backlog"
+
+pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
+
+
+@pytest.fixture
+def backlog(lab: Any, ops: Connection) -> Iterator[Connection]:
+    with lab.broken(BACKLOG):
+        yield ops
+
+
+def dead_letters(ops: Connection) -> dict[str, int]:
+    found = queues.list_queues(ops).set_index(["queue", "role"]).loc[("analysis", queues.DEAD)]
+    return {name: int(found[name]) for name in ("visible", "in_flight", "delayed")}
+
+
+def url(ops: Connection) -> str:
+    name = ops.target["queues"]["analysis"]["dead_letters"]
+    return str(ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
+
+
+def test_queues_that_are_well_name_no_cause(ops: Connection) -> None:
+    found = queues.check_letters(ops)
+    assert (found.worst, found.causes) == ("ok", set())
+    assert list(queues.find_letters(ops).columns) == list(queues.LETTERS)
+    assert queues.check_dead_letters(ops).worst == "ok"
+
+
+def test_a_backlog_is_grouped_by_cause_with_what_follows_from_each(backlog: Connection) -> None:
+    found = queues.check_letters(backlog)
+    assert found.causes == {BACKLOG}
+    assert {(f.check.split(": ")[1], f.next) for f in found if f.status == "critical"} == {
+        ("throttled", "logs/throttling"),
+        ("images too large", "jobs/oversized"),
+        ("message cannot be read", "queues/purge"),
+    }
+    assert len(found.evidence) == 24
+
+
+def test_the_depth_alone_names_the_backlog_and_receives_nothing(backlog: Connection) -> None:
+    before = [
+        event for event in backlog.journal.events if event.get("operation") == "ReceiveMessage"
+    ]
+    found = queues.check_dead_letters(backlog)
+    assert (found.worst, found.causes) == ("critical", {BACKLOG})
+    assert [
+        event for event in backlog.journal.events if event.get("operation") == "ReceiveMessage"
+    ] == before
+
+
+def test_looking_hides_no_message(backlog: Connection, lab: Any) -> None:
+    before = lab.state()
+    assert len(queues.find_letters(backlog, "analysis")) == 24
+    assert dead_letters(backlog) == {"visible": 24, "in_flight": 0, "delayed": 0}
+    assert lab.state() == before
+
+
+def test_preview_of_redrive_and_purge_changes_nothing(backlog: Connection, lab: Any) -> None:
+    before = lab.state()
+    for name in ("queues/redrive", "queues/purge"):
+        left = notebooks.run(name)
+        assert left["plan"].steps
+        assert not left["applied"].changed
+    assert dead_letters(backlog)["visible"] == 24
+    assert lab.state() == before
+
+
+def test_redrive_empties_the_dead_letter_queue(backlog: Connection) -> None:
+    applied = apply(backlog, queues.plan_redrive(backlog, "analysis"), "now")
+    found = applied.verify(queues.check_redrive, "analysis")
+    assert found.worst == "ok"
+    assert dead_letters(backlog)["visible"] == 0
+    moved = queues.list_moves(backlog, "analysis").iloc[0]
+    assert (moved["status"], moved["moved"]) == ("COMPLETED", 24)
+
+
+def test_redrive_is_refused_while_a_move_runs(backlog: Connection) -> None:
+    name = backlog.target["queues"]["analysis"]["dead_letters"]
+    arn = f"arn:aws:sqs:{backlog.target.region}:{backlog.target.account}:{name}"
+    task = backlog.call(
+        "sqs", "start_message_move_task", SourceArn=arn, MaxNumberOfMessagesPerSecond=1
+    )
+    try:
+        for planner in (queues.plan_redrive, queues.plan_purge):
+            with pytest.raises(
+                Refused, match=f"move of {name} is running already.*Nothing was changed"
+            ):
+                planner(backlog, "analysis")
+    finally:
+        backlog.call("sqs", "cancel_message_move_task", TaskHandle=task["TaskHandle"])
+        while (
+            queues.list_moves(backlog, "analysis")["status"].isin(["RUNNING", "CANCELLING"]).any()
+        ):
+            time.sleep(0.1)
+
+
+def test_a_rate_that_sqs_would_not_take_is_refused_before_anything_happens(
+    backlog: Connection,
+) -> None:
+    with pytest.raises(UsageError, match=r"per_second=900.*1 to 500"):
+        queues.plan_redrive(backlog, "analysis", 900)
+
+
+def test_nothing_to_redrive_or_purge_is_a_plan_without_steps(ops: Connection) -> None:
+    assert queues.plan_redrive(ops, "analysis").steps == ()
+    assert queues.plan_purge(ops, "analysis").steps == ()
+
+
+def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
+    bodies = sorted(queues.find_letters(backlog, "analysis")["body"])
+    plan = queues.plan_purge(backlog, "analysis")
+    assert sorted(message["body"] for message in plan.steps[0].before) == bodies
+    assert not plan.reversible
+    applied = apply(backlog, plan, "now")
+    assert applied.verify(queues.check_dead_letters, "analysis").worst == "ok"
+    kept = [event["plan"] for event in backlog.journal.events if event["event"] == "plan"][-1]
+    assert len(json.loads(json.dumps(kept, default=str))["steps"][0]["before"]) == 24
+
+
+def test_a_new_message_makes_an_approved_purge_unfit(backlog: Connection) -> None:
+    approved = queues.plan_purge(backlog, "analysis").id
+    sent = backlog.call(
+        "sqs", "send_message", QueueUrl=url(backlog), MessageBody='{"book_id": 500}'
+    )
+    try:
+        with pytest.raises(Refused, match="not what would be done now"):
+            apply(backlog, queues.plan_purge(backlog, "analysis"), approved)
+        assert dead_letters(backlog)["visible"] == 25
+    finally:
+        delete(backlog, sent["MessageId"])
+
+
+def delete(ops: Connection, message: str) -> None:
+    for _ in range(10):
+        for found in ops.call(
+            "sqs", "receive_message", QueueUrl=url(ops), MaxNumberOfMessages=10, VisibilityTimeout=0
+        )["Messages"]:
+            if found["MessageId"] == message:
+                ops.call(
+                    "sqs", "delete_message", QueueUrl=url(ops), ReceiptHandle=found["ReceiptHandle"]
+                )
+                return
+
+
+def test_purge_is_refused_while_messages_are_in_flight(backlog: Connection) -> None:
+    taken = backlog.call("sqs", "receive_message", QueueUrl=url(backlog), VisibilityTimeout=60)[
+        "Messages"
+    ][0]
+    with pytest.raises(Refused, match=r"1 messages in flight.*Nothing was changed"):
+        queues.plan_purge(backlog, "analysis")
+    backlog.call(
+        "sqs",
+        "change_message_visibility",
+        QueueUrl=url(backlog),
+        ReceiptHandle=taken["ReceiptHandle"],
+        VisibilityTimeout=0,
+    )
+
+
+def test_denied_is_unknown_and_not_empty(backlog: Connection, lab: Any) -> None:
+    with lab.denied("sqs:GetQueueAttributes"):
+        for check in (queues.check_dead_letters, queues.check_letters):
+            found = check(backlog)
+            assert [f.status for f in found] == ["unknown"]
+            assert found.causes == {"access-denied"}
+
+
+def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:
+    with pytest.raises(UsageError, match=r"Unknown queues 'analyses'.*Did you mean 'analysis'"):
+        queues.check_letters(ops, "analyses")
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        ("ValidationException: Input is too long for requested model.", "images too large"),
+        ("ThrottlingException: Too many requests, please wait", "throttled"),
+        ("The message is not JSON: Expecting value", "message cannot be read"),
+        ("KeyError: 'book_id'", "message cannot be read"),
+        ("AccessDeniedException: User is not authorized to perform", "denied"),
+        ("NoSuchKey: The specified key does not exist.", "what it needs is gone"),
+        ("2026-11-22T10:00:00Z abc Task timed out after 600.00 seconds", "timed out"),
+        ("ZeroDivisionError: division by zero", "other error"),
+        ("", "no error recorded"),
+    ],
+)
+def test_an_error_tells_its_cause(error: str, name: str) -> None:
+    assert signs.failure_of(error).name == name

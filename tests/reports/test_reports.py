@@ -1,0 +1,139 @@
+"""The daily report: everything at once, what changed first, and one denied call costs one finding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib import connect
+from opslib.core.findings import Finding
+from opslib.reports import reports
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+
+
+def test_the_report_of_a_healthy_system_has_every_part(lab: Any, records_folder: Any) -> None:
+    namespace = notebooks.run("reports/daily", target=TARGET)
+    report = namespace["report"]
+    assert {name for name, parts in report.parts.items() if parts} == {
+        "health",
+        "metrics",
+        "alarms",
+        "queues",
+        "jobs",
+        "functions",
+        "database",
+        "errors",
+        "backups",
+        "secrets",
+        "certificates",
+        "changes",
+    }
+    assert not [f for f in report.findings if f.status in ("critical", "unknown")]
+    assert namespace["ops"].findings.causes == set()
+
+
+def test_findings_are_in_the_reports_order_whatever_answers_first(
+    lab: Any, records_folder: Any
+) -> None:
+    ops = connect(TARGET)
+    report = reports.daily(ops)
+    assert [f.check for f in ops.findings] == [f.check for f in report.findings]
+
+
+@pytest.mark.parametrize("drill", ["dead-letter-backlog", "stale-jobs", "configuration-drift"])
+def test_a_trouble_is_in_the_report_with_its_cause(
+    lab: Any, records_folder: Any, drill: str
+) -> None:
+    with lab.broken(drill):
+        report = reports.daily(connect(TARGET))
+    assert drill in report.findings.causes
+    assert report.troubles[0].status in ("critical", "warn")
+    assert report.troubles[0].next
+
+
+def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_folder: Any) -> None:
+    with lab.denied("cloudwatch:DescribeAlarms"):
+        report = reports.daily(connect(TARGET))
+    unknown = [f for f in report.findings if f.status == "unknown"]
+    assert len(unknown) == 1
+    assert "Denied: cloudwatch describe_alarms" in unknown[0].seen
+    assert len(report["metrics"]) == 7
+
+
+def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:
+    ops = connect(TARGET)
+    del ops.target.facts._values["secrets"]
+    report = reports.daily(ops)
+    assert (
+        repr(report["secrets"])
+        == "Not described in parameters/targets/bluemoxon-staging.yaml, so not looked at."
+    )
+
+
+def test_a_mistake_in_one_section_of_the_file_does_not_end_the_report(
+    lab: Any, records_folder: Any
+) -> None:
+    ops = connect(TARGET)
+    del ops.target.facts["alarms"]._values["patterns"]
+    report = reports.daily(ops)
+    assert [f.check for f in report.findings if f.status == "unknown"] == ["alarms"]
+
+
+def test_what_changed_is_told_by_the_check() -> None:
+    was = [
+        {"check": "a", "status": "ok", "seen": "1"},
+        {"check": "b", "status": "critical", "seen": "2"},
+        {"check": "c", "status": "warn", "seen": "3"},
+        {"check": "d", "status": "warn", "seen": "4"},
+        {"check": "e", "status": "critical", "seen": "5"},
+        {"check": "f", "status": "warn", "seen": "6"},
+    ]
+    now = [
+        Finding("warn", "a", "10"),
+        Finding("ok", "b", "20"),
+        Finding("critical", "c", "30"),
+        Finding("warn", "d", "40"),
+        Finding("warn", "e", "50"),
+        Finding("unknown", "g", "70"),
+        Finding("ok", "h", "80"),
+    ]
+    rows = [(row["change"], row["check"]) for row in reports.compare(was, now)]
+    assert rows == [
+        ("new", "a"),
+        ("new", "g"),
+        ("worse", "c"),
+        ("better", "e"),
+        ("ended", "b"),
+        ("ended", "f"),
+    ]
+
+
+def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any) -> None:
+    from opslib.runs import runs
+
+    runs.run(reports.PROCEDURE, TARGET, {})
+    with lab.broken("dead-letter-backlog"):
+        report = reports.daily(connect(TARGET))
+    assert "2 differences" in report.since_last.note
+    assert report.since_last.evidence is not None
+    assert "Dead letters of analysis" in set(report.since_last.evidence["check"])
+
+
+def test_the_first_report_says_that_it_is_the_first(lab: Any, records_folder: Any) -> None:
+    assert "first report" in reports.daily(connect(TARGET)).since_last.note
+
+
+def test_a_change_that_was_made_is_listed(lab: Any, records_folder: Any) -> None:
+    from opslib.runs import runs
+
+    runs.run(
+        "functions/rollback", TARGET, {"function": "api", "approved": "now", "watch_seconds": 0}
+    )
+    lab.reset()
+    found = reports.check_changes(connect(TARGET))
+    assert found.evidence is not None
+    assert list(found.evidence["name"]) == ["functions/rollback"]
+    assert "1 change: functions/rollback" in found[0].seen

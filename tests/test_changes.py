@@ -1,0 +1,201 @@
+"""Undo: what a record's run applied is taken back, last step first, when the world is still as that run left it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib import OpsError, Refused, UsageError, apply, changes, connect
+from opslib.core.connections.connection import Connection
+from opslib.core.plans.actions import Aws, Read
+from opslib.core.plans.applying import planner
+from opslib.core.plans.plans import Plan, Planned, Step
+from opslib.functions.versions import list_versions, plan_rollback
+from opslib.records import reading, records
+from opslib.users import users
+from tests import notebooks
+from tests.conftest import PracticeLab
+
+TARGET = "lab/bluemoxon-staging"
+NAME = "bluemoxon-staging-images"
+
+
+def last() -> str:
+    return reading.list_records(target=TARGET)[0].id
+
+
+def tagged(*values: str, fail: bool = False) -> Any:
+    """A planner: the bucket's one tag is set to each value in turn; the last step fails when asked to."""
+
+    def to(value: str | None) -> dict[str, Any]:
+        if value is None:
+            return Aws("s3", "delete_bucket_tagging", Bucket=NAME)
+        return Aws(
+            "s3",
+            "put_bucket_tagging",
+            Bucket=NAME,
+            Tagging={"TagSet": [{"Key": "step", "Value": value}]},
+        )
+
+    @planner
+    def plan(ops: Connection) -> Planned:
+        before: list[str | None] = [None, *values]
+        steps = [
+            Step(f"Tag {value}", to(value), was, value, [to(was)])
+            for was, value in zip(before, values, strict=False)
+        ]
+        if fail:
+            steps.append(
+                Step("Fail", Aws("s3", "head_bucket", Bucket="no-such-bucket-here"), undo=[])
+            )
+        return Planned("tag", steps, [])
+
+    return plan
+
+
+def tag(ops: Connection) -> str | None:
+    try:
+        return str(ops.call("s3", "get_bucket_tagging", Bucket=NAME)["TagSet"][0]["Value"])
+    except OpsError:
+        return None
+
+
+def test_without_a_record_the_changes_are_listed_and_nothing_is_planned(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    left = notebooks.run("changes/undo")
+    assert left["plan"].steps == ()
+    assert "No record is named" in repr(left["plan"])
+    assert list(changes.list_changes(ops).columns) == list(changes.CHANGES)
+    assert lab.state() == clean
+
+
+def test_a_change_is_listed_previewed_and_undone(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    notebooks.run("functions/rollback", approved="now", watch_seconds=0)
+    changed, record = lab.state(), last()
+    assert list(changes.list_changes(ops)["record"]) == [record]
+    preview = notebooks.run("changes/undo", record=record)
+    assert len(preview["plan"].steps) == 1
+    assert lab.state() == changed
+    left = notebooks.run("changes/undo", record=record, approved=preview["plan"].id)
+    assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
+    assert lab.state() == clean
+
+
+def test_steps_are_undone_last_first(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, tagged("one", "two", "three")(ops), "now")
+    plan = changes.plan_undo(ops, last())
+    assert [step.title for step in plan.steps] == [
+        "Undo: Tag three",
+        "Undo: Tag two",
+        "Undo: Tag one",
+    ]
+    apply(ops, plan, "now")
+    assert tag(ops) is None
+    assert lab.state() == clean
+
+
+def test_a_change_that_failed_half_way_is_listed_and_what_was_done_is_undone(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    with pytest.raises(
+        OpsError, match=r"Step 3 of 3 \(Fail\) failed.*Applied before it: 2.*changes/undo"
+    ):
+        apply(ops, tagged("one", "two", fail=True)(ops), "now")
+    assert tag(ops) == "two"
+    found = changes.list_changes(ops)
+    assert list(found["outcome"]) == ["failed"]
+    plan = changes.plan_undo(ops, found["record"].iloc[0])
+    assert len(plan.steps) == 2
+    assert (
+        "Step 3 (Fail) was failed, not applied: look whether it was done all the same."
+        in plan.notes
+    )
+    apply(ops, plan, "now")
+    assert lab.state() == clean
+
+
+def test_what_somebody_changed_since_is_not_undone(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, plan_rollback(ops, "api"), "now")
+    record = last()
+    facts = ops.target["functions"]["api"]
+    versions = list_versions(ops, "api")["version"]
+    ops.call(
+        "lambda",
+        "update_alias",
+        FunctionName=facts["name"],
+        Name=facts["alias"],
+        FunctionVersion=versions.iloc[-1],
+    )
+    before = lab.state()
+    with pytest.raises(
+        Refused, match=rf"now {versions.iloc[-1]}, no longer \d+ as it left it. Nothing was changed"
+    ):
+        changes.plan_undo(ops, record)
+    assert lab.state() == before
+
+
+def test_what_cannot_be_undone_is_refused(
+    ops: Connection, clean: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSLIB_PRIVATE", str(tmp_path / "private"))
+    apply(ops, users.plan_password(ops, "olaf.berg@example.com"), "now")
+    with pytest.raises(Refused, match=r"cannot be undone\. Nothing was changed"):
+        changes.plan_undo(ops, last())
+
+
+def test_what_needs_a_secret_that_was_not_kept_is_refused(
+    ops: Connection, clean: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = {
+        "number": 1,
+        "title": "Set it back",
+        "before": None,
+        "after": None,
+        "observe": None,
+        "undo": [Aws("s3", "put_bucket_tagging", Bucket="[secret bluemoxon:KEY]")],
+    }
+    monkeypatch.setattr(records, "applied_steps", lambda *_, **__: [step])
+    with pytest.raises(Refused, match="secret and is not kept"):
+        changes.plan_undo(ops, "20260101T000000Z-abcdef")
+
+
+def test_another_targets_record_and_one_that_changed_nothing_are_told_apart(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, tagged("one")(ops), "now")
+    record = last()
+    with pytest.raises(
+        UsageError, match=r"is of lab/bluemoxon-staging, not of lab/bluemoxon-production"
+    ):
+        changes.plan_undo(connect("lab/bluemoxon-production"), record)
+    with pytest.raises(UsageError, match="Unknown record"):
+        changes.plan_undo(ops, "20260101T000000Z-abcdef")
+    apply(ops, changes.plan_undo(ops, record), "now")
+
+
+def test_what_is_gone_after_an_undo_reads_as_absent(ops: Connection, clean: dict[str, Any]) -> None:
+    where = {"UserPoolId": users.pool_id(ops), "Username": "nobody@example.com"}
+    gone = Read("cognito-idp", "admin_get_user", "UserStatus", **where)
+    from opslib.core.plans import applying
+
+    step = Step("Delete", gone, "CONFIRMED", "absent", None, gone)
+    assert applying._observed(ops, step).status == "ok"
+
+
+def test_a_plan_made_of_undos_says_that_it_cannot_be_undone_itself(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, tagged("one")(ops), "now")
+    plan: Plan = changes.plan_undo(ops, last())
+    assert not plan.reversible
+    assert "cannot itself be undone" in plan.notes[0]
+    apply(ops, plan, "now")

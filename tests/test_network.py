@@ -1,0 +1,120 @@
+"""VPC endpoints: whether it is the network, and which endpoint is missing or wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib import network
+from opslib.core.connections.connection import Connection
+from tests import notebooks
+
+TARGET = "lab/bluemoxon-staging"
+MISSING = "vpc-endpoint-missing"
+SUBNETS = ["subnet-a", "subnet-b"]
+TABLES = [
+    {"RouteTableId": "rtb-main", "Associations": [{"Main": True}]},
+    {"RouteTableId": "rtb-b", "Associations": [{"Main": False, "SubnetId": "subnet-b"}]},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untouched(lab: Any) -> None:
+    """Messages that another module's tests hold become visible again by themselves, and would change the state."""
+    lab.reset()
+
+
+def endpoint(kind: str, **changes: Any) -> dict[str, Any]:
+    made = {"VpcEndpointType": kind, "State": "available", "VpcEndpointId": "vpce-1"}
+    where = {"SubnetIds": SUBNETS, "PrivateDnsEnabled": True}
+    return (
+        made
+        | (where if kind == "Interface" else {"RouteTableIds": ["rtb-main", "rtb-b"]})
+        | changes
+    )
+
+
+def test_endpoints_as_they_should_be_name_no_cause(ops: Connection) -> None:
+    for found in (network.check_paths(ops), network.check_endpoints(ops)):
+        assert (found.worst, found.causes) == ("ok", set())
+    assert list(found.evidence.columns) == list(network.ENDPOINTS)
+    assert len(found) == 3
+
+
+def test_a_missing_endpoint_is_the_cause(ops: Connection, lab: Any) -> None:
+    with lab.broken(MISSING):
+        before = lab.state()
+        paths, endpoints = network.check_paths(ops), network.check_endpoints(ops)
+        assert lab.state() == before
+    assert {f.check: f.status for f in paths} == {
+        "shallow request": "ok",
+        "deep request": "critical",
+    }
+    assert "Shallow works while deep fails" in paths.note
+    assert (endpoints.causes, [f.check for f in endpoints if f.cause]) == (
+        {MISSING},
+        ["endpoint cognito-idp"],
+    )
+
+
+def test_another_cause_of_failing_deep_requests_is_not_the_network(
+    ops: Connection, lab: Any
+) -> None:
+    with lab.broken("bucket-missing"):
+        assert network.check_paths(ops).worst == "critical"
+        assert network.check_endpoints(ops).worst == "ok"
+
+
+def test_an_api_that_fails_altogether_is_not_the_network(ops: Connection, lab: Any) -> None:
+    with lab.broken("api-unreachable"):
+        found = network.check_paths(ops)
+    assert {f.status for f in found} == {"unknown"}
+    assert "the API itself" in found.note
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "lacks"),
+    [
+        ("Interface", {}, []),
+        ("Gateway", {}, []),
+        ("Interface", {"State": "pending"}, ["it is pending"]),
+        (
+            "Interface",
+            {"PrivateDnsEnabled": False},
+            ["private DNS is off, so the service's name leads to the internet"],
+        ),
+        ("Interface", {"SubnetIds": []}, ["no way from subnet-a, subnet-b"]),
+        ("Gateway", {"RouteTableIds": ["rtb-main"]}, ["no way from subnet-b"]),
+        ("Gateway", {"RouteTableIds": ["rtb-b"]}, ["no way from subnet-a"]),
+    ],
+)
+def test_what_an_endpoint_lacks_is_said(
+    kind: str, changes: dict[str, Any], lacks: list[str]
+) -> None:
+    assert network._lacks(endpoint(kind, **changes), kind, SUBNETS, TABLES, dns=True) == lacks
+
+
+def test_an_endpoint_of_another_type_or_in_a_vpc_without_names_is_wrong() -> None:
+    assert network._lacks(endpoint("Gateway"), "Interface", SUBNETS, TABLES, dns=True)[
+        0
+    ].startswith("it is of type")
+    assert (
+        "resolves no private names"
+        in network._lacks(endpoint("Interface"), "Interface", SUBNETS, TABLES, dns=False)[0]
+    )
+
+
+def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) -> None:
+    with lab.denied("ec2:DescribeVpcEndpoints"):
+        left = notebooks.run("network/endpoints")
+    assert [f.status for f in left["ops"].findings] == ["ok", "ok", "unknown"]
+    assert left["ops"].findings.causes == {"access-denied"}
+
+
+def test_a_vpc_that_is_not_there_is_unknown_and_says_where_it_is_named(ops: Connection) -> None:
+    ops.target.facts["network"]._values["vpc"] = "elsewhere"
+    found = network.check_endpoints(ops)
+    assert [f.status for f in found] == ["unknown"]
+    assert "No VPC is named 'elsewhere'" in found[0].seen
+    assert "parameters/targets/bluemoxon-staging.yaml" in found[0].seen
