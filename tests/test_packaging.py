@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 def constraints() -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["lab"], *extras["dev"]]
+    project, groups = pyproject()["project"], pyproject()["dependency-groups"]
+    lab = project["optional-dependencies"]["lab"]
+    return [*project["dependencies"], *lab, *groups["build"], *groups["dev"]]
+
+
+def locked(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"[a-z0-9]", line)]
 
 
 def test_the_conda_environment_has_the_same_constraints() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
     assert pip == [*constraints(), "-e ."]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"python {project['requires-python']}" in environment["dependencies"]
+    assert f"python {pyproject()['project']['requires-python']}" in environment["dependencies"]
 
 
-def test_the_lock_file_has_every_constraint_and_names_no_host() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    locked = {
-        re.split(r"[=\[ ;]", line)[0].lower()
-        for line in lock.splitlines()
-        if line and not line.startswith("#")
+def test_the_locks_keep_every_constraint_and_name_no_host() -> None:
+    pins = [*locked("requirements.lock"), *locked("requirements-dev.lock")]
+    for wanted in map(Requirement, constraints()):
+        versions = [
+            str(pin.specifier)[2:] for pin in pins if pin.name == canonicalize_name(wanted.name)
+        ]
+        assert versions, wanted
+        assert all(wanted.specifier.contains(version) for version in versions), wanted
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+    assert "://" not in (ROOT / "requirements-dev.lock").read_text()
+
+
+def test_both_locks_pin_the_same_versions_with_hashes() -> None:
+    pins = {(pin.name, str(pin.specifier)) for pin in locked("requirements.lock")}
+    names = {name for name, _ in pins}
+    dev = {(pin.name, str(pin.specifier)) for pin in locked("requirements-dev.lock")}
+    assert {pin for pin in dev if pin[0] in names} <= pins
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text()
+        assert len(re.findall(r"^\S+==.* \\\n    --hash=sha256:", text, re.M)) == len(locked(name))
+
+
+def imported(folder: Path) -> set[str]:
+    """The top-level modules that the Python files of a folder import, at their head or later."""
+    nodes = [
+        node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+    ]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {
+        node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level
     }
-    wanted = {re.split(r"[<>=\[ ;]", line)[0].lower() for line in constraints()}
-    assert wanted <= locked
-    assert "://" not in lock
+    tops = {module.split(".")[0] for module in modules}
+    return tops - set(sys.stdlib_module_names) - {"opslib"}
+
+
+def test_what_the_library_imports_is_declared() -> None:
+    project = pyproject()["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
+    owners = packages_distributions()
+    undeclared = {
+        module
+        for module in imported(ROOT / "opslib")
+        if declared.isdisjoint(map(canonicalize_name, owners[module]))
+    }
+    assert undeclared == set()
 
 
 def test_importing_opslib_starts_nothing_and_loads_nothing_heavy() -> None:
@@ -74,3 +127,106 @@ def test_the_door_and_the_table_of_procedures_are_not_stale() -> None:
         cwd=ROOT,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def clone(folder: Path) -> Path:
+    """A folder with what `./run` needs, without an environment."""
+    folder.mkdir()
+    for name in ("run", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def run(
+    *command: str | Path,
+    path: Path | None = None,
+    cwd: Path | None = None,
+    python: str | Path = sys.executable,
+) -> subprocess.CompletedProcess[str]:
+    """`./run` with a Python; `path` is a folder of commands that stand before all others."""
+    environment = {**os.environ, "PYTHON": str(python)}
+    if path:
+        environment["PATH"] = f"{path}:{environment['PATH']}"
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd)
+
+
+def made_environment(folder: Path) -> None:
+    """An environment as `./run` leaves it; its opslib says in which folder it was started."""
+    script(folder / ".venv/bin/opslib", "pwd")
+    parts = [(folder / name).read_text() for name in ("requirements.lock", "pyproject.toml")]
+    (folder / ".venv/made-from").write_text("".join(parts))
+
+
+def fake_uv(folder: Path, text: str = "") -> Path:
+    """A uv that installs nothing, notes its arguments in `calls` and makes an opslib."""
+    note = f'echo "$@" >> {folder}/calls; mkdir -p .venv/bin'
+    opslib = "printf '#!/bin/sh\\npwd\\n' > .venv/bin/opslib; chmod +x .venv/bin/opslib"
+    script(folder / "uv", f"{text}\n{note}; {opslib}")
+    return folder
+
+
+def test_run_through_a_link_works_in_its_own_folder(tmp_path: Path) -> None:
+    home = clone(tmp_path / "clone")
+    made_environment(home)
+    beside = tmp_path / "elsewhere"
+    (beside / ".venv").mkdir(parents=True)
+    (beside / ".venv/precious").touch()
+    (beside / "run").symlink_to(home / "run")
+    done = run(beside / "run", "opslib", cwd=beside)
+    assert (done.returncode, done.stdout.strip()) == (0, str(home.resolve()))
+    assert (beside / ".venv/precious").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["a folder", "a link"])
+def test_run_leaves_an_environment_that_it_did_not_make_alone(tmp_path: Path, linked: bool) -> None:
+    home = clone(tmp_path / "clone")
+    foreign = tmp_path / "foreign" if linked else home / ".venv"
+    foreign.mkdir()
+    (foreign / "precious").touch()
+    if linked:
+        (foreign / "made-from").touch()
+        (home / ".venv").symlink_to(foreign)
+    done = run(home / "run", "opslib")
+    assert done.returncode == 2
+    assert "was not made by ./run and is left alone" in done.stderr
+    assert (foreign / "precious").exists()
+
+
+def test_run_starts_an_interrupted_installation_anew(tmp_path: Path) -> None:
+    home = clone(tmp_path / "clone")
+    interrupted = run(home / "run", "opslib", path=fake_uv(tmp_path / "killing", "kill -9 $PPID"))
+    assert interrupted.returncode != 0
+    assert not (home / ".venv/made-from").exists()
+    (home / ".venv/half").touch()
+    done = run(home / "run", "opslib", path=fake_uv(tmp_path / "bin"))
+    assert (done.returncode, done.stdout.strip()) == (0, str(home.resolve()))
+    assert not (home / ".venv/half").exists()
+
+
+def test_two_runs_at_once_install_once(tmp_path: Path) -> None:
+    home = clone(tmp_path / "clone")
+    path = fake_uv(tmp_path / "bin", "sleep 0.5")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: run(home / "run", "opslib", path=path), range(2)))
+    assert [done.returncode for done in both] == [0, 0]
+    assert "another ./run is installing" in both[0].stderr + both[1].stderr
+    installed = (path / "calls").read_text().splitlines()
+    assert len([call for call in installed if "-r requirements.lock" in call]) == 1
+
+
+def test_run_says_what_to_do_when_nothing_can_be_installed(tmp_path: Path) -> None:
+    home = clone(tmp_path / "clone")
+    script(tmp_path / "bin/uv", "exit 1")
+    failing = 'case "$*" in *pip.__version__*) exit 0;; "-m pip"*) exit 1;; esac'
+    script(tmp_path / "bin/python", f'{failing}\nexec {sys.executable} "$@"')
+    done = run(home / "run", "opslib", path=tmp_path / "bin", python=tmp_path / "bin/python")
+    assert done.returncode == 1
+    assert "trying pip" in done.stderr
+    assert "Call ./run again when it can be reached" in done.stderr
+    assert not (home / ".venv/made-from").exists()
