@@ -35,6 +35,42 @@ class Finding:
             raise ValueError(f"status {self.status!r} is none of {', '.join(SEVERITY)}")
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a check asks, said once: in words, with its pass rule, and where the answer is read.
+
+    `none_left = Question("dead letters of orders", "none", "sqs GetQueueAttributes")`
+    `none_left.answer("critical", "7 messages", cause=BACKLOG, next="queues/dead-letters")`
+    """
+
+    words: str
+    rule: str = ""
+    source: str = ""
+
+    def answer(
+        self, status: str, seen: str, *, cause: str = "", next: str = "", rule: str | None = None
+    ) -> Finding:
+        """A finding: ok, warn, critical or unknown. `rule`: where this answer has another one."""
+        threshold = self.rule if rule is None else rule
+        return Finding(status, self.words, seen, threshold, self.source, cause, next)
+
+    def judged(
+        self,
+        passed: bool,
+        seen: str,
+        *,
+        otherwise: str = "critical",
+        cause: str = "",
+        next: str = "",
+    ) -> Finding:
+        """Ok when it passed; `otherwise` with the cause, and with what follows from it."""
+        return (
+            self.answer("ok", seen)
+            if passed
+            else self.answer(otherwise, seen, cause=cause, next=next)
+        )
+
+
 class Findings(list[Finding]):
     """Findings of one or more checks, with the evidence they were read from."""
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.checks import check
-from opslib.core.checks.signs import failure_of
+from opslib.core.checks.signs import FAILURES, sign_of
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import quoted
@@ -149,7 +149,7 @@ def _failed_finding(ops: Connection, kind: str, failed: pd.DataFrame) -> Finding
     """Items whose latest job failed in the same way."""
     last = failed.iloc[0]
     queue = ops.target["queues"].get(ops.target["jobs"][kind].get("queue", ""), {})
-    follows = failure_of(last["error"]).next
+    follows = sign_of(FAILURES, last["error"]).next
     if follows.startswith("queues/") or queue.get("dead_letters", "no such name") in last["error"]:
         follows = "queues/dead-letters"
     items = ", ".join(failed["item"].head(8)) + ("…" if len(failed) > 8 else "")

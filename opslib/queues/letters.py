@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opslib import jobs
-from opslib.core.checks.signs import failure_of
+from opslib.core.checks.signs import FAILURES, sign_of
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.tables import UTC_TIME
@@ -100,7 +100,7 @@ def described(ops: Connection, queue: str, messages: list[dict[str, Any]]) -> li
         rows.append(
             {
                 "queue": queue,
-                "failure": failure_of(error).name,
+                "failure": sign_of(FAILURES, error).name,
                 "item": str(body.get(item, "")),
                 "sent": _sent(message).replace(microsecond=0),
                 "age_hours": round((ops.now() - _sent(message)).total_seconds() / 3600, 1),

@@ -5,8 +5,6 @@ SQLite in the records folder by default; another database (PostgreSQL) by the UR
 
 from __future__ import annotations
 
-from opslib.records.records import Row
-
 import hashlib
 import json
 import os
@@ -22,7 +20,7 @@ from sqlalchemy.schema import CreateTable
 
 from opslib.core import paths
 from opslib.core.errors import OpsError
-
+from opslib.records.records import Row
 
 _metadata = sa.MetaData()
 _KEPT = (  # what a seal covers, in this order

@@ -13,8 +13,8 @@ from typing import Any
 from opslib.records import outcomes, records
 from opslib.records.events import read as read_journal
 from opslib.records.facts import host, lease, moment, process_started
-from opslib.records.records import Row
 from opslib.records.outcomes import Ending
+from opslib.records.records import Row
 
 BEAT_SECONDS = 30.0
 _LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that we cannot look at

@@ -8,8 +8,7 @@ from typing import Any
 
 from opslib.core import paths
 from opslib.core.errors import UsageError, unknown_name
-from opslib.records.records import Row
-from opslib.records.records import OUTCOMES, RUNNING, Record
+from opslib.records.records import OUTCOMES, RUNNING, Record, Row
 
 
 def list_records(

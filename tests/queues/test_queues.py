@@ -204,4 +204,4 @@ def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:
     ],
 )
 def test_an_error_tells_its_cause(error: str, name: str) -> None:
-    assert signs.failure_of(error).name == name
+    assert signs.sign_of(signs.FAILURES, error).name == name

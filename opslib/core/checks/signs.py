@@ -1,63 +1,82 @@
-"""TODO."""
+"""Signs: what a text shows, what that means, and what follows. A table of them is read from above."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A kind of failure: what its error says, what to do, and the procedure that does it."""
+class Sign:
+    """A text in which `pattern` is found shows `name`. Patterns ignore case, and a point is any character.
+
+    `means`: what it says, or who is to blame as a rule. `advice`: what to do. `next`: the procedure that does it.
+    """
 
     name: str
     pattern: str
-    advice: str
-    next: str
+    means: str = ""
+    advice: str = ""
+    next: str = ""
+
+    def fits(self, text: str) -> bool:
+        return re.search(self.pattern, text, re.IGNORECASE | re.DOTALL) is not None
 
 
+def sign_of(signs: Iterable[Sign], text: str) -> Sign:
+    """The first sign that fits a text. The last of a table fits every text, or StopIteration is raised."""
+    return next(sign for sign in signs if sign.fits(text))
+
+
+# How a job or a dead letter failed, by its error's text.
 FAILURES = (
-    Failure(
+    Sign(
         "images too large",
         r"input is too long|payload too large|request.*too large",
-        "resize the images first; sent back as they are, they fail again",
-        "jobs/oversized",
+        advice="resize the images first; sent back as they are, they fail again",
+        next="jobs/oversized",
     ),
-    Failure(
+    Sign(
         "throttled",
         r"throttl|too many (requests|tokens)|rate (limit|exceeded)|quota",
-        "send back slowly, once the throttling has ended",
-        "logs/throttling",
+        advice="send back slowly, once the throttling has ended",
+        next="logs/throttling",
     ),
-    Failure(
+    Sign(
         "message cannot be read",
         r"json|keyerror|malformed|validation ?error|schema|missing (field|key)|unexpected token",
-        "sending back does not help; keep the messages, then purge",
-        "queues/purge",
+        advice="sending back does not help; keep the messages, then purge",
+        next="queues/purge",
     ),
-    Failure(
+    Sign(
         "denied",
         r"access ?denied|not authori[sz]ed|forbidden",
-        "mend the permission, then send back",
-        "functions/configuration",
+        advice="mend the permission, then send back",
+        next="functions/configuration",
     ),
-    Failure(
+    Sign(
         "what it needs is gone",
         r"no ?such ?(key|bucket)|not ?found|does not exist|no longer exists|\b404\b",
-        "restore what is missing, or purge: the message has nothing to work on",
-        "queues/purge",
+        advice="restore what is missing, or purge: the message has nothing to work on",
+        next="queues/purge",
     ),
-    Failure(
+    Sign(
         "timed out",
         r"time[d ]*-?out|deadline|connection (reset|refused|error)|could not connect",
-        "find what did not answer, then send back",
-        "network/endpoints",
+        advice="find what did not answer, then send back",
+        next="network/endpoints",
     ),
-    Failure("other error", r".", "read the error, mend it, then send back", "logs/search"),
-    Failure("no error recorded", r"^$", "look for the message in its worker's logs", "logs/search"),
+    Sign(
+        "other error",
+        r".",
+        advice="read the error, mend it, then send back",
+        next="logs/search",
+    ),
+    Sign(
+        "no error recorded",
+        r"^$",
+        advice="look for the message in its worker's logs",
+        next="logs/search",
+    ),
 )
-
-
-def failure_of(error: str) -> Failure:
-    """The first kind of failure that an error's text fits."""
-    return next(kind for kind in FAILURES if re.search(kind.pattern, error, re.I | re.S))

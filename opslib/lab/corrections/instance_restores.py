@@ -13,8 +13,22 @@ from botocore import xform_name
 from moto.rds.models import DBInstance, RDSBackend
 
 from opslib.lab.corrections import orderables
-from opslib.lab.corrections.instances import begin, earliest, find, limit, require_available, require_new
-from opslib.lab.corrections.restores import default_groups, free_name, moment, recover, taken, time_of
+from opslib.lab.corrections.instances import (
+    begin,
+    earliest,
+    find,
+    limit,
+    require_available,
+    require_new,
+)
+from opslib.lab.corrections.restores import (
+    default_groups,
+    free_name,
+    moment,
+    recover,
+    taken,
+    time_of,
+)
 from opslib.lab.operations import AwsError, Call, Result, answers
 
 # What a restored instance has from its source.

@@ -11,7 +11,13 @@ from moto.rds.models import DBInstance
 
 from opslib.lab.corrections import metrics, orderables
 from opslib.lab.corrections.instance_restores import properties_like
-from opslib.lab.corrections.instances import begin, find, invalid_state, require_available, require_new
+from opslib.lab.corrections.instances import (
+    begin,
+    find,
+    invalid_state,
+    require_available,
+    require_new,
+)
 from opslib.lab.corrections.restores import free_name
 from opslib.lab.operations import AwsError, Call, Result, answers
 

@@ -7,7 +7,12 @@ import secrets
 import string
 from typing import Any
 
-from moto.cognitoidp.models import CognitoIdpBackend, CognitoIdpUser, CognitoIdpUserPool, CognitoIdpUserPoolClient
+from moto.cognitoidp.models import (
+    CognitoIdpBackend,
+    CognitoIdpUser,
+    CognitoIdpUserPool,
+    CognitoIdpUserPoolClient,
+)
 
 from opslib.lab.operations import Call, Result, answers
 
