@@ -20,25 +20,35 @@ _TYPES: dict[str, type] = {
     "list": list,
     "dict": dict,
 }
+_MARKS = ("required", "any", "all")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # help`, a line of the cell tagged `parameters`."""
+    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged `parameters`.
+
+    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names something in
+    that section of the target's file; `any`: a name of AWS's will do as well; `all`: so does `all`.
+    """
 
     name: str
     type: str
     default: Any
     help: str
+    required: bool = False
+    of: str = ""
+    any: bool = False
+    all: bool = False
 
     @property
-    def required(self) -> bool:
-        """Its default is for practice only: outside the lab it has to be given (its help says `required`)."""
-        return self.default is None or self.help.startswith("required")
+    def told(self) -> str:
+        """The help, with what it declares."""
+        where = f" (of {self.of} in the target's file)" if self.of else ""
+        return f"{'required: ' if self.required else ''}{self.help}{where}"
 
 
 def parse(source: str, where: str) -> list[Parameter]:
-    """The parameters of a cell. Raises UsageError naming the line that is not `name: type = value  # help`."""
+    """The parameters of a cell. Raises UsageError naming the line that is not as it must be."""
     comments = {
         token.start[0]: token.string.lstrip("# ").strip()
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -55,20 +65,32 @@ def parse(source: str, where: str) -> list[Parameter]:
             raise UsageError(
                 f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'."
             )
-        kind = ast.unparse(node.annotation)
+        name, kind = node.target.id, ast.unparse(node.annotation)
         if kind not in _TYPES:
             raise UsageError(
-                f"{where}: parameters cell: type {kind!r} of {node.target.id} is none of {', '.join(_TYPES)}."
+                f"{where}: parameters cell: type {kind!r} of {name} is none of {', '.join(_TYPES)}."
             )
-        found.append(
-            Parameter(
-                node.target.id,
-                kind,
-                ast.literal_eval(node.value),
-                comments.get(node.end_lineno or 0, ""),
-            )
-        )
+        default = ast.literal_eval(node.value)
+        marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
+        found.append(Parameter(name, kind, default, help, **{"required": default is None} | marks))
     return found
+
+
+def _marks(comment: str, where: str) -> tuple[dict[str, Any], str]:
+    """What `[…]` before the help declares, and the help."""
+    declared, mark, help = comment.partition("] ")
+    if not (comment.startswith("[") and mark):
+        return {}, comment
+    marks: dict[str, Any] = {}
+    for word in (part.strip() for part in declared[1:].split(",")):
+        key, _, section = word.partition(" ")
+        if key == "of" and section:
+            marks["of"] = section
+        elif word in _MARKS:
+            marks[word] = True
+        else:
+            raise UsageError(f"{where}: [{word}] is none of {', '.join(_MARKS)}, of SECTION.")
+    return marks, help.strip()
 
 
 def coerce(parameters: list[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -85,10 +107,10 @@ def coerce(parameters: list[Parameter], given: Mapping[str, Any], where: str) ->
     missing = [
         p
         for p in parameters
-        if p.name not in given and (p.default is None or (p.required and not lab))
+        if p.name not in given and p.required and (p.default is None or not lab)
     ]
     if missing:
-        asks = "; ".join(f"{p.name} ({p.type}{f': {p.help}' if p.help else ''})" for p in missing)
+        asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
     return {name: _typed(known[name], value, where) for name, value in given.items()}
 
@@ -107,7 +129,7 @@ def _typed(parameter: Parameter, value: Any, where: str) -> Any:
         return _from_text(kind, value)
     except ValueError as exc:
         raise UsageError(
-            f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.help}".rstrip()
+            f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}".rstrip()
         ) from exc
 
 

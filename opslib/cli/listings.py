@@ -74,7 +74,7 @@ def _parameter(parameter: Parameter, preset: dict[str, Any]) -> dict[str, Any]:
         "name": parameter.name,
         "type": parameter.type,
         "default": value,
-        "help": parameter.help,
+        "help": parameter.told,
     }
 
 

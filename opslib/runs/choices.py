@@ -10,13 +10,7 @@ from opslib.catalogue.procedures import Procedure
 from opslib.core.connections.targets import Target
 from opslib.core.errors import UsageError
 
-_DECLARED, _ALL = "as the target's file calls", "all"
-_SECTIONS = {
-    "function": "functions",
-    "queue": "queues",
-    "bucket": "buckets",
-    "dashboard": "dashboards",
-}
+_ALL = "all"
 _CHAPTERS = {  # the section that every procedure of a chapter needs
     "alarms": "alarms",
     "databases": "database",
@@ -27,7 +21,6 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
     "queues": "queues",
     "users": "users",
 }
-_KINDS = {"jobs": "jobs", "buckets": "orphans"}  # `kind` is said of a chapter's own things
 
 
 def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,38 +32,27 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> di
         target[_CHAPTERS[procedure.chapter]]
     chosen = dict(given)
     for parameter in procedure.parameters:
-        section = _section(procedure, parameter)
-        if section and not (parameter.required and not target.lab and parameter.name not in given):
-            _choose(procedure, target, parameter, section, chosen)
+        asked_for = parameter.required and not target.lab and parameter.name not in given
+        if parameter.of and not asked_for:
+            _choose(procedure, target, parameter, chosen)
     return chosen
 
 
-def _section(procedure: Procedure, parameter: Parameter) -> str:
-    """The section whose names a parameter takes, as its help says; none for any other parameter."""
-    if _DECLARED not in parameter.help:
-        return ""
-    return (
-        _KINDS.get(procedure.chapter, "")
-        if parameter.name == "kind"
-        else _SECTIONS.get(parameter.name, "")
-    )
-
-
 def _choose(
-    procedure: Procedure, target: Target, parameter: Parameter, section: str, chosen: dict[str, Any]
+    procedure: Procedure, target: Target, parameter: Parameter, chosen: dict[str, Any]
 ) -> None:
-    name, known = parameter.name, target[section]
+    name, known = parameter.name, target[parameter.of]
     absent = [each for each in _names(chosen.get(name, parameter.default)) if each not in known]
     if not absent:
         return
     if name in chosen:
-        if "any" not in parameter.help:  # a name of AWS's will do as well
+        if not parameter.any:
             known[absent[0]]
         return
-    if len(known) != 1 and not parameter.help.endswith(_ALL):
+    if len(known) != 1 and not parameter.all:
         raise UsageError(
-            f"{procedure.name} needs {name}: one of {', '.join(known) or 'none'} ({section} in parameters/targets/"
-            f"{target.key}.yaml). Give it with -p {name}=…"
+            f"{procedure.name} needs {name}: one of {', '.join(known) or 'none'} ({parameter.of} in "
+            f"parameters/targets/{target.key}.yaml). Give it with -p {name}=…"
         )
     chosen[name] = next(iter(known)) if len(known) == 1 else _ALL
 

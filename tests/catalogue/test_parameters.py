@@ -14,7 +14,7 @@ to: str = ""  # the version = the number
 minutes: int = 15  # how far back
 share: float = 0.2
 follow: bool = False  # on
-queue: str = "orders"  # required: which queue
+queue: str = "orders"  # [required, of queues] which queue
 """
 
 
@@ -28,6 +28,21 @@ def test_a_cell_gives_names_types_defaults_and_help() -> None:
         ("to", "str", "", "the version = the number"),
         ("minutes", "int", 15, "how far back"),
     ]
+
+
+def test_what_a_parameter_declares_steers_and_its_help_does_not() -> None:
+    queue = parsed()[-1]
+    assert (queue.required, queue.of, queue.any, queue.all) == (True, "queues", False, False)
+    told = 'x: str = "a"  # required: any of the queues as the target\'s file calls them; all'
+    [plain] = parameters.parse(told, "queues/x")
+    assert not (plain.required or plain.of or plain.any or plain.all)
+
+
+def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        UsageError, match=r"x: \[requird\] is none of required, any, all, of SECTION"
+    ):
+        parameters.parse('x: str = ""  # [requird] which', "queues/x")
 
 
 def test_papermill_reads_the_same_parameters_from_every_notebook() -> None:
@@ -64,7 +79,8 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
         ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. on"),
         (
             {"target": "x-y"},
-            "queues/x needs queue (str: required: which queue). Give it with -p queue=…",
+            "queues/x needs queue (str: required: which queue (of queues in the target's file)). "
+            "Give it with -p queue=…",
         ),
     ],
 )
