@@ -9,7 +9,7 @@ import click
 
 from opslib.core import console
 from opslib.core.errors import OpsError, Refused, UsageError
-from opslib.core.imports import skip_iri_grammar
+from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b
 Exit status: 0 done; 1 failed; 2 usage, and nothing was started;

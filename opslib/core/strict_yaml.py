@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -118,8 +119,6 @@ def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
 
 @cache
 def _validator(schema: str) -> Any:
-    from opslib.core.imports import skip_iri_grammar
-
     skip_iri_grammar()
     import jsonschema
 
@@ -129,3 +128,13 @@ def _validator(schema: str) -> Any:
 @cache
 def _schema(schema: str) -> dict[str, Any]:
     return dict(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))
+
+
+def skip_iri_grammar() -> None:
+    """Keep jsonschema from compiling a grammar of international URLs when it is imported: 0.9 s, never used here.
+
+    jsonschema does without the package and then does not check the formats `iri` and `iri-reference`,
+    which neither notebooks nor our YAML have. Has no effect once jsonschema is imported.
+    """
+    if "jsonschema" not in sys.modules:
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from opslib.core.cells import Text
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import UsageError
+from opslib.core.text import Text
 from opslib.deployments import states
 from opslib.deployments.plans import MAKE_JSON
 

@@ -33,7 +33,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from opslib.core.errors import OpsError
-from opslib.core.imports import skip_iri_grammar
+from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.lab import _moto, control, corrections
 from opslib.lab.gateway import Gateway, status_line
 from opslib.lab.operations import rewind

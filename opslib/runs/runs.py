@@ -11,7 +11,7 @@ from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
-from opslib.core.imports import skip_iri_grammar
+from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.records import reading, records
 from opslib.records.records import Record
 from opslib.runs import choices

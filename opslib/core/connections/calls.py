@@ -174,35 +174,51 @@ def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
 
 @contextmanager
 def errors(service: str, operation: str, where: str, parameters: dict[str, Any]) -> Iterator[None]:
-    """Translate botocore's errors into opslib's."""
-    from botocore import exceptions
+    """Translate botocore's errors into opslib's: every one of them, by its family."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
     named = _named(parameters)
     asked = f"{service} {operation}{f' of {named}' if named else ''} in {where}"
     try:
         yield
-    except exceptions.ClientError as exc:
+    except ClientError as exc:
         raise _translated(exc, asked) from exc
-    except (
-        exceptions.NoCredentialsError,
-        exceptions.PartialCredentialsError,
-        exceptions.CredentialRetrievalError,
-        exceptions.SSOError,
-        exceptions.UnauthorizedSSOTokenError,
-    ) as exc:
-        raise NotAllowed(
+    except BotoCoreError as exc:
+        raise _unanswered(exc, asked) from exc
+
+
+# Families of botocore's own errors, by the names of their classes, and what becomes of them.
+_NO_CREDENTIALS = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "SSOError",
+    "UnauthorizedSSOTokenError",
+    "NoAuthTokenError",
+    "TokenRetrievalError",
+    "LoginError",
+    "ProfileNotFound",
+    "ConfigNotFound",
+    "ConfigParseError",
+    "InvalidConfigError",
+)
+_NO_ANSWER = ("ConnectionError", "HTTPClientError", "WaiterError", "ResponseStreamingError")
+
+
+def _unanswered(exc: Any, asked: str) -> OpsError:
+    """Of an error that is none of AWS's: it was not asked, or did not answer."""
+    families = {cls.__name__ for cls in type(exc).__mro__}
+    if families & {*_NO_CREDENTIALS}:
+        return NotAllowed(
             f"No usable AWS credentials for {asked}: {exc}. Log in (aws sso login), or practise in the lab."
-        ) from exc
-    except (
-        exceptions.EndpointConnectionError,
-        exceptions.HTTPClientError,
-        exceptions.WaiterError,
-    ) as exc:
-        raise Unfinished(
+        )
+    if families & {*_NO_ANSWER}:
+        return Unfinished(
             f"No answer to {asked}: {exc}. Its state is unknown; check the network, then run again."
-        ) from exc
-    except exceptions.ParamValidationError as exc:
-        raise OpsError(f"Not a valid request: {asked}: {exc}") from exc
+        )
+    if "ParamValidationError" in families:
+        return OpsError(f"Not a valid request: {asked}: {exc}")
+    return OpsError(f"{asked} failed: {exc}")
 
 
 def _named(parameters: dict[str, Any]) -> str:

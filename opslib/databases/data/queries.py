@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import cells
-from opslib.core.cells import Text
 from opslib.core.checks import plots
 from opslib.core.checks.checks import check
 from opslib.core.checks.plots import Picture
@@ -18,7 +16,7 @@ from opslib.core.connections.sql import ask, brief
 from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
 from opslib.core.findings import Finding, Findings
 from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import count
+from opslib.core.text import Text, count
 from opslib.databases.data import sql_texts
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def planned(ops: Connection, title: str, sql: str) -> Text:
         raise
     except OpsError as exc:
         return Text(f"{title}:\n\n{sql}\n\nNo plan: {exc}")
-    plan = "\n".join(cells.printable(line) for line in found.iloc[:, 0])
+    plan = "\n".join(printable(line) for line in found.iloc[:, 0])
     return Text(f"{title}:\n\n{sql}\n\n{plan}")
 
 
@@ -154,7 +152,7 @@ def table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     found: list[str] = []
-    for name in map(cells.printable, names):
+    for name in map(printable, names):
         number = sum(other == name or other.startswith(f"{name} (") for other in found)
         found.append(f"{name} ({number + 1})" if number and name in found else name)
     return found
@@ -163,7 +161,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 def _column(values: Sequence[Any]) -> Any:
     import pandas as pd
 
-    made = pd.Series([cells.value(each) for each in values], dtype=None if values else "object")
+    made = pd.Series([cell(each) for each in values], dtype=None if values else "object")
     if isinstance(made.dtype, pd.DatetimeTZDtype):
         return made.astype(UTC_TIME)
     whole = all(each is None or type(each) is int for each in values) and made.dtype == "float64"

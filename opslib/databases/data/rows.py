@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from opslib.core.cells import Text
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask
@@ -14,7 +13,7 @@ from opslib.core.findings import Finding, Findings
 from opslib.core.plans.actions import Sql
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
-from opslib.core.text import count
+from opslib.core.text import Text, count
 from opslib.databases.data import queries, sql_texts
 from opslib.databases.instances import rds, snapshots
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import cells
 from opslib.core.checks.checks import check
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
@@ -18,7 +17,7 @@ from opslib.core.connections.sql import ask, query, quoted, value
 from opslib.core.errors import OpsError, UsageError
 from opslib.core.findings import Finding, Findings
 from opslib.core.tables import frame
-from opslib.core.text import count
+from opslib.core.text import count, printable
 from opslib.databases.data import query_plans, sql_texts
 from opslib.databases.data.query_plans import Scan, Table
 
@@ -86,7 +85,7 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
 
 def _brief(statement: str) -> str:
     """A statement in a line of a table: of a long list of columns, only that it is there."""
-    line = cells.printable(" ".join(statement.split()))
+    line = printable(" ".join(statement.split()))
     start = re.search(r"\sfrom\s", sql_texts.outermost(line), re.I)
     if start and start.start() > _LIST and line[:6].lower() == "select":
         line = f"{line[:6]} …{line[start.start() :]}"
@@ -295,7 +294,7 @@ def _explain(session: Session, text: str) -> dict[str, Any] | str:
     except DBAPIError as exc:
         if exc.connection_invalidated:
             raise
-        return f"none: {cells.printable(str(exc.orig).splitlines()[0])}"
+        return f"none: {printable(str(exc.orig).splitlines()[0])}"
     plan: dict[str, Any] = answer[0]["Plan"]
     return plan
 
