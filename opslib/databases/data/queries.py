@@ -16,7 +16,7 @@ from opslib.core.connections.sql import ask, brief
 from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
 from opslib.core.findings import Finding, Findings
 from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import Text, count
+from opslib.core.text import Text, cell, count, printable
 from opslib.databases.data import sql_texts
 
 if TYPE_CHECKING:
