@@ -1,0 +1,90 @@
+"""The house: what stands on what, what a room hands on, how large it may be."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from tests import rooms
+
+CORE = "core"
+CHAPTERS = {path.name for path in (rooms.ROOT / "notebooks").iterdir() if path.is_dir()}
+# What runs and keeps, and what is over all: each may use those before it, and no chapter uses the later ones.
+WINGS = ["catalogue", "pages", "records", "runs", "session", "lab", "cli"]
+FACES = sorted(CHAPTERS - {"alarms", "changes", "network"}) + ["records"]
+MOST_FILES, MOST_LINES, MOST_TOKENS = 12, 300, 95_000
+
+
+def test_nothing_imports_itself_by_way_of_others() -> None:
+    """Also by an import inside a function, or for types only."""
+    graph = rooms.arrows()
+    of_code = {name: others for name, others in graph.items() if not rooms.is_face(_path(name))}
+    assert rooms.circles(of_code) == []
+
+
+def test_rooms_stand_on_each_other_in_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for name, others in rooms.arrows().items():
+        room = rooms.room_of(name)
+        if room and room != "__main__":
+            graph.setdefault(room, set()).update(map(rooms.room_of, others))
+    assert rooms.circles({room: others - {room, ""} for room, others in graph.items()}) == []
+
+
+def _path(name: str) -> rooms.Path:
+    return rooms.modules()[name]
+
+
+@pytest.mark.parametrize("name", sorted(rooms.modules()))
+def test_a_module_knows_only_what_is_below_it(name: str) -> None:
+    """Core knows no chapter; a chapter knows core and the faces of others; the lab is known to session and cli."""
+    room = rooms.room_of(name)
+    for other in sorted(rooms.arrows()[name]):
+        there = rooms.room_of(other)
+        if there in (room, CORE, ""):
+            continue
+        assert room != CORE, f"{name} of core imports {other}"
+        if there in CHAPTERS:
+            assert other == f"opslib.{there}", f"{name} reaches into {other}: its face is opslib.{there}"
+            assert room in CHAPTERS, f"{name} imports the chapter {there}"
+        if there == "lab":
+            assert room in ("session", "cli"), f"{name} knows the lab"
+
+
+@pytest.mark.parametrize("name", sorted(rooms.modules()))
+def test_nobody_imports_a_neighbours_private_name(name: str) -> None:
+    private = [what for _, what in rooms.imported(_path(name)) if what.startswith("_")]
+    assert private == []
+
+
+@pytest.mark.parametrize("room", FACES)
+def test_a_face_hands_on_what_is_pinned_in_order(room: str) -> None:
+    """And holds no code. What it hands on is what notebooks, and people in a notebook, may use."""
+    face = importlib.import_module(f"opslib.{room}")
+    pinned = json.loads((rooms.ROOT / "tests" / "pins" / "faces.json").read_text())
+    assert list(face.__all__) == sorted(face.__all__) == pinned[room]
+    assert all(hasattr(face, verb) for verb in face.__all__)
+    assert rooms.size(_path(f"opslib.{room}")).lines <= 3 * len(face.__all__) + 20
+
+
+def test_rooms_and_modules_are_small() -> None:
+    for folder in {path.parent for path in rooms.LIBRARY.rglob("*.py")} - {rooms.LIBRARY}:
+        files = [path for path in folder.glob("*.py") if not rooms.is_face(path)]
+        assert len(files) <= MOST_FILES, f"{folder.name} has {len(files)} files"
+    for name, path in rooms.modules().items():
+        assert len(path.read_text().splitlines()) <= MOST_LINES, f"{name} is long"
+
+
+def test_the_library_without_its_lab_is_small() -> None:
+    tokens = sum(size.tokens for room, size in rooms.sizes().items() if room != "lab")
+    assert tokens <= MOST_TOKENS
+
+
+def test_a_chapter_has_the_same_name_everywhere() -> None:
+    for chapter in CHAPTERS:
+        places = [rooms.LIBRARY / chapter, rooms.LIBRARY / f"{chapter}.py"]
+        assert any(place.exists() for place in places), chapter
+        tests = [rooms.ROOT / "tests" / chapter, rooms.ROOT / "tests" / f"test_{chapter}.py"]
+        assert any(place.exists() for place in tests), chapter
