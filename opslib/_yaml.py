@@ -69,7 +69,7 @@ def _nodes(node: yaml.Node) -> Iterator[yaml.Node]:
 
 def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema: str) -> None:
     error = min(
-        _validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), str(e.message)), default=None
+        validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), str(e.message)), default=None
     )
     if error is None:
         return
@@ -103,7 +103,7 @@ def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
 
 
 @cache
-def _validator(schema: str) -> Any:
+def validator(schema: str) -> Any:
     from opslib._imports import skip_iri_grammar
 
     skip_iri_grammar()

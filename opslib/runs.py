@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 from opslib import _choices, records, runbooks, targets
 from opslib._imports import skip_iri_grammar
-from opslib.errors import UsageError
+from opslib.errors import UsageError, unknown_name
 from opslib.procedures import Procedure
 from opslib.records import Record
 
 Tell = Callable[[int, int, str], None]
+_AT_A_TIME = 16  # they wait for the network most of the time
 
 
 def prepare(name: str, target: str, given: Mapping[str, Any], *, apply: bool) -> tuple[Procedure, dict[str, Any]]:
@@ -40,11 +41,13 @@ def run(
     apply: bool = False,
     timeout_seconds: float | None = None,
     tell: Tell | None = None,
+    forked: bool = False,
 ) -> Record:
     """Run a procedure (`chapter/name`) or a runbook entry (`system/entry`) on a target; its record, however it ended.
 
     Values given as text are read as the parameter's type. `apply` plans and applies in one run, where that is
-    allowed. Raises UsageError before anything is started, and OpsError when no record could be kept.
+    allowed. `forked`: this is one of many (`run_many`), so its kernel is forked. Raises UsageError before anything
+    is started, and OpsError when no record could be kept.
     """
     skip_iri_grammar()
     procedure, wanted = prepare(name, target, parameters or {}, apply=apply)
@@ -58,6 +61,7 @@ def run(
         "timeout_seconds": timeout_seconds,
         "tell": tell,
         "folder": procedure.path.parent,
+        "forked": forked,
     }
     try:
         execute_notebook(
@@ -81,29 +85,47 @@ def _kept(id: str) -> bool:
 
 
 def run_many(
-    name: str,
-    names: Sequence[str],
+    names: Iterable[str],
+    on: Iterable[str],
     parameters: Mapping[str, Any] | None = None,
     *,
+    apply: bool = False,
     timeout_seconds: float | None = None,
-    progress: Callable[[str], Tell],
+    progress: Callable[[str, str], Tell],
 ) -> list[Record]:
-    """`run` on several targets at the same time; their records in order. `progress` makes each target's `tell`.
+    """`run` each procedure on each target, 16 at the same time; their records in order.
 
-    All names and parameters are checked before the first run starts. Ctrl-C stops every run and keeps its record.
+    A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on a target. All names
+    and parameters are checked before the first run starts: raises UsageError. Ctrl-C, and a scheduler's SIGTERM, stop
+    every run and keep its record.
     """
     skip_iri_grammar()
-    for target in names:
-        prepare(name, target, parameters or {}, apply=False)
-    if len(names) == 1:
-        return [run(name, names[0], parameters, timeout_seconds=timeout_seconds, tell=progress(""))]
+    wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
+    forked = len(wanted) > 1 and _prepare_forks()
+    given = _shared(wanted, parameters or {})
+    for name, target in wanted:
+        prepare(name, target, given[name], apply=apply)
+
+    def one(name: str, target: str) -> Record:
+        return run(
+            name,
+            target,
+            given[name],
+            apply=apply,
+            timeout_seconds=timeout_seconds,
+            tell=progress(name, target),
+            forked=forked,
+        )
+
+    if len(wanted) == 1:
+        return [one(*wanted[0])]
     from opslib._recording import _executions
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        started = [
-            pool.submit(run, name, target, parameters, timeout_seconds=timeout_seconds, tell=progress(target))
-            for target in names
-        ]
+    with (
+        _executions.terminated_like_interrupted(),
+        ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
+    ):
+        started = [pool.submit(one, name, target) for name, target in wanted]
         try:
             return [future.result() for future in started]
         except KeyboardInterrupt:
@@ -111,3 +133,28 @@ def run_many(
                 future.cancel()
             _executions.stop_all()
             raise
+
+
+def _prepare_forks() -> bool:
+    """Begin to load what kernels have in common; False where each must be started by itself."""
+    from opslib._recording import _forks
+
+    if _forks.available():
+        _forks.prepare()
+        return True
+    return False
+
+
+def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of the parameters given for several procedures, those that each has. Raises UsageError: none has it."""
+    if len(wanted) > 1 and given.get("approved"):
+        raise UsageError("-p approved=… applies one plan. Give one procedure and one target.")
+    names = list(dict.fromkeys(name for name, _ in wanted))
+    if len(names) == 1:
+        return {names[0]: dict(given)}
+    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name in names}
+    for parameter in given:
+        if not any(parameter in each for each in known.values()):
+            every = sorted(set().union(*known.values()))
+            raise unknown_name("parameter", parameter, every, f" of {', '.join(names)}")
+    return {name: {key: value for key, value in given.items() if key in known[name]} for name in names}

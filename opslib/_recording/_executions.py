@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,6 +43,7 @@ class Request:
     timeout_seconds: float
     folder: Path | None = None  # the kernel's
     output: str | None = None  # papermill's own copy
+    forked: bool = False  # one of many, so its kernel is forked where that is safe
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -78,7 +79,7 @@ class Execution:
 
     def run(self) -> Any:
         """The executed, masked notebook. Raises what ended the run, unless it was a cell's error; OpsError."""
-        self._kernel = Kernel(self.request.kernel)
+        self._kernel = Kernel(self.request.kernel, forked=self.request.forked)
         try:
             self._copy(self.draft.begin(self.nb, self.facts))  # a place that cannot be written is found now
         except BaseException:
@@ -236,6 +237,19 @@ def _catch_signals(execution: Execution) -> dict[int, Any]:
 def _restore_signals(previous: dict[int, Any]) -> None:
     for number, handler in previous.items():
         signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """A scheduler's SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def stop_all() -> None:
