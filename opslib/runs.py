@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,19 +50,16 @@ def run(
     is started, and OpsError when no record could be kept.
     """
     skip_iri_grammar()
-    procedure, wanted = prepare(name, target, parameters or {}, apply=apply)
+    prepared = prepare(name, target, parameters or {}, apply=apply)
+    return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
+
+
+def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -> Record:
     from papermill.exceptions import PapermillException
     from papermill.execute import execute_notebook
 
     id = records.new_id(datetime.now(UTC))
-    options = {
-        "id": id,
-        "name": name,
-        "timeout_seconds": timeout_seconds,
-        "tell": tell,
-        "folder": procedure.path.parent,
-        "forked": forked,
-    }
+    options = {"id": id, "name": name, "folder": procedure.path.parent} | more
     try:
         execute_notebook(
             str(procedure.path),
@@ -85,8 +82,8 @@ def _kept(id: str) -> bool:
 
 
 def run_many(
-    names: Iterable[str],
-    on: Iterable[str],
+    names: Sequence[str],
+    on: Sequence[str],
     parameters: Mapping[str, Any] | None = None,
     *,
     apply: bool = False,
@@ -101,17 +98,14 @@ def run_many(
     """
     skip_iri_grammar()
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
-    forked = len(wanted) > 1 and _prepare_forks()
     given = _shared(wanted, parameters or {})
-    for name, target in wanted:
-        prepare(name, target, given[name], apply=apply)
+    prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
+    forked = len(wanted) > 1 and _prepare_forks()
 
     def one(name: str, target: str) -> Record:
-        return run(
+        return _run(
             name,
-            target,
-            given[name],
-            apply=apply,
+            *prepared[name, target],
             timeout_seconds=timeout_seconds,
             tell=progress(name, target),
             forked=forked,
@@ -131,7 +125,8 @@ def run_many(
         except KeyboardInterrupt:
             for future in started:
                 future.cancel()
-            _executions.stop_all()
+            while wait(started, timeout=0.5).not_done:  # one that was about to start is caught later
+                _executions.stop_all()
             raise
 
 

@@ -16,10 +16,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from opslib import _paths, connect, lab, metrics, targets
+import psutil
+import yaml
+
+from opslib import _paths, connect, lab, metrics, runbooks, runs, targets
+from opslib.errors import UsageError
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
+MANY = 20
 DELAY_MS = 30  # a call to AWS from an office
 
 
@@ -31,6 +36,7 @@ def main() -> None:
         print("compared (A against B), B being what people use today", "A seconds", "B seconds", "A/B", sep="\t")
         procedure_against_papermill(folder)
         reports_of_every_target(folder)
+        many_against_papermill(folder)
         page_of_metrics(folder)
     finally:
         lab.down()
@@ -57,6 +63,52 @@ def reports_of_every_target(folder: Path) -> None:
         f"opslib report daily of {len(names)} targets / papermill, one after another",
         lambda: command(ours), one_after_another, rounds=5,
     )  # fmt: skip
+
+
+def many_against_papermill(folder: Path) -> None:
+    """The first entries of a runbook that only look, but for the one that follows a log and so waits."""
+    looks = [e for e in runbooks.entries("bluemoxon") if e.effect == "read" and e.procedure != "logs/follow"]
+    names = [entry.name for entry in looks if known_to_run(entry.name)][:MANY]
+    ours = [str(BIN / "opslib"), "run", *names, "-t", TARGET]
+    memory = memory_of(ours)
+
+    def one_after_another() -> None:
+        for name in names:
+            procedure, wanted = runs.prepare(name, TARGET, {}, apply=False)
+            given = ["-y", yaml.safe_dump(wanted)]
+            command([str(BIN / "papermill"), str(procedure.path), str(folder / "out.ipynb"), *given])
+
+    what = f"{len(names)} procedures in one opslib run / papermill, one after another"
+    report(what, lambda: command(ours), one_after_another, rounds=2, warm=False)
+    print(f"memory of those {len(names)} at its most, all processes (PSS), and a kernel's share", *memory, sep="\t")
+
+
+def known_to_run(name: str) -> bool:
+    """Does it need no parameter?"""
+    try:
+        return bool(runs.prepare(name, TARGET, {}, apply=False))
+    except UsageError:
+        return False
+
+
+def memory_of(words: list[str]) -> tuple[str, str]:
+    """Of a command and all its children: the sum at its most, and the median of one that was forked."""
+    most: list[float] = [0]
+    running = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None:
+        found = [megabytes(process) for process in [running, *running.children(recursive=True)]]
+        most = max(most, found, key=sum)
+        time.sleep(0.3)
+    return f"{sum(most):.0f} MB", f"{statistics.median(most):.0f} MB"
+
+
+def megabytes(process: psutil.Process) -> float:
+    """Its memory, a page that several share counted in parts."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def page_of_metrics(folder: Path) -> None:
@@ -135,8 +187,9 @@ def command(words: list[str], environment: dict[str, str] | None = None) -> None
         raise SystemExit(f"{words[0]} failed ({done.returncode}): {done.stderr[-2000:]}")
 
 
-def report(what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> None:
-    ours(), theirs()  # warm both
+def report(what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int, warm: bool = True) -> None:
+    if warm:
+        ours(), theirs()
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)

@@ -216,6 +216,13 @@ def test_where_nothing_can_be_forked_kernels_are_started(
     assert [project.text(record) for record in batch(project, "one", "two")] == ["True\n", "True\n"]
 
 
+def test_an_environment_may_be_large(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        monkeypatch.setenv(f"LARGE_{number}", "x" * 100_000)
+    record = project.run("large", "import os; print(len(os.environ['LARGE_2']))")
+    assert project.text(record) == "100000\n"
+
+
 def test_a_fork_server_that_died_is_started_again(project: Project) -> None:
     tell = (PARENT, "print(parent.pid)")
     server = int(project.text(project.run("one", *tell)))

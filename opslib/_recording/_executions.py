@@ -103,6 +103,11 @@ class Execution:
             raise error
         return self.nb
 
+    @property
+    def stopped(self) -> bool:
+        """Was it told to end?"""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Interrupt the cell that runs, and run no other. What does not listen is ended a few seconds later."""
         again = self._stopped.is_set()
@@ -253,6 +258,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 
 def stop_all() -> None:
-    """Stop every run of this process: for one that runs several in threads."""
+    """Stop every run of this process that was not told to: for one that runs several in threads."""
     for execution in list(_active):
-        execution.stop()
+        if not execution.stopped:
+            execution.stop()

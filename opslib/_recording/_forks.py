@@ -10,13 +10,9 @@ import pickle
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Sequence
 from multiprocessing import connection
 from multiprocessing.forkserver import ForkServer, read_signed
-from typing import Any
-
-from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from opslib._recording._forked import Start
 
@@ -45,7 +41,8 @@ class Process:
         # The kernel ends when the end to write on is closed, if only by the end of this process.
         self._status, self._data = _server.connect_to_new_process(list(fds))
         try:
-            os.write(self._data, pickle.dumps({}) + pickle.dumps(start))
+            with open(self._data, "wb", closefd=False) as file:
+                file.write(pickle.dumps({}) + pickle.dumps(start))
             self.pid = read_signed(self._status)
         except BaseException:
             self._close()
@@ -76,24 +73,3 @@ class Process:
     def _close(self) -> None:
         os.close(self._status)
         os.close(self._data)
-
-
-def provisioner(manager: Any) -> ForkProvisioner:
-    """For a kernel manager of jupyter_client."""
-    return ForkProvisioner(kernel_id=str(uuid.uuid4()), kernel_spec=manager.kernel_spec, parent=manager)
-
-
-class ForkProvisioner(LocalProvisioner):
-    """Gives jupyter_client a forked kernel; a new Python where none can be forked."""
-
-    process: Any = None
-    parent: Any
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        start = Start(self.parent.connection_file, kwargs.get("cwd"), kwargs["env"])
-        try:
-            self.process = Process(start, kwargs["pass_fds"])
-        except (OSError, EOFError):
-            return await super().launch_kernel(cmd, **kwargs)
-        self.pid = self.pgid = self.process.pid
-        return self.connection_info

@@ -35,9 +35,9 @@ class Kernel:
         if name in _NATIVE:
             self.manager._kernel_spec = _this_python()
             if forked:
-                from opslib._recording import _forks
+                from opslib._recording import _provisioners
 
-                self.manager.provisioner = _forks.provisioner(self.manager)
+                self.manager.provisioner = _provisioners.forked(self.manager)
 
     def environment(self, journal_end: int) -> dict[str, str]:
         """Ours, with the journal's pipe. Compiled modules may be kept: without, each start is seconds slower."""
