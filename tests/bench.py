@@ -16,13 +16,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
+import yaml
+
 from opslib import connect, lab
+from opslib.catalogue import runbooks
 from opslib.core import paths
 from opslib.core.connections import targets
+from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
+from opslib.runs import runs
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
+MANY = 20
 DELAY_MS = 30  # a call to AWS from an office
 
 
@@ -40,6 +47,7 @@ def main() -> None:
         )
         procedure_against_papermill(folder)
         reports_of_every_target(folder)
+        many_against_papermill(folder)
         page_of_metrics(folder)
     finally:
         lab.down()
@@ -82,6 +90,62 @@ def reports_of_every_target(folder: Path) -> None:
         one_after_another,
         rounds=5,
     )
+
+
+def many_against_papermill(folder: Path) -> None:
+    """The first entries of a runbook that only look, but for the one that follows a log and so waits."""
+    looks = [
+        e
+        for e in runbooks.entries("bluemoxon")
+        if e.effect == "read" and e.procedure != "logs/follow"
+    ]
+    names = [entry.name for entry in looks if known_to_run(entry.name)][:MANY]
+    ours = [str(BIN / "opslib"), "run", *names, "-t", TARGET]
+    memory = memory_of(ours)
+
+    def one_after_another() -> None:
+        for name in names:
+            procedure, wanted = runs.prepare(name, TARGET, {}, apply=False)
+            given = ["-y", yaml.safe_dump(wanted)]
+            command(
+                [str(BIN / "papermill"), str(procedure.path), str(folder / "out.ipynb"), *given]
+            )
+
+    what = f"{len(names)} procedures in one opslib run / papermill, one after another"
+    report(what, lambda: command(ours), one_after_another, rounds=2, warm=False)
+    print(
+        f"memory of those {len(names)} at its most, all processes (PSS), and a kernel's share",
+        *memory,
+        sep="\t",
+    )
+
+
+def known_to_run(name: str) -> bool:
+    """Does it need no parameter?"""
+    try:
+        return bool(runs.prepare(name, TARGET, {}, apply=False))
+    except UsageError:
+        return False
+
+
+def memory_of(words: list[str]) -> tuple[str, str]:
+    """Of a command and all its children: the sum at its most, and the median of one that was forked."""
+    most: list[float] = [0]
+    running = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None:
+        found = [megabytes(process) for process in [running, *running.children(recursive=True)]]
+        most = max(most, found, key=sum)
+        time.sleep(0.3)
+    return f"{sum(most):.0f} MB", f"{statistics.median(most):.0f} MB"
+
+
+def megabytes(process: psutil.Process) -> float:
+    """Its memory, a page that several share counted in parts."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def page_of_metrics(folder: Path) -> None:
@@ -184,9 +248,14 @@ def command(words: list[str], environment: dict[str, str] | None = None) -> None
 
 
 def report(
-    what: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+    what: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    rounds: int,
+    warm: bool = True,
 ) -> None:
-    ours(), theirs()  # warm both
+    if warm:
+        ours(), theirs()
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)

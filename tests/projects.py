@@ -36,6 +36,7 @@ policy: {{apply_at_once: true}}
 class Project:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.records = home, home / "records"
+        self.forked = False  # are the kernels of `run` forked?
         (home / "parameters" / "targets").mkdir(parents=True)
         for environment, account in (("staging", "111122223333"), ("production", "444455556666")):
             described = _TARGET.format(
@@ -74,7 +75,7 @@ class Project:
         """Make a procedure of these cells and run it in this process."""
         if cells:
             self.procedure(name, *cells)
-        return runs.run(f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds)
+        return runs.run(f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds, forked=self.forked)
 
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`opslib …`, its output and exit status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -69,9 +70,14 @@ def show(name: str, as_json: bool) -> None:
     click.echo(console.as_json(shown) if as_json else listings.description(shown))
 
 
+_targets = click.option(
+    "-t", "--target", "targets", multiple=True, required=True, help="Repeat, or a pattern: 'lab/*'."
+)
+
+
 @cli.command(epilog=_STATUS)
-@click.argument("name")
-@click.option("-t", "--target", required=True, help="For instance lab/bluemoxon-staging.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@_targets
 @_parameters
 @click.option(
     "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
@@ -79,6 +85,45 @@ def show(name: str, as_json: bool) -> None:
 @_timeout
 @_json
 def run(
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    given: tuple[str, ...],
+    apply: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> NoReturn:
+    """Run procedures (chapter/name) or runbook entries (system/entry) on targets, and keep the records.
+
+    Several run at the same time, and a summary comes first; a parameter goes to each that has it.
+    """
+    from opslib.core.connections import targets as described
+
+    on = described.matching(targets)
+    if len(set(names)) == 1 and on == [*targets]:
+        _run_one(names[0], on[0], given, apply, timeout, as_json)
+    _run_many(names, on, given, apply, timeout, as_json)
+
+
+@cli.command(epilog=_STATUS)
+@click.argument("name")
+@_targets
+@_parameters
+@_timeout
+@_json
+def report(
+    name: str,
+    targets: tuple[str, ...],
+    given: tuple[str, ...],
+    timeout: float | None,
+    as_json: bool,
+) -> NoReturn:
+    """Run the report reports/NAME on one or more targets at the same time; of several, a summary comes first."""
+    from opslib.core.connections import targets as described
+
+    _run_many([f"reports/{name}"], described.matching(targets), given, False, timeout, as_json)
+
+
+def _run_one(
     name: str,
     target: str,
     given: tuple[str, ...],
@@ -86,7 +131,6 @@ def run(
     timeout: float | None,
     as_json: bool,
 ) -> NoReturn:
-    """Run a procedure (chapter/name) or a runbook entry (system/entry) on a target, and keep the record."""
     from opslib.cli import runs as runs_shown
     from opslib.runs import runs
 
@@ -101,43 +145,37 @@ def run(
     sys.exit(runs_shown.exit_status([record]))
 
 
-@cli.command(epilog=_STATUS)
-@click.argument("name")
-@click.option(
-    "-t", "--target", "targets", multiple=True, required=True, help="Repeat, or a pattern: 'lab/*'."
-)
-@_parameters
-@_timeout
-@_json
-def report(
-    name: str,
-    targets: tuple[str, ...],
+def _run_many(
+    names: Sequence[str],
+    on: Sequence[str],
     given: tuple[str, ...],
+    apply: bool,
     timeout: float | None,
     as_json: bool,
 ) -> NoReturn:
-    """Run the report reports/NAME on one or more targets at the same time; of several, a summary comes first."""
-    from opslib.cli import runs as runs_shown
-    from opslib.core.connections import targets as described
-    from opslib.reports import summaries
     from opslib.runs import runs
 
+    among = [(name, target) for name in names for target in on]
     records = runs.run_many(
-        f"reports/{name}",
-        described.matching(targets),
+        names,
+        on,
         _pairs(given),
+        apply=apply,
         timeout_seconds=timeout,
-        progress=console.Progress,
+        progress=lambda name, target: console.Progress(console.called(name, target, among)),
     )
+    from opslib.cli import runs as runs_shown
+    from opslib.cli.summaries import as_text
+    from opslib.reports import summaries
+
     lines = summaries.of(records) if len(records) > 1 else []
     page = summaries.write(lines) if lines else None
     if as_json:
         summary = {"summary": str(page)} if page else {}
         click.echo(console.as_json([summary | runs_shown.shown(record) for record in records]))
     else:
-        click.echo(
-            summaries.as_text(lines, page) if page else runs_shown.as_text(records[0], list(given))
-        )
+        text = as_text(lines, page) if page else runs_shown.as_text(records[0], list(given))
+        click.echo(text)
     sys.exit(runs_shown.exit_status(records))
 
 

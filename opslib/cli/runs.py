@@ -44,16 +44,18 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
         parts.append(console.table(header, rows))
     lines = [f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}"]
     lines += [f"changed: {console.plain(change)}" for change in details.get("changed") or ()]
-    lines += _plan(record, details, given)
+    lines += plan(record, given)
     lines += [f"next:    {console.plain(step)}" for step in details.get("next") or ()]
     lines += [details["incomplete"]] if details.get("incomplete") else []
     lines += [f"record:  {record.path}", f"page:    {record.page}"]
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
-def _plan(record: Record, details: dict[str, Any], given: list[str] | None) -> list[str]:
+def plan(record: Record, given: list[str] | None = None) -> list[str]:
+    """Lines for a preview: its steps, its plan, and how to apply it."""
     if record.outcome != "previewed" or not record.plan:
         return []
+    details = reading.details(record)
     steps = [
         f"step {i}:  {console.plain(s.get('title'))}"
         for i, s in enumerate(details["plan"].get("steps", ()), 1)

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 _COLOURS = {
@@ -71,6 +71,12 @@ def coloured(text: str) -> str:
     """A status in its colour, on a terminal."""
     code = _COLOURS.get(text.strip())
     return f"\x1b[{code}m{text}\x1b[0m" if code and sys.stdout.isatty() else text
+
+
+def called(name: str, target: str, among: Collection[tuple[str, str]]) -> str:
+    """What tells a run from others: its target, its procedure, or both; nothing when it is the only one."""
+    several_names, several_targets = (len(set(column)) > 1 for column in zip(*among, strict=True))
+    return " on ".join([name] * several_names + [target] * several_targets)
 
 
 class Progress:

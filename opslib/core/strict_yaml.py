@@ -78,7 +78,7 @@ def _nodes(node: yaml.Node) -> Iterator[yaml.Node]:
 
 def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema: str) -> None:
     error = min(
-        _validator(schema).iter_errors(data),
+        validator(schema).iter_errors(data),
         key=lambda e: (-len(e.absolute_path), str(e.message)),
         default=None,
     )
@@ -118,7 +118,7 @@ def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
 
 
 @cache
-def _validator(schema: str) -> Any:
+def validator(schema: str) -> Any:
     skip_iri_grammar()
     import jsonschema
 

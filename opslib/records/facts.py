@@ -187,6 +187,7 @@ class Request:
     timeout_seconds: float
     folder: Path | None = None  # the kernel's
     output: str | None = None  # papermill's own copy
+    forked: bool = False  # one of many, so its kernel is forked where that is safe
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
     options: dict[str, Any] = field(default_factory=dict)
 

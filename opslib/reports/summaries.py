@@ -1,13 +1,12 @@
-"""Reports of several targets at one look: the target that most wants a look first, what is wrong in each and since when."""
+"""Several runs at one look: the one that most wants a look first, what is wrong in each; of reports, since when."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from opslib import records
 from opslib.core import console
@@ -16,24 +15,35 @@ from opslib.core.findings import SEVERITY, Finding, Findings
 from opslib.records import Record
 from opslib.reports import reports
 
-HEADER = ("worst", "target", "critical", "unknown", "warn", "ok", "since the last report", "took")
-_DONE = ("ok", "attention")
+_DONE = ("ok", "attention", "changed", "previewed")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One target's report in short. `changes` are rows of `reports.CHANGED`; None: there is nothing to compare."""
+    """One run in short. `changes` are rows of `reports.CHANGED`; None: there is nothing to compare."""
 
+    title: str  # what it is called among the others: its target, its procedure, or both
     record: Record
     findings: Findings
     changes: tuple[dict[str, str], ...] | None
 
     @property
+    def is_report(self) -> bool:
+        return self.record.procedure == reports.PROCEDURE
+
+    @property
+    def ended(self) -> bool:
+        """Did it come to its end?"""
+        return self.record.outcome in _DONE
+
+    @property
     def worst(self) -> str:
-        """The worst status; of a run that did not come to its end, how it ended."""
-        if self.record.outcome not in _DONE:
+        """The worst status; how it ended, of a run that did not come to its end or was no check."""
+        if not self.ended:
             return self.record.outcome
-        return self.findings.worst if self.findings else "unknown"
+        if self.findings:
+            return self.findings.worst
+        return "unknown" if self.is_report else self.record.outcome
 
     @property
     def counts(self) -> Counter[str]:
@@ -42,52 +52,52 @@ class Line:
     @property
     def since_last(self) -> str:
         """`2 new, 1 ended`; `as before`."""
-        if self.record.outcome not in _DONE:
+        if not (self.ended and self.is_report):
             return ""
         if self.changes is None:
             return "first report"
         counted = Counter(row["change"] for row in self.changes)
         return ", ".join(f"{number} {change}" for change, number in counted.items()) or "as before"
 
-    def row(self) -> tuple[Any, ...]:
-        counts = [self.counts[status] for status in ("critical", "unknown", "warn", "ok")]
-        return (
-            self.worst,
-            self.record.target,
-            *counts,
-            self.since_last,
-            f"{self.record.seconds:.0f} s",
-        )
-
 
 def of(found: Sequence[Record]) -> list[Line]:
     """A line for each record, the one that most wants a look first: those that did not end, then by their worst finding."""
-    return sorted((_line(record) for record in found), key=_rank)
+    among = [(record.name, record.target) for record in found]
+    lines = [_line(console.called(r.name, r.target, among) or r.target, r) for r in found]
+    return sorted(lines, key=_rank)
 
 
 def _rank(line: Line) -> tuple[int, int, str]:
-    return (
-        -SEVERITY.get(line.worst, len(SEVERITY)),
-        -len(line.findings.troubles),
-        line.record.target,
-    )
+    least = SEVERITY["ok"] if line.ended else len(SEVERITY)
+    return -SEVERITY.get(line.worst, least), -len(line.findings.troubles), line.title
 
 
-def _line(record: Record) -> Line:
+def _line(title: str, record: Record) -> Line:
     try:
         said = records.details(record).get("findings", ())
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
-    found = Findings(Finding(**finding) for finding in said)
-    # What a run that broke off did not come to has not ended.
-    last = reports.last_before(record.target, record.started) if record.outcome in _DONE else None
-    return Line(record, found, None if last is None else tuple(reports.compare(last[1], found)))
+    counted = [finding for finding in said if finding.get("verifies")] or said
+    found = Findings(Finding(**finding) for finding in counted)
+    line = Line(title, record, found, None)
+    if not (
+        line.ended and line.is_report
+    ):  # what a report that broke off did not come to has not ended
+        return line
+    last = reports.last_before(record.target, record.started)
+    return line if last is None else replace(line, changes=tuple(reports.compare(last[1], found)))
 
 
 def headline(lines: Sequence[Line]) -> str:
     """`3 targets: 1 critical, 2 ok.`"""
     counted = Counter(line.worst for line in lines)
-    return f"{len(lines)} targets: {', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+    kind = "runs" if several_names(lines) else "targets"
+    return f"{len(lines)} {kind}: {', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+
+
+def several_names(lines: Sequence[Line]) -> bool:
+    """Are these runs of more than one procedure?"""
+    return len({line.record.name for line in lines}) > 1
 
 
 def write(lines: Sequence[Line]) -> Path:
@@ -102,6 +112,9 @@ def write(lines: Sequence[Line]) -> Path:
         lines=lines,
         links=links,
         headline=headline(lines),
+        heading=_heading(lines),
+        several_names=several_names(lines),
+        reports=any(line.is_report for line in lines),
         when=f"{first.started:%Y-%m-%d %H:%M} UTC",
         practice=all(line.record.lab for line in lines),
         **pages.style(),
@@ -111,12 +124,7 @@ def write(lines: Sequence[Line]) -> Path:
     return page
 
 
-def as_text(lines: Sequence[Line], page: Path) -> str:
-    """The table of targets, then each target's troubles and where its page is."""
-    parts = [console.table(HEADER, [line.row() for line in lines])]
-    for line in lines:
-        rows = [(f.status, f.check, f.seen, f.next) for f in line.findings.troubles]
-        told = [f"{line.record.target}: {console.plain(line.record.verdict)}"]
-        told += [console.table(("status", "check", "seen", "next"), rows)] if rows else []
-        parts.append("\n".join([*told, f"page:    {line.record.page}"]))
-    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"])
+def _heading(lines: Sequence[Line]) -> str:
+    if all(line.is_report for line in lines):
+        return "Daily reports"
+    return "Runs" if several_names(lines) else f"Runs of {lines[0].record.name}"

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -40,7 +41,7 @@ class Execution:
 
     def run(self) -> Any:
         """The executed, masked notebook. Raises what ended the run, unless it was a cell's error; OpsError."""
-        self._kernel = Kernel(self.request.kernel)
+        self._kernel = Kernel(self.request.kernel, forked=self.request.forked)
         try:
             self._copy(
                 self.draft.begin(self.nb, self.facts)
@@ -65,6 +66,11 @@ class Execution:
         if error is not None:
             raise error
         return self.nb
+
+    @property
+    def stopped(self) -> bool:
+        """Was it told to end?"""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Interrupt the cell that runs, and run no other. What does not listen is ended a few seconds later."""
@@ -215,7 +221,21 @@ def _restore_signals(previous: dict[int, Any]) -> None:
         signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """A scheduler's SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def stop_all() -> None:
-    """Stop every run of this process: for one that runs several in threads."""
+    """Stop every run of this process that was not told to: for one that runs several in threads."""
     for execution in list(_active):
-        execution.stop()
+        if not execution.stopped:
+            execution.stop()

@@ -22,7 +22,7 @@ _NATIVE = ("", "python", "python3")
 class Kernel:
     """A kernel manager of jupyter_client with what our runs need. `kill` and `remove` must be called."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, forked: bool = False) -> None:
         from jupyter_client.manager import AsyncKernelManager
 
         # A short path: the path of a socket has a limit of about 100 characters.
@@ -35,6 +35,10 @@ class Kernel:
         )
         if name in _NATIVE:
             self.manager._kernel_spec = _this_python()
+            if forked:
+                from opslib.runs import provisioners
+
+                self.manager.provisioner = provisioners.forked(self.manager)
 
     def environment(self, journal_end: int) -> dict[str, str]:
         """Ours, with the journal's pipe. Compiled modules may be kept: without, each start is seconds slower."""
@@ -56,7 +60,10 @@ class Kernel:
     def _signal(self, number: int) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.manager.provisioner.pgid, number)
+                try:
+                    os.killpg(self.manager.provisioner.pgid, number)
+                except ProcessLookupError:  # forked, and not yet in a group of its own
+                    self._process.send_signal(number)
 
     def death(self) -> str:
         """How the process ended, in words."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core.connections import targets
-from opslib.core.errors import UsageError
+from opslib.core.errors import UsageError, unknown_name
 from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.records import reading, records
 from opslib.records.records import Record
 from opslib.runs import choices
 
 Tell = Callable[[int, int, str], None]
+_AT_A_TIME = 16  # they wait for the network most of the time
 
 
 def prepare(
@@ -49,25 +50,25 @@ def run(
     apply: bool = False,
     timeout_seconds: float | None = None,
     tell: Tell | None = None,
+    forked: bool = False,
 ) -> Record:
     """Run a procedure (`chapter/name`) or a runbook entry (`system/entry`) on a target; its record, however it ended.
 
     Values given as text are read as the parameter's type. `apply` plans and applies in one run, where that is
-    allowed. Raises UsageError before anything is started, and OpsError when no record could be kept.
+    allowed. `forked`: this is one of many (`run_many`), so its kernel is forked. Raises UsageError before anything
+    is started, and OpsError when no record could be kept.
     """
     skip_iri_grammar()
-    procedure, wanted = prepare(name, target, parameters or {}, apply=apply)
+    prepared = prepare(name, target, parameters or {}, apply=apply)
+    return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
+
+
+def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -> Record:
     from papermill.exceptions import PapermillException
     from papermill.execute import execute_notebook
 
     id = records.new_id(datetime.now(UTC))
-    options = {
-        "id": id,
-        "name": name,
-        "timeout_seconds": timeout_seconds,
-        "tell": tell,
-        "folder": procedure.path.parent,
-    }
+    options = {"id": id, "name": name, "folder": procedure.path.parent} | more
     try:
         execute_notebook(
             str(procedure.path),
@@ -90,40 +91,80 @@ def _kept(id: str) -> bool:
 
 
 def run_many(
-    name: str,
     names: Sequence[str],
+    on: Sequence[str],
     parameters: Mapping[str, Any] | None = None,
     *,
+    apply: bool = False,
     timeout_seconds: float | None = None,
-    progress: Callable[[str], Tell],
+    progress: Callable[[str, str], Tell],
 ) -> list[Record]:
-    """`run` on several targets at the same time; their records in order. `progress` makes each target's `tell`.
+    """`run` each procedure on each target, 16 at the same time; their records in order.
 
-    All names and parameters are checked before the first run starts. Ctrl-C stops every run and keeps its record.
+    A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on a target. All names
+    and parameters are checked before the first run starts: raises UsageError. Ctrl-C, and a scheduler's SIGTERM, stop
+    every run and keep its record.
     """
     skip_iri_grammar()
-    for target in names:
-        prepare(name, target, parameters or {}, apply=False)
-    if len(names) == 1:
-        return [run(name, names[0], parameters, timeout_seconds=timeout_seconds, tell=progress(""))]
+    wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
+    given = _shared(wanted, parameters or {})
+    prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
+    forked = len(wanted) > 1 and _prepare_forks()
+
+    def one(name: str, target: str) -> Record:
+        return _run(
+            name,
+            *prepared[name, target],
+            timeout_seconds=timeout_seconds,
+            tell=progress(name, target),
+            forked=forked,
+        )
+
+    if len(wanted) == 1:
+        return [one(*wanted[0])]
     from opslib.runs import executions
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        started = [
-            pool.submit(
-                run,
-                name,
-                target,
-                parameters,
-                timeout_seconds=timeout_seconds,
-                tell=progress(target),
-            )
-            for target in names
-        ]
+    with (
+        executions.terminated_like_interrupted(),
+        ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
+    ):
+        started = [pool.submit(one, name, target) for name, target in wanted]
         try:
             return [future.result() for future in started]
         except KeyboardInterrupt:
             for future in started:
                 future.cancel()
-            executions.stop_all()
+            while wait(
+                started, timeout=0.5
+            ).not_done:  # one that was about to start is caught later
+                executions.stop_all()
             raise
+
+
+def _prepare_forks() -> bool:
+    """Begin to load what kernels have in common; False where each must be started by itself."""
+    from opslib.runs import forks
+
+    if forks.available():
+        forks.prepare()
+        return True
+    return False
+
+
+def _shared(
+    wanted: Collection[tuple[str, str]], given: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Of the parameters given for several procedures, those that each has. Raises UsageError: none has it."""
+    if len(wanted) > 1 and given.get("approved"):
+        raise UsageError("-p approved=… applies one plan. Give one procedure and one target.")
+    names = list(dict.fromkeys(name for name, _ in wanted))
+    if len(names) == 1:
+        return {names[0]: dict(given)}
+    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name in names}
+    for parameter in given:
+        if not any(parameter in each for each in known.values()):
+            every = sorted(set().union(*known.values()))
+            raise unknown_name("parameter", parameter, every, f" of {', '.join(names)}")
+    return {
+        name: {key: value for key, value in given.items() if key in known[name]} for name in names
+    }

@@ -27,7 +27,7 @@ def report(project: Project, *found: dict[str, str]) -> None:
 
 
 def run(*names: str) -> list[records.Record]:
-    return runs.run_many("reports/daily", names, progress=lambda _: lambda *_: None)
+    return runs.run_many(["reports/daily"], names, progress=lambda *_: lambda *_: None)
 
 
 CRITICAL = {

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from opslib.core import redaction
@@ -75,9 +76,19 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
             f"AWS profile {target.profile!r} of {target.name} is not configured here. Set it up with "
             f"'aws configure sso --profile {target.profile}', or practise on lab/{target.key}."
         ) from exc
-    factory = made._session.get_component("response_parser_factory")
+    core = made._session
+    core.register_component("data_loader", descriptions(core.get_config_variable("data_path")))
+    factory = core.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_timestamp)
     return made, config
+
+
+@cache
+def descriptions(folders: str | None = None) -> Any:
+    """What botocore reads of AWS's descriptions of its services: read once, however many sessions there are."""
+    from botocore.loaders import create_loader
+
+    return create_loader(folders)
 
 
 def patient(config: Any, seconds: float) -> Any:

@@ -1,0 +1,41 @@
+"""What is said of several runs when they have ended: a table of them, then each one's troubles and plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from opslib.cli import runs
+from opslib.core import console
+from opslib.reports import summaries
+from opslib.reports.summaries import Line
+
+_COUNTED = ("critical", "unknown", "warn", "ok")
+
+
+def as_text(lines: Sequence[Line], page: Path) -> str:
+    """The table of runs, then each one's verdict, troubles, plan, and where its page is."""
+    parts = [_table(lines), *map(_told, lines)]
+    return "\n\n".join([*parts, f"{summaries.headline(lines)}\nsummary: {page}"])
+
+
+def _table(lines: Sequence[Line]) -> str:
+    """Worst first; of reports, what is different from the last one."""
+    header = ["worst", "run" if summaries.several_names(lines) else "target", *_COUNTED]
+    rows = [
+        [line.worst, line.title, *(line.counts[status] for status in _COUNTED)] for line in lines
+    ]
+    if any(line.is_report for line in lines):
+        header.append("since the last report")
+        rows = [[*row, line.since_last] for row, line in zip(rows, lines, strict=True)]
+    took = [f"{line.record.seconds:.0f} s" for line in lines]
+    return console.table(
+        [*header, "took"], [[*row, seconds] for row, seconds in zip(rows, took, strict=True)]
+    )
+
+
+def _told(line: Line) -> str:
+    rows = [(f.status, f.check, f.seen, f.next) for f in line.findings.troubles]
+    told = [f"{line.title}: {console.plain(line.record.verdict)}"]
+    told += [console.table(("status", "check", "seen", "next"), rows)] if rows else []
+    return "\n".join([*told, *runs.plan(line.record), f"page:    {line.record.page}"])

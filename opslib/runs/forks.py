@@ -1,0 +1,75 @@
+"""Kernels forked from a process that has imported what they need: for runs of which there are many.
+
+The process is multiprocessing's fork server. It is started by this one, ends with it, and is of one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing import connection
+from multiprocessing.forkserver import ForkServer, read_signed
+
+from opslib.runs.forked import Start
+
+_server = ForkServer()
+_server.set_forkserver_preload(["opslib.runs.preloaded"])
+
+
+def available() -> bool:
+    """Is a fork safe here? Elsewhere than on Linux, system libraries start threads of their own."""
+    return sys.platform == "linux"
+
+
+def prepare() -> None:
+    """Begin to import what kernels need, while this process does something else."""
+    _server.ensure_running()
+
+
+class Process:
+    """A forked kernel, with what is used of subprocess.Popen. Raises OSError, EOFError when nothing could be forked."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, start: Start, fds: Sequence[int]) -> None:
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+        # The kernel ends when the end to write on is closed, if only by the end of this process.
+        self._status, self._data = _server.connect_to_new_process(list(fds))
+        try:
+            with open(self._data, "wb", closefd=False) as file:
+                file.write(pickle.dumps({}) + pickle.dumps(start))
+            self.pid = read_signed(self._status)
+        except BaseException:
+            self._close()
+            raise
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, as subprocess tells it. Raises TimeoutExpired."""
+        with self._lock:
+            if self.returncode is None:
+                if not connection.wait([self._status], timeout):
+                    raise subprocess.TimeoutExpired("kernel", timeout or 0)
+                try:
+                    self.returncode = read_signed(self._status)
+                except EOFError:  # the server is gone, so nobody knows
+                    self.returncode = 255
+                self._close()
+            return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def _close(self) -> None:
+        os.close(self._status)
+        os.close(self._data)
