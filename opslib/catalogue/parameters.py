@@ -44,7 +44,8 @@ class Parameter:
     def told(self) -> str:
         """The help, with what it declares."""
         where = f" (of {self.of} in the target's file)" if self.of else ""
-        return f"{'required: ' if self.required else ''}{self.help}{where}"
+        required = "required: " if self.required and self.default is not None else ""
+        return f"{required}{self.help}{where}"
 
 
 def parse(source: str, where: str) -> list[Parameter]:

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from opslib.records import records
+from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.runs import forks, runs
 from tests.projects import JOURNAL, TARGET, Project
-from tests.test_engine import (  # noqa: F401 - whatever holds for a kernel of its own
+from tests.runs.test_engine import (  # noqa: F401 - whatever holds for a kernel of its own
     WAITS,
     test_a_cell_that_fails_ends_the_run_and_the_rest_is_not_called_completed,
     test_a_failed_change_says_how_far_it_came,
@@ -196,7 +196,7 @@ def test_pictures_are_those_of_a_kernel_of_its_own(
         shown.append(base64.b64decode(output["data"]["image/png"]))
         assert "data:image/png" in record.page.read_text()
     assert shown[0] == shown[1]
-    assert records.verify() == []
+    assert verification.verify() == []
 
 
 def test_many_runs_at_once_make_one_sealed_chain(project: Project) -> None:
@@ -208,7 +208,7 @@ def test_many_runs_at_once_make_one_sealed_chain(project: Project) -> None:
         (f"tests/{n}", t) for n in names for t in (TARGET, PRODUCTION)
     ]
     assert {record.outcome for record in made} == {"ok"}
-    assert records.verify() == []
+    assert verification.verify() == []
     assert not [f for f in project.files() if f.name.endswith(".journal.jsonl")]
 
 
@@ -290,10 +290,10 @@ def test_an_interrupted_batch_ends_soon_and_every_run_is_kept(
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    kept = records.list_records()
+    kept = reading.list_records()
     assert [record.outcome for record in kept] == ["interrupted", "interrupted"]
     assert all(project.text(record) == "so far\n" for record in kept)
-    assert records.verify() == []
+    assert verification.verify() == []
     assert left(others, 10) == []
 
 
@@ -305,10 +305,10 @@ def test_a_batch_that_was_killed_leaves_no_process_and_its_runs_show_as_interrup
     process.kill()
     process.communicate()
     assert left(others, 10) == []
-    kept = records.list_records()
+    kept = reading.list_records()
     assert [record.outcome for record in kept] == ["interrupted", "interrupted"]
     assert all("so far" in project.text(record) for record in kept)
-    assert records.verify() == []
+    assert verification.verify() == []
     assert list(Path("/tmp").glob(f"opslib-{process.pid}-*")) == []
 
 
@@ -344,7 +344,7 @@ def test_the_command_shows_a_summary_first_and_ends_with_the_worst_status(projec
     ]
     assert "apply:   opslib run tests/stop -t lab/bluemoxon-staging -p approved=abc" in done.stdout
     assert "3 runs: 1 critical, 1 ok, 1 previewed." in done.stdout
-    assert "5\n" in [project.text(record) for record in records.list_records()]
+    assert "5\n" in [project.text(record) for record in reading.list_records()]
     page = Path(done.stdout.splitlines()[-1].removeprefix("summary: "))
     assert "<h1>Runs</h1>" in page.read_text()
     assert "since the last report" not in page.read_text() + done.stdout
