@@ -63,7 +63,7 @@ def at_start(request: Request) -> dict[str, Any]:
         "target": request.target,
         "system": request.target.removeprefix(LAB).rpartition("-")[0],
         "lab": request.target.startswith(LAB),
-        "who": getpass.getuser(),
+        "who": who(),
         "host": socket.gethostname(),
         "started": moment(),
         "ended": None,
@@ -134,6 +134,14 @@ def row(facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         "plan": (facts.get("plan") or {}).get("id"),
         "path": records.place(facts["id"]).as_posix(),
     }
+
+
+def who() -> str:
+    """The user of this process; in a container one without a name is known by its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def lease() -> dict[str, Any]:

@@ -89,10 +89,12 @@ def _last_sign(draft: Any, row: Row) -> str:
 
 
 def kernel_folders() -> str:
+    """Where kernels have their folders: a short path, as sockets want it."""
     return "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
 
 
 def remove_left(pid: int) -> None:
-    """The folders of a process that was killed."""
-    for folder in Path(kernel_folders()).glob(f"opslib-{pid}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    """The folders of a process of ours that was killed; nothing else that goes by such a name."""
+    for folder in Path(kernel_folders()).glob(f"opslib-{int(pid)}-*"):
+        if not folder.is_symlink() and folder.is_dir() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
