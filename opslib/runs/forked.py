@@ -13,6 +13,8 @@ from multiprocessing import forkserver
 
 from opslib.core import journal
 
+_OPTIONS = ("--HistoryManager.hist_file=:memory:",)  # one file for all would be waited for
+
 
 @dataclass(frozen=True)
 class Start:
@@ -55,7 +57,7 @@ def _run(connection_file: str) -> int:
     numpy.random.seed()  # the others seed themselves
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
     app = IPKernelApp.instance(parent_handle=1)
-    app.initialize()
+    app.initialize([*sys.argv[1:], *_OPTIONS])
     matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
     app.start()
     return 0
