@@ -279,7 +279,10 @@ def test_a_batch_that_was_killed_leaves_no_process_and_its_runs_show_as_interrup
     project: Project, waiting: tuple[subprocess.Popen[str], list[int]]
 ) -> None:
     process, others = waiting
-    time.sleep(2.5)  # what is shown is saved within two seconds
+    until = time.monotonic() + 30
+    while sum("so far\\n" in path.read_text() for path in project.records.rglob("*.ipynb")) < 2:
+        assert time.monotonic() < until, "what is shown is not saved while the run goes on"
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     assert left(others, 10) == []
