@@ -14,6 +14,9 @@ from multiprocessing import forkserver
 from opslib import journal
 
 
+_OPTIONS = ("--HistoryManager.hist_file=:memory:",)  # one file for all would be waited for
+
+
 @dataclass(frozen=True)
 class Start:
     """A kernel to be; sent to the forked process, where multiprocessing calls `_bootstrap`."""
@@ -55,7 +58,7 @@ def _run(connection_file: str) -> int:
     numpy.random.seed()  # the others seed themselves
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
     app = IPKernelApp.instance(parent_handle=1)
-    app.initialize()
+    app.initialize([*sys.argv[1:], *_OPTIONS])
     matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
     app.start()
     return 0
