@@ -13,7 +13,6 @@ from multiprocessing import forkserver
 
 from opslib import journal
 
-
 _OPTIONS = ("--HistoryManager.hist_file=:memory:",)  # one file for all would be waited for
 
 
