@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, changes
-from opslib.buckets import orphans, settings
+from opslib.buckets import orphans
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import objects as reads
@@ -195,7 +195,7 @@ def test_a_thousand_keys_a_step(
 def test_without_versions_it_says_that_there_is_no_way_back(
     orphaned: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "is_versioned", lambda *_: False)
+    monkeypatch.setattr(orphans, "is_versioned", lambda *_: False)
     plan = orphans.plan_delete(orphaned, "images")
     assert not plan.reversible
     assert "keeps no versions: what is deleted cannot be brought back" in plan.notes[-1]
