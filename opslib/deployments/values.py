@@ -136,15 +136,6 @@ class Difference:
         return f"{self.attribute}: {said}"
 
 
-def top(self) -> str:
-        """The attribute of the resource that it is in."""
-        return top(self.attribute)
-
-    def __str__(self) -> str:
-        both = self.before and self.after and not self.before.startswith("- ")
-        return f"{self.attribute}: {self.before}{' → ' if both else ' '}{self.after}".strip()
-
-
 def top(path: str) -> str:
     """`ingress` of `ingress[0].cidr_blocks`."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]

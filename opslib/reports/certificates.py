@@ -6,7 +6,7 @@ from typing import Any
 
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.tables import UTC_TIME, frame
 
 CERTIFICATES = {
@@ -32,11 +32,14 @@ _KEY_TYPES = [
 
 @check("Are the certificates valid for long enough?")
 def check_expiry(ops: Connection) -> Findings:
-    """The issued certificate that lasts longest, for each domain in `certificates` (ACM ListCertificates). Evidence: CERTIFICATES."""
+    """The issued certificate that lasts longest, for each domain in `certificates`.
+
+    Evidence: CERTIFICATES (ACM ListCertificates).
+    """
     every = ops.pages(
         "acm",
         "list_certificates",
-        "CertificateSummaryList[]",
+        "CertificateSummaryList[?NotAfter]",
         CertificateStatuses=["ISSUED", "EXPIRED"],
         Includes={"keyTypes": _KEY_TYPES},
     )
@@ -46,12 +49,8 @@ def check_expiry(ops: Connection) -> Findings:
 
 
 def _row(ops: Connection, domain: str, least: int, every: list[dict[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
-    covering = [
-        certificate
-        for certificate in every
-        if "NotAfter" in certificate and _covers(certificate, domain)
-    ]
+    row = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
+    covering = [certificate for certificate in every if _covers(certificate, domain)]
     if not covering:
         return row
     best = max(covering, key=lambda certificate: certificate["NotAfter"])
@@ -62,22 +61,14 @@ def _row(ops: Connection, domain: str, least: int, every: list[dict[str, Any]]) 
 
 def _covers(certificate: dict[str, Any], domain: str) -> bool:
     names = {certificate.get("DomainName"), *certificate.get("SubjectAlternativeNameSummaries", ())}
-    return domain in names or f"*.{domain.partition('.')[2]}" in names
+    return not names.isdisjoint({domain, f"*.{domain.partition('.')[2]}"})
 
 
 def _finding(row: dict[str, Any], where: str) -> Finding:
-    question, source, left = (
-        f"certificate of {row['domain']}",
-        "acm ListCertificates",
-        row.get("days_left"),
-    )
-    threshold = f"valid for {row['min_days']} days"
+    rule, left = f"valid for {row['min_days']} days", row.get("days_left")
+    asked = Question(f"certificate of {row['domain']}", rule, "acm ListCertificates")
     if left is None:
-        return Finding("unknown", question, f"none in {where} covers it", threshold, source)
+        return asked.answer("unknown", f"none in {where} covers it")
     status = "critical" if left < _CRITICAL_DAYS else "warn" if left < row["min_days"] else "ok"
-    seen = (
-        f"expired {-left:.0f} days ago"
-        if left < 0
-        else f"{left:.0f} days left, until {row['ends']:%Y-%m-%d}"
-    )
-    return Finding(status, question, seen, threshold, source)
+    until = f"{left:.0f} days left, until {row['ends']:%Y-%m-%d}"
+    return asked.answer(status, f"expired {-left:.0f} days ago" if left < 0 else until)
