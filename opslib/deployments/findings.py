@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from opslib.core.findings import Finding, Findings, Question
 from opslib.core.tables import frame
 from opslib.core.text import count
 from opslib.deployments.plans import Change, TerraformPlan
-from opslib.deployments.values import LATER, top
+from opslib.deployments.values import LATER
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
@@ -25,16 +26,28 @@ _STATEFUL = re.compile(
     | managed_disk)""",
     re.VERBOSE,
 )
-# In the order of the table, the worst first; and what the summary calls them, in its own order.
-_WORST_FIRST = ("destroy", "replace", "forget", "update", "create", "import", "move")
-_SUMMARY = {
-    "create": "to create",
-    "update": "to change in place",
-    "replace": "to replace",
+# What is told, the worst first, and how the summary calls it.
+_KINDS = {
     "destroy": "to destroy",
+    "replace": "to replace",
+    "forget": "to forget",
+    "update": "to change in place",
+    "create": "to create",
     "import": "to import",
     "move": "moved",
-    "forget": "to forget",
+}
+DRIFT = "infrastructure-drift"
+# What services change by themselves: no hand was at work.
+_BY_THEMSELVES = {
+    "latest_restorable_time",
+    "last_modified",
+    "last_updated_date",
+    "last_accessed_date",
+    "status",
+    "updated_at",
+    "modified_date",
+    "approximate_number_of_messages",
+    "estimated_number_of_users",
 }
 _NAMES = ("identifier", "cluster_identifier", "bucket", "function_name", "name", "id")
 _SAID = {
@@ -44,27 +57,35 @@ _SAID = {
 }
 
 
-def judged(plan: TerraformPlan, cause: str) -> Findings:
-    """What an apply would do. `cause` is named by what is destroyed. Evidence: CHANGES, the worst first."""
-    lost = sorted(
-        (c for c in plan.changes if c.destroys), key=lambda c: (not stateful(c), c.address)
-    )
+def judged(plan: TerraformPlan) -> Findings:
+    """What an apply would do; drift is named by what is destroyed. Evidence: CHANGES, the worst first."""
+    cause = DRIFT if any(map(by_hand, plan.drift)) else ""
+    told = [change for change in plan.changes if change.kind in _KINDS]
+    told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))
+    lost = sorted((c for c in told if c.destroys), key=lambda c: (not stateful(c), c.address))
     found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
+    forgotten = [change for change in told if change.kind == "forget"]
+
+    def said(words: str, status: str, seen: str, rule: str = "nothing", cause: str = "") -> None:
+        found.append(Question(words, rule, plan.where).answer(status, seen, cause=cause))
+
     if rest := lost[len(found) :]:
-        destroyed = Question("Destroyed", "nothing", plan.where)
-        found.append(destroyed.answer("critical", _named(rest), cause=cause))
-    if forgotten := plan.of_kind("forget"):
+        said("Destroyed", "critical", _named(rest), cause=cause)
+    if forgotten:
         words = "Forgotten: it goes on, and Terraform no longer knows of it"
-        found.append(Question(words, "nothing", plan.where).answer("warn", _named(forgotten)))
+        said(words, "warn", _named(forgotten))
     if not lost:
-        found.append(
-            Question("Destroyed or replaced", "nothing", plan.where).answer("ok", "nothing")
-        )
-    found.append(Question("To do", source=plan.where).answer("ok", _summary(plan)))
-    rows = [row for change in _sorted(plan) for row in _change_rows(change)]
-    said = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
-    note = f"Outputs that change, values not shown: {said}." if said else ""
+        said("Destroyed or replaced", "ok", "nothing")
+    said("To do", "ok", _summary(plan), "")
+    rows = [row for change in told for row in _change_rows(change)]
+    outputs = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
+    note = f"Outputs that change, values not shown: {outputs}." if outputs else ""
     return Findings(found, frame(rows, CHANGES), note)
+
+
+def by_hand(change: Change) -> bool:
+    """Was it changed by somebody, and not by the service itself?"""
+    return change.kind != "update" or any(d.top not in _BY_THEMSELVES for d in change.differences)
 
 
 def stateful(change: Change) -> bool:
@@ -91,14 +112,10 @@ def _named(changes: Sequence[Change]) -> str:
 
 
 def _summary(plan: TerraformPlan) -> str:
-    said = [f"{n} {text}" for kind, text in _SUMMARY.items() if (n := len(plan.of_kind(kind)))]
+    counts = Counter(change.kind for change in plan.changes)
+    said = [f"{counts[kind]} {words}" for kind, words in _KINDS.items() if counts[kind]]
     nothing = "nothing: the infrastructure is as configured"
     return ", ".join(said) or ("outputs only" if plan.outputs else nothing)
-
-
-def _sorted(plan: TerraformPlan) -> list[Change]:
-    told = [change for change in plan.changes if change.kind in _WORST_FIRST]
-    return sorted(told, key=lambda c: (_WORST_FIRST.index(c.kind), c.address))
 
 
 def _change_rows(change: Change) -> Iterator[dict[str, str]]:
@@ -108,7 +125,7 @@ def _change_rows(change: Change) -> Iterator[dict[str, str]]:
         leftover = "a leftover of an earlier replacement" if change.deposed else change.reason
         yield row | {"why": f"was {change.moved_from}" if change.moved_from else leftover}
         return
-    forces = {top(path) for path in change.forces}
+    forces = {path.partition(".")[0] for path in change.forces}
     for d in change.differences:
         forced = d.top in forces
         if change.kind == "update" or forced or d.after != LATER:  # a new one has everything anew

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -53,9 +52,9 @@ class Change:
     reason: str
     before: dict[str, Any] = field(repr=False)
     after: dict[str, Any] = field(repr=False)
-    forces: tuple[str, ...] = ()
-    moved_from: str = ""
-    deposed: bool = False
+    forces: list[str]
+    moved_from: str
+    deposed: bool
 
     @property
     def destroys(self) -> bool:
@@ -79,106 +78,82 @@ class TerraformPlan:
     made: datetime
     errored: bool
     complete: bool
-    drift: tuple[Change, ...]
-    changes: tuple[Change, ...]
+    drift: list[Change]
+    changes: list[Change]
     outputs: dict[str, str]  # name: create, update, destroy
-    failed_checks: tuple[str, ...]  # `check` blocks and conditions that do not hold
+    failed_checks: list[str]  # `check` blocks and conditions that do not hold
     refresh_only: bool
 
-    def of_kind(self, kind: str) -> list[Change]:
-        return [change for change in self.changes if change.kind == kind]
-
     @functools.cached_property
-    def touched(self) -> frozenset[str]:
+    def touched(self) -> set[str]:
         """The addresses of what an apply would do something to."""
-        return frozenset(c.address for c in self.changes if c.kind not in ("nothing", "read"))
+        return {c.address for c in self.changes if c.kind not in ("nothing", "read")}
 
 
 @functools.lru_cache(maxsize=2)  # the checks of one notebook read the same file
 def parse(content: bytes, where: str, written: datetime) -> TerraformPlan:
-    """A plan out of a file's bytes. `where` names the file in messages. Raises UsageError for anything else."""
+    """A plan out of a file's bytes. `where` names the file in messages. Raises UsageError."""
+    import jmespath
+
     document = _document(content, where)
-    found: set[str] = set()
+    find = functools.partial(jmespath.search, data=document)
+    found: list[Any] = []
     drift, changes = (
-        [_change(entry, found) for entry in document.get(part) or () if entry.get("mode") != "data"]
+        [_change(entry, found) for entry in document.get(part, ()) if entry["mode"] != "data"]
         for part in ("resource_drift", "resource_changes")
     )
-    outputs = document.get("output_changes") or {}
-    _hide_others(document, outputs, found)
+    outputs = document.get("output_changes", {})
+    for output in outputs.values():
+        _sides(output, found)
+    declared = find("configuration.root_module.variables") or {}
+    for name, variable in document.get("variables", {}).items():
+        if declared.get(name, {}).get("sensitive") or is_secret(name):
+            values.hide(variable.get("value"), True, None, found)
     values.register(found)
+    made = document.get("timestamp")
     return TerraformPlan(
         where,
-        str(document.get("terraform_version", "")),
-        _moment(document.get("timestamp")) or written,
-        bool(document.get("errored")),
-        bool(document.get("complete", True)) and not document.get("deferred_changes"),
-        tuple(change for change in drift if change.kind != "nothing"),
-        tuple(changes),
-        {n: kind for n, o in outputs.items() if (kind := _kind(o)) != "nothing"},
-        tuple(
-            str((failed.get("address") or {}).get("to_display", "a check"))
-            for failed in document.get("checks") or ()
-            if failed.get("status") in ("fail", "error")
-        ),
-        bool(document.get("resource_drift")) and not document.get("resource_changes"),
+        document.get("terraform_version", ""),
+        datetime.fromisoformat(made) if made else written,
+        document.get("errored", False),
+        document.get("complete", True) and not document.get("deferred_changes"),
+        [change for change in drift if change.kind != "nothing"],
+        changes,
+        {name: kind for name, o in outputs.items() if (kind := _kind(o)) != "nothing"},
+        find("checks[?status=='fail' || status=='error'].address.to_display") or [],
+        bool(drift) and not document.get("resource_changes"),
     )
 
 
-def _hide_others(document: dict[str, Any], outputs: dict[str, Any], found: set[str]) -> None:
-    """What is marked as sensitive in outputs and variables."""
-    for output in outputs.values():
-        _sides(output, found)
-    root = (document.get("configuration") or {}).get("root_module") or {}
-    declared = root.get("variables") or {}
-    for name, variable in (document.get("variables") or {}).items():
-        if (declared.get(name) or {}).get("sensitive") or is_secret(name):
-            values.hide((variable or {}).get("value"), True, found)
-
-
-def _change(entry: dict[str, Any], found: set[str]) -> Change:
-    raw = entry.get("change") or {}
-    kind, moved = _kind(raw), str(entry.get("previous_address", ""))
+def _change(entry: dict[str, Any], found: list[Any]) -> Change:
+    raw, moved = entry["change"], entry.get("previous_address", "")
+    kind, reason = _kind(raw), entry.get("action_reason", "")
     if kind == "nothing":
         kind = "move" if moved else "import" if raw.get("importing") else kind
-    reason = str(entry.get("action_reason", ""))
     return Change(
-        str(entry.get("address", "?")),
-        str(entry.get("type", "")),
+        entry["address"],
+        entry["type"],
         kind,
         _REASONS.get(reason, reason.replace("_", " ")),
         *_sides(raw, found),
-        tuple(sorted(map(_path, raw.get("replace_paths") or ()))),
+        sorted(".".join(map(str, steps)) for steps in raw.get("replace_paths", ())),
         moved,
-        bool(entry.get("deposed")),
+        "deposed" in entry,
     )
 
 
-def _sides(raw: dict[str, Any], found: set[str]) -> tuple[Any, Any]:
-    before, after = (
-        values.hide(raw.get(side), raw.get(f"{side}_sensitive"), found) or {}
-        for side in ("before", "after")
+def _sides(raw: dict[str, Any], found: list[Any]) -> tuple[Any, Any]:
+    """Before and after, with what is secret or not yet known hidden."""
+    before = values.hide(raw.get("before"), raw.get("before_sensitive"), None, found)
+    after = values.hide(
+        raw.get("after"), raw.get("after_sensitive"), raw.get("after_unknown"), found
     )
-    return before, values.with_later(after, raw.get("after_unknown"))
-
-
-def _path(steps: Sequence[str | int]) -> str:
-    """`ingress[0].cidr_blocks` of Terraform's ["ingress", 0, "cidr_blocks"]."""
-    parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return "".join(parts).lstrip(".")
+    return before or {}, after or {}
 
 
 def _kind(change: dict[str, Any]) -> str:
-    actions = change.get("actions") or ()
-    said = "+".join(actions)
-    return _KINDS.get(said) or ("destroy" if "delete" in actions else said)
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
+    said = "+".join(change.get("actions", ()))
+    return _KINDS.get(said) or ("destroy" if "delete" in said else said)
 
 
 def _document(content: bytes, where: str) -> dict[str, Any]:

@@ -108,9 +108,8 @@ def _addresses(document: dict[str, Any]) -> frozenset[str]:
 def versions(ops: Connection, newest: int) -> list[State]:
     """The newest versions of the state, newest first. Raises NotFound when there is none, or it was deleted."""
     at = place(ops)
-    path = "[Versions, DeleteMarkers][] | []"
-    listed = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
-    mine = [version for version in listed if version["Key"] == at.key]
+    path = f"[Versions, DeleteMarkers][] | [?Key=='{at.key}']"
+    mine = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
     mine.sort(key=lambda version: (version["IsLatest"], version["LastModified"]), reverse=True)
     if not mine or "ETag" not in mine[0]:
         gone = "is not there"

@@ -17,23 +17,10 @@ from opslib.core.reads import objects
 from opslib.core.tables import frame
 from opslib.core.text import count
 from opslib.deployments import plans, states
-from opslib.deployments.findings import SHOWN, judged
+from opslib.deployments.findings import DRIFT, SHOWN, by_hand, judged
 from opslib.deployments.plans import Change, TerraformPlan
 
-DRIFT = "infrastructure-drift"
 DRIFTED = dict.fromkeys(("address", "attribute", "recorded", "now", "then"), "str")
-# What services change by themselves: no hand was at work.
-_BY_THEMSELVES = {
-    "latest_restorable_time",
-    "last_modified",
-    "last_updated_date",
-    "last_accessed_date",
-    "status",
-    "updated_at",
-    "modified_date",
-    "approximate_number_of_messages",
-    "estimated_number_of_users",
-}
 
 
 def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
@@ -121,7 +108,7 @@ def check_drift(ops: Connection, plan: str = "") -> Findings:
     Attributes that services change by themselves (a last-modified time) are no drift.
     """
     read = read_plan(ops, plan)
-    drifted = [change for change in read.drift if _by_hand(change)]
+    drifted = [change for change in read.drift if by_hand(change)]
     rows = [row for change in drifted for row in _drift_rows(read, change)]
     found = [_drifted(read, change) for change in drifted[:SHOWN]]
     asked = Question("Changed outside Terraform", "nothing", read.where)
@@ -132,10 +119,6 @@ def check_drift(ops: Connection, plan: str = "") -> Findings:
         those = f"{count(len(read.drift), 'resource')} with values that change by themselves"
         found.append(asked.answer("ok", f"nothing ({those})" if read.drift else "nothing"))
     return Findings(found, frame(rows, DRIFTED), _HELP if drifted else "")
-
-
-def _by_hand(change: Change) -> bool:
-    return change.kind != "update" or any(d.top not in _BY_THEMSELVES for d in change.differences)
 
 
 def _drifted(plan: TerraformPlan, change: Change) -> Finding:
@@ -169,8 +152,7 @@ def _drift_rows(plan: TerraformPlan, change: Change) -> Iterator[dict[str, str]]
 @check("What would it do?")
 def check_changes(ops: Connection, plan: str = "") -> Findings:
     """What an apply of the plan would create, change, replace and destroy. Evidence: CHANGES, the worst first."""
-    read = read_plan(ops, plan)
-    return judged(read, DRIFT if any(map(_by_hand, read.drift)) else "")
+    return judged(read_plan(ops, plan))
 
 
 @check("What would the reverted configuration do?")
@@ -182,7 +164,7 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
             "and give its path as reverted = …"
         )
     read = read_plan(ops, plan)
-    would = judged(read, DRIFT if any(map(_by_hand, read.drift)) else "")
+    would = judged(read)
     return Findings([_whole(read), _newest(ops, read), *would], would.evidence, would.note)
 
 

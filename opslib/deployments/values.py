@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import Any
 
 from opslib.core import redaction
@@ -16,7 +15,6 @@ from opslib.core.reads.functions import is_secret
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
 NONE = "(none)"
-_LABEL = "terraform plan"
 # Though they sound so.
 _NO_SECRETS = re.compile(r"((hash_|range_)?key|key_name|(kms_)?key_id|kms_key_arn)")
 _EVERYONE = ("0.0.0.0/0", "::/0")
@@ -30,27 +28,31 @@ class Secret:
     value: Any = field(repr=False)
 
 
-def hide(value: Any, marks: Any, found: set[str], name: str = "") -> Any:
-    """The value with a Secret for what is marked or sounds secret; the marked texts go into `found`.
+def hide(value: Any, marks: Any, unknown: Any, found: list[Any], name: str = "") -> Any:
+    """The value with a Secret for what is marked or sounds secret, and LATER for what is unknown.
 
-    Terraform's marks have the shape of the value; `true` stands for all that is below it.
+    Terraform's marks have the shape of the value; `true` stands for all that is below it. What is
+    marked goes into `found`.
     """
-    if value is None:
-        return None
-    if marks is True:
-        found.update(_texts(value))
+    if unknown is True:
+        return LATER
+    if marks is True and value is not None:
+        found += [value, _secrets_in(value)]
         return Secret(value)
-    if isinstance(value, dict):
-        return {key: hide(part, _part(marks, key), found, key) for key, part in value.items()}
+    marked, later = _below(marks), _below(unknown)
+    if isinstance((unknown or None) if value is None else value, dict):
+        known = value or {}
+        return {
+            key: hide(known.get(key), marked.get(key), later.get(key), found, key)
+            for key in {**known, **later}
+        }
     if isinstance(value, list):
-        return [hide(part, _part(marks, at), found) for at, part in enumerate(value)]
+        return [hide(part, marked.get(at), later.get(at), found) for at, part in enumerate(value)]
     return Secret(value) if _sounds_secret(name, value) else value
 
 
-def _part(marks: Any, key: Any) -> Any:
-    if isinstance(marks, dict):
-        return marks.get(key)
-    return marks[key] if isinstance(marks, list) and key in range(len(marks)) else None
+def _below(marks: Any) -> dict[Any, Any]:
+    return marks if isinstance(marks, dict) else dict(enumerate(marks or ()))
 
 
 def _sounds_secret(name: str, value: Any) -> bool:
@@ -59,40 +61,24 @@ def _sounds_secret(name: str, value: Any) -> bool:
     return told and not _NO_SECRETS.fullmatch(name)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value; of one that is JSON, as Secrets Manager's are, also what sounds secret."""
-    if isinstance(value, str):
-        yield value
-        with suppress(ValueError):
-            inside = json.loads(value) if value.startswith("{") else {}
-            yield from (part for key, part in inside.items() if _sounds_secret(key, part))
-    elif isinstance(value, (dict, list)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
+def _secrets_in(value: Any) -> dict[str, Any]:
+    """Of a text that is JSON itself, as Secrets Manager's are, what in it sounds secret."""
+    with suppress(ValueError):
+        inside = json.loads(value) if str(value).startswith("{") else {}
+        return {key: part for key, part in inside.items() if _sounds_secret(key, part)}
+    return {}
 
 
-def register(found: set[str]) -> None:
+def register(found: list[Any]) -> None:
     """Hide them wherever they stand: a password is marked in one resource and plain in another."""
-    redaction.register(sorted(found), _LABEL)
-
-
-def with_later(value: Any, unknown: Any) -> Any:
-    """The value with LATER in place of what Terraform's `after_unknown` marks."""
-    if unknown is True:
-        return LATER
-    if isinstance(unknown, dict) and unknown and (value is None or isinstance(value, dict)):
-        known = value or {}
-        return known | {key: with_later(known.get(key), part) for key, part in unknown.items()}
-    if isinstance(unknown, list) and isinstance(value, list):
-        return [with_later(*pair) for pair in zip_longest(value, unknown)]
-    return value
+    redaction.register(found, "terraform plan")
 
 
 def shown(value: Any) -> str:
     """A value in one line, no secret in it."""
     if value is None:
         return NONE
-    text = redaction.mask(_words(value)).replace(f"[secret {_LABEL}]", SENSITIVE)
+    text = re.sub(r"\[secret terraform plan.*?\]", SENSITIVE, redaction.mask(_words(value)))
     return " ".join(text.split()) or '""'
 
 
@@ -115,20 +101,21 @@ def _words(value: Any, inner: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """An attribute, and what it was and becomes. Of a list: what goes out (`- …`), what comes in (`+ …`), else empty.
+    """An attribute, and what it was and becomes.
 
-    `opens`: it lets every address in, which it did not before.
+    Of a list: what goes out (`- …`), what comes in (`+ …`), else empty. `opens`: it lets every
+    address in, which it did not before.
     """
 
     attribute: str
     before: str
     after: str
-    opens: bool = False
+    opens: bool
 
     @property
     def top(self) -> str:
         """The attribute of the resource that it is in."""
-        return top(self.attribute)
+        return self.attribute.partition(".")[0]
 
     def __str__(self) -> str:
         both = self.before and self.after and not self.before.startswith("- ")
@@ -136,32 +123,25 @@ class Difference:
         return f"{self.attribute}: {said}"
 
 
-def top(path: str) -> str:
-    """`ingress` of `ingress[0].cidr_blocks`."""
-    return re.split(r"[.\[]", path, maxsplit=1)[0]
-
-
-def differences(before: Any, after: Any, at: str = "") -> Iterator[Difference]:
+def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
     """The attributes in which they differ. Of lists, what was taken out and what came in."""
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
-            yield from differences(before.get(key), after.get(key), f"{at}.{key}" if at else key)
-    elif isinstance(before, list) and isinstance(after, list):
+            yield from differences(before.get(key), after.get(key), *at, key)
+        return
+    if isinstance(before, list) and isinstance(after, list):
         out, come = [x for x in before if x not in after], [x for x in after if x not in before]
-        if out or come:  # else only in another order
-            yield _difference(
-                at, f"- {shown(out)}" if out else "", f"+ {shown(come)}" if come else ""
-            )
+        was, now = f"- {shown(out)}" if out else "", f"+ {shown(come)}" if come else ""
+        if not out and not come:  # only in another order
+            return
     else:
         was, now = shown(before), shown(after)
-        yield _difference(at, was, f"{now}, another" if was == now == SENSITIVE else now)
-
-
-def _difference(at: str, was: str, now: str) -> Difference:
-    opens = any(every in now and every not in was for every in _EVERYONE)
-    return Difference(at, _cut(was), _cut(now), opens and top(at) != "egress")
+        if was == now == SENSITIVE:
+            now += ", another"
+    opens = at[0] != "egress" and any(all_in in now and all_in not in was for all_in in _EVERYONE)
+    yield Difference(".".join(at), _cut(was), _cut(now), opens)
 
 
 def _cut(text: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.checks import check
@@ -205,10 +206,11 @@ def distinct(labels: Sequence[str]) -> list[str]:
         return list(labels)
     parts = [re.split(r"([ \-/_])", label) for label in labels]
     for _ in ("from the front", "from the back"):
-        while all(len(p) > 2 for p in parts) and len({tuple(p[:2]) for p in parts}) == 1:
-            parts = [p[2:] for p in parts]
-        parts = [p[::-1] for p in parts]
-    return ["".join(p) for p in parts]
+        # A word, and what stands between it and the next.
+        common = takewhile(lambda words: len(set(words)) == 1, zip(*parts, strict=False))
+        same = len(list(common)) // 2 * 2
+        parts = [part[same:][::-1] for part in parts]
+    return ["".join(part) for part in parts]
 
 
 def _finding(panel: Panel) -> Finding:

@@ -201,20 +201,14 @@ def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> l
     rows = []
     for name in {**now, **was}:
         before, after = (SEVERITY[side[name][0]] if name in side else 0 for side in (was, now))
-        if before == after:
-            continue
-        change = (
-            "ended"
-            if after == 0
-            else "new"
-            if before == 0
-            else "worse"
-            if after > before
-            else "better"
-        )
+        if before and after:
+            change = "worse" if after > before else "better"
+        else:
+            change = "new" if after else "ended"
         then = ": ".join(was.get(name, ("not reported",)))
         here = ": ".join(now.get(name, ("no longer reported",)))
-        rows.append({"change": change, "check": name, "was": then, "now": here})
+        if before != after:
+            rows.append({"change": change, "check": name, "was": then, "now": here})
     order = ("new", "worse", "better", "ended")
     return sorted(rows, key=lambda row: order.index(row["change"]))
 

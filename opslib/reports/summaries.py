@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from opslib.core import console
 from opslib.core.errors import UsageError
 from opslib.core.findings import SEVERITY, Finding, Findings
 from opslib.records import Record
-from opslib.reports import reports
+from opslib.reports.reports import COMPLETE, compare, last_before
 
 HEADER = ("worst", "target", "critical", "unknown", "warn", "ok", "since the last report", "took")
-_DONE = ("ok", "attention")
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,12 @@ class Line:
 
     record: Record
     findings: Findings
-    changes: tuple[dict[str, str], ...] | None
+    changes: list[dict[str, str]] | None
 
     @property
     def worst(self) -> str:
         """The worst status; of a run that did not come to its end, how it ended."""
-        if self.record.outcome not in _DONE:
+        if self.record.outcome not in COMPLETE:
             return self.record.outcome
         return self.findings.worst if self.findings else "unknown"
 
@@ -42,35 +41,30 @@ class Line:
     @property
     def since_last(self) -> str:
         """`2 new, 1 ended`; `as before`."""
-        if self.record.outcome not in _DONE:
+        if self.record.outcome not in COMPLETE:
             return ""
         if self.changes is None:
             return "first report"
-        counted = Counter(row["change"] for row in self.changes)
-        return ", ".join(f"{number} {change}" for change, number in counted.items()) or "as before"
+        return _counted(row["change"] for row in self.changes) or "as before"
 
     def row(self) -> tuple[Any, ...]:
-        counts = [self.counts[status] for status in ("critical", "unknown", "warn", "ok")]
-        return (
-            self.worst,
-            self.record.target,
-            *counts,
-            self.since_last,
-            f"{self.record.seconds:.0f} s",
-        )
+        counts = (self.counts[status] for status in HEADER[2:6])
+        took = f"{self.record.seconds:.0f} s"
+        return (self.worst, self.record.target, *counts, self.since_last, took)
 
 
-def of(found: Sequence[Record]) -> list[Line]:
+def _counted(words: Iterable[str]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in Counter(words).items())
+
+
+def of(found: Iterable[Record]) -> list[Line]:
     """A line for each record, the one that most wants a look first: those that did not end, then by their worst finding."""
-    return sorted((_line(record) for record in found), key=_rank)
 
+    def rank(line: Line) -> tuple[int, int, str]:
+        worst = SEVERITY.get(line.worst, len(SEVERITY))
+        return -worst, -len(line.findings.troubles), line.record.target
 
-def _rank(line: Line) -> tuple[int, int, str]:
-    return (
-        -SEVERITY.get(line.worst, len(SEVERITY)),
-        -len(line.findings.troubles),
-        line.record.target,
-    )
+    return sorted(map(_line, found), key=rank)
 
 
 def _line(record: Record) -> Line:
@@ -80,14 +74,13 @@ def _line(record: Record) -> Line:
         said = ()
     found = Findings(Finding(**finding) for finding in said)
     # What a run that broke off did not come to has not ended.
-    last = reports.last_before(record.target, record.started) if record.outcome in _DONE else None
-    return Line(record, found, None if last is None else tuple(reports.compare(last[1], found)))
+    last = last_before(record.target, record.started) if record.outcome in COMPLETE else None
+    return Line(record, found, compare(last[1], found) if last else None)
 
 
 def headline(lines: Sequence[Line]) -> str:
     """`3 targets: 1 critical, 2 ok.`"""
-    counted = Counter(line.worst for line in lines)
-    return f"{len(lines)} targets: {', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+    return f"{len(lines)} targets: {_counted(line.worst for line in lines)}."
 
 
 def write(lines: Sequence[Line]) -> Path:
