@@ -1,7 +1,8 @@
-"""Orphans: objects in a bucket that no row of the database names; found with care, deleted with more.
+"""Orphans: objects in a bucket that no row of the database names.
 
-Keys are compared like with like: the bucket's without the prefix, the table's as they are. An object that a row names
-in another way of writing keys is no orphan; when there are many of these, the comparison is wrong, and nothing is deleted.
+Found with care, deleted with more. Keys are compared like with like: the bucket's without the
+prefix, the table's as they are. An object that a row names in another way of writing keys is no
+orphan; when there are many of these, the comparison is wrong, and nothing is deleted.
 """
 
 from __future__ import annotations
@@ -65,9 +66,10 @@ _FORMS: dict[str, Callable[[str, str], str]] = {
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan saw: every object under the prefix, the rows' keys, and which objects no row names.
+    """What a scan saw.
 
-    `otherwise`: objects that have a row only when its key is taken to be written in another `form`.
+    Every object under the prefix, the rows' keys, and which objects no row names. `otherwise`:
+    objects that have a row only when its key is taken to be written in another `form`.
     """
 
     kind: str
@@ -149,7 +151,10 @@ def _table_keys(ops: Connection, facts: Facts) -> set[str]:
 
 
 def group(key: str, prefix: str) -> str:
-    """What an object belongs to: the first part of its path under the prefix, or its name up to the first `_`."""
+    """What an object belongs to.
+
+    The first part of its path under the prefix, or its name up to the first `_`.
+    """
     return re.split(r"/|_", key.removeprefix(prefix), maxsplit=1)[0]
 
 
@@ -183,7 +188,10 @@ _APP = "The app's own scan agrees"
 
 @check("Which objects does no row name?")
 def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -> Findings:
-    """Orphans of this kind: number, share, size, by group; and whether the keys are compared rightly. Evidence: GROUPS."""
+    """Orphans of this kind: number, share, size, by group. Evidence: GROUPS.
+
+    And whether the keys are compared rightly.
+    """
     facts = ops.target["orphans"][kind]
     name = ops.target["buckets"][facts["bucket"]]["name"]
     if not exists(ops, name):
@@ -224,7 +232,10 @@ def _ages(seen: Scan) -> str:
 
 
 def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
-    """The app's own scan beside ours: it deletes nothing, but its clean-up would delete what it counts."""
+    """The app's own scan beside ours.
+
+    It deletes nothing, but its clean-up would delete what it counts.
+    """
     ours = len(seen.orphans)
     asked = Question(_APP, f"{ours:,}, as counted here", f"POST {path}")
     count = _count(ops.http("POST", path, auth=True).json())
@@ -238,7 +249,10 @@ def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
 
 
 def _count(answered: Any) -> int | None:
-    """The number of orphans in a scan's answer: a number, or a list of them, under one of the usual names."""
+    """The number of orphans in a scan's answer.
+
+    A number, or a list of them, under one of the usual names.
+    """
     told = answered if isinstance(answered, dict) else {}
     usual = ("orphans", "orphan_count", "orphans_found", "count")
     named = next((told[key] for key in usual if key in told), None)
@@ -251,8 +265,8 @@ def _count(answered: Any) -> int | None:
 def plan_delete(ops: Connection, kind: str, max_share_percent: float = 20.0) -> Planned:
     """Delete the orphans of this kind that are older than a day, 1,000 a step.
 
-    The list is made again when the plan is applied, and must be the same. Raises Refused above the share, when the
-    keys look wrongly compared, and when the table is empty.
+    The list is made again when the plan is applied, and must be the same. Raises Refused above the
+    share, when the keys look wrongly compared, and when the table is empty.
     """
     seen = scan(ops, kind)
     _guard(seen, max_share_percent)

@@ -23,7 +23,10 @@ _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 
 @check("Bucket")
 def check_bucket(ops: Connection, bucket: str) -> Findings:
-    """Is the bucket there, and set as the target's file says: versions, encryption, public access, CORS?"""
+    """Is the bucket there, and set as the target's file says?
+
+    Versions, encryption, public access, CORS.
+    """
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
@@ -55,7 +58,10 @@ def _there(name: str) -> Question:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One setting of a bucket: how it is read, said, set and unset. What is read is kept whole, for the undo."""
+    """One setting of a bucket: how it is read, said, set and unset.
+
+    What is read is kept whole, for the undo.
+    """
 
     bucket: str
     title: str

@@ -14,7 +14,7 @@ from opslib.deployments.values import LATER
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
-# What holds something that does not come back when it is made anew, by its type without the provider.
+# What holds something that is gone when it is made anew; types without their provider.
 _STATEFUL = re.compile(
     r"""(?!.*_(policy|policy_attachment|rotation|acl|versioning|public_access_block|notification)$)
     (db_instance | rds_cluster | rds_global_cluster | docdb_cluster | neptune_cluster
@@ -58,7 +58,10 @@ _SAID = {
 
 
 def judged(plan: TerraformPlan) -> Findings:
-    """What an apply would do; drift is named by what is destroyed. Evidence: CHANGES, the worst first."""
+    """What an apply would do; drift is named by what is destroyed.
+
+    Evidence: CHANGES, the worst first.
+    """
     cause = DRIFT if any(map(by_hand, plan.drift)) else ""
     told = [change for change in plan.changes if change.kind in _KINDS]
     told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))

@@ -1,7 +1,8 @@
 """Terraform plans as JSON, read without Terraform: what would happen to which resource, and why.
 
-The format is that of `terraform show -json` (developer.hashicorp.com/terraform/internals/json-format), version 1.x.
-Sensitive values stand in it in clear text; what leaves this module has them hidden.
+The format is that of `terraform show -json`
+(developer.hashicorp.com/terraform/internals/json-format), version 1.x. Sensitive values stand in it
+in clear text; what leaves this module has them hidden.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Change:
-    """What happens, or has happened, to one resource. `forces`: the attributes because of which it is replaced."""
+    """What happens, or has happened, to one resource.
+
+    `forces`: the attributes because of which it is replaced.
+    """
 
     address: str
     type: str

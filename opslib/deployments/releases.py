@@ -1,4 +1,7 @@
-"""After a deployment: which versions are live; a test record made through the API and taken away."""
+"""After a deployment: which versions are live.
+
+A test record made through the API and taken away.
+"""
 
 from __future__ import annotations
 
@@ -174,6 +177,6 @@ def _made(ops: Connection) -> str:
 
 
 def check_again(ops: Connection, minutes: float) -> Findings:
-    """After the test record: probes, versions and errors once more, so that the verdict counts them."""
+    """Probes, versions and errors once more, so that the verdict counts them."""
     found = (health.check_probes(ops), check_releases(ops), logs.check_errors(ops, minutes=minutes))
     return Findings(finding for each in found for finding in each)

@@ -32,7 +32,10 @@ STATES = {
 
 
 class Place(NamedTuple):
-    """Where a target's Terraform keeps something: an S3 bucket and a key (`terraform:` of the target's file)."""
+    """Where a target's Terraform keeps something.
+
+    An S3 bucket and a key (`terraform:` of the target's file).
+    """
 
     bucket: str
     key: str
@@ -43,7 +46,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """One version of the state object. What it holds is not kept here: attributes of resources hold secrets."""
+    """One version of the state object.
+
+    What it holds is not kept here: attributes of resources hold secrets.
+    """
 
     version_id: str
     written: datetime
@@ -66,7 +72,10 @@ def _head(ops: Connection, at: Place) -> dict[str, Any]:
 
 
 def written(ops: Connection) -> datetime:
-    """When the state was last written (S3 HeadObject): the end of the last apply, or of a refresh."""
+    """When the state was last written (S3 HeadObject).
+
+    The end of the last apply, or of a refresh.
+    """
     found: datetime = _head(ops, place(ops))["LastModified"]
     return found.astimezone(UTC)
 
@@ -106,7 +115,10 @@ def _addresses(document: dict[str, Any]) -> frozenset[str]:
 
 
 def versions(ops: Connection, newest: int) -> list[State]:
-    """The newest versions of the state, newest first. Raises NotFound when there is none, or it was deleted."""
+    """The newest versions of the state, newest first.
+
+    Raises NotFound when there is none, or it was deleted.
+    """
     at = place(ops)
     path = f"[Versions, DeleteMarkers][] | [?Key=='{at.key}']"
     mine = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
@@ -125,7 +137,10 @@ def versions(ops: Connection, newest: int) -> list[State]:
 
 
 def find_lock(ops: Connection) -> str:
-    """Who holds the lock, in a sentence; nothing when nobody does. Only S3's own lock file can be seen (`use_lockfile`)."""
+    """Who holds the lock, in a sentence; nothing when nobody does.
+
+    Only S3's own lock file can be seen (`use_lockfile`).
+    """
     at = place(ops)
     try:
         answered = objects.read_object(ops, at.bucket, f"{at.key}.tflock")
@@ -145,9 +160,10 @@ _HELD = Question("Nobody holds Terraform's lock", "no lock", "s3 GetObject of th
 
 @check("Which states are there, and is the present one in order?")
 def check_states(ops: Connection, newest: int = 10) -> Findings:
-    """The newest versions of the state: one lineage, rising serials, no lock held. Evidence: STATES, newest first.
+    """The newest versions of the state: one lineage, rising serials, no lock held.
 
-    Who applied is not in them: the pipeline's log, or CloudTrail, says that.
+    Evidence: STATES, newest first. Who applied is not in them: the pipeline's log, or CloudTrail,
+    says that.
     """
     at, found = place(ops), versions(ops, newest)
     held = answer(_HELD.words, lambda: _held(ops))
@@ -165,7 +181,10 @@ def _row(state: State, before: State) -> dict[str, Any]:
 
 
 def _in_order(at: Place, found: list[State]) -> Finding:
-    """The newest state must continue the one before: another lineage, or a lower serial, means that somebody pushed one."""
+    """The newest state must continue the one before.
+
+    Another lineage, or a lower serial, means that somebody pushed one.
+    """
     now, source = found[0], "s3 ListObjectVersions, GetObject"
     asked = Question(f"State {at}", "one lineage, rising serials", source)
     seen = (
@@ -198,7 +217,10 @@ def _held(ops: Connection) -> Finding:
 
 
 def _backup_of(at: Place, state: State) -> Place:
-    """Where a copy of that state belongs: named by its serial and time, so that no two states share one."""
+    """Where a copy of that state belongs.
+
+    Named by its serial and time, so that no two states share one.
+    """
     name = f"backup-serial-{state.serial}-{state.written:%Y%m%dT%H%M%SZ}"
     return Place(at.bucket, f"{at.key}.{name}")
 
@@ -213,7 +235,10 @@ _NOTES = [
 
 @planner
 def plan_backup(ops: Connection) -> Planned:
-    """Copy the present state to a key named by its serial and time, beside it. Raises Refused while a lock is held."""
+    """Copy the present state to a key named by its serial and time, beside it.
+
+    Raises Refused while a lock is held.
+    """
     at = place(ops)
     if who := find_lock(ops):
         raise Refused(

@@ -1,4 +1,7 @@
-"""Terraform, looked at and never run: what a plan would do, what was changed outside it, and the commands to run."""
+"""Terraform, looked at and never run.
+
+What a plan would do, what was changed outside it, and the commands to run.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def _file(plan: str) -> Path:
 
 @check("Is the plan whole and up to date?")
 def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
-    """Was Terraform able to plan everything, is nothing newer than the plan, and is it no older than so many hours?"""
+    """Could Terraform plan everything, is nothing newer, and is it no older than so many hours?"""
     read = read_plan(ops, plan)
     age = (ops.now() - read.made).total_seconds() / 3600
     aged = Question("The plan is of today", f"at most {hours:g} hours old", read.where)
@@ -151,13 +154,19 @@ def _drift_rows(plan: TerraformPlan, change: Change) -> Iterator[dict[str, str]]
 
 @check("What would it do?")
 def check_changes(ops: Connection, plan: str = "") -> Findings:
-    """What an apply of the plan would create, change, replace and destroy. Evidence: CHANGES, the worst first."""
+    """What an apply of the plan would create, change, replace and destroy.
+
+    Evidence: CHANGES, the worst first.
+    """
     return judged(read_plan(ops, plan))
 
 
 @check("What would the reverted configuration do?")
 def check_reverted(ops: Connection, plan: str) -> Findings:
-    """A plan made after a commit was taken back: is it whole and of now, and what would it do? Evidence: CHANGES."""
+    """A plan made after a commit was taken back.
+
+    Is it whole and of now, and what would it do? Evidence: CHANGES.
+    """
     if not plan:
         return Findings(
             note="No plan of the reverted configuration yet: make it as shown, "
@@ -168,14 +177,17 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
     return Findings([_whole(read), _newest(ops, read), *would], would.evidence, would.note)
 
 
-# Terraform's own commands, with the target's names filled in: for the operator to run; nothing here runs them.
+# Terraform's own commands, with the target's names in them: the operator runs them, nothing here.
 
 _LOCK = "-lock-timeout=60s"
 _PLAN = (f"terraform plan -out=tfplan {_LOCK}", plans.MAKE_JSON)
 
 
 def _commands(ops: Connection, lines: Sequence[str], first: Sequence[str] = ()) -> Text:
-    """In the target's directory; what follows two spaces and a # is a remark, all of them in one column."""
+    """In the target's directory.
+
+    What follows two spaces and a # is a remark, all of them in one column.
+    """
     profile = "" if ops.target.lab else ops.target.profile
     begin = [
         f"cd {ops.target['terraform']['directory']}",
@@ -193,7 +205,10 @@ def to_plan(ops: Connection) -> Text:
 
 
 def to_roll_back(ops: Connection, commit: str) -> Text:
-    """The way back by version control. `commit`: the one to take back. Raises UsageError when it cannot be one."""
+    """The way back by version control. `commit`: the one to take back.
+
+    Raises UsageError when it cannot be one.
+    """
     if commit and not re.fullmatch(r"[A-Za-z0-9][\w./-]{0,99}", commit):
         raise UsageError(
             f"commit={commit!r} is no commit of git's: give its hash, a branch or a tag."
@@ -224,7 +239,8 @@ def to_push(ops: Connection, newest: int = 10) -> Text:
             *(["# Earlier states, and the <version_id> of each:", *known] if known else []),
             f"aws s3api get-object --bucket {at.bucket} --key {at.key} \\",
             "    --version-id <version_id> earlier.tfstate",
-            f"# Its lineage must be {state.lineage}. Raise its serial by hand to {state.serial + 1}.",
+            f"# Its lineage must be {state.lineage}. "
+            f"Raise its serial by hand to {state.serial + 1}.",
             "# Otherwise the push is refused. Do not use -force: it takes any state for this one.",
             f"terraform state push {_LOCK} earlier.tfstate",
             f"terraform plan {_LOCK}  # what it wants to create is there already:",

@@ -1,4 +1,7 @@
-"""Values of resources in Terraform's JSON: compared attribute by attribute, the sensitive ones hidden."""
+"""Values of resources in Terraform's JSON.
+
+Compared attribute by attribute, the sensitive ones hidden.
+"""
 
 from __future__ import annotations
 

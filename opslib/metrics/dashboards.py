@@ -54,7 +54,10 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Widget:
-    """A metric widget: its queries for GetMetricData, ids made unique, and what is written on it."""
+    """A metric widget.
+
+    Its queries for GetMetricData, ids made unique, and what is written on it.
+    """
 
     title: str
     unit: str
@@ -140,7 +143,10 @@ def _queries(
 
 
 def _renamed(expression: str, own: set[str], prefix: str) -> str:
-    """The expression with this widget's ids as they are in the request; quoted text is left alone."""
+    """The expression with this widget's ids as they are in the request.
+
+    Quoted text is left alone.
+    """
 
     def name(hit: re.Match[str]) -> str:
         return f"{prefix}_{hit[0]}" if hit[0] in own else hit[0]
@@ -201,7 +207,10 @@ def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
-    """The labels without the words that all of them begin or end with: the rest tells them apart."""
+    """The labels without the words that all of them begin or end with.
+
+    The rest tells them apart.
+    """
     if len(set(labels)) < 2:
         return list(labels)
     parts = [re.split(r"([ \-/_])", label) for label in labels]

@@ -47,7 +47,8 @@ _FOLLOWS = {
 def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) -> Findings:
     """Each key metric of the target: now, and the worst of the window. Evidence: SUMMARY.
 
-    Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a warning.
+    Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a
+    warning.
     """
     within = window(ops, hours * 60)
     points = read(ops, keys, within=within)

@@ -115,7 +115,8 @@ class Daily:
 def daily(ops: Connection, hours: float = 24) -> Daily:
     """Run every check that the target's file describes something for, all at the same time.
 
-    A call that is denied, or an address that does not answer, gives one unknown finding; the rest goes on.
+    A call that is denied, or an address that does not answer, gives one unknown finding; the rest
+    goes on.
     """
     asked, before = _checks(ops, hours), len(ops.findings)
     results = ops.gather(*(partial(_independent, ops, name, look) for name, look in asked))
@@ -138,7 +139,10 @@ def _independent(ops: Connection, name: str, look: Check) -> Findings:
 
 @check("Was a new version deployed?")
 def check_deployments(ops: Connection, hours: float = 24) -> Findings:
-    """Functions whose live version was published within the window (Lambda ListVersionsByFunction). Evidence: DEPLOYED."""
+    """Functions whose live version was published within the window (Lambda ListVersionsByFunction).
+
+    Evidence: DEPLOYED.
+    """
     within = window(ops, hours * 60)
     named = [name for name, facts in ops.target["functions"].items() if "alias" in facts]
     rows = [
@@ -183,7 +187,7 @@ def _since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
 
 
 def last_before(target: str, moment: datetime) -> tuple[Record, list[dict[str, Any]]] | None:
-    """The last report of a target that was begun before a moment and came to its end, with its findings."""
+    """The last whole report of a target that was begun before a moment, with its findings."""
     for record in records.list_records(target=target):
         ended = record.outcome in COMPLETE and record.started < moment
         if ended and record.procedure == PROCEDURE:
@@ -215,7 +219,10 @@ def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> l
 
 @check("What was changed here?")
 def check_changes(ops: Connection, hours: float = 24) -> Findings:
-    """Runs that changed something, from the records. One that broke off in the middle is a warning. Evidence: RUNS."""
+    """Runs that changed something, from the records. One that broke off in the middle is a warning.
+
+    Evidence: RUNS.
+    """
     within = window(ops, hours * 60)
     runs = records.list_records(target=ops.target.name, since=within.start)
     broken = [run for run in runs if run.outcome in _BROKEN_OFF and run.plan and _begun(run)]

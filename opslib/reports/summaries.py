@@ -1,4 +1,7 @@
-"""Reports of several targets at one look: the target that most wants a look first, what is wrong in each and since when."""
+"""Reports of several targets at one look.
+
+The target that most wants a look first, what is wrong in each and since when.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ HEADER = ("worst", "target", "critical", "unknown", "warn", "ok", "since the las
 
 @dataclass(frozen=True)
 class Line:
-    """One target's report in short. `changes` are rows of `reports.CHANGED`; None: there is nothing to compare."""
+    """One target's report in short.
+
+    `changes` are rows of `reports.CHANGED`; None: there is nothing to compare.
+    """
 
     record: Record
     findings: Findings
@@ -58,7 +64,10 @@ def _counted(words: Iterable[str]) -> str:
 
 
 def of(found: Iterable[Record]) -> list[Line]:
-    """A line for each record, the one that most wants a look first: those that did not end, then by their worst finding."""
+    """A line for each record, the one that most wants a look first.
+
+    Those that did not end, then by their worst finding.
+    """
 
     def rank(line: Line) -> tuple[int, int, str]:
         worst = SEVERITY.get(line.worst, len(SEVERITY))
@@ -84,7 +93,10 @@ def headline(lines: Sequence[Line]) -> str:
 
 
 def write(lines: Sequence[Line]) -> Path:
-    """The summary as one HTML page beside the records' own pages, to which it links. Raises OpsError, OSError."""
+    """The summary as one HTML page beside the records' own pages, to which it links.
+
+    Raises OpsError, OSError.
+    """
     from opslib.pages import pages
     from opslib.records import copies, files
 

@@ -1,4 +1,7 @@
-"""Why a user cannot sign in: the state in the pool, the second factor, the row that the app keeps."""
+"""Why a user cannot sign in.
+
+The state in the pool, the second factor, the row that the app keeps.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _STATES = {
 
 @check("Sign-in")
 def check_sign_in(ops: Connection, user: str) -> Findings:
-    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USER."""
+    """Why can this user not sign in? Its state in the pool, its second factor, its row.
+
+    Evidence: USER.
+    """
     pool = pool_id(ops)
     try:
         seen = find_user(ops, user, pool)
@@ -66,12 +72,18 @@ def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding
             words = f"its one-time password ended on {until:%Y-%m-%d}"
         else:
             status = "ok"
-            words = f"has a one-time password until {until:%Y-%m-%d}, and chooses another when signing in"
+            words = (
+                f"has a one-time password until {until:%Y-%m-%d}, "
+                "and chooses another when signing in"
+            )
     return asked.answer(status, f"enabled, {words}", next=follows)
 
 
 def _second_factor(ops: Connection, user: dict[str, Any], since: datetime) -> Finding:
-    """A pool that was made again has no secrets of authenticators: a factor from before it takes no code any more."""
+    """A pool that was made again has no secrets of authenticators.
+
+    A factor from before it takes no code any more.
+    """
     asked = Question(
         f"Second factor of {user['email']}",
         "none, or one whose codes are taken",

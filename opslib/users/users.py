@@ -37,7 +37,10 @@ _APP = "SOFTWARE_TOKEN_MFA"  # an authenticator app
 
 
 def pool_id(ops: Connection) -> str:
-    """The id of the target's user pool, found by its name (Cognito ListUserPools). Raises NotFound, UsageError."""
+    """The id of the target's user pool, found by its name (Cognito ListUserPools).
+
+    Raises NotFound, UsageError.
+    """
     name = ops.target["users"]["pool"]
     found = ops.pages(_COGNITO, "list_user_pools", "UserPools[]", MaxResults=60)
     ids = [p["Id"] for p in found if p["Name"] == name]
@@ -60,7 +63,10 @@ def list_users(ops: Connection) -> pd.DataFrame:
 
 
 def find_user(ops: Connection, user: str, pool: str = "") -> dict[str, Any]:
-    """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USER. Raises NotFound, UsageError."""
+    """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USER.
+
+    Raises NotFound, UsageError.
+    """
     pool = pool or pool_id(ops)
     if "@" in user:
         user = _named(ops, user, pool)
@@ -175,7 +181,10 @@ def plan_sync(ops: Connection) -> Planned:
 
 
 def _synchronised(ops: Connection, emails: list[str]) -> Step:
-    """The sync function writes rows of these users, who have none. Raises Refused where there is none."""
+    """The sync function writes rows of these users, who have none.
+
+    Raises Refused where there is none.
+    """
     facts = ops.target["users"]
     if "sync_function" not in facts:
         raise Refused(
@@ -205,9 +214,10 @@ _PASSWORD = (
 
 @planner
 def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = True) -> Planned:
-    """A user with a verified address, and its row (`sync`). `invite`: Cognito mails the password; else nobody gets a mail.
+    """A user with a verified address, and its row (`sync`).
 
-    Raises UsageError (no address), Refused (there already).
+    `invite`: Cognito mails the password; else nobody gets a mail. Raises UsageError (no address),
+    Refused (there already).
     """
     pool = pool_id(ops)
     _guard_new(ops, email, pool)
@@ -250,7 +260,10 @@ def _guard_new(ops: Connection, email: str, pool: str) -> None:
 
 @planner
 def plan_password(ops: Connection, user: str, permanent: bool = False) -> Planned:
-    """Set a generated password: for one sign-in, or `permanent` where nobody will choose another (a test account)."""
+    """Set a generated password.
+
+    For one sign-in, or `permanent` where nobody will choose another (a test account).
+    """
     seen, who = _who(ops, user)
     email = seen["email"]
     step = Step(

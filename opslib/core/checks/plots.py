@@ -1,4 +1,7 @@
-"""Plots for an operator: threshold drawn and named, UTC, the unit on the axis, the incident's window shaded."""
+"""Plots for an operator.
+
+Threshold drawn and named, UTC, the unit on the axis, the incident's window shaded.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn page. Shown as PNG where pictures are shown, and in words everywhere; empty when nothing could be read."""
+    """A drawn page.
+
+    Shown as PNG where pictures are shown, and in words everywhere; empty when nothing could be
+    read.
+    """
 
     png: bytes = field(repr=False)
     words: str = ""
@@ -95,9 +102,10 @@ class Plotted(Findings):
 
 
 def draw(found: Findings, since: str = "", until: str = "") -> Picture:
-    """The pictures that belong to findings: a page of small multiples, two in a row, over the same window of time.
+    """The pictures that belong to findings.
 
-    `since` and `until` shade an incident: ago (`2h`) or ISO times, UTC. Findings of what could not be read have none.
+    A page of small multiples, two in a row, over the same window of time. `since` and `until` shade
+    an incident: ago (`2h`) or ISO times, UTC. Findings of what could not be read have none.
     """
     if not isinstance(found, Plotted):  # it could not be read; its finding says why
         return Picture(b"", "Nothing to draw: " + "; ".join(f.seen for f in found))
@@ -126,7 +134,10 @@ def page(panels: Sequence[Panel], within: Window, incident: Window | None = None
 
 
 def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) -> Picture:
-    """One horizontal bar a label, in their order from the top, its value beside it; at most BARS."""
+    """One horizontal bar a label, in their order from the top, its value beside it.
+
+    At most BARS.
+    """
     import matplotlib
 
     if not labels:
@@ -239,7 +250,10 @@ def _with_gaps(line: Line) -> tuple[list[Any], list[float]]:
 
 
 def _scale(axis: Any, panel: Panel) -> None:
-    """Thresholds near the data are drawn where they are; those far above it are named at the top."""
+    """Thresholds near the data are drawn where they are.
+
+    Those far above it are named at the top.
+    """
     values = [value for line in panel.lines for value in line.values]
     highest = max(values, default=0.0)
     near = [limit for limit in panel.thresholds if limit[1] <= _FAR * highest or not highest]

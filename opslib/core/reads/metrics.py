@@ -1,4 +1,7 @@
-"""Metrics: a page of them in one GetMetricData, tidy; and the target's key metrics against their thresholds."""
+"""Metrics: a page of them in one GetMetricData, tidy.
+
+And the target's key metrics against their thresholds.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may
 
 @dataclass(frozen=True)
 class Metric:
-    """A key metric of the target, as its file describes it. `below`: it is bad when it is too low."""
+    """A key metric of the target, as its file describes it.
+
+    `below`: it is bad when it is too low.
+    """
 
     key: str
     title: str
@@ -78,7 +84,10 @@ def asked(
 
 
 def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
-    """The target's key metrics, or those of these keys. Raises UsageError that offers the nearest."""
+    """The target's key metrics, or those of these keys.
+
+    Raises UsageError that offers the nearest.
+    """
     facts = ops.target["metrics"]
     for key in keys:
         if key not in facts:
@@ -150,7 +159,10 @@ def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) ->
 def _settled(
     found: pd.DataFrame, queries: Iterable[dict[str, Any]], within: Window
 ) -> pd.DataFrame:
-    """Without the last sum of a line that still grows: its period is not over yet, and it is lower than before."""
+    """Without the last sum of a line that still grows.
+
+    Its period is not over yet, and it is lower than before.
+    """
     sums = {
         q["Id"]: timedelta(seconds=q["MetricStat"]["Period"])
         for q in queries
