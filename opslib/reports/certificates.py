@@ -6,7 +6,7 @@ from typing import Any
 
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core.findings import Findings, Question
 from opslib.core.tables import UTC_TIME, frame
 
 CERTIFICATES = {
@@ -43,32 +43,34 @@ def check_expiry(ops: Connection) -> Findings:
         CertificateStatuses=["ISSUED", "EXPIRED"],
         Includes={"keyTypes": _KEY_TYPES},
     )
-    facts = ops.target["certificates"]
-    rows = [_row(ops, domain, int(facts[domain].get("min_days", 30)), every) for domain in facts]
-    return Findings([_finding(row, ops.where) for row in rows], frame(rows, CERTIFICATES))
-
-
-def _row(ops: Connection, domain: str, least: int, every: list[dict[str, Any]]) -> dict[str, Any]:
-    row = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
-    covering = [certificate for certificate in every if _covers(certificate, domain)]
-    if not covering:
-        return row
-    best = max(covering, key=lambda certificate: certificate["NotAfter"])
-    left = (best["NotAfter"] - ops.now()).total_seconds() / 86_400
-    told = {"type": best.get("Type", ""), "renewal": best.get("RenewalEligibility", "")}
-    return row | told | {"ends": best["NotAfter"], "days_left": round(left, 1)}
+    found, rows = [], []
+    for domain, facts in ops.target["certificates"].items():
+        least = int(facts.get("min_days", 30))
+        asked = Question(
+            f"certificate of {domain}", f"valid for {least} days", "acm ListCertificates"
+        )
+        row = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
+        covering = [certificate for certificate in every if _covers(certificate, domain)]
+        if covering:
+            best = max(covering, key=lambda certificate: certificate["NotAfter"])
+            ends = best["NotAfter"]
+            left = (ends - ops.now()).total_seconds() / 86_400
+            row |= {
+                "type": best.get("Type", ""),
+                "renewal": best.get("RenewalEligibility", ""),
+                "ends": ends,
+                "days_left": round(left, 1),
+            }
+            status = "critical" if left < _CRITICAL_DAYS else "warn" if left < least else "ok"
+            until = f"{left:.0f} days left, until {ends:%Y-%m-%d}"
+            seen = f"expired {-left:.0f} days ago" if left < 0 else until
+            found.append(asked.answer(status, seen))
+        else:
+            found.append(asked.answer("unknown", f"none in {ops.where} covers it"))
+        rows.append(row)
+    return Findings(found, frame(rows, CERTIFICATES))
 
 
 def _covers(certificate: dict[str, Any], domain: str) -> bool:
     names = {certificate.get("DomainName"), *certificate.get("SubjectAlternativeNameSummaries", ())}
     return not names.isdisjoint({domain, f"*.{domain.partition('.')[2]}"})
-
-
-def _finding(row: dict[str, Any], where: str) -> Finding:
-    rule, left = f"valid for {row['min_days']} days", row.get("days_left")
-    asked = Question(f"certificate of {row['domain']}", rule, "acm ListCertificates")
-    if left is None:
-        return asked.answer("unknown", f"none in {where} covers it")
-    status = "critical" if left < _CRITICAL_DAYS else "warn" if left < row["min_days"] else "ok"
-    until = f"{left:.0f} days left, until {row['ends']:%Y-%m-%d}"
-    return asked.answer(status, f"expired {-left:.0f} days ago" if left < 0 else until)

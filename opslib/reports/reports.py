@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -82,10 +82,11 @@ class Daily:
     parts: Mapping[str, list[Findings]]
     since_last: Findings
     described_in: str
-    findings: Findings = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.findings = Findings(chain.from_iterable(chain.from_iterable(self.parts.values())))
+    @property
+    def findings(self) -> Findings:
+        """Of all sections, in their order."""
+        return Findings(chain.from_iterable(chain.from_iterable(self.parts.values())))
 
     def __getitem__(self, section: str) -> Findings:
         """The findings of a section without the tables they were read from."""
