@@ -31,19 +31,26 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     name = facts["name"]
     if not exists(ops, name):
         return Findings([missing(ops, name)])
-    settings = list(_settings(facts))
-    seen = _look(ops, settings)
-    wrong = [setting for setting in settings if not setting.met(seen[setting])]
+    seen = _look(ops, facts)
     found = [_there(name).answer("ok", "there")]
-    for s in wrong:
-        asked = Question(f"{s.title} of {name}", s.said(s.wanted), f"s3 get_{s.what}")
-        found.append(asked.answer("warn", s.said(seen[s]), next="buckets/create"))
-    if settings and not wrong:
-        agreed = ", ".join(setting.title.lower() for setting in settings)
+    for setting, value in seen.items():
+        if not setting.met(value):
+            wanted, source = setting.said(setting.wanted), f"s3 get_{setting.what}"
+            asked = Question(f"{setting.title} of {name}", wanted, source)
+            found.append(asked.answer("warn", setting.said(value), next="buckets/create"))
+    if seen and len(found) == 1:
+        agreed = ", ".join(setting.title.lower() for setting in seen)
         asked = Question(f"Settings of {name}", "as described", "s3 Get*")
         found.append(asked.answer("ok", f"as described: {agreed}"))
-    rows = ((s.title, s.said(s.wanted), s.said(seen[s])) for s in settings)
-    return Findings(found, frame((dict(zip(SETTINGS, row, strict=True)) for row in rows), SETTINGS))
+    rows = [
+        {
+            "setting": setting.title,
+            "wanted": setting.said(setting.wanted),
+            "seen": setting.said(value),
+        }
+        for setting, value in seen.items()
+    ]
+    return Findings(found, frame(rows, SETTINGS))
 
 
 def missing(ops: Connection, name: str) -> Finding:
@@ -113,8 +120,8 @@ class Setting:
         )
 
 
-def _look(ops: Connection, settings: list[Setting]) -> dict[Setting, Any]:
-    """What each setting is now; None where it was never set."""
+def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
+    """What each setting that the target's file describes is now; None where it was never set."""
     import jmespath
 
     def look(setting: Setting) -> Any:
@@ -124,7 +131,7 @@ def _look(ops: Connection, settings: list[Setting]) -> dict[Setting, Any]:
             return None
         return jmespath.search(setting.path, answered)
 
-    return ops.each(look, settings)
+    return ops.each(look, _settings(facts))
 
 
 def _settings(facts: Facts) -> Iterator[Setting]:
@@ -184,9 +191,9 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
     """
     facts = ops.target["buckets"][bucket]
     name, region = facts["name"], ops.target.region
-    settings, there = list(_settings(facts)), exists(ops, name)
-    seen = _look(ops, settings) if there else dict.fromkeys(settings)
-    steps = [setting.step(seen[setting]) for setting in settings if not setting.met(seen[setting])]
+    there = exists(ops, name)
+    seen = _look(ops, facts) if there else dict.fromkeys(_settings(facts))
+    steps = [setting.step(value) for setting, value in seen.items() if not setting.met(value)]
     if there:
         note = f"{name} is there; what it holds is not touched."
         return Planned(f"set bucket {name} as described", steps, [note])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
@@ -20,9 +19,6 @@ from opslib.core.reads import metrics
 from opslib.core.text import count, number
 from opslib.core.times import Window
 from opslib.core.waiting import poll
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown
@@ -44,11 +40,19 @@ class Series:
         pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.dimensions.items()))
         return f"{self.namespace} {self.name}" + (f" {{{pairs}}}" if pairs else "")
 
-    def watched_by(self, alarm: Mapping[str, Any]) -> bool:
-        """Is this alarm of DescribeAlarms on this very metric?"""
-        dimensions = {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())}
-        seen = (alarm.get("Namespace"), alarm.get("MetricName"), dimensions)
-        return seen == (self.namespace, self.name, self.dimensions)
+    def query(self, id: str, statistic: str) -> dict[str, Any]:
+        """By the minute, for GetMetricData."""
+        return metrics.asked(id, self.namespace, self.name, self.dimensions, statistic, 60)
+
+    def alarms(self, ops: Connection) -> list[str]:
+        """The names of the alarms on this very metric."""
+
+        def watched(alarm: dict[str, Any]) -> bool:
+            dimensions = {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())}
+            return Series(alarm["Namespace"], alarm["MetricName"], dimensions) == self
+
+        found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
+        return sorted(alarm["AlarmName"] for alarm in found if watched(alarm))
 
 
 def series(
@@ -91,7 +95,7 @@ def check_metric(
     """
     of = series(ops, metric, dimensions, namespace)
     within = Window(ops.now() - timedelta(hours=hours), ops.now())
-    values = _values(ops, of, within, "Average")
+    values = metrics.query(ops, [of.query("m", "Average")], within)
     if len(values):
         last = number(values["value"].iloc[-1])
         seen = f"{count(len(values), 'minute')} with a value in {hours:g} h, the last {last}"
@@ -106,17 +110,10 @@ def check_metric(
         )
     source = "cloudwatch GetMetricData, DescribeAlarms"
     found = [Question(f"metric {of}", source=source).answer("ok", seen)]
-    every = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[]")
-    if alarms := sorted(alarm["AlarmName"] for alarm in every if of.watched_by(alarm)):
+    if alarms := of.alarms(ops):
         seen = f"{', '.join(alarms)}: the value may set them off"
         found.append(Question(f"alarms on {of}", "none", source).answer("warn", seen))
     return Findings(found, values[["time", "value"]])
-
-
-def _values(ops: Connection, of: Series, within: Window, statistic: str) -> pd.DataFrame:
-    """By the minute. Columns: metrics.SERIES."""
-    query = metrics.asked("m", of.namespace, of.name, of.dimensions, statistic, 60)
-    return metrics.query(ops, [query], within)
 
 
 @planner
@@ -186,12 +183,10 @@ def _minute_with(
     """The minute whose values have this one between the least and the greatest of them."""
     start = when or ops.now() - timedelta(minutes=3)
     within = Window(start, start + timedelta(minutes=1 if when else 4))
-    found = ops.each(partial(_values, ops, of, within), ("Minimum", "Maximum")).values()
-    for low, high in zip(*(frame.itertuples() for frame in found), strict=False):
-        near = any(
-            math.isclose(seen, value, rel_tol=1e-9, abs_tol=1e-12)
-            for seen in (low.value, high.value)
-        )
-        if near or low.value < value < high.value:
-            return low.time.to_pydatetime()  # type: ignore[no-any-return]
+    queries = [of.query("low", "Minimum"), of.query("high", "Maximum")]
+    found = metrics.query(ops, queries, within)
+    slack = 1e-9 * abs(value) + 1e-12
+    for minute in found.pivot(index="time", columns="id", values="value").itertuples():
+        if minute.low - slack <= value <= minute.high + slack:
+            return minute.Index.to_pydatetime()  # type: ignore[no-any-return]
     return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib.core.checks.checks import check
 from opslib.core.checks.plots import Line, Panel, Plotted
@@ -52,17 +52,11 @@ _UNITS = {
 }
 
 
-@dataclass(frozen=True)
-class Widget:
-    """A metric widget.
+class Widget(NamedTuple):
+    """A metric widget: what is written on it, and its queries, with ids made unique."""
 
-    Its queries for GetMetricData, ids made unique, and what is written on it.
-    """
-
-    title: str
-    unit: str
-    queries: tuple[dict[str, Any], ...]
-    thresholds: tuple[tuple[str, float], ...]
+    panel: Panel  # without its lines
+    queries: list[dict[str, Any]]
 
     @property
     def alone(self) -> bool:
@@ -94,16 +88,16 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
 
 
 def _widget(prefix: str, title: str, said: dict[str, Any]) -> Widget:
+    import jmespath
+
     rows = list(_unfolded(said["metrics"]))
-    limits = []
-    for item in said.get("annotations", {}).get("horizontal", ()):
-        for mark in item if isinstance(item, list) else [item]:  # a list is a band
-            if "value" in mark:
-                limits.append((str(mark.get("label", "threshold")), float(mark["value"])))
-    written = said.get("yAxis", {}).get("left", {}).get("label")
+    marks = jmespath.search("annotations.horizontal[] | [?value]", said) or ()  # bands, too
+    limits = tuple((str(m.get("label", "threshold")), float(m["value"])) for m in marks)
     units = {_UNITS.get(names[1], "count") for names, _ in rows if len(names) > 1}
-    unit = str(written) if written else units.pop() if len(units) == 1 else "value"
-    return Widget(title, unit, tuple(_queries(prefix, rows, said)), tuple(limits))
+    unit = units.pop() if len(units) == 1 else "value"
+    written = jmespath.search("yAxis.left.label", said)
+    panel = Panel(title, str(written or unit), [], limits)
+    return Widget(panel, list(_queries(prefix, rows, said)))
 
 
 def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], dict[str, Any]]]:
@@ -184,7 +178,7 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
             f"{', '.join(left) or 'it is empty'}."
         )
     points = read_points(ops, drawn, within)
-    panels = [_panel(widget, points) for widget in drawn]
+    panels = [_drawn(widget, points) for widget in drawn]
     rows = [_row(panel, line) for panel in panels for line in panel.lines]
     note = f"{within}. {len(points):,} points." + (
         f" Not drawn: {', '.join(left)}." if left else ""
@@ -192,7 +186,8 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
     return Plotted(map(_finding, panels), frame(rows, WIDGETS), note, panels, within)
 
 
-def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
+def _drawn(widget: Widget, points: pd.DataFrame) -> Panel:
+    """Its panel, with the lines that its queries gave."""
     found = [
         (str(label), series)
         for query in widget.queries
@@ -203,7 +198,7 @@ def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
         Line(label, list(series["time"]), list(series["value"]))
         for label, (_, series) in zip(labels, found, strict=True)
     ]
-    return Panel(widget.title, widget.unit, lines, widget.thresholds)
+    return replace(widget.panel, lines=lines)
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
