@@ -82,12 +82,13 @@ def written(ops: Connection) -> datetime:
 
 def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
     """One version, or the newest. Raises NotFound, OpsError (it is no state)."""
-    answered = objects.read_object(ops, at.bucket, at.key, version_id)
+    kept = "" if version_id == "null" else version_id  # of a bucket that keeps no versions
+    answered = objects.read_object(ops, at.bucket, at.key, kept)
     content: bytes = answered["Body"]
     try:
         document = json.loads(content)
         return State(
-            answered.get("VersionId", version_id),
+            answered.get("VersionId", kept),
             answered["LastModified"].astimezone(UTC),
             int(document["serial"]),
             str(document["lineage"]),
@@ -132,8 +133,8 @@ def versions(ops: Connection, newest: int) -> list[State]:
             f"Terraform's state {at} {gone}. "
             f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
-    wanted = [v["VersionId"].replace("null", "") for v in mine if "ETag" in v][:newest]
-    return list(ops.each(partial(read_state, ops, at), wanted).values())
+    ids = [version["VersionId"] for version in mine if "ETag" in version][:newest]
+    return list(ops.each(partial(read_state, ops, at), ids).values())
 
 
 def find_lock(ops: Connection) -> str:

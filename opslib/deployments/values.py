@@ -55,7 +55,9 @@ def hide(value: Any, marks: Any, unknown: Any, found: list[Any], name: str = "")
 
 
 def _below(marks: Any) -> dict[Any, Any]:
-    return marks if isinstance(marks, dict) else dict(enumerate(marks or ()))
+    if isinstance(marks, dict):
+        return marks
+    return dict(enumerate(marks)) if isinstance(marks, list) else {}
 
 
 def _sounds_secret(name: str, value: Any) -> bool:

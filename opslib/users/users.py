@@ -96,15 +96,14 @@ def _named(ops: Connection, email: str, pool: str) -> str:
 
 
 def _row(user: dict[str, Any]) -> dict[str, Any]:
-    attributes = {
-        a["Name"]: a["Value"] for a in user.get("UserAttributes") or user.get("Attributes") or ()
-    }
+    told = user.get("UserAttributes", user.get("Attributes", ()))  # of one user, of a list
+    attributes = {attribute["Name"]: attribute["Value"] for attribute in told}
     return {
         "email": attributes.get("email", ""),
         "username": user["Username"],
         "status": user["UserStatus"],
         "enabled": user["Enabled"],
-        "mfa": ", ".join(user.get("UserMFASettingList") or ()),
+        "mfa": ", ".join(user.get("UserMFASettingList", ())),
         "created": user["UserCreateDate"].replace(microsecond=0),
         "modified": user["UserLastModifiedDate"].replace(microsecond=0),
         "sub": attributes.get("sub", user["Username"]),

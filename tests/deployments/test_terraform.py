@@ -185,6 +185,8 @@ def test_a_hole_to_the_world_is_critical_and_one_that_was_there_is_not(
     assert drifted(ingress=[*GROUP.values["ingress"], everyone]) == "critical"
     assert drifted(egress=[everyone]) == "warn"
     assert drifted(tags={"a": "b"}) == "warn"
+    many = [{"from_port": port, "cidr_blocks": ["10.0.0.0/8"]} for port in range(9000, 9020)]
+    assert drifted(ingress=[*many, everyone]) == "critical"  # though beyond what is shown
 
 
 def test_values_that_services_change_by_themselves_are_no_drift(
@@ -325,6 +327,19 @@ def test_a_secret_inside_a_secret_is_hidden_elsewhere_and_the_name_of_a_key_is_n
         "key": ("a/b.txt", "a/c.txt"),
         "metadata.api_token": ("(sensitive)", "(sensitive), another"),
     }
+
+
+def test_a_sensitive_value_that_was_not_set_is_told_from_one_that_was(
+    ops: Connection, tmp_path: Path
+) -> None:
+    document = json.loads(plan([Planned(LOADER, ("update",), LOADER.values)], NOW, "1.9.8"))
+    change = document["resource_changes"][0]["change"]
+    for side, value in (("before", None), ("after", "t-123456789")):
+        change[side]["token"], change[f"{side}_sensitive"] = value, {"token": True}
+    found = terraform.check_changes(ops, file(tmp_path, json.dumps(document).encode()))
+    assert found.evidence is not None
+    told = [(row.attribute, row.before, row.after) for row in found.evidence.itertuples()]
+    assert told == [("token", "(none)", "(sensitive)")]
 
 
 def test_outputs_are_named_and_their_values_not_shown(ops: Connection, tmp_path: Path) -> None:
