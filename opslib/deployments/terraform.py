@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -179,29 +179,39 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
 
 # Terraform's own commands, with the target's names in them: the operator runs them, nothing here.
 
-_LOCK = "-lock-timeout=60s"
-_PLAN = (f"terraform plan -out=tfplan {_LOCK}", plans.MAKE_JSON)
+_PLAN = f"terraform plan -out=tfplan -lock-timeout=60s\n{plans.MAKE_JSON}"
+_ROLL_BACK = """\
+{begin}
+git log --oneline -15 -- .                    # which commit was it?
+git revert --no-edit {commit}
+{plan}
+                                              # now this procedure again, with reverted=…/plan.json
+terraform show tfplan                         # read every 'destroy' and 'must be replaced'
+terraform apply -lock-timeout=60s tfplan      # the very plan that was read
+rm tfplan plan.json                           # both hold secrets in clear text"""
+_PUSH = """\
+# Only when the state itself is damaged. A pushed state brings nothing back: \
+it changes what Terraform believes.
+{begin}{known}
+aws s3api get-object --bucket {at.bucket} --key {at.key} \\
+    --version-id <version_id> earlier.tfstate
+# Its lineage must be {lineage}. Raise its serial by hand to {serial}.
+# Otherwise the push is refused. Do not use -force: it takes any state for this one.
+terraform state push -lock-timeout=60s earlier.tfstate
+terraform plan -lock-timeout=60s              # what it wants to create is there already:
+                                              # import it (terraform import), do not apply
+rm earlier.tfstate                            # it holds secrets in clear text"""
 
 
-def _commands(ops: Connection, lines: Sequence[str], first: Sequence[str] = ()) -> Text:
-    """In the target's directory.
-
-    What follows two spaces and a # is a remark, all of them in one column.
-    """
+def _begin(ops: Connection) -> str:
     profile = "" if ops.target.lab else ops.target.profile
-    begin = [
-        f"cd {ops.target['terraform']['directory']}",
-        *([f"export AWS_PROFILE={profile}"] if profile else []),
-        "terraform init -input=false",
-    ]
-    parts = [line.partition("  # ") for line in lines]
-    said = [f"{command:<46}# {remark}" if remark else command for command, _, remark in parts]
-    return Text("\n".join([*first, *begin, *said]))
+    login = f"\nexport AWS_PROFILE={profile}" if profile else ""
+    return f"cd {ops.target['terraform']['directory']}{login}\nterraform init -input=false"
 
 
 def to_plan(ops: Connection) -> Text:
     """What makes a plan that can be read here."""
-    return _commands(ops, _PLAN)
+    return Text(f"{_begin(ops)}\n{_PLAN}")
 
 
 def to_roll_back(ops: Connection, commit: str) -> Text:
@@ -213,42 +223,23 @@ def to_roll_back(ops: Connection, commit: str) -> Text:
         raise UsageError(
             f"commit={commit!r} is no commit of git's: give its hash, a branch or a tag."
         )
-    return _commands(
-        ops,
-        [
-            "git log --oneline -15 -- .  # which commit was it?",
-            f"git revert --no-edit {commit or '<commit>'}",
-            *_PLAN,
-            "  # now this procedure again, with reverted=…/plan.json",
-            "terraform show tfplan  # read every 'destroy' and 'must be replaced'",
-            f"terraform apply {_LOCK} tfplan  # the very plan that was read",
-            "rm tfplan plan.json  # both hold secrets in clear text",
-        ],
-    )
+    return Text(_ROLL_BACK.format(begin=_begin(ops), commit=commit or "<commit>", plan=_PLAN))
 
 
 def to_push(ops: Connection, newest: int = 10) -> Text:
     """The last resort: an earlier state made the present one. Reads which there are."""
     at, (state, *earlier) = states.place(ops), states.versions(ops, newest)
     known = [
-        f"#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier
+        f"\n#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier
     ]
-    return _commands(
-        ops,
-        [
-            *(["# Earlier states, and the <version_id> of each:", *known] if known else []),
-            f"aws s3api get-object --bucket {at.bucket} --key {at.key} \\",
-            "    --version-id <version_id> earlier.tfstate",
-            f"# Its lineage must be {state.lineage}. "
-            f"Raise its serial by hand to {state.serial + 1}.",
-            "# Otherwise the push is refused. Do not use -force: it takes any state for this one.",
-            f"terraform state push {_LOCK} earlier.tfstate",
-            f"terraform plan {_LOCK}  # what it wants to create is there already:",
-            "  # import it (terraform import), do not apply",
-            "rm earlier.tfstate  # it holds secrets in clear text",
-        ],
-        [
-            "# Only when the state itself is damaged. A pushed state brings nothing back: "
-            "it changes what Terraform believes."
-        ],
+    if known:
+        known.insert(0, "\n# Earlier states, and the <version_id> of each:")
+    return Text(
+        _PUSH.format(
+            begin=_begin(ops),
+            known="".join(known),
+            at=at,
+            lineage=state.lineage,
+            serial=state.serial + 1,
+        )
     )
