@@ -62,20 +62,16 @@ def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding
     asked = Question(question, "enabled, confirmed", "cognito-idp AdminGetUser")
     if not user["enabled"]:
         return asked.answer("critical", "disabled: somebody did that on purpose")
-    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
     if user["status"] == "FORCE_CHANGE_PASSWORD":  # takes a sign-in only so long
         policy = pool.get("Policies", {}).get("PasswordPolicy", {})
         days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
         until = user["modified"] + timedelta(days=days)
         if until < now:
-            status, follows = "warn", "users/password"
-            words = f"its one-time password ended on {until:%Y-%m-%d}"
-        else:
-            status = "ok"
-            words = (
-                f"has a one-time password until {until:%Y-%m-%d}, "
-                "and chooses another when signing in"
-            )
+            seen = f"enabled, its one-time password ended on {until:%Y-%m-%d}"
+            return asked.answer("warn", seen, next="users/password")
+        has = f"enabled, has a one-time password until {until:%Y-%m-%d}"
+        return asked.answer("ok", f"{has}, and chooses another when signing in")
+    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
     return asked.answer(status, f"enabled, {words}", next=follows)
 
 

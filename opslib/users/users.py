@@ -99,14 +99,15 @@ def _row(user: dict[str, Any]) -> dict[str, Any]:
     told = user.get("UserAttributes", user.get("Attributes", ()))  # of one user, of a list
     attributes = {attribute["Name"]: attribute["Value"] for attribute in told}
     return {
-        "email": attributes.get("email", ""),
+        "email": "",
+        "sub": user["Username"],
+        **attributes,
         "username": user["Username"],
         "status": user["UserStatus"],
         "enabled": user["Enabled"],
         "mfa": ", ".join(user.get("UserMFASettingList", ())),
         "created": user["UserCreateDate"].replace(microsecond=0),
         "modified": user["UserLastModifiedDate"].replace(microsecond=0),
-        "sub": attributes.get("sub", user["Username"]),
     }
 
 
