@@ -1,9 +1,8 @@
-"""Buckets: is it there, is it set as the target says, make it again when it is gone; and list what it holds."""
+"""Buckets: is it there, is it set as the target says; make it again when it is gone."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Action, Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
@@ -24,35 +23,32 @@ _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 
 @check("Bucket")
 def check_bucket(ops: Connection, bucket: str) -> Findings:
-    """Is the bucket there, and set as the target's file says: versions, encryption, public access, CORS?"""
+    """Is the bucket there, and set as the target's file says?
+
+    Versions, encryption, public access, CORS.
+    """
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
         return Findings([missing(ops, name)])
-    seen = _look(ops, name, settings := _settings(facts))
-    wrong = [setting for setting in settings if not setting.met(seen[setting.title])]
-    found = [Finding("ok", f"Bucket {name}", "there", "there", "s3 HeadBucket")]
-    found += [
-        Finding(
-            "warn",
-            f"{setting.title} of {name}",
-            setting.said(seen[setting.title]),
-            setting.said(setting.wanted),
-            f"s3 {setting.operation}",
-            next="buckets/create",
-        )
-        for setting in wrong
-    ]
-    if settings and not wrong:
-        agreed = ", ".join(setting.title.lower() for setting in settings)
-        found.append(
-            Finding(
-                "ok", f"Settings of {name}", f"as described: {agreed}", "as described", "s3 Get*"
-            )
-        )
+    seen = _look(ops, facts)
+    found = [_there(name).answer("ok", "there")]
+    for setting, value in seen.items():
+        if not setting.met(value):
+            wanted, source = setting.said(setting.wanted), f"s3 get_{setting.what}"
+            asked = Question(f"{setting.title} of {name}", wanted, source)
+            found.append(asked.answer("warn", setting.said(value), next="buckets/create"))
+    if seen and len(found) == 1:
+        agreed = ", ".join(setting.title.lower() for setting in seen)
+        asked = Question(f"Settings of {name}", "as described", "s3 Get*")
+        found.append(asked.answer("ok", f"as described: {agreed}"))
     rows = [
-        {"setting": s.title, "wanted": s.said(s.wanted), "seen": s.said(seen[s.title])}
-        for s in settings
+        {
+            "setting": setting.title,
+            "wanted": setting.said(setting.wanted),
+            "seen": setting.said(value),
+        }
+        for setting, value in seen.items()
     ]
     return Findings(found, frame(rows, SETTINGS))
 
@@ -60,187 +56,150 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
 def missing(ops: Connection, name: str) -> Finding:
     """The finding that a bucket is not there."""
     seen = f"no such bucket in {ops.where}"
-    return Finding(
-        "critical",
-        f"Bucket {name}",
-        seen,
-        "there",
-        "s3 HeadBucket",
-        "bucket-missing",
-        "buckets/create",
-    )
+    return _there(name).answer("critical", seen, cause="bucket-missing", next="buckets/create")
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """One setting of a bucket: how it is read, said, set and unset. What is read is kept whole, for the undo."""
+def _there(name: str) -> Question:
+    return Question(f"Bucket {name}", "there", "s3 HeadBucket")
 
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One setting of a bucket: how it is read, said, set and unset.
+
+    What is read is kept whole, for the undo.
+    """
+
+    bucket: str
     title: str
-    operation: str
-    path: str
+    what: str  # of S3's get_, put_ and delete_
+    path: str  # to it in what get_ answers
+    parameter: str  # of put_, dotted
     wanted: Any
-    write: Callable[[Any], Action]
-    unset: Action
-    said: Callable[[Any], str] = lambda value: str(value or "none")
-    proof: str = (
-        "@"  # of what is read, the part that is compared: S3 adds defaults of its own to the rest
-    )
+    proof: str = "@"  # the part that is compared: S3 adds defaults of its own to the rest
+
+    def proven(self, value: Any) -> Any:
+        import jmespath
+
+        return jmespath.search(self.proof, value)
+
+    def said(self, value: Any) -> str:
+        seen = self.proven(value)
+        if self.what != "public_access_block":
+            return (
+                ", ".join(sorted(set(seen))) if isinstance(seen, list) and seen else seen or "none"
+            )
+        on = [part for part in _BLOCK if seen and seen.get(part)]
+        if len(on) == len(_BLOCK):
+            return "blocked"
+        return f"blocked in part ({', '.join(on)})" if on else "not blocked"
 
     def met(self, value: Any) -> bool:
         return self.said(value) == self.said(self.wanted)
 
-    def step(self, bucket: str, value: Any) -> Step:
-        import jmespath
+    def write(self, value: Any) -> Action:
+        for part in reversed(self.parameter.split(".")):
+            value = {part: value}
+        return Aws("s3", f"put_{self.what}", Bucket=self.bucket, **value)
 
+    def unset(self) -> Action:
+        if self.what == "bucket_versioning":  # cannot be deleted
+            return self.write("Suspended")
+        return Aws("s3", f"delete_{self.what}", Bucket=self.bucket)
+
+    def step(self, value: Any) -> Step:
+        """From the value that it has now, None where it was never set, to what is wanted."""
+        path = f"{self.path} | {self.proof}"
         return Step(
-            f"{self.title} of {bucket}: {self.said(value)} to {self.said(self.wanted)}",
+            f"{self.title} of {self.bucket}: {self.said(value)} to {self.said(self.wanted)}",
             do=self.write(self.wanted),
-            before=jmespath.search(self.proof, value),
-            after=jmespath.search(self.proof, self.wanted),
-            undo=[self.unset if value is None else self.write(value)],
-            observe=Read("s3", self.operation, f"{self.path} | {self.proof}", Bucket=bucket),
+            before=self.proven(value),
+            after=self.proven(self.wanted),
+            undo=[self.unset() if value is None else self.write(value)],
+            observe=Read("s3", f"get_{self.what}", path, Bucket=self.bucket),
         )
 
 
-def _look(ops: Connection, bucket: str, settings: list[_Setting]) -> dict[str, Any]:
-    """What each setting is now; None where it was never set."""
+def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
+    """What each setting that the target's file describes is now; None where it was never set."""
     import jmespath
 
-    def look(setting: _Setting) -> Any:
+    def look(setting: Setting) -> Any:
         try:
-            return jmespath.search(setting.path, ops.call("s3", setting.operation, Bucket=bucket))
+            answered = ops.call("s3", f"get_{setting.what}", Bucket=setting.bucket)
         except NotFound:  # the bucket is there: it is this setting that is not
             return None
+        return jmespath.search(setting.path, answered)
 
-    seen = ops.gather(*(functools.partial(look, setting) for setting in settings))
-    return {setting.title: value for setting, value in zip(settings, seen, strict=True)}
+    return ops.each(look, _settings(facts))
 
 
-def _settings(facts: Facts) -> list[_Setting]:
+def _settings(facts: Facts) -> Iterator[Setting]:
     """The settings that the target's file describes for a bucket."""
     name = facts["name"]
-    described = {
-        "public": _privacy(name) if not facts.get("public", False) else None,
-        "encryption": _encryption(name, facts.get("encryption")),
-        "versioning": _versions(name, facts.get("versioning", False)),
-        "cors_origins": _cors(
+    if not facts.get("public", True):
+        block = "PublicAccessBlockConfiguration"
+        wanted = dict.fromkeys(_BLOCK, True)
+        yield Setting(name, "Public access", "public_access_block", block, block, wanted)
+    if "encryption" in facts:
+        yield encryption(name, facts["encryption"])
+    if "versioning" in facts:
+        yield Setting(
             name,
-            list(facts.get("cors_origins", ())),
-            list(facts.get("cors_methods", ["GET", "HEAD"])),
-        ),
-    }
-    return [setting for key, setting in described.items() if key in facts and setting]
-
-
-def _privacy(name: str) -> _Setting:
-    def said(value: Any) -> str:
-        on = [part for part in _BLOCK if (value or {}).get(part)]
-        return (
-            "blocked"
-            if len(on) == len(_BLOCK)
-            else f"blocked in part ({', '.join(on)})"
-            if on
-            else "not blocked"
+            "Versions",
+            "bucket_versioning",
+            "Status",
+            "VersioningConfiguration.Status",
+            "Enabled" if facts["versioning"] else "Suspended",
+        )
+    if "cors_origins" in facts:
+        rule = {
+            "AllowedOrigins": list(facts["cors_origins"]),
+            "AllowedMethods": list(facts.get("cors_methods", ["GET", "HEAD"])),
+            "AllowedHeaders": ["*"],
+            "MaxAgeSeconds": 3000,
+        }
+        yield Setting(
+            name,
+            "CORS origins",
+            "bucket_cors",
+            "CORSRules",
+            "CORSConfiguration.CORSRules",
+            [rule],
+            "[].AllowedOrigins[]",
         )
 
-    return _Setting(
-        "Public access",
-        "get_public_access_block",
-        "PublicAccessBlockConfiguration",
-        dict.fromkeys(_BLOCK, True),
-        lambda value: Aws(
-            "s3", "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=value
-        ),
-        Aws("s3", "delete_public_access_block", Bucket=name),
-        said,
-    )
 
-
-def _encryption(name: str, algorithm: str | None) -> _Setting:
-    def said(value: Any) -> str:
-        return (
-            str(value[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]) if value else "none"
-        )
-
-    return _Setting(
+def encryption(bucket: str, algorithm: str) -> Setting:
+    rules = "ServerSideEncryptionConfiguration.Rules"
+    return Setting(
+        bucket,
         "Encryption",
-        "get_bucket_encryption",
-        "ServerSideEncryptionConfiguration.Rules",
+        "bucket_encryption",
+        rules,
+        rules,
         [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}],
-        lambda value: Aws(
-            "s3",
-            "put_bucket_encryption",
-            Bucket=name,
-            ServerSideEncryptionConfiguration={"Rules": value},
-        ),
-        Aws("s3", "delete_bucket_encryption", Bucket=name),
-        said,
         "[].ApplyServerSideEncryptionByDefault.SSEAlgorithm",
-    )
-
-
-def _versions(name: str, wanted: bool) -> _Setting:
-    def write(value: str) -> Action:
-        return Aws(
-            "s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration={"Status": value}
-        )
-
-    status = "Enabled" if wanted else "Suspended"
-    return _Setting(
-        "Versions", "get_bucket_versioning", "Status", status, write, write("Suspended")
-    )
-
-
-def _cors(name: str, origins: list[str], methods: list[str]) -> _Setting:
-    rule = {
-        "AllowedOrigins": origins,
-        "AllowedMethods": methods,
-        "AllowedHeaders": ["*"],
-        "MaxAgeSeconds": 3000,
-    }
-
-    def said(value: Any) -> str:
-        return (
-            ", ".join(sorted({o for rule in value or () for o in rule["AllowedOrigins"]})) or "none"
-        )
-
-    return _Setting(
-        "CORS origins",
-        "get_bucket_cors",
-        "CORSRules",
-        [rule],
-        lambda value: Aws(
-            "s3", "put_bucket_cors", Bucket=name, CORSConfiguration={"CORSRules": value}
-        ),
-        Aws("s3", "delete_bucket_cors", Bucket=name),
-        said,
-        "[].AllowedOrigins[]",
     )
 
 
 @planner
 def plan_create(ops: Connection, bucket: str) -> Planned:
-    """Make the bucket as the target's file describes it, or set again what differs where it is there already.
+    """Make the bucket as the target's file describes it, or set again what differs.
 
     Raises NotAllowed when it cannot be told whether it is there: then it may be somebody else's.
     """
     facts = ops.target["buckets"][bucket]
     name, region = facts["name"], ops.target.region
     there = exists(ops, name)
-    settings = _settings(facts)
-    seen = _look(ops, name, settings) if there else {}
-    steps = [s.step(name, seen.get(s.title)) for s in settings if not s.met(seen.get(s.title))]
+    seen = _look(ops, facts) if there else dict.fromkeys(_settings(facts))
+    steps = [setting.step(value) for setting, value in seen.items() if not setting.met(value)]
     if there:
-        return Planned(
-            f"set bucket {name} as described",
-            steps,
-            [f"{name} is there; what it holds is not touched."],
-        )
-    place = (
-        {}
-        if region == "us-east-1"
-        else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    )
+        note = f"{name} is there; what it holds is not touched."
+        return Planned(f"set bucket {name} as described", steps, [note])
+    place: dict[str, Any] = {}
+    if region != "us-east-1":
+        place["CreateBucketConfiguration"] = {"LocationConstraint": region}
     create = Step(
         f"Create bucket {name} in {region}",
         do=Aws("s3", "create_bucket", Bucket=name, **place),
@@ -254,6 +213,8 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
 
 _AFTERWARDS = [
     "The new bucket is empty: what the old one held is not brought back by this.",
-    "Terraform does not know of it and will drift: import it (terraform import) or let the next apply take it over.",
-    "The bucket policy, lifecycle rules, notifications and tags are not in the target's file: set them again by Terraform.",
+    "Terraform does not know of it and will drift: import it (terraform import) "
+    "or let the next apply take it over.",
+    "The bucket policy, lifecycle rules, notifications and tags are not in the target's file: "
+    "set them again by Terraform.",
 ]

@@ -1,6 +1,5 @@
 """What was deployed: the release, and the infrastructure as Terraform knows it."""
 
-from opslib.deployments.commands import to_plan, to_push, to_roll_back
 from opslib.deployments.releases import (
     check_again,
     check_releases,
@@ -8,7 +7,15 @@ from opslib.deployments.releases import (
     plan_test_record,
 )
 from opslib.deployments.states import check_backup, check_states, plan_backup
-from opslib.deployments.terraform import check_changes, check_drift, check_file, check_reverted
+from opslib.deployments.terraform import (
+    check_changes,
+    check_drift,
+    check_file,
+    check_reverted,
+    to_plan,
+    to_push,
+    to_roll_back,
+)
 
 __all__ = [
     "check_again",

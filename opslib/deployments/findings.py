@@ -2,183 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.tables import frame
 from opslib.core.text import count
 from opslib.deployments.plans import Change, TerraformPlan
 from opslib.deployments.values import LATER
 
-CHANGES = {
-    "action": "str",
-    "address": "str",
-    "attribute": "str",
-    "before": "str",
-    "after": "str",
-    "why": "str",
-}
+CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
-_STATEFUL = (
-    "db_instance",
-    "rds_cluster",
-    "rds_global_cluster",
-    "docdb_cluster",
-    "neptune_cluster",
-    "redshift_cluster",
-    "dynamodb_table",
-    "s3_bucket",
-    "s3_object",
-    "efs_file_system",
-    "ebs_volume",
-    "fsx_",
-    "elasticache_cluster",
-    "elasticache_replication_group",
-    "opensearch_domain",
-    "elasticsearch_domain",
-    "kms_key",
-    "secretsmanager_secret",
-    "cognito_user_pool",
-    "cloudwatch_log_group",
-    "sqs_queue",
-    "kinesis_stream",
-    "msk_cluster",
-    "ecr_repository",
-    "backup_vault",
-    "route53_zone",
-    "sql_database",
-    "storage_bucket",
-    "storage_account",
-    "bigquery_",
-    "managed_disk",
+# What holds something that is gone when it is made anew; types without their provider.
+_STATEFUL = re.compile(
+    r"""(?!.*_(policy|policy_attachment|rotation|acl|versioning|public_access_block|notification)$)
+    (db_instance | rds_cluster | rds_global_cluster | docdb_cluster | neptune_cluster
+    | redshift_cluster | dynamodb_table | s3_bucket | s3_object | efs_file_system | ebs_volume
+    | fsx_ | elasticache_cluster | elasticache_replication_group | opensearch_domain
+    | elasticsearch_domain | kms_key | secretsmanager_secret | cognito_user_pool
+    | cloudwatch_log_group | sqs_queue | kinesis_stream | msk_cluster | ecr_repository
+    | backup_vault | route53_zone | sql_database | storage_bucket | storage_account | bigquery_
+    | managed_disk)""",
+    re.VERBOSE,
 )
-_STATEFUL_NOT = (
-    "_policy",
-    "_policy_attachment",
-    "_rotation",
-    "_acl",
-    "_versioning",
-    "_public_access_block",
-    "_notification",
-)
+# What is told, the worst first, and how the summary calls it.
+_KINDS = {
+    "destroy": "to destroy",
+    "replace": "to replace",
+    "forget": "to forget",
+    "update": "to change in place",
+    "create": "to create",
+    "import": "to import",
+    "move": "moved",
+}
+DRIFT = "infrastructure-drift"
+# What services change by themselves: no hand was at work.
+_BY_THEMSELVES = {
+    "latest_restorable_time",
+    "last_modified",
+    "last_updated_date",
+    "last_accessed_date",
+    "status",
+    "updated_at",
+    "modified_date",
+    "approximate_number_of_messages",
+    "estimated_number_of_users",
+}
+_NAMES = ("identifier", "cluster_identifier", "bucket", "function_name", "name", "id")
+_SAID = {
+    "skip_final_snapshot": "skip_final_snapshot is set: no snapshot is left",
+    "force_destroy": "force_destroy is set: what is in it goes too",
+    "deletion_protection": "deletion protection is on: AWS refuses, and the apply stops half-way",
+}
 
 
-def judged(read: TerraformPlan, where: str, cause: str) -> Findings:
-    """What an apply would do. `cause` is named by what is destroyed. Evidence: CHANGES, the worst first."""
-    lost = sorted(
-        (c for c in read.changes if c.destroys), key=lambda c: (not stateful(c), c.address)
-    )
-    keeps = [c for c in lost if stateful(c)]
-    found = [_destroyed(change, cause, where) for change in keeps[:SHOWN]]
-    rest = lost[len(found) :]
-    if rest:
-        found.append(Finding("critical", "Destroyed", _named(rest), "nothing", where, cause))
-    if forgotten := read.of_kind("forget"):
-        question = "Forgotten: it goes on, and Terraform no longer knows of it"
-        found.append(Finding("warn", question, _named(forgotten), "nothing", where))
+def judged(plan: TerraformPlan) -> Findings:
+    """What an apply would do; drift is named by what is destroyed.
+
+    Evidence: CHANGES, the worst first.
+    """
+    cause = DRIFT if any(map(by_hand, plan.drift)) else ""
+    told = [change for change in plan.changes if change.kind in _KINDS]
+    told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))
+    lost = sorted((c for c in told if c.destroys), key=lambda c: (not stateful(c), c.address))
+    found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
+    forgotten = [change for change in told if change.kind == "forget"]
+
+    def said(words: str, status: str, seen: str, rule: str = "nothing", cause: str = "") -> None:
+        found.append(Question(words, rule, plan.where).answer(status, seen, cause=cause))
+
+    if rest := lost[len(found) :]:
+        said("Destroyed", "critical", _named(rest), cause=cause)
+    if forgotten:
+        words = "Forgotten: it goes on, and Terraform no longer knows of it"
+        said(words, "warn", _named(forgotten))
     if not lost:
-        found.append(Finding("ok", "Destroyed or replaced", "nothing", "nothing", where))
-    found.append(Finding("ok", "To do", _summary(read), "", where))
-    return Findings(found, frame(_rows(read), CHANGES), _outputs(read))
+        said("Destroyed or replaced", "ok", "nothing")
+    said("To do", "ok", _summary(plan), "")
+    rows = [row for change in told for row in _change_rows(change)]
+    outputs = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
+    note = f"Outputs that change, values not shown: {outputs}." if outputs else ""
+    return Findings(found, frame(rows, CHANGES), note)
+
+
+def by_hand(change: Change) -> bool:
+    """Was it changed by somebody, and not by the service itself?"""
+    return change.kind != "update" or any(d.top not in _BY_THEMSELVES for d in change.differences)
 
 
 def stateful(change: Change) -> bool:
     """Does it hold something that does not come back when the resource is made anew?"""
-    plain = change.type.partition("_")[2]
-    return any(plain.startswith(kind) for kind in _STATEFUL) and not plain.endswith(_STATEFUL_NOT)
+    return _STATEFUL.match(change.type.partition("_")[2]) is not None
 
 
 def _destroyed(change: Change, cause: str, where: str) -> Finding:
     anew = ", and made anew EMPTY" if change.kind == "replace" else ""
-    why = [change.reason] if change.reason else []
-    if change.forces:
-        why.append(f"because of {', '.join(sorted(change.forces))}")
-    said = [f"DESTROYED with all that it holds{anew}" + (f" ({', '.join(why)})" if why else "")]
-    if change.before("skip_final_snapshot"):
-        said.append("skip_final_snapshot is set: no snapshot is left")
-    if change.before("force_destroy"):
-        said.append("force_destroy is set: what is in it goes too")
-    if change.before("deletion_protection"):
-        said.append("deletion protection is on: AWS refuses, and the apply stops half-way")
-    name = next(
-        (str(change.before(key)) for key in _NAMES if isinstance(change.before(key), str)), ""
-    )
-    question = f"{change.address} {name}".rstrip()
-    return Finding(
-        "critical", question, "; ".join(said), "it stays", where, cause, "databases/snapshot"
-    )
-
-
-_NAMES = ("identifier", "cluster_identifier", "bucket", "function_name", "name", "id")
+    why = [change.reason, f"because of {', '.join(change.forces)}" if change.forces else ""]
+    reasons = ", ".join(filter(None, why))
+    said = [f"DESTROYED with all that it holds{anew}" + (f" ({reasons})" if reasons else "")]
+    said += [words for key, words in _SAID.items() if change.before.get(key)]
+    names = (change.before.get(key) for key in _NAMES)
+    name = next((name for name in names if isinstance(name, str)), "")
+    asked = Question(f"{change.address} {name}".rstrip(), "it stays", where)
+    return asked.answer("critical", "; ".join(said), cause=cause, next="databases/snapshot")
 
 
 def _named(changes: Sequence[Change]) -> str:
-    by_kind = [
-        f"{c.address} ({c.kind}{': ' + c.reason if c.reason else ''})" for c in changes[:SHOWN]
-    ]
-    return (
-        f"{count(len(changes), 'resource')}: "
-        + ", ".join(by_kind)
-        + (", …" if len(changes) > SHOWN else "")
-    )
+    said = [f"{c.address} ({c.kind}{': ' + c.reason if c.reason else ''})" for c in changes[:SHOWN]]
+    more = ", …" if len(changes) > SHOWN else ""
+    return f"{count(len(changes), 'resource')}: {', '.join(said)}{more}"
 
 
 def _summary(plan: TerraformPlan) -> str:
-    words = (
-        ("create", "to create"),
-        ("update", "to change in place"),
-        ("replace", "to replace"),
-        ("destroy", "to destroy"),
-        ("import", "to import"),
-        ("move", "moved"),
-        ("forget", "to forget"),
-    )
-    said = [f"{number} {text}" for kind, text in words if (number := len(plan.of_kind(kind)))]
-    return ", ".join(said) or (
-        "outputs only" if plan.outputs else "nothing: the infrastructure is as configured"
-    )
+    counts = Counter(change.kind for change in plan.changes)
+    said = [f"{counts[kind]} {words}" for kind, words in _KINDS.items() if counts[kind]]
+    nothing = "nothing: the infrastructure is as configured"
+    return ", ".join(said) or ("outputs only" if plan.outputs else nothing)
 
 
-def _outputs(plan: TerraformPlan) -> str:
-    said = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
-    return f"Outputs that change, values not shown: {said}." if said else ""
-
-
-_WORST_FIRST = ("destroy", "replace", "forget", "update", "create", "import", "move")
-
-
-def _rows(plan: TerraformPlan) -> Iterable[dict[str, Any]]:
-    for kind in _WORST_FIRST:
-        for change in sorted(plan.of_kind(kind), key=lambda c: c.address):
-            yield from _change_rows(change)
-
-
-def _change_rows(change: Change) -> Iterator[dict[str, Any]]:
-    row = {
-        "action": change.kind,
-        "address": change.address,
-        "attribute": "",
-        "before": "",
-        "after": "",
-        "why": change.reason,
-    }
+def _change_rows(change: Change) -> Iterator[dict[str, str]]:
+    row = dict.fromkeys(CHANGES, "")
+    row |= {"action": change.kind, "address": change.address, "why": change.reason}
     if change.kind not in ("update", "replace"):
-        moved = (
-            f"was {change.moved_from}"
-            if change.moved_from
-            else "a leftover of an earlier replacement"
-            if change.deposed
-            else ""
-        )
-        yield row | ({"why": moved} if moved else {})
+        leftover = "a leftover of an earlier replacement" if change.deposed else change.reason
+        yield row | {"why": f"was {change.moved_from}" if change.moved_from else leftover}
         return
-    forces = change.forces
-    for d in change.differences():
-        forced = any(
-            d.attribute == path or d.attribute.startswith((f"{path}.", f"{path}["))
-            for path in forces
-        )
+    forces = {path.partition(".")[0] for path in change.forces}
+    for d in change.differences:
+        forced = d.top in forces
         if change.kind == "update" or forced or d.after != LATER:  # a new one has everything anew
             why = "forces the replacement" if forced else change.reason
             yield row | {"attribute": d.attribute, "before": d.before, "after": d.after, "why": why}

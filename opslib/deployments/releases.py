@@ -1,7 +1,11 @@
-"""After a deployment: which versions are live, and a test record made through the API, read back and taken away."""
+"""After a deployment: which versions are live.
+
+A test record made through the API and taken away.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from opslib import databases, health, logs
@@ -9,8 +13,8 @@ from opslib.core.checks.checks import answer, check, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
-from opslib.core.findings import Finding, Findings
-from opslib.core.plans.actions import Action, Appears, Http, Sql, find_object, result
+from opslib.core.findings import Finding, Findings, Question
+from opslib.core.plans.actions import Appears, Http, Sql, find_object, result
 from opslib.core.plans.applying import Applied, planner
 from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads import functions
@@ -30,86 +34,89 @@ _SMOKE = "made"  # the step that makes the test record
 
 @check("Which versions are live?")
 def check_releases(ops: Connection) -> Findings:
-    """The version that each function runs: can it run, and is it the newest one published? Evidence: RELEASES.
+    """The version that each function runs: can it run, and is it the newest one published?
 
-    And has the database had the migration that it needs, where the target's file says how that is known?
+    And has the database had the migration that it needs, where the target's file says how that is
+    known? Evidence: RELEASES.
     """
-    answers = ops.gather(*(lambda key=key: _release(ops, key) for key in ops.target["functions"]))
-    rows = [row for _, row in answers if row]
+    answers = ops.each(partial(_release, ops), ops.target["functions"]).values()
     found = [finding for finding, _ in answers]
     if "migrations" in ops.target.facts.get("database", {}):
         found.append(answer("schema of the database", lambda: databases.judge_schema(ops)))
-    return Findings(found, frame(rows, RELEASES))
+    return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
 def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:
-    question, name = f"version of {key}", ops.target["functions"][key]["name"]
+    facts = ops.target["functions"][key]
+    asked = Question(
+        f"version of {key}",
+        "active; the newest one published",
+        "lambda GetFunctionConfiguration, ListVersionsByFunction",
+    )
     try:
         live = functions.live(ops, key)
-        published = ops.pages(
-            "lambda", "list_versions_by_function", "Versions[].Version", FunctionName=name
+        path = "Versions[].Version"
+        versions = ops.pages(
+            "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return unread(question, exc), {}
-    numbers = [int(version) for version in published if version.isdigit()]
-    newest = str(max(numbers)) if numbers else functions.LATEST
-    modified, state = functions.modified(live), ", ".join(functions.states(live))
+        return unread(asked.words, exc), {}
+    newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
+    published, state = functions.modified(live), ", ".join(functions.states(live))
     row = {
         "function": key,
         "live": live["Version"],
-        "published": modified,
+        "published": published,
         "newest": newest,
         "state": state,
-        "age_hours": round((ops.now() - modified).total_seconds() / 3600, 1),
+        "age_hours": round((ops.now() - published).total_seconds() / 3600, 1),
         "description": live.get("Description", ""),
     }
-    return _release_finding(question, row, aliased="alias" in ops.target["functions"][key]), row
+    seen = f"{row['live']}, of {published:%Y-%m-%d %H:%M} UTC"
+    if row["description"]:
+        seen += f": {row['description']}"
+    if state != "Active, Successful":
+        broken = asked.answer("critical", f"{seen}; it is {state}", next="functions/rollback")
+        return broken, row
+    if "alias" in facts and row["live"] != newest:
+        seen += f"; {newest} is published and not live: rolled back, or not yet released"
+        return asked.answer("warn", seen), row
+    return asked.answer("ok", seen), row
 
 
-def _release_finding(question: str, row: dict[str, Any], aliased: bool) -> Finding:
-    source = "lambda GetFunctionConfiguration, ListVersionsByFunction"
-    seen = f"{row['live']}, of {row['published']:%Y-%m-%d %H:%M} UTC" + (
-        f": {row['description']}" if row["description"] else ""
-    )
-    threshold = "active; the newest one published"
-    if row["state"] != "Active, Successful":
-        return Finding(
-            "critical",
-            question,
-            f"{seen}; it is {row['state']}",
-            threshold,
-            source,
-            next="functions/rollback",
-        )
-    if aliased and row["live"] != row["newest"]:
-        seen += f"; {row['newest']} is published and not live: rolled back, or not yet released"
-        return Finding("warn", question, seen, threshold, source)
-    return Finding("ok", question, seen, threshold, source)
+_NOTES = [
+    "When it stops half-way the record is still to be seen: undo this run "
+    "(changes/undo, with the id of its record) takes it away.",
+    "Its row stays in the table, flagged as deleted: rows are never removed there.",
+]
 
 
 @planner
 def plan_test_record(ops: Connection) -> Planned:
-    """Make a test record (`api.smoke`), read it back, and take it out of every view (`database.soft_delete`).
+    """Make a test record (`api.smoke`), read it back, take it out of every view.
 
-    Each step counts one row. While the database cannot be asked nothing is planned: the record could not be taken away.
-    Raises UsageError where the target's file does not describe them.
+    Each step counts one row. While the database cannot be asked nothing is planned: the record
+    could not be taken away. Raises UsageError where the target's file does not describe them.
     """
     summary = f"make, read back and take away a test record of {ops.target.system}"
-    smoke = ops.target["api"]["smoke"]
-    auth = "token_secret" in ops.target["api"]
-    id = smoke["id"]
+    smoke, auth = ops.target["api"]["smoke"], "token_secret" in ops.target["api"]
+    id, create = smoke["id"], smoke["create"]
     made = result(f'{_SMOKE}."{id}"')
     try:
-        away = _take_away(ops, made)
+        row = databases.soft_delete_flag(ops)
     except (Unfinished, NotAllowed) as exc:
-        return Planned(
-            summary, [], [f"No test record is made, for it could not be taken away again: {exc}"]
-        )
-    table = ops.target["database"]["soft_delete"]["table"]
+        note = f"No test record is made, for it could not be taken away again: {exc}"
+        return Planned(summary, notes=[note])
+    # Also when the flag is set already: so it serves as the undo, too.
+    away = Sql(
+        f"UPDATE {row.table} SET {row.flag} = true WHERE {row.id} = CAST(:id AS {row.type})",
+        {"id": made},
+        rows=1,
+    )
     steps = [
         Step(
-            f"Make a test record: POST {smoke['create']}",
-            do=Http("POST", smoke["create"], smoke["body"].plain(), auth=auth),
+            f"Make a test record: POST {create}",
+            do=Http("POST", create, smoke["body"].plain(), auth=auth),
             after="an answer with its id",
             undo=[away],
             name=_SMOKE,
@@ -120,74 +127,56 @@ def plan_test_record(ops: Connection) -> Planned:
             after="the API shows it",
             undo=[],
         ),
-        Step(f"Take it away: one row of {table}", do=away, after="no view shows it", undo=[]),
+        Step(
+            f"Take it away: one row of {ops.target['database']['soft_delete']['table']}",
+            do=away,
+            after="no view shows it",
+            undo=[],
+        ),
     ]
     return Planned(summary, steps, _NOTES)
 
 
-_NOTES = [
-    "When it stops half-way the record is still to be seen: undo this run (changes/undo, with the id of its record) takes it away.",
-    "Its row stays in the table, flagged as deleted: rows are never removed there.",
-]
-
-
-def _take_away(ops: Connection, id: Any) -> Action:
-    """Sets the flag of one row, also when it is set already: so it serves as the undo, too."""
-    facts = databases.soft_delete_flag(ops)
-    statement = (
-        f"UPDATE {facts.table} SET {facts.flag} = true WHERE {facts.id} = CAST(:id AS {facts.type})"
-    )
-    return Sql(statement, {"id": id}, rows=1)
-
-
 @check("Is the test record out of sight?")
 def check_taken_away(ops: Connection) -> Findings:
-    """After the plan was applied: the API no longer shows the test record, and its row is flagged in the table."""
+    """After the plan was applied: the API no longer shows the record, and its row is flagged."""
     id = _made(ops)
-    question = f"test record {id}"
+    shown = Question(f"test record {id}", "not shown", f"GET {ops.target['api']['smoke']['read']}")
+    row = f"row of {shown.words}"
     return Findings(
         [
-            answer(question, lambda: _shown(ops, question, id)),
-            answer(f"row of {question}", lambda: _flagged(ops, question, id)),
+            answer(shown.words, lambda: _shown(ops, shown, id)),
+            answer(row, lambda: _flagged(ops, row, id)),
         ]
     )
 
 
-def _shown(ops: Connection, question: str, id: str) -> Finding:
-    facts = ops.target["api"]["smoke"]
-    source = f"GET {facts['read']}"
-    answered = ops.http("GET", facts["read"], auth="token_secret" in ops.target["api"]).json()
-    if find_object(answered, facts["id"], id) is not None:
-        return Finding(
-            "critical", question, "the API still shows it", "not shown", source, next="changes/undo"
-        )
-    return Finding("ok", question, "the API no longer shows it", "not shown", source)
+def _shown(ops: Connection, asked: Question, id: str) -> Finding:
+    smoke = ops.target["api"]["smoke"]
+    told = ops.http("GET", smoke["read"], auth="token_secret" in ops.target["api"]).json()
+    if find_object(told, smoke["id"], id) is None:
+        return asked.answer("ok", "the API no longer shows it")
+    return asked.answer("critical", "the API still shows it", next="changes/undo")
 
 
-def _flagged(ops: Connection, question: str, id: str) -> Finding:
+def _flagged(ops: Connection, words: str, id: str) -> Finding:
     row, name = databases.soft_delete_flag(ops), ops.target["database"]["soft_delete"]["flag"]
     statement = f"SELECT {row.flag} FROM {row.table} WHERE {row.id} = CAST(:id AS {row.type})"
     value = sql_value(ops, statement, {"id": id})
     seen = "no such row" if value is None else f"{name} is {str(value).lower()}"
-    return Finding(
-        "ok" if value is True else "critical",
-        f"row of {question}",
-        seen,
-        f"{name} is true",
-        row.table,
-    )
+    return Question(words, f"{name} is true", row.table).judged(value is True, seen)
 
 
 def _made(ops: Connection) -> str:
     """The id of the record that this run made: the undo of the first step names it."""
     applied = ops.kept(Applied)
-    undo = applied.undo[0] if applied is not None and applied.undo else None
+    undo = applied.undo[0] if applied and applied.undo else None
     if not undo:
         raise NotFound("No test record was made in this run.")
     return str(undo[0]["parameters"]["id"])
 
 
 def check_again(ops: Connection, minutes: float) -> Findings:
-    """After the test record: the probes, the versions and the errors once more, so that the verdict counts them."""
+    """Probes, versions and errors once more, so that the verdict counts them."""
     found = (health.check_probes(ops), check_releases(ops), logs.check_errors(ops, minutes=minutes))
     return Findings(finding for each in found for finding in each)

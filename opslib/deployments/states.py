@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import itertools
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from opslib.core.checks.checks import answer, check
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Aws, Read, result
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
@@ -28,12 +29,27 @@ STATES = {
     "added": "str",
     "removed": "str",
 }
-_FORMAT = 4  # of state files, since Terraform 0.12
+
+
+class Place(NamedTuple):
+    """Where a target's Terraform keeps something.
+
+    An S3 bucket and a key (`terraform:` of the target's file).
+    """
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class State:
-    """One version of the state object. What it holds is not kept here: attributes of resources hold secrets."""
+    """One version of the state object.
+
+    What it holds is not kept here: attributes of resources hold secrets.
+    """
 
     version_id: str
     written: datetime
@@ -45,48 +61,35 @@ class State:
     size: int
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a target's Terraform keeps its state: an S3 bucket and a key (`terraform:` of the target's file)."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    def backup_of(self, state: State) -> Place:
-        """Where a copy of that state belongs: named by its serial and time, so that no two states share one."""
-        return Place(
-            self.bucket, f"{self.key}.backup-serial-{state.serial}-{state.written:%Y%m%dT%H%M%SZ}"
-        )
-
-
-def place(ops: Connection) -> Place:
+def place(ops: Connection, file: str = "state") -> Place:
+    """Where the state is, or the pipeline's newest `plan`."""
     facts = ops.target["terraform"]
-    return Place(facts["bucket"], facts["state"])
+    return Place(facts["bucket"], facts[file])
+
+
+def _head(ops: Connection, at: Place) -> dict[str, Any]:
+    return ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)
 
 
 def written(ops: Connection) -> datetime:
-    """When the state was last written (S3 HeadObject): the end of the last apply, or of a refresh."""
-    at = place(ops)
-    found: datetime = ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)["LastModified"]
+    """When the state was last written (S3 HeadObject).
+
+    The end of the last apply, or of a refresh.
+    """
+    found: datetime = _head(ops, place(ops))["LastModified"]
     return found.astimezone(UTC)
 
 
-def read(ops: Connection, at: Place, version_id: str = "") -> State:
+def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
     """One version, or the newest. Raises NotFound, OpsError (it is no state)."""
-    answer = objects.read_object(ops, at.bucket, at.key, version_id)
-    content: bytes = answer["Body"]
+    kept = "" if version_id == "null" else version_id  # of a bucket that keeps no versions
+    answered = objects.read_object(ops, at.bucket, at.key, kept)
+    content: bytes = answered["Body"]
     try:
         document = json.loads(content)
-        if document["version"] != _FORMAT:
-            raise OpsError(
-                f"{at} has state format {document['version']}; this reads {_FORMAT}, as Terraform since 0.12."
-            )
         return State(
-            answer.get("VersionId", version_id),
-            answer["LastModified"].astimezone(UTC),
+            answered.get("VersionId", kept),
+            answered["LastModified"].astimezone(UTC),
             int(document["serial"]),
             str(document["lineage"]),
             str(document.get("terraform_version", "")),
@@ -96,235 +99,191 @@ def read(ops: Connection, at: Place, version_id: str = "") -> State:
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise OpsError(
-            f"{at} {version_id} is no state of Terraform's ({type(exc).__name__}). Look at it by hand."
+            f"{at} {version_id} is no state of Terraform's ({type(exc).__name__}). "
+            "Look at it by hand."
         ) from exc
 
 
 def _addresses(document: dict[str, Any]) -> frozenset[str]:
     """`module.x.aws_instance.web[0]` of every managed instance."""
     found = set()
-    for resource in document.get("resources") or ():
-        if resource.get("mode") != "managed":
-            continue
+    for resource in document["resources"]:
         name = ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
-        for instance in resource.get("instances") or ():
+        for instance in resource["instances"] if resource["mode"] == "managed" else ():
             index = instance.get("index_key")
             found.add(name if index is None else f"{name}[{json.dumps(index)}]")
     return frozenset(found)
 
 
 def versions(ops: Connection, newest: int) -> list[State]:
-    """The newest versions of the state, newest first. Raises NotFound when there is none, or it was deleted."""
+    """The newest versions of the state, newest first.
+
+    Raises NotFound when there is none, or it was deleted.
+    """
     at = place(ops)
-    listed = ops.pages(
-        "s3",
-        "list_object_versions",
-        "[Versions, DeleteMarkers][] | []",
-        Bucket=at.bucket,
-        Prefix=at.key,
-    )
-    mine = sorted(
-        (v for v in listed if v["Key"] == at.key),
-        key=lambda v: (v["IsLatest"], v["LastModified"]),
-        reverse=True,
-    )
+    path = f"[Versions, DeleteMarkers][] | [?Key=='{at.key}']"
+    mine = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
+    mine.sort(key=lambda version: (version["IsLatest"], version["LastModified"]), reverse=True)
     if not mine or "ETag" not in mine[0]:
-        gone = (
-            f"was deleted at {mine[0]['LastModified']:%Y-%m-%d %H:%M} UTC; remove that delete marker"
-            if mine
-            else "is not there"
-        )
+        gone = "is not there"
+        if mine:
+            when = mine[0]["LastModified"]
+            gone = f"was deleted at {when:%Y-%m-%d %H:%M} UTC; remove that delete marker"
         raise NotFound(
-            f"Terraform's state {at} {gone}. Check terraform: in parameters/targets/{ops.target.key}.yaml."
+            f"Terraform's state {at} {gone}. "
+            f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
-    wanted = [v["VersionId"] for v in mine if "ETag" in v][:newest]
-    return ops.gather(
-        *(functools.partial(read, ops, at, "" if id == "null" else id) for id in wanted)
-    )
+    ids = [version["VersionId"] for version in mine if "ETag" in version][:newest]
+    return list(ops.each(partial(read_state, ops, at), ids).values())
 
 
 def find_lock(ops: Connection) -> str:
-    """Who holds the lock, in a sentence; nothing when nobody does. Only S3's own lock file can be seen (`use_lockfile`)."""
+    """Who holds the lock, in a sentence; nothing when nobody does.
+
+    Only S3's own lock file can be seen (`use_lockfile`).
+    """
     at = place(ops)
     try:
-        answer = objects.read_object(ops, at.bucket, f"{at.key}.tflock")
+        answered = objects.read_object(ops, at.bucket, f"{at.key}.tflock")
     except NotFound:
         return ""
     try:
-        said = json.loads(answer["Body"])
+        said = json.loads(answered["Body"])
         return f"{said['Who']} since {said['Created'][:16]}, {said['Operation']} (ID {said['ID']})"
     except (ValueError, KeyError, TypeError):
-        return f"somebody since {answer['LastModified']:%Y-%m-%d %H:%M} UTC (the lock file is not readable)"
+        since = f"{answered['LastModified']:%Y-%m-%d %H:%M} UTC"
+        return f"somebody since {since} (the lock file is not readable)"
+
+
+_KEPT = Question("Earlier states are kept", "versions on", "s3 GetBucketVersioning")
+_HELD = Question("Nobody holds Terraform's lock", "no lock", "s3 GetObject of the .tflock file")
 
 
 @check("Which states are there, and is the present one in order?")
 def check_states(ops: Connection, newest: int = 10) -> Findings:
-    """The newest versions of the state: one lineage, rising serials, no lock held. Evidence: STATES, newest first.
+    """The newest versions of the state: one lineage, rising serials, no lock held.
 
-    Who applied is not in them: the pipeline's log, or CloudTrail, says that.
+    Evidence: STATES, newest first. Who applied is not in them: the pipeline's log, or CloudTrail,
+    says that.
     """
     at, found = place(ops), versions(ops, newest)
-    held = answer("Nobody holds Terraform's lock", lambda: _held(ops))
-    kept = answer("Earlier states are kept", lambda: _kept(ops, at, len(found)))
-    rows = [_row(state, before) for state, before in zip(found, [*found[1:], None], strict=True)]
+    held = answer(_HELD.words, lambda: _held(ops))
+    kept = answer(_KEPT.words, lambda: _kept(ops, at, len(found)))
+    rows = [_row(*pair) for pair in pairwise([*found, found[-1]])]
     return Findings([_in_order(at, found), kept, held], frame(rows, STATES))
 
 
-def _row(state: State, before: State | None) -> dict[str, Any]:
-    since = state.addresses if before is None else before.addresses
-    return {
-        "serial": state.serial,
-        "written": state.written,
-        "terraform_version": state.terraform_version,
+def _row(state: State, before: State) -> dict[str, Any]:
+    return vars(state) | {
         "resources": len(state.addresses),
-        "added": ", ".join(sorted(state.addresses - since)),
-        "removed": ", ".join(sorted(since - state.addresses)),
+        "added": ", ".join(sorted(state.addresses - before.addresses)),
+        "removed": ", ".join(sorted(before.addresses - state.addresses)),
     }
 
 
 def _in_order(at: Place, found: list[State]) -> Finding:
-    """The newest state must continue the one before: another lineage, or a lower serial, means that somebody pushed one."""
-    now, question, threshold = found[0], f"State {at}", "one lineage, rising serials"
-    seen = f"serial {now.serial}, {len(now.addresses)} resources, written {now.written:%Y-%m-%d %H:%M} UTC by Terraform {now.terraform_version}"
-    if len({state.lineage for state in found}) > 1:
-        other = next(state for state in found if state.lineage != now.lineage)
-        seen += f"; another lineage than serial {other.serial} of {other.written:%Y-%m-%d %H:%M} UTC: a foreign state was pushed over it"
-        return Finding("critical", question, seen, threshold, "s3 ListObjectVersions, GetObject")
-    fallen = [
-        (state, before)
-        for state, before in itertools.pairwise(found)
-        if state.serial < before.serial
-    ]
-    if fallen:
-        seen += f"; serial {fallen[0][0].serial} was written over {fallen[0][1].serial}: an older state was pushed with -force"
-        return Finding("warn", question, seen, threshold, "s3 ListObjectVersions, GetObject")
-    return Finding("ok", question, seen, threshold, "s3 ListObjectVersions, GetObject")
+    """The newest state must continue the one before.
+
+    Another lineage, or a lower serial, means that somebody pushed one.
+    """
+    now, source = found[0], "s3 ListObjectVersions, GetObject"
+    asked = Question(f"State {at}", "one lineage, rising serials", source)
+    seen = (
+        f"serial {now.serial}, {len(now.addresses)} resources, "
+        f"written {now.written:%Y-%m-%d %H:%M} UTC by Terraform {now.terraform_version}"
+    )
+    for other in found:
+        if other.lineage != now.lineage:
+            than = f"serial {other.serial} of {other.written:%Y-%m-%d %H:%M} UTC"
+            seen += f"; another lineage than {than}: a foreign state was pushed over it"
+            return asked.answer("critical", seen)
+    for state, before in pairwise(found):
+        if state.serial < before.serial:
+            over = f"serial {state.serial} was written over {before.serial}"
+            return asked.answer("warn", f"{seen}; {over}: an older state was pushed with -force")
+    return asked.answer("ok", seen)
 
 
 def _kept(ops: Connection, at: Place, number: int) -> Finding:
-    question = "Earlier states are kept"
-    if not objects.is_versioned(ops, at.bucket):
-        seen = f"bucket {at.bucket} keeps no versions: each apply overwrites the state before it"
-        return Finding("warn", question, seen, "versions on", "s3 GetBucketVersioning")
-    return Finding(
-        "ok",
-        question,
-        f"versions are on; the newest {number} are listed",
-        "versions on",
-        "s3 GetBucketVersioning",
-    )
+    if objects.is_versioned(ops, at.bucket):
+        return _KEPT.answer("ok", f"versions are on; the newest {number} are listed")
+    seen = f"bucket {at.bucket} keeps no versions: each apply overwrites the state before it"
+    return _KEPT.answer("warn", seen)
 
 
 def _held(ops: Connection) -> Finding:
-    question, source, who = (
-        "Nobody holds Terraform's lock",
-        "s3 GetObject of the .tflock file",
-        find_lock(ops),
-    )
-    if who:
-        return Finding(
-            "critical",
-            question,
-            f"{who}: an apply is under way, or was interrupted",
-            "no lock",
-            source,
-        )
-    return Finding(
-        "ok",
-        question,
-        "no lock file (a lock in a DynamoDB table is not seen here)",
-        "no lock",
-        source,
-    )
-
-
-@planner
-def plan_backup(ops: Connection) -> Planned:
-    """Copy the present state to a key named by its serial and time, beside it. Raises Refused while a lock is held."""
-    at = place(ops)
     if who := find_lock(ops):
-        raise Refused(
-            f"Terraform's lock is held by {who}. Nothing was changed. Wait for it; when that run is dead for certain: "
-            "terraform force-unlock with that ID."
-        )
-    state = versions(ops, 1)[0]
-    backup = at.backup_of(state)
-    if _exists(ops, backup):
-        return Planned(
-            f"back up state serial {state.serial}",
-            [],
-            [f"{backup} is there already; below it is compared."],
-        )
-    to, versioned = {"Bucket": backup.bucket, "Key": backup.key}, bool(state.version_id)
-    source = {
-        "Bucket": at.bucket,
-        "Key": at.key,
-        **({"VersionId": state.version_id} if versioned else {}),
-    }
-    step = Step(
-        f"Copy state serial {state.serial} to {backup}",
-        do=Aws(
-            "s3", "copy_object", **to, CopySource=source, IfNoneMatch="*", **_encryption(ops, at)
-        ),
-        before="absent",
-        after=f"{state.size} bytes",
-        undo=[
-            Aws(
-                "s3",
-                "delete_object",
-                **to,
-                **({"VersionId": result("copied.VersionId")} if versioned else {}),
-            )
-        ],
-        observe=Read("s3", "head_object", "join(' ', [to_string(ContentLength), 'bytes'])", **to),
-        name="copied",
-    )
-    return Planned(f"back up state serial {state.serial}", [step], _NOTES)
+        return _HELD.answer("critical", f"{who}: an apply is under way, or was interrupted")
+    return _HELD.answer("ok", "no lock file (a lock in a DynamoDB table is not seen here)")
+
+
+def _backup_of(at: Place, state: State) -> Place:
+    """Where a copy of that state belongs.
+
+    Named by its serial and time, so that no two states share one.
+    """
+    name = f"backup-serial-{state.serial}-{state.written:%Y%m%dT%H%M%SZ}"
+    return Place(at.bucket, f"{at.key}.{name}")
 
 
 _NOTES = [
     "It never overwrites: S3 refuses the copy when something of that name is there.",
-    "A state holds secrets in clear text. The copy stays in the same bucket; delete it when all is well (undo does).",
+    "A state holds secrets in clear text. The copy stays in the same bucket; "
+    "delete it when all is well (undo does).",
     "Nothing else is changed by this procedure: git and Terraform are run by you.",
 ]
 
 
-def _encryption(ops: Connection, at: Place) -> dict[str, str]:
-    """As the state itself is encrypted: a copy would otherwise take the bucket's default."""
-    head = ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)
-    return {key: head[key] for key in ("ServerSideEncryption", "SSEKMSKeyId") if head.get(key)}
+@planner
+def plan_backup(ops: Connection) -> Planned:
+    """Copy the present state to a key named by its serial and time, beside it.
 
-
-def _exists(ops: Connection, at: Place) -> bool:
-    try:
-        ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)
-    except NotFound:
-        return False
-    return True
+    Raises Refused while a lock is held.
+    """
+    at = place(ops)
+    if who := find_lock(ops):
+        raise Refused(
+            f"Terraform's lock is held by {who}. Nothing was changed. Wait for it; "
+            "when that run is dead for certain: terraform force-unlock with that ID."
+        )
+    state = versions(ops, 1)[0]
+    backup, summary = _backup_of(at, state), f"back up state serial {state.serial}"
+    with suppress(NotFound):
+        _head(ops, backup)
+        return Planned(summary, notes=[f"{backup} is there already; below it is compared."])
+    to = {"Bucket": backup.bucket, "Key": backup.key}
+    source, made = {"Bucket": at.bucket, "Key": at.key}, dict[str, Any](to)
+    if state.version_id:
+        source["VersionId"], made["VersionId"] = state.version_id, result("copied.VersionId")
+    head = _head(ops, at)  # encrypted as it is: a copy would otherwise take the bucket's default
+    as_it_is = {key: head[key] for key in ("ServerSideEncryption", "SSEKMSKeyId") if head.get(key)}
+    step = Step(
+        f"Copy state serial {state.serial} to {backup}",
+        do=Aws("s3", "copy_object", **to, CopySource=source, IfNoneMatch="*", **as_it_is),
+        before="absent",
+        after=f"{state.size} bytes",
+        undo=[Aws("s3", "delete_object", **made)],
+        observe=Read("s3", "head_object", "join(' ', [to_string(ContentLength), 'bytes'])", **to),
+        name="copied",
+    )
+    return Planned(summary, [step], _NOTES)
 
 
 @check("Is the backup there, and the same?")
 def check_backup(ops: Connection) -> Findings:
     """The present state against its backup: checksum, serial, lineage."""
     state = versions(ops, 1)[0]
-    backup, question = place(ops).backup_of(state), f"Backup of state serial {state.serial}"
-    if not _exists(ops, backup):
-        return Findings(
-            [
-                Finding(
-                    "critical",
-                    question,
-                    f"no {backup}",
-                    "there",
-                    "s3 HeadObject",
-                    next="deployments/rollback",
-                )
-            ]
+    backup = _backup_of(place(ops), state)
+    wanted = f"serial {state.serial}, lineage {state.lineage}, SHA-256 {state.sha256[:12]}…"
+    source = "s3 GetObject of both"
+    asked = Question(f"Backup of state serial {state.serial}", wanted, source)
+    try:
+        copy = read_state(ops, backup)
+    except NotFound:
+        missing = asked.answer(
+            "critical", f"no {backup}", rule="there", next="deployments/rollback"
         )
-    copy = read(ops, backup)
+        return Findings([missing])
     same = (copy.sha256, copy.serial, copy.lineage) == (state.sha256, state.serial, state.lineage)
     seen = f"{backup}: serial {copy.serial}, lineage {copy.lineage}, SHA-256 {copy.sha256[:12]}…"
-    wanted = f"serial {state.serial}, lineage {state.lineage}, SHA-256 {state.sha256[:12]}…"
-    return Findings(
-        [Finding("ok" if same else "critical", question, seen, wanted, "s3 GetObject of both")]
-    )
+    return Findings([asked.judged(same, seen)])

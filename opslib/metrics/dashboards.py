@@ -1,18 +1,20 @@
-"""CloudWatch dashboards, drawn from their own definition: whatever metrics, math and thresholds they have."""
+"""CloudWatch dashboards, drawn from their own definition: their metrics, math and thresholds."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib.core.checks.checks import check
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
 from opslib.core.text import count, number
@@ -50,150 +52,142 @@ _UNITS = {
 }
 
 
-@dataclass(frozen=True)
-class Widget:
-    """A metric widget: its queries for GetMetricData, ids made unique, and what is written on it."""
+class Widget(NamedTuple):
+    """A metric widget: what is written on it, and its queries, with ids made unique."""
 
-    title: str
-    unit: str
-    queries: tuple[dict[str, Any], ...]
-    thresholds: tuple[tuple[str, float], ...]
-    alone: bool  # METRICS() in its math means all metrics of the request, so it has one of its own
+    panel: Panel  # without its lines
+    queries: list[dict[str, Any]]
+
+    @property
+    def alone(self) -> bool:
+        """METRICS() in its math means all metrics of the request, so it has one of its own."""
+        return any("METRICS(" in query.get("Expression", "").upper() for query in self.queries)
 
 
 def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
-    """The metric widgets of a dashboard, and in words what is not drawn (CloudWatch GetDashboard).
+    """The metric widgets of a dashboard, and what is not drawn (CloudWatch GetDashboard).
 
     `dashboard` is a name as the target's file calls it, or the dashboard's own.
     """
     name = ops.target["dashboards"].get(dashboard, dashboard)
     body = json.loads(ops.call("cloudwatch", "get_dashboard", DashboardName=name)["DashboardBody"])
     drawn, left = [], []
-    for place, widget in enumerate(body.get("widgets", ())):
-        properties = widget.get("properties", {})
-        title = (
-            properties.get("title") or properties.get("markdown", "")[:40] or f"widget {place + 1}"
-        )
+    for place, widget in enumerate(body.get("widgets", ()), 1):
+        said = widget.get("properties", {})
+        title = said.get("title") or said.get("markdown", "")[:40] or f"widget {place}"
+        region = said.get("region", ops.target.region)
         if widget.get("type") != "metric":
             left.append(f"{title!r} ({widget.get('type')})")
-        elif properties.get("region", ops.target.region) != ops.target.region:
-            left.append(f"{title!r} (of {properties['region']})")
-        elif not properties.get("metrics"):
+        elif region != ops.target.region:
+            left.append(f"{title!r} (of {region})")
+        elif not said.get("metrics"):
             left.append(f"{title!r} (no metrics of its own)")
         else:
-            drawn.append(_widget(f"w{place}", title, properties))
+            drawn.append(_widget(f"w{place}", title, said))
     return drawn, left
 
 
-def _widget(prefix: str, title: str, properties: dict[str, Any]) -> Widget:
-    rows = list(_unfolded(properties["metrics"]))
-    queries = tuple(_queries(prefix, rows, properties))
-    horizontal = properties.get("annotations", {}).get("horizontal", ())
-    marks = [
-        mark for item in horizontal for mark in (item if isinstance(item, list) else [item])
-    ]  # a list is a band
-    limits = tuple(
-        (str(mark.get("label", "threshold")), float(mark["value"]))
-        for mark in marks
-        if "value" in mark
-    )
-    alone = any("METRICS(" in query.get("Expression", "").upper() for query in queries)
-    return Widget(title, _unit(rows, properties), queries, limits, alone)
+def _widget(prefix: str, title: str, said: dict[str, Any]) -> Widget:
+    import jmespath
+
+    rows = list(_unfolded(said["metrics"]))
+    marks = jmespath.search("annotations.horizontal[] | [?value]", said) or ()  # bands, too
+    limits = tuple((str(m.get("label", "threshold")), float(m["value"])) for m in marks)
+    units = {_UNITS.get(names[1], "count") for names, _ in rows if len(names) > 1}
+    unit = units.pop() if len(units) == 1 else "value"
+    written = jmespath.search("yAxis.left.label", said)
+    panel = Panel(title, str(written or unit), [], limits)
+    return Widget(panel, list(_queries(prefix, rows, said)))
 
 
 def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Each row's metric (namespace, name, dimensions …) and options; `.` repeats the item above it, `...` all but the last."""
+    """Each row's metric (namespace, name, dimensions …) and its options.
+
+    `.` repeats the item above it, `...` all but the last.
+    """
     above: list[str] = []
     for row in rows:
-        options = row[-1] if row and isinstance(row[-1], dict) else {}
         names = [str(item) for item in row if not isinstance(item, dict)]
         if "..." in names:
             at = names.index("...")
-            tail = names[at + 1 :]
-            names = [*names[:at], *above[at : len(above) - len(tail)], *tail]
+            last = names[at + 1 :]
+            names[at:] = [*above[at : len(above) - len(last)], *last]
         names = [
             above[i] if name == "." and i < len(above) else name for i, name in enumerate(names)
         ]
         above = names or above
-        yield names, options
+        yield names, row[-1] if isinstance(row[-1], dict) else {}
 
 
 def _queries(
     prefix: str, rows: list[tuple[list[str], dict[str, Any]]], properties: dict[str, Any]
-) -> Iterator[Any]:
+) -> Iterator[dict[str, Any]]:
     own = {options["id"] for _, options in rows if "id" in options}
     for place, (names, options) in enumerate(rows):
-        id = f"{prefix}_{options.get('id', f'line{place}')}"
-        query: dict[str, Any] = {
-            "Id": id,
-            "ReturnData": options.get("visible", properties.get("visible", True)),
-        }
-        if "label" in options:
-            query["Label"] = options["label"]
-        period = int(options.get("period", properties.get("period", 300)))
-        if "expression" in options:
-            query |= {"Expression": _renamed(options["expression"], own, prefix), "Period": period}
+        said = {"stat": "Average", "period": 300, "visible": True, **properties, **options}
+        id, period = f"{prefix}_{said.get('id', f'line{place}')}", int(said["period"])
+        if "expression" in said:
+            expression = _renamed(said["expression"], own, prefix)
+            query: dict[str, Any] = {"Id": id, "Expression": expression, "Period": period}
         else:
-            dimensions = [
-                {"Name": n, "Value": v} for n, v in zip(names[2::2], names[3::2], strict=True)
-            ]
-            metric = {"Namespace": names[0], "MetricName": names[1], "Dimensions": dimensions}
-            stat = options.get("stat", properties.get("stat", "Average"))
-            query["MetricStat"] = {"Metric": metric, "Period": period, "Stat": stat}
-        yield query
+            dimensions = dict(zip(names[2::2], names[3::2], strict=True))
+            query = metrics.asked(id, names[0], names[1], dimensions, said["stat"], period)
+        label = {"Label": options["label"]} if "label" in options else {}
+        yield query | label | {"ReturnData": said["visible"]}
 
 
 def _renamed(expression: str, own: set[str], prefix: str) -> str:
-    """The expression with this widget's ids as they are in the request; what stands in quotes is left alone."""
-    parts = re.split(r"""("[^"]*"|'[^']*')""", expression)
-    for i in range(0, len(parts), 2):
-        parts[i] = re.sub(
-            r"\b[a-z]\w*\b", lambda hit: f"{prefix}_{hit[0]}" if hit[0] in own else hit[0], parts[i]
-        )
-    return "".join(parts)
+    """The expression with this widget's ids as they are in the request.
+
+    Quoted text is left alone.
+    """
+
+    def name(hit: re.Match[str]) -> str:
+        return f"{prefix}_{hit[0]}" if hit[0] in own else hit[0]
+
+    return re.sub(r""""[^"]*"|'[^']*'|\b[a-z]\w*\b""", name, expression)
 
 
-def _unit(rows: list[tuple[list[str], dict[str, Any]]], properties: dict[str, Any]) -> str:
-    written = properties.get("yAxis", {}).get("left", {}).get("label")
-    units = {_UNITS.get(names[1], "count") for names, _ in rows if len(names) > 1}
-    return str(written) if written else units.pop() if len(units) == 1 else "value"
+def read_points(ops: Connection, drawn: Sequence[Widget], within: Window) -> pd.DataFrame:
+    """The points of all widgets, in one GetMetricData as long as they are 500 queries.
 
-
-def read(ops: Connection, drawn: Sequence[Widget], within: Window) -> pd.DataFrame:
-    """The points of all widgets in one GetMetricData (as long as they are 500 queries). Columns: metrics.SERIES."""
+    Columns: metrics.SERIES.
+    """
     import pandas as pd
 
     batches: list[list[dict[str, Any]]] = [[]]
-    for widget in drawn:
-        if len(batches[-1]) + len(widget.queries) > metrics.PAGE:
+    for widget in sorted(drawn, key=lambda widget: widget.alone):
+        if widget.alone or len(batches[-1]) + len(widget.queries) > metrics.PAGE:
             batches.append([])
-        batches.insert(0, list(widget.queries)) if widget.alone else batches[-1].extend(
-            widget.queries
-        )
-    asked = [batch for batch in batches if batch]
-    found = ops.gather(*(lambda batch=batch: metrics.query(ops, batch, within) for batch in asked))
-    return pd.concat(found, ignore_index=True) if found else frame((), metrics.SERIES)
+        batches[-1] += widget.queries
+    reads = [partial(metrics.query, ops, batch, within) for batch in batches if batch]
+    return pd.concat(ops.gather(*reads), ignore_index=True)
 
 
 @check("What does the dashboard show?")
 def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findings:
-    """A finding for each widget: above a threshold that is written on it, or without data. Evidence: WIDGETS."""
+    """A finding for each widget: above a threshold that is written on it, or without data.
+
+    Evidence: WIDGETS.
+    """
     within = window(ops, hours * 60)
     drawn, left = widgets(ops, dashboard)
     if not drawn:
         raise OpsError(
-            f"Dashboard {dashboard!r} has no metric widget that can be drawn: {', '.join(left) or 'it is empty'}."
+            f"Dashboard {dashboard!r} has no metric widget that can be drawn: "
+            f"{', '.join(left) or 'it is empty'}."
         )
-    points = read(ops, drawn, within)
-    panels = [_panel(widget, points) for widget in drawn]
-    found = [_finding(widget, panel) for widget, panel in zip(drawn, panels, strict=True)]
+    points = read_points(ops, drawn, within)
+    panels = [_drawn(widget, points) for widget in drawn]
+    rows = [_row(panel, line) for panel in panels for line in panel.lines]
     note = f"{within}. {len(points):,} points." + (
         f" Not drawn: {', '.join(left)}." if left else ""
     )
-    return Plotted(found, frame(_rows(panels), WIDGETS), note, panels, within)
+    return Plotted(map(_finding, panels), frame(rows, WIDGETS), note, panels, within)
 
 
-def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
+def _drawn(widget: Widget, points: pd.DataFrame) -> Panel:
+    """Its panel, with the lines that its queries gave."""
     found = [
         (str(label), series)
         for query in widget.queries
@@ -204,59 +198,52 @@ def _panel(widget: Widget, points: pd.DataFrame) -> Panel:
         Line(label, list(series["time"]), list(series["value"]))
         for label, (_, series) in zip(labels, found, strict=True)
     ]
-    return Panel(widget.title, widget.unit, lines, widget.thresholds)
+    return replace(widget.panel, lines=lines)
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
-    """The labels without the words that all of them begin or end with: what is left tells the lines apart."""
-    parts = [re.split(r"([ \-/_])", label) for label in labels]
+    """The labels without the words that all of them begin or end with.
+
+    The rest tells them apart.
+    """
     if len(set(labels)) < 2:
         return list(labels)
-    while all(len(p) > 2 for p in parts) and len({tuple(p[:2]) for p in parts}) == 1:
-        parts = [p[2:] for p in parts]
-    while all(len(p) > 2 for p in parts) and len({tuple(p[-2:]) for p in parts}) == 1:
-        parts = [p[:-2] for p in parts]
-    return ["".join(p) for p in parts]
+    parts = [re.split(r"([ \-/_])", label) for label in labels]
+    for _ in ("from the front", "from the back"):
+        # A word, and what stands between it and the next.
+        common = takewhile(lambda words: len(set(words)) == 1, zip(*parts, strict=False))
+        same = len(list(common)) // 2 * 2
+        parts = [part[same:][::-1] for part in parts]
+    return ["".join(part) for part in parts]
 
 
-def _finding(widget: Widget, panel: Panel) -> Finding:
-    source = f"GetMetricData of {widget.title}"
-    threshold = ", ".join(
-        _limit(name, number(value, widget.unit)) for name, value in widget.thresholds
-    )
+def _finding(panel: Panel) -> Finding:
+    limits = [_limit(name, number(value, panel.unit)) for name, value in panel.thresholds]
+    asked = Question(panel.title, ", ".join(limits), f"GetMetricData of {panel.title}")
     if not panel.lines:
-        return Finding("unknown", widget.title, "no data", threshold, source)
+        return asked.answer("unknown", "no data")
     now = max(line.values[-1] for line in panel.lines)
-    highest = max(max(line.values) for line in panel.lines)
-    seen = f"{count(len(panel.lines), 'line')}, now at most {number(now, widget.unit)}, highest {number(highest, widget.unit)}"
-    over = [name for name, value in widget.thresholds if now > value]
-    if over:
-        return Finding(
-            "warn",
-            widget.title,
-            f"{seen}: above {', '.join(over)}",
-            threshold,
-            source,
-            next="alarms/review",
-        )
-    return Finding("ok", widget.title, seen, threshold, source)
+    highest = number(max(max(line.values) for line in panel.lines), panel.unit)
+    lines = count(len(panel.lines), "line")
+    seen = f"{lines}, now at most {number(now, panel.unit)}, highest {highest}"
+    if over := [name for name, value in panel.thresholds if now > value]:
+        return asked.answer("warn", f"{seen}: above {', '.join(over)}", next="alarms/review")
+    return asked.answer("ok", seen)
 
 
 def _limit(name: str, value: str) -> str:
-    """`alarm 2,000 ms`; a line that is named by its value, as 90 %, is said once, and one named by a number apart."""
+    """`alarm 2,000 ms`; a line named by its value, as 90 %, is said once, by a number apart."""
     if name == value:
         return value
     return f"{name}: {value}" if name[:1].isdigit() else f"{name} {value}"
 
 
-def _rows(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
-    for panel in panels:
-        for line in panel.lines:
-            yield {
-                "widget": panel.title,
-                "line": line.label,
-                "now": line.values[-1],
-                "lowest": min(line.values),
-                "highest": max(line.values),
-                "points": len(line.values),
-            }
+def _row(panel: Panel, line: Line) -> dict[str, Any]:
+    return {
+        "widget": panel.title,
+        "line": line.label,
+        "now": line.values[-1],
+        "lowest": min(line.values),
+        "highest": max(line.values),
+        "points": len(line.values),
+    }

@@ -1,14 +1,15 @@
-"""TODO."""
+"""The target's key metrics against their thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.checks import check
 from opslib.core.checks.plots import Plotted
 from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads.metrics import RECENT_MINUTES, Metric, described, panel, read, thresholds
 from opslib.core.tables import UTC_TIME, frame
 from opslib.core.text import number
@@ -16,7 +17,6 @@ from opslib.core.times import Window, clock, window
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 SUMMARY = {
     "metric": "str",
@@ -47,34 +47,26 @@ _FOLLOWS = {
 def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) -> Findings:
     """Each key metric of the target: now, and the worst of the window. Evidence: SUMMARY.
 
-    Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a warning.
+    Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a
+    warning.
     """
     within = window(ops, hours * 60)
     points = read(ops, keys, within=within)
     summaries, found, panels = [], [], []
     for metric in described(ops, keys):
-        of_it = points[points["metric"] == metric.key]
-        summaries.append(_summary(metric, of_it, within))
-        found.append(_finding(metric, of_it, summaries[-1], within))
-        panels.append(panel(metric, of_it))
-    return Plotted(found, frame(map(_scaled, summaries), SUMMARY), f"{within}.", panels, within)
+        mine = points[points["metric"] == metric.key]
+        said = _summary(metric, mine)
+        found.append(_finding(metric, mine, said, within))
+        panels.append(panel(metric, mine))
+        if metric.unit == "bytes":  # read in GB
+            said = {k: v / 1e9 if isinstance(v, float) else v for k, v in said.items()}
+            said["unit"] = "GB"
+        summaries.append(said)
+    return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
 
 
-def _scaled(said: dict[str, Any]) -> dict[str, Any]:
-    """Bytes are read in GB."""
-    if said["unit"] != "bytes":
-        return said
-    return {k: v / 1e9 if isinstance(v, float) else v for k, v in said.items()} | {"unit": "GB"}
-
-
-def _summary(metric: Metric, points: pd.DataFrame, within: Window) -> dict[str, Any]:
-    said = {
-        "metric": metric.key,
-        "unit": metric.unit,
-        "warn": metric.warn,
-        "critical": metric.critical,
-        "points": len(points),
-    }
+def _summary(metric: Metric, points: pd.DataFrame) -> dict[str, Any]:
+    said = {**vars(metric), "metric": metric.key, "points": len(points)}
     if points.empty:
         return said
     values = points["value"]
@@ -88,30 +80,24 @@ def _summary(metric: Metric, points: pd.DataFrame, within: Window) -> dict[str, 
 
 
 def _finding(metric: Metric, points: pd.DataFrame, said: dict[str, Any], within: Window) -> Finding:
-    threshold = thresholds(metric)
     source = f"GetMetricData {metric.namespace} {metric.name} {metric.statistic}"
+    asked = Question(metric.title, thresholds(metric), source)
     if points.empty:
-        dimensions = ", ".join(f"{k}={v}" for k, v in metric.dimensions)
-        seen = f"no data, {within}: nothing happened, or {dimensions or 'its name'} is not its name"
-        return Finding("unknown", metric.title, seen, threshold, source)
-    worst = said["lowest"] if metric.below else said["highest"]
-    status = _status(metric, points, worst)
-    seen = f"now {number(said['now'], metric.unit)}, {'lowest' if metric.below else 'highest'} {number(worst, metric.unit)}"
-    seen += f" at {clock(said['worst_at'], within.end)}"
-    follows = _FOLLOWS.get(
-        (metric.namespace, metric.name), _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
-    )
-    return Finding(
-        status, metric.title, seen, threshold, source, next="" if status == "ok" else follows
-    )
+        name = ", ".join(f"{key}={value}" for key, value in metric.dimensions) or "its name"
+        seen = f"no data, {within}: nothing happened, or {name} is not its name"
+        return asked.answer("unknown", seen)
+    side = "lowest" if metric.below else "highest"
+    worst, now = number(said[side], metric.unit), number(said["now"], metric.unit)
+    seen = f"now {now}, {side} {worst} at {clock(said['worst_at'], within.end)}"
+    status = _status(metric, points, said[side])
+    if status == "ok":
+        return asked.answer("ok", seen)
+    service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
+    return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.name), service))
 
 
 def _status(metric: Metric, points: pd.DataFrame, worst: float) -> str:
-    import pandas as pd
-
-    recent = points[
-        points["time"] >= points["time"].iloc[-1] - pd.Timedelta(minutes=RECENT_MINUTES - 5)
-    ]
-    now = recent["value"].min() if metric.below else recent["value"].max()
-    status = metric.status(now)
+    since = points["time"].iloc[-1] - timedelta(minutes=RECENT_MINUTES - 5)
+    recent = points.loc[points["time"] >= since, "value"]
+    status = metric.status(recent.min() if metric.below else recent.max())
     return "warn" if status == "ok" and metric.beyond(worst, metric.critical) else status

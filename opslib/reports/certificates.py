@@ -6,7 +6,7 @@ from typing import Any
 
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Findings, Question
 from opslib.core.tables import UTC_TIME, frame
 
 CERTIFICATES = {
@@ -32,52 +32,45 @@ _KEY_TYPES = [
 
 @check("Are the certificates valid for long enough?")
 def check_expiry(ops: Connection) -> Findings:
-    """The issued certificate that lasts longest, for each domain in `certificates` (ACM ListCertificates). Evidence: CERTIFICATES."""
+    """The issued certificate that lasts longest, for each domain in `certificates`.
+
+    Evidence: CERTIFICATES (ACM ListCertificates).
+    """
     every = ops.pages(
         "acm",
         "list_certificates",
-        "CertificateSummaryList[]",
+        "CertificateSummaryList[?NotAfter]",
         CertificateStatuses=["ISSUED", "EXPIRED"],
         Includes={"keyTypes": _KEY_TYPES},
     )
-    facts = ops.target["certificates"]
-    rows = [_row(ops, domain, int(facts[domain].get("min_days", 30)), every) for domain in facts]
-    return Findings([_finding(row, ops.where) for row in rows], frame(rows, CERTIFICATES))
-
-
-def _row(ops: Connection, domain: str, least: int, every: list[dict[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
-    covering = [
-        certificate
-        for certificate in every
-        if "NotAfter" in certificate and _covers(certificate, domain)
-    ]
-    if not covering:
-        return row
-    best = max(covering, key=lambda certificate: certificate["NotAfter"])
-    left = (best["NotAfter"] - ops.now()).total_seconds() / 86_400
-    told = {"type": best.get("Type", ""), "renewal": best.get("RenewalEligibility", "")}
-    return row | told | {"ends": best["NotAfter"], "days_left": round(left, 1)}
+    found, rows = [], []
+    for domain, facts in ops.target["certificates"].items():
+        least = int(facts.get("min_days", 30))
+        asked = Question(
+            f"certificate of {domain}", f"valid for {least} days", "acm ListCertificates"
+        )
+        row = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
+        covering = [certificate for certificate in every if _covers(certificate, domain)]
+        if covering:
+            best = max(covering, key=lambda certificate: certificate["NotAfter"])
+            ends = best["NotAfter"]
+            left = (ends - ops.now()).total_seconds() / 86_400
+            row |= {
+                "type": best.get("Type", ""),
+                "renewal": best.get("RenewalEligibility", ""),
+                "ends": ends,
+                "days_left": round(left, 1),
+            }
+            status = "critical" if left < _CRITICAL_DAYS else "warn" if left < least else "ok"
+            until = f"{left:.0f} days left, until {ends:%Y-%m-%d}"
+            seen = f"expired {-left:.0f} days ago" if left < 0 else until
+            found.append(asked.answer(status, seen))
+        else:
+            found.append(asked.answer("unknown", f"none in {ops.where} covers it"))
+        rows.append(row)
+    return Findings(found, frame(rows, CERTIFICATES))
 
 
 def _covers(certificate: dict[str, Any], domain: str) -> bool:
     names = {certificate.get("DomainName"), *certificate.get("SubjectAlternativeNameSummaries", ())}
-    return domain in names or f"*.{domain.partition('.')[2]}" in names
-
-
-def _finding(row: dict[str, Any], where: str) -> Finding:
-    question, source, left = (
-        f"certificate of {row['domain']}",
-        "acm ListCertificates",
-        row.get("days_left"),
-    )
-    threshold = f"valid for {row['min_days']} days"
-    if left is None:
-        return Finding("unknown", question, f"none in {where} covers it", threshold, source)
-    status = "critical" if left < _CRITICAL_DAYS else "warn" if left < row["min_days"] else "ok"
-    seen = (
-        f"expired {-left:.0f} days ago"
-        if left < 0
-        else f"{left:.0f} days left, until {row['ends']:%Y-%m-%d}"
-    )
-    return Finding(status, question, seen, threshold, source)
+    return not names.isdisjoint({domain, f"*.{domain.partition('.')[2]}"})

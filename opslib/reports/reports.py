@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -13,7 +14,7 @@ from opslib import alarms, databases, functions, health, jobs, logs, metrics, qu
 from opslib.core.checks.checks import check, keep
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import SEVERITY, Finding, Findings
+from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.tables import UTC_TIME, frame
 from opslib.core.text import count
 from opslib.core.times import clock, window
@@ -31,53 +32,47 @@ RUNS = {
     "verdict": "str",
     "record": "str",
 }
+COMPLETE = ("ok", "attention")  # how a report ends that came to its end
 _BROKEN_OFF = ("failed", "timed out", "kernel died", "interrupted")
 
+Check = Callable[[Connection], Findings]
 
-Check = Callable[[], Findings]
 
-
-def _checks(ops: Connection, hours: float) -> dict[str, list[Check]]:
+def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     """The checks of each section, for what the target's file describes."""
-    kinds, api = ops.target.facts.get("jobs", {}), ops.target.facts.get("api", {})
+    facts = ops.target.facts
     answers = {"probes": health.check_probes, "deep": health.check_dependencies}
-    every: dict[
-        str, tuple[str, list[Check]]
-    ] = {  # section: the part of the file it needs, its checks
-        "health": ("api", [partial(look, ops) for fact, look in answers.items() if fact in api]),
-        "metrics": ("metrics", [partial(metrics.check_metrics, ops, hours=hours)]),
-        "alarms": ("alarms", [partial(alarms.check_alarms, ops)]),
-        "queues": ("queues", [partial(queues.check_dead_letters, ops)]),
-        "jobs": ("jobs", [partial(jobs.check_stale, ops, kind) for kind in kinds]),
-        "functions": (
-            "functions",
-            [partial(functions.check_configuration, ops), partial(_deployments, ops, hours)],
-        ),
-        "database": (
-            "database",
-            [
-                partial(look, ops)
-                for look in (
-                    databases.check_status,
-                    databases.check_connections,
-                    databases.check_load,
-                )
-            ],
-        ),
-        "errors": ("functions", [partial(logs.check_errors, ops, minutes=hours * 60)]),
-        "backups": ("database", [partial(databases.check_backups, ops)]),
-        "secrets": ("secrets", [partial(secrets.check_ages, ops)]),
-        "certificates": ("certificates", [partial(certificates.check_expiry, ops)]),
+    # By section, and the part of the file that it needs.
+    every: dict[tuple[str, str], list[Check]] = {
+        ("health", "api"): [look for fact, look in answers.items() if fact in facts.get("api", {})],
+        ("metrics", "metrics"): [partial(metrics.check_metrics, hours=hours)],
+        ("alarms", "alarms"): [alarms.check_alarms],
+        ("queues", "queues"): [queues.check_dead_letters],
+        ("jobs", "jobs"): [partial(jobs.check_stale, kind=kind) for kind in facts.get("jobs", {})],
+        ("functions", "functions"): [
+            functions.check_configuration,
+            partial(_deployments, hours=hours),
+        ],
+        ("database", "database"): [
+            databases.check_status,
+            databases.check_connections,
+            databases.check_load,
+        ],
+        ("errors", "functions"): [partial(logs.check_errors, minutes=hours * 60)],
+        ("backups", "database"): [databases.check_backups],
+        ("secrets", "secrets"): [secrets.check_ages],
+        ("certificates", "certificates"): [certificates.check_expiry],
     }
-    described = {
-        name: checks for name, (needs, checks) in every.items() if needs in ops.target.facts
-    }
+    described = [
+        (name, look) for (name, part), looks in every.items() if part in facts for look in looks
+    ]
     if not described:
-        needed = ", ".join(dict.fromkeys(needs for needs, _ in every.values()))
+        needed = ", ".join(dict.fromkeys(part for _, part in every))
         raise UsageError(
-            f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: none of {needed}. Add what it has."
+            f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: "
+            f"none of {needed}. Add what it has."
         )
-    return described | {"changes": [partial(check_changes, ops, hours)]}
+    return [*described, ("changes", partial(check_changes, hours=hours))]
 
 
 @dataclass
@@ -87,19 +82,19 @@ class Daily:
     parts: Mapping[str, list[Findings]]
     since_last: Findings
     described_in: str
-    findings: Findings = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.findings = Findings(chain.from_iterable(chain.from_iterable(self.parts.values())))
+    @property
+    def findings(self) -> Findings:
+        """Of all sections, in their order."""
+        return Findings(chain.from_iterable(chain.from_iterable(self.parts.values())))
 
     def __getitem__(self, section: str) -> Findings:
         """The findings of a section without the tables they were read from."""
         if section not in self.parts:
             return Findings(note=f"Not described in {self.described_in}, so not looked at.")
         found = self.parts[section]
-        return Findings(
-            chain.from_iterable(found), note=" ".join(part.note for part in found if part.note)
-        )
+        notes = " ".join(part.note for part in found if part.note)
+        return Findings(chain.from_iterable(found), note=notes)
 
     def whole(self, section: str) -> Findings:
         """The findings of a section as its check made them, with evidence and plots."""
@@ -109,116 +104,94 @@ class Daily:
     def troubles(self) -> Findings:
         """What is not ok, worst first, under the headline."""
         bad = self.findings.troubles
-        bad.note = self.headline
+        bad.note = repr(self)
         return bad
 
-    @property
-    def headline(self) -> str:
-        counts = {status: sum(f.status == status for f in self.findings) for status in SEVERITY}
-        said = ", ".join(
-            f"{counts[status]} {status}"
-            for status in sorted(SEVERITY, key=SEVERITY.__getitem__, reverse=True)
-        )
-        return f"{len(self.findings)} checks: {said}."
-
     def __repr__(self) -> str:
-        return self.headline
+        counts = Counter(f.status for f in self.findings)
+        said = ", ".join(f"{counts[status]} {status}" for status in reversed(SEVERITY))
+        return f"{len(self.findings)} checks: {said}."
 
 
 def daily(ops: Connection, hours: float = 24) -> Daily:
     """Run every check that the target's file describes something for, all at the same time.
 
-    A call that is denied, or an address that does not answer, gives one unknown finding; the rest goes on.
+    A call that is denied, or an address that does not answer, gives one unknown finding; the rest
+    goes on.
     """
-    asked = [(name, one) for name, checks in _checks(ops, hours).items() for one in checks]
-    before = len(ops.findings)
-    results = ops.gather(
-        *(lambda name=name, one=one: _independent(ops, name, one) for name, one in asked)
-    )
+    asked, before = _checks(ops, hours), len(ops.findings)
+    results = ops.gather(*(partial(_independent, ops, name, look) for name, look in asked))
+    found = list(chain.from_iterable(results))
+    ops.findings[before:] = found  # in the report's order, not in that of the answers
     parts: dict[str, list[Findings]] = {}
-    for (name, _), found in zip(asked, results, strict=True):
-        parts.setdefault(name, []).append(found)
-    ops.findings[before:] = chain.from_iterable(
-        results
-    )  # in the report's order, not in that of the answers
-    return Daily(
-        parts,
-        _since_last(ops, list(chain.from_iterable(results))),
-        f"parameters/targets/{ops.target.key}.yaml",
-    )
+    for (name, _), result in zip(asked, results, strict=True):
+        parts.setdefault(name, []).append(result)
+    return Daily(parts, _since_last(ops, found), f"parameters/targets/{ops.target.key}.yaml")
 
 
-def _independent(ops: Connection, name: str, one: Check) -> Findings:
+def _independent(ops: Connection, name: str, look: Check) -> Findings:
     """A check whose own bad input does not end the report."""
     try:
-        return one()
+        return look(ops)
     except (UsageError, Refused) as exc:
-        return keep(ops, Findings([Finding("unknown", name, str(exc), source=type(exc).__name__)]))
+        asked = Question(name, source=type(exc).__name__)
+        return keep(ops, Findings([asked.answer("unknown", str(exc))]))
 
 
 @check("Was a new version deployed?")
 def check_deployments(ops: Connection, hours: float = 24) -> Findings:
-    """Functions whose live version was published within the window (Lambda ListVersionsByFunction). Evidence: DEPLOYED."""
+    """Functions whose live version was published within the window (Lambda ListVersionsByFunction).
+
+    Evidence: DEPLOYED.
+    """
     within = window(ops, hours * 60)
     named = [name for name, facts in ops.target["functions"].items() if "alias" in facts]
-    found = ops.gather(*(lambda name=name: functions.list_versions(ops, name) for name in named))
     rows = [
         {"function": name, "version": row.version, "published": row.published}
-        for name, versions in zip(named, found, strict=True)
+        for name, versions in ops.each(partial(functions.list_versions, ops), named).items()
         for row in versions.itertuples()
         if row.live and row.published >= within.start
     ]
-    said = ", ".join(
-        f"{row['function']} {row['version']} at {clock(row['published'], within.end)}"
-        for row in rows
+    told = [f"{r['function']} {r['version']} at {clock(r['published'], within.end)}" for r in rows]
+    seen = f"{len(rows)} of {len(named)} functions in {hours:g} h"
+    asked = Question(
+        "new versions live", "errors do not begin with one", "lambda ListVersionsByFunction"
     )
-    seen = f"{len(rows)} of {len(named)} functions in {hours:g} h{f': {said}' if said else ''}"
-    finding = Finding(
-        "ok",
-        "new versions live",
-        seen,
-        "errors do not begin with one",
-        "lambda ListVersionsByFunction",
-    )
+    finding = asked.answer("ok", ": ".join([seen, *([", ".join(told)] if told else [])]))
     return Findings([finding], frame(rows, DEPLOYED))
 
 
 def _deployments(ops: Connection, hours: float) -> Findings:
     """New versions, and for each whether errors came with it."""
     found = check_deployments(ops, hours)
-    fresh = [] if found.evidence is None else list(found.evidence["function"])
-    judged = ops.gather(
-        *(lambda name=name: functions.check_versions(ops, name, hours) for name in fresh)
-    )
-    return Findings([*found, *chain.from_iterable(judged)])
+    fresh = [] if found.evidence is None else found.evidence["function"]
+    judged = ops.each(lambda name: functions.check_versions(ops, name, hours), fresh)
+    return Findings(chain(found, *judged.values()))
 
 
-def _since_last(ops: Connection, found: list[Finding]) -> Findings:
+def _since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
     """What is different from the last report of this target that was kept. Evidence: CHANGED."""
     last = last_before(ops.target.name, ops.now())
     if last is None:
         return Findings(
-            note=f"This is the first report of {ops.target.name} that can be compared: no earlier one is kept."
+            note=f"This is the first report of {ops.target.name} that can be compared: "
+            "no earlier one is kept."
         )
     record, earlier = last
-    rows = list(compare(earlier, found))
-    same = sum(f.status != "ok" for f in found) - sum(
-        row["change"] in ("new", "worse", "better") for row in rows
-    )
-    note = f"Since {record.started:%Y-%m-%d %H:%M} UTC (record {record.id}): "
-    note += count(len(rows), "difference") if rows else "nothing is different"
-    note += f"; {count(same, 'trouble')} as before." if same > 0 else "."
+    rows = compare(earlier, found)
+    different = sum(row["change"] != "ended" for row in rows)
+    same = sum(f.status != "ok" for f in found) - different
+    said = count(len(rows), "difference") if rows else "nothing is different"
+    said += f"; {count(same, 'trouble')} as before." if same > 0 else "."
+    note = f"Since {record.started:%Y-%m-%d %H:%M} UTC (record {record.id}): {said}"
     return Findings(evidence=frame(rows, CHANGED) if rows else None, note=note)
 
 
 def last_before(target: str, moment: datetime) -> tuple[Record, list[dict[str, Any]]] | None:
-    """The last report of a target that was begun before a moment and came to its end, with its findings."""
+    """The last whole report of a target that was begun before a moment, with its findings."""
     for record in records.list_records(target=target):
-        if (
-            record.procedure == PROCEDURE
-            and record.outcome in ("ok", "attention")
-            and record.started < moment
-        ):
+        ended = record.outcome in COMPLETE and record.started < moment
+        if ended and record.procedure == PROCEDURE:
             try:
                 return record, list(records.details(record)["findings"])
             except (UsageError, KeyError):  # altered or removed; `opslib records verify` says so
@@ -226,58 +199,44 @@ def last_before(target: str, moment: datetime) -> tuple[Record, list[dict[str, A
     return None
 
 
-def compare(
-    earlier: Iterable[Mapping[str, Any]], now: Iterable[Finding]
-) -> Iterator[dict[str, str]]:
+def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> list[dict[str, str]]:
     """Rows of CHANGED, worst first: new, worse, better and ended troubles."""
-    was = {str(f["check"]): f for f in earlier}
-    order = {"new": 0, "worse": 1, "better": 2, "ended": 3}
-    rows = [row for finding in now if (row := _difference(was.pop(finding.check, None), finding))]
-    for check_name, gone in was.items():
-        if gone["status"] != "ok":
-            before = f"{gone['status']}: {gone['seen']}"
-            rows.append(
-                {"change": "ended", "check": check_name, "was": before, "now": "no longer reported"}
-            )
-    return iter(sorted(rows, key=lambda row: order[row["change"]]))
-
-
-def _difference(was: Mapping[str, Any] | None, now: Finding) -> dict[str, str] | None:
-    before = SEVERITY[was["status"]] if was else 0
-    after = SEVERITY[now.status]
-    if before == after:
-        return None
-    change = (
-        "new" if before == 0 else "ended" if after == 0 else "worse" if after > before else "better"
-    )
-    said = f"{was['status']}: {was['seen']}" if was else "not reported"
-    return {"change": change, "check": now.check, "was": said, "now": f"{now.status}: {now.seen}"}
+    was = {str(f["check"]): (str(f["status"]), str(f["seen"])) for f in earlier}
+    now = {f.check: (f.status, f.seen) for f in found}
+    rows = []
+    for name in {**now, **was}:
+        before, after = (SEVERITY[side[name][0]] if name in side else 0 for side in (was, now))
+        if before and after:
+            change = "worse" if after > before else "better"
+        else:
+            change = "new" if after else "ended"
+        then = ": ".join(was.get(name, ("not reported",)))
+        here = ": ".join(now.get(name, ("no longer reported",)))
+        if before != after:
+            rows.append({"change": change, "check": name, "was": then, "now": here})
+    order = ("new", "worse", "better", "ended")
+    return sorted(rows, key=lambda row: order.index(row["change"]))
 
 
 @check("What was changed here?")
 def check_changes(ops: Connection, hours: float = 24) -> Findings:
-    """Runs that changed something, from the records. One that broke off in the middle is a warning. Evidence: RUNS."""
+    """Runs that changed something, from the records. One that broke off in the middle is a warning.
+
+    Evidence: RUNS.
+    """
     within = window(ops, hours * 60)
     runs = records.list_records(target=ops.target.name, since=within.start)
     broken = [run for run in runs if run.outcome in _BROKEN_OFF and run.plan and _begun(run)]
     done = [run for run in runs if run.outcome == "changed"]
-    found = [
-        Finding(
-            "warn",
-            f"change by {run.name}",
-            f"{run.outcome} at {clock(run.started, within.end)}: {run.verdict or 'no verdict'}",
-            "finished",
-            f"record {run.id}",
-            next="changes/undo",
-        )
-        for run in broken
-    ]
+    found = [_broken_off(run, within.end) for run in broken]
     if not broken:
         names = ", ".join(dict.fromkeys(run.name for run in done))
-        seen = f"{count(len(done), 'change')}{f': {names}' if names else ''}"
-        found = [Finding("ok", "changes made", seen, "all finished", "records")]
-    told = [*broken, *done]
-    return Findings(found, frame(_runs(told), RUNS) if told else None)
+        seen = count(len(done), "change") + (f": {names}" if names else "")
+        found = [Question("changes made", "all finished", "records").answer("ok", seen)]
+    told = [
+        {**vars(run), "record": run.id, "verdict": run.verdict or ""} for run in (*broken, *done)
+    ]
+    return Findings(found, frame(told, RUNS) if told else None)
 
 
 def _begun(run: Record) -> bool:
@@ -287,13 +246,7 @@ def _begun(run: Record) -> bool:
         return True
 
 
-def _runs(runs: Iterable[Record]) -> Iterator[dict[str, Any]]:
-    for run in runs:
-        yield {
-            "started": run.started,
-            "who": run.who,
-            "name": run.name,
-            "outcome": run.outcome,
-            "verdict": run.verdict or "",
-            "record": run.id,
-        }
+def _broken_off(run: Record, now: datetime) -> Finding:
+    asked = Question(f"change by {run.name}", "finished", f"record {run.id}")
+    seen = f"{run.outcome} at {clock(run.started, now)}: {run.verdict or 'no verdict'}"
+    return asked.answer("warn", seen, next="changes/undo")

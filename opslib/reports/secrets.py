@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from functools import partial
 
 from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Findings, Question
 from opslib.core.tables import UTC_TIME, frame
 
 SECRETS = {
@@ -21,45 +22,29 @@ SECRETS = {
 
 @check("Are the secrets there, and young enough?")
 def check_ages(ops: Connection) -> Findings:
-    """Age of the current value of every secret that the target describes (ListSecretVersionIds). Evidence: SECRETS."""
-    facts = ops.target["secrets"]
-    rows = ops.gather(
-        *(lambda name=name: _row(ops, name, facts[name].get("max_age_days")) for name in facts)
-    )
-    return Findings([_finding(row) for row in rows], frame(rows, SECRETS))
+    """Age of the current value of every secret that the target describes. Evidence: SECRETS."""
+    facts, found, rows = ops.target["secrets"], [], []
+    for name, made in ops.each(partial(_made, ops), facts).items():
+        most = facts[name].get("max_age_days")
+        rule = "it is there" if most is None else f"at most {most} days"
+        asked = Question(f"secret {name}", rule, "ListSecretVersionIds")
+        row = {"secret": name, "there": made is not None, "max_age_days": most}
+        if made is None:
+            found.append(asked.answer("critical", "it has no current value, or is not there"))
+        else:
+            age = (ops.now() - made).total_seconds() / 86_400
+            row |= {"changed": made, "age_days": round(age, 1)}
+            young, seen = most is None or age <= most, f"its value is {age:.0f} days old"
+            found.append(asked.judged(young, seen, otherwise="warn"))
+        rows.append(row)
+    return Findings(found, frame(rows, SECRETS))
 
 
-def _row(ops: Connection, name: str, most: int | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"secret": name, "there": False, "max_age_days": most}
+def _made(ops: Connection, name: str) -> datetime | None:
+    """When its current value was put there (Secrets Manager ListSecretVersionIds); None: never."""
+    path = "Versions[?contains(VersionStages || `[]`, 'AWSCURRENT')].CreatedDate"
     try:
-        versions = ops.pages(
-            "secretsmanager", "list_secret_version_ids", "Versions[]", SecretId=name
-        )
+        made = ops.pages("secretsmanager", "list_secret_version_ids", path, SecretId=name)
     except NotFound:
-        return row
-    current = [
-        version["CreatedDate"]
-        for version in versions
-        if "AWSCURRENT" in version.get("VersionStages", ())
-    ]
-    if not current:
-        return row
-    age = (ops.now() - current[0]).total_seconds() / 86_400
-    return row | {"there": True, "changed": current[0], "age_days": round(age, 1)}
-
-
-def _finding(row: dict[str, Any]) -> Finding:
-    question, source, most = f"secret {row['secret']}", "ListSecretVersionIds", row["max_age_days"]
-    threshold = f"at most {most} days" if most is not None else "it is there"
-    if not row["there"]:
-        return Finding(
-            "critical", question, "it has no current value, or is not there", threshold, source
-        )
-    seen = f"its value is {row['age_days']:.0f} days old"
-    return Finding(
-        "warn" if most is not None and row["age_days"] > most else "ok",
-        question,
-        seen,
-        threshold,
-        source,
-    )
+        return None
+    return made[0] if made else None

@@ -1,4 +1,7 @@
-"""Why a user cannot sign in: the state in the pool, the second factor, the row that the app keeps."""
+"""Why a user cannot sign in.
+
+The state in the pool, the second factor, the row that the app keeps.
+"""
 
 from __future__ import annotations
 
@@ -8,115 +11,92 @@ from typing import TYPE_CHECKING, Any
 from opslib.core.checks.checks import answer, check
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import quoted
 from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads import logs
 from opslib.core.tables import frame
 from opslib.core.times import window
-from opslib.users.users import TELL, USER, find_user, pool_id
+from opslib.users.users import TELL, UNSYNCED, USER, find_user, pool_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _A_DAY = 1440  # minutes
-
-
-@check("Sign-in")
-def check_sign_in(ops: Connection, user: str) -> Findings:
-    """Why can this user not sign in? Its state in the pool, its second factor, its row. Evidence: USER."""
-    pool = pool_id(ops)
-    try:
-        seen = find_user(ops, user, pool)
-    except NotFound as exc:
-        missing = Finding(
-            "critical",
-            f"{user} is in the pool",
-            str(exc),
-            "there",
-            "cognito-idp ListUsers",
-            next="users/create",
-        )
-        return Findings([missing])
-    described = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]
-    found = [
-        _state(seen, described, ops.now()),
-        answer(
-            f"Second factor of {seen['email']}",
-            lambda: _second_factor(ops, seen, described["CreationDate"]),
-        ),
-        answer(f"The app knows {seen['email']}", lambda: _synced(ops, seen)),
-    ]
-    return Findings(found, frame([seen], USER), _advice(found))
-
-
+_TEMPORARY_DAYS = 7  # Cognito's default
 _STATES = {
     "CONFIRMED": ("ok", "confirmed", ""),
     "RESET_REQUIRED": ("warn", "must choose a new password ('forgot password')", "users/password"),
     "UNCONFIRMED": ("warn", "has not confirmed the e-mail address", ""),
 }
-_TEMPORARY_DAYS = 7  # Cognito's default
+
+
+@check("Sign-in")
+def check_sign_in(ops: Connection, user: str) -> Findings:
+    """Why can this user not sign in? Its state in the pool, its second factor, its row.
+
+    Evidence: USER.
+    """
+    pool = pool_id(ops)
+    try:
+        seen = find_user(ops, user, pool)
+    except NotFound as exc:
+        asked = Question(f"{user} is in the pool", "there", "cognito-idp ListUsers")
+        return Findings([asked.answer("critical", str(exc), next="users/create")])
+    described = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]
+    factor, row = f"Second factor of {seen['email']}", f"The app knows {seen['email']}"
+    found = Findings(
+        [
+            _state(seen, described, ops.now()),
+            answer(factor, lambda: _second_factor(ops, seen, described["CreationDate"])),
+            answer(row, lambda: _synced(ops, seen)),
+        ],
+        frame([seen], USER),
+    )
+    well = f"Nothing is wrong here: it is the password, or an old session. {TELL}"
+    found.note = f"Mend what is not ok first. Afterwards: {TELL}" if found.troubles else well
+    return found
 
 
 def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding:
-    question, source = f"{user['email']} may sign in", "cognito-idp AdminGetUser"
+    question = f"{user['email']} may sign in"
+    asked = Question(question, "enabled, confirmed", "cognito-idp AdminGetUser")
     if not user["enabled"]:
-        return Finding(
-            "critical",
-            question,
-            "disabled: somebody did that on purpose",
-            "enabled, confirmed",
-            source,
-        )
-    if user["status"] == "FORCE_CHANGE_PASSWORD":
-        status, words, follows = _temporary(user, pool, now)
-    else:
-        status, words, follows = _STATES.get(
-            user["status"], ("warn", f"state {user['status']}", "")
-        )
-    return Finding(
-        status, question, f"enabled, {words}", "enabled, confirmed", source, next=follows
-    )
-
-
-def _temporary(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> tuple[str, str, str]:
-    """A one-time password takes a sign-in only so long."""
-    policy = pool.get("Policies", {}).get("PasswordPolicy", {})
-    until = user["modified"] + timedelta(
-        days=policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
-    )
-    if until < now:
-        return "warn", f"its one-time password ended on {until:%Y-%m-%d}", "users/password"
-    return (
-        "ok",
-        f"has a one-time password until {until:%Y-%m-%d}, and chooses another when signing in",
-        "",
-    )
+        return asked.answer("critical", "disabled: somebody did that on purpose")
+    if user["status"] == "FORCE_CHANGE_PASSWORD":  # takes a sign-in only so long
+        policy = pool.get("Policies", {}).get("PasswordPolicy", {})
+        days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
+        until = user["modified"] + timedelta(days=days)
+        if until < now:
+            seen = f"enabled, its one-time password ended on {until:%Y-%m-%d}"
+            return asked.answer("warn", seen, next="users/password")
+        has = f"enabled, has a one-time password until {until:%Y-%m-%d}"
+        return asked.answer("ok", f"{has}, and chooses another when signing in")
+    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
+    return asked.answer(status, f"enabled, {words}", next=follows)
 
 
 def _second_factor(ops: Connection, user: dict[str, Any], since: datetime) -> Finding:
-    """A pool that was made again has no secrets of authenticators: a factor from before it takes no code any more."""
-    question, source = (
+    """A pool that was made again has no secrets of authenticators.
+
+    A factor from before it takes no code any more.
+    """
+    asked = Question(
         f"Second factor of {user['email']}",
+        "none, or one whose codes are taken",
         "cognito-idp AdminGetUser, DescribeUserPool, logs",
     )
-    threshold = "none, or one whose codes are taken"
-    if not user["mfa"]:
-        return Finding("ok", question, "none set", threshold, source)
+    factor = user["mfa"]
+    if not factor:
+        return asked.answer("ok", "none set")
     refused = _refused_codes(ops, user)
     if user["modified"] < since:
-        seen = f"{user['mfa']} from before {since:%Y-%m-%d %H:%M}, when the pool was made"
+        seen = f"{factor} from before {since:%Y-%m-%d %H:%M}, when the pool was made"
     elif len(refused) > 1:
-        seen = f"{user['mfa']}; {len(refused)} codes refused in a day, last {refused['time'].iloc[-1]:%Y-%m-%d %H:%M} UTC"
+        last = refused["time"].iloc[-1]
+        seen = f"{factor}; {len(refused)} codes refused in a day, last {last:%Y-%m-%d %H:%M} UTC"
     else:
-        return Finding(
-            "ok",
-            question,
-            f"{user['mfa']}, {len(refused)} codes refused in a day",
-            threshold,
-            source,
-        )
-    return Finding("critical", question, seen, threshold, source, "mfa-stale", "users/reset-mfa")
+        return asked.answer("ok", f"{factor}, {len(refused)} codes refused in a day")
+    return asked.answer("critical", seen, cause="mfa-stale", next="users/reset-mfa")
 
 
 def _refused_codes(ops: Connection, user: dict[str, Any]) -> pd.DataFrame:
@@ -125,49 +105,25 @@ def _refused_codes(ops: Connection, user: dict[str, Any]) -> pd.DataFrame:
     if not facts:
         return frame((), logs.EVENTS)
     found = logs.search(ops, facts["function"], f'"{facts["phrase"]}"', window(ops, _A_DAY))
+    found = found[found["time"] > user["modified"]]  # what was refused before is settled
     names = [name for name in (user["username"], user["sub"], user["email"]) if name]
-    found = found[
-        found["time"] > user["modified"]
-    ]  # what was refused before the last change is settled
-    return found[[any(name in text for name in names) for text in found["message"]]].reset_index(
-        drop=True
-    )
+    return found[[any(name in text for name in names) for text in found["message"]]]
 
 
 def _synced(ops: Connection, user: dict[str, Any]) -> Finding:
     table = ops.target["users"]["table"]
-    question, source = f"The app knows {user['email']}", f"SELECT from {table}"
+    rule = "a row with its sub"
+    asked = Question(f"The app knows {user['email']}", rule, f"SELECT from {table}")
     found = sql.query(
         ops,
-        f"SELECT cognito_sub::text AS sub FROM {quoted(table)} WHERE lower(email) = lower(:email)",
+        f"SELECT cognito_sub::text AS sub FROM {sql.quoted(table)} "
+        "WHERE lower(email) = lower(:email)",
         email=user["email"],
     )
-    if found.empty:
-        seen = f"no row in {table}"
-        return Finding(
-            "critical",
-            question,
-            seen,
-            "a row with its sub",
-            source,
-            "user-not-synced",
-            "users/sync",
-        )
-    if user["sub"] not in set(found["sub"]):
+    if user["sub"] in set(found["sub"]):
+        return asked.answer("ok", "its row has its sub")
+    seen = f"no row in {table}"
+    if len(found):
         seen = f"its row in {table} has another sub ({found['sub'].iloc[0]})"
-        return Finding(
-            "critical",
-            question,
-            seen,
-            f"sub {user['sub']}",
-            source,
-            "user-not-synced",
-            "users/sync",
-        )
-    return Finding("ok", question, "its row has its sub", "a row with its sub", source)
-
-
-def _advice(found: list[Finding]) -> str:
-    if all(f.status == "ok" for f in found):
-        return f"Nothing is wrong here: it is the password, or an old session. {TELL}"
-    return f"Mend what is not ok first. Afterwards: {TELL}"
+        rule = f"sub {user['sub']}"
+    return asked.answer("critical", seen, rule=rule, cause=UNSYNCED, next="users/sync")

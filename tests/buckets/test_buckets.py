@@ -91,7 +91,7 @@ def test_a_setting_that_differs_is_found_set_and_undone(ops: Connection, lab: Pr
 
 def test_what_s3_adds_to_a_setting_is_no_difference(ops: Connection) -> None:
     """S3 answers an encryption rule with BucketKeyEnabled beside it."""
-    setting = settings._encryption("b", "AES256")
+    setting = settings.encryption("b", "AES256")
     answered = [
         {
             "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
@@ -101,7 +101,6 @@ def test_what_s3_adds_to_a_setting_is_no_difference(ops: Connection) -> None:
     assert setting.met(answered)
     assert not setting.met(None)
     step = setting.step(
-        "b",
         [
             {
                 "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"},

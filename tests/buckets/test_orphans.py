@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, changes
-from opslib.buckets import orphans, settings
+from opslib.buckets import orphans, scans
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import objects as reads
@@ -76,7 +76,7 @@ def test_clean_up_deletes_the_orphans_and_nothing_else_and_is_undone(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
     before = lab.state()
-    keys = set(orphans.scan(orphaned, "images").orphans["key"])
+    keys = set(scans.scan(orphaned, "images").orphans["key"])
     left = notebooks.run("buckets/orphans", approved="now")
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
     after = set(reads.list_objects(orphaned, NAME, "books/")["key"])
@@ -123,7 +123,7 @@ def test_miscompared_keys_are_seen_among_real_orphans(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
     with lab.broken("orphan-keys-miscompared"):
-        seen = orphans.scan(orphaned, "images")
+        seen = scans.scan(orphaned, "images")
         assert (seen.miscompared, len(seen.orphans), seen.otherwise) == (True, 23, images(lab) - 23)
 
 
@@ -135,7 +135,7 @@ def test_a_share_that_is_too_large_is_refused(orphaned: Connection) -> None:
 def test_a_table_without_keys_is_refused_whatever_the_share(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orphans, "_table_keys", lambda *_: set())
+    monkeypatch.setattr(scans, "_table_keys", lambda *_: set())
     with pytest.raises(Refused, match="book_images has no keys at all"):
         orphans.plan_delete(ops, "images", max_share_percent=100)
 
@@ -159,7 +159,7 @@ def test_an_image_that_got_its_row_since_the_preview_is_not_deleted(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
     approved = orphans.plan_delete(orphaned, "images").id
-    key = orphans.scan(orphaned, "images").orphans["key"].iloc[-1].removeprefix("books/")
+    key = scans.scan(orphaned, "images").orphans["key"].iloc[-1].removeprefix("books/")
     sql.execute(
         orphaned, "INSERT INTO book_images VALUES (1, 470, :key, 99, now())", {"key": key}, 1
     )
@@ -175,8 +175,8 @@ def test_an_image_that_got_its_row_since_the_preview_is_not_deleted(
 def test_only_the_named_prefix_is_listed(ops: Connection) -> None:
     put(ops, "exports/all.zip")
     try:
-        assert orphans.scan(ops, "images").orphans.empty
-        assert orphans.scan(ops, "listings").orphans.empty
+        assert scans.scan(ops, "images").orphans.empty
+        assert scans.scan(ops, "listings").orphans.empty
     finally:
         remove(ops, "exports/all.zip")
 
@@ -186,7 +186,7 @@ def test_a_thousand_keys_a_step(
 ) -> None:
     monkeypatch.setattr(orphans, "_KEYS_A_CALL", 10)
     monkeypatch.setattr(orphans, "_guard", lambda *_: None)
-    monkeypatch.setattr(orphans, "_table_keys", lambda *_: set())
+    monkeypatch.setattr(scans, "_table_keys", lambda *_: set())
     steps = orphans.plan_delete(ops, "images", 100).steps
     sizes = [len(step.do["parameters"]["Delete"]["Objects"]) for step in steps]
     assert (sizes[0], max(sizes), sum(sizes)) == (10, 10, images(lab))
@@ -195,7 +195,7 @@ def test_a_thousand_keys_a_step(
 def test_without_versions_it_says_that_there_is_no_way_back(
     orphaned: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "is_versioned", lambda *_: False)
+    monkeypatch.setattr(orphans, "is_versioned", lambda *_: False)
     plan = orphans.plan_delete(orphaned, "images")
     assert not plan.reversible
     assert "keeps no versions: what is deleted cannot be brought back" in plan.notes[-1]
@@ -222,7 +222,7 @@ def test_an_app_that_does_not_answer_leaves_our_own_count(
     [("books/515/x.webp", "515"), ("books/515_1.jpeg", "515"), ("books/cover.jpeg", "cover.jpeg")],
 )
 def test_an_object_belongs_to_its_book(key: str, group: str) -> None:
-    assert orphans.group(key, "books/") == group
+    assert scans.group(key, "books/") == group
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_what_was_deleted_before_some_keys_failed_is_undone(
         apply(orphaned, plan, "now")
     events.unregister("provide-client-params.s3.DeleteObjects", protect)
     events.unregister("after-call.s3.DeleteObjects", tell)
-    assert len(orphans.scan(orphaned, "images").orphans) == 1
+    assert len(scans.scan(orphaned, "images").orphans) == 1
     record = changes.list_changes(orphaned)["record"].iloc[0]
     apply(orphaned, changes.plan_undo(orphaned, record), "now")
     assert lab.state() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_when_it_stops_half_way_undo_takes_the_record_away(
     def stop(*_: Any) -> None:
         raise stopped("while reading back")
 
-    monkeypatch.setattr(actions, "_appears", stop)
+    monkeypatch.setattr(actions.Appears, "perform", stop)
     with pytest.raises(stopped):
         apply(ops, releases.plan_test_record(ops), "now", TARGET)
     assert visible(ops) == 1
@@ -164,14 +165,16 @@ def test_a_wrong_column_is_named(ops: Connection, monkeypatch: pytest.MonkeyPatc
 def test_the_targets_headers_go_with_every_request_and_secret_ones_are_masked(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = ops.target["api"].plain()
+    described = ops.target["api"]["headers"].plain()
+
+    def with_headers(headers: dict[str, str]) -> None:
+        api = replace(ops._access.api, headers=headers)
+        monkeypatch.setattr(ops, "_access", replace(ops._access, api=api))
+
     assert ops.http("GET", "/spans?limit=1").status == 200
-    monkeypatch.setitem(
-        ops.target.facts._values, "api", {k: v for k, v in facts.items() if k != "headers"}
-    )
+    with_headers({})
     assert ops.http("GET", "/spans?limit=1").status in (400, 401, 403)
-    headers = facts["headers"] | {"X-Api-Key": "a-header-value-1"}
-    monkeypatch.setitem(ops.target.facts._values, "api", facts | {"headers": headers})
+    with_headers(described | {"X-Api-Key": "a-header-value-1"})
     assert ops.http("GET", "/spans?limit=1").status == 200
     assert redaction.mask("a-header-value-1") == "[secret header X-Api-Key]"
 

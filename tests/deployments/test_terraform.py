@@ -120,8 +120,8 @@ def test_a_plan_with_nothing_to_do_passes(ops: Connection, tmp_path: Path) -> No
 
 
 def test_the_pipelines_newest_plan_is_read_from_s3(ops: Connection) -> None:
-    read, where, _ = terraform.read_plan(ops)
-    assert where == f"s3://{BUCKET}/{PLAN}"
+    read = terraform.read_plan(ops)
+    assert read.where == f"s3://{BUCKET}/{PLAN}"
     assert {change.kind for change in read.changes} == {"nothing"}
     assert len(read.changes) > 10
 
@@ -185,6 +185,8 @@ def test_a_hole_to_the_world_is_critical_and_one_that_was_there_is_not(
     assert drifted(ingress=[*GROUP.values["ingress"], everyone]) == "critical"
     assert drifted(egress=[everyone]) == "warn"
     assert drifted(tags={"a": "b"}) == "warn"
+    many = [{"from_port": port, "cidr_blocks": ["10.0.0.0/8"]} for port in range(9000, 9020)]
+    assert drifted(ingress=[*many, everyone]) == "critical"  # though beyond what is shown
 
 
 def test_values_that_services_change_by_themselves_are_no_drift(
@@ -290,7 +292,7 @@ def test_no_secret_of_a_plan_is_shown_wherever_it_stands(ops: Connection, tmp_pa
         assert secret not in shown
     assert "(sensitive)" in shown
     assert "DEBUG" in shown
-    assert PASSWORD not in repr(parse(content, "plan.json"))
+    assert PASSWORD not in repr(parse(content, "plan.json", NOW))
     assert (
         redaction.mask(f"x {PASSWORD} y another-secret")
         == "x [secret terraform plan] y [secret terraform plan]"
@@ -325,6 +327,19 @@ def test_a_secret_inside_a_secret_is_hidden_elsewhere_and_the_name_of_a_key_is_n
         "key": ("a/b.txt", "a/c.txt"),
         "metadata.api_token": ("(sensitive)", "(sensitive), another"),
     }
+
+
+def test_a_sensitive_value_that_was_not_set_is_told_from_one_that_was(
+    ops: Connection, tmp_path: Path
+) -> None:
+    document = json.loads(plan([Planned(LOADER, ("update",), LOADER.values)], NOW, "1.9.8"))
+    change = document["resource_changes"][0]["change"]
+    for side, value in (("before", None), ("after", "t-123456789")):
+        change[side]["token"], change[f"{side}_sensitive"] = value, {"token": True}
+    found = terraform.check_changes(ops, file(tmp_path, json.dumps(document).encode()))
+    assert found.evidence is not None
+    told = [(row.attribute, row.before, row.after) for row in found.evidence.itertuples()]
+    assert told == [("token", "(none)", "(sensitive)")]
 
 
 def test_outputs_are_named_and_their_values_not_shown(ops: Connection, tmp_path: Path) -> None:
@@ -392,39 +407,42 @@ def test_a_huge_plan_is_read_and_summed_up(ops: Connection, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    "content",
     [
-        (
-            b"PK\x03\x04\x14\x00",
-            "is a binary plan file. Make JSON of it, in Terraform's directory: terraform show -json tfplan",
-        ),
-        (
-            b"Terraform will perform the following actions:\n",
-            "what `terraform plan` writes for people",
-        ),
-        (
-            b'{"@level":"info","@message":"Terraform 1.9.8"}\n{"@level":"info"}\n',
-            "the log that `terraform plan -json` writes",
-        ),
-        (b'{"format_version": "1.2", "resource_changes": [', "it may be cut off"),
-        (b"", "it is empty"),
-        (b"[1]", "no plan"),
-        (b'{"a": 1}', "no plan of Terraform's"),
-        (state([GROUP], 3, "l", "1.9.8"), "is a state, not a plan"),
-        (b'{"format_version": "1.0", "values": {"root_module": {}}}', "is a state, not a plan"),
-        (
-            b'{"format_version": "2.0", "resource_changes": []}',
-            r"has format version 2.0; this reads 1.x",
-        ),
-        (
-            b'{"format_version": "0.2", "resource_changes": []}',
-            r"Make the plan with a newer Terraform",
-        ),
+        b"PK\x03\x04\x14\x00",  # the binary plan
+        b"Terraform will perform the following actions:\n",
+        b'{"@level":"info","@message":"Terraform 1.9.8"}\n{"@level":"info"}\n',
+        b'{"format_version": "1.2", "resource_changes": [',
+        b"",
+        b"[1]",
+        b'{"a": 1}',
+        state([GROUP], 3, "l", "1.9.8"),
+        b'{"format_version": "1.0", "values": {"root_module": {}}}',
     ],
 )
 def test_what_is_no_plan_is_refused_with_what_makes_one(
-    ops: Connection, tmp_path: Path, content: bytes, said: str
+    ops: Connection, tmp_path: Path, content: bytes
 ) -> None:
+    path = file(tmp_path, content)
+    with pytest.raises(UsageError) as refused:
+        terraform.check_changes(ops, path)
+    assert str(refused.value) == (
+        f"{path} is no plan as `terraform show -json` writes it. Make one, in Terraform's directory: "
+        "terraform plan -out=tfplan, then terraform show -json tfplan > plan.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("2.0", "has format version 2.0; this reads 1.x"),
+        ("0.2", "Make the plan with a newer Terraform"),
+    ],
+)
+def test_a_plan_of_another_format_is_refused(
+    ops: Connection, tmp_path: Path, version: str, said: str
+) -> None:
+    content = json.dumps({"format_version": version, "resource_changes": []}).encode()
     with pytest.raises(UsageError) as refused:
         terraform.check_changes(ops, file(tmp_path, content))
     assert said in str(refused.value)

@@ -93,7 +93,7 @@ def test_a_threshold_counts_now_and_a_critical_one_also_earlier(
 ) -> None:
     metric = Metric("m", "M", "N", "m", (), "Sum", "count", 5, 10)
     of_it = points(values)
-    said = keys._summary(metric, of_it, Window(END - timedelta(hours=1), END))
+    said = keys._summary(metric, of_it)
     assert (
         keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END)).status == status
     )
@@ -102,7 +102,7 @@ def test_a_threshold_counts_now_and_a_critical_one_also_earlier(
 def test_a_metric_that_is_bad_when_low() -> None:
     metric = Metric("m", "M", "N", "m", (), "Average", "%", 99, 95, below=True)
     of_it = points([100, 100, 100, 94])
-    said = keys._summary(metric, of_it, Window(END - timedelta(hours=1), END))
+    said = keys._summary(metric, of_it)
     finding = keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END))
     assert (finding.status, finding.threshold) == (
         "critical",
@@ -113,7 +113,7 @@ def test_a_metric_that_is_bad_when_low() -> None:
 
 def test_no_data_is_unknown_never_ok() -> None:
     metric = Metric("m", "M", "N", "m", (("ApiId", "x"),), "Sum")
-    said = keys._summary(metric, points([]), Window(END - timedelta(hours=1), END))
+    said = keys._summary(metric, points([]))
     finding = keys._finding(metric, points([]), said, Window(END - timedelta(hours=1), END))
     assert finding.status == "unknown"
     assert "ApiId=x" in finding.seen

@@ -1,4 +1,7 @@
-"""Plots for an operator: threshold drawn and named, UTC, the unit on the axis, the incident's window shaded."""
+"""Plots for an operator.
+
+Threshold drawn and named, UTC, the unit on the axis, the incident's window shaded.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,31 @@ from opslib.core.times import Window, moment
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 _COLOURS = ("#1f5a94", "#c2571a", "#2f7d4f", "#7b4ea3", "#8a6d1d", "#3b8ea5", "#a33b5e", "#5f6670")
 _LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#b87a00", "tolerated": "#b87a00"}
 _FAR = 8.0  # a threshold so many times above the data would flatten it
 BARS = 40  # that one can read in a picture
 _WIDTH = 10.0  # inches, at 100 dots each
+_GREY = "#5f6670"
+_STYLE = {
+    "text.parse_math": False,  # a $ begins no formula
+    "font.size": 8,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.3,
+    "legend.fontsize": 7,
+    "legend.framealpha": 0.85,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn page. Shown as PNG where pictures are shown, and in words everywhere; empty when nothing could be read."""
+    """A drawn page.
+
+    Shown as PNG where pictures are shown, and in words everywhere; empty when nothing could be
+    read.
+    """
 
     png: bytes = field(repr=False)
     words: str = ""
@@ -77,72 +102,73 @@ class Plotted(Findings):
 
 
 def draw(found: Findings, since: str = "", until: str = "") -> Picture:
-    """The pictures that belong to findings: a page of small multiples, two in a row, over the same window of time.
+    """The pictures that belong to findings.
 
-    `since` and `until` shade an incident: ago (`2h`) or ISO times, UTC. Findings of what could not be read have none.
+    A page of small multiples, two in a row, over the same window of time. `since` and `until` shade
+    an incident: ago (`2h`) or ISO times, UTC. Findings of what could not be read have none.
     """
     if not isinstance(found, Plotted):  # it could not be read; its finding says why
         return Picture(b"", "Nothing to draw: " + "; ".join(f.seen for f in found))
-    incident = None
-    if since:
-        begin = moment(since, found.within.end)
-        incident = Window(begin, moment(until, found.within.end) if until else found.within.end)
     said = [f"{panel.title}: {words(panel)}" for panel in found.panels]
-    shaded = [f"Shaded: {incident}."] if incident else []
-    return Picture(page(found.panels, found.within, incident), "\n".join(said + shaded))
+    incident, end = None, found.within.end
+    if since:
+        incident = Window(moment(since, end), moment(until, end) if until else end)
+        said.append(f"Shaded: {incident}.")
+    return Picture(page(found.panels, found.within, incident), "\n".join(said))
 
 
 def page(panels: Sequence[Panel], within: Window, incident: Window | None = None) -> bytes:
     """The page as PNG, white and opaque."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    import matplotlib
 
     columns = 2 if len(panels) > 1 else 1
     rows = max(1, -(-len(panels) // columns))
-    height = 2.5 * rows if columns > 1 else 3.2
-    figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis, panel in zip(axes, panels, strict=False):
-        _draw_panel(axis, panel, within, incident)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    return _png(figure)
+    with matplotlib.rc_context(_STYLE):
+        figure = _figure(2.5 * rows if columns > 1 else 3.2)
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw_panel(axis, panel, within, incident)
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+        return _png(figure)
 
 
 def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) -> Picture:
-    """One horizontal bar a label, in their order from the top, its value beside it; at most BARS of them."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """One horizontal bar a label, in their order from the top, its value beside it.
+
+    At most BARS.
+    """
+    import matplotlib
 
     if not labels:
         return Picture(b"", f"{title}: no row, so nothing to draw.")
-    names, heights = [_plain(label)[:40] for label in labels[:BARS]], list(values[:BARS])
-    figure = Figure(
-        figsize=(_WIDTH, 0.9 + 0.26 * len(names)), dpi=100, facecolor="white", layout="constrained"
-    )
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    drawn = axis.barh(range(len(names)), heights, color=_COLOURS[0], height=0.7)
-    axis.bar_label(drawn, [number(height) for height in heights], padding=3, fontsize=8)
-    axis.set_yticks(range(len(names)), names, fontsize=8)
-    axis.invert_yaxis()
-    axis.margins(x=0.08)
-    axis.set_title(_plain(title), fontsize=10, loc="left")
-    axis.set_xlabel(_plain(unit), fontsize=8)
-    axis.xaxis.set_major_formatter(lambda value, _: number(value))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
-    said = ", ".join(
-        f"{label} {number(value)}" for label, value in zip(labels[:BARS], heights, strict=True)
-    )
+    names, heights = [label[:40] for label in labels[:BARS]], list(values[:BARS])
+    with matplotlib.rc_context(_STYLE | {"axes.grid": False, "axes.xmargin": 0.08}):
+        figure = _figure(0.9 + 0.26 * len(names))
+        axis = figure.subplots()
+        drawn = axis.barh(range(len(names)), heights, color=_COLOURS[0], height=0.7)
+        axis.bar_label(drawn, [number(height) for height in heights], padding=3)
+        axis.set_yticks(range(len(names)), names)
+        axis.invert_yaxis()
+        axis.set_title(title)
+        axis.set_xlabel(unit)
+        axis.xaxis.set_major_formatter(lambda value, _: number(value))
+        png = _png(figure)
+    told = zip(labels, heights, strict=False)
+    said = ", ".join(f"{label} {number(value)}" for label, value in told)
     left = f"; {len(labels) - BARS} more are not drawn" if len(labels) > BARS else ""
-    return Picture(_png(figure), f"{title} ({unit}): {said}{left}")
+    return Picture(png, f"{title} ({unit}): {said}{left}")
 
 
-def _png(figure: Figure) -> bytes:
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH, height), dpi=100, layout="constrained")
+
+
+def _png(figure: Any) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format="png", facecolor="white", metadata={"Software": None})
+    figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
@@ -151,137 +177,113 @@ def words(panel: Panel) -> str:
     parts = []
     for line in panel.lines:
         if len(line.values):
-            at = list(line.values).index(max(line.values))
-            highest = f"highest {tick(max(line.values), panel.unit)} at {line.times[at]:%H:%M}"
-            parts.append(f"{line.label} now {tick(line.values[-1], panel.unit)}, {highest}")
-    limits = ", ".join(f"{name} {tick(value, panel.unit)}" for name, value in panel.thresholds)
-    return (
-        "; ".join([*parts, *([limits] if limits else [])]) + f" ({panel.unit})"
-        if parts
-        else "no data"
-    )
+            most = max(line.values)
+            when = line.times[list(line.values).index(most)]
+            now, highest = tick(line.values[-1], panel.unit), tick(most, panel.unit)
+            parts.append(f"{line.label} now {now}, highest {highest} at {when:%H:%M}")
+    if not parts:
+        return "no data"
+    if panel.thresholds:
+        parts.append(_named(panel, panel.thresholds))
+    return f"{'; '.join(parts)} ({panel.unit})"
+
+
+def _named(panel: Panel, thresholds: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {tick(value, panel.unit)}" for name, value in thresholds)
 
 
 def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None) -> None:
-    axis.set_title(_plain(panel.title), fontsize=10, loc="left")
-    axis.set_ylabel(_plain(panel.unit), fontsize=8)
+    from matplotlib import dates
+
+    axis.set_title(panel.title)
+    axis.set_ylabel(panel.unit)
     axis.set_xlim(within.start, within.end)
     _draw_lines(axis, panel, within)
     _scale(axis, panel)
     if panel.unit == "count" or panel.bar_minutes:
         axis.yaxis.get_major_locator().set_params(integer=True)
     if incident:
-        axis.axvspan(
-            incident.start, incident.end, color="#f3d9a4", alpha=0.5, linewidth=0, zorder=0
-        )
-        late = (
-            incident.start - within.start > within.end - incident.end
-        )  # the label goes to the side that has room
-        at, side = (incident.start, "right") if late else (incident.end, "left")
-        place = {"transform": axis.get_xaxis_transform(), "va": "top", "ha": side, "clip_on": True}
-        axis.text(at, 0.98, " incident ", fontsize=7.5, color="#7a5a14", **place)
+        _shade(axis, within, incident)
     if len(panel.lines) > 1:
-        axis.legend(fontsize=7, loc="best", framealpha=0.85, ncols=2 if len(panel.lines) > 3 else 1)
-    _style(axis, within, panel.unit)
+        axis.legend(ncols=2 if len(panel.lines) > 3 else 1)
+    axis.yaxis.set_major_formatter(lambda value, _: tick(value, panel.unit))
+    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=7))
+    times = "%H:%M" if within.minutes <= 2160 else "%d %b %H:%M"
+    axis.xaxis.set_major_formatter(dates.DateFormatter(times, tz=UTC))
+    days = dict.fromkeys(f"{day:%d %b}" for day in (within.start, within.end))
+    axis.set_xlabel(f"UTC, {' – '.join(days)}")
+
+
+def _shade(axis: Any, within: Window, incident: Window) -> None:
+    axis.axvspan(incident.start, incident.end, color="#f3d9a4", alpha=0.5, linewidth=0, zorder=0)
+    late = incident.start - within.start > within.end - incident.end  # the label goes where room is
+    at, side = (incident.start, "right") if late else (incident.end, "left")
+    place = {"transform": axis.get_xaxis_transform(), "va": "top", "ha": side, "clip_on": True}
+    axis.text(at, 0.98, " incident ", fontsize=7.5, color="#7a5a14", **place)
 
 
 def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:
     for place, line in enumerate(panel.lines):
-        colour = _COLOURS[place % len(_COLOURS)]
-        times, values = _with_gaps(line)
+        style = {"color": _COLOURS[place % len(_COLOURS)], "label": line.label}
         if panel.bar_minutes:
             days = 0.9 * max(panel.bar_minutes, within.minutes / 400) / 1440
-            axis.bar(
-                line.times,
-                line.values,
-                width=days,
-                color=colour,
-                align="edge",
-                label=_plain(line.label),
-            )
+            axis.bar(line.times, line.values, width=days, align="edge", **style)
         else:
-            marker = "o" if len(line.values) < 3 else None
-            axis.plot(
-                times, values, color=colour, linewidth=1.3, marker=marker, label=_plain(line.label)
-            )
+            axis.plot(*_with_gaps(line), marker="o" if len(line.values) < 3 else None, **style)
     if not any(len(line.values) for line in panel.lines):
-        axis.text(
-            0.5, 0.5, "no data", transform=axis.transAxes, ha="center", va="center", color="#5f6670"
-        )
+        middle = {"transform": axis.transAxes, "ha": "center", "va": "center"}
+        axis.text(0.5, 0.5, "no data", color=_GREY, fontsize=10, **middle)
 
 
 def _with_gaps(line: Line) -> tuple[list[Any], list[float]]:
     """The series with a hole where there was no data, so that no line is drawn over it."""
-    times, values = list(line.times), list(line.values)
-    steps = sorted(b - a for a, b in pairwise(times))
-    usual = steps[len(steps) // 2] if steps else None
-    for i in range(len(times) - 1, 0, -1):
-        if usual is not None and times[i] - times[i - 1] > 2.5 * usual:
-            times.insert(i, times[i - 1] + usual)
-            values.insert(i, float("nan"))
+    steps = [later - earlier for earlier, later in pairwise(line.times)]
+    usual = sorted(steps)[len(steps) // 2] if steps else None
+    times, values = list(line.times[:1]), list(line.values[:1])
+    for step, time, value in zip(steps, line.times[1:], line.values[1:], strict=True):
+        if usual is not None and step > 2.5 * usual:
+            times.append(times[-1] + usual)
+            values.append(float("nan"))
+        times.append(time)
+        values.append(value)
     return times, values
 
 
 def _scale(axis: Any, panel: Panel) -> None:
-    """Thresholds near the data are drawn where they are; those far above it are named at the top edge."""
+    """Thresholds near the data are drawn where they are.
+
+    Those far above it are named at the top.
+    """
     values = [value for line in panel.lines for value in line.values]
     highest = max(values, default=0.0)
-    near = [
-        (name, value) for name, value in panel.thresholds if value <= _FAR * highest or not highest
-    ]
+    near = [limit for limit in panel.thresholds if limit[1] <= _FAR * highest or not highest]
+    far = [limit for limit in panel.thresholds if limit not in near]
     top = 1.18 * max([highest, *(value for _, value in near)]) or 1.0
-    axis.set_ylim(
-        min(-0.02 * top, min(values, default=0.0)), top
-    )  # a line at 0 is not hidden by the axis
-    for name, value in near:
-        _threshold(axis, f"{name} {tick(value, panel.unit)}", value, _colour(name), "bottom")
-    far = [(name, value) for name, value in panel.thresholds if (name, value) not in near]
+    # A line at 0 is not hidden by the axis.
+    axis.set_ylim(min(-0.02 * top, min(values, default=0.0)), top)
+    for limit in near:
+        _threshold(axis, _named(panel, [limit]), limit[1], _colour(limit[0]), "bottom")
     if far:
-        label = ", ".join(f"{name} {tick(value, panel.unit)}" for name, value in far)
-        _threshold(axis, f"↑ {label}: above this scale", top, _colour(far[0][0]), "top")
+        label = f"↑ {_named(panel, far)}: above this scale"
+        _threshold(axis, label, top, _colour(far[0][0]), "top")
 
 
 def _threshold(axis: Any, label: str, height: float, colour: str, side: str) -> None:
     axis.axhline(height, color=colour, linestyle="--", linewidth=1.0)
-    place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 1 if side == "bottom" else -2)}
     axis.annotate(
-        _plain(label),
+        label,
         (0.006, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 1 if side == "bottom" else -2),
         textcoords="offset points",
         ha="left",
         va=side,
         fontsize=7.5,
         color=colour,
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.8},
-        **place,
     )
 
 
 def _colour(name: str) -> str:
-    return next(
-        (colour for level, colour in _LEVELS.items() if name.lower().startswith(level)), "#5f6670"
-    )
-
-
-def _style(axis: Any, within: Window, unit: str) -> None:
-    from matplotlib import dates, ticker
-
-    axis.set_facecolor("white")
-    axis.set_axisbelow(True)
-    axis.grid(True, axis="y", color="#e3e6ea", linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
-    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: tick(value, unit)))
-    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=7))
-    axis.xaxis.set_major_formatter(
-        dates.DateFormatter("%H:%M" if within.minutes <= 2160 else "%d %b %H:%M", tz=UTC)
-    )
-    day = f"{within.start:%d %b}" + (
-        "" if within.start.date() == within.end.date() else f" – {within.end:%d %b}"
-    )
-    axis.set_xlabel(f"UTC, {day}", fontsize=8)
-
-
-def _plain(text: str) -> str:
-    """Text as it is: a $ in it begins no formula."""
-    return text.replace("$", r"\$")
+    levels = (colour for level, colour in _LEVELS.items() if name.lower().startswith(level))
+    return next(levels, _GREY)

@@ -1,0 +1,146 @@
+"""A scan for orphans: the objects under a prefix, compared with the keys that a table has.
+
+Keys are compared like with like: the bucket's without the prefix, the table's as they are. An
+object that a row names in another way of writing keys is no orphan; when there are many of these,
+the comparison is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import quoted
+from opslib.core.connections.targets import Facts
+from opslib.core.errors import OpsError
+from opslib.core.reads.objects import list_objects
+from opslib.core.tables import UTC_TIME, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORPHANS = {
+    "group": "str",
+    "key": "str",
+    "size_bytes": "int64",
+    "modified": UTC_TIME,
+    "age_hours": "float64",
+}
+FEW = 0.1  # of them may be otherwise than expected
+_ROW_LIMIT = 2_000_000
+_YOUNG_HOURS = 24  # an upload comes before its row
+
+# Ways in which a table may write an object's key, by its key and its key without the prefix.
+# The first is what the target's file says.
+DECLARED = "without the prefix"
+_FORMS: dict[str, Callable[[str, str], str]] = {
+    DECLARED: lambda key, bare: bare,
+    "with the prefix": lambda key, bare: key,
+    "with a leading slash": lambda key, bare: f"/{bare}",
+    "the file's name only": lambda key, bare: key.rsplit("/", 1)[-1],
+    "URL-decoded": lambda key, bare: unquote(bare),
+    "in lower case": lambda key, bare: bare.lower(),
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan saw.
+
+    Every object under the prefix, the rows' keys, and which objects no row names. `otherwise`:
+    objects that have a row only when its key is taken to be written in another `form`.
+    """
+
+    kind: str
+    bucket: str
+    prefix: str
+    table: str
+    objects: pd.DataFrame  # OBJECTS
+    rows: int
+    orphans: pd.DataFrame  # ORPHANS: no row names them, however its key is written
+    otherwise: int = 0
+    form: str = ""
+
+    @property
+    def miscompared(self) -> bool:
+        """Are the keys compared wrongly? Some leftovers of an older form are not yet that."""
+        return self.otherwise > FEW * (self.otherwise + len(self.orphans))
+
+    @property
+    def share(self) -> float:
+        """Orphans among all objects under the prefix, in percent."""
+        return 100 * len(self.orphans) / max(1, len(self.objects))
+
+    @property
+    def old(self) -> pd.DataFrame:
+        """The orphans that are not just about to get their row."""
+        return self.orphans[self.orphans["age_hours"] >= _YOUNG_HOURS]
+
+    @property
+    def young(self) -> int:
+        return len(self.orphans) - len(self.old)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.orphans):,} of {len(self.objects):,} objects ({self.share:.1f} %), "
+            f"{megabytes(self.orphans)}, have no row among the {self.rows:,} of {self.table}"
+        )
+
+
+def megabytes(objects: pd.DataFrame) -> str:
+    return f"{objects['size_bytes'].sum() / 1e6:,.1f} MB"
+
+
+def scan(ops: Connection, kind: str) -> Scan:
+    """List the kind's prefix, every page, and compare with the keys in its table. Changes nothing.
+
+    The rows are read after the objects: an upload in between then has its row, and is no orphan.
+    """
+    facts = ops.target["orphans"][kind]
+    bucket, prefix = ops.target["buckets"][facts["bucket"]]["name"], facts["prefix"]
+    objects = list_objects(ops, bucket, prefix)
+    objects = objects[objects["key"] != prefix]  # the console's "folder"
+    keys, now = _table_keys(ops, facts), ops.now()
+    rows, others = [], Counter[str]()
+    for row in objects.to_dict("records"):
+        form = _form(row["key"], prefix, keys)
+        if not form:
+            age = (now - row["modified"]).total_seconds() / 3600
+            rows.append({**row, "group": group(row["key"], prefix), "age_hours": round(age, 1)})
+        elif form != DECLARED:
+            others[form] += 1
+    orphans = frame(rows, ORPHANS).sort_values("key", ignore_index=True)
+    form, otherwise = next(iter(others.most_common(1)), ("", 0))[0], others.total()
+    table = facts["table"]
+    return Scan(kind, bucket, prefix, table, objects, len(keys), orphans, otherwise, form)
+
+
+def _form(key: str, prefix: str, keys: set[str]) -> str:
+    """The form in which a row names this object; empty when none does."""
+    bare = key.removeprefix(prefix)
+    return next((name for name, form in _FORMS.items() if form(key, bare) in keys), "")
+
+
+def _table_keys(ops: Connection, facts: Facts) -> set[str]:
+    column, table = quoted(facts["column"]), quoted(facts["table"])
+    statement = f"SELECT {column} AS key FROM {table} WHERE {column} IS NOT NULL"
+    found = sql.ask(ops, statement, limit=_ROW_LIMIT)
+    if len(found) >= _ROW_LIMIT:
+        raise OpsError(
+            f"{facts['table']} has more than {_ROW_LIMIT:,} keys: too many to compare here."
+        )
+    return set(found["key"])
+
+
+def group(key: str, prefix: str) -> str:
+    """What an object belongs to.
+
+    The first part of its path under the prefix, or its name up to the first `_`.
+    """
+    return re.split(r"/|_", key.removeprefix(prefix), maxsplit=1)[0]
