@@ -33,6 +33,21 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+_SECRET_NAME = re.compile(
+    r"secret|password|passwd|token|key|credential|database_url|dsn|cookie"
+    r"|(?:^|[-_])auth(?:entication|orization)?$",
+    re.IGNORECASE,
+)
+
+
+def names_a_secret(name: str, value: str = "") -> bool:
+    """Whether a variable, a header or a setting looks like a secret by its name, and is to be hidden and masked.
+
+    An ARN names a secret, and is none.
+    """
+    return _SECRET_NAME.search(name) is not None and not value.startswith("arn:")
+
+
 class Redactor:
     """Values to mask and what to call each of them."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.core import redaction
-from opslib.core.reads.functions import is_secret
+from opslib.core.redaction import names_a_secret
 
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
@@ -23,6 +23,7 @@ _NO_SECRETS = {
     "range_key",
     "kms_key_id",
     "kms_key_arn",
+    "authorization",
 }  # though they sound so
 _SHORTEST = 6  # a shorter secret would hide ordinary words
 _LONGEST = 160
@@ -171,7 +172,7 @@ def _sounds_secret(name: str, value: Any) -> bool:
         isinstance(value, str)
         and value != ""
         and name not in _NO_SECRETS
-        and is_secret(name, value)
+        and names_a_secret(name, value)
     )
 
 
@@ -219,7 +220,7 @@ def secrets(document: Mapping[str, Any]) -> set[str]:
         "variables"
     ) or {}
     for name, variable in (document.get("variables") or {}).items():
-        if (declared.get(name) or {}).get("sensitive") or is_secret(name):
+        if (declared.get(name) or {}).get("sensitive") or names_a_secret(name):
             _collect((variable or {}).get("value"), True, found)
     return found
 

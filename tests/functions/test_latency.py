@@ -12,6 +12,7 @@ from opslib import connect
 from opslib.core.checks import plots
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding
+from opslib.core.reads.functions import Function
 from opslib.core.tables import frame
 from opslib.databases.data import statements
 from opslib.functions import latencies
@@ -51,7 +52,7 @@ def requests(
 
 
 def stopped(ops: Connection, found: Requests, well: bool = True, seconds: int = 30) -> Finding:
-    return latencies._stopped(ops, "loader", {"Timeout": seconds}, found, Stress(well, [], []))
+    return latencies._stopped(Function(ops, "loader"), seconds, found, Stress(well, [], []))
 
 
 @pytest.mark.parametrize(

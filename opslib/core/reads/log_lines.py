@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.core.tables import UTC_TIME, Frame, frame
 
 PATTERNS = {
     "count": "int64",
@@ -43,22 +40,19 @@ _VARIABLE = (
 )
 
 
-def group_errors(events: pd.DataFrame) -> pd.DataFrame:
+def group_errors(events: Frame) -> Frame:
     """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
-    kinds: dict[str, list[Any]] = {}
-    for event in events.itertuples():
-        kinds.setdefault(pattern(event.message), []).append(event)
     rows = [
         {
             "count": len(lines),
-            "first_seen": lines[0].time,
-            "last_seen": lines[-1].time,
-            "most_in_an_hour": most_in_an_hour([line.time for line in lines]),
-            "sources": ", ".join(sorted({line.source for line in lines})),
+            "first_seen": lines["time"].iloc[0],
+            "last_seen": lines["time"].iloc[-1],
+            "most_in_an_hour": most_in_an_hour(list(lines["time"])),
+            "sources": ", ".join(sorted(set(lines["source"]))),
             "pattern": kind,
-            "example": shown(lines[-1].message, 300),
+            "example": shown(lines["message"].iloc[-1], 300),
         }
-        for kind, lines in kinds.items()
+        for kind, lines in events.groupby(events["message"].map(pattern))
     ]
     return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished, UsageError
+from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.core.reads import log_lines
-from opslib.core.tables import UTC_TIME, frame
+from opslib.core.tables import UTC_TIME, Frame, frame
 from opslib.core.times import Window
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.core.waiting import poll
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
+_EVENT = "events[].{time: timestamp, message: message, stream: logStreamName, event_id: eventId}"
+_NANOSECONDS = 1_000_000  # in a millisecond
+_PENDING = ("Scheduled", "Running", "Unknown")
 ALL = "all"
 LIMIT = 10_000
 _ERROR_PATTERN = '?ERROR ?Exception ?"Task timed out"'  # where the target's file says nothing else
@@ -39,14 +40,8 @@ def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
 
     Raises UsageError that offers the nearest names.
     """
-    from opslib.core.errors import unknown_name
-
     facts = ops.target["functions"]
-    wanted = (
-        list(facts)
-        if source == ALL
-        else [name.strip() for name in source.split(",") if name.strip()]
-    )
+    wanted = facts if source == ALL else filter(None, map(str.strip, source.split(",")))
     found = {}
     for name in wanted:
         if not name.startswith("/") and name not in facts:
@@ -59,9 +54,7 @@ def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
     return found
 
 
-def search(
-    ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT
-) -> pd.DataFrame:
+def search(ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT) -> Frame:
     """The newest lines of a window that match a filter pattern, oldest first (FilterLogEvents, every page).
 
     A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is true when there
@@ -69,20 +62,16 @@ def search(
     """
     import pandas as pd
 
-    parts = ops.gather(
-        *(
-            lambda name=name, group=group: _events(ops, name, group, pattern, within, limit)
-            for name, group in groups(ops, source).items()
-        )
-    )
-    events = pd.concat(parts).sort_values(["time", "event_id"], ignore_index=True)
-    events.attrs["cut"] = any(part.attrs["cut"] for part in parts)
+    sought = groups(ops, source)
+    parts = ops.each(lambda name: _events(ops, name, sought[name], pattern, within, limit), sought)
+    events = pd.concat(parts.values()).sort_values(["time", "event_id"], ignore_index=True)
+    events.attrs["cut"] = any(part.attrs["cut"] for part in parts.values())
     return events
 
 
 def _events(
     ops: Connection, name: str, group: str, pattern: str, within: Window, limit: int
-) -> pd.DataFrame:
+) -> Frame:
     asked: dict[str, Any] = {
         "logGroupName": group,
         "startTime": int(within.start.timestamp() * 1000),
@@ -92,24 +81,17 @@ def _events(
     if pattern:
         asked["filterPattern"] = pattern
     found = _asked(ops, limit, asked)
-    rows = [
-        {
-            "time": _moment(event["timestamp"]),
-            "source": name,
-            "message": event["message"].rstrip(),
-            "stream": event["logStreamName"],
-            "event_id": event["eventId"],
-        }
-        for event in found[:limit]
-    ]
-    events = frame(rows, EVENTS)
+    for event in found:
+        event |= {"source": name, "time": event["time"] * _NANOSECONDS}
+        event["message"] = event["message"].rstrip()
+    events = frame(found[:limit], EVENTS)
     events.attrs["cut"] = len(found) > limit
     return events
 
 
 def _asked(ops: Connection, limit: int, asked: dict[str, Any]) -> list[Any]:
     try:
-        return ops.pages("logs", "filter_log_events", "events[]", limit=limit + 1, **asked)
+        return ops.pages("logs", "filter_log_events", _EVENT, limit=limit + 1, **asked)
     except OpsError as exc:
         if "Invalid filter pattern" not in str(exc):
             raise
@@ -119,13 +101,7 @@ def _asked(ops: Connection, limit: int, asked: dict[str, Any]) -> list[Any]:
         ) from exc
 
 
-def _moment(milliseconds: int) -> Any:
-    import pandas as pd
-
-    return pd.Timestamp(milliseconds, unit="ms", tz="UTC")
-
-
-def legible(events: pd.DataFrame) -> pd.DataFrame:
+def legible(events: Frame) -> Frame:
     """Events to be read: each message in one line, without what could garble a screen. Columns: LINES."""
     lines = events[list(LINES)].copy()
     lines["message"] = [log_lines.brief(message) for message in lines["message"]]
@@ -133,29 +109,21 @@ def legible(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def panels(
-    events: pd.DataFrame, within: Window, thresholds: Sequence[tuple[str, float]] = ()
+    events: Frame, within: Window, thresholds: Sequence[tuple[str, float]] = ()
 ) -> list[Panel]:
     """How many lines when: a panel for each source that has any, bars of five minutes (of one, in a short window)."""
     step = 1 if within.minutes <= 30 else 5
     made = []
     for name, lines in events.groupby("source"):
         counted = lines.groupby(lines["time"].dt.floor(f"{step}min")).size()
-        unit = f"lines per {step} min"
-        made.append(
-            Panel(
-                str(name),
-                unit,
-                [Line("lines", list(counted.index), list(counted))],
-                thresholds,
-                step,
-            )
-        )
+        line = Line("lines", list(counted.index), list(counted))
+        made.append(Panel(str(name), f"lines per {step} min", [line], thresholds, step))
     return made or [Panel("No line matches", "lines", [])]
 
 
 def query(
     ops: Connection, source: str, text: str, within: Window, timeout_seconds: float = 60
-) -> pd.DataFrame:
+) -> Frame:
     """The answer of a Logs Insights query, waited for to its end. Columns: those of the query; `@…time…` are UTC.
 
     Raises OpsError when the query is not understood or failed, Unfinished when it took too long (it is stopped).
@@ -168,19 +136,18 @@ def query(
         startTime=int(within.start.timestamp()),
         endTime=int(within.end.timestamp()),
     )
-    id, ends, pause = started["queryId"], time.monotonic() + timeout_seconds, 0.1
-    while (answer := ops.call("logs", "get_query_results", queryId=id))["status"] in (
-        "Scheduled",
-        "Running",
-        "Unknown",
-    ):
-        if time.monotonic() > ends:
-            ops.call("logs", "stop_query", queryId=id)
-            raise Unfinished(
-                f"The query took more than {timeout_seconds:g} s and was stopped. Narrow the window."
-            )
-        time.sleep(pause)
-        pause = min(pause * 2, 2.0)
+    id = started["queryId"]
+    answer, _ = poll(
+        partial(ops.call, "logs", "get_query_results", queryId=id),
+        lambda answer: answer["status"] not in _PENDING,
+        timeout_seconds,
+        pause_seconds=0.1,
+    )
+    if answer["status"] in _PENDING:
+        ops.call("logs", "stop_query", queryId=id)
+        raise Unfinished(
+            f"The query took more than {timeout_seconds:g} s and was stopped. Narrow the window."
+        )
     if answer["status"] != "Complete":
         raise OpsError(
             f"The query ended as {answer['status']}. Run it again, with a narrower window or a simpler query."
@@ -190,21 +157,17 @@ def query(
     return found
 
 
-def _typed(results: Sequence[Iterable[dict[str, str]]]) -> pd.DataFrame:
+def _typed(results: Sequence[Iterable[dict[str, str]]]) -> Frame:
     """Insights answers text only: times become UTC, numbers numbers."""
     import pandas as pd
 
-    rows = [
-        {cell["field"]: cell.get("value") for cell in row if cell["field"] != "@ptr"}
-        for row in results
-    ]
-    found = pd.DataFrame(rows)
-    for name in found.columns:
+    rows = [{cell["field"]: cell.get("value") for cell in row} for row in results]
+    found = pd.DataFrame(rows).drop(columns="@ptr", errors="ignore")
+    for name in found:
         if "time" in name.lower() or name.startswith("bin("):
             found[name] = pd.to_datetime(found[name], utc=True, errors="coerce").astype(UTC_TIME)
         else:
             numbers = pd.to_numeric(found[name], errors="coerce")
-            found[name] = (
-                numbers if numbers.notna().sum() == found[name].notna().sum() else found[name]
-            )
+            if numbers.count() == found[name].count():
+                found[name] = numbers
     return found
