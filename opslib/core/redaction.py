@@ -1,4 +1,7 @@
-"""No secret in an output: values read as secrets are masked wherever they turn up, known shapes too."""
+"""No secret in an output.
+
+Values read as secrets are masked wherever they turn up, known shapes too.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,9 @@ _SECRET_NAME = re.compile(
 
 
 def names_a_secret(name: str, value: str = "") -> bool:
-    """Whether a variable, a header or a setting looks like a secret by its name, and is to be hidden and masked.
+    """Whether a variable, a header or a setting looks like a secret by its name.
 
-    An ARN names a secret, and is none.
+    Such a value is hidden in tables and masked in every output. An ARN names a secret, and is none.
     """
     return _SECRET_NAME.search(name) is not None and not value.startswith("arn:")
 
@@ -95,7 +98,10 @@ class Redactor:
         return text
 
     def mask_tree(self, obj: Any) -> Any:
-        """A copy of nested dicts and lists with every string in it masked; keys too. Images are left alone."""
+        """A copy of nested dicts and lists with every string in it masked; keys too.
+
+        Images are left alone.
+        """
         if isinstance(obj, str):
             return self.mask(obj)
         if isinstance(obj, Mapping):
@@ -121,12 +127,18 @@ mask_tree = _redactor.mask_tree
 
 
 def on_register(callback: Callable[[str, str], None]) -> None:
-    """Tell this callback each (value, label) that is registered: the engine masks the same values."""
+    """Tell this callback each (value, label) that is registered.
+
+    The engine masks the same values.
+    """
     _redactor.on_register = callback
 
 
 def guard_kernel() -> None:
-    """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies. Idempotent."""
+    """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies.
+
+    Idempotent.
+    """
     import sys
 
     ipython = sys.modules.get("IPython")

@@ -1,21 +1,35 @@
-"""What a function may use: memory, and with it CPU; time; and how many of it may run at once. Changed as one plan."""
+"""What a function may use: memory, and with it CPU; time; and how many of it may run at once.
+
+Changed as one plan.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from opslib.core.checks.checks import answer, check
-from opslib.core.checks.plots import Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    Action,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    OpsError,
+    Planned,
+    Plotted,
+    Question,
+    Read,
+    Refused,
+    Step,
+    UsageError,
+    Window,
+    answer,
+    check,
+    count,
+    planner,
+    window,
+)
 from opslib.core.reads import logs, metrics
 from opslib.core.reads.functions import Function, read_points
-from opslib.core.text import count
-from opslib.core.times import Window, window
 from opslib.functions import invocations, throttling
 from opslib.functions.releases import Release
 from opslib.functions.throttling import NONE, UNRESERVED
@@ -31,7 +45,7 @@ _PRICE = 0.0000166667  # US$ for a GB-second: x86, us-east-1, first tier
 
 @check("Is there room for what runs?")
 def check_capacity(ops: Connection, function: str) -> Findings:
-    """Memory that requests used in the last 24 hours; executions at once and throttles of the last one.
+    """Memory that requests used in the last 24 hours; executions at once and throttles of the last.
 
     These are drawn over all 24.
     """
@@ -75,10 +89,12 @@ def plan_capacity(
     reserved: str = "",
     even_below_use: bool = False,
 ) -> Planned:
-    """Set memory and time-out (0: as it is), reserved concurrency (a number; `none`: no reservation; empty: as it is).
+    """Set memory, time-out, reserved concurrency.
 
-    Raises UsageError (no such value), Refused (unreleased code in $LATEST; too few left unreserved in the account; fewer
-    than run at once now, or 0, unless `even_below_use`).
+    0 or an empty text: as it is; reserved `none`: no reservation.
+
+    Raises UsageError (no such value), Refused (unreleased code in $LATEST; too few left unreserved in the account; fewer than run at
+    once now, or 0, unless `even_below_use`).
     """
     known, wanted = Function(ops, function), _wanted(reserved)
     settings = _settings(memory_mb, timeout_seconds)
@@ -174,9 +190,9 @@ def gateway_note() -> str:
     """What limits a function that is called through API Gateway, whatever its own time-out."""
     rest, http = GATEWAY_SECONDS
     return (
-        f"Who calls through API Gateway is answered after {rest} s (REST; AWS can raise that quota) "
-        f"or {http} s (HTTP API; fixed), whatever the function's own time-out: Lambda allows up to "
-        f"{MOST_SECONDS} s."
+        f"Who calls through API Gateway is answered after {rest} s "
+        f"(REST; AWS can raise that quota) or {http} s (HTTP API; fixed), "
+        f"whatever the function's own time-out: Lambda allows up to {MOST_SECONDS} s."
     )
 
 
@@ -208,7 +224,8 @@ def _reserve(
         raise account
     pool = account["unreserved"] + (present or 0)  # when this function reserved nothing
     note = _room(function, wanted, pool, even_below_use)
-    left = f"The account's other functions then share {pool - (wanted or 0):,} of {account['limit']:,}."
+    left = f"The account's other functions then share {pool - (wanted or 0):,} of "
+    left += f"{account['limit']:,}."
     at = {"FunctionName": name}
     path = f"not_null(ReservedConcurrentExecutions, '{NONE}')"
     step = Step(
@@ -234,12 +251,15 @@ def _room(function: Function, wanted: int | None, pool: int, even_below_use: boo
     Raises Refused for what the account cannot give, and for what would turn present work away.
     """
     if wanted is None:
-        return "Without a reservation it shares what is left of the account, and has no cap of its own."
+        return (
+            "Without a reservation it shares what is left of the account, "
+            "and has no cap of its own."
+        )
     most = pool - UNRESERVED
     if wanted > most:
         raise Refused(
-            f"{wanted:,} for {function.name} would leave {pool - wanted:,} of the account unreserved; "
-            f"AWS keeps {UNRESERVED}. At most {max(0, most):,} can be reserved here. "
+            f"{wanted:,} for {function.name} would leave {pool - wanted:,} of the account "
+            f"unreserved; AWS keeps {UNRESERVED}. At most {max(0, most):,} can be reserved here. "
             "Nothing was changed; ask AWS for a higher limit, or reserve less."
         )
     hour = window(function.ops, 60)

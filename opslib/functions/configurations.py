@@ -41,7 +41,10 @@ _COMPARED = (
 
 
 def readable(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
-    """A variable's value, unless it looks secret: then only whether it differs from the one beside."""
+    """A variable's value, unless it looks secret.
+
+    Then only whether it differs from the one beside.
+    """
     value = values.get(name, ABSENT)
     if value == ABSENT or not names_a_secret(name, value):
         return value

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws, Merge, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    UsageError,
+    check,
+    frame,
+    planner,
+)
+from opslib.core.plans.actions import Merge
 from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
-from opslib.core.tables import Frame, frame
 from opslib.functions.configurations import ABSENT, readable
 from opslib.functions.releases import GET, Release
 
@@ -42,7 +49,10 @@ def list_variables(ops: Connection, function: str) -> Frame:
 
 @check("Is every variable set, and the same in the next version?")
 def check_variables(ops: Connection, function: str) -> Findings:
-    """Described variables that are not set, and those in which $LATEST differs. Evidence: VARIABLES."""
+    """Described variables that are not set, and those in which $LATEST differs.
+
+    Evidence: VARIABLES.
+    """
     found = list_variables(ops, function)
     live, names = found["live"], found["variable"]
     troubles = {
@@ -65,10 +75,11 @@ def check_variables(ops: Connection, function: str) -> Findings:
 def plan_environment(
     ops: Connection, function: str, name: str, value: str = "", remove: bool = False
 ) -> Planned:
-    """Set or remove one variable, the others kept; publish; move the alias there, since only $LATEST changes otherwise.
+    """Set or remove one variable, the others kept; publish.
 
-    Without an alias $LATEST is what runs, and is all that changes.
-    Raises UsageError (no such name can be), Refused (a secret; unreleased code in $LATEST; the alias splits traffic).
+    Move the alias there, since only $LATEST changes otherwise. Without an alias $LATEST is what
+    runs, and is all that changes. Raises UsageError (no such name can be), Refused (a secret;
+    unreleased code in $LATEST; the alias splits traffic).
     """
     release = Release.begin(Function(ops, function))
     before, served = (variables(of).get(name) for of in (release.latest, release.live))

@@ -1,4 +1,7 @@
-"""Invocations of the functions: how many, how they ended, how long they took, how many ran at once."""
+"""Invocations of the functions.
+
+How many, how they ended, how long they took, how many ran at once.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,27 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from opslib.core.checks.checks import answer, check
-from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, NotFound, OpsError
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Line,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Panel,
+    Plotted,
+    Question,
+    Window,
+    answer,
+    check,
+    clock,
+    count,
+    frame,
+    number,
+    window,
+)
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
@@ -23,9 +42,6 @@ from opslib.core.reads.functions import (
     read_points,
     states,
 )
-from opslib.core.tables import Frame, frame
-from opslib.core.text import count, number
-from opslib.core.times import Window, clock, window
 from opslib.functions import throttling
 from opslib.functions.throttling import Use
 
@@ -47,35 +63,28 @@ _MOST_PER_100, _FEWEST = 5.0, 5
 def check_functions(
     ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
-    """State, invocations and throttling of functions (`all`, or names with commas). Evidence: FUNCTIONS.
+    """State, invocations and throttling of functions (`all`, or names with commas).
 
-    A function that was not invoked is no error: nothing called it.
+    Evidence: FUNCTIONS. A function that was not invoked is no error: nothing called it.
     """
     within, names = window(ops, minutes, since, until), named(ops, function)
-    known = [Function(ops, name) for name in names]
-    points, account, *reads = ops.gather(
+    reads: list[Callable[[], Any]] = [
         partial(read_points, ops, names, within),
         partial(throttling.account, ops),
-        *(partial(tried, read) for of in known for read in (of.live, of.reserved)),
-    )
-    states = dict(zip(names, reads[::2], strict=True))
-    uses = [
-        used(name, points[points["function"] == name], reserved, within)
-        for name, reserved in zip(names, reads[1::2], strict=True)
+        partial(ops.each, lambda name: tried(Function(ops, name).live), names),
+        partial(ops.each, lambda name: tried(Function(ops, name).reserved), names),
     ]
-    found = [
-        finding
-        for use in uses
-        for finding in (
-            answer(
-                f"state of {use.function}",
-                partial(_judged_state, use.function, states[use.function]),
-            ),
-            _invoked(use, states[use.function], within),
+    points, account, states, reserved = ops.gather(*reads)
+    found, rows, uses = [], [], []
+    for name, state in states.items():
+        use = used(name, points[points["function"] == name], reserved[name], within)
+        uses.append(use)
+        rows.append(_row(use, state))
+        found += [
+            answer(f"state of {name}", partial(_judged_state, name, state)),
+            _invoked(use, state, within),
             throttling.judge(use, account, within),
-        )
-    ]
-    rows = [_row(use, states[use.function]) for use in uses]
+        ]
     note = f"{within}. {throttling.account_note(account)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
 
@@ -107,23 +116,24 @@ def _judged_state(function: str, state: Any) -> Finding:
 
 
 def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
-    """What a function's points say of its invocations, how many ran at once and how many could not."""
-    values = {metric: points[points["metric"] == metric]["value"] for metric in MEASURES}
-    throttled = points["time"][(points["metric"] == "Throttles") & (points["value"] > 0)]
-    p95 = values["Duration"].max()
+    """What a function's points say: how many ran, how many at once, how many could not."""
+    wide = points.pivot(index="time", columns="metric", values="value")
+    wide = wide.reindex(columns=list(MEASURES))
+    total, most = wide.sum(), wide.max().astype(object).where(wide.notna().any(), None)
+    throttled = wide.index[wide["Throttles"] > 0]
     unread = isinstance(reserved, OpsError)
     return Use(
         function,
         None if unread else reserved,
         known=not unread,
-        throttles=int(values["Throttles"].sum()),
-        invocations=int(values["Invocations"].sum()),
-        most_at_once=int(max(values["ConcurrentExecutions"], default=0)),
-        since=clock(throttled.iloc[0], within.end) if len(throttled) else "",
+        throttles=int(total["Throttles"]),
+        invocations=int(total["Invocations"]),
+        most_at_once=int(most["ConcurrentExecutions"] or 0),
+        since=clock(throttled[0], within.end) if len(throttled) else "",
         still=bool((throttled >= within.end - RECENT).any()),
         denied=isinstance(reserved, NotAllowed),
-        errors=int(values["Errors"].sum()),
-        p95_ms=None if p95 != p95 else p95,
+        errors=int(total["Errors"]),
+        p95_ms=most["Duration"],
     )
 
 

@@ -1,19 +1,31 @@
-"""Latency: how long requests to a function take, and what makes them slow, told apart by what the log and metrics say."""
+"""Latency.
+
+How long requests to a function take, and what makes them slow, told apart by what the log and
+metrics say.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Line,
+    OpsError,
+    Panel,
+    Plotted,
+    Question,
+    Window,
+    check,
+    count,
+    frame,
+    window,
+)
 from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
-from opslib.core.tables import Frame, frame
-from opslib.core.text import count
-from opslib.core.times import Window, window
 from opslib.functions import capacities, invocations
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
 from opslib.functions.stress import Stress, read_stress
@@ -39,10 +51,11 @@ def check_latency(
     until: str = "",
     slow_ms: float = 0,
 ) -> Findings:
-    """Durations, initialisations and time-outs of a function beside its database's metrics. Evidence: ROUTES.
+    """Durations, initialisations and time-outs of a function beside its database's metrics.
 
-    `slow_ms`: what is slow; 0: `warn` of the target's key metric for this function's Duration, else half its time-out:
-    how long a worker may take nobody but its owner knows.
+    Evidence: ROUTES. `slow_ms`: what is slow; 0: `warn` of the target's key metric for this
+    function's Duration, else half its time-out: how long a worker may take nobody but its owner
+    knows.
     """
     known, within = Function(ops, function), window(ops, minutes, since, until)
     limit = known.live()["Timeout"]
@@ -140,7 +153,7 @@ def _starts(function: str, requests: Requests) -> Finding:
 
 
 def _stopped(function: Function, limit: int, requests: Requests, stress: Stress) -> Finding:
-    """Whether requests are stopped by the time-out, and whether it or what they wait for is to blame."""
+    """Whether requests are stopped by the time-out; it or what they wait for is to blame."""
     asked = Question(
         f"time-outs of {function.key}",
         f"fewer than {TIMEOUTS} stopped, or 1 in 100",
@@ -177,8 +190,8 @@ def _limits(function: Function, seconds: int) -> str:
     if seconds < capacities.GATEWAY_SECONDS[0]:
         return "Raise it, for callers of the API up to what API Gateway waits"
     return (
-        f"API Gateway waits no longer than these {seconds} s: for its callers make the work shorter "
-        "(an index, pages, more memory), or answer at once and go on behind a queue; a higher "
+        f"API Gateway waits no longer than these {seconds} s: for its callers make the work "
+        "shorter (an index, pages, more memory), or answer at once and go on behind a queue; a higher "
         "time-out helps who calls otherwise"
     )
 
@@ -193,7 +206,10 @@ def _durations(function: Function, within: Window) -> Frame:
 def _panels(
     function: str, requests: Requests, points: Frame | OpsError, stress: Stress
 ) -> list[Panel]:
-    """Lambda's durations, what callers wait for, initialisations, the database's read latency: over the same time."""
+    """Lambda's durations, what callers wait for, initialisations, the database's read latency.
+
+    Over the same time.
+    """
     slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
     measured = [] if isinstance(points, OpsError) else points.groupby("id", sort=False)
     lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in measured]

@@ -1,6 +1,7 @@
-"""Releasing a function's configuration: changed in $LATEST, published as a version, and the alias moved to that one.
+"""Releasing a function's configuration.
 
-Only $LATEST can be changed, and what calls an alias goes on without it. A function without an alias runs $LATEST.
+Changed in $LATEST, published as a version, and the alias moved to that one. Only $LATEST can be
+changed, and what calls an alias goes on without it. A function without an alias runs $LATEST.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core.errors import Refused
-from opslib.core.plans.actions import Action, Aws, Read, Wait, result
-from opslib.core.plans.plans import Step
+from opslib.core import Action, Aws, Read, Refused, Step, Wait
+from opslib.core.plans.actions import result
 from opslib.core.reads.functions import Function
 from opslib.functions import configurations
 
@@ -25,7 +25,10 @@ def weights(alias: dict[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Release:
-    """A function's configuration that runs (`live`), and that of $LATEST. `name`: what AWS calls it."""
+    """A function's configuration that runs (`live`), and that of $LATEST.
+
+    `name`: what AWS calls it.
+    """
 
     name: str
     alias: dict[str, Any] | None
@@ -34,7 +37,7 @@ class Release:
 
     @classmethod
     def begin(cls, function: Function) -> Release:
-        """Raises Refused when publishing $LATEST would release other code, or a deployment is going on."""
+        """Raises Refused when publishing $LATEST would release other code, or while one goes on."""
         alias, latest = function.alias(), function.configuration()
         live = function.configuration(alias["FunctionVersion"]) if alias else latest
         if alias and weights(alias):
@@ -53,7 +56,10 @@ class Release:
     def change(
         self, title: str, do: Action, undo: Action, before: Any, after: Any, path: str
     ) -> list[Step]:
-        """$LATEST changed. `path`: where GetFunctionConfiguration says what was changed (JMESPath)."""
+        """$LATEST changed.
+
+        `path`: where GetFunctionConfiguration says what was changed (JMESPath).
+        """
         at = {"FunctionName": self.name}
         settled = Wait(
             "lambda",

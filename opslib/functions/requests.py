@@ -1,7 +1,7 @@
 """Requests to a function as Lambda's REPORT lines tell of them, and what makes the slow ones slow.
 
-Lambda's own Duration leaves the initialisation of a new environment out, and a caller waits for that too: how long a
-request took is here both together.
+Lambda's own Duration leaves the initialisation of a new environment out, and a caller waits for
+that too: how long a request took is here both together.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from opslib.core.connections.connection import Connection
+from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs
 from opslib.core.reads.concerns import route
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.times import Window
 
 SERIES = {
     "time": UTC_TIME,
@@ -50,15 +48,16 @@ _SLOW_SHARE = 0.05  # more of them slow than this: the p95 is
 STARTS_SHARE = 0.05
 _MOSTLY = 0.5  # of the slow ones, slow for want of a running environment
 TIMEOUTS, _TIMEOUT_SHARE = 3, 0.01  # at least so many, and so much of all requests
-# Of equal length from slow to the limit: each has to hold requests that ended, if the tail is to be one.
-_STRETCHES = 3
 # How many ended in the upper half for each that timed out: a tail that is cut; a hang.
 _CUT, _HANG = 0.5, 0.2
 
 
 @dataclass(frozen=True)
 class Requests:
-    """The requests of a window. Times in ms. `slow`: those over `slow_ms` that ended, with SLOW's columns."""
+    """The requests of a window. Times in ms.
+
+    `slow`: those over `slow_ms` that ended, with SLOW's columns.
+    """
 
     count: int
     starts: int
@@ -100,21 +99,23 @@ class Requests:
 
     @property
     def shape(self) -> str:
-        """What the durations say of the time-outs: `cut`, `hang`, or empty when they do not tell."""
+        """What the durations say of the time-outs.
+
+        `cut`, `hang`, or empty when they do not tell.
+        """
         return shape(list(self.slow["duration_ms"]), self.timeouts, self.slow_ms, self.limit_ms)
 
 
 def shape(ended: Sequence[float], timeouts: int, slow_ms: float, limit_ms: float) -> str:
     """`ended`: how long the slow requests took that did end.
 
-    A tail that is cut runs up to the limit: some in every stretch, and many near the end. A hang leaves nothing between.
+    A tail that is cut runs up to the limit: many end in the upper half. A hang leaves nothing
+    there.
     """
     if not timeouts or limit_ms <= slow_ms:
         return ""
-    width = (limit_ms - slow_ms) / _STRETCHES
-    stretches = {int((each - slow_ms) / width) for each in ended if slow_ms < each < limit_ms}
     near = sum(each >= (slow_ms + limit_ms) / 2 for each in ended)
-    if len(stretches) == _STRETCHES and near >= _CUT * timeouts:
+    if near >= _CUT * timeouts:
         return "cut"
     return "hang" if near <= _HANG * timeouts else ""
 

@@ -1,26 +1,37 @@
-"""Whether the target's database was well over a window, as its key metrics have it: evidence beside other findings."""
+"""Whether the target's database was well over a window, as its key metrics have it.
+
+Evidence beside other findings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opslib.core.checks.checks import unread
-from opslib.core.checks.plots import Panel
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    OpsError,
+    Panel,
+    Question,
+    Window,
+    clock,
+    number,
+    unread,
+)
 from opslib.core.reads import metrics
-from opslib.core.tables import Frame
-from opslib.core.text import number
-from opslib.core.times import Window, clock
 
 _ASKED = Question("the database meanwhile", "none beyond its warning", "GetMetricData AWS/RDS")
 
 
 @dataclass(frozen=True)
 class Stress:
-    """`well`: every key metric of the database was read, and none was beyond its warning; also without a database."""
+    """`well`: every key metric of the database was read, and none was beyond its warning.
+
+    Also without a database.
+    """
 
     well: bool
     findings: Sequence[Finding]

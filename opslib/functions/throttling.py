@@ -1,6 +1,7 @@
-"""Concurrency of Lambda functions: what is reserved, what is left for the others, and what explains a throttle.
+"""Concurrency of Lambda functions.
 
-A reservation is both: so many are kept for the function, and it never runs more often at once. It is taken from the
+What is reserved, what is left for the others, and what explains a throttle. A reservation is both:
+so many are kept for the function, and it never runs more often at once. It is taken from the
 account's pool, of which 100 must stay unreserved.
 """
 
@@ -8,12 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opslib.core import Connection, Finding, OpsError, Question, Window, count, number
 from opslib.core.checks.causes import DENIED, THROTTLED
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Question
-from opslib.core.text import count, number
-from opslib.core.times import Window
 
 UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
 NONE = "none"
@@ -46,7 +43,8 @@ class Use:
 def account(ops: Connection) -> dict[str, int] | OpsError:
     """The account's limit of executions at once, and what of it no function has reserved.
 
-    Lambda GetAccountSettings; of use, but not what is asked: what could not be read is the error itself.
+    Lambda GetAccountSettings; of use, but not what is asked: what could not be read is the error
+    itself.
     """
     try:
         found = ops.call("lambda", "get_account_settings")["AccountLimit"]
@@ -68,7 +66,7 @@ def account_note(found: dict[str, int] | OpsError) -> str:
 
 
 def judge(use: Use, account: dict[str, int] | OpsError, within: Window) -> Finding:
-    """Whether invocations were turned away, and whether the function's own reservation explains it."""
+    """Whether invocations were turned away, and whether the function's reservation explains it."""
     asked = Question(
         f"throttles of {use.function}",
         "none",

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core.checks.checks import check, unread
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, unknown_name
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Aws, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    OpsError,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    Window,
+    check,
+    frame,
+    planner,
+    poll,
+    unknown_name,
+    unread,
+    window,
+)
 from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
-from opslib.core.reads.versions import traffic
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.times import Window, window
-from opslib.core.waiting import poll
+from opslib.core.reads.versions import live_and_before, most_errors
 from opslib.functions import configurations
 from opslib.functions.configurations import CONFIGURATIONS
 from opslib.functions.releases import weights
@@ -29,8 +41,7 @@ VERSIONS = {
     "code_sha256": "str",
 }
 BAD_VERSION, DRIFT = "bad-version", "configuration-drift"  # the causes that findings name
-# A version is worse: over twice the errors and one in 100 requests more, and at least five.
-_FACTOR, _MARGIN, _FEWEST = 2.0, 1.0, 5
+_FEWEST = 5  # errors that say something of a version
 _MOST_PER_100 = 5.0  # after a change
 _RULE = f"at most {_MOST_PER_100:g} in 100"
 _ENOUGH = 5  # requests that say how a version does
@@ -53,22 +64,19 @@ def list_versions(ops: Connection, function: str) -> Frame:
 
 @check("Did the errors come with the version that is live?")
 def check_versions(ops: Connection, function: str, hours: float = 24) -> Findings:
-    """Errors of the live version against the one that served before it. Evidence: `versions.TRAFFIC`.
+    """Errors of the live version against the one that served before it.
 
-    It names the version as the cause when the errors began with its first half hour: a version that was well at first
-    fails because of something else.
+    Evidence: `versions.TRAFFIC`. It names the version as the cause when the errors began with its
+    first half hour: a version that was well at first fails because of something else.
     """
-    live = live_version(ops, function)
-    found = traffic(ops, function, live, window(ops, 60 * hours))
+    found, now, before = live_and_before(ops, function, window(ops, 60 * hours))
     words = f"errors of {function} by version"
     source = "Logs Insights, REPORT and error lines by log stream"
-    rows = found.itertuples()
-    now, before = next(rows, None), next(rows, None)
-    if now is None or not now.live:
-        seen = f"no request of version {live} ended in {hours:g} h"
+    if now is None:
+        seen = f"no request of version {live_version(ops, function)} ended in {hours:g} h"
         asked = Question(words, "some requests", source)
         return Findings([asked.answer("unknown", seen, next="logs/search")], found)
-    seen = f"version {live}: {now.errors_per_100:g} errors in 100 requests "
+    seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
     seen += f"({now.errors:,} of {now.requests:,})"
     if before is not None:
         return Findings([_compared(now, before, words, seen, source)], found)
@@ -79,7 +87,7 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
 
 
 def _compared(now: Any, before: Any, words: str, seen: str, source: str) -> Finding:
-    most = max(_FACTOR * before.errors_per_100, before.errors_per_100 + _MARGIN)
+    most = most_errors(before)
     rule = f"at most {most:g} in 100: version {before.version} had {before.errors_per_100:g}"
     asked = Question(words, rule, source)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
@@ -224,7 +232,10 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
 
 
 def _alias_step(function: Function, present: dict[str, Any], wanted: str) -> Step:
-    """Also takes away weights: without that, an alias that splits its traffic would go on to do so."""
+    """Also takes away weights.
+
+    Without that, an alias that splits its traffic would go on to do so.
+    """
     name, alias, live = function.name, function.facts["alias"], present["FunctionVersion"]
     split = weights(present)
 

@@ -1,4 +1,7 @@
-"""Images that a job sends to a model: how many, how large in one request, and making them smaller."""
+"""Images that a job sends to a model.
+
+How many, how large in one request, and making them smaller.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,30 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.signs import FAILURES, sign_of
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    NotFound,
+    OpsError,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    check,
+    frame,
+    planner,
+    sign_of,
+)
+from opslib.core.checks.signs import FAILURES
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import quoted
-from opslib.core.errors import NotFound, OpsError, Refused
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Aws, Read, file, result
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core.plans.actions import file, result
 from opslib.core.reads import objects
-from opslib.core.tables import UTC_TIME, Frame, frame
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 
@@ -155,9 +170,10 @@ def _size_finding(row: Any, rule: str, facts: Any) -> Finding:
 
 @planner
 def plan_resize(ops: Connection, kind: str, items: Sequence[str]) -> Planned:
-    """Make the images of these items small enough, and start their jobs again. The originals stay as earlier versions.
+    """Make the images of these items small enough, and start their jobs again.
 
-    Raises Refused: the bucket keeps no versions, or the images would still be too much.
+    The originals stay as earlier versions. Raises Refused: the bucket keeps no versions, or the
+    images would still be too much.
     """
     bucket, latest = _bucket(ops, kind), jobs.find_latest(ops, kind, items)
     chosen = [job for job in latest.itertuples() if _sizes(ops, kind, job)["too_large"]]
@@ -174,10 +190,12 @@ def plan_resize(ops: Connection, kind: str, items: Sequence[str]) -> Planned:
         # Its undo is of the images: one job more in the table harms nobody.
         steps.append(replace(jobs.again(ops, kind, job), undo=[]))
     return Planned(
-        f"make {len(steps) - len(chosen)} images of {', '.join(job.item for job in chosen)} smaller",
+        f"make {len(steps) - len(chosen)} images of "
+        f"{', '.join(job.item for job in chosen)} smaller",
         steps,
         [
-            f"The originals stay in {bucket} as earlier versions; undo makes them the present ones again.",
+            f"The originals stay in {bucket} as earlier versions; "
+            "undo makes them the present ones again.",
             "Starting the analysis again is not undone: it leaves one job more in the table.",
         ],
     )
@@ -239,7 +257,8 @@ def _smaller(ops: Connection, bucket: str, key: str, pixels: int) -> Path | None
             upright = ImageOps.exif_transpose(opened)
     except (UnidentifiedImageError, OSError) as exc:
         raise OpsError(
-            f"s3://{bucket}/{key} is no image that can be read: {exc}. Look at it, or take it off the item."
+            f"s3://{bucket}/{key} is no image that can be read: {exc}. "
+            "Look at it, or take it off the item."
         ) from exc
     upright.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     path = _drafts(ops).joinpath(*PurePosixPath(key).parts[-2:])

@@ -1,4 +1,7 @@
-"""Background jobs as a system's database keeps them: their status, those that hang, and starting one again."""
+"""Background jobs as a system's database keeps them.
+
+Their status, those that hang, and starting one again.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,26 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.signs import FAILURES, sign_of
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Planned,
+    Question,
+    Step,
+    check,
+    planner,
+    poll,
+    sign_of,
+    window,
+)
+from opslib.core.checks.signs import FAILURES
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import quoted
-from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Http, Select
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads import log_lines, logs
-from opslib.core.tables import UTC_TIME, Frame
-from opslib.core.times import window
-from opslib.core.waiting import poll
 
 JOBS = {
     "item": "str",
@@ -68,7 +78,10 @@ def find_latest(ops: Connection, kind: str, items: Sequence[str]) -> Frame:
 
 
 def find_errors(ops: Connection, kind: str, ids: Iterable[str]) -> dict[str, str]:
-    """The error that each of these jobs keeps, by job id; of jobs without one, or unknown, nothing."""
+    """The error that each of these jobs keeps, by job id.
+
+    Of jobs without one, or unknown, nothing.
+    """
     found = _select(ops, kind, "id::text = ANY(:ids)", ids=list(ids))
     return dict(found[found["error"] != ""].set_index("job")["error"])
 
@@ -221,7 +234,10 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
 def check_completed(
     ops: Connection, kind: str, items: Sequence[str], timeout_seconds: float = 900
 ) -> Findings:
-    """Wait until the latest job of each item is done: completed, or failed. Evidence: JOBS in brief."""
+    """Wait until the latest job of each item is done: completed, or failed.
+
+    Evidence: JOBS in brief.
+    """
 
     def still_open(found: Frame) -> int:
         return int(found["status"].isin(OPEN).sum())

@@ -7,20 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opslib import jobs
-from opslib.core.checks.signs import FAILURES, sign_of
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.tables import UTC_TIME
+from opslib.core import UTC_TIME, Connection, OpsError, sign_of
+from opslib.core.checks.signs import FAILURES
 
 LETTERS = {
     "queue": "str",
     "failure": "str",
     "item": "str",
     "sent": UTC_TIME,
-    "age_hours": "float64",
     "receives": "int64",
     "error": "str",
-    "message_id": "str",
     "body": "str",
 }
 _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as all there is to see
@@ -80,7 +76,10 @@ class Dead:
         return sorted(kept, key=lambda message: str(message["id"]))
 
     def described(self) -> list[dict[str, Any]]:
-        """Rows of LETTERS of a sample: the error is the message's own, else what the job's row keeps."""
+        """Rows of LETTERS of a sample.
+
+        The error is the message's own, else what the job's row keeps.
+        """
         messages = self.sample()
         bodies = [_decoded(message["Body"]) for message in messages]
         kept = self._job_errors([str(body["job_id"]) for body in bodies if body.get("job_id")])
@@ -90,17 +89,14 @@ class Dead:
             told = message.get("MessageAttributes", {}).get("ErrorMessage", {})
             own = told.get("StringValue") or body.get("error")
             error = str(own or kept.get(str(body.get("job_id")), ""))
-            sent = _sent(message)
             rows.append(
                 {
                     "queue": self.queue,
                     "failure": sign_of(FAILURES, error).name,
                     "item": str(body.get(item, "")),
-                    "sent": sent.replace(microsecond=0),
-                    "age_hours": round((self.ops.now() - sent).total_seconds() / 3600, 1),
+                    "sent": _sent(message).replace(microsecond=0),
                     "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)),
                     "error": error,
-                    "message_id": message["MessageId"],
                     "body": message["Body"],
                 }
             )

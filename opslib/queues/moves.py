@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    NotFound,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    UsageError,
+    Wait,
+    check,
+    frame,
+    planner,
+    poll,
+)
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws, Read, Wait
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.waiting import poll
 from opslib.queues.letters import Dead, depths
 from opslib.queues.queues import list_queues
 
@@ -65,9 +75,10 @@ def _refuse_while_moving(dead: Dead, attributes: dict[str, str]) -> None:
 
 @planner
 def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
-    """Send a queue's dead letters back to be worked on again; `per_second` 0: as fast as SQS will (at most 500).
+    """Send a queue's dead letters back to be worked on again; `per_second` 0.
 
-    Raises Refused: a move is running, or the dead letters do not come from this queue.
+    As fast as SQS will (at most 500). Raises Refused: a move is running, or the dead letters do not
+    come from this queue.
     """
     work = ops.target["queues"][queue]["name"]
     if not 0 <= per_second <= 500:
@@ -122,7 +133,10 @@ def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
 
 @check("Did the messages go back, and stay away?")
 def check_redrive(ops: Connection, queue: str) -> Findings:
-    """The latest move came to its end, and the dead-letter queue is empty (its count is up to a minute late)."""
+    """The latest move came to its end, and the dead-letter queue is empty.
+
+    Its count is up to a minute late.
+    """
     dead = Dead(ops, queue)
     last = next(list_moves(ops, queue).itertuples(), None)
     if last is None:
@@ -132,7 +146,8 @@ def check_redrive(ops: Connection, queue: str) -> Findings:
         )
     follows = "queues/dead-letters"
     went = Question(f"Redrive of {dead.name}", "COMPLETED", "sqs ListMessageMoveTasks")
-    seen = f"{last.status}: {last.moved} of {last.of} moved{': ' if last.failure else ''}{last.failure}"
+    seen = f"{last.status}: {last.moved} of {last.of} moved"
+    seen += f": {last.failure}" if last.failure else ""
     left, _ = poll(dead.count, lambda left: not left, 60)
     stays = Question(
         f"Dead letters of {queue} after it", "0 messages", f"sqs GetQueueAttributes of {dead.name}"
@@ -151,7 +166,8 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     """Destroy a queue's dead letters. What is destroyed is kept in the plan, so the record has it.
 
     To read all of them they are hidden for some seconds, then given back: a sample would not do.
-    Raises Refused: some are in flight or delayed, a move is running, the count moved, or they are too much to keep.
+    Raises Refused: some are in flight or delayed, a move is running, the count moved, or they are
+    too much to keep.
     """
     dead = Dead(ops, queue)
     attributes = dead.attributes()
@@ -197,12 +213,15 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
 
 
 def _saved(dead: Dead, counted: int) -> list[dict[str, Any]]:
-    """All messages of a queue. Raises Refused when it cannot be all of them, or when they are too much for a record."""
+    """All messages of a queue.
+
+    Raises Refused when it cannot be all of them, or when they are too much for a record.
+    """
     kept, again = dead.every(), dead.count()
     if not len(kept) == counted == again:
         raise Refused(
-            f"{dead.name}: {counted} messages were counted, {len(kept)} read, then {again} counted. "
-            "Messages come or go, so a purge would take some unseen. "
+            f"{dead.name}: {counted} messages were counted, {len(kept)} read, then {again} "
+            "counted. Messages come or go, so a purge would take some unseen. "
             "Nothing was changed; preview again in a minute."
         )
     if (size := sum(len(message["body"]) for message in kept)) > _SAVED_BYTES:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from opslib.core import Connection, Finding, Findings, Frame, Question, check, frame, window
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.checks.checks import check
 from opslib.core.checks.signs import FAILURES
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads import metrics
-from opslib.core.tables import Frame, frame
-from opslib.core.times import window
 from opslib.queues.letters import LETTERS, Dead, attributes, depths, find_url
 
 QUEUES = {
@@ -29,9 +25,10 @@ DEAD = "dead letters"
 
 
 def list_queues(ops: Connection) -> Frame:
-    """Depth of every queue of the target (SQS GetQueueAttributes) and age of its oldest message. Columns: QUEUES.
+    """Depth of every queue of the target (SQS GetQueueAttributes) and age of its oldest message.
 
-    Counts are approximate, up to a minute late. The age is CloudWatch's; NaN when there is none for the last 15 minutes.
+    Columns: QUEUES. Counts are approximate, up to a minute late. The age is CloudWatch's; NaN when
+    there is none for the last 15 minutes.
     """
     roles = {"name": "work", "dead_letters": DEAD}
     named = {
@@ -104,11 +101,12 @@ def _depth_finding(row: Any, follows: str = "") -> Finding:
 
 
 def find_letters(ops: Connection, queue: str = "") -> Frame:
-    """The messages in the dead-letter queues, oldest first, each with why it failed. Columns: LETTERS.
+    """The messages in the dead-letter queues, oldest first, each with why it failed.
 
-    Received with visibility timeout 0: they stay visible to everybody. Their receive count still rises by one for
-    each time that SQS hands them out here; a dead-letter queue sends nothing on, so there it has no effect.
-    SQS hands out a sample at a time: of a long queue some may not be seen.
+    Columns: LETTERS. Received with visibility timeout 0: they stay visible to everybody. Their
+    receive count still rises by one for each time that SQS hands them out here; a dead-letter queue
+    sends nothing on, so there it has no effect. SQS hands out a sample at a time: of a long queue
+    some may not be seen.
     """
     rows = [row for key in _chosen(ops, queue) for row in Dead(ops, key).described()]
     return frame(sorted(rows, key=lambda row: row["sent"]), LETTERS)
