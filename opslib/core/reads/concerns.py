@@ -1,4 +1,7 @@
-"""Whom and what lines of trouble concern: a client or a route, when most of the lines name the same."""
+"""Whom and what lines of trouble concern.
+
+A client or a route, when most of the lines name the same.
+"""
 
 from __future__ import annotations
 

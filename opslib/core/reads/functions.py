@@ -1,4 +1,7 @@
-"""Lambda functions as they are: configuration, alias, what is reserved, what CloudWatch measures of them."""
+"""Lambda functions as they are.
+
+Configuration, alias, what is reserved, what CloudWatch measures of them.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +48,17 @@ class Function:
         return self.call("get_function_configuration", Qualifier=qualifier)
 
     def live(self) -> dict[str, Any]:
-        """What callers get: the version behind the target's alias, or $LATEST where the target names none."""
+        """What callers get.
+
+        The version behind the target's alias, or $LATEST where the target names none.
+        """
         return self.configuration(self.facts.get("alias", LATEST))
 
     def alias(self) -> dict[str, Any] | None:
-        """The target's alias (Lambda GetAlias); None when its file names none: $LATEST is what runs."""
+        """The target's alias (Lambda GetAlias); None when its file names none.
+
+        $LATEST is what runs.
+        """
         if "alias" not in self.facts:
             return None
         return self.call("get_alias", Name=self.facts["alias"])
@@ -82,7 +91,10 @@ def states(configuration: dict[str, Any]) -> tuple[str, str]:
 
 
 def modified(configuration: dict[str, Any]) -> datetime:
-    """When the version was published, $LATEST changed. Lambda writes 2026-11-19T10:12:13.000+0000."""
+    """When the version was published, $LATEST changed.
+
+    Lambda writes 2026-11-19T10:12:13.000+0000.
+    """
     return datetime.fromisoformat(configuration["LastModified"])
 
 
@@ -116,7 +128,10 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
 
 
 def period(within: Window) -> int:
-    """Seconds of a point: five minutes; more in a long window, so that a picture has at most some 300."""
+    """Seconds of a point: five minutes.
+
+    More in a long window, so that a picture has at most some 300.
+    """
     return max(300, int(within.minutes * 60 / 288) // 300 * 300)
 
 

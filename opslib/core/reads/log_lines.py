@@ -24,7 +24,8 @@ _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
 _LAMBDA_PREFIX = re.compile(
-    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # [ERROR]	time	request id
+    # [ERROR] time, request id
+    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"
     r"|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # time request id (time-outs, Node.js)
 )
 _VARIABLE = (
@@ -68,7 +69,10 @@ def most_in_an_hour(times: list[Any]) -> int:
 
 
 def pattern(message: str) -> str:
-    """What the lines of one kind have in common: level and text, with ids, numbers, times and addresses left open."""
+    """What the lines of one kind have in common.
+
+    Level and text, with ids, numbers, times and addresses left open.
+    """
     level, text = parts(message)
     for variable, mark in _VARIABLE:
         text = variable.sub(mark, text)
@@ -78,7 +82,10 @@ def pattern(message: str) -> str:
 
 
 def parts(message: str) -> tuple[str, str]:
-    """Level and text of a line: of a JSON object its own fields, of a traceback what was raised, else the first line."""
+    """Level and text of a line.
+
+    Of a JSON object its own fields, of a traceback what was raised, else the first line.
+    """
     document = structured(message)
     if document is not None:
         level = str(document.get("level", document.get("levelname", ""))).upper()
@@ -89,7 +96,10 @@ def parts(message: str) -> tuple[str, str]:
 
 
 def shown(message: str, width: int = 0) -> str:
-    """A line to look at: one line, nothing in it that moves a terminal's cursor or turns the text around."""
+    """A line to look at.
+
+    One line, nothing in it that moves a terminal's cursor or turns the text around.
+    """
     text = " ⏎ ".join(
         part for part in _CONTROL.sub("", message.replace("\t", " ")).splitlines() if part.strip()
     )
@@ -97,7 +107,10 @@ def shown(message: str, width: int = 0) -> str:
 
 
 def brief(message: str) -> str:
-    """A line to be read: of a JSON object its level and text, then its other values; all else as it is."""
+    """A line to be read: of a JSON object its level and text, then its other values.
+
+    All else as it is.
+    """
     document = structured(message)
     if document is None:
         return shown(message)
@@ -122,7 +135,10 @@ def structured(message: str) -> dict[str, Any] | None:
 
 
 def _said(document: dict[str, Any]) -> str:
-    """The text of a structured line; the type of an error goes before it, and the error after a message without it."""
+    """The text of a structured line.
+
+    The type of an error goes before it, and the error after a message without it.
+    """
     text = next(
         (str(document[key]) for key in _SAYS if isinstance(document.get(key), (str, int, float))),
         "",

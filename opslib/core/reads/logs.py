@@ -1,4 +1,8 @@
-"""Logs: searched over a window to its end, followed, queried, and errors grouped by what they have in common."""
+"""Logs.
+
+Searched over a window to its end, followed, queried, and errors grouped by what they have in
+common.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +29,27 @@ _ERROR_PATTERN = '?ERROR ?Exception ?"Task timed out"'  # where the target's fil
 
 
 def error_pattern(ops: Connection) -> str:
-    """The filter pattern of a line that means trouble: `logs.error_pattern` of the target, else what is usual."""
+    """The filter pattern of a line that means trouble.
+
+    `logs.error_pattern` of the target, else what is usual.
+    """
     return str(ops.target.facts.get("logs", {}).get("error_pattern", _ERROR_PATTERN))
 
 
 def tolerated(ops: Connection) -> int:
-    """How many lines of one pattern in an hour are an ordinary day: `logs.errors_per_hour` of the target, else 5."""
+    """How many lines of one pattern in an hour are an ordinary day.
+
+    `logs.errors_per_hour` of the target, else 5.
+    """
     return int(ops.target.facts.get("logs", {}).get("errors_per_hour", 5))
 
 
 def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
-    """Log groups by the name of their source. `source`: functions as the target's file calls them, log groups
-    (`/aws/…`), several with commas between them, or `all` of the target's functions.
+    """Log groups by the name of their source.
 
-    Raises UsageError that offers the nearest names.
+    `source`: functions as the target's file calls them, log groups (`/aws/…`), several with commas
+    between them, or `all` of the target's functions. Raises UsageError that offers the nearest
+    names.
     """
     facts = ops.target["functions"]
     wanted = facts if source == ALL else filter(None, map(str.strip, source.split(",")))
@@ -49,16 +60,17 @@ def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
         found[name] = name if name.startswith("/") else f"/aws/lambda/{facts[name]['name']}"
     if not found:
         raise UsageError(
-            f"No log group is named by {source!r}. Give a function of {ops.target.name}, or {ALL!r}."
+            f"No log group is named by {source!r}. "
+            f"Give a function of {ops.target.name}, or {ALL!r}."
         )
     return found
 
 
 def search(ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT) -> Frame:
-    """The newest lines of a window that match a filter pattern, oldest first (FilterLogEvents, every page).
+    """The newest lines of a window that match a filter pattern, oldest first (FilterLogEvents).
 
-    A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is true when there
-    were more than `limit` lines in a group.
+    A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is
+    true when there were more than `limit` lines in a group.
     """
     import pandas as pd
 
@@ -95,38 +107,44 @@ def _asked(ops: Connection, limit: int, asked: dict[str, Any]) -> list[Any]:
     except OpsError as exc:
         if "Invalid filter pattern" not in str(exc):
             raise
-        shapes = """a word, a phrase in quotes ('"timed out"'), or for lines of JSON '{ $.level = "ERROR" }'"""
+        shapes = """a word, a phrase in quotes ('"timed out"'), """
+        shapes += """or for lines of JSON '{ $.level = "ERROR" }'"""
         raise UsageError(
             f"{asked['filterPattern']!r} is no filter pattern. Write {shapes}."
         ) from exc
 
 
 def legible(events: Frame) -> Frame:
-    """Events to be read: each message in one line, without what could garble a screen. Columns: LINES."""
+    """Events to be read: each message in one line, without what could garble a screen.
+
+    Columns: LINES.
+    """
     lines = events[list(LINES)].copy()
     lines["message"] = [log_lines.brief(message) for message in lines["message"]]
     return lines
 
 
-def panels(
-    events: Frame, within: Window, thresholds: Sequence[tuple[str, float]] = ()
-) -> list[Panel]:
-    """How many lines when: a panel for each source that has any, bars of five minutes (of one, in a short window)."""
+def panels(events: Frame, within: Window) -> list[Panel]:
+    """How many lines when.
+
+    A panel for each source that has any, bars of five minutes (of one, in a short window).
+    """
     step = 1 if within.minutes <= 30 else 5
     made = []
     for name, lines in events.groupby("source"):
         counted = lines.groupby(lines["time"].dt.floor(f"{step}min")).size()
         line = Line("lines", list(counted.index), list(counted))
-        made.append(Panel(str(name), f"lines per {step} min", [line], thresholds, step))
+        made.append(Panel(str(name), f"lines per {step} min", [line], bar_minutes=step))
     return made or [Panel("No line matches", "lines", [])]
 
 
 def query(
     ops: Connection, source: str, text: str, within: Window, timeout_seconds: float = 60
 ) -> Frame:
-    """The answer of a Logs Insights query, waited for to its end. Columns: those of the query; `@…time…` are UTC.
+    """The answer of a Logs Insights query, waited for to its end.
 
-    Raises OpsError when the query is not understood or failed, Unfinished when it took too long (it is stopped).
+    Columns: those of the query; `@…time…` are UTC. Raises OpsError when the query is not understood
+    or failed, Unfinished when it took too long (it is stopped).
     """
     started = ops.call(
         "logs",
@@ -150,7 +168,8 @@ def query(
         )
     if answer["status"] != "Complete":
         raise OpsError(
-            f"The query ended as {answer['status']}. Run it again, with a narrower window or a simpler query."
+            f"The query ended as {answer['status']}. "
+            "Run it again, with a narrower window or a simpler query."
         )
     found = _typed(answer["results"])
     found.attrs["scanned"] = answer.get("statistics", {}).get("recordsScanned", 0)

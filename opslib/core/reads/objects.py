@@ -22,7 +22,10 @@ def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
 
 
 def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
-    """An object, or one version of it, as S3 GetObject answers; its `Body` is bytes, read to the end."""
+    """An object, or one version of it, as S3 GetObject answers.
+
+    Its `Body` is bytes, read to the end.
+    """
     asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
     found = ops.call("s3", "get_object", **asked)
     with calls.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
@@ -30,7 +33,7 @@ def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") ->
 
 
 def is_versioned(ops: Connection, bucket: str) -> bool:
-    """Whether what is deleted or overwritten there is kept as a version (S3 GetBucketVersioning)."""
+    """Whether what is deleted or overwritten is kept as a version (S3 GetBucketVersioning)."""
     return ops.call("s3", "get_bucket_versioning", Bucket=bucket).get("Status") == "Enabled"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs
+from opslib.core.reads.functions import live_version
 from opslib.core.tables import UTC_TIME, Frame, frame
 from opslib.core.times import Window
 
@@ -21,6 +22,8 @@ TRAFFIC = {
     "first": UTC_TIME,
     "last": UTC_TIME,
 }
+# A version is worse than the one before it: over twice the errors, and one in 100 requests more.
+_FACTOR, _MARGIN = 2.0, 1.0
 _EARLY = timedelta(minutes=30)  # an error that a version brought shows from its first half hour
 _BIN = "bin(5m)"
 _BY_VERSION = (
@@ -28,11 +31,28 @@ _BY_VERSION = (
 )
 
 
-def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
-    """Requests and lines of trouble by version, the live one first, then by last use. Columns: TRAFFIC.
+def live_and_before(ops: Connection, function: str, within: Window) -> tuple[Frame, Any, Any]:
+    """The traffic, and of it the rows of the live version and of the one that served before it.
 
-    Counted by Logs Insights: a Lambda's log streams are named by version, `2026/11/22/[3]…`, and each request ends with
-    a REPORT. `early_per_100` is of the first half hour that a version served within the window.
+    None where it served no request.
+    """
+    found = traffic(ops, function, live_version(ops, function), within)
+    rows = found.itertuples()
+    now = next(rows, None)
+    return found, now if now and now.live else None, next(rows, None)
+
+
+def most_errors(before: Any) -> float:
+    """Of 100 requests, how many may fail of a version that is no worse than the one before it."""
+    return float(max(_FACTOR * before.errors_per_100, before.errors_per_100 + _MARGIN))
+
+
+def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
+    """Requests and lines of trouble by version, the live one first, then by last use.
+
+    Columns: TRAFFIC. Counted by Logs Insights: a Lambda's log streams are named by version,
+    `2026/11/22/[3]…`, and each request ends with a REPORT. `early_per_100` is of the first half
+    hour that a version served within the window.
     """
     served, failed = ops.each(
         lambda lines: logs.query(
