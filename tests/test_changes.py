@@ -1,4 +1,8 @@
-"""Undo: what a record's run applied is taken back, last step first, when the world is still as that run left it."""
+"""Undo.
+
+What a record's run applied is taken back, last step first, when the world is still as that run left
+it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,10 @@ def last() -> str:
 
 
 def tagged(*values: str, fail: bool = False) -> Any:
-    """A planner: the bucket's one tag is set to each value in turn; the last step fails when asked to."""
+    """A planner: the bucket's one tag is set to each value in turn.
+
+    The last step fails when asked to.
+    """
 
     def to(value: str | None) -> dict[str, Any]:
         if value is None:

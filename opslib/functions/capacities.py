@@ -71,11 +71,12 @@ def _memory(function: Function, within: Window, asked: Question) -> Finding:
     text = 'filter @type = "REPORT" | stats count(*) as requests, '
     text += "max(@maxMemoryUsed) / 1000000 as used_mb"
     found = logs.query(function.ops, function.key, text, within)
-    requests, used = found.iloc[0] if len(found) else (0, 0)
+    requests = int(found["requests"].sum()) if len(found) else 0
     if not requests:
         return asked.answer("ok", f"{size:,} MB; no request ended, {within}")
-    percent = 100 * float(used) / size
-    seen = f"{size:,} MB, {size / _CPU_MB:.2g} CPU; {count(int(requests), 'request')} used at most "
+    used = found["used_mb"].iloc[0]
+    percent = 100 * used / size
+    seen = f"{size:,} MB, {size / _CPU_MB:.2g} CPU; {count(requests, 'request')} used at most "
     seen += f"{used:,.0f} MB ({percent:.0f} %)"
     return asked.judged(percent <= _FULL, seen, otherwise="warn")
 
@@ -91,24 +92,22 @@ def plan_capacity(
 ) -> Planned:
     """Set memory, time-out, reserved concurrency.
 
-    0 or an empty text: as it is; reserved `none`: no reservation.
-
-    Raises UsageError (no such value), Refused (unreleased code in $LATEST; too few left unreserved in the account; fewer than run at
-    once now, or 0, unless `even_below_use`).
+    0 or an empty text: as it is; reserved `none`: no reservation. Raises UsageError (no such
+    value), Refused (unreleased code in $LATEST; too few left unreserved in the account; fewer than
+    run at once now, or 0, unless `even_below_use`).
     """
     known, wanted = Function(ops, function), _wanted(reserved)
     settings = _settings(memory_mb, timeout_seconds)
-    steps, notes = _set(known, settings) if settings else ([], [])
-    parts = _in_words(settings) if steps else []
+    parts = [_set(known, settings)] if settings else []
     if reserved.strip():
-        room, told = _reserve(known, wanted, even_below_use)
-        parts += [f"at most {wanted} at once" if wanted is not None else "no reservation"] * len(
-            room
-        )
-        steps, notes = steps + room, notes + told
-    elif not settings:
-        notes = ["Choose what to change: memory_mb, timeout_seconds, reserved."]
-    return Planned(f"{known.name}: {', '.join(parts) or 'as it is'}", steps, notes)
+        parts.append(_reserve(known, wanted, even_below_use))
+    summary = ", ".join(part.summary for part in parts if part.summary)
+    notes = [note for part in parts for note in part.notes]
+    return Planned(
+        f"{known.name}: {summary or 'as it is'}",
+        [step for part in parts for step in part.steps],
+        notes or ["Choose what to change: memory_mb, timeout_seconds, reserved."],
+    )
 
 
 def _settings(memory_mb: int, timeout_seconds: int) -> dict[str, int]:
@@ -125,8 +124,8 @@ def _settings(memory_mb: int, timeout_seconds: int) -> dict[str, int]:
     return {key: value for key, value in asked.items() if value}
 
 
-def _in_words(settings: dict[str, int]) -> list[str]:
-    return [_LIMITS[key].format(value) for key, value in settings.items()]
+def _in_words(settings: dict[str, int]) -> str:
+    return ", ".join(_LIMITS[key].format(value) for key, value in settings.items())
 
 
 def _wanted(reserved: str) -> int | None:
@@ -141,7 +140,7 @@ def _wanted(reserved: str) -> int | None:
     return int(text)
 
 
-def _set(function: Function, settings: dict[str, int]) -> tuple[list[Step], list[str]]:
+def _set(function: Function, settings: dict[str, int]) -> Planned:
     release = Release.begin(function)
     steps: list[Step] = []
     path = f"{{{', '.join(f'{key}: {key}' for key in settings)}}}"
@@ -161,8 +160,8 @@ def _set(function: Function, settings: dict[str, int]) -> tuple[list[Step], list
     if served != settings:
         steps += release.publish(tuple(settings), served, settings, path)
     if not steps:
-        return [], [f"{release.name} has that already: {', '.join(_in_words(settings))}."]
-    return steps, _notes(function, served, settings)
+        return Planned("", notes=[f"{release.name} has that already: {_in_words(settings)}."])
+    return Planned(_in_words(settings), steps, _notes(function, served, settings))
 
 
 def _notes(function: Function, served: dict[str, int], settings: dict[str, int]) -> list[str]:
@@ -179,7 +178,7 @@ def _notes(function: Function, served: dict[str, int], settings: dict[str, int])
     }
     if differing:
         notes.append(
-            f"The target's file says {', '.join(_in_words(differing))}: change it there and in "
+            f"The target's file says {_in_words(differing)}: change it there and in "
             "Terraform, or the next deployment takes this back, and functions/configuration calls "
             "it drift until then."
         )
@@ -212,13 +211,11 @@ def _cost(function: Function, before: int, after: int) -> str:
     )
 
 
-def _reserve(
-    function: Function, wanted: int | None, even_below_use: bool
-) -> tuple[list[Step], list[str]]:
+def _reserve(function: Function, wanted: int | None, even_below_use: bool) -> Planned:
     name, present = function.name, function.reserved()
     if wanted == present:
         has = "no reservation" if wanted is None else f"{wanted} reserved"
-        return [], [f"{name} has {has} already."]
+        return Planned("", notes=[f"{name} has {has} already."])
     account = throttling.account(function.ops)
     if isinstance(account, OpsError):
         raise account
@@ -236,7 +233,8 @@ def _reserve(
         undo=[_reservation(at, present)],
         observe=Read("lambda", "get_function_concurrency", path, **at),
     )
-    return [step], [note, left]
+    summary = "no reservation" if wanted is None else f"at most {wanted} at once"
+    return Planned(summary, [step], [note, left])
 
 
 def _reservation(at: dict[str, str], wanted: int | None) -> Action:

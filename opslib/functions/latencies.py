@@ -191,8 +191,8 @@ def _limits(function: Function, seconds: int) -> str:
         return "Raise it, for callers of the API up to what API Gateway waits"
     return (
         f"API Gateway waits no longer than these {seconds} s: for its callers make the work "
-        "shorter (an index, pages, more memory), or answer at once and go on behind a queue; a higher "
-        "time-out helps who calls otherwise"
+        "shorter (an index, pages, more memory), or answer at once and go on behind a queue; "
+        "a higher time-out helps who calls otherwise"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from opslib.core import (
@@ -70,26 +71,25 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     first half hour: a version that was well at first fails because of something else.
     """
     found, now, before = live_and_before(ops, function, window(ops, 60 * hours))
-    words = f"errors of {function} by version"
     source = "Logs Insights, REPORT and error lines by log stream"
+    asked = Question(f"errors of {function} by version", _RULE, source)
     if now is None:
         seen = f"no request of version {live_version(ops, function)} ended in {hours:g} h"
-        asked = Question(words, "some requests", source)
-        return Findings([asked.answer("unknown", seen, next="logs/search")], found)
+        unknown = asked.answer("unknown", seen, rule="some requests", next="logs/search")
+        return Findings([unknown], found)
     seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
     seen += f"({now.errors:,} of {now.requests:,})"
     if before is not None:
-        return Findings([_compared(now, before, words, seen, source)], found)
+        return Findings([_compared(asked, now, before, seen)], found)
     seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
     well = now.errors_per_100 <= _MOST_PER_100
-    asked = Question(words, _RULE, source)
     return Findings([asked.judged(well, seen, otherwise="warn", next="health/deep")], found)
 
 
-def _compared(now: Any, before: Any, words: str, seen: str, source: str) -> Finding:
+def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
     most = most_errors(before)
     rule = f"at most {most:g} in 100: version {before.version} had {before.errors_per_100:g}"
-    asked = Question(words, rule, source)
+    asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
     if now.errors_per_100 <= most or now.errors < _FEWEST:
         return asked.answer("ok", seen)

@@ -167,7 +167,7 @@ def _judged(
     asked = Question(
         f"trouble of kind {sign.name}", f"at most {tolerated} lines in an hour", _SOURCE
     )
-    sources, most = sorted(set(lines["source"])), most_in_an_hour(list(lines["time"]))
+    sources, most = sorted(set(lines["source"])), most_in_an_hour(lines["time"])
     going, refused = row["now_per_hour"], sign.name == VALIDATION
     last = f"the last at {clock(row['last'], within.end)}"
     seen = f"{count(len(lines), 'line')} in {', '.join(sources)} "

@@ -1,4 +1,7 @@
-"""Functions: their health; a bad version, rolled back; configuration that drifted; one variable changed; no alias."""
+"""Functions: their health; a bad version, rolled back; configuration that drifted.
+
+One variable changed; no alias.
+"""
 
 from __future__ import annotations
 

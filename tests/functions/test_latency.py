@@ -1,4 +1,7 @@
-"""Latency: cold starts, a time-out that is too low, a hang and a slow statement are told apart; a good day names none."""
+"""Latency: cold starts, a time-out that is too low, a hang and a slow statement are told apart.
+
+A good day names none.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ COLD, TOO_LOW, SLOW = "cold-start", "timeout-too-low", "slow-query"
 def requests(
     count: int = 500, starts: int = 5, timeouts: int = 0, slow: Any = (), **given: Any
 ) -> Requests:
-    """Requests with 1,500 ms as slow and 30 s as time-out. `slow`: (duration, initialisation) of each that is."""
+    """Requests with 1,500 ms as slow and 30 s as time-out.
+
+    `slow`: (duration, initialisation) of each that is.
+    """
     rows = [
         {"total_ms": d + i, "duration_ms": d, "init_ms": i, "route": "GET /x", "request": "r"}
         for d, i in slow

@@ -1,4 +1,7 @@
-"""Errors by kind: what they are, whom they concern, what follows; and the one client that sends malformed requests."""
+"""Errors by kind: what they are, whom they concern, what follows.
+
+And the one client that sends malformed requests.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,7 @@ def lines(*documents: dict[str, Any]) -> Any:
         ("json.decoder.JSONDecodeError: Expecting value", "validation"),
         ("TypeError: Cannot read properties of undefined (reading 'payload')", "other"),
         ("AttributeError: 'NoneType' object has no attribute 'lower'", "other"),
+        ("Traceback:\n  host = find(name)\nLookupError: not known", "other"),  # not in one line
     ],
 )
 def test_a_line_is_of_the_first_kind_that_fits(message: str, kind: str) -> None:

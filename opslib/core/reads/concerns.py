@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from opslib.core import Frame
 from opslib.core.reads import log_lines
-from opslib.core.tables import Frame
 
 _CLIENTS = (
     "user_id",

@@ -11,10 +11,8 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from opslib.core.connections.connection import Connection
+from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs, metrics
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.times import Window
 
 LATEST = "$LATEST"
 WELL = ("Active", "Successful")

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from opslib.core.tables import UTC_TIME, Frame, frame
+from opslib.core import UTC_TIME, Frame, frame
 
 PATTERNS = {
     "count": "int64",
@@ -48,7 +48,7 @@ def group_errors(events: Frame) -> Frame:
             "count": len(lines),
             "first_seen": lines["time"].iloc[0],
             "last_seen": lines["time"].iloc[-1],
-            "most_in_an_hour": most_in_an_hour(list(lines["time"])),
+            "most_in_an_hour": most_in_an_hour(lines["time"]),
             "sources": ", ".join(sorted(set(lines["source"]))),
             "pattern": kind,
             "example": shown(lines["message"].iloc[-1], 300),
@@ -58,14 +58,12 @@ def group_errors(events: Frame) -> Frame:
     return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
 
 
-def most_in_an_hour(times: list[Any]) -> int:
+def most_in_an_hour(times: Any) -> int:
     """How many of these times, in order, lie within any one hour."""
-    most, first = 0, 0
-    for last, moment in enumerate(times):
-        while (moment - times[first]).total_seconds() > 3600:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
+    import pandas as pd
+
+    lines = pd.Series(1, index=pd.DatetimeIndex(times))
+    return int(lines.rolling("1h", closed="both").sum().max())
 
 
 def pattern(message: str) -> str:

@@ -10,13 +10,21 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from opslib.core.checks.plots import Line, Panel
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Frame,
+    Line,
+    OpsError,
+    Panel,
+    Unfinished,
+    UsageError,
+    Window,
+    frame,
+    poll,
+    unknown_name,
+)
 from opslib.core.reads import log_lines
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.times import Window
-from opslib.core.waiting import poll
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}

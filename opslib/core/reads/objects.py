@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from opslib.core import UTC_TIME, Connection, Frame, NotFound, frame
 from opslib.core.connections import calls
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
-from opslib.core.tables import UTC_TIME, Frame, frame
 
 OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME}
 

@@ -6,11 +6,9 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from opslib.core.connections.connection import Connection
+from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs
 from opslib.core.reads.functions import live_version
-from opslib.core.tables import UTC_TIME, Frame, frame
-from opslib.core.times import Window
 
 TRAFFIC = {
     "version": "str",
