@@ -22,7 +22,7 @@ AROUND = network.Surroundings(SUBNETS, TABLES, dns=True)
 
 @pytest.fixture(scope="module", autouse=True)
 def untouched(lab: Any) -> None:
-    """Messages that another module's tests hold become visible again, and would change the state."""
+    """Messages that another module's tests hold become visible again, and change the state."""
     lab.reset()
 
 

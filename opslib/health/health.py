@@ -150,9 +150,8 @@ def _hanging(ops: Connection, deep: Probe, asked: Question) -> Finding:
 
     A probe says whether the whole API is silent, or only what the check waits for.
     """
-    alive = deep
-    for path in list(ops.target["api"].get("probes", {}))[:1]:
-        alive = probe(ops, path)
+    probes = ops.target["api"].get("probes")
+    alive = probe(ops, next(iter(probes))) if probes else deep
     if alive.answer is None or not alive.answer.ok:
         return _silent(deep if alive.answer else alive, asked)
     seen = f"{deep.silence} But {alive.path} answers in {alive.answer.seconds:.2f} s: "
@@ -170,9 +169,9 @@ def _overall(
         seen += f", and names no dependency: {answers.in_a_line(answer)}"
         status = "unknown" if answer.ok else "critical"
         return asked.answer(status, seen, rule="", next="network/endpoints")
-    for name, reason in failed.items():
+    if failed:
         seen += f": {', '.join(failed)} failed"
-        follows = answers.follows(name, reason)
+        follows = answers.follows(*next(iter(failed.items())))
         return asked.answer("critical", seen, rule="none failed", next=follows)
     if not answer.ok:
         return asked.answer("critical", f"{seen}, though no dependency failed", next="logs/search")
