@@ -1,22 +1,28 @@
-"""CloudWatch alarms: every one that is the target's by its own patterns, and those that should be there."""
+"""CloudWatch alarms.
+
+Every one that is the target's by its own patterns, and those that should be there.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import Any
 
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Question,
+    check,
+    clock,
+    frame,
+    number,
+)
 from opslib.core.checks import causes
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import number
-from opslib.core.times import clock
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ALARMS = {
     "alarm": "str",
@@ -30,6 +36,7 @@ ALARMS = {
     "proves": "str",
     "reason": "str",
 }
+_SOURCE = "DescribeAlarms"
 _SIGNS = {
     "GreaterThanThreshold": ">",
     "GreaterThanOrEqualToThreshold": "≥",
@@ -38,38 +45,44 @@ _SIGNS = {
 }
 
 
-def list_alarms(ops: Connection) -> pd.DataFrame:
+def list_alarms(ops: Connection) -> Frame:
     """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`).
 
-    A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS; `attrs["total"]`: how many
-    alarms there are (CloudWatch DescribeAlarms).
+    A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS;
+    `attrs["total"]`: how many alarms there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
     every = ops.pages(
         "cloudwatch", "describe_alarms", "[MetricAlarms[], CompositeAlarms[]][]", AlarmTypes=kinds
     )
-    facts = ops.target["alarms"]
-    expected = facts.get("expected", {})
+    patterns = ops.target["alarms"]["patterns"]
     rows = [
-        _row(alarm, expected.get(alarm["AlarmName"], ""), ops.target.system)
-        | {"expected": alarm["AlarmName"] in expected, "proves": _proves(ops, alarm)}
-        for alarm in every
-        if any(fnmatchcase(alarm["AlarmName"], pattern) for pattern in facts["patterns"])
+        _row(ops, alarm)
+        for alarm in sorted(every, key=itemgetter("AlarmName"))
+        if any(fnmatchcase(alarm["AlarmName"], pattern) for pattern in patterns)
     ]
-    found = frame(sorted(rows, key=lambda row: row["alarm"]), ALARMS)
+    found = frame(rows, ALARMS)
     found.attrs["total"] = len(every)
     return found
 
 
-def _row(alarm: dict[str, Any], entry: str, system: str) -> dict[str, Any]:
+def _expected(ops: Connection) -> dict[str, str]:
+    """Alarms that should be there, and the runbook's entry for each."""
+    return dict(ops.target["alarms"].get("expected", {}))
+
+
+def _row(ops: Connection, alarm: dict[str, Any]) -> dict[str, Any]:
+    name, expected = alarm["AlarmName"], _expected(ops)
     return {
-        "alarm": alarm["AlarmName"],
+        "alarm": name,
         "state": alarm["StateValue"],
         "since": alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
         "threshold": threshold(alarm),
+        "expected": name in expected,
         "actions_enabled": alarm.get("ActionsEnabled", True),
         "actions": len(alarm.get("AlarmActions", ())),
-        "next": f"{system}/{entry}" if entry else "",
+        "next": f"{ops.target.system}/{expected[name]}" if expected.get(name) else "",
+        "proves": _proves(ops, alarm),
         "reason": _reason(alarm),
     }
 
@@ -85,35 +98,29 @@ def _reason(alarm: dict[str, Any]) -> str:
 
 def _proves(ops: Connection, alarm: dict[str, Any]) -> str:
     """What this alarm proves by going off; mostly nothing but that a number is too high."""
-    measured = (alarm.get("Namespace"), alarm.get("MetricName"))
-    dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", ())}
-    dead = {facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()}
+    measured = alarm.get("Namespace"), alarm.get("MetricName")
     if measured == ("AWS/RDS", "DatabaseConnections"):
         return causes.NEAR_LIMIT
-    if (
-        measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
-        and dimensions.get("QueueName") in dead
-    ):
-        return causes.BACKLOG
-    return ""
+    named = {each["Value"] for each in alarm.get("Dimensions", ()) if each["Name"] == "QueueName"}
+    dead = {facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()}
+    backlog = measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible") and named & dead
+    return causes.BACKLOG if backlog else ""
 
 
 def threshold(alarm: dict[str, Any]) -> str:
-    """When an alarm goes off, in words: `Errors Sum > 10 in 5 min`, `Duration p95 > 25,000 in 2 of 3 × 1 min`."""
+    """When an alarm goes off, in words.
+
+    `Errors Sum > 10 in 5 min`, `Duration p95 > 25,000 in 2 of 3 × 1 min`.
+    """
     if "AlarmRule" in alarm:
         return str(alarm["AlarmRule"])
-    math = next(
-        (
-            m["Expression"]
-            for m in alarm.get("Metrics", ())
-            if m.get("Expression") and m.get("ReturnData", True)
-        ),
-        "",
-    )
-    measured = (
-        math
-        or f"{alarm.get('MetricName', '?')} {alarm.get('Statistic') or alarm.get('ExtendedStatistic', '')}"
-    )
+    math = [
+        m["Expression"]
+        for m in alarm.get("Metrics", ())
+        if m.get("Expression") and m.get("ReturnData", True)
+    ]
+    statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic", "")
+    measured = math[0] if math else f"{alarm.get('MetricName', '?')} {statistic}"
     sign = _SIGNS.get(alarm["ComparisonOperator"], alarm["ComparisonOperator"])
     limit = f"{alarm['Threshold']:,g}" if "Threshold" in alarm else "its band"
     return f"{measured.strip()} {sign} {limit} in {_span(alarm)}"
@@ -134,59 +141,37 @@ def _span(alarm: dict[str, Any]) -> str:
 
 @check("Is an alarm going off, and are all of them there?")
 def check_alarms(ops: Connection) -> Findings:
-    """State of every alarm of the target, expected ones that are missing, and those that would tell nobody. Evidence: ALARMS."""
+    """State of every alarm of the target, expected ones that are missing, those that tell nobody.
+
+    Evidence: ALARMS.
+    """
     found = list_alarms(ops)
     total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
     note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
-    findings = [_state(row, ops) for row in found.itertuples()]
-    findings += _silent(found)
-    findings += _missing(ops, set(found["alarm"]))
+    findings = [_state(ops, row) for row in found.itertuples()]
+    for row in found.itertuples():  # whom nobody would hear
+        told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
+        if not (row.actions_enabled and row.actions):
+            why = "it has no actions" if row.actions_enabled else "its actions are disabled"
+            findings.append(told.answer("warn", f"{why}: nobody would be told"))
+    for name in [each for each in _expected(ops) if each not in set(found["alarm"])]:
+        missing = Question(f"alarm {name}", "it exists", _SOURCE)
+        seen = f"there is no such alarm in {ops.where}"
+        findings.append(missing.answer("warn", seen, next="metrics/dashboard"))
     if found.empty:
-        findings.append(Finding("unknown", "alarms", note, "at least one", "DescribeAlarms"))
+        findings.append(Question("alarms", "at least one", _SOURCE).answer("unknown", note))
     return Findings(findings, found, note)
 
 
-def _state(row: Any, ops: Connection) -> Finding:
-    statuses = {"OK": "ok", "ALARM": "critical", "INSUFFICIENT_DATA": "unknown"}
-    status = statuses.get(row.state, "unknown")
+def _state(ops: Connection, row: Any) -> Finding:
+    asked = Question(f"alarm {row.alarm}", row.threshold, _SOURCE)
     seen = f"{row.state} since {clock(row.since, ops.now())}"
-    if status != "ok":
-        seen += f", {row.reason}"
-    follows = "" if status == "ok" else row.next or "metrics/dashboard"
-    cause = row.proves if row.state == "ALARM" else ""
-    return Finding(
-        status, f"alarm {row.alarm}", seen, row.threshold, "DescribeAlarms", cause, follows
+    if row.state == "OK":
+        return asked.answer("ok", seen)
+    going = row.state == "ALARM"
+    return asked.answer(
+        "critical" if going else "unknown",
+        f"{seen}, {row.reason}",
+        cause=row.proves if going else "",
+        next=row.next or "metrics/dashboard",
     )
-
-
-def _silent(found: pd.DataFrame) -> Iterator[Finding]:
-    """Alarms that nobody would hear: their actions are disabled, or they have none."""
-    for row in found.itertuples():
-        why = (
-            "its actions are disabled"
-            if not row.actions_enabled
-            else "it has no actions"
-            if not row.actions
-            else ""
-        )
-        if why:
-            yield Finding(
-                "warn",
-                f"alarm {row.alarm} tells somebody",
-                f"{why}: nobody would be told",
-                "actions",
-                "DescribeAlarms",
-            )
-
-
-def _missing(ops: Connection, present: set[str]) -> Iterator[Finding]:
-    for name in ops.target["alarms"].get("expected", {}):
-        if name not in present:
-            yield Finding(
-                "warn",
-                f"alarm {name}",
-                f"there is no such alarm in {ops.where}",
-                "it exists",
-                "DescribeAlarms",
-                next="metrics/dashboard",
-            )

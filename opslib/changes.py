@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib import records
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused
-from opslib.core.plans.actions import Action
-from opslib.core.plans.applying import look, planner
-from opslib.core.plans.plans import Planned, Step, short
-from opslib.core.tables import UTC_TIME, frame
+from opslib.core import (
+    UTC_TIME,
+    Action,
+    Connection,
+    Frame,
+    OpsError,
+    Planned,
+    Refused,
+    Step,
+    frame,
+    planner,
+)
+from opslib.core.plans.applying import look
+from opslib.core.plans.plans import short
 from opslib.records import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CHANGES = {
     "record": "str",
@@ -28,18 +33,14 @@ CHANGES = {
 }
 
 
-def list_changes(ops: Connection, days: float = 14) -> pd.DataFrame:
-    """The runs that applied steps to this target, newest first; also those that failed half-way. Columns: CHANGES."""
+def list_changes(ops: Connection, days: float = 14) -> Frame:
+    """The runs that applied steps to this target, newest first; also those that failed half-way.
+
+    Columns: CHANGES.
+    """
     found = records.list_records(target=ops.target.name, since=ops.now() - timedelta(days=days))
     rows = [
-        {
-            "record": r.id,
-            "name": r.name,
-            "started": r.started,
-            "who": r.who,
-            "outcome": r.outcome,
-            "verdict": r.verdict,
-        }
+        {"record": r.id} | {name: getattr(r, name) for name in list(CHANGES)[1:]}
         for r in found
         if _applied(r)
     ]
@@ -47,32 +48,27 @@ def list_changes(ops: Connection, days: float = 14) -> pd.DataFrame:
 
 
 def _applied(record: Record) -> bool:
-    if (
-        record.outcome == "changed"
-        or record.plan is None
-        or record.outcome in ("previewed", "refused", records.RUNNING)
-    ):
-        return record.outcome == "changed"
+    if record.outcome == "changed":
+        return True
+    if record.plan is None or record.outcome in ("previewed", "refused", records.RUNNING):
+        return False
     try:
-        return any(
-            step.get("state") == "applied" for step in records.details(record).get("steps", ())
-        )
+        steps = records.details(record).get("steps", ())
     except OpsError:  # its file is gone: nothing can be undone from it
         return False
+    return any(step.get("state") == "applied" for step in steps)
 
 
 @planner
 def plan_undo(ops: Connection, record: str) -> Planned:
-    """Undo what a record's run applied, last step first. Refuses when its state is no longer what that run left.
+    """Undo what a record's run applied, last step first.
 
-    Raises UsageError (no such record, another target's, nothing applied).
+    Refuses when its state is no longer what that run left. Raises UsageError (no such record,
+    another target's, nothing applied).
     """
     if not record:
-        return Planned(
-            "undo nothing",
-            [],
-            ["No record is named: choose one of the changes above, record = '…'."],
-        )
+        note = "No record is named: choose one of the changes above, record = '…'."
+        return Planned("undo nothing", notes=[note])
     steps: list[Step] = []
     for was in reversed(records.applied_steps(record, target=ops.target.name)):
         _guard(ops, record, was)
@@ -104,7 +100,8 @@ def _guard(ops: Connection, record: str, was: dict[str, Any]) -> None:
         raise Refused(f"{step} needs a value that was secret and is not kept. Nothing was changed.")
     if was["observe"] and (now := look(ops, Action.of(was["observe"]))) != was["after"]:
         raise Refused(
-            f"{step}: now {short(now)}, no longer {short(was['after'])} as it left it. Nothing was changed."
+            f"{step}: now {short(now)}, no longer {short(was['after'])} as it left it. "
+            "Nothing was changed."
         )
 
 
@@ -112,7 +109,8 @@ def _unfinished(record: str) -> list[str]:
     """What that run began and did not see the end of."""
     steps = records.details(records.find(record)).get("steps", ())
     return [
-        f"Step {step['number']} ({step['title']}) was {step['state']}, not applied: look whether it was done all the same."
+        f"Step {step['number']} ({step['title']}) was {step['state']}, not applied: "
+        "look whether it was done all the same."
         for step in steps
         if step.get("state") != "applied"
     ]

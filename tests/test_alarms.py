@@ -1,4 +1,7 @@
-"""Alarms, secrets and certificates: every one that matters, what it asks for, and those that would be silent."""
+"""Alarms, secrets and certificates.
+
+Every one that matters, what it asks for, and those that would be silent.
+"""
 
 from __future__ import annotations
 

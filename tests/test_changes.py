@@ -1,4 +1,8 @@
-"""Undo: what a record's run applied is taken back, last step first, when the world is still as that run left it."""
+"""Undo.
+
+What a record's run applied is taken back, last step first, when the world is still as that run left
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from opslib.core.plans.actions import Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.functions.versions import list_versions, plan_rollback
-from opslib.records import reading, records
+from opslib.records import reading
 from opslib.users import users
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -27,7 +31,10 @@ def last() -> str:
 
 
 def tagged(*values: str, fail: bool = False) -> Any:
-    """A planner: the bucket's one tag is set to each value in turn; the last step fails when asked to."""
+    """A planner: the bucket's one tag is set to each value in turn.
+
+    The last step fails when asked to.
+    """
 
     def to(value: str | None) -> dict[str, Any]:
         if value is None:
@@ -163,7 +170,7 @@ def test_what_needs_a_secret_that_was_not_kept_is_refused(
         "observe": None,
         "undo": [Aws("s3", "put_bucket_tagging", Bucket="[secret bluemoxon:KEY]")],
     }
-    monkeypatch.setattr(records, "applied_steps", lambda *_, **__: [step])
+    monkeypatch.setattr("opslib.records.applied_steps", lambda *_, **__: [step])
     with pytest.raises(Refused, match="secret and is not kept"):
         changes.plan_undo(ops, "20260101T000000Z-abcdef")
 

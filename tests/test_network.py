@@ -17,11 +17,12 @@ TABLES = [
     {"RouteTableId": "rtb-main", "Associations": [{"Main": True}]},
     {"RouteTableId": "rtb-b", "Associations": [{"Main": False, "SubnetId": "subnet-b"}]},
 ]
+AROUND = network.Surroundings(SUBNETS, TABLES, dns=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def untouched(lab: Any) -> None:
-    """Messages that another module's tests hold become visible again by themselves, and would change the state."""
+    """Messages that another module's tests hold become visible again, and change the state."""
     lab.reset()
 
 
@@ -92,17 +93,14 @@ def test_an_api_that_fails_altogether_is_not_the_network(ops: Connection, lab: A
 def test_what_an_endpoint_lacks_is_said(
     kind: str, changes: dict[str, Any], lacks: list[str]
 ) -> None:
-    assert network._lacks(endpoint(kind, **changes), kind, SUBNETS, TABLES, dns=True) == lacks
+    assert AROUND.lacks(endpoint(kind, **changes), kind) == lacks
 
 
 def test_an_endpoint_of_another_type_or_in_a_vpc_without_names_is_wrong() -> None:
-    assert network._lacks(endpoint("Gateway"), "Interface", SUBNETS, TABLES, dns=True)[
-        0
-    ].startswith("it is of type")
-    assert (
-        "resolves no private names"
-        in network._lacks(endpoint("Interface"), "Interface", SUBNETS, TABLES, dns=False)[0]
-    )
+    other = AROUND.lacks(endpoint("Gateway"), "Interface")
+    assert other[0].startswith("it is of type")
+    nameless = AROUND._replace(dns=False).lacks(endpoint("Interface"), "Interface")
+    assert "resolves no private names" in nameless[0]
 
 
 def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) -> None:

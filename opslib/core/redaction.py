@@ -1,4 +1,7 @@
-"""No secret in an output: values read as secrets are masked wherever they turn up, known shapes too."""
+"""No secret in an output.
+
+Values read as secrets are masked wherever they turn up, known shapes too.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,21 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1[secret]",
     ),
 )
+
+
+_SECRET_NAME = re.compile(
+    r"secret|password|passwd|token|key|credential|database_url|dsn|cookie"
+    r"|(?:^|[-_])auth(?:entication|orization)?$",
+    re.IGNORECASE,
+)
+
+
+def names_a_secret(name: str, value: str = "") -> bool:
+    """Whether a variable, a header or a setting looks like a secret by its name.
+
+    Such a value is hidden in tables and masked in every output. An ARN names a secret, and is none.
+    """
+    return _SECRET_NAME.search(name) is not None and not value.startswith("arn:")
 
 
 class Redactor:
@@ -80,7 +98,10 @@ class Redactor:
         return text
 
     def mask_tree(self, obj: Any) -> Any:
-        """A copy of nested dicts and lists with every string in it masked; keys too. Images are left alone."""
+        """A copy of nested dicts and lists with every string in it masked; keys too.
+
+        Images are left alone.
+        """
         if isinstance(obj, str):
             return self.mask(obj)
         if isinstance(obj, Mapping):
@@ -106,12 +127,18 @@ mask_tree = _redactor.mask_tree
 
 
 def on_register(callback: Callable[[str, str], None]) -> None:
-    """Tell this callback each (value, label) that is registered: the engine masks the same values."""
+    """Tell this callback each (value, label) that is registered.
+
+    The engine masks the same values.
+    """
     _redactor.on_register = callback
 
 
 def guard_kernel() -> None:
-    """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies. Idempotent."""
+    """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies.
+
+    Idempotent.
+    """
     import sys
 
     ipython = sys.modules.get("IPython")

@@ -6,11 +6,12 @@ import html
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: that takes long
 UTC_TIME = "datetime64[us, UTC]"
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.core import redaction
-from opslib.core.reads.functions import is_secret
+from opslib.core.redaction import names_a_secret
 
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
 NONE = "(none)"
 # Though they sound so.
-_NO_SECRETS = re.compile(r"((hash_|range_)?key|key_name|(kms_)?key_id|kms_key_arn)")
+_NO_SECRETS = re.compile(r"((hash_|range_)?key|key_name|(kms_)?key_id|kms_key_arn|authorization)")
 _EVERYONE = ("0.0.0.0/0", "::/0")
 _LONGEST = 160
 
@@ -62,7 +62,7 @@ def _below(marks: Any) -> dict[Any, Any]:
 
 def _sounds_secret(name: str, value: Any) -> bool:
     """Lambda's variables for one are not marked by Terraform, whatever is in them."""
-    told = isinstance(value, str) and value != "" and is_secret(name, value)
+    told = isinstance(value, str) and value != "" and names_a_secret(name, value)
     return told and not _NO_SECRETS.fullmatch(name)
 
 

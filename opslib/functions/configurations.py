@@ -1,86 +1,106 @@
-"""A function's configuration against its target's reference table. Values of variables are compared, seldom shown."""
+"""A function's configuration against its target's reference table.
+
+Values of variables are compared, seldom shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-from opslib.core.reads.functions import ABSENT, HIDDEN, is_secret, variables
+from opslib.core.reads.functions import variables
+from opslib.core.redaction import names_a_secret
+
+CONFIGURATIONS = {
+    "function": "str",
+    "of": "str",
+    "version": "str",
+    "timeout_seconds": "int64",
+    "memory_mb": "int64",
+    "runtime": "str",
+    "state": "str",
+    "variables": "int64",
+    "drift": "str",
+}
+HIDDEN, ABSENT = "(hidden)", "(not set)"
+_SETTINGS = (  # in words, Lambda's name, the reference table's, the unit
+    ("timeout", "Timeout", "timeout_seconds", "s"),
+    ("memory", "MemorySize", "memory_mb", "MB"),
+)
+_COMPARED = (
+    "Runtime",
+    "Handler",
+    "Timeout",
+    "MemorySize",
+    "Role",
+    "Layers",
+    "VpcConfig",
+    "EphemeralStorage",
+    "TracingConfig",
+)
 
 
-def shown(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
-    if name not in values:
-        return ABSENT
-    if not is_secret(name, values[name]):
-        return values[name]
-    return HIDDEN if beside.get(name, values[name]) == values[name] else f"{HIDDEN}, differs"
+def readable(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
+    """A variable's value, unless it looks secret.
+
+    Then only whether it differs from the one beside.
+    """
+    value = values.get(name, ABSENT)
+    if value == ABSENT or not names_a_secret(name, value):
+        return value
+    return HIDDEN if beside.get(name, value) == value else f"{HIDDEN}, differs"
 
 
 def reference(facts: Any) -> str:
     """The reference table's row of a function, in words."""
-    parts = [
-        f"{facts[key]} {unit}"
-        for key, unit in (("timeout_seconds", "s"), ("memory_mb", "MB"))
-        if key in facts
-    ]
-    return ", ".join(
-        [*parts, *([f"{len(facts['variables'])} variables"] if facts.get("variables") else [])]
-    )
+    parts = [f"{facts[key]} {unit}" for _, _, key, unit in _SETTINGS if key in facts]
+    if facts.get("variables"):
+        parts.append(f"{len(facts['variables'])} variables")
+    return ", ".join(parts)
 
 
 def drift(facts: Any, configuration: dict[str, Any]) -> list[str]:
     """What differs from the reference, in words: lost variables first."""
-    found = []
     present = variables(configuration)
-    if lost := [name for name in facts.get("variables", ()) if not present.get(name)]:
-        found.append(f"lacks {', '.join(lost)}")
-    for what, key, unit, reference in (
-        ("timeout", "Timeout", "s", "timeout_seconds"),
-        ("memory", "MemorySize", "MB", "memory_mb"),
-    ):
-        wanted = facts.get(reference)
-        if wanted is not None and configuration[key] != wanted:
-            found.append(f"{what} {configuration[key]} {unit} instead of {wanted} {unit}")
-    return found
+    lost = [name for name in facts.get("variables", ()) if not present.get(name)]
+    return [f"lacks {', '.join(lost)}"] * bool(lost) + [
+        f"{what} {configuration[setting]} {unit} instead of {facts[key]} {unit}"
+        for what, setting, key, unit in _SETTINGS
+        if facts.get(key, configuration[setting]) != configuration[setting]
+    ]
 
 
 def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
-    """Variables that the reference does not name, a forgotten flag for one; none when it names no variables at all."""
-    return (
-        sorted(set(variables(configuration)) - set(facts["variables"]))
-        if facts.get("variables")
-        else []
-    )
+    """Variables that the reference does not name, a forgotten flag for one.
+
+    None when it names no variables at all.
+    """
+    named = facts.get("variables")
+    return sorted(set(variables(configuration)) - set(named)) if named else []
 
 
 def differences(
     present: dict[str, Any], latest: dict[str, Any], besides: Collection[str] = ()
 ) -> list[str]:
-    """What publishing $LATEST would change for those who call the live version, but for these variables or settings."""
-    keys = (
-        "Runtime",
-        "Handler",
-        "Timeout",
-        "MemorySize",
-        "Role",
-        "Layers",
-        "VpcConfig",
-        "EphemeralStorage",
-        "TracingConfig",
-    )
+    """What publishing $LATEST would change for those who call the live version.
+
+    `besides`: variables or settings that are left out.
+    """
     found = [
         f"{key}: {present.get(key)} to {latest.get(key)}"
-        for key in keys
+        for key in _COMPARED
         if key not in besides and present.get(key) != latest.get(key)
     ]
     before, after = variables(present), variables(latest)
-    for name in sorted((before.keys() | after.keys()) - set(besides)):
-        if before.get(name) != after.get(name):
-            found.append(f"{name}: {shown(name, before, after)} to {shown(name, after, before)}")
-    return found
+    return found + [
+        f"{name}: {readable(name, before, after)} to {readable(name, after, before)}"
+        for name in sorted((before.keys() | after.keys()) - set(besides))
+        if before.get(name) != after.get(name)
+    ]
 
 
 def row(function: str, of: str, facts: Any, configuration: dict[str, Any]) -> dict[str, Any]:
+    """A row of CONFIGURATIONS."""
     return {
         "function": function,
         "of": of,

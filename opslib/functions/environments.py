@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Finding, Findings
-from opslib.core.plans.actions import Aws, Merge, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.reads import functions
-from opslib.core.reads.functions import ABSENT, VARIABLES
-from opslib.core.tables import frame
-from opslib.functions import configurations, releases
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    UsageError,
+    check,
+    frame,
+    planner,
+)
+from opslib.core.plans.actions import Merge
+from opslib.core.reads.functions import Function, variables
+from opslib.core.redaction import names_a_secret
+from opslib.functions.configurations import ABSENT, readable
+from opslib.functions.releases import GET, Release
 
-if TYPE_CHECKING:
-    import pandas as pd
+VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
 
 
-def list_variables(ops: Connection, function: str) -> pd.DataFrame:
-    """The environment of the live version and of $LATEST; values that look secret by their name are hidden. Columns: VARIABLES."""
-    facts = ops.target["functions"][function]
-    live = functions.variables(functions.live(ops, function))
-    latest = functions.variables(functions.read_configuration(ops, function))
-    described = set(facts.get("variables", ()))
+def list_variables(ops: Connection, function: str) -> Frame:
+    """The environment of the live version and of $LATEST. Columns: VARIABLES.
+
+    Values that look secret by their name are hidden.
+    """
+    known = Function(ops, function)
+    live, latest = variables(known.live()), variables(known.configuration())
+    described = set(known.facts.get("variables", ()))
     rows = [
         {
             "variable": name,
-            "live": configurations.shown(name, live, latest),
-            "latest": configurations.shown(name, latest, live),
+            "live": readable(name, live, latest),
+            "latest": readable(name, latest, live),
             "described": name in described,
         }
         for name in sorted(live.keys() | latest.keys() | described)
@@ -41,99 +49,84 @@ def list_variables(ops: Connection, function: str) -> pd.DataFrame:
 
 @check("Is every variable set, and the same in the next version?")
 def check_variables(ops: Connection, function: str) -> Findings:
-    """A function's environment: described variables that are not set, and those in which $LATEST differs. Evidence: VARIABLES."""
-    found, name = list_variables(ops, function), ops.target["functions"][function]["name"]
-    absent = found[found["described"] & (found["live"] == ABSENT)]["variable"]
-    differing = found[(found["live"] != found["latest"]) | found["live"].str.endswith(", differs")][
-        "variable"
-    ]
-    said = [f"not set: {', '.join(absent)}"] if len(absent) else []
-    said += [f"not the same in $LATEST: {', '.join(differing)}"] if len(differing) else []
-    seen = "; ".join(said) or f"{len(found)} variables, in $LATEST the same"
-    return Findings(
-        [
-            Finding(
-                "warn" if said else "ok",
-                f"variables of {function}",
-                seen,
-                "all described ones set, no difference",
-                f"lambda GetFunctionConfiguration of {name}",
-            )
+    """Described variables that are not set, and those in which $LATEST differs.
+
+    Evidence: VARIABLES.
+    """
+    found = list_variables(ops, function)
+    live, names = found["live"], found["variable"]
+    troubles = {
+        "not set": names[found["described"] & (live == ABSENT)],
+        "not the same in $LATEST": names[
+            (live != found["latest"]) | live.str.endswith(", differs")
         ],
-        found,
+    }
+    said = "; ".join(f"{what}: {', '.join(of)}" for what, of in troubles.items() if len(of))
+    asked = Question(
+        f"variables of {function}",
+        "all described ones set, no difference",
+        f"lambda GetFunctionConfiguration of {Function(ops, function).name}",
     )
+    seen = said or f"{len(found)} variables, in $LATEST the same"
+    return Findings([asked.judged(not said, seen, otherwise="warn")], found)
 
 
 @planner
 def plan_environment(
     ops: Connection, function: str, name: str, value: str = "", remove: bool = False
 ) -> Planned:
-    """Set or remove one variable, the others kept; publish; move the alias there, since only $LATEST changes otherwise.
+    """Set or remove one variable, the others kept; publish.
 
-    Without an alias $LATEST is what runs, and is all that changes.
-    Raises UsageError (no such name can be), Refused (a secret; unreleased code in $LATEST; the alias splits traffic).
+    Move the alias there, since only $LATEST changes otherwise. Without an alias $LATEST is what
+    runs, and is all that changes. Raises UsageError (no such name can be), Refused (a secret;
+    unreleased code in $LATEST; the alias splits traffic).
     """
-    known, alias = ops.target["functions"][function]["name"], functions.find_alias(ops, function)
-    live, latest = releases.both(ops, function, alias)
-    _refuse_name(name, value or functions.variables(latest).get(name, ""))
-    releases.refuse(known, alias, live, latest)
+    release = Release.begin(Function(ops, function))
+    before, served = (variables(of).get(name) for of in (release.latest, release.live))
+    _refuse_name(name, value or before or "")
     wanted, steps = None if remove else value, []
-    if functions.variables(latest).get(name) != wanted:
-        steps += _variable_steps(known, name, wanted, latest)
-    served = functions.variables(live).get(name)
-    if alias and (steps or served != wanted):
-        change = releases.Change((name,), _plain(served), _plain(wanted))
-        steps += releases.steps(known, alias, live, latest, change, _observed(name))
+    path = f"not_null(Environment.Variables.\"{name}\", 'not set')"
+    if before != wanted:
+        at = {"FunctionName": release.name}
+        write = "lambda", "update_function_configuration"
+        guarded = Aws(*write, **at, RevisionId=release.latest["RevisionId"])
+        steps += release.change(
+            f"Change {name} of {release.name}, the other variables kept",
+            _put(name, wanted, guarded),
+            _put(name, before, Aws(*write, **at)),
+            _told(before),
+            _told(wanted),
+            path,
+        )
+    if steps or served != wanted:
+        steps += release.publish((name,), _told(served), _told(wanted), path)
     done = f"remove {name} from" if remove else f"set {name}={value} on"
-    notes = (
-        []
-        if steps
-        else [f"{name} is {_plain(wanted)} already, on $LATEST and on version {live['Version']}."]
+    already = (
+        f"{name} is {_told(wanted)} already, on $LATEST and on version {release.live['Version']}."
     )
-    return Planned(f"{done} {known}", steps, notes)
+    return Planned(f"{done} {release.name}", steps, [] if steps else [already])
 
 
 def _refuse_name(name: str, value: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name) or name.startswith(("AWS_", "LAMBDA_")):
         raise UsageError(
-            f"name={name!r} cannot be a variable of a Lambda function: letters, digits and _, not AWS_… or LAMBDA_…."
+            f"name={name!r} cannot be a variable of a Lambda function: "
+            "letters, digits and _, not AWS_… or LAMBDA_…."
         )
-    if functions.is_secret(name, value):
+    if names_a_secret(name, value):
         raise Refused(
             f"{name} looks like a secret: a plan shows and keeps its values. Nothing was changed; "
             "put it into Secrets Manager and give the function its ARN."
         )
 
 
-def _plain(value: str | None) -> str:
+def _told(value: str | None) -> str:
     return "not set" if value is None else value
 
 
-def _observed(name: str) -> str:
-    return f"not_null(Environment.Variables.\"{name}\", 'not set')"
-
-
-def _variable_steps(
-    function: str, name: str, wanted: str | None, latest: dict[str, Any]
-) -> list[Step]:
-    before = functions.variables(latest).get(name)
-    at = {"FunctionName": function}
-    present = Read("lambda", "get_function_configuration", "Environment.Variables", **at)
-    write = Aws("lambda", "update_function_configuration", **at)
-    guarded = Aws("lambda", "update_function_configuration", **at, RevisionId=latest["RevisionId"])
-
-    def put(value: str | None, write: Aws) -> Merge:
-        kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
-        return Merge(present, write, "Environment.Variables", put=kept, drop=dropped)
-
-    return [
-        Step(
-            f"Change {name} of {function}, the other variables kept",
-            put(wanted, guarded),
-            before=_plain(before),
-            after=_plain(wanted),
-            undo=[put(before, write), releases.settled(function)],
-            observe=Read("lambda", "get_function_configuration", _observed(name), **at),
-        ),
-        releases.settle(function),
-    ]
+def _put(name: str, value: str | None, write: Aws) -> Merge:
+    present = Read(
+        "lambda", GET, "Environment.Variables", FunctionName=write["parameters"]["FunctionName"]
+    )
+    kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
+    return Merge(present, write, "Environment.Variables", put=kept, drop=dropped)

@@ -1,36 +1,49 @@
-"""Invocations of the functions: how many, how they ended, how long they took, how many ran at once."""
+"""Invocations of the functions.
+
+How many, how they ended, how long they took, how many ran at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import answer, check
-from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, NotFound, OpsError
-from opslib.core.findings import Finding, Findings
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Line,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Panel,
+    Plotted,
+    Question,
+    Window,
+    answer,
+    check,
+    clock,
+    count,
+    frame,
+    number,
+    window,
+)
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
-    live,
+    WELL,
+    Function,
     modified,
     named,
     period,
     read_points,
-    reserved,
     states,
 )
-from opslib.core.tables import frame
-from opslib.core.text import count, number
-from opslib.core.times import Window, clock, window
 from opslib.functions import throttling
 from opslib.functions.throttling import Use
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FUNCTIONS = {
     "function": "str",
@@ -50,34 +63,30 @@ _MOST_PER_100, _FEWEST = 5.0, 5
 def check_functions(
     ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
-    """State, invocations and throttling of functions (`all`, or names with commas). Evidence: FUNCTIONS.
+    """State, invocations and throttling of functions (`all`, or names with commas).
 
-    A function that was not invoked is no error: nothing called it.
+    Evidence: FUNCTIONS. A function that was not invoked is no error: nothing called it.
     """
     within, names = window(ops, minutes, since, until), named(ops, function)
-    points, account, *states = ops.gather(
+    reads: list[Callable[[], Any]] = [
         partial(read_points, ops, names, within),
         partial(throttling.account, ops),
-        *(partial(_state, ops, name) for name in names),
-    )
+        partial(ops.each, lambda name: tried(Function(ops, name).live), names),
+        partial(ops.each, lambda name: tried(Function(ops, name).reserved), names),
+    ]
+    points, account, states, reserved = ops.gather(*reads)
     found, rows, uses = [], [], []
-    for name, (state, held) in zip(names, states, strict=True):
-        of_it = points[points["function"] == name]
-        use = used(name, of_it, held, within)
+    for name, state in states.items():
+        use = used(name, points[points["function"] == name], reserved[name], within)
+        uses.append(use)
+        rows.append(_row(use, state))
         found += [
             answer(f"state of {name}", partial(_judged_state, name, state)),
-            _invoked(name, state, of_it, use, within),
+            _invoked(use, state, within),
             throttling.judge(use, account, within),
         ]
-        rows.append(_row(name, state, use, of_it))
-        uses.append(use)
     note = f"{within}. {throttling.account_note(account)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
-
-
-def _state(ops: Connection, function: str) -> tuple[Any, Any]:
-    """Configuration of what runs, and the reservation; what could not be read is the error itself."""
-    return tried(partial(live, ops, function)), tried(partial(reserved, ops, function))
 
 
 def tried(look: Callable[[], Any]) -> Any:
@@ -92,106 +101,88 @@ def _judged_state(function: str, state: Any) -> Finding:
     if isinstance(state, OpsError):
         raise state
     now, update = states(state)
-    seen = f"version {state['Version']}: {now}, last update {update} at {modified(state):%Y-%m-%d %H:%M}"
-    why = state.get("StateReason") if now != "Active" else state.get("LastUpdateStatusReason")
-    seen += f": {why}" if why and (now, update) != ("Active", "Successful") else ""
+    asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
+    seen = f"version {state['Version']}: {now}, last update {update} at "
+    seen += f"{modified(state):%Y-%m-%d %H:%M}"
+    if (now, update) == WELL:
+        return asked.answer("ok", seen)
+    why = state.get("StateReason" if now != "Active" else "LastUpdateStatusReason")
+    seen += f": {why}" if why else ""
     if now == "Inactive":
         seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
-    status = (
-        "critical"
-        if "Failed" in (now, update)
-        else "ok"
-        if (now, update) == ("Active", "Successful")
-        else "warn"
-    )
-    follows = "functions/rollback" if status == "critical" else ""
-    rule = "Active, Successful"
-    return Finding(
-        status, f"state of {function}", seen, rule, "lambda GetFunctionConfiguration", next=follows
-    )
+    if "Failed" in (now, update):
+        return asked.answer("critical", seen, next="functions/rollback")
+    return asked.answer("warn", seen)
 
 
-def used(function: str, points: pd.DataFrame, reserved: Any, within: Window) -> Use:
-    """What a function's points say of how many ran at once and how many could not."""
-    throttled = points[(points["metric"] == "Throttles") & (points["value"] > 0)]
-    at_once = points[points["metric"] == "ConcurrentExecutions"]["value"]
-    times = list(throttled["time"])
+def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
+    """What a function's points say: how many ran, how many at once, how many could not."""
+    wide = points.pivot(index="time", columns="metric", values="value")
+    wide = wide.reindex(columns=list(MEASURES))
+    total, most = wide.sum(), wide.max().astype(object).where(wide.notna().any(), None)
+    throttled = wide.index[wide["Throttles"] > 0]
+    unread = isinstance(reserved, OpsError)
     return Use(
         function,
-        None if isinstance(reserved, OpsError) else reserved,
-        not isinstance(reserved, OpsError),
-        int(throttled["value"].sum()),
-        int(points[points["metric"] == "Invocations"]["value"].sum()),
-        int(at_once.max()) if len(at_once) else 0,
-        clock(times[0], within.end) if times else "",
-        bool(times) and times[-1] >= within.end - RECENT,
-        isinstance(reserved, NotAllowed),
+        None if unread else reserved,
+        known=not unread,
+        throttles=int(total["Throttles"]),
+        invocations=int(total["Invocations"]),
+        most_at_once=int(most["ConcurrentExecutions"] or 0),
+        since=clock(throttled[0], within.end) if len(throttled) else "",
+        still=bool((throttled >= within.end - RECENT).any()),
+        denied=isinstance(reserved, NotAllowed),
+        errors=int(total["Errors"]),
+        p95_ms=most["Duration"],
     )
 
 
-def _invoked(function: str, state: Any, points: pd.DataFrame, use: Use, within: Window) -> Finding:
-    failed, p95 = _total(points, "Errors"), _highest(points, "Duration")
-    question, source = (
-        f"invocations of {function}",
+def _invoked(use: Use, state: Any, within: Window) -> Finding:
+    asked = Question(
+        f"invocations of {use.function}",
+        f"at most {_MOST_PER_100:g} errors in 100",
         "GetMetricData AWS/Lambda Invocations, Errors, Duration",
     )
-    rule = f"at most {_MOST_PER_100:g} errors in 100"
     if not use.invocations and isinstance(state, NotFound):
-        return Finding("unknown", question, "none: there is no such function", rule, source)
+        return asked.answer("unknown", "none: there is no such function")
     if not use.invocations:
-        seen = (
-            f"none in {number(within.minutes)} min: nothing called it, which is no error by itself"
-        )
-        return Finding("ok", question, seen, rule, source)
-    share = 100 * failed / use.invocations
-    seen = f"{count(use.invocations, 'invocation')}, {count(failed, 'error')} ({share:.2g} %)"
-    seen += f", p95 at most {p95:,.0f} ms" if p95 is not None else ""
-    status = "warn" if share > _MOST_PER_100 and failed >= _FEWEST else "ok"
-    return Finding(
-        status, question, seen, rule, source, next="logs/errors" if status == "warn" else ""
-    )
+        seen = f"none in {number(within.minutes)} min: nothing called it, "
+        return asked.answer("ok", f"{seen}which is no error by itself")
+    share = 100 * use.errors / use.invocations
+    seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} ({share:.2g} %)"
+    seen += f", p95 at most {use.p95_ms:,.0f} ms" if use.p95_ms is not None else ""
+    well = share <= _MOST_PER_100 or use.errors < _FEWEST
+    return asked.judged(well, seen, otherwise="warn", next="logs/errors")
 
 
-def _total(points: pd.DataFrame, metric: str) -> int:
-    return int(points[points["metric"] == metric]["value"].sum())
-
-
-def _highest(points: pd.DataFrame, metric: str) -> float | None:
-    values = points[points["metric"] == metric]["value"]
-    return float(values.max()) if len(values) else None
-
-
-def _row(function: str, state: Any, use: Use, points: pd.DataFrame) -> dict[str, Any]:
-    p95 = _highest(points, "Duration")
-    return {
-        "function": function,
+def _row(use: Use, state: Any) -> dict[str, Any]:
+    return vars(use) | {
         "version": "?" if isinstance(state, OpsError) else state["Version"],
         "reserved": use.reservation,
-        "invocations": use.invocations,
-        "errors": _total(points, "Errors"),
-        "throttles": use.throttles,
-        "p95_ms": None if p95 is None else round(p95),
-        "most_at_once": _highest(points, "ConcurrentExecutions"),
+        "p95_ms": None if use.p95_ms is None else round(use.p95_ms),
+        "most_at_once": use.most_at_once or None,
     }
 
 
 def panels(
-    points: pd.DataFrame,
+    points: Frame,
     within: Window,
     uses: Sequence[Use],
     measures: Sequence[str] = tuple(MEASURES),
 ) -> list[Panel]:
-    """A picture for each measure, a line for each function that has any data; reservations are drawn as what they cap."""
+    """A picture for each measure, a line for each function that has any data.
+
+    Reservations are drawn as what they cap.
+    """
     caps = [
         (f"cap of {use.function}:", float(use.reserved)) for use in uses if use.reserved is not None
     ]
     made = []
     for metric in measures:
         _, title, unit = MEASURES[metric]
-        of_it = points[points["metric"] == metric]
         lines = [
-            Line(str(n), list(s["time"]), list(s["value"]))
-            for n, s in of_it.groupby("function", sort=False)
+            Line(str(name), list(of["time"]), list(of["value"]))
+            for name, of in points[points["metric"] == metric].groupby("function", sort=False)
         ]
         limits = caps if metric == "ConcurrentExecutions" else []
         made.append(Panel(title.format(period(within) // 60), unit, lines, limits))

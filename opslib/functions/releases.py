@@ -1,113 +1,120 @@
-"""Releasing a function's configuration: changed in $LATEST, published as a version, and the alias moved to that one.
+"""Releasing a function's configuration.
 
-Only $LATEST can be changed, and what calls an alias goes on without it. A function without an alias runs $LATEST.
+Changed in $LATEST, published as a version, and the alias moved to that one. Only $LATEST can be
+changed, and what calls an alias goes on without it. A function without an alias runs $LATEST.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused
-from opslib.core.plans.actions import Action, Aws, Read, Wait, result
-from opslib.core.plans.plans import Step
-from opslib.core.reads import functions
+from opslib.core import Action, Aws, Read, Refused, Step, Wait
+from opslib.core.plans.actions import result
+from opslib.core.reads.functions import Function
 from opslib.functions import configurations
 
 GET = "get_function_configuration"
 
 
-class Change(NamedTuple):
-    """Variables or settings that are changed, what the live version says of them before, and after."""
-
-    names: tuple[str, ...]
-    before: Any
-    after: Any
+def weights(alias: dict[str, Any]) -> dict[str, float]:
+    """Which other versions an alias sends a part of its traffic to."""
+    return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
-def both(
-    ops: Connection, function: str, alias: dict[str, Any] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration that runs, and that of $LATEST."""
-    latest = functions.read_configuration(ops, function)
-    return (
-        functions.read_configuration(ops, function, alias["FunctionVersion"]) if alias else latest
-    ), latest
+@dataclass(frozen=True)
+class Release:
+    """A function's configuration that runs (`live`), and that of $LATEST.
 
+    `name`: what AWS calls it.
+    """
 
-def refuse(
-    function: str, alias: dict[str, Any] | None, live: dict[str, Any], latest: dict[str, Any]
-) -> None:
-    """Raises Refused when publishing $LATEST would release other code, or a deployment is going on."""
-    if alias and (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
-        raise Refused(
-            f"Alias {alias['Name']} of {function} splits its traffic between versions: a deployment is going on. "
-            "Nothing was changed; finish it, or functions/rollback."
+    name: str
+    alias: dict[str, Any] | None
+    live: dict[str, Any]
+    latest: dict[str, Any]
+
+    @classmethod
+    def begin(cls, function: Function) -> Release:
+        """Raises Refused when publishing $LATEST would release other code, or while one goes on."""
+        alias, latest = function.alias(), function.configuration()
+        live = function.configuration(alias["FunctionVersion"]) if alias else latest
+        if alias and weights(alias):
+            raise Refused(
+                f"Alias {alias['Name']} of {function.name} splits its traffic between versions: "
+                "a deployment is going on. Nothing was changed; finish it, or functions/rollback."
+            )
+        if live["CodeSha256"] != latest["CodeSha256"]:
+            raise Refused(
+                f"$LATEST of {function.name} holds other code than version {live['Version']}, "
+                "which is live: publishing it would release that code. Nothing was changed; deploy "
+                "the change with the code, or put the live code back into $LATEST."
+            )
+        return cls(function.name, alias, live, latest)
+
+    def change(
+        self, title: str, do: Action, undo: Action, before: Any, after: Any, path: str
+    ) -> list[Step]:
+        """$LATEST changed.
+
+        `path`: where GetFunctionConfiguration says what was changed (JMESPath).
+        """
+        at = {"FunctionName": self.name}
+        settled = Wait(
+            "lambda",
+            GET,
+            "LastUpdateStatus",
+            pending=["InProgress"],
+            expect=["Successful"],
+            timeout_seconds=300,
+            **at,
         )
-    if live["CodeSha256"] != latest["CodeSha256"]:
-        raise Refused(
-            f"$LATEST of {function} holds other code than version {live['Version']}, which is live: publishing it would "
-            "release that code. Nothing was changed; deploy the change with the code, or put the live code back into $LATEST."
-        )
+        observe = Read("lambda", GET, path, **at)
+        return [
+            Step(title, do, before, after, [undo, settled], observe),
+            Step("Wait until Lambda has taken it over", settled, undo=[]),
+        ]
 
+    def publish(self, names: Collection[str], before: Any, after: Any, path: str) -> list[Step]:
+        """$LATEST published and the alias moved there; nothing where there is no alias.
 
-def settled(function: str) -> Action:
-    """Until Lambda has taken a change of $LATEST over."""
-    return Wait(
-        "lambda",
-        GET,
-        "LastUpdateStatus",
-        pending=["InProgress"],
-        expect=["Successful"],
-        timeout_seconds=300,
-        FunctionName=function,
-    )
-
-
-def settle(function: str) -> Step:
-    return Step("Wait until Lambda has taken it over", settled(function), undo=[])
-
-
-def steps(
-    function: str,
-    alias: dict[str, Any],
-    live: dict[str, Any],
-    latest: dict[str, Any],
-    change: Change,
-    path: str,
-) -> list[Step]:
-    """Publish $LATEST and move the alias there. `path`: where GetFunctionConfiguration says what was changed (JMESPath)."""
-    number, what = live["Version"], ", ".join(change.names)
-    also = configurations.differences(live, latest, besides=change.names)
-    move = {"FunctionName": function, "Name": alias["Name"]}
-    return [
-        Step(
-            f"Publish $LATEST of {function}: the code of version {number}",
-            Aws(
-                "lambda",
-                "publish_version",
-                FunctionName=function,
-                CodeSha256=latest["CodeSha256"],
-                Description=live.get("Description", ""),
+        `names`: the variables or settings that are changed, `before` in the live version.
+        """
+        if not self.alias:
+            return []
+        number, alias = self.live["Version"], self.alias["Name"]
+        also = "; ".join(configurations.differences(self.live, self.latest, besides=names))
+        at = {"FunctionName": self.name}
+        move = {**at, "Name": alias}
+        return [
+            Step(
+                f"Publish $LATEST of {self.name}: the code of version {number}",
+                Aws(
+                    "lambda",
+                    "publish_version",
+                    **at,
+                    CodeSha256=self.latest["CodeSha256"],
+                    Description=self.live.get("Description", ""),
+                ),
+                f"version {number}",
+                f"as version {number}, but for {', '.join(names)}"
+                + (f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""),
+                undo=[],
+                name="published",
             ),
-            before=f"version {number}",
-            after=f"as version {number}, but for {what}"
-            + (f"; AND ALSO CHANGED IN $LATEST: {'; '.join(also)}" if also else ""),
-            undo=[],
-            name="published",
-        ),
-        Step(
-            f"Alias {alias['Name']} of {function}: from version {number} to that one",
-            Aws(
-                "lambda",
-                "update_alias",
-                **move,
-                FunctionVersion=result("published.Version"),
-                RevisionId=alias["RevisionId"],
+            Step(
+                f"Alias {alias} of {self.name}: from version {number} to that one",
+                Aws(
+                    "lambda",
+                    "update_alias",
+                    **move,
+                    FunctionVersion=result("published.Version"),
+                    RevisionId=self.alias["RevisionId"],
+                ),
+                before,
+                after,
+                undo=[Aws("lambda", "update_alias", **move, FunctionVersion=number)],
+                observe=Read("lambda", GET, path, **at, Qualifier=alias),
             ),
-            before=change.before,
-            after=change.after,
-            undo=[Aws("lambda", "update_alias", **move, FunctionVersion=number)],
-            observe=Read("lambda", GET, path, FunctionName=function, Qualifier=alias["Name"]),
-        ),
-    ]
+        ]

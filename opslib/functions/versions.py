@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from opslib.core.checks.checks import check, unread
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, unknown_name
-from opslib.core.findings import Finding, Findings
-from opslib.core.plans.actions import Aws, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.reads import functions, logs
-from opslib.core.reads.functions import CONFIGURATIONS, live_version
-from opslib.core.reads.versions import traffic
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.times import Window, window
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    OpsError,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    Window,
+    check,
+    frame,
+    planner,
+    poll,
+    unknown_name,
+    unread,
+    window,
+)
+from opslib.core.reads import logs
+from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
+from opslib.core.reads.versions import live_and_before, most_errors
 from opslib.functions import configurations
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.functions.configurations import CONFIGURATIONS
+from opslib.functions.releases import weights
 
 VERSIONS = {
     "version": "str",
@@ -30,90 +42,62 @@ VERSIONS = {
     "code_sha256": "str",
 }
 BAD_VERSION, DRIFT = "bad-version", "configuration-drift"  # the causes that findings name
-_FACTOR, _MARGIN, _FEWEST = (
-    2.0,
-    1.0,
-    5,
-)  # worse: over twice the errors and one in 100 requests more, and at least five
+_FEWEST = 5  # errors that say something of a version
 _MOST_PER_100 = 5.0  # after a change
+_RULE = f"at most {_MOST_PER_100:g} in 100"
 _ENOUGH = 5  # requests that say how a version does
+_GET = "lambda GetFunctionConfiguration"
 
 
-def list_versions(ops: Connection, function: str) -> pd.DataFrame:
+def list_versions(ops: Connection, function: str) -> Frame:
     """The published versions, newest first (Lambda ListVersionsByFunction). Columns: VERSIONS."""
-    facts = ops.target["functions"][function]
     live = live_version(ops, function)
     found = ops.pages(
-        "lambda", "list_versions_by_function", "Versions[]", FunctionName=facts["name"]
+        "lambda",
+        "list_versions_by_function",
+        "Versions[].{version: Version, published: LastModified, "
+        "description: Description || '', code_sha256: CodeSha256}",
+        FunctionName=Function(ops, function).name,
     )
-    rows = [
-        {
-            "version": v["Version"],
-            "live": v["Version"] == live,
-            "published": v["LastModified"],
-            "description": v.get("Description", ""),
-            "code_sha256": v["CodeSha256"],
-        }
-        for v in found
-        if v["Version"] != "$LATEST"
-    ]
+    rows = [v | {"live": v["version"] == live} for v in found if v["version"] != LATEST]
     return frame(sorted(rows, key=lambda row: -int(row["version"])), VERSIONS)
 
 
 @check("Did the errors come with the version that is live?")
 def check_versions(ops: Connection, function: str, hours: float = 24) -> Findings:
-    """Errors of the live version against the one that served before it. Evidence: `_versions.TRAFFIC`.
+    """Errors of the live version against the one that served before it.
 
-    It names the version as the cause when the errors began with its first half hour: a version that was well at first
-    fails because of something else.
+    Evidence: `versions.TRAFFIC`. It names the version as the cause when the errors began with its
+    first half hour: a version that was well at first fails because of something else.
     """
-    live, within = live_version(ops, function), window(ops, 60 * hours)
-    found = traffic(ops, function, live, within)
-    question, source = (
-        f"errors of {function} by version",
-        "Logs Insights, REPORT and error lines by log stream",
-    )
-    rows = list(found.itertuples())
-    if not rows or not rows[0].live:
-        seen = f"no request of version {live} ended in {hours:g} h"
-        return Findings(
-            [Finding("unknown", question, seen, "some requests", source, next="logs/search")], found
-        )
-    now = rows[0]
-    seen = f"version {live}: {now.errors_per_100:g} errors in 100 requests ({now.errors:,} of {now.requests:,})"
-    if len(rows) == 1:
-        status = "warn" if now.errors_per_100 > _MOST_PER_100 else "ok"
-        seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
-        follows = "health/deep" if status == "warn" else ""
-        return Findings(
-            [
-                Finding(
-                    status, question, seen, f"at most {_MOST_PER_100:g} in 100", source, "", follows
-                )
-            ],
-            found,
-        )
-    return Findings([_compared(now, rows[1], question, seen, source)], found)
+    found, now, before = live_and_before(ops, function, window(ops, 60 * hours))
+    source = "Logs Insights, REPORT and error lines by log stream"
+    asked = Question(f"errors of {function} by version", _RULE, source)
+    if now is None:
+        seen = f"no request of version {live_version(ops, function)} ended in {hours:g} h"
+        unknown = asked.answer("unknown", seen, rule="some requests", next="logs/search")
+        return Findings([unknown], found)
+    seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
+    seen += f"({now.errors:,} of {now.requests:,})"
+    if before is not None:
+        return Findings([_compared(asked, now, before, seen)], found)
+    seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
+    well = now.errors_per_100 <= _MOST_PER_100
+    return Findings([asked.judged(well, seen, otherwise="warn", next="health/deep")], found)
 
 
-def _compared(now: Any, before: Any, question: str, seen: str, source: str) -> Finding:
-    most = max(_FACTOR * before.errors_per_100, before.errors_per_100 + _MARGIN)
+def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
+    most = most_errors(before)
     rule = f"at most {most:g} in 100: version {before.version} had {before.errors_per_100:g}"
+    asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
     if now.errors_per_100 <= most or now.errors < _FEWEST:
-        return Finding("ok", question, seen, rule, source)
+        return asked.answer("ok", seen)
     if now.early_per_100 > most:
-        return Finding(
-            "critical",
-            question,
-            f"{seen}, from its first half hour on",
-            rule,
-            source,
-            BAD_VERSION,
-            "functions/rollback",
-        )
+        seen += ", from its first half hour on"
+        return asked.answer("critical", seen, cause=BAD_VERSION, next="functions/rollback")
     seen += f"; but only {now.early_per_100:g} in its first half hour: something else changed later"
-    return Finding("warn", question, seen, rule, source, "", "health/deep")
+    return asked.answer("warn", seen, next="health/deep")
 
 
 @check("Does the alias point to a version that works?")
@@ -122,152 +106,92 @@ def check_alias(ops: Connection, function: str, watch_seconds: float = 0) -> Fin
 
     Watches until it has seen five requests, at most for so many seconds.
     """
-    alias, began = functions.find_alias(ops, function), ops.now()
-    version = str(alias["FunctionVersion"]) if alias else functions.LATEST
-    config = functions.read_configuration(ops, function, version)
-    pinned, source = (
-        _pinned(ops.target["functions"][function], alias),
-        "lambda GetFunctionConfiguration",
-    )
-    state = ", ".join(functions.states(config))
-    works = Finding(
-        "ok" if state == "Active, Successful" else "critical",
-        f"version {version}",
-        state,
-        "Active, Successful",
-        source,
-    )
+    known = Function(ops, function)
+    alias = known.alias()
+    version = str(alias["FunctionVersion"]) if alias else LATEST
+    state = states(known.configuration(version))
+    works = Question(f"version {version}", ", ".join(WELL), _GET)
     return Findings(
-        [pinned, works, _watched(ops, function, version, Window(began, began), watch_seconds)]
+        [
+            _pinned(known.facts, alias),
+            works.judged(state == WELL, ", ".join(state)),
+            _watched(known, version, watch_seconds),
+        ]
     )
 
 
 def _pinned(facts: Any, alias: dict[str, Any] | None) -> Finding:
     """Whether all calls get one version that stays as it is."""
     if alias is None:
-        return Finding(
-            "ok",
-            facts["name"],
-            "no alias: what calls it gets $LATEST",
-            "as described",
-            "the target's file",
-        )
-    version, weights = (
-        alias["FunctionVersion"],
-        (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"),
+        asked = Question(facts["name"], "as described", "the target's file")
+        return asked.answer("ok", "no alias: what calls it gets $LATEST")
+    version, others = alias["FunctionVersion"], weights(alias)
+    asked = Question(
+        f"{facts['name']}:{facts['alias']}", "one published version", "lambda GetAlias"
     )
-    seen = f"version {version}" + (f", and {weights}" if weights else "")
-    status = "warn" if weights or version == functions.LATEST else "ok"
-    return Finding(
-        status,
-        f"{facts['name']}:{facts['alias']}",
-        seen,
-        "one published version",
-        "lambda GetAlias",
-    )
+    seen = f"version {version}" + (f", and {others}" if others else "")
+    return asked.judged(not others and version != LATEST, seen, otherwise="warn")
 
 
-def _watched(
-    ops: Connection, function: str, version: str, since: Window, seconds: float
-) -> Finding:
-    until, question = time.monotonic() + seconds, f"requests to version {version}"
-    while True:
-        within = Window(since.start, ops.now())
-        served, failed = ops.gather(
-            lambda: _lines_of(logs.search(ops, function, '"REPORT RequestId"', within), version),  # noqa: B023
-            lambda: _lines_of(logs.search(ops, function, logs.error_pattern(ops), within), version),  # noqa: B023
+def _watched(function: Function, version: str, seconds: float) -> Finding:
+    """The requests that a version serves from now on, and how many of them fail."""
+    ops, began = function.ops, function.ops.now()
+
+    def look() -> list[int]:
+        within = Window(began, ops.now())
+        found = ops.each(
+            lambda pattern: logs.search(ops, function.key, pattern, within)["stream"],
+            ('"REPORT RequestId"', logs.error_pattern(ops)),
         )
-        if served >= _ENOUGH or time.monotonic() >= until:
-            break
-        time.sleep(2)
-    seen = f"{served} since {since.start:%H:%M:%S} UTC, {failed} lines of trouble"
-    rule = f"at most {_MOST_PER_100:g} in 100"
+        return [int(of.str.contains(f"[{version}]", regex=False).sum()) for of in found.values()]
+
+    (served, failed), _ = poll(look, lambda counts: counts[0] >= _ENOUGH, seconds)
+    asked = Question(f"requests to version {version}", _RULE, "logs FilterLogEvents")
+    seen = f"{served} since {began:%H:%M:%S} UTC, {failed} lines of trouble"
     if not served:
-        return Finding(
-            "unknown",
-            question,
-            f"{seen}: too early to say, look again",
-            rule,
-            "logs FilterLogEvents",
-            "",
-            "logs/search",
-        )
-    status = "ok" if 100 * failed / served <= _MOST_PER_100 else "critical"
-    return Finding(
-        status,
-        question,
-        seen,
-        rule,
-        "logs FilterLogEvents",
-        "",
-        "" if status == "ok" else "logs/search",
-    )
-
-
-def _lines_of(events: pd.DataFrame, version: str) -> int:
-    return int(events["stream"].str.contains(f"[{version}]", regex=False).sum())
+        seen += ": too early to say, look again"
+        return asked.answer("unknown", seen, next="logs/search")
+    return asked.judged(100 * failed / served <= _MOST_PER_100, seen, next="logs/search")
 
 
 @check("Is the configuration as it should be?")
 def check_configuration(ops: Connection, function: str = "") -> Findings:
-    """One function, or all, against the target's reference table: timeout, memory, variables; both of the version that
-    the alias serves and of $LATEST, which the next version is made of. Evidence: CONFIGURATIONS."""
-    chosen = [function] if function else list(ops.target["functions"])
-    answers = ops.gather(*(lambda name=name: _configuration(ops, name) for name in chosen))
+    """One function, or all, against the target's reference table: timeout, memory, variables.
+
+    Both of the version that the alias serves and of $LATEST, which the next version is made of.
+    Evidence: CONFIGURATIONS.
+    """
+    chosen = [function] if function else ops.target["functions"]
+    answers = ops.each(lambda name: _configuration(Function(ops, name)), chosen).values()
     rows = [row for _, found in answers for row in found]
-    return Findings(
-        [finding for found, _ in answers for finding in found], frame(rows, CONFIGURATIONS)
-    )
+    return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 
 
-def _configuration(ops: Connection, function: str) -> tuple[list[Finding], list[dict[str, Any]]]:
-    facts, check = ops.target["functions"][function], f"configuration of {function}"
+def _configuration(function: Function) -> tuple[list[Finding], list[dict[str, Any]]]:
+    facts = function.facts
+    asked = Question(f"configuration of {function.key}", configurations.reference(facts), _GET)
     try:
-        live = functions.live(ops, function)
-        latest = functions.read_configuration(ops, function)
+        live, latest = function.live(), function.configuration()
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return [unread(check, exc)], []
-    both = ((facts.get("alias", functions.LATEST), live), (functions.LATEST, latest))
-    rows = [configurations.row(function, of, facts, one) for of, one in dict(both).items()]
-    reference = configurations.reference(facts)
-    found = [_drifted(row, check, reference) for row in rows if row["drift"]]
-    extra = configurations.undeclared(facts, live)
-    if extra:
-        seen = f"{', '.join(extra)} set on version {live['Version']}, not in the target's file: meant to stay?"
-        found.append(
-            Finding(
-                "warn",
-                check,
-                seen,
-                reference,
-                "lambda GetFunctionConfiguration",
-                "",
-                "functions/environment",
-            )
-        )
-    seen = f"version {live['Version']} and $LATEST as described"
-    return found or [Finding("ok", check, seen, reference, "lambda GetFunctionConfiguration")], rows
+        return [unread(asked.words, exc)], []
+    both = {facts.get("alias", LATEST): live, LATEST: latest}
+    rows = [configurations.row(function.key, of, facts, one) for of, one in both.items()]
+    found = [_drifted(asked, row) for row in rows if row["drift"]]
+    number = live["Version"]
+    if extra := ", ".join(configurations.undeclared(facts, live)):
+        seen = f"{extra} set on version {number}, not in the target's file: meant to stay?"
+        found.append(asked.answer("warn", seen, next="functions/environment"))
+    return found or [asked.answer("ok", f"version {number} and $LATEST as described")], rows
 
 
-def _drifted(row: dict[str, Any], check: str, reference: str) -> Finding:
-    lost = (
-        row["drift"].startswith("lacks") and ";" not in row["drift"]
-    )  # a rollback brings back all of it
-    live = row["version"] != "$LATEST"
-    seen = (
-        f"version {row['version']}, which is live, {row['drift']}"
-        if live
-        else f"$LATEST {row['drift']}: the next version will be so"
-    )
-    return Finding(
-        "critical" if live else "warn",
-        check,
-        seen,
-        reference,
-        "lambda GetFunctionConfiguration",
-        DRIFT,
-        "functions/environment" if lost else "functions/rollback",
-    )
+def _drifted(asked: Question, row: dict[str, Any]) -> Finding:
+    drift, version = row["drift"], row["version"]
+    lost = drift.startswith("lacks") and ";" not in drift  # a rollback brings back all of it
+    follows = "functions/environment" if lost else "functions/rollback"
+    status, seen = "critical", f"version {version}, which is live, {drift}"
+    if version == LATEST:
+        status, seen = "warn", f"$LATEST {drift}: the next version will be so"
+    return asked.answer(status, seen, cause=DRIFT, next=follows)
 
 
 @planner
@@ -276,62 +200,55 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
 
     Raises UsageError (no such version), Refused (no alias, no earlier version, or it cannot run).
     """
-    facts, present = ops.target["functions"][function], functions.find_alias(ops, function)
+    known = Function(ops, function)
+    name, present = known.name, known.alias()
     if present is None:
         raise Refused(
-            f"{facts['name']} has no alias: what calls it gets $LATEST, and nothing can be pointed to an earlier version. "
-            "Nothing was changed; deploy the earlier code again."
+            f"{name} has no alias: what calls it gets $LATEST, and nothing can be pointed to an "
+            "earlier version. Nothing was changed; deploy the earlier code again."
         )
-    name, alias = facts["name"], facts["alias"]
-    live, versions = present["FunctionVersion"], list_versions(ops, function)
-    weights = (present.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    earlier = [v for v in versions["version"] if live == "$LATEST" or int(v) < int(live)]
-    if to and to not in set(versions["version"]):
-        raise unknown_name("version", to, versions["version"], f" of {name}")
+    live, numbers = present["FunctionVersion"], list(list_versions(ops, function)["version"])
+    earlier = [v for v in numbers if live == LATEST or int(v) < int(live)]
+    if to and to not in numbers:
+        raise unknown_name("version", to, numbers, f" of {name}")
     if not to and not earlier:
         raise Refused(f"{name} has no version before {live}, which is live. Nothing was changed.")
     wanted = to or earlier[0]
-    if wanted == live and not weights:
-        return Planned(
-            f"{name} stays at version {live}",
-            [],
-            [f"Alias {alias} points to version {live} already."],
-        )
-    state = functions.read_configuration(ops, function, wanted).get("State", "Active")
+    if wanted == live and not weights(present):
+        note = f"Alias {known.facts['alias']} points to version {live} already."
+        return Planned(f"{name} stays at version {live}", notes=[note])
+    state, _ = states(known.configuration(wanted))
     if state == "Failed":
         raise Refused(
-            f"Version {wanted} of {name} is {state} and cannot run. Nothing was changed; choose another: to=…"
+            f"Version {wanted} of {name} is {state} and cannot run. "
+            "Nothing was changed; choose another: to=…"
         )
-    notes = (
-        [f"Version {wanted} is Inactive: its first request fails while Lambda wakes it."]
-        if state == "Inactive"
-        else []
+    asleep = f"Version {wanted} is Inactive: its first request fails while Lambda wakes it."
+    return Planned(
+        f"roll {name} back to version {wanted}",
+        [_alias_step(known, present, wanted)],
+        [asleep] if state == "Inactive" else [],
     )
-    step = _alias_step(ops, function, present, wanted, weights)
-    return Planned(f"roll {name} back to version {wanted}", [step], notes)
 
 
-def _alias_step(
-    ops: Connection, function: str, present: dict[str, Any], wanted: str, weights: dict[str, float]
-) -> Step:
-    """Also takes away weights: without that, an alias that splits its traffic would go on to do so."""
-    facts, live = ops.target["functions"][function], present["FunctionVersion"]
-    move = {"FunctionName": facts["name"], "Name": facts["alias"]}
-    whole: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}} if weights else {}
-    split = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if weights else {}
+def _alias_step(function: Function, present: dict[str, Any], wanted: str) -> Step:
+    """Also takes away weights.
+
+    Without that, an alias that splits its traffic would go on to do so.
+    """
+    name, alias, live = function.name, function.facts["alias"], present["FunctionVersion"]
+    split = weights(present)
+
+    def move(version: str, weights: dict[str, float], **guard: str) -> Aws:
+        routing = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if split else {}
+        return Aws("lambda", "update_alias", **at, FunctionVersion=version, **routing, **guard)
+
+    at = {"FunctionName": name, "Name": alias}
     return Step(
-        title=f"Alias {facts['alias']} of {facts['name']}: version {live} to {wanted}"
-        + (", all of it" if weights else ""),
-        do=Aws(
-            "lambda",
-            "update_alias",
-            **move,
-            FunctionVersion=wanted,
-            RevisionId=present["RevisionId"],
-            **whole,
-        ),
-        before=live,
-        after=wanted,
-        undo=[Aws("lambda", "update_alias", **move, FunctionVersion=live, **split)],
-        observe=Read("lambda", "get_alias", "FunctionVersion", **move),
+        f"Alias {alias} of {name}: version {live} to {wanted}" + (", all of it" if split else ""),
+        move(wanted, {}, RevisionId=present["RevisionId"]),
+        live,
+        wanted,
+        undo=[move(live, split)],
+        observe=Read("lambda", "get_alias", "FunctionVersion", **at),
     )

@@ -1,69 +1,49 @@
-"""What health endpoints answer, in whatever shape: flat, nested, a list; in the words of many frameworks."""
+"""What health endpoints answer, in whatever shape: flat, nested, a list.
+
+In the words of many frameworks.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
+from opslib.core import Sign, sign_of
 from opslib.core.connections.http import Response
 
 _WORDS = {
-    "ok": "ok healthy up pass passed passing success connected reachable available alive active green true",
+    "ok": "ok healthy up pass passed passing success connected reachable available alive active "
+    "green true",
     "skipped": "skipped skip disabled not_configured not_applicable n/a none not_checked",
     "degraded": "degraded warn warning slow yellow partial",
-    "failed": "failed fail failing error unhealthy down unreachable unavailable timeout timed_out denied missing "
-    "disconnected critical red false",
+    "failed": "failed fail failing error unhealthy down unreachable unavailable timeout timed_out "
+    "denied missing disconnected critical red false",
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 _CONTAINERS = ("checks", "dependencies", "components", "services", "details", "results")
-_ABOUT = {  # what an answer says of itself, beside its dependencies
-    "status",
-    "overall",
-    "overall_status",
-    "healthy",
-    "message",
-    "detail",
-    "error",
-    "version",
-    "environment",
-    "env",
-    "stage",
-    "region",
-    "service",
-    "name",
-    "app",
-    "application",
-    "build",
-    "commit",
-    "git_sha",
-    "sha",
-    "branch",
-    "timestamp",
-    "time",
-    "checked_at",
-    "started_at",
-    "deployed_at",
-    "request_id",
-    "requestid",
-    "hostname",
-    "host",
-}
+# What an answer says of itself, beside its dependencies.
+_ABOUT = (
+    "status overall overall_status healthy message detail error version environment env stage "
+    "region service name app application build commit git_sha sha branch timestamp time checked_at "
+    "started_at deployed_at request_id requestid hostname host"
+)
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 
-# What a failed dependency leads to. A silent one is looked for in the network first: that is what it mostly is.
-_FOLLOWS = (
-    (
-        re.compile(r"time.?out|timed out|unreachable|endpoint|resolve|refused", re.I),
-        "network/endpoints",
-        True,
-    ),
-    (re.compile(r"s3|bucket|storage|image", re.I), "buckets/create", False),
-    (re.compile(r"database|postgres|\bdb\b|rds|aurora|sql", re.I), "databases/health", False),
-    (re.compile(r"sqs|queue", re.I), "queues/dead-letters", False),
-    (re.compile(r"cognito|auth|user|secret|bedrock", re.I), "network/endpoints", False),
+# What a failed dependency leads to, by its reason or else by its name.
+# A silent one is looked for in the network first: that is what it mostly is.
+_SILENT = Sign(
+    "silent", r"time.?out|timed out|unreachable|endpoint|resolve|refused", next="network/endpoints"
+)
+_DEPENDENCIES = (
+    Sign("storage", r"s3|bucket|storage|image", next="buckets/create"),
+    Sign("database", r"database|postgres|\bdb\b|rds|aurora|sql", next="databases/health"),
+    Sign("queue", r"sqs|queue", next="queues/dead-letters"),
+    Sign("service", r"cognito|auth|user|secret|bedrock", next="network/endpoints"),
+    Sign("other", "", next="logs/search"),
 )
 
 
@@ -74,68 +54,62 @@ def is_html(answer: Response) -> bool:
     )
 
 
-def said(answer: Response) -> str:
-    """An answer in a line: the plain values of a JSON object, its reasons first, the title of a page, else the beginning of its text."""
+def in_a_line(answer: Response) -> str:
+    """The plain values of a JSON object, its reasons first; the title of a page.
+
+    Else the beginning of its text.
+    """
+    text = answer.text
     if isinstance(answer.body, Mapping):
-        plain = {k: v for k, v in answer.body.items() if isinstance(v, (str, int, float, bool))}
-        told = sorted(
-            (k for k in plain if k.lower() not in _MOMENTS), key=lambda k: k.lower() not in _REASONS
-        )
-        return (
-            ", ".join(f"{k} {' '.join(str(plain[k]).split())}" for k in told)[:200]
-            or ", ".join(map(str, answer.body))[:200]
-        )
-    title = _HEADLINE.search(answer.text) if is_html(answer) else None
-    text = title[1] if title else answer.text
+        plain = [(k.lower() not in _REASONS, k) for k, v in answer.body.items() if _is_plain(k, v)]
+        told = [f"{k} {answer.body[k]}" for _, k in sorted(plain, key=itemgetter(0))]
+        text = ", ".join(told or map(str, answer.body))
+    elif is_html(answer) and (title := _HEADLINE.search(text)):
+        text = title[1]
     return " ".join(text.split())[:200] or "nothing"
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and name.lower() not in _MOMENTS
 
 
 def follows(dependency: str, reason: str) -> str:
     """The procedure that looks further into a failed dependency."""
-    for pattern, procedure, by_reason in _FOLLOWS:
-        if pattern.search(reason if by_reason else dependency):
-            return procedure
-    return "logs/search"
+    return (_SILENT if _SILENT.fits(reason) else sign_of(_DEPENDENCIES, dependency)).next
 
 
 def dependencies(body: Any) -> Iterator[dict[str, Any]]:
-    """Rows `dependency, status (ok, skipped, degraded, failed, unclear), latency_ms, reason` of a health answer."""
+    """Rows `dependency, status, latency_ms, reason` of a health answer.
+
+    A status is ok, skipped, degraded, failed or unclear.
+    """
     if not isinstance(body, Mapping):
         return
-    held = next(
-        (body[key] for key in _CONTAINERS if isinstance(body.get(key), (Mapping, list))), None
-    )
+    held = next((body[k] for k in _CONTAINERS if isinstance(body.get(k), (Mapping, list))), None)
     if isinstance(held, list):
-        named = {
-            str(item.get("name", item.get("component", i))): item for i, item in enumerate(held)
-        }
-    elif held is not None:
-        named = dict(held)
-    else:
-        named = {
+        held = {item.get("name", item.get("component", i)): item for i, item in enumerate(held)}
+    elif held is None:
+        kinds = (Mapping, str, bool)
+        held = {
             k: v
             for k, v in body.items()
-            if k.lower() not in _ABOUT and isinstance(v, (Mapping, str, bool))
+            if k.lower() not in _ABOUT.split() and isinstance(v, kinds)
         }
-    for name, value in named.items():
-        yield _row(name, value)
+    for name, value in held.items():
+        yield _row(str(name), value)
 
 
 def _row(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        status = _status(value)
-        reason = "" if str(value).lower() in _STATUS else str(value)
-        return {"dependency": name, "status": status, "latency_ms": None, "reason": reason}
-    said = next(
-        (value[key] for key in ("status", "state", "healthy", "ok", "result") if key in value), None
-    )
-    reason = next((str(value[key]) for key in _REASONS if value.get(key)), "")
-    return {
-        "dependency": name,
-        "status": _status(said),
-        "latency_ms": _latency(value),
-        "reason": reason,
-    }
+    latency = None
+    if isinstance(value, Mapping):
+        keys = ("status", "state", "healthy", "ok", "result")
+        told = next((value[key] for key in keys if key in value), None)
+        reason = next((str(value[key]) for key in _REASONS if value.get(key)), "")
+        latency = _latency(value)
+    else:
+        told, reason = value, "" if str(value).lower() in _STATUS else str(value)
+    status = _status(told)
+    return {"dependency": name, "status": status, "latency_ms": latency, "reason": reason}
 
 
 def _status(said: Any) -> str:
@@ -147,12 +121,14 @@ def _status(said: Any) -> str:
 
 
 def _latency(value: Mapping[str, Any]) -> float | None:
-    """Milliseconds from `latency_ms`, `duration_ms`, `response_time_ms`, or `…_seconds`; None when not told with a unit."""
+    """Milliseconds from `latency_ms`, `duration_ms`, `response_time_ms`, or `…_seconds`.
+
+    None when not told with a unit.
+    """
     for key, number in value.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            continue
-        if re.fullmatch(r"(latency|duration|response_time|elapsed|time)_?ms", key):
-            return float(number)
-        if re.fullmatch(r"(latency|duration|response_time|elapsed)_?(s|seconds)", key):
-            return float(number) * 1000
+        told = re.fullmatch(
+            r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)", key
+        )
+        if told and type(number) in (int, float):
+            return float(number) * (1000 if told[1] in ("s", "seconds") else 1)
     return None

@@ -1,18 +1,16 @@
-"""Health of a system as its own HTTP API tells it: the probes, and the deep check with what it depends on."""
+"""Health of a system as its own HTTP API tells it.
+
+The probes, and the deep check with what it depends on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
+from opslib.core import Connection, Finding, Findings, Question, Unfinished, check, count, frame
 from opslib.core.connections.http import Response
-from opslib.core.errors import Unfinished
-from opslib.core.findings import Finding, Findings
-from opslib.core.tables import frame
-from opslib.core.text import count
 from opslib.health import answers
 
 PROBES = {
@@ -35,7 +33,7 @@ class Probe:
 
     @property
     def connected(self) -> bool:
-        """Was anything listening? True also when it accepted the connection and then did not answer in time."""
+        """Was anything listening? Also true when it accepted and then did not answer in time."""
         import urllib3
 
         cause = self.silence.__cause__ if self.silence else None
@@ -52,66 +50,74 @@ def probe(ops: Connection, path: str) -> Probe:
 
 @check("Does the API answer?")
 def check_probes(ops: Connection) -> Findings:
-    """Ask every probe of the target at the same time (`api.probes`: path and what it proves). Evidence: PROBES."""
-    facts = ops.target["api"]["probes"].plain()
-    probes = ops.gather(*(lambda path=path: probe(ops, path) for path in facts))
+    """Ask every probe of the target at the same time (`api.probes`: path and what it proves).
+
+    Evidence: PROBES.
+    """
+    proves = ops.target["api"]["probes"].plain()
+    probes = ops.each(partial(probe, ops), proves)
     rows = [
         {
-            "path": p.path,
-            "proves": facts[p.path],
-            "http_status": p.answer.status if p.answer else None,
-            "seconds": p.answer.seconds if p.answer else None,
-            "answer": answers.said(p.answer) if p.answer else str(p.silence),
+            "path": path,
+            "proves": proves[path],
+            "http_status": of.answer and of.answer.status,
+            "seconds": of.answer and of.answer.seconds,
+            "answer": answers.in_a_line(of.answer) if of.answer else str(of.silence),
         }
-        for p in probes
+        for path, of in probes.items()
     ]
-    return Findings([_probed(ops, p, facts[p.path]) for p in probes], frame(rows, PROBES))
+    found = [_probed(of, proves[path], _slow_seconds(ops)) for path, of in probes.items()]
+    return Findings(found, frame(rows, PROBES))
 
 
-def _probed(ops: Connection, probe: Probe, proves: str) -> Finding:
-    """One probe's finding. No answer, HTML, 404 and slowness are told apart; an error status names no cause."""
-    question, source, limit = f"{probe.path}: {proves}", f"GET {probe.path}", _slow_seconds(ops)
-    answer = probe.answer
-    if answer is None:
-        return _silent(probe, question)
-    wrong = _not_ours(answer, question)
-    if wrong:
+def _probed(probe: Probe, proves: str, limit: float) -> Finding:
+    """One probe's finding.
+
+    No answer, HTML, 404 and slowness are told apart; an error status names no cause.
+    """
+    asked = Question(f"{probe.path}: {proves}", "2xx", f"GET {probe.path}")
+    if wrong := _not_ours(probe, asked):
         return wrong
+    answer = probe.answer
+    assert answer is not None
     seen = f"{answer.status} in {answer.seconds:.2f} s"
     if not answer.ok:
-        said = answers.said(answer)
-        return Finding("critical", question, f"{seen}: {said}", "2xx", source, next="health/deep")
-    if answer.seconds > limit:
-        return Finding(
-            "warn", question, seen, f"within {limit:g} s", source, "api-slow", "metrics/dashboard"
-        )
-    return Finding("ok", question, seen, f"2xx within {limit:g} s", source)
+        seen += f": {answers.in_a_line(answer)}"
+        return asked.answer("critical", seen, next="health/deep")
+    return _slow(asked, answer, limit) or asked.answer("ok", seen, rule=f"2xx within {limit:g} s")
 
 
-def _silent(probe: Probe, question: str) -> Finding:
-    cause = "api-slow" if probe.connected else "api-unreachable"
-    follows = "metrics/dashboard" if probe.connected else "logs/search"
-    return Finding(
-        "unknown", question, str(probe.silence), "an answer", f"GET {probe.path}", cause, follows
-    )
+def _slow(asked: Question, answer: Response, limit: float) -> Finding | None:
+    """A finding when an answer took too long."""
+    if answer.seconds <= limit:
+        return None
+    seen, rule = f"{answer.status} in {answer.seconds:.2f} s", f"within {limit:g} s"
+    return asked.answer("warn", seen, rule=rule, cause="api-slow", next="metrics/dashboard")
 
 
-def _not_ours(answer: Response, question: str) -> Finding | None:
-    """A finding when what answered is not the API: a page of HTML, or nothing at that path."""
-    source = answer.url
+def _silent(probe: Probe, asked: Question) -> Finding:
+    cause, follows = "api-unreachable", "logs/search"
+    if probe.connected:
+        cause, follows = "api-slow", "metrics/dashboard"
+    asked = Question(asked.words, "an answer", f"GET {probe.path}")
+    return asked.answer("unknown", str(probe.silence), cause=cause, next=follows)
+
+
+def _not_ours(probe: Probe, asked: Question) -> Finding | None:
+    """A finding when there is no answer, or when what answered is not the API.
+
+    HTML, or nothing at that path.
+    """
+    answer = probe.answer
+    if answer is None:
+        return _silent(probe, asked)
+    asked = Question(asked.words, "2xx", answer.url)
     if answers.is_html(answer):
-        seen = f"{answer.status} with a page of HTML: {answers.said(answer)}"
-        return Finding("critical", question, seen, "JSON", source, "api-html", "logs/search")
+        seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
+        return asked.answer("critical", seen, rule="JSON", cause="api-html", next="logs/search")
     if answer.status == 404:
-        return Finding(
-            "critical",
-            question,
-            "404: nothing at that path",
-            "2xx",
-            source,
-            "api-404",
-            "logs/search",
-        )
+        seen = "404: nothing at that path"
+        return asked.answer("critical", seen, cause="api-404", next="logs/search")
     return None
 
 
@@ -123,87 +129,54 @@ def _slow_seconds(ops: Connection) -> float:
 def check_dependencies(ops: Connection) -> Findings:
     """Ask the deep check (`api.deep`), whatever shape it answers in. Evidence: DEPENDENCIES.
 
-    `skipped` is not a failure. No answer in time is told apart from an API that does not answer at all, by a probe.
+    `skipped` is not a failure. No answer in time is told apart from an API that does not answer at
+    all, by a probe.
     """
     path = ops.target["api"]["deep"]
-    question = f"{path}: all dependencies"
-    deep = probe(ops, path)
+    deep, asked = probe(ops, path), Question(f"{path}: all dependencies", "2xx", f"GET {path}")
     if deep.answer is None:
-        return Findings([_hanging(ops, deep, question)], frame((), DEPENDENCIES))
-    wrong = _not_ours(deep.answer, question)
-    if wrong:
+        return Findings([_hanging(ops, deep, asked)], frame((), DEPENDENCIES))
+    if wrong := _not_ours(deep, asked):
         return Findings([wrong], frame((), DEPENDENCIES))
     rows = list(answers.dependencies(deep.answer.body))
-    found = [*_overall(ops, deep.answer, rows, question), *(_dependency(row, path) for row in rows)]
+    overall = _overall(asked, deep.answer, rows, _slow_seconds(ops))
     return Findings(
-        found, frame((row | {"latency_ms": row["latency_ms"]} for row in rows), DEPENDENCIES)
+        [overall, *(_dependency(row, asked.source) for row in rows)], frame(rows, DEPENDENCIES)
     )
 
 
-def _hanging(ops: Connection, deep: Probe, question: str) -> Finding:
-    """No answer from the deep check. A probe says whether the whole API is silent, or only what the check waits for."""
-    probes = ops.target["api"].get("probes", {})
+def _hanging(ops: Connection, deep: Probe, asked: Question) -> Finding:
+    """No answer from the deep check.
+
+    A probe says whether the whole API is silent, or only what the check waits for.
+    """
+    probes = ops.target["api"].get("probes")
     alive = probe(ops, next(iter(probes))) if probes else deep
     if alive.answer is None or not alive.answer.ok:
-        return _silent(alive if alive.answer is None else deep, question)
-    seen = f"{deep.silence} But {alive.path} answers in {alive.answer.seconds:.2f} s: a dependency does not answer."
-    return Finding(
-        "critical", question, seen, "an answer", f"GET {deep.path}", next="network/endpoints"
-    )
+        return _silent(deep if alive.answer else alive, asked)
+    seen = f"{deep.silence} But {alive.path} answers in {alive.answer.seconds:.2f} s: "
+    seen += "a dependency does not answer."
+    return asked.answer("critical", seen, rule="an answer", next="network/endpoints")
 
 
 def _overall(
-    ops: Connection, answer: Response, rows: list[dict[str, Any]], question: str
-) -> Iterator[Finding]:
-    failed = [row["dependency"] for row in rows if row["status"] == "failed"]
+    asked: Question, answer: Response, rows: list[dict[str, Any]], limit: float
+) -> Finding:
+    """What the answer as a whole says."""
+    failed = {row["dependency"]: row["reason"] for row in rows if row["status"] == "failed"}
     seen = f"{answer.status} in {answer.seconds:.2f} s"
-    limit, source = _slow_seconds(ops), f"GET {ops.target['api']['deep']}"
     if not rows:
-        said = answers.said(answer)
+        seen += f", and names no dependency: {answers.in_a_line(answer)}"
         status = "unknown" if answer.ok else "critical"
-        yield Finding(
-            status,
-            question,
-            f"{seen}, and names no dependency: {said}",
-            "",
-            source,
-            next="network/endpoints",
-        )
-    elif failed:
-        follows = answers.follows(failed[0], _reason(rows, failed[0]))
-        yield Finding(
-            "critical",
-            question,
-            f"{seen}: {', '.join(failed)} failed",
-            "none failed",
-            source,
-            next=follows,
-        )
-    elif not answer.ok:
-        yield Finding(
-            "critical",
-            question,
-            f"{seen}, though no dependency failed",
-            "2xx",
-            source,
-            next="logs/search",
-        )
-    elif answer.seconds > limit:
-        yield Finding(
-            "warn", question, seen, f"within {limit:g} s", source, "api-slow", "metrics/dashboard"
-        )
-    else:
-        yield Finding(
-            "ok",
-            question,
-            f"{seen}: {count(len(rows), 'dependency')}, none failed",
-            "none failed",
-            source,
-        )
-
-
-def _reason(rows: list[dict[str, Any]], name: str) -> str:
-    return next(str(row["reason"]) for row in rows if row["dependency"] == name)
+        return asked.answer(status, seen, rule="", next="network/endpoints")
+    if failed:
+        seen += f": {', '.join(failed)} failed"
+        follows = answers.follows(*next(iter(failed.items())))
+        return asked.answer("critical", seen, rule="none failed", next=follows)
+    if not answer.ok:
+        return asked.answer("critical", f"{seen}, though no dependency failed", next="logs/search")
+    seen += f": {count(len(rows), 'dependency')}, none failed"
+    return _slow(asked, answer, limit) or asked.answer("ok", seen, rule="none failed")
 
 
 _STATUS = {
@@ -215,11 +188,13 @@ _STATUS = {
 }
 
 
-def _dependency(row: Mapping[str, Any], path: str) -> Finding:
-    latency = f" in {row['latency_ms']:.0f} ms" if row["latency_ms"] is not None else ""
-    seen = f"{row['status']}{latency}" + (f": {row['reason']}" if row["reason"] else "")
+def _dependency(row: dict[str, Any], source: str) -> Finding:
+    asked = Question(f"dependency {row['dependency']}", "not failed", source)
+    seen = row["status"]
+    if row["latency_ms"] is not None:
+        seen += f" in {row['latency_ms']:.0f} ms"
+    if row["reason"]:
+        seen += f": {row['reason']}"
     status = _STATUS[row["status"]]
-    follows = "" if status == "ok" else answers.follows(row["dependency"], row["reason"])
-    return Finding(
-        status, f"dependency {row['dependency']}", seen, "not failed", f"GET {path}", next=follows
-    )
+    follows = answers.follows(row["dependency"], row["reason"])
+    return asked.answer(status, seen, next="" if status == "ok" else follows)

@@ -1,14 +1,23 @@
-"""TODO."""
+"""Log lines searched, followed, queried, and errors by pattern."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.plots import Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Plotted,
+    Question,
+    Window,
+    check,
+    clock,
+    count,
+    poll,
+    window,
+)
 from opslib.core.reads import log_lines
 from opslib.core.reads.log_lines import group_errors
 from opslib.core.reads.logs import (
@@ -21,11 +30,6 @@ from opslib.core.reads.logs import (
     search,
     tolerated,
 )
-from opslib.core.text import count
-from opslib.core.times import Window, clock, window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @check("Which lines match?")
@@ -39,18 +43,17 @@ def check_lines(
     limit: int = 1000,
 ) -> Findings:
     """Search, and say how much was found where, and whether the limit cut it. Evidence: LINES."""
-    within = window(ops, minutes, since, until)
+    within, where = window(ops, minutes, since, until), groups(ops, source)
     events = search(ops, source, pattern, within, limit)
-    where = groups(ops, source)
-    what = f"match {pattern}" if pattern else "in all"
-    seen = f"{count(len(events), 'line')} {what}, {within}, {count(len(where), 'log group')}"
-    if events.attrs["cut"]:
-        seen += f"; these are the newest {limit:,} of a group, there are more: narrow the window or the pattern"
-    status = "warn" if events.attrs["cut"] else "ok"
-    sought = ", ".join(where.values())
-    found = Finding(
-        status, "Which lines match?", seen, "all of them shown", f"FilterLogEvents {sought}"
+    asked = Question(
+        "Which lines match?", "all of them shown", f"FilterLogEvents {', '.join(where.values())}"
     )
+    seen = f"{count(len(events), 'line')} {f'match {pattern}' if pattern else 'in all'}, "
+    seen += f"{within}, {count(len(where), 'log group')}"
+    if events.attrs["cut"]:
+        seen += f"; these are the newest {limit:,} of a group, there are more: "
+        seen += "narrow the window or the pattern"
+    found = asked.judged(not events.attrs["cut"], seen, otherwise="warn")
     return Plotted([found], legible(events), "", panels(events, within), within)
 
 
@@ -58,72 +61,59 @@ def check_lines(
 def check_errors(
     ops: Connection, source: str = ALL, minutes: float = 1440, since: str = "", until: str = ""
 ) -> Findings:
-    """Lines of trouble (`logs.error_pattern` of the target) by pattern: a finding a pattern. Evidence: PATTERNS.
+    """Lines of trouble (`logs.error_pattern` of the target) by pattern: a finding a pattern.
 
-    A pattern with more lines in one hour than `logs.errors_per_hour` is a warning.
+    Evidence: PATTERNS. A pattern with more lines in one hour than `logs.errors_per_hour` is a
+    warning.
     """
     within, most = window(ops, minutes, since, until), tolerated(ops)
     events = search(ops, source, error_pattern(ops), within)
-    patterns = group_errors(events)
-    cut = "; there are more, only the newest are counted" if events.attrs["cut"] else ""
-    note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, {count(len(groups(ops, source)), 'log group')}{cut}."
+    patterns, cut = group_errors(events), events.attrs["cut"]
+    note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, "
+    note += count(len(groups(ops, source)), "log group")
+    note += "; there are more, only the newest are counted." if cut else "."
     found = [_pattern_finding(row, most, within) for row in patterns.itertuples()]
     if not found or cut:
-        found.append(
-            Finding(
-                "warn" if cut else "ok",
-                "errors logged",
-                note,
-                "no line of trouble",
-                "FilterLogEvents",
-            )
-        )
+        asked = Question("errors logged", "no line of trouble", "FilterLogEvents")
+        found.append(asked.judged(not cut, note, otherwise="warn"))
     return Findings(found, patterns, note)
 
 
 def _pattern_finding(row: Any, tolerated: int, within: Window) -> Finding:
-    seen = (
-        f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} to {clock(row.last_seen, within.end)}, "
-        f"at most {row.most_in_an_hour} in an hour ({row.sources})"
-    )
-    status = "warn" if row.most_in_an_hour > tolerated else "ok"
-    follows = "logs/errors" if status == "warn" else ""
-    return Finding(
-        status,
-        row.pattern,
-        seen,
-        f"at most {tolerated} in an hour",
-        "FilterLogEvents",
-        next=follows,
-    )
+    asked = Question(row.pattern, f"at most {tolerated} in an hour", "FilterLogEvents")
+    seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
+    seen += f"to {clock(row.last_seen, within.end)}, "
+    seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
+    well = row.most_in_an_hour <= tolerated
+    return asked.judged(well, seen, otherwise="warn", next="logs/errors")
 
 
 def follow(
     ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
-) -> pd.DataFrame:
-    """Print lines as they come for some seconds, beginning with those of the last minutes; each once. Columns: EVENTS.
+) -> Frame:
+    """Print lines as they come for some seconds, beginning with those of the last minutes.
 
-    Interrupting the kernel ends it early. Late lines are looked for too: each look goes back a minute.
+    Each once. Columns: EVENTS. Interrupting the kernel ends it early. Late lines are looked for
+    too: each look goes back a minute.
     """
     import pandas as pd
 
-    ends, begin, kept = time.monotonic() + seconds, window(ops, minutes).start, []
+    begin, kept = window(ops, minutes).start, []
     seen: set[str] = set()
+
+    def look() -> None:
+        nonlocal begin
+        events = search(ops, source, pattern, Window(begin, ops.now()))
+        new = events[~events["event_id"].isin(seen)]
+        for event in new.itertuples():
+            text = log_lines.brief(event.message)
+            print(f"{event.time:%H:%M:%S} {event.source}: {text}", flush=True)
+        seen.update(new["event_id"])
+        kept.append(new)
+        begin = max(begin, window(ops, 1).start)
+
     try:
-        while True:
-            events = search(ops, source, pattern, Window(begin, ops.now()))
-            new = events[~events["event_id"].isin(seen)]
-            for event in new.itertuples():
-                print(
-                    f"{event.time:%H:%M:%S} {event.source}: {log_lines.brief(event.message)}",
-                    flush=True,
-                )
-            seen.update(new["event_id"])
-            kept.append(new)
-            begin = max(begin, window(ops, 1).start)
-            if time.monotonic() + 2 > ends:
-                break
-            time.sleep(2)
+        poll(look, lambda _: False, seconds, pause_seconds=2)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
     return pd.concat(kept).sort_values(["time", "event_id"], ignore_index=True)
@@ -136,10 +126,9 @@ def check_following(
     """Follow, and say how many lines came. Evidence: none; the lines are printed."""
     where = ", ".join(groups(ops, source).values())
     lines = follow(ops, source, pattern, seconds, minutes)
+    asked = Question(f"following {source}", "it could be read", f"FilterLogEvents {where}")
     seen = f"{count(len(lines), 'line')} in {seconds:g} s and the {minutes:g} minutes before"
-    return Findings(
-        [Finding("ok", f"following {source}", seen, "it could be read", f"FilterLogEvents {where}")]
-    )
+    return Findings([asked.answer("ok", seen)])
 
 
 @check("What is the answer?")
@@ -148,8 +137,7 @@ def check_query(
 ) -> Findings:
     """Ask Logs Insights. Evidence: its answer."""
     within = window(ops, minutes, since, until)
-    answer = query(ops, source, text, within)
-    seen = (
-        f"{count(len(answer), 'row')} from {count(int(answer.attrs['scanned']), 'line')}, {within}"
-    )
-    return Findings([Finding("ok", "Logs Insights query", seen, "it was answered", text)], answer)
+    found = query(ops, source, text, within)
+    asked = Question("Logs Insights query", "it was answered", text)
+    seen = f"{count(len(found), 'row')} from {count(int(found.attrs['scanned']), 'line')}, {within}"
+    return Findings([asked.answer("ok", seen)], found)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.plots import Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Plotted,
+    Question,
+    Window,
+    check,
+    clock,
+    count,
+    window,
+)
 from opslib.core.reads import functions, logs
+from opslib.core.reads.functions import Function
 from opslib.core.reads.log_lines import most_in_an_hour
-from opslib.core.text import count
-from opslib.core.times import Window, clock, window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GAVE_UP = re.compile(
-    r"giv\w+ up|gave up|retries exhausted|max(imum)? (retries|attempts)|no retries left", re.I
+    r"giv\w+ up|gave up|retries exhausted|max(?:imum)? (?:retries|attempts)|no retries left", re.I
 )
 
 
@@ -33,63 +37,64 @@ def check_throttling(
     tolerated: int = 3,
     cause: str = "",
 ) -> Findings:
-    """Lines that match the pattern, a finding for each log group. Evidence: the lines (`logs.LINES`).
+    """Lines that match the pattern, a finding for each log group.
 
-    Up to `tolerated` of them in an hour are what retries are for; more is a warning, and critical when a worker
-    gave up. `cause` is what such lines prove, when the runbook says so.
+    Evidence: the lines (`logs.LINES`). Up to `tolerated` of them in an hour are what retries are
+    for; more is a warning, and critical when a worker gave up. `cause` is what such lines prove,
+    when the runbook says so.
     """
     within = window(ops, minutes, since, until)
     events = logs.search(ops, source, pattern, within)
-    cut = (
-        f" Only the newest {logs.LIMIT:,} lines of a group were read: there are more."
-        if events.attrs["cut"]
-        else ""
-    )
-    found = [
-        _throttled(name, events[events["source"] == name], pattern, tolerated, cause, within)
-        for name in logs.groups(ops, source)
-    ]
+    note = f"Searched: {within}."
+    if events.attrs["cut"]:
+        note += f" Only the newest {logs.LIMIT:,} lines of a group were read: there are more."
+    found = []
+    for name in logs.groups(ops, source):
+        asked = Question(
+            f"throttling of {name}",
+            f"at most {tolerated} lines in an hour, none given up",
+            f"FilterLogEvents {pattern}",
+        )
+        lines = events[events["source"] == name]
+        found.append(
+            _throttled(asked, lines, tolerated, cause, within)
+            if len(lines)
+            else asked.answer("ok", f"no line matches {pattern}")
+        )
     panels = logs.panels(events, within)
-    return Plotted(found, logs.legible(events), f"Searched: {within}.{cut}", panels, within)
+    return Plotted(found, logs.legible(events), note, panels, within)
 
 
 def _throttled(
-    name: str, events: pd.DataFrame, pattern: str, tolerated: int, cause: str, within: Window
+    asked: Question, lines: Frame, tolerated: int, cause: str, within: Window
 ) -> Finding:
-    question, source = f"throttling of {name}", f"FilterLogEvents {pattern}"
-    threshold = f"at most {tolerated} lines in an hour, none given up"
-    if events.empty:
-        return Finding("ok", question, f"no line matches {pattern}", threshold, source)
-    times = events["time"]
-    busiest = most_in_an_hour(list(times))
-    gave_up = sum(GAVE_UP.search(message) is not None for message in events["message"])
-    first, last = clock(times.min(), within.end), clock(times.max(), within.end)
-    seen = f"{count(len(events), 'line')} from {first} to {last}, at most {busiest} in an hour, {gave_up or 'none'} given up"
+    times = list(lines["time"])
+    busiest = most_in_an_hour(times)
+    gave_up = int(lines["message"].str.contains(GAVE_UP).sum())
+    seen = f"{count(len(lines), 'line')} from {clock(times[0], within.end)} to "
+    seen += f"{clock(times[-1], within.end)}, at most {busiest} in an hour, "
+    seen += f"{gave_up or 'none'} given up"
     if gave_up:
-        return Finding("critical", question, seen, threshold, source, cause, "jobs/stale")
-    status = "warn" if busiest > tolerated else "ok"
-    return Finding(
-        status, question, seen, threshold, source, cause, "logs/search" if status == "warn" else ""
-    )
+        return asked.answer("critical", seen, cause=cause, next="jobs/stale")
+    if busiest > tolerated:
+        return asked.answer("warn", seen, cause=cause, next="logs/search")
+    return asked.answer("ok", seen, cause=cause)
 
 
 @check("How many may run at once?")
 def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
-    """Reserved concurrency of the functions in `source` (Lambda GetFunctionConcurrency). A reserve of 0 stops a function."""
-    facts = ops.target["functions"]
-    names = [name for name in logs.groups(ops, source) if name in facts]
-    answers = ops.gather(*(lambda name=name: functions.reserved(ops, name) for name in names))
-    return Findings(_reserved(name, answer) for name, answer in zip(names, answers, strict=True))
+    """Reserved concurrency of the functions in `source` (Lambda GetFunctionConcurrency).
+
+    A reserve of 0 stops a function.
+    """
+    names = functions.named(ops, source)
+    found = ops.each(lambda name: Function(ops, name).reserved(), names)
+    return Findings(_reserved(name, reserved) for name, reserved in found.items())
 
 
 def _reserved(name: str, reserved: int | None) -> Finding:
-    seen = (
-        "nothing reserved: as many as the account allows"
-        if reserved is None
-        else f"at most {reserved} at once"
-    )
-    seen += "; it cannot run" if reserved == 0 else ""
-    status = "critical" if reserved == 0 else "ok"
-    return Finding(
-        status, f"concurrency of {name}", seen, "more than 0", "lambda GetFunctionConcurrency"
-    )
+    asked = Question(f"concurrency of {name}", "more than 0", "lambda GetFunctionConcurrency")
+    if reserved is None:
+        return asked.answer("ok", "nothing reserved: as many as the account allows")
+    seen = f"at most {reserved} at once"
+    return asked.judged(reserved > 0, seen if reserved else f"{seen}; it cannot run")

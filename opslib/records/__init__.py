@@ -6,8 +6,8 @@ from opslib.records.verification import Problem, verify
 
 __all__ = [
     "OUTCOMES",
-    "Problem",
     "RUNNING",
+    "Problem",
     "Record",
     "applied_steps",
     "details",

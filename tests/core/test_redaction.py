@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from opslib.core.redaction import Redactor
+from opslib.core.redaction import Redactor, names_a_secret
 
 
 @pytest.fixture
@@ -78,3 +78,37 @@ def test_trees_are_masked_to_the_leaves_and_images_left_whole(redactor: Redactor
         "outputs": [{"data": {"text/plain": ["[secret db:password]"], "image/png": "iVBORw0KGgo"}}],
         "n": 3,
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "EBAY_CLIENT_SECRET",
+        "DB_PASSWORD",
+        "github_token",
+        "X-Api-Key",
+        "GOOGLE_CREDENTIALS",
+        "DATABASE_URL",
+        "SENTRY_DSN",
+        "Cookie",
+        "Authorization",
+        "X-Auth",
+        "BASIC_AUTH",
+    ],
+)
+def test_a_variable_or_a_header_that_sounds_secret_is_one(name: str) -> None:
+    assert names_a_secret(name, "some-value")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_SECRET_ARN", "arn:aws:secretsmanager:us-west-2:111122223333:secret:db"),
+        ("LOG_LEVEL", "INFO"),
+        ("AUTH_ENABLED", "true"),
+        ("AUTHOR", "ana"),
+        ("X-User-Id", "ana"),
+    ],
+)
+def test_what_only_names_a_secret_or_sounds_like_none_is_shown(name: str, value: str) -> None:
+    assert not names_a_secret(name, value)

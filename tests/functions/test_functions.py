@@ -1,4 +1,7 @@
-"""Functions: their health; a bad version, rolled back; configuration that drifted; one variable changed; no alias."""
+"""Functions: their health; a bad version, rolled back; configuration that drifted.
+
+One variable changed; no alias.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Any
 import pytest
 
 from opslib import apply, connect
+from opslib.core import redaction
 from opslib.core.checks import plots
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.reads.functions import live_version
+from opslib.core.errors import NotAllowed, Refused, UsageError
+from opslib.core.reads.functions import Function, live_version
 from opslib.functions import environments, invocations
 from opslib.functions.versions import (
     _compared,
@@ -177,18 +181,14 @@ def test_drift_is_found_in_the_live_version_and_in_latest(ops: Connection, lab: 
 def test_one_function_that_is_denied_leaves_the_others_checked(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from opslib.core.errors import NotAllowed
-    from opslib.core.reads import functions
-    from opslib.functions import configurations
+    plain = Function.configuration
 
-    plain = functions.read
-
-    def read(ops: Connection, function: str, qualifier: str = "$LATEST") -> dict[str, Any]:
-        if function == "scraper":
+    def read(function: Function, qualifier: str = "$LATEST") -> dict[str, Any]:
+        if function.key == "scraper":
             raise NotAllowed("Denied: lambda get_function_configuration")
-        return plain(ops, function, qualifier)
+        return plain(function, qualifier)
 
-    monkeypatch.setattr(configurations, "read", read)
+    monkeypatch.setattr(Function, "configuration", read)
     found = {f.check: f.status for f in check_configuration(ops)}
     assert found.pop("configuration of scraper") == "unknown"
     assert set(found.values()) == {"ok"}
@@ -209,6 +209,15 @@ def test_values_that_sound_secret_are_not_shown(ops: Connection) -> None:
         environments.list_variables(ops, "scraper").to_dict()
     )
     assert shown["IMAGES_BUCKET"] == raw["IMAGES_BUCKET"]
+
+
+def test_what_is_hidden_in_the_table_is_masked_everywhere(ops: Connection) -> None:
+    raw = variables(ops, "api", "live")
+    shown = environments.list_variables(ops, "api").set_index("variable")["live"]
+    hidden = shown[shown == "(hidden)"].index
+    assert "SENTRY_DSN" in hidden
+    for name in hidden:
+        assert redaction.mask(f"it is {raw[name]}").startswith("it is [secret ")
 
 
 def test_variables_that_are_lost_or_differ_in_latest_are_found(fresh: Connection, lab: Any) -> None:

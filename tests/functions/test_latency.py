@@ -1,4 +1,7 @@
-"""Latency: cold starts, a time-out that is too low, a hang and a slow statement are told apart; a good day names none."""
+"""Latency: cold starts, a time-out that is too low, a hang and a slow statement are told apart.
+
+A good day names none.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from opslib import connect
 from opslib.core.checks import plots
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding
+from opslib.core.reads.functions import Function
 from opslib.core.tables import frame
 from opslib.databases.data import statements
 from opslib.functions import latencies
@@ -27,7 +31,10 @@ COLD, TOO_LOW, SLOW = "cold-start", "timeout-too-low", "slow-query"
 def requests(
     count: int = 500, starts: int = 5, timeouts: int = 0, slow: Any = (), **given: Any
 ) -> Requests:
-    """Requests with 1,500 ms as slow and 30 s as time-out. `slow`: (duration, initialisation) of each that is."""
+    """Requests with 1,500 ms as slow and 30 s as time-out.
+
+    `slow`: (duration, initialisation) of each that is.
+    """
     rows = [
         {"total_ms": d + i, "duration_ms": d, "init_ms": i, "route": "GET /x", "request": "r"}
         for d, i in slow
@@ -51,7 +58,7 @@ def requests(
 
 
 def stopped(ops: Connection, found: Requests, well: bool = True, seconds: int = 30) -> Finding:
-    return latencies._stopped(ops, "loader", {"Timeout": seconds}, found, Stress(well, [], []))
+    return latencies._stopped(Function(ops, "loader"), seconds, found, Stress(well, [], []))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Memory, time-out and reserved concurrency as one plan: previewed, refused, applied exactly, undone."""
+"""Memory, time-out and reserved concurrency as one plan.
+
+Previewed, refused, applied exactly, undone.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Answering = Callable[..., Any]
 
 @pytest.fixture
 def answering(lab: Any) -> Iterator[Answering]:
-    """A connection whose API is a server that answers every path (or those given) with status, type and text."""
+    """A connection whose API is a server that answers every path, or those given, as told."""
     servers = []
 
     def serve(

@@ -1,4 +1,7 @@
-"""Images that are too large for a request: found, made smaller with the originals kept, and back again."""
+"""Images that are too large for a request.
+
+Found, made smaller with the originals kept, and back again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Errors by kind: what they are, whom they concern, what follows; and the one client that sends malformed requests."""
+"""Errors by kind: what they are, whom they concern, what follows.
+
+And the one client that sends malformed requests.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ import pytest
 
 from opslib import connect
 from opslib.core.checks import plots
+from opslib.core.checks.signs import sign_of
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import functions, logs
 from opslib.core.reads.concerns import concerns, route
 from opslib.core.tables import frame
-from opslib.logs import kinds as _trouble_kinds
 from opslib.logs import troubles
+from opslib.logs.kinds import KINDS
 from tests import notebooks
 
 TARGET, PLACE = "lab/loglineos-production", "loglineos-production"
@@ -61,10 +65,11 @@ def lines(*documents: dict[str, Any]) -> Any:
         ("json.decoder.JSONDecodeError: Expecting value", "validation"),
         ("TypeError: Cannot read properties of undefined (reading 'payload')", "other"),
         ("AttributeError: 'NoneType' object has no attribute 'lower'", "other"),
+        ("Traceback:\n  host = find(name)\nLookupError: not known", "other"),  # not in one line
     ],
 )
 def test_a_line_is_of_the_first_kind_that_fits(message: str, kind: str) -> None:
-    assert _trouble_kinds.kind(message) == kind
+    assert sign_of(KINDS, message).name == kind
 
 
 @pytest.mark.parametrize("target", [TARGET, "lab/bluemoxon-staging", "lab/bluemoxon-production"])
@@ -150,7 +155,7 @@ def test_lambdas_frame_is_no_line_of_trouble(ops: Connection, lab: Any) -> None:
     with lab.broken("bad-version", PLACE):
         window = troubles.window(ops, 60)
         assert (
-            not troubles.read(ops, "loader", window)["message"]
+            not troubles.read_troubles(ops, "loader", window)["message"]
             .str.startswith(("REPORT", "START", "END"))
             .any()
         )

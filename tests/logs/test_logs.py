@@ -1,4 +1,7 @@
-"""Logs: searched to the end of a window, phrases kept, errors grouped, throttling told with its worker."""
+"""Logs.
+
+Searched to the end of a window, phrases kept, errors grouped, throttling told with its worker.
+"""
 
 from __future__ import annotations
 
@@ -83,18 +86,20 @@ def test_a_missing_log_group_is_unknown_and_says_so(ops: Any) -> None:
     assert "Not found" in found[0].seen
 
 
+REQUEST = "0b1c2d3e-0b1c-4d3e-8f90-0b1c2d3e4f50"
 LINES = {
-    '{"level": "ERROR", "timestamp": "2026-11-22T10:00:00.1Z", "message": "job 17 of book 512 failed"}': (
-        "ERROR: job <n> of book <n> failed"
-    ),
-    "[ERROR] 2026-11-22T10:00:00.123Z 0b1c2d3e-0b1c-4d3e-8f90-0b1c2d3e4f50 KeyError: 'title'": "ERROR: KeyError: 'title'",
-    "2026-11-22T10:00:00.123Z 0b1c2d3e-0b1c-4d3e-8f90-0b1c2d3e4f50 Task timed out after 30.03 seconds": (
+    '{"level": "ERROR", "timestamp": "2026-11-22T10:00:00.1Z", '
+    '"message": "job 17 of book 512 failed"}': "ERROR: job <n> of book <n> failed",
+    f"[ERROR] 2026-11-22T10:00:00.123Z {REQUEST} KeyError: 'title'": "ERROR: KeyError: 'title'",
+    f"2026-11-22T10:00:00.123Z {REQUEST} Task timed out after 30.03 seconds": (
         "Task timed out after <n> seconds"
     ),
-    "Traceback (most recent call last):\n  File x\nValueError: bad id 0b1c2d3e-0b1c-4d3e-8f90-0b1c2d3e4f50": (
+    f"Traceback (most recent call last):\n  File x\nValueError: bad id {REQUEST}": (
         "ValueError: bad id <uuid>"
     ),
-    "connect to 10.0.3.17:5432 as ann@example.com took 1,204ms": "connect to <ip> as <email> took <n>ms",
+    "connect to 10.0.3.17:5432 as ann@example.com took 1,204ms": (
+        "connect to <ip> as <email> took <n>ms"
+    ),
     '{"level": "ERROR", "errorType": "ThrottlingException", "errorMessage": "slow down"}': (
         "ERROR: ThrottlingException: slow down"
     ),
@@ -113,7 +118,10 @@ def test_a_hostile_line_cannot_move_the_cursor_or_turn_the_text() -> None:
 
 
 def test_a_structured_line_is_read_by_its_text_first() -> None:
-    line = '{"level": "WARN", "timestamp": "2026-11-22T10:00:00Z", "book_id": 7, "message": "retrying", "error": "Throttled"}'
+    line = (
+        '{"level": "WARN", "timestamp": "2026-11-22T10:00:00Z", "book_id": 7, '
+        '"message": "retrying", "error": "Throttled"}'
+    )
     assert log_lines.brief(line) == "WARN retrying: Throttled (book_id=7)"
     assert (
         log_lines.brief('{"level": "INFO", "method": "GET", "status": 200}')
@@ -150,7 +158,8 @@ def test_following_shows_each_line_once_and_ends(
 
 def test_a_query_is_waited_for_and_typed(ops: Any) -> None:
     within = window(ops, 24 * 60)
-    text = "filter ispresent(status) | stats count(*) as requests, pct(latency_ms, 95) as p95 by bin(1h)"
+    text = "filter ispresent(status) | stats count(*) as requests, "
+    text += "pct(latency_ms, 95) as p95 by bin(1h)"
     found = logs.query(ops, "api", text, within)
     assert str(found["bin(1h)"].dtype) == "datetime64[us, UTC]"
     assert found["requests"].sum() > 1000

@@ -13,7 +13,7 @@ from opslib import apply
 from opslib.core.checks import signs
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
-from opslib.queues import queues
+from opslib.queues import moves, queues
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -85,11 +85,11 @@ def test_preview_of_redrive_and_purge_changes_nothing(backlog: Connection, lab: 
 
 
 def test_redrive_empties_the_dead_letter_queue(backlog: Connection) -> None:
-    applied = apply(backlog, queues.plan_redrive(backlog, "analysis"), "now")
-    found = applied.verify(queues.check_redrive, "analysis")
+    applied = apply(backlog, moves.plan_redrive(backlog, "analysis"), "now")
+    found = applied.verify(moves.check_redrive, "analysis")
     assert found.worst == "ok"
     assert dead_letters(backlog)["visible"] == 0
-    moved = queues.list_moves(backlog, "analysis").iloc[0]
+    moved = moves.list_moves(backlog, "analysis").iloc[0]
     assert (moved["status"], moved["moved"]) == ("COMPLETED", 24)
 
 
@@ -100,16 +100,14 @@ def test_redrive_is_refused_while_a_move_runs(backlog: Connection) -> None:
         "sqs", "start_message_move_task", SourceArn=arn, MaxNumberOfMessagesPerSecond=1
     )
     try:
-        for planner in (queues.plan_redrive, queues.plan_purge):
+        for planner in (moves.plan_redrive, moves.plan_purge):
             with pytest.raises(
                 Refused, match=f"move of {name} is running already.*Nothing was changed"
             ):
                 planner(backlog, "analysis")
     finally:
         backlog.call("sqs", "cancel_message_move_task", TaskHandle=task["TaskHandle"])
-        while (
-            queues.list_moves(backlog, "analysis")["status"].isin(["RUNNING", "CANCELLING"]).any()
-        ):
+        while moves.list_moves(backlog, "analysis")["status"].isin(["RUNNING", "CANCELLING"]).any():
             time.sleep(0.1)
 
 
@@ -117,17 +115,17 @@ def test_a_rate_that_sqs_would_not_take_is_refused_before_anything_happens(
     backlog: Connection,
 ) -> None:
     with pytest.raises(UsageError, match=r"per_second=900.*1 to 500"):
-        queues.plan_redrive(backlog, "analysis", 900)
+        moves.plan_redrive(backlog, "analysis", 900)
 
 
 def test_nothing_to_redrive_or_purge_is_a_plan_without_steps(ops: Connection) -> None:
-    assert queues.plan_redrive(ops, "analysis").steps == ()
-    assert queues.plan_purge(ops, "analysis").steps == ()
+    assert moves.plan_redrive(ops, "analysis").steps == ()
+    assert moves.plan_purge(ops, "analysis").steps == ()
 
 
 def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
     bodies = sorted(queues.find_letters(backlog, "analysis")["body"])
-    plan = queues.plan_purge(backlog, "analysis")
+    plan = moves.plan_purge(backlog, "analysis")
     assert sorted(message["body"] for message in plan.steps[0].before) == bodies
     assert not plan.reversible
     applied = apply(backlog, plan, "now")
@@ -137,13 +135,13 @@ def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
 
 
 def test_a_new_message_makes_an_approved_purge_unfit(backlog: Connection) -> None:
-    approved = queues.plan_purge(backlog, "analysis").id
+    approved = moves.plan_purge(backlog, "analysis").id
     sent = backlog.call(
         "sqs", "send_message", QueueUrl=url(backlog), MessageBody='{"book_id": 500}'
     )
     try:
         with pytest.raises(Refused, match="not what would be done now"):
-            apply(backlog, queues.plan_purge(backlog, "analysis"), approved)
+            apply(backlog, moves.plan_purge(backlog, "analysis"), approved)
         assert dead_letters(backlog)["visible"] == 25
     finally:
         delete(backlog, sent["MessageId"])
@@ -166,7 +164,7 @@ def test_purge_is_refused_while_messages_are_in_flight(backlog: Connection) -> N
         "Messages"
     ][0]
     with pytest.raises(Refused, match=r"1 messages in flight.*Nothing was changed"):
-        queues.plan_purge(backlog, "analysis")
+        moves.plan_purge(backlog, "analysis")
     backlog.call(
         "sqs",
         "change_message_visibility",

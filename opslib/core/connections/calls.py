@@ -49,7 +49,6 @@ _THROTTLED = {
     "RequestLimitExceeded",
     "SlowDown",
 }
-_SECRET_VARIABLE = ("SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL", "DATABASE_URL")
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
@@ -177,9 +176,7 @@ def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
     ]
     for configuration in configurations:
         for name, value in (configuration.get("Environment") or {}).get("Variables", {}).items():
-            if any(mark in name.upper() for mark in _SECRET_VARIABLE) and not value.startswith(
-                "arn:"
-            ):
+            if redaction.names_a_secret(name, value):
                 redaction.register(value, f"{configuration.get('FunctionName', 'function')}:{name}")
 
 

@@ -105,13 +105,10 @@ def request(
     )
 
 
-_SECRET_HEADER = ("auth", "key", "token", "secret", "cookie", "password", "credential")
-
-
 def _own(api: Api) -> dict[str, str]:
     """`api.headers` of the target; a value whose name looks secret is masked in every output."""
     for name, value in api.headers.items():
-        if any(mark in name.lower() for mark in _SECRET_HEADER):
+        if redaction.names_a_secret(name):
             redaction.register(value, f"header {name}")
     return dict(api.headers)
 

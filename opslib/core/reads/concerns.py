@@ -1,16 +1,17 @@
-"""Whom and what lines of trouble concern: a client or a route, when most of the lines name the same."""
+"""Whom and what lines of trouble concern.
+
+A client or a route, when most of the lines name the same.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from opslib.core import Frame
 from opslib.core.reads import log_lines
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CLIENTS = (
     "user_id",
@@ -31,7 +32,10 @@ _VARIABLE = re.compile(r"^(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\w+-\d+
 
 
 class Concern(NamedTuple):
-    """What most of the lines have in common: `what` (a client by the name of its field, or route), and how many of `total` name it."""
+    """What most of the lines have in common: `what` is route, or the field that names a client.
+
+    `lines`: how many of `total` name it.
+    """
 
     what: str
     value: str
@@ -46,17 +50,15 @@ class Concern(NamedTuple):
         return f"{self.what} {self.value} ({100 * self.lines / self.total:.0f} %)"
 
 
-def concerns(lines: pd.DataFrame) -> list[Concern]:
+def concerns(lines: Frame) -> list[Concern]:
     """What stands out among lines (columns of `logs.EVENTS`): a client, then a route.
 
     Of note is what four in five of at least five lines name.
     """
     documents = [log_lines.structured(message) or {} for message in lines["message"]]
     clients = (_common(name, (_plain(d.get(name)) for d in documents)) for name in _CLIENTS)
-    who = next((found for found in clients if found), None)
-    return [
-        concern for concern in (who, _common("route", map(route, documents))) if concern is not None
-    ]
+    who = next(filter(None, clients), None)
+    return [*filter(None, (who, _common("route", map(route, documents))))]
 
 
 def _common(what: str, values: Iterable[str]) -> Concern | None:

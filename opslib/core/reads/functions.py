@@ -1,94 +1,103 @@
-"""Lambda functions as they are: configuration, alias, what is reserved, what CloudWatch measures of them."""
+"""Lambda functions as they are.
+
+Configuration, alias, what is reserved, what CloudWatch measures of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
-from opslib.core.connections.calls import _SECRET_VARIABLE
-from opslib.core.connections.connection import Connection
+from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs, metrics
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.times import Window
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-CONFIGURATIONS = {
-    "function": "str",
-    "of": "str",
-    "version": "str",
-    "timeout_seconds": "int64",
-    "memory_mb": "int64",
-    "runtime": "str",
-    "state": "str",
-    "variables": "int64",
-    "drift": "str",
-}
-
-
-VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
-
-
-HIDDEN, ABSENT = "(hidden)", "(not set)"
-
 
 LATEST = "$LATEST"
+WELL = ("Active", "Successful")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function of the target. `key`: what the target's file calls it."""
+
+    ops: Connection
+    key: str
+
+    @property
+    def facts(self) -> Any:
+        """What the target's file says of it."""
+        return self.ops.target["functions"][self.key]
+
+    @property
+    def name(self) -> str:
+        """What AWS calls it."""
+        return str(self.facts["name"])
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        return self.ops.call("lambda", operation, FunctionName=self.name, **parameters)
+
+    def configuration(self, qualifier: str = LATEST) -> dict[str, Any]:
+        """Lambda GetFunctionConfiguration: without the link to the code that GetFunction gives.
+
+        Variables come with it.
+        """
+        return self.call("get_function_configuration", Qualifier=qualifier)
+
+    def live(self) -> dict[str, Any]:
+        """What callers get.
+
+        The version behind the target's alias, or $LATEST where the target names none.
+        """
+        return self.configuration(self.facts.get("alias", LATEST))
+
+    def alias(self) -> dict[str, Any] | None:
+        """The target's alias (Lambda GetAlias); None when its file names none.
+
+        $LATEST is what runs.
+        """
+        if "alias" not in self.facts:
+            return None
+        return self.call("get_alias", Name=self.facts["alias"])
+
+    def reserved(self) -> int | None:
+        """How many may run at once (Lambda GetFunctionConcurrency); None: no reservation."""
+        return self.call("get_function_concurrency").get("ReservedConcurrentExecutions")
+
+    def measured(
+        self, id: str, metric: str, statistic: str, seconds: int = 300, label: str = ""
+    ) -> dict[str, Any]:
+        """A metric of it as one of GetMetricData's queries."""
+        of = {"FunctionName": self.name}
+        return metrics.asked(id, "AWS/Lambda", metric, of, statistic, seconds, label)
 
 
 def live(ops: Connection, function: str) -> dict[str, Any]:
-    """What callers get: the version behind the target's alias, or $LATEST where the target names none."""
-    return read_configuration(ops, function, ops.target["functions"][function].get("alias", LATEST))
+    """The configuration that callers get."""
+    return Function(ops, function).live()
 
 
-def read_configuration(ops: Connection, function: str, qualifier: str = LATEST) -> dict[str, Any]:
-    """Lambda GetFunctionConfiguration: without the link to the code that GetFunction gives. Variables come with it."""
-    return ops.call(
-        "lambda",
-        "get_function_configuration",
-        FunctionName=ops.target["functions"][function]["name"],
-        Qualifier=qualifier,
-    )
+def live_version(ops: Connection, function: str) -> str:
+    """The version that the target's alias of this function points to; $LATEST without an alias."""
+    return str((Function(ops, function).alias() or {}).get("FunctionVersion", LATEST))
 
 
 def states(configuration: dict[str, Any]) -> tuple[str, str]:
-    """State and LastUpdateStatus; `("Active", "Successful")` is well. Lambda leaves them out where all is well."""
-    return configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")
+    """State and LastUpdateStatus; WELL is well. Lambda leaves them out where all is well."""
+    return configuration.get("State", WELL[0]), configuration.get("LastUpdateStatus", WELL[1])
 
 
 def modified(configuration: dict[str, Any]) -> datetime:
-    """When the version was published, $LATEST changed. Lambda writes 2026-11-19T10:12:13.000+0000."""
+    """When the version was published, $LATEST changed.
+
+    Lambda writes 2026-11-19T10:12:13.000+0000.
+    """
     return datetime.fromisoformat(configuration["LastModified"])
 
 
 def variables(configuration: dict[str, Any]) -> dict[str, str]:
     found: dict[str, str] = (configuration.get("Environment") or {}).get("Variables", {})
-    return found
-
-
-def is_secret(name: str, value: str = "") -> bool:
-    """Whether a variable looks like a secret by its name. An ARN names a secret, and is none."""
-    return any(
-        mark in name.upper() for mark in (*_SECRET_VARIABLE, "DSN")
-    ) and not value.startswith("arn:")
-
-
-def find_alias(ops: Connection, function: str) -> dict[str, Any] | None:
-    """The target's alias of this function (Lambda GetAlias); None when its file names none: $LATEST is what runs."""
-    facts = ops.target["functions"][function]
-    if "alias" not in facts:
-        return None
-    return ops.call("lambda", "get_alias", FunctionName=facts["name"], Name=facts["alias"])
-
-
-def reserved(ops: Connection, function: str) -> int | None:
-    """How many of a function may run at once (Lambda GetFunctionConcurrency); None: no reservation."""
-    name = ops.target["functions"][function]["name"]
-    found: int | None = ops.call("lambda", "get_function_concurrency", FunctionName=name).get(
-        "ReservedConcurrentExecutions"
-    )
     return found
 
 
@@ -100,41 +109,30 @@ MEASURES = {
     "Duration": ("p95", "Duration p95", "ms"),
     "ConcurrentExecutions": ("Maximum", "Running at once, at most", "count"),
 }
-
-
 POINTS = {"time": UTC_TIME, "function": "str", "metric": "str", "value": "float64"}
 
 
-def read_points(ops: Connection, functions: Sequence[str], within: Window) -> pd.DataFrame:
+def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Frame:
     """The measures of functions over a window, all in one GetMetricData. Columns: POINTS."""
-    asked = [(name, metric) for name in functions for metric in MEASURES]
+    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, MEASURES))}
     queries = [
-        _query(ops, f"m{i}", name, metric, period(within)) for i, (name, metric) in enumerate(asked)
+        Function(ops, key).measured(id, metric, MEASURES[metric][0], period(within), key)
+        for id, (key, metric) in asked.items()
     ]
     found = metrics.query(ops, queries, within)
-    of = {f"m{i}": pair for i, pair in enumerate(asked)}
-    found["function"] = [of[id][0] for id in found["id"]]
-    found["metric"] = [of[id][1] for id in found["id"]]
+    found["function"] = [asked[id][0] for id in found["id"]]
+    found["metric"] = [asked[id][1] for id in found["id"]]
     return frame(found.to_dict("records"), POINTS)
 
 
 def period(within: Window) -> int:
-    """Seconds of a point: five minutes; more in a long window, so that a picture has at most some 300."""
+    """Seconds of a point: five minutes.
+
+    More in a long window, so that a picture has at most some 300.
+    """
     return max(300, int(within.minutes * 60 / 288) // 300 * 300)
-
-
-def _query(ops: Connection, id: str, function: str, metric: str, seconds: int) -> dict[str, Any]:
-    of = {"FunctionName": ops.target["functions"][function]["name"]}
-    return metrics.asked(id, "AWS/Lambda", metric, of, MEASURES[metric][0], seconds, function)
 
 
 def named(ops: Connection, function: str) -> list[str]:
     """The functions that are asked for. Raises UsageError that offers the nearest names."""
-    facts = ops.target["functions"]
-    return [name for name in logs.groups(ops, function) if name in facts]
-
-
-def live_version(ops: Connection, function: str) -> str:
-    """The version that the target's alias of this function points to (Lambda GetAlias); $LATEST without an alias."""
-    alias = find_alias(ops, function)
-    return str(alias["FunctionVersion"]) if alias else LATEST
+    return [name for name in logs.groups(ops, function) if name in ops.target["functions"]]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.core import UTC_TIME, Frame, frame
 
 PATTERNS = {
     "count": "int64",
@@ -27,7 +24,8 @@ _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
 _LAMBDA_PREFIX = re.compile(
-    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # [ERROR]	time	request id
+    # [ERROR] time, request id
+    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"
     r"|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # time request id (time-outs, Node.js)
 )
 _VARIABLE = (
@@ -43,38 +41,36 @@ _VARIABLE = (
 )
 
 
-def group_errors(events: pd.DataFrame) -> pd.DataFrame:
+def group_errors(events: Frame) -> Frame:
     """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
-    kinds: dict[str, list[Any]] = {}
-    for event in events.itertuples():
-        kinds.setdefault(pattern(event.message), []).append(event)
     rows = [
         {
             "count": len(lines),
-            "first_seen": lines[0].time,
-            "last_seen": lines[-1].time,
-            "most_in_an_hour": most_in_an_hour([line.time for line in lines]),
-            "sources": ", ".join(sorted({line.source for line in lines})),
+            "first_seen": lines["time"].iloc[0],
+            "last_seen": lines["time"].iloc[-1],
+            "most_in_an_hour": most_in_an_hour(lines["time"]),
+            "sources": ", ".join(sorted(set(lines["source"]))),
             "pattern": kind,
-            "example": shown(lines[-1].message, 300),
+            "example": shown(lines["message"].iloc[-1], 300),
         }
-        for kind, lines in kinds.items()
+        for kind, lines in events.groupby(events["message"].map(pattern))
     ]
     return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
 
 
-def most_in_an_hour(times: list[Any]) -> int:
+def most_in_an_hour(times: Any) -> int:
     """How many of these times, in order, lie within any one hour."""
-    most, first = 0, 0
-    for last, moment in enumerate(times):
-        while (moment - times[first]).total_seconds() > 3600:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
+    import pandas as pd
+
+    lines = pd.Series(1, index=pd.DatetimeIndex(times))
+    return int(lines.rolling("1h", closed="both").sum().max())
 
 
 def pattern(message: str) -> str:
-    """What the lines of one kind have in common: level and text, with ids, numbers, times and addresses left open."""
+    """What the lines of one kind have in common.
+
+    Level and text, with ids, numbers, times and addresses left open.
+    """
     level, text = parts(message)
     for variable, mark in _VARIABLE:
         text = variable.sub(mark, text)
@@ -84,7 +80,10 @@ def pattern(message: str) -> str:
 
 
 def parts(message: str) -> tuple[str, str]:
-    """Level and text of a line: of a JSON object its own fields, of a traceback what was raised, else the first line."""
+    """Level and text of a line.
+
+    Of a JSON object its own fields, of a traceback what was raised, else the first line.
+    """
     document = structured(message)
     if document is not None:
         level = str(document.get("level", document.get("levelname", ""))).upper()
@@ -95,7 +94,10 @@ def parts(message: str) -> tuple[str, str]:
 
 
 def shown(message: str, width: int = 0) -> str:
-    """A line to look at: one line, nothing in it that moves a terminal's cursor or turns the text around."""
+    """A line to look at.
+
+    One line, nothing in it that moves a terminal's cursor or turns the text around.
+    """
     text = " ⏎ ".join(
         part for part in _CONTROL.sub("", message.replace("\t", " ")).splitlines() if part.strip()
     )
@@ -103,7 +105,10 @@ def shown(message: str, width: int = 0) -> str:
 
 
 def brief(message: str) -> str:
-    """A line to be read: of a JSON object its level and text, then its other values; all else as it is."""
+    """A line to be read: of a JSON object its level and text, then its other values.
+
+    All else as it is.
+    """
     document = structured(message)
     if document is None:
         return shown(message)
@@ -128,7 +133,10 @@ def structured(message: str) -> dict[str, Any] | None:
 
 
 def _said(document: dict[str, Any]) -> str:
-    """The text of a structured line; the type of an error goes before it, and the error after a message without it."""
+    """The text of a structured line.
+
+    The type of an error goes before it, and the error after a message without it.
+    """
     text = next(
         (str(document[key]) for key in _SAYS if isinstance(document.get(key), (str, int, float))),
         "",

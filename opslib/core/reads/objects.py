@@ -1,40 +1,37 @@
-"""TODO."""
+"""Objects of buckets as they are."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opslib.core import UTC_TIME, Connection, Frame, NotFound, frame
 from opslib.core.connections import calls
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME}
 
 
-def list_objects(ops: Connection, bucket: str, prefix: str) -> pd.DataFrame:
-    """Every object under a prefix, to the last page (S3 ListObjectsV2). `bucket` is AWS's name. Columns: OBJECTS."""
-    found = ops.pages("s3", "list_objects_v2", "Contents[]", Bucket=bucket, Prefix=prefix)
-    return frame(
-        ({"key": o["Key"], "size_bytes": o["Size"], "modified": o["LastModified"]} for o in found),
-        OBJECTS,
-    )
+def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
+    """Every object under a prefix, to the last page (S3 ListObjectsV2). Columns: OBJECTS.
+
+    `bucket` is AWS's name.
+    """
+    rows = "Contents[].{key: Key, size_bytes: Size, modified: LastModified}"
+    return frame(ops.pages("s3", "list_objects_v2", rows, Bucket=bucket, Prefix=prefix), OBJECTS)
 
 
 def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
-    """An object, or one version of it, as S3 GetObject answers; its `Body` is bytes, read to the end."""
-    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version_id} if version_id else {})}
+    """An object, or one version of it, as S3 GetObject answers.
+
+    Its `Body` is bytes, read to the end.
+    """
+    asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
     found = ops.call("s3", "get_object", **asked)
     with calls.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
         return found | {"Body": found["Body"].read()}
 
 
 def is_versioned(ops: Connection, bucket: str) -> bool:
-    """Whether what is deleted or overwritten there is kept as a version (S3 GetBucketVersioning)."""
+    """Whether what is deleted or overwritten is kept as a version (S3 GetBucketVersioning)."""
     return ops.call("s3", "get_bucket_versioning", Bucket=bucket).get("Status") == "Enabled"
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.connections.connection import Connection
+from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.times import Window
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.core.reads.functions import live_version
 
 TRAFFIC = {
     "version": "str",
@@ -24,31 +20,46 @@ TRAFFIC = {
     "first": UTC_TIME,
     "last": UTC_TIME,
 }
+# A version is worse than the one before it: over twice the errors, and one in 100 requests more.
+_FACTOR, _MARGIN = 2.0, 1.0
 _EARLY = timedelta(minutes=30)  # an error that a version brought shows from its first half hour
+_BIN = "bin(5m)"
 _BY_VERSION = (
-    r"parse @logStream /\[(?<version>[^\]]+)\]/ | stats count(*) as lines by version, bin(5m)"
+    rf"parse @logStream /\[(?<version>[^\]]+)\]/ | stats count(*) as lines by version, {_BIN}"
 )
 
 
-def traffic(ops: Connection, function: str, live: str, within: Window) -> pd.DataFrame:
-    """Requests and lines of trouble by version, the live one first, then by last use. Columns: TRAFFIC.
+def live_and_before(ops: Connection, function: str, within: Window) -> tuple[Frame, Any, Any]:
+    """The traffic, and of it the rows of the live version and of the one that served before it.
 
-    Counted by Logs Insights: a Lambda's log streams are named by version, `2026/11/22/[3]…`, and each request ends with
-    a REPORT. `early_per_100` is of the first half hour that a version served within the window.
+    None where it served no request.
     """
-    served, failed = ops.gather(
-        lambda: logs.query(
-            ops, function, f"filter @message like /^REPORT RequestId/ | {_BY_VERSION}", within
+    found = traffic(ops, function, live_version(ops, function), within)
+    rows = found.itertuples()
+    now = next(rows, None)
+    return found, now if now and now.live else None, next(rows, None)
+
+
+def most_errors(before: Any) -> float:
+    """Of 100 requests, how many may fail of a version that is no worse than the one before it."""
+    return float(max(_FACTOR * before.errors_per_100, before.errors_per_100 + _MARGIN))
+
+
+def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
+    """Requests and lines of trouble by version, the live one first, then by last use.
+
+    Columns: TRAFFIC. Counted by Logs Insights: a Lambda's log streams are named by version,
+    `2026/11/22/[3]…`, and each request ends with a REPORT. `early_per_100` is of the first half
+    hour that a version served within the window.
+    """
+    served, failed = ops.each(
+        lambda lines: logs.query(
+            ops, function, f"filter @message like /{lines}/ | {_BY_VERSION}", within
         ),
-        lambda: logs.query(
-            ops, function, f"filter @message like /{trouble(ops)}/ | {_BY_VERSION}", within
-        ),
-    )
-    rows = (
-        [_row(version, live, lines, failed) for version, lines in served.groupby("version")]
-        if len(served)
-        else []
-    )
+        ("^REPORT RequestId", trouble(ops)),
+    ).values()
+    versions = served.groupby("version") if len(served) else ()
+    rows = [_row(str(version).removesuffix(".0"), live, of, failed) for version, of in versions]
     return frame(sorted(rows, key=lambda row: (row["live"], row["last"]), reverse=True), TRAFFIC)
 
 
@@ -61,19 +72,26 @@ def trouble(ops: Connection) -> str:
     )
 
 
-def _row(version: Any, live: str, served: pd.DataFrame, failed: pd.DataFrame) -> dict[str, Any]:
-    mine = failed[failed["version"] == version] if len(failed) else failed
-    first, last = served["bin(5m)"].min(), served["bin(5m)"].max()
-    requests, errors = int(served["lines"].sum()), int(mine["lines"].sum()) if len(mine) else 0
-    early = served[served["bin(5m)"] < first + _EARLY]["lines"].sum()
-    early_errors = mine[mine["bin(5m)"] < first + _EARLY]["lines"].sum() if len(mine) else 0
+def _row(version: str, live: str, served: Frame, failed: Frame) -> dict[str, Any]:
+    first = served[_BIN].min()
+    failed = failed[failed["version"] == served["version"].iloc[0]] if len(failed) else failed
+    (requests, early), (errors, early_errors) = (
+        _counted(found, first + _EARLY) for found in (served, failed)
+    )
     return {
-        "version": str(version).removesuffix(".0"),
-        "live": str(version).removesuffix(".0") == live,
+        "version": version,
+        "live": version == live,
         "requests": requests,
         "errors": errors,
         "errors_per_100": round(100 * errors / requests, 2),
         "early_per_100": round(100 * early_errors / early, 2),
         "first": first,
-        "last": last,
+        "last": served[_BIN].max(),
     }
+
+
+def _counted(found: Frame, until: Any) -> tuple[int, int]:
+    """How many lines, and how many of them before a moment."""
+    if found.empty:
+        return 0, 0
+    return int(found["lines"].sum()), int(found[found[_BIN] < until]["lines"].sum())

@@ -1,0 +1,233 @@
+"""Dead letters sent back to be worked on again, or destroyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    NotFound,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    UsageError,
+    Wait,
+    check,
+    frame,
+    planner,
+    poll,
+)
+from opslib.core.checks.causes import BACKLOG
+from opslib.queues.letters import Dead, depths
+from opslib.queues.queues import list_queues
+
+MOVES = {
+    "status": "str",
+    "moved": "int64",
+    "of": "int64",
+    "started": UTC_TIME,
+    "failure": "str",
+}
+_RUNNING = ["RUNNING", "CANCELLING"]
+_COUNT = "to_number(Attributes.ApproximateNumberOfMessages)"
+_SAVED_BYTES = 2_000_000  # a purge keeps what it destroys in its plan, which the record holds
+
+
+def list_moves(ops: Connection, queue: str) -> Frame:
+    """The ten latest redrives of a queue's dead letters, newest first (SQS ListMessageMoveTasks).
+
+    Columns: MOVES.
+    """
+    return _moves(ops, Dead(ops, queue).attributes())
+
+
+def _moves(ops: Connection, attributes: dict[str, str]) -> Frame:
+    found = ops.call(
+        "sqs", "list_message_move_tasks", SourceArn=attributes["QueueArn"], MaxResults=10
+    )
+    rows = [
+        {
+            "status": task["Status"],
+            "moved": task.get("ApproximateNumberOfMessagesMoved", 0),
+            "of": task.get("ApproximateNumberOfMessagesToMove", 0),
+            "started": task["StartedTimestamp"] * 1_000_000,  # nanoseconds
+            "failure": task.get("FailureReason", ""),
+        }
+        for task in found.get("Results", ())
+    ]
+    return frame(rows, MOVES)
+
+
+def _refuse_while_moving(dead: Dead, attributes: dict[str, str]) -> None:
+    moves = _moves(dead.ops, attributes)
+    for move in moves[moves["status"].isin(_RUNNING)].itertuples():
+        raise Refused(
+            f"A move of {dead.name} is {move.status.lower()} already: {move.moved} of "
+            f"{move.of or '?'} moved. Nothing was changed; wait for its end."
+        )
+
+
+@planner
+def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
+    """Send a queue's dead letters back to be worked on again; `per_second` 0.
+
+    As fast as SQS will (at most 500). Raises Refused: a move is running, or the dead letters do not
+    come from this queue.
+    """
+    work = ops.target["queues"][queue]["name"]
+    if not 0 <= per_second <= 500:
+        raise UsageError(
+            f"per_second={per_second}: SQS takes 1 to 500 messages a second, "
+            "or 0 for as fast as it will."
+        )
+    dead = Dead(ops, queue)
+    attributes = dead.attributes()
+    _refuse_while_moving(dead, attributes)
+    waiting = depths(attributes)["visible"]
+    if not waiting:
+        note = f"{dead.name} is empty: there is nothing to send back."
+        return Planned(f"{dead.name} stays as it is", notes=[note])
+    sources = ops.pages("sqs", "list_dead_letter_source_queues", "queueUrls[]", QueueUrl=dead.url)
+    if work not in {source.rsplit("/", 1)[-1] for source in sources}:
+        raise Refused(
+            f"{dead.name} is not the dead-letter queue of {work} in {ops.where} (its RedrivePolicy "
+            "says so). SQS does not know where to send its messages. Nothing was changed; correct "
+            "the queue or its target's file."
+        )
+    at = {"SourceArn": attributes["QueueArn"]}
+    rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
+    status = ("sqs", "list_message_move_tasks", "Results[0].Status")
+    patience = 600 + (2 * waiting // per_second if per_second else waiting // 50)
+    steps = [
+        Step(
+            f"Send {waiting} messages of {dead.name} back to {work}",
+            Aws("sqs", "start_message_move_task", **at, **rate),
+            f"{waiting} in {dead.name}",
+            f"they are in {work}",
+        ),
+        Step(
+            "Wait until SQS has moved them",
+            Wait(*status, _RUNNING, ["COMPLETED"], patience, **at),
+            after="COMPLETED",
+            undo=[],
+            observe=Read(*status, **at),
+        ),
+    ]
+    return Planned(
+        f"send {waiting} dead letters back to {work}",
+        steps,
+        [
+            "What fails again comes back here after its retries. "
+            "Send them back only when their cause is mended.",
+            "A move that runs too fast can be stopped: sqs cancel_message_move_task. "
+            "What was moved stays moved.",
+        ],
+    )
+
+
+@check("Did the messages go back, and stay away?")
+def check_redrive(ops: Connection, queue: str) -> Findings:
+    """The latest move came to its end, and the dead-letter queue is empty.
+
+    Its count is up to a minute late.
+    """
+    dead = Dead(ops, queue)
+    last = next(list_moves(ops, queue).itertuples(), None)
+    if last is None:
+        raise NotFound(
+            f"{dead.name} has no move task in {ops.where}: nothing was sent back. "
+            "Start with queues/redrive."
+        )
+    follows = "queues/dead-letters"
+    went = Question(f"Redrive of {dead.name}", "COMPLETED", "sqs ListMessageMoveTasks")
+    seen = f"{last.status}: {last.moved} of {last.of} moved"
+    seen += f": {last.failure}" if last.failure else ""
+    left, _ = poll(dead.count, lambda left: not left, 60)
+    stays = Question(
+        f"Dead letters of {queue} after it", "0 messages", f"sqs GetQueueAttributes of {dead.name}"
+    )
+    return Findings(
+        [
+            went.judged(last.status == "COMPLETED", seen, next=follows),
+            stays.judged(not left, f"{left} visible", cause=BACKLOG, next=follows),
+        ],
+        list_queues(ops),
+    )
+
+
+@planner
+def plan_purge(ops: Connection, queue: str) -> Planned:
+    """Destroy a queue's dead letters. What is destroyed is kept in the plan, so the record has it.
+
+    To read all of them they are hidden for some seconds, then given back: a sample would not do.
+    Raises Refused: some are in flight or delayed, a move is running, the count moved, or they are
+    too much to keep.
+    """
+    dead = Dead(ops, queue)
+    attributes = dead.attributes()
+    counts = depths(attributes)
+    _refuse_while_moving(dead, attributes)
+    if counts["in_flight"] or counts["delayed"]:
+        raise Refused(
+            f"{dead.name}: {counts['in_flight']} messages in flight, {counts['delayed']} delayed. "
+            "A purge would take them unseen. Nothing was changed; wait until whoever reads them is "
+            "done, then preview again."
+        )
+    if not counts["visible"]:
+        note = f"{dead.name} is empty: there is nothing to purge."
+        return Planned(f"{dead.name} stays as it is", notes=[note])
+    kept = _saved(dead, counts["visible"])
+    at = {"QueueUrl": dead.url, "AttributeNames": ["ApproximateNumberOfMessages"]}
+    read = "sqs", "get_queue_attributes"
+    steps = [
+        Step(
+            f"Destroy the {len(kept)} messages of {dead.name}",
+            Aws("sqs", "purge_queue", QueueUrl=dead.url),
+            kept,
+            "none",
+        ),
+        Step(
+            "Wait until it is empty; SQS takes up to 60 seconds",
+            Wait(*read, f"{_COUNT} == `0`", [False], [True], 120, **at),
+            len(kept),
+            0,
+            undo=[],
+            observe=Read(*read, _COUNT, **at),
+        ),
+    ]
+    return Planned(
+        f"destroy {len(kept)} dead letters of {queue}",
+        steps,
+        [
+            f"All {len(kept)} messages are in this plan and so in the record: "
+            "id, time sent, attributes, body.",
+            "SQS also destroys what arrives while it purges, and allows one purge in 60 seconds.",
+        ],
+    )
+
+
+def _saved(dead: Dead, counted: int) -> list[dict[str, Any]]:
+    """All messages of a queue.
+
+    Raises Refused when it cannot be all of them, or when they are too much for a record.
+    """
+    kept, again = dead.every(), dead.count()
+    if not len(kept) == counted == again:
+        raise Refused(
+            f"{dead.name}: {counted} messages were counted, {len(kept)} read, then {again} "
+            "counted. Messages come or go, so a purge would take some unseen. "
+            "Nothing was changed; preview again in a minute."
+        )
+    if (size := sum(len(message["body"]) for message in kept)) > _SAVED_BYTES:
+        raise Refused(
+            f"{dead.name}: {len(kept)} messages hold {size / 1e6:.1f} MB, more than a plan keeps "
+            f"({_SAVED_BYTES / 1e6:g} MB). Nothing was changed; send back what can be worked on "
+            "first (queues/redrive)."
+        )
+    return kept
