@@ -86,7 +86,7 @@ def explain_statement(ops: Connection, statement: str) -> Text:
 @check("What would it change?")
 def check_statement(ops: Connection, statement: str, limit: int = 60) -> Findings:
     """The rows as they are that a statement would change or add. It changes nothing and locks nothing."""
-    rds.of(ops)  # a target without a database has no rows
+    rds.database_of(ops)  # a target without a database has no rows
     if not statement.strip():
         return Findings(note=f"No statement was given: {_FORMS}.")
     rows, names = queries.read(ops, affected(statement), limit + 1)
@@ -141,11 +141,7 @@ def plan_statement(
         before=f"{count(number, 'row')}{f', digest {digest[:12]}' if digest else ''}",
         after=f"{count(number, 'row')} changed",
     )
-    saved = (
-        snapshots.steps_for_snapshot(ops, rds.of(ops), "before a change of rows")
-        if snapshot
-        else []
-    )
+    saved = snapshots.steps_for_snapshot(ops, "before a change of rows") if snapshot else []
     saved = [
         replace(each, undo=[]) for each in saved
     ]  # undo leaves it there: it is the only way back

@@ -19,7 +19,7 @@ from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.text import count
 from opslib.databases.data import queries
-from opslib.databases.instances import rds, snapshots
+from opslib.databases.instances import snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,11 +210,7 @@ def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Plann
         observe=how.visible(visible),
         name="flag",
     )
-    saved = (
-        snapshots.steps_for_snapshot(ops, rds.of(ops), f"before {table} soft delete")
-        if snapshot
-        else []
-    )
+    saved = snapshots.steps_for_snapshot(ops, f"before {table} soft delete") if snapshot else []
     notes = [*left, _ATOMIC, *([] if snapshot else [_NO_SNAPSHOT])]
     return Planned(
         f"delete {count(len(visible), 'row')} of {table} by their flag", [*saved, step], notes
