@@ -62,7 +62,10 @@ _CPU = Question(
 
 @check("Does the database serve?")
 def check_status(ops: Connection) -> Findings:
-    """Is the cluster or instance available, with every instance that serves it? Evidence: WAITING, what is to be done to it."""
+    """Is the cluster or instance available, with every instance that serves it?
+
+    Evidence: WAITING, what is to be done to it.
+    """
     database = rds.database_of(ops)
     kind, described = database.kind, database.describe(ops)
     source = f"rds {kind.describe}"
@@ -86,7 +89,10 @@ def check_status(ops: Connection) -> Findings:
 
 @check("Database connections")
 def check_connections(ops: Connection) -> Findings:
-    """How many of the database's connections are taken, and by whom (pg_stat_activity). Evidence: SESSIONS."""
+    """How many of the database's connections are taken, and by whom (pg_stat_activity).
+
+    Evidence: SESSIONS.
+    """
     try:
         found = query(ops, _SESSIONS_SQL, SESSIONS)
         limit = ops.target["database"].get("max_connections") or value(ops, "SHOW max_connections")
@@ -191,7 +197,10 @@ GROUP BY 1, 2, 6 ORDER BY sessions DESC, longest_seconds DESC
 
 @check("Long statements, open transactions, locks")
 def check_activity(ops: Connection, seconds: float = 60) -> Findings:
-    """Does a statement or an idle transaction last longer than this, or does somebody wait for a lock? Evidence: ACTIVITY."""
+    """Does a statement or an idle transaction last longer than this, or wait for a lock?
+
+    Evidence: ACTIVITY.
+    """
     found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds)
     asked = Question(
         f"Nothing runs for over {seconds:g} s or waits for a lock",

@@ -1,6 +1,4 @@
-"""Migrations of a system's database, run by its own API or its own function: which it has had, which its code needs,
-who has it first.
-"""
+"""Migrations, run by a system's own API or function: what its database has had, what its code needs."""
 
 from __future__ import annotations
 
@@ -28,9 +26,10 @@ _ALEMBIC = "version_num"
 
 @dataclass(frozen=True)
 class State:
-    """What a target's database has had and what its deployed code needs; `needs` is empty when nothing says it.
+    """What a target's database has had and what its code needs.
 
-    `ordered`: migrations are numbered, so that it can be said which of two is the later one.
+    `needs` is empty when nothing says it. `ordered`: migrations are numbered, so that it can be
+    said which of two is the later one.
     """
 
     target: str
@@ -49,12 +48,12 @@ class State:
 
 
 def _number(migration: str) -> tuple[int, str]:
-    """Numbers and times, with or without zeros before them, in the order that `_statement` gives them."""
+    """Numbers and times, with zeros before them or not, in the order that `_statement` gives them."""
     return len(migration), migration
 
 
 def find_state(ops: Connection) -> State:
-    """The last migration that the database has had (its migrations table), and the one that the code needs."""
+    """The last migration that the database has had (its table), and the one that the code needs."""
     facts = ops.target["database"]
     has = str(sql.value(ops, _statement(facts)) or "")
     return State(
@@ -74,7 +73,10 @@ def _needed(ops: Connection) -> str:
 
 
 def _statement(facts: Facts) -> str:
-    """Alembic keeps one row; several heads are joined, so that none is overlooked. Other tools keep a row for each."""
+    """Alembic keeps one row; several heads are joined, so that none is overlooked.
+
+    Other tools keep a row for each.
+    """
     table, column = quoted(facts["migrations"]), quoted(facts.get("migrations_column", _ALEMBIC))
     if column == quoted(_ALEMBIC):
         return f"SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}"
@@ -84,13 +86,16 @@ def _statement(facts: Facts) -> str:
 
 
 def first(ops: Connection) -> Connection:
-    """A connection to the target that has each migration before this one does (`database.migrations_first`)."""
+    """A connection to the target that has each migration before this one (`migrations_first`)."""
     return ops.beside((LAB if ops.target.lab else "") + ops.target["database"]["migrations_first"])
 
 
 @check("Migrations")
 def check_migrations(ops: Connection) -> Findings:
-    """Has the database had the migration that the deployed code needs, here and where it goes first? Evidence: MIGRATIONS."""
+    """Has the database had the migration that its code needs, here and where it goes first?
+
+    Evidence: MIGRATIONS.
+    """
     here = find_state(ops)
     states, found = [here], [compare(here)]
     if "migrations_first" in ops.target["database"]:
@@ -127,7 +132,10 @@ def compare(state: State) -> Finding:
 
 
 def _order(ops: Connection, here: State, states: list[State]) -> Finding:
-    """A pending migration is applied here only when the target that goes first has had it. Its state is appended."""
+    """A pending migration is applied here only when the target that goes first has had it.
+
+    Its state is appended.
+    """
     before = find_state(first(ops))
     states.append(before)
     asked = Question(f"{before.target} has it first", here.needs, "migrations table")
@@ -142,7 +150,8 @@ def _order(ops: Connection, here: State, states: list[State]) -> Finding:
 def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
     """Have the API, or the function for it, apply what is pending, after a snapshot.
 
-    Raises UsageError (nothing says what is needed), Refused when the target that goes first has not had it.
+    Raises UsageError (nothing says what is needed), Refused when the target that goes first has not
+    had it.
     """
     facts = ops.target["database"]
     state = find_state(ops)

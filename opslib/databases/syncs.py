@@ -1,4 +1,7 @@
-"""Copying another target's data over this one's. The direction is in this target's file, and never into production."""
+"""Copying another target's data over this one's.
+
+The direction is in this target's file, and never into production.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,10 @@ def _invoke(ops: Connection, facts: Facts, scope: str, **more: Any) -> Aws:
 
 
 def ask_dry_run(ops: Connection, scope: str) -> pd.DataFrame:
-    """What the function itself says that it would do, invoked with its dry-run option. Columns: DRY_RUN."""
+    """What the function itself says that it would do, invoked with its dry-run option.
+
+    Columns: DRY_RUN.
+    """
     facts = _facts(ops, scope)
     said = _invoke(ops, facts, scope, **facts["dry_run"].plain()).perform(ops)["Payload"]
     return frame(_flat(said if isinstance(said, dict) else {"answer": said}), DRY_RUN)
@@ -111,7 +117,7 @@ def _flat(answer: dict[str, Any], path: str = "") -> list[dict[str, Any]]:
 
 @planner
 def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Planned:
-    """Have the sync function copy the source's data over this target's, after a snapshot when rows are overwritten.
+    """Have the sync function copy the source's data over this target's, after a snapshot of its rows.
 
     What is here now is part of the plan: when it changes before the plan is applied, that is refused.
     """
@@ -140,7 +146,10 @@ def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Pl
 
 @check("Is this target as its source?")
 def check_sync(ops: Connection, scope: str = "both") -> Findings:
-    """After a sync: the same number of rows in each table, and each of the source's objects here. Evidence: SIDES."""
+    """After a sync: the same number of rows in each table, and each of the source's objects here.
+
+    Evidence: SIDES.
+    """
     facts = _facts(ops, scope)
     sides = compare_sides(ops, scope)
     found = []

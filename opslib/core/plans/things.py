@@ -18,10 +18,11 @@ from opslib.core.plans.plans import Step
 class Kind:
     """How AWS calls a kind of thing.
 
-    `at`: JMESPath to it in what `describe` answers. `key`: the parameter that names it there, `services[]` where that
-    is a list; `called`: its parameter in other calls, when it is another. `status`: JMESPath to its state in there.
-    `pending`: states that end by themselves, `changing`: more of them while a value is changed. `serving`: states in
-    which it does its work, the first one when nothing is under way. `deleting`, `modifying`: what these calls take besides.
+    `at`: JMESPath to it in what `describe` answers. `key`: the parameter that names it there,
+    `services[]` where that is a list; `called`: its parameter in other calls, when it is another.
+    `status`: JMESPath to its state in there. `pending`: states that end by themselves, `changing`:
+    more of them while a value is changed. `serving`: states in which it does its work, the first
+    one when nothing is under way. `deleting`, `modifying`: what these calls take besides.
     """
 
     noun: str
@@ -42,7 +43,10 @@ class Kind:
     seconds: int = 3600
 
     def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[dict[str, Any]]:
-        """Every one of that kind as described, or those that the call's parameters choose; in a JMESPath's shape."""
+        """Each of that kind, as described or in a JMESPath's shape.
+
+        Those that the parameters choose.
+        """
         items = f"{self.at.removesuffix('[0]')}[]"
         return ops.pages(
             self.service, self.describe, f"{items}.{shape}" if shape else items, **given
@@ -133,10 +137,10 @@ class Thing:
         seconds: int = 0,
         besides: Sequence[str] = (),
     ) -> list[Step]:
-        """An attribute gets another value, and it is waited for until it serves with that; undo puts the old one.
+        """An attribute gets another value, with which it is waited for; undo puts the old one.
 
-        `titles`: of the change, of the wait. `besides`: states to be waited out, too. What has not begun yet still
-        serves with the old value for a while.
+        `titles`: of the change, of the wait. `besides`: states to be waited out, too. What has not
+        begun yet still serves with the old value for a while.
         """
         kind = self.kind
         passing = [*kind.pending, *kind.changing, *besides]

@@ -1,4 +1,4 @@
-"""Queries: those that a target's file names, or any SELECT; asked of its database, which refuses every write."""
+"""Queries that a target's file names, or any SELECT: its database is asked, and refuses every write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _READ = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked. `plot`: the columns of a bar chart, label and height; none when a chart says nothing."""
+    """What is asked.
+
+    `plot`: the columns of a bar chart, label and height; none when a chart says nothing.
+    """
 
     name: str
     title: str
@@ -48,19 +51,12 @@ class Answer(Findings):
         self.query = query
 
 
-def list_queries(ops: Connection) -> pd.DataFrame:
-    """The queries that the target's file names. Columns: QUERIES."""
-    named = _named(ops)
-    return frame(({"query": name, "title": said["title"]} for name, said in named.items()), QUERIES)
-
-
-def _named(ops: Connection) -> Any:
-    return ops.target["database"].get("queries", {})
-
-
 def find_query(ops: Connection, query: str) -> Query:
-    """A query by its name in the target's file, or a SELECT. Raises UsageError (unknown name, no SELECT)."""
-    named, asked = _named(ops), query.strip()
+    """A query by its name in the target's file, or a SELECT.
+
+    Raises UsageError (unknown name, no SELECT).
+    """
+    named, asked = ops.target["database"].get("queries", {}), query.strip()
     if re.fullmatch(r"[\w-]+", asked):
         if asked not in named:
             raise unknown_name("query", asked, named, f" of {ops.target.name}")
@@ -75,7 +71,10 @@ def find_query(ops: Connection, query: str) -> Query:
 
 
 def explain_query(ops: Connection, query: str) -> Text:
-    """The query and the plan that the database makes of it, without running it. Nothing for an empty query."""
+    """The query and the plan that the database makes of it, without running it.
+
+    Nothing for an empty query.
+    """
     if not query.strip():
         return Text("")
     asked = find_query(ops, query)
@@ -97,10 +96,11 @@ def planned(ops: Connection, title: str, sql: str) -> Text:
 
 @check("Query")
 def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
-    """What a query answers, `limit` rows at most. Evidence: the rows; for an empty query, the names that there are.
+    """What a query answers, `limit` rows at most.
 
-    The session is read-only: the database refuses a write. A statement that takes too long is cancelled: unknown.
-    Raises Refused when a function in it acts although the session is read-only.
+    Evidence: the rows; for an empty query, the names that there are. The session is read-only: the
+    database refuses a write. A statement that takes too long is cancelled: unknown. Raises Refused
+    when a function in it acts although the session is read-only.
     """
     if limit < 1:
         raise UsageError(f"limit={limit}: at least 1 row.")
@@ -119,14 +119,16 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
 
 
 def _choice(ops: Connection) -> Findings:
-    listed = list_queries(ops)
-    if listed.empty:
+    """The queries that the target's file names, as evidence."""
+    named = ops.target["database"].get("queries", {})
+    if not named:
         raise UsageError(
             f"parameters/targets/{ops.target.key}.yaml describes no database.queries. "
             "Give a SELECT of your own as `query`."
         )
-    question = Question("queries that the target's file names")
-    return Findings([question.answer("ok", ", ".join(listed["query"]))], listed, _CHOOSE)
+    rows = [{"query": name, "title": said["title"]} for name, said in named.items()]
+    asked = Question("queries that the target's file names")
+    return Findings([asked.answer("ok", ", ".join(named))], frame(rows, QUERIES), _CHOOSE)
 
 
 def read(
@@ -134,7 +136,8 @@ def read(
 ) -> pd.DataFrame:
     """The first rows that a SELECT answers. Of a large answer only these leave the server.
 
-    Raises Refused, before anything is asked, when a function in it acts although the session is read-only.
+    Raises Refused, before anything is asked, when a function in it acts although the session is
+    read-only.
     """
     with sessions.session(ops, brief(sql)) as session:
         if not params:  # else it is our own
@@ -150,7 +153,10 @@ def read(
 
 
 def _table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
-    """A name that comes twice gets a number; what no table can hold is shown as text; times are UTC."""
+    """A name that comes twice gets a number; what no table can hold is shown as text.
+
+    Times are UTC.
+    """
     import pandas as pd
 
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)

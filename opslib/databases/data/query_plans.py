@@ -1,6 +1,4 @@
-"""Plans of PostgreSQL (EXPLAIN, FORMAT JSON): what a statement is and calls, which scans are in it, what each keeps,
-which index would serve it. A plan is asked for without running anything.
-"""
+"""Plans of PostgreSQL (EXPLAIN): what a statement is and calls, its scans, the index that would serve. A plan is asked for without running anything."""
 
 from __future__ import annotations
 
@@ -54,9 +52,10 @@ def attempt(session: Session, statement: str, more: str = "") -> dict[str, Any] 
 
 
 def acting(plan: Mapping[str, Any], statement: str) -> str:
-    """The function in a statement that acts although its session is read-only; empty when none is known to.
+    """The function in a statement that acts although its session is read-only.
 
-    Its plan names every function, but those of a LIMIT and of a list of VALUES: with one of these its text counts, too.
+    Empty when none is known to. Its plan names every function, but those of a LIMIT and of a list
+    of VALUES: with one of these its text counts, too.
     """
     said = _said(plan)
     called = _QUOTED.sub("", said) + (statement if _SAYS_LESS.search(said) else "")
@@ -82,7 +81,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan of a whole table, or of a whole index in its order, that drops what the filter does not want."""
+    """A scan of a whole table, or of a whole index in its order, that drops what a filter does not want."""
 
     table: str
     alias: str
@@ -100,7 +99,7 @@ class Scan:
         return self.filter.replace(f"{self.alias}.", "")
 
     def columns(self, table: Table, order: Sequence[str]) -> tuple[str, ...]:
-        """The columns of an index that would find these rows: compared with =, then one range, else the order."""
+        """The columns of an index that would find these rows: compared with =, then a range or the order."""
         compared = self._compared(table)
         equal = tuple(dict.fromkeys(name for name, sign in compared if sign == "="))
         ranges = tuple(

@@ -1,6 +1,7 @@
-"""Rows: one statement of an operator's own that changes some, planned with their number and committed only at that number.
+"""Rows: a statement of an operator's own, committed only when it changes as many as were planned.
 
-What a statement is, and which of its words are its own, is asked of the database: it plans the whole and parts of it.
+What a statement is, and which of its words are its own, is asked of the database: it plans the
+whole and parts of it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ _MEANT = Question("rows that it would change", "those that you mean", "database"
 
 
 def affected(ops: Connection, statement: str) -> str:
-    """The SELECT of the rows that a statement would change, without changing or locking them. Raises UsageError, Refused."""
+    """The SELECT of the rows that a statement would change, without changing or locking them.
+
+    Raises UsageError, Refused.
+    """
     text = _alone(statement)
     verb = re.match(r"update|delete|insert", text, re.I)
     if verb is None:
@@ -66,7 +70,10 @@ def _added(plan: dict[str, Any], text: str) -> str:
 
 
 def _met(session: Session, plan: dict[str, Any], text: str) -> str:
-    """The rows that an UPDATE or a DELETE finds. With a FROM or USING, one may be met more than once."""
+    """The rows that an UPDATE or a DELETE finds.
+
+    With a FROM or USING, one may be met more than once.
+    """
     head, condition = _parted(session, text, "where")
     if not condition:
         raise UsageError(f"A WHERE is required: without one every row would be changed. {_FORMS}.")
@@ -79,7 +86,7 @@ def _met(session: Session, plan: dict[str, Any], text: str) -> str:
 
 
 def _parted(session: Session, text: str, word: str) -> tuple[str, str]:
-    """What stands before and after a word of the statement itself, not of one in parentheses or quotes.
+    """What stands before and after a word of the statement itself, not of parentheses or quotes.
 
     It is the one before which a statement ends that could have a WHERE.
     """
@@ -91,7 +98,10 @@ def _parted(session: Session, text: str, word: str) -> tuple[str, str]:
 
 
 def explain_statement(ops: Connection, statement: str) -> Text:
-    """The plan that the database makes of the statement, without running it. Nothing when there is none."""
+    """The plan that the database makes of the statement, without running it.
+
+    Nothing when there is none.
+    """
     if not statement.strip():
         return Text("")
     affected(ops, statement)
@@ -100,7 +110,10 @@ def explain_statement(ops: Connection, statement: str) -> Text:
 
 @check("What would it change?")
 def check_statement(ops: Connection, statement: str, limit: int = 60) -> Findings:
-    """The rows as they are that a statement would change or add. It changes nothing and locks nothing."""
+    """The rows as they are that a statement would change or add.
+
+    It changes nothing and locks nothing.
+    """
     rds.database_of(ops)  # a target without a database has no rows
     if not statement.strip():
         return Findings(note=f"No statement was given: {_FORMS}.")
@@ -111,7 +124,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
 
 
 def count_affected(ops: Connection, statement: str) -> tuple[int, str]:
-    """How many rows a statement would change, and a digest of what they hold (of rows to be added, none)."""
+    """How many rows a statement would change, and a digest of them (none of rows to be added)."""
     rows = f"({affected(ops, statement)}\n) AS changed"
     [(number, digest)] = ask(ops, f"SELECT count(*), {_DIGEST} FROM {rows}").itertuples(index=False)
     adds = statement.strip()[:6].lower() == "insert"
@@ -125,10 +138,11 @@ _DIGEST = "md5(coalesce(string_agg(md5(changed::text), '' ORDER BY md5(changed::
 def plan_statement(
     ops: Connection, statement: str, most: int = 1000, snapshot: bool = True
 ) -> Planned:
-    """The statement in one transaction, committed only when it changes as many rows as it would now.
+    """The statement in one transaction, committed only at the number of rows that it has now.
 
-    The rows' present content is part of the plan: when one of them is changed meanwhile, the plan is refused.
-    Raises UsageError (no WHERE, another kind of statement), Refused (more than `most` rows).
+    The rows' present content is part of the plan: when one of them is changed meanwhile, the plan
+    is refused. Raises UsageError (no WHERE, another kind of statement), Refused (more than `most`
+    rows).
     """
     if not statement.strip():
         return Planned("change rows", notes=["No statement was given."])

@@ -1,4 +1,4 @@
-"""Rows taken out of every view by a flag, where rows are never removed (`database.soft_delete` of a target's file)."""
+"""Rows taken out of every view by a flag, where rows are never removed (`database.soft_delete`)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ class Flag:
 
 
 def soft_delete_flag(ops: Connection) -> Flag:
-    """How the target flags rows. Raises UsageError (not described), NotFound (no such table or column)."""
+    """How the target flags rows.
+
+    Raises UsageError (not described), NotFound (no such table or column).
+    """
     facts = ops.target["database"]["soft_delete"]
     table = quoted(facts["table"])
     found = ask(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
@@ -74,7 +77,7 @@ WHERE attrelid = CAST(:table AS regclass) AND attname = :id AND NOT attisdropped
 
 
 def find_ids(ops: Connection, rows: str) -> list[str]:
-    """The ids that are named: separated by commas, spaces or lines, or answered by a query of the target or a SELECT.
+    """The ids that are named, with commas, spaces or lines between, or answered by a query.
 
     Each once, in their order. Raises UsageError (none, no uuid), Refused (more than MOST).
     """
@@ -114,7 +117,10 @@ def _uuid(id: str) -> UUID | None:
 
 
 def find_rows(ops: Connection, ids: Sequence[str]) -> pd.DataFrame:
-    """These rows as they are: id, flag, and the columns that the target's file names. Raises UsageError (no uuid)."""
+    """These rows as they are: id, flag, and the columns that the target's file names.
+
+    Raises UsageError (no uuid).
+    """
     how = soft_delete_flag(ops)
     _require_type(how, ids)
     columns = ", ".join((f"{how.id}::text AS id", f"{how.flag} AS deleted", *how.shown))
@@ -165,7 +171,10 @@ def find_named(ops: Connection, ids: Sequence[str]) -> Named:
 
 @check("Which rows are meant?")
 def check_rows(ops: Connection, rows: str) -> Findings:
-    """The rows that are named, as they are: which are there, which are deleted already. Evidence: those of `find_rows`."""
+    """The rows that are named, as they are: which are there, which are deleted already.
+
+    Evidence: those of `find_rows`.
+    """
     ids = find_ids(ops, rows)
     found = find_named(ops, ids)
     absent = found.absent
@@ -187,8 +196,8 @@ def _source(ops: Connection) -> str:
 def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Planned:
     """Flag these rows as deleted, in one statement and all or none, after a snapshot.
 
-    Raises UsageError, Refused (too many), NotFound (one of them is not there: a wrong list is corrected, not
-    applied in part).
+    Raises UsageError, Refused (too many), NotFound (one of them is not there: a wrong list is
+    corrected, not applied in part).
     """
     facts = ops.target["database"]["soft_delete"]
     table, found = facts["table"], find_named(ops, find_ids(ops, rows))

@@ -1,4 +1,4 @@
-"""Statements: what costs a database most (pg_stat_statements), and which of them read much to answer little.
+"""Statements that cost a database most (pg_stat_statements): which read much to answer little?
 
 Judged from the planner's generic plan of today and from counts, never from a clock.
 """
@@ -58,7 +58,7 @@ _EXPLAINABLE = r"^\s*\(*(select|with|insert|update|delete|merge|values|table)\M"
 
 @check(_ASKED.words)
 def check_statements(ops: Connection, top: int = 10) -> Findings:
-    """Do the costliest statements (`top` by total time, by mean time, by calls) find their rows by an index?
+    """Do the costliest statements (`top` by total time, mean time, calls) find their rows by an index?
 
     A large table read from end to end for few rows, often, is the cause `slow-query`; the index that would serve it
     is named. Ok where the target has no database. Evidence: STATEMENTS.
@@ -127,7 +127,10 @@ class Blamed:
 
     @property
     def reads(self) -> float:
-        """Rows read in a call: all; along an index as many as it takes to find those that are answered."""
+        """Rows read in a call: all.
+
+        Along an index as many as it takes to find those that are answered.
+        """
         if not self.scan.index:
             return self.table.rows
         share = max(self.scan.rows, 1) / max(self.table.rows, 1)
@@ -147,18 +150,16 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: pd.DataFrame) 
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
         return [_ASKED.answer("ok", seen)]
-    by_index: dict[tuple[str, str], list[Blamed]] = {}
-    indexes: dict[tuple[str, str], tuple[str, ...]] = {}
+    by_index: dict[tuple[str, str], tuple[Sequence[str], list[Blamed]]] = {}
     for each in sorted(wasteful, key=lambda each: -each.calls):
         columns = _columns(ops, each)
         index = each.table.name, columns[0] if columns else each.scan.filter
-        by_index.setdefault(index, []).append(each)
-        indexes.setdefault(index, columns)
-    return [_finding(group, indexes[index]) for index, group in by_index.items()]
+        by_index.setdefault(index, (columns, []))[1].append(each)
+    return [_finding(columns, group) for columns, group in by_index.values()]
 
 
-def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
-    """What is said of the statements that an index of these columns would serve, the one called most first."""
+def _finding(columns: Sequence[str], group: Sequence[Blamed]) -> Finding:
+    """What is said of the statements that one index would serve, the one called most first."""
     most, others = group[0], count(len(group) - 1, "other statement")
     index = f"CREATE INDEX CONCURRENTLY ON {most.table.name} ({', '.join(columns)})"
     served = f"An index would serve: {index}. "
@@ -174,7 +175,10 @@ def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
 
 
 def _columns(ops: Connection, blamed: Blamed) -> tuple[str, ...]:
-    """The columns of the index that would serve the scan; none when its filter compares no plain column."""
+    """The columns of the index that would serve the scan.
+
+    None when its filter compares no plain column.
+    """
     scan, table = blamed.scan, blamed.table
     along = _columns_of(ops, table.name, scan.index) if scan.index and not scan.order else ()
     return scan.columns(table, scan.order or along)
@@ -225,7 +229,7 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extnam
 
 
 def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[pd.DataFrame, int]:
-    """Rows of STATEMENTS with the full text and without a plan, the costliest first; how many texts are hidden."""
+    """Rows of STATEMENTS, the text whole and without a plan; and how many texts are hidden."""
     given = {
         "top": top,
         "ours": f"%{sessions.MARK}%",
@@ -272,7 +276,7 @@ WHERE {_HERE} AND query = '<insufficient privilege>'
 
 
 def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, Any] | str]:
-    """The generic plan of each normalised statement ($1 for its values), none of them run; or why there is none, in words."""
+    """The generic plan of each normalised statement, with $1 for its values; or why there is none."""
     what = f"EXPLAIN (GENERIC_PLAN) of {count(len(statements), 'statement')}"
     with sessions.session(ops, what) as session:
         # The extended protocol would take $1 for a parameter of ours. Each text is one statement: the server split them.

@@ -1,4 +1,4 @@
-"""RDS instances: how one is sized and loaded, and another class for it, at once or in its maintenance window."""
+"""RDS instances: how one is sized and loaded, and another class for it, now or in its window."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ _STATISTICS = {
 
 @check("How is the instance sized?")
 def check_size(ops: Connection) -> Findings:
-    """Class, zones, the next maintenance window, and what waits for it already. Evidence: states.WAITING."""
+    """Class, zones, the next maintenance window, and what waits for it already.
+
+    Evidence: states.WAITING.
+    """
     database = rds.instance_of(ops)
     described = database.describe(ops)
     rows = frame(states.waiting(ops, database, [described]), states.WAITING)
@@ -93,10 +96,10 @@ def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
 
 @planner
 def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Planned:
-    """Another class: `now` (ApplyImmediately, an interruption at once) or in the maintenance `window`.
+    """Another class, `now` (ApplyImmediately, an interruption) or in the maintenance `window`.
 
-    The present class as the wanted one takes back a class that waits. Raises UsageError (no such class, `when`
-    unknown), Refused (not available; a way back that would apply something else).
+    The present class as the wanted one takes back a class that waits. Raises UsageError (no such
+    class, `when` unknown), Refused (not available; a way back that would apply something else).
     """
     if not instance_class:
         raise UsageError("No class is given. Give instance_class, as db.r6g.2xlarge.")
@@ -150,7 +153,7 @@ def _now(
 def _later(
     database: rds.Database, present: str, wanted: str, waits: str | None, others: Mapping[str, Any]
 ) -> Step:
-    """RDS forgets a pending value only with ApplyImmediately, which applies the others: then there is no way back."""
+    """No way back where others wait: to forget a value RDS takes ApplyImmediately, which applies them."""
     forget = None if others else [database.put(_CLASS, present)]
     return Step(
         f"Let {database} become {wanted} in the maintenance window",
@@ -188,7 +191,7 @@ def _waiting_class(database: rds.Database) -> Read:
 
 
 def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> None:
-    """Raises UsageError when the instance cannot have that class (DescribeOrderableDBInstanceOptions)."""
+    """Raises UsageError when the instance cannot have it (DescribeOrderableDBInstanceOptions)."""
     options = rds.orderable(ops, described, wanted)
     zone, offered = described.get("AvailabilityZone"), rds.zones(options)
     several = described.get("MultiAZ")
@@ -223,7 +226,7 @@ def _notes(described: Mapping[str, Any], now: bool, then: str, others: str) -> l
 
 
 def _next_window(described: Mapping[str, Any], now: datetime) -> str:
-    """`the next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC`; RDS tells weekday and time in UTC."""
+    """`the next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC`, as RDS tells it."""
     said = str(described.get("PreferredMaintenanceWindow", ""))
     times = re.findall(r"(\w{3}):(\d\d):(\d\d)", said)
     if len(times) != 2:
@@ -243,7 +246,10 @@ def _weekly(now: datetime, day: str, hour: str, minute: str) -> datetime:
 
 @check("Has the instance the class, or does it wait?")
 def check_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Findings:
-    """After a change. `now`: the class is there, nothing waits, a login works. `window`: it waits, and it serves."""
+    """After a change. `now`: the class is there, nothing waits, a login works.
+
+    `window`: it waits, and it serves.
+    """
     database = rds.instance_of(ops)
     described = database.describe(ops)
     present, status = described[_CLASS], described["DBInstanceStatus"]

@@ -1,4 +1,4 @@
-"""A target's database as RDS knows it: an Aurora cluster or an instance, and what each is called there."""
+"""A target's database as RDS knows it, an Aurora cluster or an instance: what each is called there."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ class Database(Thing):
     def endpoint(self, described: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
         """Host, port and database of this one, made from the present one.
 
-        The database is named where it has another name than the present one's; else the secret says it.
+        The database is named where it has another name than the present one's; else the secret says
+        it.
         """
         endpoint = described.get("Endpoint")  # a cluster's is a name, an instance's a mapping
         if not endpoint:
@@ -117,7 +118,10 @@ def database_of(ops: Connection) -> Database:
 
 
 def instance_of(ops: Connection) -> Database:
-    """The target's instance. Raises UsageError for an Aurora cluster, which is sized in another way."""
+    """The target's instance.
+
+    Raises UsageError for an Aurora cluster, which is sized in another way.
+    """
     database = database_of(ops)
     if database.kind is CLUSTER:
         raise UsageError(
@@ -130,9 +134,10 @@ def instance_of(ops: Connection) -> Database:
 
 
 def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str]) -> Database:
-    """One that is to be made, of that name; of the first of the others that is free, where none is given.
+    """One that is to be made, of that name; without one, of the first of the others that is free.
 
-    Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one already.
+    Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
+    already.
     """
     for each in [name] if name else otherwise:
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
@@ -159,7 +164,7 @@ def members(
 
 
 def waiting_values(described: Mapping[str, Any]) -> dict[str, Any]:
-    """What an instance gets in its maintenance window, or with the next change that is applied at once."""
+    """What an instance gets in its maintenance window, or with a change that is applied at once."""
     return dict(described.get("PendingModifiedValues") or {})
 
 
@@ -168,7 +173,10 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 
 def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
-    """What RDS offers of a class for an instance's engine. Raises UsageError that offers the nearest."""
+    """What RDS offers of a class for an instance's engine.
+
+    Raises UsageError that offers the nearest.
+    """
     engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
     operation, items = "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]"
     ask = partial(ops.pages, "rds", operation, items, **engine)
@@ -211,7 +219,7 @@ _LIKE_INSTANCE = {
 
 
 def passed_on(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Network, parameters, scaling and tags of the present one, for a new one: RDS would take its defaults."""
+    """Network, parameters, scaling and tags, for a new one: RDS would take its defaults."""
     return _taken(_PASSED_ON, described)
 
 

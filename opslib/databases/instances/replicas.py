@@ -75,10 +75,11 @@ def _infos(described: Mapping[str, Any]) -> list[dict[str, Any]]:
 def plan_replica(
     ops: Connection, name: str = "", instance_class: str = "", zone: str = ""
 ) -> Planned:
-    """A read replica of the target's instance. Empty: a name with the next number, the writer's class, AWS's zone.
+    """A read replica of the target's instance.
 
-    Raises UsageError (Aurora, no such name, class or zone, not in that zone), Refused (the name is taken, the
-    source is not available, has no automated backups or as many replicas as there may be).
+    Empty: a name with the next number, the writer's class, AWS's zone. Raises UsageError (Aurora,
+    no such name, class or zone, not in that zone), Refused (the name is taken, the source is not
+    available, has no automated backups or as many replicas as there may be).
     """
     source = rds.instance_of(ops)
     described = source.describe(ops)
@@ -141,7 +142,10 @@ def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, z
 
 @check("Does the replica answer, and follow?")
 def check_replica(ops: Connection, name: str) -> Findings:
-    """A login with the present secret, that it is a standby, its lag, and its rows beside the writer's. Evidence: COUNTS."""
+    """A login with the present secret, its lag as a standby, its rows beside the writer's.
+
+    Evidence: COUNTS.
+    """
     new = Database(rds.INSTANCE, name)
     present, described = rds.instance_of(ops).describe(ops), new.describe(ops)
     at = new.endpoint(described, present)

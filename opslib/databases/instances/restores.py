@@ -1,6 +1,4 @@
-"""Restoring a database into a new one beside it: planned with everything that RDS would otherwise leave at its
-defaults, and done only when a login and row counts say so. The present database is never touched.
-"""
+"""Restoring a database into a new one beside it, like it, and done when a login and its rows say so. The present database is never touched."""
 
 from __future__ import annotations
 
@@ -57,11 +55,11 @@ _CALLS = {
 
 @planner
 def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = "") -> Planned:
-    """Restore a snapshot (its name, or "latest"), or a moment (ISO time in UTC, or "latest"), into a new database.
+    """Restore a snapshot (its name, or latest) or a moment (in UTC, or latest) into a new database.
 
-    A snapshot goes before a moment that is left at "latest". `name` of the new one; empty: made from the present
-    one's and the day. Raises Refused (outside the window, the name is taken), UsageError (neither, both, unknown
-    snapshot, no such name).
+    A snapshot goes before a moment that is left at "latest". `name` of the new one; empty: made
+    from the present one's and the day. Raises Refused (outside the window, the name is taken),
+    UsageError (neither, both, unknown snapshot, no such name).
     """
     if not (snapshot or to) or (snapshot and to not in ("", LATEST)):
         raise UsageError(
@@ -171,7 +169,7 @@ def _instance_in(
 
 @check("Is the restored database usable?")
 def check_restored(ops: Connection, name: str) -> Findings:
-    """Log in to the restored database with the present secret, and count the rows of every table beside those of now.
+    """Log in to the restored database with the present secret, and count its rows beside those of now.
 
     Evidence: COUNTS. The restored one holds what was there at its moment: differences are what has happened since.
     """

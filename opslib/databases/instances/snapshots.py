@@ -1,4 +1,4 @@
-"""Snapshots and backups of a database: which there are, whether they are as they should be, taking one."""
+"""Snapshots and backups of a database: which there are, whether they are well, taking one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ _LAG = timedelta(minutes=30)  # RDS ships logs every five minutes
 
 
 def list_snapshots(ops: Connection, days: float = 0) -> pd.DataFrame:
-    """The database's snapshots, newest first; with `days`, those of the last days only. Columns: SNAPSHOTS."""
+    """The database's snapshots, newest first; with `days`, those of the last days only.
+
+    Columns: SNAPSHOTS.
+    """
     database = rds.database_of(ops)
     shape = _SHAPE.replace("<key>", database.snapshots.key)
     rows = database.snapshots.find_all(ops, shape, **database.key)
@@ -52,7 +55,7 @@ def list_snapshots(ops: Connection, days: float = 0) -> pd.DataFrame:
 
 @check("Backups")
 def check_backups(ops: Connection) -> Findings:
-    """Are backups kept as long as the target says, is a restore to a moment ago possible, is there a snapshot of today?
+    """Are backups kept long enough, can a moment ago be restored, is there a snapshot of today?
 
     Evidence: SNAPSHOTS of the last week.
     """
@@ -79,7 +82,10 @@ def _retention(database: Database, described: Mapping[str, Any], wanted: int) ->
 def window(
     ops: Connection, database: Database, described: Mapping[str, Any]
 ) -> tuple[datetime | None, datetime | None]:
-    """From when to when a restore to a point in time is possible. Of an instance only its backups say from when."""
+    """From when to when a restore to a point in time is possible.
+
+    Of an instance only its backups say from when.
+    """
     latest = described.get("LatestRestorableTime")
     if database.kind is rds.CLUSTER:
         return described.get("EarliestRestorableTime"), latest
@@ -123,7 +129,7 @@ def _latest(database: Database, found: pd.DataFrame) -> Finding:
 
 @planner
 def plan_snapshot(ops: Connection, reason: str = "manual") -> Planned:
-    """Take a snapshot, named after the database, the day and the next free number; `reason` is kept as its tag."""
+    """Take a snapshot, named after database, day and the next free number, with `reason` as its tag."""
     database = rds.database_of(ops)
     database.describe(ops)  # nothing is planned for a database that is not there
     note = "The database goes on serving while it is taken. It stays until it is deleted, and is paid for."
@@ -131,7 +137,7 @@ def plan_snapshot(ops: Connection, reason: str = "manual") -> Planned:
 
 
 def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
-    """Take a snapshot, and wait until it can be restored: the first steps of a change that may have to be taken back."""
+    """Take a snapshot and wait until it can be restored: how a change begins that may be taken back."""
     database = rds.database_of(ops)
     new = Thing(database.snapshots, free_name(ops, database))
     tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]

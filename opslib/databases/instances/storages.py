@@ -1,4 +1,7 @@
-"""Storage of an RDS instance: how much is free, and more of it. It grows while it serves, and never shrinks."""
+"""Storage of an RDS instance: how much is free, and more of it.
+
+It grows while it serves, and never shrinks.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _GB = 2**30
 
 @check("Is there storage left?")
 def check_storage(ops: Connection, hours: float = 24) -> Findings:
-    """Free storage now, as a share of what there is, and how long it lasts at the pace of the last hours."""
+    """Free storage now, as a share of all, and how long it lasts at the pace of the last hours."""
     database = rds.instance_of(ops)
     size, status, described = _described(ops, database)
     most = described.get("MaxAllocatedStorage") or 0
@@ -63,9 +66,10 @@ def _free(ops: Connection, database: rds.Database, size: int, hours: float) -> F
 
 @planner
 def plan_storage(ops: Connection, gigabytes: int = 0) -> Planned:
-    """Storage of that many GiB, at once; 0: half as much again. Also where the status is storage-full.
+    """Storage of that many GiB, at once; 0: half as much again.
 
-    Raises UsageError (less than there is, less than a tenth more), Refused (neither available nor full).
+    Also where the status is storage-full. Raises UsageError (less than there is, less than a tenth
+    more), Refused (neither available nor full).
     """
     database = rds.instance_of(ops)
     size, status, described = _described(ops, database)
