@@ -46,8 +46,8 @@ LOAD = {
 }
 # A statement on one line, without what would garble a terminal.
 _STATEMENT = (
-    r"left(regexp_replace(query, '[\x01-\x20\x7f-\u009f\u202a-\u202e\u2066-\u2069]+', ' ', 'g'), 200) "
-    "AS statement"
+    r"left(regexp_replace(query, '[\x01-\x20\x7f-\u009f\u202a-\u202e\u2066-\u2069]+', ' ', 'g'), "
+    "200) AS statement"
 )
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 _TAKEN = Question(
@@ -119,8 +119,8 @@ def _near(status: str, seen: str) -> Finding:
 
 _HELP = (
     "Many idle sessions of one application: it leaves them open. Did that begin with a deployment? "
-    "Take it back. Many active ones: look for what they wait for below. Only when the load is real: "
-    "more capacity for the database."
+    "Take it back. Many active ones: look for what they wait for below. "
+    "Only when the load is real: more capacity for the database."
 )
 _SESSIONS_SQL = """
 SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
@@ -135,7 +135,7 @@ GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
 
 @check("Load of the database")
 def check_load(ops: Connection) -> Findings:
-    """Is the CPU above the target's threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
+    """Is the CPU above its threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
     rds.database_of(ops)  # a target without a database has no load
     keys = metrics.metric_keys(ops)
     described = metrics.described(ops, keys) if keys else []
@@ -180,11 +180,12 @@ def _at_work(ops: Connection) -> tuple[pd.DataFrame, str]:
 
 _CPU_HELP = (
     "One statement of one application: does it have to run now, and does its plan find its rows by "
-    "an index? Ending it is the decision of whoever owns it. Many short ones of the app: look at the "
-    "statements below; only then a larger class."
+    "an index? Ending it is the decision of whoever owns it. Many short ones of the app: look at "
+    "the statements below; only then a larger class."
 )
 _LOAD_SQL = f"""
-SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role, count(*) AS sessions,
+SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
+       count(*) AS sessions,
        round(max(extract(epoch FROM clock_timestamp() - query_start)), 1) AS longest_seconds,
        coalesce(max(wait_event_type || ' ' || wait_event), '') AS waits_for,
        {_STATEMENT}
@@ -217,7 +218,8 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
 _ACTIVITY_SQL = f"""
 SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
        round(extract(epoch FROM clock_timestamp() - coalesce(
-           CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1) AS seconds,
+           CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
+           AS seconds,
        coalesce(wait_event_type || ' ' || wait_event, '') AS waits_for,
        array_to_string(pg_blocking_pids(pid), ', ') AS blocked_by,
        {_STATEMENT}

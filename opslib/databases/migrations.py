@@ -1,4 +1,4 @@
-"""Migrations, run by a system's own API or function: what its database has had, what its code needs."""
+"""Migrations, run by a system's API or function: what its database has had, what its code needs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class State:
 
 
 def _number(migration: str) -> tuple[int, str]:
-    """Numbers and times, with zeros before them or not, in the order that `_statement` gives them."""
+    """Numbers and times, with or without zeros before them, as `_statement` orders them."""
     return len(migration), migration
 
 
@@ -62,7 +62,7 @@ def find_state(ops: Connection) -> State:
 
 
 def _needed(ops: Connection) -> str:
-    """What the API says, or a variable of a function; empty when the target's file names neither."""
+    """What the API or a function's variable says; empty when the target's file names neither."""
     head = ops.target["database"].get("migrations_head")
     if head is None:
         return ""
@@ -165,8 +165,8 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
         return Planned("run migrations", notes=[note])
     if "migrations_first" in facts and (before := find_state(first(ops))).has != state.needs:
         raise Refused(
-            f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was changed. "
-            f"Run it there first: opslib run databases/migrate -t {before.target}"
+            f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was "
+            f"changed. Run it there first: opslib run databases/migrate -t {before.target}"
         )
     migrate = Step(
         f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {state.needs}",

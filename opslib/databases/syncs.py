@@ -30,7 +30,7 @@ IMAGES, DATABASE = "images", "database"
 
 
 def _facts(ops: Connection, scope: str) -> Facts:
-    """The target's `sync` section. Raises Refused for production, UsageError for an unknown scope."""
+    """The target's `sync` section. Raises Refused (production), UsageError (unknown scope)."""
     target = ops.target
     if target.production:
         raise Refused(
@@ -117,9 +117,9 @@ def _flat(answer: dict[str, Any], path: str = "") -> list[dict[str, Any]]:
 
 @planner
 def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Planned:
-    """Have the sync function copy the source's data over this target's, after a snapshot of its rows.
+    """Have the function copy the source's data over this target's, after a snapshot of its rows.
 
-    What is here now is part of the plan: when it changes before the plan is applied, that is refused.
+    What is here now is part of the plan: when it has changed before it is applied, it is refused.
     """
     facts = _facts(ops, scope)
     origin, here = facts["source"], ops.target.key

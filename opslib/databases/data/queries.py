@@ -1,4 +1,4 @@
-"""Queries that a target's file names, or any SELECT: its database is asked, and refuses every write."""
+"""Queries that a target's file names, or any SELECT: its database refuses every write."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def read(
                     f"{name}() acts at once, and a read-only session does not hold it back. "
                     "Nothing was asked."
                 )
-        # A cursor takes one SELECT and nothing else: no COPY, no second statement, no change inside of a WITH.
+        # A cursor takes one SELECT and nothing else: no COPY, no second one, no change in a WITH.
         answer = sessions.run(session, sql, params, stream_results=True, max_row_buffer=limit)
         return _table([tuple(row) for row in answer.fetchmany(limit)], list(answer.keys()))
 

@@ -1,4 +1,7 @@
-"""Plans of PostgreSQL (EXPLAIN): what a statement is and calls, its scans, the index that would serve. A plan is asked for without running anything."""
+"""Plans of PostgreSQL (EXPLAIN): what a statement is and calls, its scans, what would serve.
+
+A plan is asked for without running anything.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as Session
     from sqlalchemy.exc import DBAPIError
 
-# What acts at once and outside of the transaction: read-only does not hold it back, nor does a rollback.
+# What acts at once, outside of the transaction: read-only does not hold it back, nor a rollback.
 _ACTS = re.compile(
     r"""\b(
-        pg_(?:cancel|terminate)_backend | pg_reload_conf | pg_rotate_logfile\w* | pg_log_backend_memory_contexts
-      | pg_stat_reset\w* | pg_stat_statements_reset | pg_stat_clear_snapshot | pg_stat_force_next_flush
-      | pg_switch_wal | pg_create_\w+ | pg_drop_\w+ | pg_copy_\w*slot | pg_replication_\w+ | pg_logical_\w+
-      | pg_promote | pg_backup_st\w+ | pg_wal_replay_\w+ | pg_sync_replication_slots | pg_(?:try_)?advisory_\w+
+        pg_(?:cancel|terminate)_backend | pg_reload_conf | pg_rotate_logfile\w*
+      | pg_log_backend_memory_contexts
+      | pg_stat_reset\w* | pg_stat_statements_reset
+      | pg_stat_clear_snapshot | pg_stat_force_next_flush
+      | pg_switch_wal | pg_create_\w+ | pg_drop_\w+ | pg_copy_\w*slot
+      | pg_replication_\w+ | pg_logical_\w+
+      | pg_promote | pg_backup_st\w+ | pg_wal_replay_\w+
+      | pg_sync_replication_slots | pg_(?:try_)?advisory_\w+
       | pg_export_snapshot | pg_notify | pg_file_\w+ | lo_\w+ | dblink\w* | set_config
       | aws_(?:lambda|s3|commons)\s*\.\s*"?\w+
     )"?\s*\(""",
@@ -81,7 +88,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan of a whole table, or of a whole index in its order, that drops what a filter does not want."""
+    """A scan of a whole table, or of a whole index in its order, of which a filter drops rows."""
 
     table: str
     alias: str
@@ -99,7 +106,7 @@ class Scan:
         return self.filter.replace(f"{self.alias}.", "")
 
     def columns(self, table: Table, order: Sequence[str]) -> tuple[str, ...]:
-        """The columns of an index that would find these rows: compared with =, then a range or the order."""
+        """The columns of an index that would find these rows: first those compared with =."""
         compared = self._compared(table)
         equal = tuple(dict.fromkeys(name for name, sign in compared if sign == "="))
         ranges = tuple(

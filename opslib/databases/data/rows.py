@@ -169,7 +169,7 @@ def plan_statement(
 
 
 _NOTES = [
-    "It cannot be undone from here: what the rows held is in the table above, as far as it is shown. "
-    "All or none: when another number of rows is affected, it is rolled back.",
+    "It cannot be undone from here: what the rows held is in the table above, as far as it is "
+    "shown. All or none: when another number of rows is affected, it is rolled back.",
     "The way back is the snapshot: databases/restore brings it up beside this database.",
 ]

@@ -226,7 +226,8 @@ def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Plann
 
 _ATOMIC = (
     "All or none: it is rolled back when another number of rows is affected. The rows stay in the "
-    "table; undo sets the flag back, also all or none. Before and after count the rows that can still be seen."
+    "table; undo sets the flag back, also all or none. "
+    "Before and after count the rows that can still be seen."
 )
 _NO_SNAPSHOT = (
     "No snapshot is taken before it: undo sets the flag back, "

@@ -58,10 +58,10 @@ _EXPLAINABLE = r"^\s*\(*(select|with|insert|update|delete|merge|values|table)\M"
 
 @check(_ASKED.words)
 def check_statements(ops: Connection, top: int = 10) -> Findings:
-    """Do the costliest statements (`top` by total time, mean time, calls) find their rows by an index?
+    """Do the costliest statements find their rows by an index? `top` by total, mean time, calls.
 
-    A large table read from end to end for few rows, often, is the cause `slow-query`; the index that would serve it
-    is named. Ok where the target has no database. Evidence: STATEMENTS.
+    A large table read from end to end for few rows, often, is the cause `slow-query`; the index
+    that would serve it is named. Ok where the target has no database. Evidence: STATEMENTS.
     """
     if "database" not in ops.target.facts:
         asked = Question("is it the database?", source="the target's file")
@@ -224,7 +224,8 @@ def _extension(ops: Connection) -> tuple[str, str]:
 _EXTENSION_SQL = """
 SELECT current_setting('server_version_num') AS server, coalesce(max(e.extversion), '') AS version,
        coalesce(max(quote_ident(n.nspname)), '') AS schema
-FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'pg_stat_statements'
 """
 
 
@@ -276,10 +277,11 @@ WHERE {_HERE} AND query = '<insufficient privilege>'
 
 
 def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, Any] | str]:
-    """The generic plan of each normalised statement, with $1 for its values; or why there is none."""
+    """The generic plan of each normalised statement ($1 for its values); or why there is none."""
     what = f"EXPLAIN (GENERIC_PLAN) of {count(len(statements), 'statement')}"
     with sessions.session(ops, what) as session:
-        # The extended protocol would take $1 for a parameter of ours. Each text is one statement: the server split them.
+        # The extended protocol would take $1 for a parameter of ours. Each text is one statement:
+        # the server split them.
         session.connection.driver_connection.prepare_threshold = None  # type: ignore[union-attr]
         plans = [query_plans.attempt(session, text, "GENERIC_PLAN, ") for text in statements]
     return [plan if isinstance(plan, dict) else _without(plan) for plan in plans]

@@ -76,7 +76,7 @@ def check_size(ops: Connection) -> Findings:
 
 
 def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
-    """What CloudWatch says of the instance's load over the last hours, to decide by. Columns: LOAD."""
+    """What CloudWatch says of the load over the last hours, to decide by. Columns: LOAD."""
     instance = rds.instance_of(ops).key
     queries = [
         metrics.asked(f"{column}{at}", "AWS/RDS", name, instance, statistic)
@@ -153,7 +153,7 @@ def _now(
 def _later(
     database: rds.Database, present: str, wanted: str, waits: str | None, others: Mapping[str, Any]
 ) -> Step:
-    """No way back where others wait: to forget a value RDS takes ApplyImmediately, which applies them."""
+    """No way back where others wait: RDS forgets a value only with what applies those."""
     forget = None if others else [database.put(_CLASS, present)]
     return Step(
         f"Let {database} become {wanted} in the maintenance window",
@@ -216,8 +216,8 @@ def _notes(described: Mapping[str, Any], now: bool, then: str, others: str) -> l
         "Undo brings back the class only, not that.": now and others,
         f"{'Now' if now else 'Then'}: {away}": True,
         f"It waits: {then}.": not now,
-        f"In the same window: {others}. It cannot be undone here: RDS takes a waiting value back only "
-        "with ApplyImmediately, which would apply that at once.": not now and others,
+        f"In the same window: {others}. It cannot be undone here: RDS takes a waiting value back "
+        "only with ApplyImmediately, which would apply that at once.": not now and others,
         f"The read replicas keep their class: {replicas}.": replicas,
         "Undo is applied at once, too, with all that waits by then: look again before it.": now,
         "Terraform will take it back unless its code says the same.": True,

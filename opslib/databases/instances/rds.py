@@ -1,4 +1,4 @@
-"""A target's database as RDS knows it, an Aurora cluster or an instance: what each is called there."""
+"""A target's database as RDS knows it: an Aurora cluster or an instance, and its snapshots."""
 
 from __future__ import annotations
 

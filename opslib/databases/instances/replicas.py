@@ -104,7 +104,8 @@ def plan_replica(
 
 _NOTES = (
     "The writer goes on; it is read for a first copy. The replica is always some moments behind.",
-    "It takes no load until somebody reads from its endpoint: the app's own reads still go to the writer.",
+    "It takes no load until somebody reads from its endpoint: "
+    "the app's own reads still go to the writer.",
     "Undo deletes it. Terraform and the alarms do not know of it.",
 )
 

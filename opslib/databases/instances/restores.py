@@ -1,4 +1,8 @@
-"""Restoring a database into a new one beside it, like it, and done when a login and its rows say so. The present database is never touched."""
+"""Restoring a database into a new one beside it, and done when a login and its rows say so.
+
+It is planned with everything that RDS would otherwise leave at its defaults. The present database
+is never touched.
+"""
 
 from __future__ import annotations
 
@@ -169,9 +173,9 @@ def _instance_in(
 
 @check("Is the restored database usable?")
 def check_restored(ops: Connection, name: str) -> Findings:
-    """Log in to the restored database with the present secret, and count its rows beside those of now.
+    """Does the restored database take a login with the present secret, and has it the rows of now?
 
-    Evidence: COUNTS. The restored one holds what was there at its moment: differences are what has happened since.
+    Evidence: COUNTS. It holds what was there at its moment: a difference is what happened since.
     """
     present = rds.database_of(ops)
     new = Database(present.kind, name)

@@ -129,15 +129,16 @@ def _latest(database: Database, found: pd.DataFrame) -> Finding:
 
 @planner
 def plan_snapshot(ops: Connection, reason: str = "manual") -> Planned:
-    """Take a snapshot, named after database, day and the next free number, with `reason` as its tag."""
+    """Take a snapshot, named by database, day and a free number, with `reason` as its tag."""
     database = rds.database_of(ops)
     database.describe(ops)  # nothing is planned for a database that is not there
-    note = "The database goes on serving while it is taken. It stays until it is deleted, and is paid for."
+    note = "The database goes on serving while it is taken. "
+    note += "It stays until it is deleted, and is paid for."
     return Planned(f"take a snapshot of {database}", steps_for_snapshot(ops, reason), [note])
 
 
 def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
-    """Take a snapshot and wait until it can be restored: how a change begins that may be taken back."""
+    """Take a snapshot and wait for it: how a change begins that may have to be taken back."""
     database = rds.database_of(ops)
     new = Thing(database.snapshots, free_name(ops, database))
     tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]

@@ -1,4 +1,4 @@
-"""Whether a database serves: its state, what that asks for, a login, and what waits for its window."""
+"""Whether a database serves: its state, what that asks for, a login, what waits for its window."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
 
 def judged(what: str, status: str, source: str) -> Finding:
-    """A state as a finding: one that passes is a warning, one that does not end by itself the cause."""
+    """A state as a finding: one that passes is a warning, one that does not, the cause."""
     asked = Question(f"{what} is available", "available", source)
     if status == "available":
         return asked.answer("ok", status)
@@ -91,7 +91,7 @@ def login(ops: Connection) -> Finding:
 def waiting(
     ops: Connection, database: rds.Database, members: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of WAITING: modifications, and maintenance that AWS has announced, if that can be read."""
+    """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
     names = {database.name}
     for member in members:
         names.add(member["DBInstanceIdentifier"])

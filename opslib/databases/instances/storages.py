@@ -104,7 +104,8 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> Planned:
 _NOTES = (
     "It serves meanwhile, and is slower for some hours (storage-optimization). "
     "The next change of storage: in six hours.",
-    "It cannot be undone: storage never shrinks. Terraform must say the same, or it tries to shrink it.",
+    "It cannot be undone: storage never shrinks. "
+    "Terraform must say the same, or it tries to shrink it.",
 )
 
 
