@@ -5,6 +5,7 @@ The direction is in this target's file, and never into production.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,18 +102,16 @@ def ask_dry_run(ops: Connection, scope: str) -> pd.DataFrame:
     return frame(_flat(said if isinstance(said, dict) else {"answer": said}), DRY_RUN)
 
 
-def _flat(answer: dict[str, Any], path: str = "") -> list[dict[str, Any]]:
+def _flat(answer: dict[str, Any], path: str = "") -> Iterator[dict[str, Any]]:
     """Every number in the answer by its path; a table's rows and what they replace in one line."""
-    rows: list[dict[str, Any]] = []
     for key, value in answer.items():
         name = f"{path}{key}"
         if isinstance(value, dict) and set(value) == {"rows", "replaced"}:
-            rows.append({"what": name, "count": value["rows"], "replaces": value["replaced"]})
+            yield {"what": name, "count": value["rows"], "replaces": value["replaced"]}
         elif isinstance(value, dict):
-            rows += _flat(value, f"{name}.")
-        elif isinstance(value, int) and not isinstance(value, bool):
-            rows.append({"what": name, "count": value})
-    return rows
+            yield from _flat(value, f"{name}.")
+        elif type(value) is int:
+            yield {"what": name, "count": value}
 
 
 @planner

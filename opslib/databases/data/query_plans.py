@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections import sessions
+from opslib.core.errors import Refused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Session
@@ -58,22 +59,36 @@ def attempt(session: Session, statement: str, more: str = "") -> dict[str, Any] 
         return exc
 
 
-def acting(plan: Mapping[str, Any], statement: str) -> str:
-    """The function in a statement that acts although its session is read-only.
+def explain_harmless(session: Session, statement: str, otherwise: str) -> dict[str, Any]:
+    """The plan of a statement. Raises Refused when a function in it is known to act at once.
 
-    Empty when none is known to. Its plan names every function, but those of a LIMIT and of a list
-    of VALUES: with one of these its text counts, too.
+    A plan names every function, but those of a LIMIT and of a list of VALUES: with one of these the
+    statement's text counts, too. A function that the role may not call is named by the error.
     """
-    said = _said(plan)
-    called = _QUOTED.sub("", said) + (statement if _SAYS_LESS.search(said) else "")
-    hit = _ACTS.search(called)
-    return hit[1].replace('"', "") if hit else ""
+    from sqlalchemy.exc import DBAPIError
+
+    plan, error = {}, None
+    try:
+        plan = explain(session, statement)
+        said = _said(plan)
+        said += statement if _SAYS_LESS.search(said) else ""
+    except DBAPIError as exc:
+        error = exc
+        said = f"{exc.orig}("
+    if hit := _ACTS.search(said):
+        name = hit[1].replace('"', "")
+        raise Refused(f"{name}() acts at once, {otherwise}") from error
+    if error:
+        raise error
+    return plan
 
 
 def _said(part: Any) -> str:
-    """Every text in a plan, a line each."""
+    """Every text in a plan, a line each, without what is in quotes."""
     parts = list(part.values()) if isinstance(part, dict) else part
-    return "\n".join(map(_said, parts)) if isinstance(parts, list) else str(parts)
+    if isinstance(parts, list):
+        return "\n".join(map(_said, parts))
+    return _QUOTED.sub("", str(parts))
 
 
 @dataclass(frozen=True)
@@ -99,22 +114,15 @@ class Scan:
 
     def __str__(self) -> str:
         along = f"along {self.index}" if self.index else "from end to end"
-        return f"{self.table} {along}, filter {self.plain_filter}"
-
-    @property
-    def plain_filter(self) -> str:
-        return self.filter.replace(f"{self.alias}.", "")
+        return f"{self.table} {along}, filter {self.filter.replace(f'{self.alias}.', '')}"
 
     def columns(self, table: Table, order: Sequence[str]) -> tuple[str, ...]:
         """The columns of an index that would find these rows: first those compared with =."""
         compared = self._compared(table)
         equal = tuple(dict.fromkeys(name for name, sign in compared if sign == "="))
-        ranges = tuple(
-            dict.fromkeys(name for name, sign in compared if sign != "=" and name not in equal)
-        )
-        if not equal and not ranges:
-            return ()
-        return equal + (ranges[:1] or tuple(part for part in order if part.split()[0] not in equal))
+        ranges = tuple(name for name, _ in compared if name not in equal)[:1]
+        ordered = tuple(part for part in order if part.split()[0] not in equal)
+        return equal + (ranges or ordered) if compared else ()
 
     def _compared(self, table: Table) -> list[tuple[str, str]]:
         """(column, sign) of each comparison of a plain column, quoted where the plan quotes it."""

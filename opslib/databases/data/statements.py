@@ -48,6 +48,7 @@ _ASKED = Question(
     f"{_OFTEN:g} times an hour or more",
     "pg_stat_statements, EXPLAIN (GENERIC_PLAN)",
 )
+_NONE = "none: "
 _SYSTEM = ("pg_catalog.", "information_schema.")
 _DRIVER = [
     "select pg_catalog.version()",
@@ -74,9 +75,9 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
         seen = f"the texts of {hidden:,} statements are hidden from this role. {_GRANT}"
         return Findings([_ASKED.answer("unknown", seen, rule="")])
     found["planned"] = explain_all(ops, list(found["statement"]))
-    found = found[[not _is_about_the_server(plan) for plan in found["planned"]]]
+    found = found[~found["planned"].map(_is_about_the_server).astype(bool)]
     wasteful = [each for each in _scanning(ops, found) if each.wasteful]
-    found["plan"] = [p if isinstance(p, str) else query_plans.brief(p) for p in found["planned"]]
+    found["plan"] = found["planned"].map(query_plans.brief)
     found["statement"] = found["statement"].map(_brief)
     note = f"{count(hidden, 'statement')} of other roles: hidden from this one. {_GRANT}"
     rows = frame(found.to_dict("records"), STATEMENTS)
@@ -93,20 +94,15 @@ def _brief(statement: str) -> str:
     return line if len(line) <= _BRIEF else f"{line[:_BRIEF]}…"
 
 
-def _is_about_the_server(plan: dict[str, Any] | str) -> bool:
+def _is_about_the_server(plan: dict[str, Any]) -> bool:
     """Whether it reads nothing but the server's own tables: a driver or a monitor asked."""
-    read = set() if isinstance(plan, str) else query_plans.tables(plan)
+    read = query_plans.tables(plan)
     return bool(read) and all(name.startswith(_SYSTEM) for name in read)
 
 
 def _scanning(ops: Connection, found: pd.DataFrame) -> list[Blamed]:
     """The scans in the plans of these statements."""
-    scans = [
-        (row, scan)
-        for row in found.itertuples()
-        if not isinstance(row.planned, str)
-        for scan in query_plans.scans(row.planned)
-    ]
+    scans = [(row, scan) for row in found.itertuples() for scan in query_plans.scans(row.planned)]
     tables = _tables(ops, {scan.table for _, scan in scans if not scan.table.startswith(_SYSTEM)})
     return [
         Blamed(row.calls, row.calls_per_hour, row.rows_per_call, scan, tables[scan.table])
@@ -127,10 +123,7 @@ class Blamed:
 
     @property
     def reads(self) -> float:
-        """Rows read in a call: all.
-
-        Along an index as many as it takes to find those that are answered.
-        """
+        """Rows read in a call: all; along an index, until those that are answered are found."""
         if not self.scan.index:
             return self.table.rows
         share = max(self.scan.rows, 1) / max(self.table.rows, 1)
@@ -145,7 +138,7 @@ class Blamed:
 
 def _findings(ops: Connection, wasteful: Sequence[Blamed], found: pd.DataFrame) -> list[Finding]:
     if not wasteful:
-        unplanned = sum(isinstance(plan, str) for plan in found["planned"])
+        unplanned = found["plan"].str.startswith(_NONE).sum()
         seen = f"{count(len(found), 'statement')} looked at, the most expensive; "
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
@@ -276,8 +269,11 @@ WHERE {_HERE} AND query = '<insufficient privilege>'
 """
 
 
-def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, Any] | str]:
-    """The generic plan of each normalised statement ($1 for its values); or why there is none."""
+def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, Any]]:
+    """The generic plan of each normalised statement ($1 for its values), none of them run.
+
+    Where there is none, a plan of one node that says why.
+    """
     what = f"EXPLAIN (GENERIC_PLAN) of {count(len(statements), 'statement')}"
     with sessions.session(ops, what) as session:
         # The extended protocol would take $1 for a parameter of ours. Each text is one statement:
@@ -287,8 +283,8 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, An
     return [plan if isinstance(plan, dict) else _without(plan) for plan in plans]
 
 
-def _without(error: DBAPIError) -> str:
-    return f"none: {cells.printable(str(error.orig).splitlines()[0])}"
+def _without(error: DBAPIError) -> dict[str, Any]:
+    return {"Node Type": f"{_NONE}{cells.printable(str(error.orig).splitlines()[0])}"}
 
 
 def _tables(ops: Connection, names: Iterable[str]) -> dict[str, Table]:
