@@ -75,7 +75,9 @@ class Project:
         """Make a procedure of these cells and run it in this process."""
         if cells:
             self.procedure(name, *cells)
-        return runs.run(f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds, forked=self.forked)
+        return runs.run(
+            f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds, forked=self.forked
+        )
 
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`opslib …`, its output and exit status."""

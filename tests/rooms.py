@@ -57,9 +57,7 @@ def arrows() -> dict[str, set[str]]:
     """The modules that each module imports. A name out of a face is an arrow to the face."""
     known = modules()
     return {
-        name: {
-            of if f"{of}.{what}" not in known else f"{of}.{what}" for of, what in imported(path)
-        }
+        name: {of if f"{of}.{what}" not in known else f"{of}.{what}" for of, what in imported(path)}
         - {name}
         for name, path in known.items()
     }
@@ -121,7 +119,9 @@ def main() -> None:
     found = sizes()
     for room, each in found.items():
         print(f"{room:12} {each.lines:6,} lines {each.tokens:7,} tokens")
-    lines, tokens = (sum(each[at] for room, each in found.items() if room != "lab") for at in (0, 1))
+    lines, tokens = (
+        sum(each[at] for room, each in found.items() if room != "lab") for at in (0, 1)
+    )
     print(f"{'without lab':12} {lines:6,} lines {tokens:7,} tokens")
 
 

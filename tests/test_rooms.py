@@ -47,7 +47,9 @@ def test_a_module_knows_only_what_is_below_it(name: str) -> None:
             continue
         assert room != CORE, f"{name} of core imports {other}"
         if there in CHAPTERS:
-            assert other == f"opslib.{there}", f"{name} reaches into {other}: its face is opslib.{there}"
+            assert other == f"opslib.{there}", (
+                f"{name} reaches into {other}: its face is opslib.{there}"
+            )
             assert room in CHAPTERS, f"{name} imports the chapter {there}"
         if there == "lab":
             assert room in ("session", "cli"), f"{name} knows the lab"

@@ -1,8 +1,12 @@
-"""Copying another target's data over this one's. The direction is in this target's file, and never into production."""
+"""Copying another target's data over this one's.
+
+The direction is in this target's file, and never into production.
+"""
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.checks import check
@@ -10,13 +14,13 @@ from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import LAB, Facts
 from opslib.core.errors import Refused, unknown_name
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Aws
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads.objects import is_versioned, list_objects
 from opslib.core.tables import frame
-from opslib.databases.instances import rds, snapshots
+from opslib.databases.instances import snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +31,7 @@ IMAGES, DATABASE = "images", "database"
 
 
 def _facts(ops: Connection, scope: str) -> Facts:
-    """The target's `sync` section. Raises Refused for production, UsageError for an unknown scope."""
+    """The target's `sync` section. Raises Refused (production), UsageError (unknown scope)."""
     target = ops.target
     if target.production:
         raise Refused(
@@ -51,18 +55,15 @@ def _covers(facts: Facts, scope: str, part: str) -> bool:
 def compare_sides(ops: Connection, scope: str) -> pd.DataFrame:
     """Rows and objects on both sides, of what this scope overwrites. Columns: SIDES."""
     facts = _facts(ops, scope)
-    theirs = source(ops)
-    counts, there = ops.gather(
-        lambda: _counts(ops, facts, scope), lambda: _counts(theirs, facts, scope)
-    )
+    here, there = ops.gather(*(partial(_counts, each, facts, scope) for each in (ops, source(ops))))
     rows = [
         {
             "what": what,
             "source": there[what],
-            "here": counts[what],
-            "difference": counts[what] - there[what],
+            "here": here[what],
+            "difference": here[what] - there[what],
         }
-        for what in counts
+        for what in here
     ]
     return frame(rows, SIDES)
 
@@ -70,133 +71,110 @@ def compare_sides(ops: Connection, scope: str) -> pd.DataFrame:
 def _counts(ops: Connection, facts: Facts, scope: str) -> dict[str, int]:
     counts = sql.count_rows(ops, facts["tables"]) if _covers(facts, scope, DATABASE) else {}
     if _covers(facts, scope, IMAGES):
-        counts |= {f"objects under {facts['prefix']}": len(_sizes(ops, facts))}
+        counts[f"objects under {facts['prefix']}"] = len(_sizes(ops, facts))
     return counts
 
 
 def _sizes(ops: Connection, facts: Facts) -> dict[str, int]:
     """Size of each object by its key."""
-    bucket = ops.target["buckets"][facts["bucket"]]["name"]
-    objects = list_objects(ops, bucket, facts["prefix"])
+    objects = list_objects(ops, _bucket(ops, facts), facts["prefix"])
     return dict(zip(objects["key"], objects["size_bytes"], strict=True))
 
 
+def _bucket(ops: Connection, facts: Facts) -> str:
+    return str(ops.target["buckets"][facts["bucket"]]["name"])
+
+
+def _invoke(ops: Connection, facts: Facts, scope: str, **more: Any) -> Aws:
+    """Invokes the function that copies."""
+    payload = facts["scopes"][scope]["payload"].plain() | more
+    name = str(ops.target["functions"][facts["function"]]["name"])
+    return Aws("lambda", "invoke", FunctionName=name, Payload=payload)
+
+
 def ask_dry_run(ops: Connection, scope: str) -> pd.DataFrame:
-    """What the function itself says that it would do, invoked with its dry-run option. Columns: DRY_RUN."""
+    """What the function itself says that it would do, invoked with its dry-run option.
+
+    Columns: DRY_RUN.
+    """
     facts = _facts(ops, scope)
-    payload = facts["scopes"][scope]["payload"].plain() | facts["dry_run"].plain()
-    answer = ops.call("lambda", "invoke", FunctionName=_function(ops, facts), Payload=payload)[
-        "Payload"
-    ]
-    return frame(_flat(answer if isinstance(answer, dict) else {"answer": answer}), DRY_RUN)
+    said = _invoke(ops, facts, scope, **facts["dry_run"].plain()).perform(ops)["Payload"]
+    return frame(_flat(said if isinstance(said, dict) else {"answer": said}), DRY_RUN)
 
 
-def _function(ops: Connection, facts: Facts) -> str:
-    return str(ops.target["functions"][facts["function"]]["name"])
-
-
-def _flat(answer: dict[str, Any], path: str = "") -> list[dict[str, Any]]:
+def _flat(answer: dict[str, Any], path: str = "") -> Iterator[dict[str, Any]]:
     """Every number in the answer by its path; a table's rows and what they replace in one line."""
-    rows: list[dict[str, Any]] = []
     for key, value in answer.items():
         name = f"{path}{key}"
         if isinstance(value, dict) and set(value) == {"rows", "replaced"}:
-            rows.append({"what": name, "count": value["rows"], "replaces": value["replaced"]})
+            yield {"what": name, "count": value["rows"], "replaces": value["replaced"]}
         elif isinstance(value, dict):
-            rows += _flat(value, f"{name}.")
-        elif isinstance(value, int) and not isinstance(value, bool):
-            rows.append({"what": name, "count": value})
-    return rows
+            yield from _flat(value, f"{name}.")
+        elif type(value) is int:
+            yield {"what": name, "count": value}
 
 
 @planner
 def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Planned:
-    """Have the sync function copy the source's data over this target's, after a snapshot when rows are overwritten.
+    """Have the function copy the source's data over this target's, after a snapshot of its rows.
 
-    What is here now is part of the plan: when it changes before the plan is applied, that is refused.
+    What is here now is part of the plan: when it has changed before it is applied, it is refused.
     """
     facts = _facts(ops, scope)
-    counts, payload = _counts(ops, facts, scope), facts["scopes"][scope]["payload"].plain()
-    name = _function(ops, facts)
+    origin, here = facts["source"], ops.target.key
     copy = Step(
-        f"Copy {scope_in_words(facts, scope)} of {facts['source']} over {ops.target.key}",
-        do=Aws("lambda", "invoke", FunctionName=name, Payload=payload),
-        before=counts,
-        after=f"as {facts['source']}",
+        f"Copy {' and '.join(facts['scopes'][scope]['copies'])} of {origin} over {here}",
+        do=_invoke(ops, facts, scope),
+        before=_counts(ops, facts, scope),
+        after=f"as {origin}",
     )
-    saved = _saved(ops, scope) if snapshot and _covers(facts, scope, DATABASE) else []
-    return Planned(
-        f"copy {facts['source']} over {ops.target.key}",
-        [*saved, copy],
-        _notes(ops, facts, scope, bool(saved)),
-    )
-
-
-def scope_in_words(facts: Facts, scope: str) -> str:
-    return " and ".join(facts["scopes"][scope]["copies"])
-
-
-def _saved(ops: Connection, scope: str) -> list[Step]:
-    return snapshots.steps_for_snapshot(ops, rds.of(ops), f"before sync of {scope}")
-
-
-def _notes(ops: Connection, facts: Facts, scope: str, saved: bool) -> list[str]:
-    notes = []
+    steps, notes = [copy], []
     if _covers(facts, scope, DATABASE):
-        back = (
-            "The way back is the snapshot, with databases/restore."
-            if saved
-            else "No snapshot is taken: there is no way back."
-        )
+        back = "No snapshot is taken: there is no way back."
+        if snapshot:
+            steps = [*snapshots.steps_for_snapshot(ops, f"before sync of {scope}"), copy]
+            back = "The way back is the snapshot, with databases/restore."
         notes.append(f"Every row of {', '.join(facts['tables'])} here is replaced. {back}")
     if _covers(facts, scope, IMAGES):
-        bucket = ops.target["buckets"][facts["bucket"]]["name"]
+        bucket = _bucket(ops, facts)
         kept = "keeps" if is_versioned(ops, bucket) else "does NOT keep"
-        notes.append(
-            f"Objects under {facts['prefix']} that differ are overwritten; {bucket} {kept} the versions before."
-        )
-    return notes
+        overwritten = f"Objects under {facts['prefix']} that differ are overwritten"
+        notes.append(f"{overwritten}; {bucket} {kept} the versions before.")
+    return Planned(f"copy {origin} over {here}", steps, notes)
 
 
 @check("Is this target as its source?")
 def check_sync(ops: Connection, scope: str = "both") -> Findings:
-    """After a sync: the same number of rows in each table, and each of the source's objects here. Evidence: SIDES."""
+    """After a sync: the same number of rows in each table, and each of the source's objects here.
+
+    Evidence: SIDES.
+    """
     facts = _facts(ops, scope)
     sides = compare_sides(ops, scope)
     found = []
     if _covers(facts, scope, DATABASE):
-        found.append(_rows_finding(facts, sides))
+        found.append(_rows_alike(facts, sides))
     if _covers(facts, scope, IMAGES):
-        found.append(_objects_finding(ops, facts))
+        found.append(_objects_here(ops, facts))
     return Findings(found, sides)
 
 
-def _rows_finding(facts: Facts, sides: pd.DataFrame) -> Finding:
-    other = sides[sides["what"].isin(facts["tables"]) & (sides["difference"] != 0)]
-    seen = "; ".join(
-        f"{row['what']} {row['here']:,} here, {row['source']:,} there"
-        for _, row in other.iterrows()
+def _rows_alike(facts: Facts, sides: pd.DataFrame) -> Finding:
+    other = "; ".join(
+        f"{row.what} {row.here:,} here, {row.source:,} there"
+        for row in sides.itertuples()
+        if row.what in facts["tables"] and row.difference
     )
-    status = "warn" if seen else "ok"
-    return Finding(
-        status,
-        f"Rows as in {facts['source']}",
-        seen or f"{len(facts['tables'])} tables alike",
-        "alike",
-        "SELECT count(*)",
+    asked = Question(f"Rows as in {facts['source']}", "alike", "SELECT count(*)")
+    return asked.judged(
+        not other, other or f"{len(facts['tables'])} tables alike", otherwise="warn"
     )
 
 
-def _objects_finding(ops: Connection, facts: Facts) -> Finding:
-    theirs = source(ops)
-    here, there = ops.gather(
-        functools.partial(_sizes, ops, facts), functools.partial(_sizes, theirs, facts)
-    )
+def _objects_here(ops: Connection, facts: Facts) -> Finding:
+    here, there = ops.gather(*(partial(_sizes, each, facts) for each in (ops, source(ops))))
     missing = [key for key, size in there.items() if here.get(key) != size]
-    seen = f"{len(missing):,} of {len(there):,} are missing or differ" + (
-        f", first {missing[0]}" if missing else ""
-    )
-    status = "critical" if missing else "ok"
-    return Finding(
-        status, f"Objects of {facts['source']} are here", seen, "0 missing", "s3 ListObjectsV2"
-    )
+    seen = f"{len(missing):,} of {len(there):,} are missing or differ"
+    seen += f", first {missing[0]}" if missing else ""
+    asked = Question(f"Objects of {facts['source']} are here", "0 missing", "s3 ListObjectsV2")
+    return asked.judged(not missing, seen)

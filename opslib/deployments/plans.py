@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from opslib.core.errors import UsageError
-from opslib.core.reads.functions import is_secret
+from opslib.core.redaction import names_a_secret
 from opslib.deployments import values
 from opslib.deployments.values import Difference
 
@@ -111,7 +111,7 @@ def parse(content: bytes, where: str, written: datetime) -> TerraformPlan:
         _sides(output, found)
     declared = find("configuration.root_module.variables") or {}
     for name, variable in document.get("variables", {}).items():
-        if declared.get(name, {}).get("sensitive") or is_secret(name):
+        if declared.get(name, {}).get("sensitive") or names_a_secret(name):
             values.hide(variable.get("value"), True, None, found)
     values.register(found)
     made = document.get("timestamp")

@@ -13,7 +13,7 @@ from opslib import Refused, UsageError, apply, connect
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.plans import actions
-from opslib.databases.instances import classes, replicas, storages
+from opslib.databases.instances import classes, rds, replicas, storages
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
@@ -257,7 +257,7 @@ def test_without_automated_backups_there_is_no_replica(
 
 
 def test_more_replicas_than_there_may_be_are_refused() -> None:
-    source = replicas._rds.Database(replicas._rds.INSTANCE, "ledger")
+    source = rds.Database(rds.INSTANCE, "ledger")
     said = {"DBInstanceStatus": "available", "BackupRetentionPeriod": 7, "Engine": "postgres"}
     replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 14})
     with pytest.raises(Refused, match="15 is the most"):

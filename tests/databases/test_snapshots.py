@@ -11,7 +11,7 @@ import pytest
 from opslib import Refused, UsageError, apply
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.databases.instances import restores, snapshots
+from opslib.databases.instances import rds, restores, snapshots
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
@@ -29,7 +29,7 @@ def test_backups_that_are_as_described_pass(ops: Connection) -> None:
 
 def test_backups_kept_too_short_or_not_at_all_are_told_apart(ops: Connection) -> None:
     for days, status in ((7, "ok"), (1, "warn"), (0, "critical")):
-        found = snapshots._retention(snapshots._rds.of(ops), {"BackupRetentionPeriod": days}, 7)
+        found = snapshots._retention(rds.database_of(ops), {"BackupRetentionPeriod": days}, 7)
         assert found.status == status
 
 
@@ -55,7 +55,7 @@ def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     left = notebooks.run("databases/snapshot", approved="now")
     assert differences(clean, lab.state()) == [f"rds.snapshots.{name}"]
     assert left["ops"].findings.worst == "ok"
-    assert snapshots.free_name(ops, snapshots._rds.of(ops)) == f"{name[:-1]}2"
+    assert snapshots.free_name(ops, rds.database_of(ops)) == f"{name[:-1]}2"
     undo_last(ops)
     assert lab.state() == clean
 
@@ -147,12 +147,9 @@ def test_an_instance_is_restored_with_what_it_needs() -> None:
         "DBParameterGroups": [{"DBParameterGroupName": "ledger16"}],
         "MultiAZ": True,
     }
-    old, new = (
-        snapshots._rds.Database(snapshots._rds.INSTANCE, name)
-        for name in ("ledger", "ledger-restored")
-    )
+    new = rds.Database(rds.INSTANCE, "ledger-restored")
     source = {"SourceDBInstanceIdentifier": "ledger", "UseLatestRestorableTime": True}
-    make, wait = restores._instance_steps(None, old, described, new, source)  # type: ignore[arg-type]
+    make, wait = restores.steps_into(new, described, source)
     assert make.do["operation"] == "restore_db_instance_to_point_in_time"
     assert make.do["parameters"] == source | {
         "TargetDBInstanceIdentifier": "ledger-restored",

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.engine import Connection as Session
 
 from opslib import NotFound, Refused, UsageError, apply
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import execute, query, value
 from opslib.core.errors import NotAllowed, OpsError, Unfinished
-from opslib.databases import health
 from opslib.databases.data import soft_deletions
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -189,11 +189,11 @@ def test_a_row_that_changes_in_the_last_moment_rolls_all_back(
     change = execute
 
     def late(*given: Any) -> Any:
-        monkeypatch.setattr(health, "execute", change)
+        monkeypatch.setattr(sql, "execute", change)
         flag(ops, ids[1])
         return change(*given)
 
-    monkeypatch.setattr(health, "execute", late)
+    monkeypatch.setattr(sql, "execute", late)
     with pytest.raises(OpsError, match=r"2 rows would have been changed instead of 3.*rolled back"):
         apply(ops, plan, plan.id, TARGET)
     assert visible(ops, ids) == 2

@@ -12,7 +12,6 @@ import pytest
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.tables import frame
-from opslib.databases import health
 from opslib.databases.data import query_plans, statements
 from opslib.databases.data.query_plans import Scan, Table
 from tests.conftest import PracticeLab
@@ -202,7 +201,7 @@ def test_what_is_lacking_makes_it_unknown_and_says_what_to_do(
         [{"server": server, "version": version, "schema": "public"}],
         dict.fromkeys(("server", "version", "schema"), "str"),
     )
-    monkeypatch.setattr(health, "query", lambda *_: answer)
+    monkeypatch.setattr(statements, "query", lambda *_: answer)
     found = statements.check_statements(ops)
     assert ([f.status for f in found], found.causes) == (["unknown"], set())
     import re

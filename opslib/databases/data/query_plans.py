@@ -1,13 +1,94 @@
-"""Plans of PostgreSQL (EXPLAIN, FORMAT JSON): which scans are in one, what each keeps, which index would serve it."""
+"""Plans of PostgreSQL (EXPLAIN): what a statement is and calls, its scans, what would serve.
+
+A plan is asked for without running anything.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_COMPARES = r"\s(=|<=|>=|<|>)\s"
+from opslib.core.connections import sessions
+from opslib.core.errors import Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as Session
+    from sqlalchemy.exc import DBAPIError
+
+# What acts at once, outside of the transaction: read-only does not hold it back, nor a rollback.
+_ACTS = re.compile(
+    r"""\b(
+        pg_(?:cancel|terminate)_backend | pg_reload_conf | pg_rotate_logfile\w*
+      | pg_log_backend_memory_contexts
+      | pg_stat_reset\w* | pg_stat_statements_reset
+      | pg_stat_clear_snapshot | pg_stat_force_next_flush
+      | pg_switch_wal | pg_create_\w+ | pg_drop_\w+ | pg_copy_\w*slot
+      | pg_replication_\w+ | pg_logical_\w+
+      | pg_promote | pg_backup_st\w+ | pg_wal_replay_\w+
+      | pg_sync_replication_slots | pg_(?:try_)?advisory_\w+
+      | pg_export_snapshot | pg_notify | pg_file_\w+ | lo_\w+ | dblink\w* | set_config
+      | aws_(?:lambda|s3|commons)\s*\.\s*"?\w+
+    )"?\s*\(""",
+    re.I | re.X,
+)
+_QUOTED = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
+)  # a plan writes literals and names in one way
+_SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
+
+
+def explain(session: Session, statement: str, more: str = "") -> dict[str, Any]:
+    """The plan of a statement. `more`: options of EXPLAIN, each with a comma."""
+    answer = sessions.run(session, f"EXPLAIN ({more}VERBOSE, FORMAT JSON) {statement}").scalar_one()
+    plan: dict[str, Any] = answer[0]["Plan"]
+    return plan
+
+
+def attempt(session: Session, statement: str, more: str = "") -> dict[str, Any] | DBAPIError:
+    """Its plan, or what the database says against it; the session goes on."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        with session.begin_nested():
+            return explain(session, statement, more)
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise
+        return exc
+
+
+def explain_harmless(session: Session, statement: str, otherwise: str) -> dict[str, Any]:
+    """The plan of a statement. Raises Refused when a function in it is known to act at once.
+
+    A plan names every function, but those of a LIMIT and of a list of VALUES: with one of these the
+    statement's text counts, too. A function that the role may not call is named by the error.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    plan, error = {}, None
+    try:
+        plan = explain(session, statement)
+        said = _said(plan)
+        said += statement if _SAYS_LESS.search(said) else ""
+    except DBAPIError as exc:
+        error = exc
+        said = f"{exc.orig}("
+    if hit := _ACTS.search(said):
+        name = hit[1].replace('"', "")
+        raise Refused(f"{name}() acts at once, {otherwise}") from error
+    if error:
+        raise error
+    return plan
+
+
+def _said(part: Any) -> str:
+    """Every text in a plan, a line each, without what is in quotes."""
+    parts = list(part.values()) if isinstance(part, dict) else part
+    if isinstance(parts, list):
+        return "\n".join(map(_said, parts))
+    return _QUOTED.sub("", str(parts))
 
 
 @dataclass(frozen=True)
@@ -22,7 +103,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan of a whole table, or of a whole index in its order, that drops what the filter does not want."""
+    """A scan of a whole table, or of a whole index in its order, of which a filter drops rows."""
 
     table: str
     alias: str
@@ -33,32 +114,22 @@ class Scan:
 
     def __str__(self) -> str:
         along = f"along {self.index}" if self.index else "from end to end"
-        return f"{self.table} {along}, filter {self.plain_filter}"
-
-    @property
-    def plain_filter(self) -> str:
-        return self.filter.replace(f"{self.alias}.", "")
+        return f"{self.table} {along}, filter {self.filter.replace(f'{self.alias}.', '')}"
 
     def columns(self, table: Table, order: Sequence[str]) -> tuple[str, ...]:
-        """The columns of an index that would find these rows: compared with =, then one range, else the order."""
+        """The columns of an index that would find these rows: first those compared with =."""
         compared = self._compared(table)
         equal = tuple(dict.fromkeys(name for name, sign in compared if sign == "="))
-        ranges = tuple(
-            dict.fromkeys(name for name, sign in compared if sign != "=" and name not in equal)
-        )
-        if not equal and not ranges:
-            return ()
-        return equal + (ranges[:1] or tuple(part for part in order if part.split()[0] not in equal))
+        ranges = tuple(name for name, _ in compared if name not in equal)[:1]
+        ordered = tuple(part for part in order if part.split()[0] not in equal)
+        return equal + (ranges or ordered) if compared else ()
 
     def _compared(self, table: Table) -> list[tuple[str, str]]:
         """(column, sign) of each comparison of a plain column, quoted where the plan quotes it."""
         name = rf'\b{re.escape(self.alias)}\.("?\w+"?)'
-        found = [(hit[1], hit[2]) for hit in re.finditer(name + _COMPARES, self.filter)]
-        found += [
-            (hit[1], hit[2])
-            for hit in re.finditer(rf"(?<!\w)\({name}\)::[\w ]+?{_COMPARES}", self.filter)
-        ]
-        found += [(hit[1], "=") for hit in re.finditer(rf"=\s{name}", self.filter)]
+        cast = rf"((?<!\w)\()?{name}(?(1)\)::[\w ]+?)\s(=|<=|>=|<|>)\s"
+        found = [(column, sign) for _, column, sign in re.findall(cast, self.filter)]
+        found += [(column, "=") for column in re.findall(rf"=\s{name}", self.filter)]
         return [(column, sign) for column, sign in found if column.strip('"') in table.columns]
 
 
@@ -76,12 +147,12 @@ def scans(plan: Mapping[str, Any]) -> list[Scan]:
     """The scans without a condition for an index, but with a filter."""
     return [
         Scan(
-            f"{node.get('Schema', 'public')}.{node['Relation Name']}",
+            _table(node),
             node["Alias"],
             node["Filter"],
             float(node["Plan Rows"]),
             node.get("Index Name", ""),
-            tuple(_unqualified(key, node["Alias"]) for key in order),
+            tuple(key.replace(f"{node['Alias']}.", "") for key in order),
         )
         for node, order in nodes(plan)
         if node["Node Type"] in ("Seq Scan", "Index Scan", "Index Only Scan")
@@ -90,14 +161,13 @@ def scans(plan: Mapping[str, Any]) -> list[Scan]:
     ]
 
 
-def _unqualified(key: str, alias: str) -> str:
-    return key.replace(f"{alias}.", "")
+def _table(node: Mapping[str, Any]) -> str:
+    return f"{node.get('Schema', 'public')}.{node['Relation Name']}"
 
 
 def tables(plan: Mapping[str, Any]) -> set[str]:
     """The tables that a plan reads, with their schema."""
-    found = (node for node, _ in nodes(plan) if "Relation Name" in node)
-    return {f"{node.get('Schema', 'public')}.{node['Relation Name']}" for node in found}
+    return {_table(node) for node, _ in nodes(plan) if "Relation Name" in node}
 
 
 def brief(plan: Mapping[str, Any]) -> str:

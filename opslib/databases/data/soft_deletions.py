@@ -1,9 +1,8 @@
-"""Rows taken out of every view by a flag, where rows are never removed (`database.soft_delete` of a target's file)."""
+"""Rows taken out of every view by a flag, where rows are never removed (`database.soft_delete`)."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,13 +12,13 @@ from opslib.core.checks.checks import check
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, quoted
 from opslib.core.errors import NotFound, Refused, UsageError
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Findings, Question
 from opslib.core.plans.actions import Action, Select, Sql
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.text import count
 from opslib.databases.data import queries
-from opslib.databases.instances import rds, snapshots
+from opslib.databases.instances import snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,42 +39,35 @@ class Flag:
 
     def where(self, condition: str) -> str:
         """The rows of `:ids` for which this holds; found by the id's index."""
-        return (
-            f"FROM {self.table} WHERE {self.id} = ANY(CAST(:ids AS {self.type}[])) AND {condition}"
-        )
+        return f"WHERE {self.id} = ANY(CAST(:ids AS {self.type}[])) AND {condition}"
 
     def update(self, ids: Sequence[str], deleted: bool) -> Action:
         """Sets the flag of all of them, or of none."""
-        given = self.where(f"{self.flag} IS {'NOT TRUE' if deleted else 'TRUE'}").partition(
-            " WHERE "
-        )[2]
-        return Sql(
-            f"UPDATE {self.table} SET {self.flag} = {str(deleted).lower()} WHERE {given}",
-            {"ids": list(ids)},
-            len(ids),
-        )
+        rows = self.where(f"{self.flag} IS {'NOT TRUE' if deleted else 'TRUE'}")
+        statement = f"UPDATE {self.table} SET {self.flag} = {str(deleted).lower()} {rows}"
+        return Sql(statement, {"ids": list(ids)}, len(ids))
 
     def visible(self, ids: Sequence[str]) -> Action:
         """Counts those that are not flagged."""
-        return Select(f"SELECT count(*) {self.where(f'{self.flag} IS NOT TRUE')}", ids=list(ids))
+        rows = self.where(f"{self.flag} IS NOT TRUE")
+        return Select(f"SELECT count(*) FROM {self.table} {rows}", ids=list(ids))
 
 
 def soft_delete_flag(ops: Connection) -> Flag:
-    """How the target flags rows. Raises UsageError (not described), NotFound (no such table or column)."""
+    """How the target flags rows.
+
+    Raises UsageError (not described), NotFound (no such table or column).
+    """
     facts = ops.target["database"]["soft_delete"]
-    found = ask(ops, _TYPE_SQL, {"table": quoted(facts["table"]), "id": facts["id"]})
+    table = quoted(facts["table"])
+    found = ask(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
     if found.empty:
         raise NotFound(
-            f"Table {facts['table']} has no column {facts['id']}: database.soft_delete of {ops.target.name} names it."
+            f"Table {facts['table']} has no column {facts['id']}: "
+            f"database.soft_delete of {ops.target.name} names it."
         )
-    shown = tuple(quoted(name) for name in facts.get("shown", ()))
-    return Flag(
-        quoted(facts["table"]),
-        quoted(facts["id"]),
-        quoted(facts["flag"]),
-        shown,
-        found["type"].iloc[0],
-    )
+    shown = tuple(map(quoted, facts.get("shown", ())))
+    return Flag(table, quoted(facts["id"]), quoted(facts["flag"]), shown, found["type"].iloc[0])
 
 
 _TYPE_SQL = """
@@ -85,69 +77,68 @@ WHERE attrelid = CAST(:table AS regclass) AND attname = :id AND NOT attisdropped
 
 
 def find_ids(ops: Connection, rows: str) -> list[str]:
-    """The ids that are named: separated by commas, spaces or lines, or answered by a query of the target or a SELECT.
+    """The ids that are named, with commas, spaces or lines between, or answered by a query.
 
     Each once, in their order. Raises UsageError (none, no uuid), Refused (more than MOST).
     """
-    id, wanted = ops.target["database"]["soft_delete"]["id"], rows.strip()
-    if wanted in ops.target["database"].get("queries", {}) or wanted.lower().startswith("select "):
+    facts, wanted = ops.target["database"], rows.strip()
+    id = facts["soft_delete"]["id"]
+    if wanted in facts.get("queries", {}) or wanted.lower().startswith("select "):
         found = _answered(ops, wanted, id)
     else:
         found = [part for part in re.split(r"[\s,;'\"]+", wanted) if part]
-    ids = list(dict.fromkeys(_canonical(each) for each in found))
+    ids = list(dict.fromkeys(str(_uuid(each) or each) for each in found))
     if not ids:
         raise UsageError(
             f"No row is named. Give rows: ids with commas between, or a query that answers {id}."
         )
     if len(ids) > MOST:
         raise Refused(
-            f"{len(ids):,} rows are more than {MOST:,}: nothing was changed. For so many see databases/restore."
+            f"{len(ids):,} rows are more than {MOST:,}: nothing was changed. "
+            "For so many see databases/restore."
         )
     return ids
 
 
 def _answered(ops: Connection, query: str, id: str) -> list[str]:
-    rows, names = queries.read(ops, queries.of(ops, query).sql, MOST + 1)
-    if id not in names:
+    rows = queries.read(ops, queries.find_query(ops, query).sql, MOST + 1)
+    if id not in rows:
         raise UsageError(
-            f"The query answers no column {id!r}, only {', '.join(names)}. Select it too."
+            f"The query answers no column {id!r}, only {', '.join(rows)}. Select it too."
         )
-    return [str(row[names.index(id)]) for row in rows]
+    return list(map(str, rows[id]))
 
 
-def _canonical(id: str) -> str:
-    """A uuid as PostgreSQL writes it; other text as it is."""
+def _uuid(id: str) -> UUID | None:
     try:
-        return str(UUID(id))
+        return UUID(id)
     except ValueError:
-        return id
+        return None
 
 
 def find_rows(ops: Connection, ids: Sequence[str]) -> pd.DataFrame:
-    """These rows as they are: id, flag, and the columns that the target's file names. Raises UsageError (no uuid)."""
+    """These rows as they are: id, flag, and the columns that the target's file names.
+
+    Raises UsageError (no uuid).
+    """
     how = soft_delete_flag(ops)
     _require_type(how, ids)
     columns = ", ".join((f"{how.id}::text AS id", f"{how.flag} AS deleted", *how.shown))
-    statement = f"SELECT {columns} {how.where('true')} ORDER BY array_position(CAST(:ids AS {how.type}[]), {how.id})"
-    return queries.table(*queries.read(ops, statement, len(ids), {"ids": list(ids)}))
+    statement = (
+        f"SELECT {columns} FROM {how.table} {how.where('true')} "
+        f"ORDER BY array_position(CAST(:ids AS {how.type}[]), {how.id})"
+    )
+    return queries.read(ops, statement, len(ids), {"ids": list(ids)})
 
 
 def _require_type(how: Flag, ids: Iterable[str]) -> None:
-    fits = {"uuid": _is_uuid, "integer": str.isdecimal, "bigint": str.isdecimal}.get(how.type, bool)
+    fits = {"uuid": _uuid, "integer": str.isdecimal, "bigint": str.isdecimal}.get(how.type, bool)
     wrong = [each for each in ids if not fits(each)]
     if wrong:
-        told = f"Not of type {how.type}: {_list(map(repr, wrong))}. Nothing was done"
         raise UsageError(
-            f"{told}; give ids with commas between, a query's name in the target's file, or a SELECT."
+            f"Not of type {how.type}: {_list(map(repr, wrong))}. Nothing was done; give ids with "
+            "commas between, a query's name in the target's file, or a SELECT."
         )
-
-
-def _is_uuid(id: str) -> bool:
-    try:
-        UUID(id)
-    except ValueError:
-        return False
-    return True
 
 
 def _list(ids: Iterable[str]) -> str:
@@ -156,76 +147,92 @@ def _list(ids: Iterable[str]) -> str:
     return ", ".join(named[:_NAMED]) + left
 
 
+@dataclass(frozen=True)
+class Named:
+    """Rows that are named: those that are there, and the ids by what there is of each."""
+
+    rows: pd.DataFrame
+    visible: list[str]
+    gone: list[str]
+    absent: list[str]
+
+
+def find_named(ops: Connection, ids: Sequence[str]) -> Named:
+    """Which of these rows can be seen, are deleted already, are not there."""
+    rows = find_rows(ops, ids)
+    deleted = dict(zip(rows["id"], rows["deleted"].fillna(False), strict=True))
+    return Named(
+        rows,
+        [id for id, flag in deleted.items() if not flag],
+        [id for id, flag in deleted.items() if flag],
+        [id for id in ids if id not in deleted],
+    )
+
+
 @check("Which rows are meant?")
 def check_rows(ops: Connection, rows: str) -> Findings:
-    """The rows that are named, as they are: which are there, which are deleted already. Evidence: those of `find_rows`."""
+    """The rows that are named, as they are: which are there, which are deleted already.
+
+    Evidence: those of `find_rows`.
+    """
     ids = find_ids(ops, rows)
-    found = find_rows(ops, ids)
-    return Findings([_meant(ops, ids, found)], found)
-
-
-def _meant(ops: Connection, ids: Sequence[str], found: pd.DataFrame) -> Finding:
-    absent = [id for id in ids if id not in set(found["id"])]
-    gone = int(found["deleted"].fillna(False).sum())
-    seen = f"{count(len(ids), 'row')} named: {len(found) - gone} to be seen, {gone} deleted already, {len(absent)} not there"
-    seen += f" ({_list(absent)})" if absent else ""
-    status = "warn" if absent or gone == len(found) else "ok"
-    return Finding(
-        status,
-        "rows that are named",
-        seen,
-        "each is there",
-        f"table {ops.target['database']['soft_delete']['table']}",
+    found = find_named(ops, ids)
+    absent = found.absent
+    seen = (
+        f"{count(len(ids), 'row')} named: {len(found.visible)} to be seen, "
+        f"{len(found.gone)} deleted already, {len(absent)} not there"
     )
+    seen += f" ({_list(absent)})" if absent else ""
+    asked = Question("rows that are named", "each is there", _source(ops))
+    well = bool(found.visible) and not absent
+    return Findings([asked.judged(well, seen, otherwise="warn")], found.rows)
+
+
+def _source(ops: Connection) -> str:
+    return f"table {ops.target['database']['soft_delete']['table']}"
 
 
 @planner
 def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Planned:
     """Flag these rows as deleted, in one statement and all or none, after a snapshot.
 
-    Raises UsageError, Refused (too many), NotFound (one of them is not there: a wrong list is corrected, not applied in part).
+    Raises UsageError, Refused (too many), NotFound (one of them is not there: a wrong list is
+    corrected, not applied in part).
     """
-    ids, facts = find_ids(ops, rows), ops.target["database"]["soft_delete"]
-    found = find_rows(ops, ids)
-    absent = [id for id in ids if id not in set(found["id"])]
-    if absent:
+    facts = ops.target["database"]["soft_delete"]
+    table, found = facts["table"], find_named(ops, find_ids(ops, rows))
+    if found.absent:
         raise NotFound(
-            f"Not in {facts['table']}: {_list(absent)}. Nothing was changed; correct the list."
+            f"Not in {table}: {_list(found.absent)}. Nothing was changed; correct the list."
         )
-    visible = list(found["id"][~found["deleted"].fillna(False).astype(bool)])
-    left = (
-        [f"Deleted already, so left alone: {_list(id for id in ids if id not in visible)}."]
-        if len(visible) < len(ids)
-        else []
-    )
-    if not visible:
-        return Planned("delete rows by their flag", [], left)
-    how, table = soft_delete_flag(ops), facts["table"]
+    notes = [f"Deleted already, so left alone: {_list(found.gone)}."] if found.gone else []
+    if not found.visible:
+        return Planned("delete rows by their flag", notes=notes)
+    how, number = soft_delete_flag(ops), count(len(found.visible), "row")
     step = Step(
-        f"Set {facts['flag']} of {count(len(visible), 'row')} of {table}",
-        do=how.update(visible, True),
-        before=len(visible),
+        f"Set {facts['flag']} of {number} of {table}",
+        do=how.update(found.visible, True),
+        before=len(found.visible),
         after=0,
-        undo=[how.update(visible, False)],
-        observe=how.visible(visible),
+        undo=[how.update(found.visible, False)],
+        observe=how.visible(found.visible),
         name="flag",
     )
-    saved = (
-        snapshots.steps_for_snapshot(ops, rds.of(ops), f"before {table} soft delete")
-        if snapshot
-        else []
-    )
-    notes = [*left, _ATOMIC, *([] if snapshot else [_NO_SNAPSHOT])]
-    return Planned(
-        f"delete {count(len(visible), 'row')} of {table} by their flag", [*saved, step], notes
-    )
+    reason = f"before {table} soft delete"
+    saved = snapshots.steps_for_snapshot(ops, reason) if snapshot else []
+    notes += [_ATOMIC] if snapshot else [_ATOMIC, _NO_SNAPSHOT]
+    return Planned(f"delete {number} of {table} by their flag", [*saved, step], notes)
 
 
 _ATOMIC = (
-    "All or none: it is rolled back when another number of rows is affected. The rows stay in the table; undo sets the flag back, "
-    "also all or none. Before and after count the rows that can still be seen."
+    "All or none: it is rolled back when another number of rows is affected. The rows stay in the "
+    "table; undo sets the flag back, also all or none. "
+    "Before and after count the rows that can still be seen."
 )
-_NO_SNAPSHOT = "No snapshot is taken before it: undo sets the flag back, and a restore to a moment before it is the other way."
+_NO_SNAPSHOT = (
+    "No snapshot is taken before it: undo sets the flag back, "
+    "and a restore to a moment before it is the other way."
+)
 
 
 def ids_of(plan: Plan) -> list[str]:
@@ -236,21 +243,10 @@ def ids_of(plan: Plan) -> list[str]:
 @check("Are the rows gone, and can they be brought back?")
 def check_deleted(ops: Connection, ids: Sequence[str]) -> Findings:
     """Is each of these rows flagged, and still there? Evidence: those of `find_rows`."""
-    found = find_rows(ops, ids)
-    counts = Counter(found["deleted"].fillna(False).map(bool))
-    lost = len(ids) - len(found)
-    seen = f"{counts[True]} of {len(ids)} deleted, {counts[False]} can still be seen, {lost} not in the table"
-    status = "ok" if counts[True] == len(ids) else "critical"
-    table = ops.target["database"]["soft_delete"]["table"]
-    return Findings(
-        [
-            Finding(
-                status,
-                "rows deleted by their flag",
-                seen,
-                "all of them, none lost",
-                f"table {table}",
-            )
-        ],
-        found,
+    found = find_named(ops, ids)
+    seen = (
+        f"{len(found.gone)} of {len(ids)} deleted, {len(found.visible)} can still be seen, "
+        f"{len(found.absent)} not in the table"
     )
+    asked = Question("rows deleted by their flag", "all of them, none lost", _source(ops))
+    return Findings([asked.judged(len(found.gone) == len(ids), seen)], found.rows)

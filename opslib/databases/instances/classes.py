@@ -1,18 +1,18 @@
-"""RDS instances: how one is sized and loaded, and another class for it, at once or in its maintenance window."""
+"""RDS instances: how one is sized and loaded, and another class for it, now or in its window."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.checks import check
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError
-from opslib.core.findings import Finding, Findings
-from opslib.core.plans.actions import Action, Aws, Read
+from opslib.core.errors import Refused, UsageError
+from opslib.core.findings import Findings, Question
+from opslib.core.plans.actions import Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads import metrics
@@ -33,123 +33,104 @@ LOAD = {
 }
 NOW, WINDOW = "now", "window"
 _CLASS = "DBInstanceClass"
+_NOTHING = "nothing waits"
 _WAIT_SECONDS = 5400  # a class with other storage may take an hour
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_GIB = 2**30
+_SOURCE = "rds describe_db_instances"
+_NONE_WAITS = Question("Nothing waits to be applied", "nothing", "rds PendingModifiedValues")
 # CloudWatch metric: (divisor, unit, what it says about the class)
 _LOAD = {
     "CPUUtilization": (1, "%", "high for hours: more vCPU"),
-    "FreeableMemory": (_GIB, "GiB", "low while reads are slow: more memory"),
+    "FreeableMemory": (2**30, "GiB", "low while reads are slow: more memory"),
     "DatabaseConnections": (1, "count", "the limit is max_connections, not the class"),
     "ReadLatency": (0.001, "ms", "up while CPU is low: storage, or memory"),
 }
-
-
-def of(ops: Connection) -> rds.Database:
-    """The target's instance. Raises UsageError for an Aurora cluster, which is sized in another way."""
-    database = rds.of(ops)
-    if database.kind is rds.CLUSTER:
-        raise UsageError(
-            f"{ops.target.name} has an Aurora {database}, no instance of its own. Its members are sized in the cluster: "
-            "for Serverless v2 raise the maximum of ServerlessV2ScalingConfiguration; for more readers add an instance "
-            "to the cluster (create-db-instance with its DBClusterIdentifier)."
-        )
-    return database
+# Column: CloudWatch's statistic of five minutes, and what is made of them
+_STATISTICS = {
+    "average": ("Average", "mean"),
+    "lowest": ("Minimum", "min"),
+    "highest": ("Maximum", "max"),
+}
 
 
 @check("How is the instance sized?")
 def check_size(ops: Connection) -> Findings:
-    """Class, zones, when the next maintenance window is, and what waits for it already. Evidence: _database_states.WAITING."""
-    database = of(ops)
+    """Class, zones, the next maintenance window, and what waits for it already.
+
+    Evidence: states.WAITING.
+    """
+    database = rds.instance_of(ops)
     described = database.describe(ops)
     rows = frame(states.waiting(ops, database, [described]), states.WAITING)
     zones = "Multi-AZ" if described.get("MultiAZ") else "one zone"
-    seen = f"{described[_CLASS]}, {zones}, {described['DBInstanceStatus']}; {_next_window(described, ops.now())}"
-    status = "ok" if described["DBInstanceStatus"] == "available" else "warn"
-    sized = Finding(
-        status,
-        f"{database} is available, with its class",
-        seen,
-        "available",
-        "rds describe_db_instances",
+    status, then = described["DBInstanceStatus"], _next_window(described, ops.now())
+    sized = Question(f"{database} is available, with its class", "available", _SOURCE).judged(
+        status == "available",
+        f"{described[_CLASS]}, {zones}, {status}; {then}",
+        otherwise="warn",
     )
     changes = ", ".join(rows["change"])
     seen = f"{changes}: what is applied at once applies it, too" if changes else "nothing"
-    question, source = "Nothing waits to be applied", "rds PendingModifiedValues"
-    waits = Finding("warn" if changes else "ok", question, seen, "nothing", source)
-    return Findings([sized, waits], rows if len(rows) else None)
+    waits = _NONE_WAITS.judged(not changes, seen, otherwise="warn")
+    return Findings([sized, waits], rows if changes else None)
 
 
 def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
-    """What CloudWatch says of the instance's load over the last hours, to decide by. Columns: LOAD."""
-    names, instance = list(_LOAD), {"DBInstanceIdentifier": of(ops).name}
+    """What CloudWatch says of the load over the last hours, to decide by. Columns: LOAD."""
+    instance = rds.instance_of(ops).key
     queries = [
-        metrics.asked(f"{stat.lower()}{at}", "AWS/RDS", name, instance, stat)
-        for at, name in enumerate(names)
-        for stat in ("Average", "Minimum", "Maximum")
+        metrics.asked(f"{column}{at}", "AWS/RDS", name, instance, statistic)
+        for at, name in enumerate(_LOAD)
+        for column, (statistic, _) in _STATISTICS.items()
     ]
-    found = metrics.query(ops, queries, window(ops, hours * 60)).groupby("id")["value"]
-    mean, lowest, highest = found.mean(), found.min(), found.max()
-    return frame([_load(at, name, mean, lowest, highest) for at, name in enumerate(names)], LOAD)
-
-
-def _load(at: int, name: str, mean: Any, lowest: Any, highest: Any) -> dict[str, Any]:
-    divisor, unit, says = _LOAD[name]
-    ids = {
-        "average": (mean, "average"),
-        "lowest": (lowest, "minimum"),
-        "highest": (highest, "maximum"),
-    }
-    shown = {
-        key: round(found.get(f"{stat}{at}", float("nan")) / divisor, 2)
-        for key, (found, stat) in ids.items()
-    }
-    return {"metric": name, "unit": unit, **shown, "says": says}
+    points = metrics.query(ops, queries, window(ops, hours * 60)).groupby("id")["value"]
+    found = points.agg(["mean", "min", "max"])
+    rows = []
+    for at, (name, (divisor, unit, says)) in enumerate(_LOAD.items()):
+        row = {"metric": name, "unit": unit, "says": says}
+        for column, (_, over) in _STATISTICS.items():
+            row[column] = round(found[over].get(f"{column}{at}", math.nan) / divisor, 2)
+        rows.append(row)
+    return frame(rows, LOAD)
 
 
 @planner
 def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Planned:
-    """Another class: `now` (ApplyImmediately, an interruption at once) or in the maintenance `window`.
+    """Another class, `now` (ApplyImmediately, an interruption) or in the maintenance `window`.
 
-    The present class as the wanted one takes back a class that waits. Raises UsageError (no such class, `when` unknown),
-    Refused (not available; a way back that would apply something else).
+    The present class as the wanted one takes back a class that waits. Raises UsageError (no such
+    class, `when` unknown), Refused (not available; a way back that would apply something else).
     """
     if not instance_class:
         raise UsageError("No class is given. Give instance_class, as db.r6g.2xlarge.")
     if when not in (NOW, WINDOW):
         raise UsageError(f"when = {when!r} is neither {NOW!r} nor {WINDOW!r}.")
-    database = of(ops)
+    database = rds.instance_of(ops)
     described = database.describe(ops)
-    present, pending = described[_CLASS], dict(described.get("PendingModifiedValues") or {})
-    waits = pending.pop(_CLASS, None)
+    present, others = described[_CLASS], rds.waiting_values(described)
+    waits = others.pop(_CLASS, None)
+    then = _next_window(described, ops.now())
     if instance_class == present and waits is None:
-        return Planned(
-            f"{database} stays {present}",
-            [],
-            [f"It is {present} already, and no other class waits."],
-        )
+        note = f"It is {present} already, and no other class waits."
+        return Planned(f"{database} stays {present}", notes=[note])
     if instance_class == waits and when == WINDOW:
         return Planned(
-            f"{database} becomes {waits} as it is",
-            [],
-            [f"{waits} waits already; {_next_window(described, ops.now())}."],
+            f"{database} becomes {waits} as it is", notes=[f"{waits} waits already; {then}."]
         )
     if described["DBInstanceStatus"] != "available":
         raise Refused(_not_now(database, described["DBInstanceStatus"]))
     if instance_class == present:
         return Planned(
-            f"take back {waits} of {database}",
-            _back_steps(database, present, str(waits), pending),
-            [],
+            f"take back {waits} of {database}", [_back(database, present, waits, others)]
         )
     _require_orderable(ops, described, instance_class)
-    build = _now_steps if when == NOW else _window_steps
-    summary = f"{database} from {present} to {instance_class}, {'at once' if when == NOW else 'in the maintenance window'}"
-    return Planned(
-        summary,
-        build(database, described, instance_class, pending),
-        _notes(ops, described, when, pending),
-    )
+    if when == NOW:
+        steps = _now(database, present, instance_class, others)
+    else:
+        steps = [_later(database, present, instance_class, waits, others)]
+    soon = "at once" if when == NOW else "in the maintenance window"
+    summary = f"{database} from {present} to {instance_class}, {soon}"
+    return Planned(summary, steps, _notes(described, when == NOW, then, rds.in_words(others)))
 
 
 def _not_now(database: rds.Database, status: str) -> str:
@@ -158,146 +139,99 @@ def _not_now(database: rds.Database, status: str) -> str:
     return f"{database} is {status}: RDS changes only one that is available. {asks}"
 
 
-def _modify(database: rds.Database, instance_class: str, at_once: bool) -> Action:
-    return Aws(
-        "rds",
-        "modify_db_instance",
-        **database.key,
-        DBInstanceClass=instance_class,
-        ApplyImmediately=at_once,
-    )
-
-
-def _now_steps(
-    database: rds.Database, described: Mapping[str, Any], wanted: str, pending: Mapping[str, Any]
+def _now(
+    database: rds.Database, present: str, wanted: str, others: Mapping[str, Any]
 ) -> list[Step]:
-    present, also = (
-        described[_CLASS],
-        f", AND APPLY WHAT WAITS: {listed(pending)}" if pending else "",
-    )
-    change = Step(
+    also = f", AND APPLY WHAT WAITS: {rds.in_words(others)}" if others else ""
+    titles = (
         f"Change {database} to {wanted} at once{also}",
-        do=_modify(database, wanted, True),
-        before=present,
+        f"Wait until it is {wanted} and available",
+    )
+    return database.changed(_CLASS, present, wanted, titles, seconds=_WAIT_SECONDS)
+
+
+def _later(
+    database: rds.Database, present: str, wanted: str, waits: str | None, others: Mapping[str, Any]
+) -> Step:
+    """No way back where others wait: RDS forgets a value only with what applies those."""
+    forget = None if others else [database.put(_CLASS, present)]
+    return Step(
+        f"Let {database} become {wanted} in the maintenance window",
+        do=_in_window(database, wanted),
+        before=waits or _NOTHING,
         after=wanted,
-        undo=[_modify(database, present, True)],
-        observe=Read("rds", "describe_db_instances", f"DBInstances[0].{_CLASS}", **database.key),
+        undo=[_in_window(database, waits)] if waits else forget,
+        observe=_waiting_class(database),
     )
-    until = database.changed(_CLASS, present, wanted, _WAIT_SECONDS)
-    return [
-        change,
-        Step(f"Wait until it is {wanted} and available", until, after=until["expect"][0], undo=[]),
-    ]
 
 
-def _window_steps(
-    database: rds.Database, described: Mapping[str, Any], wanted: str, pending: Mapping[str, Any]
-) -> list[Step]:
-    """RDS forgets a pending value only with ApplyImmediately, which would apply the others: then there is no way back."""
-    waits = (described.get("PendingModifiedValues") or {}).get(_CLASS)
-    back = (
-        [_modify(database, waits, False)]
-        if waits
-        else None
-        if pending
-        else [_modify(database, described[_CLASS], True)]
-    )
-    return [
-        Step(
-            f"Let {database} become {wanted} in the maintenance window",
-            do=_modify(database, wanted, False),
-            before=waits or "nothing waits",
-            after=wanted,
-            undo=back,
-            observe=_pending_class(database),
-        )
-    ]
-
-
-def _back_steps(
-    database: rds.Database, present: str, waits: str, pending: Mapping[str, Any]
-) -> list[Step]:
-    if pending:
+def _back(database: rds.Database, present: str, waits: str, others: Mapping[str, Any]) -> Step:
+    if others:
         raise Refused(
-            f"RDS takes a waiting class back only with ApplyImmediately, which would also apply {listed(pending)}. "
-            "Nothing was changed. Decide about that first, or choose a class for the window."
+            "RDS takes a waiting class back only with ApplyImmediately, which would also apply "
+            f"{rds.in_words(others)}. Nothing was changed. Decide about that first, or choose a "
+            "class for the window."
         )
-    return [
-        Step(
-            f"Keep {present}: {waits} no longer waits",
-            do=_modify(database, present, True),
-            before=waits,
-            after="nothing waits",
-            undo=[_modify(database, waits, False)],
-            observe=_pending_class(database),
-        )
-    ]
+    return Step(
+        f"Keep {present}: {waits} no longer waits",
+        do=database.put(_CLASS, present),
+        before=waits,
+        after=_NOTHING,
+        undo=[_in_window(database, waits)],
+        observe=_waiting_class(database),
+    )
 
 
-def _pending_class(database: rds.Database) -> Action:
-    path = f"DBInstances[0].PendingModifiedValues.{_CLASS} || 'nothing waits'"
-    return Read("rds", "describe_db_instances", path, **database.key)
+def _in_window(database: rds.Database, wanted: str) -> Aws:
+    return database.put(_CLASS, wanted, ApplyImmediately=False)
 
 
-def listed(pending: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in pending.items())
+def _waiting_class(database: rds.Database) -> Read:
+    return database.read(f"PendingModifiedValues.{_CLASS} || '{_NOTHING}'")
 
 
 def _require_orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> None:
-    """Raises UsageError when the instance cannot have that class (DescribeOrderableDBInstanceOptions)."""
+    """Raises UsageError when the instance cannot have it (DescribeOrderableDBInstanceOptions)."""
     options = rds.orderable(ops, described, wanted)
-    zone = described.get("AvailabilityZone")
-    zones = {each["Name"] for option in options for each in option.get("AvailabilityZones", ())}
-    if described.get("MultiAZ"):
-        fits = any(option.get("MultiAZCapable") for option in options)
-    else:
-        fits = not zones or zone in zones
-    if not fits:
+    zone, offered = described.get("AvailabilityZone"), rds.zones(options)
+    several = described.get("MultiAZ")
+    capable = any(option.get("MultiAZCapable") for option in options)
+    if not (capable if several else not offered or zone in offered):
         raise UsageError(
-            f"{wanted} cannot be had for {described['DBInstanceIdentifier']}: it is offered in {', '.join(sorted(zones))}, "
-            f"the instance is {'Multi-AZ' if described.get('MultiAZ') else f'in {zone}'}. Choose another class."
+            f"{wanted} cannot be had for {described['DBInstanceIdentifier']}: it is offered in "
+            f"{', '.join(sorted(offered))}, the instance is "
+            f"{'Multi-AZ' if several else f'in {zone}'}. Choose another class."
         )
 
 
-def _notes(
-    ops: Connection, described: Mapping[str, Any], when: str, pending: Mapping[str, Any]
-) -> list[str]:
+def _notes(described: Mapping[str, Any], now: bool, then: str, others: str) -> list[str]:
     away = (
         "Multi-AZ: it fails over, and every connection ends; about a minute without a database."
         if described.get("MultiAZ")
         else "One zone: the database is AWAY for several minutes."
     )
-    notes = [f"{'Now' if when == NOW else 'Then'}: {away}"]
-    if when == WINDOW:
-        notes.append(f"It waits: {_next_window(described, ops.now())}.")
-    if pending and when == NOW:
-        notes.insert(
-            0,
-            f"LOOK: ApplyImmediately also applies {listed(pending)}, which waits for the window. "
-            "Undo brings back the class only, not that.",
-        )
-    elif pending:
-        notes.append(
-            f"In the same window: {listed(pending)}. It cannot be undone here: RDS takes a waiting value back only with "
-            "ApplyImmediately, which would apply that at once."
-        )
-    if replicas := described.get("ReadReplicaDBInstanceIdentifiers"):
-        notes.append(f"The read replicas keep their class: {', '.join(replicas)}.")
-    if when == NOW:
-        notes.append(
-            "Undo is applied at once, too, with all that waits by then: look again before it."
-        )
-    return [*notes, "Terraform will take it back unless its code says the same."]
+    replicas = ", ".join(described.get("ReadReplicaDBInstanceIdentifiers") or ())
+    said = {
+        f"LOOK: ApplyImmediately also applies {others}, which waits for the window. "
+        "Undo brings back the class only, not that.": now and others,
+        f"{'Now' if now else 'Then'}: {away}": True,
+        f"It waits: {then}.": not now,
+        f"In the same window: {others}. It cannot be undone here: RDS takes a waiting value back "
+        "only with ApplyImmediately, which would apply that at once.": not now and others,
+        f"The read replicas keep their class: {replicas}.": replicas,
+        "Undo is applied at once, too, with all that waits by then: look again before it.": now,
+        "Terraform will take it back unless its code says the same.": True,
+    }
+    return [note for note, holds in said.items() if holds]
 
 
 def _next_window(described: Mapping[str, Any], now: datetime) -> str:
-    """`the next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC`; RDS tells weekday and time in UTC."""
+    """`the next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC`, as RDS tells it."""
     said = str(described.get("PreferredMaintenanceWindow", ""))
-    match = re.fullmatch(r"(\w{3}):(\d\d):(\d\d)-(\w{3}):(\d\d):(\d\d)", said)
-    if match is None:
+    times = re.findall(r"(\w{3}):(\d\d):(\d\d)", said)
+    if len(times) != 2:
         return f"its maintenance window is {said or 'unknown'}"
-    parts = match.groups()
-    begins, ends = _weekly(now, *parts[:3]), _weekly(now, *parts[3:])
+    begins, ends = (_weekly(now, *each) for each in times)
     if ends < begins:
         return f"the maintenance window is open until {ends:%a %H:%M} UTC"
     return f"the next maintenance window is {begins:%a %Y-%m-%d %H:%M} to {ends:%H:%M} UTC"
@@ -312,38 +246,23 @@ def _weekly(now: datetime, day: str, hour: str, minute: str) -> datetime:
 
 @check("Has the instance the class, or does it wait?")
 def check_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Findings:
-    """After a change. `now`: the class is there, nothing waits, a login works. `window`: the class waits, and it serves."""
-    database = of(ops)
+    """After a change. `now`: the class is there, nothing waits, a login works.
+
+    `window`: it waits, and it serves.
+    """
+    database = rds.instance_of(ops)
     described = database.describe(ops)
-    waits = (described.get("PendingModifiedValues") or {}).get(_CLASS)
-    present, source = described[_CLASS], "rds describe_db_instances"
-    seen = f"{present}, {described['DBInstanceStatus']}; {f'{waits} waits' if waits else 'no class waits'}"
-    back = present == instance_class and when == WINDOW  # a waiting class was taken back
-    held, rule = (
-        (present == instance_class and not waits, f"{instance_class}, and no class waits")
-        if when == NOW or back
-        else (waits == instance_class, f"{instance_class} waits for the window")
-    )
-    status = "ok" if held and described["DBInstanceStatus"] in rds.SERVING else "critical"
-    return Findings(
-        [
-            Finding(
-                status,
-                f"class of {database}",
-                f"{seen}; {_next_window(described, ops.now())}",
-                rule,
-                source,
-            ),
-            login(ops),
-        ]
-    )
-
-
-def login(ops: Connection) -> Finding:
-    """Whether the database takes a login with the present secret."""
-    source, wanted = "SELECT with the secret's login", "an answer"
-    try:
-        version = sql.value(ops, "SELECT current_setting('server_version')")
-    except OpsError as exc:
-        return Finding("critical", "a login", str(exc), wanted, source, next="databases/health")
-    return Finding("ok", "a login", f"PostgreSQL {version} answers", wanted, source)
+    present, status = described[_CLASS], described["DBInstanceStatus"]
+    waits = rds.waiting_values(described).get(_CLASS)
+    if when == NOW or present == instance_class:  # in the window: a waiting class was taken back
+        held, rule = (
+            present == instance_class and not waits,
+            f"{instance_class}, and no class waits",
+        )
+    else:
+        held, rule = waits == instance_class, f"{instance_class} waits for the window"
+    seen = f"{present}, {status}; {f'{waits} waits' if waits else 'no class waits'}"
+    asked = Question(f"class of {database}", rule, _SOURCE)
+    serves = status in database.kind.serving
+    found = asked.judged(held and serves, f"{seen}; {_next_window(described, ops.now())}")
+    return Findings([found, states.login(ops)])

@@ -1,19 +1,19 @@
-"""A target's database as RDS knows it: an Aurora cluster or an instance, and what the calls for each are called."""
+"""A target's database as RDS knows it: an Aurora cluster or an instance, and its snapshots."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, OpsError, UsageError, unknown_name
-from opslib.core.plans.actions import Action, Read, Wait
+from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
+from opslib.core.plans.things import Kind, Thing
 
 # Everything that ends by itself; other states (failed, storage-full, stopped …) do not.
-PENDING = [
+PENDING = (
     "creating",
     "backing-up",
     "configuring-enhanced-monitoring",
@@ -29,244 +29,208 @@ PENDING = [
     "starting",
     "storage-optimization",
     "upgrading",
-]
-SERVING = ["available", "storage-optimization"]
-# An instance while one of its values is changed.
-_CHANGING = [*PENDING, "configuring-associated-roles", "storage-config-upgrade"]
-_WAIT_SECONDS = 3600
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How RDS calls things: of clusters `DBClusterIdentifier`, of instances `DBInstanceIdentifier`, and so on."""
-
-    noun: str
-    id: str
-    describe: str
-    items: str
-    status: str
-    snapshot_id: str
-    describe_snapshots: str
-    snapshots: str
-    create_snapshot: str
-    delete_snapshot: str
-    dimension: str
-
-
+)
 CLUSTER = Kind(
-    "cluster",
-    "DBClusterIdentifier",
-    "describe_db_clusters",
-    "DBClusters",
-    "Status",
-    "DBClusterSnapshotIdentifier",
-    "describe_db_cluster_snapshots",
-    "DBClusterSnapshots",
-    "create_db_cluster_snapshot",
-    "delete_db_cluster_snapshot",
-    "DBClusterIdentifier",
+    noun="cluster",
+    service="rds",
+    describe="describe_db_clusters",
+    at="DBClusters[0]",
+    key="DBClusterIdentifier",
+    status="Status",
+    pending=PENDING,
+    delete="delete_db_cluster",
+    deleting={"SkipFinalSnapshot": True},
 )
 INSTANCE = Kind(
-    "instance",
-    "DBInstanceIdentifier",
-    "describe_db_instances",
-    "DBInstances",
-    "DBInstanceStatus",
-    "DBSnapshotIdentifier",
-    "describe_db_snapshots",
-    "DBSnapshots",
-    "create_db_snapshot",
-    "delete_db_snapshot",
-    "DBInstanceIdentifier",
+    noun="instance",
+    service="rds",
+    describe="describe_db_instances",
+    at="DBInstances[0]",
+    key="DBInstanceIdentifier",
+    status="DBInstanceStatus",
+    pending=PENDING,
+    changing=("configuring-associated-roles", "storage-config-upgrade"),
+    serving=("available", "storage-optimization"),
+    delete="delete_db_instance",
+    deleting={"SkipFinalSnapshot": True},
+    modify="modify_db_instance",
+    modifying={"ApplyImmediately": True},
+)
+_CLUSTER_SNAPSHOT = Kind(
+    noun="",
+    service="rds",
+    describe="describe_db_cluster_snapshots",
+    at="DBClusterSnapshots[0]",
+    key="DBClusterSnapshotIdentifier",
+    status="Status",
+    pending=("creating",),
+    create="create_db_cluster_snapshot",
+    delete="delete_db_cluster_snapshot",
+)
+_INSTANCE_SNAPSHOT = Kind(
+    noun="",
+    service="rds",
+    describe="describe_db_snapshots",
+    at="DBSnapshots[0]",
+    key="DBSnapshotIdentifier",
+    status="Status",
+    pending=("creating",),
+    create="create_db_snapshot",
+    delete="delete_db_snapshot",
 )
 
 
 @dataclass(frozen=True)
-class Database:
+class Database(Thing):
     """One cluster or instance by its name."""
 
-    kind: Kind
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.noun} {self.name}"
-
     @property
-    def key(self) -> dict[str, Any]:
-        return {self.kind.id: self.name}
+    def snapshots(self) -> Kind:
+        """How its snapshots are called."""
+        return _CLUSTER_SNAPSHOT if self.kind is CLUSTER else _INSTANCE_SNAPSHOT
 
-    @classmethod
-    def named(cls, kind: Kind, name: str) -> Database:
-        """One that is to be made. Raises UsageError when RDS takes no such name; RDS itself would make it lower case."""
-        if len(name) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", name):
-            raise UsageError(
-                f"{name!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, a letter first, no hyphen last."
-            )
-        return cls(kind, name)
+    def endpoint(self, described: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+        """Host, port and database of this one, made from the present one.
 
-    def describe(self, ops: Connection) -> dict[str, Any]:
-        """As RDS describes it. Raises NotFound."""
-        found: dict[str, Any] = ops.call("rds", self.kind.describe, **self.key)[self.kind.items][0]
-        return found
-
-    def exists(self, ops: Connection) -> bool:
-        """Whether there is one of that name; denied is an error, not an absence."""
-        try:
-            self.describe(ops)
-        except NotFound:
-            return False
-        return True
-
-    def status(self) -> Action:
-        """Reads its status."""
-        return Read(
-            "rds", self.kind.describe, f"{self.kind.items}[0].{self.kind.status}", **self.key
-        )
-
-    def available(self) -> Action:
-        """Waits until it is available, an hour at most."""
-        path = f"{self.kind.items}[0].{self.kind.status}"
-        return Wait(
-            "rds", self.kind.describe, path, PENDING, ["available"], _WAIT_SECONDS, **self.key
-        )
-
-    def changed(
-        self, attribute: str, before: Any, after: Any, seconds: int, besides: Sequence[str] = ()
-    ) -> Action:
-        """Waits until an instance serves with an attribute's new value. `besides`: states to be waited out, too.
-
-        RDS calls it available, with the old value, for a while before it begins.
+        The database is named where it has another name than the present one's; else the secret says
+        it.
         """
-        path = f"{self.kind.items}[0].[to_string({attribute}), {self.kind.status}] | join(' ', @)"
-        passing = [*_CHANGING, *besides]
-        pending = [f"{before} {state}" for state in (*passing, "available")]
-        pending += [f"{after} {state}" for state in passing if state not in SERVING]
-        done = [f"{after} {state}" for state in SERVING]
-        return Wait("rds", self.kind.describe, path, pending, done, seconds, **self.key)
-
-    def endpoint(self, described: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
-        """Host, port and database of this one, made from the present one. A cluster's endpoint is a name, an instance's
-        a mapping. The database is named where it has another name than the present one's; else the secret says it."""
-        endpoint = described.get("Endpoint")
+        endpoint = described.get("Endpoint")  # a cluster's is a name, an instance's a mapping
         if not endpoint:
             raise OpsError(f"{self} has no endpoint yet; look again when it is available.")
-        if isinstance(endpoint, dict):
-            at = {"host": endpoint["Address"], "port": int(endpoint["Port"])}
-        else:
-            at = {"host": endpoint, "port": int(described["Port"])}
+        if isinstance(endpoint, str):
+            endpoint = {"Address": endpoint, "Port": described["Port"]}
+        at = {"host": endpoint["Address"], "port": int(endpoint["Port"])}
         key = "DatabaseName" if self.kind is CLUSTER else "DBName"
         named = described.get(key)
         return at | ({"database": named} if named and named != present.get(key) else {})
 
-    def snapshot_status(self, snapshot: str) -> Action:
-        path = f"{self.kind.snapshots}[0].Status"
-        return Read("rds", self.kind.describe_snapshots, path, **{self.kind.snapshot_id: snapshot})
 
-    def snapshot_available(self, snapshot: str) -> Action:
-        path, named = f"{self.kind.snapshots}[0].Status", {self.kind.snapshot_id: snapshot}
-        return Wait(
-            "rds",
-            self.kind.describe_snapshots,
-            path,
-            ["creating"],
-            ["available"],
-            _WAIT_SECONDS,
-            **named,
-        )
-
-
-def of(ops: Connection) -> Database:
+def database_of(ops: Connection) -> Database:
     """The target's database. Raises UsageError when its file names neither cluster nor instance."""
     facts = ops.target["database"]
-    if "cluster" in facts:
-        return Database(CLUSTER, facts["cluster"])
-    if "instance" in facts:
-        return Database(INSTANCE, facts["instance"])
+    for kind in (CLUSTER, INSTANCE):
+        if kind.noun in facts:
+            return Database(kind, facts[kind.noun])
     raise UsageError(
         f"parameters/targets/{ops.target.key}.yaml: database: names neither cluster nor instance."
     )
 
 
-def members(ops: Connection, database: Database, described: dict[str, Any]) -> list[dict[str, Any]]:
+def instance_of(ops: Connection) -> Database:
+    """The target's instance.
+
+    Raises UsageError for an Aurora cluster, which is sized in another way.
+    """
+    database = database_of(ops)
+    if database.kind is CLUSTER:
+        raise UsageError(
+            f"{ops.target.name} has an Aurora {database}, no instance of its own. Its members are "
+            "sized in the cluster: for Serverless v2 raise the maximum of "
+            "ServerlessV2ScalingConfiguration; for more readers add an instance to the cluster "
+            "(create-db-instance with its DBClusterIdentifier)."
+        )
+    return database
+
+
+def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str]) -> Database:
+    """One that is to be made, of that name; without one, of the first of the others that is free.
+
+    Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
+    already.
+    """
+    for each in [name] if name else otherwise:
+        if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
+            raise UsageError(
+                f"{each!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, "
+                "a letter first, no hyphen last."
+            )
+        if not (new := Database(kind, each)).exists(ops):
+            return new
+    raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
+
+
+def members(
+    ops: Connection, database: Database, described: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
     """The instances that serve it: those of the cluster, writer first, or the instance itself."""
     if database.kind is INSTANCE:
         return [described]
-    writers = {
-        m["DBInstanceIdentifier"]: m["IsClusterWriter"]
-        for m in described.get("DBClusterMembers", ())
-    }
+    listed = described.get("DBClusterMembers", ())
+    writers = [each[INSTANCE.key] for each in listed if each["IsClusterWriter"]]
     filters = [{"Name": "db-cluster-id", "Values": [database.name]}]
-    found = ops.pages("rds", "describe_db_instances", "DBInstances[]", Filters=filters)
-    return sorted(
-        found,
-        key=lambda i: (
-            not writers.get(i["DBInstanceIdentifier"], False),
-            i["DBInstanceIdentifier"],
-        ),
-    )
+    found = INSTANCE.find_all(ops, Filters=filters)
+    return sorted(found, key=lambda each: (each[INSTANCE.key] not in writers, each[INSTANCE.key]))
+
+
+def waiting_values(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What an instance gets in its maintenance window, or with a change that is applied at once."""
+    return dict(described.get("PendingModifiedValues") or {})
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
-    """What RDS offers of a class for the engine of an instance. Raises UsageError that offers the nearest class."""
+    """What RDS offers of a class for an instance's engine.
+
+    Raises UsageError that offers the nearest.
+    """
     engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    ask = partial(
-        ops.pages,
-        "rds",
-        "describe_orderable_db_instance_options",
-        "OrderableDBInstanceOptions[]",
-        **engine,
-    )
+    operation, items = "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]"
+    ask = partial(ops.pages, "rds", operation, items, **engine)
     if found := ask(DBInstanceClass=wanted):
         return found
     known = {option["DBInstanceClass"] for option in ask()}
     raise unknown_name("class", wanted, known, f" for {' '.join(engine.values())} in {ops.where}")
 
 
-# What describe calls say -> what the calls that make a new one take.
+def zones(options: list[dict[str, Any]]) -> set[str]:
+    """The zones in which a class is offered."""
+    return {zone["Name"] for option in options for zone in option.get("AvailabilityZones", ())}
+
+
+# What the calls that make a new one take, by the JMESPath to it in what describes the present one.
 _PASSED_ON = {
-    "DBClusterParameterGroup": "DBClusterParameterGroupName",
-    "EnabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
-    "IAMDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    # a name of a cluster's, a mapping of an instance's
+    "DBSubnetGroupName": "DBSubnetGroup.DBSubnetGroupName || DBSubnetGroup",
+    "VpcSecurityGroupIds": "sort(VpcSecurityGroups[].VpcSecurityGroupId || `[]`)",
+    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
+    "Tags": "TagList[?!starts_with(Key, 'aws:')]",  # those are AWS's own
+    "DBClusterParameterGroupName": "DBClusterParameterGroup",
+    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "StorageType": "StorageType",
     "Port": "Port",
 }
-_IOPS_FROM_GB = 400  # gp3 below that has a fixed rate, which the calls do not take
+# gp3 below 400 GiB has a fixed rate, which the calls do not take
+_PROVISIONED = (
+    "(starts_with(StorageType || '', 'io') || (StorageType == 'gp3' && AllocatedStorage >= `400`))"
+)
+_LIKE_INSTANCE = {
+    "DBInstanceClass": "DBInstanceClass",
+    "PubliclyAccessible": "PubliclyAccessible || `false`",
+    "DBParameterGroupName": "DBParameterGroups[0].DBParameterGroupName",
+    "Iops": f"{_PROVISIONED} && Iops || `null`",
+    "StorageThroughput": f"{_PROVISIONED} && StorageThroughput || `null`",
+}
 
 
-def passed_on(described: dict[str, Any]) -> dict[str, Any]:
-    """Network, parameters, scaling and tags of the present database, for a new one: RDS would take its defaults."""
-    subnets = described.get("DBSubnetGroup")  # a name of a cluster's, a mapping of an instance's
-    name = subnets.get("DBSubnetGroupName") if isinstance(subnets, dict) else subnets
-    given: dict[str, Any] = {"DBSubnetGroupName": name} if name else {}
-    groups = sorted(g["VpcSecurityGroupId"] for g in described.get("VpcSecurityGroups", ()))
-    given |= {"VpcSecurityGroupIds": groups} if groups else {}
-    scaling = {
-        k: v
-        for k, v in described.get("ServerlessV2ScalingConfiguration", {}).items()
-        if v is not None
-    }
-    given |= {"ServerlessV2ScalingConfiguration": scaling} if scaling else {}
-    tags = [
-        tag for tag in described.get("TagList", ()) if not tag["Key"].startswith("aws:")
-    ]  # those are AWS's own
-    given |= {"Tags": tags} if tags else {}
-    return given | {
-        to: described[key]
-        for key, to in _PASSED_ON.items()
-        if described.get(key) not in (None, "", [])
-    }
+def passed_on(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Network, parameters, scaling and tags, for a new one: RDS would take its defaults."""
+    return _taken(_PASSED_ON, described)
 
 
-def like_instance(described: dict[str, Any]) -> dict[str, Any]:
+def like_instance(described: Mapping[str, Any]) -> dict[str, Any]:
     """Class, parameter group, public access and provisioned I/O of an instance, for a new one."""
-    groups = [g["DBParameterGroupName"] for g in described.get("DBParameterGroups", ())]
-    kind, size = described.get("StorageType", ""), described.get("AllocatedStorage", 0)
-    provisioned = kind.startswith("io") or (kind == "gp3" and size >= _IOPS_FROM_GB)
-    rates = ("Iops", "StorageThroughput") if provisioned else ()
-    return {
-        "DBInstanceClass": described["DBInstanceClass"],
-        "PubliclyAccessible": described.get("PubliclyAccessible", False),
-        **({"DBParameterGroupName": groups[0]} if groups else {}),
-        **{key: described[key] for key in rates if described.get(key)},
-    }
+    return _taken(_LIKE_INSTANCE, described)
+
+
+def _taken(paths: Mapping[str, str], described: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there at these paths, empty values left out."""
+    import jmespath
+
+    found = {name: jmespath.search(path, described) for name, path in paths.items()}
+    return {name: value for name, value in found.items() if value not in (None, "", [], {})}

@@ -1,13 +1,14 @@
-"""What the states of an RDS cluster or instance ask of an operator, and what waits to be done to it."""
+"""Whether a database serves: its state, what that asks for, a login, what waits for its window."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
-from opslib.core.findings import Finding
+from opslib.core.findings import Finding, Question
 from opslib.core.tables import UTC_TIME
 from opslib.databases.instances import rds
 
@@ -21,7 +22,8 @@ _PASSING = {
     "storage-initialization",
     "delete-precheck",
 }
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html: state -> what to do, what comes next here
+# State -> what to do, what comes next here; the states are told in
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html
 _ASKS = {
     "storage-full": (
         "its storage is full, so it takes no writes and in the end no logins: give it more",
@@ -63,83 +65,61 @@ _ASKS = {
     "deleting": ("it is being deleted: who does that?", "databases/restore"),
 }
 _OTHERWISE = ("RDS's documentation says what this state asks for; tell AWS Support", "")
+_LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
 
 def judged(what: str, status: str, source: str) -> Finding:
-    """A state as a finding: passing ones are a warning, those that do not end by themselves the cause."""
-    question = f"{what} is available"
+    """A state as a finding: one that passes is a warning, one that does not, the cause."""
+    asked = Question(f"{what} is available", "available", source)
     if status == "available":
-        return Finding("ok", question, status, "available", source)
+        return asked.answer("ok", status)
     if status in _PASSING:
-        return Finding(
-            "warn",
-            question,
-            f"{status}: ends by itself; look again in some minutes",
-            "available",
-            source,
-        )
+        return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
     asks, follows = _ASKS.get(status, _OTHERWISE)
-    return Finding(
-        "critical", question, f"{status}: {asks}", "available", source, UNAVAILABLE, follows
-    )
+    return asked.answer("critical", f"{status}: {asks}", cause=UNAVAILABLE, next=follows)
+
+
+def login(ops: Connection) -> Finding:
+    """Whether the database takes a login with the present secret."""
+    try:
+        version = sql.value(ops, "SELECT current_setting('server_version')")
+    except OpsError as exc:
+        return _LOGIN.answer("critical", str(exc), next="databases/health")
+    return _LOGIN.answer("ok", f"PostgreSQL {version} answers")
 
 
 def waiting(
     ops: Connection, database: rds.Database, members: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of WAITING: modifications that wait for the window, maintenance that AWS has announced. The latter may be unknown."""
-    window = ""
+    """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
+    names = {database.name}
     for member in members:
-        window = str(member.get("PreferredMaintenanceWindow", ""))
-        yield from _modifications(member, window)
+        names.add(member["DBInstanceIdentifier"])
+        window = member.get("PreferredMaintenanceWindow")
+        when = "in the maintenance window" + (f", {window} UTC" if window else "")
+        for key, value in rds.waiting_values(member).items():
+            change = f"{key} to {value}"
+            yield _row(member["DBInstanceIdentifier"], "modification", change, when)
+    operation = "describe_pending_maintenance_actions"
     try:
-        listed = ops.pages(
-            "rds", "describe_pending_maintenance_actions", "PendingMaintenanceActions[]"
-        )
+        listed = ops.pages("rds", operation, "PendingMaintenanceActions[]")
     except OpsError as exc:
-        yield {
-            "database": database.name,
-            "what": "maintenance",
-            "change": f"unknown: {exc}",
-            "when": "",
-            "by": None,
-        }
+        yield _row(database.name, "maintenance", f"unknown: {exc}", "")
         return
-    names = {database.name, *(str(m["DBInstanceIdentifier"]) for m in members)}
     for each in listed:
         name = each["ResourceIdentifier"].rpartition(":")[2]
         if name in names:
-            yield from (
-                _action(name, said) for said in each.get("PendingMaintenanceActionDetails", ())
-            )
+            for said in each.get("PendingMaintenanceActionDetails", ()):
+                yield _maintenance(name, said)
 
 
-def _modifications(member: Mapping[str, Any], window: str) -> Iterator[dict[str, Any]]:
-    for key, value in (member.get("PendingModifiedValues") or {}).items():
-        yield {
-            "database": member["DBInstanceIdentifier"],
-            "what": "modification",
-            "change": f"{key} to {value}",
-            "when": f"in the maintenance window, {window} UTC"
-            if window
-            else "in the maintenance window",
-            "by": None,
-        }
+def _row(database: str, what: str, change: str, when: str, by: Any = None) -> dict[str, Any]:
+    return dict(zip(WAITING, (database, what, change, when, by), strict=True))
 
 
-def _action(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    by = (
-        said.get("ForcedApplyDate")
-        or said.get("AutoAppliedAfterDate")
-        or said.get("CurrentApplyDate")
-    )
-    asked = said.get("OptInStatus") or (
-        "forced by then" if said.get("ForcedApplyDate") else "not asked for yet"
-    )
-    return {
-        "database": name,
-        "what": "maintenance",
-        "change": f"{said.get('Action', '')}: {said.get('Description', '')}".rstrip(": "),
-        "when": asked,
-        "by": by,
-    }
+def _maintenance(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    forced = said.get("ForcedApplyDate")
+    asked = said.get("OptInStatus") or ("forced by then" if forced else "not asked for yet")
+    by = forced or said.get("AutoAppliedAfterDate") or said.get("CurrentApplyDate")
+    change = f"{said.get('Action', '')}: {said.get('Description', '')}".rstrip(": ")
+    return _row(name, "maintenance", change, asked, by)

@@ -1,0 +1,157 @@
+"""Things of an account, as instances, snapshots, services: how AWS calls a kind of them is data,
+and what is asked of one and done with it is the same for every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound
+from opslib.core.plans.actions import Aws, Read, Wait
+from opslib.core.plans.plans import Step
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How AWS calls a kind of thing.
+
+    `at`: JMESPath to it in what `describe` answers. `key`: the parameter that names it there,
+    `services[]` where that is a list; `called`: its parameter in other calls, when it is another.
+    `status`: JMESPath to its state in there. `pending`: states that end by themselves, `changing`:
+    more of them while a value is changed. `serving`: states in which it does its work, the first
+    one when nothing is under way. `deleting`, `modifying`: what these calls take besides.
+    """
+
+    noun: str
+    service: str
+    describe: str
+    at: str
+    key: str
+    status: str
+    pending: Sequence[str]
+    changing: Sequence[str] = ()
+    serving: Sequence[str] = ("available",)
+    called: str = ""
+    create: str = ""
+    delete: str = ""
+    deleting: Mapping[str, Any] = field(default_factory=dict)
+    modify: str = ""
+    modifying: Mapping[str, Any] = field(default_factory=dict)
+    seconds: int = 3600
+
+    def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[dict[str, Any]]:
+        """Each of that kind, as described or in a JMESPath's shape.
+
+        Those that the parameters choose.
+        """
+        items = f"{self.at.removesuffix('[0]')}[]"
+        return ops.pages(
+            self.service, self.describe, f"{items}.{shape}" if shape else items, **given
+        )
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One of a kind by its name. `within`: what else names it, as the cluster of a service."""
+
+    kind: Kind
+    name: str
+    within: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind.noun} {self.name}".lstrip()
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The parameters that name it in a call."""
+        return self._named(self.kind.called or self.kind.key)
+
+    def _named(self, key: str) -> dict[str, Any]:
+        name = [self.name] if key.endswith("[]") else self.name
+        return {key.removesuffix("[]"): name, **self.within}
+
+    def describe(self, ops: Connection) -> dict[str, Any]:
+        """As AWS describes it. Raises NotFound."""
+        found: dict[str, Any] | None = self.read().perform(ops)
+        if found is None:
+            raise NotFound(f"{self} not found in {ops.where}.")
+        return found
+
+    def exists(self, ops: Connection) -> bool:
+        """Whether there is one of that name; denied is an error, not an absence."""
+        try:
+            self.describe(ops)
+        except NotFound:
+            return False
+        return True
+
+    def read(self, path: str = "") -> Read:
+        """Reads what is at a path of its description; without one, all of it."""
+        kind = self.kind
+        at = f"{kind.at}.{path}" if path else kind.at
+        return Read(kind.service, kind.describe, at, **self._named(kind.key))
+
+    def status(self) -> Read:
+        """Reads its state."""
+        return self.read(self.kind.status)
+
+    def _until(self, path: str, pending: Sequence[str], expect: Sequence[str], most: int) -> Wait:
+        read = self.read(path)
+        service, describe = self.kind.service, self.kind.describe
+        given = read["parameters"]
+        return Wait(service, describe, read["path"], list(pending), list(expect), most, **given)
+
+    def call(self, operation: str, **parameters: Any) -> Aws:
+        """A call that names it."""
+        return Aws(self.kind.service, operation, **self.key, **parameters)
+
+    def put(self, attribute: str, value: Any, **how: Any) -> Aws:
+        """Gives an attribute another value."""
+        return self.call(self.kind.modify, **{attribute: value, **self.kind.modifying, **how})
+
+    def gone(self) -> Aws:
+        """Deletes it."""
+        return self.call(self.kind.delete, **self.kind.deleting)
+
+    def made(self, title: str, do: Aws) -> list[Step]:
+        """It is made, and waited for until it serves; undo deletes it."""
+        kind = self.kind
+        until = self._until(kind.status, kind.pending, kind.serving[:1], kind.seconds)
+        waiting = f"Wait until {self} is {kind.serving[0]}"
+        return [
+            Step(title, do, "absent", "creating", [self.gone()]),
+            Step(waiting, until, None, kind.serving[0], [], self.status()),
+        ]
+
+    def changed(
+        self,
+        attribute: str,
+        before: Any,
+        after: Any,
+        titles: tuple[str, str],
+        *,
+        reversible: bool = True,
+        seconds: int = 0,
+        besides: Sequence[str] = (),
+    ) -> list[Step]:
+        """An attribute gets another value, with which it is waited for; undo puts the old one.
+
+        `titles`: of the change, of the wait. `besides`: states to be waited out, too. What has not
+        begun yet still serves with the old value for a while.
+        """
+        kind = self.kind
+        passing = [*kind.pending, *kind.changing, *besides]
+        pending = [f"{before} {state}" for state in (*passing, kind.serving[0])]
+        pending += [f"{after} {state}" for state in passing if state not in kind.serving]
+        done = [f"{after} {state}" for state in kind.serving]
+        path = f"[to_string({attribute}), {kind.status}] | join(' ', @)"
+        until = self._until(path, pending, done, seconds or kind.seconds)
+        undo = [self.put(attribute, before)] if reversible else None
+        do = self.put(attribute, after)
+        return [
+            Step(titles[0], do, before, after, undo, self.read(attribute)),
+            Step(titles[1], until, after=done[0], undo=[]),
+        ]
