@@ -7,7 +7,7 @@ import http.client
 import importlib.util
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -22,11 +22,22 @@ from urllib.parse import urlsplit
 
 from opslib import _paths, errors
 from opslib.errors import OpsError, Unfinished, UsageError, unknown_name
-from opslib.lab import _credentials
+from opslib.lab import _credentials, folders
 
 _START_SECONDS = 90.0
 _CALL_SECONDS = 120.0
 _PING_SECONDS = 30.0  # a busy lab answers late; one that is gone is noticed at once
+_SERVER = ["-m", "opslib.lab.server"]
+# What lab.json holds, and what it holds of each target.
+_FACTS: dict[str, tuple[type, ...]] = {
+    "url": (str,),
+    "pid": (int,),
+    "seed": (int,),
+    "clock_offset_hours": (int, float),
+    "targets": (dict,),
+}
+_URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
+_TARGET_FACTS = ("account", "region", "api")
 _started: list[subprocess.Popen[bytes]] = []  # kept so that one that we started and that ended is reaped
 
 
@@ -71,7 +82,7 @@ def up(seed: int = 7, clock_offset_hours: float = 0.0) -> Lab:
         if (lab := find()) is not None:
             return lab
     _require_extra()
-    folder = _paths.lab()
+    folder = _folder()
     with _locked(folder):
         return find() or _start(folder, seed, clock_offset_hours)
 
@@ -86,7 +97,7 @@ def _require_extra() -> None:
 
 def find() -> Lab | None:
     """A running lab, verified by a ping that its own process answers; None when there is none."""
-    folder = _paths.lab()
+    folder = _folder()
     facts = _announced(folder)
     if facts is None or not _answers(facts):
         return None
@@ -95,24 +106,26 @@ def find() -> Lab | None:
 
 
 def down() -> bool:
-    """Ends the lab and removes its folder; True when there was something to end."""
-    folder = _paths.lab()
-    if not folder.exists():
+    """Ends the lab and removes its folder; True when there was something to end.
+
+    A folder that no lab made is left as it is.
+    """
+    folder = _folder()
+    if folders.token_of(folder) is None:
         return False
     with _locked(folder):
         _end(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        folders.remove_files(folder)
     return True
 
 
 def _start(folder: Path, seed: int, clock_offset_hours: float) -> Lab:
     _end(folder)  # what a killed lab left
+    folders.renew(folder)
     port = _wanted_port()
-    command = [
-        sys.executable, "-m", "opslib.lab.server", "--folder", str(folder), "--port", str(port), "--seed", str(seed),
-        "--clock-offset-hours", str(clock_offset_hours),
-    ]  # fmt: skip
-    with open(folder / "server.log", "wb") as log:
+    command = [sys.executable, *_SERVER, "--folder", str(folder), "--port", str(port)]
+    command += ["--seed", str(seed), "--clock-offset-hours", str(clock_offset_hours)]
+    with open(folder / "server.log", "wb", opener=folders.no_links) as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
         )
@@ -154,11 +167,32 @@ def _wanted_port() -> int:
     return int(text)
 
 
+def _folder() -> Path:
+    return Path(os.path.abspath(_paths.lab()))
+
+
 def _announced(folder: Path) -> dict[str, Any] | None:
+    """What the lab says of itself in its folder; None when no lab wrote it."""
+    if folders.token_of(folder) is None:
+        return None
     with suppress(OSError, ValueError):
-        facts: dict[str, Any] = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
-        return facts
+        facts = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
+        return facts if _is_whole(facts) else None
     return None
+
+
+def _is_whole(facts: Any) -> bool:
+    """Whether all is there that a lab writes, in its form."""
+    if not isinstance(facts, dict):
+        return False
+    if any(type(facts.get(key)) not in kinds for key, kinds in _FACTS.items()):
+        return False
+    if not 1 < facts["pid"] < 2**31 or not _URL.fullmatch(facts["url"]):
+        return False
+    return all(
+        isinstance(each, dict) and all(isinstance(each.get(key), str) for key in _TARGET_FACTS)
+        for each in facts["targets"].values()
+    )
 
 
 def _answers(facts: dict[str, Any]) -> bool:
@@ -167,7 +201,7 @@ def _answers(facts: dict[str, Any]) -> bool:
         answered = _ask(facts["url"], "GET", "ping", {}, _PING_SECONDS)
     except (OSError, OpsError):
         return False
-    return bool(answered["pid"] == facts["pid"])
+    return isinstance(answered, dict) and answered.get("pid") == facts["pid"]
 
 
 def _ask(url: str, method: str, path: str, given: dict[str, Any], seconds: float) -> Any:
@@ -181,39 +215,67 @@ def _ask(url: str, method: str, path: str, given: dict[str, Any], seconds: float
     finally:
         connection.close()
     if response.status != 200:
-        raise getattr(errors, answer["error"], OpsError)(answer["message"])
+        raise _said(url, path, answer)
     return answer
 
 
+def _said(url: str, path: str, answer: Any) -> OpsError:
+    """The error that the lab answered; another server's answer is none of its own."""
+    told = answer if isinstance(answer, dict) else {}
+    kind = getattr(errors, str(told.get("error")), None)
+    if isinstance(kind, type) and issubclass(kind, OpsError) and "message" in told:
+        return kind(told["message"])
+    return OpsError(f"What answers at {url} is no lab: {path} was refused. Look: opslib lab status.")
+
+
 def _end(folder: Path) -> None:
-    """Ends what lab.json names, if it is still ours, and removes what it left outside the folder."""
+    """Ends the server and the PostgreSQL of this folder's lab and removes what they left.
+
+    What runs is found by the pids that files name, but only a process whose own command line says
+    that it serves this very folder is ended, and only folders marked with its token are removed.
+    """
+    token = folders.token_of(folder)
     facts = _announced(folder)
-    (folder / "lab.json").unlink(missing_ok=True)
-    if facts is None:
+    if token is None:
         return
-    pid, postgres = facts["pid"], Path(facts["postgres"])
-    if _is_ours(pid, "opslib.lab.server"):
-        os.kill(pid, signal.SIGTERM)
-        if not _gone_within(pid, 10):
-            os.killpg(pid, signal.SIGKILL)
-            _gone_within(pid, 5)
-    with suppress(OSError, ValueError):  # what a killed server left
-        left = int((postgres / "data" / "postmaster.pid").read_text().split()[0])
-        if _is_ours(left, str(postgres)):
-            os.kill(left, signal.SIGQUIT)
-            _gone_within(left, 5)
-    shutil.rmtree(postgres, ignore_errors=True)
+    (folder / "lab.json").unlink(missing_ok=True)
+    if facts is not None:
+        _terminate(facts["pid"], [*_SERVER, "--folder", str(folder)], signal.SIGTERM)
+    for home in (folder / folders.POSTGRES, folders.outside(token)):
+        if folders.token_of(home) == token:
+            for data in sorted(home.iterdir()):  # the server and its standbys, when theirs was killed
+                _terminate(_postmaster(data), ["-D", str(data)], signal.SIGQUIT)
+            folders.remove(home, token)
 
 
-def _is_ours(pid: int, word: str) -> bool:
-    """Whether a process with that pid runs and has the word in its command line (pids are used again)."""
+def _postmaster(data: Path) -> int:
+    """The pid that a PostgreSQL server wrote into its data folder; 0 when there is none."""
+    with suppress(OSError, ValueError):
+        return int((data / "postmaster.pid").read_text(encoding="ascii").split(maxsplit=1)[0])
+    return 0
+
+
+def _terminate(pid: int, words: list[str], how: signal.Signals) -> None:
+    """Ends a process with that pid and these words in its command line, first in good order.
+
+    Pids are used again: every other process is left alone.
+    """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and word in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
+        if pid <= 1 or not _contains(process.cmdline(), words):
+            return
+        process.send_signal(how)
+        if not _gone_within(pid, 10):
+            process.kill()
+            _gone_within(pid, 5)
+    except (psutil.Error, OverflowError, ValueError):
+        return
+
+
+def _contains(line: list[str], words: list[str]) -> bool:
+    return any(line[at : at + len(words)] == words for at in range(len(line)))
 
 
 def _gone_within(pid: int, seconds: float) -> bool:
@@ -239,7 +301,8 @@ def _locked(folder: Path) -> Iterator[None]:
     while time.monotonic() < end:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            folders.require_ours(folder)
+            lock = folders.no_links(str(folder / folders.LOCK), os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:  # the folder was removed at this moment
             continue
         except OSError as exc:
@@ -248,6 +311,7 @@ def _locked(folder: Path) -> Iterator[None]:
             ) from exc
         try:
             if _lock(lock):
+                folders.claim(folder)
                 yield
                 return
         finally:

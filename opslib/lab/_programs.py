@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import psycopg
 
 from opslib.errors import OpsError
+from opslib.lab import folders
 
 SUPERUSER = "lab"
 _UNPRIVILEGED = "nobody"
@@ -28,26 +28,35 @@ _START_SECONDS = 30
 
 
 class Programs:
-    """PostgreSQL's programs, with a home folder that they may write to."""
+    """PostgreSQL's programs, with a home in the lab's folder, else where they can reach it.
 
-    def __init__(self, folder: Path) -> None:
+    The home itself is ours, and marked with the lab's token; the folders in it are theirs.
+    """
+
+    def __init__(self, folder: Path, token: str) -> None:
         self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
-        if not self._may_enter(folder.parent):
-            folder = Path(tempfile.mkdtemp(prefix="opslib-lab-postgres-"))
-        self.home = folder
-        self.make(folder)
+        self._token = token
+        near = self._may_enter(folder)
+        self.home = folders.make(folder / folders.POSTGRES if near else folders.outside(token), token)
         self._bin = self._binaries()
 
+    def remove_home(self) -> None:
+        folders.remove(self.home, self._token)
+
     def make(self, folder: Path) -> None:
-        """A folder of theirs."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """A new folder of theirs, in the home."""
+        folder.mkdir(mode=0o700)
         if self._user:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
 
+    def copy(self, source: Path, to: Path) -> None:
+        """A new folder of theirs with all that another holds."""
+        self.make(to)
+        self.run("cp", "-a", f"{source}/.", str(to))
+
     def write(self, path: Path, text: str) -> None:
         """A file that only they read."""
-        path.touch(mode=0o600)
-        path.write_text(text)
+        folders.write(path, text)
         if self._user:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
 

@@ -8,7 +8,7 @@ second server that follows this one by streaming replication.
 from __future__ import annotations
 
 import os
-import shutil
+import shlex
 import subprocess
 import threading
 import time
@@ -45,8 +45,8 @@ _ALLOW = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
 class Postgres:
     """The lab's PostgreSQL. Not usable before start()."""
 
-    def __init__(self, folder: Path, password: str) -> None:
-        self.programs = Programs(folder)
+    def __init__(self, folder: Path, token: str, password: str) -> None:
+        self.programs = Programs(folder, token)
         self.password = password
         self._seeded: dict[str, datetime] = {}  # a database is recovered as of no earlier time than that
         self._server = Server(self.programs, self.home / "data", _SETTINGS, password)
@@ -67,6 +67,7 @@ class Postgres:
 
     def start(self) -> None:
         """Makes the database cluster, keeps a copy of it for recoveries, and starts the server."""
+        self.programs.make(self._server.data)
         secret = self.home / "superuser"
         self.programs.write(secret, self.password)
         self.programs.run(
@@ -74,14 +75,14 @@ class Postgres:
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1",
         )  # fmt: skip
         secret.unlink()
-        self.programs.run("cp", "-a", str(self._server.data), str(self.home / "base"))
+        self.programs.copy(self._server.data, self.home / "base")
         self._server.start()
 
     def stop(self) -> None:
         """Ends the server and its standbys at once and removes its folder."""
         self._remove_standbys()
         self._server.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.programs.remove_home()
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's connection, autocommit."""
@@ -140,6 +141,7 @@ class Postgres:
     def add_standby(self, name: str) -> Server:
         """A server of its own port that holds what this one holds, follows it, and refuses to change anything."""
         data = self.home / f"standby-{name}"
+        self.programs.make(data)
         self.programs.run(
             self.programs.path("pg_basebackup"), "-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER, "-D", str(data),
             "--checkpoint=fast", "--wal-method=stream", "--no-sync", password=self.password,
@@ -190,9 +192,8 @@ class Postgres:
         with self._recovering:
             self._remove_standbys()
             self._seeded.clear()
-            self._server.stop()
-            shutil.rmtree(self._server.data)
-            self.programs.run("cp", "-a", str(self.home / "base"), str(self._server.data))
+            self._server.remove()
+            self.programs.copy(self.home / "base", self._server.data)
             self._server.start()
 
     def _do(self, statement: str, *names: str) -> None:
@@ -214,17 +215,22 @@ class Postgres:
             self.drop_database(name)
             raise OpsError(f"Copying database {source!r} failed: {said.decode(errors='replace').strip()}")
 
+    def _restore_command(self) -> str:
+        """What PostgreSQL runs for each file of the log: %f and %p are its own, %% is a %."""
+        folder = str(self._server.data / "pg_wal").replace("%", "%%")
+        return f"cp {shlex.quote(folder)}/%f %p"
+
     def _recovered(self, at: datetime) -> Server:
         """A server on a copy of the first state, with the log replayed up to a time."""
         with self.connect() as connection:  # a commit after the time, so that the replay knows that it has passed it
             connection.execute("SELECT pg_current_xact_id()")
             connection.execute("SELECT pg_switch_wal()")
         data = self.home / f"recovery-{uuid.uuid4().hex[:8]}"
-        self.programs.run("cp", "-a", str(self.home / "base"), str(data))
+        self.programs.copy(self.home / "base", data)
         self.programs.write(data / "recovery.signal", "")
         settings = {
             **_SETTINGS,
-            "restore_command": f"cp '{self._server.data}/pg_wal/%f' '%p'",
+            "restore_command": self._restore_command(),
             "recovery_target_time": at.isoformat(),
             "recovery_target_action": "promote",
         }

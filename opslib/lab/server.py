@@ -34,7 +34,7 @@ from werkzeug.serving import make_server
 
 from opslib._imports import skip_iri_grammar
 from opslib.errors import OpsError
-from opslib.lab import _moto, control, corrections
+from opslib.lab import _moto, control, corrections, folders
 from opslib.lab.gateway import Gateway, status_line
 from opslib.lab.operations import rewind
 from opslib.lab.world import World
@@ -144,7 +144,7 @@ def _announce(folder: Path, world: World) -> None:
         },
     }
     part = folder / "lab.json.part"
-    part.write_text(json.dumps(facts, indent=1))
+    folders.write(part, json.dumps(facts, indent=1))
     part.replace(folder / "lab.json")
 
 

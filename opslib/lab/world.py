@@ -20,7 +20,7 @@ from moto.core.model_instances import reset_model_data
 
 from opslib import targets
 from opslib.errors import OpsError, UsageError, unknown_name
-from opslib.lab import _clients, _credentials, corrections
+from opslib.lab import _clients, _credentials, corrections, folders
 from opslib.lab.corrections import rhythms
 from opslib.lab.estates.base import Drill, Estate, Place, load
 from opslib.lab.postgres import Postgres
@@ -34,7 +34,7 @@ class World:
     def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
         self.seed = seed
         self.clock_offset_hours = clock_offset_hours  # moves the daily rhythm, not the clock
-        self.postgres = Postgres(folder / "postgres", secrets.token_hex(16))
+        self.postgres = Postgres(folder, folders.claim(folder), secrets.token_hex(16))
         self.lock = threading.RLock()
         self.places: dict[str, Place] = {}
         self.estates: dict[str, Estate] = {}
