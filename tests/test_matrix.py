@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 
 from opslib import OpsError, connections, plots, runbooks, targets
-from opslib.lab.estates import base
+from opslib.lab import places as base
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 

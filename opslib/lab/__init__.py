@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab._process import Lab, down, find, up
+from opslib.lab.process import Lab, down, find, up
 
 __all__ = ["Lab", "break_drill", "down", "drills", "find", "mend", "reset", "state", "status", "up"]
 

@@ -7,17 +7,15 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.errors import OpsError, UsageError
 from opslib.lab import snapshots
-from opslib.lab.estates.base import EMPTY
-
-if TYPE_CHECKING:
-    from opslib.lab.world import World
+from opslib.lab.places import EMPTY
+from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
-Handler = Callable[["World", dict[str, Any]], Any]
+Handler = Callable[[World, dict[str, Any]], Any]
 
 
 def handle(world: World, method: str, path: str, body: bytes) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.request import Request
@@ -19,12 +19,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
-from opslib.lab import _credentials, denials, trail
-from opslib.lab.operations import Answered, AwsError, Call, Response, answer_of, rewind, serialise
-
-if TYPE_CHECKING:
-    from opslib.lab.estates.base import Place
-    from opslib.lab.world import World
+from opslib.lab.aws import credentials, denials, trail
+from opslib.lab.aws.ground import Ground, Standing
+from opslib.lab.aws.operations import Answered, AwsError, Call, Response, answer_of, rewind, serialise
 
 log = logging.getLogger("opslib.lab")
 
@@ -48,7 +45,7 @@ class Signature:
 class Gateway:
     """A WSGI application: every AWS call that is not answered by the lab itself goes to moto."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Ground[Standing]) -> None:
         self.world = world
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -94,11 +91,11 @@ class Gateway:
             uri_params=uri_params, to_moto=partial(_ask_moto, request.environ, request_id),
         )  # fmt: skip
 
-    def _caller(self, key: str) -> tuple[Place | None, str | None]:
+    def _caller(self, key: str) -> tuple[Standing | None, str | None]:
         """The place and the user of an access key; (None, None) when the lab does not know it."""
         for place in self.world.places.values():
-            for user in _credentials.USERS:
-                if _credentials.credentials(place.account, user)[0] == key:
+            for user in credentials.USERS:
+                if credentials.credentials(place.account, user)[0] == key:
                     return place, user
         return None, None
 

@@ -34,9 +34,10 @@ from werkzeug.serving import make_server
 
 from opslib._imports import skip_iri_grammar
 from opslib.errors import OpsError
-from opslib.lab import _moto, control, corrections, folders
+from opslib.lab import control, corrections, folders
+from opslib.lab.aws import moto
+from opslib.lab.aws.operations import rewind
 from opslib.lab.gateway import Gateway, status_line
-from opslib.lab.operations import rewind
 from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
@@ -120,7 +121,7 @@ def _fill(world: World) -> None:
     """Installs the corrections while PostgreSQL starts, then makes the places."""
     with ThreadPoolExecutor(1) as starting:
         started = starting.submit(world.postgres.start)
-        _moto.lighten()
+        moto.lighten()
         corrections.install()
         started.result()
     world.populate()

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from opslib.lab.corrections.users import invitations
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 Tree = dict[str, Any]
 _FUNCTION = (

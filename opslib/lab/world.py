@@ -9,32 +9,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import moto.backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
 from opslib import targets
 from opslib.errors import OpsError, UsageError, unknown_name
-from opslib.lab import _clients, _credentials, corrections, folders
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Drill, Estate, Place, load
-from opslib.lab.postgres import Postgres
+from opslib.lab import clients, corrections, rhythms
+from opslib.lab.aws import credentials
+from opslib.lab.aws.ground import Ground
+from opslib.lab.aws.handlers import FunctionHandler
+from opslib.lab.places import Drill, Estate, Place, load
+from opslib.lab.postgres.postgres import Postgres
 
 log = logging.getLogger("opslib.lab")
 
 
-class World:
+class World(Ground[Place]):
     """The lab's state. Everything that changes it as a whole (seed, break, mend, reset) holds `lock`."""
 
     def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
-        self.seed = seed
+        super().__init__(seed, Postgres(folder, secrets.token_hex(16)))
         self.clock_offset_hours = clock_offset_hours  # moves the daily rhythm, not the clock
-        self.postgres = Postgres(folder, folders.claim(folder), secrets.token_hex(16))
         self.lock = threading.RLock()
         self.places: dict[str, Place] = {}
         self.estates: dict[str, Estate] = {}
@@ -42,20 +41,10 @@ class World:
         self._ready: frozenset[str] = frozenset()  # systems that are seeded
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
-        self.settings: dict[str, float] = {"delay_ms": 0}
-        self.started = self.now()  # t0: what is seeded is told from here
         self.url = ""
 
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def backend(self, service: str, account: str, region: str) -> Any:
-        """moto's backend of a service (boto3's name of it); global services have one an account."""
-        regions = moto.backends.get_backend(service)[account]
-        return regions[region] if region in regions else regions["aws"]
-
     def client(self, service: str, account: str, region: str, user: str) -> Any:
-        return _clients.in_process(self, service, account, region, user)
+        return clients.in_process(self, service, account, region, user)
 
     def place(self, name: str) -> Place:
         """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
@@ -67,11 +56,11 @@ class World:
         self.use(self.places[key])
         return self.places[key]
 
-    def places_in(self, account: str, region: str) -> list[Place]:
-        return [place for place in self.places.values() if (place.account, place.region) == (account, region)]
-
     def estate(self, place: Place) -> Estate:
         return self.estates[place.target.system]
+
+    def handler(self, place: Place, key: str) -> FunctionHandler | None:
+        return self.estate(place).functions.get(key)
 
     def populate(self) -> None:
         """Makes a place for every described target. A system is seeded when it is first used."""
@@ -118,12 +107,12 @@ class World:
 
     def _open_account(self, place: Place) -> None:
         iam = self.backend("iam", place.account, place.region)
-        for user in _credentials.USERS:
+        for user in credentials.USERS:
             if user not in iam.users:
                 iam.create_user(place.region, user)
                 key = iam.create_access_key(user)
                 del iam.access_keys[key.access_key_id]
-                key.access_key_id, key.secret_access_key = _credentials.credentials(place.account, user)
+                key.access_key_id, key.secret_access_key = credentials.credentials(place.account, user)
                 iam.access_keys[key.access_key_id] = key
 
     def reset(self) -> None:
@@ -215,11 +204,3 @@ class World:
         for name, place in self.places.items():
             if place.target.system in self._ready:
                 yield name, partial(self.estate(place).tick, place, self.now())
-
-    def function_place(self, account: str, region: str, function: str) -> tuple[Place, str] | None:
-        """The place and the key in its facts of a Lambda function by its AWS name."""
-        for place in self.places_in(account, region):
-            for key, facts in place.facts.get("functions", {}).items():
-                if facts["name"] == function:
-                    return place, key
-        return None

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from opslib.lab import _credentials
-from opslib.lab.estates.base import Place
+from opslib.lab.aws import credentials
+from opslib.lab.places import Place
 from opslib.lab.server import opened
 from opslib.lab.world import World
 
@@ -66,7 +66,7 @@ def aws(world: World) -> Clients:
     session = boto3.session.Session()
 
     def client(service: str, target: str = "practice-one", user: str = "operator", **given: Any) -> Any:
-        key, secret = _credentials.credentials(world.places[target].account, user)
+        key, secret = credentials.credentials(world.places[target].account, user)
         keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, **given}
         config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"})
         return session.client(service, region_name="us-west-2", endpoint_url=world.url, config=config, **keys)

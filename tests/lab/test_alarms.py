@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab import corrections
-from opslib.lab.corrections import alarms, rhythms
-from opslib.lab.corrections.metrics import Store, store
-from opslib.lab.estates.base import Place
+from opslib.lab import corrections, rhythms
+from opslib.lab.corrections.cloudwatch import alarms
+from opslib.lab.corrections.cloudwatch.metric_stores import Store
+from opslib.lab.corrections.cloudwatch.metrics import store
+from opslib.lab.places import Place
 
 MINUTE = timedelta(minutes=1)
 

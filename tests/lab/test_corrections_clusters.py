@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 from opslib.lab.world import World
 from tests.lab.waiting import wait
 

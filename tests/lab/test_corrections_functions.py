@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Estate, Invocation, Place
+from opslib.lab.aws.handlers import Invocation
+from opslib.lab.places import Estate, Place
 from opslib.lab.world import World
 
 NAME = "practice-api"

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from opslib.lab.corrections import secrets
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 
 def test_moving_the_current_stage_back_gives_the_old_value(aws: Any) -> None:

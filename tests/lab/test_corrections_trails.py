@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 
 def lookup(aws: Any, key: str, value: str, **given: Any) -> list[Any]:

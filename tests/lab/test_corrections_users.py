@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opslib.lab.corrections.users import invitations
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 NAME = "reader@example.com"
 

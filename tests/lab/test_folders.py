@@ -106,7 +106,7 @@ def test_a_lab_starts_where_only_garbage_of_its_own_name_lies(home: Path) -> Non
 def test_a_folder_in_use_is_no_place_for_a_lab(home: Path, decoy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSLIB_LAB_DIR", str(decoy))
     before = contents(decoy)
-    with pytest.raises(OpsError, match="holds .data., which no lab put there"):
+    with pytest.raises(OpsError, match=r"holds .data., which no lab put there"):
         lab.up()
     assert lab.down() is False
     assert contents(decoy) == before

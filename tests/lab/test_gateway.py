@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from moto.sqs.models import Queue
 
 from opslib.errors import OpsError
-from opslib.lab.estates.base import Drill, Estate, Place
+from opslib.lab.places import Drill, Estate, Place
 from opslib.lab.world import World
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import database, schema
+from opslib.lab.places import Place
 from opslib.lab.server import opened
 from opslib.lab.snapshots import state
 from opslib.lab.world import World

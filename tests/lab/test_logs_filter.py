@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import logs
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.logs import logs
+from opslib.lab.places import Place
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import logs
-from opslib.lab.corrections.log_patterns import compile_pattern
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.logs import logs
+from opslib.lab.corrections.logs.log_patterns import compile_pattern
+from opslib.lab.places import Place
 
 DOCUMENT = json.dumps(
     {

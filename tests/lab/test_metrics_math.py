@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections.metrics import store
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.cloudwatch.metrics import store
+from opslib.lab.places import Place
 
 MISSING = None
 # Five periods, oldest first.

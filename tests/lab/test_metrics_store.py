@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.corrections.metrics import Store, store
-from opslib.lab.corrections.rhythms import Samples, counts, daily_rhythm, latencies, shares
-from opslib.lab.estates.base import Place
+from opslib.lab import rhythms
+from opslib.lab.corrections.cloudwatch.metric_stores import Store
+from opslib.lab.corrections.cloudwatch.metrics import store
+from opslib.lab.places import Place
+from opslib.lab.rhythms import Samples, counts, daily_rhythm, latencies, shares
 
 MINUTE = timedelta(minutes=1)
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 from opslib.lab.snapshots import state
 from opslib.lab.world import World
 

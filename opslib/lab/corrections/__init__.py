@@ -8,28 +8,27 @@ from __future__ import annotations
 
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from opslib.lab.world import World
+from opslib.lab.aws.ground import Ground
 
 MODULES = (
-    "clusters",
-    "metrics",
-    "alarms",  # after metrics: evaluated on what the gauges read
-    "dashboards",
-    "functions",
-    "insights",
-    "instances",
-    "instance_restores",
-    "invocations",
-    "logs",
+    "rds.clusters",
+    "cloudwatch.metrics",
+    "cloudwatch.alarms",  # after metrics: evaluated on what the gauges read
+    "cloudwatch.dashboards",
+    "lambdas.functions",
+    "logs.insights",
+    "rds.instances",
+    "rds.instance_restores",
+    "lambdas.invocations",
+    "logs.logs",
     "networks",
     "objects",
-    "orderables",
+    "rds.orderables",
     "queues",
-    "replicas",
-    "restores",
+    "rds.replicas",
+    "rds.restores",
     "secrets",
     "trails",
     "users",
@@ -52,7 +51,7 @@ def reset() -> None:
             module.reset()
 
 
-def tick(world: World, now: datetime) -> None:
+def tick(world: Ground[Any], now: datetime) -> None:
     """Lets corrections go on with what takes time; about each second."""
     for name in MODULES:
         module = import_module(f"{__name__}.{name}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.ec2.models.vpcs import VPCEndPoint
 
-from opslib.lab.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SECONDS = 1.0
 

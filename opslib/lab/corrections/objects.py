@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.operations import Call, Result, answers
+from opslib.lab.aws.operations import Call, Result, answers
 
 
 @answers("s3", "DeleteObjects")

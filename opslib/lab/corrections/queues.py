@@ -14,7 +14,7 @@ from typing import Any
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
-from opslib.lab.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 _RATE = 50  # messages a second where the caller gives none; AWS chooses one itself
 _KEPT = 10

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opslib.lab import trail
-from opslib.lab.operations import AwsError, Call, Result, answers
-from opslib.lab.trail import Event
+from opslib.lab.aws import trail
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.trail import Event
 
 _DAYS = 90
 _PAGE = 50

@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.cognitoidp.models import CognitoIdpBackend, CognitoIdpUser, CognitoIdpUserPool, CognitoIdpUserPoolClient
 
-from opslib.lab.operations import Call, Result, answers
+from opslib.lab.aws.operations import Call, Result, answers
 
 _DEFAULTS = CognitoIdpUserPoolClient("pool_default", False, {}).extended_config
 _moto_create_user = CognitoIdpBackend.admin_create_user

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Estate
 from opslib.lab.estates.bluemoxon import api, days, drills, handlers
+from opslib.lab.places import Estate
 
 ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from opslib.lab.estates.bluemoxon import catalogue, health, lines, maintenance
-from opslib.lab.kit import apis
-from opslib.lab.kit.requests import Answer, Request, Routes
+from opslib.lab.traffic import apis
+from opslib.lab.traffic.requests import Answer, Request, Routes
 
 
 class Api(apis.Api):

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names
 from opslib.lab.estates.bluemoxon.titles import TITLES
+from opslib.lab.places import Place
 
 FIRST_ID = 470
 _BOOKS = {"production": 68, "staging": 58}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, names, pictures
+from opslib.lab.places import Place
 
 _RETAKEN = 25  # in production, one image in so many was taken anew after staging was copied
 

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import buckets, databases, jobs, names
-from opslib.lab.kit.requests import Answer, Problem, Request
+from opslib.lab.places import Place
+from opslib.lab.traffic.requests import Answer, Problem, Request
 
 _LISTED = 50
 

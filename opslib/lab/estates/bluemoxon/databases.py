@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, jobs, names
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
-from opslib.lab.kit import databases, secrets
+from opslib.lab.places import Place
+from opslib.lab.resources import databases, secrets
 
 POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
 _SINCE_BACKUP = timedelta(hours=5, minutes=20)

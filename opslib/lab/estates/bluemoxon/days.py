@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from moto.moto_api._internal import mock_random
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import (
     buckets,
     databases,
@@ -21,8 +20,9 @@ from opslib.lab.estates.bluemoxon import (
     workers,
 )
 from opslib.lab.estates.bluemoxon.traffic import Traffic
-from opslib.lab.kit import certificates, functions
-from opslib.lab.kit.journals import append_requests
+from opslib.lab.places import Place
+from opslib.lab.resources import certificates, functions
+from opslib.lab.traffic.journals import append_requests
 
 
 def seed(place: Place) -> None:

@@ -7,8 +7,9 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from opslib.lab.estates.base import Invocation, Place
+from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.bluemoxon import api, buckets, databases, lines, names, syncs, workers
+from opslib.lab.places import Place
 
 _STALE_DAYS = 60
 

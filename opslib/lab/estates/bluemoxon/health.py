@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import databases, names, networks
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
-from opslib.lab.kit import functions
-from opslib.lab.kit.requests import Answer, Hanging, Request
+from opslib.lab.places import Place
+from opslib.lab.resources import functions
+from opslib.lab.traffic.requests import Answer, Hanging, Request
 
 
 def live(request: Request) -> Answer:

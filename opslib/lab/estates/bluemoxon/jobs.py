@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, names
+from opslib.lab.places import Place
 
 KINDS = ("analysis", "eval-runbook")
 MODELS = ("opus", "sonnet")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import jobs, lines, names, schedules
-from opslib.lab.kit import functions
-from opslib.lab.kit.journals import STEP, minutes, stream
+from opslib.lab.places import Place
+from opslib.lab.resources import functions
+from opslib.lab.traffic.journals import STEP, minutes, stream
 
 
 def append_schedules(place: Place, since: datetime, until: datetime) -> None:

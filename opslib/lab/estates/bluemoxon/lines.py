@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.lab.estates.bluemoxon.jobs import THROTTLED
-from opslib.lab.kit.lines import Run, entry, framed, stamp
-from opslib.lab.kit.traffic import CRASHED, Request
+from opslib.lab.traffic.lines import Run, entry, framed, stamp
+from opslib.lab.traffic.traffic import CRASHED, Request
 
 __all__ = [
     "TRACEBACK", "WAITS", "Run", "entry", "framed", "job_done", "job_failed", "rate_limited", "request", "throttled",

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import buckets, databases, names
-from opslib.lab.kit import secrets
-from opslib.lab.kit.requests import Answer, Problem, Request
+from opslib.lab.places import Place
+from opslib.lab.resources import secrets
+from opslib.lab.traffic.requests import Answer, Problem, Request
 
 _SAMPLE = 5
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Place
+from opslib.lab import rhythms
 from opslib.lab.estates.bluemoxon import jobs, names, queues, schedules
-from opslib.lab.kit import measures
+from opslib.lab.places import Place
+from opslib.lab.traffic import measures
 
 _COUNT, _MS, _BYTES = "Count", "Milliseconds", "Bytes"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names
-from opslib.lab.kit import monitors
+from opslib.lab.places import Place
+from opslib.lab.resources import monitors
 
 _ERRORS, _DURATION_MS, _CONNECTIONS_SHARE = 10, 25_000, 0.8
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Place
-from opslib.lab.kit.names import arn, database, function, gateway, generator, log_group, number, shared_generator, start
+from opslib.lab.places import Place
+from opslib.lab.resources.names import (
+    arn,
+    database,
+    function,
+    gateway,
+    generator,
+    log_group,
+    number,
+    shared_generator,
+    start,
+)
 
 __all__ = [
     "arn", "bucket", "database", "dead_letters", "function", "gateway", "generator", "log_group", "number", "prefix",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import networks
-from opslib.lab.kit.networks import Network
+from opslib.lab.places import Place
+from opslib.lab.resources import networks
+from opslib.lab.resources.networks import Network
 
 # The app's calls out of the VPC: which endpoint each goes through.
 SERVICES = ("secretsmanager", "cognito-idp", "s3")

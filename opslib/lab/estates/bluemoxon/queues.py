@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names
 from opslib.lab.estates.bluemoxon.jobs import MAX_ATTEMPTS
+from opslib.lab.places import Place
 
 _FOURTEEN_DAYS = 14 * 86_400
 _VISIBILITY_SECONDS = 900  # half as long again as a worker may take

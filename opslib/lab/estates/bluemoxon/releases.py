@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names, queues
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
-from opslib.lab.kit import secrets
-from opslib.lab.kit.functions import Build
+from opslib.lab.places import Place
+from opslib.lab.resources import secrets
+from opslib.lab.resources.functions import Build
 
 BUILD = Build(
     runtime="python3.12",

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from random import Random
 from typing import NamedTuple
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Place
+from opslib.lab import rhythms
 from opslib.lab.estates.bluemoxon import lines, names
 from opslib.lab.estates.bluemoxon.titles import TITLES
+from opslib.lab.places import Place
 
 _EVERY = {"scraper": 10, "cleanup": 60, "db-sync": 1440}  # minutes
 _AT = {"scraper": 4, "cleanup": 17, "db-sync": 150}  # minute of the lab's day

@@ -7,9 +7,10 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates.base import Invocation, Place
+from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.bluemoxon import buckets, databases, lines, names, users
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
+from opslib.lab.places import Place
 
 _TABLES = ("books", "book_images", "listings", "analysis_jobs", "eval_runbook_jobs")  # parents first
 _KNOWN = {"cognito_only", "images_only", "db_only", "dry_run"}

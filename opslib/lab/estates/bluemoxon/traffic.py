@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from random import Random
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import books, lines
-from opslib.lab.kit import traffic
-from opslib.lab.kit.traffic import Request, identifier
+from opslib.lab.places import Place
+from opslib.lab.traffic import traffic
+from opslib.lab.traffic.traffic import Request, identifier
 
 _PER_MINUTE = {"production": (6.0, 13.0), "staging": (5.0, 10.0)}
 _BASE = "/api/v1"

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import names
+from opslib.lab.places import Place
 
 
 class Person(NamedTuple):

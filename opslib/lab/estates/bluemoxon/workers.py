@@ -16,9 +16,10 @@ from uuid import UUID
 import psycopg
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.bluemoxon import catalogue, databases, jobs, lines, names, queues
-from opslib.lab.kit import functions, journals, measures
+from opslib.lab.places import Place
+from opslib.lab.resources import functions
+from opslib.lab.traffic import journals, measures
 
 TAKES = timedelta(seconds=2)
 _BASE_SECONDS, _SECONDS_A_MEGABYTE = 36.0, 1.6

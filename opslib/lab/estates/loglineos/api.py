@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import psycopg
 
 from opslib.lab.estates.loglineos import lines, spans
-from opslib.lab.kit import apis
-from opslib.lab.kit.requests import Answer, Problem, Request, Routes
-from opslib.lab.kit.traffic import Request as Asked
+from opslib.lab.traffic import apis
+from opslib.lab.traffic.requests import Answer, Problem, Request, Routes
+from opslib.lab.traffic.traffic import Request as Asked
 
 
 class Api(apis.Api):

@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import schema
-from opslib.lab.kit import databases, names
+from opslib.lab.places import Place
+from opslib.lab.resources import databases, names
 
 APPLICATION = "loglineos-stage0-loader"
 POOL = 11  # connections that the loader's environments keep open

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from moto.moto_api._internal import mock_random
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import database, measures, monitors, networks, releases, terraform, troubles
 from opslib.lab.estates.loglineos.traffic import Traffic
-from opslib.lab.kit import functions, names
-from opslib.lab.kit.journals import append_requests
-from opslib.lab.kit.networks import Network
+from opslib.lab.places import Place
+from opslib.lab.resources import functions, names
+from opslib.lab.resources.networks import Network
+from opslib.lab.traffic.journals import append_requests
 
 
 def seed(place: Place) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.estates.base import Invocation, Place
+from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.loglineos import api, database, schema
-from opslib.lab.kit import lines
+from opslib.lab.places import Place
+from opslib.lab.traffic import lines
 
 
 def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:

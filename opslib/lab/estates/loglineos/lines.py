@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from opslib.lab.kit.lines import Run, entry, framed, stamp
-from opslib.lab.kit.traffic import CRASHED, TIMED_OUT, Request
+from opslib.lab.traffic.lines import Run, entry, framed, stamp
+from opslib.lab.traffic.traffic import CRASHED, TIMED_OUT, Request
 
 CONNECTION_FAILED = "Database connection failed: "
 _THROWN = (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import measures, names, traffic
-from opslib.lab.kit.traffic import ANSWERED, Request
+from opslib.lab import rhythms
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+from opslib.lab.traffic import measures, traffic
+from opslib.lab.traffic.traffic import ANSWERED, Request
 
 _COUNT, _BYTES, _SECONDS = "Count", "Bytes", "Seconds"
 _DAY_S, _GROWTH_BYTES = 86_400.0, 0.14e9  # what a day adds to the database

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import monitors, names
-from opslib.lab.kit.monitors import line, metrics
+from opslib.lab.places import Place
+from opslib.lab.resources import monitors, names
+from opslib.lab.resources.monitors import line, metrics
 
 ERRORS, DURATION_MS = 10, 2_000  # in five minutes; p95
 _TEXT = "## LogLineOS production\n\nThe loader and its ledger. Thresholds are those of the alarms, or of the instance."

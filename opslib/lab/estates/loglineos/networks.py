@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import networks
-from opslib.lab.kit.networks import Network
+from opslib.lab.places import Place
+from opslib.lab.resources import networks
+from opslib.lab.resources.networks import Network
 
 _BLOCK = "10.70"
 _GROUPS = {"lambda": "The functions", "database": "The ledger's database"}

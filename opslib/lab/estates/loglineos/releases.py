@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import schema
-from opslib.lab.kit import secrets
-from opslib.lab.kit.functions import Build
+from opslib.lab.places import Place
+from opslib.lab.resources import secrets
+from opslib.lab.resources.functions import Build
 
 BUILD = Build(
     runtime="nodejs20.x",

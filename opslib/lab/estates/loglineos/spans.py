@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Place
+from opslib.lab import rhythms
 from opslib.lab.estates.loglineos import database
-from opslib.lab.kit.requests import Answer, Problem, Request
+from opslib.lab.places import Place
+from opslib.lab.traffic.requests import Answer, Problem, Request
 
 _NEEDED = ("entity_type", "who", "this")
 _OPTIONAL = ("did", "name", "status", "tenant_id", "parent_id", "payload")

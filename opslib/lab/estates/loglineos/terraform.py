@@ -9,9 +9,9 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import names
-from opslib.lab.kit.terraform import Planned, Resource, plan, state
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+from opslib.lab.resources.terraform import Planned, Resource, plan, state
 
 _VERSION = "1.9.8"
 # Days before the lab's start, serial, Terraform's version, and what was not yet there (or different) then.

@@ -10,10 +10,11 @@ from datetime import datetime
 from functools import lru_cache
 from random import Random
 
-from opslib.lab.estates.base import Place
 from opslib.lab.estates.loglineos import lines, troubles
-from opslib.lab.kit import functions, names, traffic
-from opslib.lab.kit.traffic import ANSWERED, CRASHED, TIMED_OUT, Request, identifier
+from opslib.lab.places import Place
+from opslib.lab.resources import functions, names
+from opslib.lab.traffic import traffic
+from opslib.lab.traffic.traffic import ANSWERED, CRASHED, TIMED_OUT, Request, identifier
 
 KEY = "loader"
 _PER_MINUTE = (5.0, 11.0)

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
-from opslib.lab.corrections import rhythms
-from opslib.lab.corrections.rhythms import MINUTE
-from opslib.lab.estates.base import Place
-from opslib.lab.kit import journals
-from opslib.lab.kit.traffic import ANSWERED, CRASHED, THROTTLED, Request, at, identifier
+from opslib.lab import rhythms
+from opslib.lab.places import Place
+from opslib.lab.rhythms import MINUTE
+from opslib.lab.traffic import journals
+from opslib.lab.traffic.traffic import ANSWERED, CRASHED, THROTTLED, Request, at, identifier
 
 _THROTTLED_MS = 4.0
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from opslib.lab.estates.bluemoxon.drills import answers, releases, stores, surroundings, work
-from opslib.lab.kit.drills import journaled
+from opslib.lab.traffic.drills import journaled
 
 DRILLS = journaled((*surroundings.DRILLS, *work.DRILLS, *releases.DRILLS, *stores.DRILLS, *answers.DRILLS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opslib.lab.estates.base import Drill, Place
+from opslib.lab.places import Drill, Place
 
 SLOW_SECONDS = 3.0
 _FOUND_BY = ("health/quick", "health/deep", "reports/daily")

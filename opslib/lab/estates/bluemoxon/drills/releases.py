@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import lines, names
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
-from opslib.lab.kit import functions, journals, releases
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import functions
+from opslib.lab.traffic import journals, releases
 
 BAD, DRIFT, PENDING = "bad-version", "configuration-drift", "migration-pending"
 _WORKER, _LOST, _TIMEOUT = "analysis-worker", "BEDROCK_MODEL", 60

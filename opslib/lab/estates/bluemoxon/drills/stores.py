@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import books, buckets, databases, names, pictures
-from opslib.lab.kit import measures, secrets
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import secrets
+from opslib.lab.traffic import measures
 
 _ORPHANED_BOOKS = (431, 447, 463)  # deleted long ago
 _LOST_LISTINGS = 9

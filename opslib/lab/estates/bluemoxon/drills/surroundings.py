@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import lines, names, users
-from opslib.lab.kit import journals
-from opslib.lab.kit.drills import denial
+from opslib.lab.places import Drill, Place
+from opslib.lab.traffic import journals
+from opslib.lab.traffic.drills import denial
 
 _ENDPOINT = "cognito-idp"
 _DENIED = ("sqs:ListQueues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")

@@ -6,7 +6,6 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.bluemoxon import (
     books,
     buckets,
@@ -20,7 +19,9 @@ from opslib.lab.estates.bluemoxon import (
     queues,
 )
 from opslib.lab.estates.bluemoxon.jobs import Job
-from opslib.lab.kit import functions, journals
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import functions
+from opslib.lab.traffic import journals
 
 _WORKER = "analysis-worker"
 _THROTTLED_MINUTES = (54, 52, 49, 41, 33, 32, 30, 18, 9, 5)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from opslib.lab.estates.loglineos.drills import databases, deployments, functions
-from opslib.lab.kit.drills import journaled
+from opslib.lab.traffic.drills import journaled
 
 DRILLS = journaled((*databases.DRILLS, *functions.DRILLS, *deployments.DRILLS))

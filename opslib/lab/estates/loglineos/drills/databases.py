@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.loglineos import database, lines, schema, troubles
 from opslib.lab.estates.loglineos.troubles import Trouble
-from opslib.lab.kit import measures, names
-from opslib.lab.kit.drills import denial
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import names
+from opslib.lab.traffic import measures
+from opslib.lab.traffic.drills import denial
 
 NEAR, CPU, DOWN, SLOW, DENIED = (
     "connections-near-limit", "database-cpu-high", "database-unavailable", "slow-query", "access-denied",

@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.loglineos import schema, terraform
-from opslib.lab.kit import functions, names
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import functions, names
 
 PENDING, DRIFT = "migration-pending", "infrastructure-drift"
 _MIGRATION, _VARIABLE = "db-migration", "SCHEMA_VERSION"

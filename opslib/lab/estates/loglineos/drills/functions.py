@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 
-from opslib.lab.estates.base import Drill, Place
 from opslib.lab.estates.loglineos import troubles
 from opslib.lab.estates.loglineos.traffic import KEY
 from opslib.lab.estates.loglineos.troubles import Trouble
-from opslib.lab.kit import functions, journals, names, releases
+from opslib.lab.places import Drill, Place
+from opslib.lab.resources import functions, names
+from opslib.lab.traffic import journals, releases
 
 COLD, TOO_LOW, THROTTLED, MALFORMED = "cold-start", "timeout-too-low", "function-throttled", "malformed-requests"
 BAD, DRIFT = "bad-version", "configuration-drift"

@@ -1,0 +1,68 @@
+"""Alarms and dashboards, as CloudWatch is asked for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opslib.lab.places import Place
+
+_WIDTH, _HEIGHT, _GRID = 12, 6, 24  # of a widget and of the whole, in CloudWatch's units
+
+
+def put(place: Place, alarms: Iterable[Mapping[str, Any]], dashboards: Mapping[str, list[dict[str, Any]]]) -> None:
+    """The topic that alarms tell, the alarms, and dashboards as {name: widgets}."""
+    cloudwatch = place.client("cloudwatch")
+    topic = place.client("sns").create_topic(Name=f"{place.name}-alerts")["TopicArn"]
+    for alarm in alarms:
+        cloudwatch.put_metric_alarm(**alarm, AlarmActions=[topic])
+    for name, widgets in dashboards.items():
+        cloudwatch.put_dashboard(DashboardName=name, DashboardBody=json.dumps({"widgets": widgets}))
+
+
+def alarm(
+    name: str, text: str, metric: tuple[str, str], dimensions: Mapping[str, str], threshold: float, **statistic: str
+) -> dict[str, Any]:
+    """PutMetricAlarm's request: above the threshold in one period of 5 minutes. `metric`: namespace and name."""
+    return {
+        "AlarmName": name,
+        "AlarmDescription": text,
+        "Namespace": metric[0],
+        "MetricName": metric[1],
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": threshold,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "ActionsEnabled": True,
+        **statistic,
+    }
+
+
+def metrics(place: Place, title: str, shown: list[Any], **properties: Any) -> dict[str, Any]:
+    """A widget of metrics; `shown` as a dashboard's source has them."""
+    given = {"title": title, "view": "timeSeries", "stacked": False, "region": place.region, "period": 300}
+    return {"type": "metric", "properties": {**given, "metrics": shown, **properties}}
+
+
+def text(markdown: str) -> dict[str, Any]:
+    return {"type": "text", "properties": {"markdown": markdown}}
+
+
+def line(value: float, label: str = "alarm") -> dict[str, Any]:
+    """A threshold in a widget: its `annotations`."""
+    return {"horizontal": [{"label": label, "value": value}]}
+
+
+def arranged(widgets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Side by side, two in a row; what says its own width and height keeps them."""
+    placed, x, y, height = [], 0, 0, 0
+    for widget in widgets:
+        size = {"width": _WIDTH, "height": _HEIGHT} | {k: widget[k] for k in ("width", "height") if k in widget}
+        if x + size["width"] > _GRID:
+            x, y, height = 0, y + height, 0
+        placed.append({"type": widget["type"], "x": x, "y": y, **size, "properties": widget["properties"]})
+        x, height = x + size["width"], max(height, size["height"])
+    return placed
