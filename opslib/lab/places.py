@@ -101,6 +101,7 @@ class Drill:
     undo: Callable[[Place], None]
     targets: tuple[str, ...] = ()  # environments ("staging"); none: all
     found_by: tuple[str, ...] = ()  # entries of the runbook or procedures
+    touches: frozenset[str] = frozenset()  # what it can be seen in: logs, metrics, lambda …
 
     def fits(self, place: Place) -> bool:
         return not self.targets or place.target.environment in self.targets

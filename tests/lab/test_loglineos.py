@@ -14,8 +14,8 @@ import pytest
 from opslib import dashboards, databases, logs
 from opslib._windows import Window
 from opslib.connections import Connection, connect
-from opslib.lab.estates.loglineos.troubles import Trouble, applied
 from opslib.lab.traffic.traffic import CRASHED, THROTTLED, Request
+from opslib.lab.traffic.troubles import Trouble, applied
 from tests import notebooks
 
 TARGET = "loglineos-production"

@@ -13,10 +13,10 @@ from opslib import metrics
 from opslib._windows import Window
 from opslib.connections import Connection, connect
 from opslib.errors import OpsError
-from opslib.lab.estates.loglineos import drills
+from opslib.lab.estates.loglineos import ESTATE
 
 TARGET, OTHER = "loglineos-production", "bluemoxon-staging"
-_NAMES = [drill.name for drill in drills.DRILLS]
+_NAMES = [drill.name for drill in ESTATE.drills]
 
 
 @pytest.fixture

@@ -13,11 +13,16 @@ from opslib import lab as practice
 from opslib._windows import Window
 from opslib.connections import Connection, connect
 from opslib.errors import OpsError
-from opslib.lab.estates.loglineos.drills.databases import DRILLS
 from tests import notebooks
 
 TARGET = "loglineos-production"
-_ALL = tuple(drill.name for drill in DRILLS)
+_ALL = (
+    "connections-near-limit",
+    "database-cpu-high",
+    "database-unavailable",
+    "slow-query",
+    "access-denied",
+)
 _STATEFUL = {"database-unavailable"}
 _TROUBLE = '?ERROR ?WARN ?"Task timed out"'
 

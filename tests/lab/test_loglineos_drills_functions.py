@@ -11,11 +11,17 @@ from opslib import lab as practice
 from opslib import logs
 from opslib._windows import Window
 from opslib.connections import Connection, connect
-from opslib.lab.estates.loglineos.drills import functions
 
 PLACE, BESIDE = "loglineos-production", "bluemoxon-staging"
 LOADER = "loglineos-stage0-loader-production"
-ALL = tuple(drill.name for drill in functions.DRILLS)
+ALL = (
+    "cold-start",
+    "timeout-too-low",
+    "function-throttled",
+    "malformed-requests",
+    "bad-version",
+    "configuration-drift",
+)
 STATEFUL = {
     "function-throttled",
     "bad-version",

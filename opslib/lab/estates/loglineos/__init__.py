@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from opslib.lab.estates.loglineos import api, days, drills, handlers
-from opslib.lab.places import Estate
+from pathlib import Path
 
-ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)
+from opslib.lab.estates.loglineos.application import APPLICATION
+from opslib.lab.estates.systems import System
+
+SYSTEM = System(Path(__file__).parent, APPLICATION)
+ESTATE = SYSTEM.estate()

@@ -1,10 +1,7 @@
-"""The ledger's schema as its migrations; `ledger.schema_migrations` has a row for each that was applied."""
+-- The ledger's schema as its migrations; `ledger.schema_migrations` has a row for each that was applied.
+-- The last one is of the next release, not yet of any database (drill migration-pending).
 
-from __future__ import annotations
-
-from opslib.lab.resources.migrations import Migrations, Revision
-
-_REGISTRY = """
+-- revision 0001: the registry
 CREATE SCHEMA IF NOT EXISTS ledger;
 CREATE TABLE IF NOT EXISTS ledger.schema_migrations (
     version text PRIMARY KEY,
@@ -28,16 +25,22 @@ CREATE TABLE ledger.universal_registry (
     payload jsonb,
     is_deleted boolean NOT NULL DEFAULT false
 );
-"""
 
-_TIMELINE = """
+-- revision 0002: rows are found by id and by parent
+ALTER TABLE ledger.universal_registry ADD PRIMARY KEY (id);
+CREATE INDEX universal_registry_parent ON ledger.universal_registry (parent_id);
+
+-- revision 0003: rows are found by time, and by kind and time
+CREATE INDEX universal_registry_at ON ledger.universal_registry (at DESC);
+CREATE INDEX universal_registry_type_at ON ledger.universal_registry (entity_type, at DESC);
+
+-- revision 0004: the timeline that people see
 CREATE VIEW ledger.visible_timeline AS
 SELECT id, at, entity_type, who, did, status, tenant_id, owner_id, error, name, "this", parent_id, duration_ms, payload
 FROM ledger.universal_registry
 WHERE NOT is_deleted;
-"""
 
-_APPEND_ONLY = """
+-- revision 0005: append-only
 CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     kept ledger.universal_registry;
@@ -58,47 +61,21 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.universal_registry
     FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON ledger.universal_registry
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
-"""
 
-_QUOTAS = """
+-- revision 0006: rows are found by owner and time
+CREATE INDEX universal_registry_owner_at ON ledger.universal_registry (owner_id, at DESC);
+
+-- revision 0007: quotas of tenants
 CREATE TABLE ledger.tenant_quotas (
     tenant_id text PRIMARY KEY,
     executions_per_day integer NOT NULL
 );
 INSERT INTO ledger.tenant_quotas
 SELECT tenant_id, 2000 FROM ledger.universal_registry WHERE tenant_id IS NOT NULL GROUP BY tenant_id;
-"""
+-- undo
+DROP TABLE ledger.tenant_quotas;
 
-OWNER_INDEX = "CREATE INDEX universal_registry_owner_at ON ledger.universal_registry (owner_id, at DESC)"
-
-_REVISIONS = (
-    Revision("0001", "the registry", _REGISTRY),
-    Revision(
-        "0002",
-        "rows are found by id and by parent",
-        "ALTER TABLE ledger.universal_registry ADD PRIMARY KEY (id);"
-        "CREATE INDEX universal_registry_parent ON ledger.universal_registry (parent_id);",
-    ),
-    Revision(
-        "0003",
-        "rows are found by time, and by kind and time",
-        "CREATE INDEX universal_registry_at ON ledger.universal_registry (at DESC);"
-        "CREATE INDEX universal_registry_type_at ON ledger.universal_registry (entity_type, at DESC);",
-    ),
-    Revision("0004", "the timeline that people see", _TIMELINE),
-    Revision("0005", "append-only", _APPEND_ONLY),
-    Revision("0006", "rows are found by owner and time", OWNER_INDEX),
-    Revision("0007", "quotas of tenants", _QUOTAS, "DROP TABLE ledger.tenant_quotas"),
-    Revision(
-        "0008",
-        "a span knows its trace",
-        "ALTER TABLE ledger.universal_registry ADD COLUMN trace_id uuid",
-        "ALTER TABLE ledger.universal_registry DROP COLUMN trace_id",
-    ),
-)
-MIGRATIONS = Migrations(
-    _REVISIONS,
-    latest="SELECT max(version) FROM ledger.schema_migrations",
-    done="INSERT INTO ledger.schema_migrations (version) VALUES (%(name)s)",
-    undone="DELETE FROM ledger.schema_migrations WHERE version = %(name)s",
-)
+-- revision 0008: a span knows its trace
+ALTER TABLE ledger.universal_registry ADD COLUMN trace_id uuid;
+-- undo
+ALTER TABLE ledger.universal_registry DROP COLUMN trace_id;
