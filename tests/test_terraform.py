@@ -24,7 +24,7 @@ from opslib import (
 )
 from opslib._terraform_plans import parse
 from opslib.connections import Connection
-from opslib.lab.resources.terraform import Planned, Resource, plan, state
+from opslib.lab.resources.terraform.files import Planned, Resource, plan, state
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences

@@ -14,7 +14,7 @@ import pytest
 
 from opslib.lab.estates.loglineos import SYSTEM, application
 from opslib.lab.places import Place
-from opslib.lab.resources import rds
+from opslib.lab.resources.databases import rds
 from opslib.lab.server import opened
 from opslib.lab.snapshots import state
 from opslib.lab.world import World

@@ -12,26 +12,25 @@ import psycopg
 from moto.moto_api._internal import mock_random
 
 from opslib.lab.aws.handlers import FunctionHandler
-from opslib.lab.estates import data
+from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import (
     buckets,
     certificates,
-    databases,
-    endpoints,
     functions,
+    monitors,
     names,
+    networks,
     placeholders,
     queues,
-    rds,
     secrets,
-    terraforming,
     users,
-    watching,
 )
+from opslib.lab.resources.databases import logins, rds
+from opslib.lab.resources.databases.migrations import Migrations
 from opslib.lab.resources.functions import Build
-from opslib.lab.resources.migrations import Migrations
 from opslib.lab.resources.networks import Network
+from opslib.lab.resources.terraform import described
 from opslib.lab.traffic import clocks, days, figures, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
@@ -74,7 +73,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     place.memory["data"], place.memory["statements"] = about, sql.statements
     place.memory["migrations"] = sql.migrations
     place.memory["schema"] = sql.migrations.head if sql.migrations else ""
-    network = endpoints.seed(place, about.network) if about.network else None
+    network = networks.seed(place, about.network) if about.network else None
     password = rds.login(place, about.database) if "database" in place.facts else ""
     _secrets(place, about.secrets)
     if password:
@@ -107,7 +106,7 @@ def _fill(place: Place, password: str, sql: Texts, application: Application) -> 
         limit = int(place.facts["database"]["max_connections"])
         with place.database(name) as database:
             database.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}".encode())
-    with databases.owner(place, password) as database:
+    with logins.owner(place, password) as database:
         if sql.migrations:
             sql.migrations.create(database, lambda session: _rows(place, session, sql.rows))
         application.fill(place, database)
@@ -136,10 +135,10 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
         _functions(place, about, network)
     figures.seed(place, about.metrics)
     queues.measure(place)
-    watching.seed(place, about)
+    monitors.seed(place, about)
     certificates.seed(place)
     if "terraform" in place.facts:
-        terraforming.seed(place, about.terraform)
+        described.seed(place, about.terraform)
 
 
 def _functions(place: Place, about: data.Data, network: Network | None) -> None:

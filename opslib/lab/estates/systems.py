@@ -14,11 +14,12 @@ from pydantic.dataclasses import dataclass
 
 from opslib.errors import unknown_name
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
-from opslib.lab.estates import data, reading, seeding
-from opslib.lab.estates.reading import Document
+from opslib.lab.estates import seeding
 from opslib.lab.estates.seeding import Application, Texts
+from opslib.lab.forms import data, reading
+from opslib.lab.forms.reading import Document
 from opslib.lab.places import Drill, Estate, Place
-from opslib.lab.resources.migrations import Migrations, Revision
+from opslib.lab.resources.databases.migrations import Migrations, Revision
 from opslib.lab.traffic.apps import App
 from opslib.lab.verbs import verbs
 

@@ -6,9 +6,48 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from opslib.lab.forms import data
 from opslib.lab.places import Place
+from opslib.lab.resources.placeholders import filled, text
 
 _WIDTH, _HEIGHT, _GRID = 12, 6, 24  # of a widget and of the whole, in CloudWatch's units
+
+
+def seed(place: Place, about: data.Data) -> None:
+    named = {text(place, name): alarm for name, alarm in about.alarms.items()}
+    alarms = [_alarm(place, name, alarm) for name, alarm in named.items()]
+    boards = {
+        place.facts["dashboards"][key]: arranged(_widget(place, each) for each in widgets)
+        for key, widgets in about.dashboards.items()
+        if key in place.facts.get("dashboards", {})
+    }
+    if alarms or boards:
+        put(place, alarms, boards)
+
+
+def _alarm(place: Place, name: str, alarm: data.Alarm) -> dict[str, Any]:
+    percentile = alarm.statistic.startswith("p")
+    statistic = {"ExtendedStatistic" if percentile else "Statistic": alarm.statistic}
+    dimensions, above = filled(place, alarm.dimensions), filled(place, alarm.above)
+    words = text(place, alarm.text)
+    return alarm_request(name, words, alarm.metric, dimensions, above, **statistic)
+
+
+def _widget(place: Place, widget: Mapping[str, Any]) -> dict[str, Any]:
+    """A widget as CloudWatch keeps it. `line`: a threshold, or that and what it is called."""
+    given = filled(place, widget)
+    size = {key: given.pop(key) for key in ("width", "height") if key in given}
+    if "text" in given:
+        return {**text_widget(given["text"]), **size}
+    properties: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "line":
+            line = value if isinstance(value, list) else [value]
+            properties["annotations"] = threshold(*line)
+        else:
+            properties[key] = value
+    title, shown = properties.pop("title"), properties.pop("metrics")
+    return {**metrics_widget(place, title, shown, **properties), **size}
 
 
 def put(place: Place, alarms: Iterable[Mapping[str, Any]], dashboards: Mapping[str, list[dict[str, Any]]]) -> None:
@@ -21,7 +60,7 @@ def put(place: Place, alarms: Iterable[Mapping[str, Any]], dashboards: Mapping[s
         cloudwatch.put_dashboard(DashboardName=name, DashboardBody=json.dumps({"widgets": widgets}))
 
 
-def alarm(
+def alarm_request(
     name: str, text: str, metric: tuple[str, str], dimensions: Mapping[str, str], threshold: float, **statistic: str
 ) -> dict[str, Any]:
     """PutMetricAlarm's request: above the threshold in one period of 5 minutes. `metric`: namespace and name."""
@@ -41,17 +80,17 @@ def alarm(
     }
 
 
-def metrics(place: Place, title: str, shown: list[Any], **properties: Any) -> dict[str, Any]:
+def metrics_widget(place: Place, title: str, shown: list[Any], **properties: Any) -> dict[str, Any]:
     """A widget of metrics; `shown` as a dashboard's source has them."""
     given = {"title": title, "view": "timeSeries", "stacked": False, "region": place.region, "period": 300}
     return {"type": "metric", "properties": {**given, "metrics": shown, **properties}}
 
 
-def text(markdown: str) -> dict[str, Any]:
+def text_widget(markdown: str) -> dict[str, Any]:
     return {"type": "text", "properties": {"markdown": markdown}}
 
 
-def line(value: float, label: str = "alarm") -> dict[str, Any]:
+def threshold(value: float, label: str = "alarm") -> dict[str, Any]:
     """A threshold in a widget: its `annotations`."""
     return {"horizontal": [{"label": label, "value": value}]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from opslib.lab.forms import data
 from opslib.lab.places import Place
 
 
@@ -18,6 +19,18 @@ class Network(NamedTuple):
     def of_functions(self) -> dict[str, list[str]]:
         """The VpcConfig of functions in the group `lambda`."""
         return {"SubnetIds": self.subnets, "SecurityGroupIds": [self.groups["lambda"]]}
+
+
+def seed(place: Place, about: data.Network) -> Network:
+    """The VPC; its security groups let the functions' in. The database's is kept for the database."""
+    facts = place.facts.get("network", {})
+    network = make(place, facts.get("vpc", place.name), about.block, about.groups)
+    for name, port in about.let_in.items():
+        let_in(place, network.groups[name], network.groups["lambda"], port)
+    _endpoints(place, network, facts.get("endpoints", {}))
+    if "database" in network.groups:
+        place.memory["database_group"] = network.groups["database"]
+    return network
 
 
 def make(place: Place, name: str, block: str, groups: Mapping[str, str]) -> Network:
@@ -52,3 +65,31 @@ def _subnet(place: Place, vpc: str, block: str, zone: str) -> str:
 
 def tags(kind: str, name: str) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}]}]
+
+
+def _endpoints(place: Place, network: Network, wanted: Any) -> None:
+    ec2 = place.client("ec2")
+    mine = [{"Name": "vpc-id", "Values": [network.vpc]}]
+    tables = ec2.describe_route_tables(Filters=mine)["RouteTables"] if wanted else []
+    for service, kind in wanted.items():
+        where: dict[str, Any] = {"RouteTableIds": [table["RouteTableId"] for table in tables]}
+        if kind == "Interface":
+            where = {
+                "SubnetIds": network.subnets,
+                "SecurityGroupIds": [network.groups["endpoints"]],
+                "PrivateDnsEnabled": True,
+            }
+        ec2.create_vpc_endpoint(
+            VpcId=network.vpc,
+            VpcEndpointType=kind,
+            ServiceName=f"com.amazonaws.{place.region}.{service}",
+            TagSpecifications=tags("vpc-endpoint", f"{place.name}-{service}"),
+            **where,
+        )
+
+
+def unreachable(place: Place, service: str) -> bool:
+    """Whether the app's functions lack the way to a service."""
+    wanted = f"com.amazonaws.{place.region}.{service}"
+    endpoints = place.backend("ec2").vpc_end_points.values()
+    return not any(each.service_name == wanted and each.state == "available" for each in endpoints)

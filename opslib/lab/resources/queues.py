@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from opslib.lab.estates import data
+from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 from opslib.lab.resources.placeholders import queue_url

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from opslib.lab.estates import data
-from opslib.lab.estates.data import Person
+from opslib.lab.forms import data
+from opslib.lab.forms.data import Person
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 

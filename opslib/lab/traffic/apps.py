@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates import data
+from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.traffic import apis, days
 from opslib.lab.traffic.requests import Answer, Problem, Request, Routes

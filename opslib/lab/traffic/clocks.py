@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from opslib.lab import rhythms
 from opslib.lab.aws.ground import LogEvent
-from opslib.lab.estates.data import Clock
+from opslib.lab.forms.data import Clock
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.traffic import lines

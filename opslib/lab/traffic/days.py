@@ -9,8 +9,8 @@ from functools import lru_cache
 from random import Random
 from urllib.parse import urlsplit
 
-from opslib.lab.estates import data
-from opslib.lab.estates.data import Mishap
+from opslib.lab.forms import data
+from opslib.lab.forms.data import Mishap
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.traffic import traffic, troubles

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from opslib.lab import rhythms
-from opslib.lab.estates.data import Counted, Measured, Metric
+from opslib.lab.forms.data import Counted, Measured, Metric
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 from opslib.lab.resources.placeholders import filled

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from opslib.lab.estates.data import Lines
+from opslib.lab.forms.data import Lines
 from opslib.lab.traffic.lines import Run, framed, stamp
 from opslib.lab.traffic.traffic import CRASHED, TIMED_OUT, Request
 

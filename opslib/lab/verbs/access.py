@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.data import Duration, Person
-from opslib.lab.resources import names, terraforming, users
+from opslib.lab.forms.data import Duration, Person
+from opslib.lab.resources import names, users
+from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
 _AREAS = {"cloudwatch": "metrics", "cognito-idp": "cognito", "secretsmanager": "secrets"}
@@ -158,9 +159,9 @@ class Plan(Verb):
 
     def apply(self, stage: Stage) -> None:
         made = stage.ago(self.since)
-        stage.kept = terraforming.drifted(stage.place, made, self.database)
-        terraforming.put_plan(stage.place, stage.kept, made)
+        stage.kept = described.drifted(stage.place, made, self.database)
+        described.put_plan(stage.place, stage.kept, made)
 
     def undo(self, stage: Stage) -> None:
         if stage.kept:
-            terraforming.take_back_plan(stage.place, stage.kept)
+            described.take_back_plan(stage.place, stage.kept)

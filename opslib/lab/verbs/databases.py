@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opslib.lab.estates.data import Duration
-from opslib.lab.resources import names, rds
+from opslib.lab.forms.data import Duration
+from opslib.lab.resources import names
+from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import measures
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 

@@ -7,8 +7,8 @@ from dataclasses import field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from opslib.lab.estates.data import Duration
-from opslib.lab.resources import rds
+from opslib.lab.forms.data import Duration
+from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import journals, lines, troubles
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 

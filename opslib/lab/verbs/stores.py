@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from opslib.lab.estates.data import Duration
+from opslib.lab.forms.data import Duration
 from opslib.lab.resources import buckets, names, queues
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 

@@ -10,7 +10,8 @@ import psycopg
 from opslib.lab.estates.bluemoxon import books, jobs, names
 from opslib.lab.estates.bluemoxon.migrations import MIGRATIONS
 from opslib.lab.places import Place
-from opslib.lab.resources import databases, secrets
+from opslib.lab.resources import secrets
+from opslib.lab.resources.databases import logins
 
 POOL = {"production": 13, "staging": 8}  # connections that the API keeps open
 _SINCE_BACKUP = timedelta(hours=5, minutes=20)
@@ -18,12 +19,12 @@ _SINCE_BACKUP = timedelta(hours=5, minutes=20)
 
 def seed(place: Place) -> None:
     """Role, database with all its rows, secrets, cluster with its snapshots."""
-    password = databases.create(place)
-    with databases.owner(place, password) as database:
+    password = logins.create(place)
+    with logins.owner(place, password) as database:
         MIGRATIONS.create(database)
         books.fill(place, database)
         jobs.fill(place, database)
-    databases.put_login(place, password, age_days=41, member="dbname")
+    logins.put_login(place, password, age_days=41, member="dbname")
     token = f"bmx_{names.generator(place, 'token').getrandbits(160):040x}"
     secrets.put(place, place.facts["api"]["token_secret"], token, 97)
     _cluster(place, password)
@@ -32,7 +33,7 @@ def seed(place: Place) -> None:
 
 def connect(place: Place, application: str = "bluemoxon-api") -> psycopg.Connection[Any]:
     """The app's own connection (autocommit)."""
-    return databases.connect(place, application)
+    return logins.connect(place, application)
 
 
 def _cluster(place: Place, password: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opslib.lab.resources.migrations import Migrations, Revision
+from opslib.lab.resources.databases.migrations import Migrations, Revision
 
 _JOBS = """
 CREATE TABLE {table} (

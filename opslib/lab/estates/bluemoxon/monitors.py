@@ -25,16 +25,16 @@ def _alarm(place: Place, name: str) -> dict[str, Any]:
     kind = name.removeprefix("bluemoxon-").removeprefix("staging-")
     if kind == "api-errors":
         text = "More than 10 API errors in 5 minutes"
-        return monitors.alarm(name, text, ("AWS/Lambda", "Errors"), function, _ERRORS, Statistic="Sum")
+        return monitors.alarm_request(name, text, ("AWS/Lambda", "Errors"), function, _ERRORS, Statistic="Sum")
     if kind == "api-duration":
         text, metric = "p95 of the API above 25 s", ("AWS/Lambda", "Duration")
-        return monitors.alarm(name, text, metric, function, _DURATION_MS, ExtendedStatistic="p95")
+        return monitors.alarm_request(name, text, metric, function, _DURATION_MS, ExtendedStatistic="p95")
     if kind == "rds-connections":
         text, metric = "More than 80 % of the cluster's connections", ("AWS/RDS", "DatabaseConnections")
         limit = place.facts["database"]["max_connections"] * _CONNECTIONS_SHARE
-        return monitors.alarm(name, text, metric, {"DBClusterIdentifier": cluster}, limit, Statistic="Maximum")
+        return monitors.alarm_request(name, text, metric, {"DBClusterIdentifier": cluster}, limit, Statistic="Maximum")
     text, metric = "Messages in the dead-letter queue", ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
-    return monitors.alarm(name, text, metric, {"QueueName": name}, 0, Statistic="Maximum")
+    return monitors.alarm_request(name, text, metric, {"QueueName": name}, 0, Statistic="Maximum")
 
 
 def widgets(place: Place) -> list[dict[str, Any]]:
@@ -54,6 +54,8 @@ def widgets(place: Place) -> list[dict[str, Any]]:
         ("Queue depth", "Maximum", [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", q] for q in queues], None),
     ]  # fmt: skip
     return monitors.arranged(
-        monitors.metrics(place, title, metrics, stat=stat, **({"annotations": monitors.line(at)} if at else {}))
+        monitors.metrics_widget(
+            place, title, metrics, stat=stat, **({"annotations": monitors.threshold(at)} if at else {})
+        )
         for title, stat, metrics, at in shown
     )

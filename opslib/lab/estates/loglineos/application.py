@@ -16,7 +16,7 @@ from opslib.lab import rhythms
 from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
-from opslib.lab.resources import rds
+from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import lines
 from opslib.lab.traffic.apps import reason
 from opslib.lab.traffic.requests import Answer, Problem, Request

@@ -9,9 +9,10 @@ from typing import Any
 
 import psycopg
 
-from opslib.lab.estates import data
+from opslib.lab.forms import data
 from opslib.lab.places import Place
-from opslib.lab.resources import databases, names
+from opslib.lab.resources import names
+from opslib.lab.resources.databases import logins
 from opslib.lab.resources.placeholders import filled
 
 _SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
@@ -19,8 +20,8 @@ _SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
 
 def login(place: Place, about: data.Database) -> str:
     """Role, empty database, and the secret that opens it. Returns the password."""
-    password = databases.create(place)
-    databases.put_login(place, password, about.password_days, about.login)
+    password = logins.create(place)
+    logins.put_login(place, password, about.password_days, about.login)
     return password
 
 
@@ -43,7 +44,7 @@ def dimensions(place: Place) -> list[dict[str, str]]:
 
 def connect(place: Place, application: str = "") -> psycopg.Connection[Any]:
     """The app's own connection (autocommit). Raises psycopg.OperationalError."""
-    return databases.connect(place, application or place.memory["data"].database.application)
+    return logins.connect(place, application or place.memory["data"].database.application)
 
 
 def keep_pool(place: Place) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.estates import data
+from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets, names
-from opslib.lab.resources.terraform import Planned, Resource, plan, state
+from opslib.lab.resources.terraform.files import Planned, Resource, plan, state
 
 OPENED = {
     "cidr_blocks": ["0.0.0.0/0"],
