@@ -90,7 +90,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
         patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
         patch.setattr(plots, "_png", lambda *_: b"")
+        # The lab is of accounts of which the files say nothing yet: what is described later is not there.
+        described = folder / "parameters" / "targets" / "orders-production.yaml"
+        described.write_text(DESCRIBED.partition("api:")[0])
         practice.up()
+        practice.status()
+        described.write_text(DESCRIBED)
         yield folder
         practice.down()
 

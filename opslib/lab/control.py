@@ -11,7 +11,6 @@ from typing import Any
 
 from opslib.errors import OpsError, UsageError
 from opslib.lab import snapshots
-from opslib.lab.places import EMPTY
 from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
@@ -45,7 +44,7 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
         "clock_offset_hours": world.clock_offset_hours,
         "started": world.started,
         "targets": sorted(place.target.name for place in world.places.values()),
-        "empty": sorted(place.target.name for place in world.places.values() if world.estate(place) is EMPTY),
+        "empty": sorted(place.target.name for place in world.places.values() if not place.described),
         "skipped": world.skipped,
         "broken": [{"drill": drill, "target": world.places[name].target.name} for name, drill in world.broken],
         "denied": {p.target.name: sorted(p.faults["deny"]) for p in world.places.values() if p.faults.get("deny")},

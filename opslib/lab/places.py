@@ -2,6 +2,7 @@
 
 An estate is a module `opslib.lab.estates.<system>` (dashes as underscores) with a global `ESTATE: Estate`. The lab
 seeds it once for every target of that system found in parameters/targets; every name comes from the target's facts.
+A system without such a module gets what its target's file describes (`opslib.lab.estates.strangers`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from opslib.lab.corrections.cloudwatch.metric_stores import Store
 from opslib.targets import Target
 
 
+# What a target's file says of the target itself.
+_ABOUT = {"title", "system", "environment", "production", "account", "region", "profile", "policy"}
+
+
 @dataclass
 class Place:
     """One target in the lab: where its estate stands, and all that the estate's code needs."""
@@ -39,6 +44,11 @@ class Place:
     @property
     def facts(self) -> Mapping[str, Any]:
         return self.target.facts
+
+    @property
+    def described(self) -> bool:
+        """Whether its file describes anything of it."""
+        return bool(set(self.facts) - _ABOUT)
 
     @property
     def account(self) -> str:
@@ -123,12 +133,13 @@ class Estate:
 
 
 EMPTY = Estate(seed=lambda place: None)  # an account with its users and nothing in it
+_ESTATES = "opslib.lab.estates"
 
 
 def load(system: str) -> Estate:
-    """The estate of a system; EMPTY when the lab has none for it."""
-    name = f"opslib.lab.estates.{system.replace('-', '_')}"
-    if importlib.util.find_spec(name) is None:
-        return EMPTY
-    estate: Estate = importlib.import_module(name).ESTATE
+    """The estate of a system; one made from its target's file when the lab has none for it."""
+    name = system.replace("-", "_")
+    found = importlib.util.find_spec(f"{_ESTATES}.{name}")
+    own = found is not None and found.submodule_search_locations is not None
+    estate: Estate = importlib.import_module(f"{_ESTATES}.{name if own else 'strangers'}").ESTATE
     return estate

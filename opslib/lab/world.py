@@ -49,11 +49,12 @@ class World(Ground[Place]):
     def place(self, name: str) -> Place:
         """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
         key = name.removeprefix(targets.LAB)
+        if key in self.places:
+            self.use(self.places[key])
         if key in self.skipped:
             raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
         if key not in self.places:
             raise unknown_name("target", name, self.places, " in the lab")
-        self.use(self.places[key])
         return self.places[key]
 
     def estate(self, place: Place) -> Estate:
@@ -91,6 +92,11 @@ class World(Ground[Place]):
         gc.disable()  # nothing of all that is made here is garbage
         try:
             self.estate(place).seed(place)
+        except Exception as exc:  # an estate that fails is a matter of this target only
+            log.exception("seeding %s", place.name)
+            why = str(exc) if isinstance(exc, OpsError) else repr(exc)
+            self.skipped[place.name] = f"it cannot be made from parameters/targets/{place.name}.yaml: {why}"
+            place.faults["unfit"] = f"lab/{place.name} is not in the lab: {self.skipped[place.name]}"
         finally:
             gc.enable()
             gc.freeze()
@@ -202,5 +208,5 @@ class World(Ground[Place]):
     def _ticks(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "corrections", lambda: corrections.tick(self, self.now())
         for name, place in self.places.items():
-            if place.target.system in self._ready:
+            if place.target.system in self._ready and name not in self.skipped:
                 yield name, partial(self.estate(place).tick, place, self.now())

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from opslib.lab.aws import credentials
-from opslib.lab.places import Place
+from opslib.lab.places import EMPTY, Place
 from opslib.lab.server import opened
 from opslib.lab.world import World
 
@@ -47,6 +47,7 @@ def world(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
         with pytest.MonkeyPatch.context() as patch:  # only while it reads the targets: others have their own project
             patch.setenv("OPSLIB_HOME", str(home))
             world = stack.enter_context(opened(Path(tmp_path_factory.mktemp("lab"))))
+        world.estates["practice"] = EMPTY  # what there is, the tests make
         yield world
 
 

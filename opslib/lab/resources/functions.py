@@ -17,6 +17,7 @@ from opslib.lab.places import Place
 from opslib.lab.resources import names
 
 LATEST = "$LATEST"
+TIMEOUT_SECONDS, MEMORY_MB = 30, 512  # of a function whose file does not say
 
 
 class Saved(NamedTuple):
@@ -51,8 +52,8 @@ def seed(place: Place, build: Build, variables: Mapping[str, Mapping[str, str]],
                 "Role": role,
                 "Handler": build.handler,
                 "Code": {"ZipFile": _archive("")},
-                "Timeout": facts["timeout_seconds"],
-                "MemorySize": facts["memory_mb"],
+                "Timeout": facts.get("timeout_seconds", TIMEOUT_SECONDS),
+                "MemorySize": facts.get("memory_mb", MEMORY_MB),
                 "Environment": {"Variables": dict(variables[key])},
                 "VpcConfig": dict(vpc),
                 "Tags": {"app": place.target.system, "environment": place.target.environment},
@@ -115,6 +116,8 @@ def version_of(place: Place, key: str, version: str) -> Any:
 
 def stopped(place: Place, key: str) -> bool:
     """Whether its reserved concurrency is 0: nothing of it runs."""
+    if not key:  # nothing is known of what answers
+        return False
     reserved = place.backend("lambda").get_function_concurrency(names.function(place, key))
     return reserved is not None and int(reserved) == 0
 
@@ -129,7 +132,7 @@ def _alias(place: Place, key: str) -> Any:
 
 
 def memory(place: Place, key: str) -> int:
-    return int(place.facts["functions"][key]["memory_mb"])
+    return int(place.facts["functions"][key].get("memory_mb", MEMORY_MB))
 
 
 def release(place: Place, key: str) -> dict[str, str]:

@@ -24,7 +24,9 @@ def database(place: Place) -> str:
 
 def gateway(place: Place) -> str:
     """The id of the API in API Gateway."""
-    return str(place.facts["metrics"]["api-5xx"]["dimensions"]["ApiId"])
+    of = (each.get("dimensions", {}) for each in place.facts.get("metrics", {}).values())
+    named = (str(dimensions["ApiId"]) for dimensions in of if "ApiId" in dimensions)
+    return next(named, f"{number(place, 'gateway'):08x}lab"[:10])
 
 
 def arn(place: Place, service: str, resource: str) -> str:

@@ -27,6 +27,15 @@ class App(apis.Api):
         self.routes = routes  # type: ignore[misc]
         self._said = said or self._detail
 
+    def serve(self, request: Request) -> Answer:
+        """The app's answer, with its lines in the log of the function behind it, where there is one."""
+        if self.key:
+            return super().serve(request)
+        try:
+            return self._routed(request)
+        except Problem as exc:
+            return exc.status, self.refused(exc)
+
     def line(self, request: Request, when: datetime, id: str, answer: Answer, taken_ms: float) -> str:
         status, body = answer
         said = self._said(body) if status >= 400 else ""

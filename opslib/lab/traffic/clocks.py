@@ -46,7 +46,7 @@ def run_at(place: Place, key: str, clock: Clock, minute: float) -> Run | None:
     ends = f"4c1e-9a2b-{rng.getrandbits(48):012x}"
     id = f"{rng.getrandbits(32):08x}-{rng.getrandbits(16):04x}-{ends}"
     if of_day == clock.late:
-        seconds = int(place.facts["functions"][key]["timeout_seconds"])
+        seconds = functions.live_function(place, key).timeout
         text = f"{when:%Y-%m-%dT%H:%M:%S}.114Z {id} Task timed out after {seconds}.00 seconds"
         return Run(when, id, seconds * 1000.0, True, [text])
     messages = [_line(rng, when, each) for each in clock.lines]

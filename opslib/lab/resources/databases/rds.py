@@ -15,6 +15,7 @@ from opslib.lab.resources import names
 from opslib.lab.resources.databases import logins
 from opslib.lab.resources.placeholders import filled
 
+_SERVERLESS = "ServerlessV2ScalingConfiguration"
 _SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
 
 
@@ -107,7 +108,7 @@ def _cluster(place: Place, about: data.Database, password: str) -> None:
     for at in range(about.instances):
         rds.create_db_instance(
             DBInstanceIdentifier=f"{name}-{at + 1}",
-            DBInstanceClass="db.serverless",
+            DBInstanceClass="db.serverless" if _SERVERLESS in settings else "db.r6g.large",
             Engine=settings["Engine"],
             DBClusterIdentifier=name,
         )

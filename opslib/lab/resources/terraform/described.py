@@ -190,7 +190,7 @@ def _functions(place: Place) -> Iterator[Resource]:
             "timeout": found["Timeout"],
             "memory_size": found["MemorySize"],
             "runtime": found["Runtime"],
-            "environment": [{"variables": found["Environment"]["Variables"]}],
+            "environment": [{"variables": found.get("Environment", {}).get("Variables", {})}],
             "last_modified": found["LastModified"],
         }
         yield Resource("aws_lambda_function", called, values)

@@ -1,0 +1,147 @@
+"""What a system answers of which only its target's file is known: healthy, as far as the lab has it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from botocore.exceptions import ClientError
+from psycopg import sql
+
+from opslib.lab.estates.seeding import Application, Database
+from opslib.lab.places import Place
+from opslib.lab.resources.databases import rds
+from opslib.lab.traffic.requests import Answer, Request, Routes
+
+QUIET = {"Errors", "Throttles", "5xx", "5XXError", "4xx", "4XXError", "Deadlocks", "DeadLetterErrors"}
+METRICS: list[tuple[str, float, float, float, str]] = [
+    ("DatabaseConnections", 3, 6, 0.1, "Count"),
+    ("CPUUtilization", 6, 18, 0.15, "Percent"),
+    ("FreeableMemory", 2.9e9, 2.4e9, 0.02, "Bytes"),
+    ("FreeStorageSpace", 6.4e10, 6.4e10, 0.001, "Bytes"),
+    ("ReadLatency", 0.0006, 0.0011, 0.2, "Seconds"),
+    ("WriteLatency", 0.0012, 0.0021, 0.2, "Seconds"),
+    ("ReadIOPS", 20, 90, 0.2, "Count/Second"),
+    ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
+]
+_VERSION = "1"  # of the schema: the only migration there is
+_JOBS = (
+    "id uuid PRIMARY KEY, {item} text NOT NULL, status text NOT NULL, model text, attempts integer "
+    "NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now(), started_at timestamptz, "
+    "finished_at timestamptz, error_message text"
+)
+
+
+def routes(place: Place) -> Routes:
+    """Every path that the file names of the API answers."""
+    api = place.facts.get("api", {})
+    found: dict[tuple[str, str], Callable[[Request], Answer]] = {("GET", "/"): _well}
+    for path in (*api.get("probes", {}), *(api[key] for key in ("shallow",) if key in api)):
+        found["GET", _pattern(path)] = _well
+    if "deep" in api:
+        found["GET", _pattern(api["deep"])] = _deep
+    if "migrate" in api:
+        found["POST", _pattern(api["migrate"])] = _migrated
+    return found
+
+
+def _pattern(path: str) -> str:
+    return re.escape(urlsplit(path).path)
+
+
+def _well(request: Request) -> Answer:
+    head = request.place.facts.get("database", {}).get("migrations_head", {})
+    field = {head["field"]: _VERSION} if "field" in head else {}
+    return 200, {"status": "ok", "service": request.place.target.system, **field}
+
+
+def _migrated(request: Request) -> Answer:
+    return 200, {"status": "success", "previous": _VERSION, "current": _VERSION, "applied": []}
+
+
+def _deep(request: Request) -> Answer:
+    """What the file describes is asked each time: the database, the buckets, the queues."""
+    checks = {name: _checked(check) for name, check in _dependencies(request.place)}
+    well = all(check["status"] == "ok" for check in checks.values())
+    overall = "healthy" if well else "unhealthy"
+    return (200 if well else 503), {"status": overall, "checks": checks}
+
+
+def _dependencies(place: Place) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield "app", lambda: None
+    if "database" in place.facts:
+        yield "database", partial(_ask, place)
+    for key, facts in place.facts.get("buckets", {}).items():
+        yield f"bucket {key}", partial(place.client("s3").head_bucket, Bucket=facts["name"])
+    for key, facts in place.facts.get("queues", {}).items():
+        yield f"queue {key}", partial(place.client("sqs").get_queue_url, QueueName=facts["name"])
+
+
+def _ask(place: Place) -> None:
+    with rds.connect(place) as database:
+        database.execute("SELECT 1")
+
+
+def _checked(check: Callable[[], Any]) -> dict[str, Any]:
+    began, status, more = time.monotonic(), "ok", {}
+    try:
+        check()
+    except (psycopg.Error, ClientError) as exc:
+        status, more = "error", {"reason": str(exc).strip().splitlines()[0]}
+    return {"status": status, "latency_ms": round((time.monotonic() - began) * 1000, 1), **more}
+
+
+def _fill(place: Place, database: Database) -> None:
+    """The tables that the file names, empty, with the columns that it names of them."""
+    facts, made = place.facts, set()
+    for name, columns in _tables(facts):
+        if name not in made:
+            made.add(name)
+            table = sql.Identifier(*name.split("."))
+            if "." in name:
+                schema = sql.Identifier(name.split(".")[0])
+                database.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+            database.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(columns)))
+    about = facts.get("database", {})
+    if name := about.get("migrations"):
+        table = sql.Identifier(*name.split("."))
+        database.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(table, _VERSION))
+
+
+def _tables(facts: Any) -> Iterator[tuple[str, str]]:
+    about = facts.get("database", {})
+    if name := about.get("migrations"):
+        column = about.get("migrations_column", "version_num")
+        yield name, f"{_quoted(column)} text PRIMARY KEY"
+    if delete := about.get("soft_delete"):
+        shown = (column for column in delete.get("shown", ()) if column != delete["id"])
+        others = "".join(f", {_quoted(column)} text" for column in shown)
+        flag = f"{_quoted(delete['flag'])} boolean NOT NULL DEFAULT false"
+        yield delete["table"], f"{_quoted(delete['id'])} uuid PRIMARY KEY, {flag}{others}"
+    for job in facts.get("jobs", {}).values():
+        yield job["table"], _JOBS.format(item=_quoted(job.get("item", "item_id")))
+    for each in (*facts.get("orphans", {}).values(), *_images(facts)):
+        yield each["table"], f"id bigint PRIMARY KEY, {_quoted(each['column'])} text"
+    if name := facts.get("users", {}).get("table"):
+        columns = "cognito_sub uuid UNIQUE, email text UNIQUE, role text, created_at timestamptz"
+        yield name, f"id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, {columns}"
+    for name in facts.get("sync", {}).get("tables", ()):
+        yield name, "id bigint PRIMARY KEY"
+
+
+def _images(facts: Any) -> Iterator[Any]:
+    for job in facts.get("jobs", {}).values():
+        if "images" in job:
+            yield job["images"]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+APPLICATION = Application(fill=_fill)
