@@ -22,7 +22,6 @@ from opslib.lab.aws.handlers import ApiHandler, FunctionHandler
 from opslib.lab.corrections.cloudwatch.metric_stores import Store
 from opslib.targets import Target
 
-
 # What a target's file says of the target itself.
 _ABOUT = {"title", "system", "environment", "production", "account", "region", "profile", "policy"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from opslib import reports
 from opslib import lab as practice
+from opslib import reports
 from opslib.connections import Connection, connect
 
 SHOP = """\
