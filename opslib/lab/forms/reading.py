@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -47,11 +47,29 @@ class Document:
 def _said(error: Any, kind: type[Any]) -> str:
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         wrong = str(error["loc"][-1])
-        near = get_close_matches(wrong, getattr(kind, "__dataclass_fields__", ()), n=1)
+        near = get_close_matches(wrong, _known(kind, error["loc"][:-1]), n=1)
         return f"unknown key; did you mean {near[0]!r}?" if near else "unknown key"
     if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return "is missing"
-    return f"{error['msg'].removeprefix('Value error, ')}, not {error['input']!r}"
+    if error["type"] == "value_error":  # our own words
+        return str(error["ctx"]["error"])
+    return f"{error['msg']}, not {error['input']!r}"
+
+
+def _known(kind: Any, place: Iterable[Any]) -> list[str]:
+    """The keys that may stand at a place of a dataclass."""
+    for part in place:
+        if part in kind.__dataclass_fields__:
+            kind = next(_kinds(get_type_hints(kind)[part]), kind)
+    return list(kind.__dataclass_fields__)
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    """The dataclasses in a type, `Mapping[str, Alarm]` or another."""
+    if is_dataclass(hint):
+        yield hint
+    for each in get_args(hint):
+        yield from _kinds(each)
 
 
 def document(path: Path) -> Document:
