@@ -35,6 +35,8 @@ from opslib.lab.traffic import clocks, days, figures, journals, measures, troubl
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
+from opslib.lab.work import jobs, workers
+from opslib.lab.work.workers import Work
 
 _POOL_SECONDS = 5.0
 Database: TypeAlias = psycopg.Connection[Any]
@@ -47,6 +49,7 @@ class Application:
     fill:  rows, as the database's owner, after schema.sql and rows.sql
     seed:  what else is there at the lab's start; the database is full then
     tick:  called about each second
+    work:  does a job of a kind about an item, as the workers behind the queues do
     said:  what the log says of an answer that is an error
     """
 
@@ -55,6 +58,7 @@ class Application:
     fill: Callable[[Place, Database], None] = lambda place, database: None
     seed: Callable[[Place], None] = lambda place: None
     tick: Callable[[Place, datetime], None] = lambda place, now: None
+    work: Work | None = None
     said: Said | None = None
 
 
@@ -91,6 +95,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     if days.of(place):
         journals.append_requests(place, names.start(place) - timedelta(days=1), names.start(place))
     _tell(place, names.start(place) - timedelta(days=1), names.start(place))
+    jobs.tell(place)
 
 
 def _secrets(place: Place, wanted: Mapping[str, data.Secret]) -> None:
@@ -110,6 +115,7 @@ def _fill(place: Place, password: str, sql: Texts, application: Application) -> 
         if sql.migrations:
             sql.migrations.create(database, lambda session: _rows(place, session, sql.rows))
         application.fill(place, database)
+        jobs.fill(place, database)
         if about.analyse:
             database.execute("ANALYZE")
     if about.analyse:
@@ -175,6 +181,8 @@ def tick(place: Place, now: datetime, application: Application) -> None:
         journals.append_requests(place, place.memory["told"], now)
     _tell(place, last, now)
     _keep_pool(place, now)
+    if application.work:
+        workers.tick(place, now, application.work)
     application.tick(place, now)
 
 

@@ -155,10 +155,22 @@ class Queues:
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
-class Cold:
-    """Requests that start a new environment: their share, how long that takes, what they take longer."""
+class Jobs:
+    """Rows of the tables that the target's file calls jobs. `share`: of the items, by kind, that had one."""
 
-    share: float
+    models: list[str] = field(default_factory=list)
+    share: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Cold:
+    """Requests that start a new environment, how long that takes, what they take longer.
+
+    Which: by chance a `share`, or those that come `within_s` of a minute.
+    """
+
+    share: float = 0.0
+    within_s: float = 0.0
     init_ms: Range
     plus_ms: Range = (0, 0)
 
@@ -299,6 +311,7 @@ class Data:
     users: Users = field(default_factory=Users)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     queues: Queues = field(default_factory=Queues)
+    jobs: Jobs = field(default_factory=Jobs)
     traffic: Traffic = field(default_factory=Traffic)
     lines: Lines = field(default_factory=Lines)
     api: Api = field(default_factory=Api)

@@ -77,6 +77,7 @@ def document(path: Path) -> Document:
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
+        doubled = next(_doubled(root), None)  # before merge keys (`<<`) are merged into the nodes
         data = loader.construct_document(root) if root is not None else {}
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
@@ -85,8 +86,8 @@ def document(path: Path) -> Document:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
-    for at, key in _doubled(root):
-        raise UsageError(f"{path}:{at}: key {key!r} stands twice.")
+    if doubled:
+        raise UsageError(f"{path}:{doubled[0]}: key {doubled[1]!r} stands twice.")
     return Document(path, data, root)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources.placeholders import filled, text
+from opslib.lab.resources.queues import every
 
+_FUNCTIONS, _QUEUES = "{every function}", "{every queue}"
 _WIDTH, _HEIGHT, _GRID = 12, 6, 24  # of a widget and of the whole, in CloudWatch's units
 
 
@@ -46,8 +48,19 @@ def _widget(place: Place, widget: Mapping[str, Any]) -> dict[str, Any]:
             properties["annotations"] = threshold(*line)
         else:
             properties[key] = value
-    title, shown = properties.pop("title"), properties.pop("metrics")
+    title = properties.pop("title")
+    shown = [row for each in properties.pop("metrics") for row in _rows(place, each)]
     return {**metrics_widget(place, title, shown, **properties), **size}
+
+
+def _rows(place: Place, row: Any) -> list[Any]:
+    """A row of metrics, or one for `{every function}` and `{every queue}` that it names."""
+    if _FUNCTIONS in row:
+        found = [facts["name"] for facts in place.facts["functions"].values()]
+        return [[name if part == _FUNCTIONS else part for part in row] for name in found]
+    if _QUEUES in row:
+        return [[name if part == _QUEUES else part for part in row] for name in every(place)]
+    return [row]
 
 
 def put(place: Place, alarms: Iterable[Mapping[str, Any]], dashboards: Mapping[str, list[dict[str, Any]]]) -> None:

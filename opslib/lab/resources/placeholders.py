@@ -4,7 +4,9 @@
 {0.8 * database.max_connections}    a number of it, times another
 {secret_arn database.secret}        the ARN of the secret that the file names there
 {queue_url queues.analysis.name}    the address of a queue
-{name} {environment} {region} {account} {system} {gateway} {schema} {pool}
+{crc 431/0}                         a number that this seed draws for these words, in hexadecimal
+{username ada@example.com}          what the pool calls a user
+{name} {environment} {region} {account} {system} {gateway} {schema} {pool} {source_secret_arn}
 """
 
 from __future__ import annotations
@@ -15,9 +17,20 @@ from random import Random
 from typing import Any
 
 from opslib.lab.places import Place
-from opslib.lab.resources import names, secrets
+from opslib.lab.resources import names, secrets, users
 
 _PLACEHOLDER = re.compile(r"\{(?:(secret_arn|queue_url) |([\d.]+) \* )?([A-Za-z][\w.-]*)\}")
+_ASKED = re.compile(r"\{(crc|username) ([^{}]+)\}")
+
+
+def _source_secret_arn(place: Place) -> str:
+    """The ARN of the secret that opens the database from which data is copied into this one."""
+    source = place.world.places.get(str(place.facts["sync"]["source"]))
+    if source is None:
+        return ""
+    return names.arn(source, "secretsmanager", f"secret:{source.facts['database']['secret']}")
+
+
 _KNOWN: Mapping[str, Callable[[Place], Any]] = {
     "name": lambda place: place.name,
     "account": lambda place: place.account,
@@ -25,6 +38,7 @@ _KNOWN: Mapping[str, Callable[[Place], Any]] = {
     "gateway": names.gateway,
     "schema": lambda place: place.memory.get("schema", ""),
     "pool": lambda place: place.memory.get("pool", ""),
+    "source_secret_arn": _source_secret_arn,
 }
 
 
@@ -33,6 +47,7 @@ def filled(place: Place, value: Any) -> Any:
     if isinstance(value, str):
         if whole := _PLACEHOLDER.fullmatch(value):
             return _named(place, whole)
+        value = _ASKED.sub(lambda found: _answered(place, found[1], found[2]), value)
         return _PLACEHOLDER.sub(lambda found: str(_named(place, found)), value)
     if isinstance(value, Mapping):
         return {filled(place, key): filled(place, each) for key, each in value.items()}
@@ -55,6 +70,12 @@ def _named(place: Place, found: re.Match[str]) -> Any:
     return value if factor is None else float(factor) * value
 
 
+def _answered(place: Place, what: str, of: str) -> str:
+    if what == "crc":
+        return f"{names.number(place, of):08x}"
+    return str(getattr(users.find(place, of), "username", ""))
+
+
 def _fact(place: Place, path: str) -> Any:
     value: Any = place.facts
     for part in path.split("."):
@@ -67,11 +88,11 @@ def queue_url(place: Place, name: str) -> str:
     return f"https://sqs.{place.region}.amazonaws.com/{place.account}/{name}"
 
 
-_DRAWN = re.compile(r"\{(hex|digits) (\d+)\}")
+_DRAWN = re.compile(r"\{(?:(hex|digits) (\d+)|(\d+)-(\d+))\}")
 
 
 class Drawn:
-    """Texts with what is drawn: `{hex 128}` are so many bits, `{digits 6}` so many digits."""
+    """Texts with what is drawn: `{hex 128}` are so many bits, `{digits 6}` so many digits, `{12-59}` is a number."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -80,6 +101,8 @@ class Drawn:
         return _DRAWN.sub(self._one, value)
 
     def _one(self, found: re.Match[str]) -> str:
+        if found[3]:
+            return str(self._rng.randrange(int(found[3]), int(found[4]) + 1))
         size = int(found[2])
         if found[1] == "hex":
             return f"{self._rng.getrandbits(size):0{size // 4}x}"

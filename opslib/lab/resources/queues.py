@@ -22,6 +22,7 @@ __all__ = [
     "put",
     "queue_url",
     "seed",
+    "send",
     "take_back",
 ]
 
@@ -68,6 +69,12 @@ def measure(place: Place) -> None:
             about = ("AWS/SQS", metric, {"QueueName": name})
             place.metrics.baseline(*about, lambda minute: 0.0, unit)
             place.metrics.gauge(*about, partial(reader, place, name), unit)
+
+
+def send(place: Place, key: str, body: Any) -> None:
+    """A message to a queue of the target's file."""
+    url = queue_url(place, str(place.facts["queues"][key]["name"]))
+    place.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
 
 def held(place: Place, name: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -10,15 +9,15 @@ from random import Random
 from urllib.parse import urlsplit
 
 from opslib.lab.forms import data
-from opslib.lab.forms.data import Mishap
+from opslib.lab.forms.data import Cold, Mishap, Range
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
+from opslib.lab.resources.placeholders import Drawn
 from opslib.lab.traffic import traffic, troubles
 from opslib.lab.traffic.texts import Texts
 from opslib.lab.traffic.traffic import ANSWERED, CRASHED, TIMED_OUT, Request, identifier
 
 _LONG_MS = 1_000  # what is shorter than any function's timeout
-_CHANCE = re.compile(r"\{(\d+)-(\d+)\}")
 
 
 class Day(traffic.Traffic):
@@ -47,9 +46,9 @@ class Day(traffic.Traffic):
         status = day.created if method == "POST" else 200
         user = rng.choice(self._users) if self._users and path not in day.nobody else ""
         init_ms = 0.0
-        if day.cold and rng.random() < day.cold.share:
-            init_ms = rng.uniform(*day.cold.init_ms)
-            latency += rng.uniform(*day.cold.plus_ms)
+        if day.cold and _is_cold(day.cold, round(second, 3), rng):
+            init_ms = _between(rng, day.cold.init_ms)
+            latency += _between(rng, day.cold.plus_ms)
         mishap = next((each for each in day.mishaps if luck < each.below), None)
         asked = Request("", round(second, 3), method, path, status, latency, user, round(init_ms, 2))
         if mishap:
@@ -84,6 +83,15 @@ def of(place: Place) -> Day | None:
     return held
 
 
+def _is_cold(cold: Cold, second: float, rng: Random) -> bool:
+    return rng.random() < cold.share if cold.share else second < cold.within_s
+
+
+def _between(rng: Random, limits: Range) -> float:
+    low, high = limits
+    return rng.uniform(low, high) if low < high else low
+
+
 def _befallen(mishap: Mishap, asked: Request, rng: Random) -> Request:
     """What goes wrong on a good day."""
     ms = mishap.ms
@@ -92,7 +100,7 @@ def _befallen(mishap: Mishap, asked: Request, rng: Random) -> Request:
     path = asked.path if mishap.path is None else mishap.path
     return asked._replace(
         method=mishap.method or asked.method,
-        path=_CHANCE.sub(lambda found: str(rng.randrange(int(found[1]), int(found[2]) + 1)), path),
+        path=Drawn(rng).text(path),
         status=mishap.status or asked.status,
         latency_ms=asked.latency_ms if ms is None else ms,
         user=asked.user if mishap.user is None else mishap.user,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.lab.places import Place
+from opslib.lab.resources import secrets
 
 Answer = tuple[int, Any]  # status, what becomes the JSON
 
@@ -44,6 +46,14 @@ class Problem(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
+
+
+def require_token(request: Request) -> None:
+    """Raises Problem(401) unless the request has the token of the target's secret."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    wanted = secrets.read(request.place, request.place.facts["api"]["token_secret"])
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip(), wanted):
+        raise Problem(401, "Not authenticated")
 
 
 class Hanging(Exception):

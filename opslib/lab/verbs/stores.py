@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from opslib.lab.forms.data import Duration
-from opslib.lab.resources import buckets, names, queues
+from opslib.lab.resources import buckets, names, pictures, queues
+from opslib.lab.resources.placeholders import Drawn
 from opslib.lab.verbs.verbs import Stage, Verb, verb
+
+_AT = re.compile(r"\{at(?::(\w+))?\}")
 
 
 @verb("messages", "sqs", "metrics")
@@ -63,23 +68,44 @@ def take_back(stage: Stage, kept: tuple[list[str], Any] | None) -> None:
 
 @verb("objects", "s3")
 class Objects(Verb):
-    """Objects in a bucket of the target's file that were put there long ago."""
+    """Objects in a bucket of the target's file that were put there long ago.
+
+    keys:      text and how often; `{at}` in it counts from 0, and `{10-99}` is a number by chance
+    every:     each is so much older than the one before it
+    picture:   JPEGs; else texts
+    drawn:     what the numbers by chance are drawn with, if not the drill's name
+    """
 
     bucket: str
-    keys: list[str]
+    keys: list[tuple[str, int]]
+    prefix: str = ""
     ago: Duration = timedelta(days=20)
-    body: str = "practice"
-    kind: str = "text/plain"
+    every: Duration = timedelta(0)
+    picture: Literal["", "small", "large"] = ""
+    drawn: str = ""
 
     def apply(self, stage: Stage) -> None:
-        for key in self.keys:
-            when = stage.ago(self.ago)
-            body = f"{self.body} {key}".encode()
-            buckets.put(stage.place, self._name(stage), key, body, when, self.kind)
+        stage.kept = [*self._keys(stage)]
+        for at, key in enumerate(stage.kept):
+            when = stage.ago(self.ago + at * self.every)
+            body, kind = self._body(key)
+            buckets.put(stage.place, self._name(stage), self.prefix + key, body, when, kind)
+
+    def _keys(self, stage: Stage) -> Iterator[str]:
+        drawn = Drawn(names.generator(stage.place, self.drawn or stage.drill))
+        for text, count in self.keys:
+            for at in range(count):
+                counted = _AT.sub(lambda found, at=at: format(at, found[1] or ""), text)  # type: ignore[misc]
+                yield drawn.text(stage.filled(counted))
+
+    def _body(self, key: str) -> tuple[bytes, str]:
+        if self.picture:
+            return pictures.drawn(key, self.picture), "image/jpeg"
+        return key.encode(), "text/plain"
 
     def undo(self, stage: Stage) -> None:
-        for key in self.keys:
-            buckets.forget(stage.place, self._name(stage), key)
+        for key in stage.kept or ():
+            buckets.forget(stage.place, self._name(stage), self.prefix + key)
 
     def _name(self, stage: Stage) -> str:
         return str(stage.place.facts["buckets"][self.bucket]["name"])

@@ -69,6 +69,12 @@ class Migrations:
                 self._apply(database, revision)
         return before, self.current(database)
 
+    def run(self, database: Database, head: str) -> dict[str, Any]:
+        """Upgrades, and says what was done as an app's answer."""
+        applied = [revision.name for revision in self.pending(database, head)]
+        before, after = self.upgrade(database, head)
+        return {"status": "success", "previous": before, "current": after, "applied": applied}
+
     def downgrade(self, database: Database, to: str) -> None:
         """Undoes revisions, the newest first, until the database is at `to`."""
         with database.transaction():

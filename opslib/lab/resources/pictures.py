@@ -21,18 +21,14 @@ _CLOTH = (
 )
 
 
-def small(text: str) -> bytes:
-    """A cover of 480 × 360, 10 to 12 kB, another one for each text (which is its JPEG comment)."""
-    return _with_comment(_cover(sum(text.encode()) % len(_CLOTH)), text)
+def drawn(text: str, size: str) -> bytes:
+    """Another one for each text, which is its JPEG comment.
 
-
-def large(text: str) -> bytes:
-    """A photograph of 2400 × 1800 with all its grain, about 1 MB; of 800 × 600 it has 135 kB."""
-    return _with_comment(_photograph(), text)
-
-
-def _with_comment(jpeg: bytes, text: str) -> bytes:
+    small: a cover of 480 × 360, 10 to 12 kB
+    large: a photograph of 2400 × 1800 with all its grain, about 1 MB; of 800 × 600 it has 135 kB
+    """
     comment = text.encode()
+    jpeg = _cover(sum(comment) % len(_CLOTH)) if size == "small" else _photograph()
     return jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + jpeg[2:]
 
 
