@@ -82,11 +82,11 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     _secrets(place, about.secrets)
     if password:
         rds.seed(place, about.database, password)
+        rds.keep_pool(place)
         with ThreadPoolExecutor(1) as making:  # PostgreSQL makes the rows in its own processes
             made = making.submit(_fill, place, password, sql, application)
             _seed_rest(place, about, network)
             made.result()
-        rds.keep_pool(place)
     else:
         _seed_rest(place, about, network)
     if "users" in place.facts:

@@ -73,9 +73,7 @@ def _url(place: Place, kind: str) -> str:
     return queues.queue_url(place, _queue(place, kind))
 
 
-def _take(
-    place: Place, database: psycopg.Connection[Any], kind: str, now: datetime
-) -> Iterator[Taken]:
+def _take(place: Place, database: psycopg.Connection[Any], kind: str, now: datetime) -> Iterator[Taken]:
     asked = {"QueueUrl": _url(place, kind), "MaxNumberOfMessages": _BATCH}
     for message in place.client("sqs").receive_message(**asked).get("Messages", []):
         try:
@@ -100,9 +98,7 @@ def _read(place: Place, kind: str, text: str, receipt: str, until: datetime) -> 
     return Taken(kind, receipt, job, item, str(body["model"]), until)
 
 
-def _end(
-    place: Place, database: psycopg.Connection[Any], taken: Taken, now: datetime, work: Work
-) -> None:
+def _end(place: Place, database: psycopg.Connection[Any], taken: Taken, now: datetime, work: Work) -> None:
     seconds, failed = _FAILED_SECONDS, None
     try:
         seconds = work(place, taken.kind, taken.item)
@@ -145,7 +141,7 @@ def _entries(failed: Failed | None, about: Mapping[str, Any]) -> list[Entry]:
         return [(0.0, "INFO", {"message": "job completed", **about, "attempts": 1})]
     if not failed.entries:
         return [(0.0, "ERROR", {"message": "job failed", **about, "error": str(failed)})]
-    found = []
+    found: list[Entry] = []
     for after, level, members in failed.entries:
         found.append((after, level, {"message": members["message"], **about, **members}))
     return found

@@ -76,10 +76,7 @@ class Photographs(Verb):
         # Not one that was analysed since: that would not have gone well.
         book = statements.asked(place, "few_images", [taken])[0]["book_id"]
         orders = range(20, 20 + self.count)
-        keys = [
-            f"{book}/{order}-{names.number(place, f'photograph {order - 20}'):08x}.jpeg"
-            for order in orders
-        ]
+        keys = [f"{book}/{order}-{names.number(place, f'photograph {order - 20}'):08x}.jpeg" for order in orders]
         rows = [(50_000 + at, book, key, 20 + at, taken) for at, key in enumerate(keys)]
         with place.database(names.database(place)) as database:
             statements.copy(database, "book_images", rows)
@@ -96,7 +93,9 @@ class Photographs(Verb):
             ended = begun + timedelta(seconds=3.2)
             rows.append(job._replace(item=book, error_message=error, finished_at=ended))
             failed = {"level": "ERROR", "after_s": 3, "message": "job failed", "error": error}
-            entries = [verbs.entry(stage.place, "analysis", rows[-1], each) for each in ({"message": "job started"}, failed)]
+            entries = [
+                verbs.entry(stage.place, "analysis", rows[-1], each) for each in ({"message": "job started"}, failed)
+            ]
             verbs.tell(stage.place, "analysis", rows[-1], entries)
         verbs.insert(stage, "analysis", rows)
 
@@ -126,7 +125,7 @@ def scrape(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 def clean_up(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
     """Counts listing images that are older than two months and that no row names; removes them unless `dry_run`."""
     before = (place.now() - timedelta(days=_STALE_DAYS)).replace(tzinfo=None)
-    held, orphans = find_orphans(place, "listings", "bluemoxon-cleanup")
+    _, orphans = find_orphans(place, "listings", "bluemoxon-cleanup")
     old = [each.name for each in orphans if each.last_modified < before]
     if event.get("dry_run"):
         removed = 0
