@@ -31,7 +31,7 @@ from opslib.lab.resources.databases.migrations import Migrations
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
 from opslib.lab.resources.terraform import described
-from opslib.lab.traffic import clocks, days, figures, journals, measures, troubles
+from opslib.lab.traffic import clocks, days, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
@@ -139,7 +139,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     buckets.seed(place)
     if "functions" in place.facts:
         _functions(place, about, network)
-    figures.seed(place, about.metrics)
+    measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)

@@ -14,7 +14,7 @@ from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.resources.placeholders import Drawn
 from opslib.lab.traffic import traffic, troubles
-from opslib.lab.traffic.texts import Texts
+from opslib.lab.traffic.lines import Texts
 from opslib.lab.traffic.traffic import ANSWERED, CRASHED, TIMED_OUT, Request, identifier
 
 _LONG_MS = 1_000  # what is shorter than any function's timeout
