@@ -112,8 +112,10 @@ class Drill:
     found_by: tuple[str, ...] = ()  # entries of the runbook or procedures
     touches: frozenset[str] = frozenset()  # what it can be seen in: logs, metrics, lambda …
 
+    needs: Callable[[Place], bool] = lambda place: True  # what of a target it is about
+
     def fits(self, place: Place) -> bool:
-        return not self.targets or place.target.environment in self.targets
+        return (not self.targets or place.target.environment in self.targets) and self.needs(place)
 
 
 def _nothing(place: Place, now: datetime) -> None:

@@ -143,7 +143,8 @@ class World(Ground[Place]):
         for system, estate in self.estates.items():
             places = [place for place in self.places.values() if place.target.system == system]
             for drill in estate.drills:
-                yield drill, [place for place in places if drill.fits(place)]
+                if fitting := [place for place in places if drill.fits(place)]:
+                    yield drill, fitting
 
     def break_drill(self, name: str, target: str | None = None) -> Place:
         """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from opslib import UsageError, _paths, logs, reports
 from opslib import lab as practice
-from opslib import reports
+from opslib._windows import Window
 from opslib.connections import Connection, connect
+from opslib.lab.estates import generic
+from opslib.lab.server import opened
+from tests import notebooks
 
 SHOP = """\
 title: Shop production
@@ -102,6 +107,7 @@ functions: {work: {name: desk-work}}
 database: {cluster: desk, secret: desk/database}
 alarms: {patterns: [desk-*]}
 """
+TARGET = "lab/shop-production"
 FILES = {"shop-production": SHOP, "blog-staging": BARE, "desk-staging": CLUSTER}
 
 
@@ -112,7 +118,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "parameters" / "targets").mkdir(parents=True)
     for name, text in FILES.items():
         (folder / "parameters" / "targets" / f"{name}.yaml").write_text(text)
+    notebooks_there = _paths.notebooks()
     with pytest.MonkeyPatch.context() as patch:
+        (folder / "notebooks").symlink_to(notebooks_there)
         patch.setenv("OPSLIB_HOME", str(folder))
         patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
         patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
@@ -123,7 +131,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def shop(home: Path) -> Connection:
-    return connect("lab/shop-production")
+    return connect(TARGET)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -137,3 +145,72 @@ def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
 def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection) -> None:
     looked = {"health", "metrics", "alarms", "queues", "jobs", "functions", "database", "errors", "backups"}
     assert looked | {"secrets", "certificates"} <= set(reports.daily(shop).parts)
+
+
+@pytest.mark.parametrize(
+    ("procedure", "given"),
+    [
+        ("alarms/review", {}),
+        ("databases/health", {}),
+        ("databases/migrate", {}),
+        ("deployments/plan", {}),
+        ("functions/configuration", {"function": "web"}),
+        ("functions/health", {}),
+        ("functions/latency", {"function": "web"}),
+        ("functions/rollback", {"function": "web"}),
+        ("health/deep", {}),
+        ("jobs/stale", {"kind": "mail"}),
+        ("logs/errors", {}),
+        ("metrics/dashboard", {"dashboard": "main"}),
+        ("queues/dead-letters", {}),
+    ],
+)
+def test_a_procedure_finds_nothing_wrong(home: Path, procedure: str, given: dict[str, str]) -> None:
+    found = notebooks.run(procedure, target=TARGET, **given)["ops"].findings
+    assert found
+    assert [each for each in found if each.status != "ok"] == []
+
+
+@pytest.mark.parametrize("name", [drill.name for drill in generic.drills()])
+def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
+    before = practice.state("shop-production")
+    told = next(drill for drill in practice.drills() if drill["name"] == name and TARGET in drill["targets"])
+    practice.break_drill(name, "shop-production")
+    try:
+        for procedure in told["found_by"]:
+            given = {"bucket": "uploads"} if procedure.startswith("buckets/") else {}
+            given |= {"function": "web"} if procedure.startswith("functions/") else {}
+            found = notebooks.run(procedure, target=TARGET, **given)["ops"].findings
+            assert found.causes == {name}, procedure
+    finally:
+        practice.mend(name, "shop-production")
+    assert practice.state("shop-production") == before
+
+
+def test_a_drill_is_offered_where_its_matter_is_described(home: Path) -> None:
+    offered = {drill["name"] for drill in practice.drills() if "lab/blog-staging" in drill["targets"]}
+    assert offered == {"api-unreachable", "api-slow", "api-html", "api-404", "bucket-missing"}
+
+
+def test_a_function_answers_and_its_runs_are_in_the_log(shop: Connection) -> None:
+    answer = shop.call("lambda", "invoke", FunctionName="shop-mailer", Payload=b"{}")
+    assert answer["Payload"] == {"status": "success"}
+    within = Window(shop.now() - timedelta(hours=1), shop.now() + timedelta(seconds=1))
+    assert len(logs.search(shop, "mailer", '"REPORT RequestId"', within)) >= 4
+
+
+def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path) -> None:
+    folder = tmp_path / "parameters" / "targets"
+    folder.mkdir(parents=True)
+    (tmp_path / "lab").mkdir()
+    (folder / "blog-staging.yaml").write_text(BARE)
+    odd = BARE.replace("staging", "production").replace("555566667777", "777766665555")
+    (folder / "blog-production.yaml").write_text(odd.replace("blog-pages", "b"))  # S3 takes no such name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_HOME", str(tmp_path))
+        with opened(tmp_path / "lab") as world:
+            assert world.place("blog-staging").client("s3").head_bucket(Bucket="blog-pages")
+            with pytest.raises(UsageError, match=r"'blog-production' is not in the lab: it cannot be made from"):
+                world.place("blog-production")
+            assert list(world.skipped) == ["blog-production"]
+            world.tick()

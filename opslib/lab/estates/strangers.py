@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
+from opslib.lab.estates.generic import drills
 from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, routes
 from opslib.lab.forms.data import (
     Alarm,
+    Api,
     Clock,
     Data,
     Database,
@@ -35,6 +37,7 @@ from opslib.lab.traffic.apps import App
 
 _PUBLISHED = [34, 12]  # days before the lab's start
 _PEOPLE = {"admin": "ada@example.com", "viewer": "vera@example.com"}
+_USER = "INSERT INTO {table} (cognito_sub, email, role, created_at) VALUES (%(sub)s, %(email)s, %(role)s, %(created)s)"
 _TIMES = {"Duration", "Latency", "IntegrationLatency", "TargetResponseTime"}
 _TRUE = ("AWS/SQS",)  # what the lab's own queues say
 _SHARE_NIGHT, _SHARE_DAY = 0.12, 0.3  # of a threshold
@@ -44,13 +47,15 @@ def about(place: Place) -> Data:
     """What an estate.yaml would say of it."""
     facts = place.facts
     behind = next(iter(facts.get("functions", {})), "")
+    traffic = _traffic(place, behind)
     return Data(
         network=Network() if "network" in facts else None,
         database=_database(place),
         functions=_functions(place, behind),
-        users=_users() if "users" in facts else Users(),
+        users=_users(facts["users"]) if "users" in facts else Users(),
         secrets=dict(_secrets(facts)),
-        traffic=_traffic(place, behind),
+        traffic=traffic,
+        api=Api(most_ms=max((ms for *_, ms in traffic.routes), default=0.0)),
         lines=Lines(with_base=True),
         metrics=dict(_metrics(facts)),
         alarms=dict(_alarms(facts)),
@@ -77,9 +82,10 @@ def _database(place: Place) -> Database:
     return Database(application=place.target.system, pool=3, password_days=int(days) // 2)
 
 
-def _users() -> Users:
+def _users(facts: Mapping[str, Any]) -> Users:
     people = [Person(email=email, role=role, days=90) for role, email in _PEOPLE.items()]
-    return Users(people=people, groups={role: f"{role}s" for role in _PEOPLE})
+    insert = _USER.format(table=facts["table"]) if "table" in facts else ""
+    return Users(people=people, groups={role: f"{role}s" for role in _PEOPLE}, insert=insert)
 
 
 def _secrets(facts: Mapping[str, Any]) -> Iterator[tuple[str, Secret]]:
@@ -186,7 +192,7 @@ class Handlers(dict[str, FunctionHandler]):
 def _answer(event: Any, place: Place, invocation: Invocation) -> Any:
     behind = place.memory["data"].traffic.function
     asked = isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event)
-    if asked and behind and place.facts["functions"][behind]["name"] == invocation.function:
+    if asked and behind and "api" in place.facts and place.facts["functions"][behind]["name"] == invocation.function:
         return _app(place).function(event, place, invocation)
     return {"status": "success"}
 
@@ -208,4 +214,4 @@ def _api(place: Place) -> ApiHandler:
     return _app(place).handler(place)
 
 
-ESTATE = Estate(seed=_seed, api=_api, functions=Handlers(), tick=_tick)
+ESTATE = Estate(_seed, _api, Handlers(), _tick, tuple(drills()))

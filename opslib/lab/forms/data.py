@@ -6,6 +6,7 @@ Durations are written as `25m`, `3h25m`, `7d`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -233,13 +234,15 @@ class Api:
     """How the app answers. `breakable`: pattern of the paths at which a bad version fails.
 
     `error`: the member of an answer that says what cannot be done. `lost`, `failed`: what its log says,
-    before the reason, when the database cannot be reached and when a statement fails.
+    before the reason, when the database cannot be reached and when a statement fails. `most_ms`: a
+    request counts no longer in the metrics, however slow the lab's machine is.
     """
 
     breakable: str = ".*"
     error: str = "detail"
     lost: str = ""
     failed: str = ""
+    most_ms: float = math.inf
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

@@ -160,7 +160,7 @@ class App:
         journals.write(place, self._key, texts, version)
         # What fails while a drill is on is not counted: nothing of it is left when it is mended.
         if status < 500:
-            measures.answered(place, self._key, when, round(ms, 2))
+            measures.answered(place, self._key, when, min(round(ms, 2), self._about.most_ms))
 
     @property
     def _texts(self) -> lines.Texts:

@@ -97,17 +97,20 @@ def verb(name: str, *touches: str) -> Callable[[type[Kind]], type[Kind]]:
     return known
 
 
+Verbs = Callable[[Place], Sequence[Verb]]
+
+
 @dataclass(frozen=True)
 class _Played:
     """A drill's two directions."""
 
     name: str
-    verbs: Sequence[Verb] = field(default=())
+    verbs: Verbs
 
     def apply(self, place: Place) -> None:
         journals.begin(place, self.name)
         now, stages = place.now(), _stages(place).setdefault(self.name, [])
-        for each in self.verbs:
+        for each in self.verbs(place):
             stages.append(Stage(place, self.name, each, now, stages))
             each.apply(stages[-1])
         _retell(place)
@@ -121,9 +124,14 @@ class _Played:
 
 def made(name: str, verbs: Sequence[Verb], **about: Any) -> Drill:
     """The drill of these verbs. `about`: title, cause, found_by, targets."""
-    played = _Played(name, tuple(verbs))
     touches: frozenset[str] = frozenset().union(*(each.touched() for each in verbs))
-    return Drill(name, apply=played.apply, undo=played.undo, touches=touches, **about)
+    return played(name, lambda place: verbs, touches=touches, **about)
+
+
+def played(name: str, verbs: Verbs, **about: Any) -> Drill:
+    """A drill whose verbs depend on the target."""
+    both = _Played(name, verbs)
+    return Drill(name, apply=both.apply, undo=both.undo, **about)
 
 
 def tick(place: Place) -> None:
