@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib import UsageError, _paths, logs, reports
+from opslib import UsageError, _paths, databases, logs, reports
 from opslib import lab as practice
 from opslib._windows import Window
 from opslib.connections import Connection, connect
@@ -29,6 +29,7 @@ api:
   probes: {/health: it runs, /ready: it may be asked}
   deep: /health/deep
   shallow: /items?limit=1
+  smoke: {create: /records, body: {kind: test}, id: id, read: /records?kind=test}
 functions:
   web: {name: shop-web, alias: live, timeout_seconds: 10, memory_mb: 256, variables: [STAGE, SCHEMA]}
   mailer: {name: shop-mailer}
@@ -40,7 +41,7 @@ buckets:
   uploads: {name: shop-uploads, versioning: true, encryption: AES256, public: false}
   site: {name: shop-site, public: true, cors_origins: [https://shop.example.com]}
 orphans:
-  uploads: {bucket: uploads, prefix: items/, table: item_files, column: key}
+  uploads: {bucket: uploads, prefix: items/, table: item_files, column: key, scan: /admin/scan}
 database:
   instance: shop
   secret: shop/database
@@ -49,6 +50,7 @@ database:
   migrations: shop.migrations
   migrations_column: version
   migrations_head: {function: web, variable: SCHEMA}
+  soft_delete: {table: shop.records, id: id, flag: gone, shown: [kind]}
 jobs:
   mail: {table: mail_jobs, item: order_id, queue: mail, function: mailer, stale_minutes: 10}
 users: {pool: shop-users, table: accounts}
@@ -154,6 +156,7 @@ def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection)
         ("databases/health", {}),
         ("databases/migrate", {}),
         ("deployments/plan", {}),
+        ("deployments/verify", {}),
         ("functions/configuration", {"function": "web"}),
         ("functions/health", {}),
         ("functions/latency", {"function": "web"}),
@@ -214,3 +217,12 @@ def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path)
                 world.place("blog-production")
             assert list(world.skipped) == ["blog-production"]
             world.tick()
+
+
+def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:
+    made = shop.http("POST", "/records", {"kind": "test"}).body
+    assert shop.http("GET", "/records?kind=test").body["items"] == [{"id": made["id"], "gone": False, "kind": "test"}]
+    assert databases.value(shop, "SELECT count(*) FROM shop.records") == 1
+    shop.call("s3", "put_object", Bucket="shop-uploads", Key="items/7/a.txt", Body=b"a")
+    counted = shop.http("POST", "/admin/scan").body
+    assert (counted["total_objects"], counted["orphans"]) == (1, 1)

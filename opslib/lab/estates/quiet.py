@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 import psycopg
 from botocore.exceptions import ClientError
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from opslib.lab.estates.seeding import Application, Database
 from opslib.lab.places import Place
 from opslib.lab.resources.databases import rds
 from opslib.lab.traffic.requests import Answer, Request, Routes
+from opslib.lab.work import orphans
 
 QUIET = {"Errors", "Throttles", "5xx", "5XXError", "4xx", "4XXError", "Deadlocks", "DeadLetterErrors"}
 METRICS: list[tuple[str, float, float, float, str]] = [
@@ -47,6 +50,12 @@ def routes(place: Place) -> Routes:
         found["GET", _pattern(api["deep"])] = _deep
     if "migrate" in api:
         found["POST", _pattern(api["migrate"])] = _migrated
+    for kind, facts in place.facts.get("orphans", {}).items():
+        if "scan" in facts:
+            found["POST", _pattern(facts["scan"])] = partial(orphans.scan, kind)
+    if "smoke" in api and "soft_delete" in place.facts.get("database", {}):
+        found["POST", _pattern(api["smoke"]["create"])] = _made
+        found["GET", _pattern(api["smoke"]["read"])] = _read
     return found
 
 
@@ -58,6 +67,30 @@ def _well(request: Request) -> Answer:
     head = request.place.facts.get("database", {}).get("migrations_head", {})
     field = {head["field"]: _VERSION} if "field" in head else {}
     return 200, {"status": "ok", "service": request.place.target.system, **field}
+
+
+def _made(request: Request) -> Answer:
+    """A test record of a deployment: its id, and what of it the table has a column for."""
+    place, given = request.place, request.json()
+    about, id = place.facts["database"]["soft_delete"], str(uuid.uuid4())
+    kept = {name: str(given[name]) for name in about.get("shown", ()) if name in given}
+    columns = sql.SQL(", ").join(map(sql.Identifier, (about["id"], *kept)))
+    values = sql.SQL(", ").join(sql.Placeholder() * (1 + len(kept)))
+    table = sql.Identifier(*about["table"].split("."))
+    with rds.connect(place) as database:
+        insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, values)
+        database.execute(insert, [id, *kept.values()])
+    return 201, {place.facts["api"]["smoke"]["id"]: id, **kept}
+
+
+def _read(request: Request) -> Answer:
+    """The records that are not taken out."""
+    about = request.place.facts["database"]["soft_delete"]
+    table = sql.Identifier(*about["table"].split("."))
+    asked = sql.SQL("SELECT * FROM {} WHERE NOT {}").format(table, sql.Identifier(about["flag"]))
+    with rds.connect(request.place) as database:
+        cursor = database.cursor(row_factory=dict_row).execute(asked)
+        return 200, {"items": cursor.fetchall()}
 
 
 def _migrated(request: Request) -> Answer:
