@@ -157,7 +157,7 @@ class Queues:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Jobs:
-    """Rows of the tables that the target's file calls jobs. `share`: of the items, by kind, that had one."""
+    """The rows of what the target's file calls jobs. `share`: of the items, by kind, that had one."""
 
     models: list[str] = field(default_factory=list)
     share: Mapping[str, float] = field(default_factory=dict)

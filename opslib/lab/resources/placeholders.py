@@ -92,7 +92,10 @@ _DRAWN = re.compile(r"\{(?:(hex|digits) (\d+)|(\d+)-(\d+))\}")
 
 
 class Drawn:
-    """Texts with what is drawn: `{hex 128}` are so many bits, `{digits 6}` so many digits, `{12-59}` is a number."""
+    """Texts with what is drawn.
+
+    `{hex 128}` are so many bits, `{digits 6}` so many digits, `{12-59}` is a number of these.
+    """
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng

@@ -1,4 +1,4 @@
-"""The app behind a target's API: an estate's routes, with what a drill does to it, its log lines and counts."""
+"""The app behind a target's API: an estate's routes, its log lines, what a drill does to it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class App:
         return {"statusCode": status, "headers": told, "body": encode(answer).decode()}
 
     def serve(self, request: Request) -> Answer:
-        """The app's answer, with its lines in the log of the function behind it, where there is one."""
+        """The app's answer, with its lines in the log of the function behind it, if there is one."""
         if not self._key:
             try:
                 return self._routed(request)

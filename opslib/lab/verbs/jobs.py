@@ -52,19 +52,15 @@ class Jobs(Verb):
                 error_message=self.error,
                 finished_at=None if self.status == "running" else ended,
             )
-            self._tell(stage.place, job)
+            tell(stage.place, self.kind, job, self.entries)
             rows.append(job)
         insert(stage, self.kind, rows)
-
-    def _tell(self, place: Place, job: Job) -> None:
-        entries: list[Mapping[str, Any]] = [{"message": "job started"}, *self.entries]
-        tell(place, self.kind, job, [entry(place, self.kind, job, each) for each in entries])
 
     def undo(self, stage: Stage) -> None:
         remove(stage)
 
 
-def entry(place: Place, kind: str, job: Job, members: Mapping[str, Any]) -> journals.Told:
+def _line(place: Place, kind: str, job: Job, members: Mapping[str, Any]) -> journals.Told:
     """A line about a job; `after_s` it began."""
     told = {"level": "INFO", **members}
     when = job.started_at + timedelta(seconds=told.pop("after_s", 0))
@@ -73,9 +69,10 @@ def entry(place: Place, kind: str, job: Job, members: Mapping[str, Any]) -> jour
     return when, lines.entry(level, when, message=message, **about, **told)
 
 
-def tell(place: Place, kind: str, job: Job, told: list[journals.Told]) -> None:
-    """A worker's invocation; that of a job that runs is not over."""
+def tell(place: Place, kind: str, job: Job, entries: list[Mapping[str, Any]]) -> None:
+    """A worker's invocation, with lines after the first; that of a job that runs is not over."""
     key, begun = jobs.function(place, kind), job.started_at
+    told = [_line(place, kind, job, each) for each in ({"message": "job started"}, *entries)]
     if job.finished_at is None:
         start = f"START RequestId: {job.id} Version: {functions.live(place, key)}"
         journals.write(place, key, journals.spread(begun, [start, *(text for _, text in told)]))

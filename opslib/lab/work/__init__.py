@@ -1,1 +1,1 @@
-"""The jobs of a target's file: their rows, and the workers that take them from the queues."""
+"""What a target's file tells of an app's work: jobs and their workers, what no row names."""

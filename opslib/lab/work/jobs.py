@@ -52,7 +52,7 @@ def identifier(rng: Random) -> UUID:
 
 
 def history(place: Place, kind: str) -> list[Job]:
-    """Those of the last month, all done: denser towards the present, a third of them in the last day."""
+    """Those of the last month, all done: denser towards the present, a third in the last day."""
     about = place.memory["data"].jobs
     rng = names.generator(place, f"jobs/{kind}")
     chosen = [item for item in _items(place) if rng.random() < about.share.get(kind, 0)]

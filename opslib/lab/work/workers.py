@@ -1,4 +1,4 @@
-"""The workers behind the queues of jobs: they take a message, have the app do it, and say how it went.
+"""The workers behind the queues of jobs: they take a message, have it done, and tell of it.
 
 A job takes two seconds here; what its log says it took is what it would take.
 """
@@ -31,7 +31,7 @@ Entry = tuple[float, str, Mapping[str, Any]]  # seconds after the start, level, 
 
 
 class Failed(Exception):
-    """A job that cannot be done; its text is the job's error message. `entries`: what the log says of it."""
+    """A job that cannot be done: its text is the job's error, `entries` what the log says."""
 
     def __init__(self, error: str, attempts: int = 1, entries: Sequence[Entry] = ()) -> None:
         super().__init__(error)
@@ -166,7 +166,7 @@ def _tell(
 
 
 def function(kind: str, work: Work) -> FunctionHandler:
-    """What the worker does when it is invoked with an SQS batch: says which messages failed. Writes no row."""
+    """The worker, invoked with an SQS batch: says which messages failed, and writes no row."""
 
     def handle(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
         failures = []

@@ -1,4 +1,4 @@
-"""bluemoxon, the book-collection app: Lambda, API Gateway, Aurora, SQS, S3, Cognito, and its own HTTP API."""
+"""bluemoxon, the book-collection app: Lambda, API Gateway, Aurora, SQS, S3, Cognito."""
 
 from __future__ import annotations
 

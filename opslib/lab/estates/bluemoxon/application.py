@@ -1,12 +1,9 @@
-"""The collection's own API: its health, its books, the jobs about them, what the admin may clean up."""
+"""The collection's own API: its health, its books, and all that the estate's Python brings."""
 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
-from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,17 +12,16 @@ from botocore.exceptions import ClientError
 from opslib.lab.estates.bluemoxon import background, collection
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
-from opslib.lab.resources import functions, networks, queues
+from opslib.lab.resources import functions, networks
 from opslib.lab.resources.databases import rds
 from opslib.lab.resources.databases.statements import asked
 from opslib.lab.traffic.requests import Answer, Hanging, Problem, Request, require_token
-from opslib.lab.work import jobs, workers
+from opslib.lab.work import endpoints, orphans, workers
 
 # The app's calls out of the VPC: which endpoint each goes through.
 _SERVICES = ("secretsmanager", "cognito-idp", "s3")
 _SERVICE = "bluemoxon-api"
 _KINDS = ("analysis", "eval-runbook")
-_SAMPLE = 5
 
 
 def live(request: Request) -> Answer:
@@ -128,7 +124,7 @@ def book(request: Request) -> Answer:
     """A book, with what its latest jobs came to."""
     row = _book(request)
     for kind in _KINDS:
-        latest = _latest(request, kind)
+        latest = endpoints.latest(request.place, kind, request.ids[0])
         row[request.place.facts["jobs"][kind]["field"]] = latest and latest["status"]
         if latest and latest["status"] == "failed":
             row["analysis_issues"].append(f"{kind}: {latest['error_message']}")
@@ -142,50 +138,11 @@ def _book(request: Request) -> dict[str, Any]:
     return rows[0]
 
 
-def _latest(request: Request, kind: str) -> dict[str, Any] | None:
-    """The newest job of a book."""
-    table = jobs.table(request.place, kind)
-    return next(iter(asked(request.place, "latest_job", request.ids, table=table)), None)
-
-
 def images(request: Request) -> Answer:
     """A book's images: key as the table has it, size in the bucket (0: the object is missing)."""
     _book(request)
     rows = asked(request.place, "images", request.ids)
     return 200, [{**row, "bytes": collection.size(request.place, row["s3_key"])} for row in rows]
-
-
-def status(kind: str, request: Request) -> Answer:
-    """The latest job of a book. Asking marks a stale one as failed."""
-    latest = _asked_for(kind, request)
-    if latest is None:
-        raise Problem(404, f"No {kind} job for book {request.ids[0]}")
-    return 200, {"job_id": latest.pop("id"), **latest}
-
-
-def _asked_for(kind: str, request: Request) -> dict[str, Any] | None:
-    place, number = request.place, request.ids[0]
-    _book(request)
-    limit = int(place.facts["jobs"][kind]["stale_minutes"])
-    error, since = f"Stale: running for more than {limit} minutes", timedelta(minutes=limit)
-    given = [place.now(), error, number, place.now() - since]
-    asked(place, "fail_stale_jobs", given, table=jobs.table(place, kind))
-    return _latest(request, kind)
-
-
-def generate(kind: str, request: Request) -> Answer:
-    """Queues a job. A stale one is marked as failed first; while another is open it is refused (409)."""
-    place, number = request.place, request.ids[0]
-    models, model = place.memory["data"].jobs.models, request.json().get("model", "sonnet")
-    if model not in models:
-        raise Problem(422, f"model must be one of {', '.join(models)}")
-    latest, hour = _asked_for(kind, request), place.now() - timedelta(hours=1)
-    if latest and latest["status"] in ("queued", "running") and latest["created_at"] > hour:
-        raise Problem(409, f"{kind} job {latest['id']} of book {number} is {latest['status']}")
-    id = uuid.uuid4()
-    asked(place, "queue_job", [id, number, model, place.now()], table=jobs.table(place, kind))
-    queues.send(place, kind, {"job_id": str(id), "book_id": number, "model": model})
-    return 202, {"job_id": id, "book_id": number, "status": "queued", "model": model}
 
 
 def listings(request: Request) -> Answer:
@@ -197,57 +154,14 @@ def stats(request: Request) -> Answer:
     return 200, asked(request.place, "stats")[0]
 
 
-def scan(kind: str, request: Request) -> Answer:
-    """Counts, bytes, and the orphans by the folder that they are in; changes nothing."""
-    objects, orphans = _orphans(kind, request)
-    prefix = collection.prefix(request.place, kind)
-    groups: dict[str, list[Any]] = {}
-    for held in orphans:
-        groups.setdefault(held.name.removeprefix(prefix).split("/")[0], []).append(held)
-    return 200, {
-        "prefix": prefix,
-        "total_objects": len(objects),
-        "total_bytes": _bytes(objects),
-        "orphans": len(orphans),
-        "orphan_bytes": _bytes(orphans),
-        "groups": [
-            {
-                "book_id" if kind == "images" else "item": folder,
-                "count": len(held),
-                "bytes": _bytes(held),
-                "sample": [each.name for each in held[:_SAMPLE]],
-            }
-            for folder, held in sorted(groups.items())
-        ],
-    }
+def _admin(answer: Callable[..., Answer], kind: str, **more: str) -> Callable[[Request], Answer]:
+    """What only somebody with the token may ask for."""
 
+    def guarded(request: Request) -> Answer:
+        require_token(request)
+        return answer(kind, request, **more)
 
-def clean_up(kind: str, request: Request) -> Answer:
-    """Deletes every orphan; {"confirm": true} is needed. In a versioned bucket each gets a delete marker.
-
-    As in the real app, nothing stops a clean-up that would take everything.
-    """
-    require_token(request)
-    if request.json().get("confirm") is not True:
-        raise Problem(400, 'This deletes objects. Confirm with {"confirm": true}')
-    _, orphans = _orphans(kind, request)
-    s3, keys = request.place.client("s3"), [{"Key": held.name} for held in orphans]
-    for at in range(0, len(keys), 1000):
-        deleted = {"Objects": keys[at : at + 1000], "Quiet": True}
-        s3.delete_objects(Bucket=collection.bucket(request.place), Delete=deleted)
-    return 200, {"deleted": len(keys), "bytes_freed": _bytes(orphans)}
-
-
-def _orphans(kind: str, request: Request) -> tuple[list[Any], list[Any]]:
-    require_token(request)
-    try:
-        return background.find_orphans(request.place, kind)
-    except KeyError as exc:
-        raise Problem(503, f"NoSuchBucket: {collection.bucket(request.place)}") from exc
-
-
-def _bytes(objects: list[Any]) -> int:
-    return sum(held.size for held in objects)
+    return guarded
 
 
 APPLICATION = Application(
@@ -263,12 +177,11 @@ APPLICATION = Application(
         ("GET", r"/books/(\d+)/images"): images,
         ("GET", r"/listings"): listings,
         ("GET", r"/stats"): stats,
-        **{("GET", rf"/books/(\d+)/{kind}/status"): partial(status, kind) for kind in _KINDS},
-        **{("POST", rf"/books/(\d+)/{kind}/generate-async"): partial(generate, kind) for kind in _KINDS},
-        ("POST", r"/admin/maintenance/orphan-scan"): partial(scan, "images"),
-        ("POST", r"/admin/maintenance/orphan-cleanup"): partial(clean_up, "images"),
-        ("POST", r"/admin/maintenance/listings-scan"): partial(scan, "listings"),
-        ("POST", r"/admin/maintenance/listings-cleanup"): partial(clean_up, "listings"),
+        **endpoints.routes({kind: rf"/books/(\d+)/{kind}" for kind in _KINDS}, _book),
+        ("POST", r"/admin/maintenance/orphan-scan"): _admin(orphans.scan, "images", group="book_id"),
+        ("POST", r"/admin/maintenance/orphan-cleanup"): _admin(orphans.clean_up, "images"),
+        ("POST", r"/admin/maintenance/listings-scan"): _admin(orphans.scan, "listings"),
+        ("POST", r"/admin/maintenance/listings-cleanup"): _admin(orphans.clean_up, "listings"),
     },
     functions={
         "analysis-worker": workers.function("analysis", background.work),

@@ -1,4 +1,4 @@
-"""What the collection's functions do: jobs of the workers, the scraper, the clean-up, the copy into staging."""
+"""What the collection's functions do: the jobs, the scraper, the clean-up, the copy to staging."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opslib.lab.resources.databases import rds, statements
 from opslib.lab.traffic import lines
 from opslib.lab.verbs import jobs as verbs
 from opslib.lab.verbs.verbs import Stage, Verb, verb
-from opslib.lab.work import jobs
+from opslib.lab.work import jobs, orphans
 from opslib.lab.work.workers import Failed
 
 _THROTTLED = "ThrottlingException: Too many requests, please wait before trying again."
@@ -42,7 +42,7 @@ def work(place: Place, kind: str, book: int) -> float:
 
 
 def _throttled() -> Failed:
-    """Two attempts that Bedrock refused, a wait after each, and the third, after which the worker gives up."""
+    """Two attempts that Bedrock refused, a wait after each, and a third: the worker gives up."""
     entries, after = [], 0.0
     for attempt, wait in enumerate((*_WAITS, None), 1):
         said = "retrying" if wait else "giving up after 3 attempts"
@@ -54,7 +54,7 @@ def _throttled() -> Failed:
 
 
 def _payload(place: Place, book: int) -> tuple[int, int]:
-    """(how many images a book has, how many bytes they are as base64): what a request to the model holds."""
+    """(how many images a book has, their bytes as base64): what a request to the model holds."""
     sizes = [collection.size(place, row["s3_key"]) for row in statements.asked(place, "images", [book])]
     return len(sizes), sum((size + 2) // 3 * 4 for size in sizes)
 
@@ -75,8 +75,8 @@ class Photographs(Verb):
         place, taken = stage.place, stage.ago(self.since)
         # Not one that was analysed since: that would not have gone well.
         book = statements.asked(place, "few_images", [taken])[0]["book_id"]
-        orders = range(20, 20 + self.count)
-        keys = [f"{book}/{order}-{names.number(place, f'photograph {order - 20}'):08x}.jpeg" for order in orders]
+        numbers = [names.number(place, f"photograph {at}") for at in range(self.count)]
+        keys = [f"{book}/{20 + at}-{number:08x}.jpeg" for at, number in enumerate(numbers)]
         rows = [(50_000 + at, book, key, 20 + at, taken) for at, key in enumerate(keys)]
         with place.database(names.database(place)) as database:
             statements.copy(database, "book_images", rows)
@@ -87,16 +87,13 @@ class Photographs(Verb):
 
     def _fail(self, stage: Stage, book: int) -> None:
         error, rows = _too_long(*_payload(stage.place, book)), []
+        failed = {"level": "ERROR", "after_s": 3, "message": "job failed", "error": error}
         for at, ago in enumerate(self.failed):
             begun = stage.ago(ago)
             job = jobs.drawn(stage.place, stage.drill, at, begun)
             ended = begun + timedelta(seconds=3.2)
             rows.append(job._replace(item=book, error_message=error, finished_at=ended))
-            failed = {"level": "ERROR", "after_s": 3, "message": "job failed", "error": error}
-            entries = [
-                verbs.entry(stage.place, "analysis", rows[-1], each) for each in ({"message": "job started"}, failed)
-            ]
-            verbs.tell(stage.place, "analysis", rows[-1], entries)
+            verbs.tell(stage.place, "analysis", rows[-1], [failed])
         verbs.insert(stage, "analysis", rows)
 
     def undo(self, stage: Stage) -> None:
@@ -123,32 +120,23 @@ def scrape(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 
 
 def clean_up(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """Counts listing images that are older than two months and that no row names; removes them unless `dry_run`."""
+    """Counts listing images older than two months that no row names; removes them unless `dry_run`."""
     before = (place.now() - timedelta(days=_STALE_DAYS)).replace(tzinfo=None)
-    _, orphans = find_orphans(place, "listings", "bluemoxon-cleanup")
-    old = [each.name for each in orphans if each.last_modified < before]
-    if event.get("dry_run"):
-        removed = 0
-    else:
-        removed = len(old)
-        for key in old:
-            place.client("s3").delete_object(Bucket=collection.bucket(place), Key=key)
-    invocation.log(lines.entry("INFO", place.now(), message="cleanup done", removed=removed))
-    return {"expired": len(old), "removed": removed}
-
-
-def find_orphans(place: Place, kind: str, application: str = "") -> tuple[list[Any], list[Any]]:
-    """(all objects under the prefix, those that no row names), by key. KeyError: the bucket is missing."""
-    facts = place.facts["orphans"][kind]
-    asked = {"table": facts["table"], "column": facts["column"]}
-    known = {row["key"] for row in statements.asked(place, "keys", application=application, **asked)}
-    held = [value for _, value in sorted(collection.objects(place, kind).items())]
-    return held, [each for each in held if each.name.removeprefix(facts["prefix"]) not in known]
+    _, lost = orphans.find(place, "listings", "bluemoxon-cleanup")
+    old = [each.name for each in lost if each.last_modified < before]
+    removed = [] if event.get("dry_run") else old
+    for key in removed:
+        place.client("s3").delete_object(Bucket=collection.bucket(place), Key=key)
+    told = {"message": "cleanup done", "removed": len(removed)}
+    invocation.log(lines.entry("INFO", place.now(), **told))
+    return {"expired": len(old), "removed": len(removed)}
 
 
 def sync(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """{} copies tables and images and synchronises the users; `cognito_only`, `images_only`, `db_only` one of these;
-    `dry_run` counts. Raises ValueError for anything else that is asked."""
+    """{} copies tables and images and synchronises the users; `db_only`, … one of these.
+
+    `dry_run` counts. Raises ValueError for anything else that is asked.
+    """
     given = event or {}
     if unknown := set(given) - {*_MODES, "dry_run"}:
         raise ValueError(f"Unknown options: {', '.join(sorted(unknown))}")
@@ -211,7 +199,7 @@ def _copy_images(source: Place, place: Place, dry: bool) -> dict[str, int]:
 
 
 def _keep_users(place: Place, database: Database, dry: bool) -> dict[str, int]:
-    """Upserts every confirmed user of the pool into the table, by e-mail. Returns what it did, by count."""
+    """Upserts every confirmed user of the pool into the table, by e-mail: what it did, by count."""
     counts = {"created": 0, "updated": 0, "unchanged": 0}
     pool = place.backend("cognito-idp").user_pools[place.memory["pool"]]
     for user in sorted(pool.users.values(), key=lambda user: users.attribute(user, "email")):

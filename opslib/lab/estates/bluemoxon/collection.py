@@ -1,4 +1,4 @@
-"""What the collection holds: books, their images, listings. The table's keys lack the bucket's prefix.
+"""What the collection holds: books, images, listings; keys in tables lack the bucket's prefix.
 
 Staging is an older copy of production: fewer books and listings under the same keys, other values.
 """
@@ -40,7 +40,7 @@ def books(place: Place) -> Iterator[tuple[Any, ...]]:
 
 
 def images(place: Place) -> list[Image]:
-    """Rows of `book_images`: three to seven for each book, photographed within two days of buying it."""
+    """Rows of `book_images`: three to seven of each book, taken within two days of buying it."""
     rng = names.shared_generator(place, "images")
     rows: list[Image] = []
     for book in books(place):

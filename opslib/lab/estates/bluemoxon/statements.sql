@@ -1,4 +1,4 @@
--- What the app and its functions ask of the database; {table} and {column} are those of the target's file.
+-- What the app and its functions ask of the database.
 
 -- statement reachable
 SELECT 1 FROM books LIMIT 1
@@ -21,19 +21,6 @@ SELECT item, title FROM listings WHERE title ILIKE %s ORDER BY id
 -- statement stats
 SELECT (SELECT count(*) FROM books) AS books, (SELECT count(*) FROM book_images) AS book_images,
        (SELECT count(*) FROM listings) AS listings, (SELECT count(*) FROM users) AS users
-
--- statement latest_job
-SELECT * FROM {table} WHERE book_id = %s ORDER BY created_at DESC, id LIMIT 1
-
--- statement fail_stale_jobs
-UPDATE {table} SET status = 'failed', finished_at = %s, error_message = %s
-WHERE book_id = %s AND status = 'running' AND started_at < %s
-
--- statement queue_job
-INSERT INTO {table} (id, book_id, status, model, created_at) VALUES (%s, %s, 'queued', %s, %s)
-
--- statement keys
-SELECT {column} AS key FROM {table}
 
 -- statement user
 SELECT cognito_sub, role FROM users WHERE email = %s

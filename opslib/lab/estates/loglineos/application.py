@@ -10,13 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from opslib.lab import rhythms
 from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
-from opslib.lab.resources.databases import rds
+from opslib.lab.resources.databases import rds, statements
 from opslib.lab.traffic import lines
 from opslib.lab.traffic.apps import reason
 from opslib.lab.traffic.requests import Answer, Problem, Request
@@ -36,8 +35,7 @@ def health(request: Request) -> Answer:
         "database": "connected",
     }
     try:
-        with rds.connect(place) as connection:
-            connection.execute(_statement(place, "health"))
+        statements.asked(place, "health")
     except psycopg.Error as exc:
         told |= {"status": "unhealthy", "database": "disconnected", "error": reason(exc)}
     told["duration_ms"] = round((time.monotonic() - began) * 1000)
@@ -113,14 +111,10 @@ def _statement(place: Place, name: str) -> bytes:
 
 def _rows(place: Place, name: str, values: list[Any]) -> list[dict[str, Any]]:
     """Raises Problem(400) for what is not an id."""
-    with rds.connect(place) as connection:
-        cursor = connection.cursor(row_factory=dict_row)
-        try:
-            rows: list[dict[str, Any]]
-            rows = cursor.execute(_statement(place, name), values).fetchall()
-            return rows
-        except psycopg.errors.DataError as exc:
-            raise Problem(400, f"validation failed: {str(exc).splitlines()[0]}") from exc
+    try:
+        return statements.asked(place, name, values)
+    except psycopg.errors.DataError as exc:
+        raise Problem(400, f"validation failed: {str(exc).splitlines()[0]}") from exc
 
 
 def _user(request: Request) -> str:
@@ -150,11 +144,10 @@ def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
         raise ValueError(f"Unknown options: {', '.join(sorted(event))}")
     head, migrations = invocation.variables["SCHEMA_VERSION"], place.memory["migrations"]
     with rds.connect(place, "loglineos-db-migration") as connection:
-        applied = [revision.name for revision in migrations.pending(connection, head)]
-        before, after = migrations.upgrade(connection, head)
-    told = {"message": "migrations applied", "applied": applied, "current": after}
-    invocation.log(lines.entry("INFO", place.now(), **told))
-    return {"status": "success", "previous": before, "current": after, "applied": applied}
+        done: dict[str, Any] = migrations.run(connection, head)
+    told = {"applied": done["applied"], "current": done["current"]}
+    invocation.log(lines.entry("INFO", place.now(), message="migrations applied", **told))
+    return done
 
 
 def tick(place: Place, now: datetime) -> None:

@@ -12,21 +12,16 @@ from opslib.lab.places import Place
 from opslib.lab.resources.databases import rds
 
 
-def asked(
-    place: Place, name: str, given: Sequence[Any] = (), application: str = "", **parts: Any
-) -> list[dict[str, Any]]:
-    """The rows, on a connection of the app's own. `parts`: what stands in the text, as `{table}`."""
+def asked(place: Place, name: str, given: Sequence[Any] = (), application: str = "") -> list[dict[str, Any]]:
+    """The rows, on a connection of the app's own."""
     with rds.connect(place, application) as database:
-        return of(place, database, name, given, **parts)
+        return of(place, database, name, given)
 
 
-def of(
-    place: Place, database: psycopg.Connection[Any], name: str, given: Sequence[Any] = (), **parts: Any
-) -> list[dict[str, Any]]:
+def of(place: Place, database: psycopg.Connection[Any], name: str, given: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """The rows, on a connection that is open; none of a statement that answers none."""
     text: str = place.memory["statements"][name]
-    statement = text.format(**parts) if parts else text
-    cursor = database.cursor(row_factory=dict_row).execute(statement.encode(), list(given))
+    cursor = database.cursor(row_factory=dict_row).execute(text.encode(), list(given))
     rows: list[dict[str, Any]] = cursor.fetchall() if cursor.description else []
     return rows
 
