@@ -14,7 +14,8 @@ from opslib import UsageError
 from opslib.lab import places
 from opslib.lab.estates.seeding import Application
 from opslib.lab.estates.systems import System
-from opslib.lab.forms import data, reading
+from opslib.lab.forms import reading
+from opslib.lab.forms.values import duration
 from opslib.lab.verbs import verbs
 
 ESTATE = """\
@@ -147,4 +148,4 @@ TOUCHED = {
 
 
 def test_durations_are_days_hours_minutes_and_seconds() -> None:
-    assert data.duration("1d2h3m4s") == timedelta(days=1, hours=2, minutes=3, seconds=4)
+    assert duration("1d2h3m4s") == timedelta(days=1, hours=2, minutes=3, seconds=4)

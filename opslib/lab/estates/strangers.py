@@ -16,22 +16,8 @@ from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
 from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, routes
-from opslib.lab.forms.data import (
-    Alarm,
-    Api,
-    Clock,
-    Data,
-    Database,
-    Functions,
-    Lines,
-    Measured,
-    Metric,
-    Network,
-    Person,
-    Secret,
-    Traffic,
-    Users,
-)
+from opslib.lab.forms.data import Alarm, Data, Database, Functions, Network, Person, Secret, Users
+from opslib.lab.forms.days import Api, Clock, Lines, Measured, Metric, Traffic
 from opslib.lab.places import Estate, Place
 from opslib.lab.traffic.apps import App
 

@@ -18,6 +18,7 @@ from opslib.lab.estates import seeding
 from opslib.lab.estates.seeding import Application, Texts
 from opslib.lab.forms import data, reading
 from opslib.lab.forms.reading import Document
+from opslib.lab.forms.values import STRICT
 from opslib.lab.places import Drill, Estate, Place
 from opslib.lab.resources.databases.migrations import Migrations, Revision
 from opslib.lab.traffic.apps import App
@@ -26,7 +27,7 @@ from opslib.lab.verbs import verbs
 _STATEMENT = re.compile(r"^-- statement (\S+)\n", re.MULTILINE)
 
 
-@dataclass(config=data.STRICT, frozen=True, kw_only=True)
+@dataclass(config=STRICT, frozen=True, kw_only=True)
 class About:
     """A drill in drills.yaml; `targets`: the environments for it, where not all."""
 

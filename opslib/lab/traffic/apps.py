@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from opslib.lab.aws.handlers import ApiHandler, Invocation
-from opslib.lab.forms import data
+from opslib.lab.forms.days import Api
 from opslib.lab.places import Place
 from opslib.lab.resources import functions
 from opslib.lab.traffic import days, journals, lines, measures
@@ -39,7 +39,7 @@ class App:
     said:   what the log says of an answer that is an error
     """
 
-    def __init__(self, place: Place, key: str, about: data.Api, routes: Routes, said: Said | None = None) -> None:
+    def __init__(self, place: Place, key: str, about: Api, routes: Routes, said: Said | None = None) -> None:
         self._place, self._key, self._about, self._routes = place, key, about, routes
         self._said = said or self._detail
         self._base = urlsplit(str(place.facts["api"]["url"])).path  # `/api/v1`, or the stage

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from opslib.lab import rhythms
 from opslib.lab.aws.ground import LogEvent
-from opslib.lab.forms.data import Clock
+from opslib.lab.forms.days import Clock
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.traffic import lines
@@ -43,8 +43,8 @@ def run_at(place: Place, key: str, clock: Clock, minute: float) -> Run | None:
         return None
     rng = Random(f"{names.number(place, key)}/{rhythms.chance(0, minute)}")
     when = datetime.fromtimestamp(minute + 1 + 20 * rng.random(), UTC)
-    ends = f"4c1e-9a2b-{rng.getrandbits(48):012x}"
-    id = f"{rng.getrandbits(32):08x}-{rng.getrandbits(16):04x}-{ends}"
+    begins = f"{rng.getrandbits(32):08x}-{rng.getrandbits(16):04x}"
+    id = f"{begins}-4c1e-9a2b-{rng.getrandbits(48):012x}"
     if of_day == clock.late:
         seconds = functions.live_function(place, key).timeout
         text = f"{when:%Y-%m-%dT%H:%M:%S}.114Z {id} Task timed out after {seconds}.00 seconds"

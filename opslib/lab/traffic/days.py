@@ -8,8 +8,9 @@ from functools import lru_cache
 from random import Random
 from urllib.parse import urlsplit
 
-from opslib.lab.forms import data
-from opslib.lab.forms.data import Cold, Mishap, Range
+from opslib.lab.forms import days as forms
+from opslib.lab.forms.days import Cold, Mishap
+from opslib.lab.forms.values import Range
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.resources.placeholders import Drawn
@@ -23,7 +24,7 @@ _LONG_MS = 1_000  # what is shorter than any function's timeout
 class Day(traffic.Traffic):
     """The requests that reach the function behind the API, by minute."""
 
-    def __init__(self, place: Place, day: data.Traffic, lines: data.Lines) -> None:
+    def __init__(self, place: Place, day: forms.Traffic, lines: forms.Lines) -> None:
         super().__init__(place, day.function, day.per_minute)
         self.day = day
         self.texts = Texts(lines, urlsplit(str(place.facts["api"]["url"])).path)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from opslib.lab.forms.data import Lines
+from opslib.lab.forms.days import Lines
 from opslib.lab.traffic.traffic import CRASHED, TIMED_OUT, Request
 
 _MEMBERS = {

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from opslib.lab.forms.data import Duration, Person
+from opslib.lab.forms.data import Person
+from opslib.lab.forms.values import Duration
 from opslib.lab.resources import names, users
 from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb

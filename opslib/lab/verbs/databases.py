@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.resources import names
 from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import measures

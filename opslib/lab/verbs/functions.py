@@ -7,7 +7,7 @@ from dataclasses import field
 from datetime import timedelta
 from typing import Any
 
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.resources import functions, names
 from opslib.lab.traffic import days
 from opslib.lab.verbs.verbs import Stage, Verb, verb

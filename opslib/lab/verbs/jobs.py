@@ -8,7 +8,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.traffic import journals, lines

@@ -7,7 +7,7 @@ from dataclasses import field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import journals, lines, troubles
 from opslib.lab.verbs.verbs import Stage, Verb, verb

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.resources import buckets, names, pictures, queues
 from opslib.lab.resources.placeholders import Drawn
 from opslib.lab.verbs.verbs import Stage, Verb, verb

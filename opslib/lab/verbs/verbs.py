@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from pydantic import dataclasses
 
-from opslib.lab.forms.data import STRICT
+from opslib.lab.forms.values import STRICT
 from opslib.lab.places import Drill, Place
 from opslib.lab.resources import placeholders
 from opslib.lab.traffic import journals

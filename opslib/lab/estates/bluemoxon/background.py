@@ -11,7 +11,7 @@ import psycopg
 from opslib.lab.aws.handlers import Invocation
 from opslib.lab.estates.bluemoxon import collection
 from opslib.lab.estates.seeding import Database
-from opslib.lab.forms.data import Duration
+from opslib.lab.forms.values import Duration
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets, functions, names, pictures, users
 from opslib.lab.resources.databases import rds, statements
