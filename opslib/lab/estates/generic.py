@@ -94,7 +94,7 @@ def _drill(
     about: Callable[[Any], Any],
     does: Callable[[str], Sequence[Verb]],
 ) -> Drill:
-    """`about`: what of a target's file it is about, None when there is nothing; `does`: the verbs for that."""
+    """`about`: what of a target's file it is about, None where there is none; `does`: the verbs."""
 
     def verbs_for(place: Place) -> Sequence[Verb]:
         return does(about(place.facts))

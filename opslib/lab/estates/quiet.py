@@ -1,4 +1,4 @@
-"""What a system answers of which only its target's file is known: healthy, as far as the lab has it."""
+"""What a system answers of which only its target's file is known: healthy, as far as it goes."""
 
 from __future__ import annotations
 

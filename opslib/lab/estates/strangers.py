@@ -1,7 +1,7 @@
-"""A system of which the lab knows no estate gets one from its target's file: all is there, and quiet.
+"""A system without an estate gets one from its target's file: all of it is there, and quiet.
 
-Its functions answer, its API's probes and deep check are healthy, its database is real PostgreSQL with
-the tables that the file names, empty; its metrics stay below the thresholds that the file gives them.
+Its functions answer, its API's probes and deep check are healthy, its database is real PostgreSQL
+with the tables that the file names, empty; its metrics stay on the good side of their thresholds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def about(place: Place) -> Data:
 
 
 def _functions(place: Place, behind: str) -> Functions:
-    """Those behind no API run by the clock, each quarter of an hour; none is ever close to its timeout."""
+    """Those behind no API run by the clock, each quarter of an hour, far from their timeouts."""
     every = place.facts.get("functions", {})
     idle = [key for key in every if key != behind or "api" not in place.facts]
     head = place.facts.get("database", {}).get("migrations_head", {})
@@ -140,7 +140,7 @@ def _day(metric: Mapping[str, Any]) -> Any:
 
 
 def _alarms(facts: Mapping[str, Any]) -> Iterator[tuple[str, Alarm]]:
-    """Those that the file expects, or one that its first pattern fits; each on a key metric like its name."""
+    """Those that the file expects, or one that its pattern fits; each on the metric most like its name."""
     described = facts.get("alarms", {})
     names = [*described.get("expected", {})]
     if not names and described:

@@ -1,4 +1,4 @@
-"""A system's estate out of its folder: estate.yaml, drills.yaml, schema.sql, rows.sql, statements.sql."""
+"""A system's estate out of its folder: estate.yaml, drills.yaml, and three files of SQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What an estate's YAML may say: its sections, each checked for unknown keys and wrong values.
 
-Texts may name what the target's file describes: `{functions.api.name}` (see `resources.placeholders`).
+Texts may name what the target's file describes, `{functions.api.name}`: see `resources.placeholders`.
 Durations are written as `25m`, `3h25m`, `7d`.
 """
 
@@ -143,7 +143,7 @@ class Alarm:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Terraform:
-    """Terraform's bucket. `applies`: days before the lab's start, serial, version, what was not there.
+    """Terraform's bucket. `applies`: days before the start, serial, version, what was not there.
 
     `names`: what its configuration calls the database, the alarms, …; `modules`: where they are.
     """

@@ -1,4 +1,4 @@
-"""What an estate's YAML may say of a day: requests, log lines, metrics, functions that run by the clock."""
+"""What an estate's YAML may say of a day: requests, log lines, metrics, what runs by the clock."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cold:
 class Mishap:
     """What goes wrong on a good day. `below`: the chance of this and of all that stand before it.
 
-    `ms`: instead of its duration, or (times, plus) of it. `{600-899}` in the path is a number by chance.
+    `ms`: instead of its duration, or (times, plus) of it. `{600-899}` in the path is drawn.
     """
 
     below: float
@@ -59,7 +59,7 @@ class Mishap:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Traffic:
-    """What people and machines ask of the API each minute. `{item}` in a path is one of the items."""
+    """What people and machines ask of the API each minute. `{item}` in a path is one of items."""
 
     function: str = ""  # behind the API; else the first that the target's file names
     per_minute: Range = (4, 9)  # at night and at the peak
@@ -77,7 +77,7 @@ class Traffic:
 class Lines:
     """The app's JSON line about a request, and what its log says when it fails.
 
-    `errors_from`: statuses from here on are ERROR, but `warnings`. `with_base`: paths have the API's.
+    `errors_from`: statuses from here on are ERROR, but `warnings`. `with_base`: of the API.
     `messages`: what is said of a status when nothing else is.
     """
 
@@ -97,9 +97,9 @@ class Lines:
 class Api:
     """How the app answers. `breakable`: pattern of the paths at which a bad version fails.
 
-    `error`: the member of an answer that says what cannot be done. `lost`, `failed`: what its log says,
-    before the reason, when the database cannot be reached and when a statement fails. `most_ms`: a
-    request counts no longer in the metrics, however slow the lab's machine is.
+    `error`: the member of an answer that says what cannot be done. `lost`, `failed`: what its log
+    says, before the reason, when the database cannot be reached and when a statement fails.
+    `most_ms`: a request counts no longer in the metrics, however slow the lab's machine is.
     """
 
     breakable: str = ".*"

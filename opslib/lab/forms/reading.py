@@ -1,4 +1,4 @@
-"""An estate's files: YAML beside SQL, read strictly; what is wrong is said with its file and line."""
+"""An estate's files, YAML beside SQL, read strictly: what is wrong is said with file and line."""
 
 from __future__ import annotations
 

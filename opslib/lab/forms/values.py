@@ -1,4 +1,4 @@
-"""Values of an estate's YAML: durations as `25m`, `3h25m`, `7d`; a range, its lowest and highest."""
+"""Values of an estate's YAML: durations as `25m`, `3h25m`, `7d`; ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A VPC with private subnets in two zones, a subnet group for RDS, and security groups that let each other in."""
+"""A VPC: private subnets in two zones, a subnet group for RDS, security groups, endpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Network(NamedTuple):
 
 
 def seed(place: Place, about: data.Network) -> Network:
-    """The VPC; its security groups let the functions' in. The database's is kept for the database."""
+    """The VPC; its security groups let the functions' in. The database's is kept for it."""
     facts = place.facts.get("network", {})
     network = make(place, facts.get("vpc", place.name), about.block, about.groups)
     for name, port in about.let_in.items():

@@ -13,7 +13,7 @@ from opslib.lab.resources import names
 
 
 def seed(place: Place, about: data.Users) -> None:
-    """Makes pool, client, groups and users; their rows are `fill`ed in when the tables are there."""
+    """Makes pool, client, groups and users; their rows come with `fill`, when there are tables."""
     cognito = place.client("cognito-idp")
     tags = {"app": place.target.system, "environment": place.target.environment}
     made = cognito.create_user_pool(

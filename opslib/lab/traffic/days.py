@@ -1,4 +1,4 @@
-"""The requests of a day as an estate's `traffic` tells them: routes and their shares, users, mishaps."""
+"""The requests of a day as an estate's `traffic` tells them: routes, users, mishaps."""
 
 from __future__ import annotations
 

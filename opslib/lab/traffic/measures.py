@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from opslib.lab import rhythms
-from opslib.lab.forms.days import Counted, Measured, Metric
+from opslib.lab.forms import days as forms
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 from opslib.lab.resources.placeholders import filled
@@ -111,7 +111,7 @@ def climbing(since: datetime, ramp: timedelta, low: float, high: float) -> Calla
     return value
 
 
-def seed_day(place: Place, every: Mapping[str, Measured]) -> None:
+def seed_day(place: Place, every: Mapping[str, forms.Measured]) -> None:
     """`every`: by the name that its numbers are drawn with."""
     for name, group in every.items():
         number = names.number(place, name)
@@ -124,15 +124,15 @@ def seed_day(place: Place, every: Mapping[str, Measured]) -> None:
                 place.metrics.baseline(group_space(place, group), metric, dimensions, fn, "Count")
 
 
-def group_space(place: Place, group: Measured) -> str:
+def group_space(place: Place, group: forms.Measured) -> str:
     return str(filled(place, group.namespace))
 
 
 def _told(
-    place: Place, each: Metric | tuple[str, float, float, float, str], seed: int, whole: list[str]
+    place: Place, each: forms.Metric | tuple[str, float, float, float, str], seed: int, whole: list[str]
 ) -> tuple[str, Callable[[float], float], str]:
     """Its name, its value by the minute, its unit."""
-    if isinstance(each, Metric):
+    if isinstance(each, forms.Metric):
         start = names.start(place).timestamp()
         return each.metric, partial(_straight, each, start), each.unit
     metric, night, day, noise, unit = each
@@ -140,11 +140,11 @@ def _told(
     return metric, rhythms.counts(rhythm, seed) if metric in whole else rhythm, unit
 
 
-def _straight(metric: Metric, start: float, minute: float) -> float:
+def _straight(metric: forms.Metric, start: float, minute: float) -> float:
     return metric.value + metric.per_day * (minute - start) / _DAY_SECONDS
 
 
-def _answers(place: Place, which: Counted) -> Callable[[float], float]:
+def _answers(place: Place, which: forms.Counted) -> Callable[[float], float]:
     def fn(minute: float) -> float:
         happened = traffic.of(place).happened(minute)
         return float(sum(each.outcome == ANSWERED and _is(which, each) for each in happened))
@@ -152,7 +152,7 @@ def _answers(place: Place, which: Counted) -> Callable[[float], float]:
     return fn
 
 
-def _is(which: Counted, request: Request) -> bool:
+def _is(which: forms.Counted, request: Request) -> bool:
     return (
         which.method in (None, request.method)
         and which.path in (None, request.path)

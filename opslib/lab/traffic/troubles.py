@@ -1,13 +1,13 @@
-"""What is different about the requests while something is wrong: a drill puts it in and takes it out.
+"""What is different about the requests while something is wrong: put in and taken out by a drill.
 
     since = place.now() - timedelta(minutes=45)
     troubles.begin(place, "slow-query", Trouble(since, route=("GET", "/spans"), factor=25))
     troubles.end(place, "slow-query")
 
-Both tell the log anew; the metrics of Lambda and API Gateway, and the system's own, are made from the
-same requests. A request that takes longer than the timeout of the version that was live then is cut
-off by itself. A version that is bad is not a trouble: verb `deploy`. A line that is no request's: verb
-`lines`.
+Both tell the log anew; the metrics of Lambda and API Gateway, and the system's own, are made from
+the same requests. A request that takes longer than the timeout of the version that was live then is
+cut off by itself. A version that is bad is not a trouble: verb `deploy`. A line that is no
+request's: verb `lines`.
 """
 
 from __future__ import annotations

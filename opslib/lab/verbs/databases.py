@@ -1,4 +1,4 @@
-"""Verbs about the database: connections, sessions, its state, its indexes and statements, its rows."""
+"""Verbs about the database: connections, sessions, state, indexes, statements, rows."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Messages(Verb):
 
 
 def put(stage: Stage, name: str, messages: list[tuple[str, Any, str]]) -> tuple[list[str], Any]:
-    """Messages (id, sent at, body) with the depth that they make. Returns what `take_back` needs."""
+    """Messages (id, sent at, body), with their depth. Returns what `take_back` needs."""
     place, attempts = stage.place, stage.place.memory["data"].queues.attempts
     queues.put(place, name, messages, attempts)
     times = sorted(sent.timestamp() for _, sent, _ in messages)

@@ -8,7 +8,7 @@
         - trouble: {since: 50m, bursts: [6, 3], share: 0.8, init_ms: [2300, 3300]}
 
 A verb is a dataclass of what the YAML gives it. It says what it `touches`, so that one knows which
-procedures can see it: logs, metrics, api (what its address answers), database (the sessions and rows),
+procedures can see it: logs, metrics, api (what its address answers), database (sessions and rows),
 and the services lambda, sqs, s3, cognito, ec2, rds, secrets, acm, … as boto3 calls them.
 """
 
@@ -55,7 +55,7 @@ class Verb:
 
 @dataclass
 class Stage:
-    """Where a verb is at work: the target, the drill, when it was put in, what is kept for the undo."""
+    """Where a verb is at work: the target, the drill, since when, what is kept for the undo."""
 
     place: Place
     drill: str

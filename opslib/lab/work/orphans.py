@@ -60,7 +60,7 @@ def scan(kind: str, request: Request, group: str = "item") -> Answer:
 
 
 def clean_up(kind: str, request: Request) -> Answer:
-    """Deletes every orphan; {"confirm": true} is needed. In a versioned bucket each gets a marker."""
+    """Deletes every orphan; {"confirm": true} is needed. Versions are kept, where there are any."""
     if request.json().get("confirm") is not True:
         raise Problem(400, 'This deletes objects. Confirm with {"confirm": true}')
     _, orphans = _found(kind, request)

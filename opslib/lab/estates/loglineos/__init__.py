@@ -1,4 +1,4 @@
-"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS for PostgreSQL, Terraform's state."""
+"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS, Terraform's state."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def said(body: Mapping[str, Any]) -> str:
 
 
 def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """Applies what the deployed code brings and the database has not had; {} is all that is known."""
+    """Applies what the deployed code brings and the database has not had; {} is all there is."""
     if event:
         raise ValueError(f"Unknown options: {', '.join(sorted(event))}")
     head, migrations = invocation.variables["SCHEMA_VERSION"], place.memory["migrations"]

@@ -1,4 +1,4 @@
-"""The database of a target's file: real PostgreSQL, its instance or cluster with backups, the pool."""
+"""The database of a target's file: its instance or cluster with backups, the app's pool."""
 
 from __future__ import annotations
 

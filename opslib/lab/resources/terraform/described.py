@@ -1,4 +1,4 @@
-"""Terraform's bucket: the state of each apply so far, and the newest plan, which says that there is nothing to do.
+"""Terraform's bucket: the state of each apply so far, and the newest plan: nothing to do.
 
 What the state names is what stands in the lab: identifiers, ARNs and settings are read there.
 """
