@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
-from botocore.exceptions import ClientError
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -19,7 +16,7 @@ from opslib.lab.estates.seeding import Application, Database
 from opslib.lab.places import Place
 from opslib.lab.resources.databases import rds
 from opslib.lab.traffic.requests import Answer, Request, Routes
-from opslib.lab.work import orphans
+from opslib.lab.work import checks, orphans
 
 QUIET = {"Errors", "Throttles", "5xx", "5XXError", "4xx", "4XXError", "Deadlocks", "DeadLetterErrors"}
 METRICS: list[tuple[str, float, float, float, str]] = [
@@ -99,10 +96,9 @@ def _migrated(request: Request) -> Answer:
 
 def _deep(request: Request) -> Answer:
     """What the file describes is asked each time: the database, the buckets, the queues."""
-    checks = {name: _checked(check) for name, check in _dependencies(request.place)}
-    well = all(check["status"] == "ok" for check in checks.values())
-    overall = "healthy" if well else "unhealthy"
-    return (200 if well else 503), {"status": overall, "checks": checks}
+    found = {name: checks.checked(check) for name, check in _dependencies(request.place)}
+    status, overall = checks.overall(found)
+    return status, {"status": overall, "checks": found}
 
 
 def _dependencies(place: Place) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -118,15 +114,6 @@ def _dependencies(place: Place) -> Iterator[tuple[str, Callable[[], Any]]]:
 def _ask(place: Place) -> None:
     with rds.connect(place) as database:
         database.execute("SELECT 1")
-
-
-def _checked(check: Callable[[], Any]) -> dict[str, Any]:
-    began, status, more = time.monotonic(), "ok", {}
-    try:
-        check()
-    except (psycopg.Error, ClientError) as exc:
-        status, more = "error", {"reason": str(exc).strip().splitlines()[0]}
-    return {"status": status, "latency_ms": round((time.monotonic() - began) * 1000, 1), **more}
 
 
 def _fill(place: Place, database: Database) -> None:

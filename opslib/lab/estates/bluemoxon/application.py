@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import psycopg
-from botocore.exceptions import ClientError
 
 from opslib.lab.estates.bluemoxon import background, collection
 from opslib.lab.estates.seeding import Application
@@ -16,7 +13,7 @@ from opslib.lab.resources import functions, networks
 from opslib.lab.resources.databases import rds
 from opslib.lab.resources.databases.statements import asked
 from opslib.lab.traffic.requests import Answer, Hanging, Problem, Request, require_token
-from opslib.lab.work import endpoints, orphans, workers
+from opslib.lab.work import checks, endpoints, orphans, workers
 
 # The app's calls out of the VPC: which endpoint each goes through.
 _SERVICES = ("secretsmanager", "cognito-idp", "s3")
@@ -30,10 +27,9 @@ def live(request: Request) -> Answer:
 
 def ready(request: Request) -> Answer:
     """Only the database: what each request needs."""
-    reason = _checked(_database, request.place)["reason"]
-    if reason:
-        return 503, {"status": "not ready", "database": f"error: {reason}"}
-    return 200, {"status": "ready", "database": "ok"}
+    told = checks.brief(checks.checked(_dependencies(request.place)["database"]))
+    status, word = (200, "ready") if told == "ok" else (503, "not ready")
+    return status, {"status": word, "database": told}
 
 
 def info(request: Request) -> Answer:
@@ -60,18 +56,12 @@ def deep(request: Request) -> Answer:
         if networks.unreachable(place, service):
             endpoint = f"https://{service}.{place.region}.amazonaws.com/"
             raise Hanging(f"Connect timeout on endpoint URL: {endpoint}, retrying")
-    asked_of = {"database": _database, "s3": _bucket, "cognito": _pool}
-    checks = {name: _checked(check, place) for name, check in asked_of.items()}
-    well = not any(check["reason"] for check in checks.values())
-    status, told = (200, "healthy") if well else (503, "unhealthy")
+    found = {name: checks.checked(check) for name, check in _dependencies(place).items()}
+    status, told = checks.overall(found)
     if place.target.production:
-        flat = {name: f"error: {c['reason']}" if c["reason"] else "ok" for name, c in checks.items()}
-        return status, {"status": told, **flat}
-    for check in checks.values():
-        if not check["reason"]:
-            del check["reason"]
-    checks["bedrock"] = {"status": "skipped", "reason": "a call costs money"}
-    return status, {"status": told, "checks": checks}
+        return status, {"status": told, **{name: checks.brief(each) for name, each in found.items()}}
+    found["bedrock"] = {"status": "skipped", "reason": "a call costs money"}
+    return status, {"status": told, "checks": found}
 
 
 def migrate(request: Request) -> Answer:
@@ -81,29 +71,13 @@ def migrate(request: Request) -> Answer:
         return 200, request.place.memory["migrations"].run(database, head)
 
 
-def _checked(check: Callable[[Place], Any], place: Place) -> dict[str, Any]:
-    """`reason` is empty when all is well."""
-    began, reason = time.monotonic(), ""
-    try:
-        check(place)
-    except psycopg.Error as exc:
-        reason = str(exc).strip().splitlines()[0]
-    except ClientError as exc:
-        reason = f"{exc.response['Error']['Code']}: {exc.response['Error']['Message']}"
-    taken_ms = round((time.monotonic() - began) * 1000, 1)
-    return {"status": "error" if reason else "ok", "latency_ms": taken_ms, "reason": reason}
-
-
-def _database(place: Place) -> None:
-    asked(place, "reachable")
-
-
-def _bucket(place: Place) -> None:
-    place.client("s3").list_objects_v2(Bucket=collection.bucket(place), MaxKeys=1)
-
-
-def _pool(place: Place) -> None:
-    place.client("cognito-idp").describe_user_pool(UserPoolId=place.memory["pool"])
+def _dependencies(place: Place) -> dict[str, Callable[[], Any]]:
+    s3, cognito = place.client("s3"), place.client("cognito-idp")
+    return {
+        "database": partial(asked, place, "reachable"),
+        "s3": partial(s3.list_objects_v2, Bucket=collection.bucket(place), MaxKeys=1),
+        "cognito": partial(cognito.describe_user_pool, UserPoolId=place.memory["pool"]),
+    }
 
 
 def books(request: Request) -> Answer:
