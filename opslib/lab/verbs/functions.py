@@ -13,7 +13,7 @@ from opslib.lab.traffic import days
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
 
-@verb("deploy", "lambda", "logs", "metrics", "api")
+@verb("deploy", "lambda", "logs")
 class Deploy(Verb):
     """A new version of a function, live since a while.
 
@@ -32,8 +32,10 @@ class Deploy(Verb):
     ahead: bool = False
 
     def touched(self) -> frozenset[str]:
-        more = {"database"} if self.ahead else set()
-        return self.touches | more if self.bad or self.ahead else frozenset({"lambda", "logs"})
+        seen = {"api"} if self.bad or self.ahead else set()
+        seen |= {"metrics"} if self.bad else set()
+        seen |= {"database"} if self.ahead else set()
+        return self.touches | seen
 
     def apply(self, stage: Stage) -> None:
         place, key, when = stage.place, self.function, stage.ago(self.since)

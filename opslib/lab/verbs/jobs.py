@@ -20,7 +20,7 @@ from opslib.lab.work.jobs import Job
 _GAVE_UP_S = 2400
 
 
-@verb("jobs", "database", "logs", "metrics")
+@verb("jobs", "database", "logs")
 class Jobs(Verb):
     """Rows of a kind of jobs, and what the worker's log says of each.
 

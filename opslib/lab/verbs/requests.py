@@ -90,7 +90,7 @@ class Overlay(Verb):
             overlay.remove()
 
 
-@verb("lines", "logs", "metrics")
+@verb("lines", "logs")
 class Lines(Verb):
     """Invocations of a function that its log tells of.
 

@@ -63,7 +63,7 @@ def _too_long(images: int, payload: int) -> str:
     return f"{_TOO_LONG} ({images} images, {payload / 1e6:.1f} MB)"
 
 
-@verb("photographs", "s3", "database", "logs", "metrics")
+@verb("photographs", "s3", "database", "logs")
 class Photographs(Verb):
     """Photographs straight from the camera for a book with few images, and jobs that failed on them."""
 
