@@ -63,6 +63,12 @@ def test_a_drill_touches_what_its_verbs_touch(estate: Callable[..., System]) -> 
     assert drill.touches == {"logs", "metrics", "sqs"}
 
 
+def test_what_is_merged_into_a_part_may_be_said_anew_there(estate: Callable[..., System]) -> None:
+    users = "users: {people: [&ada {email: a@b.c, role: viewer, days: 3}, {<<: *ada, days: 9}]}\n"
+    people = estate(ESTATE + users).data("").users.people
+    assert [(each.email, each.days) for each in people] == [("a@b.c", 3), ("a@b.c", 9)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
@@ -135,7 +141,7 @@ def test_revisions_are_read_with_what_undoes_them(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("system", ["loglineos"])
+@pytest.mark.parametrize("system", ["bluemoxon", "loglineos"])
 def test_each_drill_says_what_it_touches(system: str) -> None:
     for drill in places.load(system).drills:
         assert drill.touches <= TOUCHED
