@@ -19,7 +19,7 @@ from moto.core.model_instances import reset_model_data
 from opslib import targets
 from opslib.errors import OpsError, UsageError, unknown_name
 from opslib.lab import clients, corrections, rhythms
-from opslib.lab.aws import credentials
+from opslib.lab.aws import copies, credentials, misfits
 from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.places import Drill, Estate, Place, load
@@ -42,6 +42,7 @@ class World(Ground[Place]):
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
         self.url = ""
+        self.announce: Callable[[], None] = lambda: None  # says who is in the lab, when that changed
 
     def client(self, service: str, account: str, region: str, user: str) -> Any:
         return clients.in_process(self, service, account, region, user)
@@ -49,11 +50,12 @@ class World(Ground[Place]):
     def place(self, name: str) -> Place:
         """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
         key = name.removeprefix(targets.LAB)
+        if key in self.places:
+            self.use(self.places[key])
         if key in self.skipped:
             raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
         if key not in self.places:
             raise unknown_name("target", name, self.places, " in the lab")
-        self.use(self.places[key])
         return self.places[key]
 
     def estate(self, place: Place) -> Estate:
@@ -82,9 +84,27 @@ class World(Ground[Place]):
                 return
             self._seeding.add(system)
             for each in [each for each in self.places.values() if each.target.system == system]:
-                self._seed(each)
+                self._seed_or_leave_out(each)
             self.postgres.mark_seeded()
             self._ready |= {system}
+
+    def _seed_or_leave_out(self, place: Place) -> None:
+        """A target that does not fit its estate is not in the lab until a reset; no other suffers."""
+        databases = set(self.postgres.databases())
+        try:
+            self._seed(place)
+        except Exception as exc:
+            log.exception("seeding %s", place.name)
+            self._leave_out(place, misfits.said(place, exc))
+            for name in set(self.postgres.databases()) - databases:
+                self.postgres.drop_database(name)
+
+    def _leave_out(self, place: Place, why: str) -> None:
+        self.places = {name: each for name, each in self.places.items() if each is not place}
+        self.skipped[place.name] = why
+        if place.account not in {each.account for each in self.places.values()}:
+            self.unfit[place.account] = f"Target {place.name!r} is not in the lab: {why}"
+            copies.forget(place.account)
 
     def _seed(self, place: Place) -> None:
         began = time.monotonic()
@@ -102,7 +122,11 @@ class World(Ground[Place]):
         except UsageError as exc:
             self.skipped[name] = str(exc)
             return
-        self.estates[target.system] = load(target.system)
+        try:
+            self.estates[target.system] = load(target.system)
+        except OpsError as exc:
+            self.skipped[name] = str(exc)
+            return
         self.places[name] = Place(self, target)
 
     def _open_account(self, place: Place) -> None:
@@ -122,7 +146,8 @@ class World(Ground[Place]):
             reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
             corrections.reset()
             self.postgres.clear()
-            self.places.clear()
+            self.places = {}
+            self.unfit.clear()
             self._seeding.clear()
             self._ready = frozenset()
             self.skipped.clear()
@@ -131,6 +156,7 @@ class World(Ground[Place]):
             gc.unfreeze()  # what seeding froze of the world before is garbage now
             gc.collect()
             self.populate()
+            self.announce()
 
     def drills(self) -> Iterator[tuple[Drill, list[Place]]]:
         """Each drill with the places it can be put into."""
