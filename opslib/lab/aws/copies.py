@@ -8,8 +8,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import psycopg
+from moto.awslambda.models import LambdaStorage
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
 from moto.moto_api._internal import mock_random
@@ -70,7 +72,20 @@ def _login(connection: psycopg.Connection[Any]) -> tuple[type, tuple[str, bool]]
     return _Login, (conninfo, connection.autocommit)
 
 
+def _copied_storage(self: LambdaStorage, memo: dict[int, Any]) -> LambdaStorage:
+    """As by default, but what it refers to weakly is copied as well."""
+    new = memo[id(self)] = LambdaStorage.__new__(LambdaStorage)
+    for name, value in vars(self).items():
+        if isinstance(value, WeakValueDictionary):
+            vars(new)[name] = WeakValueDictionary(copy.deepcopy(dict(value), memo))
+        else:
+            vars(new)[name] = copy.deepcopy(value, memo)
+    return new
+
+
+LambdaStorage.__deepcopy__ = _copied_storage
 copyreg.pickle(psycopg.Connection, _login)
+copyreg.pickle(threading.Condition, lambda condition: (threading.Condition, ()))
 copyreg.pickle(type(threading.Lock()), lambda lock: (threading.Lock, ()))
 copyreg.pickle(type(threading.RLock()), lambda lock: (threading.RLock, ()))
 
