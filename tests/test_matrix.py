@@ -11,7 +11,7 @@ from opslib import OpsError
 from opslib.catalogue import runbooks
 from opslib.core.checks import plots
 from opslib.core.connections import connection, targets
-from opslib.lab.estates import base
+from opslib.lab import places as base
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 

@@ -95,7 +95,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
         patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
         patch.setattr(plots, "_png", lambda *_: b"")
+        # The lab is of accounts of which the files say nothing yet: what is described later is not there.
+        described = folder / "parameters" / "targets" / "orders-production.yaml"
+        described.write_text(DESCRIBED.partition("api:")[0])
         practice.up()
+        practice.status()
+        described.write_text(DESCRIBED)
         yield folder
         practice.down()
 

@@ -59,9 +59,9 @@ def down(as_json: bool) -> None:
 @lab.command()
 @_json
 def reset(as_json: bool) -> None:
-    """Forget all changes and drills: the lab as it was when it started."""
-    practice.reset()
-    _show(practice.status(), as_json)
+    """Forget all changes and drills: the lab as it was when it started, with the targets of now."""
+    new = practice.reset()
+    _show({**practice.status(), "new": new}, as_json)
 
 
 @lab.command()
@@ -73,11 +73,19 @@ def drills(as_json: bool) -> None:
         click.echo(console.as_json(listed))
         return
     rows = [
-        (each["name"], each["title"], ", ".join(map(_short, each["targets"])), ", ".join(map(_short, each["on"])))
+        (
+            each["name"],
+            each["title"],
+            ", ".join(map(_short, each["targets"])),
+            ", ".join(map(_short, each["on"])),
+        )
         for each in listed
     ]
     click.echo(console.table(("drill", "what happens", "for", "on now"), rows))
-    click.echo("\nPut one in: opslib lab break DRILL -t lab/…   Take it out: opslib lab mend DRILL", err=True)
+    click.echo(
+        "\nPut one in: opslib lab break DRILL -t lab/…   Take it out: opslib lab mend DRILL",
+        err=True,
+    )
 
 
 @lab.command("break")
@@ -119,12 +127,18 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         click.echo("No lab is running. Start it: opslib lab up")
         return
     broken = [f"{each['drill']} in {each['target']}" for each in found["broken"]]
-    denied = [f"{', '.join(operations)} in {target}" for target, operations in found["denied"].items()]
+    denied = [
+        f"{', '.join(operations)} in {target}" for target, operations in found["denied"].items()
+    ]
     rows = [
         ("url", found["url"]),
-        ("process", f"{found['pid']}, {found['memory_mb']} MB, PostgreSQL {found['postgres']['memory_mb']} MB"),
+        (
+            "process",
+            f"{found['pid']}, {found['memory_mb']} MB, PostgreSQL {found['postgres']['memory_mb']} MB",
+        ),
         ("seed", f"{found['seed']}, clock offset {found['clock_offset_hours']:g} h"),
         ("targets", ", ".join(found["targets"])),
+        *([("new", ", ".join(found["new"]))] if found.get("new") else []),
         ("drills on", ", ".join(broken) or "none"),
         *([("denied", "; ".join(denied))] if denied else []),
         *([("nothing in", ", ".join(found["empty"]))] if found["empty"] else []),

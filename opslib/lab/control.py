@@ -7,17 +7,14 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.core.errors import OpsError, UsageError
 from opslib.lab import snapshots
-from opslib.lab.estates.base import EMPTY
-
-if TYPE_CHECKING:
-    from opslib.lab.world import World
+from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
-Handler = Callable[["World", dict[str, Any]], Any]
+Handler = Callable[[World, dict[str, Any]], Any]
 
 
 def handle(world: World, method: str, path: str, body: bytes) -> tuple[int, bytes]:
@@ -32,7 +29,9 @@ def handle(world: World, method: str, path: str, body: bytes) -> tuple[int, byte
         return 400, json.dumps({"error": type(exc).__name__, "message": str(exc)}).encode()
     except Exception as exc:
         log.exception("%s %s", method, path)
-        return 500, json.dumps({"error": "OpsError", "message": f"The lab failed: {exc!r}"}).encode()
+        return 500, json.dumps(
+            {"error": "OpsError", "message": f"The lab failed: {exc!r}"}
+        ).encode()
 
 
 def _ping(world: World, given: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +46,19 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
         "clock_offset_hours": world.clock_offset_hours,
         "started": world.started,
         "targets": sorted(place.target.name for place in world.places.values()),
-        "empty": sorted(place.target.name for place in world.places.values() if world.estate(place) is EMPTY),
+        "empty": sorted(
+            place.target.name for place in world.places.values() if not place.described
+        ),
         "skipped": world.skipped,
-        "broken": [{"drill": drill, "target": world.places[name].target.name} for name, drill in world.broken],
-        "denied": {p.target.name: sorted(p.faults["deny"]) for p in world.places.values() if p.faults.get("deny")},
+        "broken": [
+            {"drill": drill, "target": world.places[name].target.name}
+            for name, drill in world.broken
+        ],
+        "denied": {
+            p.target.name: sorted(p.faults["deny"])
+            for p in world.places.values()
+            if p.faults.get("deny")
+        },
         "settings": world.settings,
         "postgres": {
             "port": world.postgres.port,
@@ -84,7 +92,9 @@ def _drills(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
             "title": drill.title,
             "targets": [place.target.name for place in places],
             "found_by": list(drill.found_by),
-            "on": [place.target.name for place in places if (place.name, drill.name) in world.broken],
+            "on": [
+                place.target.name for place in places if (place.name, drill.name) in world.broken
+            ],
         }
         for drill, places in world.drills()
     ]
@@ -101,8 +111,9 @@ def _mend(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reset(world: World, given: dict[str, Any]) -> dict[str, Any]:
+    before = set(world.places)
     world.reset()
-    return {}
+    return {"new": sorted(world.places[name].target.name for name in set(world.places) - before)}
 
 
 def _state(world: World, given: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +127,9 @@ def _deny(world: World, given: dict[str, Any]) -> dict[str, Any]:
 
 def _allow(world: World, given: dict[str, Any]) -> dict[str, Any]:
     place = world.place(given["target"])
-    for operation in [given["operation"]] if given.get("operation") else list(place.faults.get("deny", {})):
+    for operation in (
+        [given["operation"]] if given.get("operation") else list(place.faults.get("deny", {}))
+    ):
         place.allow(operation)
     return {}
 
@@ -124,7 +137,9 @@ def _allow(world: World, given: dict[str, Any]) -> dict[str, Any]:
 def _settings(world: World, given: dict[str, Any]) -> dict[str, float]:
     for name, value in given.items():
         if name not in world.settings:
-            raise UsageError(f"The lab has no setting {name!r}. Known: {', '.join(world.settings)}.")
+            raise UsageError(
+                f"The lab has no setting {name!r}. Known: {', '.join(world.settings)}."
+            )
         world.settings[name] = float(value)
     return world.settings
 

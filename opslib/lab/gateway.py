@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.request import Request
@@ -19,17 +19,29 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
-from opslib.lab import _credentials, denials, trail
-from opslib.lab.operations import Answered, AwsError, Call, Response, answer_of, rewind, serialise
-
-if TYPE_CHECKING:
-    from opslib.lab.estates.base import Place
-    from opslib.lab.world import World
+from opslib.lab.aws import credentials, denials, trail
+from opslib.lab.aws.ground import Ground, Standing
+from opslib.lab.aws.operations import (
+    Answered,
+    AwsError,
+    Call,
+    Response,
+    answer_of,
+    rewind,
+    serialise,
+)
 
 log = logging.getLogger("opslib.lab")
 
-_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-_BOTO3_NAMES = {"monitoring": "cloudwatch", "email": "ses", "elasticloadbalancing": "elbv2", "states": "stepfunctions"}
+_CREDENTIAL = re.compile(
+    r"Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
+)
+_BOTO3_NAMES = {
+    "monitoring": "cloudwatch",
+    "email": "ses",
+    "elasticloadbalancing": "elbv2",
+    "states": "stepfunctions",
+}
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
 _REQUEST_ID = re.compile(rb"(?<=<[Rr]equestId>)[^<]*(?=</[Rr]equestId>)")
 
@@ -48,16 +60,23 @@ class Signature:
 class Gateway:
     """A WSGI application: every AWS call that is not answered by the lab itself goes to moto."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Ground[Standing]) -> None:
         self.world = world
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         status, headers, body = self.respond(environ)
         told = {name.lower(): value for name, value in headers.items()}.get("content-length")
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+        headers = {
+            name: value for name, value in headers.items() if name.lower() != "content-length"
+        }
         # A HEAD's length is the object's, which is not sent.
         length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else told
-        listed = [*headers.items(), *([("Content-Length", str(length))] if length is not None else [])]
+        listed = [
+            *headers.items(),
+            *([("Content-Length", str(length))] if length is not None else []),
+        ]
         start_response(status_line(status), listed)
         return [body]
 
@@ -84,23 +103,34 @@ class Gateway:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
             return None
-        place, user = self._caller(signature.key)
-        if place is not None:
-            self.world.use(place)
+        account, user = self._caller(signature.key)
+        for place in list(self.world.places.values()):
+            if place.account == account:
+                self.world.use(place)
         request_id = str(uuid.uuid4())
         return Call(
-            world=self.world, service=service, operation=str(model.name), account=place.account if place else "", region=signature.region,
-            user=user, request_id=request_id, received=self.world.now(), request=request, model=model,
-            uri_params=uri_params, to_moto=partial(_ask_moto, request.environ, request_id),
-        )  # fmt: skip
+            world=self.world,
+            service=service,
+            operation=str(model.name),
+            account=account,
+            region=signature.region,
+            user=user,
+            request_id=request_id,
+            received=self.world.now(),
+            request=request,
+            model=model,
+            uri_params=uri_params,
+            to_moto=partial(_ask_moto, request.environ, request_id),
+        )
 
-    def _caller(self, key: str) -> tuple[Place | None, str | None]:
-        """The place and the user of an access key; (None, None) when the lab does not know it."""
-        for place in self.world.places.values():
-            for user in _credentials.USERS:
-                if _credentials.credentials(place.account, user)[0] == key:
-                    return place, user
-        return None, None
+    def _caller(self, key: str) -> tuple[str, str | None]:
+        """The account and the user of an access key; ("", None) when the lab does not know it."""
+        accounts = [place.account for place in list(self.world.places.values())]
+        for account in (*accounts, *self.world.unfit):
+            for user in credentials.USERS:
+                if credentials.credentials(account, user)[0] == key:
+                    return account, user
+        return "", None
 
 
 def status_line(status: int) -> str:
@@ -109,7 +139,10 @@ def status_line(status: int) -> str:
 
 
 def _signature(request: Request) -> Signature | None:
-    text = request.headers.get("Authorization", "") or f"Credential={request.args.get('X-Amz-Credential', '')}"
+    text = (
+        request.headers.get("Authorization", "")
+        or f"Credential={request.args.get('X-Amz-Credential', '')}"
+    )
     found = _CREDENTIAL.search(text)
     return Signature(**found.groupdict()) if found else None
 
@@ -131,7 +164,9 @@ def _answer(call: Call) -> Response:
     except Answered as answered:
         return answered.response
     except NotImplementedError as exc:
-        return serialise(call, AwsError("NotImplemented", f"The lab has no {call.operation}: {exc}", 501))
+        return serialise(
+            call, AwsError("NotImplemented", f"The lab has no {call.operation}: {exc}", 501)
+        )
     except Exception as exc:
         log.exception("%s:%s", call.service, call.operation)
         return serialise(call, AwsError("InternalFailure", f"The lab failed: {exc!r}", 500))
@@ -141,7 +176,9 @@ def _ask_moto(environ: dict[str, Any], request_id: str = "") -> Response:
     """moto's answer, with the request's id where each protocol has it (moto makes up another)."""
     chunks, status, headers = run_wsgi_app(_moto, environ, buffered=True)
     body = b"".join(chunks)
-    answer = {name: value for name, value in headers.items() if name.lower() not in _REQUEST_ID_HEADERS}
+    answer = {
+        name: value for name, value in headers.items() if name.lower() not in _REQUEST_ID_HEADERS
+    }
     if request_id:
         answer |= dict.fromkeys(_REQUEST_ID_HEADERS, request_id)
         if headers.get("Content-Type", "").startswith("text/xml"):

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -34,9 +35,10 @@ from werkzeug.serving import make_server
 
 from opslib.core.errors import OpsError
 from opslib.core.strict_yaml import skip_iri_grammar
-from opslib.lab import _moto, control, corrections
+from opslib.lab import control, corrections, folders
+from opslib.lab.aws import moto
+from opslib.lab.aws.operations import rewind
 from opslib.lab.gateway import Gateway, status_line
-from opslib.lab.operations import rewind
 from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
@@ -56,7 +58,9 @@ class Application:
         self.world = world
         self.gateway = Gateway(world)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         _, _, first = environ["PATH_INFO"].partition("/")
         first, _, rest = first.partition("/")
         if first not in ("_lab", "_api"):
@@ -67,12 +71,16 @@ class Application:
             kind = _JSON
         else:
             status, kind, answer = self._api(environ, rest, body)
-        start_response(status_line(status), [("Content-Type", kind), ("Content-Length", str(len(answer)))])
+        start_response(
+            status_line(status), [("Content-Type", kind), ("Content-Length", str(len(answer)))]
+        )
         return [answer]
 
     def _api(self, environ: dict[str, Any], path: str, body: bytes) -> tuple[int, str, bytes]:
         target, _, rest = path.partition("/")
-        headers = {k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
+        headers = {
+            k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")
+        }
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         try:
             place = self.world.place(target)
@@ -96,15 +104,20 @@ def _body(environ: dict[str, Any]) -> bytes:
 def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None:
     """Builds the lab, says in lab.json that it is there, and serves until a signal or until lab.json is gone."""
     with opened(folder, port, seed, clock_offset_hours) as world:
-        _announce(folder, world)
+        world.announce = partial(_announce, folder, world)
+        world.announce()
         _tick_while_wanted(folder, world)
 
 
 @contextmanager
-def opened(folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float = 0.0) -> Iterator[World]:
+def opened(
+    folder: Path, port: int = 0, seed: int = 7, clock_offset_hours: float = 0.0
+) -> Iterator[World]:
     """A lab that answers on `world.url`, in this process."""
     world = World(folder, seed, clock_offset_hours)
-    server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler)
+    server = make_server(
+        "127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler
+    )
     world.url = f"http://127.0.0.1:{server.port}"
     try:
         _fill(world)
@@ -120,7 +133,7 @@ def _fill(world: World) -> None:
     """Installs the corrections while PostgreSQL starts, then makes the places."""
     with ThreadPoolExecutor(1) as starting:
         started = starting.submit(world.postgres.start)
-        _moto.lighten()
+        moto.lighten()
         corrections.install()
         started.result()
     world.populate()
@@ -144,7 +157,7 @@ def _announce(folder: Path, world: World) -> None:
         },
     }
     part = folder / "lab.json.part"
-    part.write_text(json.dumps(facts, indent=1))
+    folders.write(part, json.dumps(facts, indent=1))
     part.replace(folder / "lab.json")
 
 

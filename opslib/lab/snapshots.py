@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from opslib.lab.corrections.users import invitations
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 Tree = dict[str, Any]
 _FUNCTION = (
@@ -53,7 +53,10 @@ def state(place: Place) -> Tree:
         "rds": _rds(place),
         "ec2": {"endpoints": _each(place.backend("ec2").vpc_end_points, _ENDPOINT)},
         "alarms": _each(place.backend("cloudwatch").alarms, _ALARM),
-        "dashboards": {name: _hash(board.body) for name, board in place.backend("cloudwatch").dashboards.items()},
+        "dashboards": {
+            name: _hash(board.body)
+            for name, board in place.backend("cloudwatch").dashboards.items()
+        },
         "sql": _databases(place),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
@@ -65,7 +68,10 @@ def _plain(value: Any) -> Any:
 
 
 def _each(held: Mapping[str, Any], attributes: str) -> Tree:
-    return {name: {key: getattr(each, key, None) for key in attributes.split()} for name, each in dict(held).items()}
+    return {
+        name: {key: getattr(each, key, None) for key in attributes.split()}
+        for name, each in dict(held).items()
+    }
 
 
 def _hash(value: str | bytes | None) -> str:
@@ -94,7 +100,11 @@ def _queues(place: Place) -> Tree:
     left_out = ("ApproximateNumber", "LastModified", "Created")
     return {
         name: {
-            "attributes": {key: value for key, value in queue.attributes.items() if not key.startswith(left_out)},
+            "attributes": {
+                key: value
+                for key, value in queue.attributes.items()
+                if not key.startswith(left_out)
+            },
             "messages": sorted(message.body for message in list(queue._messages)),
         }
         for name, queue in dict(place.backend("sqs").queues).items()
@@ -109,7 +119,10 @@ def _buckets(place: Place) -> Tree:
             "cors": [vars(rule) for rule in bucket.cors],
             "public": vars(bucket.public_access_block) if bucket.public_access_block else None,
             "policy": _hash(bucket.policy),
-            "keys": {key: [_version(each) for each in bucket.keys.getlist(key)] for key in list(bucket.keys)},
+            "keys": {
+                key: [_version(each) for each in bucket.keys.getlist(key)]
+                for key in list(bucket.keys)
+            },
         }
         for name, bucket in dict(place.backend("s3").buckets).items()
     }
@@ -123,7 +136,9 @@ def _pools(place: Place) -> Tree:
     return {
         pool.name: {
             "users": {user.username: _user(user) for user in list(pool.users.values())},
-            "clients": {client.id: client.extended_config for client in list(pool.clients.values())},
+            "clients": {
+                client.id: client.extended_config for client in list(pool.clients.values())
+            },
             "mfa": pool.mfa_config,
             "invitations": list(invitations(pool)),
         }
@@ -136,7 +151,11 @@ def _user(user: Any) -> Tree:
         "status": user.status,
         "enabled": user.enabled,
         "attributes": user.attribute_lookup,
-        "mfa": [user.software_token_mfa_enabled, user.sms_mfa_enabled, user.preferred_mfa_setting or None],
+        "mfa": [
+            user.software_token_mfa_enabled,
+            user.sms_mfa_enabled,
+            user.preferred_mfa_setting or None,
+        ],
         "groups": sorted(group.group_name for group in user.groups),
         "password": _hash(user.password),
     }
@@ -158,16 +177,23 @@ def _rds(place: Place) -> Tree:
     return {
         "clusters": _each(rds.clusters, _CLUSTER),
         "instances": _each(rds.databases, _INSTANCE),
-        "snapshots": _each(rds.cluster_snapshots, _CLUSTER_SNAPSHOT) | _each(rds.database_snapshots, _SNAPSHOT),
-        "parameter groups": {name: group.parameters for name, group in dict(rds.db_parameter_groups).items()},
+        "snapshots": _each(rds.cluster_snapshots, _CLUSTER_SNAPSHOT)
+        | _each(rds.database_snapshots, _SNAPSHOT),
+        "parameter groups": {
+            name: group.parameters for name, group in dict(rds.db_parameter_groups).items()
+        },
     }
 
 
 def _databases(place: Place) -> Tree:
     """{database: {table: [rows, hash of all rows]}}; None for a database that takes no logins."""
     rds = place.backend("rds")
-    names = {cluster.database_name for cluster in rds.clusters.values()} | {i.db_name for i in rds.databases.values()}
-    return {name: _tables(place, name) for name in place.world.postgres.databases() if name in names}
+    names = {cluster.database_name for cluster in rds.clusters.values()} | {
+        i.db_name for i in rds.databases.values()
+    }
+    return {
+        name: _tables(place, name) for name in place.world.postgres.databases() if name in names
+    }
 
 
 def _tables(place: Place, database: str) -> Tree | None:
@@ -183,5 +209,7 @@ def _tables(place: Place, database: str) -> Tree | None:
 
 
 def _rows(connection: psycopg.Connection[Any], table: sql.Identifier) -> list[Any]:
-    query = sql.SQL("SELECT count(*), sum(hash_record_extended(r, 0))::text FROM {} r")  # in whatever order they are
+    query = sql.SQL(
+        "SELECT count(*), sum(hash_record_extended(r, 0))::text FROM {} r"
+    )  # in whatever order they are
     return list(connection.execute(query.format(table)).fetchone() or ())

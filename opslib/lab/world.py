@@ -9,69 +9,68 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import moto.backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
+from opslib.core import paths
 from opslib.core.connections import targets
 from opslib.core.errors import OpsError, UsageError, unknown_name
-from opslib.lab import _clients, _credentials, corrections
-from opslib.lab.corrections import rhythms
-from opslib.lab.estates.base import Drill, Estate, Place, load
-from opslib.lab.postgres import Postgres
+from opslib.lab import clients, corrections, rhythms
+from opslib.lab.aws import copies, credentials, misfits
+from opslib.lab.aws.ground import Ground
+from opslib.lab.aws.handlers import FunctionHandler
+from opslib.lab.places import Drill, Estate, Place, load
+from opslib.lab.postgres.postgres import Postgres
 
+_Files = dict[str, bytes]
+# So old may a lab be that a reset goes back to: no job or message in it is late by then.
+_YOUNG_SECONDS = 300
 log = logging.getLogger("opslib.lab")
 
 
-class World:
+class World(Ground[Place]):
     """The lab's state. Everything that changes it as a whole (seed, break, mend, reset) holds `lock`."""
 
     def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
-        self.seed = seed
+        super().__init__(seed, Postgres(folder, secrets.token_hex(16)))
         self.clock_offset_hours = clock_offset_hours  # moves the daily rhythm, not the clock
-        self.postgres = Postgres(folder / "postgres", secrets.token_hex(16))
         self.lock = threading.RLock()
         self.places: dict[str, Place] = {}
         self.estates: dict[str, Estate] = {}
         self._seeding: set[str] = set()  # systems whose seeding has begun, or is done
         self._ready: frozenset[str] = frozenset()  # systems that are seeded
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
+        self._copy: _Seeded | None = None
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
-        self.settings: dict[str, float] = {"delay_ms": 0}
-        self.started = self.now()  # t0: what is seeded is told from here
         self.url = ""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def backend(self, service: str, account: str, region: str) -> Any:
-        """moto's backend of a service (boto3's name of it); global services have one an account."""
-        regions = moto.backends.get_backend(service)[account]
-        return regions[region] if region in regions else regions["aws"]
+        self.announce: Callable[[], None] = lambda: (
+            None
+        )  # says who is in the lab, when that changed
 
     def client(self, service: str, account: str, region: str, user: str) -> Any:
-        return _clients.in_process(self, service, account, region, user)
+        return clients.in_process(self, service, account, region, user)
 
     def place(self, name: str) -> Place:
         """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
         key = name.removeprefix(targets.LAB)
+        if key in self.places:
+            self.use(self.places[key])
         if key in self.skipped:
             raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
         if key not in self.places:
             raise unknown_name("target", name, self.places, " in the lab")
-        self.use(self.places[key])
         return self.places[key]
-
-    def places_in(self, account: str, region: str) -> list[Place]:
-        return [place for place in self.places.values() if (place.account, place.region) == (account, region)]
 
     def estate(self, place: Place) -> Estate:
         return self.estates[place.target.system]
+
+    def handler(self, place: Place, key: str) -> FunctionHandler | None:
+        return self.estate(place).functions.get(key)
 
     def populate(self) -> None:
         """Makes a place for every described target. A system is seeded when it is first used."""
@@ -93,15 +92,42 @@ class World:
                 return
             self._seeding.add(system)
             for each in [each for each in self.places.values() if each.target.system == system]:
-                self._seed(each)
+                self._seed_or_leave_out(each)
             self.postgres.mark_seeded()
             self._ready |= {system}
+
+    def _seed_or_leave_out(self, place: Place) -> None:
+        """A target that does not fit its estate is not in the lab until a reset; no other suffers."""
+        databases = set(self.postgres.databases())
+        try:
+            self._seed(place)
+        except Exception as exc:
+            log.exception("seeding %s", place.name)
+            self._leave_out(place, misfits.said(place, exc))
+            for name in set(self.postgres.databases()) - databases:
+                self.postgres.drop_database(name)
+
+    def _leave_out(self, place: Place, why: str) -> None:
+        self.places = {name: each for name, each in self.places.items() if each is not place}
+        self.skipped[place.name] = why
+        if place.account not in {each.account for each in self.places.values()}:
+            self.unfit[place.account] = f"Target {place.name!r} is not in the lab: {why}"
+            copies.forget(place.account)
 
     def _seed(self, place: Place) -> None:
         began = time.monotonic()
         gc.disable()  # nothing of all that is made here is garbage
         try:
             self.estate(place).seed(place)
+        except Exception as exc:  # an estate that fails is a matter of this target only
+            log.exception("seeding %s", place.name)
+            why = str(exc) if isinstance(exc, OpsError) else repr(exc)
+            self.skipped[place.name] = (
+                f"it cannot be made from parameters/targets/{place.name}.yaml: {why}"
+            )
+            place.faults["unfit"] = (
+                f"lab/{place.name} is not in the lab: {self.skipped[place.name]}"
+            )
         finally:
             gc.enable()
             gc.freeze()
@@ -113,48 +139,79 @@ class World:
         except UsageError as exc:
             self.skipped[name] = str(exc)
             return
-        self.estates[target.system] = load(target.system)
+        try:
+            self.estates[target.system] = load(target.system)
+        except OpsError as exc:
+            self.skipped[name] = str(exc)
+            return
         self.places[name] = Place(self, target)
 
     def _open_account(self, place: Place) -> None:
         iam = self.backend("iam", place.account, place.region)
-        for user in _credentials.USERS:
+        for user in credentials.USERS:
             if user not in iam.users:
                 iam.create_user(place.region, user)
                 key = iam.create_access_key(user)
                 del iam.access_keys[key.access_key_id]
-                key.access_key_id, key.secret_access_key = _credentials.credentials(place.account, user)
+                key.access_key_id, key.secret_access_key = credentials.credentials(
+                    place.account, user
+                )
                 iam.access_keys[key.access_key_id] = key
 
     def reset(self) -> None:
-        """Forgets everything and seeds anew: state, drills, faults, settings."""
+        """Forgets everything: state, drills, faults, settings.
+
+        A copy of the lab as it was seeded is put back while it is young and the targets' files are
+        the same; else everything that was used is seeded anew, told from now, and copied.
+        """
         with self.lock:
-            BackendDict.reset()
-            reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
             corrections.reset()
-            self.postgres.clear()
-            self.places.clear()
-            self._seeding.clear()
-            self._ready = frozenset()
-            self.skipped.clear()
+            files = _files()
+            if self._copy is None or not self._copy.fits(files, self._ready, self.now()):
+                self._begin_anew()
+                self.postgres.keep()
+                self._copy = _Seeded(self, files)
+            else:
+                self.postgres.put_back()
+            self._copy.put_back(self)
             self.broken.clear()
             self.settings["delay_ms"] = 0
-            gc.unfreeze()  # what seeding froze of the world before is garbage now
-            gc.collect()
-            self.populate()
+            _collect()
+            self.tick()  # the day from the seeding until now
+            self.announce()
+
+    def _begin_anew(self) -> None:
+        """An empty lab, then the systems that were used before."""
+        used = self._ready
+        self._copy = None
+        BackendDict.reset()
+        reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
+        self.postgres.clear()
+        self.places = {}
+        self._seeding.clear()
+        self._ready = frozenset()
+        self.skipped.clear()
+        self.unfit.clear()
+        self.populate()
+        for place in list(self.places.values()):
+            if place.target.system in used:
+                self.use(place)
 
     def drills(self) -> Iterator[tuple[Drill, list[Place]]]:
         """Each drill with the places it can be put into."""
         for system, estate in self.estates.items():
             places = [place for place in self.places.values() if place.target.system == system]
             for drill in estate.drills:
-                yield drill, [place for place in places if drill.fits(place)]
+                if fitting := [place for place in places if drill.fits(place)]:
+                    yield drill, fitting
 
     def break_drill(self, name: str, target: str | None = None) -> Place:
         """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""
         with self.lock:
             place = self.place(target or self._only_place(name).name)
-            fitting = {drill.name: drill for drill in self.estate(place).drills if drill.fits(place)}
+            fitting = {
+                drill.name: drill for drill in self.estate(place).drills if drill.fits(place)
+            }
             if name not in fitting:
                 raise unknown_name("drill", name, fitting, f" for {place.target.name}")
             if (place.name, name) not in self.broken:
@@ -181,7 +238,11 @@ class World:
         if drill not in fitting:
             raise unknown_name("drill", drill, fitting)
         places = fitting[drill]
-        chosen = places if len(places) == 1 else [place for place in places if not place.target.production]
+        chosen = (
+            places
+            if len(places) == 1
+            else [place for place in places if not place.target.production]
+        )
         if len(chosen) != 1:
             names = ", ".join(place.target.name for place in places)
             raise UsageError(f"Drill {drill!r} can be put into {names}: say which with -t.")
@@ -213,13 +274,39 @@ class World:
     def _ticks(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "corrections", lambda: corrections.tick(self, self.now())
         for name, place in self.places.items():
-            if place.target.system in self._ready:
+            if place.target.system in self._ready and name not in self.skipped:
                 yield name, partial(self.estate(place).tick, place, self.now())
 
-    def function_place(self, account: str, region: str, function: str) -> tuple[Place, str] | None:
-        """The place and the key in its facts of a Lambda function by its AWS name."""
-        for place in self.places_in(account, region):
-            for key, facts in place.facts.get("functions", {}).items():
-                if facts["name"] == function:
-                    return place, key
-        return None
+
+class _Seeded:
+    """A lab in which some systems are seeded and nothing else was done, to go back to."""
+
+    def __init__(self, world: World, files: _Files) -> None:
+        self._files, self._time, self._ready = files, world.started, world._ready
+        self._places = dict(world.places)
+        self._about = dict(world.skipped), dict(world.unfit)
+        held = [part for place in world.places.values() for part in (place.memory, place.faults)]
+        self._copy = copies.Copy([*corrections.held(), *held], [world, *world.places.values()])
+
+    def fits(self, files: _Files, ready: frozenset[str], now: datetime) -> bool:
+        """Whether a lab that was begun anew would be the same but for a few minutes."""
+        young = (now - self._time).total_seconds() < _YOUNG_SECONDS
+        return young and (files, ready) == (self._files, self._ready)
+
+    def put_back(self, world: World) -> None:
+        world.places = dict(self._places)
+        world.skipped, world.unfit = map(dict, self._about)
+        self._copy.put_back()
+
+
+def _files() -> _Files:
+    """What the targets' files hold."""
+    folder = paths.parameters() / "targets"
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.yaml"))}
+
+
+def _collect() -> None:
+    """What was held before a reset is garbage; what is held now is none."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

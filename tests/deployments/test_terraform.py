@@ -15,7 +15,7 @@ from opslib.core import redaction
 from opslib.core.connections.connection import Connection
 from opslib.deployments import states, terraform
 from opslib.deployments.plans import parse
-from opslib.lab.kit.terraform import Planned, Resource, plan, state
+from opslib.lab.resources.terraform.files import Planned, Resource, plan, state
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from opslib.lab import _credentials
-from opslib.lab.estates.base import Place
+from opslib.lab.aws import credentials
+from opslib.lab.places import EMPTY, Place
 from opslib.lab.server import opened
 from opslib.lab.world import World
 
@@ -44,9 +44,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A lab of these two targets."""
     with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:  # only while it reads the targets: others have their own project
+        with (
+            pytest.MonkeyPatch.context() as patch
+        ):  # only while it reads the targets: others have their own project
             patch.setenv("OPSLIB_HOME", str(home))
             world = stack.enter_context(opened(Path(tmp_path_factory.mktemp("lab"))))
+        world.estates["practice"] = EMPTY  # what there is, the tests make
         yield world
 
 
@@ -65,10 +68,14 @@ def aws(world: World) -> Clients:
     """aws("lambda"): a boto3 client of practice-one; aws("sts", target="practice-two", user="reviewer")."""
     session = boto3.session.Session()
 
-    def client(service: str, target: str = "practice-one", user: str = "operator", **given: Any) -> Any:
-        key, secret = _credentials.credentials(world.places[target].account, user)
+    def client(
+        service: str, target: str = "practice-one", user: str = "operator", **given: Any
+    ) -> Any:
+        key, secret = credentials.credentials(world.places[target].account, user)
         keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, **given}
         config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"})
-        return session.client(service, region_name="us-west-2", endpoint_url=world.url, config=config, **keys)
+        return session.client(
+            service, region_name="us-west-2", endpoint_url=world.url, config=config, **keys
+        )
 
     return client

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from opslib import connect
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs
 from opslib.core.times import Window
-from opslib.session import connect
 
 TARGETS = ("bluemoxon-staging", "bluemoxon-production")
 
@@ -51,8 +51,13 @@ def _scan(ops: Connection, name: str) -> Any:
 
 def test_every_function_is_as_the_target_describes_it(each: Connection) -> None:
     for facts in each.target["functions"].values():
-        config = each.call("lambda", "get_function_configuration", FunctionName=facts["name"], Qualifier="live")
-        assert (config["Timeout"], config["MemorySize"]) == (facts["timeout_seconds"], facts["memory_mb"])
+        config = each.call(
+            "lambda", "get_function_configuration", FunctionName=facts["name"], Qualifier="live"
+        )
+        assert (config["Timeout"], config["MemorySize"]) == (
+            facts["timeout_seconds"],
+            facts["memory_mb"],
+        )
         assert set(config["Environment"]["Variables"]) == set(facts["variables"])
         assert int(config["Version"]) > 1
 
@@ -68,19 +73,32 @@ def test_the_metrics_count_what_the_log_tells(each: Connection) -> None:
     start = end - timedelta(hours=6)
     told = len(logs.search(each, "api", '"REPORT RequestId"', Window(start, end)))
     counted = each.call(
-        "cloudwatch", "get_metric_statistics", Namespace="AWS/Lambda", MetricName="Invocations", Period=21600,
+        "cloudwatch",
+        "get_metric_statistics",
+        Namespace="AWS/Lambda",
+        MetricName="Invocations",
+        Period=21600,
         Dimensions=[{"Name": "FunctionName", "Value": each.target["functions"]["api"]["name"]}],
-        StartTime=start, EndTime=end, Statistics=["Sum"],
-    )["Datapoints"]  # fmt: skip
+        StartTime=start,
+        EndTime=end,
+        Statistics=["Sum"],
+    )["Datapoints"]
     # Lines of a request that begins in the last second of a minute may end in the next.
     assert sum(point["Sum"] for point in counted) == pytest.approx(told, abs=5)
     assert told > 1000
 
 
 def test_log_streams_are_named_by_version_and_lines_are_json(ops: Connection) -> None:
-    found = logs.search(ops, "api", '{ $.path = "/api/v1/books" }', Window(ops.now() - timedelta(hours=1), ops.now()))
+    found = logs.search(
+        ops,
+        "api",
+        '{ $.path = "/api/v1/books" }',
+        Window(ops.now() - timedelta(hours=1), ops.now()),
+    )
     line = json.loads(found["message"].iloc[0])
-    assert {"level", "timestamp", "request_id", "method", "path", "status", "latency_ms"} <= set(line)
+    assert {"level", "timestamp", "request_id", "method", "path", "status", "latency_ms"} <= set(
+        line
+    )
     assert found["stream"].str.fullmatch(r"\d{4}/\d\d/\d\d/\[6\][0-9a-f]{32}").all()
 
 
@@ -103,13 +121,19 @@ def test_every_user_of_the_pool_has_a_row(each: Connection) -> None:
 
 
 def test_snapshots_of_the_last_days_are_there(each: Connection) -> None:
-    found = each.pages("rds", "describe_db_cluster_snapshots", "DBClusterSnapshots[]", SnapshotType="automated")
+    found = each.pages(
+        "rds", "describe_db_cluster_snapshots", "DBClusterSnapshots[]", SnapshotType="automated"
+    )
     assert len(found) == each.target["database"]["backup_days"]
-    assert each.now() - max(snapshot["SnapshotCreateTime"] for snapshot in found) < timedelta(hours=6)
+    assert each.now() - max(snapshot["SnapshotCreateTime"] for snapshot in found) < timedelta(
+        hours=6
+    )
 
 
 def test_deep_health_is_nested_in_staging_and_flat_in_production(lab: Any) -> None:
-    staging, production = (connect(f"lab/{target}").http("GET", "/health/deep").body for target in TARGETS)
+    staging, production = (
+        connect(f"lab/{target}").http("GET", "/health/deep").body for target in TARGETS
+    )
     assert staging["checks"]["bedrock"]["status"] == "skipped"
     assert staging["checks"]["database"]["latency_ms"] > 0
     assert production == {"status": "healthy", "database": "ok", "s3": "ok", "cognito": "ok"}
@@ -117,7 +141,9 @@ def test_deep_health_is_nested_in_staging_and_flat_in_production(lab: Any) -> No
 
 def test_readiness_follows_the_real_database(ops: Connection, restored: Any) -> None:
     secret = ops.target["database"]["secret"]
-    held = json.loads(ops.call("secretsmanager", "get_secret_value", SecretId=secret)["SecretString"])
+    held = json.loads(
+        ops.call("secretsmanager", "get_secret_value", SecretId=secret)["SecretString"]
+    )
     wrong = json.dumps({**held, "password": "not-the-password"})
     ops.call("secretsmanager", "put_secret_value", SecretId=secret, SecretString=wrong)
     answer = ops.http("GET", "/health/ready")
@@ -130,7 +156,9 @@ def test_the_admins_paths_want_the_token(ops: Connection) -> None:
     assert ops.http("POST", "/admin/maintenance/orphan-scan", auth=True).status == 200
 
 
-@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/books/9999", 404), ("/books?limit=x", 422)])
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nothing", 404), ("/books/9999", 404), ("/books?limit=x", 422)]
+)
 def test_what_is_not_there_is_said(ops: Connection, path: str, status: int) -> None:
     answer = ops.http("GET", path)
     assert (answer.status, list(answer.body)) == (status, ["detail"])
@@ -142,7 +170,10 @@ def test_an_analysis_is_queued_runs_and_completes(ops: Connection, restored: Any
     assert ops.http("POST", "/books/480/analysis/generate-async", {"model": "opus"}).status == 409
     _eventually(lambda: ops.http("GET", "/books/480").body["analysis_job_status"] == "completed")
     lines = logs.search(
-        ops, "analysis-worker", f'"{begun.body["job_id"]}"', Window(ops.now() - timedelta(minutes=1), ops.now())
+        ops,
+        "analysis-worker",
+        f'"{begun.body["job_id"]}"',
+        Window(ops.now() - timedelta(minutes=1), ops.now()),
     )
     assert len(lines) == 2
     assert restored.state()["sqs"]["bluemoxon-staging-analysis"]["messages"] == []
@@ -155,12 +186,16 @@ def test_the_orphan_cleanup_deletes_what_the_scan_counted(lab: Any, ops: Connect
         assert (scan["orphans"], sum(group["count"] for group in scan["groups"])) == (23, 23)
         assert ops.http("POST", "/admin/maintenance/orphan-cleanup", {}, auth=True).status == 400
         assert _scan(ops, "orphan")["orphans"] == 23, "unconfirmed, it deletes nothing"
-        done = ops.http("POST", "/admin/maintenance/orphan-cleanup", {"confirm": True}, auth=True).body
+        done = ops.http(
+            "POST", "/admin/maintenance/orphan-cleanup", {"confirm": True}, auth=True
+        ).body
         assert (done["deleted"], done["bytes_freed"]) == (23, scan["orphan_bytes"])
         assert _scan(ops, "orphan")["orphans"] == 0
 
 
-def test_db_sync_copies_production_over_staging_and_only_there(ops: Connection, restored: Any) -> None:
+def test_db_sync_copies_production_over_staging_and_only_there(
+    ops: Connection, restored: Any
+) -> None:
     production = restored.state("bluemoxon-production")
     name = ops.target["functions"]["db-sync"]["name"]
     before = restored.state()
@@ -170,7 +205,10 @@ def test_db_sync_copies_production_over_staging_and_only_there(ops: Connection, 
     assert {k: done[k] for k in ("database", "images", "cognito")} == {
         k: dry[k] for k in ("database", "images", "cognito")
     }
-    here, there = restored.state()["sql"]["bluemoxon_staging"], production["sql"]["bluemoxon_production"]
+    here, there = (
+        restored.state()["sql"]["bluemoxon_staging"],
+        production["sql"]["bluemoxon_production"],
+    )
     for table in ("public.books", "public.book_images", "public.listings", "public.analysis_jobs"):
         assert here[table] == there[table]
     assert here["public.users"] == before["sql"]["bluemoxon_staging"]["public.users"]
@@ -182,9 +220,14 @@ def test_the_cognito_sync_gives_a_latecomer_a_row(lab: Any, ops: Connection) -> 
     before = lab.state()
     with lab.broken("user-not-synced"):
         name = ops.target["functions"]["db-sync"]["name"]
-        done = ops.call("lambda", "invoke", FunctionName=name, Payload={"cognito_only": True})["Payload"]
+        done = ops.call("lambda", "invoke", FunctionName=name, Payload={"cognito_only": True})[
+            "Payload"
+        ]
         assert done["cognito"] == {"created": 1, "updated": 0, "unchanged": 8}
-        assert sql.value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'") == 1
+        assert (
+            sql.value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'")
+            == 1
+        )
     assert lab.state() == before
 
 

@@ -10,23 +10,40 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
 from opslib import lab as practice
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import value
 from opslib.core.reads import logs
 from opslib.core.times import Window
-from opslib.session import connect
 
 STAGING, PRODUCTION = "bluemoxon-staging", "bluemoxon-production"
 # Drills that put nothing into the target: a fault of the API, denied calls, log lines, open connections.
 _STATELESS = {
-    "access-denied", "scraper-blocked", "connections-near-limit", "api-unreachable", "api-slow", "api-html", "api-404",
-}  # fmt: skip
+    "access-denied",
+    "scraper-blocked",
+    "connections-near-limit",
+    "api-unreachable",
+    "api-slow",
+    "api-html",
+    "api-404",
+}
 _STATEFUL = (
-    "vpc-endpoint-missing", "bucket-missing", "mfa-stale", "user-not-synced", "bedrock-throttling",
-    "dead-letter-backlog", "stale-jobs", "images-too-large", "bad-version", "configuration-drift", "migration-pending",
-    "orphans", "stale-listings", "orphan-keys-miscompared",
-)  # fmt: skip
+    "vpc-endpoint-missing",
+    "bucket-missing",
+    "mfa-stale",
+    "user-not-synced",
+    "bedrock-throttling",
+    "dead-letter-backlog",
+    "stale-jobs",
+    "images-too-large",
+    "bad-version",
+    "configuration-drift",
+    "migration-pending",
+    "orphans",
+    "stale-listings",
+    "orphan-keys-miscompared",
+)
 _ALL = (*_STATEFUL, *sorted(_STATELESS))
 
 
@@ -53,7 +70,7 @@ def _lines(ops: Connection, function: str, pattern: str, minutes: float = 300) -
 
 
 def _count(ops: Connection, sql: str) -> int:
-    return int(value(ops, f"SELECT count(*) FROM {sql}") or 0)
+    return int(sql.value(ops, f"SELECT count(*) FROM {sql}") or 0)
 
 
 def test_these_are_all_the_drills_and_each_says_where_it_is_found(lab: Any) -> None:
@@ -64,7 +81,9 @@ def test_these_are_all_the_drills_and_each_says_where_it_is_found(lab: Any) -> N
 
 @pytest.mark.parametrize("target", [STAGING, PRODUCTION])
 @pytest.mark.parametrize("name", _ALL)
-def test_a_drill_changes_its_target_only_and_mending_restores_it(lab: Any, name: str, target: str) -> None:
+def test_a_drill_changes_its_target_only_and_mending_restores_it(
+    lab: Any, name: str, target: str
+) -> None:
     other = PRODUCTION if target == STAGING else STAGING
     before, beside = lab.state(target), lab.state(other)
     with lab.broken(name, target):
@@ -74,14 +93,18 @@ def test_a_drill_changes_its_target_only_and_mending_restores_it(lab: Any, name:
 
 
 @pytest.mark.parametrize("name", _ALL)
-def test_a_mended_target_has_no_alarm_and_no_line_of_the_drill(lab: Any, ops: Connection, name: str) -> None:
+def test_a_mended_target_has_no_alarm_and_no_line_of_the_drill(
+    lab: Any, ops: Connection, name: str
+) -> None:
     trouble = '?ERROR ?WARN ?"Task timed out"'
     before = {key: _lines(ops, key, trouble) for key in ("api", "analysis-worker", "scraper")}
     with lab.broken(name):
         ops.gather(lambda: _asked(ops, "/health/deep"), lambda: _asked(ops, "/books/515"))
     assert _alarms(ops) == set()
     after = {key: _lines(ops, key, trouble) for key in before}
-    assert {key: set(lines) - set(before[key]) for key, lines in after.items()} == {key: set() for key in before}
+    assert {key: set(lines) - set(before[key]) for key, lines in after.items()} == {
+        key: set() for key in before
+    }
 
 
 def _asked(ops: Connection, path: str) -> int:
@@ -93,7 +116,9 @@ def _asked(ops: Connection, path: str) -> int:
         return 0
 
 
-def test_without_the_endpoint_deep_health_waits_and_the_list_still_comes(lab: Any, ops: Connection) -> None:
+def test_without_the_endpoint_deep_health_waits_and_the_list_still_comes(
+    lab: Any, ops: Connection
+) -> None:
     with lab.broken("vpc-endpoint-missing"):
         deep, shallow = ops.http("GET", "/health/deep"), ops.http("GET", "/books?limit=1")
     assert (deep.status, deep.body) == (503, {"message": "Service Unavailable"})
@@ -109,21 +134,32 @@ def test_without_the_bucket_deep_health_says_so(lab: Any, ops: Connection) -> No
     assert deep.body["checks"]["database"]["status"] == "ok"
 
 
-def test_a_bucket_made_again_meanwhile_gives_way_to_the_one_that_was(lab: Any, ops: Connection) -> None:
+def test_a_bucket_made_again_meanwhile_gives_way_to_the_one_that_was(
+    lab: Any, ops: Connection
+) -> None:
     before = lab.state()
     with lab.broken("bucket-missing"):
         ops.call(
-            "s3", "create_bucket", Bucket="bluemoxon-staging-images",
+            "s3",
+            "create_bucket",
+            Bucket="bluemoxon-staging-images",
             CreateBucketConfiguration={"LocationConstraint": "us-west-2"},
-        )  # fmt: skip
+        )
         assert ops.http("GET", "/health/deep").status == 200
     assert lab.state() == before
 
 
-def test_throttled_jobs_gave_up_after_three_attempts_with_waits_between(lab: Any, ops: Connection) -> None:
+def test_throttled_jobs_gave_up_after_three_attempts_with_waits_between(
+    lab: Any, ops: Connection
+) -> None:
     with lab.broken("bedrock-throttling"):
-        lines = [json.loads(line) for line in _lines(ops, "analysis-worker", "ThrottlingException", 60)]
-        failed = _count(ops, "analysis_jobs WHERE status = 'failed' AND error_message LIKE 'ThrottlingException%'")
+        lines = [
+            json.loads(line) for line in _lines(ops, "analysis-worker", "ThrottlingException", 60)
+        ]
+        failed = _count(
+            ops,
+            "analysis_jobs WHERE status = 'failed' AND error_message LIKE 'ThrottlingException%'",
+        )
         stale = _count(ops, "analysis_jobs WHERE status = 'running'")
     gave_up = [line for line in lines if "giving up after 3 attempts" in line["message"]]
     assert len(gave_up) == failed == 7
@@ -132,7 +168,9 @@ def test_throttled_jobs_gave_up_after_three_attempts_with_waits_between(lab: Any
     assert stale == 0
 
 
-def test_a_quoted_pattern_finds_the_blocked_scraper_and_nothing_in_a_healthy_log(lab: Any, ops: Connection) -> None:
+def test_a_quoted_pattern_finds_the_blocked_scraper_and_nothing_in_a_healthy_log(
+    lab: Any, ops: Connection
+) -> None:
     assert _lines(ops, "scraper", '"Rate limited"') == []
     assert _lines(ops, "scraper", "Rate limited"), "both words stand in harmless lines"
     with lab.broken("scraper-blocked"):
@@ -161,19 +199,25 @@ def test_of_redriven_dead_letters_what_can_be_done_is_done(lab: Any, ops: Connec
 
 def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) -> None:
     with lab.broken("stale-jobs"):
-        book = value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
+        book = sql.value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
         assert ops.http("GET", f"/books/{book}").body["analysis_job_status"] == "running"
         answer = ops.http("GET", f"/books/{book}/analysis/status").body
-    assert (answer["status"], answer["error_message"]) == ("failed", "Stale: running for more than 15 minutes")
+    assert (answer["status"], answer["error_message"]) == (
+        "failed",
+        "Stale: running for more than 15 minutes",
+    )
 
 
 def test_photographs_are_too_much_for_one_request_and_fail_again(lab: Any, ops: Connection) -> None:
     with lab.broken("images-too-large"):
-        book = value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
+        book = sql.value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
         images = ops.http("GET", f"/books/{book}/images").body
         assert len(images) == 19
         assert sum((image["bytes"] + 2) // 3 * 4 for image in images) > 20_000_000
-        assert ops.http("POST", f"/books/{book}/analysis/generate-async", {"model": "opus"}).status == 202
+        assert (
+            ops.http("POST", f"/books/{book}/analysis/generate-async", {"model": "opus"}).status
+            == 202
+        )
         path = f"/books/{book}/analysis/status"
         _eventually(lambda: ops.http("GET", path).body["status"] == "failed")
         assert "Input is too long" in ops.http("GET", path).body["error_message"]
@@ -183,9 +227,20 @@ def test_a_bad_version_fails_since_it_is_live_and_not_before(lab: Any, ops: Conn
     with lab.broken("bad-version"):
         codes = [ops.http("GET", "/health/ready").status for _ in range(4)]
         assert _alarms(ops) == {"api-errors"}
-        found = logs.search(ops, "api", '"[ERROR] AttributeError"', Window(ops.now() - timedelta(hours=3), ops.now()))
-        live = ops.call("lambda", "get_alias", FunctionName="bluemoxon-staging-api", Name="live")["FunctionVersion"]
-        rolled = {"FunctionName": "bluemoxon-staging-api", "Name": "live", "FunctionVersion": str(int(live) - 1)}
+        found = logs.search(
+            ops,
+            "api",
+            '"[ERROR] AttributeError"',
+            Window(ops.now() - timedelta(hours=3), ops.now()),
+        )
+        live = ops.call("lambda", "get_alias", FunctionName="bluemoxon-staging-api", Name="live")[
+            "FunctionVersion"
+        ]
+        rolled = {
+            "FunctionName": "bluemoxon-staging-api",
+            "Name": "live",
+            "FunctionVersion": str(int(live) - 1),
+        }
         ops.call("lambda", "update_alias", **rolled)
         assert [ops.http("GET", "/health/ready").status for _ in range(4)] == [200] * 4
     assert codes == [200, 500, 200, 200]
@@ -208,20 +263,27 @@ def test_a_migration_that_was_run_is_taken_back_with_the_drill(lab: Any, ops: Co
     with lab.broken("migration-pending"):
         needs = ops.http("GET", "/health/version").body["migration_head"]
         answer = ops.http("POST", "/health/migrate").body
-        assert (answer["status"], answer["current"], answer["applied"]) == ("success", needs, [needs])
+        assert (answer["status"], answer["current"], answer["applied"]) == (
+            "success",
+            needs,
+            [needs],
+        )
         assert "provenance" in ops.http("GET", "/books/515").body
     assert lab.state() == before
 
 
 def test_the_connections_are_really_open_and_ring(lab: Any, ops: Connection) -> None:
-    idle = "pg_stat_activity WHERE application_name = 'bluemoxon-api' AND datname = current_database()"
+    idle = (
+        "pg_stat_activity WHERE application_name = 'bluemoxon-api' AND datname = current_database()"
+    )
     with lab.broken("connections-near-limit"):
         assert _count(ops, idle) == 86
         assert _alarms(ops) == {"rds-connections"}
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "start"), [("api-html", 200, "<!doctype html>"), ("api-404", 404, '{"message')]
+    ("name", "status", "start"),
+    [("api-html", 200, "<!doctype html>"), ("api-404", 404, '{"message')],
 )
 def test_an_api_that_is_not_there_answers_something_else(
     lab: Any, ops: Connection, name: str, status: int, start: str

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 from opslib.lab.world import World
 from tests.lab.waiting import wait
 
@@ -24,9 +24,14 @@ def rds(aws: Any, place: Place, world: World) -> Iterator[Any]:
     """With cluster `shop`, its instance, and a table with three orders. All is gone afterwards."""
     seed = place.client("rds")
     seed.create_db_cluster(
-        DBClusterIdentifier="shop", Engine="aurora-postgresql", DatabaseName="shop", MasterUsername="keeper",
-        MasterUserPassword=PASSWORD, BackupRetentionPeriod=7, ServerlessV2ScalingConfiguration=SCALING,
-    )  # fmt: skip
+        DBClusterIdentifier="shop",
+        Engine="aurora-postgresql",
+        DatabaseName="shop",
+        MasterUsername="keeper",
+        MasterUserPassword=PASSWORD,
+        BackupRetentionPeriod=7,
+        ServerlessV2ScalingConfiguration=SCALING,
+    )
     add_instance(seed, "shop")
     with login(seed, "shop") as database:
         database.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 3) n")
@@ -39,9 +44,11 @@ def rds(aws: Any, place: Place, world: World) -> Iterator[Any]:
 
 def add_instance(rds: Any, cluster: str) -> None:
     rds.create_db_instance(
-        DBInstanceIdentifier=f"{cluster}-1", DBClusterIdentifier=cluster, DBInstanceClass="db.serverless",
+        DBInstanceIdentifier=f"{cluster}-1",
+        DBClusterIdentifier=cluster,
+        DBInstanceClass="db.serverless",
         Engine="aurora-postgresql",
-    )  # fmt: skip
+    )
 
 
 def describe(rds: Any, name: str) -> Any:
@@ -52,9 +59,13 @@ def login(rds: Any, name: str, password: str = PASSWORD) -> Any:
     """A connection to what the cluster's description says."""
     cluster = describe(rds, name)
     return psycopg.connect(
-        host=cluster["Endpoint"], port=cluster["Port"], dbname=cluster["DatabaseName"], user=cluster["MasterUsername"],
-        password=password, autocommit=True,
-    )  # fmt: skip
+        host=cluster["Endpoint"],
+        port=cluster["Port"],
+        dbname=cluster["DatabaseName"],
+        user=cluster["MasterUsername"],
+        password=password,
+        autocommit=True,
+    )
 
 
 def orders(rds: Any, name: str) -> int:
@@ -68,7 +79,11 @@ def wait_for_cluster(rds: Any, name: str) -> None:
 
 
 def wait_for_instance(rds: Any, name: str) -> None:
-    wait(lambda: rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"])
+    wait(
+        lambda: rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0][
+            "DBInstanceStatus"
+        ]
+    )
 
 
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -76,8 +91,12 @@ def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
     return code
 
 
-def test_a_cluster_says_where_it_is_and_how_far_back_it_can_go(rds: Any, world: World, place: Place) -> None:
-    place.backend("rds").clusters["shop"].cluster_create_time = datetime.now(UTC) - timedelta(days=30)
+def test_a_cluster_says_where_it_is_and_how_far_back_it_can_go(
+    rds: Any, world: World, place: Place
+) -> None:
+    place.backend("rds").clusters["shop"].cluster_create_time = datetime.now(UTC) - timedelta(
+        days=30
+    )
     cluster = describe(rds, "shop")
     assert (cluster["Endpoint"], cluster["Port"]) == ("127.0.0.1", world.postgres.port)
     assert (cluster["BackupRetentionPeriod"], cluster["Status"]) == (7, "available")
@@ -88,16 +107,24 @@ def test_a_cluster_says_where_it_is_and_how_far_back_it_can_go(rds: Any, world: 
 
 
 def test_a_snapshot_brings_its_data_back_into_a_cluster_without_instances(rds: Any) -> None:
-    made = rds.create_db_cluster_snapshot(DBClusterIdentifier="shop", DBClusterSnapshotIdentifier="before")
+    made = rds.create_db_cluster_snapshot(
+        DBClusterIdentifier="shop", DBClusterSnapshotIdentifier="before"
+    )
     assert made["DBClusterSnapshot"]["Status"] == "creating"
-    given = {"SnapshotIdentifier": "before", "DBClusterIdentifier": "shop-again", "Engine": "aurora-postgresql"}
+    given = {
+        "SnapshotIdentifier": "before",
+        "DBClusterIdentifier": "shop-again",
+        "Engine": "aurora-postgresql",
+    }
     with pytest.raises(ClientError) as error:
         rds.restore_db_cluster_from_snapshot(**given)
     assert code_of(error) == "InvalidDBClusterSnapshotStateFault"
     with login(rds, "shop") as database:
         database.execute("DELETE FROM orders")
     wait(lambda: rds.describe_db_cluster_snapshots()["DBClusterSnapshots"][0]["Status"])
-    restored = rds.restore_db_cluster_from_snapshot(**given, ServerlessV2ScalingConfiguration=SCALING)["DBCluster"]
+    restored = rds.restore_db_cluster_from_snapshot(
+        **given, ServerlessV2ScalingConfiguration=SCALING
+    )["DBCluster"]
     assert (restored["Status"], restored["DBClusterMembers"]) == ("creating", [])
     wait_for_cluster(rds, "shop-again")
     with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
@@ -115,7 +142,9 @@ def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
     time.sleep(1.1)
     given = {"SourceDBClusterIdentifier": "shop", "ServerlessV2ScalingConfiguration": SCALING}
     rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="then", RestoreToTime=then, **given)
-    rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="latest", UseLatestRestorableTime=True, **given)
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="latest", UseLatestRestorableTime=True, **given
+    )
     for name in ("then", "latest"):
         add_instance(rds, name)
         wait_for_cluster(rds, name)
@@ -127,9 +156,10 @@ def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
 def test_a_time_outside_the_window_is_refused(rds: Any, days: int, word: str) -> None:
     with pytest.raises(ClientError, match=f"cannot be restored to a time {word} than") as error:
         rds.restore_db_cluster_to_point_in_time(
-            SourceDBClusterIdentifier="shop", DBClusterIdentifier="then",
+            SourceDBClusterIdentifier="shop",
+            DBClusterIdentifier="then",
             RestoreToTime=datetime.now(UTC) + timedelta(days=days),
-        )  # fmt: skip
+        )
     assert code_of(error) == "InvalidParameterValue"
 
 
@@ -138,7 +168,11 @@ def test_what_exists_is_not_overwritten_and_what_is_missing_is_said(rds: Any) ->
     engine = {"Engine": "aurora-postgresql"}
     new = {"MasterUsername": "keeper", "MasterUserPassword": PASSWORD, **engine}
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("create_db_cluster", {"DBClusterIdentifier": "shop", **new}, "DBClusterAlreadyExistsFault"),
+        (
+            "create_db_cluster",
+            {"DBClusterIdentifier": "shop", **new},
+            "DBClusterAlreadyExistsFault",
+        ),
         (
             "create_db_cluster_snapshot",
             {"DBClusterIdentifier": "shop", "DBClusterSnapshotIdentifier": "one"},
@@ -146,7 +180,11 @@ def test_what_exists_is_not_overwritten_and_what_is_missing_is_said(rds: Any) ->
         ),
         (
             "restore_db_cluster_to_point_in_time",
-            {"DBClusterIdentifier": "shop", "SourceDBClusterIdentifier": "shop", "UseLatestRestorableTime": True},
+            {
+                "DBClusterIdentifier": "shop",
+                "SourceDBClusterIdentifier": "shop",
+                "UseLatestRestorableTime": True,
+            },
             "DBClusterAlreadyExistsFault",
         ),
         (
@@ -156,7 +194,12 @@ def test_what_exists_is_not_overwritten_and_what_is_missing_is_said(rds: Any) ->
         ),
         (
             "restore_db_cluster_from_snapshot",
-            {"DBClusterIdentifier": "x", "SnapshotIdentifier": "one", "DBSubnetGroupName": "none", **engine},
+            {
+                "DBClusterIdentifier": "x",
+                "SnapshotIdentifier": "one",
+                "DBSubnetGroupName": "none",
+                **engine,
+            },
             "InvalidDBClusterSnapshotStateFault",
         ),
         (
@@ -165,7 +208,11 @@ def test_what_exists_is_not_overwritten_and_what_is_missing_is_said(rds: Any) ->
             "DBClusterNotFoundFault",
         ),
         ("delete_db_cluster", {"DBClusterIdentifier": "shop"}, "InvalidParameterCombination"),
-        ("delete_db_cluster", {"DBClusterIdentifier": "shop", "SkipFinalSnapshot": True}, "InvalidDBClusterStateFault"),
+        (
+            "delete_db_cluster",
+            {"DBClusterIdentifier": "shop", "SkipFinalSnapshot": True},
+            "InvalidDBClusterStateFault",
+        ),
         (
             "modify_db_cluster",
             {"DBClusterIdentifier": "shop", "MasterUserPassword": "with a/slash"},
@@ -199,9 +246,11 @@ def test_a_deleted_cluster_takes_its_database_along_and_its_last_snapshot_brings
     assert "shop" not in world.postgres.databases()
     wait(lambda: rds.describe_db_cluster_snapshots()["DBClusterSnapshots"][0]["Status"])
     rds.restore_db_cluster_from_snapshot(
-        SnapshotIdentifier="last", DBClusterIdentifier="shop", Engine="aurora-postgresql",
+        SnapshotIdentifier="last",
+        DBClusterIdentifier="shop",
+        Engine="aurora-postgresql",
         ServerlessV2ScalingConfiguration=SCALING,
-    )  # fmt: skip
+    )
     add_instance(rds, "shop")
     wait_for_cluster(rds, "shop")
     wait_for_instance(rds, "shop-1")
@@ -209,7 +258,9 @@ def test_a_deleted_cluster_takes_its_database_along_and_its_last_snapshot_brings
 
 
 def test_a_new_password_is_the_one_that_logs_in(rds: Any) -> None:
-    rds.modify_db_cluster(DBClusterIdentifier="shop", MasterUserPassword="another-password", ApplyImmediately=True)
+    rds.modify_db_cluster(
+        DBClusterIdentifier="shop", MasterUserPassword="another-password", ApplyImmediately=True
+    )
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         login(rds, "shop")
     login(rds, "shop", "another-password").close()

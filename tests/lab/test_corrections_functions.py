@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Estate, Invocation, Place
+from opslib.lab.aws.handlers import Invocation
+from opslib.lab.places import Estate, Place
 from opslib.lab.world import World
 
 NAME = "practice-api"
@@ -26,13 +27,21 @@ def handler(event: Any, place: Place, invocation: Invocation) -> Any:
     if event.get("fail"):
         raise KeyError(event["fail"])
     invocation.log("at work")
-    return {"target": place.name, "version": invocation.version, "mode": invocation.variables.get("MODE")}
+    return {
+        "target": place.name,
+        "version": invocation.version,
+        "mode": invocation.variables.get("MODE"),
+    }
 
 
 @pytest.fixture
-def functions(aws: Any, world: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def functions(
+    aws: Any, world: World, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """A function with version 1 behind `live` (MODE=one) and MODE=two in $LATEST, not published."""
-    monkeypatch.setitem(world.estates, "practice", Estate(seed=lambda place: None, functions={"api": handler}))
+    monkeypatch.setitem(
+        world.estates, "practice", Estate(seed=lambda place: None, functions={"api": handler})
+    )
     iam = place.backend("iam")
     if not any(role.name == "runner" for role in iam.get_roles()):
         place.client("iam").create_role(RoleName="runner", AssumeRolePolicyDocument="{}")
@@ -41,12 +50,20 @@ def functions(aws: Any, world: World, place: Place, monkeypatch: pytest.MonkeyPa
         archive.writestr("main.py", "def handler(event, context): ...")
     client = aws("lambda")
     client.create_function(
-        FunctionName=NAME, Runtime="python3.12", Role=f"arn:aws:iam::{place.account}:role/runner", Handler="main.handler",
-        Code={"ZipFile": code.getvalue()}, Timeout=30, MemorySize=512, Environment={"Variables": {"MODE": "one"}},
-    )  # fmt: skip
+        FunctionName=NAME,
+        Runtime="python3.12",
+        Role=f"arn:aws:iam::{place.account}:role/runner",
+        Handler="main.handler",
+        Code={"ZipFile": code.getvalue()},
+        Timeout=30,
+        MemorySize=512,
+        Environment={"Variables": {"MODE": "one"}},
+    )
     client.publish_version(FunctionName=NAME)
     client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
-    client.update_function_configuration(FunctionName=NAME, Environment={"Variables": {"MODE": "two"}})
+    client.update_function_configuration(
+        FunctionName=NAME, Environment={"Variables": {"MODE": "two"}}
+    )
     client.get_waiter("function_updated").wait(FunctionName=NAME, WaiterConfig={"Delay": 1})
     yield client
     client.delete_function(FunctionName=NAME)
@@ -64,9 +81,13 @@ def test_a_version_keeps_its_configuration_when_latest_changes(functions: Any) -
 
 def test_an_update_is_in_progress_then_successful_and_both_are_revisions(functions: Any) -> None:
     before = functions.get_function_configuration(FunctionName=NAME)
-    during = functions.update_function_configuration(FunctionName=NAME, Timeout=31, RevisionId=before["RevisionId"])
+    during = functions.update_function_configuration(
+        FunctionName=NAME, Timeout=31, RevisionId=before["RevisionId"]
+    )
     assert during["LastUpdateStatus"] == "InProgress"
-    with pytest.raises(functions.exceptions.ResourceConflictException, match="An update is in progress"):
+    with pytest.raises(
+        functions.exceptions.ResourceConflictException, match="An update is in progress"
+    ):
         functions.update_function_configuration(FunctionName=NAME, Timeout=32)
     with pytest.raises(functions.exceptions.ResourceConflictException):
         functions.publish_version(FunctionName=NAME)
@@ -79,16 +100,24 @@ def test_an_update_is_in_progress_then_successful_and_both_are_revisions(functio
 
 @pytest.mark.parametrize("operation", ["update_function_configuration", "publish_version"])
 def test_an_old_revision_is_refused(functions: Any, operation: str) -> None:
-    with pytest.raises(functions.exceptions.PreconditionFailedException, match="latest Revision Id"):
-        getattr(functions, operation)(FunctionName=NAME, RevisionId="4e2a7c8e-0000-4000-8000-000000000000")
+    with pytest.raises(
+        functions.exceptions.PreconditionFailedException, match="latest Revision Id"
+    ):
+        getattr(functions, operation)(
+            FunctionName=NAME, RevisionId="4e2a7c8e-0000-4000-8000-000000000000"
+        )
 
 
 def test_an_alias_moves_only_from_the_revision_that_was_read(functions: Any) -> None:
     functions.publish_version(FunctionName=NAME)
     read = functions.get_alias(FunctionName=NAME, Name="live")
-    functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion="2", RevisionId=read["RevisionId"])
+    functions.update_alias(
+        FunctionName=NAME, Name="live", FunctionVersion="2", RevisionId=read["RevisionId"]
+    )
     with pytest.raises(functions.exceptions.PreconditionFailedException):
-        functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion="1", RevisionId=read["RevisionId"])
+        functions.update_alias(
+            FunctionName=NAME, Name="live", FunctionVersion="1", RevisionId=read["RevisionId"]
+        )
     assert functions.get_alias(FunctionName=NAME, Name="live")["FunctionVersion"] == "2"
     assert payload(functions.invoke(FunctionName=NAME, Qualifier="live"))["mode"] == "two"
 
@@ -127,21 +156,31 @@ def test_what_the_code_raises_is_a_function_error(functions: Any) -> None:
 
 
 def test_an_invocation_past_its_timeout_is_a_function_error(functions: Any) -> None:
-    answer = functions.invoke(FunctionName=NAME, Qualifier="live", Payload=json.dumps({"slow": True}))
+    answer = functions.invoke(
+        FunctionName=NAME, Qualifier="live", Payload=json.dumps({"slow": True})
+    )
     assert payload(answer)["errorType"] == "Sandbox.Timedout"
 
 
 def test_the_lines_are_in_the_log_group(functions: Any, aws: Any) -> None:
     answer = functions.invoke(FunctionName=NAME, Qualifier="live")
     request = answer["ResponseMetadata"]["RequestId"]
-    events = aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}", filterPattern=f'"{request}"')["events"]
+    events = aws("logs").filter_log_events(
+        logGroupName=f"/aws/lambda/{NAME}", filterPattern=f'"{request}"'
+    )["events"]
     assert [event["message"].split()[0] for event in events] == ["START", "END", "REPORT"]
     assert all("/[1]" in event["logStreamName"] for event in events)
 
 
 def test_a_missing_function_is_not_found(functions: Any) -> None:
-    for call, given in (("invoke", {}), ("list_versions_by_function", {}), ("get_function_configuration", {})):
-        with pytest.raises(functions.exceptions.ResourceNotFoundException, match="Function not found"):
+    for call, given in (
+        ("invoke", {}),
+        ("list_versions_by_function", {}),
+        ("get_function_configuration", {}),
+    ):
+        with pytest.raises(
+            functions.exceptions.ResourceNotFoundException, match="Function not found"
+        ):
             getattr(functions, call)(FunctionName="practice-none", **given)
     with pytest.raises(functions.exceptions.ResourceNotFoundException):
         functions.invoke(FunctionName=NAME, Qualifier="stage")
@@ -156,7 +195,9 @@ def test_an_asynchronous_invocation_is_accepted_and_runs(functions: Any, aws: An
     while not found and time.monotonic() < end:
         time.sleep(0.05)
         group = f"/aws/lambda/{NAME}"
-        found = aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{request}"')["events"]
+        found = aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{request}"')[
+            "events"
+        ]
     assert found
 
 
@@ -191,27 +232,39 @@ def test_a_function_runs_no_more_often_at_once_than_is_reserved(functions: Any) 
     assert payload(functions.invoke(FunctionName=NAME, Qualifier="live"))["version"] == "1"
 
 
-def test_what_is_throttled_is_counted_and_not_logged(functions: Any, aws: Any, place: Place) -> None:
+def test_what_is_throttled_is_counted_and_not_logged(
+    functions: Any, aws: Any, place: Place
+) -> None:
     functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
     before = len(aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}")["events"])
     with pytest.raises(ClientError, match="Rate Exceeded"):
         functions.invoke(FunctionName=NAME)
     found = aws("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda", MetricName="Throttles", Dimensions=[{"Name": "FunctionName", "Value": NAME}],
-        StartTime=place.now() - timedelta(minutes=5), EndTime=place.now() + timedelta(minutes=1), Period=300,
+        Namespace="AWS/Lambda",
+        MetricName="Throttles",
+        Dimensions=[{"Name": "FunctionName", "Value": NAME}],
+        StartTime=place.now() - timedelta(minutes=5),
+        EndTime=place.now() + timedelta(minutes=1),
+        Period=300,
         Statistics=["Sum"],
-    )["Datapoints"]  # fmt: skip
+    )["Datapoints"]
     assert sum(point["Sum"] for point in found) >= 1
-    assert len(aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}")["events"]) == before
+    assert (
+        len(aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}")["events"]) == before
+    )
 
 
 def test_an_asynchronous_invocation_waits_until_it_may_run(functions: Any, aws: Any) -> None:
     functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
-    request = functions.invoke(FunctionName=NAME, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    request = functions.invoke(FunctionName=NAME, InvocationType="Event")["ResponseMetadata"][
+        "RequestId"
+    ]
     functions.delete_function_concurrency(FunctionName=NAME)
     end, found = time.monotonic() + 5, []
     while not found and time.monotonic() < end:
         time.sleep(0.1)
         group = f"/aws/lambda/{NAME}"
-        found = aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{request}"')["events"]
+        found = aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{request}"')[
+            "events"
+        ]
     assert found

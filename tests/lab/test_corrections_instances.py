@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 from opslib.lab.world import World
 from tests.lab.waiting import wait
 
@@ -25,17 +25,36 @@ def rds(aws: Any, place: Place, world: World) -> Iterator[Any]:
     """With instance `shop` and a table with three orders. All is gone afterwards."""
     seed = place.client("rds")
     world.postgres.create_role("keeper", PASSWORD)
-    seed.create_db_parameter_group(DBParameterGroupName="shop16", DBParameterGroupFamily="postgres16", Description="-")
+    seed.create_db_parameter_group(
+        DBParameterGroupName="shop16", DBParameterGroupFamily="postgres16", Description="-"
+    )
     seed.modify_db_parameter_group(
         DBParameterGroupName="shop16",
-        Parameters=[{"ParameterName": "max_connections", "ParameterValue": "5", "ApplyMethod": "pending-reboot"}],
+        Parameters=[
+            {
+                "ParameterName": "max_connections",
+                "ParameterValue": "5",
+                "ApplyMethod": "pending-reboot",
+            }
+        ],
     )
     seed.create_db_instance(
-        **SHOP, Engine="postgres", EngineVersion="16.6", DBInstanceClass="db.r6g.large", DBName="shop",
-        MasterUsername="keeper", MasterUserPassword=PASSWORD, AllocatedStorage=100, StorageType="gp3",
-        BackupRetentionPeriod=7, DBParameterGroupName="shop16", PreferredMaintenanceWindow="sun:06:00-sun:06:30",
-    )  # fmt: skip
-    place.backend("rds").databases["shop"].instance_create_time = datetime.now(UTC) - timedelta(days=30)
+        **SHOP,
+        Engine="postgres",
+        EngineVersion="16.6",
+        DBInstanceClass="db.r6g.large",
+        DBName="shop",
+        MasterUsername="keeper",
+        MasterUserPassword=PASSWORD,
+        AllocatedStorage=100,
+        StorageType="gp3",
+        BackupRetentionPeriod=7,
+        DBParameterGroupName="shop16",
+        PreferredMaintenanceWindow="sun:06:00-sun:06:30",
+    )
+    place.backend("rds").databases["shop"].instance_create_time = datetime.now(UTC) - timedelta(
+        days=30
+    )
     with login(seed, "shop") as database:
         database.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 3) n")
     yield aws("rds")
@@ -56,9 +75,13 @@ def login(rds: Any, name: str, password: str = PASSWORD) -> Any:
     """A connection to what the instance's description says."""
     found = describe(rds, name)
     return psycopg.connect(
-        host=found["Endpoint"]["Address"], port=found["Endpoint"]["Port"], dbname=found["DBName"],
-        user=found["MasterUsername"], password=password, autocommit=True,
-    )  # fmt: skip
+        host=found["Endpoint"]["Address"],
+        port=found["Endpoint"]["Port"],
+        dbname=found["DBName"],
+        user=found["MasterUsername"],
+        password=password,
+        autocommit=True,
+    )
 
 
 def orders(rds: Any, name: str) -> int:
@@ -75,13 +98,22 @@ def refused(code: str) -> Any:
     return pytest.raises(ClientError, match=rf"\({code}\)")
 
 
-def test_an_instance_says_where_it_is_and_its_backups_say_how_far_back_it_can_go(rds: Any, world: World) -> None:
+def test_an_instance_says_where_it_is_and_its_backups_say_how_far_back_it_can_go(
+    rds: Any, world: World
+) -> None:
     found = describe(rds, "shop")
     assert found["Endpoint"] == {"Address": "127.0.0.1", "Port": world.postgres.port}
-    assert (found["PendingModifiedValues"], found["PreferredMaintenanceWindow"]) == ({}, "sun:06:00-sun:06:30")
+    assert (found["PendingModifiedValues"], found["PreferredMaintenanceWindow"]) == (
+        {},
+        "sun:06:00-sun:06:30",
+    )
     assert "EarliestRestorableTime" not in found
-    window = rds.describe_db_instance_automated_backups(**SHOP)["DBInstanceAutomatedBackups"][0]["RestoreWindow"]
-    assert timedelta(days=7) - (window["LatestTime"] - window["EarliestTime"]) < timedelta(minutes=1)
+    window = rds.describe_db_instance_automated_backups(**SHOP)["DBInstanceAutomatedBackups"][0][
+        "RestoreWindow"
+    ]
+    assert timedelta(days=7) - (window["LatestTime"] - window["EarliestTime"]) < timedelta(
+        minutes=1
+    )
 
 
 def test_the_parameter_group_limits_the_connections(rds: Any) -> None:
@@ -94,9 +126,15 @@ def test_the_parameter_group_limits_the_connections(rds: Any) -> None:
 
 def test_a_new_instance_takes_logins_when_it_is_available(rds: Any) -> None:
     made = rds.create_db_instance(
-        DBInstanceIdentifier="other", Engine="postgres", EngineVersion="16.6", DBInstanceClass="db.t4g.micro",
-        DBName="other", MasterUsername="other", MasterUserPassword=PASSWORD, AllocatedStorage=20,
-    )  # fmt: skip
+        DBInstanceIdentifier="other",
+        Engine="postgres",
+        EngineVersion="16.6",
+        DBInstanceClass="db.t4g.micro",
+        DBName="other",
+        MasterUsername="other",
+        MasterUserPassword=PASSWORD,
+        AllocatedStorage=20,
+    )
     assert made["DBInstance"]["DBInstanceStatus"] == "creating"
     with pytest.raises(psycopg.OperationalError):
         login(rds, "other")
@@ -109,7 +147,10 @@ def test_a_class_changes_now_with_all_that_is_pending_when_it_is_asked_for(rds: 
     assert describe(rds, "shop")["PendingModifiedValues"] == {"AllocatedStorage": 200}
     rds.modify_db_instance(**SHOP, DBInstanceClass="db.r6g.xlarge", ApplyImmediately=True)
     first = describe(rds, "shop")
-    assert first["PendingModifiedValues"] == {"AllocatedStorage": 200, "DBInstanceClass": "db.r6g.xlarge"}
+    assert first["PendingModifiedValues"] == {
+        "AllocatedStorage": 200,
+        "DBInstanceClass": "db.r6g.xlarge",
+    }
     assert (first["DBInstanceStatus"], first["DBInstanceClass"]) == ("available", "db.r6g.large")
     wait_for(rds, "shop", "modifying")
     with pytest.raises(psycopg.OperationalError):  # one zone only: away meanwhile
@@ -121,7 +162,9 @@ def test_a_class_changes_now_with_all_that_is_pending_when_it_is_asked_for(rds: 
     assert orders(rds, "shop") == 3
 
 
-def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_once(rds: Any) -> None:
+def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_once(
+    rds: Any,
+) -> None:
     rds.modify_db_instance(**SHOP, DBInstanceClass="db.r6g.xlarge")
     rds.modify_db_instance(**SHOP, DBInstanceClass="db.r6g.large")
     found = describe(rds, "shop")
@@ -133,7 +176,9 @@ def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_on
     assert (found["DBInstanceStatus"], found["PendingModifiedValues"]) == ("available", {})
 
 
-def test_a_full_instance_takes_logins_again_when_it_has_more_storage(rds: Any, place: Place, world: World) -> None:
+def test_a_full_instance_takes_logins_again_when_it_has_more_storage(
+    rds: Any, place: Place, world: World
+) -> None:
     place.backend("rds").databases["shop"].status = "storage-full"
     world.postgres.allow_connections("shop", False)
     for given in ({"DBInstanceClass": "db.r6g.xlarge"}, {"AllocatedStorage": 100}):
@@ -148,7 +193,11 @@ def test_a_full_instance_takes_logins_again_when_it_has_more_storage(rds: Any, p
 def test_what_needs_no_window_changes_at_once(rds: Any) -> None:
     rds.modify_db_instance(**SHOP, BackupRetentionPeriod=9, DeletionProtection=True)
     found = describe(rds, "shop")
-    assert (found["BackupRetentionPeriod"], found["DeletionProtection"], found["PendingModifiedValues"]) == (
+    assert (
+        found["BackupRetentionPeriod"],
+        found["DeletionProtection"],
+        found["PendingModifiedValues"],
+    ) == (
         9,
         True,
         {},
@@ -187,7 +236,9 @@ def test_a_copy_of_a_snapshot_holds_the_same_data(rds: Any) -> None:
     rds.copy_db_snapshot(SourceDBSnapshotIdentifier="first", TargetDBSnapshotIdentifier="second")
     rds.delete_db_snapshot(DBSnapshotIdentifier="first")
     wait(lambda: rds.describe_db_snapshots(**SHOP)["DBSnapshots"][0]["Status"])
-    rds.restore_db_instance_from_db_snapshot(DBSnapshotIdentifier="second", DBInstanceIdentifier="copy")
+    rds.restore_db_instance_from_db_snapshot(
+        DBSnapshotIdentifier="second", DBInstanceIdentifier="copy"
+    )
     wait_for(rds, "copy")
     assert orders(rds, "copy") == 3
 
@@ -199,9 +250,14 @@ def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
         database.execute("DELETE FROM orders WHERE id = 1")
     time.sleep(1.1)
     source = {"SourceDBInstanceIdentifier": "shop"}
-    rds.restore_db_instance_to_point_in_time(TargetDBInstanceIdentifier="then", RestoreTime=then, **source)
     rds.restore_db_instance_to_point_in_time(
-        TargetDBInstanceIdentifier="latest", UseLatestRestorableTime=True, DBParameterGroupName="shop16", **source
+        TargetDBInstanceIdentifier="then", RestoreTime=then, **source
+    )
+    rds.restore_db_instance_to_point_in_time(
+        TargetDBInstanceIdentifier="latest",
+        UseLatestRestorableTime=True,
+        DBParameterGroupName="shop16",
+        **source,
     )
     for name in ("then", "latest"):
         wait_for(rds, name)
@@ -209,8 +265,12 @@ def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
     assert describe(rds, "latest")["DBParameterGroups"][0]["DBParameterGroupName"] == "shop16"
 
 
-def test_a_replica_is_read_only_and_follows_until_it_is_deleted(rds: Any, world: World, place: Place) -> None:
-    made = rds.create_db_instance_read_replica(DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop")
+def test_a_replica_is_read_only_and_follows_until_it_is_deleted(
+    rds: Any, world: World, place: Place
+) -> None:
+    made = rds.create_db_instance_read_replica(
+        DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop"
+    )
     assert made["DBInstance"]["DBInstanceStatus"] == "creating"
     wait_for(rds, "reader")
     found = describe(rds, "reader")
@@ -234,7 +294,9 @@ def test_a_replica_is_read_only_and_follows_until_it_is_deleted(rds: Any, world:
 
 
 def test_a_promoted_replica_is_an_instance_of_its_own(rds: Any, world: World) -> None:
-    rds.create_db_instance_read_replica(DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop")
+    rds.create_db_instance_read_replica(
+        DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop"
+    )
     wait_for(rds, "reader")
     rds.promote_read_replica(DBInstanceIdentifier="reader", BackupRetentionPeriod=3)
     wait_for(rds, "reader")
@@ -246,7 +308,9 @@ def test_a_promoted_replica_is_an_instance_of_its_own(rds: Any, world: World) ->
 
 
 def test_no_standby_outlives_the_lab_or_its_reset(rds: Any, world: World) -> None:
-    rds.create_db_instance_read_replica(DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop")
+    rds.create_db_instance_read_replica(
+        DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop"
+    )
     wait_for(rds, "reader")
     standby = world.postgres.standby("reader")
     world.postgres.clear()  # what `lab reset` does; `lab down` ends them in the same way
@@ -261,8 +325,12 @@ def test_a_deleted_instance_takes_its_database_and_automated_snapshots_along(
     place.backend("rds").create_auto_snapshot("shop", "rds:shop-today")
     rds.delete_db_instance(**SHOP, FinalDBSnapshotIdentifier="last")
     assert "shop" not in world.postgres.databases()
-    assert [s["DBSnapshotIdentifier"] for s in rds.describe_db_snapshots()["DBSnapshots"]] == ["last"]
-    rds.restore_db_instance_from_db_snapshot(DBSnapshotIdentifier="last", DBInstanceIdentifier="shop")
+    assert [s["DBSnapshotIdentifier"] for s in rds.describe_db_snapshots()["DBSnapshots"]] == [
+        "last"
+    ]
+    rds.restore_db_instance_from_db_snapshot(
+        DBSnapshotIdentifier="last", DBInstanceIdentifier="shop"
+    )
     wait_for(rds, "shop")
     assert orders(rds, "shop") == 3
 
@@ -304,36 +372,63 @@ REPLICA = NEW | {"SourceDBInstanceIdentifier": "shop"}
 LATEST = {"SourceDBInstanceIdentifier": "shop", "UseLatestRestorableTime": True}
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("modify_db_instance", SHOP | {"DBInstanceClass": "huge"}, "InvalidParameterValue"),
-    ("modify_db_instance", SHOP | {"DBInstanceClass": "db.r6g.huge"}, "InvalidParameterCombination"),
+    (
+        "modify_db_instance",
+        SHOP | {"DBInstanceClass": "db.r6g.huge"},
+        "InvalidParameterCombination",
+    ),
     ("modify_db_instance", SHOP | {"MasterUserPassword": "with a/slash"}, "InvalidParameterValue"),
     ("modify_db_instance", SHOP | {"AllocatedStorage": 50}, "InvalidParameterCombination"),
     ("modify_db_instance", SHOP | {"AllocatedStorage": 101}, "InvalidParameterCombination"),
     ("modify_db_instance", NEW | {"DBInstanceClass": "db.r6g.large"}, "DBInstanceNotFound"),
     ("create_db_snapshot", NEW | {"DBSnapshotIdentifier": "a"}, "DBInstanceNotFound"),
-    ("restore_db_instance_from_db_snapshot", NEW | {"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"),
-    ("restore_db_instance_to_point_in_time", LATEST | {"TargetDBInstanceIdentifier": "shop"}, "DBInstanceAlreadyExists"),
+    (
+        "restore_db_instance_from_db_snapshot",
+        NEW | {"DBSnapshotIdentifier": "none"},
+        "DBSnapshotNotFound",
+    ),
     (
         "restore_db_instance_to_point_in_time",
-        LATEST | {"TargetDBInstanceIdentifier": "new", "RestoreTime": datetime(2024, 1, 15, tzinfo=UTC)},
+        LATEST | {"TargetDBInstanceIdentifier": "shop"},
+        "DBInstanceAlreadyExists",
+    ),
+    (
+        "restore_db_instance_to_point_in_time",
+        LATEST
+        | {"TargetDBInstanceIdentifier": "new", "RestoreTime": datetime(2024, 1, 15, tzinfo=UTC)},
         "InvalidParameterCombination",
     ),
     ("delete_db_instance", SHOP, "InvalidParameterCombination"),
     ("reboot_db_instance", SHOP | {"ForceFailover": True}, "InvalidParameterCombination"),
     ("promote_read_replica", SHOP, "InvalidDBInstanceState"),
     ("create_db_instance_read_replica", REPLICA | SHOP, "DBInstanceAlreadyExists"),
-    ("create_db_instance_read_replica", NEW | {"SourceDBInstanceIdentifier": "none"}, "DBInstanceNotFound"),
-    ("create_db_instance_read_replica", REPLICA | {"AvailabilityZone": "us-west-2x"}, "InvalidParameterValue"),
+    (
+        "create_db_instance_read_replica",
+        NEW | {"SourceDBInstanceIdentifier": "none"},
+        "DBInstanceNotFound",
+    ),
+    (
+        "create_db_instance_read_replica",
+        REPLICA | {"AvailabilityZone": "us-west-2x"},
+        "InvalidParameterValue",
+    ),
     (
         "create_db_instance_read_replica",
         REPLICA | {"AvailabilityZone": "us-west-2c", "DBInstanceClass": "db.r6g.large"},
         "InvalidParameterCombination",
     ),
-    ("create_db_instance_read_replica", REPLICA | {"DBSubnetGroupName": "any"}, "DBSubnetGroupNotAllowedFault"),
-]  # fmt: skip
+    (
+        "create_db_instance_read_replica",
+        REPLICA | {"DBSubnetGroupName": "any"},
+        "DBSubnetGroupNotAllowedFault",
+    ),
+]
 
 
 @pytest.mark.parametrize(("operation", "given", "code"), REFUSED)
-def test_what_cannot_be_is_refused(rds: Any, operation: str, given: dict[str, Any], code: str) -> None:
+def test_what_cannot_be_is_refused(
+    rds: Any, operation: str, given: dict[str, Any], code: str
+) -> None:
     with refused(code):
         getattr(rds, operation)(**given)
 
@@ -342,9 +437,10 @@ def test_what_cannot_be_is_refused(rds: Any, operation: str, given: dict[str, An
 def test_a_time_outside_the_window_is_refused(rds: Any, days: int, word: str) -> None:
     with pytest.raises(ClientError, match=f"cannot be restored to a time {word} than"):
         rds.restore_db_instance_to_point_in_time(
-            SourceDBInstanceIdentifier="shop", TargetDBInstanceIdentifier="then",
+            SourceDBInstanceIdentifier="shop",
+            TargetDBInstanceIdentifier="then",
             RestoreTime=datetime.now(UTC) + timedelta(days=days),
-        )  # fmt: skip
+        )
 
 
 def test_an_instance_without_backups_has_no_replica_and_no_point_in_time(rds: Any) -> None:

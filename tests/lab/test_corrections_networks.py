@@ -18,25 +18,35 @@ def ec2(aws: Any) -> Any:
 def vpc(ec2: Any) -> dict[str, str]:
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
-    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][0]["RouteTableId"]
+    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][
+        0
+    ]["RouteTableId"]
     return {"vpc": vpc, "subnet": subnet, "table": table}
 
 
 def interface(ec2: Any, vpc: dict[str, str], service: str = "secretsmanager") -> Any:
     return ec2.create_vpc_endpoint(
-        VpcId=vpc["vpc"], ServiceName=f"com.amazonaws.us-west-2.{service}", VpcEndpointType="Interface",
+        VpcId=vpc["vpc"],
+        ServiceName=f"com.amazonaws.us-west-2.{service}",
+        VpcEndpointType="Interface",
         SubnetIds=[vpc["subnet"]],
-    )["VpcEndpoint"]  # fmt: skip
+    )["VpcEndpoint"]
 
 
 def endpoints(ec2: Any, vpc: dict[str, str]) -> list[Any]:
-    found: list[Any] = ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [vpc["vpc"]]}])["VpcEndpoints"]
+    found: list[Any] = ec2.describe_vpc_endpoints(
+        Filters=[{"Name": "vpc-id", "Values": [vpc["vpc"]]}]
+    )["VpcEndpoints"]
     return found
 
 
 def test_an_interface_endpoint_is_pending_and_then_available(ec2: Any, vpc: dict[str, str]) -> None:
     made = interface(ec2, vpc)
-    assert (made["State"], made["VpcEndpointType"], made["PrivateDnsEnabled"]) == ("pending", "Interface", True)
+    assert (made["State"], made["VpcEndpointType"], made["PrivateDnsEnabled"]) == (
+        "pending",
+        "Interface",
+        True,
+    )
     end = time.monotonic() + 10
     while endpoints(ec2, vpc)[0]["State"] == "pending" and time.monotonic() < end:
         time.sleep(0.05)
@@ -52,7 +62,11 @@ def test_a_service_has_one_private_name_in_a_vpc(ec2: Any, vpc: dict[str, str]) 
 
 
 def test_a_gateway_endpoint_stands_once_in_a_route_table(ec2: Any, vpc: dict[str, str]) -> None:
-    given = {"VpcId": vpc["vpc"], "ServiceName": "com.amazonaws.us-west-2.s3", "RouteTableIds": [vpc["table"]]}
+    given = {
+        "VpcId": vpc["vpc"],
+        "ServiceName": "com.amazonaws.us-west-2.s3",
+        "RouteTableIds": [vpc["table"]],
+    }
     made = ec2.create_vpc_endpoint(**given)["VpcEndpoint"]
     assert (made["State"], made["VpcEndpointType"]) == ("available", "Gateway")
     with pytest.raises(ClientError, match="RouteAlreadyExists"):
@@ -61,7 +75,9 @@ def test_a_gateway_endpoint_stands_once_in_a_route_table(ec2: Any, vpc: dict[str
     assert ec2.create_vpc_endpoint(**given)["VpcEndpoint"]["VpcEndpointId"] != made["VpcEndpointId"]
 
 
-def test_a_deleted_endpoint_is_gone_and_an_unknown_one_is_said(ec2: Any, vpc: dict[str, str]) -> None:
+def test_a_deleted_endpoint_is_gone_and_an_unknown_one_is_said(
+    ec2: Any, vpc: dict[str, str]
+) -> None:
     made = interface(ec2, vpc)["VpcEndpointId"]
     answer = ec2.delete_vpc_endpoints(VpcEndpointIds=[made, "vpce-0123456789abcdef0"])
     assert [each["ResourceId"] for each in answer["Unsuccessful"]] == ["vpce-0123456789abcdef0"]

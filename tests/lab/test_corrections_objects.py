@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def delete(s3: Any, bucket: str, *names: str) -> Any:
 
 
 def test_what_is_put_is_got_from_bytes_and_from_a_file(s3: Any, bucket: str) -> None:
-    s3.put_object(Bucket=bucket, Key="books/1/a b+ü.jpeg", Body=b"\xff\xd8jpeg", ContentType="image/jpeg")
+    s3.put_object(
+        Bucket=bucket, Key="books/1/a b+ü.jpeg", Body=b"\xff\xd8jpeg", ContentType="image/jpeg"
+    )
     s3.upload_fileobj(io.BytesIO(b"x" * 9_000_000), bucket, "large")
     assert s3.get_object(Bucket=bucket, Key="books/1/a b+ü.jpeg")["Body"].read() == b"\xff\xd8jpeg"
     assert s3.head_object(Bucket=bucket, Key="large")["ContentLength"] == 9_000_000
@@ -64,13 +66,17 @@ def test_a_deleted_object_comes_back_when_its_marker_goes(s3: Any, bucket: str) 
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"one"
 
 
-def test_a_protected_key_is_an_error_in_an_answer_that_succeeded(s3: Any, bucket: str, place: Place) -> None:
+def test_a_protected_key_is_an_error_in_an_answer_that_succeeded(
+    s3: Any, bucket: str, place: Place
+) -> None:
     for name in ("books/7/a", "books/8/a"):
         s3.put_object(Bucket=bucket, Key=name, Body=b"x")
     place.faults["protected_keys"] = ("books/7/",)
     answer = delete(s3, bucket, "books/7/a", "books/8/a")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [("books/7/a", "AccessDenied")]
+    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [
+        ("books/7/a", "AccessDenied")
+    ]
     assert [each["Key"] for each in answer["Deleted"]] == ["books/8/a"]
     assert keys(s3, bucket) == ["books/7/a"]
 

@@ -19,18 +19,24 @@ class Pair:
         self.dead = sqs.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
         self.dead_arn = self.attributes(self.dead)["QueueArn"]
         policy = json.dumps({"deadLetterTargetArn": self.dead_arn, "maxReceiveCount": 2})
-        self.main = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
+        self.main = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})[
+            "QueueUrl"
+        ]
         self.main_arn = self.attributes(self.main)["QueueArn"]
 
     def attributes(self, url: str) -> dict[str, str]:
-        found: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        found: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])[
+            "Attributes"
+        ]
         return found
 
     def counts(self, url: str) -> tuple[int, int, int]:
         """(visible, in flight, delayed)"""
         found = self.attributes(url)
         names = ("", "NotVisible", "Delayed")
-        visible, in_flight, delayed = (int(found[f"ApproximateNumberOfMessages{name}"]) for name in names)
+        visible, in_flight, delayed = (
+            int(found[f"ApproximateNumberOfMessages{name}"]) for name in names
+        )
         return visible, in_flight, delayed
 
     def send(self, url: str, count: int, **given: Any) -> None:
@@ -54,7 +60,9 @@ def pair(aws: Any) -> Pair:
 
 def test_a_redrive_moves_every_message_back_as_new_ones(pair: Pair) -> None:
     pair.send(pair.dead, 12)
-    before = pair.sqs.receive_message(QueueUrl=pair.dead, VisibilityTimeout=0)["Messages"][0]["MessageId"]
+    before = pair.sqs.receive_message(QueueUrl=pair.dead, VisibilityTimeout=0)["Messages"][0][
+        "MessageId"
+    ]
     handle = pair.sqs.start_message_move_task(SourceArn=pair.dead_arn)["TaskHandle"]
     assert pair.task()["TaskHandle"] == handle
     done = pair.wait()
@@ -68,7 +76,9 @@ def test_a_redrive_moves_every_message_back_as_new_ones(pair: Pair) -> None:
 
 def test_a_redrive_keeps_to_its_rate_and_can_be_cancelled(pair: Pair) -> None:
     pair.send(pair.dead, 30)
-    handle = pair.sqs.start_message_move_task(SourceArn=pair.dead_arn, MaxNumberOfMessagesPerSecond=10)["TaskHandle"]
+    handle = pair.sqs.start_message_move_task(
+        SourceArn=pair.dead_arn, MaxNumberOfMessagesPerSecond=10
+    )["TaskHandle"]
     with pytest.raises(pair.sqs.exceptions.ClientError, match="already a task running"):
         pair.sqs.start_message_move_task(SourceArn=pair.dead_arn)
     time.sleep(0.5)
@@ -100,7 +110,9 @@ def test_a_peek_hides_nothing_and_comes_to_see_every_message(pair: Pair) -> None
     pair.send(pair.dead, 23)
     seen: set[str] = set()
     for _ in range(4):
-        found = pair.sqs.receive_message(QueueUrl=pair.dead, MaxNumberOfMessages=10, VisibilityTimeout=0)["Messages"]
+        found = pair.sqs.receive_message(
+            QueueUrl=pair.dead, MaxNumberOfMessages=10, VisibilityTimeout=0
+        )["Messages"]
         seen.update(message["Body"] for message in found)
         assert pair.counts(pair.dead) == (23, 0, 0)
     assert len(seen) == 23
@@ -108,9 +120,14 @@ def test_a_peek_hides_nothing_and_comes_to_see_every_message(pair: Pair) -> None
 
 def test_a_peek_counts_as_a_receive(pair: Pair) -> None:
     pair.send(pair.dead, 1)
-    given: dict[str, Any] = {"QueueUrl": pair.dead, "VisibilityTimeout": 0, "AttributeNames": ["All"]}
+    given: dict[str, Any] = {
+        "QueueUrl": pair.dead,
+        "VisibilityTimeout": 0,
+        "AttributeNames": ["All"],
+    }
     counts = [
-        pair.sqs.receive_message(**given)["Messages"][0]["Attributes"]["ApproximateReceiveCount"] for _ in range(2)
+        pair.sqs.receive_message(**given)["Messages"][0]["Attributes"]["ApproximateReceiveCount"]
+        for _ in range(2)
     ]
     assert counts == ["1", "2"]
 
@@ -137,7 +154,11 @@ def test_a_message_that_waited_for_a_day_can_be_given_back(pair: Pair, place: An
     queue._messages[0].sent_timestamp -= 24 * 3600 * 1000
     taken = pair.sqs.receive_message(QueueUrl=pair.main, VisibilityTimeout=60)["Messages"][0]
     assert pair.counts(pair.main) == (0, 1, 0)
-    pair.sqs.change_message_visibility(QueueUrl=pair.main, ReceiptHandle=taken["ReceiptHandle"], VisibilityTimeout=0)
+    pair.sqs.change_message_visibility(
+        QueueUrl=pair.main, ReceiptHandle=taken["ReceiptHandle"], VisibilityTimeout=0
+    )
     assert pair.counts(pair.main) == (1, 0, 0)
     with pytest.raises(pair.sqs.exceptions.ClientError, match="ReceiptHandleIsInvalid"):
-        pair.sqs.change_message_visibility(QueueUrl=pair.main, ReceiptHandle="none such", VisibilityTimeout=0)
+        pair.sqs.change_message_visibility(
+            QueueUrl=pair.main, ReceiptHandle="none such", VisibilityTimeout=0
+        )

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from opslib.lab.corrections import secrets
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 
 def test_moving_the_current_stage_back_gives_the_old_value(aws: Any) -> None:
@@ -19,12 +19,16 @@ def test_moving_the_current_stage_back_gives_the_old_value(aws: Any) -> None:
     first = client.create_secret(Name=name, SecretString="one")["VersionId"]
     second = client.put_secret_value(SecretId=name, SecretString="two")["VersionId"]
     assert client.get_secret_value(SecretId=name)["SecretString"] == "two"
-    assert client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"] == "one"
+    assert (
+        client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"] == "one"
+    )
     client.update_secret_version_stage(
         SecretId=name, VersionStage="AWSCURRENT", MoveToVersionId=first, RemoveFromVersionId=second
     )
     assert client.get_secret_value(SecretId=name)["SecretString"] == "one"
-    assert client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"] == "two"
+    assert (
+        client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"] == "two"
+    )
     third = client.put_secret_value(SecretId=name, SecretString="three")["VersionId"]
     stages = client.describe_secret(SecretId=name)["VersionIdsToStages"]
     assert (stages[third], stages[first]) == (["AWSCURRENT"], ["AWSPREVIOUS"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 
 def lookup(aws: Any, key: str, value: str, **given: Any) -> list[Any]:
@@ -25,8 +25,14 @@ def lookup(aws: Any, key: str, value: str, **given: Any) -> list[Any]:
 def test_a_change_is_found_by_its_name_its_user_and_its_resource(aws: Any) -> None:
     name = f"practice/{uuid.uuid4().hex}"
     aws("secretsmanager").create_secret(Name=name, SecretString="never shown")
-    request = aws("secretsmanager", user="reviewer").put_secret_value(SecretId=name, SecretString="nor this")
-    for key, value in {"ResourceName": name, "EventName": "PutSecretValue", "Username": "reviewer"}.items():
+    request = aws("secretsmanager", user="reviewer").put_secret_value(
+        SecretId=name, SecretString="nor this"
+    )
+    for key, value in {
+        "ResourceName": name,
+        "EventName": "PutSecretValue",
+        "Username": "reviewer",
+    }.items():
         event = lookup(aws, key, value)[0]
         assert event["EventId"] == request["ResponseMetadata"]["RequestId"]
     whole = json.loads(event["CloudTrailEvent"])
@@ -44,7 +50,9 @@ def test_a_refused_call_is_there_with_its_error(aws: Any, place: Place) -> None:
 
 
 def test_data_events_are_not_there(aws: Any) -> None:
-    aws("s3").create_bucket(Bucket="practice-trail", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    aws("s3").create_bucket(
+        Bucket="practice-trail", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+    )
     aws("s3").put_object(Bucket="practice-trail", Key="a", Body=b"a")
     assert lookup(aws, "EventName", "CreateBucket")
     assert not lookup(aws, "EventName", "PutObject")
@@ -55,7 +63,9 @@ def test_the_newest_come_first_in_pages_within_the_window(aws: Any) -> None:
         aws("sqs").list_queues()
     found = lookup(aws, "EventName", "ListQueues", PaginationConfig={"PageSize": 3})
     assert len(found) >= 7
-    assert [event["EventTime"] for event in found] == sorted((event["EventTime"] for event in found), reverse=True)
+    assert [event["EventTime"] for event in found] == sorted(
+        (event["EventTime"] for event in found), reverse=True
+    )
     assert not lookup(aws, "EventName", "ListQueues", EndTime=datetime.now(UTC) - timedelta(days=1))
 
 

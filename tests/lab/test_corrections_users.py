@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opslib.lab.corrections.users import invitations
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 
 NAME = "reader@example.com"
 
@@ -19,7 +19,9 @@ def cognito(aws: Any) -> Any:
 
 @pytest.fixture
 def pool(cognito: Any) -> str:
-    identifier: str = cognito.create_user_pool(PoolName="practice", UsernameAttributes=["email"])["UserPool"]["Id"]
+    identifier: str = cognito.create_user_pool(PoolName="practice", UsernameAttributes=["email"])[
+        "UserPool"
+    ]["Id"]
     return identifier
 
 
@@ -29,7 +31,10 @@ def create(cognito: Any, pool: str, **given: Any) -> Any:
 
 def test_an_update_of_an_app_client_resets_what_it_leaves_out(cognito: Any, pool: str) -> None:
     made = cognito.create_user_pool_client(
-        UserPoolId=pool, ClientName="web", CallbackURLs=["https://app.example.com"], RefreshTokenValidity=5
+        UserPoolId=pool,
+        ClientName="web",
+        CallbackURLs=["https://app.example.com"],
+        RefreshTokenValidity=5,
     )["UserPoolClient"]
     ids = {"UserPoolId": pool, "ClientId": made["ClientId"]}
     cognito.update_user_pool_client(**ids, ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"])
@@ -39,7 +44,9 @@ def test_an_update_of_an_app_client_resets_what_it_leaves_out(cognito: Any, pool
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH"]
 
 
-def test_a_new_user_has_to_change_the_password_and_gets_an_invitation(cognito: Any, pool: str, place: Place) -> None:
+def test_a_new_user_has_to_change_the_password_and_gets_an_invitation(
+    cognito: Any, pool: str, place: Place
+) -> None:
     user = create(cognito, pool)
     assert (user["UserStatus"], user["Enabled"]) == ("FORCE_CHANGE_PASSWORD", True)
     mailed = invitations(place.backend("cognito-idp").user_pools[pool])
@@ -70,7 +77,9 @@ def test_a_permanent_password_confirms_and_another_does_not(cognito: Any, pool: 
     assert cognito.admin_get_user(**ids)["UserStatus"] == "FORCE_CHANGE_PASSWORD"
 
 
-def test_mfa_is_shown_while_it_is_on_and_gone_when_it_is_off(cognito: Any, pool: str, place: Place) -> None:
+def test_mfa_is_shown_while_it_is_on_and_gone_when_it_is_off(
+    cognito: Any, pool: str, place: Place
+) -> None:
     create(cognito, pool)
     ids = {"UserPoolId": pool, "Username": NAME}
     on = {"Enabled": True, "PreferredMfa": True}
@@ -79,7 +88,10 @@ def test_mfa_is_shown_while_it_is_on_and_gone_when_it_is_off(cognito: Any, pool:
     place.backend("cognito-idp").admin_get_user(pool, NAME).token_verified = True
     cognito.admin_set_user_mfa_preference(**ids, SoftwareTokenMfaSettings=on)
     user = cognito.admin_get_user(**ids)
-    assert (user["UserMFASettingList"], user["PreferredMfaSetting"]) == (["SOFTWARE_TOKEN_MFA"], "SOFTWARE_TOKEN_MFA")
+    assert (user["UserMFASettingList"], user["PreferredMfaSetting"]) == (
+        ["SOFTWARE_TOKEN_MFA"],
+        "SOFTWARE_TOKEN_MFA",
+    )
     off = {"Enabled": False, "PreferredMfa": False}
     cognito.admin_set_user_mfa_preference(**ids, SoftwareTokenMfaSettings=off)
     user = cognito.admin_get_user(**ids)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from moto.sqs.models import Queue
 
 from opslib.core.errors import OpsError
-from opslib.lab.estates.base import Drill, Estate, Place
+from opslib.lab.places import Drill, Estate, Place
 from opslib.lab.world import World
 
 
@@ -23,8 +23,14 @@ def code_of(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
 def test_each_user_is_who_he_is_in_his_account(aws: Any) -> None:
     one = aws("sts").get_caller_identity()
     two = aws("sts", "practice-two", "reviewer").get_caller_identity()
-    assert (one["Account"], one["Arn"]) == ("111111111111", "arn:aws:iam::111111111111:user/operator")
-    assert (two["Account"], two["Arn"]) == ("222222222222", "arn:aws:iam::222222222222:user/reviewer")
+    assert (one["Account"], one["Arn"]) == (
+        "111111111111",
+        "arn:aws:iam::111111111111:user/operator",
+    )
+    assert (two["Account"], two["Arn"]) == (
+        "222222222222",
+        "arn:aws:iam::222222222222:user/reviewer",
+    )
 
 
 def test_the_accounts_share_nothing(aws: Any) -> None:
@@ -47,7 +53,9 @@ def test_the_accounts_share_nothing(aws: Any) -> None:
         ("ec2", "describe_vpcs", "AuthFailure", 401),
     ],
 )
-def test_an_unknown_key_is_refused(aws: Any, service: str, operation: str, code: str, status: int) -> None:
+def test_an_unknown_key_is_refused(
+    aws: Any, service: str, operation: str, code: str, status: int
+) -> None:
     with pytest.raises(ClientError) as error:
         getattr(aws(service, aws_access_key_id="AKIAIOSFODNN7EXAMPLE"), operation)()
     assert code_of(error) == (code, status)
@@ -60,7 +68,14 @@ DENIALS = [
     ("cloudwatch", "DescribeAlarms", "describe_alarms", {}, "AccessDenied", 403),
     ("logs", "DescribeLogGroups", "describe_log_groups", {}, "AccessDeniedException", 400),
     ("secretsmanager", "ListSecrets", "list_secrets", {}, "AccessDeniedException", 400),
-    ("cognito-idp", "ListUserPools", "list_user_pools", {"MaxResults": 5}, "AccessDeniedException", 400),
+    (
+        "cognito-idp",
+        "ListUserPools",
+        "list_user_pools",
+        {"MaxResults": 5},
+        "AccessDeniedException",
+        400,
+    ),
     ("cloudtrail", "LookupEvents", "lookup_events", {}, "AccessDeniedException", 400),
     ("lambda", "ListFunctions", "list_functions", {}, "AccessDeniedException", 403),
     ("s3", "ListBuckets", "list_buckets", {}, "AccessDenied", 403),
@@ -70,7 +85,14 @@ DENIALS = [
 
 @pytest.mark.parametrize(("service", "operation", "method", "given", "code", "status"), DENIALS)
 def test_a_denied_operation_says_so_as_the_service_does(
-    aws: Any, place: Place, service: str, operation: str, method: str, given: dict[str, Any], code: str, status: int
+    aws: Any,
+    place: Place,
+    service: str,
+    operation: str,
+    method: str,
+    given: dict[str, Any],
+    code: str,
+    status: int,
 ) -> None:
     place.deny(f"{service}:{operation}")
     with pytest.raises(ClientError) as error:
@@ -102,11 +124,18 @@ def test_the_delay_is_added_to_every_call(aws: Any, world: World) -> None:
 
 @pytest.mark.parametrize(
     ("service", "operation"),
-    [("sts", "get_caller_identity"), ("ec2", "describe_vpcs"), ("logs", "describe_log_groups"), ("s3", "list_buckets")],
+    [
+        ("sts", "get_caller_identity"),
+        ("ec2", "describe_vpcs"),
+        ("logs", "describe_log_groups"),
+        ("s3", "list_buckets"),
+    ],
 )
 def test_a_call_has_the_id_that_the_trail_knows(aws: Any, service: str, operation: str) -> None:
     request = getattr(aws(service), operation)()["ResponseMetadata"]["RequestId"]
-    found = aws("cloudtrail").lookup_events(LookupAttributes=[{"AttributeKey": "EventId", "AttributeValue": request}])
+    found = aws("cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventId", "AttributeValue": request}]
+    )
     assert len(found["Events"]) == 1
 
 
@@ -129,7 +158,9 @@ def test_the_labs_own_client_of_s3_leaves_the_door_as_it_is(aws: Any, place: Pla
         aws("s3").list_objects_v2(Bucket="any")
 
 
-def test_a_drill_that_cannot_be_put_in_is_not_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drill_that_cannot_be_put_in_is_not_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     undone = []
 
     def fail(place: Place) -> None:
@@ -137,7 +168,9 @@ def test_a_drill_that_cannot_be_put_in_is_not_on(world: World, monkeypatch: pyte
 
     drill = Drill("full", "Nothing goes in", "", apply=fail, undo=undone.append)
     monkeypatch.setitem(world.estates, "practice", Estate(seed=lambda place: None, drills=(drill,)))
-    with pytest.raises(OpsError, match="Drill 'full' cannot be put into lab/practice-one now: no room"):
+    with pytest.raises(
+        OpsError, match="Drill 'full' cannot be put into lab/practice-one now: no room"
+    ):
         world.break_drill("full", "practice-one")
     assert undone == [world.places["practice-one"]]
     assert world.mend() == []

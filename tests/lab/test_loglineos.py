@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs
 from opslib.core.times import Window
-from opslib.lab.estates.loglineos.troubles import Trouble, applied
-from opslib.lab.kit.traffic import CRASHED, THROTTLED, Request
+from opslib.lab.traffic.traffic import CRASHED, THROTTLED, Request
+from opslib.lab.traffic.troubles import Trouble, applied
 from opslib.metrics import dashboards
-from opslib.session import connect
 from tests import notebooks
 
 TARGET = "loglineos-production"
@@ -37,12 +37,21 @@ def restored(lab: Any) -> Iterator[Any]:
     lab.reset()
 
 
-def _sum(ops: Connection, metric: str, start: datetime, end: datetime, namespace: str = "AWS/Lambda") -> float:
+def _sum(
+    ops: Connection, metric: str, start: datetime, end: datetime, namespace: str = "AWS/Lambda"
+) -> float:
     function = [{"Name": "FunctionName", "Value": ops.target["functions"]["loader"]["name"]}]
     points = ops.call(
-        "cloudwatch", "get_metric_statistics", Namespace=namespace, MetricName=metric, Period=3600, Statistics=["Sum"],
-        Dimensions=function if namespace == "AWS/Lambda" else [], StartTime=start, EndTime=end,
-    )["Datapoints"]  # fmt: skip
+        "cloudwatch",
+        "get_metric_statistics",
+        Namespace=namespace,
+        MetricName=metric,
+        Period=3600,
+        Statistics=["Sum"],
+        Dimensions=function if namespace == "AWS/Lambda" else [],
+        StartTime=start,
+        EndTime=end,
+    )["Datapoints"]
     return float(sum(point["Sum"] for point in points))
 
 
@@ -54,8 +63,13 @@ def _hours(ops: Connection, hours: int) -> Window:
 def test_every_function_is_as_the_target_describes_it(ops: Connection) -> None:
     for facts in ops.target["functions"].values():
         given = {"Qualifier": facts["alias"]} if "alias" in facts else {}
-        config = ops.call("lambda", "get_function_configuration", FunctionName=facts["name"], **given)
-        assert (config["Timeout"], config["MemorySize"]) == (facts["timeout_seconds"], facts["memory_mb"])
+        config = ops.call(
+            "lambda", "get_function_configuration", FunctionName=facts["name"], **given
+        )
+        assert (config["Timeout"], config["MemorySize"]) == (
+            facts["timeout_seconds"],
+            facts["memory_mb"],
+        )
         assert set(config["Environment"]["Variables"]) == set(facts["variables"])
         assert config["Version"] == ("7" if "alias" in facts else "$LATEST")
 
@@ -72,7 +86,9 @@ def test_the_metrics_count_what_the_log_tells(ops: Connection) -> None:
     # Lines of a request that begins in the last second of a minute may end in the next.
     assert _sum(ops, "Invocations", within.start, within.end) == pytest.approx(told, abs=5)
     assert told > 1000
-    made = logs.search(ops, "loader", '{ $.method = "POST" && $.path = "/spans" && $.status = 201 }', within)
+    made = logs.search(
+        ops, "loader", '{ $.method = "POST" && $.path = "/spans" && $.status = 201 }', within
+    )
     created = _sum(ops, "SpansCreated", within.start, within.end, ops.target["metrics_namespace"])
     assert created == pytest.approx(len(made), abs=5)
     assert created > 200
@@ -81,14 +97,22 @@ def test_the_metrics_count_what_the_log_tells(ops: Connection) -> None:
 def test_what_fails_on_a_good_day_is_rare_and_counted(ops: Connection) -> None:
     within = _hours(ops, 23)
     found = logs.search(ops, "loader", ops.target["logs"]["error_pattern"], within)
-    kinds = Counter("timeout" if "timed out" in text else json.loads(text)["message"] for text in found["message"])
+    kinds = Counter(
+        "timeout" if "timed out" in text else json.loads(text)["message"]
+        for text in found["message"]
+    )
     assert {kind.split(":")[0] for kind in kinds} <= {
-        "Validation failed", "Execution failed", "Database connection failed", "timeout",
-    }  # fmt: skip
+        "Validation failed",
+        "Execution failed",
+        "Database connection failed",
+        "timeout",
+    }
     per_hour = found.groupby(found["time"].dt.floor("h")).size()
     assert 5 < len(found) < 60
     assert per_hour.max() <= ops.target["logs"]["errors_per_hour"]
-    failed = sum(number for kind, number in kinds.items() if kind.startswith(("timeout", "Database")))
+    failed = sum(
+        number for kind, number in kinds.items() if kind.startswith(("timeout", "Database"))
+    )
     assert _sum(ops, "Errors", within.start, within.end) == pytest.approx(failed, abs=1)
 
 
@@ -105,7 +129,9 @@ def test_health_is_told_of_the_real_database(ops: Connection, restored: Any) -> 
     assert (body["status"], body["database"]) == ("healthy", "connected")
     assert body["environment"] == "production"
     secret = ops.target["database"]["secret"]
-    held = json.loads(ops.call("secretsmanager", "get_secret_value", SecretId=secret)["SecretString"])
+    held = json.loads(
+        ops.call("secretsmanager", "get_secret_value", SecretId=secret)["SecretString"]
+    )
     wrong = json.dumps({**held, "password": "not-the-password"})
     ops.call("secretsmanager", "put_secret_value", SecretId=secret, SecretString=wrong)
     answer = ops.http("GET", "/health")
@@ -124,17 +150,42 @@ def test_a_span_is_written_and_read_back(ops: Connection, restored: Any) -> None
     assert ops.http("GET", "/spans?entity_type=test&limit=1").body["spans"] == [made.body]
     assert ops.http("GET", "/timeline?limit=1").body["timeline"] == [made.body]
     ran = ops.http("POST", "/executions", {"span_id": made.body["id"]})
-    assert (ran.status, ran.body["parent_id"], ran.body["did"]) == (201, made.body["id"], "executed")
-    assert sql.value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'") == 2
+    assert (ran.status, ran.body["parent_id"], ran.body["did"]) == (
+        201,
+        made.body["id"],
+        "executed",
+    )
+    assert (
+        sql.value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'")
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "error"),
     [
-        ("POST", "/spans", {"entity_type": "test", "who": "x"}, 400, "validation failed: missing field 'this'"),
+        (
+            "POST",
+            "/spans",
+            {"entity_type": "test", "who": "x"},
+            400,
+            "validation failed: missing field 'this'",
+        ),
         ("POST", "/executions", {}, 400, "validation failed: missing field 'span_id'"),
-        ("GET", "/spans?limit=many", None, 400, "validation failed: limit must be a number from 1, not 'many'"),
-        ("GET", "/spans?id=7", None, 400, 'validation failed: invalid input syntax for type uuid: "7"'),
+        (
+            "GET",
+            "/spans?limit=many",
+            None,
+            400,
+            "validation failed: limit must be a number from 1, not 'many'",
+        ),
+        (
+            "GET",
+            "/spans?id=7",
+            None,
+            400,
+            'validation failed: invalid input syntax for type uuid: "7"',
+        ),
         ("GET", "/spam", None, 404, "Not Found"),
         ("DELETE", "/spans", None, 405, "Method Not Allowed"),
     ],
@@ -160,7 +211,9 @@ def test_the_loader_answers_an_event_as_the_api_does(ops: Connection) -> None:
 def _invoke(ops: Connection, event: dict[str, Any]) -> tuple[int, Any]:
     name = ops.target["functions"]["loader"]["name"]
     payload = json.dumps(event).encode()
-    answer = ops.call("lambda", "invoke", FunctionName=name, Qualifier="production", Payload=payload)["Payload"]
+    answer = ops.call(
+        "lambda", "invoke", FunctionName=name, Qualifier="production", Payload=payload
+    )["Payload"]
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -176,10 +229,21 @@ def test_a_real_request_is_in_the_log_and_counted(ops: Connection) -> None:
     began = ops.now()
     before = _sum(ops, "Invocations", began - timedelta(hours=1), began + timedelta(hours=1))
     ops.http("GET", "/spans?limit=3")
-    found = logs.search(ops, "loader", '{ $.user_id = "opslib" && $.path = "/spans" }', Window(began, ops.now()))
+    found = logs.search(
+        ops, "loader", '{ $.user_id = "opslib" && $.path = "/spans" }', Window(began, ops.now())
+    )
     assert len(found) == 1
     line = json.loads(found["message"].iloc[0])
-    assert {"level", "timestamp", "request_id", "method", "path", "status", "duration_ms", "user_id"} == set(line)
+    assert {
+        "level",
+        "timestamp",
+        "request_id",
+        "method",
+        "path",
+        "status",
+        "duration_ms",
+        "user_id",
+    } == set(line)
     assert _sum(ops, "Invocations", began - timedelta(hours=1), began + timedelta(hours=1)) > before
 
 
@@ -188,7 +252,10 @@ def test_the_dashboard_is_drawn_whatever_shorthand_it_is_written_in(ops: Connect
     assert {finding.status for finding in page} == {"ok"}
     assert page.evidence is not None
     lines = page.evidence.set_index(["widget", "line"])
-    assert lines.loc[("Loader duration", "p95"), "now"] > lines.loc[("Loader duration", "average"), "now"]
+    assert (
+        lines.loc[("Loader duration", "p95"), "now"]
+        > lines.loc[("Loader duration", "average"), "now"]
+    )
     assert set(lines.loc["Answers"].index) == {"Count", "4xx", "5xx"}
     assert list(lines.loc["Error rate"].index) == ["error rate"]
     assert 0 < lines.loc[("Free storage", "free storage"), "now"] < 100
@@ -222,7 +289,9 @@ def test_a_healthy_system_is_called_healthy(
 _MINUTE = datetime(2026, 11, 22, 10, 30, tzinfo=UTC).timestamp()
 _ASKED = tuple(
     Request(f"id-{at}", float(at), method, path, 200, 40.0)
-    for at, (method, path) in enumerate([("GET", "/spans"), ("POST", "/spans"), ("GET", "/health")] * 10)
+    for at, (method, path) in enumerate(
+        [("GET", "/spans"), ("POST", "/spans"), ("GET", "/health")] * 10
+    )
 )
 
 
@@ -238,13 +307,21 @@ def _changed(asked: tuple[Request, ...]) -> list[Request]:
 
 def test_a_trouble_is_of_its_route_and_time_only() -> None:
     slower = _changed(_with(route=("GET", "/spans"), factor=20))
-    assert {(request.path, request.method, request.latency_ms) for request in slower} == {("/spans", "GET", 800.0)}
+    assert {(request.path, request.method, request.latency_ms) for request in slower} == {
+        ("/spans", "GET", 800.0)
+    }
     assert len(slower) == 10
-    late = _changed(_with(since=datetime.fromtimestamp(_MINUTE + 15, UTC), route=("GET", "/spans"), factor=20))
+    late = _changed(
+        _with(since=datetime.fromtimestamp(_MINUTE + 15, UTC), route=("GET", "/spans"), factor=20)
+    )
     assert [request.second for request in late] == [15.0, 18.0, 21.0, 24.0, 27.0]
     assert not _changed(_with(since=datetime.fromtimestamp(_MINUTE + 60, UTC), factor=20))
     assert not _changed(
-        _with(since=datetime.fromtimestamp(0, UTC), until=datetime.fromtimestamp(_MINUTE, UTC), factor=20)
+        _with(
+            since=datetime.fromtimestamp(0, UTC),
+            until=datetime.fromtimestamp(_MINUTE, UTC),
+            factor=20,
+        )
     )
 
 
@@ -262,7 +339,9 @@ def test_what_fails_and_what_is_throttled_are_told_apart() -> None:
 
 
 def test_requests_are_added_in_their_order() -> None:
-    more = _with(route=("POST", "/spans"), added=6, status=400, message="Validation failed", user="user-0007")
+    more = _with(
+        route=("POST", "/spans"), added=6, status=400, message="Validation failed", user="user-0007"
+    )
     assert len(_changed(more)) == 6
     assert len(more) == len(_ASKED) + 6
     assert [request.second for request in more] == sorted(request.second for request in more)

@@ -12,13 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib.lab.estates.base import Place
-from opslib.lab.estates.loglineos import database, schema
+from opslib.lab.estates.loglineos import SYSTEM, application
+from opslib.lab.places import Place
+from opslib.lab.resources.databases import rds
 from opslib.lab.server import opened
 from opslib.lab.snapshots import state
 from opslib.lab.world import World
 
 TABLE = "ledger.universal_registry"
+ROWS = 200_000
+DATABASE = SYSTEM.data("production").database
+TEXTS = SYSTEM.texts("production")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def place(ledger: World) -> Place:
 @pytest.fixture
 def app(place: Place) -> Iterator[psycopg.Connection[Any]]:
     """A connection as the app's, in a transaction that is rolled back."""
-    with database.connect(place, "a test") as connection, connection.transaction(force_rollback=True):
+    with rds.connect(place, "a test") as connection, connection.transaction(force_rollback=True):
         yield connection
 
 
@@ -51,22 +55,25 @@ def one(connection: psycopg.Connection[Any], query: Any, *parameters: Any) -> An
 def test_the_rows_of_thirty_days_are_there(app: psycopg.Connection[Any], place: Place) -> None:
     rows, first, last = one(app, f"SELECT count(*), min(at), max(at) FROM {TABLE}")
     start = place.world.started
-    assert rows == database.ROWS == 200_000
+    assert rows == ROWS
     assert start - timedelta(days=30, minutes=1) < first < start - timedelta(days=29)
     assert start - timedelta(minutes=5) < last <= start
     kinds = dict(app.execute(f"SELECT entity_type, count(*) FROM {TABLE} GROUP BY 1").fetchall())
     assert max(kinds, key=lambda kind: kinds[kind]) == "execution"
     assert {"span", "file", "function", "policy", "agent"} < set(kinds)
-    failed = one(app, f"SELECT count(*) FROM {TABLE} WHERE entity_type = 'execution' AND status = 'error'")
+    failed = one(
+        app, f"SELECT count(*) FROM {TABLE} WHERE entity_type = 'execution' AND status = 'error'"
+    )
     assert 0 < failed < kinds["execution"] / 50
     assert one(app, f"SELECT count(DISTINCT tenant_id) FROM {TABLE}") == 12
 
 
 def test_the_timeline_shows_what_is_not_deleted(app: psycopg.Connection[Any]) -> None:
     shown, deleted = one(
-        app, f"SELECT (SELECT count(*) FROM ledger.visible_timeline), (SELECT count(*) FROM {TABLE} WHERE is_deleted)"
+        app,
+        f"SELECT (SELECT count(*) FROM ledger.visible_timeline), (SELECT count(*) FROM {TABLE} WHERE is_deleted)",
     )
-    assert shown + deleted == database.ROWS
+    assert shown + deleted == ROWS
     assert deleted > 0
     row = one(app, "SELECT id FROM ledger.visible_timeline ORDER BY at DESC LIMIT 1")
     assert app.execute(f"UPDATE {TABLE} SET is_deleted = true WHERE id = %s", [row]).rowcount == 1
@@ -82,7 +89,9 @@ def test_the_timeline_shows_what_is_not_deleted(app: psycopg.Connection[Any]) ->
         f"TRUNCATE {TABLE}",
     ],
 )
-def test_the_database_itself_refuses_to_change_what_was_written(app: psycopg.Connection[Any], statement: str) -> None:
+def test_the_database_itself_refuses_to_change_what_was_written(
+    app: psycopg.Connection[Any], statement: str
+) -> None:
     with pytest.raises(psycopg.errors.RestrictViolation, match=r"^ledger is append-only: "):
         app.execute(statement)
 
@@ -90,50 +99,52 @@ def test_the_database_itself_refuses_to_change_what_was_written(app: psycopg.Con
 def test_an_index_serves_each_statement_of_the_app(app: psycopg.Connection[Any]) -> None:
     owner, found = one(app, f"SELECT owner_id, id FROM {TABLE} WHERE NOT is_deleted LIMIT 1")
     asked = {
-        database.SPANS_OF_OWNER: ("universal_registry_owner_at", [owner, 20]),
-        database.SPANS_OF_OWNER_AND_TYPE: ("universal_registry_owner_at", [owner, "execution", 20]),
-        database.SPAN_OF_OWNER: ("universal_registry_", [owner, found]),
-        database.CHILDREN: ("universal_registry_parent", [found]),
+        TEXTS.statements["spans_of_owner"]: ("universal_registry_owner_at", [owner, 20]),
+        TEXTS.statements["spans_of_owner_and_type"]: (
+            "universal_registry_owner_at",
+            [owner, "execution", 20],
+        ),
+        TEXTS.statements["span_of_owner"]: ("universal_registry_", [owner, found]),
+        TEXTS.statements["children"]: ("universal_registry_parent", [found]),
     }
     for statement, (index, parameters) in asked.items():
         plan = json.dumps(one(app, f"EXPLAIN (FORMAT json) {statement}", *parameters))
         assert f'"Index Name": "{index}' in plan, plan
         assert "Seq Scan" not in plan
     app.execute("DROP INDEX ledger.universal_registry_owner_at")
-    plan = json.dumps(one(app, f"EXPLAIN (FORMAT json) {database.SPANS_OF_OWNER}", owner, 20))
+    of_owner = TEXTS.statements["spans_of_owner"]
+    plan = json.dumps(one(app, f"EXPLAIN (FORMAT json) {of_owner}", owner, 20))
     assert "Seq Scan" in plan
 
 
 def test_the_statistics_count_what_the_app_asks_in_its_own_words(place: Place) -> None:
-    counted = (
-        "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE query LIKE '%%owner_id = $1 ORDER BY at%%'"
-    )
+    counted = "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE query LIKE '%%owner_id = $1 ORDER BY at%%'"
     with place.database("loglineos_production") as connection:
         before = one(connection, counted)
         place.memory.pop("statements at", None)
-        database.tick(place, place.now())
+        application.tick(place, place.now())
         assert one(connection, counted) > before
         busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-        assert one(connection, busy, database.APPLICATION) == database.POOL
+        assert one(connection, busy, DATABASE.application) == DATABASE.pool
 
 
 def test_ticking_and_reading_the_state_change_nothing(place: Place) -> None:
     before = state(place)
     place.memory.pop("statements at", None)
-    database.tick(place, place.now())
+    application.tick(place, place.now())
     started = time.monotonic()
     assert state(place) == before
     assert time.monotonic() - started < 3  # 0.2 s where nothing else runs
-    assert before["sql"]["loglineos_production"][TABLE][0] == database.ROWS
+    assert before["sql"]["loglineos_production"][TABLE][0] == ROWS
 
 
 def test_a_changed_row_shows_in_the_state(place: Place) -> None:
     before = state(place)
-    with database.connect(place) as connection:
+    with rds.connect(place) as connection:
         flag = f"UPDATE {TABLE} SET is_deleted = NOT is_deleted WHERE id = (SELECT id FROM {TABLE} ORDER BY at LIMIT 1)"
         connection.execute(flag)
         after = state(place)
-        assert after["sql"]["loglineos_production"][TABLE][0] == database.ROWS
+        assert after["sql"]["loglineos_production"][TABLE][0] == ROWS
         assert after["sql"] != before["sql"]
         connection.execute(flag)
     assert state(place) == before
@@ -141,21 +152,25 @@ def test_a_changed_row_shows_in_the_state(place: Place) -> None:
 
 def test_a_migration_comes_and_goes(place: Place) -> None:
     before = state(place)
-    with database.connect(place) as connection:
-        assert schema.MIGRATIONS.current(connection) == schema.MIGRATIONS.head == "0007"
-        assert [each.name for each in schema.MIGRATIONS.pending(connection, schema.MIGRATIONS.next)] == ["0008"]
-        assert schema.MIGRATIONS.upgrade(connection, schema.MIGRATIONS.next) == ("0007", "0008")
-        assert schema.MIGRATIONS.pending(connection, schema.MIGRATIONS.next) == []
-        schema.MIGRATIONS.downgrade(connection, schema.MIGRATIONS.head)
-        assert schema.MIGRATIONS.current(connection) == "0007"
+    with rds.connect(place) as connection:
+        migrations = TEXTS.migrations
+        assert migrations is not None
+        assert migrations.current(connection) == migrations.head == "0007"
+        assert [each.name for each in migrations.pending(connection, migrations.next)] == ["0008"]
+        assert migrations.upgrade(connection, migrations.next) == ("0007", "0008")
+        assert migrations.pending(connection, migrations.next) == []
+        migrations.downgrade(connection, migrations.head)
+        migrations = TEXTS.migrations
+        assert migrations is not None
+        assert migrations.current(connection) == "0007"
     assert state(place) == before
 
 
 def test_sessions_beyond_the_limit_are_turned_away(place: Place) -> None:
-    free = place.facts["database"]["max_connections"] - database.POOL
-    held = [database.connect(place, "a test") for _ in range(free)]
+    free = place.facts["database"]["max_connections"] - DATABASE.pool
+    held = [rds.connect(place, "a test") for _ in range(free)]
     with pytest.raises(psycopg.OperationalError, match="too many connections"):
-        database.connect(place, "a test")
+        rds.connect(place, "a test")
     for connection in held:
         connection.close()
 
@@ -163,10 +178,19 @@ def test_sessions_beyond_the_limit_are_turned_away(place: Place) -> None:
 def test_the_instance_and_its_secret_are_as_the_target_says(place: Place) -> None:
     facts, rds = place.facts["database"], place.client("rds")
     found = rds.describe_db_instances(DBInstanceIdentifier=facts["instance"])["DBInstances"][0]
-    assert (found["DBInstanceClass"], found["MultiAZ"], found["StorageType"]) == ("db.r6g.xlarge", True, "gp3")
-    assert (found["BackupRetentionPeriod"], found["DeletionProtection"]) == (facts["backup_days"], True)
+    assert (found["DBInstanceClass"], found["MultiAZ"], found["StorageType"]) == (
+        "db.r6g.xlarge",
+        True,
+        "gp3",
+    )
+    assert (found["BackupRetentionPeriod"], found["DeletionProtection"]) == (
+        facts["backup_days"],
+        True,
+    )
     assert found["PreferredMaintenanceWindow"] == "sun:06:00-sun:06:30"
     snapshots = rds.describe_db_snapshots(DBInstanceIdentifier=facts["instance"])["DBSnapshots"]
     assert len(snapshots) == facts["backup_days"]
-    value = place.client("secretsmanager").get_secret_value(SecretId=facts["secret"])["SecretString"]
+    value = place.client("secretsmanager").get_secret_value(SecretId=facts["secret"])[
+        "SecretString"
+    ]
     assert set(json.loads(value)) == {"host", "port", "username", "password", "database"}

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
 from opslib import lab as practice
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.reads import metrics
 from opslib.core.times import Window
-from opslib.lab.estates.loglineos import drills
-from opslib.session import connect
+from opslib.lab.estates.loglineos import ESTATE
 
 TARGET, OTHER = "loglineos-production", "bluemoxon-staging"
-_NAMES = [drill.name for drill in drills.DRILLS]
+_NAMES = [drill.name for drill in ESTATE.drills]
 
 
 @pytest.fixture
@@ -33,9 +33,14 @@ def _told(ops: Connection, until: datetime) -> dict[str, int]:
     for key, facts in ops.target["functions"].items():
         for name, pattern in asked.items():
             events = ops.pages(
-                "logs", "filter_log_events", "events[]", logGroupName=f"/aws/lambda/{facts['name']}",
-                filterPattern=pattern, startTime=start, endTime=int(until.timestamp() * 1000),
-            )  # fmt: skip
+                "logs",
+                "filter_log_events",
+                "events[]",
+                logGroupName=f"/aws/lambda/{facts['name']}",
+                filterPattern=pattern,
+                startTime=start,
+                endTime=int(until.timestamp() * 1000),
+            )
             found[f"{key} {name}"] = len(events)
     return found
 
@@ -63,7 +68,12 @@ def test_each_drill_says_where_it_is_found(lab: Any) -> None:
 def test_a_mended_target_is_as_it_was(lab: Any, ops: Connection, name: str) -> None:
     # Whole periods, and before any request of this test's own, which are counted as real ones are.
     until = ops.now().replace(second=0, microsecond=0) - timedelta(minutes=10)
-    state, beside, told, measured = lab.state(TARGET), lab.state(OTHER), _told(ops, until), _measured(ops, until)
+    state, beside, told, measured = (
+        lab.state(TARGET),
+        lab.state(OTHER),
+        _told(ops, until),
+        _measured(ops, until),
+    )
     with lab.broken(name, TARGET):
         _asked(ops)
         assert lab.state(OTHER) == beside
@@ -77,7 +87,9 @@ def test_a_mended_target_is_as_it_was(lab: Any, ops: Connection, name: str) -> N
 def test_all_drills_together_are_taken_out_in_any_order(lab: Any) -> None:
     state = lab.state(TARGET)
     # With either of these nobody else gets a connection to the database.
-    names = [name for name in _NAMES if name not in ("database-unavailable", "connections-near-limit")]
+    names = [
+        name for name in _NAMES if name not in ("database-unavailable", "connections-near-limit")
+    ]
     for name in names:
         practice.break_drill(name, TARGET)
     for name in names[1::2] + names[::2]:

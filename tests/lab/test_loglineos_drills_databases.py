@@ -8,22 +8,26 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
 from opslib import lab as practice
 from opslib.core import findings
 from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import value
 from opslib.core.errors import OpsError
 from opslib.core.reads import logs
 from opslib.core.times import Window
 from opslib.databases import health
 from opslib.databases.data import statements
-from opslib.lab.estates.loglineos.drills.databases import DRILLS
 from opslib.reports import reports
-from opslib.session import connect
 from tests import notebooks
 
 TARGET = "loglineos-production"
-_ALL = tuple(drill.name for drill in DRILLS)
+_ALL = (
+    "connections-near-limit",
+    "database-cpu-high",
+    "database-unavailable",
+    "slow-query",
+    "access-denied",
+)
 _STATEFUL = {"database-unavailable"}
 _TROUBLE = '?ERROR ?WARN ?"Task timed out"'
 
@@ -35,7 +39,9 @@ def ops(lab: Any) -> Connection:
 
 def _lines(ops: Connection, pattern: str, minutes: float = 90) -> list[str]:
     return list(
-        logs.search(ops, "loader", pattern, Window(ops.now() - timedelta(minutes=minutes), ops.now()))["message"]
+        logs.search(
+            ops, "loader", pattern, Window(ops.now() - timedelta(minutes=minutes), ops.now())
+        )["message"]
     )
 
 
@@ -47,13 +53,17 @@ def _latest(ops: Connection, metric: str) -> float:
 
 def _sessions(ops: Connection, application: str) -> int:
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> 'idle in transaction'"
-    return int(value(ops, sql, {"name": application}) or 0)
+    return int(sql.value(ops, sql, {"name": application}) or 0)
 
 
 @pytest.mark.parametrize("name", _ALL)
-def test_database_health_names_the_cause_under_its_drill_and_not_without(lab: Any, name: str) -> None:
+def test_database_health_names_the_cause_under_its_drill_and_not_without(
+    lab: Any, name: str
+) -> None:
     with lab.broken(name, TARGET):
-        assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == {name}
+        assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == {
+            name
+        }
     assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == set()
 
 
@@ -67,7 +77,9 @@ def test_a_drill_changes_its_target_only_and_mending_restores_it(lab: Any, name:
 
 
 @pytest.mark.parametrize("name", _ALL)
-def test_a_mended_drill_leaves_no_line_no_metric_and_no_session(lab: Any, ops: Connection, name: str) -> None:
+def test_a_mended_drill_leaves_no_line_no_metric_and_no_session(
+    lab: Any, ops: Connection, name: str
+) -> None:
     measured = (
         "database-connections",
         "database-cpu",
@@ -85,7 +97,10 @@ def test_a_mended_drill_leaves_no_line_no_metric_and_no_session(lab: Any, ops: C
     assert _sessions(ops, "loglineos-stage0-loader") == held
     after = {key: _latest(ops, key) for key in measured}
     # A new period may have begun meanwhile: what a drill does is far more than that.
-    assert all(abs(after[key] - values[key]) <= 0.5 * abs(values[key]) + 2 for key in measured), (values, after)
+    assert all(abs(after[key] - values[key]) <= 0.5 * abs(values[key]) + 2 for key in measured), (
+        values,
+        after,
+    )
 
 
 def _asked(ops: Connection) -> int:
@@ -95,23 +110,31 @@ def _asked(ops: Connection) -> int:
         return 0
 
 
-@pytest.mark.parametrize("check", [health.check_connections, health.check_load, health.check_status])
-def test_the_reports_checks_find_their_own(lab: Any, ops: Connection, check: Callable[..., findings.Findings]) -> None:
+@pytest.mark.parametrize(
+    "check", [health.check_connections, health.check_load, health.check_status]
+)
+def test_the_reports_checks_find_their_own(
+    lab: Any, ops: Connection, check: Callable[..., findings.Findings]
+) -> None:
     mine = {
-        health.check_connections: "connections-near-limit", health.check_load: "database-cpu-high",
+        health.check_connections: "connections-near-limit",
+        health.check_load: "database-cpu-high",
         health.check_status: "database-unavailable",
-    }  # fmt: skip
+    }
     for name in mine.values():
         with lab.broken(name, TARGET):
             assert check(ops).causes == ({name} if mine[check] == name else set())
 
 
-def test_the_connections_are_really_open_and_some_requests_get_none(lab: Any, ops: Connection) -> None:
+def test_the_connections_are_really_open_and_some_requests_get_none(
+    lab: Any, ops: Connection
+) -> None:
     with lab.broken("connections-near-limit", TARGET):
         assert _sessions(ops, "loglineos-stage0-loader") == 57
         assert _latest(ops, "database-connections") == 57
         assert any(
-            "Database connection failed: FATAL: remaining connection slots" in line for line in _lines(ops, "ERROR", 15)
+            "Database connection failed: FATAL: remaining connection slots" in line
+            for line in _lines(ops, "ERROR", 15)
         )
 
 
@@ -125,10 +148,15 @@ def test_the_export_is_at_work_and_named_with_what_it_does(lab: Any, ops: Connec
     assert found[0].next == "databases/query"
 
 
-def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(lab: Any, ops: Connection) -> None:
+def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(
+    lab: Any, ops: Connection
+) -> None:
     with lab.broken("database-unavailable", TARGET):
         answer = ops.http("GET", "/health")
-        refused, hung = _lines(ops, '"connection refused"', 20), _lines(ops, '"Task timed out after 30.00 seconds"', 20)
+        refused, hung = (
+            _lines(ops, '"connection refused"', 20),
+            _lines(ops, '"Task timed out after 30.00 seconds"', 20),
+        )
         checks = (health.check_connections, health.check_activity, statements.check_statements)
         assert [check(ops).worst for check in checks] == ["unknown"] * 3
         status = health.check_status(ops)
@@ -143,7 +171,10 @@ def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection)
     def slowest() -> float:
         import json
 
-        lines = [json.loads(line) for line in _lines(ops, '{ $.path = "/spans" && $.method = "GET" }', 30)]
+        lines = [
+            json.loads(line)
+            for line in _lines(ops, '{ $.path = "/spans" && $.method = "GET" }', 30)
+        ]
         return float(sorted(line["duration_ms"] for line in lines)[len(lines) // 2])
 
     usual = slowest()
@@ -153,7 +184,9 @@ def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection)
         assert _lines(ops, '"Task timed out"', 30) == []
 
 
-def test_the_daily_report_says_which_state_is_denied(lab: Any, ops: Connection, records_folder: Any) -> None:
+def test_the_daily_report_says_which_state_is_denied(
+    lab: Any, ops: Connection, records_folder: Any
+) -> None:
     with lab.broken("access-denied", TARGET):
         assert reports.daily(ops).findings.causes == {"access-denied"}
     assert practice.status()["broken"] == []

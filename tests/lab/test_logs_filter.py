@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import logs
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.logs import logs
+from opslib.lab.places import Place
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 
@@ -46,30 +46,49 @@ def pages(client: Any, **asked: Any) -> list[dict[str, Any]]:
     return list(client.get_paginator("filter_log_events").paginate(**asked))
 
 
-def test_a_window_is_inclusive_and_its_events_are_interleaved_in_order(client: Any, group: str) -> None:
+def test_a_window_is_inclusive_and_its_events_are_interleaved_in_order(
+    client: Any, group: str
+) -> None:
     start = NOW - timedelta(seconds=2)
-    answer = client.filter_log_events(logGroupName=group, startTime=millis(start), endTime=millis(NOW))
-    assert [event["message"] for event in answer["events"]] == [f"hay {back}" for back in range(8, -1, -1)]
-    assert [event["timestamp"] for event in answer["events"]] == [millis(start) + 250 * step for step in range(9)]
+    answer = client.filter_log_events(
+        logGroupName=group, startTime=millis(start), endTime=millis(NOW)
+    )
+    assert [event["message"] for event in answer["events"]] == [
+        f"hay {back}" for back in range(8, -1, -1)
+    ]
+    assert [event["timestamp"] for event in answer["events"]] == [
+        millis(start) + 250 * step for step in range(9)
+    ]
     assert len({event["logStreamName"] for event in answer["events"]}) == 3
     assert "nextToken" not in answer
 
 
 def test_a_rare_match_lies_behind_empty_pages_that_have_a_token(client: Any, group: str) -> None:
-    first = client.filter_log_events(logGroupName=group, filterPattern="needle", startTime=millis(NOW) - 6_300_000)
+    first = client.filter_log_events(
+        logGroupName=group, filterPattern="needle", startTime=millis(NOW) - 6_300_000
+    )
     assert "nextToken" in first
     found = pages(client, logGroupName=group, filterPattern="nothing_says_this")
     assert [len(page["events"]) for page in found] == [0, 0, 0]
     found = pages(client, logGroupName=group, filterPattern="needle")
-    assert [event["message"] for page in found for event in page["events"]] == ["needle 23999", "needle 11999"]
+    assert [event["message"] for page in found for event in page["events"]] == [
+        "needle 23999",
+        "needle 11999",
+    ]
 
 
 def test_every_event_is_answered_once_whatever_the_page(client: Any, group: str) -> None:
     for size in (10_000, 999):
-        asked = {"logGroupName": group, "startTime": millis(NOW) - 1_000_000, "PaginationConfig": {"PageSize": size}}
+        asked = {
+            "logGroupName": group,
+            "startTime": millis(NOW) - 1_000_000,
+            "PaginationConfig": {"PageSize": size},
+        }
         events = [event for page in pages(client, **asked) for event in page["events"]]
         assert len(events) == len({event["eventId"] for event in events}) == 4001
-        assert [event["timestamp"] for event in events] == sorted(event["timestamp"] for event in events)
+        assert [event["timestamp"] for event in events] == sorted(
+            event["timestamp"] for event in events
+        )
 
 
 def test_a_page_holds_at_most_a_megabyte(client: Any, place: Place) -> None:
@@ -92,7 +111,9 @@ def test_streams_by_name_and_by_prefix(client: Any, group: str) -> None:
     asked = {"logGroupName": group, "startTime": millis(NOW) - 1000}
     by_prefix = client.filter_log_events(**asked, logStreamNamePrefix="2026/11/22/[1]")["events"]
     assert [event["message"] for event in by_prefix] == ["hay 4", "hay 1"]
-    by_name = client.filter_log_events(**asked, logStreamNames=["2026/11/22/[0]abc", "2026/11/22/[2]abc"])["events"]
+    by_name = client.filter_log_events(
+        **asked, logStreamNames=["2026/11/22/[0]abc", "2026/11/22/[2]abc"]
+    )["events"]
     assert [event["message"] for event in by_name] == ["hay 3", "hay 2", "hay 0"]
 
 
@@ -127,17 +148,24 @@ def test_a_token_belongs_to_its_group(client: Any, place: Place, group: str) -> 
         client.filter_log_events(logGroupName=other, nextToken=token)
 
 
-def test_what_is_put_is_found_in_its_place_and_leaves_with_its_stream(client: Any, group: str) -> None:
+def test_what_is_put_is_found_in_its_place_and_leaves_with_its_stream(
+    client: Any, group: str
+) -> None:
     client.create_log_stream(logGroupName=group, logStreamName="late")
     when = millis(NOW - timedelta(seconds=1)) + 1
     client.put_log_events(
-        logGroupName=group, logStreamName="late", logEvents=[{"timestamp": when, "message": "came late"}]
+        logGroupName=group,
+        logStreamName="late",
+        logEvents=[{"timestamp": when, "message": "came late"}],
     )
     asked = {"logGroupName": group, "startTime": when - 1, "endTime": when + 249}
     messages = [event["message"] for event in client.filter_log_events(**asked)["events"]]
     assert messages == ["hay 4", "came late", "hay 3"]
     client.delete_log_stream(logGroupName=group, logStreamName="late")
-    assert [event["message"] for event in client.filter_log_events(**asked)["events"]] == ["hay 4", "hay 3"]
+    assert [event["message"] for event in client.filter_log_events(**asked)["events"]] == [
+        "hay 4",
+        "hay 3",
+    ]
 
 
 def test_get_log_events_of_one_stream(client: Any, group: str) -> None:
@@ -150,8 +178,12 @@ def test_get_log_events_of_one_stream(client: Any, group: str) -> None:
 
 
 def test_streams_tell_their_first_and_last_event(client: Any, group: str) -> None:
-    streams = client.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True)["logStreams"]
-    assert [stream["logStreamName"] for stream in streams] == [f"2026/11/22/[{number}]abc" for number in range(3)]
+    streams = client.describe_log_streams(
+        logGroupName=group, orderBy="LastEventTime", descending=True
+    )["logStreams"]
+    assert [stream["logStreamName"] for stream in streams] == [
+        f"2026/11/22/[{number}]abc" for number in range(3)
+    ]
     assert streams[0]["lastEventTimestamp"] == millis(NOW)
     assert streams[0]["firstEventTimestamp"] == millis(NOW - timedelta(milliseconds=250 * 24_999))
 
@@ -163,9 +195,17 @@ def test_groups_by_prefix_by_part_and_in_pages(client: Any, place: Place) -> Non
 
     def names(**asked: Any) -> list[str]:
         pages = client.get_paginator("describe_log_groups").paginate(**asked)
-        return [group["logGroupName"].removeprefix(f"/parts/{mark}/") for page in pages for group in page["logGroups"]]
+        return [
+            group["logGroupName"].removeprefix(f"/parts/{mark}/")
+            for page in pages
+            for group in page["logGroups"]
+        ]
 
-    assert names(logGroupNamePrefix=f"/parts/{mark}", PaginationConfig={"PageSize": 2}) == ["Api-0", "Api-1", "Api-2"]
+    assert names(logGroupNamePrefix=f"/parts/{mark}", PaginationConfig={"PageSize": 2}) == [
+        "Api-0",
+        "Api-1",
+        "Api-2",
+    ]
     assert names(logGroupNamePattern=f"{mark}/Api-1") == ["Api-1"]
     assert names(logGroupNamePattern=f"{mark}/api-1") == []
     with pytest.raises(ClientError, match="InvalidParameterException"):
@@ -177,7 +217,10 @@ def test_groups_by_prefix_by_part_and_in_pages(client: Any, place: Place) -> Non
 def test_a_short_window_of_a_large_group_is_quick(client: Any, place: Place) -> None:
     name = f"/logs/{uuid.uuid4()}"
     message = '{"level": "INFO", "ms": 12}'
-    day = [(NOW - timedelta(milliseconds=864 * back), f"s{back % 40}", message) for back in range(100_000)]
+    day = [
+        (NOW - timedelta(milliseconds=864 * back), f"s{back % 40}", message)
+        for back in range(100_000)
+    ]
     logs.append(place.account, place.region, name, day)
     start = millis(NOW - timedelta(hours=6))
     asked = {"logGroupName": name, "startTime": start, "endTime": start + 300_000}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import logs
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.logs import logs
+from opslib.lab.places import Place
 
 NOON = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
 Rows = list[dict[str, str]]
@@ -29,7 +29,12 @@ def group(world: Any) -> str:
         when = NOON + timedelta(minutes=number)
         request = f"{number:08x}-0000-4000-8000-{number:012x}"
         level = "INFO" if number % 5 else "ERROR"
-        line = {"level": level, "ms": number * 10, "route": {"path": f"/b/{number % 2}"}, "tags": ["a", "b"]}
+        line = {
+            "level": level,
+            "ms": number * 10,
+            "route": {"path": f"/b/{number % 2}"},
+            "tags": ["a", "b"],
+        }
         report = f"Duration: {100 + number}.50 ms\tBilled Duration: {101 + number} ms\tMemory Size: 1024 MB\t"
         report += f"Max Memory Used: {200 + number} MB"
         if number == 7:
@@ -53,7 +58,9 @@ def ask(aws: Callable[..., Any], group: str) -> Ask:
     def rows(query: str, **asked: Any) -> Rows:
         start = int(NOON.timestamp())
         window = {"startTime": start, "endTime": start + 3600}
-        started = client.start_query(**({"logGroupName": group} | window | asked), queryString=query)
+        started = client.start_query(
+            **({"logGroupName": group} | window | asked), queryString=query
+        )
         answer = client.get_query_results(queryId=started["queryId"])
         assert answer["status"] == "Complete"
         return [{each["field"]: each["value"] for each in row} for row in answer["results"]]
@@ -70,7 +77,9 @@ def test_without_a_command_for_it_the_newest_events_come_first(ask: Ask) -> None
 
 
 def test_fields_of_json_by_path(ask: Ask) -> None:
-    found = ask("fields ms, route.path, tags.1 as tag | filter ms = 250 | display ms, `route.path`, tag")
+    found = ask(
+        "fields ms, route.path, tags.1 as tag | filter ms = 250 | display ms, `route.path`, tag"
+    )
     assert found == [{"ms": "250", "route.path": "/b/1", "tag": "b", "@ptr": found[0]["@ptr"]}]
 
 
@@ -110,10 +119,17 @@ def test_stats_of_the_lines_of_lambda(ask: Ask) -> None:
     )
     assert found == [
         {
-            "provisioned": "1024", "used": "229", "p95": "128.5", "billed": "115.5", "cold": "1", "requests": "30",
-            "earliest(@duration)": "100.5", "latest(@duration)": "129.5", "sum(@billedDuration)": "3465",
+            "provisioned": "1024",
+            "used": "229",
+            "p95": "128.5",
+            "billed": "115.5",
+            "cold": "1",
+            "requests": "30",
+            "earliest(@duration)": "100.5",
+            "latest(@duration)": "129.5",
+            "sum(@billedDuration)": "3465",
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_stats_by_time_and_field(ask: Ask) -> None:
@@ -125,27 +141,44 @@ def test_stats_by_time_and_field(ask: Ask) -> None:
         (f"{NOON:%Y-%m-%d %H:%M}:00.000", "INFO", "7", "10", "90"),
         (f"{NOON + timedelta(minutes=10):%Y-%m-%d %H:%M}:00.000", "ERROR", "2", "100", "150"),
     ]
-    assert ask("stats count(*) as n by bin(10m) | stats max(n), min(n)") == [{"max(n)": "30", "min(n)": "30"}]
+    assert ask("stats count(*) as n by bin(10m) | stats max(n), min(n)") == [
+        {"max(n)": "30", "min(n)": "30"}
+    ]
 
 
 def test_sort_limit_and_dedup(ask: Ask) -> None:
-    assert [row["ms"] for row in ask("fields ms | filter ms > 0 | sort ms desc | limit 3")] == ["290", "280", "270"]
-    assert [row["ms"] for row in ask("fields ms | filter ms > 0 | sort ms | limit 2")] == ["10", "20"]
-    found = ask("fields level, ms | filter ispresent(level) | sort level asc, ms desc | dedup level | limit 9")
+    assert [row["ms"] for row in ask("fields ms | filter ms > 0 | sort ms desc | limit 3")] == [
+        "290",
+        "280",
+        "270",
+    ]
+    assert [row["ms"] for row in ask("fields ms | filter ms > 0 | sort ms | limit 2")] == [
+        "10",
+        "20",
+    ]
+    found = ask(
+        "fields level, ms | filter ispresent(level) | sort level asc, ms desc | dedup level | limit 9"
+    )
     assert [(row["level"], row["ms"]) for row in found] == [("ERROR", "250"), ("INFO", "290")]
     assert len(ask("fields @message", limit=4)) == 4
 
 
 def test_parse_by_glob_and_by_expression(ask: Ask) -> None:
-    found = ask('parse @message "code=* user=*" as code, user | filter ispresent(code) | display code, user')
+    found = ask(
+        'parse @message "code=* user=*" as code, user | filter ispresent(code) | display code, user'
+    )
     assert [(row["code"], row["user"]) for row in found] == [("17", "ann")]
-    found = ask(r"parse @message /Duration: (?<ms>[\d.]+) ms\tBilled/ | filter ms > 127 | stats count(*) as n, max(ms)")
+    found = ask(
+        r"parse @message /Duration: (?<ms>[\d.]+) ms\tBilled/ | filter ms > 127 | stats count(*) as n, max(ms)"
+    )
     assert found == [{"n": "3", "max(ms)": "129.50"}]
 
 
 def test_functions_make_fields(ask: Ask) -> None:
     made = "fields if(ms > 100, 'slow', 'quick') as pace, concat(toupper(level), '-', ms) as mark, abs(10 - ms) as away"
-    found = ask(f"{made} | filter ms = 120 | display pace, mark, away, coalesce(absent, 'none'), substr(level, 0, 2)")
+    found = ask(
+        f"{made} | filter ms = 120 | display pace, mark, away, coalesce(absent, 'none'), substr(level, 0, 2)"
+    )
     found[0].pop("@ptr")
     assert list(found[0].values()) == ["slow", "INFO-120", "110", "none", "IN"]
 
@@ -160,12 +193,27 @@ def test_a_window_and_exactly_one_way_to_name_groups(ask: Ask, group: str) -> No
 @pytest.mark.parametrize(
     ("query", "says", "start", "end"),
     [
-        ("fields @timestamp | filterr x = 1", "unexpected symbol found filterr at line 1 and position 20", 20, 27),
-        ("fields @timestamp\n| count()", "unexpected symbol found count at line 2 and position 2", 20, 25),
+        (
+            "fields @timestamp | filterr x = 1",
+            "unexpected symbol found filterr at line 1 and position 20",
+            20,
+            27,
+        ),
+        (
+            "fields @timestamp\n| count()",
+            "unexpected symbol found count at line 2 and position 2",
+            20,
+            25,
+        ),
         ("stats p95(ms)", "unknown function p95", 6, 10),
         ("filter x =", "unexpected symbol found <EOF> at line 1 and position 10", 10, 10),
         ("stats ms", "unexpected symbol found ms at line 1 and position 6", 6, 8),
-        ("fields a | limit 10 extra", "unexpected symbol found extra at line 1 and position 20", 20, 25),
+        (
+            "fields a | limit 10 extra",
+            "unexpected symbol found extra at line 1 and position 20",
+            20,
+            25,
+        ),
         ("filter (a = 1", "unexpected symbol found <EOF> at line 1 and position 13", 13, 13),
         ("parse @message 'a * b *' as x", "parse has 2 wildcards and 1 names", 6, 29),
         ("filter a like /(/", "invalid regular expression", 14, 17),
@@ -175,7 +223,9 @@ def test_a_window_and_exactly_one_way_to_name_groups(ask: Ask, group: str) -> No
         ("", "unexpected symbol found <EOF> at line 1 and position 0", 0, 0),
     ],
 )
-def test_a_malformed_query_says_where(ask: Ask, query: str, says: str, start: int, end: int) -> None:
+def test_a_malformed_query_says_where(
+    ask: Ask, query: str, says: str, start: int, end: int
+) -> None:
     with pytest.raises(ClientError, match="MalformedQueryException") as caught:
         ask(query)
     error = caught.value.response["queryCompileError"]  # type: ignore[typeddict-item]
@@ -199,6 +249,9 @@ def test_a_query_tells_what_it_scanned(aws: Callable[..., Any], group: str) -> N
     query = client.start_query(**asked, queryString='filter level = "ERROR" | limit 2')["queryId"]
     answer = client.get_query_results(queryId=query)
     assert len(answer["results"]) == 2
-    assert (answer["statistics"]["recordsScanned"], answer["statistics"]["recordsMatched"]) == (90.0, 6.0)
+    assert (answer["statistics"]["recordsScanned"], answer["statistics"]["recordsMatched"]) == (
+        90.0,
+        6.0,
+    )
     described = client.describe_queries(logGroupName=group)["queries"]
     assert query in {each["queryId"] for each in described}

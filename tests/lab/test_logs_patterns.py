@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections import logs
-from opslib.lab.corrections.log_patterns import compile_pattern
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.logs import logs
+from opslib.lab.corrections.logs.log_patterns import compile_pattern
+from opslib.lab.places import Place
 
 DOCUMENT = json.dumps(
     {
@@ -39,14 +39,25 @@ def found(place: Place, aws: Callable[..., Any]) -> Found:
 
     def ask(pattern: str, messages: list[str]) -> list[str]:
         group = f"/patterns/{uuid.uuid4()}"
-        logs.append(place.account, place.region, group, [(datetime.now(UTC), "s", each) for each in messages])
+        logs.append(
+            place.account,
+            place.region,
+            group,
+            [(datetime.now(UTC), "s", each) for each in messages],
+        )
         answer = aws("logs").filter_log_events(logGroupName=group, filterPattern=pattern)
         return [event["message"] for event in answer["events"]]
 
     return ask
 
 
-LINES = ["ERROR and WARN", "ERROR only", "WARN only", "Task timed out after 30 s", "out: the Task timed"]
+LINES = [
+    "ERROR and WARN",
+    "ERROR only",
+    "WARN only",
+    "Task timed out after 30 s",
+    "out: the Task timed",
+]
 
 
 @pytest.mark.parametrize(

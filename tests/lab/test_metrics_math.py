@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from opslib.lab.corrections.metrics import store
-from opslib.lab.estates.base import Place
+from opslib.lab.corrections.cloudwatch.metrics import store
+from opslib.lab.places import Place
 
 MISSING = None
 # Five periods, oldest first.
@@ -36,7 +36,9 @@ def namespace(world: Any) -> str:
         for step, value in enumerate(values):
             if value is not None:
                 when = START + timedelta(minutes=5 * step + 1)
-                store(place.account, place.region).put(name, metric, {}, when, float(value), "Count")
+                store(place.account, place.region).put(
+                    name, metric, {}, when, float(value), "Count"
+                )
     return name
 
 
@@ -49,7 +51,11 @@ def client(aws: Callable[..., Any]) -> Any:
 
 
 def stat(namespace: str, metric: str, **given: Any) -> dict[str, Any]:
-    asked = {"Metric": {"Namespace": namespace, "MetricName": metric}, "Period": 300, "Stat": "Sum"} | given
+    asked = {
+        "Metric": {"Namespace": namespace, "MetricName": metric},
+        "Period": 300,
+        "Stat": "Sum",
+    } | given
     return {"Id": metric.lower(), "MetricStat": asked, "ReturnData": False}
 
 
@@ -57,15 +63,21 @@ def stat(namespace: str, metric: str, **given: Any) -> dict[str, Any]:
 def ask(client: Any, namespace: str) -> Ask:
     """The values of an expression by label, oldest first, None where there is no datapoint."""
 
-    def values(expression: str, label: str = "it", metrics: tuple[str, ...] = tuple(LINES)) -> dict[str, Any]:
+    def values(
+        expression: str, label: str = "it", metrics: tuple[str, ...] = tuple(LINES)
+    ) -> dict[str, Any]:
         queries = [stat(namespace, metric) for metric in metrics]
         queries.append({"Id": "e1", "Expression": expression, "Label": label})
-        results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)["MetricDataResults"]
+        results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)[
+            "MetricDataResults"
+        ]
         found = {}
         for result in results:
             assert (result["Id"], result["StatusCode"]) == ("e1", "Complete")
             by_time = dict(zip(result["Timestamps"], result["Values"], strict=True))
-            found[result["Label"]] = [by_time.get(START + timedelta(minutes=5 * step)) for step in range(5)]
+            found[result["Label"]] = [
+                by_time.get(START + timedelta(minutes=5 * step)) for step in range(5)
+            ]
         return found
 
     return values
@@ -118,7 +130,10 @@ def test_expressions(ask: Ask, expression: str, values: list[float | None]) -> N
 def test_an_array_answers_a_line_each(ask: Ask) -> None:
     found = ask("METRICS('gap') * 2", label="twice")
     assert found == {"twice gappy": [8, None, None, 20, None]}
-    assert list(ask("[errors, calls] / 10", label="", metrics=("errors", "calls"))) == ["errors", "calls"]
+    assert list(ask("[errors, calls] / 10", label="", metrics=("errors", "calls"))) == [
+        "errors",
+        "calls",
+    ]
 
 
 def test_expressions_of_expressions_in_any_order(client: Any, namespace: str) -> None:
@@ -143,7 +158,9 @@ def test_labels_tell_metrics_apart(client: Any, namespace: str) -> None:
         stat(namespace, "calls", Stat="p90") | {"ReturnData": True, "Id": "b"},
         stat(namespace, "calls") | {"ReturnData": True, "Id": "c", "Label": "mine"},
     ]
-    results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)["MetricDataResults"]
+    results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)[
+        "MetricDataResults"
+    ]
     assert [result["Label"] for result in results] == ["errors", "calls Sum", "calls p90", "mine"]
 
 
@@ -152,8 +169,13 @@ def test_a_metric_without_data_is_answered_empty(client: Any, namespace: str) ->
         stat(namespace, "nothing") | {"ReturnData": True},
         stat(namespace, "calls", Unit="Bytes") | {"ReturnData": True},
     ]
-    results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)["MetricDataResults"]
-    assert [(result["Values"], result["StatusCode"]) for result in results] == [([], "Complete"), ([], "Complete")]
+    results = client.get_metric_data(MetricDataQueries=queries, StartTime=START, EndTime=END)[
+        "MetricDataResults"
+    ]
+    assert [(result["Values"], result["StatusCode"]) for result in results] == [
+        ([], "Complete"),
+        ([], "Complete"),
+    ]
 
 
 def test_newest_first_in_pages(client: Any, namespace: str) -> None:
@@ -165,7 +187,11 @@ def test_newest_first_in_pages(client: Any, namespace: str) -> None:
         [[3, 2], [0, 10]],
         [[1], [10]],
     ]
-    assert [page["MetricDataResults"][0]["StatusCode"] for page in pages] == ["PartialData", "PartialData", "Complete"]
+    assert [page["MetricDataResults"][0]["StatusCode"] for page in pages] == [
+        "PartialData",
+        "PartialData",
+        "Complete",
+    ]
     with pytest.raises(ClientError, match="InvalidNextToken"):
         client.get_metric_data(**asked, NextToken="nonsense")
 
@@ -173,9 +199,18 @@ def test_newest_first_in_pages(client: Any, namespace: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "says"),
     [
-        ("SEARCH('{AWS/Lambda,FunctionName}', 'Sum', 300)", "Function 'SEARCH' is not supported by the lab"),
-        ("ANOMALY_DETECTION_BAND(errors)", "Function 'ANOMALY_DETECTION_BAND' is not supported by the lab"),
-        ("SELECT MAX(errors) FROM x", "Metrics Insights queries (SELECT) are not supported by the lab"),
+        (
+            "SEARCH('{AWS/Lambda,FunctionName}', 'Sum', 300)",
+            "Function 'SEARCH' is not supported by the lab",
+        ),
+        (
+            "ANOMALY_DETECTION_BAND(errors)",
+            "Function 'ANOMALY_DETECTION_BAND' is not supported by the lab",
+        ),
+        (
+            "SELECT MAX(errors) FROM x",
+            "Metrics Insights queries (SELECT) are not supported by the lab",
+        ),
         ("MEDIAN(errors)", "Function 'MEDIAN' not found"),
         ("errors +", "Unexpected 'end of expression' at position 8"),
         ("errors $ 2", "Unexpected '$' at position 7"),
@@ -185,11 +220,16 @@ def test_newest_first_in_pages(client: Any, namespace: str) -> None:
         ("IF(errors)", "Function 'IF' takes 2 or 3 arguments, not 1"),
         ("PERIOD(errors * 2) * errors", "Function 'PERIOD' takes a metric"),
         ("e1 + errors", "It refers to itself"),
-        ("AVG(errors)", "The result must be a time series or an array of time series, not a number"),
+        (
+            "AVG(errors)",
+            "The result must be a time series or an array of time series, not a number",
+        ),
         ("FILL(errors, SOMETIMES)", "Id 'SOMETIMES' is not in the request"),
     ],
 )
-def test_an_expression_that_cannot_be_evaluated_is_refused(ask: Ask, expression: str, says: str) -> None:
+def test_an_expression_that_cannot_be_evaluated_is_refused(
+    ask: Ask, expression: str, says: str
+) -> None:
     with pytest.raises(ClientError, match="ValidationError") as caught:
         ask(expression)
     assert caught.value.response["Error"]["Message"] == f"Error in expression 'e1': {says}"
@@ -215,4 +255,6 @@ def test_a_malformed_request_is_refused(client: Any, queries: list[dict[str, Any
 def test_a_window_has_a_beginning_before_its_end(client: Any, namespace: str) -> None:
     for start in (END, END + timedelta(hours=1)):
         with pytest.raises(ClientError, match="ValidationError"):
-            client.get_metric_data(MetricDataQueries=[stat(namespace, "calls")], StartTime=start, EndTime=END)
+            client.get_metric_data(
+                MetricDataQueries=[stat(namespace, "calls")], StartTime=start, EndTime=END
+            )

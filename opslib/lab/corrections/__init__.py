@@ -1,35 +1,36 @@
 """Where moto answers wrongly, the lab's own answer: one small module an area, each with a contract test.
 
 A correction either answers an operation itself (`@answers`, in opslib.lab.operations) when its module is imported,
-or changes moto's own classes in its `install()`; `reset()` and `tick(world, now)` are called where they are there.
+or changes moto's own classes in its `install()`; `reset()`, `held()` (the dicts that a reset empties) and
+`tick(world, now)` are called where they are there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from opslib.lab.world import World
+from opslib.lab.aws.ground import Ground
 
 MODULES = (
-    "clusters",
-    "metrics",
-    "alarms",  # after metrics: evaluated on what the gauges read
-    "dashboards",
-    "functions",
-    "insights",
-    "instances",
-    "instance_restores",
-    "invocations",
-    "logs",
+    "rds.clusters",
+    "cloudwatch.metrics",
+    "cloudwatch.alarms",  # after metrics: evaluated on what the gauges read
+    "cloudwatch.dashboards",
+    "lambdas.functions",
+    "logs.insights",
+    "rds.instances",
+    "rds.instance_restores",
+    "lambdas.invocations",
+    "logs.logs",
     "networks",
     "objects",
-    "orderables",
+    "rds.orderables",
     "queues",
-    "replicas",
-    "restores",
+    "rds.replicas",
+    "rds.restores",
     "secrets",
     "trails",
     "users",
@@ -52,7 +53,15 @@ def reset() -> None:
             module.reset()
 
 
-def tick(world: World, now: datetime) -> None:
+def held() -> Iterator[dict[Any, Any]]:
+    """What corrections hold beside moto's backends, to be copied and put back."""
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "held"):
+            yield from module.held()
+
+
+def tick(world: Ground[Any], now: datetime) -> None:
     """Lets corrections go on with what takes time; about each second."""
     for name in MODULES:
         module = import_module(f"{__name__}.{name}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.ec2.models.vpcs import VPCEndPoint
 
-from opslib.lab.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SECONDS = 1.0
 
@@ -18,13 +18,17 @@ def create_vpc_endpoint(call: Call) -> Result:
     kind = given.get("VpcEndpointType") or "Gateway"
     name = given["ServiceName"]
     if not name.startswith(f"com.amazonaws.{call.region}."):
-        raise AwsError("InvalidServiceName", f"The Vpc Endpoint Service '{name}' does not exist", 400)
+        raise AwsError(
+            "InvalidServiceName", f"The Vpc Endpoint Service '{name}' does not exist", 400
+        )
     for other in backend.vpc_end_points.values():
         if (other.vpc_id, other.service_name) == (given["VpcId"], name):
             _require_apart(other, kind, given)
     before = set(backend.vpc_end_points)
     call.moto()
-    made: VPCEndPoint = next(held for each, held in backend.vpc_end_points.items() if each not in before)
+    made: VPCEndPoint = next(
+        held for each, held in backend.vpc_end_points.items() if each not in before
+    )
     made.vpc_endpoint_type = kind
     if kind == "Interface":
         made.private_dns_enabled = given.get("PrivateDnsEnabled") is not False
@@ -38,7 +42,11 @@ def create_vpc_endpoint(call: Call) -> Result:
 
 def _require_apart(other: VPCEndPoint, kind: str, given: dict[str, Any]) -> None:
     """AWS: one private DNS name of a service in a VPC, one gateway endpoint of a service in a route table."""
-    if kind == "Interface" and other.private_dns_enabled and given.get("PrivateDnsEnabled") is not False:
+    if (
+        kind == "Interface"
+        and other.private_dns_enabled
+        and given.get("PrivateDnsEnabled") is not False
+    ):
         raise AwsError(
             "InvalidParameter",
             "private-dns-enabled cannot be set because there is already a conflicting DNS domain for "
@@ -49,7 +57,9 @@ def _require_apart(other: VPCEndPoint, kind: str, given: dict[str, Any]) -> None
     shared = set(other.route_table_ids) & set(given.get("RouteTableIds") or [])
     if kind == "Gateway" and shared:
         raise AwsError(
-            "RouteAlreadyExists", f"route table {min(shared)} already has a route with destination-prefix-list-id", 400
+            "RouteAlreadyExists",
+            f"route table {min(shared)} already has a route with destination-prefix-list-id",
+            400,
         )
 
 

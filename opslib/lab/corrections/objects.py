@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.lab.operations import Call, Result, answers
+from opslib.lab.aws.operations import Call, Result, answers
 
 
 @answers("s3", "DeleteObjects")
@@ -26,7 +26,9 @@ def delete_objects(call: Call) -> Result:
         if each["Key"].startswith(protected):
             errors.append({**each, "Code": "AccessDenied", "Message": "Access Denied"})
             continue
-        _, meta = call.backend().delete_object(bucket, each["Key"], version_id=each.get("VersionId"))
+        _, meta = call.backend().delete_object(
+            bucket, each["Key"], version_id=each.get("VersionId")
+        )
         made = meta.get("delete-marker") and not each.get("VersionId")
         marker = {"DeleteMarker": True, "DeleteMarkerVersionId": meta["version-id"]} if made else {}
         deleted.append({**each, **marker})

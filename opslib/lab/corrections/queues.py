@@ -14,7 +14,7 @@ from typing import Any
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
-from opslib.lab.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 _RATE = 50  # messages a second where the caller gives none; AWS chooses one itself
 _KEPT = 10
@@ -80,6 +80,10 @@ def install() -> None:
     SQSBackend.change_message_visibility = _change_visibility
 
 
+def held() -> tuple[dict[Any, Any], ...]:
+    return _tasks, _received_at
+
+
 def reset() -> None:
     _tasks.clear()
     _received_at.clear()
@@ -115,11 +119,15 @@ def _receive(
     return received
 
 
-def _change_visibility(self: SQSBackend, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
+def _change_visibility(
+    self: SQSBackend, queue_name: str, receipt_handle: str, visibility_timeout: int
+) -> None:
     """As moto, but the twelve hours count from when the message was received: moto's count from when it was sent, so that
     a message of yesterday could not be given back."""
     queue: Queue = self.get_queue(queue_name)
-    message = next((held for held in queue._messages if held.had_receipt_handle(receipt_handle)), None)
+    message = next(
+        (held for held in queue._messages if held.had_receipt_handle(receipt_handle)), None
+    )
     if message is None:
         raise ReceiptHandleIsInvalid
     seconds = time.time() - _received_at.get(message.id, time.time()) + int(visibility_timeout)
@@ -143,12 +151,16 @@ def start_message_move_task(call: Call) -> Result:
     source = _queue(call, "SourceArn")
     feeding = call.backend().list_dead_letter_source_queues(source.name)
     if not feeding:
-        raise AwsError("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
+        raise AwsError(
+            "InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue."
+        )
     given = call.params.get("DestinationArn")
     destination = _queue(call, "DestinationArn") if given else feeding[0]
     rate = call.params.get("MaxNumberOfMessagesPerSecond")
     if rate is not None and not 1 <= rate <= 500:
-        raise AwsError("InvalidParameterValue", "MaxNumberOfMessagesPerSecond must be between 1 and 500.")
+        raise AwsError(
+            "InvalidParameterValue", "MaxNumberOfMessagesPerSecond must be between 1 and 500."
+        )
     tasks = _tasks.setdefault(source.queue_arn, deque(maxlen=_KEPT))
     if any(task.status == "RUNNING" for task in tasks):
         raise AwsError(
@@ -172,7 +184,10 @@ def cancel_message_move_task(call: Call) -> Result:
     for task in (task for tasks in _tasks.values() for task in tasks):
         if task.handle == call.params["TaskHandle"]:
             if task.status != "RUNNING":
-                raise AwsError("AWS.SimpleQueueService.UnsupportedOperation", "Only active tasks can be cancelled.")
+                raise AwsError(
+                    "AWS.SimpleQueueService.UnsupportedOperation",
+                    "Only active tasks can be cancelled.",
+                )
             task.status = "CANCELLING"
             return {"ApproximateNumberOfMessagesMoved": task.moved}
     raise AwsError("ResourceNotFoundException", _MISSING.format("TaskHandle"))

@@ -11,7 +11,7 @@ from typing import Any
 from moto.secretsmanager.exceptions import SecretNotFoundException
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 
-from opslib.lab.estates.base import Place
+from opslib.lab.aws.ground import Standing
 
 _moto_move = SecretsManagerBackend.update_secret_version_stage
 _moto_versions = SecretsManagerBackend.list_secret_version_ids
@@ -22,10 +22,13 @@ def install() -> None:
     SecretsManagerBackend.list_secret_version_ids = _versions
 
 
-def age(place: Place, name: str, created: datetime, changed: datetime) -> None:
+def age(place: Standing, name: str, created: datetime, changed: datetime) -> None:
     """Gives a seeded secret its dates: when it was made, when its value was last changed."""
     secret: FakeSecret = place.backend("secretsmanager").secrets[name]
-    secret.created_date, secret.last_changed_date = int(created.timestamp()), int(changed.timestamp())
+    secret.created_date, secret.last_changed_date = (
+        int(created.timestamp()),
+        int(changed.timestamp()),
+    )
     secret.versions[secret.default_version_id]["createdate"] = int(changed.timestamp())
 
 
@@ -45,5 +48,7 @@ def _versions(self: SecretsManagerBackend, secret_id: str) -> str:
         raise SecretNotFoundException()
     answer: dict[str, Any] = json.loads(_moto_versions(self, secret_id))
     for version in answer["Versions"]:
-        version["CreatedDate"] = self.secrets[secret_id].versions[version["VersionId"]]["createdate"]
+        version["CreatedDate"] = self.secrets[secret_id].versions[version["VersionId"]][
+            "createdate"
+        ]
     return json.dumps(answer)

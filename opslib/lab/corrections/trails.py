@@ -8,13 +8,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opslib.lab import trail
-from opslib.lab.operations import AwsError, Call, Result, answers
-from opslib.lab.trail import Event
+from opslib.lab.aws import trail
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
+from opslib.lab.aws.trail import Event
 
 _DAYS = 90
 _PAGE = 50
-_SOURCES = {"cloudwatch": "monitoring", "elbv2": "elasticloadbalancing", "ses": "email", "stepfunctions": "states"}
+_SOURCES = {
+    "cloudwatch": "monitoring",
+    "elbv2": "elasticloadbalancing",
+    "ses": "email",
+    "stepfunctions": "states",
+}
 _MATCHES: dict[str, Callable[[Event, str], bool]] = {
     "EventId": lambda event, value: event.id == value,
     "EventName": lambda event, value: event.operation == value,
@@ -27,6 +32,10 @@ _MATCHES: dict[str, Callable[[Event, str], bool]] = {
 }
 
 
+def held() -> tuple[dict[Any, Any], ...]:
+    return (trail.trails,)
+
+
 def reset() -> None:
     trail.clear()
 
@@ -35,11 +44,15 @@ def reset() -> None:
 def lookup_events(call: Call) -> Result:
     attributes = call.params.get("LookupAttributes") or []
     if len(attributes) > 1:
-        raise AwsError("InvalidLookupAttributesException", "You can only specify one lookup attribute.")
+        raise AwsError(
+            "InvalidLookupAttributesException", "You can only specify one lookup attribute."
+        )
     start = _given(call, "StartTime") or call.received - timedelta(days=_DAYS)
     end = _given(call, "EndTime") or call.received
     if start > end:
-        raise AwsError("InvalidTimeRangeException", "The end time must be later than the start time.")
+        raise AwsError(
+            "InvalidTimeRangeException", "The end time must be later than the start time."
+        )
     wanted = [(_MATCHES[each["AttributeKey"]], each["AttributeValue"]) for each in attributes]
     found = [
         event
@@ -70,7 +83,9 @@ def _shown(event: Event) -> dict[str, Any]:
         "EventTime": event.time.replace(microsecond=0),
         "EventSource": _source(event),
         "Username": event.user,
-        "Resources": [{"ResourceType": kind, "ResourceName": name} for kind, name in event.resources],
+        "Resources": [
+            {"ResourceType": kind, "ResourceName": name} for kind, name in event.resources
+        ],
         "CloudTrailEvent": json.dumps(_whole(event)),
     }
 

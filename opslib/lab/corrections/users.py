@@ -14,7 +14,7 @@ from moto.cognitoidp.models import (
     CognitoIdpUserPoolClient,
 )
 
-from opslib.lab.operations import Call, Result, answers
+from opslib.lab.aws.operations import Call, Result, answers
 
 _DEFAULTS = CognitoIdpUserPoolClient("pool_default", False, {}).extended_config
 _moto_create_user = CognitoIdpBackend.admin_create_user
@@ -39,7 +39,11 @@ def _update_client(
     """AWS: what is not given goes back to its default; only the name stays."""
     client = self.describe_user_pool_client(user_pool_id, client_id)
     name = client.extended_config.get("ClientName")
-    client.extended_config = {**_DEFAULTS, **({"ClientName": name} if name else {}), **extended_config}
+    client.extended_config = {
+        **_DEFAULTS,
+        **({"ClientName": name} if name else {}),
+        **extended_config,
+    }
     return client
 
 

@@ -1,8 +1,11 @@
-"""bluemoxon, the book-collection app, in the lab: Lambda, API Gateway, Aurora, SQS, S3, Cognito, and its own HTTP API."""
+"""bluemoxon, the book-collection app: Lambda, API Gateway, Aurora, SQS, S3, Cognito."""
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Estate
-from opslib.lab.estates.bluemoxon import api, days, drills, handlers
+from pathlib import Path
 
-ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)
+from opslib.lab.estates.bluemoxon.application import APPLICATION
+from opslib.lab.estates.systems import System
+
+SYSTEM = System(Path(__file__).parent, APPLICATION)
+ESTATE = SYSTEM.estate()

@@ -1,8 +1,11 @@
-"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS for PostgreSQL, Terraform's state."""
+"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS, Terraform's state."""
 
 from __future__ import annotations
 
-from opslib.lab.estates.base import Estate
-from opslib.lab.estates.loglineos import api, days, drills, handlers
+from pathlib import Path
 
-ESTATE = Estate(seed=days.seed, api=api.API.handler, functions=handlers.FUNCTIONS, tick=days.tick, drills=drills.DRILLS)
+from opslib.lab.estates.loglineos.application import APPLICATION
+from opslib.lab.estates.systems import System
+
+SYSTEM = System(Path(__file__).parent, APPLICATION)
+ESTATE = SYSTEM.estate()

@@ -1,0 +1,103 @@
+"""The calls that the lab received, kept as CloudTrail keeps them: management events, the last 5,000 of a region."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opslib.lab.aws.operations import AwsError, Call
+
+_KEPT = 5000
+_READS = re.compile(
+    r"(Get|List|Describe|Lookup|Head|Filter|Search|Batch?Get|AdminGet|AdminList|Test|Simulate)"
+)
+# Data events, which LookupEvents does not show.
+_DATA = re.compile(
+    r"lambda:Invoke|s3:\w*Objects?(V2|Versions|Acl|Tagging|Attributes)?$|s3:\w*(Part|MultipartUpload)\w*$"
+    r"|sqs:(Send|Receive|Delete|ChangeMessageVisibility)\w*Message\w*$|sqs:ChangeMessageVisibility\w*"
+    r"|logs:(PutLogEvents|FilterLogEvents|GetLogEvents)|cloudwatch:(GetMetricData|GetMetricStatistics|PutMetricData)"
+)
+# The parameters that name a resource, and its type.
+_RESOURCES = {
+    "FunctionName": "AWS::Lambda::Function",
+    "Bucket": "AWS::S3::Bucket",
+    "DBClusterIdentifier": "AWS::RDS::DBCluster",
+    "DBInstanceIdentifier": "AWS::RDS::DBInstance",
+    "DBClusterSnapshotIdentifier": "AWS::RDS::DBClusterSnapshot",
+    "SecretId": "AWS::SecretsManager::Secret",
+    "UserPoolId": "AWS::Cognito::UserPool",
+    "Username": "AWS::Cognito::User",
+    "QueueUrl": "AWS::SQS::Queue",
+    "VpcId": "AWS::EC2::VPC",
+    "AlarmName": "AWS::CloudWatch::Alarm",
+    "logGroupName": "AWS::Logs::LogGroup",
+}
+trails: dict[tuple[str, str], deque[Event]] = {}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One call, as it is kept."""
+
+    id: str
+    time: datetime
+    service: str
+    operation: str
+    user: str
+    key: str
+    account: str
+    region: str
+    address: str
+    agent: str
+    resources: tuple[tuple[str, str], ...] = ()  # (type, name)
+    error: tuple[str, str] | None = None  # (code, message)
+
+    @property
+    def read_only(self) -> bool:
+        return _READS.match(self.operation) is not None
+
+
+def record(call: Call, key: str, error: AwsError | None) -> None:
+    """Keeps a call, unless it is a data event or nobody known made it."""
+    if not call.account or _DATA.match(f"{call.service}:{call.operation}"):
+        return
+    event = Event(
+        id=call.request_id,
+        time=call.received,
+        service=call.service,
+        operation=call.operation,
+        user=call.user or "",
+        key=key,
+        account=call.account,
+        region=call.region,
+        address=call.request.remote_addr or "",
+        agent=str(call.request.user_agent),
+        error=(error.code, error.message) if error else None,
+    )
+    add(event if event.read_only else _with_resources(event, call))
+
+
+def add(event: Event) -> None:
+    trails.setdefault((event.account, event.region), deque(maxlen=_KEPT)).append(event)
+
+
+def events(account: str, region: str) -> list[Event]:
+    """Newest first."""
+    return sorted(trails.get((account, region), ()), key=lambda event: event.time, reverse=True)
+
+
+def clear() -> None:
+    trails.clear()
+
+
+def _with_resources(event: Event, call: Call) -> Event:
+    params: dict[str, Any] = call.params
+    named = tuple(
+        (kind, str(params[name]).rsplit("/", 1)[-1] if name == "QueueUrl" else str(params[name]))
+        for name, kind in _RESOURCES.items()
+        if params.get(name)
+    )
+    return Event(**{**event.__dict__, "resources": named})

@@ -1,0 +1,1 @@
+"""Lambda: functions, and what invoking them does."""

@@ -1,0 +1,1 @@
+"""CloudWatch Logs: events, filter patterns, Insights."""

@@ -1,0 +1,1 @@
+"""RDS on the lab's PostgreSQL: clusters, instances, replicas, snapshots and restores."""

@@ -1,0 +1,176 @@
+"""What a system answers of which only its target's file is known: healthy, as far as it goes."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from opslib.lab.estates.seeding import Application, Database
+from opslib.lab.places import Place
+from opslib.lab.resources.databases import rds
+from opslib.lab.traffic.requests import Answer, Request, Routes
+from opslib.lab.work import checks, orphans
+
+QUIET = {
+    "Errors",
+    "Throttles",
+    "5xx",
+    "5XXError",
+    "4xx",
+    "4XXError",
+    "Deadlocks",
+    "DeadLetterErrors",
+}
+METRICS: list[tuple[str, float, float, float, str]] = [
+    ("DatabaseConnections", 3, 6, 0.1, "Count"),
+    ("CPUUtilization", 6, 18, 0.15, "Percent"),
+    ("FreeableMemory", 2.9e9, 2.4e9, 0.02, "Bytes"),
+    ("FreeStorageSpace", 6.4e10, 6.4e10, 0.001, "Bytes"),
+    ("ReadLatency", 0.0006, 0.0011, 0.2, "Seconds"),
+    ("WriteLatency", 0.0012, 0.0021, 0.2, "Seconds"),
+    ("ReadIOPS", 20, 90, 0.2, "Count/Second"),
+    ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
+]
+_VERSION = "1"  # of the schema: the only migration there is
+_JOBS = (
+    "id uuid PRIMARY KEY, {item} text NOT NULL, status text NOT NULL, model text, attempts integer "
+    "NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now(), started_at timestamptz, "
+    "finished_at timestamptz, error_message text"
+)
+
+
+def routes(place: Place) -> Routes:
+    """Every path that the file names of the API answers."""
+    api = place.facts.get("api", {})
+    found: dict[tuple[str, str], Callable[[Request], Answer]] = {("GET", "/"): _well}
+    for path in (*api.get("probes", {}), *(api[key] for key in ("shallow",) if key in api)):
+        found["GET", _pattern(path)] = _well
+    if "deep" in api:
+        found["GET", _pattern(api["deep"])] = _deep
+    if "migrate" in api:
+        found["POST", _pattern(api["migrate"])] = _migrated
+    for kind, facts in place.facts.get("orphans", {}).items():
+        if "scan" in facts:
+            found["POST", _pattern(facts["scan"])] = partial(orphans.scan, kind)
+    if "smoke" in api and "soft_delete" in place.facts.get("database", {}):
+        found["POST", _pattern(api["smoke"]["create"])] = _made
+        found["GET", _pattern(api["smoke"]["read"])] = _read
+    return found
+
+
+def _pattern(path: str) -> str:
+    return re.escape(urlsplit(path).path)
+
+
+def _well(request: Request) -> Answer:
+    head = request.place.facts.get("database", {}).get("migrations_head", {})
+    field = {head["field"]: _VERSION} if "field" in head else {}
+    return 200, {"status": "ok", "service": request.place.target.system, **field}
+
+
+def _made(request: Request) -> Answer:
+    """A test record of a deployment: its id, and what of it the table has a column for."""
+    place, given = request.place, request.json()
+    about, id = place.facts["database"]["soft_delete"], str(uuid.uuid4())
+    kept = {name: str(given[name]) for name in about.get("shown", ()) if name in given}
+    columns = sql.SQL(", ").join(map(sql.Identifier, (about["id"], *kept)))
+    values = sql.SQL(", ").join(sql.Placeholder() * (1 + len(kept)))
+    table = sql.Identifier(*about["table"].split("."))
+    with rds.connect(place) as database:
+        insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, values)
+        database.execute(insert, [id, *kept.values()])
+    return 201, {place.facts["api"]["smoke"]["id"]: id, **kept}
+
+
+def _read(request: Request) -> Answer:
+    """The records that are not taken out."""
+    about = request.place.facts["database"]["soft_delete"]
+    table = sql.Identifier(*about["table"].split("."))
+    asked = sql.SQL("SELECT * FROM {} WHERE NOT {}").format(table, sql.Identifier(about["flag"]))
+    with rds.connect(request.place) as database:
+        cursor = database.cursor(row_factory=dict_row).execute(asked)
+        return 200, {"items": cursor.fetchall()}
+
+
+def _migrated(request: Request) -> Answer:
+    return 200, {"status": "success", "previous": _VERSION, "current": _VERSION, "applied": []}
+
+
+def _deep(request: Request) -> Answer:
+    """What the file describes is asked each time: the database, the buckets, the queues."""
+    found = {name: checks.checked(check) for name, check in _dependencies(request.place)}
+    status, overall = checks.overall(found)
+    return status, {"status": overall, "checks": found}
+
+
+def _dependencies(place: Place) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield "app", lambda: None
+    if "database" in place.facts:
+        yield "database", partial(_ask, place)
+    for key, facts in place.facts.get("buckets", {}).items():
+        yield f"bucket {key}", partial(place.client("s3").head_bucket, Bucket=facts["name"])
+    for key, facts in place.facts.get("queues", {}).items():
+        yield f"queue {key}", partial(place.client("sqs").get_queue_url, QueueName=facts["name"])
+
+
+def _ask(place: Place) -> None:
+    with rds.connect(place) as database:
+        database.execute("SELECT 1")
+
+
+def _fill(place: Place, database: Database) -> None:
+    """The tables that the file names, empty, with the columns that it names of them."""
+    facts, made = place.facts, set()
+    for name, columns in _tables(facts):
+        if name not in made:
+            made.add(name)
+            table = sql.Identifier(*name.split("."))
+            if "." in name:
+                schema = sql.Identifier(name.split(".")[0])
+                database.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+            database.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(columns)))
+    about = facts.get("database", {})
+    if name := about.get("migrations"):
+        table = sql.Identifier(*name.split("."))
+        database.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(table, _VERSION))
+
+
+def _tables(facts: Any) -> Iterator[tuple[str, str]]:
+    about = facts.get("database", {})
+    if name := about.get("migrations"):
+        column = about.get("migrations_column", "version_num")
+        yield name, f"{_quoted(column)} text PRIMARY KEY"
+    if delete := about.get("soft_delete"):
+        shown = (column for column in delete.get("shown", ()) if column != delete["id"])
+        others = "".join(f", {_quoted(column)} text" for column in shown)
+        flag = f"{_quoted(delete['flag'])} boolean NOT NULL DEFAULT false"
+        yield delete["table"], f"{_quoted(delete['id'])} uuid PRIMARY KEY, {flag}{others}"
+    for job in facts.get("jobs", {}).values():
+        yield job["table"], _JOBS.format(item=_quoted(job.get("item", "item_id")))
+    for each in (*facts.get("orphans", {}).values(), *_images(facts)):
+        yield each["table"], f"id bigint PRIMARY KEY, {_quoted(each['column'])} text"
+    if name := facts.get("users", {}).get("table"):
+        columns = "cognito_sub uuid UNIQUE, email text UNIQUE, role text, created_at timestamptz"
+        yield name, f"id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, {columns}"
+    for name in facts.get("sync", {}).get("tables", ()):
+        yield name, "id bigint PRIMARY KEY"
+
+
+def _images(facts: Any) -> Iterator[Any]:
+    for job in facts.get("jobs", {}).values():
+        if "images" in job:
+            yield job["images"]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+APPLICATION = Application(fill=_fill)

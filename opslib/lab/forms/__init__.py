@@ -1,0 +1,1 @@
+"""What an estate's files may say, and how they are read."""

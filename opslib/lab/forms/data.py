@@ -1,0 +1,177 @@
+"""What an estate's YAML may say: its sections, each checked for unknown keys and wrong values.
+
+Texts may name what the target's file describes, `{functions.api.name}`: see `resources.placeholders`.
+Durations are written as `25m`, `3h25m`, `7d`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from opslib.lab.forms.days import Api, Clock, Lines, Measured, Traffic
+from opslib.lab.forms.values import STRICT, Duration
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Network:
+    """The VPC. `groups`: security groups and what each is for; `let_in`: the port from `lambda`."""
+
+    block: str = "10.90"  # the first two numbers of its addresses
+    groups: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "lambda": "The functions",
+            "database": "The database",
+            "endpoints": "VPC endpoints",
+        }
+    )
+    let_in: Mapping[str, int] = field(default_factory=lambda: {"database": 5432, "endpoints": 443})
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Migrations:
+    """SQL of the app's own table of its migrations, which are the revisions in schema.sql."""
+
+    latest: str  # answers the newest that it has had
+    done: str  # notes %(name)s
+    undone: str  # notes that %(name)s is taken back, %(before)s is the newest again
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Rows:
+    """Parameters of rows.sql: %(seed)s, %(rows)s, %(start)s and %(every)s, the time between two."""
+
+    seed: str
+    count: int
+    days: float
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Database:
+    """PostgreSQL with the instance or cluster that the target's file names.
+
+    `settings`: of CreateDBInstance or CreateDBCluster, beside what the file says.
+    """
+
+    application: str = "app"  # its application_name
+    pool: int = 5  # connections that the app keeps open
+    login: Literal["dbname", "database"] = "dbname"  # what the secret calls the database
+    password_days: int = 30  # the secret's age
+    created_days: int = 300
+    last_backup: Duration = timedelta(hours=4)
+    limited: bool = False  # PostgreSQL itself turns away what is beyond max_connections
+    instances: int = 1  # of a cluster
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    migrations: Migrations | None = None
+    rows: Rows | None = None
+    analyse: bool = False  # statistics are made and reset after it is filled
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Functions:
+    """How the functions are built. `published`: days before the lab's start of each version."""
+
+    runtime: str = "python3.12"
+    handler: str = "app.main.handler"
+    published: Mapping[str, list[int]] = field(default_factory=dict)
+    concurrency: Mapping[str, int] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Person:
+    """A user of the pool; `role` is a group."""
+
+    email: str
+    role: str
+    days: int  # since when
+    status: str = "CONFIRMED"
+    mfa: bool = False
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Users:
+    """The pool's users. `insert`: SQL of their rows: %(sub)s, %(email)s, %(role)s, %(created)s."""
+
+    people: list[Person] = field(default_factory=list)
+    groups: Mapping[str, str] = field(default_factory=dict)  # what each is for
+    created_days: int = 400
+    insert: str = ""
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Secret:
+    """A secret that the target's file names, beside the database's. `{hex 160}` in it is drawn."""
+
+    value: str
+    days: int = 30
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Queues:
+    """What the queues of the target's file have in common."""
+
+    visibility_seconds: int = 900
+    retention_days: int = 14
+    attempts: int = 3
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Jobs:
+    """The rows of what the target's file calls jobs. `share`: of the items, by kind, that had one."""
+
+    models: list[str] = field(default_factory=list)
+    share: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Alarm:
+    """`above` may be a placeholder with a factor: `{0.8 * database.max_connections}`."""
+
+    text: str
+    metric: tuple[str, str]
+    dimensions: Mapping[str, str]
+    statistic: str
+    above: float | str
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Terraform:
+    """Terraform's bucket. `applies`: days before the start, serial, version, what was not there.
+
+    `names`: what its configuration calls the database, the alarms, …; `modules`: where they are.
+    """
+
+    version: str = "1.9.8"
+    plan_minutes: int = 50
+    applies: list[tuple[int, int, str, list[str]]] = field(
+        default_factory=lambda: [(9, 12, "1.9.8", [])]
+    )
+    names: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Data:
+    """An estate.yaml. `environments`: what is different there, merged over the rest."""
+
+    network: Network | None = None
+    database: Database = field(default_factory=Database)
+    functions: Functions = field(default_factory=Functions)
+    users: Users = field(default_factory=Users)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    queues: Queues = field(default_factory=Queues)
+    jobs: Jobs = field(default_factory=Jobs)
+    traffic: Traffic = field(default_factory=Traffic)
+    lines: Lines = field(default_factory=Lines)
+    api: Api = field(default_factory=Api)
+    metrics: Mapping[str, Measured] = field(default_factory=dict)
+    alarms: Mapping[str, Alarm] = field(default_factory=dict)
+    dashboards: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    terraform: Terraform = field(default_factory=Terraform)

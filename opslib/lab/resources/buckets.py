@@ -1,0 +1,79 @@
+"""The buckets of a target's file, set as it says, and what is put there as of some time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+
+_AGE = timedelta(days=420)
+_BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def seed(place: Place) -> None:
+    for facts in place.facts.get("buckets", {}).values():
+        create(place, facts["name"])
+        _set(place, facts)
+        held(place, facts["name"]).creation_date = names.start(place) - _AGE
+
+
+def create(place: Place, name: str, public: bool = False) -> None:
+    """A bucket, shut to the public unless that is meant."""
+    s3 = place.client("s3")
+    where: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+    s3.create_bucket(Bucket=name, **(where if place.region != "us-east-1" else {}))
+    if not public:
+        block = dict.fromkeys(_BLOCK, True)
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
+
+
+def _set(place: Place, facts: Any) -> None:
+    s3, name = place.client("s3"), facts["name"]
+    if "encryption" in facts:
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": facts["encryption"]}}
+        s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    if facts.get("versioning"):
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    if facts.get("public"):
+        s3.delete_public_access_block(Bucket=name)
+    if "cors_origins" in facts:
+        cors = {
+            "AllowedMethods": list(facts.get("cors_methods", ["GET"])),
+            "AllowedOrigins": list(facts["cors_origins"]),
+            "AllowedHeaders": ["*"],
+            "MaxAgeSeconds": 3000,
+        }
+        s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [cors]})
+
+
+def held(place: Place, name: str) -> Any:
+    """moto's object of the bucket; KeyError when it is not there."""
+    return place.backend("s3").buckets[name]
+
+
+def put(place: Place, name: str, key: str, body: bytes, when: datetime, kind: str) -> None:
+    """An object, as uploaded at that time; `kind`: its content type."""
+    made = place.backend("s3").put_object(name, key, body, disable_notification=True)
+    made.last_modified = when.replace(tzinfo=None)
+    made.set_metadata({"Content-Type": kind})
+
+
+def forget(place: Place, name: str, key: str) -> None:
+    """Takes an object away with all its versions, as if it had never been there."""
+    bucket = place.backend("s3").buckets.get(name)
+    if bucket is not None:
+        dict.pop(bucket.keys, key, None)  # moto's own pop cannot do with a delete marker
+
+
+def objects(place: Place, name: str, prefix: str) -> dict[str, Any]:
+    """moto's objects of the bucket by key, those that a listing shows. KeyError: no such bucket."""
+    found = held(place, name).keys.items()
+    return {key: last for key, last in found if key.startswith(prefix) and hasattr(last, "size")}
+
+
+def size(place: Place, name: str, key: str) -> int:
+    """Bytes of an object, 0 when it is not there."""
+    found = place.backend("s3").get_object(name, key)
+    return int(found.size) if found is not None else 0

@@ -1,0 +1,1 @@
+"""A target's database: real PostgreSQL, what RDS knows of it, its migrations."""

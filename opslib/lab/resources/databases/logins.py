@@ -1,0 +1,62 @@
+"""An app's PostgreSQL database: role and database, the secret that opens it, and the app's own connections."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+
+from opslib.lab.places import Place
+from opslib.lab.resources import names, secrets
+
+_CONNECT_SECONDS = 5
+
+
+def create(place: Place) -> str:
+    """The database and the role that owns it, both of the target's name. Returns the role's password.
+
+    As with RDS, pg_stat_statements is there, and the master user may look at every session.
+    """
+    name, password = names.database(place), secrets.password(place)
+    place.world.postgres.create_role(name, password)
+    place.world.postgres.create_database(name, name)
+    with place.database(name) as database:
+        database.execute("CREATE EXTENSION pg_stat_statements")
+        database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}".encode())
+    return password
+
+
+def owner(place: Place, password: str) -> psycopg.Connection[Any]:
+    """The owner's connection (autocommit), to fill it."""
+    name = names.database(place)
+    return psycopg.connect(place.world.postgres.url(name, name, password), autocommit=True)
+
+
+def put_login(place: Place, password: str, age_days: int, member: str) -> None:
+    """The secret that the facts name. `member`: what it calls the database, `dbname` or `database`."""
+    name = names.database(place)
+    login = {
+        "host": "127.0.0.1",
+        "port": place.world.postgres.port,
+        "username": name,
+        "password": password,
+    }
+    secrets.put(
+        place, place.facts["database"]["secret"], json.dumps({**login, member: name}), age_days
+    )
+
+
+def connect(place: Place, application: str) -> psycopg.Connection[Any]:
+    """The app's own connection (autocommit), opened with what the secret says. Raises psycopg.OperationalError."""
+    login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
+    return psycopg.connect(
+        host=login["host"],
+        port=login["port"],
+        user=login["username"],
+        password=login["password"],
+        dbname=login.get("dbname") or login["database"],
+        application_name=application,
+        connect_timeout=_CONNECT_SECONDS,
+        autocommit=True,
+    )

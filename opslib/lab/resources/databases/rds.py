@@ -1,0 +1,181 @@
+"""The database of a target's file: its instance or cluster with backups, the app's pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from opslib.lab.forms import data
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+from opslib.lab.resources.databases import logins
+from opslib.lab.resources.placeholders import filled
+
+_SERVERLESS = "ServerlessV2ScalingConfiguration"
+_SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
+
+
+def login(place: Place, about: data.Database) -> str:
+    """Role, empty database, and the secret that opens it. Returns the password."""
+    password = logins.create(place)
+    logins.put_login(place, password, about.password_days, about.login)
+    return password
+
+
+def seed(place: Place, about: data.Database, password: str) -> None:
+    """What RDS knows of it."""
+    if "cluster" in place.facts["database"]:
+        _cluster(place, about, password)
+    elif "instance" in place.facts["database"]:
+        _instance(place, about, password)
+
+
+def dimensions(place: Place) -> list[dict[str, str]]:
+    """What AWS/RDS calls it: of a cluster also its writer."""
+    facts = place.facts["database"]
+    if "cluster" in facts:
+        name = str(facts["cluster"])
+        return [{"DBClusterIdentifier": name}, {"DBInstanceIdentifier": f"{name}-1"}]
+    return [{"DBInstanceIdentifier": str(facts["instance"])}] if "instance" in facts else []
+
+
+def connect(place: Place, application: str = "") -> psycopg.Connection[Any]:
+    """The app's own connection (autocommit). Raises psycopg.OperationalError."""
+    return logins.connect(place, application or place.memory["data"].database.application)
+
+
+def keep_pool(place: Place) -> None:
+    """Opens the app's connections that are not open; as many as the database lets it."""
+    held = place.memory.get("pool connections", ())
+    pool: list[psycopg.Connection[Any]] = [each for each in held if not each.closed]
+    place.memory["pool connections"] = pool
+    with suppress(psycopg.OperationalError):
+        while len(pool) < place.memory["data"].database.pool:
+            pool.append(connect(place))
+
+
+def _instance(place: Place, about: data.Database, password: str) -> None:
+    rds, facts = place.client("rds"), place.facts["database"]
+    backup, network = names.start(place) - about.last_backup, _network(place)
+    if about.parameters:
+        network["DBParameterGroupName"] = _parameters(place, about.parameters)
+    settings = {
+        "Engine": "postgres",
+        "EngineVersion": "16.6",
+        "DBInstanceClass": "db.t4g.medium",
+        "AllocatedStorage": 50,
+        **filled(place, about.settings),
+    }
+    role = names.database(place)
+    rds.create_db_instance(
+        DBInstanceIdentifier=facts["instance"],
+        DBName=role,
+        MasterUsername=role,
+        MasterUserPassword=password,
+        **_kept(place, backup),
+        **settings,
+        **network,
+    )
+    instance = place.backend("rds").databases[facts["instance"]]
+    created = names.start(place) - timedelta(days=about.created_days)
+    instance.created = instance.instance_create_time = created
+    for days in range(_days(place)):
+        _back_up(place, instance, backup - timedelta(days=days) + _SNAPSHOT_AFTER)
+
+
+def _cluster(place: Place, about: data.Database, password: str) -> None:
+    rds, name = place.client("rds"), place.facts["database"]["cluster"]
+    backup = names.start(place) - about.last_backup
+    settings = {
+        "Engine": "aurora-postgresql",
+        "EngineVersion": "16.6",
+        **filled(place, about.settings),
+    }
+    role = names.database(place)
+    rds.create_db_cluster(
+        DBClusterIdentifier=name,
+        DatabaseName=role,
+        MasterUsername=role,
+        MasterUserPassword=password,
+        **_kept(place, backup),
+        **settings,
+        **_network(place),
+    )
+    for at in range(about.instances):
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{name}-{at + 1}",
+            DBInstanceClass="db.serverless" if _SERVERLESS in settings else "db.r6g.large",
+            Engine=settings["Engine"],
+            DBClusterIdentifier=name,
+        )
+    cluster = place.backend("rds").clusters[name]
+    created = names.start(place) - timedelta(days=about.created_days)
+    cluster.created = cluster.cluster_create_time = created
+    for days in range(_days(place)):
+        _back_up_cluster(place, cluster, backup - timedelta(days=days) + _SNAPSHOT_AFTER)
+
+
+def _days(place: Place) -> int:
+    return int(place.facts["database"].get("backup_days", 7))
+
+
+def _kept(place: Place, backup: datetime) -> dict[str, Any]:
+    """What an instance and a cluster have in common."""
+    return {
+        "BackupRetentionPeriod": _days(place),
+        "PreferredBackupWindow": f"{backup:%H:%M}-{backup + timedelta(minutes=30):%H:%M}",
+        "StorageEncrypted": True,
+        "CopyTagsToSnapshot": True,
+        "DeletionProtection": place.target.production,
+        "Tags": [
+            {"Key": "app", "Value": place.target.system},
+            {"Key": "environment", "Value": place.target.environment},
+        ],
+    }
+
+
+def _network(place: Place) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if place.name in place.backend("rds").subnet_groups:
+        found["DBSubnetGroupName"] = place.name
+    if "database_group" in place.memory:
+        found["VpcSecurityGroupIds"] = [place.memory["database_group"]]
+    return found
+
+
+def _parameters(place: Place, given: Mapping[str, str]) -> str:
+    rds, name = place.client("rds"), f"{place.name}-postgres16"
+    rds.create_db_parameter_group(
+        DBParameterGroupName=name,
+        DBParameterGroupFamily="postgres16",
+        Description=place.target.title,
+    )
+    parameters = [
+        {"ParameterName": key, "ParameterValue": str(value), "ApplyMethod": "pending-reboot"}
+        for key, value in filled(place, given).items()
+    ]
+    rds.modify_db_parameter_group(DBParameterGroupName=name, Parameters=parameters)
+    return name
+
+
+def _back_up(place: Place, instance: Any, when: datetime) -> None:
+    """An automated snapshot, as of a time before the lab's start."""
+    from moto.rds.models import DBSnapshot
+
+    name = f"rds:{instance.db_instance_identifier}-{when:%Y-%m-%d-%H-%M}"
+    snapshot = DBSnapshot(place.backend("rds"), instance, name, "automated")
+    snapshot.created = snapshot.original_snapshot_create_time = when
+    place.backend("rds").database_snapshots[name] = snapshot
+
+
+def _back_up_cluster(place: Place, cluster: Any, when: datetime) -> None:
+    from moto.rds.models import DBClusterSnapshot
+
+    name = f"rds:{cluster.db_cluster_identifier}-{when:%Y-%m-%d-%H-%M}"
+    snapshot = DBClusterSnapshot(place.backend("rds"), cluster, name, "automated")
+    snapshot.created = when
+    place.backend("rds").cluster_snapshots[name] = snapshot

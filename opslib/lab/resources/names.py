@@ -1,0 +1,53 @@
+"""Names out of a target's facts, in the few words that the estates use."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+from random import Random
+
+from opslib.lab.places import Place
+
+
+def function(place: Place, key: str) -> str:
+    return str(place.facts["functions"][key]["name"])
+
+
+def log_group(place: Place, key: str) -> str:
+    return f"/aws/lambda/{function(place, key)}"
+
+
+def database(place: Place) -> str:
+    """The PostgreSQL database and the role that owns it; all targets share one server, so each has its own name."""
+    return place.name.replace("-", "_")
+
+
+def gateway(place: Place) -> str:
+    """The id of the API in API Gateway."""
+    of = (each.get("dimensions", {}) for each in place.facts.get("metrics", {}).values())
+    named = (str(dimensions["ApiId"]) for dimensions in of if "ApiId" in dimensions)
+    return next(named, f"{number(place, 'gateway'):08x}lab"[:10])
+
+
+def arn(place: Place, service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{place.region}:{place.account}:{resource}"
+
+
+def generator(place: Place, purpose: str) -> Random:
+    """A generator of its own for each purpose, so that one more number here changes nothing there."""
+    return Random(f"{place.rng.random()}/{purpose}")
+
+
+def shared_generator(place: Place, purpose: str) -> Random:
+    """The same numbers in all targets of the system: what was copied from one to another."""
+    return Random(f"{place.world.seed}/{place.target.system}/{purpose}")
+
+
+def number(place: Place, purpose: str) -> int:
+    """A seed for `rhythms` of this lab, target and purpose."""
+    return zlib.crc32(f"{place.rng.random()}/{purpose}".encode())
+
+
+def start(place: Place) -> datetime:
+    """The lab's start: what is seeded is told from here."""
+    return place.world.started

@@ -1,0 +1,128 @@
+"""The queues of a target's file and their dead-letter queues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from opslib.lab.forms import data
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+from opslib.lab.resources.placeholders import queue_url
+
+__all__ = [
+    "depth",
+    "every",
+    "in_flight",
+    "measure",
+    "oldest",
+    "put",
+    "queue_url",
+    "seed",
+    "send",
+    "take_back",
+]
+
+_DAY = 86_400
+
+
+def every(place: Place) -> Iterator[str]:
+    """The names of all queues, each before its dead letters."""
+    for facts in place.facts.get("queues", {}).values():
+        yield str(facts["name"])
+        if "dead_letters" in facts:
+            yield str(facts["dead_letters"])
+
+
+def seed(place: Place, about: data.Queues) -> None:
+    sqs, retention = place.client("sqs"), str(about.retention_days * _DAY)
+    for facts in place.facts.get("queues", {}).values():
+        attributes = {
+            "VisibilityTimeout": str(about.visibility_seconds),
+            "MessageRetentionPeriod": retention,
+        }
+        if dead := facts.get("dead_letters"):
+            sqs.create_queue(
+                QueueName=dead,
+                Attributes={"MessageRetentionPeriod": retention, "SqsManagedSseEnabled": "true"},
+            )
+            attributes["RedrivePolicy"] = json.dumps(
+                {
+                    "deadLetterTargetArn": names.arn(place, "sqs", dead),
+                    "maxReceiveCount": about.attempts,
+                }
+            )
+        sqs.create_queue(QueueName=facts["name"], Attributes=attributes)
+
+
+def measure(place: Place) -> None:
+    """CloudWatch's metrics of them: true at every moment; before the lab's start, empty."""
+    for name in every(place):
+        for metric, reader, unit in (
+            ("ApproximateNumberOfMessagesVisible", depth, "Count"),
+            ("ApproximateNumberOfMessagesNotVisible", in_flight, "Count"),
+            ("ApproximateAgeOfOldestMessage", oldest, "Seconds"),
+        ):
+            about = ("AWS/SQS", metric, {"QueueName": name})
+            place.metrics.baseline(*about, lambda minute: 0.0, unit)
+            place.metrics.gauge(*about, partial(reader, place, name), unit)
+
+
+def send(place: Place, key: str, body: Any) -> None:
+    """A message to a queue of the target's file."""
+    url = queue_url(place, str(place.facts["queues"][key]["name"]))
+    place.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+
+def held(place: Place, name: str) -> list[Any]:
+    """moto's messages of a queue, whether visible or not."""
+    return list(place.backend("sqs").get_queue(name)._messages)
+
+
+def depth(place: Place, name: str) -> float:
+    return float(place.backend("sqs").get_queue(name).approximate_number_of_messages)
+
+
+def in_flight(place: Place, name: str) -> float:
+    return float(place.backend("sqs").get_queue(name).approximate_number_of_messages_not_visible)
+
+
+def oldest(place: Place, name: str) -> float:
+    """Age of the oldest message in seconds, 0 when there is none."""
+    sent = [message.sent_timestamp for message in held(place, name) if message.sent_timestamp]
+    return max(0.0, place.now().timestamp() - min(sent) / 1000) if sent else 0.0
+
+
+def put(
+    place: Place, name: str, messages: Sequence[tuple[str, datetime, str]], attempts: int
+) -> None:
+    """Messages (id, sent at, body) as if a worker had failed on them as often as it may."""
+    from moto.sqs.models import Message
+
+    queue = place.backend("sqs").get_queue(name)
+    for identifier, sent, body in messages:
+        message = Message(identifier, body)
+        message.sent_timestamp = int(sent.timestamp() * 1000)
+        message.approximate_first_receive_timestamp = message.sent_timestamp + 400
+        message.approximate_receive_count = attempts
+        queue.add_message(message)
+
+
+def take_back(place: Place, bodies: Sequence[str], since: datetime) -> None:
+    """Removes messages wherever they are by now; a redriven one has another id and the same body.
+
+    What the gauges have kept since then goes with them: the queues are as empty again as they were.
+    """
+    gone = set(bodies)
+    for name in every(place):
+        queue = place.backend("sqs").get_queue(name)
+        queue._messages = [message for message in queue._messages if message.body not in gone]
+    for key, series in place.metrics.series.items():
+        if key.namespace == "AWS/SQS":
+            series.gauged = [
+                entry for entry in series.gauged if entry[0] < since.timestamp() // 60 * 60
+            ]
+    place.metrics.tick()

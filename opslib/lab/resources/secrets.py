@@ -1,0 +1,40 @@
+"""Secrets as an app has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+
+_PASSWORD_CHARACTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
+_PASSWORD_LENGTH = 28
+
+
+def password(place: Place) -> str:
+    """The database user's, the same for the same seed; only what RDS takes and a URL needs no escape for."""
+    rng = names.generator(place, "passwords")
+    return "".join(rng.choice(_PASSWORD_CHARACTERS) for _ in range(_PASSWORD_LENGTH))
+
+
+def put(place: Place, name: str, value: str, age_days: int) -> None:
+    """A secret that has had this value for so long."""
+    place.client("secretsmanager").create_secret(
+        Name=name, SecretString=value, Description=place.target.title
+    )
+    held = place.backend("secretsmanager").secrets[name]
+    held.created_date = held.last_changed_date = int(
+        (names.start(place) - timedelta(days=age_days)).timestamp()
+    )
+    for version in held.versions.values():
+        version["createdate"] = held.created_date
+
+
+def read(place: Place, name: str) -> str:
+    """Its current value, as the app reads it."""
+    value: str = place.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    return value
+
+
+def arn(place: Place, name: str) -> str:
+    return str(place.backend("secretsmanager").secrets[name].arn)

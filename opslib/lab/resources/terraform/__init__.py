@@ -1,0 +1,1 @@
+"""Terraform's files of what stands in a target."""

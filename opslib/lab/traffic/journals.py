@@ -1,0 +1,110 @@
+"""What the functions' log groups say: the API's requests, single invocations, and what a drill adds and takes with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from opslib.lab.aws.ground import LogEvent
+from opslib.lab.places import Place
+from opslib.lab.resources import functions, names
+from opslib.lab.rhythms import MINUTE
+from opslib.lab.traffic import lines, traffic
+
+Told = tuple[datetime, str]  # when, what
+_CONTAINERS = 3
+STEP = timedelta(milliseconds=1)
+
+
+def stream(place: Place, key: str, when: datetime, version: str, container: str = "0") -> str:
+    """`2026/11/22/[3]<32 hex>`: one execution environment of a version, for a day."""
+    digest = hashlib.md5(
+        f"{place.world.seed}/{place.name}/{key}/{when:%j}/{version}/{container}".encode()
+    ).hexdigest()
+    return f"{when:%Y/%m/%d}/[{version}]{digest}"
+
+
+def write(place: Place, key: str, told: Iterable[Told], version: str = "") -> None:
+    """The lines of one invocation. While a drill is on, they are in streams that go with it."""
+    drills = place.memory.get("drills", {})
+    drill = next(reversed(list(drills)), "")
+    group, version = names.log_group(place, key), version or functions.live(place, key)
+    events = [
+        (when, stream(place, key, when, version, drill or "asked"), message)
+        for when, message in told
+    ]
+    drills.get(drill, set()).update((group, name) for _, name, _ in events)
+    place.logs(group, events)
+
+
+def spread(when: datetime, messages: Iterable[str]) -> list[Told]:
+    """Lines a millisecond apart."""
+    return [(when + at * STEP, message) for at, message in enumerate(messages)]
+
+
+def tell(
+    place: Place, key: str, when: datetime, told: list[Told], duration_ms: float, id: str = ""
+) -> None:
+    """One invocation of the live version, as a drill has it happen: its own lines, framed."""
+    identifier = (
+        id or f"{names.number(place, str(told)):08x}-5b0a-4d1f-9e77-{names.number(place, key):012x}"
+    )
+    run = lines.Run(
+        identifier, functions.live(place, key), functions.memory(place, key), duration_ms
+    )
+    start, end, report = lines.framed(run, [])
+    over = when + timedelta(milliseconds=duration_ms)
+    write(place, key, [(when, start), *told, (over, end), (over + STEP, report)])
+
+
+def begin(place: Place, drill: str) -> None:
+    """From now on, what happens is told in this drill's streams."""
+    place.memory.setdefault("drills", {})[drill] = set()
+
+
+def erase(place: Place, drill: str) -> None:
+    """Takes away every line that was written for a drill or while it was on."""
+    _delete(place, place.memory.get("drills", {}).pop(drill, set()))
+
+
+def _delete(place: Place, streams: Iterable[tuple[str, str]]) -> None:
+    logs = place.backend("logs")
+    for group, name in streams:
+        if group in logs.groups and name in logs.groups[group].streams:
+            logs.delete_log_stream(group, name)
+
+
+def append_requests(place: Place, since: datetime, until: datetime) -> None:
+    """What the function behind the API wrote in (since, until] of the day's requests."""
+    place.memory["told"] = until
+    place.logs(names.log_group(place, traffic.of(place).key), _requests(place, since, until))
+
+
+def retell(place: Place) -> None:
+    """Writes the lines of the day's requests anew, after something that was told late or taken back."""
+    group = names.log_group(place, traffic.of(place).key)
+    _delete(place, {(group, name) for name in place.memory.pop("streams", set())})
+    append_requests(place, names.start(place) - timedelta(days=1), place.memory["told"])
+
+
+def _requests(place: Place, since: datetime, until: datetime) -> Iterator[LogEvent]:
+    seen = traffic.of(place)
+    memory, streams = functions.memory(place, seen.key), place.memory.setdefault("streams", set())
+    for minute in minutes(since, until):
+        for number, asked in enumerate(seen.happened(minute)):
+            when = traffic.at(minute, asked)
+            if since < when <= until and asked.outcome != traffic.THROTTLED:
+                version = functions.live_at(place, seen.key, when)
+                name = stream(place, seen.key, when, version, str(number % _CONTAINERS))
+                streams.add(name)
+                for at, text in spread(when, seen.lines(asked, when, version, memory)):
+                    yield at, name, text
+
+
+def minutes(since: datetime, until: datetime) -> Iterator[float]:
+    """The starts of the minutes that a window touches, as epoch seconds."""
+    minute = since.timestamp() // MINUTE * MINUTE
+    while minute <= until.timestamp():
+        yield minute
+        minute += MINUTE

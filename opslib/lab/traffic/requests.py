@@ -1,0 +1,70 @@
+"""A request to an app and its answer, as the app's own modules see them."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opslib.lab.places import Place
+from opslib.lab.resources import secrets
+
+Answer = tuple[int, Any]  # status, what becomes the JSON
+
+
+@dataclass(frozen=True)
+class Request:
+    """`path` is without the API's base, `/books/515`; `ids` are the numbers in it; headers in small letters."""
+
+    place: Place
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    ids: tuple[int, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object; empty when there is none. Raises Problem(422)."""
+        try:
+            given = json.loads(self.body or b"{}")
+        except ValueError as exc:
+            raise Problem(422, f"The body is not JSON: {exc}") from exc
+        if not isinstance(given, dict):
+            raise Problem(422, "The body is not an object")
+        return given
+
+
+Routes = Mapping[
+    tuple[str, str], Callable[[Request], Answer]
+]  # (method, pattern of the path): what answers
+
+
+class Problem(Exception):
+    """An error that the app answers: its status and a text."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def require_token(request: Request) -> None:
+    """Raises Problem(401) unless the request has the token of the target's secret."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    wanted = secrets.read(request.place, request.place.facts["api"]["token_secret"])
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip(), wanted):
+        raise Problem(401, "Not authenticated")
+
+
+class Hanging(Exception):
+    """The app waits for what does not come; API Gateway gives up on it. Its text: what the log says meanwhile."""
+
+
+def encode(answer: Any) -> bytes:
+    """JSON; times as ISO 8601."""
+    return json.dumps(
+        answer,
+        default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value),
+    ).encode()

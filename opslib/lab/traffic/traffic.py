@@ -1,0 +1,104 @@
+"""What people and machines ask of an API each minute: a pure function of the minute and of the lab's seed.
+
+Log lines and metrics are both made from what `happened`, so they agree with one another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from random import Random
+from typing import NamedTuple
+
+from opslib.lab import rhythms
+from opslib.lab.places import Place
+from opslib.lab.resources import functions, names
+from opslib.lab.rhythms import MINUTE
+
+ANSWERED, CRASHED, TIMED_OUT, THROTTLED = "answered", "crashed", "timed out", "throttled"
+# A bad version fails at least so often in each of five minutes: an alarm's 10 in five minutes are passed at night too.
+_FLOOR = (3, 3, 2, 3, 2)
+_BAD_SHARE = 0.25
+
+
+class Request(NamedTuple):
+    """One request of the day. `second`: when in its minute. `outcome`: what became of the function's run."""
+
+    id: str
+    second: float
+    method: str
+    path: str
+    status: int
+    latency_ms: float
+    user: str = ""
+    init_ms: float = 0.0  # not part of the latency, as Lambda counts it
+    outcome: str = ANSWERED
+    message: str = ""  # what the app's log says of it beside the rest
+
+
+class Traffic(ABC):
+    """The requests that reach an API, by minute, and what its function's log says of each."""
+
+    def __init__(self, place: Place, key: str, per_minute: tuple[float, float]) -> None:
+        """`key`: the function behind the API. `per_minute`: requests at night and at the peak."""
+        self.place, self.key = place, key
+        self._number = names.number(place, "traffic")
+        self._rate = rhythms.counts(
+            rhythms.daily_rhythm(*per_minute, 0.15, self._number), self._number + 1
+        )
+        self.at = lru_cache(4096)(self._at)
+
+    def __deepcopy__(self, memo: object) -> Traffic:
+        """The day itself stays; forgotten is what was read of the place, which is put back."""
+        for name, value in vars(self).items():
+            if name != "at" and hasattr(value, "cache_clear"):
+                value.cache_clear()
+        return self
+
+    @abstractmethod
+    def ask(self, rng: Random) -> Request:
+        """One request of a good day."""
+
+    @abstractmethod
+    def lines(self, asked: Request, when: datetime, version: str, memory_mb: int) -> list[str]:
+        """What the function's log says of a request, START to REPORT."""
+
+    def _at(self, minute: float) -> tuple[Request, ...]:
+        """The requests of the minute that begins at this epoch second."""
+        rng = Random(int(rhythms.chance(self._number + 2, minute) * 2**53))
+        return tuple(
+            sorted((self.ask(rng) for _ in range(int(self._rate(minute)))), key=lambda r: r.second)
+        )
+
+    def happened(self, minute: float) -> Sequence[Request]:
+        """What became of a minute's requests. A version that is bad fails the first of each minute."""
+        asked = self.at(minute)
+        if not self.place.memory.get("bad"):
+            return asked
+        first = max(_FLOOR[int(minute // MINUTE) % 5], round(len(asked) * _BAD_SHARE))
+        failed = [self._failed(minute, request) for request in asked[:first]]
+        return (*failed, *asked[first:])
+
+    def _failed(self, minute: float, request: Request) -> Request:
+        version = functions.live_at(self.place, self.key, at(minute, request))
+        bad = functions.is_bad(self.place, self.key, version)
+        return request._replace(status=500, outcome=CRASHED) if bad else request
+
+
+def at(minute: float, request: Request) -> datetime:
+    """When a request of a minute came."""
+    return datetime.fromtimestamp(minute + request.second, UTC)
+
+
+def of(place: Place) -> Traffic:
+    """The place's own, which its seed put there."""
+    held: Traffic = place.memory["traffic"]
+    return held
+
+
+def identifier(rng: Random) -> str:
+    """A request's id."""
+    text = f"{rng.getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"

@@ -1,0 +1,7 @@
+"""The verbs that drills are made of."""
+
+from __future__ import annotations
+
+from opslib.lab.verbs import access, databases, functions, jobs, requests, stores, verbs
+
+__all__ = ["access", "databases", "functions", "jobs", "requests", "stores", "verbs"]

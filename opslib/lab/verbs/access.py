@@ -1,0 +1,168 @@
+"""Verbs about what stands around the app: permissions, network, buckets, users."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+from opslib.lab.forms.data import Person
+from opslib.lab.forms.values import Duration
+from opslib.lab.resources import names, users
+from opslib.lab.resources.terraform import described
+from opslib.lab.verbs.verbs import Stage, Verb, verb
+
+_AREAS = {"cloudwatch": "metrics", "cognito-idp": "cognito", "secretsmanager": "secrets"}
+
+
+@verb("deny")
+class Deny(Verb):
+    """Operations that everyone is denied: `rds:DescribeDBInstances`."""
+
+    bare: ClassVar[str] = "operations"
+    operations: list[str]
+
+    def touched(self) -> frozenset[str]:
+        services = {operation.partition(":")[0] for operation in self.operations}
+        return frozenset(_AREAS.get(service, service) for service in services)
+
+    def apply(self, stage: Stage) -> None:
+        for operation in self.operations:
+            stage.place.deny(operation)
+
+    def undo(self, stage: Stage) -> None:
+        for operation in self.operations:
+            stage.place.allow(operation)
+
+
+@verb("open", "ec2")
+class Open(Verb):
+    """Somebody opens the database's security group by hand."""
+
+    port: int = 5432
+    to: str = "0.0.0.0/0"
+
+    def _rule(self, stage: Stage) -> dict[str, Any]:
+        ports = {"IpProtocol": "tcp", "FromPort": self.port, "ToPort": self.port}
+        rule = {**ports, "IpRanges": [{"CidrIp": self.to}]}
+        return {"GroupId": stage.place.memory["database_group"], "IpPermissions": [rule]}
+
+    def apply(self, stage: Stage) -> None:
+        stage.place.client("ec2").authorize_security_group_ingress(**self._rule(stage))
+
+    def undo(self, stage: Stage) -> None:
+        with suppress(ClientError):  # somebody closed it meanwhile
+            stage.place.client("ec2").revoke_security_group_ingress(**self._rule(stage))
+
+
+@verb("lose_endpoint", "ec2", "api")
+class LoseEndpoint(Verb):
+    """The VPC has no endpoint for a service any more."""
+
+    bare: ClassVar[str] = "service"
+    service: str
+
+    def apply(self, stage: Stage) -> None:
+        endpoints = stage.place.backend("ec2").vpc_end_points
+        stage.kept = {key: endpoints[key] for key in self._found(stage)}
+        for key in stage.kept:
+            del endpoints[key]
+
+    def undo(self, stage: Stage) -> None:
+        """Puts the endpoint back, in place of any that was made meanwhile."""
+        endpoints = stage.place.backend("ec2").vpc_end_points
+        for key in self._found(stage):
+            del endpoints[key]
+        endpoints.update(stage.kept)
+
+    def _found(self, stage: Stage) -> list[str]:
+        name = f"com.amazonaws.{stage.place.region}.{self.service}"
+        endpoints = stage.place.backend("ec2").vpc_end_points
+        return [key for key, held in endpoints.items() if held.service_name == name]
+
+
+@verb("lose_bucket", "s3", "api")
+class LoseBucket(Verb):
+    """A bucket of the target's file is gone with all that it holds."""
+
+    bare: ClassVar[str] = "bucket"
+    bucket: str
+
+    def apply(self, stage: Stage) -> None:
+        name = self._name(stage)
+        stage.kept = stage.place.backend("s3").buckets.pop(name)
+        _owners().pop(name, None)
+
+    def undo(self, stage: Stage) -> None:
+        """Puts it back, in place of any that was made meanwhile."""
+        name = self._name(stage)
+        stage.place.backend("s3").buckets[name] = stage.kept
+        _owners()[name] = ("aws", stage.place.account)
+
+    def _name(self, stage: Stage) -> str:
+        return str(stage.place.facts["buckets"][self.bucket]["name"])
+
+
+def _owners() -> dict[str, tuple[str, str]]:
+    from moto.s3.models import s3_backends
+
+    held: dict[str, tuple[str, str]] = s3_backends.bucket_accounts
+    return held
+
+
+@verb("user", "cognito", "database")
+class User(Verb):
+    """A user in the pool whom no row names. `table`: where a row of his is taken away again."""
+
+    person: Person
+    table: str = "users"
+
+    def apply(self, stage: Stage) -> None:
+        users.add(stage.place, self.person)
+
+    def undo(self, stage: Stage) -> None:
+        users.remove(stage.place, self.person.email)
+        with stage.place.database(names.database(stage.place)) as database:
+            gone = f"DELETE FROM {self.table} WHERE email = %s".encode()
+            database.execute(gone, [self.person.email])
+
+
+@verb("stale_code", "cognito")
+class StaleCode(Verb):
+    """A user's software token is of a pool that no longer is: his code can never fit."""
+
+    bare: ClassVar[str] = "email"
+    email: str
+
+    def apply(self, stage: Stage) -> None:
+        user: Any = users.find(stage.place, self.email)
+        stage.kept = dict(vars(user))
+        user.software_token_mfa_enabled = user.token_verified = True
+        user.preferred_mfa_setting = "SOFTWARE_TOKEN_MFA"
+
+    def undo(self, stage: Stage) -> None:
+        user = users.find(stage.place, self.email)
+        if user is not None and stage.kept:
+            vars(user).update(stage.kept)
+
+
+@verb("plan", "s3")
+class Plan(Verb):
+    """The newest plan would put the database's security group back, and make the database anew.
+
+    database: what a commit renamed what the instance holds to
+    """
+
+    database: str
+    since: Duration = timedelta(minutes=7)
+
+    def apply(self, stage: Stage) -> None:
+        made = stage.ago(self.since)
+        stage.kept = described.drifted(stage.place, made, self.database)
+        described.put_plan(stage.place, stage.kept, made)
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:
+            described.take_back_plan(stage.place, stage.kept)

@@ -1,0 +1,113 @@
+"""Verbs about what is stored: messages in queues, objects in buckets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Literal
+
+from opslib.lab.forms.values import Duration
+from opslib.lab.resources import buckets, names, pictures, queues
+from opslib.lab.resources.placeholders import Drawn
+from opslib.lab.verbs.verbs import Stage, Verb, verb
+
+_AT = re.compile(r"\{at(?::(\w+))?\}")
+
+
+@verb("messages", "sqs", "metrics")
+class Messages(Verb):
+    """Dead letters of a queue of the target's file, sent evenly over the last while.
+
+    bodies: text and how often; `{number}` in it is another one in each
+    """
+
+    queue: str
+    bodies: list[tuple[str, int]]
+    over: Duration = timedelta(hours=20)
+
+    def apply(self, stage: Stage) -> None:
+        place = stage.place
+        texts = [body for body, count in self.bodies for _ in range(count)]
+        messages = []
+        for at, body in enumerate(texts):
+            rng = names.generator(place, f"{stage.drill}/{at}")
+            sent = stage.ago(self.over * (1 - at / len(texts)) + timedelta(minutes=6))
+            number = f"{rng.randrange(10**6)}"
+            messages.append(
+                (f"{rng.getrandbits(128):032x}", sent, body.replace("{number}", number))
+            )
+        name = str(place.facts["queues"][self.queue]["dead_letters"])
+        stage.kept = put(stage, name, messages)
+
+    def undo(self, stage: Stage) -> None:
+        take_back(stage, stage.kept)
+
+
+def put(stage: Stage, name: str, messages: list[tuple[str, Any, str]]) -> tuple[list[str], Any]:
+    """Messages (id, sent at, body), with their depth. Returns what `take_back` needs."""
+    place, attempts = stage.place, stage.place.memory["data"].queues.attempts
+    queues.put(place, name, messages, attempts)
+    times = sorted(sent.timestamp() for _, sent, _ in messages)
+    overlay = place.metrics.overlay(
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        {"QueueName": name},
+        times[0],
+        place.now(),
+        lambda minute: float(sum(sent <= minute for sent in times)),
+        "Count",
+    )
+    place.metrics.tick()
+    return [body for _, _, body in messages], overlay
+
+
+def take_back(stage: Stage, kept: tuple[list[str], Any] | None) -> None:
+    if kept:
+        kept[1].remove()
+        queues.take_back(stage.place, kept[0], stage.since)
+
+
+@verb("objects", "s3")
+class Objects(Verb):
+    """Objects in a bucket of the target's file that were put there long ago.
+
+    keys:      text and how often; `{at}` in it counts from 0, and `{10-99}` is a number by chance
+    every:     each is so much older than the one before it
+    picture:   JPEGs; else texts
+    drawn:     what the numbers by chance are drawn with, if not the drill's name
+    """
+
+    bucket: str
+    keys: list[tuple[str, int]]
+    prefix: str = ""
+    ago: Duration = timedelta(days=20)
+    every: Duration = timedelta(0)
+    picture: Literal["", "small", "large"] = ""
+    drawn: str = ""
+
+    def apply(self, stage: Stage) -> None:
+        stage.kept = [*self._keys(stage)]
+        for at, key in enumerate(stage.kept):
+            when = stage.ago(self.ago + at * self.every)
+            body, kind = self._body(key)
+            buckets.put(stage.place, self._name(stage), self.prefix + key, body, when, kind)
+
+    def _keys(self, stage: Stage) -> Iterator[str]:
+        drawn = Drawn(names.generator(stage.place, self.drawn or stage.drill))
+        for text, count in self.keys:
+            for at in range(count):
+                counted = _AT.sub(lambda found, at=at: format(at, found[1] or ""), text)  # type: ignore[misc]
+                yield drawn.text(stage.filled(counted))
+
+    def _body(self, key: str) -> tuple[bytes, str]:
+        if self.picture:
+            return pictures.drawn(key, self.picture), "image/jpeg"
+        return key.encode(), "text/plain"
+
+    def undo(self, stage: Stage) -> None:
+        for key in stage.kept or ():
+            buckets.forget(stage.place, self._name(stage), self.prefix + key)
+
+    def _name(self, stage: Stage) -> str:
+        return str(stage.place.facts["buckets"][self.bucket]["name"])

@@ -1,0 +1,252 @@
+"""A system of which the lab knows only its target's file: its practice copy is there, and healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from opslib import UsageError, connect
+from opslib import lab as practice
+from opslib.core import paths
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.core.reads import logs
+from opslib.core.times import Window
+from opslib.lab.estates import generic
+from opslib.lab.server import opened
+from opslib.reports import reports
+from tests import notebooks
+
+SHOP = """\
+title: Shop production
+system: shop
+environment: production
+production: true
+account: "444455556666"
+region: eu-central-1
+api:
+  url: https://shop.example.com/v2
+  token_secret: shop/token
+  probes: {/health: it runs, /ready: it may be asked}
+  deep: /health/deep
+  shallow: /items?limit=1
+  smoke: {create: /records, body: {kind: test}, id: id, read: /records?kind=test}
+functions:
+  web: {name: shop-web, alias: live, timeout_seconds: 10, memory_mb: 256, variables: [STAGE, SCHEMA]}
+  mailer: {name: shop-mailer}
+  migrate: {name: shop-migrate, alias: live, timeout_seconds: 60}
+queues:
+  mail: {name: shop-mail, dead_letters: shop-mail-dead}
+  events: {name: shop-events.fifo}
+buckets:
+  uploads: {name: shop-uploads, versioning: true, encryption: AES256, public: false}
+  site: {name: shop-site, public: true, cors_origins: [https://shop.example.com]}
+orphans:
+  uploads: {bucket: uploads, prefix: items/, table: item_files, column: key, scan: /admin/scan}
+database:
+  instance: shop
+  secret: shop/database
+  backup_days: 3
+  max_connections: 80
+  migrations: shop.migrations
+  migrations_column: version
+  migrations_head: {function: web, variable: SCHEMA}
+  soft_delete: {table: shop.records, id: id, flag: gone, shown: [kind]}
+jobs:
+  mail: {table: mail_jobs, item: order_id, queue: mail, function: mailer, stale_minutes: 10}
+users: {pool: shop-users, table: accounts}
+network: {vpc: shop, endpoints: {s3: Gateway, sqs: Interface}}
+terraform: {directory: terraform, bucket: shop-terraform, state: state.json, plan: plan.json}
+alarms:
+  patterns: ["shop-*"]
+  expected: {shop-web-errors: daily, shop-connections: daily, shop-storage: daily}
+dashboards: {main: shop-main}
+metrics_namespace: Shop
+metrics:
+  web-errors:
+    {title: Errors, namespace: AWS/Lambda, metric: Errors, dimensions: {FunctionName: shop-web}, statistic: Sum,
+     warn: 1, critical: 5}
+  web-duration:
+    {title: Duration, namespace: AWS/Lambda, metric: Duration, dimensions: {FunctionName: shop-web},
+     statistic: p95, unit: ms, warn: 200, critical: 900}
+  connections:
+    {title: Connections, namespace: AWS/RDS, metric: DatabaseConnections,
+     dimensions: {DBInstanceIdentifier: shop}, statistic: Maximum, warn: 40, critical: 60}
+  cpu:
+    {title: CPU, namespace: AWS/RDS, metric: CPUUtilization, dimensions: {DBInstanceIdentifier: shop},
+     statistic: Average, warn: 70, critical: 90}
+  storage:
+    {title: Storage, namespace: AWS/RDS, metric: FreeStorageSpace, dimensions: {DBInstanceIdentifier: shop},
+     statistic: Minimum, unit: bytes, warn: 200.0e+9, critical: 100.0e+9, below: true}
+  mail-age:
+    {title: Oldest mail, namespace: AWS/SQS, metric: ApproximateAgeOfOldestMessage,
+     dimensions: {QueueName: shop-mail}, statistic: Maximum, unit: s, warn: 60}
+  orders:
+    {title: Orders, namespace: Shop, metric: Orders, statistic: Sum, warn: 1000}
+secrets:
+  shop/database: {max_age_days: 90}
+  shop/payments: {max_age_days: 14}
+certificates:
+  shop.example.com: {min_days: 30}
+"""
+BARE = """\
+title: Blog staging
+system: blog
+environment: staging
+production: false
+account: "555566667777"
+region: us-east-1
+api: {url: https://blog.example.com, probes: {/: it runs}, deep: /deep}
+buckets: {pages: {name: blog-pages}}
+"""
+CLUSTER = """\
+title: Desk staging
+system: desk
+environment: staging
+production: false
+account: "666677778888"
+region: us-west-2
+functions: {work: {name: desk-work}}
+database: {cluster: desk, secret: desk/database}
+alarms: {patterns: [desk-*]}
+"""
+TARGET = "lab/shop-production"
+FILES = {"shop-production": SHOP, "blog-staging": BARE, "desk-staging": CLUSTER}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project of three systems that the lab has never met, and its lab."""
+    folder = tmp_path_factory.mktemp("strangers")
+    (folder / "parameters" / "targets").mkdir(parents=True)
+    for name, text in FILES.items():
+        (folder / "parameters" / "targets" / f"{name}.yaml").write_text(text)
+    notebooks_there = paths.notebooks()
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / "notebooks").symlink_to(notebooks_there)
+        patch.setenv("OPSLIB_HOME", str(folder))
+        patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
+        patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
+        practice.up()
+        yield folder
+        practice.down()
+
+
+@pytest.fixture
+def shop(home: Path) -> Connection:
+    return connect(TARGET)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
+    found = reports.daily(connect(f"lab/{name}")).findings
+    assert len(found) >= 4
+    wrong = [each for each in found if each.status != "ok" and "describes no" not in each.seen]
+    assert wrong == []
+
+
+def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection) -> None:
+    looked = {
+        "health",
+        "metrics",
+        "alarms",
+        "queues",
+        "jobs",
+        "functions",
+        "database",
+        "errors",
+        "backups",
+    }
+    assert looked | {"secrets", "certificates"} <= set(reports.daily(shop).parts)
+
+
+@pytest.mark.parametrize(
+    ("procedure", "given"),
+    [
+        ("alarms/review", {}),
+        ("databases/health", {}),
+        ("databases/migrate", {}),
+        ("deployments/plan", {}),
+        ("deployments/verify", {}),
+        ("functions/configuration", {"function": "web"}),
+        ("functions/health", {}),
+        ("functions/latency", {"function": "web"}),
+        ("functions/rollback", {"function": "web"}),
+        ("health/deep", {}),
+        ("jobs/stale", {"kind": "mail"}),
+        ("logs/errors", {}),
+        ("metrics/dashboard", {"dashboard": "main"}),
+        ("queues/dead-letters", {}),
+    ],
+)
+def test_a_procedure_finds_nothing_wrong(home: Path, procedure: str, given: dict[str, str]) -> None:
+    found = notebooks.run(procedure, target=TARGET, **given)["ops"].findings
+    assert found
+    assert [each for each in found if each.status != "ok"] == []
+
+
+@pytest.mark.parametrize("name", [drill.name for drill in generic.drills()])
+def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
+    before = practice.state("shop-production")
+    told = next(
+        drill for drill in practice.drills() if drill["name"] == name and TARGET in drill["targets"]
+    )
+    practice.break_drill(name, "shop-production")
+    try:
+        for procedure in told["found_by"]:
+            given = {"bucket": "uploads"} if procedure.startswith("buckets/") else {}
+            given |= {"function": "web"} if procedure.startswith("functions/") else {}
+            found = notebooks.run(procedure, target=TARGET, **given)["ops"].findings
+            assert found.causes == {name}, procedure
+    finally:
+        practice.mend(name, "shop-production")
+    assert practice.state("shop-production") == before
+
+
+def test_a_drill_is_offered_where_its_matter_is_described(home: Path) -> None:
+    offered = {
+        drill["name"] for drill in practice.drills() if "lab/blog-staging" in drill["targets"]
+    }
+    assert offered == {"api-unreachable", "api-slow", "api-html", "api-404", "bucket-missing"}
+
+
+def test_a_function_answers_and_its_runs_are_in_the_log(shop: Connection) -> None:
+    answer = shop.call("lambda", "invoke", FunctionName="shop-mailer", Payload=b"{}")
+    assert answer["Payload"] == {"status": "success"}
+    within = Window(shop.now() - timedelta(hours=1), shop.now() + timedelta(seconds=1))
+    assert len(logs.search(shop, "mailer", '"REPORT RequestId"', within)) >= 4
+
+
+def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path) -> None:
+    folder = tmp_path / "parameters" / "targets"
+    folder.mkdir(parents=True)
+    (tmp_path / "lab").mkdir()
+    (folder / "blog-staging.yaml").write_text(BARE)
+    odd = BARE.replace("staging", "production").replace("555566667777", "777766665555")
+    (folder / "blog-production.yaml").write_text(
+        odd.replace("blog-pages", "b")
+    )  # S3 takes no such name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_HOME", str(tmp_path))
+        with opened(tmp_path / "lab") as world:
+            assert world.place("blog-staging").client("s3").head_bucket(Bucket="blog-pages")
+            with pytest.raises(
+                UsageError, match=r"'blog-production' is not in the lab: it cannot be made from"
+            ):
+                world.place("blog-production")
+            assert list(world.skipped) == ["blog-production"]
+            world.tick()
+
+
+def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:
+    made = shop.http("POST", "/records", {"kind": "test"}).body
+    assert shop.http("GET", "/records?kind=test").body["items"] == [
+        {"id": made["id"], "gone": False, "kind": "test"}
+    ]
+    assert sql.value(shop, "SELECT count(*) FROM shop.records") == 1
+    shop.call("s3", "put_object", Bucket="shop-uploads", Key="items/7/a.txt", Body=b"a")
+    counted = shop.http("POST", "/admin/scan").body
+    assert (counted["total_objects"], counted["orphans"]) == (1, 1)
