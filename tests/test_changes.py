@@ -36,7 +36,7 @@ def tagged(*values: str, fail: bool = False) -> Any:
     The last step fails when asked to.
     """
 
-    def to(value: str | None) -> dict[str, Any]:
+    def to(value: str | None) -> Aws:
         if value is None:
             return Aws("s3", "delete_bucket_tagging", Bucket=NAME)
         return Aws(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_rooms_stand_on_each_other_in_no_circle() -> None:
     assert rooms.circles({room: others - {room, ""} for room, others in graph.items()}) == []
 
 
-def _path(name: str) -> rooms.Path:
+def _path(name: str) -> Path:
     return rooms.modules()[name]
 
 

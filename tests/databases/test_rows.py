@@ -48,7 +48,7 @@ def test_exactly_the_rows_of_the_preview_are_changed(
         "sql.loglineos_production.ledger.schema_migrations"
     ]
     back = "INSERT INTO ledger.schema_migrations VALUES (:version, :applied_at)"
-    sql.execute(ops, back, [dict(row) for row in saved.to_dict("records")], 2)  # type: ignore[arg-type]
+    sql.execute(ops, back, [dict(row) for row in saved.to_dict("records")], 2)
     assert lab.state(KEY) == clean
 
 

@@ -44,13 +44,6 @@ def visible(ops: Connection, ids: list[str]) -> int:
     return int(value(ops, sql, {"ids": ids}) or 0)
 
 
-def test_the_notebook_previews_and_changes_nothing(lab: PracticeLab, clean: dict[str, Any]) -> None:
-    left = notebooks.run("databases/soft-delete")
-    assert [step.name for step in left["plan"].steps] == ["", "", "flag"]
-    assert left["plan"].reversible
-    assert lab.state(KEY) == clean
-
-
 def test_rows_go_after_a_snapshot_and_come_back_by_undo(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
@@ -224,7 +217,7 @@ def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
     at, commit = ops.secret(ops.target["database"]["secret"]), Session.commit
 
     def cut(session: Session) -> None:
-        pid = session.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        pid = session.connection.driver_connection.info.backend_pid
         where = {
             "user": at["username"],
             "password": at["password"],

@@ -504,7 +504,7 @@ def test_a_foreign_state_an_older_one_and_a_lock_are_seen(ops: Connection) -> No
     older = states.check_states(ops)
     assert older.worst == "warn"
     assert "pushed with -force" in older[0].seen
-    assert "aws_db_instance.ledger" in older.evidence["removed"].iloc[0]  # type: ignore[index]
+    assert "aws_db_instance.ledger" in older.evidence["removed"].iloc[0]
     put(ops, STATE, state([GROUP], now.serial + 1, "another-lineage", "1.9.8"))
     assert "a foreign state was pushed over it" in states.check_states(ops)[0].seen
     put(

@@ -5,6 +5,7 @@ And the one client that sends malformed requests.
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.reads import functions, logs
 from opslib.core.reads.concerns import concerns, route
 from opslib.core.tables import frame
+from opslib.core.times import window
 from opslib.logs import troubles
 from opslib.logs.kinds import KINDS
 from tests import notebooks
@@ -153,9 +155,8 @@ def test_a_route_leaves_ids_open() -> None:
 
 def test_lambdas_frame_is_no_line_of_trouble(ops: Connection, lab: Any) -> None:
     with lab.broken("bad-version", PLACE):
-        window = troubles.window(ops, 60)
         assert (
-            not troubles.read_troubles(ops, "loader", window)["message"]
+            not troubles.read_troubles(ops, "loader", window(ops, 60))["message"]
             .str.startswith(("REPORT", "START", "END"))
             .any()
         )
@@ -165,7 +166,7 @@ def test_more_lines_than_are_read_is_said(
     ops: Connection, lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = logs.search
-    monkeypatch.setattr(logs, "search", lambda *args: plain(*args, limit=10))
+    monkeypatch.setattr(logs, "search", functools.partial(plain, limit=10))
     with lab.broken(MALFORMED, PLACE):
         found = troubles.check_kinds(ops)
     assert "10,000 lines" in next(f.seen for f in found if f.check == "all lines were read")

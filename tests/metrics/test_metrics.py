@@ -14,6 +14,7 @@ from opslib import UsageError
 from opslib.core.checks import plots
 from opslib.core.reads import metrics
 from opslib.core.reads.metrics import Metric
+from opslib.core.tables import frame
 from opslib.core.times import Window
 from opslib.metrics import dashboards, keys
 from tests import notebooks
@@ -63,15 +64,9 @@ def test_an_unknown_metric_offers_the_nearest(ops: Any) -> None:
         keys.check_metrics(ops, ["api-error"])
 
 
-def test_a_denied_read_is_unknown(lab: Any, ops: Any) -> None:
-    with lab.denied("cloudwatch:GetMetricData"):
-        found = keys.check_metrics(ops)
-    assert [f.status for f in found] == ["unknown"]
-
-
 def points(values: list[float]) -> Any:
     times = [END - timedelta(minutes=5 * i) for i in reversed(range(len(values)))]
-    return metrics.frame(
+    return frame(
         [{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)],
         metrics.POINTS,
     )

@@ -110,8 +110,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_no_plan_can_hold_is_said_before(
     ops: Connection, given: dict[str, Any], said: str
 ) -> None:
+    wanted: dict[str, Any] = {"metric": "M", "value": 1.0}
     with pytest.raises(UsageError, match=said):
-        custom.plan_publish(ops, **({"metric": "M", "value": 1.0} | given))
+        custom.plan_publish(ops, **(wanted | given))
 
 
 def test_what_cloudwatch_refuses_is_told_in_its_own_words(ops: Connection) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_the_process_that_is_forked_has_read_no_credentials(
         "len(os.listdir('/proc/self/task')), boto3.DEFAULT_SESSION, zmq.Context._instance, "
         "'matplotlib_inline' in sys.modules)"
     )
-    done = subprocess.run([os.sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[] 1 None None False\n", done.stderr
 
 
