@@ -23,6 +23,23 @@ os.environ["MPLBACKEND"] = "agg"
 botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
+# What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in this order.
+SLOWEST = ("test_contracts", "test_matrix", "test_pins", "test_migrations", "test_process")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for name in SLOWEST for item in items if item.path.stem == name]
+    quick = [item for item in items if item.path.stem not in SLOWEST]
+    size = -(-len(items) // workers)
+    dealt = []
+    for worker in range(workers):
+        mine = slow[worker::workers]
+        dealt += mine + quick[: size - len(mine)]
+        del quick[: size - len(mine)]
+    items[:] = dealt + quick
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-pins", action="store_true", help="write tests/pins anew from what is made now")
 
