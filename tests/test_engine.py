@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import psutil
@@ -154,10 +155,10 @@ def test_a_failed_change_says_how_far_it_came(project: Project) -> None:
 
 
 def test_a_run_that_takes_too_long_is_stopped(project: Project) -> None:
-    record = project.run("slow", "print('so far', flush=True)\nimport time; time.sleep(60)", timeout_seconds=3)
+    slow = "print('so far', flush=True)\nimport time; time.sleep(60)\nprint('to the end')"
+    record = project.run("slow", slow, timeout_seconds=3)
     assert record.outcome == "timed out"
-    assert record.seconds < 10
-    assert "so far" in project.text(record)
+    assert project.text(record) == "so far\n"
 
 
 def test_a_kernel_that_dies_is_said_to_have_died(project: Project) -> None:
@@ -385,7 +386,12 @@ def test_many_short_cells_are_not_saved_each(project: Project, monkeypatch: pyte
 
     saves: list[Path] = []
     write = _files.write_atomically
-    monkeypatch.setattr(_files, "write_atomically", lambda path, *a, **k: (saves.append(path), write(path, *a, **k)))
+
+    def watched(path: Path, *args: Any, **given: Any) -> None:
+        saves.append(path)
+        write(path, *args, **given)
+
+    monkeypatch.setattr(_files, "write_atomically", watched)
     record = project.run("short", *["1"] * 100)
     notebooks = [path for path in saves if path.suffix == ".ipynb"]
     assert len(notebooks) <= 4 + record.seconds

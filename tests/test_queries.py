@@ -163,8 +163,8 @@ def test_more_rows_than_the_limit_are_told(ops: Connection) -> None:
 
 
 def test_of_a_large_answer_only_the_first_rows_leave_the_server(ops: Connection) -> None:
-    queries.check_query(ops, f"SELECT * FROM {REGISTRY}", 5)
-    assert ops.journal.events[-2]["seconds"] < 1.0
+    slowly = f"SELECT id, pg_sleep(0.01) FROM {REGISTRY}"  # all of them would take half an hour, and be cancelled
+    assert queries.check_query(ops, slowly, 5)[0].status == "ok"
 
 
 def test_a_statement_that_is_too_slow_is_cancelled_and_unknown(
