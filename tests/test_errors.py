@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from opslib import _trouble_kinds, connect, functions, logs, plots, troubles
 from opslib._concerns import concerns, route
 from opslib._frames import frame
+from opslib._windows import window
 from opslib.connections import Connection
 from tests import notebooks
 
@@ -126,13 +128,16 @@ def test_a_route_leaves_ids_open() -> None:
 
 def test_lambdas_frame_is_no_line_of_trouble(ops: Connection, lab: Any) -> None:
     with lab.broken("bad-version", PLACE):
-        window = troubles.window(ops, 60)
-        assert not troubles.read(ops, "loader", window)["message"].str.startswith(("REPORT", "START", "END")).any()
+        assert (
+            not troubles.read(ops, "loader", window(ops, 60))["message"]
+            .str.startswith(("REPORT", "START", "END"))
+            .any()
+        )
 
 
 def test_more_lines_than_are_read_is_said(ops: Connection, lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = logs.search
-    monkeypatch.setattr(logs, "search", lambda *args: plain(*args, limit=10))
+    monkeypatch.setattr(logs, "search", functools.partial(plain, limit=10))
     with lab.broken(MALFORMED, PLACE):
         found = troubles.check_kinds(ops)
     assert "10,000 lines" in next(f.seen for f in found if f.check == "all lines were read")

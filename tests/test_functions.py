@@ -278,9 +278,12 @@ def test_functions_are_well_also_those_that_nothing_calls(lab: Any, target: str)
 def test_all_functions_are_asked_for_in_one_call(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     pages = Connection.pages
-    monkeypatch.setattr(
-        Connection, "pages", lambda self, *names, **given: (asked.append(names[1]), pages(self, *names, **given))[1]
-    )
+
+    def watched(self: Connection, *names: Any, **given: Any) -> Any:
+        asked.append(names[1])
+        return pages(self, *names, **given)
+
+    monkeypatch.setattr(Connection, "pages", watched)
     found = invocations.check_functions(ops)
     assert asked.count("get_metric_data") == 1
     assert len(found.panels) == 5  # type: ignore[attr-defined]
@@ -341,7 +344,7 @@ def test_a_denied_state_is_unknown_and_the_rest_is_told(ledger: Connection, lab:
 @pytest.mark.parametrize("name", ["functions/health", "functions/rollback", "functions/configuration"])
 def test_the_notebooks_change_nothing_in_the_ledger(lab: Any, name: str) -> None:
     before = lab.state(LEDGER_PLACE)
-    given = {
+    given: dict[str, Any] = {
         "functions/rollback": {"function": "loader", "watch_seconds": 0},
         "functions/configuration": {"function": "loader"},
     }

@@ -13,6 +13,7 @@ from opslib import (
     Refused,
     UsageError,
     _actions,
+    _rds,
     apply,
     connect,
     databases,
@@ -228,7 +229,7 @@ def test_without_automated_backups_there_is_no_replica(ops: Connection, clean: d
 
 
 def test_more_replicas_than_there_may_be_are_refused() -> None:
-    source = replicas._rds.Database(replicas._rds.INSTANCE, "ledger")
+    source = _rds.Database(_rds.INSTANCE, "ledger")
     said = {"DBInstanceStatus": "available", "BackupRetentionPeriod": 7, "Engine": "postgres"}
     replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 14})
     with pytest.raises(Refused, match="15 is the most"):

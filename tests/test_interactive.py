@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_change_without_an_engine_is_kept_and_undone(
     assert _live(lab.state()) == _live(before)
 
 
-def _live(state: dict) -> str:
+def _live(state: dict[str, Any]) -> str:
     return str(state["lambda"]["bluemoxon-staging-api"]["aliases"])
 
 

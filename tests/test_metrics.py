@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from opslib import UsageError, dashboards, metrics, plots
+from opslib._frames import frame
 from opslib._windows import Window
 from opslib.metrics import Metric
 from tests import notebooks
@@ -66,9 +67,7 @@ def test_a_denied_read_is_unknown(lab: Any, ops: Any) -> None:
 
 def points(values: list[float]) -> Any:
     times = [END - timedelta(minutes=5 * i) for i in reversed(range(len(values)))]
-    return metrics.frame(
-        [{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)], metrics.POINTS
-    )
+    return frame([{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)], metrics.POINTS)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_browser_runs_nothing_and_loads_nothing(tmp_path: Path, requests: tupl
     page.write_text(text + f"<!-- {there} -->")
     dom = opened(page, tmp_path)
     assert asked == []
-    assert re.search(r"<title>(.*?) ·", dom, re.S)[1].startswith("&lt;script&gt;")  # type: ignore[index]
+    assert re.search(r"<title>(.*?) ·", dom, re.S)[1].startswith("&lt;script&gt;")
     for tag in TAGS:
         assert tag not in dom, tag
     assert re.search(r"<[^>]+\s(on\w+|style|background)=", dom) is None

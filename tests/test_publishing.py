@@ -100,8 +100,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=[said for _, said in WRONG])
 def test_what_cloudwatch_would_not_take_is_said_before(ops: Connection, given: dict[str, Any], said: str) -> None:
+    wanted: dict[str, Any] = {"metric": "M", "value": 1.0}
     with pytest.raises(UsageError, match=said):
-        custom_metrics.plan_publish(ops, **({"metric": "M", "value": 1.0} | given))
+        custom_metrics.plan_publish(ops, **(wanted | given))
 
 
 @pytest.mark.parametrize("space", ["AWS/Lambda", "aws/lambda"])

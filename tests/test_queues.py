@@ -39,7 +39,7 @@ def url(ops: Connection) -> str:
 def test_queues_that_are_well_name_no_cause(ops: Connection) -> None:
     found = queues.check_letters(ops)
     assert (found.worst, found.causes) == ("ok", set())
-    assert list(queues.find_letters(ops).columns) == list(queues.LETTERS)
+    assert list(queues.find_letters(ops).columns) == list(_letters.LETTERS)
     assert queues.check_dead_letters(ops).worst == "ok"
 
 

@@ -40,7 +40,7 @@ def test_exactly_the_rows_of_the_preview_are_changed(lab: PracticeLab, clean: di
     apply(ops, plan, plan.id, TARGET)
     assert differences(clean, lab.state(KEY)) == ["sql.loglineos_production.ledger.schema_migrations"]
     back = "INSERT INTO ledger.schema_migrations VALUES (:version, :applied_at)"
-    databases.execute(ops, back, [dict(row) for row in saved.to_dict("records")], 2)  # type: ignore[arg-type]
+    databases.execute(ops, back, [dict(row) for row in saved.to_dict("records")], 2)
     assert lab.state(KEY) == clean
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, apply, databases, restores, snapshots
+from opslib import Refused, UsageError, _rds, apply, databases, restores, snapshots
 from opslib.connections import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -27,7 +27,7 @@ def test_backups_that_are_as_described_pass(ops: Connection) -> None:
 
 def test_backups_kept_too_short_or_not_at_all_are_told_apart(ops: Connection) -> None:
     for days, status in ((7, "ok"), (1, "warn"), (0, "critical")):
-        found = snapshots._retention(snapshots._rds.of(ops), {"BackupRetentionPeriod": days}, 7)
+        found = snapshots._retention(_rds.of(ops), {"BackupRetentionPeriod": days}, 7)
         assert found.status == status
 
 
@@ -53,7 +53,7 @@ def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     left = notebooks.run("databases/snapshot", approved="now")
     assert differences(clean, lab.state()) == [f"rds.snapshots.{name}"]
     assert left["ops"].findings.worst == "ok"
-    assert snapshots.free_name(ops, snapshots._rds.of(ops)) == f"{name[:-1]}2"
+    assert snapshots.free_name(ops, _rds.of(ops)) == f"{name[:-1]}2"
     undo_last(ops)
     assert lab.state() == clean
 
@@ -138,9 +138,9 @@ def test_an_instance_is_restored_with_what_it_needs() -> None:
         "DBParameterGroups": [{"DBParameterGroupName": "ledger16"}],
         "MultiAZ": True,
     }
-    old, new = (snapshots._rds.Database(snapshots._rds.INSTANCE, name) for name in ("ledger", "ledger-restored"))
+    old, new = (_rds.Database(_rds.INSTANCE, name) for name in ("ledger", "ledger-restored"))
     source = {"SourceDBInstanceIdentifier": "ledger", "UseLatestRestorableTime": True}
-    make, wait = restores._instance_steps(None, old, described, new, source)  # type: ignore[arg-type]
+    make, wait = restores._instance_steps(None, old, described, new, source)
     assert make.do["operation"] == "restore_db_instance_to_point_in_time"
     assert make.do["parameters"] == source | {
         "TargetDBInstanceIdentifier": "ledger-restored",

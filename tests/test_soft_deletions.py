@@ -183,7 +183,7 @@ def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
     at, commit = ops.secret(ops.target["database"]["secret"]), Session.commit
 
     def cut(session: Session) -> None:
-        pid = session.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        pid = session.connection.driver_connection.info.backend_pid
         where = {"user": at["username"], "password": at["password"], "host": at["host"], "port": at["port"]}
         with psycopg.connect(dbname=at["database"], **where) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

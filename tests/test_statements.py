@@ -82,8 +82,8 @@ def test_reports_over_everything_and_rare_ones_are_not_blamed(ops: Connection, a
         app.execute(RARE, ["nothing 1"]).fetchall()
     found = statements.check_statements(ops)
     assert any("GROUP BY entity_type" in text for text in said(found))
-    rare = found.evidence["statement"].str.contains("WHERE name = $1", regex=False)  # type: ignore[index]
-    assert (found.evidence[rare]["plan"] == "Seq Scan on universal_registry").all()  # type: ignore[index]
+    rare = found.evidence["statement"].str.contains("WHERE name = $1", regex=False)
+    assert (found.evidence[rare]["plan"] == "Seq Scan on universal_registry").all()
     assert rare.any()
     assert found.causes == set()
 

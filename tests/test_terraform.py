@@ -357,7 +357,7 @@ def test_a_foreign_state_an_older_one_and_a_lock_are_seen(ops: Connection) -> No
     older = terraform_states.check_states(ops)
     assert older.worst == "warn"
     assert "pushed with -force" in older[0].seen
-    assert "aws_db_instance.ledger" in older.evidence["removed"].iloc[0]  # type: ignore[index]
+    assert "aws_db_instance.ledger" in older.evidence["removed"].iloc[0]
     put(ops, STATE, state([GROUP], now.serial + 1, "another-lineage", "1.9.8"))
     assert "a foreign state was pushed over it" in terraform_states.check_states(ops)[0].seen
     put(ops, f"{STATE}.tflock", json.dumps({"ID": "7d1", "Who": "ann@pipeline", "Operation": "OperationTypeApply", "Created": "2026-11-22T10:01:02Z"}).encode())  # fmt: skip
