@@ -41,6 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="run each drill against every entry, not only those it concerns"
+    )
     parser.addoption("--write-pins", action="store_true", help="write tests/pins anew from what is made now")
 
 
