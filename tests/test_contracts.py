@@ -1,0 +1,210 @@
+"""What every procedure keeps to, asked of all of them: denied is unknown, a preview is inert, an undo brings back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib import OpsError, connections, plots, procedures, records, targets
+from opslib import lab as practice
+from opslib.errors import NotAllowed
+from opslib.findings import Finding
+from tests.conftest import PracticeLab
+from tests.notebooks import run
+from tests.states import differences
+from tests.test_pins import CASES as PLANNED
+
+
+@dataclass(frozen=True)
+class Case:
+    """A procedure that has something to do."""
+
+    procedure: str
+    target: str
+    drill: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return self.target.removeprefix(targets.LAB)
+
+    def __str__(self) -> str:
+        return f"{self.procedure} {self.key}"
+
+
+def changing() -> list[Case]:
+    """The first case of each procedure on each system."""
+    cases: dict[str, Case] = {}
+    for target, planned in PLANNED.items():
+        for drill, procedure, given in planned:
+            case = Case(procedure, target, drill, given)
+            cases.setdefault(str(case), case)
+    return [case for case in cases.values() if case.key != "bluemoxon-production"]
+
+
+def looking() -> list[Case]:
+    """Every procedure on the target that it names itself, and on those where it can change something."""
+    cases = [Case(each.name, str(each.parameters[0].default)) for each in procedures.list_procedures()]
+    known = {str(case) for case in cases}
+    return cases + [Case(each.procedure, each.target, "", each.given) for each in changing() if str(each) not in known]
+
+
+def every(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, records_folder: Path) -> None:
+    """Much is run here: no plot is painted."""
+    monkeypatch.setattr(plots, "_png", lambda *_: b"")
+
+
+@contextmanager
+def broken(lab: PracticeLab, case: Case) -> Iterator[None]:
+    with ExitStack() as stack:
+        if case.drill:
+            stack.enter_context(lab.broken(case.drill, case.key))
+        yield
+
+
+def settled(key: str) -> dict[str, Any]:
+    """The state of a target once nothing in it works by itself any more."""
+    state, end = practice.state(key), time.monotonic() + 60
+    while (now := practice.state(key)) != state:
+        assert time.monotonic() < end, differences(state, now)
+        state = now
+        time.sleep(0.2)
+    return state
+
+
+@dataclass
+class Looked:
+    """What a run of a procedure said, also when it ended with an error."""
+
+    findings: list[Finding]
+    calls: set[str]
+    error: OpsError | None
+
+
+def look(case: Case) -> Looked:
+    seen: list[connections.Connection] = []
+    connect = connections.Connection.__init__
+
+    def watched(self: connections.Connection, *args: Any, **given: Any) -> None:
+        seen.append(self)
+        connect(self, *args, **given)
+
+    error = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections.Connection, "__init__", watched)
+        try:
+            run(case.procedure, target=case.target, **case.given)
+        except OpsError as exc:
+            error = exc
+    calls = {
+        f"{event['service']}:{event['operation']}"
+        for ops in seen
+        for event in ops.journal.events
+        if event["event"] == "call" and event["service"] not in ("http", "postgresql", "sts")
+    }
+    return Looked([found for ops in seen for found in ops.findings], calls, error)
+
+
+_healthy: dict[str, Looked] = {}
+
+
+def healthy(case: Case) -> Looked:
+    """What it says when nothing is wrong; looked at once."""
+    if str(case) not in _healthy:
+        _healthy[str(case)] = look(case)
+    return _healthy[str(case)]
+
+
+# Looking is inert
+
+
+@every(looking())
+def test_looking_changes_nothing(lab: PracticeLab, case: Case) -> None:
+    before = settled(case.key)
+    healthy(case)
+    assert differences(before, practice.state(case.key)) == []
+
+
+# Denied is unknown
+
+
+# What is only shown beside what is judged, and missing there: tests of their own ask for it.
+BESIDE = {
+    ("databases/health", "rds:DescribePendingMaintenanceActions"),
+    ("functions/health", "lambda:GetAccountSettings"),
+    ("functions/scale", "lambda:GetAccountSettings"),
+    ("logs/errors", "cloudwatch:GetMetricData"),
+}
+
+
+def says_so(found: Finding) -> bool:
+    return found.status == "unknown" or "denied" in found.seen.lower()
+
+
+def judged(looked: Looked) -> set[tuple[str, str]]:
+    """Check and status of what was not denied; how fast an API answers is this machine's business."""
+    return {
+        (each.check, each.status) for each in looked.findings if not says_so(each) and not each.check.startswith("/")
+    }
+
+
+@every(looking())
+def test_what_is_denied_is_unknown_and_never_ok_nor_absent(lab: PracticeLab, case: Case) -> None:
+    well = healthy(case)
+    for operation in sorted(well.calls):
+        with lab.denied(operation, case.key):
+            denied = look(case)
+        told = [each for each in denied.findings if says_so(each)] or isinstance(denied.error, NotAllowed)
+        assert told or (case.procedure, operation) in BESIDE, operation
+        assert {each.cause for each in denied.findings if each.status == "unknown"} <= {"access-denied"}, operation
+        assert judged(denied) <= judged(well), operation
+
+
+# A preview is inert
+
+
+@every(changing())
+def test_a_preview_changes_nothing_and_is_the_same_twice(lab: PracticeLab, case: Case) -> None:
+    with broken(lab, case):
+        before = settled(case.key)
+        first, second = (run(case.procedure, target=case.target, **case.given) for _ in range(2))
+        assert first["plan"].steps
+        assert first["plan"].digest("", "") == second["plan"].digest("", "")
+        assert not first["applied"].changed
+        assert differences(before, practice.state(case.key)) == []
+
+
+# An undo brings back
+
+
+@every(changing())
+def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(lab: PracticeLab, case: Case) -> None:
+    known = {parameter.name for parameter in procedures.find(case.procedure).parameters}
+    given = case.given | ({"watch_seconds": 0} if "watch_seconds" in known else {})
+    sure = {"target": case.target, "approved": "now", "confirm": case.target}
+    with broken(lab, case):
+        before = settled(case.key)
+        left = run(case.procedure, **sure, **given)
+        assert {found.status for found in left["ops"].findings if found.verifies} == {"ok"}
+        assert differences(before, settled(case.key)) != []
+        if left["plan"].reversible:
+            run("changes/undo", **sure, record=records.list_records()[0].id)
+            assert remains(before, settled(case.key)) == []
+    if not left["plan"].reversible:
+        lab.reset()
+
+
+def remains(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What an undo left otherwise than it was; a version of a function that was published stays, and nobody calls it."""
+    return [path for path in differences(before, after) if not (path.startswith("lambda.") and ".versions." in path)]
