@@ -1,0 +1,86 @@
+"""A drill, of whatever system, changes its own target only, and nothing of it is left when it is mended."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opslib import connect, metrics, targets
+from opslib import lab as practice
+from opslib._windows import Window
+from opslib.connections import Connection
+from opslib.errors import OpsError
+from tests.conftest import PracticeLab
+from tests.states import differences
+from tests.test_matrix import DRILLS, TARGET, TARGETS
+
+HOURS = timedelta(hours=4)
+
+
+def told(ops: Connection, until: datetime) -> dict[str, int]:
+    """How many lines of the last hours each function's log has, of requests and of trouble."""
+    asked = {"START": '"START RequestId"', "trouble": '?ERROR ?WARN ?"Task timed out"'}
+    return {
+        f"{key} {name}": len(
+            ops.pages(
+                "logs",
+                "filter_log_events",
+                "events[]",
+                logGroupName=f"/aws/lambda/{facts['name']}",
+                filterPattern=pattern,
+                startTime=int((until - HOURS).timestamp() * 1000),
+                endTime=int(until.timestamp() * 1000),
+            )
+        )
+        for key, facts in ops.target["functions"].items()
+        for name, pattern in asked.items()
+    }
+
+
+def measured(ops: Connection, until: datetime) -> list[float]:
+    """The key metrics of whole periods of the last hours."""
+    return list(metrics.read(ops, within=Window(until - HOURS, until))["value"])
+
+
+def ringing(ops: Connection) -> list[Any]:
+    return ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName", StateValue="ALARM")
+
+
+def neighbour(system: str) -> str:
+    """Another target: of the same system, where there is one."""
+    others = [each for each in TARGETS if each.key != TARGET[system]]
+    return min(others, key=lambda each: each.system != system).key
+
+
+@pytest.mark.parametrize(("system", "drill"), sorted(DRILLS))
+def test_a_drill_changes_its_target_only_and_a_mended_target_is_as_it_was(
+    lab: PracticeLab, system: str, drill: str
+) -> None:
+    key, beside = TARGET[system], neighbour(system)
+    ops = connect(f"{targets.LAB}{key}")
+    # Whole periods, and before any request of this test's own, which are counted as real ones are.
+    until = ops.now().replace(second=0, microsecond=0) - timedelta(minutes=10)
+    state, other = lab.state(key), lab.state(beside)
+    lines, values = told(ops, until), measured(ops, until)
+    with lab.broken(drill, key):
+        for path in {*ops.target["api"]["probes"], ops.target["api"]["deep"]}:  # somebody looks meanwhile
+            with suppress(OpsError):
+                ops.http("GET", path)
+        assert differences(other, lab.state(beside)) == []
+    assert differences(state, lab.state(key)) == []
+    assert told(ops, until) == lines
+    assert measured(ops, until) == values
+    end = time.monotonic() + 30
+    while ringing(ops) and time.monotonic() < end:
+        time.sleep(0.3)
+    assert ringing(ops) == []
+
+
+def test_each_drill_is_listed_once_with_where_it_is_found(lab: PracticeLab) -> None:
+    listed = practice.drills()
+    assert sorted(each["name"] for each in listed) == sorted(name for _, name in DRILLS)
+    assert all(each["found_by"] for each in listed)
