@@ -171,14 +171,15 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
 
 
 def tables(target: str) -> dict[str, Any]:
-    """{schema.table: [rows, hash of the columns that hold no time]}"""
+    """{schema.table: [rows, hash of the columns that hold no time and no id that Cognito makes up]}"""
     ops = connect(target)
     columns = databases.query(
         ops,
         "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), ', ' "
         "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN information_schema.tables "
         "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
-        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' GROUP BY 1 ORDER BY 1",
+        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' AND column_name <> 'cognito_sub' "
+        "GROUP BY 1 ORDER BY 1",
     )
     made = {}
     for name, listed in columns.itertuples(index=False):
