@@ -188,23 +188,39 @@ def test_a_preview_changes_nothing_and_is_the_same_twice(lab: PracticeLab, case:
 # An undo brings back
 
 
+# What an undo leaves otherwise than it was, and means to: nothing is ever removed from these.
+REMAINS = {
+    "deployments/verify": ".ledger.universal_registry",  # the test record, flagged
+    "jobs/oversized": ".analysis_jobs",  # the job that was started again
+}
+TOLD_BESIDE = {"users/password": {"warn"}}  # a one-time password has to be changed
+NO_STATE = {"metrics/publish"}  # a metric is none
+
+
 @every(changing())
 def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(lab: PracticeLab, case: Case) -> None:
     known = {parameter.name for parameter in procedures.find(case.procedure).parameters}
     given = case.given | ({"watch_seconds": 0} if "watch_seconds" in known else {})
+    unwatched = {"unknown"} if "watch_seconds" in known else set()  # nobody waits here for the traffic
     sure = {"target": case.target, "approved": "now", "confirm": case.target}
     with broken(lab, case):
         before = settled(case.key)
         left = run(case.procedure, **sure, **given)
-        assert {found.status for found in left["ops"].findings if found.verifies} == {"ok"}
-        assert differences(before, settled(case.key)) != []
+        verified = {found.status for found in left["ops"].findings if found.verifies}
+        assert verified - unwatched - TOLD_BESIDE.get(case.procedure, set()) == {"ok"}
+        assert differences(before, settled(case.key)) != [] or case.procedure in NO_STATE
         if left["plan"].reversible:
             run("changes/undo", **sure, record=records.list_records()[0].id)
-            assert remains(before, settled(case.key)) == []
+            assert remains(case, before, settled(case.key)) == []
     if not left["plan"].reversible:
         lab.reset()
 
 
-def remains(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def remains(case: Case, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What an undo left otherwise than it was; a version of a function that was published stays, and nobody calls it."""
-    return [path for path in differences(before, after) if not (path.startswith("lambda.") and ".versions." in path)]
+    meant = REMAINS.get(case.procedure, "nothing")
+    return [
+        path
+        for path in differences(before, after)
+        if not (path.startswith("lambda.") and ".versions." in path) and not path.endswith(meant)
+    ]
