@@ -76,11 +76,6 @@ def test_no_match_at_all_is_not_an_all_clear(ops: Any) -> None:
     assert alarms.check_alarms(ops).worst == "unknown"
 
 
-def test_denied_is_unknown(lab: Any, ops: Any) -> None:
-    with lab.denied("cloudwatch:DescribeAlarms"):
-        assert [f.status for f in alarms.check_alarms(ops)] == ["unknown"]
-
-
 def test_secrets_are_judged_by_age_and_never_read(ops: Any) -> None:
     found = secrets.check_ages(ops)
     assert {f.check for f in found} == {f"secret {name}" for name in ops.target["secrets"]}

@@ -208,11 +208,6 @@ def test_an_unreachable_database_is_unknown_and_names_no_cause(
         assert ([f.status for f in found], found.causes) == (["unknown"], set())
 
 
-def test_a_denied_description_is_unknown(ops: Connection, lab: PracticeLab) -> None:
-    with lab.denied("rds:DescribeDBClusters"):
-        assert [f.status for f in databases.check_status(ops)] == ["unknown"]
-
-
 def with_status(ops: Connection, monkeypatch: pytest.MonkeyPatch, status: str, **more: Any) -> Connection:
     """RDS describes the cluster's instance with this status."""
     call, pages = ops.call, ops.pages

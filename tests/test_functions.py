@@ -10,7 +10,6 @@ import pytest
 from opslib import apply, connect, environments, functions, invocations, plots
 from opslib.connections import Connection
 from opslib.errors import Refused, UsageError
-from tests import notebooks
 from tests.undoing import undo
 
 TARGET = "lab/bluemoxon-staging"
@@ -61,15 +60,6 @@ def test_a_version_that_was_well_at_first_is_not_the_cause() -> None:
     now, before = rows.itertuples()
     found = functions._compared(now, before, "errors", "version 7 fails", "logs")
     assert (found.status, found.cause, found.next) == ("warn", "", "health/deep")
-
-
-def test_preview_of_a_rollback_changes_nothing(lab: Any) -> None:
-    with lab.broken(BAD):
-        before = lab.state()
-        left = notebooks.run("functions/rollback", watch_seconds=0)
-        assert len(left["plan"].steps) == 1
-        assert not left["applied"].changed
-        assert lab.state() == before
 
 
 def test_a_rollback_moves_the_alias_and_nothing_else_and_undo_moves_it_back(ops: Connection, lab: Any) -> None:
@@ -166,13 +156,6 @@ def test_one_function_that_is_denied_leaves_the_others_checked(
     assert set(found.values()) == {"ok"}
 
 
-def test_denied_configuration_is_unknown(ops: Connection, lab: Any) -> None:
-    with lab.denied("lambda:GetFunctionConfiguration"):
-        found = functions.check_configuration(ops)
-    assert {f.status for f in found} == {"unknown"}
-    assert found.causes == {"access-denied"}
-
-
 def test_values_that_sound_secret_are_not_shown(ops: Connection) -> None:
     raw = variables(ops, "scraper", "live")
     shown = environments.list_variables(ops, "scraper").set_index("variable")["live"]
@@ -191,13 +174,6 @@ def test_variables_that_are_lost_or_differ_in_latest_are_found(fresh: Connection
     fresh.call("lambda", "update_function_configuration", FunctionName=name, Environment={"Variables": changed})
     found = environments.check_variables(fresh, "scraper")
     assert (found.worst, found[0].seen) == ("warn", "not the same in $LATEST: EBAY_CLIENT_SECRET")
-
-
-def test_preview_of_a_variable_changes_nothing(lab: Any) -> None:
-    before = lab.state()
-    left = notebooks.run("functions/environment", watch_seconds=0)
-    assert len(left["plan"].steps) == 4
-    assert lab.state() == before
 
 
 def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(fresh: Connection) -> None:
@@ -339,18 +315,6 @@ def test_a_denied_state_is_unknown_and_the_rest_is_told(ledger: Connection, lab:
     assert {f.check.split()[0] for f in found if f.status == "unknown"} == {"throttles"}
     with lab.denied("cloudwatch:GetMetricData", LEDGER_PLACE):
         assert {f.status for f in invocations.check_functions(ledger)} == {"unknown"}
-
-
-@pytest.mark.parametrize("name", ["functions/health", "functions/rollback", "functions/configuration"])
-def test_the_notebooks_change_nothing_in_the_ledger(lab: Any, name: str) -> None:
-    before = lab.state(LEDGER_PLACE)
-    given: dict[str, Any] = {
-        "functions/rollback": {"function": "loader", "watch_seconds": 0},
-        "functions/configuration": {"function": "loader"},
-    }
-    left = notebooks.run(name, target=LEDGER, **given.get(name, {}))
-    assert not left["ops"].findings.causes
-    assert lab.state(LEDGER_PLACE) == before
 
 
 def test_an_alias_of_another_name_is_rolled_back(ledger: Connection, lab: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,20 +28,6 @@ def test_backups_of_an_instance_say_how_far_back_it_goes(ops: Connection) -> Non
     found = snapshots.check_backups(ops)
     assert (found.worst, len(found), len(found.evidence)) == ("ok", 3, 7)
     assert " to " in found[1].seen  # from when: only DescribeDBInstanceAutomatedBackups tells
-
-
-def test_denied_backups_are_unknown(ops: Connection, lab: PracticeLab) -> None:
-    for operation in ("rds:DescribeDBSnapshots", "rds:DescribeDBInstances", "rds:DescribeDBInstanceAutomatedBackups"):
-        with lab.denied(operation, KEY):
-            assert [f.status for f in snapshots.check_backups(ops)] == ["unknown"], operation
-
-
-def test_previews_change_nothing(clean: dict[str, Any], lab: PracticeLab, records_folder: Path) -> None:
-    for name in ("databases/snapshot", "databases/restore"):
-        left = notebooks.run(name, target=TARGET)
-        assert left["plan"].steps
-        assert not left["applied"].changed
-    assert lab.state(KEY) == clean
 
 
 def test_a_snapshot_is_taken_and_undone(ops: Connection, clean: dict[str, Any], lab: PracticeLab) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,14 +46,6 @@ def wait_until(ops: Connection, instance_class: str) -> None:
     while _actions.perform(ops, _actions.read("rds", "describe_db_instances", path, **SHOP), {}) != wanted:
         assert time.monotonic() < end
         time.sleep(0.1)
-
-
-@pytest.mark.parametrize("name", ["databases/scale", "databases/replica", "databases/storage"])
-def test_a_preview_changes_nothing(clean: dict[str, Any], lab: PracticeLab, records_folder: Path, name: str) -> None:
-    left = notebooks.run(name)
-    assert left["plan"].steps
-    assert not left["applied"].changed
-    assert lab.state(KEY) == clean
 
 
 def test_a_class_now_is_waited_for_verified_and_taken_back(

@@ -106,12 +106,6 @@ def test_a_job_that_does_not_end_in_time_is_unknown(ops: Connection, lab: Any) -
     assert [(f.status, f.next) for f in found] == [("unknown", "jobs/status")]
 
 
-def test_a_database_that_is_denied_is_unknown(ops: Connection, lab: Any) -> None:
-    with lab.denied("secretsmanager:GetSecretValue"):
-        for found in (jobs.check_jobs(ops, "analysis"), jobs.check_stale(ops, "analysis")):
-            assert [f.status for f in found] == ["unknown"]
-
-
 def test_logs_that_are_denied_leave_the_jobs_checked(lab: Any) -> None:
     with lab.denied("logs:FilterLogEvents"):
         left = notebooks.run("jobs/status")

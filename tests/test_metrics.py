@@ -59,12 +59,6 @@ def test_an_unknown_metric_offers_the_nearest(ops: Any) -> None:
         metrics.check_metrics(ops, ["api-error"])
 
 
-def test_a_denied_read_is_unknown(lab: Any, ops: Any) -> None:
-    with lab.denied("cloudwatch:GetMetricData"):
-        found = metrics.check_metrics(ops)
-    assert [f.status for f in found] == ["unknown"]
-
-
 def points(values: list[float]) -> Any:
     times = [END - timedelta(minutes=5 * i) for i in reversed(range(len(values)))]
     return frame([{"time": t, "metric": "m", "value": v} for t, v in zip(times, values, strict=True)], metrics.POINTS)

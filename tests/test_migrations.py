@@ -215,8 +215,3 @@ def test_nothing_that_says_what_is_needed_is_unknown(ledger: Connection, monkeyp
     assert migrations.check_migrations(ledger).worst == "unknown"
     with pytest.raises(UsageError, match=r"describe database\.migrations_head"):
         migrations.plan_migration(ledger)
-
-
-def test_a_denied_function_is_unknown(lab: PracticeLab) -> None:
-    with lab.denied("lambda:GetFunctionConfiguration", "loglineos-production"):
-        assert [f.status for f in migrations.check_migrations(connect(LEDGER))] == ["unknown"]

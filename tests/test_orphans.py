@@ -59,13 +59,6 @@ def test_orphans_are_shown_with_totals_share_size_groups_and_ages(orphaned: Conn
     assert found[1].seen == "23 orphans"
 
 
-def test_preview_deletes_nothing(orphaned: Connection, lab: PracticeLab) -> None:
-    before = lab.state()
-    left = notebooks.run("buckets/orphans")
-    assert left["plan"].steps
-    assert lab.state() == before
-
-
 def test_clean_up_deletes_the_orphans_and_nothing_else_and_is_undone(orphaned: Connection, lab: PracticeLab) -> None:
     before = lab.state()
     keys = set(orphans.scan(orphaned, "images").orphans["key"])

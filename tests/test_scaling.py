@@ -33,17 +33,6 @@ def setting(ops: Connection, name: str, qualifier: str, key: str) -> Any:
     return ops.call("lambda", "get_function_configuration", FunctionName=name, Qualifier=qualifier)[key]
 
 
-def test_preview_changes_nothing(lab: Any) -> None:
-    before = lab.state(PLACE)
-    left = notebooks.run("functions/scale", memory_mb=2048, reserved="100", timeout_seconds=60)
-    assert [step.title.split(" of ")[0] for step in left["plan"].steps] == [
-        "Memory and Time-out", "Wait until Lambda has taken it over", "Publish $LATEST", "Alias production",
-        "Reserved concurrency",
-    ]  # fmt: skip
-    assert not left["applied"].changed
-    assert lab.state(PLACE) == before
-
-
 def test_without_a_wish_there_is_nothing_to_do(lab: Any) -> None:
     left = notebooks.run("functions/scale")
     assert left["plan"].steps == ()

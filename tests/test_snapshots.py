@@ -31,21 +31,6 @@ def test_backups_kept_too_short_or_not_at_all_are_told_apart(ops: Connection) ->
         assert found.status == status
 
 
-def test_denied_backups_are_unknown(ops: Connection, lab: PracticeLab) -> None:
-    with lab.denied("rds:DescribeDBClusterSnapshots"):
-        assert [f.status for f in snapshots.check_backups(ops)] == ["unknown"]
-
-
-def test_previews_of_snapshot_and_restore_change_nothing(
-    ops: Connection, clean: dict[str, Any], lab: PracticeLab
-) -> None:
-    for name in ("databases/snapshot", "databases/restore"):
-        left = notebooks.run(name)
-        assert left["plan"].steps
-        assert not left["applied"].changed
-    assert lab.state() == clean
-
-
 def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

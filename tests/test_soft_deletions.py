@@ -38,13 +38,6 @@ def visible(ops: Connection, ids: list[str]) -> int:
     return int(databases.value(ops, sql, {"ids": ids}) or 0)
 
 
-def test_the_notebook_previews_and_changes_nothing(lab: PracticeLab, clean: dict[str, Any]) -> None:
-    left = notebooks.run("databases/soft-delete")
-    assert [step.name for step in left["plan"].steps] == ["", "", "flag"]
-    assert left["plan"].reversible
-    assert lab.state(KEY) == clean
-
-
 def test_rows_go_after_a_snapshot_and_come_back_by_undo(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:

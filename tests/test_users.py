@@ -173,12 +173,6 @@ def test_a_disabled_user_is_critical_and_not_ours_to_change(ops: Connection) -> 
     assert (found.status, found.next) == ("critical", "")
 
 
-def test_denied_is_unknown(ops: Connection, lab: PracticeLab) -> None:
-    with lab.denied("cognito-idp:ListUserPools"):
-        for found in (signins.check_sign_in(ops, JUNE), users.check_synced(ops)):
-            assert ([f.status for f in found], found.causes) == (["unknown"], {"access-denied"})
-
-
 def test_a_database_that_is_denied_leaves_the_rest_of_the_answer(ops: Connection, lab: PracticeLab) -> None:
     with lab.denied("secretsmanager:GetSecretValue"):
         assert [f.status for f in signins.check_sign_in(ops, MARK)] == ["ok", "ok", "unknown"]
