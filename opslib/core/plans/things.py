@@ -43,10 +43,7 @@ class Kind:
     seconds: int = 3600
 
     def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[dict[str, Any]]:
-        """Each of that kind, as described or in a JMESPath's shape.
-
-        Those that the parameters choose.
-        """
+        """Each of that kind that the parameters choose, as described or in a JMESPath's shape."""
         items = f"{self.at.removesuffix('[0]')}[]"
         return ops.pages(
             self.service, self.describe, f"{items}.{shape}" if shape else items, **given
