@@ -34,9 +34,14 @@ class Procedure:
     def chapter(self) -> str:
         return self.name.split("/")[0]
 
+    @property
+    def changes(self) -> bool:
+        """Does it make a plan, which can be approved?"""
+        return any(parameter.name == "approved" for parameter in self.parameters)
+
     def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What was given, in the declared types. Raises UsageError."""
-        return parameters.coerce(list(self.parameters), given, self.name)
+        return parameters.coerce(self.parameters, given, self.name)
 
 
 def list_procedures() -> list[Procedure]:

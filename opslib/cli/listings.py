@@ -13,16 +13,9 @@ from opslib.core import console
 
 def procedures() -> list[dict[str, Any]]:
     """Every procedure, its section being its chapter."""
-    return [
-        {
-            "name": p.name,
-            "title": p.title,
-            "section": p.chapter,
-            "procedure": p.name,
-            "effect": p.effect,
-        }
-        for p in known.list_procedures()
-    ]
+    names = {"name": "name", "title": "title", "section": "chapter", "procedure": "name"}
+    names["effect"] = "effect"
+    return [{k: getattr(p, name) for k, name in names.items()} for p in known.list_procedures()]
 
 
 def runbook(system: str) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 from typing import Any
 
 from opslib.core import paths, redaction
@@ -74,11 +73,17 @@ class Draft:
                 self._put(serialised(_without_outputs(notebook), facts)[1], durable=True)
         return masked, trouble
 
+    def read(self) -> Any:
+        """The notebook as it was last saved. Raises OSError, ValueError."""
+        import nbformat
+
+        return nbformat.v4.reads(self.path.read_text(encoding="utf-8"))
+
     def discard(self) -> None:
         """Nothing was run: leave no file."""
-        for file in (self.path, self.journal):
-            with contextlib.suppress(OSError):
-                file.unlink()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+            self.journal.unlink()
 
     def _put(self, content: bytes, *, durable: bool = False) -> None:
         files.write_atomically(self.path, content, durable=durable)
@@ -95,16 +100,6 @@ def serialised(notebook: Any, facts: dict[str, Any]) -> tuple[Any, bytes]:
     return masked, f"{text}\n".encode(errors="replace")
 
 
-def read(path: Path) -> Any:
-    """The notebook in a record's file. Raises OSError, ValueError."""
-    import nbformat
-
-    return nbformat.v4.reads(path.read_text(encoding="utf-8"))
-
-
 def _without_outputs(notebook: Any) -> Any:
-    bare = [
-        {**cell, "outputs": []} if cell["cell_type"] == "code" else cell
-        for cell in notebook["cells"]
-    ]
+    bare = [cell | {"outputs": []} if "outputs" in cell else cell for cell in notebook["cells"]]
     return {**notebook, "cells": bare}

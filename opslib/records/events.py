@@ -1,29 +1,37 @@
-"""TODO."""
+"""The events of a run's journal, and what they add up to."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Event = dict[str, Any]
+_KEPT = ("calls", "findings", "plan", "approval", "steps")
 
 
+@dataclass
 class Events:
     """What the events of a run add up to."""
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        self.connected: Event = {}
-        self.calls: list[Event] = []
-        self.findings: list[Event] = []
-        self.plan: Event | None = None
-        self.approval: Event | None = None
-        self.steps: list[Event] = []
-        self.refused = ""
-        self.verdict: Event | None = None
-        for event in events:
-            self.add(event)
+    connected: Event = field(default_factory=dict)
+    calls: list[Event] = field(default_factory=list)
+    findings: list[Event] = field(default_factory=list)
+    plan: Event | None = None
+    approval: Event | None = None
+    steps: list[Event] = field(default_factory=list)  # the last state of each: started, applied …
+    refused: str = ""
+    sentence: str = ""  # the verdict's
+
+    @classmethod
+    def of(cls, told: Iterable[Event]) -> Events:
+        events = cls()
+        for event in told:
+            events.add(event)
+        return events
 
     def add(self, event: Event) -> None:
         """Take one event in. A kind that is not known is left out."""
@@ -40,21 +48,14 @@ class Events:
             case "applying":
                 self.approval = said
             case "step":
-                self._step(said)
+                said["plan"] = (self.approval or {}).get("plan")
+                step = (said["plan"], said.get("number"))
+                others = [s for s in self.steps if (s["plan"], s.get("number")) != step]
+                self.steps = [*others, said]
             case "refused":
                 self.refused = str(said.get("message", ""))
             case "verdict":
-                self.verdict = said
-
-    def _step(self, said: Event) -> None:
-        """The last state of each step of each plan: started, applied or failed."""
-        said["plan"] = (self.approval or {}).get("plan")
-        kept = [
-            s
-            for s in self.steps
-            if (s["plan"], s.get("number")) != (said["plan"], said.get("number"))
-        ]
-        self.steps = [*kept, said]
+                self.sentence = str(said.get("sentence") or "")
 
     @property
     def applied(self) -> list[Event]:
@@ -68,30 +69,24 @@ class Events:
     def as_metadata(self) -> dict[str, Any]:
         """For the record's file."""
         return {
-            "account": self.connected.get("account"),
-            "region": self.connected.get("region"),
-            "arn": self.connected.get("arn"),
+            **{name: self.connected.get(name) for name in ("account", "region", "arn")},
             "production": bool(self.connected.get("production")),
-            "calls": self.calls,
-            "findings": self.findings,
-            "plan": self.plan,
-            "approval": self.approval,
-            "steps": self.steps,
+            **{name: getattr(self, name) for name in _KEPT},
         }
 
 
-def _parsed(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+def parsed(lines: Iterable[bytes]) -> list[Event]:
+    """The events in lines of JSON; one that is torn is left out."""
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [event for event in found if isinstance(event, dict)]
 
 
 def read(file: Path) -> Events:
-    """The events kept in a file by a run that was killed; a last, torn line is left out."""
+    """The events kept in a file by a run that was killed."""
     try:
-        lines = file.read_bytes().split(b"\n")
+        return Events.of(parsed(file.read_bytes().split(b"\n")))
     except OSError:
         return Events()
-    return Events(event for event in map(_parsed, lines) if event is not None)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from opslib.catalogue import parameters as declared
-from opslib.core import paths, redaction
+from opslib.core import paths
 from opslib.core.connections.targets import LAB
 from opslib.core.errors import UsageError
 from opslib.records import records
@@ -35,11 +34,7 @@ def parameters(nb: Any) -> dict[str, Any]:
         if "parameters" in cell["metadata"].get("tags", ()):
             try:
                 return {p.name: p.default for p in declared.parse(cell["source"], "")} | given
-            except (
-                UsageError,
-                SyntaxError,
-                ValueError,
-            ):  # another's notebook; what was given is known
+            except (UsageError, SyntaxError, ValueError):  # another's; what was given is known
                 return given
     return given
 
@@ -87,53 +82,16 @@ def of_the_code() -> dict[str, Any]:
 
 def _git(folder: Path) -> dict[str, Any] | None:
     """None where there is no git, or no repository."""
-    command = [
-        "git",
-        "--no-optional-locks",
-        "-C",
-        str(folder),
-        "status",
-        "--porcelain=v2",
-        "--branch",
-    ]
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch"]
     try:
         said = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.splitlines()
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    commit = next((line.split()[-1] for line in said if line.startswith("# branch.oid")), None)
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in said)}
-
-
-def row(facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The row of the index for these facts, masked."""
-    plain = (
-        "id",
-        "name",
-        "procedure",
-        "target",
-        "system",
-        "who",
-        "arn",
-        "account",
-        "region",
-        "started",
-        "ended",
-        "outcome",
-        "status",
-        "verdict",
-    )
-    said = redaction.mask_tree({name: facts.get(name) for name in plain} | more)
-    return {
-        **said,
-        "lab": bool(facts.get("lab")),
-        "parameters": json.dumps(
-            redaction.mask_tree(facts.get("parameters") or {}), sort_keys=True, default=str
-        ),
-        "plan": (facts.get("plan") or {}).get("id"),
-        "path": records.place(facts["id"]).as_posix(),
-    }
+    lines = said.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
 
 
 def who() -> str:
@@ -202,13 +160,8 @@ class Request:
     @classmethod
     def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
         """From what papermill gives an engine; `run` adds `opslib_…` options."""
-        ours = {
-            k.removeprefix("opslib_"): options.pop(k)
-            for k in list(options)
-            if k.startswith("opslib_")
-        }
-        given = parameters(nb)
-        name = procedure(options.get("input_path"))
+        ours = {key: options.pop(key) for key in [*options] if key.startswith("opslib_")}
+        given, name = parameters(nb), procedure(options.get("input_path"))
         said = {
             "id": records.new_id(datetime.now(UTC)),
             "name": name,
@@ -219,5 +172,5 @@ class Request:
             ),
             "output": options.get("output_path"),
         }
-        told = {k: v for k, v in ours.items() if v is not None}
+        told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}
         return cls(kernel=kernel, parameters=given, options=options, **(said | told))

@@ -8,14 +8,6 @@ from typing import Any
 from opslib.core.findings import SEVERITY
 from opslib.records.events import Events
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_CRITICAL, EXIT_INTERRUPTED = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    130,
-)
 DONE = "done"
 
 
@@ -28,22 +20,22 @@ class Ending:
 
 
 def conclude(ending: Ending, events: Events) -> dict[str, Any]:
-    """`outcome`, `status` (the worst finding that counts), `verdict` (a sentence), and what was `changed` and is `next`."""
+    """What a run came to, for its file: its events, and
+
+    `outcome`, `status` (the worst finding that counts), `verdict` (a sentence), and what was
+    `changed` and is `next`.
+    """
     counted = [f for f in events.findings if f.get("verifies") or not events.begun]
-    status = max((f.get("status", "unknown") for f in counted), key=_rank, default="ok")
-    return {
+    statuses = [f.get("status", "unknown") for f in counted]
+    status = max(statuses, key=lambda s: SEVERITY.get(s, SEVERITY["unknown"]), default="ok")
+    bad = [f for f in counted if f.get("status") != "ok"]
+    return events.as_metadata() | {
         "outcome": _outcome(ending, events, status),
         "status": status,
-        "verdict": _sentence(ending, events, counted),
+        "verdict": _sentence(ending, events, len(counted), len(bad)),
         "changed": [step.get("title") for step in events.applied],
-        "next": list(
-            dict.fromkeys(f["next"] for f in counted if f.get("next") and f.get("status") != "ok")
-        ),
+        "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }
-
-
-def _rank(status: str) -> int:
-    return SEVERITY.get(status, SEVERITY["unknown"])
 
 
 def _outcome(ending: Ending, events: Events, status: str) -> str:
@@ -58,34 +50,33 @@ def _outcome(ending: Ending, events: Events, status: str) -> str:
     return "ok" if status == "ok" else "attention"
 
 
-def _sentence(ending: Ending, events: Events, counted: list[dict[str, Any]]) -> str:
-    if ending.how == DONE and not events.refused:
-        return str((events.verdict or {}).get("sentence") or _count(counted))
-    told = [ending.why or events.refused]
-    if events.begun:
-        number = len((events.plan or {}).get("steps") or events.steps)
-        unsure = [s for s in events.steps if s.get("state") == "started"]
-        told.append(f"{len(events.applied)} of {number} steps were applied.")
-        told += [
-            f"Whether step {s.get('number')} ({s.get('title')}) was applied is not known."
-            for s in unsure
-        ]
-    return " ".join(told)
-
-
-def _count(counted: list[dict[str, Any]]) -> str:
-    bad = [f for f in counted if f.get("status") != "ok"]
-    if not counted:
+def _sentence(ending: Ending, events: Events, checks: int, bad: int) -> str:
+    if ending.how != DONE or events.refused:
+        return " ".join([ending.why or events.refused, *_how_far(events)])
+    if events.sentence:
+        return events.sentence
+    if not checks:
         return "Ran to its end; no check was made."
-    return (
-        f"{len(bad)} of {len(counted)} checks did not pass."
-        if bad
-        else f"All {len(counted)} checks passed."
-    )
+    return f"{bad} of {checks} checks did not pass." if bad else f"All {checks} checks passed."
+
+
+def _how_far(events: Events) -> list[str]:
+    """Of a change that was begun: what was done, and what perhaps was."""
+    if not events.begun:
+        return []
+    number = len((events.plan or {}).get("steps") or events.steps)
+    return [f"{len(events.applied)} of {number} steps were applied."] + [
+        f"Whether step {s.get('number')} ({s.get('title')}) was applied is not known."
+        for s in events.steps
+        if s.get("state") == "started"
+    ]
+
+
+_EXIT_STATUS = {"refused": 3, "interrupted": 130}
 
 
 def exit_status(outcome: str, status: str | None) -> int:
     """0 done; 1 failed; 3 refused by a guard; 4 done, and a finding is critical; 130 interrupted."""
     if outcome in ("ok", "attention", "changed", "previewed"):
-        return EXIT_CRITICAL if status == "critical" else EXIT_DONE
-    return {"refused": EXIT_REFUSED, "interrupted": EXIT_INTERRUPTED}.get(outcome, EXIT_FAILED)
+        return 4 if status == "critical" else 0
+    return _EXIT_STATUS.get(outcome, 1)

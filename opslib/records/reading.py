@@ -1,4 +1,4 @@
-"""TODO."""
+"""Records found again: listed, by id, and what their files say."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
-from opslib.core import paths
 from opslib.core.errors import UsageError, unknown_name
-from opslib.records.records import OUTCOMES, RUNNING, Record, Row
+from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
 def list_records(
@@ -21,7 +20,7 @@ def list_records(
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
     narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
-    found = [_record(row) for row in index.rows(**narrowed)]
+    found = [Record.of(row) for row in index.rows(**narrowed)]
     return [record for record in reversed(found) if since is None or record.started >= since]
 
 
@@ -41,16 +40,7 @@ def find(id: str) -> Record:
     if not hits:
         recent = [row["id"] for row in rows[-5:]]
         raise unknown_name("record", id, recent, " (list them: opslib records)")
-    return _record(hits[0])
-
-
-def _record(row: Row) -> Record:
-    said = {name: row[name] for name in Record.__dataclass_fields__}
-    said["started"] = datetime.fromisoformat(row["started"])
-    said["ended"] = datetime.fromisoformat(row["ended"]) if row["ended"] else None
-    said["parameters"] = json.loads(row["parameters"] or "{}")
-    said["path"] = paths.records() / row["path"]
-    return Record(**said)
+    return Record.of(hits[0])
 
 
 def details(record: Record) -> dict[str, Any]:

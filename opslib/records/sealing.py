@@ -9,18 +9,18 @@ from typing import Any
 
 from opslib.core.errors import OpsError
 from opslib.pages.pages import render
-from opslib.records import copies, drafts, files
-from opslib.records import facts as _facts
+from opslib.records import copies, drafts, files, records
 from opslib.records.drafts import Draft
 from opslib.records.records import Record
 
 
 def keep(draft: Draft, notebook: Any, facts: dict[str, Any]) -> tuple[Any, str]:
-    """Write, seal, make the page. The masked notebook; and what went wrong with what was kept, "" when nothing did."""
-
+    """Write, seal, make the page: the masked notebook, and what went wrong with what was kept."""
     if _sealed_by_another(facts["id"]):
-        told = f"Record {facts['id']} was closed as interrupted while this run went on, so its end is not in it."
-        return drafts.serialised(notebook, facts)[0], told
+        return drafts.serialised(notebook, facts)[0], (
+            f"Record {facts['id']} was closed as interrupted while this run went on, "
+            "so its end is not in it."
+        )
     masked, failure = draft.finish(notebook, facts)
     trouble = f"its record could not be kept whole: {files.reason(failure)}." if failure else ""
     try:
@@ -40,7 +40,7 @@ def seal(draft: Draft, facts: dict[str, Any]) -> None:
     """Chain the row of a finished file to those before. Raises OpsError, OSError."""
     from opslib.records import index
 
-    index.seal(_facts.row(facts, sha256=files.sha256(draft.path)))
+    index.seal(records.row(facts) | {"sha256": files.sha256(draft.path)})
     draft.journal.unlink(missing_ok=True)
 
 
@@ -56,9 +56,10 @@ def _sealed_by_another(id: str) -> bool:
 
 def _told(draft: Draft, facts: dict[str, Any], trouble: str) -> str:
     without = ", without outputs" if facts.get("incomplete") else ""
+    saved = datetime.fromtimestamp(draft.saved_at, UTC)
     return (
         f"The run ended ({facts['outcome']}: {facts['verdict']}), but {trouble} "
-        f"Kept: {draft.path}, as of {datetime.fromtimestamp(draft.saved_at, UTC):%H:%M:%S} UTC{without}. "
+        f"Kept: {draft.path}, as of {saved:%H:%M:%S} UTC{without}. "
         "Free some space before the next run."
     )
 
@@ -70,9 +71,7 @@ def write(notebook: Any, path: Path) -> None:
 
 def make(record: Record) -> Path:
     """Make the page of a record again. Raises OpsError, OSError."""
-    from opslib.records import copies, drafts
-
     copies.fetch_missing(record.path)
-    write(drafts.read(record.path), record.page)
+    write(Draft(record.id).read(), record.page)
     copies.push(record.path)
     return record.page

@@ -29,7 +29,7 @@ class Kernel:
         self._folder = _private_folder()
         self.manager: Any = AsyncKernelManager(
             kernel_name=name or "python3",
-            transport="ipc",  # over TCP without encryption, ipykernel prints a warning into every record
+            transport="ipc",  # over TCP, ipykernel prints a warning into every record
             connection_file=str(self._folder / "kernel.json"),
             ip=str(self._folder / "socket"),
         )
@@ -75,10 +75,8 @@ class Kernel:
             return "it does not answer"
         if code >= 0:
             return f"it ended with status {code}"
-        name = signal.Signals(-code).name
-        return f"signal {-code}, {name}" + (
-            ", perhaps out of memory" if -code == signal.SIGKILL else ""
-        )
+        why = ", perhaps out of memory" if -code == signal.SIGKILL else ""
+        return f"signal {-code}, {signal.Signals(-code).name}{why}"
 
     def wait(self) -> None:
         """Until the process has ended."""

@@ -33,7 +33,7 @@ import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 
 import opslib
 from opslib.core import strict_yaml
-from opslib.core.checks import plots  # noqa: F401
+from opslib.core.checks import plots
 from opslib.core.connections import calls
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "lab", "pages", "runs"}
