@@ -163,7 +163,7 @@ def test_what_needs_a_secret_that_was_not_kept_is_refused(
         "observe": None,
         "undo": [Aws("s3", "put_bucket_tagging", Bucket="[secret bluemoxon:KEY]")],
     }
-    monkeypatch.setattr(records, "applied_steps", lambda *_, **__: [step])
+    monkeypatch.setattr("opslib.records.applied_steps", lambda *_, **__: [step])
     with pytest.raises(Refused, match="secret and is not kept"):
         changes.plan_undo(ops, "20260101T000000Z-abcdef")
 

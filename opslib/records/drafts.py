@@ -82,8 +82,8 @@ class Draft:
     def discard(self) -> None:
         """Nothing was run: leave no file."""
         with contextlib.suppress(OSError):
-            self.path.unlink()
-            self.journal.unlink()
+            self.path.unlink(missing_ok=True)
+            self.journal.unlink(missing_ok=True)
 
     def _put(self, content: bytes, *, durable: bool = False) -> None:
         files.write_atomically(self.path, content, durable=durable)

@@ -100,7 +100,7 @@ class Outputs:
     def finish(self, cell: Any, cell_index: int) -> None:
         """The cell has ended: drop what progress bars wrote over, and say where the rest is."""
         for out in cell.get("outputs", ()):
-            if out["output_type"] == "stream":
+            if out["output_type"] == "stream" and "\r" in out["text"]:
                 out["text"] = _OVERWRITTEN.sub("", out["text"])
         name = _name(cell_index, "txt")
         if name in self._beside:
