@@ -13,7 +13,7 @@ from opslib.core.plans.actions import Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.functions.versions import list_versions, plan_rollback
-from opslib.records import reading, records
+from opslib.records import reading
 from opslib.users import users
 from tests import notebooks
 from tests.conftest import PracticeLab

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 from opslib.core import paths, redaction
@@ -15,69 +16,78 @@ _SHARE = 0.1  # of the time may go into saving
 
 
 class Draft:
-    """A record's file, what is spilled beside it, and its journal, which goes when the record is whole."""
+    """A notebook and its facts in a file, what is spilled beside it, and its journal.
 
-    def __init__(self, id: str) -> None:
-        self.path = paths.records() / records.place(id)
+    The journal goes when the record is whole.
+    """
+
+    def __init__(self, notebook: Any, facts: dict[str, Any]) -> None:
+        self.notebook, self.facts = notebook, facts
+        self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.outputs = Outputs(self.path.with_suffix(".spill"))
-        self.saved_at = 0.0
-        self._next = 0.0
+        self.saved_at = self._next = 0.0
         self._changed = False
 
-    def begin(self, notebook: Any, facts: dict[str, Any]) -> Any:
-        """Make the file; the masked notebook. Raises OpsError when records cannot be kept, before anything happens."""
+    def masked(self, **more: Any) -> Any:
+        """The notebook as it may be kept, with the facts in its metadata."""
+        import nbformat
+
+        metadata = {**self.notebook["metadata"], "opslib": self.facts | more}
+        return nbformat.from_dict(redaction.mask_tree({**self.notebook, "metadata": metadata}))
+
+    def begin(self) -> Any:
+        """Make the file; the masked notebook. Raises OpsError when records cannot be kept."""
         files.require_writable(self.path.parent)
-        masked, content = serialised(notebook, facts)
+        masked = self.masked()
         try:
-            self._put(content)
+            self._put(masked)
             copies.push(self.path)
         except OSError as exc:
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
-    def save_soon(self, notebook: Any, facts: dict[str, Any], *, changed: bool) -> None:
-        """Save what has changed, when the last save is long enough ago. When it cannot be, the run goes on."""
+    def save_soon(self, events: dict[str, Any], *, changed: bool) -> None:
+        """Save what has changed, when the last save is long enough ago.
+
+        When it cannot be, the run goes on.
+        """
         self._changed |= changed
-        if not self._changed or time.monotonic() < self._next:
-            return
         started = time.monotonic()
-        try:
+        if not self._changed or started < self._next:
+            return
+        with contextlib.suppress(OSError):  # perhaps there is room again at the end
             self.outputs.save()
-            self._put(serialised(notebook, facts)[1])
+            self._put(self.masked(**events))
             self._changed = False
-        except OSError:  # perhaps there is room again at the end; if not, the end says so
-            pass
-        took = time.monotonic() - started
-        self._next = time.monotonic() + max(_EVERY_SECONDS, took / _SHARE)
+        ended = time.monotonic()
+        self._next = ended + max(_EVERY_SECONDS, (ended - started) / _SHARE)
 
-    def finish(self, notebook: Any, facts: dict[str, Any]) -> tuple[Any, OSError | None]:
-        """The last save, on the disk when this returns: the masked notebook, and what went wrong.
+    def finish(self) -> OSError | None:
+        """The last save, on the disk when this returns; what went wrong. The notebook is now masked.
 
-        When there is no room for outputs, what was found and done is kept without them, and the file says so;
-        when there is no room for that either, the file stays as it was last saved.
+        When there is no room for outputs, what was found and done is kept without them, and the
+        file says so; when there is no room for that either, the file stays as it was last saved.
         """
         trouble = None
         try:
             self.outputs.save(everything=True)
-            facts["spilled"] = self.outputs.listed()
+            self.facts["spilled"] = self.outputs.listed()
         except OSError as exc:
             trouble = exc
-        masked, content = serialised(notebook, facts)
+        self.notebook = self.masked()
         try:
-            self._put(content, durable=True)
+            self._put(self.notebook, durable=True)
         except OSError as exc:
             trouble = exc
-            facts["incomplete"] = f"Outputs were not kept: {files.reason(exc)}."
+            self.facts["incomplete"] = f"Outputs were not kept: {files.reason(exc)}."
+            bare = self.masked()
+            for cell in bare["cells"]:
+                if "outputs" in cell:
+                    cell["outputs"] = []
             with contextlib.suppress(OSError):
-                self._put(serialised(_without_outputs(notebook), facts)[1], durable=True)
-        return masked, trouble
-
-    def read(self) -> Any:
-        """The notebook as it was last saved. Raises OSError, ValueError."""
-        import nbformat
-
-        return nbformat.v4.reads(self.path.read_text(encoding="utf-8"))
+                self._put(bare, durable=True)
+        return trouble
 
     def discard(self) -> None:
         """Nothing was run: leave no file."""
@@ -85,21 +95,17 @@ class Draft:
             self.path.unlink(missing_ok=True)
             self.journal.unlink(missing_ok=True)
 
-    def _put(self, content: bytes, *, durable: bool = False) -> None:
+    def _put(self, masked: Any, *, durable: bool = False) -> None:
+        import nbformat
+
+        text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
+        content = f"{text}\n".encode(errors="replace")
         files.write_atomically(self.path, content, durable=durable)
         self.saved_at = time.time()
 
 
-def serialised(notebook: Any, facts: dict[str, Any]) -> tuple[Any, bytes]:
-    """The masked notebook with the facts in its metadata, and its JSON."""
+def read(path: Path) -> Any:
+    """The notebook in a record's file. Raises OSError, ValueError."""
     import nbformat
 
-    metadata = {**notebook["metadata"], "opslib": facts}
-    masked = nbformat.from_dict(redaction.mask_tree({**notebook, "metadata": metadata}))
-    text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
-    return masked, f"{text}\n".encode(errors="replace")
-
-
-def _without_outputs(notebook: Any) -> Any:
-    bare = [cell | {"outputs": []} if "outputs" in cell else cell for cell in notebook["cells"]]
-    return {**notebook, "cells": bare}
+    return nbformat.v4.reads(path.read_text(encoding="utf-8"))

@@ -156,6 +156,11 @@ def rows(**where: Any) -> list[Row]:
         return [dict(row) for row in found.mappings()]
 
 
+def is_sealed(id: str) -> bool:
+    """Has the run of that id ended, and is it kept?"""
+    return any(row["seq"] is not None for row in rows(id=id))
+
+
 def last_seal() -> tuple[int, str]:
     """The number and hash of the last sealed row."""
     if _nothing_yet():

@@ -31,13 +31,10 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
     from opslib.records import facts, index, outcomes, records, sealing
     from opslib.records.drafts import Draft
 
-    said, notebook = facts.at_start(_request(ops)) | facts.of_the_code(), _notebook(plan)
-    draft, ending, begun = (
-        Draft(said["id"]),
-        outcomes.Ending(outcomes.DONE),
-        len(ops.journal.events),
-    )
-    draft.begin(notebook, said)
+    said = facts.at_start(_request(ops)) | facts.of_the_code()
+    draft = Draft(_notebook(plan), said)
+    ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
+    draft.begin()
     index.insert(records.row(said) | facts.lease())
     try:
         yield
@@ -49,7 +46,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         events = Events.of(_of_this_change(ops.journal.events, begun))
         events.plan = plan.as_dict()
         said |= outcomes.conclude(ending, events) | {"ended": facts.moment()}
-        _, trouble = sealing.keep(draft, notebook, said)
+        trouble = sealing.keep(draft)
         ops.journal.write(_RECORDED, id=said["id"])
         print(trouble or f"Kept as record {said['id']}.")
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from opslib.core import paths
 from opslib.records import outcomes, records
 from opslib.records.events import read
 from opslib.records.facts import host, lease, moment, process_started
@@ -40,27 +41,23 @@ def _alive(row: Row) -> bool:
 
 
 def _close(row: Row) -> None:
-    from opslib.records import index, sealing
-    from opslib.records.drafts import Draft
+    from opslib.records import drafts, index, sealing
 
-    draft = Draft(row["id"])
     try:
-        notebook = draft.read()
+        notebook = drafts.read(paths.records() / row["path"])
     except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
-        index.seal(
-            row | {"outcome": "interrupted", "ended": moment(), "verdict": "Its file is missing."}
-        )
+        verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
+        index.seal(row | verdict | {"ended": moment()})
         return
-    facts = dict(notebook["metadata"]["opslib"])
-    if facts.get("ended"):  # it was killed between the last save and the seal
-        sealing.seal(draft, facts)
+    draft = drafts.Draft(notebook, dict(notebook["metadata"]["opslib"]))
+    if draft.facts.get("ended"):  # it was killed between the last save and the seal
+        sealing.seal(draft)
         return
-    events = read(draft.journal)
-    ending = Ending(
-        "interrupted", f"The process that ran it was killed in cell {_reached(notebook)}."
-    )
-    facts |= outcomes.conclude(ending, events) | {"ended": _last_sign(draft, row)}
-    sealing.keep(draft, notebook, facts)
+    why = f"The process that ran it was killed in cell {_reached(notebook)}."
+    ending = Ending("interrupted", why)
+    draft.facts |= outcomes.conclude(ending, read(draft.journal))
+    draft.facts["ended"] = _last_sign(draft, row)
+    sealing.keep(draft)
 
 
 def _reached(notebook: Any) -> str:

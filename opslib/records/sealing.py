@@ -14,47 +14,48 @@ from opslib.records.drafts import Draft
 from opslib.records.records import Record
 
 
-def keep(draft: Draft, notebook: Any, facts: dict[str, Any]) -> tuple[Any, str]:
-    """Write, seal, make the page: the masked notebook, and what went wrong with what was kept."""
-    if _sealed_by_another(facts["id"]):
-        return drafts.serialised(notebook, facts)[0], (
-            f"Record {facts['id']} was closed as interrupted while this run went on, "
+def keep(draft: Draft) -> str:
+    """Write, seal, make the page; what went wrong with what was kept. Its notebook is now masked."""
+    if _sealed_by_another(draft):
+        draft.notebook = draft.masked()
+        return (
+            f"Record {draft.facts['id']} was closed as interrupted while this run went on, "
             "so its end is not in it."
         )
-    masked, failure = draft.finish(notebook, facts)
+    failure = draft.finish()
     trouble = f"its record could not be kept whole: {files.reason(failure)}." if failure else ""
     try:
-        seal(draft, facts)
+        seal(draft)
     except (OpsError, OSError) as exc:
         trouble = f"its record could not be sealed: {exc}"
     with contextlib.suppress(OSError):  # a page can be made again: opslib records page
-        write(masked, draft.path.with_suffix(".html"))
+        write(draft.notebook, draft.path.with_suffix(".html"))
     try:
         copies.push(draft.path)
     except OpsError as exc:
         trouble = f"its record is on this disk only: {exc}"
-    return masked, _told(draft, facts, trouble) if trouble else ""
+    return trouble and _told(draft, trouble)
 
 
-def seal(draft: Draft, facts: dict[str, Any]) -> None:
+def seal(draft: Draft) -> None:
     """Chain the row of a finished file to those before. Raises OpsError, OSError."""
     from opslib.records import index
 
-    index.seal(records.row(facts) | {"sha256": files.sha256(draft.path)})
+    index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
     draft.journal.unlink(missing_ok=True)
 
 
-def _sealed_by_another(id: str) -> bool:
+def _sealed_by_another(draft: Draft) -> bool:
     """Was this run taken for dead? Its sealed file is then left as it is."""
     from opslib.records import index
 
-    try:
-        return any(row["seq"] is not None for row in index.rows(id=id))
-    except OpsError:
-        return False
+    with contextlib.suppress(OpsError):
+        return index.is_sealed(draft.facts["id"])
+    return False
 
 
-def _told(draft: Draft, facts: dict[str, Any], trouble: str) -> str:
+def _told(draft: Draft, trouble: str) -> str:
+    facts = draft.facts
     without = ", without outputs" if facts.get("incomplete") else ""
     saved = datetime.fromtimestamp(draft.saved_at, UTC)
     return (
@@ -72,6 +73,6 @@ def write(notebook: Any, path: Path) -> None:
 def make(record: Record) -> Path:
     """Make the page of a record again. Raises OpsError, OSError."""
     copies.fetch_missing(record.path)
-    write(Draft(record.id).read(), record.page)
+    write(drafts.read(record.path), record.page)
     copies.push(record.path)
     return record.page

@@ -32,8 +32,7 @@ class Execution:
 
     def __init__(self, nb: Any, request: Request) -> None:
         self.nb, self.request = nb, request
-        self.draft = Draft(request.id)
-        self.facts = facts.at_start(request)
+        self.draft = Draft(nb, facts.at_start(request))
         self._section = pages.title(nb) or request.name
         self._stopped = threading.Event()
         self._over = threading.Event()
@@ -47,7 +46,7 @@ class Execution:
         self._kernel = Kernel(self.request.kernel, forked=self.request.forked)
         try:
             # A place that cannot be written is found now.
-            self._copy(self.draft.begin(self.nb, self.facts))
+            self._copy(self.draft.begin())
         except BaseException:
             self._kernel.remove()
             self.draft.discard()
@@ -71,7 +70,7 @@ class Execution:
             error = RuntimeError(ending.why) if error.ename == "SystemExit" else None
         if error is not None:
             raise error
-        return self.nb
+        return self.draft.notebook
 
     @property
     def stopped(self) -> bool:
@@ -138,8 +137,8 @@ class Execution:
     def _enter(self) -> None:
         from opslib.records import index
 
-        self.facts.update(facts.of_the_code())
-        index.insert(records.row(self.facts) | facts.lease())
+        self.draft.facts |= facts.of_the_code()
+        index.insert(records.row(self.draft.facts) | facts.lease())
         self._pool.submit(self._beat)
 
     def _beat(self) -> None:
@@ -158,7 +157,7 @@ class Execution:
     def _save(self, changed: bool) -> None:
         """As cells start, print and end. What a kernel had masked is known before it is saved."""
         self._pipe.pump()
-        self.draft.save_soon(self.nb, self.facts | self._pipe.events.as_metadata(), changed=changed)
+        self.draft.save_soon(self._pipe.events.as_metadata(), changed=changed)
 
     def _ending(self, error: BaseException | None, client: Client) -> Ending:
         """How it ended, by the error that ended it: none when all cells ran."""
@@ -186,12 +185,12 @@ class Execution:
         """Keep the record whole and sealed, and papermill's copy. Raises OpsError that says what was kept."""
         from opslib.records import sealing
 
-        self.facts |= outcomes.conclude(ending, self._pipe.events)
+        said = outcomes.conclude(ending, self._pipe.events) | {"ended": facts.moment()}
         here = (self.request.name, self.request.procedure)
-        self.facts["next"] = [name for name in self.facts["next"] if name not in here]
-        self.facts["ended"] = facts.moment()
-        self.nb, trouble = sealing.keep(self.draft, self.nb, self.facts)
-        self._copy(self.nb)
+        said["next"] = [name for name in said["next"] if name not in here]
+        self.draft.facts |= said
+        trouble = sealing.keep(self.draft)
+        self._copy(self.draft.notebook)
         if trouble:
             raise OpsError(trouble)
 

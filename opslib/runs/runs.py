@@ -81,15 +81,11 @@ def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -
             **{f"opslib_{key}": value for key, value in options.items()},
         )
     except (PapermillException, KeyboardInterrupt, RuntimeError, TimeoutError):
-        if not _kept(id):  # the record tells how the run ended better than the error that ended it
+        from opslib.records import index
+
+        if not index.is_sealed(id):  # the record tells better how the run ended than its error
             raise
     return reading.find(id)
-
-
-def _kept(id: str) -> bool:
-    from opslib.records import index
-
-    return any(row["seq"] is not None for row in index.rows(id=id))
 
 
 def run_many(
