@@ -72,12 +72,10 @@ def load(path: Path) -> Procedure:
         raise UsageError(f"{path} is not a readable notebook: {exc}.") from exc
     head = _source(cells[0]) if cells else ""
     title = re.match(r"# (.+)", head)
-    said = {
-        key.lower(): text.strip()
-        for key, text in re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)
-    }
+    items = re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)
+    said = {key.lower(): text.strip() for key, text in items}
     lacking = [key for key in ("when", "effect", "takes", "owner") if key not in said]
-    effect = said.get("effect", "").split(":")[0].split(" ")[0].strip(".,;")
+    effect = re.split(r"\W", said.get("effect", ""))[0]
     if title is None or lacking or effect not in EFFECTS:
         raise UsageError(
             f"{name}: its first cell lacks {', '.join(lacking) or 'a title or a known effect'}."

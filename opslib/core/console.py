@@ -57,7 +57,9 @@ def _narrowest(column: Sequence[str], width: int) -> int:
 
 
 def _wrapped(line: list[str], widths: list[int]) -> Iterable[tuple[str, ...]]:
-    cells = (textwrap.wrap(*each, break_on_hyphens=False) for each in zip(line, widths))
+    cells = (
+        textwrap.wrap(*each, break_on_hyphens=False) for each in zip(line, widths, strict=True)
+    )
     return zip_longest(*cells, fillvalue="")
 
 

@@ -49,20 +49,22 @@ def procedure(path: Any) -> str:
     return file.stem
 
 
-def at_start(request: Request) -> dict[str, Any]:
+def at_start(
+    name: str, procedure: str, target: str, parameters: dict[str, Any], id: str = ""
+) -> dict[str, Any]:
     """What is known before the kernel is."""
     return {
-        "id": request.id,
-        "name": request.name,
-        "procedure": request.procedure,
-        "target": request.target,
-        "system": request.target.removeprefix(LAB).rpartition("-")[0],
-        "lab": request.target.startswith(LAB),
+        "id": id or records.new_id(),
+        "name": name,
+        "procedure": procedure,
+        "target": target,
+        "system": target.removeprefix(LAB).rpartition("-")[0],
+        "lab": target.startswith(LAB),
         "who": who(),
         "host": socket.gethostname(),
         "started": moment(),
         "ended": None,
-        "parameters": request.parameters,
+        "parameters": parameters,
         "outcome": records.RUNNING,
     }
 
@@ -161,16 +163,15 @@ class Request:
     def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
         """From what papermill gives an engine; `run` adds `opslib_…` options."""
         ours = {key: options.pop(key) for key in [*options] if key.startswith("opslib_")}
+        told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}
         given, name = parameters(nb), procedure(options.get("input_path"))
+        limit = nb.metadata.get("opslib", {}).get("timeout_seconds", DEFAULT_SECONDS)
         said = {
-            "id": records.new_id(datetime.now(UTC)),
+            "id": records.new_id(),
             "name": name,
             "procedure": name,
             "target": str(given.get("target", "")),
-            "timeout_seconds": nb.metadata.get("opslib", {}).get(
-                "timeout_seconds", DEFAULT_SECONDS
-            ),
+            "timeout_seconds": limit,
             "output": options.get("output_path"),
         }
-        told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}
         return cls(kernel=kernel, parameters=given, options=options, **(said | told))

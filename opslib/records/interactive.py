@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
     from opslib.records import facts, index, outcomes, records, sealing
     from opslib.records.drafts import Draft
 
-    said = facts.at_start(_request(ops)) | facts.of_the_code()
+    said = facts.at_start(_name(), _name(), ops.target.name, {}) | facts.of_the_code()
     draft = Draft(_notebook(plan), said)
     ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
     draft.begin()
@@ -67,21 +66,10 @@ def _of_this_change(told: list[Event], begun: int) -> Iterator[Event]:
             yield event
 
 
-def _request(ops: Connection) -> Any:
-    from opslib.records import facts, records
-
-    # Jupyter's server says which notebook a kernel is for.
-    session = os.environ.get("JPY_SESSION_NAME", "notebook")
-    name = "/".join(Path(session).parts[-2:]).removesuffix(".ipynb")
-    return facts.Request(
-        id=records.new_id(datetime.now(UTC)),
-        name=name,
-        procedure=name,
-        target=ops.target.name,
-        kernel="",
-        parameters={},
-        timeout_seconds=0,
-    )
+def _name() -> str:
+    """Of the notebook: Jupyter's server says which one a kernel is for."""
+    session = os.environ.get("JPY_SESSION_NAME") or "notebook"
+    return "/".join(Path(session).parts[-2:]).removesuffix(".ipynb")
 
 
 def _notebook(plan: Plan) -> Any:

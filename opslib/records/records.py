@@ -101,9 +101,9 @@ def row(facts: Mapping[str, Any]) -> Row:
     }
 
 
-def new_id(now: datetime) -> str:
+def new_id(now: datetime | None = None) -> str:
     """An id that sorts by time: `20261122T160102Z-<6 hex>`."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def place(id: str) -> Path:

@@ -32,7 +32,10 @@ class Execution:
 
     def __init__(self, nb: Any, request: Request) -> None:
         self.nb, self.request = nb, request
-        self.draft = Draft(nb, facts.at_start(request))
+        known = facts.at_start(
+            request.name, request.procedure, request.target, request.parameters, request.id
+        )
+        self.draft = Draft(nb, known)
         self._section = pages.title(nb) or request.name
         self._stopped = threading.Event()
         self._over = threading.Event()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import UTC, datetime
 from typing import Any
 
 from opslib.catalogue import runbooks
@@ -69,7 +68,7 @@ def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -
     from papermill.exceptions import PapermillException
     from papermill.execute import execute_notebook
 
-    id = records.new_id(datetime.now(UTC))
+    id = records.new_id()
     options = {"id": id, "name": name, "folder": procedure.path.parent} | more
     try:
         execute_notebook(

@@ -93,16 +93,9 @@ def request(
         journal.call(
             "http", f"{method} {path.split('?')[0]}", started, ticks, error=error or status
         )
+    seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8", "replace")
-    return Response(
-        method,
-        url,
-        answer.status,
-        round(time.monotonic() - ticks, 4),
-        answer.headers.get("content-type", ""),
-        text,
-        _decoded(text),
-    )
+    return Response(method, url, answer.status, seconds, kind, text, _decoded(text))
 
 
 _SECRET_HEADER = ("auth", "key", "token", "secret", "cookie", "password", "credential")

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What the target's database is asked, and how rows in it are changed."""
 
 from __future__ import annotations
 

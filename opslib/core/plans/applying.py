@@ -14,7 +14,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused
 from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Action
-from opslib.core.plans.plans import _TIME, P, Plan, Planned, Step, short
+from opslib.core.plans.plans import TIME, P, Plan, Planned, Step, short
 
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
@@ -188,7 +188,7 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
         )
     digest, by, made = match.groups()
     policy = ops.target.policy
-    age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
+    age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
     if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
             f"Plan {digest} was made at {made}; "
