@@ -1,4 +1,5 @@
-"""The door, notebooks/start.ipynb, and the README's table of procedures: both made from the notebooks.
+"""The door, notebooks/start.ipynb, and the README's table of procedures: both made from the
+notebooks.
 
 python -m opslib.catalogue.contents           make them again
 python -m opslib.catalogue.contents --check   say what is stale; exit 1 when something is

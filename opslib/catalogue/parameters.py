@@ -1,4 +1,6 @@
-"""A notebook's parameters: read from its cell, and what was given checked against them before a kernel starts."""
+"""A notebook's parameters: read from its cell, and what was given checked against them before a
+kernel starts.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ _MARKS = ("required", "any", "all")
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged `parameters`.
+    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged
+    `parameters`.
 
-    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names something in
+    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
+    something in
     that section of the target's file; `any`: a name of AWS's will do as well; `all`: so does `all`.
     """
 

@@ -64,7 +64,10 @@ def find(name: str) -> Procedure:
 
 
 def load(path: Path) -> Procedure:
-    """Read a notebook's description. Raises UsageError when its first cells do not say what they must."""
+    """Read a notebook's description.
+
+    Raises UsageError when its first cells do not say what they must.
+    """
     name = f"{path.parent.name}/{path.stem}"
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]

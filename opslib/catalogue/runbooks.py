@@ -1,4 +1,6 @@
-"""Runbooks: a system's own table of contents over the procedures, parameters/runbooks/<system>.yaml."""
+"""Runbooks: a system's own table of contents over the procedures,
+parameters/runbooks/<system>.yaml.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def systems() -> list[str]:
 
 
 def entries(system: str) -> list[Entry]:
-    """Every entry of a system's runbook, in its order. Raises UsageError with file and line, or naming the entry."""
+    """Every entry of a system's runbook, in its order.
+
+    Raises UsageError with file and line, or naming the entry.
+    """
     return [_entry(system, section, item) for section, item in _items(system)]
 
 
@@ -60,7 +65,8 @@ def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
 
 
 def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
-    """The procedure, parameters set and entry of a name, `<chapter>/<procedure>` or `<system>/<entry>`.
+    """The procedure, parameters set and entry of a name, `<chapter>/<procedure>` or
+    `<system>/<entry>`.
 
     Raises UsageError that offers the nearest names of both kinds.
     """

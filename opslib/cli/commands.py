@@ -1,4 +1,7 @@
-"""The command `opslib`. Data goes to stdout, progress to stderr; modules are imported when they are needed."""
+"""The command `opslib`.
+
+Data goes to stdout, progress to stderr; modules are imported when they are needed.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 @click.argument("name")
 @_running
 def report(name: str, targets: tuple[str, ...], **options: Any) -> NoReturn:
-    """Run the report reports/NAME on targets at the same time; of several, a summary comes first."""
+    """Run the report reports/NAME on targets at the same time; a summary of several comes first."""
     from opslib.core.connections import targets as described
 
     _run([f"reports/{name}"], described.matching(targets), **options)

@@ -1,4 +1,6 @@
-"""What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the record is."""
+"""What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the
+record is.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from opslib.records.records import Record
 
 
 def shown(record: Record, *, everything: bool = False) -> dict[str, Any]:
-    """For JSON: the record with its findings, plan, changes and what is next; or all of its file."""
+    """For JSON: the record with its findings, plan, changes and next; or all of its file."""
     details = reading.details(record)
     names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]
     return {name: details.get(name) for name in names} | record.as_dict()
@@ -73,6 +75,6 @@ def listed(found: list[Record]) -> str:
 
 
 def exit_status(found: list[Record]) -> int:
-    """Of several runs the one that most wants a look: interrupted, failed, refused, critical, done."""
+    """Of several runs that which most wants a look: interrupted, failed, refused, critical, done."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4) if status in statuses), 0)

@@ -1,4 +1,6 @@
-"""What is said of several runs when they have ended: a table of them, then each one's troubles and plan."""
+"""What is said of several runs when they have ended: a table of them, then each one's troubles and
+plan.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the command prints: tables that fit the terminal, progress as lines or as one line that is written over."""
+"""What the command prints: tables that fit the terminal, progress as lines or as one line that is
+written over.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def as_json(value: Any) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Aligned text, its widest columns wrapped to fit (110 characters where there is no terminal)."""
+    """Aligned text, its widest columns wrapped to fit (110 characters without a terminal)."""
     lines = [list(header), *([plain(cell) for cell in row] for row in rows)]
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -70,13 +72,15 @@ def coloured(text: str) -> str:
 
 
 def called(name: str, target: str, among: Collection[tuple[str, str]]) -> str:
-    """What tells a run from others: its target, its procedure, or both; nothing when it is the only one."""
+    """What tells a run from others: its target, its procedure, or both; nothing when it is the only
+    one.
+    """
     several_names, several_targets = (len(set(column)) > 1 for column in zip(*among, strict=True))
     return " on ".join([name] * several_names + [target] * several_targets)
 
 
 class Progress:
-    """Tells on stderr how far a run is: one line written over on a terminal, else a line a section."""
+    """Tells on stderr how far a run is: on a terminal one line written over, else one a section."""
 
     def __init__(self, label: str = "") -> None:
         self._label = f"{label}: " if label else ""

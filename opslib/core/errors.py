@@ -59,6 +59,6 @@ Meanings = Sequence[tuple[str, type[OpsError], str]]
 
 
 def translated(meanings: Meanings, shown: str, **said: Any) -> OpsError:
-    """The error that what is shown means: the first that fits, with what was said in its message."""
+    """The error that what is shown means: the first that fits, what was said in its message."""
     kind, message = next((k, m) for pattern, k, m in meanings if re.search(pattern, shown))
     return kind(message.format(**said))

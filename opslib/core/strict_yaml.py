@@ -86,7 +86,7 @@ def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema:
 
 
 def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
-    """The line (from 1) of the node at a path of keys and indexes, or of the nearest one above it."""
+    """The line (from 1) of the node at a path of keys and indexes, or of the nearest above it."""
     node, line = root, (root.start_mark.line if root else 0)
     for part in place:
         if isinstance(node, yaml.MappingNode):
@@ -114,9 +114,11 @@ def _schema(schema: str) -> dict[str, Any]:
 
 
 def skip_iri_grammar() -> None:
-    """Keep jsonschema from compiling a grammar of international URLs when it is imported: 0.9 s, never used here.
+    """Keep jsonschema from compiling a grammar of international URLs when it is imported: 0.9 s,
+    never used here.
 
-    jsonschema does without the package and then does not check the formats `iri` and `iri-reference`,
+    jsonschema does without the package and then does not check the formats `iri` and
+    `iri-reference`,
     which neither notebooks nor our YAML have. Has no effect once jsonschema is imported.
     """
     if "jsonschema" not in sys.modules:

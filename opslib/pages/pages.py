@@ -1,4 +1,6 @@
-"""A record as one HTML page for someone who was not there: nothing is loaded from elsewhere, nothing runs."""
+"""A record as one HTML page for someone who was not there: nothing is loaded from elsewhere,
+nothing runs.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 
 
 def markdown(text: str) -> str:
-    """Markdown as HTML: headings, lists, tables, code. HTML in it is shown as text, links go to the web or nowhere."""
+    """Markdown as HTML: headings, lists, tables, code.
+
+    HTML in it is shown as text, links go to the web or nowhere.
+    """
     return clean_html(str(_markdown()(text)))
 
 
@@ -77,7 +80,9 @@ _ESCAPE = re.compile(
 
 
 def terminal(text: str) -> str:
-    """Terminal text as HTML: escaped, with its colours and bold as classes; other control codes are dropped."""
+    """Terminal text as HTML: escaped, with its colours and bold as classes; other control codes are
+    dropped.
+    """
     shown, classes = [], set[str]()
     for number, part in enumerate(_SELECT.split(text)):
         plain = html.escape(_ESCAPE.sub("", part))
@@ -91,7 +96,9 @@ def terminal(text: str) -> str:
 
 
 def _selected(codes: str, before: set[str]) -> set[str]:
-    """Of the codes of one sequence: reset, bold, and the eight colours in both brightnesses; others are left out."""
+    """Of the codes of one sequence: reset, bold, and the eight colours in both brightnesses; others
+    are left out.
+    """
     numbers = [int(code) for code in codes.split(";") if code] or [0]
     if 38 in numbers or 48 in numbers:  # 256 colours: the numbers that follow mean something else
         return before

@@ -1,7 +1,9 @@
 """Records in S3: `OPSLIB_RECORDS=s3://bucket/prefix`, put there when begun and when sealed.
 
-What is in S3 counts; the records folder of the project is then where runs are at work, and a copy of what was read.
-papermill's own S3 client is used, so its credentials and endpoint are the same as for papermill's notebooks.
+What is in S3 counts; the records folder of the project is then where runs are at work, and a copy
+of what was read.
+papermill's own S3 client is used, so its credentials and endpoint are the same as for papermill's
+notebooks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The file of a record while its run is under way: saved now and then, masked and whole each time."""
+"""The file of a record while its run is under way: saved now and then, masked and whole."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class Draft:
         self._next = ended + max(_EVERY_SECONDS, (ended - started) / _SHARE)
 
     def finish(self) -> OSError | None:
-        """The last save, on the disk when this returns; what went wrong. The notebook is now masked.
+        """The last save, on the disk when this returns; what went wrong.
+
+        The notebook is now masked.
 
         When there is no room for outputs, what was found and done is kept without them, and the
         file says so; when there is no room for that either, the file stays as it was last saved.

@@ -1,4 +1,6 @@
-"""The facts of a run: who, when, of what, with which code; as the record's file and its row hold them."""
+"""The facts of a run: who, when, of what, with which code; as the record's file and its row hold
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def moment() -> str:
 
 
 def parameters(nb: Any) -> dict[str, Any]:
-    """What a notebook runs with: the defaults of its parameters cell, and what papermill was given."""
+    """What a notebook runs with: the defaults of its parameters cell, and what was given."""
     given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
     for cell in nb["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
@@ -144,7 +146,10 @@ DEFAULT_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run. `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line."""
+    """What is to be run.
+
+    `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line.
+    """
 
     id: str
     name: str

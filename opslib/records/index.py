@@ -80,7 +80,10 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 @contextmanager
 def _transaction() -> Iterator[sa.Connection]:
-    """A transaction on the index, its tables made when missing. Raises OpsError naming the index."""
+    """A transaction on the index, its tables made when missing.
+
+    Raises OpsError naming the index.
+    """
     address = url()
     shown = sa.make_url(address).render_as_string(hide_password=True)
     try:
@@ -109,7 +112,9 @@ def insert(row: Row) -> None:
 
 
 def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
-    """Change the row of a run that is under way; False when it is sealed, not there, or not as `only_if` says."""
+    """Change the row of a run that is under way; False when it is sealed, not there, or not as
+    `only_if` says.
+    """
     with _transaction() as connection:
         return _update(connection, id, values, only_if)
 
@@ -149,7 +154,8 @@ def rows(**where: Any) -> list[Row]:
     """The rows, oldest first; `target="x"` and the like narrow them."""
     if _nothing_yet():
         return []
-    # An id is random within its second; of runs that began in one millisecond, the first to end was first.
+    # An id is random within its second; of runs that began in one millisecond, the first to end
+    # was first.
     order = (_records.c.started, _records.c.seq.nulls_last(), _records.c.id)
     with _transaction() as connection:
         found = connection.execute(sa.select(_records).filter_by(**where).order_by(*order))

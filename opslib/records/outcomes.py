@@ -13,7 +13,9 @@ DONE = "done"
 
 @dataclass(frozen=True)
 class Ending:
-    """How the notebook ended: done, failed, refused, timed out, kernel died or interrupted; and why."""
+    """How the notebook ended: done, failed, refused, timed out, kernel died or interrupted; and
+    why.
+    """
 
     how: str
     why: str = ""
@@ -76,7 +78,7 @@ _EXIT_STATUS = {"refused": 3, "interrupted": 130}
 
 
 def exit_status(outcome: str, status: str | None) -> int:
-    """0 done; 1 failed; 3 refused by a guard; 4 done, and a finding is critical; 130 interrupted."""
+    """0 done; 1 failed; 3 refused by a guard; 4 done, a finding is critical; 130 interrupted."""
     if outcome in ("ok", "attention", "changed", "previewed"):
         return 4 if status == "critical" else 0
     return _EXIT_STATUS.get(outcome, 1)

@@ -25,7 +25,10 @@ def list_records(
 
 
 def find(id: str) -> Record:
-    """The record of that id, or of its only continuation. Raises UsageError that offers the nearest."""
+    """The record of that id, or of its only continuation.
+
+    Raises UsageError that offers the nearest.
+    """
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()
@@ -44,7 +47,10 @@ def find(id: str) -> Record:
 
 
 def details(record: Record) -> dict[str, Any]:
-    """What the record's file says of its run: calls, findings, plan, steps, versions. Raises OpsError."""
+    """What the record's file says of its run: calls, findings, plan, steps, versions.
+
+    Raises OpsError.
+    """
     from opslib.records import copies
 
     copies.fetch_missing(record.path)
@@ -58,7 +64,8 @@ def details(record: Record) -> dict[str, Any]:
 
 
 def applied_steps(id: str, target: str | None = None) -> list[dict[str, Any]]:
-    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`, `after`, `observe`.
+    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`,
+    `after`, `observe`.
 
     Raises UsageError: no such record, another target's, or it applied nothing.
     """

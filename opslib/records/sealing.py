@@ -15,7 +15,10 @@ from opslib.records.records import Record
 
 
 def keep(draft: Draft) -> str:
-    """Write, seal, make the page; what went wrong with what was kept. Its notebook is now masked."""
+    """Write, seal, make the page; what went wrong with what was kept.
+
+    Its notebook is now masked.
+    """
     if _sealed_by_another(draft):
         draft.notebook = draft.masked()
         return (

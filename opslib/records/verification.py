@@ -25,7 +25,9 @@ class Problem:
 
 
 def verify() -> list[Problem]:
-    """What was altered, is missing, or breaks the index's chain; empty when all is as it was sealed."""
+    """What was altered, is missing, or breaks the index's chain; empty when all is as it was
+    sealed.
+    """
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()

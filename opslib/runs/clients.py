@@ -14,7 +14,10 @@ from opslib.runs.kernels import Kernel
 
 
 class Manager(NotebookExecutionManager):  # type: ignore[misc]
-    """papermill's state of cells. It would save the whole notebook several times a cell; we save now and then."""
+    """papermill's state of cells.
+
+    It would save the whole notebook several times a cell; we save now and then.
+    """
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self._outputs.forget(cell_index)
 
     def close(self) -> None:
-        """End the kernel at once (a graceful end stalls for seconds now and then) and let go of it."""
+        """End the kernel at once (a graceful end stalls for seconds at times) and let go of it."""
         self._kernel.kill()
         self._kernel.wait()
         if self.km is not None:

@@ -96,7 +96,9 @@ class Execution:
         timer.start()
 
     def _execute(self) -> tuple[Ending, BaseException | None]:
-        """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for it."""
+        """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for
+        it.
+        """
         client = self._client()
         self._manager.notebook_start()
         with contextlib.ExitStack() as at_the_end:
@@ -185,7 +187,10 @@ class Execution:
         return Ending("failed", f"{type(error).__name__}: {error}")
 
     def _finish(self, ending: Ending) -> None:
-        """Keep the record whole and sealed, and papermill's copy. Raises OpsError that says what was kept."""
+        """Keep the record whole and sealed, and papermill's copy.
+
+        Raises OpsError that says what was kept.
+        """
         from opslib.records import sealing
 
         said = outcomes.conclude(ending, self._pipe.events) | {"ended": facts.moment()}

@@ -1,4 +1,6 @@
-"""The engine's end of a run's journal: events read from the kernel's pipe, kept on disk as they come."""
+"""The engine's end of a run's journal: events read from the kernel's pipe, kept on disk as they
+come.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from opslib.records.events import Event, Events, parsed
 
 
 class JournalPipe:
-    """A pipe that the kernel inherits. Secrets in it are registered for masking and go no further."""
+    """A pipe that the kernel inherits.
+
+    Secrets in it are registered for masking and go no further.
+    """
 
     def __init__(self, file: Path, tell: Callable[[str], None] = lambda line: None) -> None:
         self.events = Events()
@@ -44,7 +49,10 @@ class JournalPipe:
                 self.pump()
 
     def pump(self) -> None:
-        """Take in everything that is in the pipe now. What was written before this call is in when it returns."""
+        """Take in everything that is in the pipe now.
+
+        What was written before this call is in when it returns.
+        """
         with self._lock:
             while not self._ended:
                 try:
@@ -78,7 +86,10 @@ class JournalPipe:
             file.write(lines)
 
     def finish(self) -> None:
-        """Take in what is left and close. The kernel has ended; a child of it may still hold its end open."""
+        """Take in what is left and close.
+
+        The kernel has ended; a child of it may still hold its end open.
+        """
         self._close_write_end()
         self.pump()
         self._stop.set()

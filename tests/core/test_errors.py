@@ -1,4 +1,6 @@
-"""Every error of the layers below becomes one of ours: none is lost, and none that is unsure reads as absent."""
+"""Every error of the layers below becomes one of ours: none is lost, and none that is unsure reads
+as absent.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,10 @@ _SECRET_VARIABLE = ("SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL", "DATABAS
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
-    """A boto3 session and client configuration. `keys` are the lab's; else the target's profile. Raises NotAllowed."""
+    """A boto3 session and client configuration. `keys` are the lab's; else the target's profile.
+
+    Raises NotAllowed.
+    """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import ProfileNotFound
@@ -30,7 +33,8 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
         connect_timeout=5,
         read_timeout=65,
         max_pool_connections=16,
-        ignore_configured_endpoint_urls=True,  # the target's name decides between AWS and lab, never a variable
+        # The target's name decides between AWS and lab, never a variable.
+        ignore_configured_endpoint_urls=True,
         user_agent_extra="opslib",
     )
     logged_in = (
@@ -56,14 +60,18 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
 
 @cache
 def descriptions(folders: str | None = None) -> Any:
-    """What botocore reads of AWS's descriptions of its services: read once, however many sessions there are."""
+    """What botocore reads of AWS's descriptions of its services: read once, however many sessions
+    there are.
+    """
     from botocore.loaders import create_loader
 
     return create_loader(folders)
 
 
 def patient(config: Any, seconds: float) -> Any:
-    """The same configuration for a call that is answered late, over one connection that is kept alive, and sent once."""
+    """The same configuration for a call that is answered late, over one connection that is kept
+    alive, and sent once.
+    """
     from botocore.config import Config
 
     once = Config(
@@ -89,7 +97,9 @@ def _timestamp(value: Any) -> datetime:
 
 
 def record_calls(made: Any, journal: Journal) -> None:
-    """Write every AWS call of the session into the journal, and register what comes back as a secret."""
+    """Write every AWS call of the session into the journal, and register what comes back as a
+    secret.
+    """
     events = made.events
 
     def before(model: Any, context: dict[str, Any], **_: Any) -> None:
@@ -150,7 +160,7 @@ def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
                 redaction.register(value, f"{configuration.get('FunctionName', 'function')}:{name}")
 
 
-# What a code of AWS's, or the family of an error of botocore's own, says; the first that fits counts.
+# What a code of AWS's, or the family of an error of botocore's own, says; the first counts.
 _CODES: Meanings = (
     (
         r"AccessDenied|\bUnauthorized|\bAuthorizationError$|\bForbidden|\b403$",

@@ -1,4 +1,6 @@
-"""Sessions with a target's PostgreSQL: where it is and how it is asked, and its errors in opslib's words."""
+"""Sessions with a target's PostgreSQL: where it is and how it is asked, and its errors in opslib's
+words.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 5  # a change that waits for a lock makes everybody behind it wait too
-MARK = "/* opslib */"  # after each of our statements: the server's statistics and logs tell them from the app's
+# After each of our statements: the server's statistics and logs tell them from the app's.
+MARK = "/* opslib */"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
@@ -86,7 +89,8 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
 def url(secret: Any, name: str, **instead: Any) -> URL:
     """Where a secret says that the database is: RDS's JSON, or a URL of any PostgreSQL flavour.
 
-    `postgresql+asyncpg://` and `postgres://` become the one scheme that we speak. `instead` replaces parts (host, port).
+    `postgresql+asyncpg://` and `postgres://` become the one scheme that we speak. `instead`
+    replaces parts (host, port).
     """
     from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
@@ -120,14 +124,17 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
 
 
 def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
-    """An engine for one session at a time; none of our connections stays open, for they may be what runs out."""
+    """An engine for one session at a time; none of our connections stays open, for they may be what
+    runs out.
+    """
     from sqlalchemy import NullPool, create_engine, event
 
     name = ops.target["database"]["secret"]
     where = url(ops.secret(name), name, **at)
     if ops.target.lab and where.host not in _LOOPBACK:
         raise Refused(
-            f"{ops.target.name} is practice, but its database would be {where.host}. Nothing was asked of it."
+            f"{ops.target.name} is practice, but its database would be {where.host}. Nothing was "
+            "asked of it."
         )
     settings = {
         "default_transaction_read_only": "off" if write else "on",
@@ -144,7 +151,8 @@ def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
             "connect_timeout": CONNECT_SECONDS,
             "application_name": f"opslib/{ops.identity.user}"[:63],
             "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
-            "prepare_threshold": 0,  # the extended protocol takes one statement: no "COMMIT; DELETE …" in a read
+            # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
+            "prepare_threshold": 0,
         },
     )
     event.listen(engine, "before_cursor_execute", _marked, retval=True)
@@ -160,7 +168,10 @@ def _marked(
 def run(
     session: Connection, sql: str, params: Mapping[str, Any] | None = None, **options: Any
 ) -> CursorResult[Any]:
-    """Execute a statement; `:name` in it stands for a parameter. Without parameters the text is taken as it is."""
+    """Execute a statement; `:name` in it stands for a parameter.
+
+    Without parameters the text is taken as it is.
+    """
     import sqlalchemy
 
     if params:
@@ -172,9 +183,12 @@ def run(
 def session(
     ops: Ops, what: str, write: bool = False, at: Mapping[str, Any] | None = None
 ) -> Iterator[Connection]:
-    """A transaction that is rolled back unless its body commits; recorded as a call. `what` names it in messages.
+    """A transaction that is rolled back unless its body commits; recorded as a call.
 
-    Without `write` the database itself refuses to change anything. `at`: host, port, database instead of the secret's.
+    `what` names it in messages.
+
+    Without `write` the database itself refuses to change anything. `at`: host, port, database
+    instead of the secret's.
     """
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -68,7 +68,9 @@ class Target:
     facts: Facts = field(repr=False)
 
     def __getitem__(self, section: str) -> Any:
-        """A section of the facts (`target["queues"]["analysis"]["name"]`); UsageError when not described."""
+        """A section of the facts (`target["queues"]["analysis"]["name"]`); UsageError when not
+        described.
+        """
         return self.facts[section]
 
     @property
@@ -84,7 +86,8 @@ def names() -> list[str]:
 def matching(patterns: Sequence[str]) -> list[str]:
     """Target names for names and patterns, each once: `lab/*`, `*-staging`.
 
-    A pattern without `lab/` never means a practice copy. Raises UsageError when one matches nothing.
+    A pattern without `lab/` never means a practice copy. Raises UsageError when one matches
+    nothing.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -103,7 +106,10 @@ def matching(patterns: Sequence[str]) -> list[str]:
 
 
 def load(name: str) -> Target:
-    """The target of that name; `lab/<target>` is its practice copy. Raises UsageError with file and line."""
+    """The target of that name; `lab/<target>` is its practice copy.
+
+    Raises UsageError with file and line.
+    """
     key = name.removeprefix(LAB)
     if key not in names():
         raise unknown_name("target", name, [*names(), *(LAB + n for n in names())])

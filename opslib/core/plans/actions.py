@@ -1,4 +1,5 @@
-"""What a step does, as data that knows how to be done: a mapping that is shown, hashed, kept and performed.
+"""What a step does, as data that knows how to be done: a mapping that is shown, hashed, kept and
+performed.
 
 Action
 ├── Aws       a call
@@ -62,7 +63,10 @@ class Action(dict[str, Any]):
         raise NotImplementedError
 
     def perform(self, ops: Connection) -> Any:
-        """Do it. Raises OpsError (and its kinds); what fails has, as far as we can know, done nothing."""
+        """Do it.
+
+        Raises OpsError (and its kinds); what fails has, as far as we can know, done nothing.
+        """
         raise NotImplementedError
 
     def resolved(self, results: Mapping[str, Any]) -> Action:
@@ -71,7 +75,10 @@ class Action(dict[str, Any]):
 
 
 class Aws(Action, kind="aws"):
-    """An AWS call by its boto3 names. A parameter may be `result(…)` of an earlier step, or `file(…)`."""
+    """An AWS call by its boto3 names.
+
+    A parameter may be `result(…)` of an earlier step, or `file(…)`.
+    """
 
     def __init__(self, service: str, operation: str, /, **parameters: Any) -> None: ...
 
@@ -158,7 +165,9 @@ class Merge(Action, kind="merge"):
 
 
 class Sql(Action, kind="sql"):
-    """One statement in a transaction of its own; rolled back unless exactly `rows` rows are affected."""
+    """One statement in a transaction of its own; rolled back unless exactly `rows` rows are
+    affected.
+    """
 
     def __init__(
         self, statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows: int
@@ -197,7 +206,9 @@ class Http(Action, kind="http"):
 
 
 class Appears(Action, kind="appears"):
-    """GET until the answer tells, anywhere in it, of an object whose `field` has that value: its result."""
+    """GET until the answer tells, anywhere in it, of an object whose `field` has that value: its
+    result.
+    """
 
     def __init__(
         self, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
@@ -218,7 +229,9 @@ class Appears(Action, kind="appears"):
 
 
 class Invoke(Action, kind="invoke"):
-    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run; never twice."""
+    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run;
+    never twice.
+    """
 
     def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None: ...
 
@@ -241,7 +254,9 @@ def file(path: Path) -> dict[str, Any]:
 
 
 def generated(label: str) -> dict[str, Any]:
-    """Stands for a password made when the step is applied: in a private file, never in plan or record."""
+    """Stands for a password made when the step is applied: in a private file, never in plan or
+    record.
+    """
     return {"$generated": label}
 
 

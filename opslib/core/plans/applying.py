@@ -192,11 +192,13 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
     if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
             f"Plan {digest} was made at {made}; "
-            f"plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was changed."
+            f"plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was "
+            "changed."
         )
     if fresh.digest(by, made) != digest:
         raise Refused(
-            f"Plan {digest} is not what would be done now: the parameters or the world have changed. "
+            f"Plan {digest} is not what would be done now: the parameters or the world have "
+            "changed. "
             "Preview again; nothing was changed."
         )
     if policy.second_person and by == fresh.planner:

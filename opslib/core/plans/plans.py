@@ -22,7 +22,7 @@ TIME = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Step:
-    """One change: what is done, the state before and after, and what undoes it (None: nothing can)."""
+    """One change: what is done, the state before and after, what undoes it (None: nothing can)."""
 
     title: str
     do: Action

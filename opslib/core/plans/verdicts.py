@@ -16,7 +16,10 @@ _HEADLINE = 200  # characters of a finding in the sentence; the table of finding
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome`: ok, attention, changed or previewed. `status`: the worst finding that still counts."""
+    """`outcome`: ok, attention, changed or previewed.
+
+    `status`: the worst finding that still counts.
+    """
 
     outcome: str
     status: str
@@ -75,7 +78,9 @@ def _sentence(counted: Findings, bad: Findings, changed: bool) -> str:
 
 
 def _brief(seen: str) -> str:
-    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut between words."""
+    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut
+    between words.
+    """
     if len(seen) <= _HEADLINE:
         return seen
     head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")
