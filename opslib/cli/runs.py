@@ -75,6 +75,6 @@ def listed(found: list[Record]) -> str:
 
 
 def exit_status(found: list[Record]) -> int:
-    """Of several runs that which most wants a look: interrupted, failed, refused, critical, done."""
+    """Of several runs what most wants a look: interrupted, failed, refused, critical, done."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4) if status in statuses), 0)

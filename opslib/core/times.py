@@ -52,7 +52,7 @@ def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") ->
 
 
 def clock(when: Any, near: datetime) -> str:
-    """A moment as text: hours and minutes, with month and day when its date is not that of `near`."""
+    """A moment as text: hours and minutes, with month and day unless the date is that of `near`."""
     return str(when.strftime("%H:%M" if when.date() == near.date() else "%m-%d %H:%M"))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.plans.plans import Plan
-from opslib.records.events import Event, Events
+from opslib.records.outcomes import Event, Events
 
 _RECORDED = "recorded"
 
@@ -28,10 +28,9 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         yield
         return
     from opslib.records import facts, index, outcomes, records, sealing
-    from opslib.records.drafts import Draft
 
     said = facts.at_start(_name(), _name(), ops.target.name, {}) | facts.of_the_code()
-    draft = Draft(_notebook(plan), said)
+    draft = sealing.Draft(_notebook(plan), said)
     ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
     draft.begin()
     index.insert(records.row(said) | facts.lease())

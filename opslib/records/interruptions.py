@@ -12,9 +12,8 @@ from typing import Any
 
 from opslib.core import paths
 from opslib.records import outcomes, records
-from opslib.records.events import read
 from opslib.records.facts import host, lease, moment, process_started
-from opslib.records.outcomes import Ending
+from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
 
 BEAT_SECONDS = 30.0
@@ -41,21 +40,21 @@ def _alive(row: Row) -> bool:
 
 
 def _close(row: Row) -> None:
-    from opslib.records import drafts, index, sealing
+    from opslib.records import index, sealing
 
     try:
-        notebook = drafts.read(paths.records() / row["path"])
+        notebook = sealing.read(paths.records() / row["path"])
     except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
         verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
         index.seal(row | verdict | {"ended": moment()})
         return
-    draft = drafts.Draft(notebook, dict(notebook["metadata"]["opslib"]))
+    draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]))
     if draft.facts.get("ended"):  # it was killed between the last save and the seal
         sealing.seal(draft)
         return
     why = f"The process that ran it was killed in cell {_reached(notebook)}."
     ending = Ending("interrupted", why)
-    draft.facts |= outcomes.conclude(ending, read(draft.journal))
+    draft.facts |= outcomes.conclude(ending, journal(draft.journal))
     draft.facts["ended"] = _last_sign(draft, row)
     sealing.keep(draft)
 

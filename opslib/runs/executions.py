@@ -14,8 +14,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from opslib.core.errors import OpsError
 from opslib.pages import pages
-from opslib.records import facts, outcomes, records
-from opslib.records.drafts import Draft
+from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request
 from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import Ending
@@ -35,7 +34,7 @@ class Execution:
         known = facts.at_start(
             request.name, request.procedure, request.target, request.parameters, request.id
         )
-        self.draft = Draft(nb, known)
+        self.draft = sealing.Draft(nb, known)
         self._section = pages.title(nb) or request.name
         self._stopped = threading.Event()
         self._over = threading.Event()
@@ -191,8 +190,6 @@ class Execution:
 
         Raises OpsError that says what was kept.
         """
-        from opslib.records import sealing
-
         said = outcomes.conclude(ending, self._pipe.events) | {"ended": facts.moment()}
         here = (self.request.name, self.request.procedure)
         said["next"] = [name for name in said["next"] if name not in here]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.core import redaction
-from opslib.records.events import Event, Events, parsed
+from opslib.records.outcomes import Event, Events, parsed
 
 
 class JournalPipe:
