@@ -1,5 +1,4 @@
-"""What a step does, as data that knows how to be done: a mapping that is shown, hashed, kept and
-performed.
+"""What a step does, as data that knows how to be done: it is shown, hashed, kept and performed.
 
 Action
 ├── Aws       a call
@@ -30,10 +29,7 @@ from opslib.core.waiting import poll
 
 
 class Action(dict[str, Any]):
-    """Plain data: a `kind`, and what its constructor takes, under the same names.
-
-    It is equal to the mapping that a record keeps of it.
-    """
+    """A `kind`, and what its constructor takes, as plain data: what a record keeps of it."""
 
     kind: ClassVar[str]
     kinds: ClassVar[dict[str, type[Action]]] = {}
@@ -63,10 +59,7 @@ class Action(dict[str, Any]):
         raise NotImplementedError
 
     def perform(self, ops: Connection) -> Any:
-        """Do it.
-
-        Raises OpsError (and its kinds); what fails has, as far as we can know, done nothing.
-        """
+        """Do it. Raises OpsError; what fails has, as far as we can know, done nothing."""
         raise NotImplementedError
 
     def resolved(self, results: Mapping[str, Any]) -> Action:
@@ -75,10 +68,7 @@ class Action(dict[str, Any]):
 
 
 class Aws(Action, kind="aws"):
-    """An AWS call by its boto3 names.
-
-    A parameter may be `result(…)` of an earlier step, or `file(…)`.
-    """
+    """An AWS call by its boto3 names. A parameter may be `result(…)` of a step, or `file(…)`."""
 
     def __init__(self, service: str, operation: str, /, **parameters: Any) -> None: ...
 
@@ -165,9 +155,7 @@ class Merge(Action, kind="merge"):
 
 
 class Sql(Action, kind="sql"):
-    """One statement in a transaction of its own; rolled back unless exactly `rows` rows are
-    affected.
-    """
+    """One statement in a transaction of its own, rolled back unless it affects just `rows` rows."""
 
     def __init__(
         self, statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows: int
@@ -206,9 +194,7 @@ class Http(Action, kind="http"):
 
 
 class Appears(Action, kind="appears"):
-    """GET until the answer tells, anywhere in it, of an object whose `field` has that value: its
-    result.
-    """
+    """GET until the answer tells, anywhere in it, of an object whose `field` has that value."""
 
     def __init__(
         self, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
@@ -229,9 +215,7 @@ class Appears(Action, kind="appears"):
 
 
 class Invoke(Action, kind="invoke"):
-    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run;
-    never twice.
-    """
+    """Invoke a Lambda function by its AWS name and wait as long as it may run; never twice."""
 
     def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None: ...
 
@@ -254,9 +238,7 @@ def file(path: Path) -> dict[str, Any]:
 
 
 def generated(label: str) -> dict[str, Any]:
-    """Stands for a password made when the step is applied: in a private file, never in plan or
-    record.
-    """
+    """Stands for a password made when the step is applied, into a private file and no record."""
     return {"$generated": label}
 
 
