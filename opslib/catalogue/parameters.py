@@ -1,4 +1,6 @@
-"""A notebook's parameters: read from its cell, and what was given checked against them before a kernel starts."""
+"""A notebook's parameters: read from its cell, and what was given checked against them before a
+kernel starts.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,31 @@ import ast
 import io
 import json
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opslib.core.errors import UsageError, unknown_name
 
-_TYPES: dict[str, type] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "list": list,
-    "dict": dict,
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read as one
+    "str": (str, str),
+    "int": (int, int),
+    "float": (float, float),
+    "bool": (bool, lambda text: _WORDS[text.lower()]),
+    "list": (list, json.loads),
+    "dict": (dict, json.loads),
 }
 _MARKS = ("required", "any", "all")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged `parameters`.
+    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged
+    `parameters`.
 
-    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names something in
+    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
+    something in
     that section of the target's file; `any`: a name of AWS's will do as well; `all`: so does `all`.
     """
 
@@ -58,20 +63,17 @@ def parse(source: str, where: str) -> list[Parameter]:
     found = []
     for node in ast.parse(source).body:
         line = ast.get_source_segment(source, node)
-        if not (
-            isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and node.value is not None
-        ):
-            raise UsageError(
-                f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'."
-            )
-        name, kind = node.target.id, ast.unparse(node.annotation)
+        match node:
+            case ast.AnnAssign(ast.Name(name), annotation, ast.expr() as value):
+                kind, default = ast.unparse(annotation), ast.literal_eval(value)
+            case _:
+                raise UsageError(
+                    f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'."
+                )
         if kind not in _TYPES:
             raise UsageError(
                 f"{where}: parameters cell: type {kind!r} of {name} is none of {', '.join(_TYPES)}."
             )
-        default = ast.literal_eval(node.value)
         marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
         found.append(Parameter(name, kind, default, help, **{"required": default is None} | marks))
     return found
@@ -94,17 +96,13 @@ def _marks(comment: str, where: str) -> tuple[dict[str, Any], str]:
     return marks, help.strip()
 
 
-def coerce(parameters: list[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The given values in the declared types; text is read as the type wants it.
+def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What was given, as `typed` reads it.
 
-    A required parameter must be given unless the target is the lab's. Raises UsageError: unknown (nearest names),
-    missing, mistyped.
+    A required parameter must be given unless the target is the lab's. Raises UsageError.
     """
+    found = typed(parameters, given, where)
     lab = str(given.get("target", "lab/")).startswith("lab/")
-    known = {p.name: p for p in parameters}
-    for name in given:
-        if name not in known:
-            raise unknown_name("parameter", name, known, f" of {where}")
     missing = [
         p
         for p in parameters
@@ -113,36 +111,30 @@ def coerce(parameters: list[Parameter], given: Mapping[str, Any], where: str) ->
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
+    return found
+
+
+def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The given values in the declared types; text is read as the type wants it.
+
+    Raises UsageError: unknown (nearest names), mistyped.
+    """
+    known = {p.name: p for p in parameters}
+    for name in given:
+        if name not in known:
+            raise unknown_name("parameter", name, known, f" of {where}")
     return {name: _typed(known[name], value, where) for name, value in given.items()}
 
 
 def _typed(parameter: Parameter, value: Any, where: str) -> Any:
-    kind = _TYPES[parameter.type]
+    kind, read = _TYPES[parameter.type]
     try:
-        if isinstance(value, bool) and kind is not bool:
-            raise ValueError("a bool")
-        if isinstance(value, kind):
-            return value
-        if kind is float and isinstance(value, int):
-            return float(value)
-        if not isinstance(value, str):
-            raise ValueError(type(value).__name__)
-        return _from_text(kind, value)
-    except ValueError as exc:
-        raise UsageError(
-            f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}".rstrip()
-        ) from exc
-
-
-def _from_text(kind: type, text: str) -> Any:
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise ValueError(text)
-        return words[text.lower()]
-    if kind in (list, dict):
-        value = json.loads(text)
-        if not isinstance(value, kind):
-            raise ValueError(text)
-        return value
-    return kind(text)
+        found = read(value) if isinstance(value, str) else value
+        if kind is float and type(found) is int:
+            found = float(found)
+        if type(found) is not kind:
+            raise ValueError(type(found).__name__)
+    except (ValueError, KeyError) as exc:
+        told = f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}"
+        raise UsageError(told.rstrip()) from exc
+    return found

@@ -34,9 +34,14 @@ class Procedure:
     def chapter(self) -> str:
         return self.name.split("/")[0]
 
+    @property
+    def changes(self) -> bool:
+        """Does it make a plan, which can be approved?"""
+        return any(parameter.name == "approved" for parameter in self.parameters)
+
     def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What was given, in the declared types. Raises UsageError."""
-        return parameters.coerce(list(self.parameters), given, self.name)
+        return parameters.coerce(self.parameters, given, self.name)
 
 
 def list_procedures() -> list[Procedure]:
@@ -59,7 +64,10 @@ def find(name: str) -> Procedure:
 
 
 def load(path: Path) -> Procedure:
-    """Read a notebook's description. Raises UsageError when its first cells do not say what they must."""
+    """Read a notebook's description.
+
+    Raises UsageError when its first cells do not say what they must.
+    """
     name = f"{path.parent.name}/{path.stem}"
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -67,12 +75,10 @@ def load(path: Path) -> Procedure:
         raise UsageError(f"{path} is not a readable notebook: {exc}.") from exc
     head = _source(cells[0]) if cells else ""
     title = re.match(r"# (.+)", head)
-    said = {
-        key.lower(): text.strip()
-        for key, text in re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)
-    }
+    items = re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)
+    said = {key.lower(): text.strip() for key, text in items}
     lacking = [key for key in ("when", "effect", "takes", "owner") if key not in said]
-    effect = said.get("effect", "").split(":")[0].split(" ")[0].strip(".,;")
+    effect = re.split(r"\W", said.get("effect", ""))[0]
     if title is None or lacking or effect not in EFFECTS:
         raise UsageError(
             f"{name}: its first cell lacks {', '.join(lacking) or 'a title or a known effect'}."

@@ -1,4 +1,6 @@
-"""Runbooks: a system's own table of contents over the procedures, parameters/runbooks/<system>.yaml."""
+"""Runbooks: a system's own table of contents over the procedures,
+parameters/runbooks/<system>.yaml.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.catalogue import procedures
+from opslib.catalogue.parameters import typed
 from opslib.catalogue.procedures import Procedure
 from opslib.core import paths, strict_yaml
 from opslib.core.errors import UsageError, unknown_name
@@ -30,7 +33,10 @@ def systems() -> list[str]:
 
 
 def entries(system: str) -> list[Entry]:
-    """Every entry of a system's runbook, in its order. Raises UsageError with file and line, or naming the entry."""
+    """Every entry of a system's runbook, in its order.
+
+    Raises UsageError with file and line, or naming the entry.
+    """
     return [_entry(system, section, item) for section, item in _items(system)]
 
 
@@ -47,32 +53,20 @@ def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
     try:
         procedure = procedures.find(item["procedure"])
         given = item.get("parameters", {})
-        known = {p.name: p for p in procedure.parameters}
-        for key, value in given.items():  # what is missing may be given on the command line
-            if key not in known:
-                raise unknown_name("parameter", key, known, f" of {procedure.name}")
-            procedure.coerce(
-                {p.name: "" if p.default is None else p.default for p in procedure.parameters}
-                | {key: value}
-            )
+        typed(procedure.parameters, given, procedure.name)  # the rest on the command line
     except UsageError as exc:
         raise UsageError(
             f"parameters/runbooks/{system}.yaml: entry {item['name']!r}: {exc}"
         ) from exc
+    symptoms, note = tuple(item.get("symptoms", ())), item.get("note", "")
     return Entry(
-        name,
-        item["title"],
-        section,
-        procedure.name,
-        procedure.effect,
-        given,
-        tuple(item.get("symptoms", ())),
-        item.get("note", ""),
+        name, item["title"], section, procedure.name, procedure.effect, given, symptoms, note
     )
 
 
 def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
-    """The procedure, the parameters set, and the entry of a name: `<chapter>/<procedure>` or `<system>/<entry>`.
+    """The procedure, parameters set and entry of a name, `<chapter>/<procedure>` or
+    `<system>/<entry>`.
 
     Raises UsageError that offers the nearest names of both kinds.
     """

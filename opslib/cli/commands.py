@@ -1,10 +1,13 @@
-"""The command `opslib`. Data goes to stdout, progress to stderr; modules are imported when they are needed."""
+"""The command `opslib`.
+
+Data goes to stdout, progress to stderr; modules are imported when they are needed.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import click
 
@@ -40,12 +43,33 @@ def cli() -> None:
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-_parameters = click.option(
-    "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
+_RUNNING = (
+    click.option(
+        "-t",
+        "--target",
+        "targets",
+        multiple=True,
+        required=True,
+        help="Repeat, or a pattern: 'lab/*'.",
+    ),
+    click.option(
+        "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=1),
+        metavar="SECONDS",
+        help="Stop the run after this.",
+    ),
+    _json,
 )
-_timeout = click.option(
-    "--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop the run after this."
-)
+
+
+def _running(command: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+    """The options of what runs procedures."""
+    for option in reversed(_RUNNING):
+        command = option(command)
+    return command
 
 
 @cli.command("list")
@@ -70,113 +94,71 @@ def show(name: str, as_json: bool) -> None:
     click.echo(console.as_json(shown) if as_json else listings.description(shown))
 
 
-_targets = click.option(
-    "-t", "--target", "targets", multiple=True, required=True, help="Repeat, or a pattern: 'lab/*'."
-)
-
-
 @cli.command(epilog=_STATUS)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@_targets
-@_parameters
 @click.option(
     "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
 )
-@_timeout
-@_json
-def run(
-    names: tuple[str, ...],
-    targets: tuple[str, ...],
-    given: tuple[str, ...],
-    apply: bool,
-    timeout: float | None,
-    as_json: bool,
-) -> NoReturn:
-    """Run procedures (chapter/name) or runbook entries (system/entry) on targets, and keep the records.
+@_running
+def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoReturn:
+    """Run procedures (chapter/name) or runbook entries (system/entry) on targets; keep the records.
 
     Several run at the same time, and a summary comes first; a parameter goes to each that has it.
     """
     from opslib.core.connections import targets as described
 
     on = described.matching(targets)
-    if len(set(names)) == 1 and on == [*targets]:
-        _run_one(names[0], on[0], given, apply, timeout, as_json)
-    _run_many(names, on, given, apply, timeout, as_json)
+    _run(names, on, **options, alone=len(set(names)) == 1 and on == [*targets])
 
 
 @cli.command(epilog=_STATUS)
 @click.argument("name")
-@_targets
-@_parameters
-@_timeout
-@_json
-def report(
-    name: str,
-    targets: tuple[str, ...],
-    given: tuple[str, ...],
-    timeout: float | None,
-    as_json: bool,
-) -> NoReturn:
-    """Run the report reports/NAME on one or more targets at the same time; of several, a summary comes first."""
+@_running
+def report(name: str, targets: tuple[str, ...], **options: Any) -> NoReturn:
+    """Run the report reports/NAME on targets at the same time; a summary of several comes first."""
     from opslib.core.connections import targets as described
 
-    _run_many([f"reports/{name}"], described.matching(targets), given, False, timeout, as_json)
+    _run([f"reports/{name}"], described.matching(targets), **options)
 
 
-def _run_one(
-    name: str,
-    target: str,
-    given: tuple[str, ...],
-    apply: bool,
-    timeout: float | None,
-    as_json: bool,
-) -> NoReturn:
-    from opslib.cli import runs as runs_shown
-    from opslib.runs import runs
-
-    progress = console.Progress()
-    try:
-        record = runs.run(
-            name, target, _pairs(given), apply=apply, timeout_seconds=timeout, tell=progress
-        )
-    finally:
-        progress.end()
-    click.echo(runs_shown.as_json(record) if as_json else runs_shown.as_text(record, list(given)))
-    sys.exit(runs_shown.exit_status([record]))
-
-
-def _run_many(
+def _run(
     names: Sequence[str],
     on: Sequence[str],
     given: tuple[str, ...],
-    apply: bool,
     timeout: float | None,
     as_json: bool,
+    apply: bool = False,
+    alone: bool = False,
 ) -> NoReturn:
+    """Run and tell. `alone`: one is asked for, so its JSON is not a list."""
     from opslib.runs import runs
 
     among = [(name, target) for name in names for target in on]
-    records = runs.run_many(
-        names,
-        on,
-        _pairs(given),
-        apply=apply,
-        timeout_seconds=timeout,
-        progress=lambda name, target: console.Progress(console.called(name, target, among)),
-    )
-    from opslib.cli import runs as runs_shown
-    from opslib.cli.summaries import as_text
+    line = console.Progress()  # of the only run
+
+    def progress(name: str, target: str) -> console.Progress:
+        label = console.called(name, target, among)
+        return console.Progress(label) if label else line
+
+    try:
+        records = runs.run_many(
+            names, on, _pairs(given), apply=apply, timeout_seconds=timeout, progress=progress
+        )
+    finally:
+        line.end()
+    from opslib.cli import runs as told
+    from opslib.cli import summaries as several
     from opslib.reports import summaries
 
     lines = summaries.of(records) if len(records) > 1 else []
     page = summaries.write(lines) if lines else None
     if as_json:
         summary = {"summary": str(page)} if page else {}
-        click.echo(console.as_json([summary | runs_shown.shown(record) for record in records]))
+        shown = [summary | told.shown(record) for record in records]
+        click.echo(console.as_json(shown[0] if alone else shown))
     else:
-        text = as_text(lines, page) if page else runs_shown.as_text(records[0], list(given))
-        click.echo(text)
-    sys.exit(runs_shown.exit_status(records))
+        click.echo(several.as_text(lines, page) if page else told.as_text(records[0], [*given]))
+    sys.exit(told.exit_status(records))
 
 
 @cli.group(invoke_without_command=True)
@@ -194,14 +176,12 @@ def records(
     """The records of runs, newest first."""
     if ctx.invoked_subcommand is not None:
         return
-    from opslib.cli import runs as runs_shown
+    from opslib.cli import runs as told
     from opslib.core import times
     from opslib.records import reading
 
     found = reading.list_records(target, times.moment(since) if since else None, outcome)
-    click.echo(
-        console.as_json([r.as_dict() for r in found]) if as_json else runs_shown.listed(found)
-    )
+    click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))
 
 
 @records.command()
@@ -214,14 +194,11 @@ def verify(as_json: bool) -> NoReturn:
     if as_json:
         click.echo(console.as_json(problems))
     elif problems:
-        click.echo(console.table(("record", "problem"), [tuple(p.values()) for p in problems]))
+        click.echo(console.table(("record", "problem"), [[*p.values()] for p in problems]))
+    elif (count := len(reading.list_records())) == 1:
+        click.echo("1 record, as it was sealed.")
     else:
-        count = len(reading.list_records())
-        click.echo(
-            "1 record, as it was sealed."
-            if count == 1
-            else f"{count} records, all as they were sealed."
-        )
+        click.echo(f"{count} records, all as they were sealed.")
     sys.exit(1 if problems else 0)
 
 
@@ -230,13 +207,12 @@ def verify(as_json: bool) -> NoReturn:
 @_json
 def show_record(id: str, as_json: bool) -> None:
     """What a record says; the beginning of its ID is enough."""
-    from opslib.cli import runs as runs_shown
+    from opslib.cli import runs as told
     from opslib.records import reading
 
     record = reading.find(id)
-    click.echo(
-        runs_shown.as_json(record, everything=True) if as_json else runs_shown.as_text(record)
-    )
+    shown = console.as_json(told.shown(record, everything=True)) if as_json else ""
+    click.echo(shown or told.as_text(record))
 
 
 @records.command()

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import Parameter
+from opslib.catalogue.procedures import Procedure
 from opslib.core import console
 
 
 def procedures() -> list[dict[str, Any]]:
     """Every procedure, its section being its chapter."""
     return [
-        {
-            "name": p.name,
-            "title": p.title,
-            "section": p.chapter,
-            "procedure": p.name,
-            "effect": p.effect,
-        }
+        {"name": p.name, "title": p.title, "section": p.chapter, "procedure": p.name}
+        | {"effect": p.effect}
         for p in known.list_procedures()
     ]
 
@@ -33,16 +31,9 @@ def runbook(system: str) -> list[dict[str, Any]]:
 def as_text(rows: list[dict[str, Any]], system: str | None) -> str:
     """A table a section; at the end what to type next."""
     parts = []
-    for section in dict.fromkeys(row["section"] for row in rows):
-        table = console.table(
-            ("name", "effect", "title"),
-            [
-                (row["name"], row["effect"], row["title"])
-                for row in rows
-                if row["section"] == section
-            ],
-        )
-        parts.append(f"{section}\n{table}")
+    for section, group in groupby(rows, key=itemgetter("section")):
+        cells = map(itemgetter("name", "effect", "title"), group)
+        parts.append(f"{section}\n{console.table(('name', 'effect', 'title'), cells)}")
     example = rows[0]["name"] if rows else "NAME"
     more = [f"More of one: opslib show {example}"]
     if system is None:
@@ -64,7 +55,7 @@ def described(name: str) -> dict[str, Any]:
         "note": entry.note if entry else "",
         "parameters": [_parameter(p, preset) for p in procedure.parameters if p.name != "target"],
         "notebook": str(procedure.path),
-        "run": _how(name, procedure.parameters, preset),
+        "run": _how(name, procedure, preset),
     }
 
 
@@ -78,14 +69,11 @@ def _parameter(parameter: Parameter, preset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _how(name: str, parameters: tuple[Parameter, ...], preset: dict[str, Any]) -> list[str]:
-    target = next((p.default for p in parameters if p.name == "target"), "TARGET")
-    needed = "".join(
-        f" -p {p.name}=…" for p in parameters if p.default is None and p.name not in preset
-    )
-    command = f"opslib run {name} -t {target}{needed}"
-    changes = any(p.name == "approved" for p in parameters)
-    return [command, f"{command} --apply"] if changes else [command]
+def _how(name: str, procedure: Procedure, preset: dict[str, Any]) -> list[str]:
+    defaults = {p.name: p.default for p in procedure.parameters} | preset
+    needed = "".join(f" -p {key}=…" for key, default in defaults.items() if default is None)
+    command = f"opslib run {name} -t {defaults.get('target', 'TARGET')}{needed}"
+    return [command, f"{command} --apply"] if procedure.changes else [command]
 
 
 def description(shown: dict[str, Any]) -> str:

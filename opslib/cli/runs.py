@@ -1,4 +1,6 @@
-"""What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the record is."""
+"""What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the
+record is.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +9,31 @@ import textwrap
 from typing import Any
 
 from opslib.core import console
-from opslib.core.findings import SEVERITY
+from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
 
 def shown(record: Record, *, everything: bool = False) -> dict[str, Any]:
-    """For JSON: the record with its findings, plan, what was changed and what is next; or all that its file says."""
+    """For JSON: the record with its findings, plan, changes and next; or all of its file."""
     details = reading.details(record)
     names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]
     return {name: details.get(name) for name in names} | record.as_dict()
 
 
-def as_json(record: Record, *, everything: bool = False) -> str:
-    return console.as_json(shown(record, everything=everything))
-
-
 def as_text(record: Record, given: list[str] | None = None) -> str:
-    """Findings worst first, the verdict, what comes next, and where the record is. `given`: the run's -p, for the plan."""
+    """Findings worst first, the verdict, what comes next, and where the record is.
+
+    `given`: the run's -p, for the plan.
+    """
     details = reading.details(record)
-    parts = []
-    found = details.get("findings") or []
-    counted = [f for f in found if f.get("verifies")] or found
-    if counted:
-        ranked = sorted(counted, key=lambda f: -SEVERITY[f.get("status", "unknown")])
-        here = (record.name, details.get("procedure"))
-        rows = [
-            [f.get(k, "") for k in ("status", "check", "seen", "threshold", "next")] for f in ranked
-        ]
-        rows = [
-            [*row[:-1], "" if row[-1] in here else row[-1]] for row in rows
-        ]  # nobody is sent where he is
-        header = ["status", "check", "seen", "threshold", "next"]
-        if not any(row[-1] for row in rows):
-            header, rows = header[:-1], [row[:-1] for row in rows]
-        parts.append(console.table(header, rows))
+    here = (record.name, details.get("procedure"))  # nobody is sent where he is
+    header = ["status", "check", "seen", "threshold", "next"]
+    found = [f | {"next": f.get("next") not in here and f.get("next")} for f in findings(details)]
+    if not any(f["next"] for f in found):
+        header.remove("next")
+    rows = [[f.get(key) or "" for key in header] for f in found]
+    parts = [console.table(header, rows)] if rows else []
     lines = [f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}"]
     lines += [f"changed: {console.plain(change)}" for change in details.get("changed") or ()]
     lines += plan(record, given)
@@ -57,15 +49,12 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         return []
     details = reading.details(record)
     steps = [
-        f"step {i}:  {console.plain(s.get('title'))}"
-        for i, s in enumerate(details["plan"].get("steps", ()), 1)
+        f"step {i}:  {console.plain(step.get('title'))}"
+        for i, step in enumerate(details["plan"].get("steps", ()), 1)
     ]
     if given is None:
-        given = [
-            f"{k}={v}"
-            for k, v in record.parameters.items()
-            if k not in ("target", "approved") and v != ""
-        ]
+        said = {k: v for k, v in record.parameters.items() if k not in ("target", "approved")}
+        given = [f"{name}={value}" for name, value in said.items() if value != ""]
     words = ["opslib", "run", record.name, "-t", record.target]
     words += [word for pair in given for word in ("-p", pair)] + ["-p", f"approved={record.plan}"]
     if details.get("production") and not any(pair.startswith("confirm=") for pair in given):
@@ -76,24 +65,16 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
 def listed(found: list[Record]) -> str:
     if not found:
         return "No records."
-    rows = [
-        (
-            r.outcome,
-            r.id,
-            r.name,
-            r.target,
-            f"{r.started:%Y-%m-%d %H:%M:%S}",
-            f"{r.seconds:.0f} s",
-            textwrap.shorten(r.verdict or "", 100),
-        )
-        for r in found
-    ]
-    return console.table(
-        ("outcome", "id", "name", "target", "started (UTC)", "took", "verdict"), rows
-    )
+    header = ("outcome", "id", "name", "target", "started (UTC)", "took", "verdict")
+    rows = []
+    for r in found:
+        when, took = f"{r.started:%Y-%m-%d %H:%M:%S}", f"{r.seconds:.0f} s"
+        verdict = textwrap.shorten(r.verdict or "", 100)
+        rows.append((r.outcome, r.id, r.name, r.target, when, took, verdict))
+    return console.table(header, rows)
 
 
 def exit_status(found: list[Record]) -> int:
-    """Of several runs the one that most wants a look: interrupted, failed, refused, critical, done."""
+    """Of several runs what most wants a look: interrupted, failed, refused, critical, done."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4) if status in statuses), 0)

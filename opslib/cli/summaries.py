@@ -1,4 +1,6 @@
-"""What is said of several runs when they have ended: a table of them, then each one's troubles and plan."""
+"""What is said of several runs when they have ended: a table of them, then each one's troubles and
+plan.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,14 @@ def as_text(lines: Sequence[Line], page: Path) -> str:
 def _table(lines: Sequence[Line]) -> str:
     """Worst first; of reports, what is different from the last one."""
     header = ["worst", "run" if summaries.several_names(lines) else "target", *_COUNTED]
-    rows = [
-        [line.worst, line.title, *(line.counts[status] for status in _COUNTED)] for line in lines
-    ]
-    if any(line.is_report for line in lines):
-        header.append("since the last report")
-        rows = [[*row, line.since_last] for row, line in zip(rows, lines, strict=True)]
-    took = [f"{line.record.seconds:.0f} s" for line in lines]
-    return console.table(
-        [*header, "took"], [[*row, seconds] for row, seconds in zip(rows, took, strict=True)]
-    )
+    compared = any(line.is_report for line in lines)
+    header += ["since the last report", "took"] if compared else ["took"]
+    rows = []
+    for line in lines:
+        counts = [line.counts[status] for status in _COUNTED]
+        since = [line.since_last] if compared else []
+        rows.append([line.worst, line.title, *counts, *since, f"{line.record.seconds:.0f} s"])
+    return console.table(header, rows)
 
 
 def _told(line: Line) -> str:

@@ -1,4 +1,6 @@
-"""What the command prints: tables that fit the terminal, progress as lines or as one line that is written over."""
+"""What the command prints: tables that fit the terminal, progress as lines or as one line that is
+written over.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
+
+from opslib.core.tables import text_table
 
 _COLOURS = {
     "ok": "32",
@@ -19,7 +24,6 @@ _COLOURS = {
     "unknown": "35",
 }
 _CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_GAP = "  "
 _SHORT = 20
 _LONG_WORD = 30
 
@@ -34,19 +38,18 @@ def as_json(value: Any) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Aligned text, its widest columns wrapped until it fits (110 characters where there is no terminal)."""
-    lines = [[plain(cell) for cell in row] for row in rows]
-    width = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
-    columns = list(zip(header, *lines, strict=True))
+    """Aligned text, its widest columns wrapped to fit (110 characters without a terminal)."""
+    lines = [list(header), *([plain(cell) for cell in row] for row in rows)]
+    columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    spare = [w - _narrowest(column, w) for column, w in zip(columns, widths, strict=True)]
-    for _ in range(sum(widths) + len(_GAP) * (len(widths) - 1) - width):
-        widest = max(range(len(widths)), key=lambda i: (spare[i] > 0, widths[i]))
-        if spare[widest] <= 0:
-            break
+    least = [_narrowest(column, width) for column, width in zip(columns, widths, strict=True)]
+    room = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
+    while sum(widths) + 2 * (len(widths) - 1) > room and widths != least:
+        widest = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
         widths[widest] -= 1
-        spare[widest] -= 1
-    return "\n".join(line for row in (list(header), *lines) for line in _wrapped(row, widths))
+    head, *body = (part for line in lines for part in _wrapped(line, widths))
+    text = text_table(head, body).splitlines()
+    return "\n".join(coloured(line[: widths[0]]) + line[widths[0] :] for line in text)
 
 
 def _narrowest(column: Sequence[str], width: int) -> int:
@@ -55,16 +58,11 @@ def _narrowest(column: Sequence[str], width: int) -> int:
     return width if width <= _SHORT else max(_SHORT, min(longest_word, _LONG_WORD))
 
 
-def _wrapped(row: list[str], widths: list[int]) -> Iterable[str]:
-    cells = [
-        textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
-        for cell, width in zip(row, widths, strict=True)
-    ]
-    for i in range(max(map(len, cells))):
-        parts = [cell[i] if i < len(cell) else "" for cell in cells]
-        padded = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
-        padded[0] = coloured(padded[0])
-        yield _GAP.join(padded).rstrip()
+def _wrapped(line: list[str], widths: list[int]) -> Iterable[tuple[str, ...]]:
+    cells = (
+        textwrap.wrap(*each, break_on_hyphens=False) for each in zip(line, widths, strict=True)
+    )
+    return zip_longest(*cells, fillvalue="")
 
 
 def coloured(text: str) -> str:
@@ -74,13 +72,15 @@ def coloured(text: str) -> str:
 
 
 def called(name: str, target: str, among: Collection[tuple[str, str]]) -> str:
-    """What tells a run from others: its target, its procedure, or both; nothing when it is the only one."""
+    """What tells a run from others: its target, its procedure, or both; nothing when it is the only
+    one.
+    """
     several_names, several_targets = (len(set(column)) > 1 for column in zip(*among, strict=True))
     return " on ".join([name] * several_names + [target] * several_targets)
 
 
 class Progress:
-    """Tells on stderr how far a run is: one line written over on a terminal, else a line a section."""
+    """Tells on stderr how far a run is: on a terminal one line written over, else one a section."""
 
     def __init__(self, label: str = "") -> None:
         self._label = f"{label}: " if label else ""

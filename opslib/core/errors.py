@@ -10,7 +10,8 @@ OpsError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -51,3 +52,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
         else f"Known: {', '.join(names) or 'none'}."
     )
     return UsageError(f"Unknown {kind} {name!r}{where}. {offer}")
+
+
+# Of the layer below: a pattern of what its error shows, what it is here, and the message for it.
+Meanings = Sequence[tuple[str, type[OpsError], str]]
+
+
+def translated(meanings: Meanings, shown: str, **said: Any) -> OpsError:
+    """The error that what is shown means: the first that fits, what was said in its message."""
+    kind, message = next((k, m) for pattern, k, m in meanings if re.search(pattern, shown))
+    return kind(message.format(**said))

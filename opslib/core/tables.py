@@ -29,9 +29,11 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
 
 
 def html_frame(shown: pd.DataFrame) -> str:
-    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an error's text.
+    """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an
+    error's text.
 
-    Times are to the second, numbers as one reads them, and an index that only counts the rows is left out.
+    Times are to the second, numbers as one reads them, and an index that only counts the rows is
+    left out.
     """
     import pandas as pd
 
@@ -77,7 +79,9 @@ def _read(value: float) -> str:
 
 
 def show_frames() -> None:
-    """Let every DataFrame that a cell of this process's Jupyter kernel shows be read as `html_frame`. Idempotent."""
+    """Let every DataFrame that a cell of this process's Jupyter kernel shows be read as
+    `html_frame`. Idempotent.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     if shell:
@@ -88,7 +92,10 @@ def show_frames() -> None:
 
 
 def escaped(value: Any) -> str:
-    """Text for HTML. A notebook sets what stands between two $ as a formula: in elements of their own they stay text."""
+    """Text for HTML.
+
+    A notebook sets what stands between two $ as a formula: in elements of their own they stay text.
+    """
     return html.escape(str(value)).replace("$", _DOLLAR)
 
 

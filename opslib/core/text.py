@@ -1,4 +1,6 @@
-"""Numbers as one reads them in a sentence; and text of strangers as a page or a terminal can show it."""
+"""Numbers as one reads them in a sentence; and text of strangers as a page or a terminal can show
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ def count(number: int, noun: str) -> str:
 
 
 def number(value: float, unit: str = "") -> str:
-    """12,400 ms, 0.8 %, 3; bytes as 64 GB, less than a second as 1.07 ms. A `count` needs no unit."""
+    """12,400 ms, 0.8 %, 3; bytes as 64 GB, less than a second as 1.07 ms.
+
+    A `count` needs no unit.
+    """
     if unit == "bytes" and abs(value) >= 1000:
         power = min(4, int(math.log10(abs(value)) // 3))
         return number(float(f"{value / 1000**power:.3g}"), " kMGT"[power] + "B")
@@ -58,7 +63,9 @@ def _spelt(hit: re.Match[str]) -> str:
 
 
 def cell(of: Any) -> Any:
-    """A value that a table can hold: numbers, truths and times as they are; all else as text of bounded length."""
+    """A value that a table can hold: numbers, truths and times as they are; all else as text of
+    bounded length.
+    """
     if of is None or isinstance(of, (bool, int, float, datetime, Decimal)):
         return of
     return printable(_cut(_text(of)))

@@ -32,23 +32,27 @@ class Window:
 
 
 def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") -> Window:
-    """The last minutes; or from `since` (to `until`, else now). `30m`, `2h`, `1d` ago, or an ISO time, UTC.
+    """The last minutes; or from `since` (to `until`, else now).
 
-    Raises UsageError for a time that cannot be read, and for a window that is empty or lies in the future.
+    `30m`, `2h`, `1d` ago, or an ISO time, UTC.
+
+    Raises UsageError for a time that cannot be read, and for a window that is empty or lies in the
+    future.
     """
     now = ops.now()
     end = moment(until, now) if until else now
     start = moment(since, now) if since else end - timedelta(minutes=minutes)
     if not start < end or start > now:
         raise UsageError(
-            f"Nothing lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC (now {now:%H:%M}): "
+            f"Nothing lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC (now "
+            f"{now:%H:%M}): "
             "since must be before until, and minutes more than 0."
         )
     return Window(start.astimezone(UTC), end.astimezone(UTC))
 
 
 def clock(when: Any, near: datetime) -> str:
-    """A moment as text: hours and minutes, with month and day when that is not the date of `near`."""
+    """A moment as text: hours and minutes, with month and day unless the date is that of `near`."""
     return str(when.strftime("%H:%M" if when.date() == near.date() else "%m-%d %H:%M"))
 
 
@@ -56,7 +60,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """`30m`, `12h`, `1d`, `2w` ago, or an ISO date or time (UTC unless it says). Raises UsageError."""
+    """`30m`, `12h`, `1d`, `2w` ago, or an ISO date or time (UTC unless it says).
+
+    Raises UsageError.
+    """
     ago = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
     if ago:
         return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -1,4 +1,6 @@
-"""A record as one HTML page for someone who was not there: nothing is loaded from elsewhere, nothing runs."""
+"""A record as one HTML page for someone who was not there: nothing is loaded from elsewhere,
+nothing runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from opslib.pages import sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_CALLS = 1000
+_NOT_SHOWN = {"injected-parameters", "papermill-error-cell-tag"}
 _NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 
 
@@ -31,23 +33,21 @@ def prepare() -> None:
 def render(notebook: Any) -> str:
     """The page. The notebook is a record's: masked, with its facts in the metadata."""
     facts = notebook["metadata"].get("opslib", {})
-    return str(
-        template("page.html").render(
-            facts=facts,
-            **style(),
-            title=_title(notebook),
-            where=_where(facts),
-            when=_when(facts),
-            findings=[f for f in _findings(facts) if f.get("status") != "ok"],
-            passed=[f for f in _findings(facts) if f.get("status") == "ok"],
-            blocks=list(_blocks(notebook, facts)),
-            calls=facts.get("calls", [])[:_SHOWN_CALLS],
-            calls_total=len(facts.get("calls", [])),
-            operations=Counter(
-                f"{c.get('service')}.{c.get('operation')}" for c in facts.get("calls", [])
-            ).most_common(),
-        )
+    calls, found = facts.get("calls", []), findings(facts)
+    made = template("page.html").render(
+        facts=facts,
+        **style(),
+        title=title(notebook) or facts.get("name", "Notebook"),
+        where=_where(facts),
+        when=_when(facts),
+        findings=[f for f in found if f.get("status") != "ok"],
+        passed=[f for f in found if f.get("status") == "ok"],
+        cells=_shown_cells(notebook),
+        calls=calls[:_SHOWN_CALLS],
+        calls_total=len(calls),
+        operations=Counter(f"{c.get('service')}.{c.get('operation')}" for c in calls).most_common(),
     )
+    return str(made)
 
 
 def style() -> dict[str, str]:
@@ -61,8 +61,9 @@ def style() -> dict[str, str]:
 
 @cache
 def template(name: str) -> Any:
-    """One of opslib/templates/; whatever is put into it is escaped."""
+    """One of opslib/pages/templates/; whatever is put into it is escaped."""
     from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -71,7 +72,15 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = _shown
+    environment.filters |= {"shown": _shown, "picture": _picture} | {
+        name: lambda text, make=make: Markup(make(_joined(text)))
+        for name, make in {
+            "markdown": sanitise.markdown,
+            "terminal": sanitise.terminal,
+            "clean_html": sanitise.clean_html,
+            "code": sanitise.code,
+        }.items()
+    }
     return environment.get_template(name)
 
 
@@ -81,11 +90,6 @@ def _shown(value: Any) -> str:
     if value is None or isinstance(value, Undefined):
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _title(notebook: Any) -> str:
-
-    return title(notebook) or str(notebook["metadata"].get("opslib", {}).get("name", "Notebook"))
 
 
 def _where(facts: dict[str, Any]) -> tuple[str, str]:
@@ -111,81 +115,37 @@ def _took(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
-def _findings(facts: dict[str, Any]) -> list[dict[str, Any]]:
+def findings(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Worst first; of those before a change, only when there is none after it."""
     found = list(facts.get("findings", ()))
     after = [f for f in found if f.get("verifies")]
     return sorted(after or found, key=lambda f: -SEVERITY[f.get("status", "unknown")])
 
 
-def _blocks(notebook: Any, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the template shows of each cell: `text` (HTML), or `code` (HTML) with `outputs` and `error`.
-
-    A cell tagged `lead` comes before the findings.
-    """
-    titled = False
+def _shown_cells(notebook: Any) -> list[Any]:
+    """The cells that have something to say; the title is not said twice."""
+    told, titled = [], False
     for cell in notebook["cells"]:
-        tags = cell["metadata"].get("tags", ())
-        lead = "lead" in tags
+        tags, source = cell["metadata"].get("tags", ()), cell["source"]
         if cell["cell_type"] == "markdown":
-            source = cell["source"] if titled else _without_title(cell["source"])
+            source = source if titled else re.sub(r"\A# .*\n?", "", source)
             titled = True
-            if (
-                source.strip()
-                and not _NOTE_UNUSED.fullmatch(source.strip())
-                and "papermill-error-cell-tag" not in tags
-            ):
-                yield {"kind": "text", "lead": lead, "text": sanitise.markdown(source)}
-        elif "parameters" in tags:
-            yield {"kind": "parameters", "lead": False}
-        elif (
-            cell["cell_type"] == "code"
-            and "injected-parameters" not in tags
-            and cell["source"].strip()
-        ):
-            ran = cell.get("execution_count") is not None or bool(cell.get("outputs"))
-            yield {
-                "kind": "code",
-                "lead": lead,
-                "code": sanitise.code(cell["source"]),
-                "ran": ran,
-                "outputs": list(_outputs(cell)),
-            }
+        unused = _NOTE_UNUSED.fullmatch(source.strip())
+        if source.strip() and not unused and not _NOT_SHOWN.intersection(tags):
+            more = {"source": source, "tags": tags, "lead": "lead" in tags}
+            told.append({"outputs": [], **cell} | more)
+    return told
 
 
-def _without_title(source: str) -> str:
-    head, _, rest = source.partition("\n")
-    return rest if head.startswith("# ") else source
-
-
-def _outputs(cell: Any) -> Iterator[dict[str, str]]:
-    """`kind` (stream, error, html, picture), `body` (HTML or a data URI), and an error's `name` and `message`."""
-    for out in cell.get("outputs", ()):
-        if out["output_type"] == "stream":
-            yield {"kind": "stream", "body": sanitise.terminal(_joined(out["text"]))}
-        elif out["output_type"] == "error":
-            trace = sanitise.terminal("\n".join(out["traceback"]))
-            yield {"kind": "error", "name": out["ename"], "message": out["evalue"], "body": trace}
-        else:
-            yield _shown_data(out["data"])
-
-
-def _shown_data(data: dict[str, Any]) -> dict[str, str]:
-    """The richest form that is safe to show."""
+def _picture(data: dict[str, Any]) -> str:
+    """The address of the picture in an output; empty when it has none, or a table as well."""
     for mime in ("image/png", "image/jpeg", "image/gif"):
         if mime in data and "text/html" not in data:
-            return {
-                "kind": "picture",
-                "body": f"data:{mime};base64,{_joined(data[mime]).replace(chr(10), '')}",
-            }
-    if "text/html" in data:
-        return {"kind": "html", "body": sanitise.clean_html(_joined(data["text/html"]))}
-    if "image/svg+xml" in data:  # as a picture, an SVG runs nothing and loads nothing
+            return f"data:{mime};base64,{_joined(data[mime]).replace(chr(10), '')}"
+    if "image/svg+xml" in data and "text/html" not in data:  # so it runs nothing, loads nothing
         svg = base64.b64encode(_joined(data["image/svg+xml"]).encode()).decode()
-        return {"kind": "picture", "body": f"data:image/svg+xml;base64,{svg}"}
-    if "text/markdown" in data:
-        return {"kind": "html", "body": sanitise.markdown(_joined(data["text/markdown"]))}
-    return {"kind": "stream", "body": sanitise.terminal(_joined(data.get("text/plain", "")))}
+        return f"data:image/svg+xml;base64,{svg}"
+    return ""
 
 
 def _joined(text: Any) -> str:
@@ -203,9 +163,7 @@ def section(nb: Any, index: int) -> str:
 
 
 def _heading(cell: Any) -> str:
-    found = (
-        re.findall(r"^#+ +(.+?)\s*$", cell["source"], re.M)
-        if cell["cell_type"] == "markdown"
-        else []
-    )
+    """The last one in a cell."""
+    markdown = cell["cell_type"] == "markdown"
+    found = re.findall(r"^#+ +(.+?)\s*$", cell["source"], re.M) if markdown else []
     return str(found[-1]) if found else ""

@@ -7,9 +7,10 @@ import re
 from functools import cache
 from typing import Any
 
-_TAGS = set(
-    "a b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img "
-    "kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul".split()
+_TAGS = (
+    "a b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr "
+    "i img kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u "
+    "ul"
 )
 _SILENT = {"script", "style", "template", "noscript"}  # these go with what is in them
 _ATTRIBUTES = {"*": {"class", "colspan", "rowspan", "alt", "title"}, "a": {"href"}, "img": {"src"}}
@@ -28,7 +29,7 @@ def clean_html(text: str) -> str:
 
     cleaned = nh3.clean(
         text,
-        tags=_TAGS,
+        tags=set(_TAGS.split()),
         clean_content_tags=_SILENT,
         attributes=_ATTRIBUTES,
         attribute_filter=_allowed,
@@ -45,7 +46,10 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 
 
 def markdown(text: str) -> str:
-    """Markdown as HTML: headings, lists, tables, code. HTML in it is shown as text, links go to the web or nowhere."""
+    """Markdown as HTML: headings, lists, tables, code.
+
+    HTML in it is shown as text, links go to the web or nowhere.
+    """
     return clean_html(str(_markdown()(text)))
 
 
@@ -76,26 +80,25 @@ _ESCAPE = re.compile(
 
 
 def terminal(text: str) -> str:
-    """Terminal text as HTML: escaped, with its colours and bold as classes; other control codes are dropped."""
-    parts = _SELECT.split(text)
-    shown, classes = [_plain(parts[0])], set[str]()
-    for codes, part in zip(parts[1::2], parts[2::2], strict=True):
-        classes = _selected(codes, classes)
-        plain = _plain(part)
-        shown.append(
-            f'<span class="{" ".join(sorted(classes))}">{plain}</span>'
-            if classes and plain
-            else plain
-        )
+    """Terminal text as HTML: escaped, with its colours and bold as classes; other control codes are
+    dropped.
+    """
+    shown, classes = [], set[str]()
+    for number, part in enumerate(_SELECT.split(text)):
+        plain = html.escape(_ESCAPE.sub("", part))
+        if number % 2:
+            classes = _selected(part, classes)
+        elif classes and plain:
+            shown.append(f'<span class="{" ".join(sorted(classes))}">{plain}</span>')
+        else:
+            shown.append(plain)
     return "".join(shown)
 
 
-def _plain(text: str) -> str:
-    return html.escape(_ESCAPE.sub("", text))
-
-
 def _selected(codes: str, before: set[str]) -> set[str]:
-    """Of the codes of one sequence: reset, bold, and the eight colours in both brightnesses; others are left out."""
+    """Of the codes of one sequence: reset, bold, and the eight colours in both brightnesses; others
+    are left out.
+    """
     numbers = [int(code) for code in codes.split(";") if code] or [0]
     if 38 in numbers or 48 in numbers:  # 256 colours: the numbers that follow mean something else
         return before

@@ -1,7 +1,9 @@
-"""Records in S3: `OPSLIB_RECORDS=s3://bucket/prefix`. Each is put there when it begins and when it is sealed.
+"""Records in S3: `OPSLIB_RECORDS=s3://bucket/prefix`, put there when begun and when sealed.
 
-What is in S3 counts; the records folder of the project is then where runs are at work, and a copy of what was read.
-papermill's own S3 client is used, so its credentials and endpoint are the same as for papermill's notebooks.
+What is in S3 counts; the records folder of the project is then where runs are at work, and a copy
+of what was read.
+papermill's own S3 client is used, so its credentials and endpoint are the same as for papermill's
+notebooks.
 """
 
 from __future__ import annotations
@@ -26,15 +28,9 @@ def base() -> str:
 
 def push(path: Path) -> None:
     """Put a record there, with its page and what is beside it. Raises OpsError."""
-    if not base():
-        return
-    beside = path.with_suffix(".spill")
-    for file in (
-        path,
-        path.with_suffix(".html"),
-        *(sorted(beside.iterdir()) if beside.is_dir() else ()),
-    ):
-        if file.is_file():
+    beside = path.with_suffix(".spill").glob("*")
+    for file in (path, path.with_suffix(".html"), *sorted(beside)):
+        if base() and file.is_file():
             with _translated("kept", file):
                 _object(file).put(Body=file.read_bytes(), ACL="bucket-owner-full-control")
 
@@ -42,18 +38,22 @@ def push(path: Path) -> None:
 def fetch_missing(path: Path) -> None:
     """Get a file that is not on this disk. Raises OpsError."""
     if base() and not path.exists():
-        with _translated("read", path):
-            content = _object(path).get()["Body"].read()
+        content = _content(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, content)
 
 
 def sha256(path: Path) -> str:
-    """The hash of a record's file where it counts: in S3 when records are there. Raises OSError, OpsError."""
-    if not base():
-        return files.sha256(path)
+    """The hash of a record's file where it counts: in S3 when records are there.
+
+    Raises OSError, OpsError.
+    """
+    return hashlib.sha256(_content(path)).hexdigest() if base() else files.sha256(path)
+
+
+def _content(path: Path) -> bytes:
     with _translated("read", path):
-        return hashlib.sha256(_object(path).get()["Body"].read()).hexdigest()
+        return bytes(_object(path).get()["Body"].read())
 
 
 def _object(path: Path) -> Any:

@@ -1,21 +1,22 @@
-"""The facts of a run: who, when, of what, with which code; as the record's file and its row hold them."""
+"""The facts of a run: who, when, of what, with which code; as the record's file and its row hold
+them.
+"""
 
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from opslib.catalogue import parameters as declared
-from opslib.core import paths, redaction
+from opslib.core import paths
 from opslib.core.connections.targets import LAB
 from opslib.core.errors import UsageError
 from opslib.records import records
@@ -29,17 +30,13 @@ def moment() -> str:
 
 
 def parameters(nb: Any) -> dict[str, Any]:
-    """What a notebook runs with: the defaults of its parameters cell, and what papermill was given."""
+    """What a notebook runs with: the defaults of its parameters cell, and what was given."""
     given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
     for cell in nb["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
             try:
                 return {p.name: p.default for p in declared.parse(cell["source"], "")} | given
-            except (
-                UsageError,
-                SyntaxError,
-                ValueError,
-            ):  # another's notebook; what was given is known
+            except (UsageError, SyntaxError, ValueError):  # another's; what was given is known
                 return given
     return given
 
@@ -54,20 +51,22 @@ def procedure(path: Any) -> str:
     return file.stem
 
 
-def at_start(request: Request) -> dict[str, Any]:
+def at_start(
+    name: str, procedure: str, target: str, parameters: dict[str, Any], id: str = ""
+) -> dict[str, Any]:
     """What is known before the kernel is."""
     return {
-        "id": request.id,
-        "name": request.name,
-        "procedure": request.procedure,
-        "target": request.target,
-        "system": request.target.removeprefix(LAB).rpartition("-")[0],
-        "lab": request.target.startswith(LAB),
+        "id": id or records.new_id(),
+        "name": name,
+        "procedure": procedure,
+        "target": target,
+        "system": target.removeprefix(LAB).rpartition("-")[0],
+        "lab": target.startswith(LAB),
         "who": who(),
         "host": socket.gethostname(),
         "started": moment(),
         "ended": None,
-        "parameters": request.parameters,
+        "parameters": parameters,
         "outcome": records.RUNNING,
     }
 
@@ -87,53 +86,16 @@ def of_the_code() -> dict[str, Any]:
 
 def _git(folder: Path) -> dict[str, Any] | None:
     """None where there is no git, or no repository."""
-    command = [
-        "git",
-        "--no-optional-locks",
-        "-C",
-        str(folder),
-        "status",
-        "--porcelain=v2",
-        "--branch",
-    ]
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch"]
     try:
         said = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.splitlines()
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    commit = next((line.split()[-1] for line in said if line.startswith("# branch.oid")), None)
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in said)}
-
-
-def row(facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The row of the index for these facts, masked."""
-    plain = (
-        "id",
-        "name",
-        "procedure",
-        "target",
-        "system",
-        "who",
-        "arn",
-        "account",
-        "region",
-        "started",
-        "ended",
-        "outcome",
-        "status",
-        "verdict",
-    )
-    said = redaction.mask_tree({name: facts.get(name) for name in plain} | more)
-    return {
-        **said,
-        "lab": bool(facts.get("lab")),
-        "parameters": json.dumps(
-            redaction.mask_tree(facts.get("parameters") or {}), sort_keys=True, default=str
-        ),
-        "plan": (facts.get("plan") or {}).get("id"),
-        "path": records.place(facts["id"]).as_posix(),
-    }
+    lines = said.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
 
 
 def who() -> str:
@@ -184,7 +146,10 @@ DEFAULT_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run. `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line."""
+    """What is to be run.
+
+    `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line.
+    """
 
     id: str
     name: str
@@ -202,22 +167,16 @@ class Request:
     @classmethod
     def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
         """From what papermill gives an engine; `run` adds `opslib_…` options."""
-        ours = {
-            k.removeprefix("opslib_"): options.pop(k)
-            for k in list(options)
-            if k.startswith("opslib_")
-        }
-        given = parameters(nb)
-        name = procedure(options.get("input_path"))
+        ours = {key: options.pop(key) for key in [*options] if key.startswith("opslib_")}
+        told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}
+        given, name = parameters(nb), procedure(options.get("input_path"))
+        limit = nb.metadata.get("opslib", {}).get("timeout_seconds", DEFAULT_SECONDS)
         said = {
-            "id": records.new_id(datetime.now(UTC)),
+            "id": records.new_id(),
             "name": name,
             "procedure": name,
             "target": str(given.get("target", "")),
-            "timeout_seconds": nb.metadata.get("opslib", {}).get(
-                "timeout_seconds", DEFAULT_SECONDS
-            ),
+            "timeout_seconds": limit,
             "output": options.get("output_path"),
         }
-        told = {k: v for k, v in ours.items() if v is not None}
         return cls(kernel=kernel, parameters=given, options=options, **(said | told))

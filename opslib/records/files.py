@@ -32,7 +32,9 @@ def reason(exc: OSError) -> str:
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that a reader, or a crash, finds the old content or the new. Raises OSError, leaving the old.
+    """Write a file so that a reader, or a crash, finds the old content or the new.
+
+    Raises OSError, leaving the old.
 
     `durable` also waits until the content is on the disk.
     """
@@ -58,7 +60,10 @@ def unwritable(folder: Path, exc: OSError) -> OpsError:
 
 
 def require_writable(folder: Path) -> None:
-    """Make the folder, and prove that a file can be written in it. Raises OpsError with the reason."""
+    """Make the folder, and prove that a file can be written in it.
+
+    Raises OpsError with the reason.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -68,7 +73,8 @@ def require_writable(folder: Path) -> None:
         raise unwritable(folder, exc) from exc
     if free < _LEAST_FREE:
         raise OpsError(
-            f"Records cannot be written to {folder}: only {free / 1e6:.1f} MB are free on that disk. Nothing was run. "
+            f"Records cannot be written to {folder}: only {free / 1e6:.1f} MB are free on that "
+            "disk. Nothing was run. "
             "Free some space, or set OPSLIB_RECORDS to another folder."
         )
 

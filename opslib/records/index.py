@@ -20,45 +20,29 @@ from sqlalchemy.schema import CreateTable
 
 from opslib.core import paths
 from opslib.core.errors import OpsError
-from opslib.records.records import Row
+from opslib.records.records import COLUMNS, Row
 
 _metadata = sa.MetaData()
-_KEPT = (  # what a seal covers, in this order
-    "seq",
-    "id",
-    "name",
-    "procedure",
-    "target",
-    "system",
-    "lab",
-    "who",
-    "arn",
-    "account",
-    "region",
-    "started",
-    "ended",
-    "outcome",
-    "status",
-    "verdict",
-    "parameters",
-    "plan",
-    "path",
-    "sha256",
-    "previous",
-)
+_SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
 _BESIDE = ("hash", "host", "pid", "pid_started", "heartbeat")
+_TYPES: dict[str, Any] = {
+    "id": sa.String(40),
+    "seq": sa.Integer(),
+    "lab": sa.Boolean(),
+    "pid": sa.Integer(),
+}
 _records = sa.Table(
     "records",
     _metadata,
-    sa.Column("id", sa.String(40), primary_key=True),
-    sa.Column("seq", sa.Integer, unique=True),  # none while the run is under way
-    sa.Column("lab", sa.Boolean, nullable=False),
     *(
-        sa.Column(name, sa.Text)
-        for name in (*_KEPT, *_BESIDE)
-        if name not in ("id", "seq", "lab", "pid")
+        sa.Column(
+            name,
+            _TYPES.get(name, sa.Text()),
+            primary_key=name == "id",
+            unique=name == "seq",  # none while the run is under way
+        )
+        for name in (*_SEALED, *_BESIDE)
     ),
-    sa.Column("pid", sa.Integer),
 )
 _head = sa.Table(  # the last seal: who holds this row's lock may add the next
     "chain",
@@ -96,7 +80,10 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 @contextmanager
 def _transaction() -> Iterator[sa.Connection]:
-    """A transaction on the index, its tables made when missing. Raises OpsError naming the index."""
+    """A transaction on the index, its tables made when missing.
+
+    Raises OpsError naming the index.
+    """
     address = url()
     shown = sa.make_url(address).render_as_string(hide_password=True)
     try:
@@ -125,16 +112,17 @@ def insert(row: Row) -> None:
 
 
 def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
-    """Change the row of a run that is under way; False when it is sealed, not there, or not as `only_if` says."""
+    """Change the row of a run that is under way; False when it is sealed, not there, or not as
+    `only_if` says.
+    """
     with _transaction() as connection:
         return _update(connection, id, values, only_if)
 
 
 def _update(connection: sa.Connection, id: str, values: Row, only_if: Row | None = None) -> bool:
-    change = sa.update(_records).where(_records.c.id == id, _records.c.seq.is_(None)).values(values)
-    for name, value in (only_if or {}).items():
-        change = change.where(_records.c[name] == value)
-    return connection.execute(change).rowcount == 1
+    wanted = {"id": id, "seq": None} | (only_if or {})
+    same = [_records.c[name] == value for name, value in wanted.items()]
+    return connection.execute(sa.update(_records).where(*same).values(values)).rowcount == 1
 
 
 def seal(row: Row) -> bool:
@@ -144,9 +132,7 @@ def seal(row: Row) -> bool:
         row = row | {"seq": last.seq + 1, "previous": last.hash}
         row["hash"] = row_hash(row)
         if not _update(connection, row["id"], row):
-            if connection.execute(
-                sa.select(_records.c.id).where(_records.c.id == row["id"])
-            ).first():
+            if connection.execute(sa.select(_records).filter_by(id=row["id"])).first():
                 return False
             connection.execute(sa.insert(_records).values(row))  # its row was removed while it ran
         connection.execute(sa.update(_head).values(seq=row["seq"], hash=row["hash"]))
@@ -155,27 +141,30 @@ def seal(row: Row) -> bool:
 
 def row_hash(row: Row) -> str:
     """The hash over what a sealed row says and the hash of the row before."""
-    content = [row.get(name) for name in _KEPT]
+    content = [row.get(name) for name in _SEALED]
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 def _nothing_yet() -> bool:
-    file = sa.make_url(url()).database if url().startswith("sqlite") else None
-    return bool(file) and not os.path.exists(str(file))
+    file = sa.make_url(url()).database or ""
+    return url().startswith("sqlite") and not os.path.exists(file)
 
 
 def rows(**where: Any) -> list[Row]:
     """The rows, oldest first; `target="x"` and the like narrow them."""
     if _nothing_yet():
         return []
-    # An id is random within its second; of runs that began in one millisecond, the first to end was first.
-    query = sa.select(_records).order_by(
-        _records.c.started, _records.c.seq.nulls_last(), _records.c.id
-    )
-    for name, value in where.items():
-        query = query.where(_records.c[name] == value)
+    # An id is random within its second; of runs that began in one millisecond, the first to end
+    # was first.
+    order = (_records.c.started, _records.c.seq.nulls_last(), _records.c.id)
     with _transaction() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+        found = connection.execute(sa.select(_records).filter_by(**where).order_by(*order))
+        return [dict(row) for row in found.mappings()]
+
+
+def is_sealed(id: str) -> bool:
+    """Has the run of that id ended, and is it kept?"""
+    return any(row["seq"] is not None for row in rows(id=id))
 
 
 def last_seal() -> tuple[int, str]:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from opslib.core import paths
 from opslib.records import outcomes, records
-from opslib.records.events import read as read_journal
 from opslib.records.facts import host, lease, moment, process_started
-from opslib.records.outcomes import Ending
+from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
 
 BEAT_SECONDS = 30.0
@@ -25,7 +25,8 @@ def close_abandoned() -> None:
     from opslib.records import index
 
     for row in index.rows(outcome=records.RUNNING):
-        if not _alive(row) and _claim(row):
+        seen = {"heartbeat": row["heartbeat"]}  # another process may be faster
+        if not _alive(row) and index.update(row["id"], only_if=seen, **lease()):
             if row["host"] == host():
                 remove_left(row["pid"])
             _close(row)
@@ -38,45 +39,30 @@ def _alive(row: Row) -> bool:
     return silent.total_seconds() < _LEASE_SECONDS
 
 
-def _claim(row: Row) -> bool:
-    """Take the row over; False when another process was faster."""
-    from opslib.records import index
-
-    return index.update(row["id"], only_if={"heartbeat": row["heartbeat"]}, **lease())
-
-
 def _close(row: Row) -> None:
     from opslib.records import index, sealing
-    from opslib.records.drafts import Draft, read
 
-    draft = Draft(row["id"])
     try:
-        notebook = read(draft.path)
+        notebook = sealing.read(paths.records() / row["path"])
     except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
-        index.seal(
-            row | {"outcome": "interrupted", "ended": moment(), "verdict": "Its file is missing."}
-        )
+        verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
+        index.seal(row | verdict | {"ended": moment()})
         return
-    facts = dict(notebook["metadata"]["opslib"])
-    if facts.get("ended"):  # it was killed between the last save and the seal
-        sealing.seal(draft, facts)
+    draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]))
+    if draft.facts.get("ended"):  # it was killed between the last save and the seal
+        sealing.seal(draft)
         return
-    events = read_journal(draft.journal)
-    ending = Ending(
-        "interrupted", f"The process that ran it was killed in cell {_reached(notebook)}."
-    )
-    facts |= events.as_metadata() | outcomes.conclude(ending, events)
-    facts["ended"] = _last_sign(draft, row)
-    sealing.keep(draft, notebook, facts)
+    why = f"The process that ran it was killed in cell {_reached(notebook)}."
+    ending = Ending("interrupted", why)
+    draft.facts |= outcomes.conclude(ending, journal(draft.journal))
+    draft.facts["ended"] = _last_sign(draft, row)
+    sealing.keep(draft)
 
 
 def _reached(notebook: Any) -> str:
-    running = [
-        i
-        for i, c in enumerate(notebook["cells"], 1)
-        if c["metadata"].get("papermill", {}).get("start_time")
-    ]
-    return f"{running[-1] if running else 1} of {len(notebook['cells'])}"
+    said = [cell["metadata"].get("papermill", {}) for cell in notebook["cells"]]
+    running = [number for number, cell in enumerate(said, 1) if cell.get("start_time")]
+    return f"{max(running, default=1)} of {len(said)}"
 
 
 def _last_sign(draft: Any, row: Row) -> str:

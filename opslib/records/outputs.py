@@ -1,11 +1,11 @@
-"""What cells print and show, kept up to a size; the rest goes to files beside the record, and a line says where."""
+"""What cells print and show, up to a size; the rest is beside the record, and a line says where."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,9 @@ class Outputs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder  # <id>.spill
-        self._used: dict[int, int] = defaultdict(int)
-        self._rest: dict[str, list[str]] = {}  # file name: text that did not fit
-        self._images: dict[str, bytes] = {}
-        self._spilled = 0
-        self._lost: dict[str, int] = defaultdict(int)
+        self._used: Counter[int] = Counter()  # characters of each cell
+        self._beside: dict[str, str | bytes] = {}  # what did not fit, by file name
+        self._lost: Counter[str] = Counter()  # characters that did not fit there either
         self._dirty: set[str] = set()
 
     def take(self, outs: list[Any], cell_index: int) -> None:
@@ -48,67 +46,55 @@ class Outputs:
         if out["output_type"] == "stream":
             self._take_stream(outs, cell_index)
         elif out["output_type"] == "error":
-            _shorten_error(out)
+            out["evalue"] = _shortened(out["evalue"])
+            out["traceback"] = [_shortened(entry) for entry in out["traceback"][-50:]]
         else:
-            self._take_display(out, len(outs), cell_index)
+            self._take_display(out["data"], len(outs), cell_index)
 
     def forget(self, cell_index: int) -> None:
         """The cell cleared its output."""
-        self._used.pop(cell_index, None)
+        del self._used[cell_index]
 
     def _left(self, cell_index: int) -> int:
-        return max(0, min(CELL - self._used[cell_index], RECORD - sum(self._used.values())))
+        return max(0, min(CELL - self._used[cell_index], RECORD - self._used.total()))
 
     def _take_stream(self, outs: list[Any], cell_index: int) -> None:
-        out = outs[-1]
+        out = outs.pop()
         text, left = out["text"], self._left(cell_index)
+        # Once full, it stays so: a later, shorter line must not come before this one.
+        self._used[cell_index] += min(len(text), left)
         if len(text) > left:
             cut = text.rfind("\n", 0, left) + 1
-            self._spill(_name(cell_index, "txt"), text[cut:])
-            self._used[cell_index] += (
-                left  # full: a later, shorter line must not come before this one
-            )
+            self._put_beside(_name(cell_index, "txt"), text[cut:])
             text = text[:cut]
-        else:
-            self._used[cell_index] += len(text)
-        if (
-            len(outs) > 1
-            and outs[-2]["output_type"] == "stream"
-            and outs[-2]["name"] == out["name"]
-        ):
-            outs.pop()
-            outs[-1]["text"] += text
+        before = outs[-1] if outs else {}
+        if (before.get("output_type"), before.get("name")) == ("stream", out["name"]):
+            before["text"] += text
         elif text:
             out["text"] = text
-        else:
-            outs.pop()
+            outs.append(out)
 
-    def _take_display(self, out: Any, number: int, cell_index: int) -> None:
-        for mime, value in list(out["data"].items()):
+    def _take_display(self, data: dict[str, Any], number: int, cell_index: int) -> None:
+        for mime, value in list(data.items()):
             picture = mime.startswith("image/") and mime != "image/svg+xml"
             text = value if isinstance(value, str) else json.dumps(value)
             if len(text) <= (IMAGE if picture else self._left(cell_index)):
                 self._used[cell_index] += 0 if picture else len(text)
                 continue
-            name = _name(
-                cell_index, _SUFFIXES.get(mime, "json" if "json" in mime else "txt"), number
-            )
-            if picture:
-                self._images[name] = base64.b64decode(value)
-                self._dirty.add(name)
-            else:
-                self._spill(name, text)
-            del out["data"][mime]
+            suffix = _SUFFIXES.get(mime, "json" if "json" in mime else "txt")
+            name = _name(cell_index, suffix, number)
+            self._put_beside(name, base64.b64decode(value) if picture else text)
+            del data[mime]
+            plain = data.get("text/plain", "")[:2000]
             note = f"… {mime}, {len(text):,} characters: {self._folder.name}/{name}"
-            out["data"]["text/plain"] = "\n".join(
-                filter(None, [out["data"].get("text/plain", "")[:2000], note])
-            )
+            data["text/plain"] = f"{plain}\n{note}".lstrip("\n")
 
-    def _spill(self, name: str, text: str) -> None:
-        room = max(0, SPILL - self._spilled)
-        self._lost[name] += len(text) - len(text[:room])
-        self._spilled += len(text[:room])
-        self._rest.setdefault(name, []).append(text[:room])
+    def _put_beside(self, name: str, content: str | bytes) -> None:
+        if isinstance(content, str):
+            room = max(0, SPILL - sum(map(len, self._beside.values())))
+            self._lost[name] += len(content[room:])
+            content = str(self._beside.get(name, "")) + content[:room]
+        self._beside[name] = content
         self._dirty.add(name)
 
     def finish(self, cell: Any, cell_index: int) -> None:
@@ -117,34 +103,33 @@ class Outputs:
             if out["output_type"] == "stream" and "\r" in out["text"]:
                 out["text"] = _OVERWRITTEN.sub("", out["text"])
         name = _name(cell_index, "txt")
-        if name in self._rest:
-            size = sum(map(len, self._rest[name]))
-            gone = f" ({self._lost[name]:,} more were not kept)" if self._lost[name] else ""
+        if name in self._beside:
+            size, lost = len(self._beside[name]), self._lost[name]
+            gone = f" ({lost:,} more were not kept)" if lost else ""
             text = f"… the next {size:,} characters{gone}: {self._folder.name}/{name}\n"
             cell["outputs"].append(type(cell)(output_type="stream", name="stderr", text=text))
 
     def save(self, *, everything: bool = False) -> None:
-        """Write the files that are new or have grown; all of them when masking has changed. Raises OSError."""
-        names = set(self._rest) | set(self._images) if everything else self._dirty
-        if names:
+        """Write the files that are new or have grown; all of them when masking has changed.
+
+        Raises OSError.
+        """
+        for name in sorted(self._beside if everything else self._dirty):
             self._folder.mkdir(parents=True, exist_ok=True)
-        for name in sorted(names):
-            write_atomically(self._folder / name, self._content(name))
+            content = self._beside[name]
+            masked = redaction.mask(content).encode() if isinstance(content, str) else content
+            write_atomically(self._folder / name, masked)
         self._dirty = set()
 
-    def _content(self, name: str) -> bytes:
-        return self._images.get(name) or redaction.mask("".join(self._rest[name])).encode()
-
     def listed(self) -> list[dict[str, Any]]:
-        """The files beside the record: `file`, `bytes`, `sha256`; the seal of the record covers them."""
-        files = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+        """The files beside the record: `file`, `bytes`, `sha256`; the record's seal covers them."""
         return [
             {
-                "file": f"{self._folder.name}/{f.name}",
-                "bytes": f.stat().st_size,
-                "sha256": sha256(f),
+                "file": f"{self._folder.name}/{file.name}",
+                "bytes": file.stat().st_size,
+                "sha256": sha256(file),
             }
-            for f in files
+            for file in sorted(self._folder.glob("*"))
         ]
 
 
@@ -152,14 +137,6 @@ def _name(cell_index: int, suffix: str, number: int = 0) -> str:
     return f"cell-{cell_index + 1:02d}{f'-output-{number:02d}' if number else ''}.{suffix}"
 
 
-def _shorten_error(out: Any) -> None:
-    out["evalue"] = _shortened(out["evalue"])
-    out["traceback"] = [_shortened(entry) for entry in out["traceback"][-50:]]
-
-
 def _shortened(text: str) -> str:
-    return (
-        text
-        if len(text) <= _TRACEBACK
-        else f"{text[: _TRACEBACK // 2]}\n…\n{text[-_TRACEBACK // 2 :]}"
-    )
+    half = _TRACEBACK // 2
+    return text if len(text) <= _TRACEBACK else f"{text[:half]}\n…\n{text[-half:]}"

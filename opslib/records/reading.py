@@ -1,4 +1,4 @@
-"""TODO."""
+"""Records found again: listed, by id, and what their files say."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
-from opslib.core import paths
 from opslib.core.errors import UsageError, unknown_name
-from opslib.records.records import OUTCOMES, RUNNING, Record, Row
+from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
 def list_records(
@@ -21,12 +20,15 @@ def list_records(
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
     narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
-    found = [_record(row) for row in index.rows(**narrowed)]
+    found = [Record.of(row) for row in index.rows(**narrowed)]
     return [record for record in reversed(found) if since is None or record.started >= since]
 
 
 def find(id: str) -> Record:
-    """The record of that id, or of its only continuation. Raises UsageError that offers the nearest."""
+    """The record of that id, or of its only continuation.
+
+    Raises UsageError that offers the nearest.
+    """
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()
@@ -41,20 +43,14 @@ def find(id: str) -> Record:
     if not hits:
         recent = [row["id"] for row in rows[-5:]]
         raise unknown_name("record", id, recent, " (list them: opslib records)")
-    return _record(hits[0])
-
-
-def _record(row: Row) -> Record:
-    said = {name: row[name] for name in Record.__dataclass_fields__}
-    said["started"] = datetime.fromisoformat(row["started"])
-    said["ended"] = datetime.fromisoformat(row["ended"]) if row["ended"] else None
-    said["parameters"] = json.loads(row["parameters"] or "{}")
-    said["path"] = paths.records() / row["path"]
-    return Record(**said)
+    return Record.of(hits[0])
 
 
 def details(record: Record) -> dict[str, Any]:
-    """What the record's file says of its run: calls, findings, plan, steps, versions. Raises OpsError."""
+    """What the record's file says of its run: calls, findings, plan, steps, versions.
+
+    Raises OpsError.
+    """
     from opslib.records import copies
 
     copies.fetch_missing(record.path)
@@ -68,7 +64,8 @@ def details(record: Record) -> dict[str, Any]:
 
 
 def applied_steps(id: str, target: str | None = None) -> list[dict[str, Any]]:
-    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`, `after`, `observe`.
+    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`,
+    `after`, `observe`.
 
     Raises UsageError: no such record, another target's, or it applied nothing.
     """

@@ -1,12 +1,16 @@
-"""Records: what every run left behind, a file and a row, and the proof that both are still what they were."""
+"""A record: what a run left behind, a file and a row of the index, from the facts of the run."""
 
 from __future__ import annotations
 
+import json
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from opslib.core import paths, redaction
 
 Row = dict[str, Any]  # of the index
 RUNNING = "running"
@@ -25,7 +29,10 @@ OUTCOMES = (
 
 @dataclass(frozen=True)
 class Record:
-    """A run as the index knows it. Times are UTC; `status` is the worst finding that counts; `plan` a plan's id."""
+    """A run as the index knows it, its columns in their order. Times are UTC.
+
+    `status` is the worst finding that counts; `plan` a plan's id.
+    """
 
     id: str
     name: str
@@ -45,6 +52,19 @@ class Record:
     parameters: dict[str, Any]
     plan: str | None
     path: Path
+
+    @classmethod
+    def of(cls, row: Row) -> Record:
+        """From its row."""
+        return cls(
+            **{name: row[name] for name in COLUMNS}
+            | {
+                "started": datetime.fromisoformat(row["started"]),
+                "ended": datetime.fromisoformat(row["ended"]) if row["ended"] else None,
+                "parameters": json.loads(row["parameters"] or "{}"),
+                "path": paths.records() / row["path"],
+            }
+        )
 
     @property
     def page(self) -> Path:
@@ -66,9 +86,24 @@ class Record:
         }
 
 
-def new_id(now: datetime) -> str:
+COLUMNS = tuple(field.name for field in fields(Record))
+
+
+def row(facts: Mapping[str, Any]) -> Row:
+    """The row for the facts of a run, masked."""
+    said = redaction.mask_tree({name: facts.get(name) for name in COLUMNS})
+    return {
+        **said,
+        "lab": bool(said["lab"]),
+        "parameters": json.dumps(said["parameters"] or {}, sort_keys=True, default=str),
+        "plan": (said["plan"] or {}).get("id"),
+        "path": place(facts["id"]).as_posix(),
+    }
+
+
+def new_id(now: datetime | None = None) -> str:
     """An id that sorts by time: `20261122T160102Z-<6 hex>`."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def place(id: str) -> Path:

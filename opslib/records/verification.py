@@ -16,82 +16,80 @@ from opslib.records.records import Row
 _MOMENT_SECONDS = 30
 
 
-def problems() -> Iterator[tuple[str, str]]:
-    """(record id, what is wrong), over the index, its chain, the files, and files that no row knows."""
-    from opslib.records import index
+@dataclass(frozen=True)
+class Problem:
+    """Something that `verify` found wrong with a record."""
 
+    id: str
+    problem: str
+
+
+def verify() -> list[Problem]:
+    """What was altered, is missing, or breaks the index's chain; empty when all is as it was
+    sealed.
+    """
+    from opslib.records import index, interruptions
+
+    interruptions.close_abandoned()
     rows = index.rows()
     sealed = sorted((row for row in rows if row["seq"] is not None), key=lambda row: row["seq"])
-    yield from _chain(sealed)
-    for row in sealed:
-        yield from _file(row)
-    yield from _strangers({row["id"] for row in rows})
+    files = [problem for row in sealed for problem in _file(row)]
+    return [*_chain(sealed), *files, *_strangers({row["id"] for row in rows})]
 
 
-def _chain(sealed: list[Row]) -> Iterator[tuple[str, str]]:
+def _chain(sealed: list[Row]) -> Iterator[Problem]:
     from opslib.records import index
 
-    number, previous = 0, ""
+    number, previous, broken = 0, "", "the chain is broken before it: "
     for row in sealed:
         if row["seq"] != number + 1:
-            yield (
-                row["id"],
-                f"the chain is broken before it: {_rows(row['seq'] - number - 1)} missing from the index",
-            )
+            missing = _rows(row["seq"] - number - 1)
+            yield Problem(row["id"], f"{broken}{missing} missing from the index")
         elif row["previous"] != previous:
-            yield (
-                row["id"],
-                "the chain is broken before it: it was sealed after a row that is not the one there now",
-            )
+            seen = "it was sealed after a row that is not the one there now"
+            yield Problem(row["id"], broken + seen)
         if index.row_hash(row) != row["hash"]:
-            yield row["id"], "its row in the index was altered"
+            yield Problem(row["id"], "its row in the index was altered")
         number, previous = row["seq"], row["hash"]
     last, digest = index.last_seal()
     if last > number:
-        yield (
-            "(last)",
-            f"the chain is cut off: {_rows(last - number)} missing at the end of the index",
-        )
+        missing = _rows(last - number)
+        yield Problem("(last)", f"the chain is cut off: {missing} missing at the end of the index")
     elif digest != previous:
-        yield "(last)", "the end of the chain is not the last row's hash"
+        yield Problem("(last)", "the end of the chain is not the last row's hash")
 
 
 def _rows(count: int) -> str:
     return "a row is" if count == 1 else f"{count} rows are"
 
 
-def _file(row: Row) -> Iterator[tuple[str, str]]:
+def _file(row: Row) -> Iterator[Problem]:
+    """The file, and those beside it, which are named with their hashes in it."""
     path = paths.records() / row["path"]
     try:
         digest = copies.sha256(path)
     except (OSError, OpsError) as exc:
         why = files.reason(exc) if isinstance(exc, OSError) else str(exc)
-        yield row["id"], f"its file {row['path']} is missing or cannot be read ({why})"
+        yield Problem(row["id"], f"its file {row['path']} is missing or cannot be read ({why})")
         return
     if digest != row["sha256"]:
-        yield row["id"], f"its file {row['path']} was altered"
+        yield Problem(row["id"], f"its file {row['path']} was altered")
         return
-    yield from _spilled(row["id"], path)
-
-
-def _spilled(id: str, path: Path) -> Iterator[tuple[str, str]]:
-    """The files beside a record are named with their hashes in it."""
     copies.fetch_missing(path)
     said = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
     for beside in said.get("spilled", ()):
+        name = beside["file"]
         try:
-            digest = copies.sha256(path.parent / beside["file"])
+            if copies.sha256(path.parent / name) != beside["sha256"]:
+                yield Problem(row["id"], f"{name} beside it was altered")
         except (OSError, OpsError):
-            yield id, f"{beside['file']} beside it is missing"
-        else:
-            if digest != beside["sha256"]:
-                yield id, f"{beside['file']} beside it was altered"
+            yield Problem(row["id"], f"{name} beside it is missing")
 
 
-def _strangers(known: set[str]) -> Iterator[tuple[str, str]]:
+def _strangers(known: set[str]) -> Iterator[Problem]:
     for path in sorted(paths.records().glob("[0-9]*/[0-9]*/*.ipynb")):
         if path.stem not in known and not _just_begun(path):
-            yield path.stem, f"{records.place(path.stem)} has no row in the index"
+            yield Problem(path.stem, f"{records.place(path.stem)} has no row in the index")
 
 
 def _just_begun(path: Path) -> bool:
@@ -104,19 +102,3 @@ def _just_begun(path: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that `verify` found wrong with a record."""
-
-    id: str
-    problem: str
-
-
-def verify() -> list[Problem]:
-    """What was altered, is missing, or breaks the chain of the index; empty when everything is as it was sealed."""
-    from opslib.records import interruptions, verification
-
-    interruptions.close_abandoned()
-    return [Problem(id, text) for id, text in verification.problems()]

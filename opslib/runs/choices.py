@@ -1,4 +1,4 @@
-"""What a procedure needs of the target's file, as far as it is known before anything starts: sections, and names in them."""
+"""What a procedure needs of the target's file, before anything starts: sections, names in them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
 
 
 def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, and a name for each default that this target does not have: the only one there is, or all.
+    """What was given, and a name for each default that this target does not have: the only, or all.
 
-    Raises UsageError: the file describes no such section, or not this name, or several of which none is the default.
+    Raises UsageError: the file describes no such section, or not this name, or several of which
+    none is the default.
     """
     if procedure.chapter in _CHAPTERS:
         target[_CHAPTERS[procedure.chapter]]
@@ -34,27 +35,27 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> di
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            _choose(procedure, target, parameter, chosen)
+            known = target[parameter.of]
+            named = _names(given.get(parameter.name, parameter.default))
+            absent = [name for name in named if name not in known]
+            if absent and parameter.name not in given:
+                chosen[parameter.name] = _instead(procedure, target, parameter)
+            elif absent and not parameter.any:
+                known[absent[0]]
     return chosen
 
 
-def _choose(
-    procedure: Procedure, target: Target, parameter: Parameter, chosen: dict[str, Any]
-) -> None:
-    name, known = parameter.name, target[parameter.of]
-    absent = [each for each in _names(chosen.get(name, parameter.default)) if each not in known]
-    if not absent:
-        return
-    if name in chosen:
-        if not parameter.any:
-            known[absent[0]]
-        return
-    if len(known) != 1 and not parameter.all:
-        raise UsageError(
-            f"{procedure.name} needs {name}: one of {', '.join(known) or 'none'} ({parameter.of} in "
-            f"parameters/targets/{target.key}.yaml). Give it with -p {name}=…"
-        )
-    chosen[name] = next(iter(known)) if len(known) == 1 else _ALL
+def _instead(procedure: Procedure, target: Target, parameter: Parameter) -> str:
+    known: list[str] = list(target[parameter.of])
+    if len(known) == 1:
+        return known[0]
+    if parameter.all:
+        return _ALL
+    raise UsageError(
+        f"{procedure.name} needs {parameter.name}: one of {', '.join(known) or 'none'} "
+        f"({parameter.of} in parameters/targets/{target.key}.yaml). "
+        f"Give it with -p {parameter.name}=…"
+    )
 
 
 def _names(value: Any) -> list[str]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
@@ -15,7 +14,10 @@ from opslib.runs.kernels import Kernel
 
 
 class Manager(NotebookExecutionManager):  # type: ignore[misc]
-    """papermill's state of cells. It would save the whole notebook several times a cell; we save now and then."""
+    """papermill's state of cells.
+
+    It would save the whole notebook several times a cell; we save now and then.
+    """
 
     def __init__(
         self,
@@ -61,34 +63,34 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
         self._cell_timeout = options.get("timeout") or None
         self.current = 0
-        self.failed: CellExecutionError | None = None
-        self.reply: dict[str, Any] = {}
 
     def _seconds_left(self, _: Any) -> float:
         left = max(0.001, self._deadline - time.monotonic())
         return min(left, self._cell_timeout) if self._cell_timeout else left
 
     def run(self, ready: Callable[[], None], stopped: Callable[[], bool]) -> None:
-        """Wait for the kernel, then `ready`, then the cells. Raises CellTimeoutError, DeadKernelError, RuntimeError."""
+        """Wait for the kernel, then `ready`, then the cells.
+
+        Raises CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError.
+        """
         self.reset_execution_trackers()
         self.start_new_kernel_client()
         ready()
         info = self.wait_for_reply(self.kc.kernel_info())
         self.nb.metadata["language_info"] = info["content"]["language_info"]
-        for index, cell in enumerate(self.nb.cells):
-            if stopped() or self.failed:
-                break
-            self._run_cell(cell, index)
-        self.set_widgets_metadata()
+        try:
+            for index, cell in enumerate(self.nb.cells):
+                if stopped():
+                    break
+                self._run_cell(cell, index)
+        finally:
+            self.set_widgets_metadata()
 
     def _run_cell(self, cell: Any, index: int) -> None:
         self.current = index
         self.nb_man.cell_start(cell, index)
         try:
             self.execute_cell(cell, index)
-        except CellExecutionError as exc:
-            self.failed = exc
-            self.nb_man.cell_exception(cell, cell_index=index, exception=exc)
         except BaseException as exc:
             self.nb_man.cell_exception(cell, cell_index=index, exception=exc)
             raise
@@ -111,7 +113,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self._outputs.forget(cell_index)
 
     def close(self) -> None:
-        """End the kernel at once (a graceful end stalls for seconds now and then) and let go of it."""
+        """End the kernel at once (a graceful end stalls for seconds at times) and let go of it."""
         self._kernel.kill()
         self._kernel.wait()
         if self.km is not None:

@@ -25,7 +25,10 @@ class Start:
     environment: dict[str, str]
 
     def _bootstrap(self, parent_sentinel: int) -> int:
-        """Run the kernel until it ends; its exit status. `parent_sentinel` ends when the process of opslib does."""
+        """Run the kernel until it ends; its exit status.
+
+        `parent_sentinel` ends when the process of opslib does.
+        """
         os.setsid()  # a group of its own: interrupted and ended with all that it started
         threading.Thread(target=_end_with, args=(parent_sentinel,), daemon=True).start()
         [pipe] = forkserver.get_inherited_fds() or [-1]
@@ -35,7 +38,9 @@ class Start:
         return _run(self.connection_file)
 
     def _take_environment(self, pipe: int) -> None:
-        """What a new process reads of its environment when it starts was read by the one it was forked from."""
+        """What a new process reads of its environment when it starts was read by the one it was
+        forked from.
+        """
         os.environ.clear()
         os.environ.update(self.environment | {journal.FD: str(pipe)})
         paths = [path for path in self.environment.get("PYTHONPATH", "").split(os.pathsep) if path]

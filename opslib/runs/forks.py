@@ -1,6 +1,7 @@
 """Kernels forked from a process that has imported what they need: for runs of which there are many.
 
-The process is multiprocessing's fork server. It is started by this one, ends with it, and is of one thread.
+The process is multiprocessing's fork server. It is started by this one, ends with it, and is of one
+thread.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def prepare() -> None:
 
 
 class Process:
-    """A forked kernel, with what is used of subprocess.Popen. Raises OSError, EOFError when nothing could be forked."""
+    """A forked kernel, with what is used of subprocess.Popen.
+
+    Raises OSError, EOFError when nothing could be forked.
+    """
 
     stdin = stdout = stderr = None
 

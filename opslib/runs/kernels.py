@@ -1,4 +1,6 @@
-"""A kernel for one run: reached through files in a private folder, told of our journal, ended at once."""
+"""A kernel for one run: reached through files in a private folder, told of our journal, ended at
+once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ _NATIVE = ("", "python", "python3")
 
 
 class Kernel:
-    """A kernel manager of jupyter_client with what our runs need. `kill` and `remove` must be called."""
+    """A kernel manager of jupyter_client with what our runs need.
+
+    `kill` and `remove` must be called.
+    """
 
     def __init__(self, name: str, *, forked: bool = False) -> None:
         from jupyter_client.manager import AsyncKernelManager
@@ -29,7 +34,7 @@ class Kernel:
         self._folder = _private_folder()
         self.manager: Any = AsyncKernelManager(
             kernel_name=name or "python3",
-            transport="ipc",  # over TCP without encryption, ipykernel prints a warning into every record
+            transport="ipc",  # over TCP, ipykernel prints a warning into every record
             connection_file=str(self._folder / "kernel.json"),
             ip=str(self._folder / "socket"),
         )
@@ -41,7 +46,10 @@ class Kernel:
                 self.manager.provisioner = provisioners.forked(self.manager)
 
     def environment(self, journal_end: int) -> dict[str, str]:
-        """Ours, with the journal's pipe. Compiled modules may be kept: without, each start is seconds slower."""
+        """Ours, with the journal's pipe.
+
+        Compiled modules may be kept: without, each start is seconds slower.
+        """
         ours = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         return {"PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ours | {journal.FD: str(journal_end)}
 
@@ -54,7 +62,10 @@ class Kernel:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it, and everything it started in its process group, now. What cells printed has arrived."""
+        """End it, and everything it started in its process group, now.
+
+        What cells printed has arrived.
+        """
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
@@ -75,10 +86,8 @@ class Kernel:
             return "it does not answer"
         if code >= 0:
             return f"it ended with status {code}"
-        name = signal.Signals(-code).name
-        return f"signal {-code}, {name}" + (
-            ", perhaps out of memory" if -code == signal.SIGKILL else ""
-        )
+        why = ", perhaps out of memory" if -code == signal.SIGKILL else ""
+        return f"signal {-code}, {signal.Signals(-code).name}{why}"
 
     def wait(self) -> None:
         """Until the process has ended."""
@@ -101,7 +110,9 @@ def _private_folder() -> Path:
 
 
 def _this_python() -> Any:
-    """The kernel is the Python that runs opslib, whatever kernel specs a user has under the same name."""
+    """The kernel is the Python that runs opslib, whatever kernel specs a user has under the same
+    name.
+    """
     from jupyter_client.kernelspec import KernelSpec
 
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

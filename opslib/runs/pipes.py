@@ -1,7 +1,10 @@
-"""The engine's end of a run's journal: events read from the kernel's pipe, kept on disk as they come."""
+"""The engine's end of a run's journal: events read from the kernel's pipe, kept on disk as they
+come.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -10,15 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.core import redaction
-from opslib.records.events import Event, Events, _parsed
+from opslib.records.outcomes import Event, Events, parsed
 
 
 class JournalPipe:
-    """A pipe that the kernel inherits. Secrets in it are registered for masking and go no further."""
+    """A pipe that the kernel inherits.
+
+    Secrets in it are registered for masking and go no further.
+    """
 
     def __init__(self, file: Path, tell: Callable[[str], None] = lambda line: None) -> None:
         self.events = Events()
-        self.secrets = 0  # how many values were registered; when it grows, mask again
         self._file, self._tell = file, tell
         self._rest = b""
         self._lock = threading.Lock()
@@ -30,9 +35,13 @@ class JournalPipe:
 
     def start(self) -> None:
         """Call when the kernel has its end: ours of it is closed."""
-        os.close(self.write_end)
-        self.write_end = -1
+        self._close_write_end()
         self._thread.start()
+
+    def _close_write_end(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
 
     def _follow(self) -> None:
         while not (self._stop.is_set() or self._ended):
@@ -40,7 +49,10 @@ class JournalPipe:
                 self.pump()
 
     def pump(self) -> None:
-        """Take in everything that is in the pipe now. What was written before this call is in when it returns."""
+        """Take in everything that is in the pipe now.
+
+        What was written before this call is in when it returns.
+        """
         with self._lock:
             while not self._ended:
                 try:
@@ -52,34 +64,33 @@ class JournalPipe:
                 self._take(lines)
 
     def _take(self, lines: list[bytes]) -> None:
-        events = [event for event in map(_parsed, lines) if event is not None]
-        for event in events:
-            if event.get("event") == "secret":
-                redaction.register(event.get("value"), str(event.get("label", "")))
-                self.secrets += 1
-        kept = [event for event in events if event.get("event") != "secret"]
+        events = parsed(lines)
+        secrets = [event for event in events if event.get("event") == "secret"]
+        for event in secrets:
+            redaction.register(event.get("value"), str(event.get("label", "")))
+        kept = [event for event in events if event not in secrets]
         for event in kept:
             self.events.add(event)
             if event.get("event") == "progress":
                 self._tell(redaction.mask(str(event.get("message", ""))))
-        self._keep(kept)
+        if kept:
+            self._keep(kept)
 
     def _keep(self, events: list[Event]) -> None:
         """Append to the file; what is there when the machine goes down is what was done."""
-        if not events:
-            return
         lines = "".join(json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
-        try:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(lines)
-        except OSError:  # a full disk shows when the record itself is saved
-            return
+        with (  # a full disk shows when the record itself is saved
+            contextlib.suppress(OSError),
+            self._file.open("a", encoding="utf-8") as file,
+        ):
+            file.write(lines)
 
     def finish(self) -> None:
-        """Take in what is left and close. The kernel has ended; a child of it may still hold its end open."""
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
+        """Take in what is left and close.
+
+        The kernel has ended; a child of it may still hold its end open.
+        """
+        self._close_write_end()
         self.pump()
         self._stop.set()
         if self._thread.is_alive():

@@ -1,6 +1,8 @@
-"""What kernels of a batch have in common: done once in the process that they are forked from, and only there.
+"""What kernels of a batch have in common: done once in the process that they are forked from, and
+only there.
 
-A fork has the memory of its parent and one thread. So in this process there is no other thread, no context of zmq, no
+A fork has the memory of its parent and one thread. So in this process there is no other thread, no
+context of zmq, no
 secret; and `matplotlib_inline` is not imported, which without a kernel gives up pictures for good.
 """
 
@@ -33,7 +35,7 @@ import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 
 import opslib
 from opslib.core import strict_yaml
-from opslib.core.checks import plots  # noqa: F401
+from opslib.core.checks import plots
 from opslib.core.connections import calls
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "lab", "pages", "runs"}
@@ -57,7 +59,10 @@ def _import_chapters() -> None:
 
 
 def _do_once() -> None:
-    """What most procedures do. Done before the fork, its imports, caches and compiled patterns are there after it."""
+    """What most procedures do.
+
+    Done before the fork, its imports, caches and compiled patterns are there after it.
+    """
     for schema in ("target", "runbook"):
         strict_yaml.validator(schema)
     session = boto3.Session("nobody", "nothing", region_name="us-east-1")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import UTC, datetime
 from typing import Any
 
 from opslib.catalogue import runbooks
@@ -14,7 +14,7 @@ from opslib.core.errors import UsageError, unknown_name
 from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.records import reading, records
 from opslib.records.records import Record
-from opslib.runs import choices
+from opslib.runs import choices, forks
 
 Tell = Callable[[int, int, str], None]
 _AT_A_TIME = 16  # they wait for the network most of the time
@@ -30,13 +30,14 @@ def prepare(
         raise UsageError(f"The target is given with -t {target}, not as a parameter.")
     wanted = {**choices.choose(procedure, described, {**preset, **given}), "target": target}
     if apply:
-        if not any(p.name == "approved" for p in procedure.parameters):
+        if not procedure.changes:
             raise UsageError(
                 f"{name} changes nothing, so there is nothing to apply. Run it without --apply."
             )
         if wanted.get("approved"):
             raise UsageError(
-                "--apply plans and applies in one run; -p approved=… applies a plan. Give one of them."
+                "--apply plans and applies in one run; -p approved=… applies a plan. "
+                "Give one of them."
             )
         wanted["approved"] = "now"
     return procedure, procedure.coerce(wanted)
@@ -52,11 +53,11 @@ def run(
     tell: Tell | None = None,
     forked: bool = False,
 ) -> Record:
-    """Run a procedure (`chapter/name`) or a runbook entry (`system/entry`) on a target; its record, however it ended.
+    """Run a procedure or a runbook entry on a target; its record, however it ended.
 
-    Values given as text are read as the parameter's type. `apply` plans and applies in one run, where that is
-    allowed. `forked`: this is one of many (`run_many`), so its kernel is forked. Raises UsageError before anything
-    is started, and OpsError when no record could be kept.
+    Values given as text are read as the parameter's type. `apply` plans and applies in one run,
+    where that is allowed. `forked`: this is one of many (`run_many`), so its kernel is forked.
+    Raises UsageError before anything is started, and OpsError when no record could be kept.
     """
     skip_iri_grammar()
     prepared = prepare(name, target, parameters or {}, apply=apply)
@@ -67,7 +68,7 @@ def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -
     from papermill.exceptions import PapermillException
     from papermill.execute import execute_notebook
 
-    id = records.new_id(datetime.now(UTC))
+    id = records.new_id()
     options = {"id": id, "name": name, "folder": procedure.path.parent} | more
     try:
         execute_notebook(
@@ -79,15 +80,11 @@ def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -
             **{f"opslib_{key}": value for key, value in options.items()},
         )
     except (PapermillException, KeyboardInterrupt, RuntimeError, TimeoutError):
-        if not _kept(id):  # the record tells how the run ended better than the error that ended it
+        from opslib.records import index
+
+        if not index.is_sealed(id):  # the record tells better how the run ended than its error
             raise
     return reading.find(id)
-
-
-def _kept(id: str) -> bool:
-    from opslib.records import index
-
-    return any(row["seq"] is not None for row in index.rows(id=id))
 
 
 def run_many(
@@ -101,15 +98,17 @@ def run_many(
 ) -> list[Record]:
     """`run` each procedure on each target, 16 at the same time; their records in order.
 
-    A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on a target. All names
-    and parameters are checked before the first run starts: raises UsageError. Ctrl-C, and a scheduler's SIGTERM, stop
-    every run and keep its record.
+    A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on
+    a target. All names and parameters are checked before the first run starts: raises UsageError.
+    Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
     """
     skip_iri_grammar()
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
     prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
-    forked = len(wanted) > 1 and _prepare_forks()
+    forked = len(wanted) > 1 and forks.available()
+    if forked:
+        forks.prepare()
 
     def one(name: str, target: str) -> Record:
         return _run(
@@ -125,46 +124,35 @@ def run_many(
     from opslib.runs import executions
 
     with (
-        executions.terminated_like_interrupted(),
+        executions.handling(signal.default_int_handler, signal.SIGTERM),
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
     ):
-        started = [pool.submit(one, name, target) for name, target in wanted]
+        started = [pool.submit(one, *each) for each in wanted]
         try:
             return [future.result() for future in started]
         except KeyboardInterrupt:
             for future in started:
                 future.cancel()
-            while wait(
-                started, timeout=0.5
-            ).not_done:  # one that was about to start is caught later
+            while wait(started, timeout=0.5).not_done:  # one about to start is caught later
                 executions.stop_all()
             raise
-
-
-def _prepare_forks() -> bool:
-    """Begin to load what kernels have in common; False where each must be started by itself."""
-    from opslib.runs import forks
-
-    if forks.available():
-        forks.prepare()
-        return True
-    return False
 
 
 def _shared(
     wanted: Collection[tuple[str, str]], given: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Of the parameters given for several procedures, those that each has. Raises UsageError: none has it."""
+    """Of the parameters given for several procedures, those that each has.
+
+    Raises UsageError: none has it.
+    """
     if len(wanted) > 1 and given.get("approved"):
         raise UsageError("-p approved=… applies one plan. Give one procedure and one target.")
     names = list(dict.fromkeys(name for name, _ in wanted))
     if len(names) == 1:
         return {names[0]: dict(given)}
     known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name in names}
+    every = set().union(*known.values())
     for parameter in given:
-        if not any(parameter in each for each in known.values()):
-            every = sorted(set().union(*known.values()))
+        if parameter not in every:
             raise unknown_name("parameter", parameter, every, f" of {', '.join(names)}")
-    return {
-        name: {key: value for key, value in given.items() if key in known[name]} for name in names
-    }
+    return {name: {key: given[key] for key in given if key in known[name]} for name in names}

@@ -13,46 +13,15 @@ from typing import Any
 
 from opslib.core import redaction
 from opslib.core.connections.targets import Target
-from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
+from opslib.core.errors import Meanings, NotAllowed, NotFound, OpsError, Unfinished, translated
 from opslib.core.journal import Journal
-
-_DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "UnauthorizedOperation",
-    "AuthorizationError",
-    "403",
-    "Forbidden",
-}
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-    "SignatureDoesNotMatch",
-    "InvalidAccessKeyId",
-    "AuthFailure",
-}
-_ABSENT_ENDINGS = (
-    "NotFound",
-    "NotFoundError",
-    "NotFoundException",
-    "NotFoundFault",
-    "NonExistentQueue",
-    "DoesNotExist",
-    "404",
-)
-_THROTTLED = {
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "RequestLimitExceeded",
-    "SlowDown",
-}
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
-    """A boto3 session and client configuration. `keys` are the lab's; else the target's profile. Raises NotAllowed."""
+    """A boto3 session and client configuration. `keys` are the lab's; else the target's profile.
+
+    Raises NotAllowed.
+    """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import ProfileNotFound
@@ -62,36 +31,45 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
         connect_timeout=5,
         read_timeout=65,
         max_pool_connections=16,
-        ignore_configured_endpoint_urls=True,  # the target's name decides between AWS and lab, never a variable
+        # The target's name decides between AWS and lab, never a variable.
+        ignore_configured_endpoint_urls=True,
         user_agent_extra="opslib",
     )
-    try:
-        if keys:
-            made = boto3.Session(keys[0], keys[1], region_name=target.region)
-        else:
-            made = boto3.Session(profile_name=target.profile, region_name=target.region)
-    except ProfileNotFound as exc:
-        raise NotAllowed(
-            f"AWS profile {target.profile!r} of {target.name} is not configured here. Set it up with "
-            f"'aws configure sso --profile {target.profile}', or practise on lab/{target.key}."
-        ) from exc
-    core = made._session
-    core.register_component("data_loader", descriptions(core.get_config_variable("data_path")))
-    factory = core.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_timestamp)
+    logged_in = (
+        {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]}
+        if keys
+        else {"profile_name": target.profile}
+    )
+    with errors("sts", "session", target.name, {}):
+        try:
+            made = boto3.Session(region_name=target.region, **logged_in)
+        except ProfileNotFound as exc:
+            raise NotAllowed(
+                f"AWS profile {target.profile!r} of {target.name} is not configured here. "
+                f"Set it up with 'aws configure sso --profile {target.profile}', "
+                f"or practise on lab/{target.key}."
+            ) from exc
+        core = made._session
+        core.register_component("data_loader", descriptions(core.get_config_variable("data_path")))
+        factory = core.get_component("response_parser_factory")
+        factory.set_parser_defaults(timestamp_parser=_timestamp)
     return made, config
 
 
 @cache
 def descriptions(folders: str | None = None) -> Any:
-    """What botocore reads of AWS's descriptions of its services: read once, however many sessions there are."""
+    """What botocore reads of AWS's descriptions of its services: read once, however many sessions
+    there are.
+    """
     from botocore.loaders import create_loader
 
     return create_loader(folders)
 
 
 def patient(config: Any, seconds: float) -> Any:
-    """The same configuration for a call that is answered late, over one connection that is kept alive, and sent once."""
+    """The same configuration for a call that is answered late, over one connection that is kept
+    alive, and sent once.
+    """
     from botocore.config import Config
 
     once = Config(
@@ -117,7 +95,9 @@ def _timestamp(value: Any) -> datetime:
 
 
 def record_calls(made: Any, journal: Journal) -> None:
-    """Write every AWS call of the session into the journal, and register what comes back as a secret."""
+    """Write every AWS call of the session into the journal, and register what comes back as a
+    secret.
+    """
     events = made.events
 
     def before(model: Any, context: dict[str, Any], **_: Any) -> None:
@@ -126,13 +106,11 @@ def record_calls(made: Any, journal: Journal) -> None:
     def after(context: dict[str, Any], parsed: Any = None, exception: Any = None, **_: Any) -> None:
         if "opslib" not in context:  # botocore answered it by itself
             return
-        model, started, ticks = context[
-            "opslib"
-        ]  # where no answer came, botocore does not say which call it was
-        metadata = (parsed or {}).get("ResponseMetadata", {})
-        error = (parsed or {}).get("Error", {}).get("Code") or (
-            type(exception).__name__ if exception else None
-        )
+        # Where no answer came, botocore does not say which call it was: the context does.
+        model, started, ticks = context["opslib"]
+        answer = parsed or {}
+        metadata = answer.get("ResponseMetadata", {})
+        raised = type(exception).__name__ if exception else None
         journal.call(
             model.service_model.service_name,
             model.name,
@@ -140,14 +118,21 @@ def record_calls(made: Any, journal: Journal) -> None:
             ticks,
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),
-            error=error,
+            error=answer.get("Error", {}).get("Code") or raised,
         )
 
-    events.register("before-call", before)
-    events.register("after-call", after)
-    events.register("after-call-error", after)
-    events.register("after-call.secrets-manager.GetSecretValue", _secret_read)
-    events.register("after-call.lambda", _variables_read)
+    for event, handler in {
+        "before-call": before,
+        "after-call": after,
+        "after-call-error": after,
+        "after-call.secrets-manager.GetSecretValue": _secret_read,
+        "after-call.lambda": _variables_read,
+    }.items():
+        events.register(event, handler)
+
+
+# Where a database is, and who logs in, is no secret.
+_NO_SECRETS = ("host", "port", "username", "dbname", "database", "engine")
 
 
 def _secret_read(parsed: dict[str, Any], **_: Any) -> None:
@@ -158,129 +143,101 @@ def _secret_read(parsed: dict[str, Any], **_: Any) -> None:
         value = json.loads(text)
     except ValueError:
         value = text
-    if isinstance(value, dict):  # where a database is, and who logs in, is no secret
-        value = {
-            k: v
-            for k, v in value.items()
-            if k not in ("host", "port", "username", "dbname", "database", "engine")
-        }
+    if isinstance(value, dict):
+        value = {k: v for k, v in value.items() if k not in _NO_SECRETS}
     redaction.register(value, name)
 
 
 def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
-    configurations = [
-        parsed,
-        parsed.get("Configuration") or {},
-        *(parsed.get("Versions") or ()),
-        *(parsed.get("Functions") or ()),
-    ]
-    for configuration in configurations:
+    several = (parsed.get("Versions") or []) + (parsed.get("Functions") or [])
+    for configuration in (parsed, parsed.get("Configuration") or {}, *several):
         for name, value in (configuration.get("Environment") or {}).get("Variables", {}).items():
             if redaction.names_a_secret(name, value):
                 redaction.register(value, f"{configuration.get('FunctionName', 'function')}:{name}")
 
 
+# What a code of AWS's, or the family of an error of botocore's own, says; the first counts.
+_CODES: Meanings = (
+    (
+        r"AccessDenied|\bUnauthorized|\bAuthorizationError$|\bForbidden|\b403$",
+        NotAllowed,
+        "Denied: {asked} ({code}: {said}). "
+        "Whether it exists is not known; ask for that permission.",
+    ),
+    (
+        r"\bExpiredToken|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch"
+        r"|InvalidAccessKeyId|AuthFailure",
+        NotAllowed,
+        "AWS does not accept these credentials for {asked} ({code}). Log in again.",
+    ),
+    (
+        r"(NotFound(Error|Exception|Fault)?|NonExistentQueue|DoesNotExist|404)$|\bNoSuch",
+        NotFound,
+        "Not found: {asked} ({code}: {said}). Check the name in parameters/targets/.",
+    ),
+    (
+        r"Throttl|TooManyRequests|(RequestLimit|Bandwidth.*|Throughput)Exceeded|SlowDown"
+        r"|PriorRequestNotComplete|TransactionInProgress",
+        Unfinished,
+        "AWS kept throttling {asked} ({code}). Wait a minute and run again.",
+    ),
+    ("", OpsError, "{asked} failed: {code}: {said}"),
+)
+_FAMILIES: Meanings = (
+    (
+        r"Credential|SSOError|Token(Retrieval|Load)?Error|LoginError|ProfileNotFound"
+        r"|ConfigNotFound|ConfigParseError|InvalidConfigError|RefreshWithMFA|MetadataRetrieval",
+        NotAllowed,
+        "No usable AWS credentials for {asked}: {said}. "
+        "Log in (aws sso login), or practise in the lab.",
+    ),
+    (
+        r"\b(ConnectionError|HTTPClientError|WaiterError|ResponseStreamingError"
+        r"|IncompleteReadError)\b",
+        Unfinished,
+        "No answer to {asked}: {said}. Its state is unknown; check the network, then run again.",
+    ),
+    (r"\bParamValidationError", OpsError, "Not a valid request: {asked}: {said}"),
+    ("", OpsError, "{asked} failed: {said}"),
+)
+
+
 @contextmanager
 def errors(service: str, operation: str, where: str, parameters: dict[str, Any]) -> Iterator[None]:
-    """Translate botocore's errors into opslib's: every one of them, by its family."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    """Translate botocore's errors into opslib's: every one of them, by its code or its family."""
+    from botocore.exceptions import BotoCoreError, ClientError, UndefinedModelAttributeError
 
     named = _named(parameters)
     asked = f"{service} {operation}{f' of {named}' if named else ''} in {where}"
     try:
         yield
     except ClientError as exc:
-        raise _translated(exc, asked) from exc
-    except BotoCoreError as exc:
-        raise _unanswered(exc, asked) from exc
-
-
-# Families of botocore's own errors, by the names of their classes, and what becomes of them.
-_NO_CREDENTIALS = (
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "CredentialRetrievalError",
-    "SSOError",
-    "UnauthorizedSSOTokenError",
-    "NoAuthTokenError",
-    "TokenRetrievalError",
-    "LoginError",
-    "ProfileNotFound",
-    "ConfigNotFound",
-    "ConfigParseError",
-    "InvalidConfigError",
-)
-_NO_ANSWER = ("ConnectionError", "HTTPClientError", "WaiterError", "ResponseStreamingError")
-
-
-def _unanswered(exc: Any, asked: str) -> OpsError:
-    """Of an error that is none of AWS's: it was not asked, or did not answer."""
-    families = {cls.__name__ for cls in type(exc).__mro__}
-    if families & {*_NO_CREDENTIALS}:
-        return NotAllowed(
-            f"No usable AWS credentials for {asked}: {exc}. Log in (aws sso login), or practise in the lab."
-        )
-    if families & {*_NO_ANSWER}:
-        return Unfinished(
-            f"No answer to {asked}: {exc}. Its state is unknown; check the network, then run again."
-        )
-    if "ParamValidationError" in families:
-        return OpsError(f"Not a valid request: {asked}: {exc}")
-    return OpsError(f"{asked} failed: {exc}")
+        error = exc.response.get("Error", {})
+        code, said = str(error.get("Code", "")), str(error.get("Message", ""))
+        shown = "AccessDenied" if "not authorized to perform" in said else code
+        raise translated(_CODES, shown, asked=asked, code=code, said=said) from exc
+    except (BotoCoreError, UndefinedModelAttributeError) as exc:
+        families = " ".join(cls.__name__ for cls in type(exc).__mro__)
+        raise translated(_FAMILIES, families, asked=asked, said=exc) from exc
 
 
 def _named(parameters: dict[str, Any]) -> str:
     """The first parameter that names something, for messages."""
-    value = next(
-        (
-            v
-            for k, v in parameters.items()
-            if isinstance(v, str) and k != "Payload" and len(v) < 200
-        ),
-        "",
-    )
+    texts = (v for k, v in parameters.items() if isinstance(v, str) and k != "Payload")
+    value = next((text for text in texts if len(text) < 200), "")
     return repr(value.rsplit("/", 1)[-1] if value.startswith("arn:") else value) if value else ""
 
 
-def _translated(exc: Any, asked: str) -> OpsError:
-    error = exc.response.get("Error", {})
-    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
-    short = code.rsplit(".", 1)[-1]
-    if short in _DENIED or "not authorized to perform" in message:
-        return NotAllowed(
-            f"Denied: {asked} ({code}: {message}). Whether it exists is not known; ask for that permission."
-        )
-    if short in _BAD_CREDENTIALS:
-        return NotAllowed(
-            f"AWS does not accept these credentials for {asked} ({code}). Log in again."
-        )
-    if short.endswith(_ABSENT_ENDINGS) or short.startswith("NoSuch"):
-        return NotFound(
-            f"Not found: {asked} ({code}: {message}). Check the name in parameters/targets/."
-        )
-    if short in _THROTTLED:
-        return Unfinished(f"AWS kept throttling {asked} ({code}). Wait a minute and run again.")
-    return OpsError(f"{asked} failed: {code}: {message}")
-
-
 _TAIL_LINES = 8
+_LAMBDAS_OWN = ("START ", "END ", "REPORT ", "INIT_START ")
 
 
 def _tail(answer: dict[str, Any]) -> str:
-    """The end of the function's log, when it was asked for (LogType=Tail); without Lambda's own lines, masked."""
+    """The end of the function's log, when it was asked for (LogType=Tail), masked."""
     lines = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace").splitlines()
-    own = [
-        line
-        for line in lines
-        if line.strip() and not line.startswith(("START ", "END ", "REPORT ", "INIT_START "))
-    ]
-    return (
-        redaction.mask(
-            "".join(f"\n    {line[:300]}" for line in ["Its log ends:", *own[-_TAIL_LINES:]])
-        )
-        if own
-        else ""
-    )
+    own = [line for line in lines if line.strip() and not line.startswith(_LAMBDAS_OWN)]
+    shown = ["Its log ends:", *own[-_TAIL_LINES:]] if own else []
+    return redaction.mask("".join(f"\n    {line[:300]}" for line in shown))
 
 
 def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -291,17 +248,16 @@ def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, A
         answer["Payload"] = json.loads(text) if text else None
         if answer.get("FunctionError"):
             payload = answer["Payload"] if isinstance(answer["Payload"], dict) else {}
+            said = payload.get("errorMessage", answer["Payload"])
             raise OpsError(
                 f"The function ran and failed ({answer['FunctionError']}): "
-                f"{payload.get('errorType', 'error')}: {payload.get('errorMessage', answer['Payload'])}{_tail(answer)}"
+                f"{payload.get('errorType', 'error')}: {said}{_tail(answer)}"
             )
-    failed = (
-        answer.get("Errors")
-        if operation == "delete_objects"
-        else answer.get("Failed")
-        if service == "sqs"
-        else None
-    )
+    failed = None
+    if operation == "delete_objects":
+        failed = answer.get("Errors")
+    elif service == "sqs":
+        failed = answer.get("Failed")
     if failed:
         first = failed[0]
         error = OpsError(

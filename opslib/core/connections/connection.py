@@ -48,10 +48,14 @@ class Access:
     api: Api | None = None
 
     def client(self, service: str, region: str, config: Any = None) -> Any:
-        """A new boto3 client."""
-        return self.session.client(
-            service, region_name=region, endpoint_url=self.endpoint, config=config or self.config
-        )
+        """A new boto3 client. Raises OpsError, NotAllowed."""
+        with calls.errors(service, "client", region, {}):
+            return self.session.client(
+                service,
+                region_name=region,
+                endpoint_url=self.endpoint,
+                config=config or self.config,
+            )
 
 
 class Connection:
@@ -145,8 +149,7 @@ class Connection:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
         with calls.errors(service, operation, getattr(self, "where", self.target.name), parameters):
-            answer = getattr(client, operation)(**parameters)
-        return calls.checked(service, operation, answer)
+            return calls.checked(service, operation, getattr(client, operation)(**parameters))
 
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any

@@ -16,7 +16,9 @@ from opslib.core.journal import Journal
 
 @dataclass(frozen=True)
 class Api:
-    """Where a system's API is: `api.url` of the target, or the lab's; its headers, how long to wait for an answer."""
+    """Where a system's API is: `api.url` of the target, or the lab's; its headers, how long to wait
+    for an answer.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +27,10 @@ class Api:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer. `body` is decoded JSON, or None when it is not JSON; `text` is what was sent."""
+    """An HTTP answer.
+
+    `body` is decoded JSON, or None when it is not JSON; `text` is what was sent.
+    """
 
     method: str
     url: str
@@ -40,11 +45,15 @@ class Response:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """The decoded body of a 2xx answer. Raises NotAllowed, NotFound or OpsError otherwise, also for HTML."""
+        """The decoded body of a 2xx answer.
+
+        Raises NotAllowed, NotFound or OpsError otherwise, also for HTML.
+        """
         asked = f"{self.method} {self.url}"
         if self.status in (401, 403):
             raise NotAllowed(
-                f"{asked} was denied ({self.status}). Check the token's secret in the target's file."
+                f"{asked} was denied ({self.status}). Check the token's secret in the target's "
+                "file."
             )
         if self.status == 404:
             raise NotFound(
@@ -54,7 +63,8 @@ class Response:
             raise OpsError(f"{asked} answered {self.status}: {self.text[:200]}")
         if self.body is None:
             raise OpsError(
-                f"{asked} answered {self.content_type or 'something'} instead of JSON: {self.text[:80]!r}. "
+                f"{asked} answered {self.content_type or 'something'} instead of JSON: "
+                f"{self.text[:80]!r}. "
                 "A proxy or a login page may stand in front of the API; check api.url."
             )
         return self.body
@@ -63,7 +73,10 @@ class Response:
 def request(
     api: Api, method: str, path: str, body: Any, token: str | None, journal: Journal
 ) -> Response:
-    """One request, not repeated. Raises Unfinished when there is no answer in time, with the limit in the message."""
+    """One request, not repeated.
+
+    Raises Unfinished when there is no answer in time, with the limit in the message.
+    """
     import urllib3
 
     url = api.url + path
@@ -93,16 +106,9 @@ def request(
         journal.call(
             "http", f"{method} {path.split('?')[0]}", started, ticks, error=error or status
         )
+    seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8", "replace")
-    return Response(
-        method,
-        url,
-        answer.status,
-        round(time.monotonic() - ticks, 4),
-        answer.headers.get("content-type", ""),
-        text,
-        _decoded(text),
-    )
+    return Response(method, url, answer.status, seconds, kind, text, _decoded(text))
 
 
 def _own(api: Api) -> dict[str, str]:

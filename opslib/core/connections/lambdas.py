@@ -14,7 +14,8 @@ _BAD = ("error", "failed", "failure")
 def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: float) -> Any:
     """What the function answers. `seconds`: how long it may run; we wait a little longer.
 
-    Raises OpsError (it failed, or its answer says so: with the end of its log), Unfinished (no answer: it may still run).
+    Raises OpsError (it failed, or its answer says so: with the end of its log), Unfinished (no
+    answer: it may still run).
     """
     try:
         answer = ops.call_once(
@@ -27,8 +28,10 @@ def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: 
         )
     except Unfinished as exc:
         raise Unfinished(
-            f"{function} gave no answer within {seconds + 15:g} s, and may still be running. It is not called again. Look: "
-            f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; then preview again."
+            f"{function} gave no answer within {seconds + 15:g} s, and may still be running. It "
+            "is not called again. Look: "
+            f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; "
+            "then preview again."
         ) from exc
     said = answer.get("Payload")
     if trouble := _trouble(said):
@@ -37,7 +40,9 @@ def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: 
 
 
 def _trouble(said: Any) -> str:
-    """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says nothing of the kind."""
+    """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says
+    nothing of the kind.
+    """
     if not isinstance(said, Mapping):
         return ""
     code = said.get("statusCode")

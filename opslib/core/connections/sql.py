@@ -1,4 +1,4 @@
-"""TODO."""
+"""What the target's database is asked, and how rows in it are changed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ ROW_LIMIT = 10_000
 def query(
     ops: Connection, sql: str, /, columns: Mapping[str, str] | None = None, **params: Any
 ) -> pd.DataFrame:
-    """What a SELECT (or EXPLAIN, SHOW) answers, at most ROW_LIMIT rows; `:name` in it stands for a parameter.
+    """What a SELECT (or EXPLAIN, SHOW) answers, at most ROW_LIMIT rows; `:name` in it stands for a
+    parameter.
 
-    `columns` declares names and dtypes, as reads do; else they are the database's own. The session is read-only.
-    Raises Unfinished (unreachable, too slow), NotAllowed, NotFound (no such table), Refused (it would write), UsageError.
+    `columns` declares names and dtypes, as reads do; else they are the database's own. The session
+    is read-only.
+    Raises Unfinished (unreachable, too slow), NotAllowed, NotFound (no such table), Refused (it
+    would write), UsageError.
     """
     return ask(ops, sql, params, columns)
 
@@ -36,18 +39,22 @@ def ask(
     limit: int = ROW_LIMIT,
     at: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port, database of a copy."""
+    """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port,
+    database of a copy.
+    """
     with sessions.session(ops, brief(sql), at=at) as session:
         answer = sessions.run(session, sql, params)
         if not answer.returns_rows:
             raise UsageError(
-                f"{brief(sql)} answers no rows. Only reads are asked here; a change is a plan's step."
+                f"{brief(sql)} answers no rows. Only reads are asked here; a change is a plan's "
+                "step."
             )
         names = list(answer.keys())
         rows = [row._asdict() for row in answer.fetchmany(limit + 1)]
     if len(rows) > limit:
         print(
-            f"Only the first {limit:,} rows are shown; there are more. Narrow the query, or count in SQL.",
+            f"Only the first {limit:,} rows are shown; there are more. Narrow the query, or count "
+            "in SQL.",
             flush=True,
         )
     return frame(rows[:limit], columns) if columns else _inferred(rows[:limit], names)
@@ -93,9 +100,12 @@ def execute(
     parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     rows: int,
 ) -> dict[str, int]:
-    """Change rows in one transaction, committed only when exactly `rows` rows were affected. A list runs it once for each.
+    """Change rows in one transaction, committed only when exactly `rows` rows were affected.
 
-    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while committing).
+    A list runs it once for each.
+
+    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while
+    committing).
     """
     from sqlalchemy.exc import DBAPIError
 
@@ -113,7 +123,8 @@ def execute(
         except DBAPIError as exc:
             if exc.connection_invalidated:
                 raise Unfinished(
-                    f"The connection was lost while committing {brief(statement)}: look whether it is done."
+                    f"The connection was lost while committing {brief(statement)}: look whether "
+                    "it is done."
                 ) from exc
             raise
     return {"rows": affected}
@@ -139,7 +150,8 @@ def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[st
     """The tables that the secret's role sees, `public` ones without the schema."""
     found = ask(
         ops,
-        "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename AS name FROM pg_tables "
+        "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename AS "
+        "name FROM pg_tables "
         "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
         at=at,
     )

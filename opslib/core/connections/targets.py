@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,43 +23,31 @@ class Policy:
     plan_minutes: int = 60
 
 
-class Facts(Mapping[str, Any]):
+class Facts(dict[str, Any]):
     """A part of a target's YAML; a key that is not there is a UsageError that names the file."""
 
-    def __init__(self, values: Mapping[str, Any], where: str, file: str) -> None:
-        self._values, self._where, self._file = values, where, file
-
-    def __getitem__(self, key: str) -> Any:
-        if key not in self._values:
-            if strict_yaml.declares(
-                "target", [*self._where.split("."), key] if self._where else [key]
-            ):
-                fact = f"{self._where}.{key}".lstrip(".")
-                raise UsageError(
-                    f"{self._file} describes no {fact}, which is needed here. Add it to that file."
-                )
-            raise unknown_name(self._where or "section", key, self._values, f" in {self._file}")
-        value = self._values[key]
-        return (
-            Facts(value, f"{self._where}.{key}".lstrip("."), self._file)
-            if isinstance(value, dict)
-            else value
+    def __init__(self, values: Mapping[str, Any], file: str, place: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            {
+                key: Facts(value, file, (*place, key)) if isinstance(value, dict) else value
+                for key, value in values.items()
+            }
         )
+        self._file, self._place = file, place
 
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self._values else default
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+    def __missing__(self, key: str) -> Any:
+        place = (*self._place, key)
+        if strict_yaml.declares("target", place):
+            raise UsageError(
+                f"{self._file} describes no {'.'.join(place)}, which is needed here. "
+                "Add it to that file."
+            )
+        kind = ".".join(self._place) or "section"
+        raise unknown_name(kind, key, self, f" in {self._file}")
 
     def plain(self) -> dict[str, Any]:
-        return dict(self._values)
+        """As JSON has it."""
+        return dict(json.loads(json.dumps(self)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,9 @@ class Target:
     facts: Facts = field(repr=False)
 
     def __getitem__(self, section: str) -> Any:
-        """A section of the facts (`target["queues"]["analysis"]["name"]`); UsageError when not described."""
+        """A section of the facts (`target["queues"]["analysis"]["name"]`); UsageError when not
+        described.
+        """
         return self.facts[section]
 
     @property
@@ -93,9 +84,10 @@ def names() -> list[str]:
 
 
 def matching(patterns: Sequence[str]) -> list[str]:
-    """Target names for names and patterns: `lab/*` is every target in the lab, `*-staging` every staging, each once.
+    """Target names for names and patterns, each once: `lab/*`, `*-staging`.
 
-    A pattern without `lab/` never means a practice copy. Raises UsageError when one matches nothing.
+    A pattern without `lab/` never means a practice copy. Raises UsageError when one matches
+    nothing.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -103,8 +95,9 @@ def matching(patterns: Sequence[str]) -> list[str]:
             prefix = LAB if pattern.startswith(LAB) else ""
             hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
             if not hits:
+                known = ", ".join(names())
                 raise UsageError(
-                    f"No target matches {pattern!r}. There are: {', '.join(names())}; each also as lab/…."
+                    f"No target matches {pattern!r}. There are: {known}; each also as lab/…."
                 )
             found += hits
         else:
@@ -113,7 +106,10 @@ def matching(patterns: Sequence[str]) -> list[str]:
 
 
 def load(name: str) -> Target:
-    """The target of that name; `lab/<target>` is its practice copy. Raises UsageError with file and line."""
+    """The target of that name; `lab/<target>` is its practice copy.
+
+    Raises UsageError with file and line.
+    """
     key = name.removeprefix(LAB)
     if key not in names():
         raise unknown_name("target", name, [*names(), *(LAB + n for n in names())])
@@ -124,15 +120,13 @@ def load(name: str) -> Target:
         raise UsageError(
             f"{shown}: describes {facts['system']}-{facts['environment']}; name the file after it."
         )
-    plain = {
-        k: facts[k] for k in ("title", "system", "environment", "production", "account", "region")
-    }
+    plain = ("title", "system", "environment", "production", "account", "region")
     return Target(
         name=name,
         key=key,
         lab=name.startswith(LAB),
         profile=facts.get("profile"),
         policy=Policy(**facts.get("policy", {})),
-        facts=Facts(facts, "", shown),
-        **plain,
+        facts=Facts(facts, shown),
+        **{name: facts[name] for name in plain},
     )

@@ -1,4 +1,4 @@
-"""What a step does, as data that knows how to be done: a mapping that is shown, hashed, kept and performed.
+"""What a step does, as data that knows how to be done: it is shown, hashed, kept and performed.
 
 Action
 ├── Aws       a call
@@ -15,10 +15,11 @@ Action
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
@@ -28,7 +29,7 @@ from opslib.core.waiting import poll
 
 
 class Action(dict[str, Any]):
-    """Plain data under `kind` and a kind's own keys; equal to the mapping that a record keeps of it."""
+    """A `kind`, and what its constructor takes, as plain data: what a record keeps of it."""
 
     kind: ClassVar[str]
     kinds: ClassVar[dict[str, type[Action]]] = {}
@@ -37,22 +38,28 @@ class Action(dict[str, Any]):
         cls.kind = kind
         cls.kinds[kind] = cls
 
+    def __new__(cls, /, *given: Any, **named: Any) -> Self:
+        made = super().__new__(cls)
+        if given or named:
+            held = inspect.signature(cls.__init__).bind(made, *given, **named)
+            held.apply_defaults()
+            made.update(kind=cls.kind, **dict([*held.arguments.items()][1:]))
+        return made
+
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Action:
         """The action that a record keeps as plain JSON."""
-        made = cls.kinds[kept["kind"]].__new__(cls.kinds[kept["kind"]])
+        kind = cls.kinds[kept["kind"]]
+        made = kind.__new__(kind)
         made.update(kept)
         return made
-
-    def _hold(self, **parts: Any) -> None:
-        self.update(kind=self.kind, **parts)
 
     def __str__(self) -> str:
         """In one line, for a person."""
         raise NotImplementedError
 
     def perform(self, ops: Connection) -> Any:
-        """Do it. Raises OpsError (and its kinds); what fails has, as far as we can know, done nothing."""
+        """Do it. Raises OpsError; what fails has, as far as we can know, done nothing."""
         raise NotImplementedError
 
     def resolved(self, results: Mapping[str, Any]) -> Action:
@@ -61,10 +68,9 @@ class Action(dict[str, Any]):
 
 
 class Aws(Action, kind="aws"):
-    """An AWS call by its boto3 names. A parameter may be `result(…)` of an earlier step, or `file(…)`."""
+    """An AWS call by its boto3 names. A parameter may be `result(…)` of a step, or `file(…)`."""
 
-    def __init__(self, service: str, operation: str, /, **parameters: Any) -> None:
-        self._hold(service=service, operation=operation, parameters=parameters)
+    def __init__(self, service: str, operation: str, /, **parameters: Any) -> None: ...
 
     def __str__(self) -> str:
         parameters = ", ".join(f"{k}={_brief(v)}" for k, v in self["parameters"].items())
@@ -78,8 +84,7 @@ class Aws(Action, kind="aws"):
 class Read(Aws, kind="read"):
     """The value at a JMESPath in an AWS answer."""
 
-    def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None:
-        self._hold(service=service, operation=operation, path=path, parameters=parameters)
+    def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None: ...
 
     def perform(self, ops: Connection) -> Any:
         return _search(self["path"], super().perform(ops))
@@ -98,21 +103,11 @@ class Wait(Read, kind="wait"):
         expect: list[Any],
         timeout_seconds: int = 600,
         **parameters: Any,
-    ) -> None:
-        self._hold(
-            service=service,
-            operation=operation,
-            path=path,
-            parameters=parameters,
-            pending=pending,
-            expect=expect,
-            timeout_seconds=timeout_seconds,
-        )
+    ) -> None: ...
 
     def __str__(self) -> str:
-        return (
-            f"{super().__str__()} until {self['path']} is {' or '.join(map(str, self['expect']))}"
-        )
+        expected = " or ".join(map(str, self["expect"]))
+        return f"{super().__str__()} until {self['path']} is {expected}"
 
     def perform(self, ops: Connection) -> Any:
         value, waited = poll(
@@ -141,17 +136,14 @@ class Merge(Action, kind="merge"):
         parameter: str,
         /,
         put: dict[str, Any],
-        drop: tuple[str, ...] = (),
+        drop: Sequence[str] = (),
     ) -> None:
-        self._hold(source=source, write=write, parameter=parameter, put=put, drop=list(drop))
+        self["drop"] = list(drop)
 
     def __str__(self) -> str:
-        changes = [f"{k}={v}" for k, v in self["put"].items()] + [
-            f"without {k}" for k in self["drop"]
-        ]
-        return (
-            f"{self.of(self['write'])}: {self['parameter']} {', '.join(changes)}, the others kept"
-        )
+        changes = [f"{k}={v}" for k, v in self["put"].items()]
+        said = ", ".join([*changes, *(f"without {k}" for k in self["drop"])])
+        return f"{self.of(self['write'])}: {self['parameter']} {said}, the others kept"
 
     def perform(self, ops: Connection) -> Any:
         present = dict(self.of(self["source"]).perform(ops) or {})
@@ -163,12 +155,11 @@ class Merge(Action, kind="merge"):
 
 
 class Sql(Action, kind="sql"):
-    """One statement in a transaction of its own; rolled back unless exactly `rows` rows are affected."""
+    """One statement in a transaction of its own, rolled back unless it affects just `rows` rows."""
 
     def __init__(
         self, statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows: int
-    ) -> None:
-        self._hold(statement=statement, parameters=parameters, rows=rows)
+    ) -> None: ...
 
     def __str__(self) -> str:
         return f"SQL ({self['rows']} rows): {self['statement']}"
@@ -180,8 +171,7 @@ class Sql(Action, kind="sql"):
 class Select(Action, kind="select"):
     """The one value that a query answers; json_build_object makes one of several."""
 
-    def __init__(self, statement: str, **parameters: Any) -> None:
-        self._hold(statement=statement, parameters=parameters)
+    def __init__(self, statement: str, **parameters: Any) -> None: ...
 
     def __str__(self) -> str:
         return f"SQL: {self['statement']}"
@@ -193,25 +183,22 @@ class Select(Action, kind="select"):
 class Http(Action, kind="http"):
     """A request to the system's API; anything but 2xx with JSON is an error."""
 
-    def __init__(self, method: str, path: str, body: Any = None, auth: bool = True) -> None:
-        self._hold(method=method, path=path, body=body, auth=auth)
+    def __init__(self, method: str, path: str, body: Any = None, auth: bool = True) -> None: ...
 
     def __str__(self) -> str:
-        return f"{self['method']} {self['path']}" + (
-            f" {json.dumps(self['body'])}" if self["body"] else ""
-        )
+        body = f" {json.dumps(self['body'])}" if self["body"] else ""
+        return f"{self['method']} {self['path']}{body}"
 
     def perform(self, ops: Connection) -> Any:
         return ops.http(self["method"], self["path"], self["body"], auth=self["auth"]).json()
 
 
 class Appears(Action, kind="appears"):
-    """GET until the answer tells, anywhere in it, of an object whose `field` has that value: its result."""
+    """GET until the answer tells, anywhere in it, of an object whose `field` has that value."""
 
     def __init__(
         self, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
-    ) -> None:
-        self._hold(path=path, field=field, value=value, auth=auth, timeout_seconds=timeout_seconds)
+    ) -> None: ...
 
     def __str__(self) -> str:
         return f"GET {self['path']} until it tells of {self['field']} {_brief(self['value'])}"
@@ -228,15 +215,13 @@ class Appears(Action, kind="appears"):
 
 
 class Invoke(Action, kind="invoke"):
-    """Invoke a Lambda function by its AWS name and wait for its answer, as long as it may run; never twice."""
+    """Invoke a Lambda function by its AWS name and wait as long as it may run; never twice."""
 
-    def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None:
-        self._hold(function=function, payload=payload, timeout_seconds=timeout_seconds)
+    def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None: ...
 
     def __str__(self) -> str:
-        return (
-            f"lambda.invoke(FunctionName={self['function']}, Payload={json.dumps(self['payload'])})"
-        )
+        payload = json.dumps(self["payload"])
+        return f"lambda.invoke(FunctionName={self['function']}, Payload={payload})"
 
     def perform(self, ops: Connection) -> Any:
         return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
@@ -253,7 +238,7 @@ def file(path: Path) -> dict[str, Any]:
 
 
 def generated(label: str) -> dict[str, Any]:
-    """Stands for a password made when the step is applied: in a private file, never in plan or record."""
+    """Stands for a password made when the step is applied, into a private file and no record."""
     return {"$generated": label}
 
 
@@ -270,36 +255,39 @@ def find_object(body: Any, field: str, value: Any) -> dict[str, Any] | None:
 
 
 def _brief(value: Any) -> str:
-    if isinstance(value, dict) and "$result" in value:
-        return f"<{value['$result']}>"
-    if isinstance(value, dict) and "$file" in value:
-        return f"<{Path(value['$file']).name}>"
-    if isinstance(value, dict) and "$generated" in value:
-        return "<made when applied, into a private file>"
+    match value:
+        case {"$result": path}:
+            return f"<{path}>"
+        case {"$file": path}:
+            return f"<{Path(path).name}>"
+        case {"$generated": _}:
+            return "<made when applied, into a private file>"
     text = json.dumps(value, default=str)
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
 
 def _resolved(value: Any, results: Mapping[str, Any]) -> Any:
-    if isinstance(value, dict):
-        if "$result" in value:
-            name, _, path = value["$result"].partition(".")
-            return _search(path, results[name]) if path else results[name]
-        return {key: _resolved(part, results) for key, part in value.items()}
-    return (
-        [_resolved(part, results) for part in value] if isinstance(value, (list, tuple)) else value
-    )
+    match value:
+        case {"$result": str(path)}:
+            name, _, within = path.partition(".")
+            return _search(within, results[name]) if within else results[name]
+        case dict():
+            return {key: _resolved(part, results) for key, part in value.items()}
+        case list() | tuple():
+            return [_resolved(part, results) for part in value]
+    return value
 
 
 def _content(ops: Connection, value: Any) -> Any:
-    if isinstance(value, dict) and "$generated" in value:
-        return passwords.generate(ops, value["$generated"])
-    if not (isinstance(value, dict) and "$file" in value):
-        return value
-    content = Path(value["$file"]).read_bytes()
-    if hashlib.sha256(content).hexdigest() != value["sha256"]:
-        raise Refused(f"{value['$file']} is no longer what was planned.")
-    return content
+    match value:
+        case {"$generated": label}:
+            return passwords.generate(ops, label)
+        case {"$file": path, "sha256": planned}:
+            content = Path(path).read_bytes()
+            if hashlib.sha256(content).hexdigest() != planned:
+                raise Refused(f"{path} is no longer what was planned.")
+            return content
+    return value
 
 
 def _search(path: str, answer: Any) -> Any:

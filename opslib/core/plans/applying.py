@@ -12,9 +12,9 @@ from typing import Any, Concatenate
 from opslib.core.checks.checks import keep
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused
-from opslib.core.findings import Finding, Findings
+from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Action
-from opslib.core.plans.plans import _TIME, P, Plan, Planned, Step, short
+from opslib.core.plans.plans import TIME, P, Plan, Planned, Step, short
 
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
@@ -65,10 +65,14 @@ class Applied:
     def __repr__(self) -> str:
         if self.changed:
             undone = "" if self.plan.reversible else " It cannot be undone (or only in part)."
-            return f"Applied: {self.plan.summary} ({len(self.plan.steps)} steps) on {self.plan.target}.{undone}"
+            steps = f"({len(self.plan.steps)} steps)"
+            return f"Applied: {self.plan.summary} {steps} on {self.plan.target}.{undone}"
         if not self.plan.steps:
             return "Nothing to do, so nothing was changed."
-        return f"Previewed: nothing was changed. To apply this plan, run again with approved = {self.plan.id!r}"
+        return (
+            "Previewed: nothing was changed. "
+            f"To apply this plan, run again with approved = {self.plan.id!r}"
+        )
 
 
 def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") -> Applied:
@@ -99,48 +103,30 @@ def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
     results: dict[str, Any] = {}
     for number, step in enumerate(plan.steps, 1):
         print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
-        ops.journal.write("step", number=number, title=step.title, state="started")
+        tell = functools.partial(ops.journal.write, "step", number=number, title=step.title)
+        tell(state="started")
+        failure, observe = None, step.observe
         try:
             done = step.do.resolved(results).perform(ops)
         except OpsError as exc:
-            if exc.done is None:
-                ops.journal.write(
-                    "step", number=number, title=step.title, state="failed", error=str(exc)
-                )
-            else:  # a part of it was done, and can be undone
-                applied.undo.append(_done(ops, number, step, exc.done, results))
-            kind = (
-                OpsError if isinstance(exc, Refused) and number > 1 else type(exc)
-            )  # refused: nothing changed
+            failure, done, observe = exc, exc.done, None
+        if failure is None or done is not None:  # all of it, or a part of it, can be undone
+            results[step.name or str(number)] = done
+            undo = None if step.undo is None else [each.resolved(results) for each in step.undo]
+            applied.undo.append(undo)
+            kept = {"undo": undo, "before": step.before, "after": step.after, "observe": observe}
+            tell(state="applied", **kept)
+        else:
+            tell(state="failed", error=str(failure))
+        if failure is not None:
+            # Refused says that nothing changed.
+            kind = OpsError if isinstance(failure, Refused) and number > 1 else type(failure)
+            part = "" if done is None else " in part"
             raise kind(
-                f"Step {number} of {len(plan.steps)} ({step.title}) failed{'' if exc.done is None else ' in part'}: {exc} "
-                f"Applied before it: {number - 1}. The record keeps how to undo them: procedure changes/undo."
-            ) from exc
-        applied.undo.append(_done(ops, number, step, done, results, step.observe))
-
-
-def _done(
-    ops: Connection,
-    number: int,
-    step: Step,
-    done: Any,
-    results: dict[str, Any],
-    observe: Action | None = None,
-) -> list[Action] | None:
-    """Keep a step's result for later steps, and in the journal what undoes it, which is returned."""
-    results[step.name or str(number)] = done
-    undo = None if step.undo is None else [action.resolved(results) for action in step.undo]
-    ops.journal.write(
-        "step",
-        number=number,
-        title=step.title,
-        state="applied",
-        undo=undo,
-        before=step.before,
-        after=step.after,
-        observe=observe,
-    )
-    return undo
+                f"Step {number} of {len(plan.steps)} ({step.title}) failed{part}: {failure} "
+                f"Applied before it: {number - 1}. "
+                "The record keeps how to undo them: procedure changes/undo."
+            ) from failure
 
 
 def look(ops: Connection, observe: Action) -> Any:
@@ -157,9 +143,9 @@ def _observed(ops: Connection, step: Step) -> Finding:
         seen = look(ops, step.observe)
     except OpsError as exc:
         return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
-    status = "ok" if seen == step.after else "critical"
-    wanted = short(step.after) + (f", was {was}" if (was := short(step.before)) else "")
-    return Finding(status, step.title, f"now {short(seen)}", wanted, str(step.observe))
+    was = f", was {short(step.before)}" if short(step.before) else ""
+    asked = Question(step.title, short(step.after) + was, str(step.observe))
+    return asked.judged(seen == step.after, f"now {short(seen)}")
 
 
 def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
@@ -167,7 +153,8 @@ def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
     target = ops.target
     if target.production and confirm != target.name:
         raise Refused(
-            f"{target.name} is production: nothing was changed. To go on, type its name: confirm = {target.name!r}."
+            f"{target.name} is production: nothing was changed. "
+            f"To go on, type its name: confirm = {target.name!r}."
         )
     fresh = plan.again() if plan.again else plan
     if approved == AT_ONCE:
@@ -181,11 +168,13 @@ def _admit_at_once(ops: Connection, plan: Plan, fresh: Plan) -> None:
     target = ops.target
     if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
         raise Refused(
-            f"{target.name} does not allow a plan to be applied unseen: preview it, then approve it by its name."
+            f"{target.name} does not allow a plan to be applied unseen: "
+            "preview it, then approve it by its name."
         )
     if fresh.digest("", "") != plan.digest("", ""):
         raise Refused(
-            "What this plan would change has changed since it was made. Nothing was changed; preview again."
+            "What this plan would change has changed since it was made. "
+            "Nothing was changed; preview again."
         )
 
 
@@ -194,20 +183,26 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
     match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
     if match is None:
         raise Refused(
-            f"approved = {approved!r} is not the name of a plan. Preview, and copy the name it gives; nothing was changed."
+            f"approved = {approved!r} is not the name of a plan. "
+            "Preview, and copy the name it gives; nothing was changed."
         )
     digest, by, made = match.groups()
     policy = ops.target.policy
-    age = ops.now() - datetime.strptime(made, _TIME).replace(tzinfo=UTC)
+    age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
     if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
-            f"Plan {digest} was made at {made}; plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was changed."
+            f"Plan {digest} was made at {made}; "
+            f"plans here hold for {policy.plan_minutes} minutes. Preview again; nothing was "
+            "changed."
         )
     if fresh.digest(by, made) != digest:
         raise Refused(
-            f"Plan {digest} is not what would be done now: the parameters or the world have changed. Preview again; nothing was changed."
+            f"Plan {digest} is not what would be done now: the parameters or the world have "
+            "changed. "
+            "Preview again; nothing was changed."
         )
     if policy.second_person and by == fresh.planner:
         raise Refused(
-            f"{ops.target.name} wants a second person: plan {digest} was made by {by}, so someone else must apply it. Nothing was changed."
+            f"{ops.target.name} wants a second person: plan {digest} was made by {by}, "
+            "so someone else must apply it. Nothing was changed."
         )

@@ -1,4 +1,6 @@
-"""One-time passwords: made when a step is applied, kept in a private file for whoever hands them over."""
+"""One-time passwords: made when a step is applied, kept in a private file for whoever hands them
+over.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding, Findings
 
 _LENGTH = 20
-# Without characters that are read wrongly over the telephone, or that a form, a shell or Aurora would not take.
+# Without characters that are read wrongly over the telephone, or that a form, a shell or Aurora
+# would not take.
 _CLASSES = ("abcdefghijkmnpqrstuvwxyz", "ABCDEFGHJKLMNPQRSTUVWXYZ", "23456789", "-_+=.:#%")
 
 
@@ -23,7 +26,10 @@ def folder() -> Path:
 
 
 def generate(ops: Connection, label: str) -> str:
-    """A new password, masked in every output; written to a file that only this user can read. A finding says where."""
+    """A new password, masked in every output; written to a file that only this user can read.
+
+    A finding says where.
+    """
     password = made()
     redaction.register(password, f"one-time password of {label}")
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,12 +17,12 @@ from opslib.core.plans.actions import Action
 from opslib.core.tables import escaped, html_table, text_table
 
 P = ParamSpec("P")
-_TIME = "%Y%m%dT%H%M%SZ"
+TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One change: what is done, the state before and after, and what undoes it (None: nothing can)."""
+    """One change: what is done, the state before and after, what undoes it (None: nothing can)."""
 
     title: str
     do: Action
@@ -56,21 +56,14 @@ class Plan:
     again: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
 
     def digest(self, planner: str, made: str) -> str:
-        facts = [
-            self.target,
-            self.account,
-            self.region,
-            planner,
-            made,
-            [vars(step) for step in self.steps],
-        ]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[
-            :12
-        ]
+        where = [self.target, self.account, self.region]
+        facts = [*where, planner, made, [vars(step) for step in self.steps]]
+        text = json.dumps(facts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def id(self) -> str:
-        made = self.made.strftime(_TIME)
+        made = self.made.strftime(TIME)
         return f"{self.digest(self.planner, made)}.{self.planner}.{made}"
 
     @property
@@ -109,7 +102,7 @@ class Plan:
         return {
             "text/plain": repr(self),
             "text/html": title + table + notes,
-            MIME: {"plan": _plain(self.as_dict())},
+            MIME: {"plan": json.loads(json.dumps(self.as_dict(), default=str))},
         }
 
 
@@ -123,11 +116,7 @@ def _undo_shown(step: Step) -> str:
 
 
 def short(value: Any) -> str:
-    text = (
-        value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
-    )
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= 120 else f"{text[:117]}…"
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))

@@ -16,7 +16,10 @@ _HEADLINE = 200  # characters of a finding in the sentence; the table of finding
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome`: ok, attention, changed or previewed. `status`: the worst finding that still counts."""
+    """`outcome`: ok, attention, changed or previewed.
+
+    `status`: the worst finding that still counts.
+    """
 
     outcome: str
     status: str
@@ -46,38 +49,38 @@ class Verdict:
 def conclude(ops: Connection) -> Verdict:
     """The verdict over all findings of this run; after a change, over those that verify it."""
     changed, plan = ops.changed, ops.kept(Plan)
-    counted = Findings(f for f in ops.findings if f.verifies or not changed).worst_first()
-    bad = [f for f in counted if f.status != "ok"]
-    planned = plan if plan is not None and plan.steps else None
-    outcome = "changed" if changed else "previewed" if planned else "attention" if bad else "ok"
+    counted = Findings(f for f in ops.findings if f.verifies or not changed)
+    bad = counted.troubles
+    steps = plan.steps if plan else ()
+    outcome = "changed" if changed else "previewed" if steps else "attention" if bad else "ok"
     verdict = Verdict(
         outcome,
         counted.worst,
         _sentence(counted, bad, changed),
-        tuple(step.title for step in planned.steps) if changed and planned else (),
+        tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
-        planned.id if planned else "",
+        plan.id if plan and steps else "",
     )
     ops.journal.write("verdict", **asdict(verdict))
     return verdict
 
 
-def _sentence(counted: Findings, bad: list[Any], changed: bool) -> str:
+def _sentence(counted: Findings, bad: Findings, changed: bool) -> str:
     after = " after the change" if changed else ""
     if not counted:
         return f"No check was made{after}."
-    if not bad:
-        return (
-            f"The check{after} passed: {counted[0].check}."
-            if len(counted) == 1
-            else f"All {len(counted)} checks{after} passed."
-        )
-    first = f"{bad[0].status}: {bad[0].check}: {_brief(bad[0].seen)}"
-    return f"{len(bad)} of {len(counted)} checks{after} did not pass. {first}"
+    if bad:
+        first = f"{bad[0].status}: {bad[0].check}: {_brief(bad[0].seen)}"
+        return f"{len(bad)} of {len(counted)} checks{after} did not pass. {first}"
+    if len(counted) == 1:
+        return f"The check{after} passed: {counted[0].check}."
+    return f"All {len(counted)} checks{after} passed."
 
 
 def _brief(seen: str) -> str:
-    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut between words."""
+    """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut
+    between words.
+    """
     if len(seen) <= _HEADLINE:
         return seen
     head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")

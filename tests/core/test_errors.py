@@ -1,0 +1,228 @@
+"""Every error of the layers below becomes one of ours: none is lost, and none that is unsure reads
+as absent.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.exceptions
+import psycopg.errors
+import pytest
+import sqlalchemy
+from botocore.loaders import create_loader
+from botocore.retries.standard import ThrottledRetryableChecker
+
+from opslib.core.connections import calls, sessions
+from opslib.core.connections.connection import Access
+from opslib.core.errors import (
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Refused,
+    Unfinished,
+    UsageError,
+)
+
+KINDS = (OpsError, UsageError, NotFound, NotAllowed, Refused, Unfinished)
+SERVICES = (
+    "sts",
+    "cloudwatch",
+    "cognito-idp",
+    "lambda",
+    "logs",
+    "rds",
+    "s3",
+    "secretsmanager",
+    "sqs",
+)
+
+
+def raised(error: BaseException) -> OpsError:
+    """What an error of botocore's becomes."""
+    with (
+        pytest.raises(OpsError) as told,
+        calls.errors("sqs", "get_queue_url", "here", {"QueueName": "orders"}),
+    ):
+        raise error
+    assert type(told.value) in KINDS
+    assert told.value.__cause__ is error
+    assert "sqs get_queue_url of 'orders' in here" in str(told.value)
+    return told.value
+
+
+def of_botocore() -> list[type[Exception]]:
+    """Every error of botocore's own, that is none of AWS's answers."""
+    return [
+        kind
+        for _, kind in inspect.getmembers(botocore.exceptions, inspect.isclass)
+        if issubclass(kind, Exception)
+        and not issubclass(kind, (botocore.exceptions.ClientError, Warning))
+    ]
+
+
+def made(kind: type[Exception]) -> Exception:
+    """One without a message of its own: it is the class that counts."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, "said")
+    return error
+
+
+def code_kind(code: str) -> type[OpsError]:
+    answer: Any = {"Error": {"Code": code, "Message": "said"}}
+    return type(raised(botocore.exceptions.ClientError(answer, "GetQueueUrl")))
+
+
+def modelled_codes() -> Iterator[str]:
+    """Every error code that the services which we call may answer, as their models say."""
+    loader = create_loader()
+    for service in SERVICES:
+        for name, shape in loader.load_service_model(service, "service-2")["shapes"].items():
+            if shape.get("exception"):
+                yield shape.get("error", {}).get("code", name)
+
+
+def test_there_are_errors_to_walk() -> None:
+    assert len(of_botocore()) > 80
+    assert len(set(modelled_codes())) > 200
+
+
+@pytest.mark.parametrize("kind", of_botocore())
+def test_every_error_of_botocores_own_is_one_of_ours_and_never_absent(
+    kind: type[Exception],
+) -> None:
+    assert type(raised(made(kind))) is not NotFound
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("NoCredentialsError", NotAllowed),
+        ("UnauthorizedSSOTokenError", NotAllowed),
+        ("TokenRetrievalError", NotAllowed),
+        ("LoginRefreshRequired", NotAllowed),
+        ("ProfileNotFound", NotAllowed),
+        ("EndpointConnectionError", Unfinished),
+        ("ReadTimeoutError", Unfinished),
+        ("ProxyConnectionError", Unfinished),
+        ("SSLError", Unfinished),
+        ("ResponseStreamingError", Unfinished),
+        ("IncompleteReadError", Unfinished),
+        ("WaiterError", Unfinished),
+        ("ParamValidationError", OpsError),
+        ("DataNotFoundError", OpsError),
+    ],
+)
+def test_families_of_botocores_errors_say_what_is_known(
+    name: str, expected: type[OpsError]
+) -> None:
+    assert type(raised(made(getattr(botocore.exceptions, name)))) is expected
+
+
+def test_every_code_that_the_services_model_is_one_of_ours() -> None:
+    found = {code: code_kind(code) for code in modelled_codes()}
+    absent = {code for code, kind in found.items() if kind is NotFound}
+    assert {"ResourceNotFoundException", "DBInstanceNotFound", "NoSuchBucket"} <= absent
+    for code in absent:
+        assert "NotFound" in code or "NoSuch" in code or "NotExist" in code, code
+        assert not any(word in code for word in ("Denied", "Unauthorized", "Forbidden")), code
+    denied = {code for code in found if "AccessDenied" in code or "Forbidden" in code}
+    assert denied >= {"AccessDenied", "KMSAccessDeniedException", "ForbiddenException"}
+    assert {found[code] for code in denied} == {NotAllowed}
+
+
+def test_what_botocore_takes_for_throttling_is_unfinished() -> None:
+    throttled = {*ThrottledRetryableChecker._THROTTLED_ERROR_CODES} - {"LimitExceededException"}
+    assert {code: code_kind(code) for code in throttled} == dict.fromkeys(throttled, Unfinished)
+    assert code_kind("LimitExceededException") is OpsError, "a quota does not pass by waiting"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("AWS.SimpleQueueService.NonExistentQueue", NotFound),
+        ("404", NotFound),
+        ("403", NotAllowed),
+        ("UnauthorizedOperation", NotAllowed),
+        ("ExpiredToken", NotAllowed),
+        ("SignatureDoesNotMatch", NotAllowed),
+        ("InternalFailure", OpsError),
+        ("", OpsError),
+    ],
+)
+def test_codes_outside_the_models_are_known(code: str, expected: type[OpsError]) -> None:
+    assert code_kind(code) is expected
+
+
+def test_a_denial_under_another_code_is_told_by_its_words() -> None:
+    said = "User: x is not authorized to perform: sqs:GetQueueUrl"
+    answer: Any = {"Error": {"Code": "NoSuchThing", "Message": said}}
+    assert type(raised(botocore.exceptions.ClientError(answer, "GetQueueUrl"))) is NotAllowed
+
+
+def test_a_client_that_cannot_be_made_is_one_of_ours() -> None:
+    import boto3
+    from botocore.config import Config
+
+    access = Access(boto3.Session("nobody", "nothing"), Config())
+    with pytest.raises(OpsError, match=r"queues client in us-west-2 failed: Unknown service"):
+        access.client("queues", "us-west-2")
+
+    class Unable:
+        def client(self, service: str, **_: Any) -> Any:
+            raise made(botocore.exceptions.UnauthorizedSSOTokenError)
+
+    with pytest.raises(NotAllowed, match="No usable AWS credentials for sqs client in us-west-2"):
+        Access(Unable(), Config()).client("sqs", "us-west-2")
+
+
+def of_psycopg() -> list[type[psycopg.Error]]:
+    """Every error that psycopg knows by its SQLSTATE, and its own."""
+    states = inspect.getmembers(psycopg.errors, inspect.isclass)
+    return [kind for _, kind in states if issubclass(kind, psycopg.Error)]
+
+
+def sql_kind(error: BaseException) -> type[OpsError]:
+    where = sqlalchemy.make_url("postgresql://db.example.com:5432/app")
+    told = sessions._translated(error, "count", "database app of x", where)
+    assert type(told) in KINDS
+    assert "database" in str(told)
+    return type(told)
+
+
+def test_every_error_of_psycopgs_is_one_of_ours() -> None:
+    found = {kind: sql_kind(kind("said")) for kind in of_psycopg()}
+    assert len(found) > 200
+
+    def states(expected: type[OpsError]) -> set[str]:
+        return {
+            str(kind.sqlstate) for kind, is_ in found.items() if is_ is expected and kind.sqlstate
+        }
+
+    assert states(NotFound) == {"42P01", "3F000", "3D000"}
+    assert states(NotAllowed) == {"28000", "28P01", "42501"}
+    assert states(Refused) == {"25006"}
+    assert states(Unfinished) >= {"08000", "08006", "53300", "55P03", "57014", "57P01", "57P03"}
+    assert {state[:2] for state in states(UsageError)} == {"22", "42"}
+    assert states(OpsError) >= {"23505", "40001", "40P01", "53100", "XX000"}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (psycopg.OperationalError("connection failed: Connection refused"), Unfinished),
+        (psycopg.OperationalError("FATAL:  password authentication failed"), NotAllowed),
+        (psycopg.OperationalError('FATAL:  database "x" does not exist'), NotFound),
+        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), Unfinished),
+        (psycopg.DataError("year is out of range"), UsageError),
+        (psycopg.errors.UndefinedColumn('column "x" does not exist'), UsageError),
+        (psycopg.errors.SyntaxError("cannot insert multiple commands into a ..."), UsageError),
+        (sqlalchemy.exc.InvalidRequestError("a value is required for :x"), UsageError),
+    ],
+)
+def test_an_error_without_a_state_is_told_by_its_words(
+    error: Exception, expected: type[OpsError]
+) -> None:
+    assert sql_kind(error) is expected
