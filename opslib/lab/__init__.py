@@ -9,9 +9,13 @@ from opslib.lab.process import Lab, down, find, up
 __all__ = ["Lab", "break_drill", "down", "drills", "find", "mend", "reset", "state", "status", "up"]
 
 
-def reset() -> None:
-    """Forgets all changes and drills and seeds the lab anew."""
-    up().ask("POST", "reset")
+def reset() -> list[str]:
+    """Forgets all changes and drills: the lab as it was when it started, with the targets of today.
+
+    Returns the targets that it did not know before.
+    """
+    new: list[str] = up().ask("POST", "reset")["new"]
+    return new
 
 
 def status() -> dict[str, Any]:

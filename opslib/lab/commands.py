@@ -59,9 +59,9 @@ def down(as_json: bool) -> None:
 @lab.command()
 @_json
 def reset(as_json: bool) -> None:
-    """Forget all changes and drills: the lab as it was when it started."""
-    practice.reset()
-    _show(practice.status(), as_json)
+    """Forget all changes and drills: the lab as it was when it started, with the targets of now."""
+    new = practice.reset()
+    _show({**practice.status(), "new": new}, as_json)
 
 
 @lab.command()
@@ -125,6 +125,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         ("process", f"{found['pid']}, {found['memory_mb']} MB, PostgreSQL {found['postgres']['memory_mb']} MB"),
         ("seed", f"{found['seed']}, clock offset {found['clock_offset_hours']:g} h"),
         ("targets", ", ".join(found["targets"])),
+        *([("new", ", ".join(found["new"]))] if found.get("new") else []),
         ("drills on", ", ".join(broken) or "none"),
         *([("denied", "; ".join(denied))] if denied else []),
         *([("nothing in", ", ".join(found["empty"]))] if found["empty"] else []),

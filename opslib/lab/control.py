@@ -98,8 +98,9 @@ def _mend(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reset(world: World, given: dict[str, Any]) -> dict[str, Any]:
+    before = set(world.places)
     world.reset()
-    return {}
+    return {"new": sorted(world.places[name].target.name for name in set(world.places) - before)}
 
 
 def _state(world: World, given: dict[str, Any]) -> dict[str, Any]:

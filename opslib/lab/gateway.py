@@ -81,23 +81,25 @@ class Gateway:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
             return None
-        place, user = self._caller(signature.key)
-        if place is not None:
-            self.world.use(place)
+        account, user = self._caller(signature.key)
+        for place in list(self.world.places.values()):
+            if place.account == account:
+                self.world.use(place)
         request_id = str(uuid.uuid4())
         return Call(
-            world=self.world, service=service, operation=str(model.name), account=place.account if place else "", region=signature.region,
+            world=self.world, service=service, operation=str(model.name), account=account, region=signature.region,
             user=user, request_id=request_id, received=self.world.now(), request=request, model=model,
             uri_params=uri_params, to_moto=partial(_ask_moto, request.environ, request_id),
         )  # fmt: skip
 
-    def _caller(self, key: str) -> tuple[Standing | None, str | None]:
-        """The place and the user of an access key; (None, None) when the lab does not know it."""
-        for place in self.world.places.values():
+    def _caller(self, key: str) -> tuple[str, str | None]:
+        """The account and the user of an access key; ("", None) when the lab does not know it."""
+        accounts = [place.account for place in list(self.world.places.values())]
+        for account in (*accounts, *self.world.unfit):
             for user in credentials.USERS:
-                if credentials.credentials(place.account, user)[0] == key:
-                    return place, user
-        return None, None
+                if credentials.credentials(account, user)[0] == key:
+                    return account, user
+        return "", None
 
 
 def status_line(status: int) -> str:

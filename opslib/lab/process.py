@@ -143,10 +143,15 @@ def _start(folder: Path, seed: int, clock_offset_hours: float) -> Lab:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without any AWS setting, and with the opslib that runs now."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_"))}
+    """Ours without what sends calls and connections elsewhere, and with the opslib that runs now."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AWS_", "MOTO_", "PG")) and not key.lower().endswith("_proxy")
+    }
     paths = [str(Path(__file__).resolve().parents[2]), kept.get("PYTHONPATH", "")]
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    none = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return {**kept, **none, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _wanted_port() -> int:

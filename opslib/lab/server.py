@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -97,7 +98,8 @@ def _body(environ: dict[str, Any]) -> bytes:
 def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None:
     """Builds the lab, says in lab.json that it is there, and serves until a signal or until lab.json is gone."""
     with opened(folder, port, seed, clock_offset_hours) as world:
-        _announce(folder, world)
+        world.announce = partial(_announce, folder, world)
+        world.announce()
         _tick_while_wanted(folder, world)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,19 @@ from typing import Any
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
+from opslib import _paths as paths
 from opslib import targets
 from opslib.errors import OpsError, UsageError, unknown_name
 from opslib.lab import clients, corrections, rhythms
-from opslib.lab.aws import credentials
+from opslib.lab.aws import copies, credentials, misfits
 from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.places import Drill, Estate, Place, load
 from opslib.lab.postgres.postgres import Postgres
 
+_Files = dict[str, bytes]
+# So old may a lab be that a reset goes back to: no job or message in it is late by then.
+_YOUNG_SECONDS = 300
 log = logging.getLogger("opslib.lab")
 
 
@@ -40,8 +45,10 @@ class World(Ground[Place]):
         self._seeding: set[str] = set()  # systems whose seeding has begun, or is done
         self._ready: frozenset[str] = frozenset()  # systems that are seeded
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
+        self._copy: _Seeded | None = None
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
         self.url = ""
+        self.announce: Callable[[], None] = lambda: None  # says who is in the lab, when that changed
 
     def client(self, service: str, account: str, region: str, user: str) -> Any:
         return clients.in_process(self, service, account, region, user)
@@ -83,9 +90,27 @@ class World(Ground[Place]):
                 return
             self._seeding.add(system)
             for each in [each for each in self.places.values() if each.target.system == system]:
-                self._seed(each)
+                self._seed_or_leave_out(each)
             self.postgres.mark_seeded()
             self._ready |= {system}
+
+    def _seed_or_leave_out(self, place: Place) -> None:
+        """A target that does not fit its estate is not in the lab until a reset; no other suffers."""
+        databases = set(self.postgres.databases())
+        try:
+            self._seed(place)
+        except Exception as exc:
+            log.exception("seeding %s", place.name)
+            self._leave_out(place, misfits.said(place, exc))
+            for name in set(self.postgres.databases()) - databases:
+                self.postgres.drop_database(name)
+
+    def _leave_out(self, place: Place, why: str) -> None:
+        self.places = {name: each for name, each in self.places.items() if each is not place}
+        self.skipped[place.name] = why
+        if place.account not in {each.account for each in self.places.values()}:
+            self.unfit[place.account] = f"Target {place.name!r} is not in the lab: {why}"
+            copies.forget(place.account)
 
     def _seed(self, place: Place) -> None:
         began = time.monotonic()
@@ -108,7 +133,11 @@ class World(Ground[Place]):
         except UsageError as exc:
             self.skipped[name] = str(exc)
             return
-        self.estates[target.system] = load(target.system)
+        try:
+            self.estates[target.system] = load(target.system)
+        except OpsError as exc:
+            self.skipped[name] = str(exc)
+            return
         self.places[name] = Place(self, target)
 
     def _open_account(self, place: Place) -> None:
@@ -122,21 +151,43 @@ class World(Ground[Place]):
                 iam.access_keys[key.access_key_id] = key
 
     def reset(self) -> None:
-        """Forgets everything and seeds anew: state, drills, faults, settings."""
+        """Forgets everything: state, drills, faults, settings.
+
+        A copy of the lab as it was seeded is put back while it is young and the targets' files are
+        the same; else everything that was used is seeded anew, told from now, and copied.
+        """
         with self.lock:
-            BackendDict.reset()
-            reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
             corrections.reset()
-            self.postgres.clear()
-            self.places.clear()
-            self._seeding.clear()
-            self._ready = frozenset()
-            self.skipped.clear()
+            files = _files()
+            if self._copy is None or not self._copy.fits(files, self._ready, self.now()):
+                self._begin_anew()
+                self.postgres.keep()
+                self._copy = _Seeded(self, files)
+            else:
+                self.postgres.put_back()
+            self._copy.put_back(self)
             self.broken.clear()
             self.settings["delay_ms"] = 0
-            gc.unfreeze()  # what seeding froze of the world before is garbage now
-            gc.collect()
-            self.populate()
+            _collect()
+            self.tick()  # the day from the seeding until now
+            self.announce()
+
+    def _begin_anew(self) -> None:
+        """An empty lab, then the systems that were used before."""
+        used = self._ready
+        self._copy = None
+        BackendDict.reset()
+        reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
+        self.postgres.clear()
+        self.places = {}
+        self._seeding.clear()
+        self._ready = frozenset()
+        self.skipped.clear()
+        self.unfit.clear()
+        self.populate()
+        for place in list(self.places.values()):
+            if place.target.system in used:
+                self.use(place)
 
     def drills(self) -> Iterator[tuple[Drill, list[Place]]]:
         """Each drill with the places it can be put into."""
@@ -211,3 +262,37 @@ class World(Ground[Place]):
         for name, place in self.places.items():
             if place.target.system in self._ready and name not in self.skipped:
                 yield name, partial(self.estate(place).tick, place, self.now())
+
+
+class _Seeded:
+    """A lab in which some systems are seeded and nothing else was done, to go back to."""
+
+    def __init__(self, world: World, files: _Files) -> None:
+        self._files, self._time, self._ready = files, world.started, world._ready
+        self._places = dict(world.places)
+        self._about = dict(world.skipped), dict(world.unfit)
+        held = [part for place in world.places.values() for part in (place.memory, place.faults)]
+        self._copy = copies.Copy([*corrections.held(), *held], [world, *world.places.values()])
+
+    def fits(self, files: _Files, ready: frozenset[str], now: datetime) -> bool:
+        """Whether a lab that was begun anew would be the same but for a few minutes."""
+        young = (now - self._time).total_seconds() < _YOUNG_SECONDS
+        return young and (files, ready) == (self._files, self._ready)
+
+    def put_back(self, world: World) -> None:
+        world.places = dict(self._places)
+        world.skipped, world.unfit = map(dict, self._about)
+        self._copy.put_back()
+
+
+def _files() -> _Files:
+    """What the targets' files hold."""
+    folder = paths.parameters() / "targets"
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.yaml"))}
+
+
+def _collect() -> None:
+    """What was held before a reset is garbage; what is held now is none."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -152,3 +152,20 @@ def test_what_somebody_put_into_the_folder_stays(home: Path) -> None:
     (home / "lab" / "notes").write_text("mine")
     assert lab.down() is True
     assert contents(home / "lab") == {"notes": "mine"}
+
+
+def test_the_operators_own_settings_do_not_reach_the_lab(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "config").write_text("[broken")
+    for name, value in {
+        "AWS_CONFIG_FILE": str(home / "config"),
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+        "PGSSLMODE": "verify-full",
+        "PGSERVICE": "not-there",
+        "PGCLIENTENCODING": "SQL_ASCII",
+        "PGOPTIONS": "-c default_transaction_read_only=on",
+    }.items():
+        monkeypatch.setenv(name, value)
+    lab.up()
+    lab.reset()
+    assert lab.status()["postgres"]["databases"] == []

@@ -13,6 +13,8 @@ def refusal(call: Call) -> AwsError | None:
     """The error that the real service would answer, None when the call may go on."""
     if not call.account:
         return _unknown_key(call)
+    if call.account in call.world.unfit:
+        return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
     for place in call.world.places_in(call.account, call.region):
         if "unfit" in place.faults:
             return AwsError("TargetNotInTheLab", place.faults["unfit"], 500)

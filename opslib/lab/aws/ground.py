@@ -60,6 +60,7 @@ class Ground(ABC, Generic[P]):
         self.seed = seed
         self.postgres = postgres
         self.places: Mapping[str, P] = {}
+        self.unfit: dict[str, str] = {}  # account: why nothing in it answers
         self.settings: dict[str, float] = {"delay_ms": 0}
         self.started = self.now()  # t0: what is seeded is told from here
 

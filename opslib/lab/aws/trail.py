@@ -33,7 +33,7 @@ _RESOURCES = {
     "AlarmName": "AWS::CloudWatch::Alarm",
     "logGroupName": "AWS::Logs::LogGroup",
 }
-_trails: dict[tuple[str, str], deque[Event]] = {}
+trails: dict[tuple[str, str], deque[Event]] = {}
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,16 @@ def record(call: Call, key: str, error: AwsError | None) -> None:
 
 
 def add(event: Event) -> None:
-    _trails.setdefault((event.account, event.region), deque(maxlen=_KEPT)).append(event)
+    trails.setdefault((event.account, event.region), deque(maxlen=_KEPT)).append(event)
 
 
 def events(account: str, region: str) -> list[Event]:
     """Newest first."""
-    return sorted(_trails.get((account, region), ()), key=lambda event: event.time, reverse=True)
+    return sorted(trails.get((account, region), ()), key=lambda event: event.time, reverse=True)
 
 
 def clear() -> None:
-    _trails.clear()
+    trails.clear()
 
 
 def _with_resources(event: Event, call: Call) -> Event:

@@ -1,11 +1,13 @@
 """Where moto answers wrongly, the lab's own answer: one small module an area, each with a contract test.
 
 A correction either answers an operation itself (`@answers`, in opslib.lab.operations) when its module is imported,
-or changes moto's own classes in its `install()`; `reset()` and `tick(world, now)` are called where they are there.
+or changes moto's own classes in its `install()`; `reset()`, `held()` (the dicts that a reset empties) and
+`tick(world, now)` are called where they are there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -49,6 +51,14 @@ def reset() -> None:
         module = import_module(f"{__name__}.{name}")
         if hasattr(module, "reset"):
             module.reset()
+
+
+def held() -> Iterator[dict[Any, Any]]:
+    """What corrections hold beside moto's backends, to be copied and put back."""
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "held"):
+            yield from module.held()
 
 
 def tick(world: Ground[Any], now: datetime) -> None:

@@ -80,6 +80,10 @@ def install() -> None:
     SQSBackend.change_message_visibility = _change_visibility
 
 
+def held() -> tuple[dict[Any, Any], ...]:
+    return _tasks, _received_at
+
+
 def reset() -> None:
     _tasks.clear()
     _received_at.clear()

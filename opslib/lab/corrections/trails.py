@@ -27,6 +27,10 @@ _MATCHES: dict[str, Callable[[Event, str], bool]] = {
 }
 
 
+def held() -> tuple[dict[Any, Any], ...]:
+    return (trail.trails,)
+
+
 def reset() -> None:
     trail.clear()
 

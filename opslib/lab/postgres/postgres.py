@@ -50,6 +50,7 @@ class Postgres:
         self.password = password
         self._seeded: dict[str, datetime] = {}  # a database is recovered as of no earlier time than that
         self._server = Server(self.programs, self.home / "data", _SETTINGS, password)
+        self._base = self.home / "base"  # what the write-ahead log is replayed on
         self._recovering = threading.Lock()
         self._standbys: dict[str, Server] = {}
 
@@ -75,7 +76,7 @@ class Postgres:
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1",
         )  # fmt: skip
         secret.unlink()
-        self.programs.copy(self._server.data, self.home / "base")
+        self.programs.copy(self._server.data, self._base)
         self._server.start()
 
     def stop(self) -> None:
@@ -190,11 +191,42 @@ class Postgres:
     def clear(self) -> None:
         """Everything anew: no databases, no roles, a new log. The port stays."""
         with self._recovering:
-            self._remove_standbys()
+            self._forget_kept()
+            self._refill()
             self._seeded.clear()
-            self._server.remove()
-            self.programs.copy(self.home / "base", self._server.data)
+
+    def keep(self) -> None:
+        """All that is there now is what put_back() returns to. Ends every session."""
+        with self._recovering:
+            self._remove_standbys()
+            self._server.stop(in_order=True)
+            self._forget_kept()
+            self._base = self.home / "kept"
+            self.programs.copy(self._server.data, self._base)
             self._server.start()
+            self._mark_anew()
+
+    def put_back(self) -> None:
+        """All that was there at keep(), and a new log from then on. The port stays."""
+        with self._recovering:
+            self._refill()
+            self._mark_anew()
+
+    def _mark_anew(self) -> None:
+        self._seeded.clear()
+        self.mark_seeded()
+
+    def _forget_kept(self) -> None:
+        first = self.home / "base"
+        if self._base != first:
+            self.programs.remove(self._base)
+            self._base = first
+
+    def _refill(self) -> None:
+        self._remove_standbys()
+        self._server.remove()
+        self.programs.copy(self._base, self._server.data)
+        self._server.start()
 
     def _do(self, statement: str, *names: str) -> None:
         with self.connect() as connection:
@@ -226,7 +258,7 @@ class Postgres:
             connection.execute("SELECT pg_current_xact_id()")
             connection.execute("SELECT pg_switch_wal()")
         data = self.home / f"recovery-{uuid.uuid4().hex[:8]}"
-        self.programs.copy(self.home / "base", data)
+        self.programs.copy(self._base, data)
         self.programs.write(data / "recovery.signal", "")
         settings = {
             **_SETTINGS,

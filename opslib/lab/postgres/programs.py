@@ -40,6 +40,11 @@ class Programs:
         self.home = folders.make(folder / folders.POSTGRES if near else folders.outside(token), token)
         self._bin = self._binaries()
 
+    def remove(self, folder: Path) -> None:
+        """Takes away one of their folders, in the home."""
+        if folder.parent == self.home:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def remove_home(self) -> None:
         folders.remove(self.home, self._token)
 
@@ -123,10 +128,10 @@ class Server:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         raise OpsError(f"PostgreSQL did not start: {lines[-1] if lines else 'it said nothing.'} Log: {self.log}.")
 
-    def stop(self) -> None:
-        """Ends it at once: nothing of it is kept."""
+    def stop(self, in_order: bool = False) -> None:
+        """Ends it at once; `in_order`: after it has written all that it holds, statistics too."""
         if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGQUIT)
+            self._process.send_signal(signal.SIGINT if in_order else signal.SIGQUIT)
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
@@ -143,7 +148,7 @@ class Server:
     def remove(self) -> None:
         """Ends it, and takes its data and log away."""
         self.stop()
-        shutil.rmtree(self.data, ignore_errors=True)
+        self.programs.remove(self.data)
         self.log.unlink(missing_ok=True)
 
     def _serve(self) -> bool:

@@ -48,6 +48,13 @@ class Traffic(ABC):
         self._rate = rhythms.counts(rhythms.daily_rhythm(*per_minute, 0.15, self._number), self._number + 1)
         self.at = lru_cache(4096)(self._at)
 
+    def __deepcopy__(self, memo: object) -> Traffic:
+        """The day itself stays; forgotten is what was read of the place, which is put back."""
+        for name, value in vars(self).items():
+            if name != "at" and hasattr(value, "cache_clear"):
+                value.cache_clear()
+        return self
+
     @abstractmethod
     def ask(self, rng: Random) -> Request:
         """One request of a good day."""

@@ -9,6 +9,7 @@ than a function's reserved concurrency are TooManyRequestsException, and Throttl
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import threading
 import time
@@ -32,7 +33,16 @@ from opslib.lab.corrections.lambdas.functions import find
 _TAIL_BYTES = 4096
 _TRIES, _PAUSE_SECONDS = 20, 0.5
 _counting = threading.Lock()
+_resets = itertools.count(1)
+_era = 0  # what began before a reset leaves nothing after it
 _running: Counter[tuple[str, str, str]] = Counter()  # how many run now: account, region, function
+
+
+def reset() -> None:
+    global _era
+    with _counting:
+        _era = next(_resets)
+        _running.clear()
 
 
 @dataclass
@@ -88,6 +98,7 @@ def _admitted(call: Call, function: LambdaFunction) -> Iterator[None]:
     key = call.account, call.region, function.function_name
     cap = call.backend().get_function_concurrency(function.function_name)
     with _counting:
+        era = _era
         full = cap is not None and _running[key] >= int(cap)
         _running[key] += not full
     if full:
@@ -98,12 +109,15 @@ def _admitted(call: Call, function: LambdaFunction) -> Iterator[None]:
         yield
     finally:
         with _counting:
-            _running[key] -= 1
+            _running[key] -= era == _era
 
 
 def _run_in_turn(call: Call, function: LambdaFunction, event: Any) -> None:
     """AWS keeps an asynchronous invocation for hours, and tries again; here for some seconds."""
+    era = _era
     for _ in range(_TRIES):
+        if era != _era:
+            return
         with suppress(AwsError), _admitted(call, function):
             _run(call, function, event)
             return
@@ -142,7 +156,7 @@ def _execute(place: Standing, function: LambdaFunction, event: Any, request_id: 
         timeout_seconds=int(function.timeout),
         variables=dict(function.environment_vars),
     )
-    began = place.now()
+    era, began = _era, place.now()
     clock = time.monotonic()
     try:
         result = _handler(place, function)(event, place, invocation)
@@ -154,6 +168,8 @@ def _execute(place: Standing, function: LambdaFunction, event: Any, request_id: 
         outcome = _timed_out(invocation, began + timedelta(seconds=invocation.timeout_seconds))
         seconds = float(invocation.timeout_seconds)
     outcome.lines = _lines(invocation, seconds)
+    if era != _era:
+        return outcome
     place.logs(
         f"/aws/lambda/{invocation.function}", [(began, stream(place, invocation), line) for line in outcome.lines]
     )

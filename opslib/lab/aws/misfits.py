@@ -1,0 +1,46 @@
+"""Why a target does not fit what the lab knows of its system, in words that lead to its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opslib.errors import OpsError
+from opslib.lab.aws.ground import Standing
+
+
+def said(place: Standing, exc: Exception) -> str:
+    """What of the target's file the lab's estate stumbled over, and what to do."""
+    system, environment = place.facts["system"], place.facts["environment"]
+    file = f"parameters/targets/{system}-{environment}.yaml"
+    cause = _cause(place.facts, exc)
+    what = "it" if file in cause else file
+    return (
+        f"{what} does not fit the lab's estate of {system}: {cause} "
+        "Correct the file and begin anew: opslib lab reset. The other targets are not touched by this."
+    )
+
+
+def _cause(facts: Mapping[str, Any], exc: Exception) -> str:
+    if isinstance(exc, OpsError):
+        return str(exc)
+    if not isinstance(exc, KeyError) or not exc.args:
+        first = (str(exc).strip().splitlines() or [""])[0]
+        return f"{type(exc).__name__}: {first.rstrip('.')}."
+    key = exc.args[0]
+    described = next(_paths(facts, key), None)
+    if described is None:
+        return f"it needs {key!r}, which the file does not describe."
+    return f"it has nothing for {described}, which the file describes."
+
+
+def _paths(facts: Mapping[str, Any], wanted: object, above: str = "") -> Iterator[str]:
+    """Where the facts have a key, or `key: value` for a value."""
+    for key, value in facts.items():
+        path = f"{above}.{key}".lstrip(".")
+        if key == wanted:
+            yield path
+        elif isinstance(value, Mapping):
+            yield from _paths(value, wanted, path)
+        elif value == wanted:
+            yield f"{path}: {value}"
