@@ -119,15 +119,6 @@ class World(Ground[Place]):
         gc.disable()  # nothing of all that is made here is garbage
         try:
             self.estate(place).seed(place)
-        except Exception as exc:  # an estate that fails is a matter of this target only
-            log.exception("seeding %s", place.name)
-            why = str(exc) if isinstance(exc, OpsError) else repr(exc)
-            self.skipped[place.name] = (
-                f"it cannot be made from parameters/targets/{place.name}.yaml: {why}"
-            )
-            place.faults["unfit"] = (
-                f"lab/{place.name} is not in the lab: {self.skipped[place.name]}"
-            )
         finally:
             gc.enable()
             gc.freeze()
@@ -274,7 +265,7 @@ class World(Ground[Place]):
     def _ticks(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "corrections", lambda: corrections.tick(self, self.now())
         for name, place in self.places.items():
-            if place.target.system in self._ready and name not in self.skipped:
+            if place.target.system in self._ready:
                 yield name, partial(self.estate(place).tick, place, self.now())
 
 

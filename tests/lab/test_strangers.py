@@ -234,7 +234,8 @@ def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path)
         with opened(tmp_path / "lab") as world:
             assert world.place("blog-staging").client("s3").head_bucket(Bucket="blog-pages")
             with pytest.raises(
-                UsageError, match=r"'blog-production' is not in the lab: it cannot be made from"
+                UsageError,
+                match=r"'blog-production' is not in the lab: parameters/targets/blog-prod",
             ):
                 world.place("blog-production")
             assert list(world.skipped) == ["blog-production"]
