@@ -83,14 +83,14 @@ def test_an_alarm_of_another_system_is_counted_and_not_judged(ops: Any, alarm: A
 
 
 def test_an_expected_alarm_that_is_missing_is_a_finding(ops: Any) -> None:
-    ops.target.facts["alarms"]._values["expected"]["bluemoxon-staging-cpu"] = "database-health"
+    ops.target.facts["alarms"]["expected"]["bluemoxon-staging-cpu"] = "database-health"
     found = {f.check: f for f in alarms.check_alarms(ops)}
     assert found["alarm bluemoxon-staging-cpu"].status == "warn"
     assert "there is no such alarm" in found["alarm bluemoxon-staging-cpu"].seen
 
 
 def test_no_match_at_all_is_not_an_all_clear(ops: Any) -> None:
-    ops.target.facts["alarms"]._values.update(patterns=["nothing-*"], expected={})
+    ops.target.facts["alarms"].update(patterns=["nothing-*"], expected={})
     assert alarms.check_alarms(ops).worst == "unknown"
 
 
@@ -102,8 +102,8 @@ def test_secrets_are_judged_by_age_and_never_read(ops: Any) -> None:
 
 
 def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
-    ops.target.facts["secrets"]._values["gone"] = {}
-    ops.target.facts["secrets"]._values["bluemoxon-staging/database"] = {"max_age_days": -1}
+    ops.target.facts["secrets"]["gone"] = {}
+    ops.target.facts["secrets"]["bluemoxon-staging/database"] = {"max_age_days": -1}
     found = {f.check: f.status for f in secrets.check_ages(ops)}
     assert found["secret gone"] == "critical"
     assert found["secret bluemoxon-staging/database"] == "warn"
@@ -118,7 +118,7 @@ def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_a_warning_and_a_missing_one_unknown(ops: Any) -> None:
-    facts = ops.target.facts["certificates"]._values
+    facts = ops.target.facts["certificates"]
     facts["staging.api.bluemoxon.com"] = {"min_days": 300}
     facts["elsewhere.example.com"] = {}
     found = {f.check: f for f in certificates.check_expiry(ops)}

@@ -111,7 +111,7 @@ def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) 
 
 
 def test_a_vpc_that_is_not_there_is_unknown_and_says_where_it_is_named(ops: Connection) -> None:
-    ops.target.facts["network"]._values["vpc"] = "elsewhere"
+    ops.target.facts["network"]["vpc"] = "elsewhere"
     found = network.check_endpoints(ops)
     assert [f.status for f in found] == ["unknown"]
     assert "No VPC is named 'elsewhere'" in found[0].seen

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.core import errors
-from opslib.core import paths as _paths
+from opslib.core import paths
 from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.lab import folders
 from opslib.lab.aws import credentials
@@ -161,9 +161,9 @@ def _environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(("AWS_", "MOTO_", "PG")) and not key.lower().endswith("_proxy")
     }
-    paths = [str(Path(__file__).resolve().parents[2]), kept.get("PYTHONPATH", "")]
+    folders = [str(Path(__file__).resolve().parents[2]), kept.get("PYTHONPATH", "")]
     none = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    return {**kept, **none, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**kept, **none, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def _wanted_port() -> int:
@@ -188,7 +188,7 @@ def _wanted_port() -> int:
 
 
 def _folder() -> Path:
-    return Path(os.path.abspath(_paths.lab()))
+    return Path(os.path.abspath(paths.lab()))
 
 
 def _announced(folder: Path) -> dict[str, Any] | None:

@@ -137,7 +137,7 @@ def test_a_migration_is_run_by_its_function_and_the_table_says_so(
 def with_database(ops: Connection, monkeypatch: pytest.MonkeyPatch, **facts: Any) -> Connection:
     """The same connection, its target's `database:` described otherwise."""
     described = ops.target["database"].plain() | facts
-    monkeypatch.setitem(ops.target.facts._values, "database", described)
+    monkeypatch.setitem(ops.target.facts, "database", described)
     return ops
 
 

@@ -157,7 +157,7 @@ def test_a_system_without_a_test_record_says_what_to_describe(lab: PracticeLab) 
 def test_a_wrong_column_is_named(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = ops.target["database"].plain()
     wrong = facts | {"soft_delete": facts["soft_delete"] | {"id": "uid"}}
-    monkeypatch.setitem(ops.target.facts._values, "database", wrong)
+    monkeypatch.setitem(ops.target.facts, "database", wrong)
     with pytest.raises(OpsError, match=r"ledger\.universal_registry has no column uid"):
         releases.plan_test_record(ops)
 

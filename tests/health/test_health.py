@@ -54,7 +54,7 @@ def answering(lab: Any) -> Iterator[Answering]:
         servers.append(server)
         ops = connect(TARGET)
         point(ops, f"http://127.0.0.1:{server.server_port}")
-        ops.target.facts["api"]._values["slow_seconds"] = 0.2
+        ops.target.facts["api"]["slow_seconds"] = 0.2
         return ops
 
     yield serve

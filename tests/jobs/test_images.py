@@ -113,7 +113,7 @@ def test_without_versions_nothing_is_replaced(oversized: Connection) -> None:
 
 
 def test_images_that_would_still_be_too_much_are_refused(oversized: Connection) -> None:
-    oversized.target.facts["jobs"]["analysis"]["images"]._values["max_payload_mb"] = 0.5
+    oversized.target.facts["jobs"]["analysis"]["images"]["max_payload_mb"] = 0.5
     with pytest.raises(Refused, match=r"still .* MB as base64 with 800 pixels; 0.5 MB fit"):
         images.plan_resize(oversized, "analysis", [item(oversized)])
 

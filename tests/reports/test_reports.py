@@ -65,7 +65,7 @@ def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_f
 
 def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:
     ops = connect(TARGET)
-    del ops.target.facts._values["secrets"]  # type: ignore[attr-defined]
+    del ops.target.facts["secrets"]  # type: ignore[attr-defined]
     report = reports.daily(ops)
     assert (
         repr(report["secrets"])
@@ -77,7 +77,7 @@ def test_a_mistake_in_one_section_of_the_file_does_not_end_the_report(
     lab: Any, records_folder: Any
 ) -> None:
     ops = connect(TARGET)
-    del ops.target.facts["alarms"]._values["patterns"]
+    del ops.target.facts["alarms"]["patterns"]
     report = reports.daily(ops)
     assert [f.check for f in report.findings if f.status == "unknown"] == ["alarms"]
 
