@@ -65,7 +65,7 @@ def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_f
 
 def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:
     ops = connect(TARGET)
-    del ops.target.facts["secrets"]  # type: ignore[attr-defined]
+    del ops.target.facts["secrets"]
     report = reports.daily(ops)
     assert (
         repr(report["secrets"])
