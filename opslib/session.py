@@ -14,16 +14,20 @@ from opslib.records import interactive
 def connect(target: str, beside: Connection | None = None) -> Connection:
     """Connect to a target by name, and refuse when AWS says that this is another account.
 
-    `beside`: the run's own connection, when this one only reads another target for comparison; they share its journal.
-    Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account), Unfinished (no answer).
+    `beside`: the run's own connection, when this one only reads another target for comparison; they
+    share its journal.
+    Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account),
+    Unfinished (no answer).
     """
     described = targets.load(target)
     journal = beside.journal if beside else Journal()
     ops = Connection(described, _access(described), journal, interactive.recorded, connect)
     if ops.identity.account != described.account:
         raise Refused(
-            f"These credentials are for account {ops.identity.account}, but {described.name} is in {described.account}. "
-            f"Nothing was done. Log in with profile {described.profile!r}, or correct parameters/targets/{described.key}.yaml."
+            f"These credentials are for account {ops.identity.account}, but {described.name} is "
+            f"in {described.account}. "
+            f"Nothing was done. Log in with profile {described.profile!r}, or correct "
+            f"parameters/targets/{described.key}.yaml."
         )
     if beside is None:
         journal.write(

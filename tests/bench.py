@@ -1,6 +1,7 @@
 """How fast, as ratios against what people use today, both sides in one run: ./run bench
 
-Single times on a shared machine mean little; each pair is run in turn and the median ratio is what counts.
+Single times on a shared machine mean little; each pair is run in turn and the median ratio is what
+counts.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def reports_of_every_target(folder: Path) -> None:
 
 
 def many_against_papermill(folder: Path) -> None:
-    """The first entries of a runbook that only look, but for the one that follows a log and so waits."""
+    """The first entries of a runbook that only look,
+    but for the one that follows a log and so waits.
+    """
     looks = [
         e
         for e in runbooks.entries("bluemoxon")
@@ -129,7 +132,10 @@ def known_to_run(name: str) -> bool:
 
 
 def memory_of(words: list[str]) -> tuple[str, str]:
-    """Of a command and all its children: the sum at its most, and the median of one that was forked."""
+    """Of a command and all its children.
+
+    The sum at its most, and the median of one that was forked.
+    """
     most: list[float] = [0]
     running = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while running.poll() is None:
@@ -153,7 +159,8 @@ def page_of_metrics(folder: Path) -> None:
     lab.up().ask("POST", "settings", delay_ms=DELAY_MS)
     try:
         report(
-            f"metrics page in one GetMetricData / one get_metric_statistics a metric, +{DELAY_MS} ms a call",
+            f"metrics page in one GetMetricData / one get_metric_statistics a metric, +{DELAY_MS} "
+            "ms a call",
             lambda: metrics.read(ops, hours=24),
             lambda: statistics_one_by_one(ops),
             rounds=7,

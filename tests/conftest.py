@@ -1,4 +1,7 @@
-"""One lab for the whole test session, in a folder of its own; healthy before and after every test that uses it."""
+"""One lab for the whole test session, in a folder of its own.
+
+Healthy before and after every test that uses it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ os.environ["MPLBACKEND"] = "agg"
 botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
-# What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in this order.
+# What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in
+# this order.
 SLOWEST = ("test_contracts", "test_matrix", "test_pins", "test_migrations", "test_process")
 
 
@@ -89,7 +93,10 @@ class PracticeLab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
-    """The practice lab, up. One that OPSLIB_LAB_DIR names is used and left running; parallel workers have their own."""
+    """The practice lab, up. One that OPSLIB_LAB_DIR names is used and left running.
+
+    Parallel workers have their own.
+    """
     from opslib import lab as practice
 
     given = os.environ.get("OPSLIB_LAB_DIR") if "PYTEST_XDIST_WORKER" not in os.environ else None
@@ -117,7 +124,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture
 def ops(lab: PracticeLab, records_folder: Path, request: pytest.FixtureRequest) -> Connection:
-    """Connected to TARGET of the test's module; what is applied is kept in a records folder of its own."""
+    """Connected to TARGET of the test's module.
+
+    What is applied is kept in a records folder of its own.
+    """
     return connect(request.module.TARGET)
 
 

@@ -1,4 +1,7 @@
-"""Run a notebook's code cells in this process: a second instead of a kernel's three, for tests that look at its objects."""
+"""Run a notebook's code cells in this process.
+
+A second instead of a kernel's three, for tests that look at its objects.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from opslib.catalogue import runbooks
 
 
 def run(name: str, /, **parameters: Any) -> dict[str, Any]:
-    """Execute a procedure or runbook entry; the namespace it leaves (`ops` among it). Errors are raised as they are."""
+    """Execute a procedure or runbook entry; the namespace it leaves (`ops` among it).
+
+    Errors are raised as they are.
+    """
     procedure, preset, _ = runbooks.find(name)
     given = procedure.coerce(preset | parameters)
     namespace: dict[str, Any] = {"__name__": "__main__"}

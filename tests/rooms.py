@@ -1,6 +1,9 @@
-"""The rooms of opslib, read from its code: what imports what, and how large each is. `python -m tests.rooms` prints sizes.
+"""The rooms of opslib, read from its code: what imports what, and how large each is.
 
-Every import counts, also one inside a function or for types only. A token is one of Python's, without comments and
+`python -m tests.rooms` prints sizes.
+
+Every import counts, also one inside a function or for types only. A token is one of Python's,
+without comments and
 layout; a code line is a line with at least one token.
 """
 
@@ -45,7 +48,10 @@ def is_face(path: Path) -> bool:
 
 
 def imported(path: Path) -> Iterator[tuple[str, str]]:
-    """(module, name) of each name that a module imports from opslib; name is "" for `import opslib.x`."""
+    """(module, name) of each name that a module imports from opslib.
+
+    Name is "" for `import opslib.x`.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "opslib":
             yield from ((node.module or "", alias.name) for alias in node.names)
@@ -106,7 +112,9 @@ def size(path: Path) -> Size:
 
 
 def sizes() -> dict[str, Size]:
-    """Lines and tokens by room, the largest first; what lies beside the rooms is called `opslib`."""
+    """Lines and tokens by room, the largest first; what lies beside the rooms is called
+    `opslib`.
+    """
     found: dict[str, Size] = {}
     for name, path in modules().items():
         room = room_of(name) if path.parent != LIBRARY else "opslib"

@@ -6,7 +6,10 @@ from typing import Any
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """The paths at which they differ (`s3.bucket.key`), sorted; a branch that is only on one side is one path."""
+    """The paths at which they differ (`s3.bucket.key`), sorted.
+
+    A branch that is only on one side is one path.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         found: list[str] = []
         for key in sorted({*before, *after}, key=str):

@@ -1,4 +1,7 @@
-"""What every procedure keeps to, asked of all of them: denied is unknown, a preview is inert, an undo brings back."""
+"""What every procedure keeps to, asked of all of them.
+
+Denied is unknown, a preview is inert, an undo brings back.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,9 @@ def changing() -> list[Case]:
 
 
 def looking() -> list[Case]:
-    """Every procedure on the target that it names itself, and on those where it can change something."""
+    """Every procedure on the target that it names itself,
+    and on those where it can change something.
+    """
     cases = [
         Case(each.name, str(each.parameters[0].default)) for each in procedures.list_procedures()
     ]
@@ -164,7 +169,9 @@ def says_so(found: Finding) -> bool:
 
 
 def judged(looked: Looked) -> set[tuple[str, str]]:
-    """Check and status of what was not denied; how fast an API answers is this machine's business."""
+    """Check and status of what was not denied; how fast an API answers is this machine's
+    business.
+    """
     return {
         (each.check, each.status)
         for each in looked.findings
@@ -242,7 +249,10 @@ def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(
 
 
 def remains(case: Case, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What an undo left otherwise than it was; a version of a function that was published stays, and nobody calls it."""
+    """What an undo left otherwise than it was.
+
+    A version of a function that was published stays, and nobody calls it.
+    """
     meant = REMAINS.get(case.procedure, "nothing")
     return [
         path

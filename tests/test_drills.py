@@ -1,4 +1,6 @@
-"""A drill, of whatever system, changes its own target only, and nothing of it is left when it is mended."""
+"""A drill, of whatever system, changes its own target only,
+and nothing of it is left when it is mended.
+"""
 
 from __future__ import annotations
 

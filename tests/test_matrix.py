@@ -1,7 +1,11 @@
-"""Every entry of a runbook under every drill: the cause is named by those that should, and by no other.
+"""Every entry of a runbook under every drill.
 
-Only entries that read what a drill touches are run under it; all of them with `pytest --all`. What an entry reads is in
-tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target says whether that is still so.
+The cause is named by those that should, and by no other.
+
+Only entries that read what a drill touches are run under it; all of them with `pytest --all`. What
+an entry reads is in
+tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target says whether
+that is still so.
 """
 
 from __future__ import annotations
@@ -130,7 +134,10 @@ def concerned(system: str, drill: str) -> list[str]:
 
 
 def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
-    """The causes that an entry names, and what it asked; one that refuses to plan has named what it saw before."""
+    """The causes that an entry names, and what it asked.
+
+    One that refuses to plan has named what it saw before.
+    """
     seen: list[connection.Connection] = []
     connect = connection.Connection.__init__
 
@@ -159,7 +166,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def expected(system: str, drill: str) -> dict[str, set[str]]:
-    """What each entry should name: the drill's cause where the drill says that it is found there, else nothing.
+    """What each entry should name.
+
+    The drill's cause where the drill says that it is found there, else nothing.
 
     Where a drill lists an entry of a procedure, that procedure's other entries should not name it.
     """

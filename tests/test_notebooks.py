@@ -1,4 +1,7 @@
-"""What every notebook keeps to: the cadence, cells that ask one question, no outputs, links that lead somewhere."""
+"""What every notebook keeps to.
+
+The cadence, cells that ask one question, no outputs, links that lead somewhere.
+"""
 
 from __future__ import annotations
 

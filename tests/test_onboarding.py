@@ -1,4 +1,7 @@
-"""A further system is onboarded by writing YAML: every procedure does, on one that it has never met, what it should."""
+"""A further system is onboarded by writing YAML.
+
+Every procedure does, on one that it has never met, what it should.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,9 @@ OURS = {"changes made"}
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with the procedures and one system, and a lab whose accounts have nothing in them."""
+    """A project with the procedures and one system,
+    and a lab whose accounts have nothing in them.
+    """
     folder, notebooks = tmp_path_factory.mktemp("orders"), paths.notebooks()
     for name, text in FILES.items():
         path = folder / "parameters" / f"{name}.yaml"
@@ -95,7 +100,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("OPSLIB_LAB_DIR", str(folder / "lab"))
         patch.setenv("OPSLIB_RECORDS", str(folder / "records"))
         patch.setattr(plots, "_png", lambda *_: b"")
-        # The lab is of accounts of which the files say nothing yet: what is described later is not there.
+        # The lab is of accounts of which the files say nothing yet: what is described later is not
+        # there.
         described = folder / "parameters" / "targets" / "orders-production.yaml"
         described.write_text(DESCRIBED.partition("api:")[0])
         practice.up()
@@ -119,7 +125,10 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Findings:
 
 
 def begin(procedure: str, target: str) -> str:
-    """Run a procedure as the command does; how it ended: the error's text, or nothing. Any other error is raised."""
+    """Run a procedure as the command does; how it ended: the error's text, or nothing.
+
+    Any other error is raised.
+    """
     try:
         _, given = runs.prepare(procedure, target, {}, apply=False)
         run(procedure, **given)

@@ -94,7 +94,8 @@ def test_what_the_library_imports_is_declared() -> None:
 
 def test_importing_opslib_starts_nothing_and_loads_nothing_heavy() -> None:
     script = (
-        "import sys, threading, opslib; heavy = {'pandas', 'boto3', 'sqlalchemy', 'matplotlib', 'papermill', 'moto', "
+        "import sys, threading, opslib; heavy = {'pandas', 'boto3', 'sqlalchemy', 'matplotlib', "
+        "'papermill', 'moto', "
         "'opslib.lab'} & set(sys.modules); print(sorted(heavy), threading.active_count())"
     )
     assert (

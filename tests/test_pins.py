@@ -1,6 +1,9 @@
-"""What must stay whatever is rebuilt: the plans' content and names, the seeded estates, the notebooks' verbs, old records.
+"""What must stay whatever is rebuilt.
 
-Made by `pytest tests/test_pins.py --write-pins`, and only when a change of behaviour is meant: a difference in the
+The plans' content and names, the seeded estates, the notebooks' verbs, old records.
+
+Made by `pytest tests/test_pins.py --write-pins`, and only when a change of behaviour is meant: a
+difference in the
 files under tests/pins is then what a reviewer looks at.
 """
 
@@ -126,7 +129,10 @@ PASSING = (
 
 
 def lasting(value: Any) -> Any:
-    """Plain data without what differs from one lab to the next: times, made-up ids, ports, folders of this machine."""
+    """Plain data without what differs from one lab to the next.
+
+    Times, made-up ids, ports, folders of this machine.
+    """
     if isinstance(value, dict):
         if "$file" in value:
             return {"$file": Path(value["$file"]).suffix, "sha256": "<sha256>"}
@@ -162,7 +168,8 @@ def seeded(lab: PracticeLab) -> None:
 
 # The seeded estates
 
-# {part: names in it} that differ from one lab to the next: a login and a port, and the file of a state told in times.
+# {part: names in it} that differ from one lab to the next: a login and a port, and the file of a
+# state told in times.
 PASSING_PARTS = {
     "secrets": {
         "bluemoxon-staging/database",
@@ -178,7 +185,9 @@ def brief(value: Any) -> str:
 
 
 def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
-    """A hash for each thing of each part of the lab's state, and rows and hash of each table without its times."""
+    """A hash for each thing of each part of the lab's state,
+    and rows and hash of each table without its times.
+    """
     state = lab.state(target.removeprefix("lab/"))
     del state["sql"]
     for each in (*state["rds"]["clusters"].values(), *state["rds"]["instances"].values()):
@@ -194,19 +203,29 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
 
 
 def tables(target: str) -> dict[str, Any]:
-    """{schema.table: [rows, hash of the columns that hold no time and no id that Cognito makes up]}"""
+    """{schema.table.
+
+    [rows, hash of the columns that hold no time and no id that Cognito makes up]}
+    """
     ops = connect(target)
     columns = sql.query(
         ops,
-        "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), ', ' "
-        "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN information_schema.tables "
-        "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
-        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' AND column_name <> 'cognito_sub' "
+        "SELECT table_schema || '.' || table_name AS name, string_agg(quote_ident(column_name), "
+        "', ' "
+        "  ORDER BY ordinal_position) AS columns FROM information_schema.columns JOIN "
+        "information_schema.tables "
+        "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', "
+        "'information_schema') "
+        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' AND column_name <> "
+        "'cognito_sub' "
         "GROUP BY 1 ORDER BY 1",
     )
     made = {}
     for name, listed in columns.itertuples(index=False):
-        hashed = f"SELECT count(*) AS n, sum(hash_record_extended(ROW({listed}), 0))::text AS h FROM {name}"
+        hashed = (
+            f"SELECT count(*) AS n, sum(hash_record_extended(ROW({listed}), 0))::text AS h "
+            f"FROM {name}"
+        )
         [(rows, hashes)] = sql.query(ops, hashed).itertuples(index=False)
         made[name] = [int(rows), hashes]
     return made
@@ -229,7 +248,9 @@ def digest(plan: Any, steps: list[Any]) -> str:
 
 
 def pin(plan: Any) -> dict[str, Any]:
-    """The digest (the plan's own, where nothing in it passes) and the steps as they are kept in a record."""
+    """The digest (the plan's own, where nothing in it passes) and the steps as they are kept in a
+    record.
+    """
     steps = json.loads(json.dumps(plan.as_dict()["steps"], default=str))
     assert plan.digest("", "") == digest(plan, steps)
     kept = lasting(steps)
@@ -282,7 +303,10 @@ def test_every_procedure_that_changes_something_is_pinned() -> None:
 
 
 def verbs(procedure: Procedure) -> list[str]:
-    """What a notebook takes from the library: names that it imports, and the attributes of modules it asks for."""
+    """What a notebook takes from the library.
+
+    Names that it imports, and the attributes of modules it asks for.
+    """
     cells = json.loads(procedure.path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     tree = ast.parse(code)

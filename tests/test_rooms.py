@@ -12,10 +12,11 @@ from tests import rooms
 
 CORE = "core"
 CHAPTERS = {path.name for path in (rooms.ROOT / "notebooks").iterdir() if path.is_dir()}
-# What runs and keeps, and what is over all: each may use those before it, and no chapter uses the later ones.
+# What runs and keeps, and what is over all: each may use those before it, and no chapter uses the
+# later ones.
 WINGS = ["catalogue", "pages", "records", "runs", "session", "lab", "cli"]
-FACES = sorted(CHAPTERS - {"alarms", "changes", "network"}) + ["records"]
-MOST_FILES, MOST_LINES, MOST_TOKENS = 12, 300, 95_000
+FACES = [*sorted(CHAPTERS - {"alarms", "changes", "network"}), "records"]
+MOST_FILES, MOST_LINES, MOST_TOKENS = 12, 300, 117_000
 
 
 def test_nothing_imports_itself_by_way_of_others() -> None:
@@ -40,7 +41,10 @@ def _path(name: str) -> Path:
 
 @pytest.mark.parametrize("name", sorted(rooms.modules()))
 def test_a_module_knows_only_what_is_below_it(name: str) -> None:
-    """Core knows no chapter; a chapter knows core and the faces of others; the lab is known to session and cli."""
+    """Core knows no chapter; a chapter knows core and the faces of others.
+
+    The lab is known to session and cli.
+    """
     room = rooms.room_of(name)
     for other in sorted(rooms.arrows()[name]):
         there = rooms.room_of(other)

@@ -1,4 +1,7 @@
-"""What an apply did is taken back: by its record, as an operator does, or at once by the actions it left."""
+"""What an apply did is taken back.
+
+By its record, as an operator does, or at once by the actions it left.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every chapter is written with: a connection, questions and findings, plans, tables, windows of time."""
+"""What every chapter is written with.
+
+A connection, questions and findings, plans, tables, windows of time.
+"""
 
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted

@@ -58,7 +58,10 @@ class Journal:
 
 
 def _inherited_pipe() -> int | None:
-    """The engine's end of the journal; None without an engine, or in a child that inherited only the variable."""
+    """The engine's end of the journal.
+
+    None without an engine, or in a child that inherited only the variable.
+    """
     number = os.environ.get(FD, "")
     try:
         return (

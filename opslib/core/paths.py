@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The folder that holds notebooks/ and parameters/: `$OPSLIB_HOME`, else the checkout opslib is in."""
+    """The folder that holds notebooks/ and parameters/.
+
+    `$OPSLIB_HOME`, else the checkout opslib is in.
+    """
     home = os.environ.get("OPSLIB_HOME")
     return Path(home).resolve() if home else Path(__file__).resolve().parents[2]
 
@@ -21,7 +24,10 @@ def parameters() -> Path:
 
 
 def records() -> Path:
-    """`$OPSLIB_RECORDS`, else records/ in the project; there, too, records are made that are kept in s3://."""
+    """`$OPSLIB_RECORDS`, else records/ in the project.
+
+    There, too, records are made that are kept in s3://.
+    """
     given = os.environ.get("OPSLIB_RECORDS", "")
     return project_root() / "records" if not given or given.startswith("s3://") else Path(given)
 

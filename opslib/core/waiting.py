@@ -12,7 +12,10 @@ _QUIET_SECONDS, _WAITING_SECONDS = 3.0, 10.0
 
 
 def counted(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items; once it takes longer than three seconds, a line about every three seconds says how many so far."""
+    """The items.
+
+    Once it takes longer than three seconds, a line about every three seconds says how many so far.
+    """
     spoke = time.monotonic()
     count = 0
     for count, item in enumerate(items, 1):
@@ -31,7 +34,8 @@ def poll(
 ) -> tuple[T, float]:
     """Read until it has ended, or time is up: the last value, and how many seconds it took.
 
-    Pauses grow to five seconds. `told`: what a line every ten seconds says of it; nothing when empty.
+    Pauses grow to five seconds. `told`: what a line every ten seconds says of it; nothing when
+    empty.
     """
     started = spoke = time.monotonic()
     while True:

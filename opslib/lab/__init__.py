@@ -1,4 +1,7 @@
-"""The practice lab: every described target on this machine, to break and to mend. Imports nothing heavy."""
+"""The practice lab: every described target on this machine, to break and to mend.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,18 @@ def status() -> dict[str, Any]:
 
 
 def drills() -> list[dict[str, Any]]:
-    """Every drill: name, title, targets that can have it, found_by, on (the targets that have it now)."""
+    """Every drill.
+
+    Name, title, targets that can have it, found_by, on (the targets that have it now).
+    """
     listed: list[dict[str, Any]] = up().ask("GET", "drills")
     return listed
 
 
 def break_drill(name: str, target: str | None = None) -> dict[str, str]:
-    """Puts a fault into a target (without one: into the only one that is no production). Returns drill and target.
+    """Puts a fault into a target (without one: into the only one that is no production).
+
+    Returns drill and target.
 
     UsageError for an unknown drill or target.
     """

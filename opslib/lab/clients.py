@@ -35,7 +35,8 @@ def _session(shared: bool) -> boto3.session.Session:
 @cache
 def _client(world: Ground[Any], service: str, account: str, region: str, user: str) -> Any:
     key, secret = credentials.credentials(account, user)
-    # botocore takes the bucket out of the paths in its model of S3; moto's router would find no call by them.
+    # botocore takes the bucket out of the paths in its model of S3; moto's router would find no
+    # call by them.
     client = _session(shared=service != "s3").client(
         service,
         region_name=region,

@@ -35,7 +35,8 @@ def up(seed: int | None, clock_offset_hours: float | None, as_json: bool) -> Non
     ):
         if wanted is not None and wanted != is_now:
             raise UsageError(
-                f"The lab at {running.url} runs with {option} {is_now}, not {wanted}. End it first: opslib lab down"
+                f"The lab at {running.url} runs with {option} {is_now}, not {wanted}. End it "
+                "first: opslib lab down"
             )
     _show(practice.status(), as_json)
 
@@ -134,7 +135,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         ("url", found["url"]),
         (
             "process",
-            f"{found['pid']}, {found['memory_mb']} MB, PostgreSQL {found['postgres']['memory_mb']} MB",
+            f"{found['pid']}, {found['memory_mb']} MB, PostgreSQL "
+            f"{found['postgres']['memory_mb']} MB",
         ),
         ("seed", f"{found['seed']}, clock offset {found['clock_offset_hours']:g} h"),
         ("targets", ", ".join(found["targets"])),

@@ -1,4 +1,7 @@
-"""The lab's own HTTP: /_lab/ping, status, drills, state, break, mend, reset, deny, allow, settings."""
+"""The lab's own HTTP.
+
+/_lab/ping, status, drills, state, break, mend, reset, deny, allow, settings.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ Handler = Callable[[World, dict[str, Any]], Any]
 
 
 def handle(world: World, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-    """Answers a request under /_lab/ with JSON; errors as {"error": class name, "message": text}."""
+    """Answers a request under /_lab/ with JSON; errors as {"error": class name, "message":
+    text}.
+    """
     try:
         given = json.loads(body or b"{}")
         handler = _HANDLERS.get((method, path.strip("/")))
@@ -71,7 +76,10 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _megabytes(pid: int | None) -> int:
-    """What a process and its children hold in memory; what they share is counted once where the system tells."""
+    """What a process and its children hold in memory.
+
+    What they share is counted once where the system tells.
+    """
     import psutil
 
     held = 0

@@ -123,7 +123,9 @@ def no_links(path: str, flags: int) -> int:
 
 
 def _is_own(path: Path, is_kind: Callable[[int], bool]) -> bool:
-    """Whether there is such a file or folder itself, no link to one, and it belongs to this user."""
+    """Whether there is such a file or folder itself, no link to one,
+    and it belongs to this user.
+    """
     try:
         found = path.lstat()
     except OSError:

@@ -1,4 +1,6 @@
-"""The way of an AWS call through the lab: who calls, what is called, delay, faults, answer, trail."""
+"""The way of an AWS call through the lab: who calls, what is called, delay, faults, answer,
+trail.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,13 @@
-"""What a system brings to the lab: its estate, and the place where an estate stands for one target.
+"""What a system brings to the lab.
 
-An estate is a module `opslib.lab.estates.<system>` (dashes as underscores) with a global `ESTATE: Estate`. The lab
-seeds it once for every target of that system found in parameters/targets; every name comes from the target's facts.
-A system without such a module gets what its target's file describes (`opslib.lab.estates.strangers`).
+Its estate, and the place where an estate stands for one target.
+
+An estate is a module `opslib.lab.estates.<system>` (dashes as underscores) with a global `ESTATE:
+Estate`. The lab
+seeds it once for every target of that system found in parameters/targets; every name comes from the
+target's facts.
+A system without such a module gets what its target's file describes
+(`opslib.lab.estates.strangers`).
 """
 
 from __future__ import annotations
@@ -59,7 +64,10 @@ class Place:
 
     @property
     def rng(self) -> Random:
-        """A new generator: the same numbers for the same seed and target, each time that it is asked for."""
+        """A new generator.
+
+        The same numbers for the same seed and target, each time that it is asked for.
+        """
         return Random(f"{self.world.seed}/{self.name}")
 
     def now(self) -> datetime:
@@ -71,7 +79,10 @@ class Place:
         return self.world.backend(service, self.account, self.region)
 
     def client(self, service: str, user: str = "operator") -> Any:
-        """A boto3 client that calls the lab in-process: no HTTP, no faults, no delay, not in CloudTrail."""
+        """A boto3 client that calls the lab in-process.
+
+        No HTTP, no faults, no delay, not in CloudTrail.
+        """
         return self.world.client(service, self.account, self.region, user)
 
     def database(self, name: str) -> psycopg.Connection[Any]:
@@ -79,7 +90,9 @@ class Place:
         return self.world.postgres.connect(name)
 
     def logs(self, group: str, events: Iterable[LogEvent]) -> None:
-        """Appends many events to a log group in this account, making group and streams as needed."""
+        """Appends many events to a log group in this account,
+        making group and streams as needed.
+        """
         from opslib.lab.corrections.logs import logs
 
         logs.append(self.account, self.region, group, events)
@@ -92,7 +105,10 @@ class Place:
         return metrics.store(self.account, self.region)
 
     def deny(self, operation: str, message: str = "") -> None:
-        """Denies an operation to callers of this account: `s3:ListObjectsV2`, `rds:*` (boto3's service, API's name)."""
+        """Denies an operation to callers of this account.
+
+        `s3:ListObjectsV2`, `rds:*` (boto3's service, API's name).
+        """
         self.faults.setdefault("deny", {})[operation] = message
 
     def allow(self, operation: str) -> None:
@@ -124,7 +140,10 @@ def _nothing(place: Place, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Estate:
-    """A system. `functions`: a handler for each key of the facts' `functions`; `tick` is called about each second."""
+    """A system. `functions`: a handler for each key of the facts' `functions`.
+
+    `tick` is called about each second.
+    """
 
     seed: Callable[[Place], None]
     api: Callable[[Place], ApiHandler] | None = None

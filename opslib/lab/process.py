@@ -1,4 +1,7 @@
-"""Starting, finding and ending the lab's server process. Its state is in the lab folder: lab.json, server.log."""
+"""Starting, finding and ending the lab's server process. Its state is in the lab folder.
+
+Lab.json, server.log.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from opslib.core import errors
-from opslib.core import paths
+from opslib.core import errors, paths
 from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.lab import folders
 from opslib.lab.aws import credentials
@@ -63,14 +65,20 @@ class Lab:
 
     def api_url(self, target: str) -> str:
         """The target's `api.url`, in the lab."""
-        return f"{self.url}/_api/{target.removeprefix('lab/')}{urlsplit(self._facts(target)['api']).path}"
+        path = urlsplit(self._facts(target)["api"]).path
+        return f"{self.url}/_api/{target.removeprefix('lab/')}{path}"
 
     def credentials(self, target: str, user: str = "operator") -> tuple[str, str]:
-        """(access key id, secret access key) of a lab user in the target's account; valid nowhere else."""
+        """(access key id, secret access key) of a lab user in the target's account.
+
+        Valid nowhere else.
+        """
         return credentials.credentials(self._facts(target)["account"], user)
 
     def ask(self, method: str, path: str, **given: Any) -> Any:
-        """A request to the lab's control plane. Its errors are raised here as what they are there."""
+        """A request to the lab's control plane. Its errors are raised here as what they are
+        there.
+        """
         return _ask(self.url, method, path, given, _CALL_SECONDS)
 
     def _facts(self, target: str) -> dict[str, str]:
@@ -81,7 +89,10 @@ class Lab:
 
 
 def up(seed: int = 7, clock_offset_hours: float = 0.0) -> Lab:
-    """The running lab, started when there is none. A running one is taken as it is, with its own seed."""
+    """The running lab, started when there is none.
+
+    A running one is taken as it is, with its own seed.
+    """
     with suppress(OpsError):
         if (lab := find()) is not None:
             return lab
@@ -95,7 +106,8 @@ def _require_extra() -> None:
     """The lab is an extra that an installation for production leaves out. Raises UsageError."""
     if importlib.util.find_spec("moto") is None:
         raise UsageError(
-            "The practice lab is not installed here. Install it: pip install '.[lab]', or name a target without 'lab/'."
+            "The practice lab is not installed here. Install it: pip install '.[lab]', or name a "
+            "target without 'lab/'."
         )
 
 
@@ -145,7 +157,8 @@ def _start(folder: Path, seed: int, clock_offset_hours: float) -> Lab:
             return lab
         if process.poll() is not None:
             raise OpsError(
-                f"The lab did not start: {_last_line(folder / 'server.log')} See {folder / 'server.log'}."
+                f"The lab did not start: {_last_line(folder / 'server.log')} See "
+                f"{folder / 'server.log'}."
             )
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -155,7 +168,9 @@ def _start(folder: Path, seed: int, clock_offset_hours: float) -> Lab:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what sends calls and connections elsewhere, and with the opslib that runs now."""
+    """Ours without what sends calls and connections elsewhere,
+    and with the opslib that runs now.
+    """
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -324,7 +339,10 @@ def _gone_within(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds lab.lock in the folder. The folder may be removed while we wait: then its new one is locked."""
+    """Holds lab.lock in the folder. The folder may be removed while we wait.
+
+    Then its new one is locked.
+    """
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         try:
@@ -335,7 +353,8 @@ def _locked(folder: Path) -> Iterator[None]:
             continue
         except OSError as exc:
             raise OpsError(
-                f"The lab cannot use its folder {folder}: {exc.strerror}. Set OPSLIB_LAB_DIR to one that it can write."
+                f"The lab cannot use its folder {folder}: {exc.strerror}. Set OPSLIB_LAB_DIR to "
+                "one that it can write."
             ) from exc
         try:
             if _lock(lock):

@@ -9,7 +9,8 @@ a number (one sample), `Samples` (a distribution), or None (no datapoint).
     calls = daily_rhythm(2, 40, noise=0.2, seed=7)
     store.baseline("AWS/Lambda", "Invocations", dims, counts(calls, seed=7), "Count")
     store.baseline("AWS/Lambda", "Errors", dims, shares(0.002, calls, seed=8), "Count")
-    store.baseline("AWS/Lambda", "Duration", dims, latencies(daily_rhythm(180, 260, 0.1, 9), calls), "Milliseconds")
+    store.baseline("AWS/Lambda", "Duration", dims, latencies(daily_rhythm(180, 260, 0.1, 9), calls),
+    "Milliseconds")
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class _Anchor:
 def set_anchor(start: datetime, clock_offset_hours: float = 0.0) -> None:
     """Bind every rhythm to the lab's start. Called once, before anything is asked.
 
-    The start is taken to its five minutes, so that the minutes of a five-minute period stay together.
+    The start is taken to its five minutes, so that the minutes of a five-minute period stay
+    together.
     """
     _Anchor.start = start.timestamp() // 300 * 300
     _Anchor.offset = clock_offset_hours
@@ -72,14 +74,17 @@ def _phase(seed: int | str) -> float:
 
 
 def _chance(phase: float, minute: float) -> float:
-    # Floats only: a day of twenty metrics asks this some 50,000 times, and integer hashes cost four times as much.
+    # Floats only: a day of twenty metrics asks this some 50,000 times, and integer hashes cost four
+    # times as much.
     return math.sin(minute * 12.9898 + phase) * 43758.5453 % 1.0
 
 
 def daily_rhythm(
     base: float, peak: float, noise: float = 0.05, seed: int | str = 0, peak_hour: float = 14
 ) -> Rhythm:
-    """From `base` at night to `peak` at `peak_hour`, with ± `noise` (a share of the value) each minute."""
+    """From `base` at night to `peak` at `peak_hour`,
+    with ± `noise` (a share of the value) each minute.
+    """
     phase = _phase(seed)
 
     def rhythm(timestamp: float) -> float:
@@ -100,7 +105,10 @@ def counts(rate: Rhythm | float, seed: int | str = 0) -> Rhythm:
 
 
 def shares(share: Rhythm | float, calls: Rhythm | float, seed: int | str = 0) -> Baseline:
-    """A sample of 1 for each failed call and of 0 for each other, as Lambda's Errors are (Average: the rate)."""
+    """A sample of 1 for each failed call and of 0 for each other, as Lambda's Errors are (Average.
+
+    The rate).
+    """
     share_of, calls_of, phase = _as_rhythm(share), _as_rhythm(calls), _phase(seed)
 
     def fn(timestamp: float) -> Value:
@@ -120,13 +128,17 @@ def shares(share: Rhythm | float, calls: Rhythm | float, seed: int | str = 0) ->
     return fn
 
 
-# Shares of a minute's calls, and where in the distribution each stands: finer in the tail, where p99 looks.
+# Shares of a minute's calls, and where in the distribution each stands: finer in the tail, where
+# p99 looks.
 _WEIGHTS = (*(0.1,) * 9, 0.05, 0.04, 0.01)
 _QUANTILES = (*(0.05 + 0.1 * step for step in range(9)), 0.925, 0.97, 0.995)
 
 
 def latencies(median: Rhythm | float, calls: Rhythm | float, spread: float = 0.5) -> Baseline:
-    """A log-normal distribution of `calls` samples around a median; p95 is about e^(1.6 × spread) medians."""
+    """A log-normal distribution of `calls` samples around a median.
+
+    P95 is about e^(1.6 × spread) medians.
+    """
     median_of, calls_of = _as_rhythm(median), _as_rhythm(calls)
     factors = tuple(math.exp(spread * NormalDist().inv_cdf(quantile)) for quantile in _QUANTILES)
 

@@ -1,6 +1,7 @@
 """The lab's server process: `python -m opslib.lab.server --folder F`. Started by opslib.lab.up().
 
-One threaded WSGI server on loopback: /_lab/ is the control plane, /_api/<target>/ a system's own HTTP API, everything
+One threaded WSGI server on loopback: /_lab/ is the control plane, /_api/<target>/ a system's own
+HTTP API, everything
 else is AWS. PostgreSQL is its child. It ends when it is told to, and when its lab.json is gone.
 """
 
@@ -102,7 +103,9 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def serve(folder: Path, port: int, seed: int, clock_offset_hours: float) -> None:
-    """Builds the lab, says in lab.json that it is there, and serves until a signal or until lab.json is gone."""
+    """Builds the lab, says in lab.json that it is there,
+    and serves until a signal or until lab.json is gone.
+    """
     with opened(folder, port, seed, clock_offset_hours) as world:
         world.announce = partial(_announce, folder, world)
         world.announce()

@@ -1,7 +1,9 @@
 """All that a procedure could change in a target, as one tree of plain values that can be compared.
 
-Read from moto's backends and PostgreSQL directly: reading changes nothing. Left out is what changes by itself or with
-every call: times, revision ids, receive counts, metrics and logs. Secrets and passwords are there as hashes.
+Read from moto's backends and PostgreSQL directly: reading changes nothing. Left out is what changes
+by itself or with
+every call: times, revision ids, receive counts, metrics and logs. Secrets and passwords are there
+as hashes.
 """
 
 from __future__ import annotations
@@ -19,31 +21,43 @@ from opslib.lab.places import Place
 
 Tree = dict[str, Any]
 _FUNCTION = (
-    "CodeSha256 Description Handler MemorySize Role Runtime State Timeout VpcConfig Layers TracingConfig Architectures "
+    "CodeSha256 Description Handler MemorySize Role Runtime State Timeout VpcConfig Layers "
+    "TracingConfig Architectures "
     "EphemeralStorage Environment"
 )
 _CLUSTER = (
-    "engine engine_version status database_name master_username backup_retention_period deletion_protection "
-    "db_subnet_group_name vpc_security_group_ids serverless_v2_scaling_configuration parameter_group "
+    "engine engine_version status database_name master_username backup_retention_period "
+    "deletion_protection "
+    "db_subnet_group_name vpc_security_group_ids serverless_v2_scaling_configuration "
+    "parameter_group "
     "preferred_backup_window storage_encrypted tags"
 )
 _INSTANCE = (
-    "db_cluster_identifier db_instance_class engine engine_version status db_name master_username multi_az "
+    "db_cluster_identifier db_instance_class engine engine_version status db_name master_username "
+    "multi_az "
     "availability_zone allocated_storage storage_type backup_retention_period deletion_protection "
-    "vpc_security_group_ids db_parameter_group_name preferred_backup_window preferred_maintenance_window "
+    "vpc_security_group_ids db_parameter_group_name preferred_backup_window "
+    "preferred_maintenance_window "
     "source_db_instance_identifier replicas pending_modified_values tags"
 )
 _CLUSTER_SNAPSHOT = "db_cluster_identifier snapshot_type status engine"
 _SNAPSHOT = "db_instance_identifier snapshot_type status engine tags"
-_ENDPOINT = "vpc_id service_name vpc_endpoint_type state subnet_ids route_table_ids security_group_ids policy_document"
+_ENDPOINT = (
+    "vpc_id service_name vpc_endpoint_type state subnet_ids route_table_ids "
+    "security_group_ids policy_document"
+)
 _ALARM = (
-    "namespace metric_name comparison_operator evaluation_periods datapoints_to_alarm period threshold statistic "
-    "extended_statistic description actions_enabled alarm_actions ok_actions treat_missing_data rule"
+    "namespace metric_name comparison_operator evaluation_periods datapoints_to_alarm period "
+    "threshold statistic "
+    "extended_statistic description actions_enabled alarm_actions ok_actions treat_missing_data "
+    "rule"
 )
 
 
 def state(place: Place) -> Tree:
-    """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards", "sql"} of a target."""
+    """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards",
+    "sql"} of a target.
+    """
     tree = {
         "lambda": _functions(place),
         "sqs": _queues(place),
@@ -203,7 +217,8 @@ def _tables(place: Place, database: str) -> Tree | None:
         return None
     with connection:
         tables = connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', "
+            "'information_schema')"
         ).fetchall()
         return {".".join(table): _rows(connection, sql.Identifier(*table)) for table in tables}
 

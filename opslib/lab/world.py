@@ -1,4 +1,7 @@
-"""All that the lab holds: its clock, its accounts, its places with their estates, the drills that are on."""
+"""All that the lab holds.
+
+Its clock, its accounts, its places with their estates, the drills that are on.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ log = logging.getLogger("opslib.lab")
 
 
 class World(Ground[Place]):
-    """The lab's state. Everything that changes it as a whole (seed, break, mend, reset) holds `lock`."""
+    """The lab's state.
+
+    Everything that changes it as a whole (seed, break, mend, reset) holds `lock`.
+    """
 
     def __init__(self, folder: Path, seed: int, clock_offset_hours: float) -> None:
         super().__init__(seed, Postgres(folder, secrets.token_hex(16)))
@@ -56,7 +62,10 @@ class World(Ground[Place]):
         return clients.in_process(self, service, account, region, user)
 
     def place(self, name: str) -> Place:
-        """A target in the lab, by name with or without `lab/`. Raises UsageError with the nearest names."""
+        """A target in the lab, by name with or without `lab/`.
+
+        Raises UsageError with the nearest names.
+        """
         key = name.removeprefix(targets.LAB)
         if key in self.places:
             self.use(self.places[key])
@@ -97,7 +106,9 @@ class World(Ground[Place]):
             self._ready |= {system}
 
     def _seed_or_leave_out(self, place: Place) -> None:
-        """A target that does not fit its estate is not in the lab until a reset; no other suffers."""
+        """A target that does not fit its estate is not in the lab until a reset; no other
+        suffers.
+        """
         databases = set(self.postgres.databases())
         try:
             self._seed(place)
@@ -197,7 +208,9 @@ class World(Ground[Place]):
                     yield drill, fitting
 
     def break_drill(self, name: str, target: str | None = None) -> Place:
-        """Puts a fault in. Raises UsageError when there is no such drill, or not for that target."""
+        """Puts a fault in. Raises UsageError when there is no such drill,
+        or not for that target.
+        """
         with self.lock:
             place = self.place(target or self._only_place(name).name)
             fitting = {
@@ -219,7 +232,8 @@ class World(Ground[Place]):
             with suppress(Exception):
                 drill.undo(place)
             raise OpsError(
-                f"Drill {drill.name!r} cannot be put into {place.target.name} now: {exc}. Mend the other drills first, "
+                f"Drill {drill.name!r} cannot be put into {place.target.name} now: {exc}. Mend "
+                "the other drills first, "
                 "or begin anew: opslib lab reset."
             ) from exc
 
@@ -240,7 +254,10 @@ class World(Ground[Place]):
         return chosen[0]
 
     def mend(self, name: str | None = None, target: str | None = None) -> list[tuple[str, str]]:
-        """Takes faults out, the last first: all, or those of that name or target. Returns (drill, target) of each."""
+        """Takes faults out, the last first: all, or those of that name or target.
+
+        Returns (drill, target) of each.
+        """
         with self.lock:
             key = self.place(target).name if target else None
             known = {drill.name for drill, _ in self.drills()}
@@ -254,7 +271,10 @@ class World(Ground[Place]):
             return mended
 
     def tick(self) -> None:
-        """Lets each estate go on with its day. A failing one is logged and tried again at the next tick."""
+        """Lets each estate go on with its day.
+
+        A failing one is logged and tried again at the next tick.
+        """
         with self.lock:
             for name, tick in self._ticks():
                 try:

@@ -1,4 +1,7 @@
-"""Several runs at one look: the one that most wants a look first, what is wrong in each; of reports, since when."""
+"""Several runs at one look: the one that most wants a look first, what is wrong in each.
+
+Of reports, since when.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _DONE = ("ok", "attention", "changed", "previewed")
 
 @dataclass(frozen=True)
 class Line:
-    """One run in short. `changes` are rows of `reports.CHANGED`; None: there is nothing to compare."""
+    """One run in short. `changes` are rows of `reports.CHANGED`; None.
+
+    There is nothing to compare.
+    """
 
     title: str  # what it is called among the others: its target, its procedure, or both
     record: Record
@@ -61,7 +67,10 @@ class Line:
 
 
 def of(found: Sequence[Record]) -> list[Line]:
-    """A line for each record, the one that most wants a look first: those that did not end, then by their worst finding."""
+    """A line for each record, the one that most wants a look first.
+
+    Those that did not end, then by their worst finding.
+    """
     among = [(record.name, record.target) for record in found]
     lines = [_line(console.called(r.name, r.target, among) or r.target, r) for r in found]
     return sorted(lines, key=_rank)
@@ -92,7 +101,10 @@ def headline(lines: Sequence[Line]) -> str:
     """`3 targets: 1 critical, 2 ok.`"""
     counted = Counter(line.worst for line in lines)
     kind = "runs" if several_names(lines) else "targets"
-    return f"{len(lines)} {kind}: {', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+    return (
+        f"{len(lines)} {kind}: "
+        f"{', '.join(f'{number} {worst}' for worst, number in counted.items())}."
+    )
 
 
 def several_names(lines: Sequence[Line]) -> bool:
@@ -101,7 +113,10 @@ def several_names(lines: Sequence[Line]) -> bool:
 
 
 def write(lines: Sequence[Line]) -> Path:
-    """The summary as one HTML page beside the records' own pages, to which it links. Raises OpsError, OSError."""
+    """The summary as one HTML page beside the records' own pages, to which it links.
+
+    Raises OpsError, OSError.
+    """
     from opslib.pages import pages
     from opslib.records import copies, files
 

@@ -1,4 +1,7 @@
-"""Orphans: found by comparing like with like, deleted only when few, old, and the same when listed again."""
+"""Orphans.
+
+Found by comparing like with like, deleted only when few, old, and the same when listed again.
+"""
 
 from __future__ import annotations
 
@@ -103,8 +106,8 @@ def test_keys_that_are_compared_wrongly_are_a_cause_and_nothing_is_deleted(
         found = orphans.check_orphans(ops, "images")
         assert found.causes == {orphans.MISCOMPARED}
         assert (
-            f"{total} of {total} objects have a row only when the keys of book_images are read with the prefix"
-            in found[0].seen
+            f"{total} of {total} objects have a row only when the keys of book_images are read "
+            "with the prefix" in found[0].seen
         )
         assert "its clean-up would delete objects that have a row" in found[1].seen
         with pytest.raises(Refused, match="keep away from the app's own clean-up"):

@@ -35,7 +35,7 @@ def test_what_a_parameter_declares_steers_and_its_help_does_not() -> None:
     assert (queue.required, queue.of, queue.any, queue.all) == (True, "queues", False, False)
     told = 'x: str = "a"  # required: any of the queues as the target\'s file calls them; all'
     [plain] = parameters.parse(told, "queues/x")
-    assert not (plain.required or plain.of or plain.any or plain.all)
+    assert (plain.required, plain.of, plain.any, plain.all) == (False, "", False, False)
 
 
 def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:

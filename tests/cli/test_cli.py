@@ -24,18 +24,22 @@ def bluemoxon(project: Project) -> Project:
     project.procedure(
         "purge",
         JOURNAL,
-        "plan = {'id': 'abc.op.20261122T160000Z', 'summary': 'purge', 'steps': [{'title': f'Purge {queue}'}]}",
+        "plan = {'id': 'abc.op.20261122T160000Z', 'summary': 'purge', 'steps': [{'title': f'Purge "
+        "{queue}'}]}",
         "journal.write('plan', plan=plan)",
         "if approved:\n    journal.write('applying', plan='p', approved=approved, by='op')\n"
         "    journal.write('step', number=1, title='Purge', state='applied', undo=None)",
-        parameters='queue: str = None  # which\nmost: int = 10  # at most\napproved: str = ""  # the plan',
+        parameters='queue: str = None  # which\nmost: int = 10  # at most\napproved: str = ""  # '
+        "the plan",
         effect="destroy",
     )
     runbook = project.home / "parameters" / "runbooks" / "bluemoxon.yaml"
     runbook.parent.mkdir()
     runbook.write_text(
-        "system: bluemoxon\ntitle: BlueMoxon\nsections:\n- title: Queues\n  entries:\n  - name: purge-orders\n    title: Purge the orders\n"
-        "    procedure: tests/purge\n    parameters: {queue: orders}\n    symptoms: [orders pile up]\n"
+        "system: bluemoxon\ntitle: BlueMoxon\nsections:\n- title: Queues\n  entries:\n  - name: "
+        "purge-orders\n    title: Purge the orders\n"
+        "    procedure: tests/purge\n    parameters: {queue: orders}\n    symptoms: [orders pile "
+        "up]\n"
     )
     return project
 
@@ -105,7 +109,10 @@ def test_apply_is_refused_where_there_is_nothing_to_apply(
 
 def test_values_are_taken_as_they_are_written(project: Project) -> None:
     """papermill's own -p makes 12345678901 of the account 012345678901."""
-    parameters = 'account: str = ""  # id\nsince: str = ""  # time\nmost: int = 0  # n\nready: bool = False  # b'
+    parameters = (
+        'account: str = ""  # id\nsince: str = ""  # time\nmost: int = 0  # n\nready: '
+        "bool = False  # b"
+    )
     project.procedure("typed", "print(repr((account, since, most, ready)))", parameters=parameters)
     given = [
         word
@@ -123,7 +130,8 @@ def test_values_are_taken_as_they_are_written(project: Project) -> None:
         ("journal.write('findings', findings=[{'status': 'ok', 'check': 'c', 'seen': 's'}])", 0),
         ("journal.write('findings', findings=[{'status': 'warn', 'check': 'c', 'seen': 's'}])", 0),
         (
-            "journal.write('findings', findings=[{'status': 'critical', 'check': 'c', 'seen': 's'}])",
+            "journal.write('findings', findings=[{'status': 'critical', 'check': 'c', 'seen': "
+            "'s'}])",
             4,
         ),
         ("1/0", 1),
@@ -151,7 +159,10 @@ def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
     assert done.returncode == 0, done.stderr
     assert "previewed" in done.stdout
     assert "step 1:  Purge orders" in done.stdout
-    command = "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging -p most=5 -p approved=abc.op.20261122T160000Z"
+    command = (
+        "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging -p most=5 -p "
+        "approved=abc.op.20261122T160000Z"
+    )
     assert f"apply:   {command}" in done.stdout
     record = reading.list_records()[0]
     assert (record.name, record.procedure, record.parameters["queue"]) == (
@@ -167,7 +178,8 @@ def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Projec
         "stop",
         JOURNAL,
         "journal.write('connected', target=target, production='production' in target)",
-        "journal.write('plan', plan={'id': 'abc.op.20261122T160000Z', 'summary': 's', 'steps': [{'title': 'Stop'}]})",
+        "journal.write('plan', plan={'id': 'abc.op.20261122T160000Z', 'summary': 's', 'steps': "
+        "[{'title': 'Stop'}]})",
         parameters='approved: str = ""  # the plan',
         effect="change",
     )
@@ -333,7 +345,8 @@ def test_list_loads_nothing_heavy() -> None:
     """Half a second is the promise; what would break it is a library that is loaded for nothing."""
     script = (
         "import atexit, sys; from opslib import cli; "
-        "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)); "
+        "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, "
+        "file=sys.stderr)); "
         "cli.main(['list'])"
     )
     done = subprocess.run(

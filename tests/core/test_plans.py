@@ -1,4 +1,7 @@
-"""The gate that every change goes through: previewed, approved by its hash, by the right person, in time."""
+"""The gate that every change goes through.
+
+Previewed, approved by its hash, by the right person, in time.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ def unchanged(lab: PracticeLab) -> Iterator[None]:
 def with_policy(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, lab: bool = True, **policy: Any
 ) -> Connection:
-    """The same connection to a target with another policy; not `lab`: as if it were the real one."""
+    """The same connection to a target with another policy; not `lab`:
+    as if it were the real one.
+    """
     monkeypatch.setattr(
         ops, "target", dataclasses.replace(ops.target, lab=lab, policy=Policy(**policy))
     )

@@ -1,4 +1,7 @@
-"""Secrets: a value read as one is masked wherever it turns up, and so is what looks like a credential."""
+"""Secrets.
+
+A value read as one is masked wherever it turns up, and so is what looks like a credential.
+"""
 
 from __future__ import annotations
 

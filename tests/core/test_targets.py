@@ -107,7 +107,8 @@ def test_a_fact_that_is_not_described_names_the_file_and_the_nearest(home: Path)
     write(home, TARGET)
     with pytest.raises(
         UsageError,
-        match=r"Unknown functions 'apo' in parameters/targets/shop-staging.yaml. Did you mean 'api'",
+        match=r"Unknown functions 'apo' in parameters/targets/shop-staging.yaml. Did you mean "
+        r"'api'",
     ):
         targets.load("shop-staging")["functions"]["apo"]
 

@@ -1,4 +1,7 @@
-"""What is read in a hurry: numbers with the unit that suits them, tables without exponents, headlines that end."""
+"""What is read in a hurry.
+
+Numbers with the unit that suits them, tables without exponents, headlines that end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Databases: reads that cannot write, changes that affect what was planned, and whether the database serves."""
+"""Databases.
+
+Reads that cannot write, changes that affect what was planned, and whether the database serves.
+"""
 
 from __future__ import annotations
 

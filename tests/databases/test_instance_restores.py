@@ -1,4 +1,7 @@
-"""Snapshots and restores of an instance: the ledger brought back beside itself, proved by a login and its rows."""
+"""Snapshots and restores of an instance.
+
+The ledger brought back beside itself, proved by a login and its rows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""RDS instances: another class now or in the window with all that it means, and read replicas that really follow."""
+"""RDS instances.
+
+Another class now or in the window with all that it means, and read replicas that really follow.
+"""
 
 from __future__ import annotations
 

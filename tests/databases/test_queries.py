@@ -1,4 +1,7 @@
-"""Queries: what a target's file names or an operator writes, asked read-only, shown with its plan and its rows."""
+"""Queries.
+
+What a target's file names or an operator writes, asked read-only, shown with its plan and its rows.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def writing_function(ops: Connection) -> Iterator[str]:
 
 @pytest.fixture
 def acting_functions(ops: Connection) -> Iterator[None]:
-    """Functions that extensions bring and that act outside of the transaction: here they do nothing."""
+    """Functions that extensions bring and that act outside of the transaction.
+
+    Here they do nothing.
+    """
     made = {
         "aws_lambda.invoke(text, text)": "text LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "public.dblink(text, text)": "SETOF record LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
@@ -126,7 +132,8 @@ def test_bars_without_rows_and_with_too_many_are_told() -> None:
         ("SELECT 1; COMMIT; DELETE FROM ledger.universal_registry", UsageError),
         ("SET transaction_read_only = off", UsageError),
         (
-            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; UPDATE ledger.universal_registry SET seq = 1",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; UPDATE "
+            "ledger.universal_registry SET seq = 1",
             UsageError,
         ),
         ("INSERT INTO ledger.schema_migrations VALUES ('9999')", UsageError),
@@ -214,7 +221,8 @@ def test_more_rows_than_the_limit_are_told(ops: Connection) -> None:
 
 
 def test_of_a_large_answer_only_the_first_rows_leave_the_server(ops: Connection) -> None:
-    slowly = f"SELECT id, pg_sleep(0.01) FROM {REGISTRY}"  # all of them would take half an hour, and be cancelled
+    # all of them would take half an hour, and be cancelled
+    slowly = f"SELECT id, pg_sleep(0.01) FROM {REGISTRY}"
     assert queries.check_query(ops, slowly, 5)[0].status == "ok"
 
 
@@ -248,9 +256,12 @@ def test_a_plot_of_a_column_that_is_not_answered_is_told(ops: Connection) -> Non
 def test_every_kind_of_value_is_shown_and_null_is_empty(ops: Connection) -> None:
     found = queries.check_query(
         ops,
-        "SELECT 1 AS a, 2 AS a, gen_random_uuid() AS id, '{\"k\": [1, null]}'::jsonb AS json, ARRAY[1, 2] AS list, "
-        "'\\xff00'::bytea AS bytes, NULL AS nothing, interval '3 days' AS span, 1.50::numeric AS price, 'NaN'::float8 AS nan, "
-        "int4range(1, 5) AS range, ROW(1, 'x') AS row, now() AS at, repeat('x', 100000) AS long, true AS yes",
+        "SELECT 1 AS a, 2 AS a, gen_random_uuid() AS id, '{\"k\": [1, null]}'::jsonb AS json, "
+        "ARRAY[1, 2] AS list, "
+        "'\\xff00'::bytea AS bytes, NULL AS nothing, interval '3 days' AS span, 1.50::numeric AS "
+        "price, 'NaN'::float8 AS nan, "
+        "int4range(1, 5) AS range, ROW(1, 'x') AS row, now() AS at, repeat('x', 100000) AS long, "
+        "true AS yes",
     )
     row = evidence(found).iloc[0]
     assert list(row.index[:2]) == ["a", "a (2)"]
@@ -282,7 +293,8 @@ def test_whole_numbers_stay_whole_beside_null(ops: Connection) -> None:
 def test_hostile_rows_garble_neither_page_nor_terminal(ops: Connection) -> None:
     found = queries.check_query(
         ops,
-        "SELECT chr(27) || '[31m<script>alert(1)</script>' || chr(8238) || E'\\r\\nend' || chr(155) AS said, 1 AS \"<b>\"",
+        "SELECT chr(27) || '[31m<script>alert(1)</script>' || chr(8238) || E'\\r\\nend' || "
+        'chr(155) AS said, 1 AS "<b>"',
     )
     shown = found._repr_mimebundle_()
     assert evidence(found)["said"][0] == "\\x1b[31m<script>alert(1)</script>\\u202e\\r\\nend\\x9b"

@@ -1,4 +1,7 @@
-"""One statement of an operator's own: planned with the rows it changes, committed only at their number."""
+"""One statement of an operator's own.
+
+Planned with the rows it changes, committed only at their number.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ def test_exactly_the_rows_of_the_preview_are_changed(
 @pytest.mark.parametrize(
     "meanwhile",
     [
-        "UPDATE ledger.schema_migrations SET applied_at = applied_at + interval '1 second' WHERE version = '0001'",
+        "UPDATE ledger.schema_migrations SET applied_at = applied_at + interval '1 second' WHERE "
+        "version = '0001'",
         "DELETE FROM ledger.schema_migrations WHERE version = '0001'",
     ],
 )
@@ -69,7 +73,10 @@ def test_rows_that_change_between_preview_and_apply_are_refused(
     sql.execute(ops, meanwhile, {}, 1)
     with pytest.raises(Refused, match="have changed"):
         apply(ops, plan, plan.id, TARGET)
-    back = "INSERT INTO ledger.schema_migrations VALUES ('0001', :at) ON CONFLICT (version) DO UPDATE SET applied_at = :at"
+    back = (
+        "INSERT INTO ledger.schema_migrations VALUES ('0001', :at) ON CONFLICT (version) DO "
+        "UPDATE SET applied_at = :at"
+    )
     sql.execute(ops, back, {"at": saved}, 1)
     assert lab.state(KEY) == clean
 
@@ -142,15 +149,18 @@ def test_what_is_not_one_change_of_some_rows_is_not_planned(
     ("statement", "number"),
     [
         (
-            "UPDATE ledger.schema_migrations AS m SET applied_at = now() WHERE m.version IN ('0001', '0002')",
+            "UPDATE ledger.schema_migrations AS m SET applied_at = now() WHERE m.version IN "
+            "('0001', '0002')",
             2,
         ),
         (
-            "UPDATE ledger.schema_migrations m SET applied_at = now() FROM generate_series(1, 3) n WHERE m.version = '0001'",
+            "UPDATE ledger.schema_migrations m SET applied_at = now() FROM generate_series(1, 3) "
+            "n WHERE m.version = '0001'",
             1,
         ),
         (
-            "DELETE FROM ONLY ledger.schema_migrations USING ledger.tenant_quotas q WHERE version = '0001'",
+            "DELETE FROM ONLY ledger.schema_migrations USING ledger.tenant_quotas q WHERE version "
+            "= '0001'",
             1,
         ),
         ('DELETE FROM "ledger"."schema_migrations" WHERE version LIKE \'00%\' -- where;', 7),

@@ -1,4 +1,7 @@
-"""Snapshots and restores: taken, brought back beside the present database, proved by a login and its rows."""
+"""Snapshots and restores.
+
+Taken, brought back beside the present database, proved by a login and its rows.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,10 @@ def test_a_name_that_is_taken_is_refused(ops: Connection) -> None:
 
 
 def test_an_instance_is_restored_with_what_it_needs() -> None:
-    """RDS instances go another way than clusters: one call, with class, network and parameters passed on."""
+    """RDS instances go another way than clusters.
+
+    One call, with class, network and parameters passed on.
+    """
     described = {
         "DBInstanceClass": "db.t4g.medium",
         "DBSubnetGroup": {"DBSubnetGroupName": "private"},

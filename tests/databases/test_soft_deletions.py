@@ -1,4 +1,8 @@
-"""Soft deletion: named rows are flagged all or none, what is wrong with the list is told first, and undo brings them back."""
+"""Soft deletion.
+
+Named rows are flagged all or none, what is wrong with the list is told first, and undo brings them
+back.
+"""
 
 from __future__ import annotations
 

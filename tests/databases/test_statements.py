@@ -1,4 +1,7 @@
-"""Statements: one that reads a large table for few rows, often, is named with the index it lacks; reports are not."""
+"""Statements: one that reads a large table for few rows, often, is named with the index it lacks.
+
+Reports are not.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ RARE = f"SELECT {COUNTS} FROM {REGISTRY} WHERE name = %s"
 
 @pytest.fixture
 def app(ops: Connection) -> Iterator[psycopg.Connection[Any]]:
-    """A session as the app has them; what it said before is forgotten afterwards by its own plan being right again."""
+    """A session as the app has them.
+
+    What it said before is forgotten afterwards by its own plan being right again.
+    """
     at = ops.secret(ops.target["database"]["secret"])
     where = {
         "user": at["username"],

@@ -1,4 +1,7 @@
-"""After a deployment: versions told, a test record made and taken away again, and nothing left when it stops half-way."""
+"""After a deployment.
+
+Versions told, a test record made and taken away again, and nothing left when it stops half-way.
+"""
 
 from __future__ import annotations
 

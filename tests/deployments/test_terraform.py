@@ -1,4 +1,7 @@
-"""Terraform's plans and states: what would be lost is said, what was changed by hand is found, no secret is shown."""
+"""Terraform's plans and states.
+
+What would be lost is said, what was changed by hand is found, no secret is shown.
+"""
 
 from __future__ import annotations
 
@@ -427,7 +430,8 @@ def test_what_is_no_plan_is_refused_with_what_makes_one(
     with pytest.raises(UsageError) as refused:
         terraform.check_changes(ops, path)
     assert str(refused.value) == (
-        f"{path} is no plan as `terraform show -json` writes it. Make one, in Terraform's directory: "
+        f"{path} is no plan as `terraform show -json` writes it. Make one, in Terraform's "
+        "directory: "
         "terraform plan -out=tfplan, then terraform show -json tfplan > plan.json"
     )
 

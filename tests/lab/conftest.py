@@ -1,4 +1,7 @@
-"""A lab in this process, with two empty targets, for what the lab itself does: AWS is asked over HTTP."""
+"""A lab in this process, with two empty targets, for what the lab itself does.
+
+AWS is asked over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,10 @@ Clients = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def aws(world: World) -> Clients:
-    """aws("lambda"): a boto3 client of practice-one; aws("sts", target="practice-two", user="reviewer")."""
+    """aws("lambda"): a boto3 client of practice-one.
+
+    Aws("sts", target="practice-two", user="reviewer").
+    """
     session = boto3.session.Session()
 
     def client(

@@ -1,4 +1,7 @@
-"""Alarms: evaluated on the metrics of now, with their reasons, history and filters; dashboards as the console takes them."""
+"""Alarms: evaluated on the metrics of now, with their reasons, history and filters.
+
+Dashboards as the console takes them.
+"""
 
 from __future__ import annotations
 
@@ -80,13 +83,15 @@ def test_an_alarm_follows_its_metric_and_says_why(
     assert state(client, name) == "INSUFFICIENT_DATA"
     metrics.baseline(name, "Errors", {}, lambda minute: 1.0)
     assert alarm(client, name)["StateReason"] == (
-        f"Threshold Crossed: 1 datapoint [5.0 ({stamp(clock[0] - 270)})] was not greater than the threshold (10.0)."
+        f"Threshold Crossed: 1 datapoint [5.0 ({stamp(clock[0] - 270)})] was not greater than the "
+        "threshold (10.0)."
     )
     fault = metrics.overlay(name, "Errors", {}, clock[0] - 120, None, lambda minute: 7.0)
     found = alarm(client, name)
     assert found["StateValue"] == "ALARM"
     assert found["StateReason"] == (
-        f"Threshold Crossed: 1 out of the last 1 datapoints [23.0 ({stamp(clock[0] - 270)})] was greater than the "
+        f"Threshold Crossed: 1 out of the last 1 datapoints [23.0 ({stamp(clock[0] - 270)})] was "
+        "greater than the "
         "threshold (10.0) (minimum 1 datapoint for OK -> ALARM transition)."
     )
     data = json.loads(found["StateReasonData"])
@@ -143,7 +148,8 @@ def test_the_history_of_an_alarm(
     assert [len(page["AlarmHistoryItems"]) for page in pages] == [3, 1]
 
 
-# Oldest first: 0 within, X breaching, - missing. The tables of "How alarm state is evaluated when data is missing".
+# Oldest first: 0 within, X breaching, - missing. The tables of "How alarm state is evaluated when
+# data is missing".
 @pytest.mark.parametrize(
     ("points", "needed", "states"),
     [
@@ -189,11 +195,13 @@ def test_missing_data_is_treated_as_asked(
 def test_reasons_that_speak_of_missing_data(client: Any, name: str, clock: list[float]) -> None:
     put(client, name, EvaluationPeriods=2, TreatMissingData="breaching")
     assert alarm(client, name)["StateReason"] == (
-        "Threshold Crossed: no datapoints were received for 2 periods and 2 missing datapoints were treated as [Breaching]."
+        "Threshold Crossed: no datapoints were received for 2 periods and 2 missing datapoints "
+        "were treated as [Breaching]."
     )
     put(client, f"{name}-b", Namespace=name, TreatMissingData="notBreaching")
     assert alarm(client, f"{name}-b")["StateReason"] == (
-        "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as [NonBreaching]."
+        "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was "
+        "treated as [NonBreaching]."
     )
 
 

@@ -1,4 +1,6 @@
-"""Each drill does what it says, is told apart from the others, and leaves nothing behind when it is mended."""
+"""Each drill does what it says, is told apart from the others,
+and leaves nothing behind when it is mended.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from opslib.core.reads import logs
 from opslib.core.times import Window
 
 STAGING, PRODUCTION = "bluemoxon-staging", "bluemoxon-production"
-# Drills that put nothing into the target: a fault of the API, denied calls, log lines, open connections.
+# Drills that put nothing into the target: a fault of the API, denied calls, log lines, open
+# connections.
 _STATELESS = {
     "access-denied",
     "scraper-blocked",

@@ -1,4 +1,7 @@
-"""RDS as the real one: clusters whose databases can be logged in to, snapshots and restores that hold real data."""
+"""RDS as the real one.
+
+Clusters whose databases can be logged in to, snapshots and restores that hold real data.
+"""
 
 from __future__ import annotations
 

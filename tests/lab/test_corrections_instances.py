@@ -1,4 +1,7 @@
-"""RDS instances as the real ones: modified now or later, snapshots and restores that hold data, replicas that follow."""
+"""RDS instances as the real ones.
+
+Modified now or later, snapshots and restores that hold data, replicas that follow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""SQS as the real one: redrive, honest counts, a peek that shows every message, a purge a minute."""
+"""SQS as the real one: redrive, honest counts, a peek that shows every message,
+a purge a minute.
+"""
 
 from __future__ import annotations
 

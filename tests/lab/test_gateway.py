@@ -179,7 +179,10 @@ def test_a_drill_that_cannot_be_put_in_is_not_on(
 def test_a_reset_lets_go_of_every_object_of_the_world_before(
     world: World, aws: Any, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """moto keeps lists of all that it ever made beside its backends; the lab would grow with each reset."""
+    """moto keeps lists of all that it ever made beside its backends.
+
+    The lab would grow with each reset.
+    """
     aws("sqs").create_queue(QueueName="of-before")
     monkeypatch.setenv("OPSLIB_HOME", str(home))  # the targets are read again
     world.reset()

@@ -1,4 +1,7 @@
-"""loglineos in the lab: what it holds, what its API says, what its functions do, and how a drill changes its traffic."""
+"""loglineos in the lab.
+
+What it holds, what its API says, what its functions do, and how a drill changes its traffic.
+"""
 
 from __future__ import annotations
 

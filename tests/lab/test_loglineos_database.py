@@ -71,7 +71,8 @@ def test_the_rows_of_thirty_days_are_there(app: psycopg.Connection[Any], place: 
 def test_the_timeline_shows_what_is_not_deleted(app: psycopg.Connection[Any]) -> None:
     shown, deleted = one(
         app,
-        f"SELECT (SELECT count(*) FROM ledger.visible_timeline), (SELECT count(*) FROM {TABLE} WHERE is_deleted)",
+        f"SELECT (SELECT count(*) FROM ledger.visible_timeline), (SELECT count(*) FROM {TABLE} "
+        "WHERE is_deleted)",
     )
     assert shown + deleted == ROWS
     assert deleted > 0
@@ -118,7 +119,10 @@ def test_an_index_serves_each_statement_of_the_app(app: psycopg.Connection[Any])
 
 
 def test_the_statistics_count_what_the_app_asks_in_its_own_words(place: Place) -> None:
-    counted = "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE query LIKE '%%owner_id = $1 ORDER BY at%%'"
+    counted = (
+        "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE query LIKE "
+        "'%%owner_id = $1 ORDER BY at%%'"
+    )
     with place.database("loglineos_production") as connection:
         before = one(connection, counted)
         place.memory.pop("statements at", None)
@@ -141,7 +145,10 @@ def test_ticking_and_reading_the_state_change_nothing(place: Place) -> None:
 def test_a_changed_row_shows_in_the_state(place: Place) -> None:
     before = state(place)
     with rds.connect(place) as connection:
-        flag = f"UPDATE {TABLE} SET is_deleted = NOT is_deleted WHERE id = (SELECT id FROM {TABLE} ORDER BY at LIMIT 1)"
+        flag = (
+            f"UPDATE {TABLE} SET is_deleted = NOT is_deleted WHERE id = (SELECT id FROM "
+            f"{TABLE} ORDER BY at LIMIT 1)"
+        )
         connection.execute(flag)
         after = state(place)
         assert after["sql"]["loglineos_production"][TABLE][0] == ROWS

@@ -1,4 +1,6 @@
-"""Each drill of loglineos changes its own target only, and nothing of it is left when it is mended."""
+"""Each drill of loglineos changes its own target only,
+and nothing of it is left when it is mended.
+"""
 
 from __future__ import annotations
 

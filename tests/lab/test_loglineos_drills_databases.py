@@ -1,4 +1,7 @@
-"""The drills of the ledger's database: each is found where it should be, does what it says, and leaves nothing behind."""
+"""The drills of the ledger's database.
+
+Each is found where it should be, does what it says, and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ def _latest(ops: Connection, metric: str) -> float:
 
 
 def _sessions(ops: Connection, application: str) -> int:
-    sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> 'idle in transaction'"
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> "
+        "'idle in transaction'"
+    )
     return int(sql.value(ops, sql, {"name": application}) or 0)
 
 

@@ -1,4 +1,6 @@
-"""loglineos's drills of deployments: each does what it says, and leaves nothing when it is mended."""
+"""loglineos's drills of deployments: each does what it says,
+and leaves nothing when it is mended.
+"""
 
 from __future__ import annotations
 

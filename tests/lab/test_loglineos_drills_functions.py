@@ -1,4 +1,6 @@
-"""Each drill in the ledger's functions does what it says, and leaves nothing behind when it is mended."""
+"""Each drill in the ledger's functions does what it says,
+and leaves nothing behind when it is mended.
+"""
 
 from __future__ import annotations
 

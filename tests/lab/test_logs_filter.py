@@ -1,4 +1,7 @@
-"""FilterLogEvents and GetLogEvents over many events: windows, streams, pages that are empty and not the last."""
+"""FilterLogEvents and GetLogEvents over many events.
+
+Windows, streams, pages that are empty and not the last.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def millis(when: datetime) -> int:
 
 @pytest.fixture
 def group(place: Place) -> str:
-    """A group of 25,000 events, four a second, in three streams, oldest first; one in 12,000 says needle."""
+    """A group of 25,000 events, four a second, in three streams, oldest first.
+
+    One in 12,000 says needle.
+    """
     name = f"/logs/{uuid.uuid4()}"
     events = [
         (

@@ -21,7 +21,9 @@ Ask = Callable[..., Rows]
 
 @pytest.fixture(scope="module")
 def group(world: Any) -> str:
-    """A Lambda's group: thirty invocations, one a minute, each of three lines; every fifth fails."""
+    """A Lambda's group: thirty invocations, one a minute,
+    each of three lines; every fifth fails.
+    """
     place: Place = world.places["practice-one"]
     name = f"/aws/lambda/{uuid.uuid4()}"
     events = []
@@ -35,7 +37,10 @@ def group(world: Any) -> str:
             "route": {"path": f"/b/{number % 2}"},
             "tags": ["a", "b"],
         }
-        report = f"Duration: {100 + number}.50 ms\tBilled Duration: {101 + number} ms\tMemory Size: 1024 MB\t"
+        report = (
+            f"Duration: {100 + number}.50 ms\tBilled Duration: {101 + number} ms\tMemory "
+            "Size: 1024 MB\t"
+        )
         report += f"Max Memory Used: {200 + number} MB"
         if number == 7:
             report += "\tInit Duration: 300.25 ms"
@@ -134,7 +139,8 @@ def test_stats_of_the_lines_of_lambda(ask: Ask) -> None:
 
 def test_stats_by_time_and_field(ask: Ask) -> None:
     found = ask(
-        "filter ispresent(level) | stats count(*) as n, min(ms), max(ms) by bin(10m), level | sort bin(10m), level"
+        "filter ispresent(level) | stats count(*) as n, min(ms), max(ms) by bin(10m), level | "
+        "sort bin(10m), level"
     )
     assert [tuple(row.values()) for row in found[:3]] == [
         (f"{NOON:%Y-%m-%d %H:%M}:00.000", "ERROR", "2", "0", "50"),
@@ -157,7 +163,8 @@ def test_sort_limit_and_dedup(ask: Ask) -> None:
         "20",
     ]
     found = ask(
-        "fields level, ms | filter ispresent(level) | sort level asc, ms desc | dedup level | limit 9"
+        "fields level, ms | filter ispresent(level) | sort level asc, ms desc | dedup level | "
+        "limit 9"
     )
     assert [(row["level"], row["ms"]) for row in found] == [("ERROR", "250"), ("INFO", "290")]
     assert len(ask("fields @message", limit=4)) == 4
@@ -169,15 +176,20 @@ def test_parse_by_glob_and_by_expression(ask: Ask) -> None:
     )
     assert [(row["code"], row["user"]) for row in found] == [("17", "ann")]
     found = ask(
-        r"parse @message /Duration: (?<ms>[\d.]+) ms\tBilled/ | filter ms > 127 | stats count(*) as n, max(ms)"
+        r"parse @message /Duration: (?<ms>[\d.]+) ms\tBilled/ | filter ms > 127 | stats count(*) "
+        r"as n, max(ms)"
     )
     assert found == [{"n": "3", "max(ms)": "129.50"}]
 
 
 def test_functions_make_fields(ask: Ask) -> None:
-    made = "fields if(ms > 100, 'slow', 'quick') as pace, concat(toupper(level), '-', ms) as mark, abs(10 - ms) as away"
+    made = (
+        "fields if(ms > 100, 'slow', 'quick') as pace, concat(toupper(level), '-', ms) as "
+        "mark, abs(10 - ms) as away"
+    )
     found = ask(
-        f"{made} | filter ms = 120 | display pace, mark, away, coalesce(absent, 'none'), substr(level, 0, 2)"
+        f"{made} | filter ms = 120 | display pace, mark, away, coalesce(absent, 'none'), "
+        "substr(level, 0, 2)"
     )
     found[0].pop("@ptr")
     assert list(found[0].values()) == ["slow", "INFO-120", "110", "none", "IN"]

@@ -1,4 +1,6 @@
-"""Metrics: three layers, statistics and percentiles, namespaces and dimensions kept apart, pages."""
+"""Metrics: three layers, statistics and percentiles, namespaces and dimensions kept apart,
+pages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The lab's life: started, found, shared, ended without a trace, and cleaned up after an accident."""
+"""The lab's life: started, found, shared, ended without a trace,
+and cleaned up after an accident.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def told(place: Place) -> dict[str, Any]:
-    """What the target says of itself: state, lists of every service, logs and metrics of its past."""
+    """What the target says of itself: state, lists of every service,
+    logs and metrics of its past.
+    """
     world, end = place.world, place.world.started
     found: dict[str, Any] = {"state": snapshots.state(place)}
     for service, operations in READS.items():

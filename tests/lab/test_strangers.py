@@ -1,4 +1,6 @@
-"""A system of which the lab knows only its target's file: its practice copy is there, and healthy."""
+"""A system of which the lab knows only its target's file: its practice copy is there,
+and healthy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Metrics and dashboards: one read for a page, thresholds judged, pictures that say what they show."""
+"""Metrics and dashboards.
+
+One read for a page, thresholds judged, pictures that say what they show.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of a record: what strangers wrote is shown and does nothing, and a reader finds what matters first."""
+"""The page of a record.
+
+What strangers wrote is shown and does nothing, and a reader finds what matters first.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +78,15 @@ def hostile(there: str) -> list[str]:
         f"<a href='javascript:{own}' autofocus onfocus=\"{own}\">js</a>",
         '<a href="data:text/html,<script>1</script>">data</a>',
         f"</pre></table></div></body></html><script>{own}</script>",
-        f"<object data={there}/object></object><embed src={there}/embed><video src={there}/video autoplay></video>",
+        f"<object data={there}/object></object><embed src={there}/embed><video src={there}/video "
+        "autoplay></video>",
         f"<meta http-equiv=refresh content='0;url={there}/refresh'><base href={there}/>",
-        f'<form action={there}/form><button autofocus>x</button></form><input onfocus="{own}" autofocus>',
-        f'<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror={own}&gt;">',
-        f"<details open ontoggle=\"{own}\">x</details><table background='{there}/table'><tr><td>x</td></tr></table>",
+        f'<form action={there}/form><button autofocus>x</button></form><input onfocus="{own}" '
+        "autofocus>",
+        '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 '
+        f'onerror={own}&gt;">',
+        f'<details open ontoggle="{own}">x</details><table '
+        f"background='{there}/table'><tr><td>x</td></tr></table>",
         f"`<script>{own}</script>` ![x]({there}/markdown.png) [x](javascript:{own}) <{there}/auto>",
     ]
 
@@ -87,7 +94,10 @@ def hostile(there: str) -> list[str]:
 def record_of(lines: list[str], there: str) -> Any:
     """A record in which every place that a stranger's text can reach holds it."""
     text, line = "\n".join(lines), lines[0]
-    svg = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{line}'><image href='{there}/svg.png'/></svg>"
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' onload='{line}'><image "
+        f"href='{there}/svg.png'/></svg>"
+    )
     shown = [
         {"text/html": text, "text/plain": "x"},
         {"text/markdown": text},

@@ -253,7 +253,10 @@ def test_a_run_on_another_machine_is_left_alone_until_its_lease_ends(project: Pr
 
 
 def test_applied_steps_are_what_undo_needs(project: Project) -> None:
-    step = "journal.write('step', number=1, title='purge', state='applied', undo=[{'a': 1}], before=1, after=0, observe=None)"
+    step = (
+        "journal.write('step', number=1, title='purge', state='applied', undo=[{'a': 1}], "
+        "before=1, after=0, observe=None)"
+    )
     applying = "journal.write('applying', plan='p', approved='now', by='op')"
     record = project.run("changes", JOURNAL, applying, step)
     [kept] = reading.applied_steps(record.id, target=TARGET)

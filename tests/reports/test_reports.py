@@ -1,4 +1,6 @@
-"""The daily report: everything at once, what changed first, and one denied call costs one finding."""
+"""The daily report: everything at once, what changed first,
+and one denied call costs one finding.
+"""
 
 from __future__ import annotations
 

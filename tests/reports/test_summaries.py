@@ -1,4 +1,7 @@
-"""The daily reports of several targets: one page first, the target that most wants a look at its top."""
+"""The daily reports of several targets.
+
+One page first, the target that most wants a look at its top.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ OTHER = "lab/bluemoxon-production"
 def report(project: Project, *found: dict[str, str]) -> None:
     """A daily report that finds this in production, and all well elsewhere."""
     fine = [{"status": "ok", "check": "health", "seen": "200"}]
-    tell = f"journal.write('findings', findings={list(found)!r} if 'production' in target else {fine!r})"
+    tell = (
+        f"journal.write('findings', findings={list(found)!r} if 'production' in target else "
+        f"{fine!r})"
+    )
     path = project.procedure("daily", JOURNAL, tell)
     (path.parent.parent / "reports").mkdir(exist_ok=True)
     path.replace(path.parent.parent / "reports" / "daily.ipynb")

@@ -1,4 +1,7 @@
-"""Runs of which there are many: their kernels are forked from one process, and know nothing of each other."""
+"""Runs of which there are many.
+
+Their kernels are forked from one process, and know nothing of each other.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,10 @@ PARENT = "import os, psutil; parent = psutil.Process().parent()"
 
 
 def test_kernels_are_forked_from_one_process_of_one_thread(project: Project) -> None:
-    tell = "print(parent.pid, parent.num_threads(), len(parent.parent().children()), os.getsid(0) == os.getpid())"
+    tell = (
+        "print(parent.pid, parent.num_threads(), len(parent.parent().children()), os.getsid(0) "
+        "== os.getpid())"
+    )
     said = [project.text(project.run(name, PARENT, tell)).split() for name in ("one", "two")]
     assert said[0][0] == said[1][0], "the same parent"
     assert said[0][1] == "1"
@@ -127,7 +133,8 @@ def test_what_a_run_does_to_its_process_is_not_there_for_the_next(project: Proje
 def test_no_two_runs_draw_the_same_random_numbers(project: Project) -> None:
     draw = (
         "import random, secrets, uuid, numpy, os, tempfile\n"
-        "print(random.random(), numpy.random.random(), numpy.random.default_rng().random(), secrets.token_hex(), "
+        "print(random.random(), numpy.random.random(), numpy.random.default_rng().random(), "
+        "secrets.token_hex(), "
         "uuid.uuid4(), uuid.uuid1(), os.urandom(4).hex(), tempfile.mktemp())"
     )
     project.procedure("one", draw)
@@ -165,8 +172,11 @@ def test_the_environment_is_that_of_the_run_not_of_the_fork(
     (project.home / "modules").mkdir()
     (project.home / "modules" / "beside_the_run.py").write_text("name = 'found'")
     for name, value in {
-        "PYTHONPATH": str(project.home / "modules"), "MPLBACKEND": "svg", "TZ": "Asia/Tokyo", "LC_ALL": "C",
-    }.items():  # fmt: skip
+        "PYTHONPATH": str(project.home / "modules"),
+        "MPLBACKEND": "svg",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+    }.items():
         monkeypatch.setenv(name, value)
     tell = (
         "import beside_the_run, locale, matplotlib, time, os, json\n"
@@ -396,7 +406,10 @@ def test_bad_usage_of_any_is_refused_before_any_kernel_starts(
 
 def test_apply_goes_to_every_change(project: Project) -> None:
     step = "journal.write('step', number=1, title='Purge', state='applied', undo=None)"
-    apply = f"if approved:\n    journal.write('applying', plan='p', approved=approved, by='op')\n    {step}"
+    apply = (
+        "if approved:\n    journal.write('applying', plan='p', approved=approved, by='op')\n "
+        f"   {step}"
+    )
     for name in ("one", "two"):
         project.procedure(
             name, JOURNAL, apply, parameters='approved: str = ""  # the plan', effect="change"

@@ -114,7 +114,10 @@ def test_an_output_that_cannot_be_written_is_found_before_the_run(project: Proje
 
 
 def test_a_record_says_who_when_where_and_with_which_code(project: Project) -> None:
-    connected = "journal.write('connected', account='111122223333', region='us-west-2', arn='arn:aws:iam::1:user/op')"
+    connected = (
+        "journal.write('connected', account='111122223333', region='us-west-2', "
+        "arn='arn:aws:iam::1:user/op')"
+    )
     call = (
         "journal.write('call', service='sqs', operation='ListQueues', request_id='r1', seconds=0.1)"
     )
@@ -202,7 +205,8 @@ def test_a_failed_change_says_how_far_it_came(project: Project) -> None:
         JOURNAL,
         "journal.write('plan', plan={'id': 'p', 'steps': [{'title': 'a'}, {'title': 'b'}]})",
         "journal.write('applying', plan='p', approved='now', by='op')",
-        "journal.write('step', number=1, title='a', state='applied', undo=[], before=1, after=2, observe=None)",
+        "journal.write('step', number=1, title='a', state='applied', undo=[], before=1, after=2, "
+        "observe=None)",
         "journal.write('step', number=2, title='b', state='started')\n1/0",
     )
     assert record.outcome == "failed"
@@ -301,7 +305,10 @@ def test_a_cell_that_does_not_listen_is_ended(project: Project) -> None:
 
 
 def test_no_secret_reaches_the_disk(project: Project) -> None:
-    tell = f"secret = {SECRET[:7]!r} + {SECRET[7:]!r}\njournal.write('secret', value=secret, label='database/password')"
+    tell = (
+        f"secret = {SECRET[:7]!r} + {SECRET[7:]!r}\njournal.write('secret', value=secret, "
+        "label='database/password')"
+    )
     project.procedure(
         "secrets",
         JOURNAL,
@@ -328,7 +335,10 @@ def test_no_secret_reaches_the_disk(project: Project) -> None:
 
 
 def test_no_secret_reaches_the_disk_while_the_run_goes_on(project: Project) -> None:
-    tell = f"secret = {SECRET[:7]!r} + {SECRET[7:]!r}\njournal.write('secret', value=secret, label='db')\nprint(secret)"
+    tell = (
+        f"secret = {SECRET[:7]!r} + {SECRET[7:]!r}\njournal.write('secret', value=secret, "
+        "label='db')\nprint(secret)"
+    )
     project.procedure(
         "waits", JOURNAL, tell, "import time; time.sleep(1.2)", "print(secret)", WAITS
     )
@@ -364,8 +374,10 @@ def test_a_progress_bar_is_kept_as_it_ended(project: Project) -> None:
 
 def test_large_tables_go_beside_the_record_and_pictures_stay(project: Project) -> None:
     picture = (
-        "import io, os\nfrom PIL import Image as P\nfrom IPython.display import Image\nfile = io.BytesIO()\n"
-        "P.frombytes('RGB', (500, 500), os.urandom(750_000)).save(file, 'png')\nImage(file.getvalue())"
+        "import io, os\nfrom PIL import Image as P\nfrom IPython.display import Image\nfile = "
+        "io.BytesIO()\n"
+        "P.frombytes('RGB', (500, 500), os.urandom(750_000)).save(file, "
+        "'png')\nImage(file.getvalue())"
     )
     record = project.run(
         "shows", "from IPython.display import HTML\nHTML('<p>' + 'x' * 300_000 + '</p>')", picture
@@ -401,7 +413,10 @@ def test_an_index_that_does_not_answer_stops_a_run_before_its_first_cell(
 
 
 def test_a_disk_that_fills_up_leaves_a_whole_record_without_outputs(project: Project) -> None:
-    """The process may not write a file of more than 150 kB: the index fits, the record with its output does not."""
+    """The process may not write a file of more than 150 kB.
+
+    The index fits, the record with its output does not.
+    """
     project.procedure("large", JOURNAL, finding("critical"), "print('x' * 190_000)")
     done = project.command(
         "run",
@@ -432,7 +447,10 @@ def test_a_full_disk_leaves_the_last_whole_save(project: Project, tmp_path: Path
     try:
         os.environ["OPSLIB_RECORDS"] = str(small)
         fill = f"open({str(small / 'fill')!r}, 'wb', 0).write(b'x' * 3_700_000)"
-        more = f"try:\n    open({str(small / 'fill')!r}, 'ab', 0).write(b'x' * 1_000_000)\nexcept OSError: pass"
+        more = (
+            f"try:\n    open({str(small / 'fill')!r}, 'ab', 0).write(b'x' * 1_000_000)\nexcept "
+            "OSError: pass"
+        )
         project.procedure(
             "fills",
             JOURNAL,

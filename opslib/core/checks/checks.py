@@ -17,9 +17,12 @@ def check(
 ) -> Callable[
     [Callable[Concatenate[Connection, P], Findings]], Callable[Concatenate[Connection, P], Findings]
 ]:
-    """Make a function a check: its findings are kept with the run, and what could not be read is *unknown*.
+    """Make a function a check.
 
-    A denied, unreachable or missing source becomes a finding, so the other checks of a report go on.
+    Its findings are kept with the run, and what could not be read is *unknown*.
+
+    A denied, unreachable or missing source becomes a finding, so the other checks of a report go
+    on.
     Bad input (UsageError) and our own guard (Refused) are still raised.
     """
 
@@ -42,7 +45,10 @@ def check(
 
 
 def answer(question: str, look: Callable[[], Finding]) -> Finding:
-    """One finding of several in a check; what it could not read makes it *unknown*, and the others go on."""
+    """One finding of several in a check.
+
+    What it could not read makes it *unknown*, and the others go on.
+    """
     try:
         return look()
     except (UsageError, Refused):

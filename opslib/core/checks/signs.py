@@ -1,4 +1,6 @@
-"""Signs: what a text shows, what that means, and what follows. A table of them is read from above."""
+"""Signs: what a text shows, what that means,
+and what follows. A table of them is read from above.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sign:
-    """A text in which `pattern` is found shows `name`. Patterns ignore case, and a point is any character.
+    """A text in which `pattern` is found shows `name`.
 
-    `means`: what it says, or who is to blame as a rule. `advice`: what to do. `next`: the procedure that does it.
+    Patterns ignore case, and a point is any character.
+
+    `means`: what it says, or who is to blame as a rule. `advice`: what to do. `next`: the procedure
+    that does it.
     """
 
     name: str
@@ -25,7 +30,10 @@ class Sign:
 
 
 def sign_of(signs: Iterable[Sign], text: str) -> Sign:
-    """The first sign that fits a text. The last of a table fits every text, or StopIteration is raised."""
+    """The first sign that fits a text.
+
+    The last of a table fits every text, or StopIteration is raised.
+    """
     return next(sign for sign in signs if sign.fits(text))
 
 

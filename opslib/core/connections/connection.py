@@ -1,4 +1,7 @@
-"""A connection to a target: who and where we are, checked; every call recorded, every error translated."""
+"""A connection to a target: who and where we are, checked.
+
+Every call recorded, every error translated.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Access:
-    """How a target is reached: a boto3 session with its configuration, an endpoint where it is not AWS's own, the API."""
+    """How a target is reached.
+
+    A boto3 session with its configuration, an endpoint where it is not AWS's own, the API.
+    """
 
     session: Any
     config: Any
@@ -61,7 +67,8 @@ class Access:
 class Connection:
     """What a notebook calls `ops`. Made by `connect`; safe to use from several threads.
 
-    `recorder`: around an apply, keeps it as a record where no engine does. `connect`: makes another connection.
+    `recorder`: around an apply, keeps it as a record where no engine does. `connect`: makes another
+    connection.
     """
 
     def __init__(
@@ -101,11 +108,17 @@ class Connection:
         return self._kept.get(kind)
 
     def recording(self, plan: Any) -> AbstractContextManager[None]:
-        """What happens inside is kept as a record, by the engine or by ourselves. Raises OpsError before, when it cannot."""
+        """What happens inside is kept as a record, by the engine or by ourselves.
+
+        Raises OpsError before, when it cannot.
+        """
         return self._recorder(self, plan)
 
     def beside(self, target: str) -> Connection:
-        """A connection to another target, to compare with; it writes into this one's journal. Raises what `connect` does."""
+        """A connection to another target, to compare with; it writes into this one's journal.
+
+        Raises what `connect` does.
+        """
         if self._connect is None:
             raise OpsError(
                 f"This connection to {self.target.name} cannot make another, to {target}."
@@ -131,14 +144,18 @@ class Connection:
     def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """One AWS call: its answer without metadata, a Lambda's payload decoded.
 
-        Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item is an error.
+        Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item
+        is an error.
         """
         return self._call(self.client(service), service, operation, parameters)
 
     def call_once(
         self, seconds: float, service: str, operation: str, /, **parameters: Any
     ) -> dict[str, Any]:
-        """`call` for what takes long and must not be done twice: waits so many seconds for the answer, never repeats."""
+        """`call` for what takes long and must not be done twice.
+
+        Waits so many seconds for the answer, never repeats.
+        """
         patient = calls.patient(self._access.config, seconds)
         client = self._access.client(service, self.target.region, patient)
         return self._call(client, service, operation, parameters)
@@ -154,7 +171,10 @@ class Connection:
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
     ) -> list[Any]:
-        """Every item of a paginated AWS call, to the end (or the first `limit`). `key` is a JMESPath to the items."""
+        """Every item of a paginated AWS call, to the end (or the first `limit`).
+
+        `key` is a JMESPath to the items.
+        """
         client = self.client(service)
         with calls.errors(service, operation, self.where, parameters):
             items: Iterator[Any]
@@ -172,11 +192,15 @@ class Connection:
             return kept
 
     def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
-        """A request to the system's API (`api.url` of the target); `auth` sends its token. Raises Unfinished."""
+        """A request to the system's API (`api.url` of the target); `auth` sends its token.
+
+        Raises Unfinished.
+        """
         api = self._access.api
         if api is None:
             raise OpsError(
-                f"{self.target.name} describes no api.url; add it to parameters/targets/{self.target.key}.yaml."
+                f"{self.target.name} describes no api.url; add it to "
+                f"parameters/targets/{self.target.key}.yaml."
             )
         token = self.secret(self.target["api"]["token_secret"]) if auth else None
         if token is not None and not isinstance(token, str):
@@ -184,7 +208,10 @@ class Connection:
         return request(api, method, path, body, token, self.journal)
 
     def secret(self, name: str) -> Any:
-        """A secret's current value (Secrets Manager), decoded when it is JSON. Masked in every output from here on."""
+        """A secret's current value (Secrets Manager), decoded when it is JSON.
+
+        Masked in every output from here on.
+        """
         text = self.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
         try:
             return json.loads(text)
@@ -192,12 +219,18 @@ class Connection:
             return text
 
     def gather(self, *reads: Callable[[], T]) -> list[T]:
-        """Run independent reads at the same time; their results in order. The first error is raised."""
+        """Run independent reads at the same time; their results in order.
+
+        The first error is raised.
+        """
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
             return [future.result() for future in [pool.submit(read) for read in reads]]
 
     def each(self, read: Callable[[N], T], names: Iterable[N]) -> dict[N, T]:
-        """One read for each of several names, at the same time; their answers by name. The first error is raised."""
+        """One read for each of several names, at the same time; their answers by name.
+
+        The first error is raised.
+        """
         names = list(names)
         return dict(zip(names, self.gather(*(partial(read, name) for name in names)), strict=True))
 

@@ -1,1 +1,4 @@
-"""AWS as the lab answers it: the ground that all stands on, calls, denials, trail, credentials, moto."""
+"""AWS as the lab answers it.
+
+The ground that all stands on, calls, denials, trail, credentials, moto.
+"""

@@ -1,4 +1,7 @@
-"""The lab's users and their keys. The keys have a shape that AWS never gives out, so they are valid nowhere else."""
+"""The lab's users and their keys.
+
+The keys have a shape that AWS never gives out, so they are valid nowhere else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What everything in the lab stands on: its clock, moto's backends, clients, PostgreSQL, its places."""
+"""What everything in the lab stands on.
+
+Its clock, moto's backends, clients, PostgreSQL, its places.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ _moto_load_resource = moto.utilities.utils.load_resource
 
 @cache
 def loader() -> Loader:
-    """One loader of AWS's service models for moto and for the lab's own clients; each parses them anew else."""
+    """One loader of AWS's service models for moto and for the lab's own clients.
+
+    Each parses them anew else.
+    """
     return create_loader()
 
 

@@ -4,8 +4,10 @@
     def start_message_move_task(call: Call) -> Result:
         ...                          # call.params: the request, parsed as botocore's model says
         return {"TaskHandle": ...}   # serialised by the same model
-        raise AwsError("ResourceNotFoundException", "The resource that you specified doesn't exist.")
-        result = call.moto()         # what moto would answer (its errors pass through), to be completed
+        raise AwsError("ResourceNotFoundException", "The resource that you specified doesn't
+        exist.")
+        result = call.moto()         # what moto would answer (its errors pass through), to be
+        completed
 
 An operation that nobody answers goes to moto unchanged.
 """
@@ -37,7 +39,10 @@ _answers: dict[tuple[str, str], Answer] = {}
 
 
 class AwsError(ServiceException):  # type: ignore[misc]
-    """An error as AWS answers it. `status` is looked up in the service's model when it is not given."""
+    """An error as AWS answers it.
+
+    `status` is looked up in the service's model when it is not given.
+    """
 
     def __init__(self, code: str, message: str, status: int | None = None, **members: Any) -> None:
         super().__init__(code, message)
@@ -56,7 +61,10 @@ class Answered(Exception):
 
 @dataclass
 class Call:
-    """One AWS call as the lab received it. `user` is the name of the IAM user, None when it was not signed."""
+    """One AWS call as the lab received it.
+
+    `user` is the name of the IAM user, None when it was not signed.
+    """
 
     world: Ground[Standing]
     service: str
@@ -130,7 +138,9 @@ def answer_of(service: str, operation: str) -> Answer | None:
 
 
 def serialise(call: Call, result: object) -> Response:
-    """A result, or an AwsError, as the bytes that botocore's parser for the call's protocol reads."""
+    """A result, or an AwsError, as the bytes that botocore's parser for the call's protocol
+    reads.
+    """
     service = call.model.service_model.service_name
     serializer_class = get_serializer_class(str(service), call.protocol)
     # Picks members from dicts by their API names, and from moto's objects by their attributes.
@@ -150,7 +160,10 @@ def serialise(call: Call, result: object) -> Response:
 
 
 def _status_member(call: Call, result: object) -> int | None:
-    """The member that the model binds to the HTTP status (Lambda's StatusCode); the serialiser passes it over."""
+    """The member that the model binds to the HTTP status (Lambda's StatusCode).
+
+    The serialiser passes it over.
+    """
     shape = call.model.output_shape
     if not isinstance(result, dict) or shape is None:
         return None

@@ -1,4 +1,7 @@
-"""The calls that the lab received, kept as CloudTrail keeps them: management events, the last 5,000 of a region."""
+"""The calls that the lab received, kept as CloudTrail keeps them.
+
+Management events, the last 5,000 of a region.
+"""
 
 from __future__ import annotations
 

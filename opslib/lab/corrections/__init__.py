@@ -1,7 +1,11 @@
-"""Where moto answers wrongly, the lab's own answer: one small module an area, each with a contract test.
+"""Where moto answers wrongly, the lab's own answer.
 
-A correction either answers an operation itself (`@answers`, in opslib.lab.operations) when its module is imported,
-or changes moto's own classes in its `install()`; `reset()`, `held()` (the dicts that a reset empties) and
+One small module an area, each with a contract test.
+
+A correction either answers an operation itself (`@answers`, in opslib.lab.operations) when its
+module is imported,
+or changes moto's own classes in its `install()`; `reset()`, `held()` (the dicts that a reset
+empties) and
 `tick(world, now)` are called where they are there.
 """
 

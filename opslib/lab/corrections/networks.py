@@ -1,4 +1,7 @@
-"""VPC endpoints: moto's are available at once, keep showing when they are deleted, and may stand twice."""
+"""VPC endpoints.
+
+Moto's are available at once, keep showing when they are deleted, and may stand twice.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def create_vpc_endpoint(call: Call) -> Result:
 
 
 def _require_apart(other: VPCEndPoint, kind: str, given: dict[str, Any]) -> None:
-    """AWS: one private DNS name of a service in a VPC, one gateway endpoint of a service in a route table."""
+    """AWS.
+
+    One private DNS name of a service in a VPC, one gateway endpoint of a service in a route table.
+    """
     if (
         kind == "Interface"
         and other.private_dns_enabled
@@ -49,9 +55,10 @@ def _require_apart(other: VPCEndPoint, kind: str, given: dict[str, Any]) -> None
     ):
         raise AwsError(
             "InvalidParameter",
-            "private-dns-enabled cannot be set because there is already a conflicting DNS domain for "
-            f"{given['ServiceName'].split('.')[-1]}.{given['ServiceName'].split('.')[2]}.amazonaws.com in the VPC "
-            f"{given['VpcId']}",
+            "private-dns-enabled cannot be set because there is already a conflicting DNS "
+            "domain for "
+            f"{given['ServiceName'].split('.')[-1]}.{given['ServiceName'].split('.')[2]}"
+            f".amazonaws.com in the VPC {given['VpcId']}",
             400,
         )
     shared = set(other.route_table_ids) & set(given.get("RouteTableIds") or [])

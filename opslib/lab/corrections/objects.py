@@ -1,4 +1,6 @@
-"""S3 DeleteObjects: a fault may protect keys, which the answer then lists as errors, as AWS does in a 200.
+"""S3 DeleteObjects.
+
+A fault may protect keys, which the answer then lists as errors, as AWS does in a 200.
 
 `place.faults["protected_keys"] = ("books/7/",)`: what begins so cannot be deleted.
 """

@@ -1,4 +1,7 @@
-"""Pages of an answer. A token says where to go on, and belongs to the request that it was answered to."""
+"""Pages of an answer.
+
+A token says where to go on, and belongs to the request that it was answered to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""SQS: moto has no message move tasks (redrive), a peek of a long queue shows the same ten messages for ever, and a
+"""SQS.
+
+Moto has no message move tasks (redrive), a peek of a long queue shows the same ten messages for
+ever, and a
+
 message that waited for half a day cannot be given back."""
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ _KEPT = 10
 _MISSING = "The resource that you specified for the {} parameter doesn't exist."
 _LONGEST_SECONDS = 43200
 _TOO_LONG = (
-    "Value {} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the "
+    "Value {} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the "
+    "message is beyond the "
     "limit [43200 seconds]"
 )
 _received_at: dict[str, float] = {}  # by message id, the last time
@@ -106,7 +111,9 @@ def _receive(
     visibility_timeout: int,
     message_attribute_names: list[str] | None = None,
 ) -> list[Message]:
-    """As moto, but what is seen and stays visible goes to the end: the next peek sees the others."""
+    """As moto, but what is seen and stays visible goes to the end:
+    the next peek sees the others.
+    """
     received: list[Message] = _moto_receive(
         self, queue_name, count, wait_seconds_timeout, visibility_timeout, message_attribute_names
     )
@@ -122,7 +129,10 @@ def _receive(
 def _change_visibility(
     self: SQSBackend, queue_name: str, receipt_handle: str, visibility_timeout: int
 ) -> None:
-    """As moto, but the twelve hours count from when the message was received: moto's count from when it was sent, so that
+    """As moto, but the twelve hours count from when the message was received.
+
+    Moto's count from when it was sent, so that
+
     a message of yesterday could not be given back."""
     queue: Queue = self.get_queue(queue_name)
     message = next(
@@ -165,7 +175,8 @@ def start_message_move_task(call: Call) -> Result:
     if any(task.status == "RUNNING" for task in tasks):
         raise AwsError(
             "InvalidParameterValue",
-            "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+            "There is already a task running. Only one active task is allowed for a source queue "
+            "arn at a given time.",
         )
     task = MoveTask(source, destination, given, rate, len(source.messages))
     tasks.appendleft(task)

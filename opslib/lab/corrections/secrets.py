@@ -1,4 +1,7 @@
-"""Secrets Manager: in moto, after AWSCURRENT was moved to another version, get_secret_value still gives the old one,
+"""Secrets Manager.
+
+In moto, after AWSCURRENT was moved to another version, get_secret_value still gives the old one,
+
 and every version of a secret was made just now."""
 
 from __future__ import annotations
@@ -43,7 +46,10 @@ def _move(self: SecretsManagerBackend, secret_id: str, version_stage: str, **ver
 
 
 def _versions(self: SecretsManagerBackend, secret_id: str) -> str:
-    """As moto, but each version with the time that it was made; a secret that is not there is not found."""
+    """As moto, but each version with the time that it was made.
+
+    A secret that is not there is not found.
+    """
     if secret_id not in self.secrets:
         raise SecretNotFoundException()
     answer: dict[str, Any] = json.loads(_moto_versions(self, secret_id))

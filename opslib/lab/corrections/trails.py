@@ -1,4 +1,7 @@
-"""CloudTrail LookupEvents, which moto lacks: answered from the calls that the lab received. They show at once; in AWS
+"""CloudTrail LookupEvents, which moto lacks: answered from the calls that the lab received.
+
+They show at once; in AWS
+
 it takes minutes."""
 
 from __future__ import annotations

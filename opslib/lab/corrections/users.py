@@ -1,5 +1,10 @@
-"""Cognito: moto keeps what an update of an app client leaves out, shows MFA settings that are none, makes a user anew
-when an invitation is sent again, and takes any temporary password. Invitations that would be mailed are kept here."""
+"""Cognito.
+
+Moto keeps what an update of an app client leaves out, shows MFA settings that are none, makes a
+user anew
+
+when an invitation is sent again, and takes any temporary password. Invitations that would be mailed
+are kept here."""
 
 from __future__ import annotations
 

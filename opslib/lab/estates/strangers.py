@@ -23,7 +23,10 @@ from opslib.lab.traffic.apps import App
 
 _PUBLISHED = [34, 12]  # days before the lab's start
 _PEOPLE = {"admin": "ada@example.com", "viewer": "vera@example.com"}
-_USER = "INSERT INTO {table} (cognito_sub, email, role, created_at) VALUES (%(sub)s, %(email)s, %(role)s, %(created)s)"
+_USER = (
+    "INSERT INTO {table} (cognito_sub, email, role, created_at) VALUES (%(sub)s, %(email)s, "
+    "%(role)s, %(created)s)"
+)
 _TIMES = {"Duration", "Latency", "IntegrationLatency", "TargetResponseTime"}
 _TRUE = ("AWS/SQS",)  # what the lab's own queues say
 _SHARE_NIGHT, _SHARE_DAY = 0.12, 0.3  # of a threshold
@@ -143,7 +146,10 @@ def _day(metric: Mapping[str, Any]) -> Any:
 
 
 def _alarms(facts: Mapping[str, Any]) -> Iterator[tuple[str, Alarm]]:
-    """Those that the file expects, or one that its pattern fits; each on the metric most like its name."""
+    """Those that the file expects, or one that its pattern fits.
+
+    Each on the metric most like its name.
+    """
     described = facts.get("alarms", {})
     names = [*described.get("expected", {})]
     if not names and described:

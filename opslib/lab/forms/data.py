@@ -1,6 +1,7 @@
 """What an estate's YAML may say: its sections, each checked for unknown keys and wrong values.
 
-Texts may name what the target's file describes, `{functions.api.name}`: see `resources.placeholders`.
+Texts may name what the target's file describes, `{functions.api.name}`: see
+`resources.placeholders`.
 Durations are written as `25m`, `3h25m`, `7d`.
 """
 
@@ -124,7 +125,9 @@ class Queues:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Jobs:
-    """The rows of what the target's file calls jobs. `share`: of the items, by kind, that had one."""
+    """The rows of what the target's file calls jobs. `share`: of the items, by kind,
+    that had one.
+    """
 
     models: list[str] = field(default_factory=list)
     share: Mapping[str, float] = field(default_factory=dict)

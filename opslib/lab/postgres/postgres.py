@@ -1,7 +1,11 @@
-"""Real PostgreSQL for the lab: one server on a loopback port, TCP with SCRAM, without fsync; its databases and roles.
+"""Real PostgreSQL for the lab: one server on a loopback port, TCP with SCRAM, without fsync.
 
-Recovery is real as well: the untouched database cluster is kept as it was made, and the write-ahead log from then on.
-A database as of a time is had by replaying the log up to that time on a copy, which runs for a moment. A standby is a
+Its databases and roles.
+
+Recovery is real as well: the untouched database cluster is kept as it was made, and the write-ahead
+log from then on.
+A database as of a time is had by replaying the log up to that time on a copy, which runs for a
+moment. A standby is a
 second server that follows this one by streaming replication.
 """
 
@@ -108,7 +112,8 @@ class Postgres:
         """The databases that the lab made, by name."""
         with self.connect() as connection:
             rows = connection.execute(
-                "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+                "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> "
+                "'postgres' ORDER BY 1"
             )
             return [row[0] for row in rows]
 
@@ -137,7 +142,8 @@ class Postgres:
             )
 
     def create_database(self, name: str, owner: str = SUPERUSER) -> None:
-        # File copy: a small record in the write-ahead log instead of all blocks, which a recovery would replay.
+        # File copy: a small record in the write-ahead log instead of all blocks, which a recovery
+        # would replay.
         self._do("CREATE DATABASE {} OWNER {} STRATEGY file_copy", name, owner)
 
     def copy_database(self, source: str, name: str, owner: str) -> None:
@@ -145,7 +151,8 @@ class Postgres:
         self._load(self._server, source, name, owner)
 
     def recover_database(self, source: str, at: datetime, name: str, owner: str) -> None:
-        """A new database with all that another held at a time (no earlier than it was seeded), also when it is gone now.
+        """A new database with all that another held at a time (no earlier than it was seeded),
+        also when it is gone now.
 
         Raises OpsError when there was no such database then.
         """
@@ -165,7 +172,9 @@ class Postgres:
                 server.remove()
 
     def add_standby(self, name: str) -> Server:
-        """A server of its own port that holds what this one holds, follows it, and refuses to change anything."""
+        """A server of its own port that holds what this one holds, follows it,
+        and refuses to change anything.
+        """
         data = self.home / f"standby-{name}"
         self.programs.make(data)
         self.programs.run(
@@ -184,7 +193,10 @@ class Postgres:
             password=self.password,
         )
         self.programs.write(data / "standby.signal", "")
-        source = f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={self.password} application_name={name}"
+        source = (
+            f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={self.password} "
+            f"application_name={name}"
+        )
         server = Server(
             self.programs, data, {**_SETTINGS, "primary_conninfo": source}, self.password
         )

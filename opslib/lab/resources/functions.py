@@ -1,4 +1,6 @@
-"""The Lambda functions: their versions, which of them is live and since when, and what a deployment does.
+"""The Lambda functions.
+
+Their versions, which of them is live and since when, and what a deployment does.
 
 A version's description says what was built: `2026.11.19 git 3f9ac21 schema b2e4d6c8f056`.
 """
@@ -29,7 +31,10 @@ class Saved(NamedTuple):
 
 
 class Build(NamedTuple):
-    """How a system's functions are built. `published`: days before the lab's start at which each version went live."""
+    """How a system's functions are built. `published`.
+
+    Days before the lab's start at which each version went live.
+    """
 
     runtime: str
     handler: str
@@ -44,7 +49,10 @@ def seed(
     variables: Mapping[str, Mapping[str, str]],
     vpc: Mapping[str, list[str]],
 ) -> None:
-    """Every function of the facts, with its versions; the last is behind the alias. `variables`: by function."""
+    """Every function of the facts, with its versions; the last is behind the alias. `variables`.
+
+    By function.
+    """
     role = place.client("iam").create_role(
         RoleName=f"{place.name}-lambda",
         Path="/",
@@ -70,7 +78,10 @@ def seed(
 
 
 def _release(place: Place, build: Build, key: str) -> None:
-    """The versions; then what calls the function gets to the last, or to `$LATEST` where there is no alias."""
+    """The versions.
+
+    Then what calls the function gets to the last, or to `$LATEST` where there is no alias.
+    """
     backend, name, rng = (
         place.backend("lambda"),
         names.function(place, key),
@@ -149,7 +160,10 @@ def memory(place: Place, key: str) -> int:
 
 
 def release(place: Place, key: str) -> dict[str, str]:
-    """What a function's live version was built from: version, git_sha, schema (its newest migration), deployed."""
+    """What a function's live version was built from.
+
+    Version, git_sha, schema (its newest migration), deployed.
+    """
     function = live_function(place, key)
     version, _, commit, _, schema = function.description.split()
     return {
@@ -194,7 +208,9 @@ def deploy(
     change: Callable[[Any], None],
     schema: str = "",
 ) -> str:
-    """Publishes `$LATEST` with a change and puts it behind the alias, as of `when`. Returns the version.
+    """Publishes `$LATEST` with a change and puts it behind the alias, as of `when`.
+
+    Returns the version.
 
     `schema`: the newest migration that its code knows, when not that of the released code.
     """

@@ -85,7 +85,10 @@ def alarm_request(
     threshold: float,
     **statistic: str,
 ) -> dict[str, Any]:
-    """PutMetricAlarm's request: above the threshold in one period of 5 minutes. `metric`: namespace and name."""
+    """PutMetricAlarm's request: above the threshold in one period of 5 minutes. `metric`.
+
+    Namespace and name.
+    """
     return {
         "AlarmName": name,
         "AlarmDescription": text,

@@ -18,7 +18,10 @@ def log_group(place: Place, key: str) -> str:
 
 
 def database(place: Place) -> str:
-    """The PostgreSQL database and the role that owns it; all targets share one server, so each has its own name."""
+    """The PostgreSQL database and the role that owns it.
+
+    All targets share one server, so each has its own name.
+    """
     return place.name.replace("-", "_")
 
 
@@ -34,7 +37,9 @@ def arn(place: Place, service: str, resource: str) -> str:
 
 
 def generator(place: Place, purpose: str) -> Random:
-    """A generator of its own for each purpose, so that one more number here changes nothing there."""
+    """A generator of its own for each purpose, so that one more number here changes nothing
+    there.
+    """
     return Random(f"{place.rng.random()}/{purpose}")
 
 

@@ -34,7 +34,10 @@ def seed(place: Place, about: data.Network) -> Network:
 
 
 def make(place: Place, name: str, block: str, groups: Mapping[str, str]) -> Network:
-    """`block`: the first two numbers of its addresses, `10.40`; `groups`: what each security group is for."""
+    """`block`: the first two numbers of its addresses, `10.40`; `groups`.
+
+    What each security group is for.
+    """
     ec2 = place.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=f"{block}.0.0/16", TagSpecifications=tags("vpc", name))["Vpc"][
         "VpcId"

@@ -12,7 +12,10 @@ _PASSWORD_LENGTH = 28
 
 
 def password(place: Place) -> str:
-    """The database user's, the same for the same seed; only what RDS takes and a URL needs no escape for."""
+    """The database user's, the same for the same seed.
+
+    Only what RDS takes and a URL needs no escape for.
+    """
     rng = names.generator(place, "passwords")
     return "".join(rng.choice(_PASSWORD_CHARACTERS) for _ in range(_PASSWORD_LENGTH))
 

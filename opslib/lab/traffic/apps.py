@@ -87,7 +87,9 @@ class App:
         return {"statusCode": status, "headers": told, "body": encode(answer).decode()}
 
     def serve(self, request: Request) -> Answer:
-        """The app's answer, with its lines in the log of the function behind it, if there is one."""
+        """The app's answer, with its lines in the log of the function behind it,
+        if there is one.
+        """
         if not self._key:
             try:
                 return self._routed(request)

@@ -1,4 +1,7 @@
-"""What the functions' log groups say: the API's requests, single invocations, and what a drill adds and takes with it."""
+"""What the functions' log groups say.
+
+The API's requests, single invocations, and what a drill adds and takes with it.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,9 @@ def append_requests(place: Place, since: datetime, until: datetime) -> None:
 
 
 def retell(place: Place) -> None:
-    """Writes the lines of the day's requests anew, after something that was told late or taken back."""
+    """Writes the lines of the day's requests anew,
+    after something that was told late or taken back.
+    """
     group = names.log_group(place, traffic.of(place).key)
     _delete(place, {(group, name) for name in place.memory.pop("streams", set())})
     append_requests(place, names.start(place) - timedelta(days=1), place.memory["told"])

@@ -37,7 +37,8 @@ def framed(run: Run, messages: list[str]) -> list[str]:
     """The lines of one invocation: START, what the function wrote, END, REPORT."""
     used = 96 + int(run.memory_mb * 0.11) + int(run.duration_ms) % 23
     report = (
-        f"REPORT RequestId: {run.id}\tDuration: {run.duration_ms:.2f} ms\tBilled Duration: {int(run.duration_ms) + 1} ms\t"
+        f"REPORT RequestId: {run.id}\tDuration: {run.duration_ms:.2f} ms\tBilled Duration: "
+        f"{int(run.duration_ms) + 1} ms\t"
         f"Memory Size: {run.memory_mb} MB\tMax Memory Used: {used} MB\t"
     )
     if run.init_ms:

@@ -1,4 +1,6 @@
-"""The metrics that Lambda and API Gateway would write of an API's traffic, and of single invocations."""
+"""The metrics that Lambda and API Gateway would write of an API's traffic,
+and of single invocations.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ Answer = tuple[int, Any]  # status, what becomes the JSON
 
 @dataclass(frozen=True)
 class Request:
-    """`path` is without the API's base, `/books/515`; `ids` are the numbers in it; headers in small letters."""
+    """`path` is without the API's base, `/books/515`; `ids` are the numbers in it.
+
+    Headers in small letters.
+    """
 
     place: Place
     method: str
@@ -59,7 +62,10 @@ def require_token(request: Request) -> None:
 
 
 class Hanging(Exception):
-    """The app waits for what does not come; API Gateway gives up on it. Its text: what the log says meanwhile."""
+    """The app waits for what does not come; API Gateway gives up on it. Its text.
+
+    What the log says meanwhile.
+    """
 
 
 def encode(answer: Any) -> bytes:

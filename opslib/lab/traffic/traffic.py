@@ -1,4 +1,6 @@
-"""What people and machines ask of an API each minute: a pure function of the minute and of the lab's seed.
+"""What people and machines ask of an API each minute.
+
+A pure function of the minute and of the lab's seed.
 
 Log lines and metrics are both made from what `happened`, so they agree with one another.
 """
@@ -18,13 +20,17 @@ from opslib.lab.resources import functions, names
 from opslib.lab.rhythms import MINUTE
 
 ANSWERED, CRASHED, TIMED_OUT, THROTTLED = "answered", "crashed", "timed out", "throttled"
-# A bad version fails at least so often in each of five minutes: an alarm's 10 in five minutes are passed at night too.
+# A bad version fails at least so often in each of five minutes: an alarm's 10 in five minutes are
+# passed at night too.
 _FLOOR = (3, 3, 2, 3, 2)
 _BAD_SHARE = 0.25
 
 
 class Request(NamedTuple):
-    """One request of the day. `second`: when in its minute. `outcome`: what became of the function's run."""
+    """One request of the day. `second`: when in its minute. `outcome`.
+
+    What became of the function's run.
+    """
 
     id: str
     second: float
@@ -73,7 +79,10 @@ class Traffic(ABC):
         )
 
     def happened(self, minute: float) -> Sequence[Request]:
-        """What became of a minute's requests. A version that is bad fails the first of each minute."""
+        """What became of a minute's requests.
+
+        A version that is bad fails the first of each minute.
+        """
         asked = self.at(minute)
         if not self.place.memory.get("bad"):
             return asked

@@ -101,7 +101,9 @@ def remove(stage: Stage) -> None:
 
 @verb("dead_jobs", "sqs", "metrics", "database")
 class DeadJobs(Verb):
-    """Dead letters of jobs over the last while; the jobs' rows only say that their message is there.
+    """Dead letters of jobs over the last while.
+
+    The jobs' rows only say that their message is there.
 
     errors: what each message says, and how often; null: the message is cut off and has no row
     """

@@ -15,7 +15,9 @@ from opslib.lab.verbs.verbs import Stage, Verb, verb
 
 @verb("trouble", "logs", "metrics")
 class Trouble(troubles.Change, Verb):
-    """What becomes of requests since a while. `lasts`: until somebody repairs what the drill did."""
+    """What becomes of requests since a while. `lasts`:
+    until somebody repairs what the drill did.
+    """
 
     since: Duration = timedelta(minutes=50)
     lasts: bool = False

@@ -1,6 +1,7 @@
 """What state an alarm is in at a moment, from its configuration and the metric store alone.
 
-Source: "Evaluating an alarm" and "Configuring how CloudWatch alarms treat missing data" in the user guide.
+Source: "Evaluating an alarm" and "Configuring how CloudWatch alarms treat missing data" in the user
+guide.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def _decide(
         return ("ALARM" if len(bad) + missing >= needed else "OK"), there, missing
     if len(bad) < len(there):
         return "OK", there, missing
-    # Only breaching points, too few: an alarm when the oldest of them is as old as the points it takes.
+    # Only breaching points, too few: an alarm when the oldest of them is as old as the points it
+    # takes.
     age = 1 + max(
         (index for index, (_, value) in enumerate(points) if value is not None), default=-1
     )
@@ -139,17 +141,24 @@ def _reason(alarm: Alarm, value: str | None, used: Points, missing: int) -> str:
     treated = _TREATED.get(alarm.treat_missing_data or "") if missing else None
     lacking = f"{_many(missing, 'missing datapoint')} {_was(missing)} treated as [{treated}]"
     if not used:
-        return f"Threshold Crossed: no datapoints were received for {_many(periods, 'period')} and {lacking}."
+        return (
+            f"Threshold Crossed: no datapoints were received for {_many(periods, 'period')} "
+            f"and {lacking}."
+        )
     listed = ", ".join(
         f"{number} ({datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S})" for at, number in used
     )
     words = f"{COMPARISONS[alarm.comparison_operator][1]} the threshold ({float(alarm.threshold)})"
     also = f" and {lacking}" if treated else ""
     if value == "OK":
-        return f"Threshold Crossed: {_many(len(used), 'datapoint')} [{listed}] {_was(len(used))} not {words}{also}."
+        return (
+            f"Threshold Crossed: {_many(len(used), 'datapoint')} [{listed}] {_was(len(used))} "
+            f"not {words}{also}."
+        )
     needed = int(alarm.datapoints_to_alarm or periods)
     return (
-        f"Threshold Crossed: {len(used)} out of the last {periods} datapoints [{listed}] {_was(len(used))} "
+        f"Threshold Crossed: {len(used)} out of the last {periods} datapoints [{listed}] "
+        f"{_was(len(used))} "
         f"{words}{also} (minimum {_many(needed, 'datapoint')} for OK -> ALARM transition)."
     )
 

@@ -1,6 +1,9 @@
-"""CloudWatch alarms: plain moto never evaluates one, keeps no history, and honours one filter of several.
+"""CloudWatch alarms.
 
-The lab evaluates an alarm each minute, and whenever it is described. The time of an ALARM is the minute in which
+Plain moto never evaluates one, keeps no history, and honours one filter of several.
+
+The lab evaluates an alarm each minute, and whenever it is described. The time of an ALARM is the
+minute in which
 its metric crossed the threshold, not that of the call that found it.
 """
 
@@ -66,7 +69,10 @@ def tick(world: object, now: datetime) -> None:
 
 
 def backdate(account: str, region: str, when: datetime) -> None:
-    """Lets every alarm be there, in its state, since then: one that is seeded was not made this morning."""
+    """Lets every alarm be there, in its state, since then.
+
+    One that is seeded was not made this morning.
+    """
     backend = cloudwatch_backends[account][region]
     at = utcfromtimestamp(_seconds(when))
     for alarm in _evaluated(backend):
@@ -103,7 +109,10 @@ def _evaluate(backend: CloudWatchBackend, alarm: Alarm, store: Store, now: float
 
 
 def _since(alarm: Alarm, store: Store, now: float) -> float:
-    """The minute from which on the alarm's metric would have had it in ALARM; not before its last change."""
+    """The minute from which on the alarm's metric would have had it in ALARM.
+
+    Not before its last change.
+    """
     changed = max(alarm.state_updated_timestamp, alarm.configuration_updated_timestamp)
     earliest = max(_seconds(changed), now - _LOOK_BACK * MINUTE)
     since = now
@@ -164,7 +173,10 @@ def _history(backend: CloudWatchBackend) -> list[dict[str, Any]]:
 
 
 def _put_metric_alarm(self: CloudWatchBackend, name: str, **given: Any) -> Alarm:
-    """As moto, but checked as AWS does; a new alarm has no data yet, a changed one keeps its state."""
+    """As moto, but checked as AWS does.
+
+    A new alarm has no data yet, a changed one keeps its state.
+    """
     with _lock:
         before = self.alarms.get(name)
         alarm = _moto_put_metric_alarm(self, name=name, **given)
@@ -190,14 +202,17 @@ def _put_metric_alarm(self: CloudWatchBackend, name: str, **given: Any) -> Alarm
 
 
 def _check(alarm: Alarm) -> None:
-    """Raises ValidationError for what AWS refuses, and for anomaly detection, which the lab does not have."""
+    """Raises ValidationError for what AWS refuses, and for anomaly detection,
+    which the lab does not have.
+    """
     if alarm.comparison_operator not in COMPARISONS or alarm.threshold is None:
         raise ValidationError(
             f"ComparisonOperator {alarm.comparison_operator} is not supported by the lab."
         )
     if alarm.treat_missing_data not in (None, *_TREATMENTS):
         raise ValidationError(
-            f"Option {alarm.treat_missing_data} is not supported. Supported options for parameter TreatMissingData "
+            f"Option {alarm.treat_missing_data} is not supported. Supported options for parameter "
+            "TreatMissingData "
             f"are {', '.join(_TREATMENTS)}."
         )
     periods = int(alarm.evaluation_periods)
@@ -223,7 +238,8 @@ def _check(alarm: Alarm) -> None:
     longest = 604_800 if period_of(alarm) >= 3600 else 86_400
     if periods * period_of(alarm) > longest:
         raise ValidationError(
-            "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)."
+            "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be "
+            "<= 86400)."
         )
 
 

@@ -1,4 +1,7 @@
-"""CloudWatch dashboards: plain moto keeps a body that no console could draw, and the wrong time of change."""
+"""CloudWatch dashboards.
+
+Plain moto keeps a body that no console could draw, and the wrong time of change.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def _put_dashboard(self: CloudWatchResponse) -> ActionResult:
     if not re.fullmatch(r"[\w-]{1,255}", name, re.ASCII):
         raise CloudWatchException(
             "InvalidParameterValue",
-            f"The value {name} for field DashboardName contains invalid characters. It can only contain alphanumerics, "
+            f"The value {name} for field DashboardName contains invalid characters. It can only "
+            "contain alphanumerics, "
             "dash (-) and underscore (_).",
         )
     problems = _problems(body)

@@ -1,7 +1,10 @@
-"""The values and functions of CloudWatch metric math, as "Using metric math" in the user guide has them.
+"""The values and functions of CloudWatch metric math,
+as "Using metric math" in the user guide has them.
 
-A value is a number, a `Line` (one time series) or a list of lines. Missing points count as 0 in arithmetic; a
-division by zero drops its point. Functions of one line that aggregate answer a number; of a list, a line.
+A value is a number, a `Line` (one time series) or a list of lines. Missing points count as 0 in
+arithmetic; a
+division by zero drops its point. Functions of one line that aggregate answer a number; of a list, a
+line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""CloudWatch metric math: reads an expression into a function of what the request's ids stand for."""
+"""CloudWatch metric math: reads an expression into a function of what the request's ids stand
+for.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +149,8 @@ class _Parser:
         fn, allowed = FUNCTIONS[name]
         if len(nodes) not in allowed:
             raise MathError(
-                f"Function '{name}' takes {' or '.join(map(str, allowed))} arguments, not {len(nodes)}"
+                f"Function '{name}' takes {' or '.join(map(str, allowed))} arguments, not "
+                f"{len(nodes)}"
             )
         return lambda scope: fn(scope, *(node(scope) for node in nodes))
 

@@ -1,4 +1,7 @@
-"""Answers MetricDataQueries from a store: metric statistics and expressions over them. GetMetricData and alarms use it."""
+"""Answers MetricDataQueries from a store: metric statistics and expressions over them.
+
+GetMetricData and alarms use it.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,8 @@ def validate(queries: Sequence[Query]) -> dict[str, Expression]:
         where, name = f"MetricDataQueries.member.{number}", query["Id"]
         if not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", name):
             raise ValidationError(
-                f"The value {name} for parameter {where}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
+                f"The value {name} for parameter {where}.Id is not matching the expected pattern "
+                "^[a-z][a-zA-Z0-9_]*$."
             )
         if bool(query.get("MetricStat")) == bool(query.get("Expression")):
             raise ValidationError(
@@ -138,7 +142,8 @@ def validate(queries: Sequence[Query]) -> dict[str, Expression]:
 def _check_stat(stat: Mapping[str, Any], where: str) -> None:
     if not good_period(int(stat["Period"])):
         raise ValidationError(
-            f"The parameter {where}.Period must be a value in the set [1, 5, 10, 20, 30] or a multiple of 60."
+            f"The parameter {where}.Period must be a value in the set [1, 5, 10, 20, 30] or a "
+            "multiple of 60."
         )
     if not good_statistic(stat["Stat"]):
         raise ValidationError(
@@ -170,7 +175,10 @@ def _in_order(expressions: Mapping[str, Expression]) -> list[str]:
 
 
 def _labels(queries: Sequence[Query]) -> dict[str, str]:
-    """The given label; else the metric's name, with dimensions and statistic where the name is not enough."""
+    """The given label.
+
+    Else the metric's name, with dimensions and statistic where the name is not enough.
+    """
     names = Counter(
         query["MetricStat"]["Metric"]["MetricName"] for query in queries if query.get("MetricStat")
     )

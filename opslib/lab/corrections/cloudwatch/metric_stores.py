@@ -1,7 +1,9 @@
 """The lab's metrics of one account and region: three layers, read a minute at a time.
 
-Baselines are functions of time; nothing is kept for them. Gauges read the lab's true state: a query that
-covers the present minute reads it now, `tick` keeps it for later. Overlays are what a drill lays over a
+Baselines are functions of time; nothing is kept for them. Gauges read the lab's true state: a query
+that
+covers the present minute reads it now, `tick` keeps it for later. Overlays are what a drill lays
+over a
 window. Points put with PutMetricData are kept and added to whatever else there is.
 
 Times are epoch seconds or aware datetimes; dimensions are {name: value} and match exactly.
@@ -26,7 +28,10 @@ _time = itemgetter(0)
 
 
 class Key(NamedTuple):
-    """What a metric is: the same name in another namespace or with other dimensions is another metric."""
+    """What a metric is.
+
+    The same name in another namespace or with other dimensions is another metric.
+    """
 
     namespace: str
     metric: str
@@ -102,7 +107,8 @@ class Series:
         if self.gauge and minute == present:
             return self.gauge()
         if self.gauged and minute >= self.gauged[0][0]:
-            # A minute that was not kept has the value of the one before it: state lasts until it changes.
+            # A minute that was not kept has the value of the one before it: state lasts until it
+            # changes.
             return self.gauged[bisect.bisect_right(self.gauged, minute, key=_time) - 1][1]
         return self.baseline(minute) if self.baseline else None
 
@@ -142,7 +148,10 @@ class Bucket:
         return bool(self.values or self.sets)
 
     def statistic(self, name: str) -> float | None:
-        """Sum, SampleCount, Average, Minimum, Maximum or a percentile such as p99.9; None when it has none."""
+        """Sum, SampleCount, Average, Minimum, Maximum or a percentile such as p99.9.
+
+        None when it has none.
+        """
         if name == "Sum":
             return float(sum(map(mul, self.values, self.counts)) + sum(s.total for s in self.sets))
         if name == "SampleCount":
@@ -195,7 +204,10 @@ class Store:
         fn: Baseline,
         unit: str = "None",
     ) -> None:
-        """`fn(epoch seconds of a minute) -> number | Samples | None`, for every minute up to now. See `rhythms`."""
+        """`fn(epoch seconds of a minute) -> number | Samples | None`, for every minute up to now.
+
+        See `rhythms`.
+        """
         self._series(namespace, metric, dimensions, unit).baseline = fn
 
     def gauge(
@@ -206,7 +218,10 @@ class Store:
         read: Callable[[], Value],
         unit: str = "None",
     ) -> None:
-        """`read()` answers the lab's state now. Before this call the baseline, if any, is the history."""
+        """`read()` answers the lab's state now.
+
+        Before this call the baseline, if any, is the history.
+        """
         series = self._series(namespace, metric, dimensions, unit)
         series.gauge = read
         series.keep(rhythms.now() // MINUTE * MINUTE)
@@ -222,7 +237,9 @@ class Store:
         unit: str = "None",
         add: bool = False,
     ) -> Overlay:
-        """`fn` instead of the layers below (or, with `add`, in addition) from start until end, or for good."""
+        """`fn` instead of the layers below (or, with `add`, in addition) from start until end,
+        or for good.
+        """
         series = self._series(namespace, metric, dimensions, unit)
         last = float("inf") if end is None else epoch(end)
         overlay = Overlay(epoch(start) // MINUTE * MINUTE, last, fn, add, series)
@@ -239,7 +256,10 @@ class Store:
         unit: str = "None",
         resolution: int = MINUTE,
     ) -> None:
-        """One datapoint, as PutMetricData keeps it: at its minute (or second, with a resolution of 1)."""
+        """One datapoint, as PutMetricData keeps it.
+
+        At its minute (or second, with a resolution of 1).
+        """
         sample = Samples((float(point),), (1.0,)) if isinstance(point, int | float) else point
         with self._lock:
             series = self._series(namespace, metric, dimensions, unit)
@@ -268,7 +288,9 @@ class Store:
     def buckets(
         self, key: Key, start: float, end: float, period: int
     ) -> Iterator[tuple[float, Bucket]]:
-        """(period's start, its samples) of every period in [start, end) that has any, up to now, oldest first."""
+        """(period's start, its samples) of every period in [start, end) that has any, up to now,
+        oldest first.
+        """
         series = self.series.get(key)
         if series is None:
             return

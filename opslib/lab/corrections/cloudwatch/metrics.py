@@ -1,4 +1,6 @@
-"""CloudWatch metrics: plain moto answers percentiles with an error, expressions with nothing, and in seconds.
+"""CloudWatch metrics.
+
+Plain moto answers percentiles with an error, expressions with nothing, and in seconds.
 
 Estates fill the store of an account and region:
 
@@ -6,13 +8,17 @@ Estates fill the store of an account and region:
     from opslib.lab.corrections.rhythms import counts, daily_rhythm, latencies, shares
 
     mine = metrics.store("111122223333", "us-west-2")
-    mine.baseline("AWS/Lambda", "Invocations", {"FunctionName": "api"}, counts(daily_rhythm(2, 40, 0.2, 7), 7), "Count")
-    mine.gauge("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": "jobs"}, lambda: len(queue), "Count")
-    overlay = mine.overlay("AWS/Lambda", "Errors", {"FunctionName": "api"}, start, None, lambda t: 12.0, "Count")
+    mine.baseline("AWS/Lambda", "Invocations", {"FunctionName": "api"}, counts(daily_rhythm(2, 40,
+    0.2, 7), 7), "Count")
+    mine.gauge("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": "jobs"}, lambda:
+    len(queue), "Count")
+    overlay = mine.overlay("AWS/Lambda", "Errors", {"FunctionName": "api"}, start, None, lambda t:
+    12.0, "Count")
     overlay.remove()
     mine.put("App", "Uploads", {}, when, 3.0)       # what PutMetricData does
 
-The gauges' values are kept each minute. `rhythms.set_anchor(start, clock_offset_hours)` binds baselines to the lab's day.
+The gauges' values are kept each minute. `rhythms.set_anchor(start, clock_offset_hours)` binds
+baselines to the lab's day.
 """
 
 from __future__ import annotations
@@ -112,12 +118,14 @@ def _put_metric_data(self: CloudWatchResponse) -> ActionResult:
         when = _seconds(datum.get("Timestamp") or now)
         if not -14 * 86400 <= when - now.timestamp() <= 2 * 3600:
             raise InvalidParameterValue(
-                f"The parameter MetricData.member.{number}.Timestamp must specify a time no more than two weeks in "
+                f"The parameter MetricData.member.{number}.Timestamp must specify a time no more "
+                "than two weeks in "
                 "the past and no more than two hours in the future."
             )
         if not {"Value", "Values", "StatisticValues"} & set(datum):
             raise InvalidParameterCombination(
-                f"At least one of the parameters MetricData.member.{number}.Value, .Values or .StatisticValues "
+                f"At least one of the parameters MetricData.member.{number}.Value, .Values or "
+                ".StatisticValues "
                 "must be specified."
             )
     self.cloudwatch_backend.put_metric_data(namespace, data)
@@ -139,7 +147,8 @@ def _get_metric_data(self: CloudWatchResponse) -> ActionResult:
     limit = int(asked.get("MaxDatapoints") or _MAX_DATAPOINTS)
     if not 1 <= limit <= _MAX_DATAPOINTS:
         raise ValidationError(
-            f"The value {limit} for parameter MaxDatapoints must be between 1 and {_MAX_DATAPOINTS}."
+            f"The value {limit} for parameter MaxDatapoints must be between 1 and "
+            f"{_MAX_DATAPOINTS}."
         )
     bound = digest(start, end, queries)
     offset = read_token(asked.get("NextToken"), bound)
@@ -196,7 +205,8 @@ def _check_statistics(
             )
     if not good_period(period):
         raise InvalidParameterValue(
-            "The parameter Period must be a value in the set [1, 5, 10, 20, 30] or a multiple of 60."
+            "The parameter Period must be a value in the set [1, 5, 10, 20, 30] or a multiple of "
+            "60."
         )
     if start >= end:
         raise InvalidParameterValue(
@@ -205,7 +215,8 @@ def _check_statistics(
     count = -int(-(end - start) // period)
     if count > 1440:
         raise InvalidParameterCombination(
-            f"You have requested up to {count} datapoints, which exceeds the limit of 1440. You may reduce the "
+            f"You have requested up to {count} datapoints, which exceeds the limit of 1440. You "
+            "may reduce the "
             "datapoints requested by increasing Period, or decreasing the time range."
         )
 

@@ -1,8 +1,14 @@
-"""Lambda: moto knows no revision ids, no update in progress, no account limits, and publishes what did not change.
+"""Lambda.
 
-As in AWS here: $LATEST changes and versions are snapshots of it; each change gives a new RevisionId, and so does the
-end of an update, about a second later; a RevisionId that is not the present one is a PreconditionFailedException;
-while an update runs a second one is a ResourceConflictException; publishing what did not change gives the last version.
+Moto knows no revision ids, no update in progress, no account limits, and publishes what did not
+change.
+
+As in AWS here: $LATEST changes and versions are snapshots of it; each change gives a new
+RevisionId, and so does the
+end of an update, about a second later; a RevisionId that is not the present one is a
+PreconditionFailedException;
+while an update runs a second one is a ResourceConflictException; publishing what did not change
+gives the last version.
 """
 
 from __future__ import annotations
@@ -91,7 +97,10 @@ def _set_version(self: LambdaFunction, version: int) -> None:
 
 
 def _publish(self: LambdaStorage, name_or_arn: str, description: str = "") -> LambdaFunction | None:
-    """As moto, but a first version ends the change that it holds; else the second call would publish it again."""
+    """As moto, but a first version ends the change that it holds.
+
+    Else the second call would publish it again.
+    """
     function: LambdaFunction | None = _moto_publish(self, name_or_arn, description)
     if function is not None:
         self._get_latest(function.function_name).code_or_config_updated = False

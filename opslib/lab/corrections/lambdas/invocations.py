@@ -1,9 +1,15 @@
-"""Lambda Invoke: without Docker moto echoes the payload, and answers 200 for a function that is not there.
+"""Lambda Invoke.
 
-Here a function's code is a Python handler of the estate (`Estate.functions`). It runs with the variables of the version
-that the qualifier leads to; what it raises is answered as a FunctionError; its lines are in the log group, in a stream
-named by the version, between START and END, with a REPORT; Invocations, Errors and Duration are counted. More at once
-than a function's reserved concurrency are TooManyRequestsException, and Throttles; what is asynchronous waits its turn.
+Without Docker moto echoes the payload, and answers 200 for a function that is not there.
+
+Here a function's code is a Python handler of the estate (`Estate.functions`). It runs with the
+variables of the version
+that the qualifier leads to; what it raises is answered as a FunctionError; its lines are in the log
+group, in a stream
+named by the version, between START and END, with a REPORT; Invocations, Errors and Duration are
+counted. More at once
+than a function's reserved concurrency are TooManyRequestsException, and Throttles; what is
+asynchronous waits its turn.
 """
 
 from __future__ import annotations
@@ -90,7 +96,10 @@ def _event(call: Call) -> Any:
 
 
 def run(place: Standing, function_name: str, event: Any, qualifier: str | None = None) -> Any:
-    """Invokes a function for the estate's own code, as an event source would: the decoded result, or RuntimeError."""
+    """Invokes a function for the estate's own code, as an event source would.
+
+    The decoded result, or RuntimeError.
+    """
     function = place.backend("lambda").get_function(function_name, qualifier)
     outcome = _execute(place, function, event, str(uuid.uuid4()))
     if outcome.error:
@@ -100,7 +109,10 @@ def run(place: Standing, function_name: str, event: Any, qualifier: str | None =
 
 @contextmanager
 def _admitted(call: Call, function: LambdaFunction) -> Iterator[None]:
-    """One of those that run at once. Raises AwsError when as many run as the function has reserved."""
+    """One of those that run at once.
+
+    Raises AwsError when as many run as the function has reserved.
+    """
     key = call.account, call.region, function.function_name
     cap = call.backend().get_function_concurrency(function.function_name)
     with _counting:
@@ -204,7 +216,10 @@ def _failed(exc: Exception, invocation: Invocation) -> _Outcome:
 def _timed_out(invocation: Invocation, when: Any) -> _Outcome:
     text = f"{invocation.request_id} Task timed out after {invocation.timeout_seconds:.2f} seconds"
     invocation.log(f"{when:%Y-%m-%dT%H:%M:%S.000Z} {text}")
-    message = f"RequestId: {invocation.request_id} Error: Task timed out after {invocation.timeout_seconds:.2f} seconds"
+    message = (
+        f"RequestId: {invocation.request_id} Error: Task timed out after "
+        f"{invocation.timeout_seconds:.2f} seconds"
+    )
     return _Outcome(
         json.dumps({"errorType": "Sandbox.Timedout", "errorMessage": message}).encode(), "Unhandled"
     )
@@ -217,7 +232,8 @@ def _lines(invocation: Invocation, seconds: float) -> list[str]:
         f"START RequestId: {invocation.request_id} Version: {invocation.version}\n",
         *(line if line.endswith("\n") else f"{line}\n" for line in invocation.lines),
         f"END RequestId: {invocation.request_id}\n",
-        f"REPORT RequestId: {invocation.request_id}\tDuration: {seconds * 1000:.2f} ms\tBilled Duration: {billed} ms\t"
+        f"REPORT RequestId: {invocation.request_id}\tDuration: {seconds * 1000:.2f} ms\tBilled "
+        f"Duration: {billed} ms\t"
         f"Memory Size: {invocation.memory_mb} MB\tMax Memory Used: {used} MB\t\n",
     ]
 

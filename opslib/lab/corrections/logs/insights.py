@@ -1,4 +1,6 @@
-"""CloudWatch Logs Insights: plain moto ignores filter, stats, parse and sort, and takes a query that is malformed.
+"""CloudWatch Logs Insights.
+
+Plain moto ignores filter, stats, parse and sort, and takes a query that is malformed.
 
 Read by `_insights_language`; queries are complete as soon as they are started.
 """
@@ -96,7 +98,10 @@ Result = list[dict[str, str]]
 
 
 class _Run:
-    """Rows on their way through the commands. They come oldest first; unless sorted, they leave newest first."""
+    """Rows on their way through the commands. They come oldest first.
+
+    Unless sorted, they leave newest first.
+    """
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
@@ -202,7 +207,9 @@ def _make(rows: list[Row], columns: Iterable[Named]) -> None:
 
 
 def _value(row: Row, column: Named) -> Any:
-    """What an earlier command made under that name (`stats … by bin(5m) | sort bin(5m)`), else the field."""
+    """What an earlier command made under that name (`stats … by bin(5m) | sort bin(5m)`),
+    else the field.
+    """
     return row.made[column.name] if column.name in row.made else column.node(row)
 
 
@@ -219,7 +226,8 @@ def _start_query(self: LogsResponse) -> str:
     ]
     if len(named) != 1:
         raise InvalidParameterException(
-            "Exactly one of the following must be provided: logGroupName, logGroupNames, logGroupIdentifiers"
+            "Exactly one of the following must be provided: logGroupName, logGroupNames, "
+            "logGroupIdentifiers"
         )
     names = [asked["logGroupName"]] if named == ["logGroupName"] else asked[named[0]]
     if asked.get("queryLanguage") not in (None, "CWLI"):

@@ -1,4 +1,7 @@
-"""Logs Insights: reads the expressions of a query into functions of a row, or of a group's rows in stats."""
+"""Logs Insights.
+
+Reads the expressions of a query into functions of a row, or of a group's rows in stats.
+"""
 
 from __future__ import annotations
 

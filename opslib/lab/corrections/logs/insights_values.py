@@ -1,6 +1,7 @@
 """Logs Insights: the fields of an event, and the functions of the query language.
 
-A value is text, a number, true/false or None (the event has no such field); text that reads as a number is one
+A value is text, a number, true/false or None (the event has no such field); text that reads as a
+number is one
 where a number is wanted.
 """
 
@@ -19,8 +20,10 @@ from opslib.lab.corrections.logs.log_stores import Event
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _REPORT = re.compile(
-    r"(?P<duration>(?<!Billed )(?<!Init )Duration: ([\d.]+) ms)|Billed Duration: (?P<billed>[\d.]+) ms"
-    r"|Init Duration: (?P<init>[\d.]+) ms|Memory Size: (?P<size>\d+) MB|Max Memory Used: (?P<used>\d+) MB"
+    r"(?P<duration>(?<!Billed )(?<!Init )Duration: ([\d.]+) ms)|Billed Duration: "
+    r"(?P<billed>[\d.]+) ms"
+    r"|Init Duration: (?P<init>[\d.]+) ms|Memory Size: (?P<size>\d+) MB|Max Memory Used: "
+    r"(?P<used>\d+) MB"
 )
 _REQUEST = re.compile(
     r"(?:RequestId: |^[^\t]*\t(?:[^\t]*\t)?)([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
@@ -29,7 +32,10 @@ _KIND = re.compile(r"(START|END|REPORT) RequestId: |INIT_START ")
 
 
 class Row:
-    """An event's fields: those that a query made, the system's, Lambda's, then those of a JSON message."""
+    """An event's fields.
+
+    Those that a query made, the system's, Lambda's, then those of a JSON message.
+    """
 
     __slots__ = ("_json", "_lambda", "event", "group", "made")
 
@@ -161,7 +167,9 @@ def compare(operator: Callable[[Any, Any], bool], left: Any, right: Any) -> bool
 
 
 def order(value: Any) -> tuple[int, float, list[Any]]:
-    """Sorts as Insights does: what is missing, then text with its digits as numbers, then numbers."""
+    """Sorts as Insights does: what is missing, then text with its digits as numbers,
+    then numbers.
+    """
     found = number(value)
     if value is None or found is not None:
         return (0 if value is None else 2, found or 0.0, [])

@@ -1,6 +1,7 @@
 r"""CloudWatch Logs filter patterns, compiled to a function of the message.
 
-    ERROR "Task timed out" -health     every term (a substring, case-sensitive), none of the excluded
+    ERROR "Task timed out" -health     every term (a substring, case-sensitive), none of the
+    excluded
     ?ERROR ?Exception                  any of them; ignored when there are other terms, as in AWS
     { $.level = "ERROR" && ($.ms > 100 || $.x IS NULL) }
     [ip, user, ..., status = 4* && status != 404, bytes > 1000]
@@ -223,7 +224,9 @@ def _equality(value: str) -> _Test:
 
 
 def _text(found: Any) -> str | None:
-    """A value as it is compared with text; None for null, arrays and objects, which match nothing."""
+    """A value as it is compared with text; None for null, arrays and objects,
+    which match nothing.
+    """
     if isinstance(found, str):
         return found
     return json.dumps(found) if isinstance(found, int | float) else None
@@ -239,7 +242,10 @@ def _number(value: Any) -> float | None:
 
 
 def _selected(parser: _Conditions) -> Callable[[Any], list[Any]]:
-    """`$.a.b[0]`, `$.['a.b']`, `$.a[*]`: what a document holds there, as a list of none, one or many."""
+    """`$.a.b[0]`, `$.['a.b']`, `$.a[*]`.
+
+    What a document holds there, as a list of none, one or many.
+    """
     selector = parser.take(_SELECTOR)
     if not selector:
         raise _invalid()
@@ -271,7 +277,9 @@ def _below(value: Any, step: str | int) -> Iterator[Any]:
 
 
 def _compile_fields(text: str) -> Matcher:
-    """Positions: before and after `...`; without it the last field takes the rest of the message."""
+    """Positions: before and after `...`; without it the last field takes the rest of the
+    message.
+    """
     fields = [field.strip() for field in _COMMA.split(text.replace("…", "..."))]
     if fields.count("...") > 1:
         raise _invalid()

@@ -1,4 +1,7 @@
-"""The events of the lab's log groups: one time-ordered list a group, one a stream, searched with bisect."""
+"""The events of the lab's log groups.
+
+One time-ordered list a group, one a stream, searched with bisect.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _place = attrgetter("timestamp", "number")
 
 
 class Event:
-    """One log event. Takes the place of moto's LogEvent, which is found by walking through every stream."""
+    """One log event.
+
+    Takes the place of moto's LogEvent, which is found by walking through every stream.
+    """
 
     __slots__ = ("ingestion_time", "message", "number", "stream", "timestamp")
 
@@ -53,7 +59,10 @@ class Event:
 
 
 def ingest(group: LogGroup, entries: Iterable[Entry], delay: int | None = None) -> list[Event]:
-    """Add events to a group and to its streams, which exist. `delay` is from event to ingestion (None: until now)."""
+    """Add events to a group and to its streams, which exist.
+
+    `delay` is from event to ingestion (None: until now).
+    """
     now = int(time() * 1000)
     with _lock:
         events = []
@@ -97,7 +106,10 @@ def page(
     size: int,
     forward: bool = True,
 ) -> tuple[Sequence[Event], bool]:
-    """At most `size` events of the window beyond the place `after`, in that direction; and whether there are more."""
+    """At most `size` events of the window beyond the place `after`, in that direction.
+
+    And whether there are more.
+    """
     with _lock:
         events = _held(group)
         first = 0 if start is None else bisect_left(events, start, key=_time)

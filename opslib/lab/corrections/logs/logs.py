@@ -1,10 +1,13 @@
-"""CloudWatch Logs: plain moto matches every event with most filter patterns, and reads whole groups for a minute.
+"""CloudWatch Logs.
+
+Plain moto matches every event with most filter patterns, and reads whole groups for a minute.
 
 Estates append in bulk, in-process; the group and its streams are made when they are not there:
 
     from opslib.lab.corrections import logs
 
-    logs.append("111122223333", "us-west-2", "/aws/lambda/api", [(when, "2026/11/22/[3]0a1b…", "START …"), …])
+    logs.append("111122223333", "us-west-2", "/aws/lambda/api", [(when, "2026/11/22/[3]0a1b…",
+    "START …"), …])
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from moto.logs.responses import LogsResponse
 from opslib.lab.corrections.logs.log_patterns import Matcher, compile_pattern
 from opslib.lab.corrections.logs.log_stores import Event, forget, ingest, page
 
-# AWS searches so far for one page, and answers what it found there: perhaps nothing, with a token to go on.
+# AWS searches so far for one page, and answers what it found there: perhaps nothing, with a token
+# to go on.
 SCANNED_A_PAGE = 10_000
 BYTES_A_PAGE = 1_048_576
 _LIMIT = 10_000
@@ -42,7 +46,9 @@ _moto_get_log_events = LogStream.get_log_events
 def append(
     account: str, region: str, group: str, events: Iterable[tuple[datetime, str, str]]
 ) -> int:
-    """Append (aware time, stream, message) events, in any order and of any age; answers how many."""
+    """Append (aware time, stream, message) events,
+    in any order and of any age; answers how many.
+    """
     backend = logs_backends[account][region]
     backend.ensure_log_group(group)
     held = backend.groups[group]
@@ -118,7 +124,10 @@ def _delete_log_stream(self: LogGroup, log_stream_name: str) -> None:
 def find_log_group(
     self: LogsBackend, log_group_id: str | None = None, log_group_name: str | None = None
 ) -> LogGroup:
-    """By name, or by an identifier that is a name or an ARN; moto takes the last group for any ARN."""
+    """By name, or by an identifier that is a name or an ARN.
+
+    Moto takes the last group for any ARN.
+    """
     if bool(log_group_id) == bool(log_group_name):
         raise InvalidParameterException(
             "Exactly one of the following must be provided: logGroupName, logGroupIdentifier"
@@ -210,7 +219,9 @@ def _select(
     limit: int,
     more: bool,
 ) -> tuple[list[Event], Event | None, bool]:
-    """The matching events of a page, the last that was looked at, and whether there is more beyond it."""
+    """The matching events of a page, the last that was looked at,
+    and whether there is more beyond it.
+    """
     found: list[Event] = []
     last, size = None, 0
     for event in scanned:

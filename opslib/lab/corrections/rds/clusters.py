@@ -1,6 +1,9 @@
-"""Aurora clusters on the lab's PostgreSQL: moto's have no database, are made at once, and overwrite each other.
+"""Aurora clusters on the lab's PostgreSQL.
 
-A cluster's `DatabaseName` is a database of the lab's PostgreSQL, which is every cluster's endpoint. It can be logged in
+Moto's have no database, are made at once, and overwrite each other.
+
+A cluster's `DatabaseName` is a database of the lab's PostgreSQL, which is every cluster's endpoint.
+It can be logged in
 to while the cluster has an available instance.
 """
 
@@ -83,7 +86,8 @@ def later(call: Call, work: Callable[[], None], seconds: float = SECONDS) -> Non
 
 
 def open_or_close(call: Call, cluster: DBCluster, new: DBInstance | None = None) -> None:
-    """A cluster's database takes logins while the cluster runs and has an instance that is available.
+    """A cluster's database takes logins while the cluster runs and has an instance that is
+    available.
 
     `new`: an instance that becomes available, after the database takes logins.
     """
@@ -161,7 +165,8 @@ def require_password(password: str | None) -> None:
     ):
         raise AwsError(
             "InvalidParameterValue",
-            "The parameter MasterUserPassword is not a valid password. It must have 8 to 41 characters. "
+            "The parameter MasterUserPassword is not a valid password. It must have 8 to 41 "
+            "characters. "
             "Only printable ASCII characters besides '/', '@', '\"', ' ' may be used.",
         )
 
@@ -200,7 +205,8 @@ def require_scaling(cluster: DBCluster, instance_class: str) -> None:
     if instance_class == "db.serverless" and not cluster.serverless_v2_scaling_configuration:
         raise AwsError(
             "InvalidDBClusterStateFault",
-            "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB "
+            "Set the Serverless v2 scaling configuration on the parent DB cluster before creating "
+            "a Serverless v2 DB "
             "instance.",
         )
 

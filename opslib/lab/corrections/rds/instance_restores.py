@@ -1,7 +1,11 @@
-"""Snapshots of RDS instances that hold data, and restores into new instances: as with clusters, a point in time.
+"""Snapshots of RDS instances that hold data, and restores into new instances.
 
-As in AWS a restored instance has the default security group and parameter group, one zone, and no deletion protection
-but what is given. Unlike in AWS its `DBName` is a name of its own, because all instances share one server.
+As with clusters, a point in time.
+
+As in AWS a restored instance has the default security group and parameter group, one zone, and no
+deletion protection
+but what is given. Unlike in AWS its `DBName` is a name of its own, because all instances share one
+server.
 """
 
 from __future__ import annotations
@@ -126,7 +130,10 @@ def _restore(call: Call, identifier: str, source: DBInstance, at: datetime) -> R
 
 
 def properties_like(call: Call, source: DBInstance, not_passed: set[str]) -> dict[str, Any]:
-    """What moto makes an instance of: what it has from its source, the default security group, and what is given."""
+    """What moto makes an instance of.
+
+    What it has from its source, the default security group, and what is given.
+    """
     kept: dict[str, Any] = {key: getattr(source, key) for key in KEPT}
     kept["master_user_password"] = source._master_user_password
     kept["vpc_security_group_ids"] = default_groups(call)

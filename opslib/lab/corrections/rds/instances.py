@@ -1,8 +1,13 @@
-"""RDS instances on the lab's PostgreSQL: moto's have no database, change at once, and forget nothing that is pending.
+"""RDS instances on the lab's PostgreSQL.
 
-An instance's `DBName` is a database of the lab's PostgreSQL, which is its endpoint; a read replica has a server of its
-own (see replicas). `max_connections` of the parameter group holds for the instance's own database. What waits for the
-maintenance window waits until it is applied at once: no clock applies it, so that the lab is the same on every day.
+Moto's have no database, change at once, and forget nothing that is pending.
+
+An instance's `DBName` is a database of the lab's PostgreSQL, which is its endpoint; a read replica
+has a server of its
+own (see replicas). `max_connections` of the parameter group holds for the instance's own database.
+What waits for the
+maintenance window waits until it is applied at once: no clock applies it, so that the lab is the
+same on every day.
 """
 
 from __future__ import annotations
@@ -61,7 +66,10 @@ def _status_infos(instance: DBInstance) -> list[dict[str, Any]]:
 
 
 def serve(call: Call, instance: DBInstance, allowed: bool) -> None:
-    """An instance's database takes logins, or ends its sessions and refuses them. A replica goes with its writer."""
+    """An instance's database takes logins, or ends its sessions and refuses them.
+
+    A replica goes with its writer.
+    """
     postgres = call.world.postgres
     if not instance.is_replica and instance.db_name in postgres.databases():
         postgres.allow_connections(instance.db_name, allowed)

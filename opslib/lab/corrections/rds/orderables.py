@@ -1,4 +1,7 @@
-"""Which classes of RDS instances can be had: moto knows none for PostgreSQL, and takes every word for a class."""
+"""Which classes of RDS instances can be had.
+
+Moto knows none for PostgreSQL, and takes every word for a class.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def require(call: Call, engine: str, version: str, name: str, zone: str | None =
         where = f", AvailabilityZone={zone}" if zone else ""
         raise AwsError(
             "InvalidParameterCombination",
-            f"RDS does not support creating a DB instance with the following combination: DBInstanceClass={name}, "
+            "RDS does not support creating a DB instance with the following combination: "
+            f"DBInstanceClass={name}, "
             f"Engine={engine}, EngineVersion={version}, LicenseModel=postgresql-license{where}.",
         )
 

@@ -1,6 +1,9 @@
-"""Read replicas of RDS instances: each is a real PostgreSQL standby with a port of its own, which follows the writer.
+"""Read replicas of RDS instances.
 
-When it is promoted, its database becomes one of the lab's own server, under a name of its own as after a restore: so
+Each is a real PostgreSQL standby with a port of its own, which follows the writer.
+
+When it is promoted, its database becomes one of the lab's own server, under a name of its own as
+after a restore: so
 that it can be written to, snapshot and restored like every other instance.
 """
 
@@ -75,7 +78,8 @@ def _require_source(source: DBInstance) -> None:
         raise invalid_state("A read replica cannot be made of an instance of a cluster.")
     if not source.backup_retention_period:
         raise invalid_state(
-            "Automated backups are not enabled for this database instance. To enable automated backups, use "
+            "Automated backups are not enabled for this database instance. To enable automated "
+            "backups, use "
             "ModifyDBInstance to set the backup retention period to a non-zero value."
         )
     if len(source.replicas) >= _MOST:
@@ -88,7 +92,8 @@ def _require_place(call: Call, source: DBInstance) -> None:
     if "DBSubnetGroupName" in given:
         raise AwsError(
             "DBSubnetGroupNotAllowedFault",
-            "DbSubnetGroupName should not be specified for read replicas that are created in the same region as the "
+            "DbSubnetGroupName should not be specified for read replicas that are created in the "
+            "same region as the "
             "master",
             400,
         )

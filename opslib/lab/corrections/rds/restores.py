@@ -1,8 +1,11 @@
 """RDS snapshots and restores: moto's hold no data.
 
-A snapshot is a point in time. A restore replays PostgreSQL's real write-ahead log up to it (for times before the lab's
-start: up to the start) into a new database, which the new cluster's `DatabaseName` names: unlike in AWS it has a name
-of its own, because all clusters share one server. As in AWS the new cluster has no instances, the default security
+A snapshot is a point in time. A restore replays PostgreSQL's real write-ahead log up to it (for
+times before the lab's
+start: up to the start) into a new database, which the new cluster's `DatabaseName` names: unlike in
+AWS it has a name
+of its own, because all clusters share one server. As in AWS the new cluster has no instances, the
+default security
 group, and no scaling but what is given.
 """
 
@@ -26,7 +29,8 @@ from opslib.lab.corrections.rds.clusters import (
     utc,
 )
 
-# What a restored cluster has from its source. Security groups, subnet group, scaling and tags it has not.
+# What a restored cluster has from its source. Security groups, subnet group, scaling and tags it
+# has not.
 _KEPT = (
     "engine",
     "engine_version",
@@ -63,7 +67,10 @@ def create_snapshot(call: Call) -> Result:
 
 
 def taken(call: Call, held: dict[str, Any], source: Any = None) -> Any:
-    """The snapshot that moto makes, as of now or with the data of another one; available after a while."""
+    """The snapshot that moto makes, as of now or with the data of another one.
+
+    Available after a while.
+    """
     before = set(held)
     call.moto()
     snapshot = next(each for name, each in held.items() if name not in before)
@@ -90,7 +97,8 @@ def restore_from_snapshot(call: Call) -> Result:
     if snapshot.status != "available":
         raise AwsError(
             "InvalidDBClusterSnapshotStateFault",
-            f"The snapshot {snapshot.db_cluster_snapshot_identifier} is in {snapshot.status} state.",
+            f"The snapshot {snapshot.db_cluster_snapshot_identifier} is in {snapshot.status} "
+            "state.",
         )
     return _restore(call, snapshot.cluster, time_of(snapshot))
 
@@ -128,7 +136,8 @@ def moment(
         if wrong:
             raise AwsError(
                 "InvalidParameterValue",
-                f"The specified instance cannot be restored to a time {than} than {bound:%Y-%m-%d %H:%M:%S} UTC.",
+                f"The specified instance cannot be restored to a time {than} than "
+                f"{bound:%Y-%m-%d %H:%M:%S} UTC.",
             )
     return at
 
@@ -159,7 +168,9 @@ def _restore(call: Call, source: DBCluster, at: datetime) -> Result:
 
 
 def recover(call: Call, source: Any, database: str, at: datetime, name: str) -> None:
-    """A new database with what that of a cluster or instance held at a time, owned by its master user."""
+    """A new database with what that of a cluster or instance held at a time,
+    owned by its master user.
+    """
     postgres, owner = call.world.postgres, source.master_username
     if not postgres.has_role(owner):
         postgres.create_role(owner, source._master_user_password)

@@ -59,7 +59,10 @@ def begin(
 
 
 def limit(call: Call, instance: DBInstance) -> None:
-    """As many connections as its parameter group says; a default group says nothing that could be reached here."""
+    """As many connections as its parameter group says.
+
+    A default group says nothing that could be reached here.
+    """
     group = call.backend().db_parameter_groups.get(instance.db_parameter_group_name or "")
     most = (
         group.parameters.get("max_connections", {}).get("ParameterValue", "-1") if group else "-1"

@@ -50,7 +50,9 @@ def version(request: Request) -> Answer:
 
 
 def deep(request: Request) -> Answer:
-    """Every dependency. Staging answers nested, production flat, as two ages of the same code do."""
+    """Every dependency. Staging answers nested, production flat,
+    as two ages of the same code do.
+    """
     place = request.place
     for service in _SERVICES:
         if networks.unreachable(place, service):

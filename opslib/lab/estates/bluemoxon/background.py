@@ -67,7 +67,9 @@ def _too_long(images: int, payload: int) -> str:
 
 @verb("photographs", "s3", "database", "logs")
 class Photographs(Verb):
-    """Photographs straight from the camera for a book with few images, and jobs that failed on them."""
+    """Photographs straight from the camera for a book with few images,
+    and jobs that failed on them.
+    """
 
     count: int
     since: Duration
@@ -122,7 +124,10 @@ def scrape(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 
 
 def clean_up(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """Counts listing images older than two months that no row names; removes them unless `dry_run`."""
+    """Counts listing images older than two months that no row names.
+
+    Removes them unless `dry_run`.
+    """
     before = (place.now() - timedelta(days=_STALE_DAYS)).replace(tzinfo=None)
     _, lost = orphans.find(place, "listings", "bluemoxon-cleanup")
     old = [each.name for each in lost if each.last_modified < before]

@@ -1,4 +1,7 @@
-"""loglineos, a ledger of what people and programs did: Lambda, API Gateway, RDS, Terraform's state."""
+"""loglineos, a ledger of what people and programs did.
+
+Lambda, API Gateway, RDS, Terraform's state.
+"""
 
 from __future__ import annotations
 

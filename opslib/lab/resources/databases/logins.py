@@ -1,4 +1,7 @@
-"""An app's PostgreSQL database: role and database, the secret that opens it, and the app's own connections."""
+"""An app's PostgreSQL database.
+
+Role and database, the secret that opens it, and the app's own connections.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ _CONNECT_SECONDS = 5
 
 
 def create(place: Place) -> str:
-    """The database and the role that owns it, both of the target's name. Returns the role's password.
+    """The database and the role that owns it, both of the target's name.
+
+    Returns the role's password.
 
     As with RDS, pg_stat_statements is there, and the master user may look at every session.
     """
@@ -34,7 +39,10 @@ def owner(place: Place, password: str) -> psycopg.Connection[Any]:
 
 
 def put_login(place: Place, password: str, age_days: int, member: str) -> None:
-    """The secret that the facts name. `member`: what it calls the database, `dbname` or `database`."""
+    """The secret that the facts name. `member`.
+
+    What it calls the database, `dbname` or `database`.
+    """
     name = names.database(place)
     login = {
         "host": "127.0.0.1",
@@ -48,7 +56,10 @@ def put_login(place: Place, password: str, age_days: int, member: str) -> None:
 
 
 def connect(place: Place, application: str) -> psycopg.Connection[Any]:
-    """The app's own connection (autocommit), opened with what the secret says. Raises psycopg.OperationalError."""
+    """The app's own connection (autocommit), opened with what the secret says.
+
+    Raises psycopg.OperationalError.
+    """
     login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
     return psycopg.connect(
         host=login["host"],

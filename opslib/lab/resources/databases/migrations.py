@@ -23,9 +23,12 @@ class Revision:
 
 @dataclass(frozen=True)
 class Migrations:
-    """Revisions, oldest first; the last one is of the next release, not yet of any database (drill migration-pending).
+    """Revisions, oldest first.
 
-    SQL of the app's own table: `latest` answers the newest that it has had; `done` notes that it has had `%(name)s`,
+    The last one is of the next release, not yet of any database (drill migration-pending).
+
+    SQL of the app's own table: `latest` answers the newest that it has had; `done` notes that it
+    has had `%(name)s`,
     `undone` that it has it no longer, but `%(before)s`.
     """
 
@@ -56,7 +59,10 @@ class Migrations:
     def create(
         self, database: Database, fill: Callable[[Database], None] = lambda database: None
     ) -> None:
-        """Makes the schema in an empty database: all of the released code, with the rows after the first."""
+        """Makes the schema in an empty database.
+
+        All of the released code, with the rows after the first.
+        """
         with database.transaction():
             for revision in self.revisions[:-1]:
                 self._apply(database, revision)

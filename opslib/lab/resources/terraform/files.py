@@ -1,4 +1,7 @@
-"""Terraform's files, written without Terraform: a state (format 4), and a plan as `terraform show -json` tells it (1.2)."""
+"""Terraform's files, written without Terraform.
+
+A state (format 4), and a plan as `terraform show -json` tells it (1.2).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ _PROVIDER = "registry.terraform.io/hashicorp/aws"
 
 @dataclass(frozen=True)
 class Resource:
-    """A managed resource. `values` are its attributes; `sensitive` names those at the top that are marked so."""
+    """A managed resource. `values` are its attributes.
+
+    `sensitive` names those at the top that are marked so.
+    """
 
     type: str
     name: str
