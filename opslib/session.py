@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from opslib import lab
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access, Connection
 from opslib.core.connections.http import Api
@@ -47,6 +46,8 @@ def _access(described: targets.Target) -> Access:
     url = facts["url"] if facts else None
     endpoint, keys = None, None
     if described.lab:
+        from opslib import lab  # nobody needs it elsewhere
+
         place = lab.up()
         endpoint, keys = place.aws_endpoint(described.key), place.credentials(described.key)
         url = place.api_url(described.key) if url else None

@@ -16,7 +16,7 @@ CHAPTERS = {path.name for path in (rooms.ROOT / "notebooks").iterdir() if path.i
 # later ones.
 WINGS = ["catalogue", "pages", "records", "runs", "session", "lab", "cli"]
 FACES = [*sorted(CHAPTERS - {"alarms", "changes", "network"}), "records"]
-MOST_FILES, MOST_LINES, MOST_TOKENS = 12, 300, 117_000
+MOST_FILES, MOST_LINES, MOST_LINES_OF_THE_LAB, MOST_TOKENS = 12, 300, 385, 116_500
 
 
 def test_nothing_imports_itself_by_way_of_others() -> None:
@@ -71,7 +71,7 @@ def test_a_face_hands_on_what_is_pinned_in_order(room: str) -> None:
     """And holds no code. What it hands on is what notebooks, and people in a notebook, may use."""
     face = importlib.import_module(f"opslib.{room}")
     pinned = json.loads((rooms.ROOT / "tests" / "pins" / "faces.json").read_text())
-    assert list(face.__all__) == sorted(face.__all__) == pinned[room]
+    assert list(face.__all__) == pinned[room]  # in ruff's order
     assert all(hasattr(face, verb) for verb in face.__all__)
     assert rooms.size(_path(f"opslib.{room}")).lines <= 3 * len(face.__all__) + 20
 
@@ -81,7 +81,8 @@ def test_rooms_and_modules_are_small() -> None:
         files = [path for path in folder.glob("*.py") if not rooms.is_face(path)]
         assert len(files) <= MOST_FILES, f"{folder.name} has {len(files)} files"
     for name, path in rooms.modules().items():
-        assert len(path.read_text().splitlines()) <= MOST_LINES, f"{name} is long"
+        most = MOST_LINES_OF_THE_LAB if rooms.room_of(name) == "lab" else MOST_LINES
+        assert len(path.read_text().splitlines()) <= most, f"{name} is long"
 
 
 def test_the_library_without_its_lab_is_small() -> None:

@@ -146,12 +146,12 @@ def _run(
         )
     finally:
         line.end()
+    from opslib import reports
     from opslib.cli import runs as told
     from opslib.cli import summaries as several
-    from opslib.reports import summaries
 
-    lines = summaries.of(records) if len(records) > 1 else []
-    page = summaries.write(lines) if lines else None
+    lines = reports.summarise(records) if len(records) > 1 else []
+    page = reports.write_summary(lines) if lines else None
     if as_json:
         summary = {"summary": str(page)} if page else {}
         shown = [summary | told.shown(record) for record in records]

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from opslib import reports
 from opslib.cli import runs
 from opslib.core import console
-from opslib.reports import summaries
-from opslib.reports.summaries import Line
+from opslib.reports import Line
 
 _COUNTED = ("critical", "unknown", "warn", "ok")
 
@@ -18,12 +18,12 @@ _COUNTED = ("critical", "unknown", "warn", "ok")
 def as_text(lines: Sequence[Line], page: Path) -> str:
     """The table of runs, then each one's verdict, troubles, plan, and where its page is."""
     parts = [_table(lines), *map(_told, lines)]
-    return "\n\n".join([*parts, f"{summaries.headline(lines)}\nsummary: {page}"])
+    return "\n\n".join([*parts, f"{reports.headline(lines)}\nsummary: {page}"])
 
 
 def _table(lines: Sequence[Line]) -> str:
     """Worst first; of reports, what is different from the last one."""
-    header = ["worst", "run" if summaries.several_names(lines) else "target", *_COUNTED]
+    header = ["worst", "run" if reports.several_names(lines) else "target", *_COUNTED]
     compared = any(line.is_report for line in lines)
     header += ["since the last report", "took"] if compared else ["took"]
     rows = []

@@ -1,7 +1,13 @@
-"""Reports: many checks of one target, and what is new since the last one."""
+"""Reports: many checks of one target, what is new since the last one; several runs at one look."""
 
 from opslib.reports.reports import daily
+from opslib.reports.summaries import Line, headline, several_names, summarise, write_summary
 
 __all__ = [
+    "Line",
     "daily",
+    "headline",
+    "several_names",
+    "summarise",
+    "write_summary",
 ]

@@ -66,7 +66,7 @@ class Line:
         return ", ".join(f"{number} {change}" for change, number in counted.items()) or "as before"
 
 
-def of(found: Sequence[Record]) -> list[Line]:
+def summarise(found: Sequence[Record]) -> list[Line]:
     """A line for each record, the one that most wants a look first.
 
     Those that did not end, then by their worst finding.
@@ -112,7 +112,7 @@ def several_names(lines: Sequence[Line]) -> bool:
     return len({line.record.name for line in lines}) > 1
 
 
-def write(lines: Sequence[Line]) -> Path:
+def write_summary(lines: Sequence[Line]) -> Path:
     """The summary as one HTML page beside the records' own pages, to which it links.
 
     Raises OpsError, OSError.

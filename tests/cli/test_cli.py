@@ -344,7 +344,7 @@ def test_help_needs_no_lab_and_names_the_exit_statuses(project: Project) -> None
 def test_list_loads_nothing_heavy() -> None:
     """Half a second is the promise; what would break it is a library that is loaded for nothing."""
     script = (
-        "import atexit, sys; from opslib import cli; "
+        "import atexit, sys; from opslib.cli import commands as cli; "
         "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, "
         "file=sys.stderr)); "
         "cli.main(['list'])"

@@ -15,6 +15,7 @@ import pytest
 from opslib import OpsError, Refused, Unfinished, UsageError, apply, connect
 from opslib.core.connections import lambdas
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import Facts
 from opslib.databases import migrations
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -137,7 +138,7 @@ def test_a_migration_is_run_by_its_function_and_the_table_says_so(
 def with_database(ops: Connection, monkeypatch: pytest.MonkeyPatch, **facts: Any) -> Connection:
     """The same connection, its target's `database:` described otherwise."""
     described = ops.target["database"].plain() | facts
-    monkeypatch.setitem(ops.target.facts, "database", described)
+    monkeypatch.setitem(ops.target.facts, "database", Facts(described, "a file"))
     return ops
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from moto.s3.utils import _VersionedKeyStore
 
 from opslib.lab import snapshots
 from opslib.lab.corrections.rds import clusters
@@ -184,3 +186,11 @@ def test_what_was_under_way_ends_with_a_reset(world: World) -> None:
     world.reset()
     assert clusters._timers == set()
     assert late == []
+
+
+def test_every_version_of_an_object_is_put_back() -> None:
+    """By default a copy of moto's store of objects would have the newest of each alone."""
+    store = _VersionedKeyStore()
+    for version in ("one", "two"):
+        store["key"] = version
+    assert copy.deepcopy(store).getlist("key") == ["one", "two"]

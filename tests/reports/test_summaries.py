@@ -47,7 +47,7 @@ CRITICAL = {
 
 def test_the_worst_target_comes_first(project: Project) -> None:
     report(project, CRITICAL)
-    lines = summaries.of(run(TARGET, OTHER))
+    lines = summaries.summarise(run(TARGET, OTHER))
     assert [(line.record.target, line.worst) for line in lines] == [
         (OTHER, "critical"),
         (TARGET, "ok"),
@@ -60,26 +60,26 @@ def test_a_report_that_did_not_end_comes_before_every_finding(project: Project) 
     found = run(TARGET, OTHER)
     path = project.procedure("daily", "raise SystemError(target)")
     path.replace(path.parent.parent / "reports" / "daily.ipynb")
-    lines = summaries.of([*found, *run(TARGET)])
+    lines = summaries.summarise([*found, *run(TARGET)])
     assert [line.worst for line in lines] == ["failed", "critical", "ok"]
     assert lines[0].since_last == ""
     assert lines[0].changes is None
-    assert "no longer reported" not in summaries.write(lines).read_text()
+    assert "no longer reported" not in summaries.write_summary(lines).read_text()
 
 
 def test_what_is_new_and_what_has_ended_is_told_by_target(project: Project) -> None:
     report(project, CRITICAL)
-    assert {line.since_last for line in summaries.of(run(TARGET, OTHER))} == {"first report"}
+    assert {line.since_last for line in summaries.summarise(run(TARGET, OTHER))} == {"first report"}
     report(project, {**CRITICAL, "check": "another"})
-    lines = {line.record.target: line for line in summaries.of(run(TARGET, OTHER))}
+    lines = {line.record.target: line for line in summaries.summarise(run(TARGET, OTHER))}
     assert lines[OTHER].since_last == "1 new, 1 ended"
     assert lines[TARGET].since_last == "as before"
 
 
 def test_the_page_links_to_each_report_and_escapes_what_strangers_wrote(project: Project) -> None:
     report(project, CRITICAL)
-    lines = summaries.of(run(TARGET, OTHER))
-    page = summaries.write(lines)
+    lines = summaries.summarise(run(TARGET, OTHER))
+    page = summaries.write_summary(lines)
     text = page.read_text()
     for line in lines:
         assert f'href="{line.record.page.name}"' in text
@@ -123,9 +123,9 @@ def test_a_record_whose_file_is_gone_is_still_in_the_summary(project: Project) -
     report(project, CRITICAL)
     found = run(TARGET, OTHER)
     found[0].path.unlink()
-    lines = summaries.of(found)
+    lines = summaries.summarise(found)
     assert [line.worst for line in lines] == ["critical", "unknown"]
-    assert summaries.write(lines).exists()
+    assert summaries.write_summary(lines).exists()
 
 
 def test_runs_of_two_days_link_across_folders(project: Project) -> None:
@@ -140,7 +140,7 @@ def test_runs_of_two_days_link_across_folders(project: Project) -> None:
         }
     )
     moved.path.parent.mkdir(parents=True)
-    page = summaries.write(summaries.of([record, moved]))
+    page = summaries.write_summary(summaries.summarise([record, moved]))
     assert (
         f"../../{record.path.parent.relative_to(record.path.parents[2])}/{record.page.name}"
         in page.read_text()

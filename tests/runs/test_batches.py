@@ -193,7 +193,8 @@ plt.plot([1, 2, 3]);"""
 
 
 @pytest.mark.parametrize(
-    "cell", [DRAWS, "from opslib import plots\nplots.bars('t', 'u', ['a', 'b'], [1, 2])"]
+    "cell",
+    [DRAWS, "from opslib.core.checks import plots\nplots.bars('t', 'u', ['a', 'b'], [1, 2])"],
 )
 def test_pictures_are_those_of_a_kernel_of_its_own(
     project: Project, monkeypatch: pytest.MonkeyPatch, cell: str

@@ -61,13 +61,12 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
     (
         "^57014",
         Unfinished,
-        f"{{asked}} took longer than {STATEMENT_SECONDS} s and was cancelled. Narrow it.",
+        "{asked} took longer than {longest} s and was cancelled. Narrow it.",
     ),
     (
         "^55P03",
         Unfinished,
-        f"{{asked}} waited {_LOCK_SECONDS} s for a lock and was rolled back: {{said}}. "
-        "Run it again.",
+        "{asked} waited {lock} s for a lock and was rolled back: {said}. Run it again.",
     ),
     ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
     ("multiple commands", UsageError, "One statement at a time: {asked}."),
@@ -226,5 +225,7 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
         state=state,
         place=f"{where.host}:{where.port}",
         why=why,
+        longest=STATEMENT_SECONDS,
+        lock=_LOCK_SECONDS,
         down="It is reached, and takes no login." if "FATAL:" in why else _SILENT,
     )

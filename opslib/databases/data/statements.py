@@ -1,14 +1,11 @@
-"""Statements that cost a database most (pg_stat_statements): which read much to answer little?
-
-Judged from the planner's generic plan of today and from counts, never from a clock.
-"""
+"""Statements that cost most (pg_stat_statements), judged by their plans and counts, not a clock."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.core.checks.checks import check
 from opslib.core.connections import sessions
@@ -16,14 +13,10 @@ from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, query, quoted, value
 from opslib.core.errors import OpsError, UsageError
 from opslib.core.findings import Finding, Findings, Question
-from opslib.core.tables import frame
+from opslib.core.tables import Frame, frame
 from opslib.core.text import count, printable
 from opslib.databases.data import query_plans
 from opslib.databases.data.query_plans import Scan, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from sqlalchemy.exc import DBAPIError
 
 SLOW = "slow-query"  # the cause that findings name
 STATEMENTS = {
@@ -99,7 +92,7 @@ def _is_about_the_server(plan: dict[str, Any]) -> bool:
     return bool(read) and all(name.startswith(_SYSTEM) for name in read)
 
 
-def _scanning(ops: Connection, found: pd.DataFrame) -> list[Blamed]:
+def _scanning(ops: Connection, found: Frame) -> list[Blamed]:
     """The scans in the plans of these statements."""
     scans = [(row, scan) for row in found.itertuples() for scan in query_plans.scans(row.planned)]
     tables = _tables(ops, {scan.table for _, scan in scans if not scan.table.startswith(_SYSTEM)})
@@ -135,7 +128,7 @@ class Blamed:
         return often and few and self.table.megabytes >= _LARGE_MB and self.reads >= _READS
 
 
-def _findings(ops: Connection, wasteful: Sequence[Blamed], found: pd.DataFrame) -> list[Finding]:
+def _findings(ops: Connection, wasteful: Sequence[Blamed], found: Frame) -> list[Finding]:
     if not wasteful:
         unplanned = found["plan"].str.startswith(_NONE).sum()
         seen = f"{count(len(found), 'statement')} looked at, the most expensive; "
@@ -221,7 +214,7 @@ WHERE e.extname = 'pg_stat_statements'
 """
 
 
-def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[pd.DataFrame, int]:
+def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[Frame, int]:
     """Rows of STATEMENTS, the text whole and without a plan; and how many texts are hidden."""
     given = {
         "top": top,
@@ -282,7 +275,7 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, An
     return [plan if isinstance(plan, dict) else _without(plan) for plan in plans]
 
 
-def _without(error: DBAPIError) -> dict[str, Any]:
+def _without(error: Any) -> dict[str, Any]:
     return {"Node Type": f"{_NONE}{printable(str(error.orig).splitlines()[0])}"}
 
 

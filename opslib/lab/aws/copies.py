@@ -16,6 +16,7 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
 from moto.moto_api._internal import mock_random
 from moto.s3.models import s3_backends
+from moto.s3.utils import _VersionedKeyStore
 from psycopg.conninfo import make_conninfo
 
 
@@ -83,7 +84,16 @@ def _copied_storage(self: LambdaStorage, memo: dict[int, Any]) -> LambdaStorage:
     return new
 
 
+def _copied_versions(self: _VersionedKeyStore, memo: dict[int, Any]) -> _VersionedKeyStore:
+    """With every version of each object: by default the newest alone would be copied."""
+    new = memo[id(self)] = _VersionedKeyStore()
+    for key, versions in self.lists():
+        dict.__setitem__(new, key, copy.deepcopy(versions, memo))
+    return new
+
+
 LambdaStorage.__deepcopy__ = _copied_storage
+_VersionedKeyStore.__deepcopy__ = _copied_versions
 copyreg.pickle(psycopg.Connection, _login)
 copyreg.pickle(threading.Condition, lambda condition: (threading.Condition, ()))
 copyreg.pickle(type(threading.Lock()), lambda lock: (threading.Lock, ()))
