@@ -55,7 +55,7 @@ def test_a_module_knows_only_what_is_below_it(name: str) -> None:
             assert other == f"opslib.{there}", (
                 f"{name} reaches into {other}: its face is opslib.{there}"
             )
-            assert room in CHAPTERS, f"{name} imports the chapter {there}"
+            assert room in (*CHAPTERS, "cli"), f"{name} imports the chapter {there}"
         if there == "lab":
             assert room in ("session", "cli"), f"{name} knows the lab"
 
