@@ -37,7 +37,7 @@ from werkzeug.serving import make_server
 from opslib.core.errors import OpsError
 from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.lab import control, corrections, folders
-from opslib.lab.aws import moto
+from opslib.lab.aws import copies, moto
 from opslib.lab.aws.operations import rewind
 from opslib.lab.gateway import Gateway, status_line
 from opslib.lab.world import World
@@ -130,6 +130,8 @@ def opened(
     finally:
         server.server_close()
         world.postgres.stop()
+        for place in world.places.values():  # moto holds them for the whole process
+            copies.forget(place.account)
 
 
 def _fill(world: World) -> None:

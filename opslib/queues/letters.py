@@ -124,7 +124,7 @@ class Dead:
     def _job_errors(self, ids: list[str]) -> dict[str, str]:
         """Job id: error, from the jobs' tables; empty when the database does not answer."""
         found: dict[str, str] = {}
-        for kind in self._jobs():
+        for kind in self._jobs() if ids else ():
             try:
                 found |= jobs.find_errors(self.ops, kind, ids)
             except OpsError as exc:

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from opslib import connect
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import query as sql_query
+from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
 
@@ -104,7 +105,7 @@ def test_log_streams_are_named_by_version_and_lines_are_json(ops: Connection) ->
 
 def test_each_image_of_the_table_is_a_jpeg_in_the_bucket(each: Connection) -> None:
     bucket = each.target["buckets"]["images"]["name"]
-    keys = sql.query(each, "SELECT s3_key FROM book_images ORDER BY id")["s3_key"]
+    keys = sql_query(each, "SELECT s3_key FROM book_images ORDER BY id")["s3_key"]
     listed = each.pages("s3", "list_objects_v2", "Contents[]", Bucket=bucket, Prefix="books/")
     assert {held["Key"] for held in listed} == {f"books/{key}" for key in keys}
     assert all(each.now() - held["LastModified"] > timedelta(days=1) for held in listed)
@@ -116,7 +117,7 @@ def test_every_user_of_the_pool_has_a_row(each: Connection) -> None:
     pool = each.pages("cognito-idp", "list_user_pools", "UserPools[].Id", MaxResults=10)[0]
     users = each.pages("cognito-idp", "list_users", "Users[]", UserPoolId=pool)
     subs = {a["Value"] for user in users for a in user["Attributes"] if a["Name"] == "sub"}
-    assert subs == set(sql.query(each, "SELECT cognito_sub::text AS sub FROM users")["sub"])
+    assert subs == set(sql_query(each, "SELECT cognito_sub::text AS sub FROM users")["sub"])
     assert len(subs) >= 8
 
 
@@ -225,7 +226,7 @@ def test_the_cognito_sync_gives_a_latecomer_a_row(lab: Any, ops: Connection) -> 
         ]
         assert done["cognito"] == {"created": 1, "updated": 0, "unchanged": 8}
         assert (
-            sql.value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'")
+            sql_value(ops, "SELECT count(*) FROM users WHERE email = 'new.collector@example.com'")
             == 1
         )
     assert lab.state() == before

@@ -14,8 +14,8 @@ import pytest
 
 from opslib import connect
 from opslib import lab as practice
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
 
@@ -73,7 +73,7 @@ def _lines(ops: Connection, function: str, pattern: str, minutes: float = 300) -
 
 
 def _count(ops: Connection, sql: str) -> int:
-    return int(sql.value(ops, f"SELECT count(*) FROM {sql}") or 0)
+    return int(sql_value(ops, f"SELECT count(*) FROM {sql}") or 0)
 
 
 def test_these_are_all_the_drills_and_each_says_where_it_is_found(lab: Any) -> None:
@@ -202,7 +202,7 @@ def test_of_redriven_dead_letters_what_can_be_done_is_done(lab: Any, ops: Connec
 
 def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) -> None:
     with lab.broken("stale-jobs"):
-        book = sql.value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
+        book = sql_value(ops, "SELECT min(book_id) FROM analysis_jobs WHERE status = 'running'")
         assert ops.http("GET", f"/books/{book}").body["analysis_job_status"] == "running"
         answer = ops.http("GET", f"/books/{book}/analysis/status").body
     assert (answer["status"], answer["error_message"]) == (
@@ -213,7 +213,7 @@ def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) ->
 
 def test_photographs_are_too_much_for_one_request_and_fail_again(lab: Any, ops: Connection) -> None:
     with lab.broken("images-too-large"):
-        book = sql.value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
+        book = sql_value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")
         images = ops.http("GET", f"/books/{book}/images").body
         assert len(images) == 19
         assert sum((image["bytes"] + 2) // 3 * 4 for image in images) > 20_000_000

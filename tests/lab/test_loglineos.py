@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from opslib import connect
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
 from opslib.lab.traffic.traffic import CRASHED, THROTTLED, Request
@@ -159,7 +159,7 @@ def test_a_span_is_written_and_read_back(ops: Connection, restored: Any) -> None
         "executed",
     )
     assert (
-        sql.value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'")
+        sql_value(ops, "SELECT count(*) FROM ledger.universal_registry WHERE owner_id = 'opslib'")
         == 2
     )
 

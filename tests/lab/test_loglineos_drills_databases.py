@@ -15,6 +15,7 @@ from opslib import connect
 from opslib import lab as practice
 from opslib.core import findings
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value as sql_value
 from opslib.core.errors import OpsError
 from opslib.core.reads import logs
 from opslib.core.times import Window
@@ -59,7 +60,7 @@ def _sessions(ops: Connection, application: str) -> int:
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state <> "
         "'idle in transaction'"
     )
-    return int(sql.value(ops, sql, {"name": application}) or 0)
+    return int(sql_value(ops, sql, {"name": application}) or 0)
 
 
 @pytest.mark.parametrize("name", _ALL)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from opslib import connect
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value as sql_value
 from opslib.deployments import states
 
 KEY, TARGET = "loglineos-production", "lab/loglineos-production"
@@ -50,7 +50,7 @@ def opened(ops: Connection) -> list[int]:
 
 
 def head(ops: Connection) -> str:
-    return str(sql.value(ops, "SELECT max(version) FROM ledger.schema_migrations"))
+    return str(sql_value(ops, "SELECT max(version) FROM ledger.schema_migrations"))
 
 
 def schema_version(ops: Connection) -> str:

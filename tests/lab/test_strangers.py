@@ -13,8 +13,8 @@ import pytest
 from opslib import UsageError, connect
 from opslib import lab as practice
 from opslib.core import paths
-from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
 from opslib.lab.estates import generic
@@ -249,7 +249,7 @@ def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:
     assert shop.http("GET", "/records?kind=test").body["items"] == [
         {"id": made["id"], "gone": False, "kind": "test"}
     ]
-    assert sql.value(shop, "SELECT count(*) FROM shop.records") == 1
+    assert sql_value(shop, "SELECT count(*) FROM shop.records") == 1
     shop.call("s3", "put_object", Bucket="shop-uploads", Key="items/7/a.txt", Body=b"a")
     counted = shop.http("POST", "/admin/scan").body
     assert (counted["total_objects"], counted["orphans"]) == (1, 1)
