@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module by its name."""
     return {name_of(path): path for path in sorted(LIBRARY.rglob("*.py"))}
@@ -59,6 +61,7 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
             yield from ((a.name, "") for a in node.names if a.name.split(".")[0] == "opslib")
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """The modules that each module imports. A name out of a face is an arrow to the face."""
     known = modules()

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from moto.s3.utils import _VersionedKeyStore
 
+from opslib.core.connections import targets
 from opslib.lab import snapshots
+from opslib.lab.aws import copies
 from opslib.lab.corrections.rds import clusters
 from opslib.lab.places import Place
 from opslib.lab.server import opened
@@ -35,6 +37,8 @@ READS = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The project's own targets, all of them used, in a lab that was reset once."""
+    for name in targets.names():  # whatever another lab of this process left
+        copies.forget(targets.load(name).account)
     with opened(tmp_path_factory.mktemp("lab")) as world:
         for name in list(world.places):
             world.place(name)
