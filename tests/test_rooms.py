@@ -12,9 +12,6 @@ from tests import rooms
 
 CORE = "core"
 CHAPTERS = {path.name for path in (rooms.ROOT / "notebooks").iterdir() if path.is_dir()}
-# What runs and keeps, and what is over all: each may use those before it, and no chapter uses the
-# later ones.
-WINGS = ["catalogue", "pages", "records", "runs", "session", "lab", "cli"]
 FACES = [*sorted(CHAPTERS - {"alarms", "changes", "network"}), "records"]
 MOST_FILES, MOST_LINES, MOST_LINES_OF_THE_LAB, MOST_TOKENS = 12, 300, 385, 116_500
 

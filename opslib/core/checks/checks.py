@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Concatenate
 
+from opslib.core.checks.causes import DENIED
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
@@ -59,7 +60,7 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
 
 def unread(question: str, exc: OpsError) -> Finding:
     """What could not be read is *unknown*; that it was denied is a cause."""
-    cause = "access-denied" if isinstance(exc, NotAllowed) else ""
+    cause = DENIED if isinstance(exc, NotAllowed) else ""
     return Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)
 
 

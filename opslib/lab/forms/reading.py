@@ -17,7 +17,6 @@ from opslib.core.errors import UsageError
 Key = str | int
 Made = TypeVar("Made")
 _REVISION = re.compile(r"^-- revision (\S+): (.+)$", re.MULTILINE)
-_UNDO = re.compile(r"^-- undo$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
