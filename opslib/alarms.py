@@ -16,6 +16,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Json,
     Question,
     check,
     clock,
@@ -71,7 +72,7 @@ def _expected(ops: Connection) -> dict[str, str]:
     return dict(ops.target["alarms"].get("expected", {}))
 
 
-def _row(ops: Connection, alarm: dict[str, Any]) -> dict[str, Any]:
+def _row(ops: Connection, alarm: Json) -> Json:
     name, expected = alarm["AlarmName"], _expected(ops)
     return {
         "alarm": name,
@@ -87,7 +88,7 @@ def _row(ops: Connection, alarm: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reason(alarm: dict[str, Any]) -> str:
+def _reason(alarm: Json) -> str:
     """The value that set it off, where CloudWatch keeps it; else its own sentence."""
     try:
         values = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints")
@@ -96,7 +97,7 @@ def _reason(alarm: dict[str, Any]) -> str:
         return str(alarm.get("StateReason", ""))
 
 
-def _proves(ops: Connection, alarm: dict[str, Any]) -> str:
+def _proves(ops: Connection, alarm: Json) -> str:
     """What this alarm proves by going off; mostly nothing but that a number is too high."""
     measured = alarm.get("Namespace"), alarm.get("MetricName")
     if measured == ("AWS/RDS", "DatabaseConnections"):
@@ -107,7 +108,7 @@ def _proves(ops: Connection, alarm: dict[str, Any]) -> str:
     return causes.BACKLOG if backlog else ""
 
 
-def threshold(alarm: dict[str, Any]) -> str:
+def threshold(alarm: Json) -> str:
     """When an alarm goes off, in words.
 
     `Errors Sum > 10 in 5 min`, `Duration p95 > 25,000 in 2 of 3 × 1 min`.
@@ -126,7 +127,7 @@ def threshold(alarm: dict[str, Any]) -> str:
     return f"{measured.strip()} {sign} {limit} in {_span(alarm)}"
 
 
-def _span(alarm: dict[str, Any]) -> str:
+def _span(alarm: Json) -> str:
     """How long, and how often in that time."""
     seconds = alarm.get("Period") or next(
         (m["MetricStat"]["Period"] for m in alarm.get("Metrics", ()) if "MetricStat" in m), 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any
 
 from opslib import records
 from opslib.core import (
@@ -12,6 +11,7 @@ from opslib.core import (
     Action,
     Connection,
     Frame,
+    Json,
     OpsError,
     Planned,
     Refused,
@@ -91,7 +91,7 @@ _ONCE = (
 )
 
 
-def _guard(ops: Connection, record: str, was: dict[str, Any]) -> None:
+def _guard(ops: Connection, record: str, was: Json) -> None:
     """Raises Refused when a step has no undo, or the world is no longer as the step left it."""
     step = f"Step {was['number']} of {record} ({was['title']})"
     if was["undo"] is None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from opslib import health
-from opslib.core import Connection, Finding, Findings, Frame, NotFound, Question, check, frame
+from opslib.core import Connection, Finding, Findings, Frame, Json, NotFound, Question, check, frame
 from opslib.core.reads import functions
 from opslib.health import Probe
 
@@ -63,10 +63,10 @@ class Surroundings(NamedTuple):
     """
 
     subnets: list[str]
-    tables: list[dict[str, Any]]
+    tables: list[Json]
     dns: bool
 
-    def unserved(self, endpoint: dict[str, Any]) -> set[str]:
+    def unserved(self, endpoint: Json) -> set[str]:
         """Subnets without a way to it.
 
         An interface serves the whole VPC, from any subnet; a gateway its route tables.
@@ -87,7 +87,7 @@ class Surroundings(NamedTuple):
         }
         return str(tables.get(subnet, tables.get("main", "")))
 
-    def lacks(self, endpoint: dict[str, Any], kind: str) -> list[str]:
+    def lacks(self, endpoint: Json, kind: str) -> list[str]:
         """What is wrong with an endpoint, in words."""
         interface, named = kind == "Interface", endpoint.get("PrivateDnsEnabled")
         lacks = []
@@ -129,7 +129,7 @@ def list_endpoints(ops: Connection) -> Frame:
     return frame(rows, ENDPOINTS)
 
 
-def _row(kind: str, mine: list[dict[str, Any]], around: Surroundings) -> dict[str, Any]:
+def _row(kind: str, mine: list[Json], around: Surroundings) -> Json:
     """The best of the endpoints that a service has."""
     if not mine:
         row = dict.fromkeys(ENDPOINTS, "")

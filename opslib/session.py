@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from opslib.core import Connection, Refused
 from opslib.core.connections import calls, targets
-from opslib.core.connections.connection import Access, Connection
+from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
-from opslib.core.errors import Refused
 from opslib.core.journal import Journal
 from opslib.records import interactive
 

@@ -6,23 +6,30 @@ keys, nothing is deleted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.buckets import settings
 from opslib.buckets.scans import DECLARED, FEW, ORPHANS, Scan, megabytes, scan
-from opslib.core.checks.checks import answer, check
-from opslib.core.connections.connection import Connection
+from opslib.core import (
+    UTC_TIME,
+    Action,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Planned,
+    Question,
+    Refused,
+    Step,
+    answer,
+    check,
+    frame,
+    planner,
+    result,
+)
 from opslib.core.connections.targets import Facts
-from opslib.core.errors import Refused
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, result
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads.objects import exists, is_versioned
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GROUPS = {
     "group": "str",
@@ -35,7 +42,7 @@ MISCOMPARED = "orphan-keys-miscompared"
 _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
 
 
-def _grouped(orphans: pd.DataFrame) -> pd.DataFrame:
+def _grouped(orphans: Frame) -> Frame:
     """The orphans by what they belong to, largest first. Columns: GROUPS."""
     found = orphans.groupby("group", as_index=False).agg(
         objects=("key", "size"),
@@ -55,7 +62,7 @@ class Scanned(Findings):
         self.orphans = seen.orphans
 
 
-def sample_orphans(found: Findings, rows: int = 20) -> pd.DataFrame:
+def sample_orphans(found: Findings, rows: int = 20) -> Frame:
     """Some of the orphans that a check saw; none when it could not look. Columns: ORPHANS."""
     return found.orphans.head(rows) if isinstance(found, Scanned) else frame((), ORPHANS)
 
@@ -193,7 +200,7 @@ _KEPT = (
 )
 
 
-def _deletion(bucket: str, number: int, objects: pd.DataFrame, versioned: bool) -> Step:
+def _deletion(bucket: str, number: int, objects: Frame, versioned: bool) -> Step:
     keys = list(objects["key"])
 
     def delete(what: Any) -> Action:

@@ -11,19 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from opslib.core import UTC_TIME, Connection, Frame, OpsError, frame, quoted
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import quoted
 from opslib.core.connections.targets import Facts
-from opslib.core.errors import OpsError
 from opslib.core.reads.objects import list_objects
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ORPHANS = {
     "group": "str",
@@ -61,9 +54,9 @@ class Scan:
     bucket: str
     prefix: str
     table: str
-    objects: pd.DataFrame  # OBJECTS
+    objects: Frame  # OBJECTS
     rows: int
-    orphans: pd.DataFrame  # ORPHANS: no row names them, however its key is written
+    orphans: Frame  # ORPHANS: no row names them, however its key is written
     otherwise: int = 0
     form: str = ""
 
@@ -78,7 +71,7 @@ class Scan:
         return 100 * len(self.orphans) / max(1, len(self.objects))
 
     @property
-    def old(self) -> pd.DataFrame:
+    def old(self) -> Frame:
         """The orphans that are not just about to get their row."""
         return self.orphans[self.orphans["age_hours"] >= _YOUNG_HOURS]
 
@@ -93,7 +86,7 @@ class Scan:
         )
 
 
-def megabytes(objects: pd.DataFrame) -> str:
+def megabytes(objects: Frame) -> str:
     return f"{objects['size_bytes'].sum() / 1e6:,.1f} MB"
 
 

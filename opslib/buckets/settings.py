@@ -6,16 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
+from opslib.core import (
+    Action,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    NotFound,
+    Planned,
+    Question,
+    Read,
+    Step,
+    check,
+    frame,
+    planner,
+)
 from opslib.core.connections.targets import Facts
-from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads.objects import exists
-from opslib.core.tables import frame
 
 SETTINGS = {"setting": "str", "wanted": "str", "seen": "str"}
 _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -197,7 +205,7 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
     if there:
         note = f"{name} is there; what it holds is not touched."
         return Planned(f"set bucket {name} as described", steps, [note])
-    place: dict[str, Any] = {}
+    place: Json = {}
     if region != "us-east-1":
         place["CreateBucketConfiguration"] = {"LocationConstraint": region}
     create = Step(

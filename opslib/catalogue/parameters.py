@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core.errors import UsageError, unknown_name
+from opslib.core import Json, UsageError, unknown_name
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read as one
@@ -75,16 +75,16 @@ def parse(source: str, where: str) -> list[Parameter]:
                 f"{where}: parameters cell: type {kind!r} of {name} is none of {', '.join(_TYPES)}."
             )
         marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
-        found.append(Parameter(name, kind, default, help, **{"required": default is None} | marks))
+        found.append(Parameter(name, kind, default, help, **{"required": default is None, **marks}))
     return found
 
 
-def _marks(comment: str, where: str) -> tuple[dict[str, Any], str]:
+def _marks(comment: str, where: str) -> tuple[Json, str]:
     """What `[…]` before the help declares, and the help."""
     declared, mark, help = comment.partition("] ")
     if not (comment.startswith("[") and mark):
         return {}, comment
-    marks: dict[str, Any] = {}
+    marks: Json = {}
     for word in (part.strip() for part in declared[1:].split(",")):
         key, _, section = word.partition(" ")
         if key == "of" and section:
@@ -96,7 +96,7 @@ def _marks(comment: str, where: str) -> tuple[dict[str, Any], str]:
     return marks, help.strip()
 
 
-def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """What was given, as `typed` reads it.
 
     A required parameter must be given unless the target is the lab's. Raises UsageError.
@@ -114,7 +114,7 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     return found
 
 
-def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """The given values in the declared types; text is read as the type wants it.
 
     Raises UsageError: unknown (nearest names), mistyped.

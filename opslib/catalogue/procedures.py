@@ -11,8 +11,7 @@ from typing import Any
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
-from opslib.core import paths
-from opslib.core.errors import UsageError, unknown_name
+from opslib.core import Json, UsageError, paths, unknown_name
 
 EFFECTS = ("read", "change", "destroy")
 
@@ -39,7 +38,7 @@ class Procedure:
         """Does it make a plan, which can be approved?"""
         return any(parameter.name == "approved" for parameter in self.parameters)
 
-    def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def coerce(self, given: Mapping[str, Any]) -> Json:
         """What was given, in the declared types. Raises UsageError."""
         return parameters.coerce(self.parameters, given, self.name)
 
@@ -93,6 +92,6 @@ def load(path: Path) -> Procedure:
     )
 
 
-def _source(cell: dict[str, Any]) -> str:
+def _source(cell: Json) -> str:
     source = cell["source"]
     return source if isinstance(source, str) else "".join(source)

@@ -5,13 +5,11 @@ parameters/runbooks/<system>.yaml.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from opslib.catalogue import procedures
 from opslib.catalogue.parameters import typed
 from opslib.catalogue.procedures import Procedure
-from opslib.core import paths, strict_yaml
-from opslib.core.errors import UsageError, unknown_name
+from opslib.core import Json, UsageError, paths, strict_yaml, unknown_name
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Entry:
     section: str
     procedure: str
     effect: str
-    parameters: dict[str, Any]
+    parameters: Json
     symptoms: tuple[str, ...] = ()
     note: str = ""
 
@@ -40,7 +38,7 @@ def entries(system: str) -> list[Entry]:
     return [_entry(system, section, item) for section, item in _items(system)]
 
 
-def _items(system: str) -> list[tuple[str, dict[str, Any]]]:
+def _items(system: str) -> list[tuple[str, Json]]:
     """The title of its section and the entry as written, of each."""
     if system not in systems():
         raise unknown_name("system", system, systems())
@@ -48,7 +46,7 @@ def _items(system: str) -> list[tuple[str, dict[str, Any]]]:
     return [(section["title"], item) for section in book["sections"] for item in section["entries"]]
 
 
-def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
+def _entry(system: str, section: str, item: Json) -> Entry:
     name = f"{system}/{item['name']}"
     try:
         procedure = procedures.find(item["procedure"])
@@ -64,7 +62,7 @@ def _entry(system: str, section: str, item: dict[str, Any]) -> Entry:
     )
 
 
-def find(name: str) -> tuple[Procedure, dict[str, Any], Entry | None]:
+def find(name: str) -> tuple[Procedure, Json, Entry | None]:
     """The procedure, parameters set and entry of a name, `<chapter>/<procedure>` or
     `<system>/<entry>`.
 

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from opslib.core import console
-from opslib.core.errors import OpsError, Refused, UsageError
+from opslib.core import OpsError, Refused, UsageError, console
 from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b

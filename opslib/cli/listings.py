@@ -11,10 +11,10 @@ from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
-from opslib.core import console
+from opslib.core import Json, console
 
 
-def procedures() -> list[dict[str, Any]]:
+def procedures() -> list[Json]:
     """Every procedure, its section being its chapter."""
     return [
         {"name": p.name, "title": p.title, "section": p.chapter, "procedure": p.name}
@@ -23,12 +23,12 @@ def procedures() -> list[dict[str, Any]]:
     ]
 
 
-def runbook(system: str) -> list[dict[str, Any]]:
+def runbook(system: str) -> list[Json]:
     """Every entry of a system's runbook, in its order. Raises UsageError."""
     return [asdict(entry) for entry in runbooks.entries(system)]
 
 
-def as_text(rows: list[dict[str, Any]], system: str | None) -> str:
+def as_text(rows: list[Json], system: str | None) -> str:
     """A table a section; at the end what to type next."""
     parts = []
     for section, group in groupby(rows, key=itemgetter("section")):
@@ -41,7 +41,7 @@ def as_text(rows: list[dict[str, Any]], system: str | None) -> str:
     return "\n\n".join([*parts, "\n".join(more)])
 
 
-def described(name: str) -> dict[str, Any]:
+def described(name: str) -> Json:
     """A procedure or entry, with its parameters as it sets them. Raises UsageError."""
     procedure, preset, entry = runbooks.find(name)
     return {
@@ -59,7 +59,7 @@ def described(name: str) -> dict[str, Any]:
     }
 
 
-def _parameter(parameter: Parameter, preset: dict[str, Any]) -> dict[str, Any]:
+def _parameter(parameter: Parameter, preset: Json) -> Json:
     value = preset.get(parameter.name, parameter.default)
     return {
         "name": parameter.name,
@@ -69,14 +69,14 @@ def _parameter(parameter: Parameter, preset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _how(name: str, procedure: Procedure, preset: dict[str, Any]) -> list[str]:
+def _how(name: str, procedure: Procedure, preset: Json) -> list[str]:
     defaults = {p.name: p.default for p in procedure.parameters} | preset
     needed = "".join(f" -p {key}=…" for key, default in defaults.items() if default is None)
     command = f"opslib run {name} -t {defaults.get('target', 'TARGET')}{needed}"
     return [command, f"{command} --apply"] if procedure.changes else [command]
 
 
-def description(shown: dict[str, Any]) -> str:
+def description(shown: Json) -> str:
     lines = [f"{shown['title']}  ({shown['name']})", ""]
     lines += [f"when    {symptom}" for symptom in shown["when"]]
     lines += [f"{key:<8}{shown[key]}" for key in ("effect", "takes", "owner", "note") if shown[key]]

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from typing import Any
 
-from opslib.core import console
+from opslib.core import Json, console
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
 
-def shown(record: Record, *, everything: bool = False) -> dict[str, Any]:
+def shown(record: Record, *, everything: bool = False) -> Json:
     """For JSON: the record with its findings, plan, changes and next; or all of its file."""
     details = reading.details(record)
     names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]

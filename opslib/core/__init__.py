@@ -5,8 +5,9 @@ A connection, questions and findings, plans, tables, windows of time.
 
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.checks.signs import Sign, sign_of
+from opslib.core.checks.signs import FAILURES, Sign, sign_of
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.sql import ask, quoted
 from opslib.core.errors import (
     NotAllowed,
     NotFound,
@@ -16,16 +17,18 @@ from opslib.core.errors import (
     UsageError,
     unknown_name,
 )
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, Read, Wait
+from opslib.core.findings import SEVERITY, Finding, Findings, Question
+from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait, result
 from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.tables import UTC_TIME, Frame, frame
+from opslib.core.plans.plans import Plan, Planned, Step
+from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
 from opslib.core.waiting import poll
 
 __all__ = [
+    "FAILURES",
+    "SEVERITY",
     "UTC_TIME",
     "Action",
     "Aws",
@@ -33,23 +36,29 @@ __all__ = [
     "Finding",
     "Findings",
     "Frame",
+    "Http",
+    "Json",
     "Line",
     "NotAllowed",
     "NotFound",
     "OpsError",
     "Panel",
+    "Plan",
     "Planned",
     "Plotted",
     "Question",
     "Read",
     "Refused",
+    "Select",
     "Sign",
+    "Sql",
     "Step",
     "Unfinished",
     "UsageError",
     "Wait",
     "Window",
     "answer",
+    "ask",
     "check",
     "clock",
     "count",
@@ -57,6 +66,8 @@ __all__ = [
     "number",
     "planner",
     "poll",
+    "quoted",
+    "result",
     "sign_of",
     "unknown_name",
     "unread",

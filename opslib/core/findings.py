@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
-from opslib.core.tables import escaped, html_frame, html_table, text_table
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from opslib.core.tables import Frame, Json, escaped, html_frame, html_table, text_table
 
 P = ParamSpec("P")
 MIME = "application/vnd.opslib+json"
@@ -75,7 +71,7 @@ class Findings(list[Finding]):
     """Findings of one or more checks, with the evidence they were read from."""
 
     def __init__(
-        self, found: Iterable[Finding] = (), evidence: pd.DataFrame | None = None, note: str = ""
+        self, found: Iterable[Finding] = (), evidence: Frame | None = None, note: str = ""
     ) -> None:
         super().__init__(found)
         self.evidence = evidence
@@ -119,7 +115,7 @@ class Findings(list[Finding]):
             "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
         )
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
         parts.append(f"<p>{escaped(self.note)}</p>" if self.note else "")
         parts.append("" if self.evidence is None else html_frame(self.evidence))

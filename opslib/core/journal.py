@@ -10,6 +10,8 @@ import time
 from datetime import datetime
 from typing import Any
 
+from opslib.core.tables import Json
+
 FD = "OPSLIB_JOURNAL_FD"  # the engine's pipe, inherited by the kernel
 
 
@@ -17,7 +19,7 @@ class Journal:
     """Events of one notebook in order. Secrets go through the pipe only and are never kept."""
 
     def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Json] = []
         self._lock = threading.Lock()
         self._fd = _inherited_pipe()
 

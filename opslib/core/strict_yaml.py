@@ -13,13 +13,14 @@ from typing import Any
 import yaml
 
 from opslib.core.errors import UsageError
+from opslib.core.tables import Json
 
 # libyaml's, where it is there: ten times faster.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
-def load(path: Path, schema: str) -> dict[str, Any]:
+def load(path: Path, schema: str) -> Json:
     """The mapping in a YAML file, checked against opslib/core/schemas/<schema>.json.
 
     Raises UsageError naming file and line: unreadable, not YAML, a key twice, a wrong key or value.
@@ -109,7 +110,7 @@ def validator(schema: str) -> Any:
 
 
 @cache
-def _schema(schema: str) -> dict[str, Any]:
+def _schema(schema: str) -> Json:
     return dict(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))
 
 

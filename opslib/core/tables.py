@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: that takes long
+Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 UTC_TIME = "datetime64[us, UTC]"
 
 
-def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Frame:
     """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
     import pandas as pd
 
@@ -28,7 +29,7 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
     return made
 
 
-def html_frame(shown: pd.DataFrame) -> str:
+def html_frame(shown: Frame) -> str:
     """A DataFrame as an escaped HTML table, read from the left, with room for a log line or an
     error's text.
 

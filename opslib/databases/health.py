@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    NotAllowed,
+    Question,
+    Unfinished,
+    check,
+    count,
+    frame,
+    number,
+)
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
-from opslib.core.checks.checks import check
 from opslib.core.connections import sessions
-from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import query, value
-from opslib.core.errors import NotAllowed, Unfinished
-from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads import metrics
-from opslib.core.tables import frame
-from opslib.core.text import count, number
 from opslib.databases.instances import rds, states
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SESSIONS = {
     "application": "str",
@@ -161,7 +164,7 @@ def check_load(ops: Connection) -> Findings:
     return Findings([found], active, "" if status == "ok" else _CPU_HELP)
 
 
-def _at_work(ops: Connection) -> tuple[pd.DataFrame, str]:
+def _at_work(ops: Connection) -> tuple[Frame, str]:
     """Rows of LOAD, and in words who is at work, or why that is not known."""
     try:
         active = query(ops, _LOAD_SQL, LOAD)

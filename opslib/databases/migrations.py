@@ -5,18 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from opslib.core.checks.checks import answer, check
+from opslib.core import (
+    Action,
+    Connection,
+    Finding,
+    Findings,
+    Http,
+    Planned,
+    Question,
+    Refused,
+    Select,
+    Step,
+    UsageError,
+    answer,
+    check,
+    frame,
+    planner,
+    quoted,
+)
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import quoted
 from opslib.core.connections.targets import LAB, Facts
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Action, Http, Invoke, Select
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core.plans.actions import Invoke
 from opslib.core.reads import functions
-from opslib.core.tables import frame
 from opslib.databases.instances import snapshots
 
 MIGRATIONS = {"target": "str", "database_has": "str", "code_needs": "str", "pending": "boolean"}

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import check
+from opslib.core import (
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Planned,
+    Question,
+    Refused,
+    Step,
+    check,
+    frame,
+    planner,
+    unknown_name,
+)
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import LAB, Facts
-from opslib.core.errors import Refused, unknown_name
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Aws
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
 from opslib.core.reads.objects import is_versioned, list_objects
-from opslib.core.tables import frame
 from opslib.databases.instances import snapshots
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SIDES = {"what": "str", "source": "Int64", "here": "Int64", "difference": "Int64"}
 DRY_RUN = {"what": "str", "count": "Int64", "replaces": "Int64"}
@@ -52,7 +57,7 @@ def _covers(facts: Facts, scope: str, part: str) -> bool:
     return part in facts["scopes"][scope]["copies"]
 
 
-def compare_sides(ops: Connection, scope: str) -> pd.DataFrame:
+def compare_sides(ops: Connection, scope: str) -> Frame:
     """Rows and objects on both sides, of what this scope overwrites. Columns: SIDES."""
     facts = _facts(ops, scope)
     here, there = ops.gather(*(partial(_counts, each, facts, scope) for each in (ops, source(ops))))
@@ -92,7 +97,7 @@ def _invoke(ops: Connection, facts: Facts, scope: str, **more: Any) -> Aws:
     return Aws("lambda", "invoke", FunctionName=name, Payload=payload)
 
 
-def ask_dry_run(ops: Connection, scope: str) -> pd.DataFrame:
+def ask_dry_run(ops: Connection, scope: str) -> Frame:
     """What the function itself says that it would do, invoked with its dry-run option.
 
     Columns: DRY_RUN.
@@ -102,7 +107,7 @@ def ask_dry_run(ops: Connection, scope: str) -> pd.DataFrame:
     return frame(_flat(said if isinstance(said, dict) else {"answer": said}), DRY_RUN)
 
 
-def _flat(answer: dict[str, Any], path: str = "") -> Iterator[dict[str, Any]]:
+def _flat(answer: Json, path: str = "") -> Iterator[Json]:
     """Every number in the answer by its path; a table's rows and what they replace in one line."""
     for key, value in answer.items():
         name = f"{path}{key}"
@@ -159,7 +164,7 @@ def check_sync(ops: Connection, scope: str = "both") -> Findings:
     return Findings(found, sides)
 
 
-def _rows_alike(facts: Facts, sides: pd.DataFrame) -> Finding:
+def _rows_alike(facts: Facts, sides: Frame) -> Finding:
     other = "; ".join(
         f"{row.what} {row.here:,} here, {row.source:,} there"
         for row in sides.itertuples()

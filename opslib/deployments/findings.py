@@ -6,9 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.tables import frame
-from opslib.core.text import count
+from opslib.core import Finding, Findings, Question, count, frame
 from opslib.deployments.plans import Change, TerraformPlan
 from opslib.deployments.values import LATER
 

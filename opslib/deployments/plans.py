@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from opslib.core.errors import UsageError
+from opslib.core import Json, UsageError
 from opslib.core.redaction import names_a_secret
 from opslib.deployments import values
 from opslib.deployments.values import Difference
@@ -54,8 +54,8 @@ class Change:
     type: str
     kind: str
     reason: str
-    before: dict[str, Any] = field(repr=False)
-    after: dict[str, Any] = field(repr=False)
+    before: Json = field(repr=False)
+    after: Json = field(repr=False)
     forces: list[str]
     moved_from: str
     deposed: bool
@@ -129,7 +129,7 @@ def parse(content: bytes, where: str, written: datetime) -> TerraformPlan:
     )
 
 
-def _change(entry: dict[str, Any], found: list[Any]) -> Change:
+def _change(entry: Json, found: list[Any]) -> Change:
     raw, moved = entry["change"], entry.get("previous_address", "")
     kind, reason = _kind(raw), entry.get("action_reason", "")
     if kind == "nothing":
@@ -146,7 +146,7 @@ def _change(entry: dict[str, Any], found: list[Any]) -> Change:
     )
 
 
-def _sides(raw: dict[str, Any], found: list[Any]) -> tuple[Any, Any]:
+def _sides(raw: Json, found: list[Any]) -> tuple[Any, Any]:
     """Before and after, with what is secret or not yet known hidden."""
     before = values.hide(raw.get("before"), raw.get("before_sensitive"), None, found)
     after = values.hide(
@@ -155,12 +155,12 @@ def _sides(raw: dict[str, Any], found: list[Any]) -> tuple[Any, Any]:
     return before or {}, after or {}
 
 
-def _kind(change: dict[str, Any]) -> str:
+def _kind(change: Json) -> str:
     said = "+".join(change.get("actions", ()))
     return _KINDS.get(said) or ("destroy" if "delete" in said else said)
 
 
-def _document(content: bytes, where: str) -> dict[str, Any]:
+def _document(content: bytes, where: str) -> Json:
     """The JSON of a plan. Raises UsageError that says what makes it."""
     try:
         document = json.loads(content)

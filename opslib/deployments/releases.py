@@ -6,19 +6,34 @@ A test record made through the API and taken away.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from opslib import databases, health, logs
-from opslib.core.checks.checks import answer, check, unread
-from opslib.core.connections.connection import Connection
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Http,
+    Json,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Planned,
+    Question,
+    Sql,
+    Step,
+    Unfinished,
+    answer,
+    check,
+    frame,
+    planner,
+    result,
+    unread,
+)
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Appears, Http, Sql, find_object, result
-from opslib.core.plans.applying import Applied, planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core.plans.actions import Appears, find_object
+from opslib.core.plans.applying import Applied
 from opslib.core.reads import functions
-from opslib.core.tables import UTC_TIME, frame
 
 RELEASES = {
     "function": "str",
@@ -46,7 +61,7 @@ def check_releases(ops: Connection) -> Findings:
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
-def _release(ops: Connection, key: str) -> tuple[Finding, dict[str, Any]]:
+def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
     facts = ops.target["functions"][key]
     asked = Question(
         f"version of {key}",

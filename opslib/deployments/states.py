@@ -9,17 +9,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from opslib.core.checks.checks import answer, check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, OpsError, Refused
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.actions import Aws, Read, result
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    NotFound,
+    OpsError,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    answer,
+    check,
+    frame,
+    planner,
+    result,
+)
 from opslib.core.reads import objects
-from opslib.core.tables import UTC_TIME, frame
 
 STATES = {
     "serial": "int64",
@@ -67,7 +79,7 @@ def place(ops: Connection, file: str = "state") -> Place:
     return Place(facts["bucket"], facts[file])
 
 
-def _head(ops: Connection, at: Place) -> dict[str, Any]:
+def _head(ops: Connection, at: Place) -> Json:
     return ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)
 
 
@@ -104,7 +116,7 @@ def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
         ) from exc
 
 
-def _addresses(document: dict[str, Any]) -> frozenset[str]:
+def _addresses(document: Json) -> frozenset[str]:
     """`module.x.aws_instance.web[0]` of every managed instance."""
     found = set()
     for resource in document["resources"]:
@@ -173,7 +185,7 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
     return Findings([_in_order(at, found), kept, held], frame(rows, STATES))
 
 
-def _row(state: State, before: State) -> dict[str, Any]:
+def _row(state: State, before: State) -> Json:
     return vars(state) | {
         "resources": len(state.addresses),
         "added": ", ".join(sorted(state.addresses - before.addresses)),
@@ -252,7 +264,7 @@ def plan_backup(ops: Connection) -> Planned:
         _head(ops, backup)
         return Planned(summary, notes=[f"{backup} is there already; below it is compared."])
     to = {"Bucket": backup.bucket, "Key": backup.key}
-    source, made = {"Bucket": at.bucket, "Key": at.key}, dict[str, Any](to)
+    source, made = {"Bucket": at.bucket, "Key": at.key}, Json(to)
     if state.version_id:
         source["VersionId"], made["VersionId"] = state.version_id, result("copied.VersionId")
     head = _head(ops, at)  # encrypted as it is: a copy would otherwise take the bucket's default

@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opslib.core.checks.checks import answer, check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import UsageError
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Question,
+    UsageError,
+    answer,
+    check,
+    count,
+    frame,
+)
 from opslib.core.reads import objects
-from opslib.core.tables import frame
-from opslib.core.text import Text, count
+from opslib.core.text import Text
 from opslib.deployments import plans, states
 from opslib.deployments.findings import DRIFT, SHOWN, by_hand, judged
 from opslib.deployments.plans import Change, TerraformPlan

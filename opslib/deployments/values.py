@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from opslib.core import redaction
+from opslib.core import Json, redaction
 from opslib.core.redaction import names_a_secret
 
 SENSITIVE = "(sensitive)"
@@ -66,7 +66,7 @@ def _sounds_secret(name: str, value: Any) -> bool:
     return told and not _NO_SECRETS.fullmatch(name)
 
 
-def _secrets_in(value: Any) -> dict[str, Any]:
+def _secrets_in(value: Any) -> Json:
     """Of a text that is JSON itself, as Secrets Manager's are, what in it sounds secret."""
     with suppress(ValueError):
         inside = json.loads(value) if str(value).startswith("{") else {}

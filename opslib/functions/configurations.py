@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from opslib.core import Json
 from opslib.core.reads.functions import variables
 from opslib.core.redaction import names_a_secret
 
@@ -59,7 +60,7 @@ def reference(facts: Any) -> str:
     return ", ".join(parts)
 
 
-def drift(facts: Any, configuration: dict[str, Any]) -> list[str]:
+def drift(facts: Any, configuration: Json) -> list[str]:
     """What differs from the reference, in words: lost variables first."""
     present = variables(configuration)
     lost = [name for name in facts.get("variables", ()) if not present.get(name)]
@@ -70,7 +71,7 @@ def drift(facts: Any, configuration: dict[str, Any]) -> list[str]:
     ]
 
 
-def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
+def undeclared(facts: Any, configuration: Json) -> list[str]:
     """Variables that the reference does not name, a forgotten flag for one.
 
     None when it names no variables at all.
@@ -79,9 +80,7 @@ def undeclared(facts: Any, configuration: dict[str, Any]) -> list[str]:
     return sorted(set(variables(configuration)) - set(named)) if named else []
 
 
-def differences(
-    present: dict[str, Any], latest: dict[str, Any], besides: Collection[str] = ()
-) -> list[str]:
+def differences(present: Json, latest: Json, besides: Collection[str] = ()) -> list[str]:
     """What publishing $LATEST would change for those who call the live version.
 
     `besides`: variables or settings that are left out.
@@ -99,7 +98,7 @@ def differences(
     ]
 
 
-def row(function: str, of: str, facts: Any, configuration: dict[str, Any]) -> dict[str, Any]:
+def row(function: str, of: str, facts: Any, configuration: Json) -> Json:
     """A row of CONFIGURATIONS."""
     return {
         "function": function,

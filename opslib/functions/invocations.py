@@ -15,6 +15,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Json,
     Line,
     NotAllowed,
     NotFound,
@@ -155,7 +156,7 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
     return asked.judged(well, seen, otherwise="warn", next="logs/errors")
 
 
-def _row(use: Use, state: Any) -> dict[str, Any]:
+def _row(use: Use, state: Any) -> Json:
     return vars(use) | {
         "version": "?" if isinstance(state, OpsError) else state["Version"],
         "reserved": use.reservation,

@@ -10,15 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core import Action, Aws, Read, Refused, Step, Wait
-from opslib.core.plans.actions import result
+from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, result
 from opslib.core.reads.functions import Function
 from opslib.functions import configurations
 
 GET = "get_function_configuration"
 
 
-def weights(alias: dict[str, Any]) -> dict[str, float]:
+def weights(alias: Json) -> dict[str, float]:
     """Which other versions an alias sends a part of its traffic to."""
     return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
@@ -31,9 +30,9 @@ class Release:
     """
 
     name: str
-    alias: dict[str, Any] | None
-    live: dict[str, Any]
-    latest: dict[str, Any]
+    alias: Json | None
+    live: Json
+    latest: Json
 
     @classmethod
     def begin(cls, function: Function) -> Release:

@@ -12,6 +12,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Json,
     OpsError,
     Planned,
     Question,
@@ -120,7 +121,7 @@ def check_alias(ops: Connection, function: str, watch_seconds: float = 0) -> Fin
     )
 
 
-def _pinned(facts: Any, alias: dict[str, Any] | None) -> Finding:
+def _pinned(facts: Any, alias: Json | None) -> Finding:
     """Whether all calls get one version that stays as it is."""
     if alias is None:
         asked = Question(facts["name"], "as described", "the target's file")
@@ -167,7 +168,7 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
     return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 
 
-def _configuration(function: Function) -> tuple[list[Finding], list[dict[str, Any]]]:
+def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
     facts = function.facts
     asked = Question(f"configuration of {function.key}", configurations.reference(facts), _GET)
     try:
@@ -184,7 +185,7 @@ def _configuration(function: Function) -> tuple[list[Finding], list[dict[str, An
     return found or [asked.answer("ok", f"version {number} and $LATEST as described")], rows
 
 
-def _drifted(asked: Question, row: dict[str, Any]) -> Finding:
+def _drifted(asked: Question, row: Json) -> Finding:
     drift, version = row["drift"], row["version"]
     lost = drift.startswith("lacks") and ";" not in drift  # a rollback brings back all of it
     follows = "functions/environment" if lost else "functions/rollback"
@@ -231,7 +232,7 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
     )
 
 
-def _alias_step(function: Function, present: dict[str, Any], wanted: str) -> Step:
+def _alias_step(function: Function, present: Json, wanted: str) -> Step:
     """Also takes away weights.
 
     Without that, an alias that splits its traffic would go on to do so.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
-from opslib.core import Sign, sign_of
+from opslib.core import Json, Sign, sign_of
 from opslib.core.connections.http import Response
 
 _WORDS = {
@@ -78,7 +78,7 @@ def follows(dependency: str, reason: str) -> str:
     return (_SILENT if _SILENT.fits(reason) else sign_of(_DEPENDENCIES, dependency)).next
 
 
-def dependencies(body: Any) -> Iterator[dict[str, Any]]:
+def dependencies(body: Any) -> Iterator[Json]:
     """Rows `dependency, status, latency_ms, reason` of a health answer.
 
     A status is ok, skipped, degraded, failed or unclear.
@@ -99,7 +99,7 @@ def dependencies(body: Any) -> Iterator[dict[str, Any]]:
         yield _row(str(name), value)
 
 
-def _row(name: str, value: Any) -> dict[str, Any]:
+def _row(name: str, value: Any) -> Json:
     latency = None
     if isinstance(value, Mapping):
         keys = ("status", "state", "healthy", "ok", "result")

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from opslib.core import Connection, Finding, Findings, Question, Unfinished, check, count, frame
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    Unfinished,
+    check,
+    count,
+    frame,
+)
 from opslib.core.connections.http import Response
 from opslib.health import answers
 
@@ -159,9 +168,7 @@ def _hanging(ops: Connection, deep: Probe, asked: Question) -> Finding:
     return asked.answer("critical", seen, rule="an answer", next="network/endpoints")
 
 
-def _overall(
-    asked: Question, answer: Response, rows: list[dict[str, Any]], limit: float
-) -> Finding:
+def _overall(asked: Question, answer: Response, rows: list[Json], limit: float) -> Finding:
     """What the answer as a whole says."""
     failed = {row["dependency"]: row["reason"] for row in rows if row["status"] == "failed"}
     seen = f"{answer.status} in {answer.seconds:.2f} s"
@@ -188,7 +195,7 @@ _STATUS = {
 }
 
 
-def _dependency(row: dict[str, Any], source: str) -> Finding:
+def _dependency(row: Json, source: str) -> Finding:
     asked = Question(f"dependency {row['dependency']}", "not failed", source)
     seen = row["status"]
     if row["latency_ms"] is not None:

@@ -13,12 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from opslib.core import (
+    FAILURES,
     UTC_TIME,
     Aws,
     Connection,
     Finding,
     Findings,
     Frame,
+    Json,
     NotFound,
     OpsError,
     Planned,
@@ -29,12 +31,12 @@ from opslib.core import (
     check,
     frame,
     planner,
+    quoted,
+    result,
     sign_of,
 )
-from opslib.core.checks.signs import FAILURES
 from opslib.core.connections import sql
-from opslib.core.connections.sql import quoted
-from opslib.core.plans.actions import file, result
+from opslib.core.plans.actions import file
 from opslib.core.reads import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
@@ -121,7 +123,7 @@ def find_oversized(ops: Connection, kind: str, item: str = "", minutes: float = 
     return frame(rows, SIZES)
 
 
-def _sizes(ops: Connection, kind: str, job: Any) -> dict[str, Any]:
+def _sizes(ops: Connection, kind: str, job: Any) -> Json:
     facts, found = ops.target["jobs"][kind]["images"], list_images(ops, kind, job.item)
     payload = found["payload_bytes"].sum() / _MEGABYTE
     return {

@@ -11,24 +11,25 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
+    FAILURES,
     UTC_TIME,
     Connection,
     Finding,
     Findings,
     Frame,
+    Http,
     Planned,
     Question,
+    Select,
     Step,
     check,
     planner,
     poll,
+    quoted,
     sign_of,
     window,
 )
-from opslib.core.checks.signs import FAILURES
 from opslib.core.connections import sql
-from opslib.core.connections.sql import quoted
-from opslib.core.plans.actions import Http, Select
 from opslib.core.reads import log_lines, logs
 
 JOBS = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from opslib.core import (
     UTC_TIME,
@@ -15,6 +14,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Json,
     Line,
     OpsError,
     Panel,
@@ -106,7 +106,7 @@ def list_patterns(
 ) -> Frame:
     """What the lines of each kind have in common, the most frequent first. Columns: PATTERNS."""
     events = read_troubles(ops, function, window(ops, minutes, since, until))
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for sign in KINDS:
         found = log_lines.group_errors(events[events["kind"] == sign.name])
         since_, last = (found[name].dt.floor("s") for name in ("first_seen", "last_seen"))
@@ -148,7 +148,7 @@ def _ended(served: Frame) -> str:
     return f"beside {count(int(invocations), 'invocation')}"
 
 
-def _row(sign: Sign, lines: Frame, within: Window) -> dict[str, Any]:
+def _row(sign: Sign, lines: Frame, within: Window) -> Json:
     times = lines["time"]
     recent = int((times >= within.end - RECENT).sum())
     return {
@@ -162,7 +162,7 @@ def _row(sign: Sign, lines: Frame, within: Window) -> dict[str, Any]:
 
 
 def _judged(
-    ops: Connection, sign: Sign, row: dict[str, Any], lines: Frame, tolerated: int, within: Window
+    ops: Connection, sign: Sign, row: Json, lines: Frame, tolerated: int, within: Window
 ) -> Finding:
     asked = Question(
         f"trouble of kind {sign.name}", f"at most {tolerated} lines in an hour", _SOURCE

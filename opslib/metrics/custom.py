@@ -6,19 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Json,
+    Planned,
+    Question,
+    Refused,
+    Step,
+    UsageError,
+    Window,
+    check,
+    count,
+    number,
+    planner,
+    poll,
+)
 from opslib.core.reads import metrics
-from opslib.core.text import count, number
-from opslib.core.times import Window
-from opslib.core.waiting import poll
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown
@@ -40,14 +46,14 @@ class Series:
         pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.dimensions.items()))
         return f"{self.namespace} {self.name}" + (f" {{{pairs}}}" if pairs else "")
 
-    def query(self, id: str, statistic: str) -> dict[str, Any]:
+    def query(self, id: str, statistic: str) -> Json:
         """By the minute, for GetMetricData."""
         return metrics.asked(id, self.namespace, self.name, self.dimensions, statistic, 60)
 
     def alarms(self, ops: Connection) -> list[str]:
         """The names of the alarms on this very metric."""
 
-        def watched(alarm: dict[str, Any]) -> bool:
+        def watched(alarm: Json) -> bool:
             dimensions = {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())}
             return Series(alarm["Namespace"], alarm["MetricName"], dimensions) == self
 

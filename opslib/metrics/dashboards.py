@@ -8,20 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Line,
+    OpsError,
+    Panel,
+    Plotted,
+    Question,
+    Window,
+    check,
+    count,
+    frame,
+    number,
+    window,
+)
 from opslib.core.reads import metrics
-from opslib.core.tables import frame
-from opslib.core.text import count, number
-from opslib.core.times import Window, window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WIDGETS = {
     "widget": "str",
@@ -56,7 +63,7 @@ class Widget(NamedTuple):
     """A metric widget: what is written on it, and its queries, with ids made unique."""
 
     panel: Panel  # without its lines
-    queries: list[dict[str, Any]]
+    queries: list[Json]
 
     @property
     def alone(self) -> bool:
@@ -87,7 +94,7 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
     return drawn, left
 
 
-def _widget(prefix: str, title: str, said: dict[str, Any]) -> Widget:
+def _widget(prefix: str, title: str, said: Json) -> Widget:
     import jmespath
 
     rows = list(_unfolded(said["metrics"]))
@@ -100,7 +107,7 @@ def _widget(prefix: str, title: str, said: dict[str, Any]) -> Widget:
     return Widget(panel, list(_queries(prefix, rows, said)))
 
 
-def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], Json]]:
     """Each row's metric (namespace, name, dimensions …) and its options.
 
     `.` repeats the item above it, `...` all but the last.
@@ -119,16 +126,14 @@ def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], dict[s
         yield names, row[-1] if isinstance(row[-1], dict) else {}
 
 
-def _queries(
-    prefix: str, rows: list[tuple[list[str], dict[str, Any]]], properties: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
+def _queries(prefix: str, rows: list[tuple[list[str], Json]], properties: Json) -> Iterator[Json]:
     own = {options["id"] for _, options in rows if "id" in options}
     for place, (names, options) in enumerate(rows):
         said = {"stat": "Average", "period": 300, "visible": True, **properties, **options}
         id, period = f"{prefix}_{said.get('id', f'line{place}')}", int(said["period"])
         if "expression" in said:
             expression = _renamed(said["expression"], own, prefix)
-            query: dict[str, Any] = {"Id": id, "Expression": expression, "Period": period}
+            query: Json = {"Id": id, "Expression": expression, "Period": period}
         else:
             dimensions = dict(zip(names[2::2], names[3::2], strict=True))
             query = metrics.asked(id, names[0], names[1], dimensions, said["stat"], period)
@@ -148,14 +153,14 @@ def _renamed(expression: str, own: set[str], prefix: str) -> str:
     return re.sub(r""""[^"]*"|'[^']*'|\b[a-z]\w*\b""", name, expression)
 
 
-def read_points(ops: Connection, drawn: Sequence[Widget], within: Window) -> pd.DataFrame:
+def read_points(ops: Connection, drawn: Sequence[Widget], within: Window) -> Frame:
     """The points of all widgets, in one GetMetricData as long as they are 500 queries.
 
     Columns: metrics.SERIES.
     """
     import pandas as pd
 
-    batches: list[list[dict[str, Any]]] = [[]]
+    batches: list[list[Json]] = [[]]
     for widget in sorted(drawn, key=lambda widget: widget.alone):
         if widget.alone or len(batches[-1]) + len(widget.queries) > metrics.PAGE:
             batches.append([])
@@ -186,7 +191,7 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
     return Plotted(map(_finding, panels), frame(rows, WIDGETS), note, panels, within)
 
 
-def _drawn(widget: Widget, points: pd.DataFrame) -> Panel:
+def _drawn(widget: Widget, points: Frame) -> Panel:
     """Its panel, with the lines that its queries gave."""
     found = [
         (str(label), series)
@@ -238,7 +243,7 @@ def _limit(name: str, value: str) -> str:
     return f"{name}: {value}" if name[:1].isdigit() else f"{name} {value}"
 
 
-def _row(panel: Panel, line: Line) -> dict[str, Any]:
+def _row(panel: Panel, line: Line) -> Json:
     return {
         "widget": panel.title,
         "line": line.label,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
-from opslib.core.checks.checks import check
-from opslib.core.checks.plots import Plotted
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Plotted,
+    Question,
+    Window,
+    check,
+    clock,
+    frame,
+    number,
+    window,
+)
 from opslib.core.reads.metrics import RECENT_MINUTES, Metric, described, panel, read, thresholds
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import number
-from opslib.core.times import Window, clock, window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMMARY = {
     "metric": "str",
@@ -65,7 +70,7 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
     return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
 
 
-def _summary(metric: Metric, points: pd.DataFrame) -> dict[str, Any]:
+def _summary(metric: Metric, points: Frame) -> Json:
     said = {**vars(metric), "metric": metric.key, "points": len(points)}
     if points.empty:
         return said
@@ -79,7 +84,7 @@ def _summary(metric: Metric, points: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _finding(metric: Metric, points: pd.DataFrame, said: dict[str, Any], within: Window) -> Finding:
+def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Finding:
     source = f"GetMetricData {metric.namespace} {metric.name} {metric.statistic}"
     asked = Question(metric.title, thresholds(metric), source)
     if points.empty:
@@ -96,7 +101,7 @@ def _finding(metric: Metric, points: pd.DataFrame, said: dict[str, Any], within:
     return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.name), service))
 
 
-def _status(metric: Metric, points: pd.DataFrame, worst: float) -> str:
+def _status(metric: Metric, points: Frame, worst: float) -> str:
     since = points["time"].iloc[-1] - timedelta(minutes=RECENT_MINUTES - 5)
     recent = points.loc[points["time"] >= since, "value"]
     status = metric.status(recent.min() if metric.below else recent.max())

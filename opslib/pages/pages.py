@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from opslib.core.findings import SEVERITY
+from opslib.core import SEVERITY, Json
 from opslib.pages import sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -92,7 +92,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _where(facts: dict[str, Any]) -> tuple[str, str]:
+def _where(facts: Json) -> tuple[str, str]:
     """(css class, words) of the mark at the top."""
     if facts.get("lab"):
         return "lab", "Practice lab"
@@ -102,7 +102,7 @@ def _where(facts: dict[str, Any]) -> tuple[str, str]:
     return "other", environment or "no target"
 
 
-def _when(facts: dict[str, Any]) -> dict[str, str]:
+def _when(facts: Json) -> dict[str, str]:
     started = datetime.fromisoformat(facts["started"]) if facts.get("started") else None
     ended = datetime.fromisoformat(facts["ended"]) if facts.get("ended") else None
     return {
@@ -115,7 +115,7 @@ def _took(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
-def findings(facts: dict[str, Any]) -> list[dict[str, Any]]:
+def findings(facts: Json) -> list[Json]:
     """Worst first; of those before a change, only when there is none after it."""
     found = list(facts.get("findings", ()))
     after = [f for f in found if f.get("verifies")]
@@ -137,7 +137,7 @@ def _shown_cells(notebook: Any) -> list[Any]:
     return told
 
 
-def _picture(data: dict[str, Any]) -> str:
+def _picture(data: Json) -> str:
     """The address of the picture in an output; empty when it has none, or a table as well."""
     for mime in ("image/png", "image/jpeg", "image/gif"):
         if mime in data and "text/html" not in data:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opslib import jobs
-from opslib.core import UTC_TIME, Connection, OpsError, sign_of
-from opslib.core.checks.signs import FAILURES
+from opslib.core import FAILURES, UTC_TIME, Connection, Json, OpsError, sign_of
 
 LETTERS = {
     "queue": "str",
@@ -38,19 +37,19 @@ class Dead:
         """How many are visible; SQS counts up to a minute late."""
         return depths(self.attributes())["visible"]
 
-    def sample(self) -> list[dict[str, Any]]:
+    def sample(self) -> list[Json]:
         """Messages without hiding them (visibility timeout 0), until all or nothing new is seen."""
         depth, quiet = self.count(), 0
-        seen: dict[str, dict[str, Any]] = {}
+        seen: dict[str, Json] = {}
         while len(seen) < depth and quiet < _QUIET_ROUNDS:
             known = len(seen)
             seen |= {message["MessageId"]: message for message in self._received(0)}
             quiet = 0 if len(seen) > known else quiet + 1
         return list(seen.values())
 
-    def every(self) -> list[dict[str, Any]]:
+    def every(self) -> list[Json]:
         """Every message, ordered by id: hidden while they are read, given back at once after."""
-        taken: list[dict[str, Any]] = []
+        taken: list[Json] = []
         try:
             while batch := self._received(_HIDDEN_SECONDS):
                 taken += batch
@@ -75,7 +74,7 @@ class Dead:
         ]
         return sorted(kept, key=lambda message: str(message["id"]))
 
-    def described(self) -> list[dict[str, Any]]:
+    def described(self) -> list[Json]:
         """Rows of LETTERS of a sample.
 
         The error is the message's own, else what the job's row keeps.
@@ -102,11 +101,11 @@ class Dead:
             )
         return rows
 
-    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    def _call(self, operation: str, **parameters: Any) -> Json:
         return self.ops.call("sqs", operation, QueueUrl=self.url, **parameters)
 
-    def _received(self, hidden_seconds: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call(
+    def _received(self, hidden_seconds: int) -> list[Json]:
+        found: list[Json] = self._call(
             "receive_message",
             MaxNumberOfMessages=10,
             VisibilityTimeout=hidden_seconds,
@@ -116,7 +115,7 @@ class Dead:
         ).get("Messages", [])
         return found
 
-    def _jobs(self) -> dict[str, Any]:
+    def _jobs(self) -> Json:
         """The kinds of jobs that come through this queue."""
         kinds = self.ops.target.facts.get("jobs", {})
         return {kind: of for kind, of in kinds.items() if of.get("queue") == self.queue}
@@ -150,11 +149,11 @@ def depths(attributes: dict[str, str]) -> dict[str, int]:
     }
 
 
-def _sent(message: dict[str, Any]) -> datetime:
+def _sent(message: Json) -> datetime:
     return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
 
 
-def _decoded(body: str) -> dict[str, Any]:
+def _decoded(body: str) -> Json:
     try:
         value = json.loads(body)
     except ValueError as exc:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opslib.core import (
     UTC_TIME,
     Aws,
     Connection,
     Findings,
     Frame,
+    Json,
     NotFound,
     Planned,
     Question,
@@ -212,7 +211,7 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     )
 
 
-def _saved(dead: Dead, counted: int) -> list[dict[str, Any]]:
+def _saved(dead: Dead, counted: int) -> list[Json]:
     """All messages of a queue.
 
     Raises Refused when it cannot be all of them, or when they are too much for a record.

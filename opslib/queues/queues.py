@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from opslib.core import Connection, Finding, Findings, Frame, Question, check, frame, window
+from opslib.core import (
+    FAILURES,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Question,
+    check,
+    frame,
+    window,
+)
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.checks.signs import FAILURES
 from opslib.core.reads import metrics
 from opslib.queues.letters import LETTERS, Dead, attributes, depths, find_url
 

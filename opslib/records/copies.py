@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths
-from opslib.core.errors import OpsError
+from opslib.core import OpsError, paths
 from opslib.records import files
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from opslib.catalogue import parameters as declared
-from opslib.core import paths
+from opslib.core import Json, UsageError, paths
 from opslib.core.connections.targets import LAB
-from opslib.core.errors import UsageError
 from opslib.records import records
 
 _VERSIONS = ("opslib", "papermill", "ipykernel", "boto3", "botocore", "pandas")
@@ -29,7 +28,7 @@ def moment() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def parameters(nb: Any) -> dict[str, Any]:
+def parameters(nb: Any) -> Json:
     """What a notebook runs with: the defaults of its parameters cell, and what was given."""
     given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
     for cell in nb["cells"]:
@@ -51,9 +50,7 @@ def procedure(path: Any) -> str:
     return file.stem
 
 
-def at_start(
-    name: str, procedure: str, target: str, parameters: dict[str, Any], id: str = ""
-) -> dict[str, Any]:
+def at_start(name: str, procedure: str, target: str, parameters: Json, id: str = "") -> Json:
     """What is known before the kernel is."""
     return {
         "id": id or records.new_id(),
@@ -71,7 +68,7 @@ def at_start(
     }
 
 
-def of_the_code() -> dict[str, Any]:
+def of_the_code() -> Json:
     """The git commit, whether anything differed from it, and the versions of what matters."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -84,7 +81,7 @@ def of_the_code() -> dict[str, Any]:
     return {"git": _git(paths.project_root()), "versions": versions}
 
 
-def _git(folder: Path) -> dict[str, Any] | None:
+def _git(folder: Path) -> Json | None:
     """None where there is no git, or no repository."""
     command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch"]
     try:
@@ -106,7 +103,7 @@ def who() -> str:
         return f"uid {os.getuid()}"
 
 
-def lease() -> dict[str, Any]:
+def lease() -> Json:
     """Which process runs it, so that another can tell when it is gone."""
     return {
         "host": host(),
@@ -156,16 +153,16 @@ class Request:
     procedure: str
     target: str
     kernel: str
-    parameters: dict[str, Any]
+    parameters: Json
     timeout_seconds: float
     folder: Path | None = None  # the kernel's
     output: str | None = None  # papermill's own copy
     forked: bool = False  # one of many, so its kernel is forked where that is safe
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
 
     @classmethod
-    def of(cls, nb: Any, kernel: str, options: dict[str, Any]) -> Request:
+    def of(cls, nb: Any, kernel: str, options: Json) -> Request:
         """From what papermill gives an engine; `run` adds `opslib_…` options."""
         ours = {key: options.pop(key) for key in [*options] if key.startswith("opslib_")}
         told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from opslib.core.errors import OpsError
+from opslib.core import OpsError
 
 _LEAST_FREE = 1_000_000  # bytes; a record with its page is rarely larger
 

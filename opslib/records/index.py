@@ -18,14 +18,13 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
-from opslib.core import paths
-from opslib.core.errors import OpsError
+from opslib.core import Json, OpsError, paths
 from opslib.records.records import COLUMNS, Row
 
 _metadata = sa.MetaData()
 _SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
 _BESIDE = ("hash", "host", "pid", "pid_started", "heartbeat")
-_TYPES: dict[str, Any] = {
+_TYPES: Json = {
     "id": sa.String(40),
     "seq": sa.Integer(),
     "lab": sa.Boolean(),

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib.core.connections.connection import Connection
-from opslib.core.plans.plans import Plan
+from opslib.core import Connection, Plan
 from opslib.records.outcomes import Event, Events
 
 _RECORDED = "recorded"

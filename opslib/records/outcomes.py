@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from opslib.core.findings import SEVERITY
+from opslib.core import SEVERITY, Json
 
-Event = dict[str, Any]
+Event = Json
 _KEPT = ("calls", "findings", "plan", "approval", "steps")
 
 
@@ -68,7 +67,7 @@ class Events:
         """Was a change started? Then things may have changed, whatever came after."""
         return bool(self.steps)
 
-    def as_metadata(self) -> dict[str, Any]:
+    def as_metadata(self) -> Json:
         """For the record's file."""
         return {
             **{name: self.connected.get(name) for name in ("account", "region", "arn")},
@@ -107,7 +106,7 @@ class Ending:
     why: str = ""
 
 
-def conclude(ending: Ending, events: Events) -> dict[str, Any]:
+def conclude(ending: Ending, events: Events) -> Json:
     """What a run came to, for its file: its events, and
 
     `outcome`, `status` (the worst finding that counts), `verdict` (a sentence), and what was

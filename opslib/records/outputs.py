@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from opslib.core import redaction
+from opslib.core import Json, redaction
 from opslib.records.files import sha256, write_atomically
 
 CELL = 200_000  # characters kept of one cell
@@ -74,7 +74,7 @@ class Outputs:
             out["text"] = text
             outs.append(out)
 
-    def _take_display(self, data: dict[str, Any], number: int, cell_index: int) -> None:
+    def _take_display(self, data: Json, number: int, cell_index: int) -> None:
         for mime, value in list(data.items()):
             picture = mime.startswith("image/") and mime != "image/svg+xml"
             text = value if isinstance(value, str) else json.dumps(value)
@@ -121,7 +121,7 @@ class Outputs:
             write_atomically(self._folder / name, masked)
         self._dirty = set()
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[Json]:
         """The files beside the record: `file`, `bytes`, `sha256`; the record's seal covers them."""
         return [
             {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
 
-from opslib.core.errors import UsageError, unknown_name
+from opslib.core import Json, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
@@ -46,7 +45,7 @@ def find(id: str) -> Record:
     return Record.of(hits[0])
 
 
-def details(record: Record) -> dict[str, Any]:
+def details(record: Record) -> Json:
     """What the record's file says of its run: calls, findings, plan, steps, versions.
 
     Raises OpsError.
@@ -63,7 +62,7 @@ def details(record: Record) -> dict[str, Any]:
         ) from exc
 
 
-def applied_steps(id: str, target: str | None = None) -> list[dict[str, Any]]:
+def applied_steps(id: str, target: str | None = None) -> list[Json]:
     """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`,
     `after`, `observe`.
 

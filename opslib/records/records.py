@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths, redaction
+from opslib.core import Json, paths, redaction
 
-Row = dict[str, Any]  # of the index
+Row = Json  # of the index
 RUNNING = "running"
 OUTCOMES = (
     "ok",
@@ -49,7 +49,7 @@ class Record:
     outcome: str
     status: str | None
     verdict: str | None
-    parameters: dict[str, Any]
+    parameters: Json
     plan: str | None
     path: Path
 
@@ -76,7 +76,7 @@ class Record:
         """How long it took, or has taken so far."""
         return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """For JSON."""
         return asdict(self) | {
             "started": self.started.isoformat(),

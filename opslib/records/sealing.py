@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths, redaction
-from opslib.core.errors import OpsError
+from opslib.core import Json, OpsError, paths, redaction
 from opslib.pages.pages import render
 from opslib.records import copies, files, records
 from opslib.records.outputs import Outputs
@@ -28,7 +27,7 @@ class Draft:
     The journal goes when the record is whole.
     """
 
-    def __init__(self, notebook: Any, facts: dict[str, Any]) -> None:
+    def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
@@ -54,7 +53,7 @@ class Draft:
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
-    def save_soon(self, events: dict[str, Any], *, changed: bool) -> None:
+    def save_soon(self, events: Json, *, changed: bool) -> None:
         """Save what has changed, when the last save is long enough ago.
 
         When it cannot be, the run goes on.

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from opslib.core import paths
-from opslib.core.errors import OpsError
+from opslib.core import OpsError, paths
 from opslib.records import copies, files, records
 from opslib.records.records import Row
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.findings import Findings, Question
-from opslib.core.tables import UTC_TIME, frame
+from opslib.core import UTC_TIME, Connection, Findings, Json, Question, check, frame
 
 CERTIFICATES = {
     "domain": "str",
@@ -71,6 +66,6 @@ def check_expiry(ops: Connection) -> Findings:
     return Findings(found, frame(rows, CERTIFICATES))
 
 
-def _covers(certificate: dict[str, Any], domain: str) -> bool:
+def _covers(certificate: Json, domain: str) -> bool:
     names = {certificate.get("DomainName"), *certificate.get("SubjectAlternativeNameSummaries", ())}
     return not names.isdisjoint({domain, f"*.{domain.partition('.')[2]}"})

@@ -11,13 +11,23 @@ from itertools import chain
 from typing import Any
 
 from opslib import alarms, databases, functions, health, jobs, logs, metrics, queues, records
-from opslib.core.checks.checks import check, keep
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import SEVERITY, Finding, Findings, Question
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import count
-from opslib.core.times import clock, window
+from opslib.core import (
+    SEVERITY,
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    Refused,
+    UsageError,
+    check,
+    clock,
+    count,
+    frame,
+    window,
+)
+from opslib.core.checks.checks import keep
 from opslib.records import Record
 from opslib.reports import certificates, secrets
 
@@ -187,7 +197,7 @@ def _since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
     return Findings(evidence=frame(rows, CHANGED) if rows else None, note=note)
 
 
-def last_before(target: str, moment: datetime) -> tuple[Record, list[dict[str, Any]]] | None:
+def last_before(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:
     """The last whole report of a target that was begun before a moment, with its findings."""
     for record in records.list_records(target=target):
         ended = record.outcome in COMPLETE and record.started < moment

@@ -5,11 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
-from opslib.core.findings import Findings, Question
-from opslib.core.tables import UTC_TIME, frame
+from opslib.core import UTC_TIME, Connection, Findings, NotFound, Question, check, frame
 
 SECRETS = {
     "secret": "str",

@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opslib import records
-from opslib.core import console
-from opslib.core.errors import UsageError
-from opslib.core.findings import SEVERITY, Finding, Findings
+from opslib.core import SEVERITY, Finding, Findings, UsageError, console
 from opslib.records import Record
 from opslib.reports import reports
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
+from opslib.core import Json, UsageError
 from opslib.core.connections.targets import Target
-from opslib.core.errors import UsageError
 
 _ALL = "all"
 _CHAPTERS = {  # the section that every procedure of a chapter needs
@@ -23,7 +23,7 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
 }
 
 
-def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> dict[str, Any]:
+def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Json:
     """What was given, and a name for each default that this target does not have: the only, or all.
 
     Raises UsageError: the file describes no such section, or not this name, or several of which

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from opslib.core.errors import OpsError
+from opslib.core import OpsError
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request

@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from opslib.core import journal
-from opslib.core.errors import OpsError
+from opslib.core import OpsError, journal
 from opslib.records import files
 from opslib.records.interruptions import kernel_folders
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
+from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
-from opslib.core.errors import UsageError, unknown_name
 from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.records import reading, records
 from opslib.records.records import Record
@@ -22,7 +22,7 @@ _AT_A_TIME = 16  # they wait for the network most of the time
 
 def prepare(
     name: str, target: str, given: Mapping[str, Any], *, apply: bool
-) -> tuple[Procedure, dict[str, Any]]:
+) -> tuple[Procedure, Json]:
     """The procedure of a name and the parameters to run it with, all checked. Raises UsageError."""
     procedure, preset, _ = runbooks.find(name)
     described = targets.load(target)
@@ -64,7 +64,7 @@ def run(
     return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
 
 
-def _run(name: str, procedure: Procedure, wanted: dict[str, Any], **more: Any) -> Record:
+def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
     from papermill.exceptions import PapermillException
     from papermill.execute import execute_notebook
 
@@ -138,9 +138,7 @@ def run_many(
             raise
 
 
-def _shared(
-    wanted: Collection[tuple[str, str]], given: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> dict[str, Json]:
     """Of the parameters given for several procedures, those that each has.
 
     Raises UsageError: none has it.

@@ -6,20 +6,23 @@ The state in the pool, the second factor, the row that the app keeps.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from opslib.core.checks.checks import answer, check
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    NotFound,
+    Question,
+    answer,
+    check,
+    frame,
+    window,
+)
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings, Question
 from opslib.core.reads import logs
-from opslib.core.tables import frame
-from opslib.core.times import window
 from opslib.users.users import TELL, UNSYNCED, USER, find_user, pool_id
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _A_DAY = 1440  # minutes
 _TEMPORARY_DAYS = 7  # Cognito's default
@@ -57,7 +60,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
     return found
 
 
-def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding:
+def _state(user: Json, pool: Json, now: datetime) -> Finding:
     question = f"{user['email']} may sign in"
     asked = Question(question, "enabled, confirmed", "cognito-idp AdminGetUser")
     if not user["enabled"]:
@@ -75,7 +78,7 @@ def _state(user: dict[str, Any], pool: dict[str, Any], now: datetime) -> Finding
     return asked.answer(status, f"enabled, {words}", next=follows)
 
 
-def _second_factor(ops: Connection, user: dict[str, Any], since: datetime) -> Finding:
+def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:
     """A pool that was made again has no secrets of authenticators.
 
     A factor from before it takes no code any more.
@@ -99,7 +102,7 @@ def _second_factor(ops: Connection, user: dict[str, Any], since: datetime) -> Fi
     return asked.answer("critical", seen, cause="mfa-stale", next="users/reset-mfa")
 
 
-def _refused_codes(ops: Connection, user: dict[str, Any]) -> pd.DataFrame:
+def _refused_codes(ops: Connection, user: Json) -> Frame:
     """The log lines of a day that say that this user's code was refused. Columns: logs.EVENTS."""
     facts = ops.target["users"].get("refused_codes")
     if not facts:
@@ -110,7 +113,7 @@ def _refused_codes(ops: Connection, user: dict[str, Any]) -> pd.DataFrame:
     return found[[any(name in text for name in names) for text in found["message"]]]
 
 
-def _synced(ops: Connection, user: dict[str, Any]) -> Finding:
+def _synced(ops: Connection, user: Json) -> Finding:
     table = ops.target["users"]["table"]
     rule = "a row with its sub"
     asked = Question(f"The app knows {user['email']}", rule, f"SELECT from {table}")

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, quoted
-from opslib.core.errors import NotFound, Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws, Read, Select, Sql, generated
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    Json,
+    NotFound,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Select,
+    Sql,
+    Step,
+    UsageError,
+    ask,
+    check,
+    frame,
+    planner,
+    quoted,
+)
+from opslib.core.plans.actions import generated
 
 USERS = {
     "email": "str",
@@ -56,13 +65,13 @@ def pool_id(ops: Connection) -> str:
     return str(ids[0])
 
 
-def list_users(ops: Connection) -> pd.DataFrame:
+def list_users(ops: Connection) -> Frame:
     """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS."""
     found = ops.pages(_COGNITO, "list_users", "Users[]", UserPoolId=pool_id(ops))
     return frame(map(_row, found), USERS).sort_values("email", ignore_index=True)
 
 
-def find_user(ops: Connection, user: str, pool: str = "") -> dict[str, Any]:
+def find_user(ops: Connection, user: str, pool: str = "") -> Json:
     """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USER.
 
     Raises NotFound, UsageError.
@@ -95,8 +104,8 @@ def _named(ops: Connection, email: str, pool: str) -> str:
     return str(names[0])
 
 
-def _row(user: dict[str, Any]) -> dict[str, Any]:
-    told = user.get("UserAttributes", user.get("Attributes", ()))  # of one user, of a list
+def _row(user: Json) -> Json:
+    told = user.get("UserAttributes") or user.get("Attributes") or ()  # of one user, of a list
     attributes = {attribute["Name"]: attribute["Value"] for attribute in told}
     return {
         "email": "",
@@ -111,7 +120,7 @@ def _row(user: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def find_unsynced(ops: Connection) -> pd.DataFrame:
+def find_unsynced(ops: Connection) -> Frame:
     """The pool's users that may sign in but have no row in the app's table. Columns: USERS."""
     found = list_users(ops)
     table = quoted(ops.target["users"]["table"])
@@ -132,7 +141,7 @@ def check_synced(ops: Connection) -> Findings:
     return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
 
 
-def _who(ops: Connection, user: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _who(ops: Connection, user: str) -> tuple[Json, dict[str, str]]:
     """The user as a row of USER, and what names it in calls."""
     pool = pool_id(ops)
     seen = find_user(ops, user, pool)

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.core.findings import Finding, Findings
+from opslib.core.tables import Frame, Json
 from opslib.core.text import number, tick
 from opslib.core.times import Window, moment
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _COLOURS = ("#1f5a94", "#c2571a", "#2f7d4f", "#7b4ea3", "#8a6d1d", "#3b8ea5", "#a33b5e", "#5f6670")
 _LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#b87a00", "tolerated": "#b87a00"}
@@ -79,7 +77,7 @@ class Picture:
     def __repr__(self) -> str:
         return self.words
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> Json:
         import base64
 
         picture = {"image/png": base64.b64encode(self.png).decode()} if self.png else {}
@@ -92,7 +90,7 @@ class Plotted(Findings):
     def __init__(
         self,
         found: Iterable[Finding],
-        evidence: pd.DataFrame | None,
+        evidence: Frame | None,
         note: str,
         panels: Sequence[Panel],
         within: Window,

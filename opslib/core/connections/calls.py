@@ -15,6 +15,7 @@ from opslib.core import redaction
 from opslib.core.connections.targets import Target
 from opslib.core.errors import Meanings, NotAllowed, NotFound, OpsError, Unfinished, translated
 from opslib.core.journal import Journal
+from opslib.core.tables import Json
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
@@ -100,10 +101,10 @@ def record_calls(made: Any, journal: Journal) -> None:
     """
     events = made.events
 
-    def before(model: Any, context: dict[str, Any], **_: Any) -> None:
+    def before(model: Any, context: Json, **_: Any) -> None:
         context["opslib"] = (model, datetime.now(UTC), time.monotonic())
 
-    def after(context: dict[str, Any], parsed: Any = None, exception: Any = None, **_: Any) -> None:
+    def after(context: Json, parsed: Any = None, exception: Any = None, **_: Any) -> None:
         if "opslib" not in context:  # botocore answered it by itself
             return
         # Where no answer came, botocore does not say which call it was: the context does.
@@ -135,7 +136,7 @@ def record_calls(made: Any, journal: Journal) -> None:
 _NO_SECRETS = ("host", "port", "username", "dbname", "database", "engine")
 
 
-def _secret_read(parsed: dict[str, Any], **_: Any) -> None:
+def _secret_read(parsed: Json, **_: Any) -> None:
     text, name = parsed.get("SecretString"), parsed.get("Name", "secret")
     if not text:
         return
@@ -148,7 +149,7 @@ def _secret_read(parsed: dict[str, Any], **_: Any) -> None:
     redaction.register(value, name)
 
 
-def _variables_read(parsed: dict[str, Any], **_: Any) -> None:
+def _variables_read(parsed: Json, **_: Any) -> None:
     several = (parsed.get("Versions") or []) + (parsed.get("Functions") or [])
     for configuration in (parsed, parsed.get("Configuration") or {}, *several):
         for name, value in (configuration.get("Environment") or {}).get("Variables", {}).items():
@@ -203,7 +204,7 @@ _FAMILIES: Meanings = (
 
 
 @contextmanager
-def errors(service: str, operation: str, where: str, parameters: dict[str, Any]) -> Iterator[None]:
+def errors(service: str, operation: str, where: str, parameters: Json) -> Iterator[None]:
     """Translate botocore's errors into opslib's: every one of them, by its code or its family."""
     from botocore.exceptions import BotoCoreError, ClientError, UndefinedModelAttributeError
 
@@ -221,7 +222,7 @@ def errors(service: str, operation: str, where: str, parameters: dict[str, Any])
         raise translated(_FAMILIES, families, asked=asked, said=exc) from exc
 
 
-def _named(parameters: dict[str, Any]) -> str:
+def _named(parameters: Json) -> str:
     """The first parameter that names something, for messages."""
     texts = (v for k, v in parameters.items() if isinstance(v, str) and k != "Payload")
     value = next((text for text in texts if len(text) < 200), "")
@@ -232,7 +233,7 @@ _TAIL_LINES = 8
 _LAMBDAS_OWN = ("START ", "END ", "REPORT ", "INIT_START ")
 
 
-def _tail(answer: dict[str, Any]) -> str:
+def _tail(answer: Json) -> str:
     """The end of the function's log, when it was asked for (LogType=Tail), masked."""
     lines = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace").splitlines()
     own = [line for line in lines if line.strip() and not line.startswith(_LAMBDAS_OWN)]
@@ -240,7 +241,7 @@ def _tail(answer: dict[str, Any]) -> str:
     return redaction.mask("".join(f"\n    {line[:300]}" for line in shown))
 
 
-def checked(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+def checked(service: str, operation: str, answer: Json) -> Json:
     """The answer without metadata; 200 with an error inside is raised as one."""
     answer.pop("ResponseMetadata", None)
     if service == "lambda" and "Payload" in answer:

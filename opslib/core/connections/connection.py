@@ -22,6 +22,7 @@ from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
 from opslib.core.journal import Journal
+from opslib.core.tables import Json
 from opslib.core.waiting import counted
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Connection:
                 self._clients[key] = self._access.client(*key)
             return self._clients[key]
 
-    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **parameters: Any) -> Json:
         """One AWS call: its answer without metadata, a Lambda's payload decoded.
 
         Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item
@@ -149,9 +150,7 @@ class Connection:
         """
         return self._call(self.client(service), service, operation, parameters)
 
-    def call_once(
-        self, seconds: float, service: str, operation: str, /, **parameters: Any
-    ) -> dict[str, Any]:
+    def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes long and must not be done twice.
 
         Waits so many seconds for the answer, never repeats.
@@ -160,9 +159,7 @@ class Connection:
         client = self._access.client(service, self.target.region, patient)
         return self._call(client, service, operation, parameters)
 
-    def _call(
-        self, client: Any, service: str, operation: str, parameters: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _call(self, client: Any, service: str, operation: str, parameters: Json) -> Json:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
         with calls.errors(service, operation, getattr(self, "where", self.target.name), parameters):

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished, UsageError
-from opslib.core.tables import UTC_TIME, frame
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from opslib.core.tables import UTC_TIME, Frame, Json, frame
 
 ROW_LIMIT = 10_000
 
 
 def query(
     ops: Connection, sql: str, /, columns: Mapping[str, str] | None = None, **params: Any
-) -> pd.DataFrame:
+) -> Frame:
     """What a SELECT (or EXPLAIN, SHOW) answers, at most ROW_LIMIT rows; `:name` in it stands for a
     parameter.
 
@@ -38,7 +34,7 @@ def ask(
     columns: Mapping[str, str] | None = None,
     limit: int = ROW_LIMIT,
     at: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
+) -> Frame:
     """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port,
     database of a copy.
     """
@@ -84,7 +80,7 @@ def brief(sql: str) -> str:
     return text if len(text) <= 100 else f"{text[:97]}…"
 
 
-def _inferred(rows: list[dict[str, Any]], names: list[str]) -> pd.DataFrame:
+def _inferred(rows: list[Json], names: list[str]) -> Frame:
     import pandas as pd
 
     made = pd.DataFrame(rows, columns=names)

@@ -10,6 +10,7 @@ from typing import Any
 
 from opslib.core import paths, strict_yaml
 from opslib.core.errors import UsageError, unknown_name
+from opslib.core.tables import Json
 
 LAB = "lab/"
 
@@ -45,7 +46,7 @@ class Facts(dict[str, Any]):
         kind = ".".join(self._place) or "section"
         raise unknown_name(kind, key, self, f" in {self._file}")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Json:
         """As JSON has it."""
         return dict(json.loads(json.dumps(self)))
 

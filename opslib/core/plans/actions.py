@@ -25,10 +25,11 @@ from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, Unfinished
 from opslib.core.plans import passwords
+from opslib.core.tables import Json
 from opslib.core.waiting import poll
 
 
-class Action(dict[str, Any]):
+class Action(Json):
     """A `kind`, and what its constructor takes, as plain data: what a record keeps of it."""
 
     kind: ClassVar[str]
@@ -135,7 +136,7 @@ class Merge(Action, kind="merge"):
         write: Aws,
         parameter: str,
         /,
-        put: dict[str, Any],
+        put: Json,
         drop: Sequence[str] = (),
     ) -> None:
         self["drop"] = list(drop)
@@ -157,9 +158,7 @@ class Merge(Action, kind="merge"):
 class Sql(Action, kind="sql"):
     """One statement in a transaction of its own, rolled back unless it affects just `rows` rows."""
 
-    def __init__(
-        self, statement: str, parameters: dict[str, Any] | list[dict[str, Any]], rows: int
-    ) -> None: ...
+    def __init__(self, statement: str, parameters: Json | list[Json], rows: int) -> None: ...
 
     def __str__(self) -> str:
         return f"SQL ({self['rows']} rows): {self['statement']}"
@@ -217,7 +216,7 @@ class Appears(Action, kind="appears"):
 class Invoke(Action, kind="invoke"):
     """Invoke a Lambda function by its AWS name and wait as long as it may run; never twice."""
 
-    def __init__(self, function: str, payload: dict[str, Any], timeout_seconds: float) -> None: ...
+    def __init__(self, function: str, payload: Json, timeout_seconds: float) -> None: ...
 
     def __str__(self) -> str:
         payload = json.dumps(self["payload"])
@@ -227,22 +226,22 @@ class Invoke(Action, kind="invoke"):
         return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
 
 
-def result(path: str) -> dict[str, Any]:
+def result(path: str) -> Json:
     """Stands for a value in an earlier step's result: `<step name>.<JMESPath>`."""
     return {"$result": path}
 
 
-def file(path: Path) -> dict[str, Any]:
+def file(path: Path) -> Json:
     """Stands for a file's bytes; refused when they are no longer the same."""
     return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def generated(label: str) -> dict[str, Any]:
+def generated(label: str) -> Json:
     """Stands for a password made when the step is applied, into a private file and no record."""
     return {"$generated": label}
 
 
-def find_object(body: Any, field: str, value: Any) -> dict[str, Any] | None:
+def find_object(body: Any, field: str, value: Any) -> Json | None:
     """The first object in decoded JSON, at any depth, whose field has that value."""
     if isinstance(body, dict):
         if field in body and str(body[field]) == str(value):

@@ -15,6 +15,7 @@ from opslib.core.errors import NotFound, OpsError, Refused
 from opslib.core.findings import Finding, Findings, Question
 from opslib.core.plans.actions import Action
 from opslib.core.plans.plans import TIME, P, Plan, Planned, Step, short
+from opslib.core.tables import Json
 
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
@@ -100,7 +101,7 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
 
 
 def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
-    results: dict[str, Any] = {}
+    results: Json = {}
     for number, step in enumerate(plan.steps, 1):
         print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
         tell = functools.partial(ops.journal.write, "step", number=number, title=step.title)

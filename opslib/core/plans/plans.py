@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, ParamSpec
 
 from opslib.core.findings import MIME
 from opslib.core.plans.actions import Action
-from opslib.core.tables import escaped, html_table, text_table
+from opslib.core.tables import Json, escaped, html_table, text_table
 
 P = ParamSpec("P")
 TIME = "%Y%m%dT%H%M%SZ"
@@ -76,7 +76,7 @@ class Plan:
             for i, s in enumerate(self.steps, 1)
         ]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         made = {k: v for k, v in vars(self).items() if k != "again"}
         return made | {
             "id": self.id,
@@ -91,7 +91,7 @@ class Plan:
             [f"Plan: {self.summary} ({self.target})", text_table(_HEADER, self.rows()), *self.notes]
         )
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> Json:
         title = f"<p><strong>Plan:</strong> {escaped(self.summary)} ({escaped(self.target)})</p>"
         table = (
             html_table(_HEADER, self.rows(), "opslib-plan")

@@ -12,6 +12,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
 from opslib.core.plans.actions import Aws, Read, Wait
 from opslib.core.plans.plans import Step
+from opslib.core.tables import Json
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Kind:
     modifying: Mapping[str, Any] = field(default_factory=dict)
     seconds: int = 3600
 
-    def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[dict[str, Any]]:
+    def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[Json]:
         """Each of that kind that the parameters choose, as described or in a JMESPath's shape."""
         items = f"{self.at.removesuffix('[0]')}[]"
         return ops.pages(
@@ -62,17 +63,17 @@ class Thing:
         return f"{self.kind.noun} {self.name}".lstrip()
 
     @property
-    def key(self) -> dict[str, Any]:
+    def key(self) -> Json:
         """The parameters that name it in a call."""
         return self._named(self.kind.called or self.kind.key)
 
-    def _named(self, key: str) -> dict[str, Any]:
+    def _named(self, key: str) -> Json:
         name = [self.name] if key.endswith("[]") else self.name
         return {key.removesuffix("[]"): name, **self.within}
 
-    def describe(self, ops: Connection) -> dict[str, Any]:
+    def describe(self, ops: Connection) -> Json:
         """As AWS describes it. Raises NotFound."""
-        found: dict[str, Any] | None = self.read().perform(ops)
+        found: Json | None = self.read().perform(ops)
         if found is None:
             raise NotFound(f"{self} not found in {ops.where}.")
         return found

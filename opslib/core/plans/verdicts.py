@@ -9,7 +9,7 @@ from typing import Any
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import MIME, Findings
 from opslib.core.plans.plans import Plan
-from opslib.core.tables import escaped
+from opslib.core.tables import Json, escaped
 
 _HEADLINE = 200  # characters of a finding in the sentence; the table of findings holds all of them
 
@@ -34,7 +34,7 @@ class Verdict:
         lines += [f"next: {step}" for step in self.next]
         return "\n".join(lines)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> Json:
         items = "".join(f"<li>{escaped(line)}</li>" for line in repr(self).splitlines()[1:])
         head = (
             f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {escaped(self.sentence)}</p>"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from opslib.core import Frame
 from opslib.core.reads import log_lines
+from opslib.core.tables import Json
 
 _CLIENTS = (
     "user_id",
@@ -74,7 +75,7 @@ def _plain(value: Any) -> str:
     return str(value) if isinstance(value, (str, int)) else ""
 
 
-def route(document: dict[str, Any]) -> str:
+def route(document: Json) -> str:
     """Method and path of a request, with ids left open: `GET /spans/{id}`."""
     path = document.get("path") or document.get("rawPath")
     if not isinstance(path, str):

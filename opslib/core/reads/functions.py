@@ -13,6 +13,7 @@ from typing import Any
 
 from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs, metrics
+from opslib.core.tables import Json
 
 LATEST = "$LATEST"
 WELL = ("Active", "Successful")
@@ -35,24 +36,24 @@ class Function:
         """What AWS calls it."""
         return str(self.facts["name"])
 
-    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    def call(self, operation: str, **parameters: Any) -> Json:
         return self.ops.call("lambda", operation, FunctionName=self.name, **parameters)
 
-    def configuration(self, qualifier: str = LATEST) -> dict[str, Any]:
+    def configuration(self, qualifier: str = LATEST) -> Json:
         """Lambda GetFunctionConfiguration: without the link to the code that GetFunction gives.
 
         Variables come with it.
         """
         return self.call("get_function_configuration", Qualifier=qualifier)
 
-    def live(self) -> dict[str, Any]:
+    def live(self) -> Json:
         """What callers get.
 
         The version behind the target's alias, or $LATEST where the target names none.
         """
         return self.configuration(self.facts.get("alias", LATEST))
 
-    def alias(self) -> dict[str, Any] | None:
+    def alias(self) -> Json | None:
         """The target's alias (Lambda GetAlias); None when its file names none.
 
         $LATEST is what runs.
@@ -67,13 +68,13 @@ class Function:
 
     def measured(
         self, id: str, metric: str, statistic: str, seconds: int = 300, label: str = ""
-    ) -> dict[str, Any]:
+    ) -> Json:
         """A metric of it as one of GetMetricData's queries."""
         of = {"FunctionName": self.name}
         return metrics.asked(id, "AWS/Lambda", metric, of, statistic, seconds, label)
 
 
-def live(ops: Connection, function: str) -> dict[str, Any]:
+def live(ops: Connection, function: str) -> Json:
     """The configuration that callers get."""
     return Function(ops, function).live()
 
@@ -83,12 +84,12 @@ def live_version(ops: Connection, function: str) -> str:
     return str((Function(ops, function).alias() or {}).get("FunctionVersion", LATEST))
 
 
-def states(configuration: dict[str, Any]) -> tuple[str, str]:
+def states(configuration: Json) -> tuple[str, str]:
     """State and LastUpdateStatus; WELL is well. Lambda leaves them out where all is well."""
     return configuration.get("State", WELL[0]), configuration.get("LastUpdateStatus", WELL[1])
 
 
-def modified(configuration: dict[str, Any]) -> datetime:
+def modified(configuration: Json) -> datetime:
     """When the version was published, $LATEST changed.
 
     Lambda writes 2026-11-19T10:12:13.000+0000.
@@ -96,7 +97,7 @@ def modified(configuration: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(configuration["LastModified"])
 
 
-def variables(configuration: dict[str, Any]) -> dict[str, str]:
+def variables(configuration: Json) -> dict[str, str]:
     found: dict[str, str] = (configuration.get("Environment") or {}).get("Variables", {})
     return found
 

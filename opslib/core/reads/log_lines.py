@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
+from opslib.core.tables import Json
 
 PATTERNS = {
     "count": "int64",
@@ -120,7 +121,7 @@ def brief(message: str) -> str:
     )
 
 
-def structured(message: str) -> dict[str, Any] | None:
+def structured(message: str) -> Json | None:
     """The members of a line that is a JSON object; None for any other line."""
     text = message.strip()
     if not text.startswith("{"):
@@ -132,7 +133,7 @@ def structured(message: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _said(document: dict[str, Any]) -> str:
+def _said(document: Json) -> str:
     """The text of a structured line.
 
     The type of an error goes before it, and the error after a message without it.

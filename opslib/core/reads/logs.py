@@ -25,6 +25,7 @@ from opslib.core import (
     unknown_name,
 )
 from opslib.core.reads import log_lines
+from opslib.core.tables import Json
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
@@ -92,7 +93,7 @@ def search(ops: Connection, source: str, pattern: str, within: Window, limit: in
 def _events(
     ops: Connection, name: str, group: str, pattern: str, within: Window, limit: int
 ) -> Frame:
-    asked: dict[str, Any] = {
+    asked: Json = {
         "logGroupName": group,
         "startTime": int(within.start.timestamp() * 1000),
         "endTime": int(within.end.timestamp() * 1000),
@@ -109,7 +110,7 @@ def _events(
     return events
 
 
-def _asked(ops: Connection, limit: int, asked: dict[str, Any]) -> list[Any]:
+def _asked(ops: Connection, limit: int, asked: Json) -> list[Any]:
     try:
         return ops.pages("logs", "filter_log_events", _EVENT, limit=limit + 1, **asked)
     except OpsError as exc:

@@ -9,18 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.core.errors import NotAllowed, OpsError, unknown_name
-from opslib.core.tables import UTC_TIME, frame
+from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import number
 from opslib.core.times import Window, window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64"}
 PAGE = 500  # queries in one GetMetricData
@@ -60,7 +56,7 @@ class Metric:
         both = (("warn", self.warn), ("critical", self.critical))
         return [(name, limit) for name, limit in both if limit is not None]
 
-    def query(self, id: str, period: int) -> dict[str, Any]:
+    def query(self, id: str, period: int) -> Json:
         """The metric as one of GetMetricData's queries."""
         return asked(
             id, self.namespace, self.name, dict(self.dimensions), self.statistic, period, self.key
@@ -75,7 +71,7 @@ def asked(
     statistic: str,
     period: int = 300,
     label: str = "",
-) -> dict[str, Any]:
+) -> Json:
     """One of GetMetricData's queries; without a label CloudWatch makes one."""
     pairs = [{"Name": key, "Value": value} for key, value in dimensions.items()]
     metric = {"Namespace": namespace, "MetricName": name, "Dimensions": pairs}
@@ -116,7 +112,7 @@ def read(
     hours: float = 24,
     period: int = 300,
     within: Window | None = None,
-) -> pd.DataFrame:
+) -> Frame:
     """The values of the target's key metrics, all in one GetMetricData.
 
     Columns: POINTS, by metric and time.
@@ -131,7 +127,7 @@ def read(
 SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
 
 
-def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) -> pd.DataFrame:
+def query(ops: Connection, queries: Sequence[Json], within: Window) -> Frame:
     """GetMetricData, every page of it, 500 queries a call. Columns: SERIES, as asked and by time.
 
     Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
@@ -141,7 +137,7 @@ def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) ->
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)
 
-    def answers(first: int) -> list[dict[str, Any]]:
+    def answers(first: int) -> list[Json]:
         return ops.pages(
             "cloudwatch",
             "get_metric_data",
@@ -156,9 +152,7 @@ def query(ops: Connection, queries: Sequence[dict[str, Any]], within: Window) ->
     return _settled(frame(_rows(chain.from_iterable(pages)), SERIES), queries, within)
 
 
-def _settled(
-    found: pd.DataFrame, queries: Iterable[dict[str, Any]], within: Window
-) -> pd.DataFrame:
+def _settled(found: Frame, queries: Iterable[Json], within: Window) -> Frame:
     """Without the last sum of a line that still grows.
 
     Its period is not over yet, and it is lower than before.
@@ -178,7 +172,7 @@ def _settled(
     return found.drop(growing).reset_index(drop=True)
 
 
-def _rows(results: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def _rows(results: Iterable[Json]) -> Iterable[Json]:
     for result in results:
         id, label, code = result["Id"], result.get("Label", ""), result.get("StatusCode")
         if code in ("InternalError", "Forbidden"):
@@ -189,7 +183,7 @@ def _rows(results: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             yield {"time": time, "id": id, "label": label, "value": value}
 
 
-def panel(metric: Metric, points: pd.DataFrame) -> Panel:
+def panel(metric: Metric, points: Frame) -> Panel:
     """Its values (rows of POINTS) with its thresholds."""
     line = Line(metric.statistic, list(points["time"]), list(points["value"]))
     return Panel(metric.title, metric.unit or metric.statistic, [line], metric.limits)

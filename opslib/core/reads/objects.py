@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opslib.core import UTC_TIME, Connection, Frame, NotFound, frame
 from opslib.core.connections import calls
+from opslib.core.tables import Json
 
 OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME}
 
@@ -19,7 +18,7 @@ def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
     return frame(ops.pages("s3", "list_objects_v2", rows, Bucket=bucket, Prefix=prefix), OBJECTS)
 
 
-def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
+def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") -> Json:
     """An object, or one version of it, as S3 GetObject answers.
 
     Its `Body` is bytes, read to the end.

@@ -9,6 +9,7 @@ from typing import Any
 from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs
 from opslib.core.reads.functions import live_version
+from opslib.core.tables import Json
 
 TRAFFIC = {
     "version": "str",
@@ -72,7 +73,7 @@ def trouble(ops: Connection) -> str:
     )
 
 
-def _row(version: str, live: str, served: Frame, failed: Frame) -> dict[str, Any]:
+def _row(version: str, live: str, served: Frame, failed: Frame) -> Json:
     first = served[_BIN].min()
     failed = failed[failed["version"] == served["version"].iloc[0]] if len(failed) else failed
     (requests, early), (errors, early_errors) = (

@@ -5,22 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    OpsError,
+    Question,
+    Refused,
+    UsageError,
+    ask,
+    check,
+    count,
+    frame,
+    unknown_name,
+)
 from opslib.core.checks import plots
-from opslib.core.checks.checks import check
 from opslib.core.checks.plots import Picture
 from opslib.core.connections import sessions
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, brief
-from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.tables import UTC_TIME, frame
-from opslib.core.text import Text, cell, count, printable
+from opslib.core.connections.sql import brief
+from opslib.core.text import Text, cell, printable
 from opslib.databases.data import query_plans
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUERIES = {"query": "str", "title": "str"}
 _CHOOSE = "Nothing was asked. Give one of these names as query, or a SELECT of your own."
@@ -45,7 +53,7 @@ class Query:
 class Answer(Findings):
     """The rows that a query answered, as evidence, and the query."""
 
-    def __init__(self, found: Sequence[Finding], evidence: pd.DataFrame, query: Query) -> None:
+    def __init__(self, found: Sequence[Finding], evidence: Frame, query: Query) -> None:
         super().__init__(found, evidence)
         self.query = query
 
@@ -130,9 +138,7 @@ def _choice(ops: Connection) -> Findings:
     return Findings([asked.answer("ok", ", ".join(named))], frame(rows, QUERIES), _CHOOSE)
 
 
-def read(
-    ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None = None
-) -> pd.DataFrame:
+def read(ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Frame:
     """The first rows that a SELECT answers. Of a large answer only these leave the server.
 
     Raises Refused, before anything is asked, when a function in it acts although the session is
@@ -146,7 +152,7 @@ def read(
         return _table([tuple(row) for row in answer.fetchmany(limit)], list(answer.keys()))
 
 
-def _table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
+def _table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Frame:
     """A name that comes twice gets a number; what no table can hold is shown as text.
 
     Times are UTC.

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opslib.core import Json, Refused
 from opslib.core.connections import sessions
-from opslib.core.errors import Refused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Session
@@ -39,14 +39,14 @@ _QUOTED = re.compile(
 _SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
 
 
-def explain(session: Session, statement: str, more: str = "") -> dict[str, Any]:
+def explain(session: Session, statement: str, more: str = "") -> Json:
     """The plan of a statement. `more`: options of EXPLAIN, each with a comma."""
     answer = sessions.run(session, f"EXPLAIN ({more}VERBOSE, FORMAT JSON) {statement}").scalar_one()
-    plan: dict[str, Any] = answer[0]["Plan"]
+    plan: Json = answer[0]["Plan"]
     return plan
 
 
-def attempt(session: Session, statement: str, more: str = "") -> dict[str, Any] | DBAPIError:
+def attempt(session: Session, statement: str, more: str = "") -> Json | DBAPIError:
     """Its plan, or what the database says against it; the session goes on."""
     from sqlalchemy.exc import DBAPIError
 
@@ -59,7 +59,7 @@ def attempt(session: Session, statement: str, more: str = "") -> dict[str, Any] 
         return exc
 
 
-def explain_harmless(session: Session, statement: str, otherwise: str) -> dict[str, Any]:
+def explain_harmless(session: Session, statement: str, otherwise: str) -> Json:
     """The plan of a statement. Raises Refused when a function in it is known to act at once.
 
     A plan names every function, but those of a LIMIT and of a list of VALUES: with one of these the

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from opslib.core.checks.checks import check
+from opslib.core import (
+    Connection,
+    Findings,
+    Json,
+    Planned,
+    Question,
+    Refused,
+    Sql,
+    Step,
+    UsageError,
+    ask,
+    check,
+    count,
+    planner,
+    quoted,
+)
 from opslib.core.connections import sessions
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, brief, quoted
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Sql
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
-from opslib.core.text import Text, count
+from opslib.core.connections.sql import brief
+from opslib.core.text import Text
 from opslib.databases.data import queries, query_plans
 from opslib.databases.instances import rds, snapshots
 
@@ -57,14 +66,14 @@ def _alone(statement: str) -> str:
     return statement.strip().rstrip(";").strip()
 
 
-def _added(plan: dict[str, Any], text: str) -> str:
+def _added(plan: Json, text: str) -> str:
     hit = re.search(r"\b(select|values|with)\b", text, re.I)
     if hit is None or "Conflict Resolution" in plan:
         raise UsageError(f"Its rows cannot be counted beforehand. {_FORMS}, without ON CONFLICT.")
     return text[hit.start() :]
 
 
-def _met(session: Session, plan: dict[str, Any], text: str) -> str:
+def _met(session: Session, plan: Json, text: str) -> str:
     """The rows that an UPDATE or a DELETE finds.
 
     With a FROM or USING, one may be met more than once.

@@ -5,23 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, quoted
-from opslib.core.errors import NotFound, Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Action, Select, Sql
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Plan, Planned, Step
-from opslib.core.text import count
+from opslib.core import (
+    Action,
+    Connection,
+    Findings,
+    Frame,
+    NotFound,
+    Plan,
+    Planned,
+    Question,
+    Refused,
+    Select,
+    Sql,
+    Step,
+    UsageError,
+    ask,
+    check,
+    count,
+    planner,
+    quoted,
+)
 from opslib.databases.data import queries
 from opslib.databases.instances import snapshots
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST = 1000  # rows in one plan: so many can be looked at, and a restore is not yet the better way
 _NAMED = 5  # ids that a message names
@@ -116,7 +123,7 @@ def _uuid(id: str) -> UUID | None:
         return None
 
 
-def find_rows(ops: Connection, ids: Sequence[str]) -> pd.DataFrame:
+def find_rows(ops: Connection, ids: Sequence[str]) -> Frame:
     """These rows as they are: id, flag, and the columns that the target's file names.
 
     Raises UsageError (no uuid).
@@ -151,7 +158,7 @@ def _list(ids: Iterable[str]) -> str:
 class Named:
     """Rows that are named: those that are there, and the ids by what there is of each."""
 
-    rows: pd.DataFrame
+    rows: Frame
     visible: list[str]
     gone: list[str]
     absent: list[str]

@@ -7,14 +7,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opslib.core.checks.checks import check
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    OpsError,
+    Question,
+    UsageError,
+    ask,
+    check,
+    count,
+    frame,
+    quoted,
+)
 from opslib.core.connections import sessions
-from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, query, quoted, value
-from opslib.core.errors import OpsError, UsageError
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.tables import Frame, frame
-from opslib.core.text import count, printable
+from opslib.core.connections.sql import query, value
+from opslib.core.text import printable
 from opslib.databases.data import query_plans
 from opslib.databases.data.query_plans import Scan, Table
 
@@ -86,7 +96,7 @@ def _brief(statement: str) -> str:
     return line if len(line) <= _BRIEF else f"{line[:_BRIEF]}…"
 
 
-def _is_about_the_server(plan: dict[str, Any]) -> bool:
+def _is_about_the_server(plan: Json) -> bool:
     """Whether it reads nothing but the server's own tables: a driver or a monitor asked."""
     read = query_plans.tables(plan)
     return bool(read) and all(name.startswith(_SYSTEM) for name in read)
@@ -261,7 +271,7 @@ WHERE {_HERE} AND query = '<insufficient privilege>'
 """
 
 
-def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, Any]]:
+def explain_all(ops: Connection, statements: Sequence[str]) -> list[Json]:
     """The generic plan of each normalised statement ($1 for its values), none of them run.
 
     Where there is none, a plan of one node that says why.
@@ -275,7 +285,7 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[dict[str, An
     return [plan if isinstance(plan, dict) else _without(plan) for plan in plans]
 
 
-def _without(error: Any) -> dict[str, Any]:
+def _without(error: Any) -> Json:
     return {"Node Type": f"{_NONE}{printable(str(error.orig).splitlines()[0])}"}
 
 

@@ -6,22 +6,26 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws, Read
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Frame,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    UsageError,
+    check,
+    frame,
+    planner,
+    window,
+)
 from opslib.core.reads import metrics
-from opslib.core.tables import frame
-from opslib.core.times import window
 from opslib.databases.instances import rds, states
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOAD = {
     "metric": "str",
@@ -75,7 +79,7 @@ def check_size(ops: Connection) -> Findings:
     return Findings([sized, waits], rows if changes else None)
 
 
-def list_load(ops: Connection, hours: float = 24) -> pd.DataFrame:
+def list_load(ops: Connection, hours: float = 24) -> Frame:
     """What CloudWatch says of the load over the last hours, to decide by. Columns: LOAD."""
     instance = rds.instance_of(ops).key
     queries = [

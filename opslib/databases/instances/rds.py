@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
+from opslib.core import Connection, Json, OpsError, Refused, UsageError, unknown_name
 from opslib.core.plans.things import Kind, Thing
 
 # Everything that ends by itself; other states (failed, storage-full, stopped …) do not.
@@ -89,7 +88,7 @@ class Database(Thing):
         """How its snapshots are called."""
         return _CLUSTER_SNAPSHOT if self.kind is CLUSTER else _INSTANCE_SNAPSHOT
 
-    def endpoint(self, described: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    def endpoint(self, described: Mapping[str, Any], present: Mapping[str, Any]) -> Json:
         """Host, port and database of this one, made from the present one.
 
         The database is named where it has another name than the present one's; else the secret says
@@ -163,7 +162,7 @@ def members(
     return sorted(found, key=lambda each: (each[INSTANCE.key] not in writers, each[INSTANCE.key]))
 
 
-def waiting_values(described: Mapping[str, Any]) -> dict[str, Any]:
+def waiting_values(described: Mapping[str, Any]) -> Json:
     """What an instance gets in its maintenance window, or with a change that is applied at once."""
     return dict(described.get("PendingModifiedValues") or {})
 
@@ -172,7 +171,7 @@ def in_words(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
-def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
+def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[Json]:
     """What RDS offers of a class for an instance's engine.
 
     Raises UsageError that offers the nearest.
@@ -186,7 +185,7 @@ def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> lis
     raise unknown_name("class", wanted, known, f" for {' '.join(engine.values())} in {ops.where}")
 
 
-def zones(options: list[dict[str, Any]]) -> set[str]:
+def zones(options: list[Json]) -> set[str]:
     """The zones in which a class is offered."""
     return {zone["Name"] for option in options for zone in option.get("AvailabilityZones", ())}
 
@@ -218,17 +217,17 @@ _LIKE_INSTANCE = {
 }
 
 
-def passed_on(described: Mapping[str, Any]) -> dict[str, Any]:
+def passed_on(described: Mapping[str, Any]) -> Json:
     """Network, parameters, scaling and tags, for a new one: RDS would take its defaults."""
     return _taken(_PASSED_ON, described)
 
 
-def like_instance(described: Mapping[str, Any]) -> dict[str, Any]:
+def like_instance(described: Mapping[str, Any]) -> Json:
     """Class, parameter group, public access and provisioned I/O of an instance, for a new one."""
     return _taken(_LIKE_INSTANCE, described)
 
 
-def _taken(paths: Mapping[str, str], described: Mapping[str, Any]) -> dict[str, Any]:
+def _taken(paths: Mapping[str, str], described: Mapping[str, Any]) -> Json:
     """What is there at these paths, empty values left out."""
     import jmespath
 

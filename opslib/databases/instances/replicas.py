@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import answer, check
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    OpsError,
+    Plan,
+    Planned,
+    Question,
+    Refused,
+    UsageError,
+    answer,
+    check,
+    frame,
+    planner,
+    poll,
+)
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Plan, Planned
-from opslib.core.tables import frame
-from opslib.core.waiting import poll
 from opslib.databases.instances import rds
 from opslib.databases.instances.rds import Database
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REPLICAS = {
     "replica": "str",
@@ -41,7 +48,7 @@ SELECT json_build_object(
 """
 
 
-def list_replicas(ops: Connection) -> pd.DataFrame:
+def list_replicas(ops: Connection) -> Frame:
     """The read replicas of the target's instance. Columns: REPLICAS."""
     names = _replicas(rds.instance_of(ops).describe(ops))
     found = ops.each(lambda name: Database(rds.INSTANCE, name).describe(ops), names)
@@ -52,7 +59,7 @@ def _replicas(described: Mapping[str, Any]) -> list[str]:
     return described.get("ReadReplicaDBInstanceIdentifiers") or []
 
 
-def _row(described: Mapping[str, Any]) -> dict[str, Any]:
+def _row(described: Mapping[str, Any]) -> Json:
     endpoint = described.get("Endpoint") or {}
     return {
         "replica": described["DBInstanceIdentifier"],
@@ -66,7 +73,7 @@ def _row(described: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _infos(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _infos(described: Mapping[str, Any]) -> list[Json]:
     infos = described.get("StatusInfos") or ()
     return [info for info in infos if info.get("StatusType") == "read replication"]
 
@@ -186,7 +193,7 @@ def _standby(ops: Connection, new: Database, at: Mapping[str, Any]) -> Finding:
     return asked.judged(lag <= _LAG_SECONDS, seen, otherwise="warn")
 
 
-def _counted(ops: Connection, at: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _counted(ops: Connection, at: Mapping[str, Any]) -> list[Json]:
     """Rows here and there. What the writer had when we began is waited for, for a moment."""
     now = sql.count_rows(ops, sql.list_tables(ops))
     there, _ = poll(
@@ -205,7 +212,7 @@ def _counted(ops: Connection, at: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _compared(new: Database, rows: list[dict[str, Any]]) -> Finding:
+def _compared(new: Database, rows: list[Json]) -> Finding:
     behind = sum(row["behind"] for row in rows)
     missing = [row["table"] for row in rows if row["rows_now"] and not row["rows_replica"]]
     held = sum(row["rows_replica"] for row in rows)

@@ -10,15 +10,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from opslib.core.checks.checks import check
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Json,
+    OpsError,
+    Plan,
+    Planned,
+    Question,
+    Refused,
+    Step,
+    UsageError,
+    check,
+    frame,
+    planner,
+    unknown_name,
+)
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError, unknown_name
-from opslib.core.findings import Findings, Question
-from opslib.core.plans.actions import Aws
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Plan, Planned, Step
-from opslib.core.tables import frame
 from opslib.databases.instances import rds, snapshots
 from opslib.databases.instances.rds import Database
 
@@ -98,7 +107,7 @@ def name_of_restored(plan: Plan) -> str:
     return str(given.get(rds.CLUSTER.key) or given[rds.INSTANCE.key])
 
 
-def _snapshot(ops: Connection, database: Database, wanted: str) -> tuple[dict[str, Any], str]:
+def _snapshot(ops: Connection, database: Database, wanted: str) -> tuple[Json, str]:
     """The calls' parameters that name the snapshot, and it in words."""
     found = snapshots.list_snapshots(ops)
     usable = found[found["status"] == "available"].set_index("snapshot")["created"]
@@ -116,7 +125,7 @@ def _snapshot(ops: Connection, database: Database, wanted: str) -> tuple[dict[st
 
 def _moment(
     ops: Connection, database: Database, described: Mapping[str, Any], wanted: str
-) -> tuple[dict[str, Any], str]:
+) -> tuple[Json, str]:
     earliest, latest = snapshots.window(ops, database, described)
     if earliest is None or latest is None:
         raise Refused(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Planned, Step
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    NotFound,
+    Planned,
+    Question,
+    Step,
+    check,
+    frame,
+    planner,
+)
 from opslib.core.plans.things import Thing
-from opslib.core.tables import UTC_TIME, frame
 from opslib.databases.instances import rds
 from opslib.databases.instances.rds import Database
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SNAPSHOTS = {
     "snapshot": "str",
@@ -39,7 +43,7 @@ _DAILY_HOURS = 26  # a day, and the length of a backup window
 _LAG = timedelta(minutes=30)  # RDS ships logs every five minutes
 
 
-def list_snapshots(ops: Connection, days: float = 0) -> pd.DataFrame:
+def list_snapshots(ops: Connection, days: float = 0) -> Frame:
     """The database's snapshots, newest first; with `days`, those of the last days only.
 
     Columns: SNAPSHOTS.
@@ -112,7 +116,7 @@ def _restorable(
     return asked.judged(now - latest <= _LAG, f"{since}to {latest:%Y-%m-%d %H:%M} UTC")
 
 
-def _latest(database: Database, found: pd.DataFrame) -> Finding:
+def _latest(database: Database, found: Frame) -> Finding:
     asked = Question(
         f"Last snapshot of {database}",
         f"within {_DAILY_HOURS} hours",

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from opslib.core import UTC_TIME, Connection, Finding, Json, OpsError, Question
 from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.findings import Finding, Question
-from opslib.core.tables import UTC_TIME
 from opslib.databases.instances import rds
 
 UNAVAILABLE = "database-unavailable"  # the cause that findings name
@@ -90,7 +87,7 @@ def login(ops: Connection) -> Finding:
 
 def waiting(
     ops: Connection, database: rds.Database, members: Iterable[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Json]:
     """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
     names = {database.name}
     for member in members:
@@ -113,11 +110,11 @@ def waiting(
                 yield _maintenance(name, said)
 
 
-def _row(database: str, what: str, change: str, when: str, by: Any = None) -> dict[str, Any]:
+def _row(database: str, what: str, change: str, when: str, by: Any = None) -> Json:
     return dict(zip(WAITING, (database, what, change, when, by), strict=True))
 
 
-def _maintenance(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+def _maintenance(name: str, said: Mapping[str, Any]) -> Json:
     forced = said.get("ForcedApplyDate")
     asked = said.get("OptInStatus") or ("forced by then" if forced else "not asked for yet")
     by = forced or said.get("AutoAppliedAfterDate") or said.get("CurrentApplyDate")

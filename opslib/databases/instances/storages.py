@@ -9,14 +9,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from opslib.core.checks.checks import check
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import Refused, UsageError
-from opslib.core.findings import Finding, Findings, Question
-from opslib.core.plans.applying import planner
-from opslib.core.plans.plans import Plan, Planned
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Plan,
+    Planned,
+    Question,
+    Refused,
+    UsageError,
+    check,
+    planner,
+    window,
+)
 from opslib.core.reads import metrics
-from opslib.core.times import window
 from opslib.databases.instances import rds, states
 
 FULL = "storage-full"
