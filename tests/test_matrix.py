@@ -44,47 +44,6 @@ def entries(system: str) -> dict[str, str]:
     }
 
 
-# What each drill can be seen in, until the drills say it themselves.
-TOUCHES = {
-    "bluemoxon": {
-        "access-denied": "sqs",
-        "api-404": "api",
-        "api-html": "api",
-        "api-slow": "api",
-        "api-unreachable": "api",
-        "bad-version": "api lambda logs metrics",
-        "bedrock-throttling": "database logs",
-        "bucket-missing": "api s3",
-        "configuration-drift": "lambda",
-        "connections-near-limit": "database metrics",
-        "dead-letter-backlog": "database metrics sqs",
-        "images-too-large": "database logs s3",
-        "mfa-stale": "cognito logs",
-        "migration-pending": "api lambda logs metrics",
-        "orphan-keys-miscompared": "api database",
-        "orphans": "api s3",
-        "scraper-blocked": "logs",
-        "stale-jobs": "database logs",
-        "stale-listings": "api s3",
-        "user-not-synced": "cognito",
-        "vpc-endpoint-missing": "api ec2",
-    },
-    "loglineos": {
-        "access-denied": "rds",
-        "bad-version": "api lambda logs metrics",
-        "cold-start": "logs metrics",
-        "configuration-drift": "lambda logs metrics",
-        "connections-near-limit": "database logs metrics",
-        "database-cpu-high": "database metrics",
-        "database-unavailable": "api database logs metrics rds",
-        "function-throttled": "lambda logs metrics",
-        "infrastructure-drift": "ec2 s3",
-        "malformed-requests": "logs metrics",
-        "migration-pending": "database lambda",
-        "slow-query": "database logs metrics",
-        "timeout-too-low": "logs metrics",
-    },
-}
 WORDS = {
     "cloudwatch": "metrics",
     "cognito-idp": "cognito",
@@ -116,8 +75,7 @@ def pinned() -> dict[str, list[str]]:
 
 
 def touches(system: str, drill: str) -> set[str]:
-    declared = getattr(DRILLS[system, drill], "touches", None)
-    return set(TOUCHES[system][drill].split() if declared is None else declared)
+    return set(DRILLS[system, drill].touches)
 
 
 def reads(entry: str) -> set[str]:
