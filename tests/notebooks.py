@@ -5,10 +5,13 @@ A second instead of a kernel's three, for tests that look at its objects.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 from opslib.catalogue import runbooks
+
+find = functools.cache(runbooks.find)
 
 
 def run(name: str, /, **parameters: Any) -> dict[str, Any]:
@@ -16,7 +19,7 @@ def run(name: str, /, **parameters: Any) -> dict[str, Any]:
 
     Errors are raised as they are.
     """
-    procedure, preset, _ = runbooks.find(name)
+    procedure, preset, _ = find(name)
     given = procedure.coerce(preset | parameters)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in json.loads(procedure.path.read_text(encoding="utf-8"))["cells"]:

@@ -77,7 +77,7 @@ def every(cases: list[Case]) -> pytest.MarkDecorator:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, records_folder: Path) -> None:
     """Much is run here: no plot is painted."""
-    monkeypatch.setattr(plots, "_png", lambda *_: b"")
+    monkeypatch.setattr(plots, "page", lambda *_: b"")
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Much is looked at here: no plot is painted."""
-    monkeypatch.setattr(plots, "_png", lambda *_: b"")
+    monkeypatch.setattr(plots, "page", lambda *_: b"")
 
 
 def expected(system: str, drill: str) -> dict[str, set[str]]:
