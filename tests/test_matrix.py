@@ -2,16 +2,16 @@
 
 The cause is named by those that should, and by no other.
 
-Only entries that read what a drill touches are run under it; all of them with `pytest --all`. What
-an entry reads is in
-tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target says whether
-that is still so.
+Of entries that read what a drill touches, one of each procedure is run under it; all entries with
+`pytest --all`. What an entry reads is in tests/pins/reads.json, made by `--write-pins`; the run of
+it against the healthy target says whether that is still so.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,17 @@ def reads(entry: str) -> set[str]:
 
 
 def concerned(system: str, drill: str) -> list[str]:
-    """The entries that can see a drill, and those that should name it."""
-    wanted = expected(system, drill)
-    return [
-        entry for entry in entries(system) if wanted[entry] or reads(entry) & touches(system, drill)
-    ]
+    """Those that should name a drill; of those that can see it, one entry of each procedure.
+
+    Under each drill it is another one.
+    """
+    wanted, seeing = expected(system, drill), defaultdict(list)
+    for entry, procedure in entries(system).items():
+        if not wanted[entry] and reads(entry) & touches(system, drill):
+            seeing[procedure].append(entry)
+    turn = sorted(DRILLS).index((system, drill))
+    chosen = {group[turn % len(group)] for group in seeing.values()}
+    return [entry for entry in entries(system) if wanted[entry] or entry in chosen]
 
 
 def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:

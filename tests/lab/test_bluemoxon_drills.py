@@ -19,35 +19,7 @@ from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
 
-STAGING, PRODUCTION = "bluemoxon-staging", "bluemoxon-production"
-# Drills that put nothing into the target: a fault of the API, denied calls, log lines, open
-# connections.
-_STATELESS = {
-    "access-denied",
-    "scraper-blocked",
-    "connections-near-limit",
-    "api-unreachable",
-    "api-slow",
-    "api-html",
-    "api-404",
-}
-_STATEFUL = (
-    "vpc-endpoint-missing",
-    "bucket-missing",
-    "mfa-stale",
-    "user-not-synced",
-    "bedrock-throttling",
-    "dead-letter-backlog",
-    "stale-jobs",
-    "images-too-large",
-    "bad-version",
-    "configuration-drift",
-    "migration-pending",
-    "orphans",
-    "stale-listings",
-    "orphan-keys-miscompared",
-)
-_ALL = (*_STATEFUL, *sorted(_STATELESS))
+STAGING = "bluemoxon-staging"
 
 
 @pytest.fixture
@@ -74,49 +46,6 @@ def _lines(ops: Connection, function: str, pattern: str, minutes: float = 300) -
 
 def _count(ops: Connection, sql: str) -> int:
     return int(sql_value(ops, f"SELECT count(*) FROM {sql}") or 0)
-
-
-def test_these_are_all_the_drills_and_each_says_where_it_is_found(lab: Any) -> None:
-    listed = [drill for drill in practice.drills() if f"lab/{STAGING}" in drill["targets"]]
-    assert {drill["name"] for drill in listed} == set(_ALL)
-    assert all(drill["found_by"] and f"lab/{PRODUCTION}" in drill["targets"] for drill in listed)
-
-
-@pytest.mark.parametrize("target", [STAGING, PRODUCTION])
-@pytest.mark.parametrize("name", _ALL)
-def test_a_drill_changes_its_target_only_and_mending_restores_it(
-    lab: Any, name: str, target: str
-) -> None:
-    other = PRODUCTION if target == STAGING else STAGING
-    before, beside = lab.state(target), lab.state(other)
-    with lab.broken(name, target):
-        assert (lab.state(target) == before) == (name in _STATELESS)
-        assert lab.state(other) == beside
-    assert lab.state(target) == before
-
-
-@pytest.mark.parametrize("name", _ALL)
-def test_a_mended_target_has_no_alarm_and_no_line_of_the_drill(
-    lab: Any, ops: Connection, name: str
-) -> None:
-    trouble = '?ERROR ?WARN ?"Task timed out"'
-    before = {key: _lines(ops, key, trouble) for key in ("api", "analysis-worker", "scraper")}
-    with lab.broken(name):
-        ops.gather(lambda: _asked(ops, "/health/deep"), lambda: _asked(ops, "/books/515"))
-    assert _alarms(ops) == set()
-    after = {key: _lines(ops, key, trouble) for key in before}
-    assert {key: set(lines) - set(before[key]) for key, lines in after.items()} == {
-        key: set() for key in before
-    }
-
-
-def _asked(ops: Connection, path: str) -> int:
-    from opslib.core.errors import Unfinished
-
-    try:
-        return ops.http("GET", path).status
-    except Unfinished:
-        return 0
 
 
 def test_without_the_endpoint_deep_health_waits_and_the_list_still_comes(

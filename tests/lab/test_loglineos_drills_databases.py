@@ -5,7 +5,6 @@ Each is found where it should be, does what it says, and leaves nothing behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,27 +12,15 @@ import pytest
 
 from opslib import connect
 from opslib import lab as practice
-from opslib.core import findings
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.errors import OpsError
 from opslib.core.reads import logs
 from opslib.core.times import Window
 from opslib.databases import health
 from opslib.databases.data import statements
 from opslib.reports import reports
-from tests import notebooks
 
 TARGET = "loglineos-production"
-_ALL = (
-    "connections-near-limit",
-    "database-cpu-high",
-    "database-unavailable",
-    "slow-query",
-    "access-denied",
-)
-_STATEFUL = {"database-unavailable"}
-_TROUBLE = '?ERROR ?WARN ?"Task timed out"'
 
 
 @pytest.fixture
@@ -63,74 +50,13 @@ def _sessions(ops: Connection, application: str) -> int:
     return int(sql_value(ops, sql, {"name": application}) or 0)
 
 
-@pytest.mark.parametrize("name", _ALL)
-def test_database_health_names_the_cause_under_its_drill_and_not_without(
-    lab: Any, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["connections-near-limit", "database-cpu-high"])
+def test_a_mended_drill_leaves_no_session(lab: Any, ops: Connection, name: str) -> None:
+    held = _sessions(ops, "loglineos-stage0-loader")
     with lab.broken(name, TARGET):
-        assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == {
-            name
-        }
-    assert notebooks.run("databases/health", target=f"lab/{TARGET}")["ops"].findings.causes == set()
-
-
-@pytest.mark.parametrize("name", _ALL)
-def test_a_drill_changes_its_target_only_and_mending_restores_it(lab: Any, name: str) -> None:
-    before, beside = lab.state(TARGET), lab.state("bluemoxon-staging")
-    with lab.broken(name, TARGET):
-        assert (lab.state(TARGET) != before) == (name in _STATEFUL)
-        assert lab.state("bluemoxon-staging") == beside
-    assert lab.state(TARGET) == before
-
-
-@pytest.mark.parametrize("name", _ALL)
-def test_a_mended_drill_leaves_no_line_no_metric_and_no_session(
-    lab: Any, ops: Connection, name: str
-) -> None:
-    measured = (
-        "database-connections",
-        "database-cpu",
-        "read-latency",
-        "free-storage",
-        "loader-errors",
-        "loader-duration",
-    )
-    lines, held = _lines(ops, _TROUBLE), _sessions(ops, "loglineos-stage0-loader")
-    values = {key: _latest(ops, key) for key in measured}
-    with lab.broken(name, TARGET):
-        ops.gather(lambda: _asked(ops), lambda: _asked(ops))
-    assert set(_lines(ops, _TROUBLE)) <= set(lines)
+        assert _sessions(ops, "nightly-export") + _sessions(ops, "loglineos-stage0-loader") > held
     assert _sessions(ops, "nightly-export") == 0
     assert _sessions(ops, "loglineos-stage0-loader") == held
-    after = {key: _latest(ops, key) for key in measured}
-    # A new period may have begun meanwhile: what a drill does is far more than that.
-    assert all(abs(after[key] - values[key]) <= 0.5 * abs(values[key]) + 2 for key in measured), (
-        values,
-        after,
-    )
-
-
-def _asked(ops: Connection) -> int:
-    try:
-        return ops.http("GET", "/health").status
-    except OpsError:
-        return 0
-
-
-@pytest.mark.parametrize(
-    "check", [health.check_connections, health.check_load, health.check_status]
-)
-def test_the_reports_checks_find_their_own(
-    lab: Any, ops: Connection, check: Callable[..., findings.Findings]
-) -> None:
-    mine = {
-        health.check_connections: "connections-near-limit",
-        health.check_load: "database-cpu-high",
-        health.check_status: "database-unavailable",
-    }
-    for name in mine.values():
-        with lab.broken(name, TARGET):
-            assert check(ops).causes == ({name} if mine[check] == name else set())
 
 
 def test_the_connections_are_really_open_and_some_requests_get_none(

@@ -58,14 +58,6 @@ def schema_version(ops: Connection) -> str:
     return str(found["Environment"]["Variables"]["SCHEMA_VERSION"])
 
 
-@pytest.mark.parametrize("name", [PENDING, DRIFT])
-def test_mending_restores_all_that_the_drill_changed(lab: Any, name: str) -> None:
-    before = lab.state(KEY)
-    with lab.broken(name, KEY):
-        assert lab.state(KEY) != before
-    assert lab.state(KEY) == before
-
-
 def test_both_at_once_are_taken_back_in_any_order(lab: Any) -> None:
     before = lab.state(KEY)
     with lab.broken(PENDING, KEY):
