@@ -20,7 +20,7 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         start = Start(self.parent.connection_file, kwargs.get("cwd"), kwargs["env"])
         try:
-            self.process = forks.Process(start, kwargs["pass_fds"])
+            self.process = forks.Process(start, kwargs.get("pass_fds", ()))
         except (OSError, EOFError):
             return await super().launch_kernel(cmd, **kwargs)
         self.pid = self.pgid = self.process.pid
