@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from jupyter_client.manager import KernelManager
+from typing import Any
+
 from jupyter_client.provisioning import KernelProvisionerFactory
 
 from opslib.runs import provisioners
 
 
-def forked(_: object, *__: object, parent: KernelManager) -> object:
+def forked(_: Any, kernel_id: str, kernel_spec: Any, parent: Any) -> Any:
     return provisioners.forked(parent)
 
 
-KernelProvisionerFactory.create_provisioner_instance = forked
+KernelProvisionerFactory.create_provisioner_instance = forked  # type: ignore[method-assign]
