@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_client.provisioning import KernelProvisionerFactory
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from opslib.runs import provisioners
 
@@ -13,4 +13,4 @@ def forked(_: Any, kernel_id: str, kernel_spec: Any, parent: Any) -> Any:
     return provisioners.forked(parent)
 
 
-KernelProvisionerFactory.create_provisioner_instance = forked  # type: ignore[method-assign]
+KernelProvisionerFactory.create_provisioner_instance = forked  # type: ignore[assignment]
