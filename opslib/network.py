@@ -59,30 +59,25 @@ class Surroundings(NamedTuple):
     routes: dict[str, str]
     dns: bool
 
-    def unserved(self, endpoint: Json) -> set[str]:
-        """Subnets without a way to it.
+    def lacks(self, endpoint: Json, kind: str) -> list[str]:
+        """What is wrong with an endpoint, in words.
 
         An interface serves the whole VPC, from any subnet; a gateway its route tables.
         """
-        if endpoint["VpcEndpointType"] != "Gateway":
-            return set() if endpoint.get("SubnetIds") else set(self.subnets)
-        routed, main = endpoint.get("RouteTableIds", ()), self.routes.get("main")
-        return {each for each in self.subnets if self.routes.get(each, main) not in routed}
-
-    def lacks(self, endpoint: Json, kind: str) -> list[str]:
-        """What is wrong with an endpoint, in words."""
         found, state = endpoint["VpcEndpointType"], endpoint["State"]
-        interface, named = kind == "Interface", endpoint.get("PrivateDnsEnabled")
-        unserved = ", ".join(sorted(self.unserved(endpoint)))
+        public = kind == "Interface" and not endpoint.get("PrivateDnsEnabled")
+        nameless = kind == "Interface" and not public and not self.dns
+        if found == "Gateway":
+            routed, main = endpoint.get("RouteTableIds", ()), self.routes.get("main")
+            apart = [each for each in self.subnets if self.routes.get(each, main) not in routed]
+        else:
+            apart = [] if endpoint.get("SubnetIds") else self.subnets
         said = {
             f"it is of type {found}, {kind} was expected": found != kind,
             f"it is {state}": state != "available",
-            "private DNS is off, so the service's name leads to the internet": interface
-            and not named,
-            "the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)": interface
-            and named
-            and not self.dns,
-            f"no way from {unserved}": unserved,
+            "private DNS is off, so the service's name leads to the internet": public,
+            "the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)": nameless,
+            f"no way from {', '.join(sorted(apart))}": apart,
         }
         return [words for words, holds in said.items() if holds]
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opslib.core import (
-    Action,
     Connection,
     Findings,
     Frame,
@@ -43,21 +42,6 @@ class Flag:
     flag: str
     shown: tuple[str, ...]
     type: str
-
-    def where(self, condition: str) -> str:
-        """The rows of `:ids` for which this holds; found by the id's index."""
-        return f"WHERE {self.id} = ANY(CAST(:ids AS {self.type}[])) AND {condition}"
-
-    def update(self, ids: Sequence[str], deleted: bool) -> Action:
-        """Sets the flag of all of them, or of none."""
-        rows = self.where(f"{self.flag} IS {'NOT TRUE' if deleted else 'TRUE'}")
-        statement = f"UPDATE {self.table} SET {self.flag} = {str(deleted).lower()} {rows}"
-        return Sql(statement, {"ids": list(ids)}, len(ids))
-
-    def visible(self, ids: Sequence[str]) -> Action:
-        """Counts those that are not flagged."""
-        rows = self.where(f"{self.flag} IS NOT TRUE")
-        return Select(f"SELECT count(*) FROM {self.table} {rows}", ids=list(ids))
 
 
 def soft_delete_flag(ops: Connection) -> Flag:
@@ -134,9 +118,9 @@ LEFT JOIN {how.table} AS found ON found.{how.id} = named.id ORDER BY named.place
         ) from exc
 
 
-def ids_by_state(rows: Frame) -> dict[str, list[str]]:
-    """The ids among rows of `find_rows` that are visible, deleted and absent."""
-    return {state: list(rows.loc[rows["state"] == state, "id"]) for state in STATES}
+def ids_by_state(rows: Frame) -> list[list[str]]:
+    """The ids among rows of `find_rows` that are visible, that are deleted, that are absent."""
+    return [list(rows.loc[rows["state"] == state, "id"]) for state in STATES]
 
 
 def _list(ids: Sequence[str]) -> str:
@@ -151,7 +135,7 @@ def check_rows(ops: Connection, rows: str) -> Findings:
     Evidence: those of `find_rows`.
     """
     found = find_rows(ops, find_ids(ops, rows))
-    visible, deleted, absent = ids_by_state(found).values()
+    visible, deleted, absent = ids_by_state(found)
     seen = (
         f"{count(len(found), 'row')} named: {len(visible)} to be seen, "
         f"{len(deleted)} deleted already, {len(absent)} not there"
@@ -175,20 +159,22 @@ def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Plann
     """
     facts = ops.target["database"]["soft_delete"]
     table, found = facts["table"], find_rows(ops, find_ids(ops, rows))
-    visible, deleted, absent = ids_by_state(found).values()
+    visible, deleted, absent = ids_by_state(found)
     if absent:
         raise NotFound(f"Not in {table}: {_list(absent)}. Nothing was changed; correct the list.")
     notes = [f"Deleted already, so left alone: {_list(deleted)}."] if deleted else []
     if not visible:
         return Planned("delete rows by their flag", notes=notes)
     how, number = soft_delete_flag(ops), count(len(visible), "row")
+    named = f"WHERE {how.id} = ANY(CAST(:ids AS {how.type}[])) AND {how.flag} IS"  # by its index
+    ids = {"ids": visible}
     step = Step(
         f"Set {facts['flag']} of {number} of {table}",
-        do=how.update(visible, True),
+        do=Sql(f"UPDATE {how.table} SET {how.flag} = true {named} NOT TRUE", ids, len(visible)),
         before=len(visible),
         after=0,
-        undo=[how.update(visible, False)],
-        observe=how.visible(visible),
+        undo=[Sql(f"UPDATE {how.table} SET {how.flag} = false {named} TRUE", ids, len(visible))],
+        observe=Select(f"SELECT count(*) FROM {how.table} {named} NOT TRUE", **ids),
         name="flag",
     )
     reason = f"before {table} soft delete"
@@ -217,7 +203,7 @@ def ids_of(plan: Plan) -> list[str]:
 def check_deleted(ops: Connection, ids: Sequence[str]) -> Findings:
     """Is each of these rows flagged, and still there? Evidence: those of `find_rows`."""
     found = find_rows(ops, ids)
-    visible, deleted, absent = ids_by_state(found).values()
+    visible, deleted, absent = ids_by_state(found)
     seen = (
         f"{len(deleted)} of {len(ids)} deleted, {len(visible)} can still be seen, "
         f"{len(absent)} not in the table"

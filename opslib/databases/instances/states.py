@@ -93,10 +93,11 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
     In every table that has some now. Evidence: COUNTS, none without a login.
     """
     at = other.endpoint(ops)
+    where = f"{at['host']}:{at['port']}"
     asked = Question(
         f"{other} takes a login and has its rows",
         "a login, and rows in every table that has some now",
-        f"SELECT count(*) on {at['host']}:{at['port']}",
+        f"SELECT count(*) on {where}",
     )
     try:
         there = sql.count_rows(ops, sql.list_tables(ops, at), at)
@@ -106,7 +107,8 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
     now = sql.count_rows(ops, sql.list_tables(ops))
     lost = [table for table, rows in now.items() if rows and not there.get(table)]
     held = sum(there.values())
-    seen = f"logged in; {held:,} rows in {len(there)} tables, now {sum(now.values()):,}"
+    seen = f"logged in at {where}; {held:,} rows in {len(there)} tables, "
+    seen += f"now {sum(now.values()):,}"
     seen += f"; nothing in {', '.join(lost)}" if lost else ""
     found = asked.judged(bool(held) and not lost, seen, otherwise="warn" if held else "critical")
     rows = [
