@@ -46,6 +46,18 @@ _SIGNS = {
 }
 
 
+_DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
+    alarm: AlarmName, state: StateValue, since: StateTransitionedTimestamp || StateUpdatedTimestamp,
+    actions_enabled: ActionsEnabled != `false`, actions: length(AlarmActions || `[]`),
+    namespace: Namespace, metric: MetricName, queue: Dimensions[?Name == 'QueueName'].Value | [0],
+    rule: AlarmRule, said: StateReason, data: StateReasonData, sign: ComparisonOperator,
+    measured: (Metrics[?Expression && ReturnData != `false`].Expression | [0])
+        || join(' ', [MetricName || '?', Statistic || ExtendedStatistic][?@]),
+    limit: Threshold, seconds: Period || (Metrics[].MetricStat.Period | [0]),
+    periods: EvaluationPeriods, needed: DatapointsToAlarm || EvaluationPeriods
+}"""
+
+
 def list_alarms(ops: Connection) -> Frame:
     """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`).
 
@@ -53,15 +65,21 @@ def list_alarms(ops: Connection) -> Frame:
     `attrs["total"]`: how many alarms there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
-    every = ops.pages(
-        "cloudwatch", "describe_alarms", "[MetricAlarms[], CompositeAlarms[]][]", AlarmTypes=kinds
-    )
-    patterns = ops.target["alarms"]["patterns"]
-    rows = [
-        _row(ops, alarm)
-        for alarm in sorted(every, key=itemgetter("AlarmName"))
-        if any(fnmatchcase(alarm["AlarmName"], pattern) for pattern in patterns)
-    ]
+    every = ops.pages("cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds)
+    patterns, expected = ops.target["alarms"]["patterns"], _expected(ops)
+    rows = []
+    for alarm in sorted(every, key=itemgetter("alarm")):
+        name = alarm["alarm"]
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            entry = expected.get(name)
+            computed = {
+                "threshold": alarm["rule"] or _threshold(alarm),
+                "expected": name in expected,
+                "next": f"{ops.target.system}/{entry}" if entry else "",
+                "proves": _proves(ops, alarm),
+                "reason": _reason(alarm),
+            }
+            rows.append(alarm | computed)
     found = frame(rows, ALARMS)
     found.attrs["total"] = len(every)
     return found
@@ -72,72 +90,37 @@ def _expected(ops: Connection) -> dict[str, str]:
     return dict(ops.target["alarms"].get("expected", {}))
 
 
-def _row(ops: Connection, alarm: Json) -> Json:
-    name, expected = alarm["AlarmName"], _expected(ops)
-    return {
-        "alarm": name,
-        "state": alarm["StateValue"],
-        "since": alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
-        "threshold": threshold(alarm),
-        "expected": name in expected,
-        "actions_enabled": alarm.get("ActionsEnabled", True),
-        "actions": len(alarm.get("AlarmActions", ())),
-        "next": f"{ops.target.system}/{expected[name]}" if expected.get(name) else "",
-        "proves": _proves(ops, alarm),
-        "reason": _reason(alarm),
-    }
-
-
 def _reason(alarm: Json) -> str:
     """The value that set it off, where CloudWatch keeps it; else its own sentence."""
     try:
-        values = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints")
+        values = json.loads(alarm["data"] or "{}").get("recentDatapoints")
         return f"at {number(float(values[-1]))}"
     except (ValueError, TypeError, LookupError, AttributeError):
-        return str(alarm.get("StateReason", ""))
+        return alarm["said"] or ""
 
 
 def _proves(ops: Connection, alarm: Json) -> str:
     """What this alarm proves by going off; mostly nothing but that a number is too high."""
-    measured = alarm.get("Namespace"), alarm.get("MetricName")
+    measured = alarm["namespace"], alarm["metric"]
     if measured == ("AWS/RDS", "DatabaseConnections"):
         return causes.NEAR_LIMIT
-    named = {each["Value"] for each in alarm.get("Dimensions", ()) if each["Name"] == "QueueName"}
-    dead = {facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()}
-    backlog = measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible") and named & dead
-    return causes.BACKLOG if backlog else ""
+    dead = [facts.get("dead_letters") for facts in ops.target.facts.get("queues", {}).values()]
+    waiting = measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    return causes.BACKLOG if waiting and alarm["queue"] in dead else ""
 
 
-def threshold(alarm: Json) -> str:
-    """When an alarm goes off, in words.
+def _threshold(alarm: Json) -> str:
+    """When an alarm of a metric goes off, in words: of what, how long, how often in that time.
 
     `Errors Sum > 10 in 5 min`, `Duration p95 > 25,000 in 2 of 3 × 1 min`.
     """
-    if "AlarmRule" in alarm:
-        return str(alarm["AlarmRule"])
-    math = [
-        m["Expression"]
-        for m in alarm.get("Metrics", ())
-        if m.get("Expression") and m.get("ReturnData", True)
-    ]
-    statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic", "")
-    measured = math[0] if math else f"{alarm.get('MetricName', '?')} {statistic}"
-    sign = _SIGNS.get(alarm["ComparisonOperator"], alarm["ComparisonOperator"])
-    limit = f"{alarm['Threshold']:,g}" if "Threshold" in alarm else "its band"
-    return f"{measured.strip()} {sign} {limit} in {_span(alarm)}"
-
-
-def _span(alarm: Json) -> str:
-    """How long, and how often in that time."""
-    seconds = alarm.get("Period") or next(
-        (m["MetricStat"]["Period"] for m in alarm.get("Metrics", ()) if "MetricStat" in m), 0
-    )
-    length = f"{seconds // 60} min" if seconds and seconds % 60 == 0 else f"{seconds} s"
-    periods = alarm["EvaluationPeriods"]
-    needed = alarm.get("DatapointsToAlarm", periods)
-    if periods == 1:
-        return length
-    return f"{needed} of {periods} × {length}" if needed != periods else f"{periods} × {length}"
+    sign = _SIGNS.get(alarm["sign"], alarm["sign"])
+    limit = "its band" if alarm["limit"] is None else f"{alarm['limit']:,g}"
+    periods, needed = alarm["periods"], alarm["needed"]
+    often = f"{periods} × " if periods > 1 else ""
+    often = f"{needed} of {often}" if needed != periods else often
+    length = f"{(alarm['seconds'] or 0) / 60:g} min"
+    return f"{alarm['measured']} {sign} {limit} in {often}{length}"
 
 
 @check("Is an alarm going off, and are all of them there?")
@@ -150,12 +133,11 @@ def check_alarms(ops: Connection) -> Findings:
     total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
     note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
-    for row in found.itertuples():  # whom nobody would hear
+    for row in found[~found["actions_enabled"] | (found["actions"] == 0)].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
-        if not (row.actions_enabled and row.actions):
-            why = "it has no actions" if row.actions_enabled else "its actions are disabled"
-            findings.append(told.answer("warn", f"{why}: nobody would be told"))
-    for name in [each for each in _expected(ops) if each not in set(found["alarm"])]:
+        why = "it has no actions" if row.actions_enabled else "its actions are disabled"
+        findings.append(told.answer("warn", f"{why}: nobody would be told"))
+    for name in sorted(_expected(ops).keys() - set(found["alarm"])):
         missing = Question(f"alarm {name}", "it exists", _SOURCE)
         seen = f"there is no such alarm in {ops.where}"
         findings.append(missing.answer("warn", seen, next="metrics/dashboard"))

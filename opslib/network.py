@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from opslib import health
 from opslib.core import Connection, Finding, Findings, Frame, Json, NotFound, Question, check, frame
 from opslib.core.reads import functions
-from opslib.health import Probe
 
 ENDPOINTS = {
     "service": "str",
     "expected": "str",
     "type": "str",
     "state": "str",
-    "private_dns": "str",
-    "serves": "str",
     "lacks": "str",
     "endpoint": "str",
 }
 MISSING = "vpc-endpoint-missing"  # the cause that findings name
+_FOLLOWS = {"shallow": "logs/search", "deep": "health/deep"}
 
 
 @check("Is only what needs other AWS services failing?")
@@ -31,10 +28,15 @@ def check_paths(ops: Connection) -> Findings:
     The shallow one answers and the deep one does not in time, or with 5xx: the function runs and
     cannot reach a service.
     """
-    probes = ops.each(
-        lambda depth: health.probe(ops, ops.target["api"][depth]), ("shallow", "deep")
-    )
-    shallow, deep = found = [_path_finding(probe, depth) for depth, probe in probes.items()]
+    api = ops.target["api"]
+    probes = ops.each(lambda depth: health.probe(ops, api[depth]), _FOLLOWS)
+    found = []
+    for depth, probe in probes.items():
+        asked = Question(f"{depth} request", "2xx in time", f"GET {probe.path}")
+        passed = probe.answer is not None and probe.answer.ok
+        otherwise = "critical" if probe.connected else "unknown"
+        found.append(asked.judged(passed, probe.seen, otherwise=otherwise, next=_FOLLOWS[depth]))
+    shallow, deep = found
     if shallow.status != "ok":
         note = "The shallow request fails too: the API itself does not work. "
         note += "The network may be fine; see its logs."
@@ -46,101 +48,74 @@ def check_paths(ops: Connection) -> Findings:
     return Findings(found, note=note)
 
 
-def _path_finding(probe: Probe, depth: str) -> Finding:
-    asked = Question(f"{depth} request", "2xx in time", f"GET {probe.path}")
-    follows = "health/deep" if depth == "deep" else "logs/search"
-    if probe.answer is None:
-        status = "critical" if probe.connected else "unknown"
-        return asked.answer(status, str(probe.silence), next=follows)
-    seen = f"{probe.answer.status} in {probe.answer.seconds:.1f} s"
-    return asked.judged(probe.answer.ok, seen, next=follows)
-
-
 class Surroundings(NamedTuple):
     """What endpoints are judged by.
 
-    The function's subnets, route tables, whether private names are resolved.
+    The function's subnets, the route table of each (of the others: "main"), whether private names
+    are resolved.
     """
 
     subnets: list[str]
-    tables: list[Json]
+    routes: dict[str, str]
     dns: bool
 
-    def unserved(self, endpoint: Json) -> set[str]:
-        """Subnets without a way to it.
+    def lacks(self, endpoint: Json, kind: str) -> list[str]:
+        """What is wrong with an endpoint, in words.
 
         An interface serves the whole VPC, from any subnet; a gateway its route tables.
         """
-        if endpoint["VpcEndpointType"] != "Gateway":
-            return set() if endpoint.get("SubnetIds") else set(self.subnets)
-        routed = endpoint.get("RouteTableIds", ())
-        return {subnet for subnet in self.subnets if self._route_table(subnet) not in routed}
-
-    def _route_table(self, subnet: str) -> str:
-        """A subnet's own route table, else the VPC's main one."""
-        tables = {
-            "main" if association.get("Main") else association.get("SubnetId"): table[
-                "RouteTableId"
-            ]
-            for table in self.tables
-            for association in table.get("Associations", ())
+        found, state = endpoint["VpcEndpointType"], endpoint["State"]
+        public = kind == "Interface" and not endpoint.get("PrivateDnsEnabled")
+        nameless = kind == "Interface" and not public and not self.dns
+        if found == "Gateway":
+            routed, main = endpoint.get("RouteTableIds", ()), self.routes.get("main")
+            apart = [each for each in self.subnets if self.routes.get(each, main) not in routed]
+        else:
+            apart = [] if endpoint.get("SubnetIds") else self.subnets
+        said = {
+            f"it is of type {found}, {kind} was expected": found != kind,
+            f"it is {state}": state != "available",
+            "private DNS is off, so the service's name leads to the internet": public,
+            "the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)": nameless,
+            f"no way from {', '.join(sorted(apart))}": apart,
         }
-        return str(tables.get(subnet, tables.get("main", "")))
+        return [words for words, holds in said.items() if holds]
 
-    def lacks(self, endpoint: Json, kind: str) -> list[str]:
-        """What is wrong with an endpoint, in words."""
-        interface, named = kind == "Interface", endpoint.get("PrivateDnsEnabled")
-        lacks = []
-        if endpoint["VpcEndpointType"] != kind:
-            lacks.append(f"it is of type {endpoint['VpcEndpointType']}, {kind} was expected")
-        if endpoint["State"] != "available":
-            lacks.append(f"it is {endpoint['State']}")
-        if interface and not named:
-            lacks.append("private DNS is off, so the service's name leads to the internet")
-        elif interface and not self.dns:
-            lacks.append("the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)")
-        if unserved := self.unserved(endpoint):
-            lacks.append(f"no way from {', '.join(sorted(unserved))}")
-        return lacks
+
+_ROUTES = "RouteTables[].Associations[] | [?Main || SubnetId].[SubnetId || 'main', RouteTableId]"
 
 
 def list_endpoints(ops: Connection) -> Frame:
     """The endpoints that the target expects (`network.endpoints`): EC2 DescribeVpcEndpoints.
 
-    `serves`: how many of the function's subnets; `lacks`: what is wrong with it, empty when nothing
-    is. Columns: ENDPOINTS.
+    `lacks`: what is wrong with it, empty when nothing is. Columns: ENDPOINTS.
     Raises NotFound when the VPC is not there.
     """
     vpc = find_vpc(ops)
     at = [{"Name": "vpc-id", "Values": [vpc]}]
-    reads: list[Callable[[], Any]] = [
+    found, subnets, routes = ops.gather(
         partial(ops.pages, "ec2", "describe_vpc_endpoints", "VpcEndpoints[]", Filters=at),
         partial(find_subnets, ops),
-        partial(ops.pages, "ec2", "describe_route_tables", "RouteTables[]", Filters=at),
-        partial(_dns, ops, vpc),
-    ]
-    found, *rest = ops.gather(*reads)
-    around = Surroundings(*rest)
+        partial(ops.pages, "ec2", "describe_route_tables", _ROUTES, Filters=at),
+    )
+    around = Surroundings(subnets, dict(routes), _dns(ops, vpc))
     rows = []
     for service, kind in ops.target["network"]["endpoints"].items():
         name = f"com.amazonaws.{ops.target.region}.{service}"
         mine = [each for each in found if each["ServiceName"] == name]
-        rows.append(_row(kind, mine, around) | {"service": service, "expected": kind})
+        rows.append(_best(kind, mine, around) | {"service": service, "expected": kind})
     return frame(rows, ENDPOINTS)
 
 
-def _row(kind: str, mine: list[Json], around: Surroundings) -> Json:
+def _best(kind: str, mine: list[Json], around: Surroundings) -> Json:
     """The best of the endpoints that a service has."""
     if not mine:
-        row = dict.fromkeys(ENDPOINTS, "")
-        return row | {"state": "missing", "lacks": "there is none in this VPC"}
+        missing = {"state": "missing", "lacks": "there is none in this VPC"}
+        return dict.fromkeys(ENDPOINTS, "") | missing
     best = min(mine, key=lambda endpoint: len(around.lacks(endpoint, kind)))
-    subnets = len(around.subnets)
     return {
         "type": best["VpcEndpointType"],
         "state": best["State"],
-        "private_dns": str(best.get("PrivateDnsEnabled", False)) if kind == "Interface" else "",
-        "serves": f"{subnets - len(around.unserved(best))} of {subnets} subnets",
         "lacks": "; ".join(around.lacks(best, kind)),
         "endpoint": best["VpcEndpointId"],
     }
@@ -197,7 +172,7 @@ def _endpoint_finding(ops: Connection, row: Any) -> Finding:
     rule = f"{row.expected}, available, with a way from the function's subnets"
     asked = Question(f"endpoint {row.service}", rule, "ec2 DescribeVpcEndpoints")
     if not row.lacks:
-        return asked.answer("ok", f"{row.type} {row.endpoint}, {row.state}, {row.serves}")
+        return asked.answer("ok", f"{row.type} {row.endpoint}, {row.state}, a way from each subnet")
     seen = f"com.amazonaws.{ops.target.region}.{row.service} "
     seen += f"in VPC {ops.target['network']['vpc']}: {row.lacks}"
     return asked.answer("critical", seen, cause=MISSING, next="health/deep")

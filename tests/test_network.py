@@ -13,11 +13,8 @@ from tests import notebooks
 TARGET = "lab/bluemoxon-staging"
 MISSING = "vpc-endpoint-missing"
 SUBNETS = ["subnet-a", "subnet-b"]
-TABLES = [
-    {"RouteTableId": "rtb-main", "Associations": [{"Main": True}]},
-    {"RouteTableId": "rtb-b", "Associations": [{"Main": False, "SubnetId": "subnet-b"}]},
-]
-AROUND = network.Surroundings(SUBNETS, TABLES, dns=True)
+ROUTES = {"main": "rtb-main", "subnet-b": "rtb-b"}
+AROUND = network.Surroundings(SUBNETS, ROUTES, dns=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

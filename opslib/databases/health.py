@@ -10,6 +10,7 @@ from opslib.core import (
     Findings,
     Frame,
     NotAllowed,
+    OpsError,
     Question,
     Unfinished,
     check,
@@ -70,18 +71,14 @@ def check_status(ops: Connection) -> Findings:
     Evidence: WAITING, what is to be done to it.
     """
     database = rds.database_of(ops)
-    kind, described = database.kind, database.describe(ops)
-    source = f"rds {kind.describe}"
-    found = [states.judged(str(database), described[kind.status], source)]
+    described = database.describe(ops)
+    found = [states.judged(database, described)]
     members = rds.members(ops, database, described)
-    if kind is rds.CLUSTER:
+    if database.kind is rds.CLUSTER:
         of = rds.INSTANCE
-        found += [
-            states.judged(f"instance {each[of.key]}", each[of.status], f"rds {of.describe}")
-            for each in members
-        ]
+        found += [states.judged(rds.Database(of, each[of.key]), each) for each in members]
         if not members:
-            asked = Question(f"{database} has an instance", "1 or more", source)
+            asked = Question(f"{database} has an instance", "1 or more", found[0].source)
             seen = "none: nobody can log in"
             found.append(asked.answer("critical", seen, cause=states.UNAVAILABLE))
     waiting = frame(states.waiting(ops, database, members), states.WAITING)
@@ -103,7 +100,7 @@ def check_connections(ops: Connection) -> Findings:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
-        return Findings([replace(_near("critical", seen), threshold="")], note=_HELP)
+        return Findings([_near("critical", seen)], note=_HELP)
     taken = int(found["sessions"].sum())
     share = taken / int(limit)
     seen = f"{taken} of {limit} ({share * 100:.0f} %)"
@@ -140,17 +137,16 @@ GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
 def check_load(ops: Connection) -> Findings:
     """Is the CPU above its threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
     rds.database_of(ops)  # a target without a database has no load
-    keys = metrics.metric_keys(ops)
-    described = metrics.described(ops, keys) if keys else []
-    metric = next((each for each in described if each.name == "CPUUtilization"), None)
-    if metric is None:
+    facts = ops.target.facts.get("metrics", {})
+    keys = [key for key in metrics.metric_keys(ops) if facts[key]["metric"] == "CPUUtilization"]
+    if not keys:
         file = f"parameters/targets/{ops.target.key}.yaml"
-        seen = f"{file} describes no AWS/RDS CPUUtilization"
-        return Findings([_CPU.answer("unknown", seen)])
+        raise OpsError(f"{file} describes no AWS/RDS CPUUtilization")
+    metric = metrics.described(ops, keys)[0]
     points = metrics.read(ops, [metric.key], hours=0.5)["value"]
     recent = points.tail(metrics.RECENT_MINUTES // 5)
     if recent.empty:
-        return Findings([_CPU.answer("unknown", "no data for half an hour")])
+        raise OpsError("no data for half an hour")
     now, (active, at_work) = float(recent.max()), _at_work(ops)
     status = metric.status(now)
     most = f"{number(now, metric.unit)} at most in the last {metrics.RECENT_MINUTES} minutes"
@@ -169,15 +165,14 @@ def _at_work(ops: Connection) -> tuple[Frame, str]:
     try:
         active = query(ops, _LOAD_SQL, LOAD)
     except (Unfinished, NotAllowed) as exc:
-        why = "denied" if isinstance(exc, NotAllowed) else "it does not answer"
-        return frame([], LOAD), f"who is at work is unknown: {why}"
+        return frame([], LOAD), f"who is at work is unknown: {exc}"
     if active.empty:
         return active, "no session is at work at this moment"
     most, sessions = active.iloc[0], int(active["sessions"].sum())
-    share = "all" if most["sessions"] == sessions else most["sessions"]
     return active, (
-        f"{count(sessions, 'session')} at work, {share} of {most['application'] or most['role']} "
-        f"for up to {most['longest_seconds']:,.0f} s: {most['statement'][:80]}"
+        f"{count(sessions, 'session')} at work, {most['sessions']} of "
+        f"{most['application'] or most['role']} for up to {most['longest_seconds']:,.0f} s: "
+        f"{most['statement'][:80]}"
     )
 
 

@@ -29,7 +29,7 @@ from opslib.core.plans.actions import Invoke
 from opslib.core.reads import functions
 from opslib.databases.instances import snapshots
 
-MIGRATIONS = {"target": "str", "database_has": "str", "code_needs": "str", "pending": "boolean"}
+MIGRATIONS = {"target": "str", "has": "str", "needs": "str", "pending": "boolean"}
 PENDING = "migration-pending"
 _ALEMBIC = "version_num"
 
@@ -38,8 +38,8 @@ _ALEMBIC = "version_num"
 class State:
     """What a target's database has had and what its code needs.
 
-    `needs` is empty when nothing says it. `ordered`: migrations are numbered, so that it can be
-    said which of two is the later one.
+    `needs` is empty when nothing says it. `ordered`: migrations are numbered, so that it can
+    be said which of two is the later one.
     """
 
     target: str
@@ -48,27 +48,24 @@ class State:
     ordered: bool = False
 
     @property
-    def pending(self) -> bool:
-        return bool(self.needs) and self.has != self.needs and not self.ahead
+    def pending(self) -> bool | None:
+        """None when nothing says what is needed."""
+        different = self.has != self.needs and not self.ahead
+        return different if self.needs else None
 
     @property
     def ahead(self) -> bool:
         """Has the database had more than the code needs? So it is after a rollback of the code."""
-        return self.ordered and bool(self.needs) and _number(self.has) > _number(self.needs)
-
-
-def _number(migration: str) -> tuple[int, str]:
-    """Numbers and times, with or without zeros before them, as `_statement` orders them."""
-    return len(migration), migration
+        has, needs = ((len(each), each) for each in (self.has, self.needs))
+        return self.ordered and bool(self.needs) and has > needs  # as `_statement` orders them
 
 
 def find_state(ops: Connection) -> State:
     """The last migration that the database has had (its table), and the one that the code needs."""
     facts = ops.target["database"]
     has = str(sql.value(ops, _statement(facts)) or "")
-    return State(
-        ops.target.name, has, _needed(ops), facts.get("migrations_column", _ALEMBIC) != _ALEMBIC
-    )
+    ordered = facts.get("migrations_column", _ALEMBIC) != _ALEMBIC
+    return State(ops.target.name, has, _needed(ops), ordered)
 
 
 def _needed(ops: Connection) -> str:
@@ -95,9 +92,10 @@ def _statement(facts: Facts) -> str:
     return f"SELECT {text} FROM {table} ORDER BY {order} LIMIT 1"
 
 
-def first(ops: Connection) -> Connection:
-    """A connection to the target that has each migration before this one (`migrations_first`)."""
-    return ops.beside((LAB if ops.target.lab else "") + ops.target["database"]["migrations_first"])
+def state_of_first(ops: Connection) -> State:
+    """Of the target that has each migration before this one (`migrations_first`)."""
+    first = ops.target["database"]["migrations_first"]
+    return find_state(ops.beside((LAB if ops.target.lab else "") + first))
 
 
 @check("Migrations")
@@ -111,15 +109,7 @@ def check_migrations(ops: Connection) -> Findings:
     if "migrations_first" in ops.target["database"]:
         look = partial(_order, ops, here, states)
         found.append(answer("The target that goes first has it", look))
-    rows = [
-        {
-            "target": state.target,
-            "database_has": state.has,
-            "code_needs": state.needs or None,
-            "pending": state.pending if state.needs else None,
-        }
-        for state in states
-    ]
+    rows = [vars(state) | {"pending": state.pending} for state in states]
     return Findings(found, frame(rows, MIGRATIONS))
 
 
@@ -134,7 +124,7 @@ def compare(state: State) -> Finding:
     asked = Question(question, "the same", "migrations table, deployed code")
     if not state.needs:
         seen = f"it has {state.has}; the deployed code does not say what it needs"
-        return asked.answer("unknown", seen, rule="")
+        return asked.answer("unknown", seen)
     seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
     if state.ahead:
         seen += ": it is ahead, as after a rollback of the code; nothing is pending"
@@ -146,11 +136,11 @@ def _order(ops: Connection, here: State, states: list[State]) -> Finding:
 
     Its state is appended.
     """
-    before = find_state(first(ops))
+    before = state_of_first(ops)
     states.append(before)
     asked = Question(f"{before.target} has it first", here.needs, "migrations table")
     if not here.pending:
-        return asked.answer("ok", "nothing is pending", rule="")
+        return asked.answer("ok", "nothing is pending")
     had = before.has == here.needs
     seen = f"{before.target} {'has had' if had else 'has'} {before.has}"
     return asked.judged(had, seen, otherwise="warn", next="databases/migrate")
@@ -173,7 +163,7 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
     if not state.pending:
         note = f"The database has {state.has} already, which is what the code needs."
         return Planned("run migrations", notes=[note])
-    if "migrations_first" in facts and (before := find_state(first(ops))).has != state.needs:
+    if "migrations_first" in facts and (before := state_of_first(ops)).has != state.needs:
         raise Refused(
             f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was "
             f"changed. Run it there first: opslib run databases/migrate -t {before.target}"

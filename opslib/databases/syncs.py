@@ -5,7 +5,6 @@ The direction is in this target's file, and never into production.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -26,26 +25,29 @@ from opslib.core import (
     unknown_name,
 )
 from opslib.core.connections import sql
-from opslib.core.connections.targets import LAB, Facts
+from opslib.core.connections.targets import LAB
 from opslib.core.reads.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 
 SIDES = {"what": "str", "source": "Int64", "here": "Int64", "difference": "Int64"}
-DRY_RUN = {"what": "str", "count": "Int64", "replaces": "Int64"}
+DRY_RUN = {"what": "str", "count": "Int64"}
 IMAGES, DATABASE = "images", "database"
 
 
-def _facts(ops: Connection, scope: str) -> Facts:
-    """The target's `sync` section. Raises Refused (production), UsageError (unknown scope)."""
+def _facts(ops: Connection, scope: str) -> Json:
+    """The target's `sync` section, with what the scope copies and its payload.
+
+    Raises Refused (production), UsageError (unknown scope).
+    """
     target = ops.target
     if target.production:
         raise Refused(
             f"{target.name} is production: nothing is ever copied over it. Nothing was changed."
         )
-    facts: Facts = target["sync"]
+    facts = target["sync"]
     if scope not in facts["scopes"]:
         raise unknown_name("scope", scope, facts["scopes"], f" of {target.name}")
-    return facts
+    return dict(facts | facts["scopes"][scope])
 
 
 def source(ops: Connection) -> Connection:
@@ -53,46 +55,37 @@ def source(ops: Connection) -> Connection:
     return ops.beside((LAB if ops.target.lab else "") + ops.target["sync"]["source"])
 
 
-def _covers(facts: Facts, scope: str, part: str) -> bool:
-    return part in facts["scopes"][scope]["copies"]
-
-
 def compare_sides(ops: Connection, scope: str) -> Frame:
     """Rows and objects on both sides, of what this scope overwrites. Columns: SIDES."""
     facts = _facts(ops, scope)
-    here, there = ops.gather(*(partial(_counts, each, facts, scope) for each in (ops, source(ops))))
+    here, there = ops.gather(*(partial(_counts, each, facts) for each in (ops, source(ops))))
     rows = [
-        {
-            "what": what,
-            "source": there[what],
-            "here": here[what],
-            "difference": here[what] - there[what],
-        }
-        for what in here
+        {"what": what, "source": there[what], "here": held, "difference": held - there[what]}
+        for what, held in here.items()
     ]
     return frame(rows, SIDES)
 
 
-def _counts(ops: Connection, facts: Facts, scope: str) -> dict[str, int]:
-    counts = sql.count_rows(ops, facts["tables"]) if _covers(facts, scope, DATABASE) else {}
-    if _covers(facts, scope, IMAGES):
+def _counts(ops: Connection, facts: Json) -> dict[str, int]:
+    counts = sql.count_rows(ops, facts["tables"]) if DATABASE in facts["copies"] else {}
+    if IMAGES in facts["copies"]:
         counts[f"objects under {facts['prefix']}"] = len(_sizes(ops, facts))
     return counts
 
 
-def _sizes(ops: Connection, facts: Facts) -> dict[str, int]:
+def _sizes(ops: Connection, facts: Json) -> dict[str, int]:
     """Size of each object by its key."""
     objects = list_objects(ops, _bucket(ops, facts), facts["prefix"])
     return dict(zip(objects["key"], objects["size_bytes"], strict=True))
 
 
-def _bucket(ops: Connection, facts: Facts) -> str:
+def _bucket(ops: Connection, facts: Json) -> str:
     return str(ops.target["buckets"][facts["bucket"]]["name"])
 
 
-def _invoke(ops: Connection, facts: Facts, scope: str, **more: Any) -> Aws:
+def _invoke(ops: Connection, facts: Json, **more: Any) -> Aws:
     """Invokes the function that copies."""
-    payload = facts["scopes"][scope]["payload"].plain() | more
+    payload = facts["payload"].plain() | more
     name = str(ops.target["functions"][facts["function"]]["name"])
     return Aws("lambda", "invoke", FunctionName=name, Payload=payload)
 
@@ -100,23 +93,14 @@ def _invoke(ops: Connection, facts: Facts, scope: str, **more: Any) -> Aws:
 def ask_dry_run(ops: Connection, scope: str) -> Frame:
     """What the function itself says that it would do, invoked with its dry-run option.
 
-    Columns: DRY_RUN.
+    Every whole number in its answer, by its path. Columns: DRY_RUN.
     """
+    import pandas as pd
+
     facts = _facts(ops, scope)
-    said = _invoke(ops, facts, scope, **facts["dry_run"].plain()).perform(ops)["Payload"]
-    return frame(_flat(said if isinstance(said, dict) else {"answer": said}), DRY_RUN)
-
-
-def _flat(answer: Json, path: str = "") -> Iterator[Json]:
-    """Every number in the answer by its path; a table's rows and what they replace in one line."""
-    for key, value in answer.items():
-        name = f"{path}{key}"
-        if isinstance(value, dict) and set(value) == {"rows", "replaced"}:
-            yield {"what": name, "count": value["rows"], "replaces": value["replaced"]}
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{name}.")
-        elif type(value) is int:
-            yield {"what": name, "count": value}
+    said = _invoke(ops, facts, **facts["dry_run"].plain()).perform(ops)["Payload"]
+    counts = pd.json_normalize(said).select_dtypes("int64").iloc[0]
+    return frame(({"what": what, "count": number} for what, number in counts.items()), DRY_RUN)
 
 
 @planner
@@ -128,19 +112,19 @@ def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Pl
     facts = _facts(ops, scope)
     origin, here = facts["source"], ops.target.key
     copy = Step(
-        f"Copy {' and '.join(facts['scopes'][scope]['copies'])} of {origin} over {here}",
-        do=_invoke(ops, facts, scope),
-        before=_counts(ops, facts, scope),
+        f"Copy {' and '.join(facts['copies'])} of {origin} over {here}",
+        do=_invoke(ops, facts),
+        before=_counts(ops, facts),
         after=f"as {origin}",
     )
     steps, notes = [copy], []
-    if _covers(facts, scope, DATABASE):
+    if DATABASE in facts["copies"]:
         back = "No snapshot is taken: there is no way back."
         if snapshot:
             steps = [*snapshots.steps_for_snapshot(ops, f"before sync of {scope}"), copy]
             back = "The way back is the snapshot, with databases/restore."
         notes.append(f"Every row of {', '.join(facts['tables'])} here is replaced. {back}")
-    if _covers(facts, scope, IMAGES):
+    if IMAGES in facts["copies"]:
         bucket = _bucket(ops, facts)
         kept = "keeps" if is_versioned(ops, bucket) else "does NOT keep"
         overwritten = f"Objects under {facts['prefix']} that differ are overwritten"
@@ -157,26 +141,21 @@ def check_sync(ops: Connection, scope: str = "both") -> Findings:
     facts = _facts(ops, scope)
     sides = compare_sides(ops, scope)
     found = []
-    if _covers(facts, scope, DATABASE):
-        found.append(_rows_alike(facts, sides))
-    if _covers(facts, scope, IMAGES):
+    if DATABASE in facts["copies"]:
+        rows = sides[sides["what"].isin(facts["tables"])]
+        other = "; ".join(
+            f"{row.what} {row.here:,} here, {row.source:,} there"
+            for row in rows[rows["difference"] != 0].itertuples()
+        )
+        asked = Question(f"Rows as in {facts['source']}", "alike", "SELECT count(*)")
+        seen = other or f"{len(rows)} tables alike"
+        found.append(asked.judged(not other, seen, otherwise="warn"))
+    if IMAGES in facts["copies"]:
         found.append(_objects_here(ops, facts))
     return Findings(found, sides)
 
 
-def _rows_alike(facts: Facts, sides: Frame) -> Finding:
-    other = "; ".join(
-        f"{row.what} {row.here:,} here, {row.source:,} there"
-        for row in sides.itertuples()
-        if row.what in facts["tables"] and row.difference
-    )
-    asked = Question(f"Rows as in {facts['source']}", "alike", "SELECT count(*)")
-    return asked.judged(
-        not other, other or f"{len(facts['tables'])} tables alike", otherwise="warn"
-    )
-
-
-def _objects_here(ops: Connection, facts: Facts) -> Finding:
+def _objects_here(ops: Connection, facts: Json) -> Finding:
     here, there = ops.gather(*(partial(_sizes, each, facts) for each in (ops, source(ops))))
     missing = [key for key, size in there.items() if here.get(key) != size]
     seen = f"{len(missing):,} of {len(there):,} are missing or differ"

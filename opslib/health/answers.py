@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from operator import itemgetter
 from typing import Any
 
 from opslib.core import Json, Sign, sign_of
@@ -31,6 +30,7 @@ _ABOUT = (
 )
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")
+_LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 
 # What a failed dependency leads to, by its reason or else by its name.
@@ -59,18 +59,15 @@ def in_a_line(answer: Response) -> str:
 
     Else the beginning of its text.
     """
-    text = answer.text
-    if isinstance(answer.body, Mapping):
-        plain = [(k.lower() not in _REASONS, k) for k, v in answer.body.items() if _is_plain(k, v)]
-        told = [f"{k} {answer.body[k]}" for _, k in sorted(plain, key=itemgetter(0))]
-        text = ", ".join(told or map(str, answer.body))
+    text, body = answer.text, answer.body
+    if isinstance(body, Mapping):
+        plain = [key for key, value in body.items() if isinstance(value, (str, int, float))]
+        told = sorted(plain, key=lambda key: key.lower() not in _REASONS)
+        text = ", ".join(f"{key} {body[key]}" for key in told if key.lower() not in _MOMENTS)
+        text = text or ", ".join(map(str, body))
     elif is_html(answer) and (title := _HEADLINE.search(text)):
         text = title[1]
     return " ".join(text.split())[:200] or "nothing"
-
-
-def _is_plain(name: str, value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and name.lower() not in _MOMENTS
 
 
 def follows(dependency: str, reason: str) -> str:
@@ -89,25 +86,21 @@ def dependencies(body: Any) -> Iterator[Json]:
     if isinstance(held, list):
         held = {item.get("name", item.get("component", i)): item for i, item in enumerate(held)}
     elif held is None:
-        kinds = (Mapping, str, bool)
-        held = {
-            k: v
-            for k, v in body.items()
-            if k.lower() not in _ABOUT.split() and isinstance(v, kinds)
-        }
+        others = ((k, v) for k, v in body.items() if k.lower() not in _ABOUT.split())
+        held = {k: v for k, v in others if isinstance(v, (Mapping, str, bool))}
     for name, value in held.items():
         yield _row(str(name), value)
 
 
 def _row(name: str, value: Any) -> Json:
-    latency = None
+    told, reason, latency = value, "", None
     if isinstance(value, Mapping):
         keys = ("status", "state", "healthy", "ok", "result")
         told = next((value[key] for key in keys if key in value), None)
         reason = next((str(value[key]) for key in _REASONS if value.get(key)), "")
         latency = _latency(value)
-    else:
-        told, reason = value, "" if str(value).lower() in _STATUS else str(value)
+    elif str(value).lower() not in _STATUS:
+        reason = str(value)
     status = _status(told)
     return {"dependency": name, "status": status, "latency_ms": latency, "reason": reason}
 
@@ -126,9 +119,7 @@ def _latency(value: Mapping[str, Any]) -> float | None:
     None when not told with a unit.
     """
     for key, number in value.items():
-        told = re.fullmatch(
-            r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)", key
-        )
+        told = _LATENCY.fullmatch(key)
         if told and type(number) in (int, float):
             return float(number) * (1000 if told[1] in ("s", "seconds") else 1)
     return None

@@ -5,7 +5,7 @@ The probes, and the deep check with what it depends on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from opslib.core import (
@@ -48,6 +48,12 @@ class Probe:
         cause = self.silence.__cause__ if self.silence else None
         return self.answer is not None or isinstance(cause, urllib3.exceptions.ReadTimeoutError)
 
+    @property
+    def seen(self) -> str:
+        """What came of it, in words."""
+        told = self.answer
+        return f"{told.status} in {told.seconds:.2f} s" if told else str(self.silence)
+
 
 def probe(ops: Connection, path: str) -> Probe:
     """GET a path of the API, once."""
@@ -75,63 +81,35 @@ def check_probes(ops: Connection) -> Findings:
         }
         for path, of in probes.items()
     ]
-    found = [_probed(of, proves[path], _slow_seconds(ops)) for path, of in probes.items()]
+    found = [_judged(ops, of, f"{path}: {proves[path]}") for path, of in probes.items()]
     return Findings(found, frame(rows, PROBES))
 
 
-def _probed(probe: Probe, proves: str, limit: float) -> Finding:
-    """One probe's finding.
+def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Finding:
+    """No answer, HTML, 404 and slowness are told apart; an error status names no cause.
 
-    No answer, HTML, 404 and slowness are told apart; an error status names no cause.
+    `also`: more of the rule than is judged here.
     """
-    asked = Question(f"{probe.path}: {proves}", "2xx", f"GET {probe.path}")
-    if wrong := _not_ours(probe, asked):
-        return wrong
-    answer = probe.answer
-    assert answer is not None
-    seen = f"{answer.status} in {answer.seconds:.2f} s"
-    if not answer.ok:
-        seen += f": {answers.in_a_line(answer)}"
-        return asked.answer("critical", seen, next="health/deep")
-    return _slow(asked, answer, limit) or asked.answer("ok", seen, rule=f"2xx within {limit:g} s")
-
-
-def _slow(asked: Question, answer: Response, limit: float) -> Finding | None:
-    """A finding when an answer took too long."""
-    if answer.seconds <= limit:
-        return None
-    seen, rule = f"{answer.status} in {answer.seconds:.2f} s", f"within {limit:g} s"
-    return asked.answer("warn", seen, rule=rule, cause="api-slow", next="metrics/dashboard")
-
-
-def _silent(probe: Probe, asked: Question) -> Finding:
-    cause, follows = "api-unreachable", "logs/search"
-    if probe.connected:
-        cause, follows = "api-slow", "metrics/dashboard"
-    asked = Question(asked.words, "an answer", f"GET {probe.path}")
-    return asked.answer("unknown", str(probe.silence), cause=cause, next=follows)
-
-
-def _not_ours(probe: Probe, asked: Question) -> Finding | None:
-    """A finding when there is no answer, or when what answered is not the API.
-
-    HTML, or nothing at that path.
-    """
+    limit = float(ops.target["api"].get("slow_seconds", 2))
+    asked = Question(words, f"2xx within {limit:g} s{also}", f"GET {probe.path}")
     answer = probe.answer
     if answer is None:
-        return _silent(probe, asked)
-    asked = Question(asked.words, "2xx", answer.url)
+        cause, follows = "api-unreachable", "logs/search"
+        if probe.connected:
+            cause, follows = "api-slow", "metrics/dashboard"
+        return asked.answer("unknown", probe.seen, cause=cause, next=follows)
     if answers.is_html(answer):
         seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
-        return asked.answer("critical", seen, rule="JSON", cause="api-html", next="logs/search")
+        return asked.answer("critical", seen, cause="api-html", next="logs/search")
     if answer.status == 404:
-        seen = "404: nothing at that path"
+        seen = f"404: nothing at {answer.url}"
         return asked.answer("critical", seen, cause="api-404", next="logs/search")
-    return None
-
-
-def _slow_seconds(ops: Connection) -> float:
-    return float(ops.target["api"].get("slow_seconds", 2))
+    if not answer.ok:
+        seen = f"{probe.seen}: {answers.in_a_line(answer)}"
+        return asked.answer("critical", seen, next="health/deep")
+    quick = answer.seconds <= limit
+    follows = "metrics/dashboard"
+    return asked.judged(quick, probe.seen, otherwise="warn", cause="api-slow", next=follows)
 
 
 @check("Are its dependencies healthy?")
@@ -142,19 +120,18 @@ def check_dependencies(ops: Connection) -> Findings:
     all, by a probe.
     """
     path = ops.target["api"]["deep"]
-    deep, asked = probe(ops, path), Question(f"{path}: all dependencies", "2xx", f"GET {path}")
+    deep, rows = probe(ops, path), list[Json]()
+    overall = _judged(ops, deep, f"{path}: all dependencies", ", none failed")
     if deep.answer is None:
-        return Findings([_hanging(ops, deep, asked)], frame((), DEPENDENCIES))
-    if wrong := _not_ours(deep, asked):
-        return Findings([wrong], frame((), DEPENDENCIES))
-    rows = list(answers.dependencies(deep.answer.body))
-    overall = _overall(asked, deep.answer, rows, _slow_seconds(ops))
-    return Findings(
-        [overall, *(_dependency(row, asked.source) for row in rows)], frame(rows, DEPENDENCIES)
-    )
+        overall = _hanging(ops, deep, overall)
+    elif overall.cause not in ("api-html", "api-404"):
+        rows = list(answers.dependencies(deep.answer.body))
+        overall = _overall(overall, deep, deep.answer, rows)
+    found = [overall, *(_dependency(row, overall.source) for row in rows)]
+    return Findings(found, frame(rows, DEPENDENCIES))
 
 
-def _hanging(ops: Connection, deep: Probe, asked: Question) -> Finding:
+def _hanging(ops: Connection, deep: Probe, silent: Finding) -> Finding:
     """No answer from the deep check.
 
     A probe says whether the whole API is silent, or only what the check waits for.
@@ -162,37 +139,29 @@ def _hanging(ops: Connection, deep: Probe, asked: Question) -> Finding:
     probes = ops.target["api"].get("probes")
     alive = probe(ops, next(iter(probes))) if probes else deep
     if alive.answer is None or not alive.answer.ok:
-        return _silent(deep if alive.answer else alive, asked)
-    seen = f"{deep.silence} But {alive.path} answers in {alive.answer.seconds:.2f} s: "
-    seen += "a dependency does not answer."
-    return asked.answer("critical", seen, rule="an answer", next="network/endpoints")
+        return silent
+    seen = f"{deep.silence} But {alive.path} answers ({alive.seen}): a dependency does not answer."
+    return replace(silent, status="critical", seen=seen, cause="", next="network/endpoints")
 
 
-def _overall(asked: Question, answer: Response, rows: list[Json], limit: float) -> Finding:
+def _overall(judged: Finding, deep: Probe, answer: Response, rows: list[Json]) -> Finding:
     """What the answer as a whole says."""
     failed = {row["dependency"]: row["reason"] for row in rows if row["status"] == "failed"}
-    seen = f"{answer.status} in {answer.seconds:.2f} s"
     if not rows:
-        seen += f", and names no dependency: {answers.in_a_line(answer)}"
         status = "unknown" if answer.ok else "critical"
-        return asked.answer(status, seen, rule="", next="network/endpoints")
+        seen = f"{deep.seen}, and names no dependency: {answers.in_a_line(answer)}"
+        return replace(judged, status=status, seen=seen, cause="", next="network/endpoints")
     if failed:
-        seen += f": {', '.join(failed)} failed"
+        seen = f"{deep.seen}: {', '.join(failed)} failed"
         follows = answers.follows(*next(iter(failed.items())))
-        return asked.answer("critical", seen, rule="none failed", next=follows)
+        return replace(judged, status="critical", seen=seen, cause="", next=follows)
     if not answer.ok:
-        return asked.answer("critical", f"{seen}, though no dependency failed", next="logs/search")
-    seen += f": {count(len(rows), 'dependency')}, none failed"
-    return _slow(asked, answer, limit) or asked.answer("ok", seen, rule="none failed")
+        seen = f"{deep.seen}, though no dependency failed"
+        return replace(judged, seen=seen, next="logs/search")
+    return replace(judged, seen=f"{deep.seen}: {count(len(rows), 'dependency')}, none failed")
 
 
-_STATUS = {
-    "ok": "ok",
-    "skipped": "ok",
-    "degraded": "warn",
-    "failed": "critical",
-    "unclear": "unknown",
-}
+_STATUS = {"ok": "ok", "skipped": "ok", "degraded": "warn", "failed": "critical"}
 
 
 def _dependency(row: Json, source: str) -> Finding:
@@ -202,6 +171,6 @@ def _dependency(row: Json, source: str) -> Finding:
         seen += f" in {row['latency_ms']:.0f} ms"
     if row["reason"]:
         seen += f": {row['reason']}"
-    status = _STATUS[row["status"]]
+    status = _STATUS.get(row["status"], "unknown")
     follows = answers.follows(row["dependency"], row["reason"])
     return asked.answer(status, seen, next="" if status == "ok" else follows)

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jmespath
 import pytest
 
 from opslib import OpsError, Refused, UsageError
@@ -258,7 +259,8 @@ def with_status(
 
     def listed(service: str, operation: str, key: str, /, **given: Any) -> list[Any]:
         if operation == "describe_pending_maintenance_actions":
-            return list(more.get("maintenance", []))
+            said = {"PendingMaintenanceActions": more.get("maintenance", [])}
+            return list(jmespath.search(key, said))
         return [
             each | {"PendingModifiedValues": more.get("pending", {})}
             for each in pages(service, operation, key, **given)

@@ -6,7 +6,6 @@ Another class now or in the window with all that it means, and read replicas tha
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from opslib import Refused, UsageError, apply, connect
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.plans import actions
-from opslib.databases.instances import classes, rds, replicas, storages
+from opslib.databases.instances import classes, replicas, storages
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
@@ -175,23 +174,6 @@ def test_the_load_is_told_in_units(ops: Connection) -> None:
     assert 5 < found.loc["FreeableMemory", "average"] < 32
 
 
-@pytest.mark.parametrize(
-    ("now", "says"),
-    [
-        ("2026-11-22T05:59", "next maintenance window is Sun 2026-11-22 06:00 to 06:30 UTC"),
-        ("2026-11-22T06:10", "is open until Sun 06:30 UTC"),
-        ("2026-11-22T06:40", "next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC"),
-        ("2026-11-25T12:00", "next maintenance window is Sun 2026-11-29 06:00 to 06:30 UTC"),
-    ],
-)
-def test_the_next_window_is_told(now: str, says: str) -> None:
-    found = classes._next_window(
-        {"PreferredMaintenanceWindow": "sun:06:00-sun:06:30"},
-        datetime.fromisoformat(now).replace(tzinfo=UTC),
-    )
-    assert says in found
-
-
 def test_a_replica_is_made_answers_follows_and_is_deleted_by_undo(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -246,14 +228,6 @@ def test_without_automated_backups_there_is_no_replica(
     with pytest.raises(Refused, match="no automated backups"):
         replicas.plan_replica(ops)
     ops.call("rds", "modify_db_instance", **SHOP, BackupRetentionPeriod=7, ApplyImmediately=True)
-
-
-def test_more_replicas_than_there_may_be_are_refused() -> None:
-    source = rds.Database(rds.INSTANCE, "ledger")
-    said = {"DBInstanceStatus": "available", "BackupRetentionPeriod": 7, "Engine": "postgres"}
-    replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 14})
-    with pytest.raises(Refused, match="15 is the most"):
-        replicas._require_source(source, said | {"ReadReplicaDBInstanceIdentifiers": ["r"] * 15})
 
 
 def test_a_full_instance_is_given_storage_and_serves_again(

@@ -248,7 +248,7 @@ def test_a_wrong_name_offers_the_nearest(ops: Connection) -> None:
 
 def test_a_plot_of_a_column_that_is_not_answered_is_told(ops: Connection) -> None:
     found = queries.check_query(ops, "spans-by-type")
-    found.query = queries.Query("q", "Q", "SELECT 1", ("entity_type", "spams"))  # type: ignore[attr-defined]
+    evidence(found).attrs["query"] = queries.Query("q", "Q", "SELECT 1", ("entity_type", "spams"))
     with pytest.raises(UsageError, match="no column spams"):
         queries.plot_query(found)
 

@@ -43,7 +43,7 @@ def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     left = notebooks.run("databases/snapshot", approved="now")
     assert differences(clean, lab.state()) == [f"rds.snapshots.{name}"]
     assert left["ops"].findings.worst == "ok"
-    assert snapshots.free_name(ops, rds.database_of(ops)) == f"{name[:-1]}2"
+    assert snapshots.plan_snapshot(ops).steps[0].title == f"Take snapshot {name[:-1]}2"
     undo_last(ops)
     assert lab.state() == clean
 
@@ -60,7 +60,7 @@ def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     found = [f for f in left["ops"].findings if f.verifies]
     assert {f.status for f in found} == {"ok"}
     counts = restores.check_restored(ops, name).evidence.set_index("table")
-    assert (counts.loc["books", "rows_restored"], counts.loc["books", "rows_now"]) == (
+    assert (counts.loc["books", "rows_there"], counts.loc["books", "rows_now"]) == (
         books,
         books - 11,
     )
@@ -83,7 +83,7 @@ def test_a_snapshot_is_restored_with_the_rows_that_it_holds(
     found = applied.verify(restores.check_restored, restores.name_of_restored(plan))
     assert found.worst == "ok"
     listings = found.evidence.set_index("table").loc["listings"]
-    assert (listings["rows_restored"] > 0, listings["rows_now"]) == (True, 0)
+    assert (listings["rows_there"] > 0, listings["rows_now"]) == (True, 0)
 
 
 def test_a_restored_database_that_takes_no_login_is_not_called_restored(
@@ -127,10 +127,7 @@ def test_a_name_that_is_taken_is_refused(ops: Connection) -> None:
 
 
 def test_an_instance_is_restored_with_what_it_needs() -> None:
-    """RDS instances go another way than clusters.
-
-    One call, with class, network and parameters passed on.
-    """
+    """RDS instances go another way than clusters: class, network and parameters are passed on."""
     described = {
         "DBInstanceClass": "db.t4g.medium",
         "DBSubnetGroup": {"DBSubnetGroupName": "private"},
@@ -139,11 +136,7 @@ def test_an_instance_is_restored_with_what_it_needs() -> None:
         "MultiAZ": True,
     }
     new = rds.Database(rds.INSTANCE, "ledger-restored")
-    source = {"SourceDBInstanceIdentifier": "ledger", "UseLatestRestorableTime": True}
-    make, wait = restores.steps_into(new, described, source)
-    assert make.do["operation"] == "restore_db_instance_to_point_in_time"
-    assert make.do["parameters"] == source | {
-        "TargetDBInstanceIdentifier": "ledger-restored",
+    assert restores.like(new, described) == {
         "DBInstanceClass": "db.t4g.medium",
         "DBSubnetGroupName": "private",
         "VpcSecurityGroupIds": ["sg-1"],
@@ -151,4 +144,3 @@ def test_an_instance_is_restored_with_what_it_needs() -> None:
         "MultiAZ": True,
         "PubliclyAccessible": False,
     }
-    assert wait.observe == new.status()

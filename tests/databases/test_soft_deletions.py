@@ -98,7 +98,7 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
     assert list(found.evidence["id"]) == [ids[1], ids[0]]
     assert list(found.evidence.columns) == [
         "id",
-        "deleted",
+        "state",
         "entity_type",
         "who",
         "did",
@@ -113,8 +113,12 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
     [
         ("", UsageError, "No row is named"),
         (" , ;", UsageError, "No row is named"),
-        ("4711, abc", UsageError, r"Not of type uuid: '4711', 'abc'\. Nothing was done; give ids"),
-        ("failed-execution", UsageError, "Not of type uuid"),
+        (
+            "4711, abc",
+            UsageError,
+            r'uuid: "4711"\. Nothing was changed\. Rows are ids of type uuid with commas',
+        ),
+        ("failed-execution", UsageError, "for type uuid"),
         ("spans-by-type", UsageError, "no column 'id', only entity_type, spans"),
         (
             str(uuid.UUID(int=7)),
@@ -131,7 +135,7 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
         (
             f"{uuid.UUID(int=7)}'); DROP TABLE ledger.schema_migrations; --",
             UsageError,
-            "Not of type uuid",
+            "for type uuid",
         ),
     ],
 )

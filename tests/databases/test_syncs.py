@@ -41,7 +41,8 @@ def test_preview_shows_both_sides_and_changes_neither(ops: Connection, lab: Prac
 def test_the_functions_own_dry_run_counts_what_would_go(ops: Connection, lab: PracticeLab) -> None:
     before = lab.state()
     said = syncs.ask_dry_run(ops, "database").set_index("what")
-    assert said.loc["database.tables.books"].tolist() == [68, 58]
+    assert said.loc["database.tables.books.rows", "count"] == 68
+    assert said.loc["database.tables.books.replaced", "count"] == 58
     assert lab.state() == before
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
-    Finding,
     Findings,
     Frame,
     OpsError,
@@ -47,15 +45,7 @@ class Query:
     name: str
     title: str
     sql: str
-    plot: tuple[str, ...] = ()
-
-
-class Answer(Findings):
-    """The rows that a query answered, as evidence, and the query."""
-
-    def __init__(self, found: Sequence[Finding], evidence: Frame, query: Query) -> None:
-        super().__init__(found, evidence)
-        self.query = query
+    plot: Sequence[str] = ()
 
 
 def find_query(ops: Connection, query: str) -> Query:
@@ -67,8 +57,7 @@ def find_query(ops: Connection, query: str) -> Query:
     if re.fullmatch(r"[\w-]+", asked):
         if asked not in named:
             raise unknown_name("query", asked, named, f" of {ops.target.name}")
-        said = named[asked]
-        return Query(asked, said["title"], said["sql"].strip(), tuple(said.get("plot", ())))
+        return Query(asked, **named[asked])
     if not _READ.match(query):
         raise UsageError(
             "Only a SELECT (WITH, VALUES, TABLE) is asked here. "
@@ -122,7 +111,8 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
         seen += "Narrow the query, or count in SQL"
     source = f"database of {ops.target.name}, read-only"
     question = Question(f"query {asked.name}".rstrip(), source=source)
-    return Answer([question.answer("ok", seen)], rows, asked)
+    rows.attrs["query"] = asked
+    return Findings([question.answer("ok", seen)], rows)
 
 
 def _choice(ops: Connection) -> Findings:
@@ -141,29 +131,24 @@ def _choice(ops: Connection) -> Findings:
 def read(ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Frame:
     """The first rows that a SELECT answers. Of a large answer only these leave the server.
 
-    Raises Refused, before anything is asked, when a function in it acts although the session is
-    read-only.
+    What no table can hold is shown as text. Raises Refused, before anything is asked, when a
+    function in it acts although the session is read-only.
     """
+    import pandas as pd
+
     with sessions.session(ops, brief(sql)) as session:
         if not params:  # else it is our own
             query_plans.explain_harmless(session, sql, _NOT_HELD)
         # A cursor takes one SELECT and nothing else: no COPY, no second one, no change in a WITH.
         answer = sessions.run(session, sql, params, stream_results=True, max_row_buffer=limit)
-        return _table([tuple(row) for row in answer.fetchmany(limit)], list(answer.keys()))
-
-
-def _table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Frame:
-    """A name that comes twice gets a number; what no table can hold is shown as text.
-
-    Times are UTC.
-    """
-    import pandas as pd
-
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pd.DataFrame(dict(zip(_distinct(names), map(_column, columns), strict=True)))
+        rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
+        names = _distinct(list(answer.keys()))
+    # whole numbers stay whole beside NULL
+    return pd.DataFrame(rows, columns=names, dtype="object").convert_dtypes()
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
+    """A name that comes twice gets a number."""
     found: list[str] = []
     for name in map(printable, names):
         number = sum(other == name or other.startswith(f"{name} (") for other in found)
@@ -171,21 +156,12 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _column(values: Sequence[Any]) -> Any:
-    import pandas as pd
-
-    kinds = set(map(type, values))
-    if kinds == {int, type(None)}:
-        return pd.array(list(values), dtype="Int64")  # whole numbers stay whole beside NULL
-    made = pd.Series(list(map(cell, values)), dtype=None if values else "object")
-    return made.astype(UTC_TIME) if isinstance(made.dtype, pd.DatetimeTZDtype) else made
-
-
 def plot_query(found: Findings) -> Picture:
     """The bar chart that the target's file asks for; a sentence where it asks for none."""
-    if not isinstance(found, Answer) or found.evidence is None or not found.query.plot:
+    rows = found.evidence
+    query = None if rows is None else rows.attrs.get("query")
+    if rows is None or not query or not query.plot:
         return Picture(b"", "No picture: the target's file names no columns to draw.")
-    rows, query = found.evidence, found.query
     label, height = query.plot
     absent = sorted({label, height} - set(rows.columns))
     if absent:

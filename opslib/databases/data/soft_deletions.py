@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from opslib.core import (
-    Action,
     Connection,
     Findings,
     Frame,
@@ -21,17 +19,18 @@ from opslib.core import (
     Sql,
     Step,
     UsageError,
-    ask,
     check,
     count,
     planner,
     quoted,
 )
+from opslib.core.connections.sql import value
 from opslib.databases.data import queries
 from opslib.databases.instances import snapshots
 
 MOST = 1000  # rows in one plan: so many can be looked at, and a restore is not yet the better way
 _NAMED = 5  # ids that a message names
+STATES = VISIBLE, DELETED, ABSENT = "visible", "deleted", "absent"
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,6 @@ class Flag:
     shown: tuple[str, ...]
     type: str
 
-    def where(self, condition: str) -> str:
-        """The rows of `:ids` for which this holds; found by the id's index."""
-        return f"WHERE {self.id} = ANY(CAST(:ids AS {self.type}[])) AND {condition}"
-
-    def update(self, ids: Sequence[str], deleted: bool) -> Action:
-        """Sets the flag of all of them, or of none."""
-        rows = self.where(f"{self.flag} IS {'NOT TRUE' if deleted else 'TRUE'}")
-        statement = f"UPDATE {self.table} SET {self.flag} = {str(deleted).lower()} {rows}"
-        return Sql(statement, {"ids": list(ids)}, len(ids))
-
-    def visible(self, ids: Sequence[str]) -> Action:
-        """Counts those that are not flagged."""
-        rows = self.where(f"{self.flag} IS NOT TRUE")
-        return Select(f"SELECT count(*) FROM {self.table} {rows}", ids=list(ids))
-
 
 def soft_delete_flag(ops: Connection) -> Flag:
     """How the target flags rows.
@@ -67,14 +51,14 @@ def soft_delete_flag(ops: Connection) -> Flag:
     """
     facts = ops.target["database"]["soft_delete"]
     table = quoted(facts["table"])
-    found = ask(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
-    if found.empty:
+    kind = value(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
+    if kind is None:
         raise NotFound(
             f"Table {facts['table']} has no column {facts['id']}: "
             f"database.soft_delete of {ops.target.name} names it."
         )
     shown = tuple(map(quoted, facts.get("shown", ())))
-    return Flag(table, quoted(facts["id"]), quoted(facts["flag"]), shown, found["type"].iloc[0])
+    return Flag(table, quoted(facts["id"]), quoted(facts["flag"]), shown, kind)
 
 
 _TYPE_SQL = """
@@ -86,15 +70,20 @@ WHERE attrelid = CAST(:table AS regclass) AND attname = :id AND NOT attisdropped
 def find_ids(ops: Connection, rows: str) -> list[str]:
     """The ids that are named, with commas, spaces or lines between, or answered by a query.
 
-    Each once, in their order. Raises UsageError (none, no uuid), Refused (more than MOST).
+    Each once, in their order. Raises UsageError (none), Refused (more than MOST).
     """
     facts, wanted = ops.target["database"], rows.strip()
     id = facts["soft_delete"]["id"]
     if wanted in facts.get("queries", {}) or wanted.lower().startswith("select "):
-        found = _answered(ops, wanted, id)
+        answered = queries.read(ops, queries.find_query(ops, wanted).sql, MOST + 1)
+        if id not in answered:
+            raise UsageError(
+                f"The query answers no column {id!r}, only {', '.join(answered)}. Select it too."
+            )
+        found = list(map(str, answered[id]))
     else:
         found = [part for part in re.split(r"[\s,;'\"]+", wanted) if part]
-    ids = list(dict.fromkeys(str(_uuid(each) or each) for each in found))
+    ids = list(dict.fromkeys(found))
     if not ids:
         raise UsageError(
             f"No row is named. Give rows: ids with commas between, or a query that answers {id}."
@@ -107,73 +96,36 @@ def find_ids(ops: Connection, rows: str) -> list[str]:
     return ids
 
 
-def _answered(ops: Connection, query: str, id: str) -> list[str]:
-    rows = queries.read(ops, queries.find_query(ops, query).sql, MOST + 1)
-    if id not in rows:
-        raise UsageError(
-            f"The query answers no column {id!r}, only {', '.join(rows)}. Select it too."
-        )
-    return list(map(str, rows[id]))
-
-
-def _uuid(id: str) -> UUID | None:
-    try:
-        return UUID(id)
-    except ValueError:
-        return None
-
-
 def find_rows(ops: Connection, ids: Sequence[str]) -> Frame:
-    """These rows as they are: id, flag, and the columns that the target's file names.
+    """These rows as they are, each once: id, state, and the columns that the target's file names.
 
-    Raises UsageError (no uuid).
+    A state is VISIBLE, DELETED or ABSENT. Raises UsageError (an id is not of the column's type).
     """
     how = soft_delete_flag(ops)
-    _require_type(how, ids)
-    columns = ", ".join((f"{how.id}::text AS id", f"{how.flag} AS deleted", *how.shown))
-    statement = (
-        f"SELECT {columns} FROM {how.table} {how.where('true')} "
-        f"ORDER BY array_position(CAST(:ids AS {how.type}[]), {how.id})"
-    )
-    return queries.read(ops, statement, len(ids), {"ids": list(ids)})
-
-
-def _require_type(how: Flag, ids: Iterable[str]) -> None:
-    fits = {"uuid": _uuid, "integer": str.isdecimal, "bigint": str.isdecimal}.get(how.type, bool)
-    wrong = [each for each in ids if not fits(each)]
-    if wrong:
+    shown = "".join(f", found.{column}" for column in how.shown)
+    statement = f"""
+SELECT named.id::text AS id, CASE WHEN found.{how.id} IS NULL THEN '{ABSENT}'
+       WHEN found.{how.flag} THEN '{DELETED}' ELSE '{VISIBLE}' END AS state{shown}
+FROM (SELECT CAST(each.id AS {how.type}) AS id, min(each.place) AS place
+      FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS each(id, place) GROUP BY 1) AS named
+LEFT JOIN {how.table} AS found ON found.{how.id} = named.id ORDER BY named.place"""
+    try:
+        return queries.read(ops, statement, len(ids), {"ids": list(ids)})
+    except UsageError as exc:
         raise UsageError(
-            f"Not of type {how.type}: {_list(map(repr, wrong))}. Nothing was done; give ids with "
-            "commas between, a query's name in the target's file, or a SELECT."
-        )
+            f"{exc} Rows are ids of type {how.type} with commas between, a query's name in the "
+            "target's file, or a SELECT."
+        ) from exc
 
 
-def _list(ids: Iterable[str]) -> str:
-    named = list(ids)
-    left = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-    return ", ".join(named[:_NAMED]) + left
+def ids_by_state(rows: Frame) -> list[list[str]]:
+    """The ids among rows of `find_rows` that are visible, that are deleted, that are absent."""
+    return [list(rows.loc[rows["state"] == state, "id"]) for state in STATES]
 
 
-@dataclass(frozen=True)
-class Named:
-    """Rows that are named: those that are there, and the ids by what there is of each."""
-
-    rows: Frame
-    visible: list[str]
-    gone: list[str]
-    absent: list[str]
-
-
-def find_named(ops: Connection, ids: Sequence[str]) -> Named:
-    """Which of these rows can be seen, are deleted already, are not there."""
-    rows = find_rows(ops, ids)
-    deleted = dict(zip(rows["id"], rows["deleted"].fillna(False), strict=True))
-    return Named(
-        rows,
-        [id for id, flag in deleted.items() if not flag],
-        [id for id, flag in deleted.items() if flag],
-        [id for id in ids if id not in deleted],
-    )
+def _list(ids: Sequence[str]) -> str:
+    left = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return ", ".join(ids[:_NAMED]) + left
 
 
 @check("Which rows are meant?")
@@ -182,17 +134,16 @@ def check_rows(ops: Connection, rows: str) -> Findings:
 
     Evidence: those of `find_rows`.
     """
-    ids = find_ids(ops, rows)
-    found = find_named(ops, ids)
-    absent = found.absent
+    found = find_rows(ops, find_ids(ops, rows))
+    visible, deleted, absent = ids_by_state(found)
     seen = (
-        f"{count(len(ids), 'row')} named: {len(found.visible)} to be seen, "
-        f"{len(found.gone)} deleted already, {len(absent)} not there"
+        f"{count(len(found), 'row')} named: {len(visible)} to be seen, "
+        f"{len(deleted)} deleted already, {len(absent)} not there"
     )
     seen += f" ({_list(absent)})" if absent else ""
     asked = Question("rows that are named", "each is there", _source(ops))
-    well = bool(found.visible) and not absent
-    return Findings([asked.judged(well, seen, otherwise="warn")], found.rows)
+    well = bool(visible) and not absent
+    return Findings([asked.judged(well, seen, otherwise="warn")], found)
 
 
 def _source(ops: Connection) -> str:
@@ -207,22 +158,23 @@ def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Plann
     corrected, not applied in part).
     """
     facts = ops.target["database"]["soft_delete"]
-    table, found = facts["table"], find_named(ops, find_ids(ops, rows))
-    if found.absent:
-        raise NotFound(
-            f"Not in {table}: {_list(found.absent)}. Nothing was changed; correct the list."
-        )
-    notes = [f"Deleted already, so left alone: {_list(found.gone)}."] if found.gone else []
-    if not found.visible:
+    table, found = facts["table"], find_rows(ops, find_ids(ops, rows))
+    visible, deleted, absent = ids_by_state(found)
+    if absent:
+        raise NotFound(f"Not in {table}: {_list(absent)}. Nothing was changed; correct the list.")
+    notes = [f"Deleted already, so left alone: {_list(deleted)}."] if deleted else []
+    if not visible:
         return Planned("delete rows by their flag", notes=notes)
-    how, number = soft_delete_flag(ops), count(len(found.visible), "row")
+    how, number = soft_delete_flag(ops), count(len(visible), "row")
+    named = f"WHERE {how.id} = ANY(CAST(:ids AS {how.type}[])) AND {how.flag} IS"  # by its index
+    ids = {"ids": visible}
     step = Step(
         f"Set {facts['flag']} of {number} of {table}",
-        do=how.update(found.visible, True),
-        before=len(found.visible),
+        do=Sql(f"UPDATE {how.table} SET {how.flag} = true {named} NOT TRUE", ids, len(visible)),
+        before=len(visible),
         after=0,
-        undo=[how.update(found.visible, False)],
-        observe=how.visible(found.visible),
+        undo=[Sql(f"UPDATE {how.table} SET {how.flag} = false {named} TRUE", ids, len(visible))],
+        observe=Select(f"SELECT count(*) FROM {how.table} {named} NOT TRUE", **ids),
         name="flag",
     )
     reason = f"before {table} soft delete"
@@ -250,10 +202,11 @@ def ids_of(plan: Plan) -> list[str]:
 @check("Are the rows gone, and can they be brought back?")
 def check_deleted(ops: Connection, ids: Sequence[str]) -> Findings:
     """Is each of these rows flagged, and still there? Evidence: those of `find_rows`."""
-    found = find_named(ops, ids)
+    found = find_rows(ops, ids)
+    visible, deleted, absent = ids_by_state(found)
     seen = (
-        f"{len(found.gone)} of {len(ids)} deleted, {len(found.visible)} can still be seen, "
-        f"{len(found.absent)} not in the table"
+        f"{len(deleted)} of {len(ids)} deleted, {len(visible)} can still be seen, "
+        f"{len(absent)} not in the table"
     )
     asked = Question("rows deleted by their flag", "all of them, none lost", _source(ops))
-    return Findings([asked.judged(len(found.gone) == len(ids), seen)], found.rows)
+    return Findings([asked.judged(len(deleted) == len(ids), seen)], found)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from opslib.core import (
     Connection,
@@ -13,6 +13,7 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
+    NotFound,
     OpsError,
     Question,
     UsageError,
@@ -31,6 +32,7 @@ from opslib.databases.data.query_plans import Scan, Table
 SLOW = "slow-query"  # the cause that findings name
 STATEMENTS = {
     "calls": "int64",
+    "calls_per_hour": "float64",
     "rows_per_call": "float64",
     "blocks_per_call": "float64",
     "mean_ms": "float64",
@@ -38,7 +40,6 @@ STATEMENTS = {
     "plan": "str",
     "statement": "str",
 }
-_READ = STATEMENTS | {"calls_per_hour": "float64"}
 _LARGE_MB = 8.0  # a smaller table is read from end to end before an index is even looked up
 _FEW = 0.05  # the share of a table's rows that an index is better for
 _OFTEN, _CALLS = 6.0, 10  # an hour; and so many at all: a report now and then may read everything
@@ -69,13 +70,9 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     if "database" not in ops.target.facts:
         asked = Question("is it the database?", source="the target's file")
         return Findings([asked.answer("ok", f"{ops.target.name} describes none")])
-    schema, lacking = _extension(ops)
-    if lacking:
-        return Findings([_ASKED.answer("unknown", lacking, rule="")])
-    found, hidden = _most_expensive(ops, schema, top)
+    found, hidden = _most_expensive(ops, _schema(ops), top)
     if found.empty and hidden:
-        seen = f"the texts of {hidden:,} statements are hidden from this role. {_GRANT}"
-        return Findings([_ASKED.answer("unknown", seen, rule="")])
+        raise OpsError(f"the texts of {hidden:,} statements are hidden from this role. {_GRANT}")
     found["planned"] = explain_all(ops, list(found["statement"]))
     found = found[~found["planned"].map(_is_about_the_server).astype(bool)]
     wasteful = [each for each in _scanning(ops, found) if each.wasteful]
@@ -105,7 +102,7 @@ def _is_about_the_server(plan: Json) -> bool:
 def _scanning(ops: Connection, found: Frame) -> list[Blamed]:
     """The scans in the plans of these statements."""
     scans = [(row, scan) for row in found.itertuples() for scan in query_plans.scans(row.planned)]
-    tables = _tables(ops, {scan.table for _, scan in scans if not scan.table.startswith(_SYSTEM)})
+    tables = _tables(ops, {scan.table for _, scan in scans})
     return [
         Blamed(row.calls, row.calls_per_hour, row.rows_per_call, scan, tables[scan.table])
         for row, scan in scans
@@ -145,15 +142,14 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: Frame) -> list
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
         return [_ASKED.answer("ok", seen)]
-    by_index: dict[tuple[str, str], tuple[Sequence[str], list[Blamed]]] = {}
+    by_index: defaultdict[tuple[str, str], list[Blamed]] = defaultdict(list)
     for each in sorted(wasteful, key=lambda each: -each.calls):
         columns = _columns(ops, each)
-        index = each.table.name, columns[0] if columns else each.scan.filter
-        by_index.setdefault(index, (columns, []))[1].append(each)
-    return [_finding(columns, group) for columns, group in by_index.values()]
+        by_index[each.table.name, columns[0] if columns else each.scan.filter].append(each)
+    return [_finding(group, _columns(ops, group[0])) for group in by_index.values()]
 
 
-def _finding(columns: Sequence[str], group: Sequence[Blamed]) -> Finding:
+def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
     """What is said of the statements that one index would serve, the one called most first."""
     most, others = group[0], count(len(group) - 1, "other statement")
     index = f"CREATE INDEX CONCURRENTLY ON {most.table.name} ({', '.join(columns)})"
@@ -169,21 +165,18 @@ def _finding(columns: Sequence[str], group: Sequence[Blamed]) -> Finding:
     return asked.answer("warn", seen, cause=SLOW, next="databases/query")
 
 
-def _columns(ops: Connection, blamed: Blamed) -> tuple[str, ...]:
-    """The columns of the index that would serve the scan.
+def _columns(ops: Connection, blamed: Blamed) -> Sequence[str]:
+    """The columns of the index that would serve the scan, in the order that is wanted of it.
 
     None when its filter compares no plain column.
     """
-    scan, table = blamed.scan, blamed.table
-    along = _columns_of(ops, table.name, scan.index) if scan.index and not scan.order else ()
-    return scan.columns(table, scan.order or along)
-
-
-def _columns_of(ops: Connection, table: str, index: str) -> tuple[str, ...]:
-    """The columns of an index with their direction: "at DESC"."""
-    said = str(value(ops, _INDEX_SQL, {"table": quoted(table), "index": index}) or "")
-    parts = said.partition("(")[2].rpartition(")")[0].split(",")
-    return tuple(part.strip() for part in parts if "(" not in part)
+    scan, order = blamed.scan, blamed.scan.order
+    if scan.index and not order:  # that of the index which it goes along: "at DESC"
+        names = {"table": quoted(scan.table), "index": scan.index}
+        said = str(value(ops, _INDEX_SQL, names) or "")
+        parts = said.partition("(")[2].rpartition(")")[0].split(",")
+        order = tuple(part.strip() for part in parts if "(" not in part)
+    return scan.columns(blamed.table, order)
 
 
 _INDEX_SQL = """
@@ -192,32 +185,26 @@ WHERE i.indrelid = CAST(:table AS regclass) AND c.relname = :index
 """
 
 
-def _extension(ops: Connection) -> tuple[str, str]:
-    """The schema of pg_stat_statements; and what to do when it cannot be used here."""
+def _schema(ops: Connection) -> str:
+    """The schema of pg_stat_statements. Raises OpsError when it cannot be used here."""
     found = query(ops, _EXTENSION_SQL).iloc[0]
-    server, version = int(found["server"]) // 10000, found["version"]
-    lacking = ""
+    server = int(found["server"]) // 10000
     if server < 16:
-        lacking = (
+        raise OpsError(
             f"PostgreSQL {server} has no EXPLAIN (GENERIC_PLAN), 16 has: "
             "look at single plans in databases/query"
         )
-    elif not version:
-        lacking = (
+    if not found["schema"]:
+        raise OpsError(
             "pg_stat_statements is not installed in this database. Put it into "
             "shared_preload_libraries (the parameter group; a restart), then "
             "CREATE EXTENSION pg_stat_statements"
         )
-    elif tuple(map(int, version.split(".")[:2])) < (1, 9):
-        lacking = (
-            f"pg_stat_statements {version} is of an older server: "
-            "ALTER EXTENSION pg_stat_statements UPDATE"
-        )
-    return found["schema"], lacking
+    return str(found["schema"])
 
 
 _EXTENSION_SQL = """
-SELECT current_setting('server_version_num') AS server, coalesce(max(e.extversion), '') AS version,
+SELECT current_setting('server_version_num') AS server,
        coalesce(max(quote_ident(n.nspname)), '') AS schema
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'pg_stat_statements'
@@ -226,17 +213,16 @@ WHERE e.extname = 'pg_stat_statements'
 
 def _most_expensive(ops: Connection, schema: str, top: int) -> tuple[Frame, int]:
     """Rows of STATEMENTS, the text whole and without a plan; and how many texts are hidden."""
-    given = {
-        "top": top,
-        "ours": f"%{sessions.MARK}%",
-        "explainable": _EXPLAINABLE,
-        "driver": _DRIVER,
-    }
+    ours = f"%{sessions.MARK}%"
+    given = {"top": top, "ours": ours, "explainable": _EXPLAINABLE, "driver": _DRIVER}
     try:
-        found = ask(ops, _STATEMENTS_SQL.format(schema=schema), given, _READ)
+        found = ask(ops, _STATEMENTS_SQL.format(schema=schema), given, STATEMENTS)
         return found, int(value(ops, _HIDDEN_SQL.format(schema=schema)))
-    except UsageError as exc:  # our own SQL: the view is not as this version of it should be
-        raise OpsError(f"pg_stat_statements cannot be read: {exc}") from exc
+    except (NotFound, UsageError) as exc:  # our own SQL: the view is not as it should be
+        raise OpsError(
+            f"pg_stat_statements cannot be read: {exc} Is it of an older server? Then "
+            "ALTER EXTENSION pg_stat_statements UPDATE"
+        ) from exc
 
 
 _HERE = (  # of this database, and not the platform's own
@@ -282,27 +268,26 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[Json]:
         # the server split them.
         session.connection.driver_connection.prepare_threshold = None  # type: ignore[union-attr]
         plans = [query_plans.attempt(session, text, "GENERIC_PLAN, ") for text in statements]
-    return [plan if isinstance(plan, dict) else _without(plan) for plan in plans]
-
-
-def _without(error: Any) -> Json:
-    return {"Node Type": f"{_NONE}{printable(str(error.orig).splitlines()[0])}"}
+    return [
+        plan
+        if isinstance(plan, dict)
+        else {"Node Type": _NONE + printable(str(plan.orig).splitlines()[0])}
+        for plan in plans
+    ]
 
 
 def _tables(ops: Connection, names: Iterable[str]) -> dict[str, Table]:
     """These tables as the catalogue knows them, by their names with schema."""
     found = ask(ops, _TABLES_SQL, {"names": sorted(names)})
-    return {
-        row.name: Table(row.name, float(row.rows), float(row.megabytes), frozenset(row.columns))
-        for row in found.itertuples()
-    }
+    return {row[0]: Table(*row) for row in found.itertuples(index=False)}
 
 
 _TABLES_SQL = """
-SELECT n.nspname || '.' || c.relname AS name, greatest(c.reltuples, 0) AS rows,
-       c.relpages * current_setting('block_size')::numeric / 1048576 AS megabytes,
+SELECT n.nspname || '.' || c.relname AS name, greatest(c.reltuples, 0)::float8 AS rows,
+       c.relpages * current_setting('block_size')::float8 / 1048576 AS megabytes,
        ARRAY(SELECT attname::text FROM pg_attribute a
              WHERE a.attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname || '.' || c.relname = ANY(:names)
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 """

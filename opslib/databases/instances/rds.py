@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,17 +66,21 @@ _CLUSTER_SNAPSHOT = Kind(
     create="create_db_cluster_snapshot",
     delete="delete_db_cluster_snapshot",
 )
-_INSTANCE_SNAPSHOT = Kind(
-    noun="",
-    service="rds",
+_INSTANCE_SNAPSHOT = replace(
+    _CLUSTER_SNAPSHOT,
     describe="describe_db_snapshots",
     at="DBSnapshots[0]",
     key="DBSnapshotIdentifier",
-    status="Status",
-    pending=("creating",),
     create="create_db_snapshot",
     delete="delete_db_snapshot",
 )
+
+
+# Where it is asked; of a cluster the endpoint is a name, of an instance a mapping.
+_ENDPOINT = """{
+    host: Endpoint.Address || Endpoint, port: Endpoint.Port || Port,
+    database: DatabaseName || DBName
+}"""
 
 
 @dataclass(frozen=True)
@@ -88,21 +92,17 @@ class Database(Thing):
         """How its snapshots are called."""
         return _CLUSTER_SNAPSHOT if self.kind is CLUSTER else _INSTANCE_SNAPSHOT
 
-    def endpoint(self, described: Mapping[str, Any], present: Mapping[str, Any]) -> Json:
-        """Host, port and database of this one, made from the present one.
+    def endpoint(self, ops: Connection) -> Json:
+        """Host and port; and the database, where it has another name than the target's own.
 
-        The database is named where it has another name than the present one's; else the secret says
-        it.
+        Else the secret says it.
         """
-        endpoint = described.get("Endpoint")  # a cluster's is a name, an instance's a mapping
-        if not endpoint:
+        at, present = (each.read(_ENDPOINT).perform(ops) for each in (self, database_of(ops)))
+        if not at["host"]:
             raise OpsError(f"{self} has no endpoint yet; look again when it is available.")
-        if isinstance(endpoint, str):
-            endpoint = {"Address": endpoint, "Port": described["Port"]}
-        at = {"host": endpoint["Address"], "port": int(endpoint["Port"])}
-        key = "DatabaseName" if self.kind is CLUSTER else "DBName"
-        named = described.get(key)
-        return at | ({"database": named} if named and named != present.get(key) else {})
+        if at["database"] in (None, present["database"]):
+            del at["database"]
+        return dict(at)
 
 
 def database_of(ops: Connection) -> Database:
@@ -116,8 +116,8 @@ def database_of(ops: Connection) -> Database:
     )
 
 
-def instance_of(ops: Connection) -> Database:
-    """The target's instance.
+def instance_of(ops: Connection) -> tuple[Database, Json]:
+    """The target's instance, and as RDS describes it.
 
     Raises UsageError for an Aurora cluster, which is sized in another way.
     """
@@ -129,7 +129,7 @@ def instance_of(ops: Connection) -> Database:
             "ServerlessV2ScalingConfiguration; for more readers add an instance to the cluster "
             "(create-db-instance with its DBClusterIdentifier)."
         )
-    return database
+    return database, database.describe(ops)
 
 
 def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str]) -> Database:
@@ -149,9 +149,7 @@ def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str
     raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
 
 
-def members(
-    ops: Connection, database: Database, described: Mapping[str, Any]
-) -> list[Mapping[str, Any]]:
+def members(ops: Connection, database: Database, described: Json) -> list[Json]:
     """The instances that serve it: those of the cluster, writer first, or the instance itself."""
     if database.kind is INSTANCE:
         return [described]
@@ -162,36 +160,39 @@ def members(
     return sorted(found, key=lambda each: (each[INSTANCE.key] not in writers, each[INSTANCE.key]))
 
 
-def waiting_values(described: Mapping[str, Any]) -> Json:
-    """What an instance gets in its maintenance window, or with a change that is applied at once."""
-    return dict(described.get("PendingModifiedValues") or {})
+def waiting(described: Json, attribute: str) -> tuple[Any, str]:
+    """What an instance gets in its maintenance window, or with a change that is applied at once.
+
+    The value of one attribute, if one waits, and the others in words.
+    """
+    values = dict(described.get("PendingModifiedValues") or {})
+    value = values.pop(attribute, None)
+    return value, ", ".join(f"{key} {other}" for key, other in values.items())
 
 
-def in_words(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items())
+def window_of(described: Json) -> str:
+    """An instance's maintenance window, in words."""
+    told = described.get("PreferredMaintenanceWindow", "which RDS does not tell,")
+    return f"the maintenance window, {told} UTC"
 
 
-def orderable(ops: Connection, described: Mapping[str, Any], wanted: str) -> list[Json]:
-    """What RDS offers of a class for an instance's engine.
+def zones_of_class(ops: Connection, described: Json, wanted: str) -> set[str]:
+    """The zones in which RDS offers a class for an instance's engine.
 
     Raises UsageError that offers the nearest.
     """
     engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
-    operation, items = "describe_orderable_db_instance_options", "OrderableDBInstanceOptions[]"
-    ask = partial(ops.pages, "rds", operation, items, **engine)
-    if found := ask(DBInstanceClass=wanted):
-        return found
-    known = {option["DBInstanceClass"] for option in ask()}
+    ask = partial(ops.pages, "rds", "describe_orderable_db_instance_options")
+    options = "OrderableDBInstanceOptions[]"
+    if zones := ask(f"{options}.AvailabilityZones[].Name", DBInstanceClass=wanted, **engine):
+        return set(zones)
+    known = set(ask(f"{options}.DBInstanceClass", **engine))
     raise unknown_name("class", wanted, known, f" for {' '.join(engine.values())} in {ops.where}")
 
 
-def zones(options: list[Json]) -> set[str]:
-    """The zones in which a class is offered."""
-    return {zone["Name"] for option in options for zone in option.get("AvailabilityZones", ())}
-
-
-# What the calls that make a new one take, by the JMESPath to it in what describes the present one.
-_PASSED_ON = {
+# What the calls that make a new one take, by the JMESPath to it in what describes the present one:
+# network, parameters, scaling and tags, and how an instance is made. RDS would take its defaults.
+PLACE = {
     # a name of a cluster's, a mapping of an instance's
     "DBSubnetGroupName": "DBSubnetGroup.DBSubnetGroupName || DBSubnetGroup",
     "VpcSecurityGroupIds": "sort(VpcSecurityGroups[].VpcSecurityGroupId || `[]`)",
@@ -208,7 +209,7 @@ _PASSED_ON = {
 _PROVISIONED = (
     "(starts_with(StorageType || '', 'io') || (StorageType == 'gp3' && AllocatedStorage >= `400`))"
 )
-_LIKE_INSTANCE = {
+MAKE = {
     "DBInstanceClass": "DBInstanceClass",
     "PubliclyAccessible": "PubliclyAccessible || `false`",
     "DBParameterGroupName": "DBParameterGroups[0].DBParameterGroupName",
@@ -217,17 +218,7 @@ _LIKE_INSTANCE = {
 }
 
 
-def passed_on(described: Mapping[str, Any]) -> Json:
-    """Network, parameters, scaling and tags, for a new one: RDS would take its defaults."""
-    return _taken(_PASSED_ON, described)
-
-
-def like_instance(described: Mapping[str, Any]) -> Json:
-    """Class, parameter group, public access and provisioned I/O of an instance, for a new one."""
-    return _taken(_LIKE_INSTANCE, described)
-
-
-def _taken(paths: Mapping[str, str], described: Mapping[str, Any]) -> Json:
+def taken(described: Json, paths: Mapping[str, str]) -> Json:
     """What is there at these paths, empty values left out."""
     import jmespath
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
-
 from opslib.core import (
     Connection,
     Finding,
     Findings,
     Frame,
     Json,
-    OpsError,
     Plan,
     Planned,
     Question,
     Refused,
     UsageError,
-    answer,
     check,
     frame,
     planner,
-    poll,
 )
 from opslib.core.connections import sql
-from opslib.databases.instances import rds
-from opslib.databases.instances.rds import Database
+from opslib.databases.instances import rds, states
 
 REPLICAS = {
     "replica": "str",
@@ -36,10 +28,14 @@ REPLICAS = {
     "replicating": "str",
     "endpoint": "str",
 }
-COUNTS = {"table": "str", "rows_replica": "Int64", "rows_now": "Int64", "behind": "Int64"}
-_MOST = {"postgres": 15, "mysql": 15, "mariadb": 15}  # of one source; 5 for the others
+_REPLICATION = "(StatusInfos || `[]`)[?StatusType == 'read replication']"
+_SHAPE = f"""{{
+    replica: DBInstanceIdentifier, class: DBInstanceClass, zone: AvailabilityZone,
+    status: DBInstanceStatus,
+    replicating: join(', ', {_REPLICATION}.join(' ', [Status, Message][?@])),
+    endpoint: Endpoint.Address && join(':', [Endpoint.Address, to_string(Endpoint.Port)]) || ''
+}}"""
 _LAG_SECONDS = 60
-_CATCH_UP_SECONDS = 10
 _LAG = """
 SELECT json_build_object(
     'standby', pg_is_in_recovery(),
@@ -50,32 +46,9 @@ SELECT json_build_object(
 
 def list_replicas(ops: Connection) -> Frame:
     """The read replicas of the target's instance. Columns: REPLICAS."""
-    names = _replicas(rds.instance_of(ops).describe(ops))
-    found = ops.each(lambda name: Database(rds.INSTANCE, name).describe(ops), names)
-    return frame(map(_row, found.values()), REPLICAS)
-
-
-def _replicas(described: Mapping[str, Any]) -> list[str]:
-    return described.get("ReadReplicaDBInstanceIdentifiers") or []
-
-
-def _row(described: Mapping[str, Any]) -> Json:
-    endpoint = described.get("Endpoint") or {}
-    return {
-        "replica": described["DBInstanceIdentifier"],
-        "class": described["DBInstanceClass"],
-        "zone": described.get("AvailabilityZone"),
-        "status": described["DBInstanceStatus"],
-        "replicating": ", ".join(
-            f"{info['Status']} {info.get('Message', '')}".strip() for info in _infos(described)
-        ),
-        "endpoint": f"{endpoint['Address']}:{endpoint['Port']}" if endpoint.get("Address") else "",
-    }
-
-
-def _infos(described: Mapping[str, Any]) -> list[Json]:
-    infos = described.get("StatusInfos") or ()
-    return [info for info in infos if info.get("StatusType") == "read replication"]
+    source, _ = rds.instance_of(ops)
+    items = f"DBInstances[?ReadReplicaSourceDBInstanceIdentifier == '{source.name}'].{_SHAPE}"
+    return frame(ops.pages("rds", rds.INSTANCE.describe, items), REPLICAS)
 
 
 @planner
@@ -86,16 +59,14 @@ def plan_replica(
 
     Empty: a name with the next number, the writer's class, AWS's zone. Raises UsageError (Aurora,
     no such name, class or zone, not in that zone), Refused (the name is taken, the source is not
-    available, has no automated backups or as many replicas as there may be).
+    available or has no automated backups).
     """
-    source = rds.instance_of(ops)
-    described = source.describe(ops)
-    _require_source(source, described)
+    source, described = rds.instance_of(ops)
     free = (f"{source.name}-replica-{number}" for number in range(1, 100))
     new = rds.new_database(ops, rds.INSTANCE, name, free)
     wanted = instance_class or described["DBInstanceClass"]
-    _require_place(ops, described, wanted, zone)
-    given = rds.passed_on(described) | rds.like_instance(described) | {"DBInstanceClass": wanted}
+    _require_possible(ops, source, described, wanted, zone)
+    given = rds.taken(described, rds.PLACE | rds.MAKE) | {"DBInstanceClass": wanted}
     given.pop("DBSubnetGroupName", None)  # always the writer's: AWS refuses to be told so
     given |= {"AvailabilityZone": zone} if zone else {}
     make = new.call(
@@ -122,8 +93,10 @@ def name_of_replica(plan: Plan) -> str:
     return str(plan.steps[0].do["parameters"][rds.INSTANCE.key])
 
 
-def _require_source(source: Database, described: Mapping[str, Any]) -> None:
-    status, engine = described["DBInstanceStatus"], described["Engine"]
+def _require_possible(
+    ops: Connection, source: rds.Database, described: Json, wanted: str, zone: str
+) -> None:
+    status = described["DBInstanceStatus"]
     if status != "available":
         raise Refused(f"{source} is {status}: a replica is made of one that is available.")
     if not described.get("BackupRetentionPeriod"):
@@ -131,15 +104,8 @@ def _require_source(source: Database, described: Mapping[str, Any]) -> None:
             f"{source} has no automated backups, and without them RDS makes no replica. Set a "
             "retention of a day or more first; from none to some is an interruption of its own."
         )
-    present, most = len(_replicas(described)), _MOST.get(engine, 5)
-    if present >= most:
-        raise Refused(f"{source} has {present} read replicas, and {most} is the most for {engine}.")
-
-
-def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, zone: str) -> None:
-    possible = rds.zones(rds.orderable(ops, described, wanted))
-    subnets = (described.get("DBSubnetGroup") or {}).get("Subnets") or ()
-    if subnets:
+    possible = rds.zones_of_class(ops, described, wanted)
+    if subnets := (described.get("DBSubnetGroup") or {}).get("Subnets"):
         possible &= {subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets}
     if zone and zone not in possible:
         raise UsageError(
@@ -150,75 +116,32 @@ def _require_place(ops: Connection, described: Mapping[str, Any], wanted: str, z
 
 @check("Does the replica answer, and follow?")
 def check_replica(ops: Connection, name: str) -> Findings:
-    """A login with the present secret, its lag as a standby, its rows beside the writer's.
+    """A login with the present secret, rows where the writer has some, its lag as a standby.
 
-    Evidence: COUNTS.
+    Evidence: states.COUNTS.
     """
-    new = Database(rds.INSTANCE, name)
-    present, described = rds.instance_of(ops).describe(ops), new.describe(ops)
-    at = new.endpoint(described, present)
-    standby = answer(f"{new} takes a login", partial(_standby, ops, new, at))
-    found = Findings([_replicating(new, described), standby])
-    if found.worst != "critical":
-        rows = _counted(ops, at)
-        found.append(_compared(new, rows))
-        found.evidence = frame(rows, COUNTS)
-    return found
-
-
-def _replicating(new: Database, described: Mapping[str, Any]) -> Finding:
-    status, infos = described["DBInstanceStatus"], _infos(described)
-    well = status == "available" and all(info.get("Normal", True) for info in infos)
-    seen = ", ".join([status, *(info["Status"] for info in infos)])
-    question = f"{new} is available and replicating"
-    asked = Question(question, "available, replicating", "rds describe_db_instances")
-    return asked.judged(well, seen)
-
-
-def _standby(ops: Connection, new: Database, at: Mapping[str, Any]) -> Finding:
+    new = rds.Database(rds.INSTANCE, name)
+    status, infos = new.read(f"[DBInstanceStatus, {_REPLICATION}]").perform(ops)
     asked = Question(
-        f"{new} takes a login, is a standby, and follows",
+        f"{new} is available and replicating",
+        "available, replicating",
+        "rds describe_db_instances",
+    )
+    well = status == "available" and all(info.get("Normal", True) for info in infos)
+    replicating = asked.judged(well, ", ".join([status, *(info["Status"] for info in infos)]))
+    held = states.compared(ops, new)
+    follows = [] if held.evidence is None else [_standby(ops, new)]
+    return Findings([replicating, *held, *follows], held.evidence)
+
+
+def _standby(ops: Connection, new: rds.Database) -> Finding:
+    asked = Question(
+        f"{new} is a standby, and follows",
         f"at most {_LAG_SECONDS} s behind",
         "pg_is_in_recovery, pg_last_xact_replay_timestamp",
     )
-    seen = f"logged in at {at['host']}:{at['port']}"
-    try:
-        said = sql.value(ops, _LAG, at=at)
-    except OpsError as exc:
-        return asked.answer("critical", str(exc))
+    said = sql.value(ops, _LAG, at=new.endpoint(ops))
     if not said["standby"]:
-        return asked.answer("critical", f"{seen}: it is no standby, it takes writes")
+        return asked.answer("critical", "it is no standby, it takes writes")
     lag = float(said["lag"] or 0)
-    seen += f"; read-only, {lag:.1f} s behind"
-    return asked.judged(lag <= _LAG_SECONDS, seen, otherwise="warn")
-
-
-def _counted(ops: Connection, at: Mapping[str, Any]) -> list[Json]:
-    """Rows here and there. What the writer had when we began is waited for, for a moment."""
-    now = sql.count_rows(ops, sql.list_tables(ops))
-    there, _ = poll(
-        lambda: sql.count_rows(ops, sql.list_tables(ops, at), at),
-        lambda there: all(there.get(table, 0) >= rows for table, rows in now.items()),
-        _CATCH_UP_SECONDS,
-    )
-    return [
-        {
-            "table": table,
-            "rows_replica": there.get(table, 0),
-            "rows_now": rows,
-            "behind": rows - there.get(table, 0),
-        }
-        for table, rows in now.items()
-    ]
-
-
-def _compared(new: Database, rows: list[Json]) -> Finding:
-    behind = sum(row["behind"] for row in rows)
-    missing = [row["table"] for row in rows if row["rows_now"] and not row["rows_replica"]]
-    held = sum(row["rows_replica"] for row in rows)
-    seen = f"{held:,} rows in {len(rows)} tables, {behind:,} fewer than the writer"
-    seen += f"; nothing in {', '.join(missing)}" if missing else ""
-    question, rule = f"{new} holds the writer's rows", "as many, or some moments behind"
-    return Question(question, rule, "SELECT count(*)").judged(
-        not missing and behind <= 0, seen, otherwise="critical" if missing else "warn"
-    )
+    return asked.judged(lag <= _LAG_SECONDS, f"read-only, {lag:.1f} s behind", otherwise="warn")

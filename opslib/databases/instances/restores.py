@@ -6,62 +6,44 @@ is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from datetime import UTC
 
 from opslib.core import (
     Aws,
     Connection,
     Findings,
     Json,
-    OpsError,
     Plan,
     Planned,
-    Question,
     Refused,
     Step,
     UsageError,
     check,
-    frame,
     planner,
     unknown_name,
 )
-from opslib.core.connections import sql
-from opslib.databases.instances import rds, snapshots
-from opslib.databases.instances.rds import Database
+from opslib.core.times import moment
+from opslib.databases.instances import rds, snapshots, states
 
 LATEST = "latest"
-COUNTS = {"table": "str", "rows_restored": "Int64", "rows_now": "Int64", "difference": "Int64"}
-
-
-class _Calls(NamedTuple):
-    """How the calls for one kind are called: from a snapshot, and to a moment."""
-
-    from_snapshot: str
-    snapshot: str
-    to_moment: str
-    source: str
-    target: str
-    time: str
-
-
-_CALLS = {
-    rds.CLUSTER.noun: _Calls(
-        from_snapshot="restore_db_cluster_from_snapshot",
-        snapshot="SnapshotIdentifier",
-        to_moment="restore_db_cluster_to_point_in_time",
-        source="SourceDBClusterIdentifier",
-        target="DBClusterIdentifier",
-        time="RestoreToTime",
+# By the kind: the call, and the parameter that names the snapshot
+_FROM_SNAPSHOT = {
+    rds.CLUSTER.noun: ("restore_db_cluster_from_snapshot", "SnapshotIdentifier"),
+    rds.INSTANCE.noun: ("restore_db_instance_from_db_snapshot", "DBSnapshotIdentifier"),
+}
+# By the kind: the call, and the parameters for the new one, the present one and the moment
+_TO_MOMENT = {
+    rds.CLUSTER.noun: (
+        "restore_db_cluster_to_point_in_time",
+        "DBClusterIdentifier",
+        "SourceDBClusterIdentifier",
+        "RestoreToTime",
     ),
-    rds.INSTANCE.noun: _Calls(
-        from_snapshot="restore_db_instance_from_db_snapshot",
-        snapshot="DBSnapshotIdentifier",
-        to_moment="restore_db_instance_to_point_in_time",
-        source="SourceDBInstanceIdentifier",
-        target="TargetDBInstanceIdentifier",
-        time="RestoreTime",
+    rds.INSTANCE.noun: (
+        "restore_db_instance_to_point_in_time",
+        "TargetDBInstanceIdentifier",
+        "SourceDBInstanceIdentifier",
+        "RestoreTime",
     ),
 }
 
@@ -85,10 +67,12 @@ def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = 
     free = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
     new = rds.new_database(ops, database.kind, name, free)
     if snapshot:
-        source, said = _snapshot(ops, database, snapshot)
+        operation, source, said = _snapshot(ops, new, snapshot)
+        source |= {"Engine": described["Engine"]} if new.kind is rds.CLUSTER else {}
     else:
-        source, said = _moment(ops, database, described, to)
-    steps = steps_into(new, described, source)
+        operation, source, said = _moment(ops, new, to, described)
+    restore = Aws("rds", operation, **source, **like(new, described))
+    steps = new.made(f"Restore into {new}", restore)
     if database.kind is rds.CLUSTER:
         steps += _instance_in(new, described, rds.members(ops, database, described))
     notes = [
@@ -107,76 +91,63 @@ def name_of_restored(plan: Plan) -> str:
     return str(given.get(rds.CLUSTER.key) or given[rds.INSTANCE.key])
 
 
-def _snapshot(ops: Connection, database: Database, wanted: str) -> tuple[Json, str]:
-    """The calls' parameters that name the snapshot, and it in words."""
+def _snapshot(ops: Connection, new: rds.Database, wanted: str) -> tuple[str, Json, str]:
+    """The call that restores a snapshot, its parameters, and the snapshot in words."""
     found = snapshots.list_snapshots(ops)
     usable = found[found["status"] == "available"].set_index("snapshot")["created"]
     if usable.empty:
         raise Refused(
-            f"{database} has no snapshot that is available. "
+            f"{rds.database_of(ops)} has no snapshot that is available. "
             "Restore to a moment instead: to = 'latest'."
         )
     chosen = usable.index[0] if wanted == LATEST else wanted
     if chosen not in usable:
-        raise unknown_name("snapshot", wanted, usable.index, f" of {database}")
+        raise unknown_name("snapshot", wanted, usable.index, f" of {rds.database_of(ops)}")
+    operation, key = _FROM_SNAPSHOT[new.kind.noun]
     said = f"snapshot {chosen} ({usable[chosen]:%Y-%m-%d %H:%M} UTC)"
-    return {_CALLS[database.kind.noun].snapshot: chosen}, said
+    return operation, {**new.key, key: chosen}, said
 
 
 def _moment(
-    ops: Connection, database: Database, described: Mapping[str, Any], wanted: str
-) -> tuple[Json, str]:
+    ops: Connection, new: rds.Database, wanted: str, described: Json
+) -> tuple[str, Json, str]:
+    """The call that restores to a moment, its parameters, and the moment in words."""
+    database = rds.database_of(ops)
     earliest, latest = snapshots.window(ops, database, described)
     if earliest is None or latest is None:
         raise Refused(
             f"RDS names no restorable window for {database}: are automated backups on? "
             "See databases/snapshot."
         )
-    calls = _CALLS[database.kind.noun]
-    source = {calls.source: database.name}
+    operation, target, source, time = _TO_MOMENT[new.kind.noun]
+    given: Json = {target: new.name, source: database.name}
     if wanted == LATEST:
-        return source | {"UseLatestRestorableTime": True}, "the latest restorable moment"
-    try:
-        moment = datetime.fromisoformat(wanted.strip())
-    except ValueError as exc:
-        raise UsageError(
-            f"{wanted!r} is no moment. Write it in UTC, like {latest:%Y-%m-%dT%H:%M}, or latest."
-        ) from exc
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    said = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-    if not earliest <= moment <= latest:
+        return operation, given | {"UseLatestRestorableTime": True}, "the latest restorable moment"
+    at = moment(wanted, ops.now()).astimezone(UTC)
+    said = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    if not earliest <= at <= latest:
         raise Refused(
             f"{database} cannot be restored to {said}, only to a moment from "
             f"{earliest:%Y-%m-%d %H:%M:%S} to {latest:%Y-%m-%d %H:%M:%S} UTC. "
             "Is there a snapshot of about that time? See databases/snapshot."
         )
-    return source | {calls.time: moment.isoformat()}, said
+    return operation, given | {time: at.isoformat()}, said
 
 
-def steps_into(
-    new: Database, described: Mapping[str, Any], source: Mapping[str, Any]
-) -> list[Step]:
-    """Restores what `source` names, like the present one: RDS would take its defaults."""
-    calls, given = _CALLS[new.kind.noun], rds.passed_on(described)
-    from_snapshot = calls.snapshot in source
-    if new.kind is rds.INSTANCE:
-        given |= rds.like_instance(described) | {"MultiAZ": described.get("MultiAZ", False)}
-    elif from_snapshot:
-        given["Engine"] = described["Engine"]
-    operation = calls.from_snapshot if from_snapshot else calls.to_moment
-    key = new.kind.key if from_snapshot else calls.target
-    restore = Aws("rds", operation, **{key: new.name}, **source, **given)
-    return new.made(f"Restore into {new}", restore)
+def like(new: rds.Database, described: Json) -> Json:
+    """What makes the new one like the present one."""
+    if new.kind is rds.CLUSTER:
+        return rds.taken(described, rds.PLACE)
+    several = described.get("MultiAZ", False)
+    return rds.taken(described, rds.PLACE | rds.MAKE) | {"MultiAZ": several}
 
 
-def _instance_in(
-    cluster: Database, described: Mapping[str, Any], present: list[Mapping[str, Any]]
-) -> list[Step]:
+def _instance_in(cluster: rds.Database, described: Json, present: list[Json]) -> list[Step]:
     """An instance like the present writer: a restored cluster has none."""
-    like = {"DBInstanceClass": "db.serverless", "PubliclyAccessible": False}
-    like |= rds.like_instance(present[0]) if present else {}
-    made = Database(rds.INSTANCE, f"{cluster.name}-1")
-    make = made.call("create_db_instance", Engine=described["Engine"], **like, **cluster.key)
+    instance = {"DBInstanceClass": "db.serverless", "PubliclyAccessible": False}
+    instance |= rds.taken(present[0], rds.MAKE) if present else {}
+    made = rds.Database(rds.INSTANCE, f"{cluster.name}-1")
+    make = made.call("create_db_instance", Engine=described["Engine"], **instance, **cluster.key)
     return made.made(f"Make instance {made.name} in it", make)
 
 
@@ -184,37 +155,7 @@ def _instance_in(
 def check_restored(ops: Connection, name: str) -> Findings:
     """Does the restored database take a login with the present secret, and has it the rows of now?
 
-    Evidence: COUNTS. It holds what was there at its moment: a difference is what happened since.
+    Evidence: states.COUNTS. It holds what was there at its moment: a difference is what happened
+    since.
     """
-    present = rds.database_of(ops)
-    new = Database(present.kind, name)
-    at = new.endpoint(new.describe(ops), present.describe(ops))
-    where = f"{at['host']}:{at['port']}"
-    asked = Question(
-        f"{new} takes a login and has its rows",
-        "a login, and rows in every table that has some now",
-        f"SELECT count(*) on {where}",
-    )
-    try:
-        restored = sql.count_rows(ops, sql.list_tables(ops, at), at)
-    except OpsError as exc:
-        rule = "a login with the present secret"
-        return Findings([asked.answer("critical", str(exc), rule=rule)])
-    now = sql.count_rows(ops, sql.list_tables(ops))
-    lost = [table for table, rows in now.items() if rows and not restored.get(table)]
-    held = sum(restored.values())
-    seen = (
-        f"logged in at {where}; {held:,} rows in {len(restored)} tables, now {sum(now.values()):,}"
-    )
-    seen += f"; nothing in {', '.join(lost)}" if lost else ""
-    found = asked.judged(bool(held) and not lost, seen, otherwise="warn" if held else "critical")
-    rows = [
-        {
-            "table": table,
-            "rows_restored": restored.get(table),
-            "rows_now": now.get(table),
-            "difference": restored.get(table, 0) - now.get(table, 0),
-        }
-        for table in sorted({*restored, *now})
-    ]
-    return Findings([found], frame(rows, COUNTS))
+    return states.compared(ops, rds.Database(rds.database_of(ops).kind, name))

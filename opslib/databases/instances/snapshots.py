@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from opslib.core import (
     UTC_TIME,
@@ -12,6 +10,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Json,
     NotFound,
     Planned,
     Question,
@@ -22,7 +21,6 @@ from opslib.core import (
 )
 from opslib.core.plans.things import Thing
 from opslib.databases.instances import rds
-from opslib.databases.instances.rds import Database
 
 SNAPSHOTS = {
     "snapshot": "str",
@@ -65,15 +63,23 @@ def check_backups(ops: Connection) -> Findings:
     """
     database = rds.database_of(ops)
     described, found = ops.gather(lambda: database.describe(ops), lambda: list_snapshots(ops, 7))
-    judged = [
-        _retention(database, described, ops.target["database"].get("backup_days", 1)),
-        _restorable(database, *window(ops, database, described), ops.now()),
-        _latest(database, found),
-    ]
-    return Findings(judged, found)
+    kept = _retention(database, described, ops.target["database"].get("backup_days", 1))
+    earliest, latest = window(ops, database, described)
+    restorable = Question(
+        f"{database} can be restored to a moment",
+        f"until {_LAG.seconds // 60} minutes ago at most",
+        kept.source,
+    )
+    if latest is None:
+        until = restorable.answer("unknown", "RDS names no latest restorable time")
+    else:
+        since = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
+        seen = f"{since}to {latest:%Y-%m-%d %H:%M} UTC"
+        until = restorable.judged(ops.now() - latest <= _LAG, seen)
+    return Findings([kept, until, _latest(database, found)], found)
 
 
-def _retention(database: Database, described: Mapping[str, Any], wanted: int) -> Finding:
+def _retention(database: rds.Database, described: Json, wanted: int) -> Finding:
     days = described.get("BackupRetentionPeriod") or 0
     question, source = f"Backups of {database} are kept", f"rds {database.kind.describe}"
     return Question(question, f"{wanted} days", source).judged(
@@ -84,7 +90,7 @@ def _retention(database: Database, described: Mapping[str, Any], wanted: int) ->
 
 
 def window(
-    ops: Connection, database: Database, described: Mapping[str, Any]
+    ops: Connection, database: rds.Database, described: Json
 ) -> tuple[datetime | None, datetime | None]:
     """From when to when a restore to a point in time is possible.
 
@@ -102,21 +108,7 @@ def window(
     return next(iter(kept), None), latest
 
 
-def _restorable(
-    database: Database, earliest: datetime | None, latest: datetime | None, now: datetime
-) -> Finding:
-    asked = Question(
-        f"{database} can be restored to a moment",
-        f"until {_LAG.seconds // 60} minutes ago at most",
-        f"rds {database.kind.describe}",
-    )
-    if latest is None:
-        return asked.answer("unknown", "RDS names no latest restorable time")
-    since = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
-    return asked.judged(now - latest <= _LAG, f"{since}to {latest:%Y-%m-%d %H:%M} UTC")
-
-
-def _latest(database: Database, found: Frame) -> Finding:
+def _latest(database: rds.Database, found: Frame) -> Finding:
     asked = Question(
         f"Last snapshot of {database}",
         f"within {_DAILY_HOURS} hours",
@@ -142,17 +134,15 @@ def plan_snapshot(ops: Connection, reason: str = "manual") -> Planned:
 
 
 def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
-    """Take a snapshot and wait for it: how a change begins that may have to be taken back."""
+    """Take a snapshot and wait for it: how a change begins that may have to be taken back.
+
+    Its name is `<database>-2026-11-22-1`: the day, and the first number that is free.
+    """
     database = rds.database_of(ops)
-    new = Thing(database.snapshots, free_name(ops, database))
-    tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]
-    take = new.call(new.kind.create, **database.key, Tags=tags)
-    return new.made(f"Take snapshot {new}", take)
-
-
-def free_name(ops: Connection, database: Database) -> str:
-    """`<database>-2026-11-22-1`: the day, and the first number that no snapshot of today has."""
     stem = f"{database.name}-{ops.now():%Y-%m-%d}-"
     taken = set(list_snapshots(ops)["snapshot"])
     names = (f"{stem}{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
+    new = Thing(database.snapshots, next(name for name in names if name not in taken))
+    tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]
+    take = new.call(new.kind.create, **database.key, Tags=tags)
+    return new.made(f"Take snapshot {new}", take)

@@ -1,16 +1,17 @@
-"""Whether a database serves: its state, what that asks for, a login, what waits for its window."""
+"""Whether a database serves: its state, what that asks for, a login, its rows, what waits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Finding, Json, OpsError, Question
+from opslib.core import UTC_TIME, Connection, Finding, Findings, Json, OpsError, Question, frame
 from opslib.core.connections import sql
 from opslib.databases.instances import rds
 
 UNAVAILABLE = "database-unavailable"  # the cause that findings name
 WAITING = {"database": "str", "what": "str", "change": "str", "when": "str", "by": UTC_TIME}
+COUNTS = {"table": "str", "rows_there": "Int64", "rows_now": "Int64", "difference": "Int64"}
 _PASSING = {
     *rds.PENDING,
     "failing-over",
@@ -65,9 +66,10 @@ _OTHERWISE = ("RDS's documentation says what this state asks for; tell AWS Suppo
 _LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
 
-def judged(what: str, status: str, source: str) -> Finding:
-    """A state as a finding: one that passes is a warning, one that does not, the cause."""
-    asked = Question(f"{what} is available", "available", source)
+def judged(database: rds.Database, described: Json) -> Finding:
+    """Its state as a finding: one that passes is a warning, one that does not, the cause."""
+    kind, status = database.kind, described[database.kind.status]
+    asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
     if status == "available":
         return asked.answer("ok", status)
     if status in _PASSING:
@@ -85,38 +87,70 @@ def login(ops: Connection) -> Finding:
     return _LOGIN.answer("ok", f"PostgreSQL {version} answers")
 
 
-def waiting(
-    ops: Connection, database: rds.Database, members: Iterable[Mapping[str, Any]]
-) -> Iterator[Json]:
+def compared(ops: Connection, other: rds.Database) -> Findings:
+    """Does a copy of the target's database take a login with the present secret, and has it rows?
+
+    In every table that has some now. Evidence: COUNTS, none without a login.
+    """
+    at = other.endpoint(ops)
+    where = f"{at['host']}:{at['port']}"
+    asked = Question(
+        f"{other} takes a login and has its rows",
+        "a login, and rows in every table that has some now",
+        f"SELECT count(*) on {where}",
+    )
+    try:
+        there = sql.count_rows(ops, sql.list_tables(ops, at), at)
+    except OpsError as exc:
+        rule = "a login with the present secret"
+        return Findings([asked.answer("critical", str(exc), rule=rule)])
+    now = sql.count_rows(ops, sql.list_tables(ops))
+    lost = [table for table, rows in now.items() if rows and not there.get(table)]
+    held = sum(there.values())
+    seen = f"logged in at {where}; {held:,} rows in {len(there)} tables, "
+    seen += f"now {sum(now.values()):,}"
+    seen += f"; nothing in {', '.join(lost)}" if lost else ""
+    found = asked.judged(bool(held) and not lost, seen, otherwise="warn" if held else "critical")
+    rows = [
+        {
+            "table": table,
+            "rows_there": there.get(table),
+            "rows_now": now.get(table),
+            "difference": there.get(table, 0) - now.get(table, 0),
+        }
+        for table in sorted({*there, *now})
+    ]
+    return Findings([found], frame(rows, COUNTS))
+
+
+def waiting(ops: Connection, database: rds.Database, members: Iterable[Json]) -> Iterator[Json]:
     """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
     names = {database.name}
     for member in members:
-        names.add(member["DBInstanceIdentifier"])
-        window = member.get("PreferredMaintenanceWindow")
-        when = "in the maintenance window" + (f", {window} UTC" if window else "")
-        for key, value in rds.waiting_values(member).items():
-            change = f"{key} to {value}"
-            yield _row(member["DBInstanceIdentifier"], "modification", change, when)
-    operation = "describe_pending_maintenance_actions"
+        name = member["DBInstanceIdentifier"]
+        names.add(name)
+        for key, value in (member.get("PendingModifiedValues") or {}).items():
+            yield _row(name, "modification", f"{key} to {value}", f"in {rds.window_of(member)}")
     try:
-        listed = ops.pages("rds", operation, "PendingMaintenanceActions[]")
+        listed = ops.pages("rds", "describe_pending_maintenance_actions", _MAINTENANCE)
     except OpsError as exc:
         yield _row(database.name, "maintenance", f"unknown: {exc}", "")
         return
     for each in listed:
-        name = each["ResourceIdentifier"].rpartition(":")[2]
-        if name in names:
-            for said in each.get("PendingMaintenanceActionDetails", ()):
-                yield _maintenance(name, said)
+        name = each["of"].rpartition(":")[2]
+        for said in each["details"] if name in names else ():
+            when = said["asked"] or ("forced by then" if said["forced"] else "not asked for yet")
+            change = f"{said['action']}: {said['description']}".rstrip(": ")
+            yield _row(name, "maintenance", change, when, said["forced"] or said["by"])
+
+
+_MAINTENANCE = """PendingMaintenanceActions[].{
+    of: ResourceIdentifier,
+    details: (PendingMaintenanceActionDetails || `[]`)[].{
+        action: Action || '', description: Description || '', asked: OptInStatus,
+        forced: ForcedApplyDate, by: AutoAppliedAfterDate || CurrentApplyDate}
+}"""
 
 
 def _row(database: str, what: str, change: str, when: str, by: Any = None) -> Json:
     return dict(zip(WAITING, (database, what, change, when, by), strict=True))
-
-
-def _maintenance(name: str, said: Mapping[str, Any]) -> Json:
-    forced = said.get("ForcedApplyDate")
-    asked = said.get("OptInStatus") or ("forced by then" if forced else "not asked for yet")
-    by = forced or said.get("AutoAppliedAfterDate") or said.get("CurrentApplyDate")
-    change = f"{said.get('Action', '')}: {said.get('Description', '')}".rstrip(": ")
-    return _row(name, "maintenance", change, asked, by)

@@ -6,8 +6,6 @@ It grows while it serves, and never shrinks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from opslib.core import (
     Connection,
@@ -35,23 +33,13 @@ _GB = 2**30
 @check("Is there storage left?")
 def check_storage(ops: Connection, hours: float = 24) -> Findings:
     """Free storage now, as a share of all, and how long it lasts at the pace of the last hours."""
-    database = rds.instance_of(ops)
-    size, status, described = _described(ops, database)
-    most = described.get("MaxAllocatedStorage") or 0
-    grows = f"grows by itself up to {most} GiB" if most > size else "does not grow by itself"
-    room = Question(f"{database} has room to write", f"not {FULL}", "rds describe_db_instances")
-    state = room.judged(
-        status in database.kind.serving,
-        f"{status}; {size} GiB, {grows}",
-        otherwise="critical" if status == FULL else "warn",
+    database, described = rds.instance_of(ops)
+    size, most = described[_ATTRIBUTE], described.get("MaxAllocatedStorage") or 0
+    grows = (
+        f"It grows by itself up to {most} GiB." if most > size else "It does not grow by itself."
     )
-    return Findings([state, _free(ops, database, size, hours)])
-
-
-def _described(ops: Connection, database: rds.Database) -> tuple[int, str, Mapping[str, Any]]:
-    """Its size in GiB, its state, all of its description."""
-    described = database.describe(ops)
-    return int(described[_ATTRIBUTE]), described["DBInstanceStatus"], described
+    state = states.judged(database, described)
+    return Findings([state, _free(ops, database, size, hours)], note=grows)
 
 
 def _free(ops: Connection, database: rds.Database, size: int, hours: float) -> Finding:
@@ -77,8 +65,8 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> Planned:
     Also where the status is storage-full. Raises UsageError (less than there is, less than a tenth
     more), Refused (neither available nor full).
     """
-    database = rds.instance_of(ops)
-    size, status, described = _described(ops, database)
+    database, described = rds.instance_of(ops)
+    size, status = described[_ATTRIBUTE], described["DBInstanceStatus"]
     wanted, least = gigabytes or math.ceil(size * 1.5), -(-size * 11 // 10)
     if wanted == size:
         return Planned(f"{database} keeps {size} GiB", [], [f"It has {size} GiB already."])
@@ -92,13 +80,11 @@ def plan_storage(ops: Connection, gigabytes: int = 0) -> Planned:
             f"{database} is {status}. RDS grows one that is available or {FULL}; after a change of "
             "storage it takes the next one only six hours later. Nothing was changed."
         )
-    notes, waits = list(_NOTES), rds.waiting_values(described)
-    waits.pop(_ATTRIBUTE, None)
+    notes, (_, others) = list(_NOTES), rds.waiting(described, _ATTRIBUTE)
     title = f"Give {database} {wanted} GiB of storage"
-    if waits:
-        said = rds.in_words(waits)
-        title += f", AND APPLY WHAT WAITS: {said}"
-        look = f"LOOK: ApplyImmediately also applies {said}, which waits for the window"
+    if others:
+        title += f", AND APPLY WHAT WAITS: {others}"
+        look = f"LOOK: ApplyImmediately also applies {others}, which waits for the window"
         notes.insert(0, f"{look}, with its interruption.")
     if described.get("ReadReplicaDBInstanceIdentifiers"):
         notes.append("Its read replicas have storage of their own: give them as much.")
@@ -118,8 +104,8 @@ _NOTES = (
 @check("Has it the storage, and does it serve?")
 def check_grown(ops: Connection, gigabytes: int) -> Findings:
     """After a change: as many GiB as planned, a state that serves, and a login."""
-    database = rds.instance_of(ops)
-    size, status, _ = _described(ops, database)
+    database, described = rds.instance_of(ops)
+    size, status = described[_ATTRIBUTE], described["DBInstanceStatus"]
     well = size == gigabytes and status in database.kind.serving
     asked = Question(
         f"storage of {database}", f"{gigabytes} GiB, serving", "rds describe_db_instances"
