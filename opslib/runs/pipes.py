@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.core import redaction
-from opslib.records.outcomes import Event, Events, parsed
+from opslib.records.outcomes import Event, parsed
 
 
 class JournalPipe:
@@ -23,7 +23,7 @@ class JournalPipe:
     """
 
     def __init__(self, file: Path, tell: Callable[[str], None] = lambda line: None) -> None:
-        self.events = Events()
+        self.told: list[Event] = []
         self._file, self._tell = file, tell
         self._rest = b""
         self._lock = threading.Lock()
@@ -69,8 +69,8 @@ class JournalPipe:
         for event in secrets:
             redaction.register(event.get("value"), str(event.get("label", "")))
         kept = [event for event in events if event not in secrets]
+        self.told += kept
         for event in kept:
-            self.events.add(event)
             if event.get("event") == "progress":
                 self._tell(redaction.mask(str(event.get("message", ""))))
         if kept:

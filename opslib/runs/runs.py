@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+from opslib.catalogue import parameters as declared
 from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
-from opslib.core.strict_yaml import skip_iri_grammar
+from opslib.pages import pages
 from opslib.records import reading, records
 from opslib.records.records import Record
 from opslib.runs import choices, forks
@@ -40,7 +41,7 @@ def prepare(
                 "Give one of them."
             )
         wanted["approved"] = "now"
-    return procedure, procedure.coerce(wanted)
+    return procedure, declared.coerce(procedure.parameters, wanted, procedure.name)
 
 
 def run(
@@ -59,7 +60,6 @@ def run(
     where that is allowed. `forked`: this is one of many (`run_many`), so its kernel is forked.
     Raises UsageError before anything is started, and OpsError when no record could be kept.
     """
-    skip_iri_grammar()
     prepared = prepare(name, target, parameters or {}, apply=apply)
     return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
 
@@ -102,13 +102,13 @@ def run_many(
     a target. All names and parameters are checked before the first run starts: raises UsageError.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
     """
-    skip_iri_grammar()
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
     prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
     forked = len(wanted) > 1 and forks.available()
     if forked:
         forks.prepare()
+        pages.prepare()  # once, not in each thread
 
     def one(name: str, target: str) -> Record:
         return _run(
@@ -145,12 +145,9 @@ def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> di
     """
     if len(wanted) > 1 and given.get("approved"):
         raise UsageError("-p approved=… applies one plan. Give one procedure and one target.")
-    names = list(dict.fromkeys(name for name, _ in wanted))
-    if len(names) == 1:
-        return {names[0]: dict(given)}
-    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name in names}
+    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name, _ in wanted}
     every = set().union(*known.values())
     for parameter in given:
         if parameter not in every:
-            raise unknown_name("parameter", parameter, every, f" of {', '.join(names)}")
-    return {name: {key: given[key] for key in given if key in known[name]} for name in names}
+            raise unknown_name("parameter", parameter, every, f" of {', '.join(known)}")
+    return {name: {key: given[key] for key in given if key in own} for name, own in known.items()}
