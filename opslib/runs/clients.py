@@ -101,8 +101,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def close(self) -> None:
         """End the kernel at once (a graceful end stalls for seconds at times) and let go of it."""
-        self._kernel.kill()
-        self._kernel.wait()
+        self._kernel.kill(wait=True)
         if self.km is not None:
             self._cleanup_kernel()
         self._kernel.remove()

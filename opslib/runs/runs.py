@@ -14,6 +14,7 @@ from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
 from opslib.pages import pages
 from opslib.records import reading, records
+from opslib.records.facts import Request
 from opslib.records.records import Record
 from opslib.runs import choices, forks
 
@@ -65,26 +66,23 @@ def run(
 
 
 def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
-    from papermill.exceptions import PapermillException
-    from papermill.execute import execute_notebook
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+    from papermill.utils import nb_kernel_name
 
-    id = records.new_id()
-    options = {"id": id, "name": name, "folder": procedure.path.parent} | more
+    from opslib.records import index
+    from opslib.runs.executions import Execution
+
+    path = procedure.path
+    notebook = parameterize_notebook(load_notebook_node(str(path)), wanted)
+    told = {"id": records.new_id(), "name": name, "folder": path.parent} | more
+    request = Request.of(notebook, nb_kernel_name(notebook), {"input_path": str(path)}, **told)
     try:
-        execute_notebook(
-            str(procedure.path),
-            None,
-            parameters=wanted,
-            engine_name="opslib",
-            progress_bar=False,
-            **{f"opslib_{key}": value for key, value in options.items()},
-        )
-    except (PapermillException, KeyboardInterrupt, RuntimeError, TimeoutError):
-        from opslib.records import index
-
-        if not index.is_sealed(id):  # the record tells better how the run ended than its error
+        Execution(notebook, request).run()
+    except (KeyboardInterrupt, RuntimeError, TimeoutError):
+        if not index.is_sealed(request.id):  # the record tells better how the run ended
             raise
-    return reading.find(id)
+    return reading.find(request.id)
 
 
 def run_many(
