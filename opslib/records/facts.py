@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,19 @@ def at_start(name: str, procedure: str, target: str, parameters: Json, id: str =
 
 def of_the_code() -> Json:
     """The git commit, whether anything differed from it, and the versions of what matters."""
+    return {"git": _git(paths.project_root()), "versions": _versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of what this process has loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
     for package in _VERSIONS:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {"git": _git(paths.project_root()), "versions": versions}
+    return versions
 
 
 def _git(folder: Path) -> Json | None:

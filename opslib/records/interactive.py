@@ -53,8 +53,7 @@ def _of_this_change(told: list[Event], begun: int) -> Iterator[Event]:
 
     Findings that verify the change before are not of this one.
     """
-    kinds = [event["event"] for event in told[:begun]]
-    last = begun - kinds[::-1].index(_RECORDED) - 1 if _RECORDED in kinds else 0
+    last = max((at for at in range(begun) if told[at]["event"] == _RECORDED), default=0)
     for at, event in enumerate(told):
         kind = event["event"]
         seen = kind == "call" or (

@@ -126,7 +126,12 @@ def keep(draft: Draft) -> str:
 
     Its notebook is now masked.
     """
-    if _sealed_by_another(draft):
+    from opslib.records import index
+
+    taken_for_dead = False
+    with contextlib.suppress(OpsError):
+        taken_for_dead = index.is_sealed(draft.facts["id"])
+    if taken_for_dead:  # its sealed file is left as it is
         draft.notebook = draft.masked()
         return (
             f"Record {draft.facts['id']} was closed as interrupted while this run went on, "
@@ -153,15 +158,6 @@ def seal(draft: Draft) -> None:
 
     index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
     draft.journal.unlink(missing_ok=True)
-
-
-def _sealed_by_another(draft: Draft) -> bool:
-    """Was this run taken for dead? Its sealed file is then left as it is."""
-    from opslib.records import index
-
-    with contextlib.suppress(OpsError):
-        return index.is_sealed(draft.facts["id"])
-    return False
 
 
 def _told(draft: Draft, trouble: str) -> str:

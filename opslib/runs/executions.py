@@ -66,13 +66,11 @@ class Execution:
             self._over.set()
             self._pool.shutdown()
         self._finish(ending)
-        if isinstance(
-            error, CellExecutionError
-        ):  # papermill raises it, unless it takes it for success
-            error = RuntimeError(ending.why) if error.ename == "SystemExit" else None
-        if error is not None:
+        if not isinstance(error, CellExecutionError | None):
             raise error
-        return self.draft.notebook
+        if error and error.ename == "SystemExit":  # which papermill takes for success
+            raise RuntimeError(ending.why)
+        return self.draft.notebook  # papermill raises what failed in a cell
 
     def stop(self) -> None:
         """Interrupt the cell that runs, and run no other.
@@ -92,7 +90,17 @@ class Execution:
         """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for
         it.
         """
-        client = self._client()
+        options = self.request.options
+        passed = options.keys() & {"log_output", "stdout_file", "stderr_file"}
+        client = Client(
+            self._manager,
+            self._kernel,
+            self.draft.outputs,
+            deadline=time.monotonic() + self.request.timeout_seconds,
+            timeout=options.get("execution_timeout"),
+            startup_timeout=options.get("start_timeout", 60),
+            **{name: options[name] for name in passed},
+        )
         self._manager.notebook_start()
         with contextlib.ExitStack() as at_the_end:
             at_the_end.callback(self._manager.notebook_complete)
@@ -110,19 +118,6 @@ class Execution:
             if self.stopped.is_set():
                 error = KeyboardInterrupt()
             return self._ending(error, client), error
-
-    def _client(self) -> Client:
-        options = self.request.options
-        passed = options.keys() & {"log_output", "stdout_file", "stderr_file"}
-        return Client(
-            self._manager,
-            self._kernel,
-            self.draft.outputs,
-            deadline=time.monotonic() + self.request.timeout_seconds,
-            timeout=options.get("execution_timeout"),
-            startup_timeout=options.get("start_timeout", 60),
-            **{name: options[name] for name in passed},
-        )
 
     def _start(self, client: Client) -> Future[None]:
         """Start the kernel; while it comes up, the run is entered in the index."""

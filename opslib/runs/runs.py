@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any
 
 from opslib.catalogue import parameters as declared
@@ -12,6 +13,7 @@ from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
+from opslib.core.connections.targets import Target
 from opslib.pages import pages
 from opslib.records import reading, records
 from opslib.records.facts import Request
@@ -23,11 +25,19 @@ _AT_A_TIME = 16  # they wait for the network most of the time
 
 
 def prepare(
-    name: str, target: str, given: Mapping[str, Any], *, apply: bool
+    name: str,
+    target: str,
+    given: Mapping[str, Any],
+    *,
+    apply: bool,
+    load: Callable[[str], Target] = targets.load,
 ) -> tuple[Procedure, Json]:
-    """The procedure of a name and the parameters to run it with, all checked. Raises UsageError."""
+    """The procedure of a name and the parameters to run it with, all checked. Raises UsageError.
+
+    `load` reads the target's file.
+    """
     procedure, preset, _ = runbooks.find(name)
-    described = targets.load(target)
+    described = load(target)
     if "target" in given:
         raise UsageError(f"The target is given with -t {target}, not as a parameter.")
     wanted = {**choices.choose(procedure, described, {**preset, **given}), "target": target}
@@ -102,7 +112,8 @@ def run_many(
     """
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
-    prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
+    load = cache(targets.load)
+    prepared = {run: prepare(*run, given[run[0]], apply=apply, load=load) for run in wanted}
     forked = len(wanted) > 1 and forks.available()
     if forked:
         forks.prepare()
