@@ -42,19 +42,15 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
 
 
 def _access(described: targets.Target) -> Access:
-    facts = described.facts.get("api")
-    url = facts["url"] if facts else None
-    endpoint, keys = None, None
+    facts, endpoint, keys = described.facts.get("api"), None, None
     if described.lab:
         from opslib import lab  # nobody needs it elsewhere
 
         place = lab.up()
         endpoint, keys = place.aws_endpoint(described.key), place.credentials(described.key)
-        url = place.api_url(described.key) if url else None
+        facts = facts and {**facts, "url": place.api_url(described.key)}
     session, config = calls.session(described, keys)
-    api = (
-        Api(url, facts.get("headers", {}), float(facts.get("timeout_seconds", 10)))
-        if facts and url
-        else None
-    )
+    if not facts:
+        return Access(session, config, endpoint, None)
+    api = Api(facts["url"], facts.get("headers", {}), float(facts.get("timeout_seconds", 10)))
     return Access(session, config, endpoint, api)

@@ -9,6 +9,7 @@ import functools
 import json
 from typing import Any
 
+from opslib.catalogue import parameters as declared
 from opslib.catalogue import runbooks
 
 find = functools.cache(runbooks.find)
@@ -20,7 +21,7 @@ def run(name: str, /, **parameters: Any) -> dict[str, Any]:
     Errors are raised as they are.
     """
     procedure, preset, _ = find(name)
-    given = procedure.coerce(preset | parameters)
+    given = declared.coerce(procedure.parameters, preset | parameters, name)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in json.loads(procedure.path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":

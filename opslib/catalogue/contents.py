@@ -59,35 +59,26 @@ def door() -> str:
 def made() -> dict[Path, str]:
     """What the files should say now."""
     readme = paths.project_root() / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    table = _text("readme.md").rstrip()
-    return {
-        paths.notebooks() / "start.ipynb": door(),
-        readme: f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}" if rest else text,
-    }
+    before, _, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    table = f"{_BEGIN}\n\n{_text('readme.md').rstrip()}\n\n{_END}" if end else ""
+    return {paths.notebooks() / "start.ipynb": door(), readme: f"{before}{table}{after}"}
 
 
-def stale() -> dict[Path, str]:
-    """The files that say something else, and what they should say."""
-    return {
+def main() -> int:
+    checked = "--check" in sys.argv[1:]
+    stale = {
         path: text
         for path, text in made().items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     }
-
-
-def main() -> int:
-    old = stale()
-    if "--check" in sys.argv[1:]:
-        for path in old:
+    for path, text in stale.items():
+        if checked:
             print(f"{path} is stale: ./run contents", file=sys.stderr)
-        return 1 if old else 0
-    for path, text in old.items():
-        path.write_text(text, encoding="utf-8")
-        print(f"made {path.relative_to(paths.project_root())}")
-    return 0
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"made {path.relative_to(paths.project_root())}")
+    return int(checked and bool(stale))
 
 
 if __name__ == "__main__":

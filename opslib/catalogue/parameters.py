@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.core import Json, UsageError, unknown_name
+from opslib.core.connections.targets import LAB
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read as one
@@ -102,12 +103,9 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     A required parameter must be given unless the target is the lab's. Raises UsageError.
     """
     found = typed(parameters, given, where)
-    lab = str(given.get("target", "lab/")).startswith("lab/")
-    missing = [
-        p
-        for p in parameters
-        if p.name not in given and p.required and (p.default is None or not lab)
-    ]
+    practice = str(given.get("target", LAB)).startswith(LAB)
+    needed = [p for p in parameters if p.required and (p.default is None or not practice)]
+    missing = [p for p in needed if p.name not in given]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
@@ -131,7 +129,7 @@ def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     try:
         found = read(value) if isinstance(value, str) else value
         if kind is float and type(found) is int:
-            found = float(found)
+            return float(found)
         if type(found) is not kind:
             raise ValueError(type(found).__name__)
     except (ValueError, KeyError) as exc:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
-from opslib.core import Json, UsageError, paths, unknown_name
+from opslib.core import UsageError, paths, unknown_name
 
 EFFECTS = ("read", "change", "destroy")
 
@@ -37,10 +35,6 @@ class Procedure:
     def changes(self) -> bool:
         """Does it make a plan, which can be approved?"""
         return any(parameter.name == "approved" for parameter in self.parameters)
-
-    def coerce(self, given: Mapping[str, Any]) -> Json:
-        """What was given, in the declared types. Raises UsageError."""
-        return parameters.coerce(self.parameters, given, self.name)
 
 
 def list_procedures() -> list[Procedure]:
@@ -72,26 +66,20 @@ def load(path: Path) -> Procedure:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError) as exc:
         raise UsageError(f"{path} is not a readable notebook: {exc}.") from exc
-    head = _source(cells[0]) if cells else ""
+    head = "".join(cells[0]["source"]) if cells else ""
     title = re.match(r"# (.+)", head)
     items = re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)
     said = {key.lower(): text.strip() for key, text in items}
-    lacking = [key for key in ("when", "effect", "takes", "owner") if key not in said]
+    lacking = {"when", "effect", "takes", "owner"}.difference(said)
     effect = re.split(r"\W", said.get("effect", ""))[0]
     if title is None or lacking or effect not in EFFECTS:
-        raise UsageError(
-            f"{name}: its first cell lacks {', '.join(lacking) or 'a title or a known effect'}."
-        )
+        what = ", ".join(sorted(lacking)) or "a title or a known effect"
+        raise UsageError(f"{name}: its first cell lacks {what}.")
     tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", ())]
     if len(tagged) != 1:
         raise UsageError(f"{name}: needs one cell tagged 'parameters', has {len(tagged)}.")
-    found = parameters.parse(_source(tagged[0]), name)
+    found = parameters.parse("".join(tagged[0]["source"]), name)
     when = tuple(part.strip(" .") for part in said["when"].split(";"))
     return Procedure(
         name, title[1].strip(), when, effect, said["takes"], said["owner"], tuple(found), path
     )
-
-
-def _source(cell: Json) -> str:
-    source = cell["source"]
-    return source if isinstance(source, str) else "".join(source)

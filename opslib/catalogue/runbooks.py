@@ -5,6 +5,8 @@ parameters/runbooks/<system>.yaml.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from opslib.catalogue import procedures
 from opslib.catalogue.parameters import typed
@@ -42,8 +44,14 @@ def _items(system: str) -> list[tuple[str, Json]]:
     """The title of its section and the entry as written, of each."""
     if system not in systems():
         raise unknown_name("system", system, systems())
-    book = strict_yaml.load(paths.parameters() / "runbooks" / f"{system}.yaml", "runbook")
-    return [(section["title"], item) for section in book["sections"] for item in section["entries"]]
+    book = paths.parameters() / "runbooks" / f"{system}.yaml"
+    return _read(book, book.stat().st_mtime_ns)
+
+
+@cache
+def _read(book: Path, _: int) -> list[tuple[str, Json]]:
+    sections = strict_yaml.load(book, "runbook")["sections"]
+    return [(section["title"], item) for section in sections for item in section["entries"]]
 
 
 def _entry(system: str, section: str, item: Json) -> Entry:

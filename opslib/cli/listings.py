@@ -9,8 +9,6 @@ from typing import Any
 
 from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
-from opslib.catalogue.parameters import Parameter
-from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, console
 
 
@@ -44,36 +42,26 @@ def as_text(rows: list[Json], system: str | None) -> str:
 def described(name: str) -> Json:
     """A procedure or entry, with its parameters as it sets them. Raises UsageError."""
     procedure, preset, entry = runbooks.find(name)
+    defaults = {p.name: p.default for p in procedure.parameters} | preset
+    needed = "".join(f" -p {key}=…" for key, default in defaults.items() if default is None)
+    command = f"opslib run {name} -t {defaults.get('target', 'TARGET')}{needed}"
     return {
         "name": name,
         "title": entry.title if entry else procedure.title,
         "procedure": procedure.name,
-        "when": list(entry.symptoms if entry and entry.symptoms else procedure.when),
+        "when": list((entry and entry.symptoms) or procedure.when),
         "effect": procedure.effect,
         "takes": procedure.takes,
         "owner": procedure.owner,
         "note": entry.note if entry else "",
-        "parameters": [_parameter(p, preset) for p in procedure.parameters if p.name != "target"],
+        "parameters": [
+            {"name": p.name, "type": p.type, "default": defaults[p.name], "help": p.told}
+            for p in procedure.parameters
+            if p.name != "target"
+        ],
         "notebook": str(procedure.path),
-        "run": _how(name, procedure, preset),
+        "run": [command, f"{command} --apply"] if procedure.changes else [command],
     }
-
-
-def _parameter(parameter: Parameter, preset: Json) -> Json:
-    value = preset.get(parameter.name, parameter.default)
-    return {
-        "name": parameter.name,
-        "type": parameter.type,
-        "default": value,
-        "help": parameter.told,
-    }
-
-
-def _how(name: str, procedure: Procedure, preset: Json) -> list[str]:
-    defaults = {p.name: p.default for p in procedure.parameters} | preset
-    needed = "".join(f" -p {key}=…" for key, default in defaults.items() if default is None)
-    command = f"opslib run {name} -t {defaults.get('target', 'TARGET')}{needed}"
-    return [command, f"{command} --apply"] if procedure.changes else [command]
 
 
 def description(shown: Json) -> str:

@@ -26,20 +26,20 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     `given`: the run's -p, for the plan.
     """
     details = reading.details(record)
-    here = (record.name, details.get("procedure"))  # nobody is sent where he is
-    header = ["status", "check", "seen", "threshold", "next"]
-    found = [f | {"next": f.get("next") not in here and f.get("next")} for f in findings(details)]
-    if not any(f["next"] for f in found):
-        header.remove("next")
+    here = (record.name, details.get("procedure"), None)  # nobody is sent where he is
+    found = [f | {"next": "" if f.get("next") in here else f["next"]} for f in findings(details)]
+    header = ["status", "check", "seen", "threshold"] + ["next"] * any(f["next"] for f in found)
     rows = [[f.get(key) or "" for key in header] for f in found]
-    parts = [console.table(header, rows)] if rows else []
-    lines = [f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}"]
-    lines += [f"changed: {console.plain(change)}" for change in details.get("changed") or ()]
-    lines += plan(record, given)
-    lines += [f"next:    {console.plain(step)}" for step in details.get("next") or ()]
-    lines += [details["incomplete"]] if details.get("incomplete") else []
-    lines += [f"record:  {record.path}", f"page:    {record.page}"]
-    return "\n\n".join([*parts, "\n".join(lines)])
+    lines = [
+        f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}",
+        *(f"changed: {console.plain(change)}" for change in details.get("changed") or ()),
+        *plan(record, given),
+        *(f"next:    {console.plain(step)}" for step in details.get("next") or ()),
+        *filter(None, [details.get("incomplete")]),
+        f"record:  {record.path}",
+        f"page:    {record.page}",
+    ]
+    return "\n\n".join([console.table(header, rows)] * bool(rows) + ["\n".join(lines)])
 
 
 def plan(record: Record, given: list[str] | None = None) -> list[str]:
@@ -54,10 +54,11 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
     if given is None:
         said = {k: v for k, v in record.parameters.items() if k not in ("target", "approved")}
         given = [f"{name}={value}" for name, value in said.items() if value != ""]
-    words = ["opslib", "run", record.name, "-t", record.target]
-    words += [word for pair in given for word in ("-p", pair)] + ["-p", f"approved={record.plan}"]
+    given = [*given, f"approved={record.plan}"]
     if details.get("production") and not any(pair.startswith("confirm=") for pair in given):
-        words += ["-p", f"confirm={record.target}"]
+        given.append(f"confirm={record.target}")
+    words = ["opslib", "run", record.name, "-t", record.target]
+    words += [word for pair in given for word in ("-p", pair)]
     return [*steps, f"plan:    {record.plan}", f"apply:   {shlex.join(words)}"]
 
 

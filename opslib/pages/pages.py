@@ -18,33 +18,30 @@ from opslib.core import SEVERITY, Json
 from opslib.pages import sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_SHOWN_CALLS = 1000
 _NOT_SHOWN = {"injected-parameters", "papermill-error-cell-tag"}
 _NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 
 
 def prepare() -> None:
-    """Import what `render` needs; for a moment when there is nothing else to do."""
+    """Import and compile what records and pages need; for a moment with nothing else to do."""
+    from nbformat import v4
+
+    v4.new_notebook()  # compiles the schema of notebooks
     template("page.html")
     sanitise.markdown("")
-    sanitise.code("")
 
 
 def render(notebook: Any) -> str:
     """The page. The notebook is a record's: masked, with its facts in the metadata."""
     facts = notebook["metadata"].get("opslib", {})
-    calls, found = facts.get("calls", []), findings(facts)
+    calls = facts.get("calls", [])
     made = template("page.html").render(
         facts=facts,
         **style(),
         title=title(notebook) or facts.get("name", "Notebook"),
-        where=_where(facts),
-        when=_when(facts),
-        findings=[f for f in found if f.get("status") != "ok"],
-        passed=[f for f in found if f.get("status") == "ok"],
+        findings=findings(facts),
         cells=_shown_cells(notebook),
-        calls=calls[:_SHOWN_CALLS],
-        calls_total=len(calls),
+        calls=calls,
         operations=Counter(f"{c.get('service')}.{c.get('operation')}" for c in calls).most_common(),
     )
     return str(made)
@@ -63,7 +60,6 @@ def style() -> dict[str, str]:
 def template(name: str) -> Any:
     """One of opslib/pages/templates/; whatever is put into it is escaped."""
     from jinja2 import ChainableUndefined, Environment, FileSystemLoader
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -72,14 +68,13 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": _shown, "picture": _picture} | {
-        name: lambda text, make=make: Markup(make(_joined(text)))
-        for name, make in {
-            "markdown": sanitise.markdown,
-            "terminal": sanitise.terminal,
-            "clean_html": sanitise.clean_html,
-            "code": sanitise.code,
-        }.items()
+    environment.filters |= {
+        "shown": _shown,
+        "time": datetime.fromisoformat,
+        "picture": _picture,
+        "markdown": sanitise.markdown,
+        "terminal": sanitise.terminal,
+        "clean_html": sanitise.clean_html,
     }
     return environment.get_template(name)
 
@@ -90,29 +85,6 @@ def _shown(value: Any) -> str:
     if value is None or isinstance(value, Undefined):
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _where(facts: Json) -> tuple[str, str]:
-    """(css class, words) of the mark at the top."""
-    if facts.get("lab"):
-        return "lab", "Practice lab"
-    environment = str(facts.get("target", "")).rpartition("-")[2]
-    if facts.get("production") or environment in ("production", "prod"):
-        return "production", "PRODUCTION"
-    return "other", environment or "no target"
-
-
-def _when(facts: Json) -> dict[str, str]:
-    started = datetime.fromisoformat(facts["started"]) if facts.get("started") else None
-    ended = datetime.fromisoformat(facts["ended"]) if facts.get("ended") else None
-    return {
-        "started": f"{started:%Y-%m-%d %H:%M:%S} UTC" if started else "",
-        "took": _took((ended - started).total_seconds()) if started and ended else "",
-    }
-
-
-def _took(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
 def findings(facts: Json) -> list[Json]:
@@ -141,15 +113,11 @@ def _picture(data: Json) -> str:
     """The address of the picture in an output; empty when it has none, or a table as well."""
     for mime in ("image/png", "image/jpeg", "image/gif"):
         if mime in data and "text/html" not in data:
-            return f"data:{mime};base64,{_joined(data[mime]).replace(chr(10), '')}"
+            return f"data:{mime};base64,{data[mime].replace(chr(10), '')}"
     if "image/svg+xml" in data and "text/html" not in data:  # so it runs nothing, loads nothing
-        svg = base64.b64encode(_joined(data["image/svg+xml"]).encode()).decode()
+        svg = base64.b64encode(data["image/svg+xml"].encode()).decode()
         return f"data:image/svg+xml;base64,{svg}"
     return ""
-
-
-def _joined(text: Any) -> str:
-    return "".join(text) if isinstance(text, list) else str(text)
 
 
 def title(nb: Any) -> str:

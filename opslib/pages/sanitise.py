@@ -1,4 +1,4 @@
-"""What strangers wrote, made safe to show: an allow-list for HTML, Markdown, terminal colours."""
+"""What strangers wrote, made safe to show: an allow-list for HTML, Markdown, terminal text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import html
 import re
 from functools import cache
 from typing import Any
+
+from markupsafe import Markup
 
 _TAGS = (
     "a b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr "
@@ -20,7 +22,7 @@ _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]
 _STATUS_CELL = re.compile(r"(<tr>\s*)<td>(ok|warn|unknown|critical)</td>")  # the first of a row
 
 
-def clean_html(text: str) -> str:
+def clean_html(text: str) -> Markup:
     """HTML with the allowed tags only: no style, no script, no handler, nothing that loads.
 
     Others' tags go, their text stays.
@@ -36,7 +38,7 @@ def clean_html(text: str) -> str:
         link_rel=None,
         url_schemes={"http", "https", "mailto", "data"},
     )
-    return _STATUS_CELL.sub(r'\1<td class="status \2">\2</td>', cleaned)
+    return Markup(_STATUS_CELL.sub(r'\1<td class="status \2">\2</td>', cleaned))
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
@@ -45,7 +47,7 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
     return value if fits else None
 
 
-def markdown(text: str) -> str:
+def markdown(text: str) -> Markup:
     """Markdown as HTML: headings, lists, tables, code.
 
     HTML in it is shown as text, links go to the web or nowhere.
@@ -72,51 +74,11 @@ def _markdown() -> Any:
     )
 
 
-_COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
-_SELECT = re.compile(r"\x1b\[([\d;]*)m")
 _ESCAPE = re.compile(
-    r"\x1b(?:\[[\d;?]*[A-Za-ln-z]|\][^\x07]*(?:\x07|\Z)|[^\[\]])?|[\x00-\x08\x0b\x0c\x0e-\x1f]"
+    r"\x1b(?:\[[\d;?]*[A-Za-z]|\][^\x07]*(?:\x07|\Z)|[^\[\]])?|[\x00-\x08\x0b\x0c\x0e-\x1f]"
 )
 
 
 def terminal(text: str) -> str:
-    """Terminal text as HTML: escaped, with its colours and bold as classes; other control codes are
-    dropped.
-    """
-    shown, classes = [], set[str]()
-    for number, part in enumerate(_SELECT.split(text)):
-        plain = html.escape(_ESCAPE.sub("", part))
-        if number % 2:
-            classes = _selected(part, classes)
-        elif classes and plain:
-            shown.append(f'<span class="{" ".join(sorted(classes))}">{plain}</span>')
-        else:
-            shown.append(plain)
-    return "".join(shown)
-
-
-def _selected(codes: str, before: set[str]) -> set[str]:
-    """Of the codes of one sequence: reset, bold, and the eight colours in both brightnesses; others
-    are left out.
-    """
-    numbers = [int(code) for code in codes.split(";") if code] or [0]
-    if 38 in numbers or 48 in numbers:  # 256 colours: the numbers that follow mean something else
-        return before
-    classes = set(before)
-    for number in numbers:
-        if number == 0:
-            classes = set()
-        elif number == 1:
-            classes.add("bold")
-        elif number % 10 < 8 and number // 10 in (3, 9):
-            classes = {c for c in classes if c == "bold"} | {_COLOURS[number % 10]}
-    return classes
-
-
-def code(source: str) -> str:
-    """Python source as HTML with classes for its colours."""
-    from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.formatters.html import HtmlFormatter  # type: ignore[import-untyped]
-    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
-
-    return str(highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)))
+    """Terminal text without its control codes and colours."""
+    return _ESCAPE.sub("", text)

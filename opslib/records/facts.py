@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import platform
@@ -12,6 +13,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,11 @@ def moment() -> str:
 def parameters(nb: Any) -> Json:
     """What a notebook runs with: the defaults of its parameters cell, and what was given."""
     given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
-    for cell in nb["cells"]:
-        if "parameters" in cell["metadata"].get("tags", ()):
-            try:
-                return {p.name: p.default for p in declared.parse(cell["source"], "")} | given
-            except (UsageError, SyntaxError, ValueError):  # another's; what was given is known
-                return given
+    tagged = [cell for cell in nb["cells"] if "parameters" in cell["metadata"].get("tags", ())]
+    with contextlib.suppress(UsageError, SyntaxError, ValueError):  # another's notebook
+        return {
+            p.name: p.default for cell in tagged for p in declared.parse(cell["source"], "")
+        } | given
     return given
 
 
@@ -70,15 +71,19 @@ def at_start(name: str, procedure: str, target: str, parameters: Json, id: str =
 
 def of_the_code() -> Json:
     """The git commit, whether anything differed from it, and the versions of what matters."""
+    return {"git": _git(paths.project_root()), "versions": _versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of what this process has loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
     for package in _VERSIONS:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {"git": _git(paths.project_root()), "versions": versions}
+    return versions
 
 
 def _git(folder: Path) -> Json | None:
@@ -162,10 +167,8 @@ class Request:
     options: Json = field(default_factory=dict)
 
     @classmethod
-    def of(cls, nb: Any, kernel: str, options: Json) -> Request:
-        """From what papermill gives an engine; `run` adds `opslib_…` options."""
-        ours = {key: options.pop(key) for key in [*options] if key.startswith("opslib_")}
-        told = {k.removeprefix("opslib_"): v for k, v in ours.items() if v is not None}
+    def of(cls, nb: Any, kernel: str, options: Json, **told: Any) -> Request:
+        """From what papermill gives an engine; `run` knows more."""
         given, name = parameters(nb), procedure(options.get("input_path"))
         limit = nb.metadata.get("opslib", {}).get("timeout_seconds", DEFAULT_SECONDS)
         said = {
@@ -176,4 +179,9 @@ class Request:
             "timeout_seconds": limit,
             "output": options.get("output_path"),
         }
-        return cls(kernel=kernel, parameters=given, options=options, **(said | told))
+        return cls(
+            kernel=kernel,
+            parameters=given,
+            options=options,
+            **(said | {k: v for k, v in told.items() if v is not None}),
+        )

@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateTable
 
 from opslib.core import Json, OpsError, paths
 from opslib.records.records import COLUMNS, Row
@@ -98,8 +97,7 @@ def _transaction() -> Iterator[sa.Connection]:
 
 def _make_tables(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        for table in _metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
+        _metadata.create_all(connection)
         if connection.execute(sa.select(_head)).first() is None:
             connection.execute(sa.insert(_head).values(only=1, seq=0, hash=""))
 

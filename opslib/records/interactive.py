@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import Connection, Plan
-from opslib.records.outcomes import Event, Events
+from opslib.records.outcomes import Event
 
 _RECORDED = "recorded"
 
@@ -40,9 +40,9 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         ending = outcomes.Ending(how, f"{type(exc).__name__}: {exc}")
         raise
     finally:
-        events = Events.of(_of_this_change(ops.journal.events, begun))
-        events.plan = plan.as_dict()
-        said |= outcomes.conclude(ending, events) | {"ended": facts.moment()}
+        told = [*_of_this_change(ops.journal.events, begun)]
+        told.append({"event": "plan", "plan": plan.as_dict()})
+        said |= outcomes.conclude(ending, told) | {"ended": facts.moment()}
         trouble = sealing.keep(draft)
         ops.journal.write(_RECORDED, id=said["id"])
         print(trouble or f"Kept as record {said['id']}.")
@@ -53,8 +53,7 @@ def _of_this_change(told: list[Event], begun: int) -> Iterator[Event]:
 
     Findings that verify the change before are not of this one.
     """
-    kinds = [event["event"] for event in told[:begun]]
-    last = begun - kinds[::-1].index(_RECORDED) - 1 if _RECORDED in kinds else 0
+    last = max((at for at in range(begun) if told[at]["event"] == _RECORDED), default=0)
     for at, event in enumerate(told):
         kind = event["event"]
         seen = kind == "call" or (

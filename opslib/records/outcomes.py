@@ -4,76 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from opslib.core import SEVERITY, Json
 
 Event = Json
-_KEPT = ("calls", "findings", "plan", "approval", "steps")
+DONE = "done"
 
 
-@dataclass
-class Events:
-    """What the events of a run add up to."""
+def add_up(told: Sequence[Event]) -> Json:
+    """What the events of a run come to, for its file. A kind that is not known is left out."""
+    steps: dict[Any, Event] = {}  # the last state of each: started, applied …
+    plan = None
+    for event in told:
+        if event.get("event") == "applying":
+            plan = event.get("plan")
+        elif event.get("event") == "step":
+            key = plan, event.get("number")
+            steps.pop(key, None)
+            steps[key] = _said(event) | {"plan": plan}
+    connected = _last(told, "connected")
+    return {
+        **{name: connected.get(name) for name in ("account", "region", "arn")},
+        "production": bool(connected.get("production")),
+        "calls": [_said(event) for event in told if event.get("event") == "call"],
+        "findings": [
+            f for e in told if e.get("event") == "findings" for f in e.get("findings") or ()
+        ],
+        "plan": _last(told, "plan").get("plan"),
+        "approval": _last(told, "applying") or None,
+        "steps": [*steps.values()],
+    }
 
-    connected: Event = field(default_factory=dict)
-    calls: list[Event] = field(default_factory=list)
-    findings: list[Event] = field(default_factory=list)
-    plan: Event | None = None
-    approval: Event | None = None
-    steps: list[Event] = field(default_factory=list)  # the last state of each: started, applied …
-    refused: str = ""
-    sentence: str = ""  # the verdict's
 
-    @classmethod
-    def of(cls, told: Iterable[Event]) -> Events:
-        events = cls()
-        for event in told:
-            events.add(event)
-        return events
+def _said(event: Event) -> Event:
+    return {name: value for name, value in event.items() if name != "event"}
 
-    def add(self, event: Event) -> None:
-        """Take one event in. A kind that is not known is left out."""
-        said = {k: v for k, v in event.items() if k != "event"}
-        match event.get("event"):
-            case "connected":
-                self.connected = said
-            case "call":
-                self.calls.append(said)
-            case "findings":
-                self.findings.extend(said.get("findings") or ())
-            case "plan":
-                self.plan = said.get("plan")
-            case "applying":
-                self.approval = said
-            case "step":
-                said["plan"] = (self.approval or {}).get("plan")
-                step = (said["plan"], said.get("number"))
-                others = [s for s in self.steps if (s["plan"], s.get("number")) != step]
-                self.steps = [*others, said]
-            case "refused":
-                self.refused = str(said.get("message", ""))
-            case "verdict":
-                self.sentence = str(said.get("sentence") or "")
 
-    @property
-    def applied(self) -> list[Event]:
-        return [step for step in self.steps if step.get("state") == "applied"]
-
-    @property
-    def begun(self) -> bool:
-        """Was a change started? Then things may have changed, whatever came after."""
-        return bool(self.steps)
-
-    def as_metadata(self) -> Json:
-        """For the record's file."""
-        return {
-            **{name: self.connected.get(name) for name in ("account", "region", "arn")},
-            "production": bool(self.connected.get("production")),
-            **{name: getattr(self, name) for name in _KEPT},
-        }
+def _last(told: Sequence[Event], kind: str) -> Event:
+    return next((_said(event) for event in reversed(told) if event.get("event") == kind), {})
 
 
 def parsed(lines: Iterable[bytes]) -> list[Event]:
@@ -85,15 +57,12 @@ def parsed(lines: Iterable[bytes]) -> list[Event]:
     return [event for event in found if isinstance(event, dict)]
 
 
-def journal(file: Path) -> Events:
+def journal(file: Path) -> list[Event]:
     """The events kept in a file by a run that was killed."""
     try:
-        return Events.of(parsed(file.read_bytes().split(b"\n")))
+        return parsed(file.read_bytes().split(b"\n"))
     except OSError:
-        return Events()
-
-
-DONE = "done"
+        return []
 
 
 @dataclass(frozen=True)
@@ -106,64 +75,56 @@ class Ending:
     why: str = ""
 
 
-def conclude(ending: Ending, events: Events) -> Json:
+def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """What a run came to, for its file: its events, and
 
     `outcome`, `status` (the worst finding that counts), `verdict` (a sentence), and what was
     `changed` and is `next`.
     """
-    counted = [f for f in events.findings if f.get("verifies") or not events.begun]
+    said = add_up(told)
+    steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
+    counted = [f for f in said["findings"] if f.get("verifies") or not steps]
     statuses = [f.get("status", "unknown") for f in counted]
     status = max(statuses, key=lambda s: SEVERITY.get(s, SEVERITY["unknown"]), default="ok")
     bad = [f for f in counted if f.get("status") != "ok"]
-    return events.as_metadata() | {
-        "outcome": _outcome(ending, events, status),
+    changed = [step.get("title") for step in steps if step.get("state") == "applied"]
+    planned = (said["plan"] or {}).get("steps")
+    if ending.how == DONE and (refused := _last(told, "refused")):
+        ending = Ending("refused", str(refused.get("message", "")))
+    if ending.how != DONE:
+        outcome, verdict = ending.how, " ".join([ending.why, *_how_far(steps, planned or steps)])
+    else:
+        outcome = "changed" if changed else "previewed" if planned else ""
+        outcome = outcome or ("ok" if status == "ok" else "attention")
+        verdict = _last(told, "verdict").get("sentence") or _counted(len(counted), len(bad))
+    return said | {
+        "outcome": outcome,
         "status": status,
-        "verdict": _sentence(ending, events, len(counted), len(bad)),
-        "changed": [step.get("title") for step in events.applied],
+        "verdict": str(verdict),
+        "changed": changed,
         "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }
 
 
-def _outcome(ending: Ending, events: Events, status: str) -> str:
-    if ending.how != DONE:
-        return ending.how
-    if events.refused:
-        return "refused"
-    if events.applied:
-        return "changed"
-    if events.plan and events.plan.get("steps"):
-        return "previewed"
-    return "ok" if status == "ok" else "attention"
-
-
-def _sentence(ending: Ending, events: Events, checks: int, bad: int) -> str:
-    if ending.how != DONE or events.refused:
-        return " ".join([ending.why or events.refused, *_how_far(events)])
-    if events.sentence:
-        return events.sentence
+def _counted(checks: int, bad: int) -> str:
     if not checks:
         return "Ran to its end; no check was made."
     return f"{bad} of {checks} checks did not pass." if bad else f"All {checks} checks passed."
 
 
-def _how_far(events: Events) -> list[str]:
+def _how_far(steps: Sequence[Event], planned: Sequence[Event]) -> list[str]:
     """Of a change that was begun: what was done, and what perhaps was."""
-    if not events.begun:
-        return []
-    number = len((events.plan or {}).get("steps") or events.steps)
-    return [f"{len(events.applied)} of {number} steps were applied."] + [
+    states = [step.get("state") for step in steps]
+    done = f"{states.count('applied')} of {len(planned)} steps were applied."
+    return [done] * bool(steps) + [
         f"Whether step {s.get('number')} ({s.get('title')}) was applied is not known."
-        for s in events.steps
+        for s in steps
         if s.get("state") == "started"
     ]
-
-
-_EXIT_STATUS = {"refused": 3, "interrupted": 130}
 
 
 def exit_status(outcome: str, status: str | None) -> int:
     """0 done; 1 failed; 3 refused by a guard; 4 done, a finding is critical; 130 interrupted."""
     if outcome in ("ok", "attention", "changed", "previewed"):
         return 4 if status == "critical" else 0
-    return _EXIT_STATUS.get(outcome, 1)
+    return {"refused": 3, "interrupted": 130}.get(outcome, 1)

@@ -32,9 +32,7 @@ def find(id: str) -> Record:
 
     interruptions.close_abandoned()
     rows = index.rows()
-    hits = [row for row in rows if row["id"] == id] or [
-        row for row in rows if id and row["id"].startswith(id)
-    ]
+    hits = [row for row in rows if id and row["id"].startswith(id)]
     if len(hits) > 1:
         raise UsageError(
             f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"

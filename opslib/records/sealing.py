@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from opslib.core import Json, OpsError, paths, redaction
 from opslib.pages.pages import render
-from opslib.records import copies, files, records
+from opslib.records import copies, files, outcomes, records
+from opslib.records.outcomes import Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
 
 _EVERY_SECONDS = 1.0
-_SHARE = 0.1  # of the time may go into saving
+_SHARE = 0.03  # of the time may go into saving
 
 
 class Draft:
@@ -53,7 +55,7 @@ class Draft:
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
-    def save_soon(self, events: Json, *, changed: bool) -> None:
+    def save_soon(self, told: Sequence[Event], *, changed: bool) -> None:
         """Save what has changed, when the last save is long enough ago.
 
         When it cannot be, the run goes on.
@@ -64,7 +66,7 @@ class Draft:
             return
         with contextlib.suppress(OSError):  # perhaps there is room again at the end
             self.outputs.save()
-            self._put(self.masked(**events))
+            self._put(self.masked(**outcomes.add_up(told)))
             self._changed = False
         ended = time.monotonic()
         self._next = ended + max(_EVERY_SECONDS, (ended - started) / _SHARE)
@@ -124,7 +126,12 @@ def keep(draft: Draft) -> str:
 
     Its notebook is now masked.
     """
-    if _sealed_by_another(draft):
+    from opslib.records import index
+
+    taken_for_dead = False
+    with contextlib.suppress(OpsError):
+        taken_for_dead = index.is_sealed(draft.facts["id"])
+    if taken_for_dead:  # its sealed file is left as it is
         draft.notebook = draft.masked()
         return (
             f"Record {draft.facts['id']} was closed as interrupted while this run went on, "
@@ -151,15 +158,6 @@ def seal(draft: Draft) -> None:
 
     index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
     draft.journal.unlink(missing_ok=True)
-
-
-def _sealed_by_another(draft: Draft) -> bool:
-    """Was this run taken for dead? Its sealed file is then left as it is."""
-    from opslib.records import index
-
-    with contextlib.suppress(OpsError):
-        return index.is_sealed(draft.facts["id"])
-    return False
 
 
 def _told(draft: Draft, trouble: str) -> str:

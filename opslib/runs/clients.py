@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,60 +17,46 @@ from opslib.runs.kernels import Kernel
 class Manager(NotebookExecutionManager):  # type: ignore[misc]
     """papermill's state of cells.
 
-    It would save the whole notebook several times a cell; we save now and then.
+    It would save the whole notebook several times a cell; `keep` saves now and then.
     """
 
-    def __init__(
-        self,
-        nb: Any,
-        save: Callable[[bool], None],
-        started: Callable[[int], None],
-        progress_bar: Any,
-    ) -> None:
+    def __init__(self, nb: Any, keep: Callable[[bool], None], progress_bar: Any) -> None:
         super().__init__(nb, progress_bar=progress_bar)
-        self._save, self._started = save, started
+        self._keep = keep
 
-    def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
-        self._started(cell_index or 0)
-        super().cell_start(cell, cell_index, **kwargs)
+    def save(self, *, changed: bool = True, **_: Any) -> None:
+        """What has changed, or what was held back."""
+        self._keep(changed)
 
-    def save(self, **_: Any) -> None:
-        self._save(True)
-
-    def autosave_cell(self) -> None:
-        self._save(True)
-
-    def tick(self) -> None:
-        """A second has passed: what was held back may be saved."""
-        self._save(False)
+    autosave_cell = save
 
     def notebook_complete(self, **_: Any) -> None:
         """The end, without papermill's belief that cells which never ran are completed."""
         self.end_time = self.now()
-        said = self.nb.metadata["papermill"]
-        said["end_time"] = self.end_time.isoformat()
-        said["duration"] = (self.end_time - self.start_time).total_seconds()
+        self.nb.metadata["papermill"] |= {
+            "end_time": self.end_time.isoformat(),
+            "duration": (self.end_time - self.start_time).total_seconds(),
+        }
         self.complete_pbar()
         self.cleanup_pbar()
 
 
 class Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Runs the cells, one after the other, until one fails, time is up, or `stopped` says so."""
+    """Runs the cells, one after the other, until one fails, time is up, or it is told to stop."""
 
     def __init__(
         self, manager: Manager, kernel: Kernel, outputs: Outputs, deadline: float, **options: Any
     ) -> None:
         super().__init__(manager, km=kernel.manager, timeout_func=self._seconds_left, **options)
         self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
-        self._cell_timeout = options.get("timeout") or None
+        self._cell_timeout = options.get("timeout") or math.inf
         self.current = 0
 
     def _seconds_left(self, _: Any) -> float:
-        left = max(0.001, self._deadline - time.monotonic())
-        return min(left, self._cell_timeout) if self._cell_timeout else left
+        return max(0.001, min(self._deadline - time.monotonic(), self._cell_timeout))
 
-    def run(self, ready: Callable[[], None], stopped: Callable[[], bool]) -> None:
-        """Wait for the kernel, then `ready`, then the cells.
+    def run(self, ready: Callable[[], None], goes_on: Callable[[int], bool]) -> None:
+        """Wait for the kernel, then `ready`, then the cells, while it `goes_on` with the next.
 
         Raises CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError.
         """
@@ -80,7 +67,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self.nb.metadata["language_info"] = info["content"]["language_info"]
         try:
             for index, cell in enumerate(self.nb.cells):
-                if stopped():
+                if not goes_on(index):
                     break
                 self._run_cell(cell, index)
         finally:
@@ -99,7 +86,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
             self.nb_man.cell_complete(cell, cell_index=index)
 
     async def _async_check_alive(self) -> None:
-        self.nb_man.tick()
+        self.nb_man.save(changed=False)
         await super()._async_check_alive()
 
     def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
@@ -114,8 +101,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def close(self) -> None:
         """End the kernel at once (a graceful end stalls for seconds at times) and let go of it."""
-        self._kernel.kill()
-        self._kernel.wait()
+        self._kernel.kill(wait=True)
         if self.km is not None:
             self._cleanup_kernel()
         self._kernel.remove()

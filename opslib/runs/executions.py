@@ -36,9 +36,9 @@ class Execution:
         )
         self.draft = sealing.Draft(nb, known)
         self._section = pages.title(nb) or request.name
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()  # it was told to end
         self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="opslib-record")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="opslib-record")
 
     def run(self) -> Any:
         """The executed, masked notebook.
@@ -55,7 +55,7 @@ class Execution:
             raise
         self._pipe = JournalPipe(self.draft.journal, lambda line: self.request.tell(0, 0, line))
         progress_bar = self.request.options.get("progress_bar", False)
-        self._manager = Manager(self.nb, self._save, self._cell_starts, progress_bar)
+        self._manager = Manager(self.nb, self._save, progress_bar)
         _active.add(self)
         try:
             # Ctrl-C, and a scheduler's SIGTERM, stop the run instead of this process.
@@ -66,29 +66,21 @@ class Execution:
             self._over.set()
             self._pool.shutdown()
         self._finish(ending)
-        if isinstance(
-            error, CellExecutionError
-        ):  # papermill raises it, unless it takes it for success
-            error = RuntimeError(ending.why) if error.ename == "SystemExit" else None
-        if error is not None:
+        if not isinstance(error, CellExecutionError | None):
             raise error
-        return self.draft.notebook
-
-    @property
-    def stopped(self) -> bool:
-        """Was it told to end?"""
-        return self._stopped.is_set()
+        if error and error.ename == "SystemExit":  # which papermill takes for success
+            raise RuntimeError(ending.why)
+        return self.draft.notebook  # papermill raises what failed in a cell
 
     def stop(self) -> None:
         """Interrupt the cell that runs, and run no other.
 
         What does not listen is ended a few seconds later.
         """
-        again = self._stopped.is_set()
-        self._stopped.set()
-        if again:
+        if self.stopped.is_set():
             self._kernel.kill()
             return
+        self.stopped.set()
         self._kernel.interrupt()
         timer = threading.Timer(_GRACE_SECONDS, self._kernel.kill)
         timer.daemon = True
@@ -98,29 +90,9 @@ class Execution:
         """Start the kernel, run the cells, end the kernel; how it went, and the error to raise for
         it.
         """
-        client = self._client()
-        self._manager.notebook_start()
-        with contextlib.ExitStack() as at_the_end:
-            at_the_end.callback(self._manager.notebook_complete)
-            at_the_end.callback(self._pipe.finish)
-            at_the_end.callback(client.close)
-            error: BaseException | None = None
-            try:
-                started = self._start(client)
-                client.run(ready=started.result, stopped=self._stopped.is_set)
-            except OpsError:  # the index does not take the run, so no cell was run
-                self.draft.discard()
-                raise
-            except (KeyboardInterrupt, Exception) as exc:  # noqa: BLE001 - how this run ended
-                error = exc
-            if self.stopped:
-                error = KeyboardInterrupt()
-            return self._ending(error, client), error
-
-    def _client(self) -> Client:
         options = self.request.options
         passed = options.keys() & {"log_output", "stdout_file", "stderr_file"}
-        return Client(
+        client = Client(
             self._manager,
             self._kernel,
             self.draft.outputs,
@@ -129,6 +101,23 @@ class Execution:
             startup_timeout=options.get("start_timeout", 60),
             **{name: options[name] for name in passed},
         )
+        self._manager.notebook_start()
+        with contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(self._manager.notebook_complete)
+            at_the_end.callback(self._pipe.finish)
+            at_the_end.callback(client.close)
+            error: BaseException | None = None
+            try:
+                started = self._start(client)
+                client.run(ready=started.result, goes_on=self._goes_on)
+            except OpsError:  # the index does not take the run, so no cell was run
+                self.draft.discard()
+                raise
+            except (KeyboardInterrupt, Exception) as exc:  # noqa: BLE001 - how this run ended
+                error = exc
+            if self.stopped.is_set():
+                error = KeyboardInterrupt()
+            return self._ending(error, client), error
 
     def _start(self, client: Client) -> Future[None]:
         """Start the kernel; while it comes up, the run is entered in the index."""
@@ -136,14 +125,15 @@ class Execution:
         end = self._pipe.write_end
         client.start_new_kernel(pass_fds=(end,), env=self._kernel.environment(end), **folder)
         self._pipe.start()
-        return self._pool.submit(self._enter)
+        entered = self._pool.submit(self._enter)
+        self._pool.submit(self._beat)
+        return entered
 
     def _enter(self) -> None:
         from opslib.records import index
 
         self.draft.facts |= facts.of_the_code()
         index.insert(records.row(self.draft.facts) | facts.lease())
-        self._pool.submit(self._beat)
 
     def _beat(self) -> None:
         """A sign of life in the index now and then, for those who cannot look at this machine."""
@@ -154,14 +144,18 @@ class Execution:
             with contextlib.suppress(OpsError):
                 index.update(self.request.id, heartbeat=facts.moment())
 
-    def _cell_starts(self, index: int) -> None:
+    def _goes_on(self, index: int) -> bool:
+        """With this cell, which is told; not when the run was stopped."""
+        if self.stopped.is_set():
+            return False
         self._section = pages.section(self.nb, index) or self._section
         self.request.tell(index + 1, len(self.nb.cells), self._section)
+        return True
 
     def _save(self, changed: bool) -> None:
         """As cells start, print and end. What a kernel had masked is known before it is saved."""
         self._pipe.pump()
-        self.draft.save_soon(self._pipe.events.as_metadata(), changed=changed)
+        self.draft.save_soon(self._pipe.told, changed=changed)
 
     def _ending(self, error: BaseException | None, client: Client) -> Ending:
         """How it ended, by the error that ended it: none when all cells ran."""
@@ -190,7 +184,7 @@ class Execution:
 
         Raises OpsError that says what was kept.
         """
-        said = outcomes.conclude(ending, self._pipe.events) | {"ended": facts.moment()}
+        said = outcomes.conclude(ending, self._pipe.told) | {"ended": facts.moment()}
         here = (self.request.name, self.request.procedure)
         said["next"] = [name for name in said["next"] if name not in here]
         self.draft.facts |= said
@@ -222,5 +216,5 @@ def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[
 def stop_all() -> None:
     """Stop every run of this process that was not told to: for one that runs several in threads."""
     for execution in list(_active):
-        if not execution.stopped:
+        if not execution.stopped.is_set():
             execution.stop()

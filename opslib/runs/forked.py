@@ -13,7 +13,7 @@ from multiprocessing import forkserver
 
 from opslib.core import journal
 
-_OPTIONS = ("--HistoryManager.hist_file=:memory:",)  # one file for all would be waited for
+_OPTIONS = ("--HistoryManager.enabled=False",)  # one file for all would be waited for
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ class Kernel:
             ip=str(self._folder / "socket"),
         )
         if name in _NATIVE:
-            self.manager._kernel_spec = _this_python()
+            spec = self.manager._kernel_spec = _this_python()
             if forked:
-                from opslib.runs import provisioners
+                from opslib.runs.provisioners import ForkProvisioner
 
-                self.manager.provisioner = provisioners.forked(self.manager)
+                self.manager.provisioner = ForkProvisioner(kernel_spec=spec, parent=self.manager)
 
     def environment(self, journal_end: int) -> dict[str, str]:
         """Ours, with the journal's pipe.
@@ -60,12 +60,14 @@ class Kernel:
         """What Ctrl-C does: the cell that runs ends with KeyboardInterrupt."""
         self._signal(signal.SIGINT)
 
-    def kill(self) -> None:
+    def kill(self, *, wait: bool = False) -> None:
         """End it, and everything it started in its process group, now.
 
         What cells printed has arrived.
         """
         self._signal(signal.SIGKILL)
+        if wait and self._process is not None:
+            self._process.wait()
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
@@ -87,11 +89,6 @@ class Kernel:
             return f"it ended with status {code}"
         why = ", perhaps out of memory" if -code == signal.SIGKILL else ""
         return f"signal {-code}, {signal.Signals(-code).name}{why}"
-
-    def wait(self) -> None:
-        """Until the process has ended."""
-        if self._process is not None:
-            self._process.wait()
 
     def remove(self) -> None:
         """Its private folder."""

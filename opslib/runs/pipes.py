@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.core import redaction
-from opslib.records.outcomes import Event, Events, parsed
+from opslib.records.outcomes import Event, parsed
 
 
 class JournalPipe:
@@ -22,8 +22,8 @@ class JournalPipe:
     Secrets in it are registered for masking and go no further.
     """
 
-    def __init__(self, file: Path, tell: Callable[[str], None] = lambda line: None) -> None:
-        self.events = Events()
+    def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
+        self.told: list[Event] = []
         self._file, self._tell = file, tell
         self._rest = b""
         self._lock = threading.Lock()
@@ -69,21 +69,15 @@ class JournalPipe:
         for event in secrets:
             redaction.register(event.get("value"), str(event.get("label", "")))
         kept = [event for event in events if event not in secrets]
+        self.told += kept
         for event in kept:
-            self.events.add(event)
             if event.get("event") == "progress":
                 self._tell(redaction.mask(str(event.get("message", ""))))
-        if kept:
-            self._keep(kept)
-
-    def _keep(self, events: list[Event]) -> None:
-        """Append to the file; what is there when the machine goes down is what was done."""
-        lines = "".join(json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
         with (  # a full disk shows when the record itself is saved
             contextlib.suppress(OSError),
             self._file.open("a", encoding="utf-8") as file,
-        ):
-            file.write(lines)
+        ):  # what is there when the machine goes down is what was done
+            file.writelines(json.dumps(redaction.mask_tree(event)) + "\n" for event in kept)
 
     def finish(self) -> None:
         """Take in what is left and close.

@@ -28,17 +28,25 @@ os.environ |= {
 sys.path[:] = [path for path in sys.path if path]  # "" is the folder in which opslib was called
 
 import boto3
-import ipykernel.debugger
-import ipykernel.kernelapp  # noqa: F401
+import matplotlib.backends
 import pandas as pd
-import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 
 import opslib
 from opslib.core import strict_yaml
 from opslib.core.checks import plots
 from opslib.core.connections import calls
 
-_NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "lab", "pages", "runs"}
+_NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "pages", "runs"}
+_WHEN_A_KERNEL_STARTS = (
+    "ipykernel.debugger",
+    "ipykernel.kernelapp",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.extensions.storemagic",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "tornado.platform.asyncio",
+)
 _SERVICES = (
     "sts",
     "cloudwatch",
@@ -52,28 +60,26 @@ _SERVICES = (
 )
 
 
-def _import_chapters() -> None:
-    for module in pkgutil.iter_modules(opslib.__path__):
-        if module.name not in _NOT_IN_KERNELS:
-            importlib.import_module(f"opslib.{module.name}")
-
-
 def _do_once() -> None:
     """What most procedures do.
 
     Done before the fork, its imports, caches and compiled patterns are there after it.
     """
+    rooms = {module.name for module in pkgutil.iter_modules(opslib.__path__)} - _NOT_IN_KERNELS
+    for name in (*_WHEN_A_KERNEL_STARTS, *(f"opslib.{room}" for room in sorted(rooms))):
+        importlib.import_module(name)
     for schema in ("target", "runbook"):
         strict_yaml.validator(schema)
     session = boto3.Session("nobody", "nothing", region_name="us-east-1")
-    session._session.register_component("data_loader", calls.descriptions())
+    descriptions = calls.descriptions(session._session.get_config_variable("data_path"))
+    session._session.register_component("data_loader", descriptions)
     for service in _SERVICES:
         session.client(service)
+    matplotlib.backends.backend_registry.list_all()  # looks through all that is installed
     plots.bars("A picture", "", ["once"], [1])
     pd.DataFrame({"once": [1]})._repr_html_()
 
 
-_import_chapters()
 _do_once()
 gc.collect()
 gc.freeze()  # what the collector does not touch stays shared

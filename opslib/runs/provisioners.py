@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
@@ -25,10 +24,3 @@ class ForkProvisioner(LocalProvisioner):
             return await super().launch_kernel(cmd, **kwargs)
         self.pid = self.pgid = self.process.pid
         return self.connection_info
-
-
-def forked(manager: Any) -> ForkProvisioner:
-    """For a kernel manager of jupyter_client."""
-    return ForkProvisioner(
-        kernel_id=str(uuid.uuid4()), kernel_spec=manager.kernel_spec, parent=manager
-    )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any
 
+from opslib.catalogue import parameters as declared
 from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
-from opslib.core.strict_yaml import skip_iri_grammar
+from opslib.core.connections.targets import Target
+from opslib.pages import pages
 from opslib.records import reading, records
+from opslib.records.facts import Request
 from opslib.records.records import Record
 from opslib.runs import choices, forks
 
@@ -21,11 +25,19 @@ _AT_A_TIME = 16  # they wait for the network most of the time
 
 
 def prepare(
-    name: str, target: str, given: Mapping[str, Any], *, apply: bool
+    name: str,
+    target: str,
+    given: Mapping[str, Any],
+    *,
+    apply: bool,
+    load: Callable[[str], Target] = targets.load,
 ) -> tuple[Procedure, Json]:
-    """The procedure of a name and the parameters to run it with, all checked. Raises UsageError."""
+    """The procedure of a name and the parameters to run it with, all checked. Raises UsageError.
+
+    `load` reads the target's file.
+    """
     procedure, preset, _ = runbooks.find(name)
-    described = targets.load(target)
+    described = load(target)
     if "target" in given:
         raise UsageError(f"The target is given with -t {target}, not as a parameter.")
     wanted = {**choices.choose(procedure, described, {**preset, **given}), "target": target}
@@ -40,7 +52,7 @@ def prepare(
                 "Give one of them."
             )
         wanted["approved"] = "now"
-    return procedure, procedure.coerce(wanted)
+    return procedure, declared.coerce(procedure.parameters, wanted, procedure.name)
 
 
 def run(
@@ -59,32 +71,28 @@ def run(
     where that is allowed. `forked`: this is one of many (`run_many`), so its kernel is forked.
     Raises UsageError before anything is started, and OpsError when no record could be kept.
     """
-    skip_iri_grammar()
     prepared = prepare(name, target, parameters or {}, apply=apply)
     return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
 
 
 def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
-    from papermill.exceptions import PapermillException
-    from papermill.execute import execute_notebook
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+    from papermill.utils import nb_kernel_name
 
-    id = records.new_id()
-    options = {"id": id, "name": name, "folder": procedure.path.parent} | more
+    from opslib.records import index
+    from opslib.runs.executions import Execution
+
+    path = procedure.path
+    notebook = parameterize_notebook(load_notebook_node(str(path)), wanted)
+    told = {"id": records.new_id(), "name": name, "folder": path.parent} | more
+    request = Request.of(notebook, nb_kernel_name(notebook), {"input_path": str(path)}, **told)
     try:
-        execute_notebook(
-            str(procedure.path),
-            None,
-            parameters=wanted,
-            engine_name="opslib",
-            progress_bar=False,
-            **{f"opslib_{key}": value for key, value in options.items()},
-        )
-    except (PapermillException, KeyboardInterrupt, RuntimeError, TimeoutError):
-        from opslib.records import index
-
-        if not index.is_sealed(id):  # the record tells better how the run ended than its error
+        Execution(notebook, request).run()
+    except (KeyboardInterrupt, RuntimeError, TimeoutError):
+        if not index.is_sealed(request.id):  # the record tells better how the run ended
             raise
-    return reading.find(id)
+    return reading.find(request.id)
 
 
 def run_many(
@@ -102,13 +110,14 @@ def run_many(
     a target. All names and parameters are checked before the first run starts: raises UsageError.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
     """
-    skip_iri_grammar()
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
-    prepared = {run: prepare(*run, given[run[0]], apply=apply) for run in wanted}
+    load = cache(targets.load)
+    prepared = {run: prepare(*run, given[run[0]], apply=apply, load=load) for run in wanted}
     forked = len(wanted) > 1 and forks.available()
     if forked:
         forks.prepare()
+        pages.prepare()  # once, not in each thread
 
     def one(name: str, target: str) -> Record:
         return _run(
@@ -145,12 +154,9 @@ def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> di
     """
     if len(wanted) > 1 and given.get("approved"):
         raise UsageError("-p approved=… applies one plan. Give one procedure and one target.")
-    names = list(dict.fromkeys(name for name, _ in wanted))
-    if len(names) == 1:
-        return {names[0]: dict(given)}
-    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name in names}
+    known = {name: {p.name for p in runbooks.find(name)[0].parameters} for name, _ in wanted}
     every = set().union(*known.values())
     for parameter in given:
         if parameter not in every:
-            raise unknown_name("parameter", parameter, every, f" of {', '.join(names)}")
-    return {name: {key: given[key] for key in given if key in known[name]} for name in names}
+            raise unknown_name("parameter", parameter, every, f" of {', '.join(known)}")
+    return {name: {key: given[key] for key in given if key in own} for name, own in known.items()}

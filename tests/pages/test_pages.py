@@ -236,7 +236,7 @@ def test_production_is_marked() -> None:
     assert '<span class="badge production">PRODUCTION</span>' in pages.render(notebook)
 
 
-def test_pictures_tables_and_colours_are_shown(project: Project) -> None:
+def test_pictures_and_tables_are_shown(project: Project) -> None:
     record = project.run(
         "shows",
         "import pandas as pd\npd.DataFrame({'queue': ['<b>orders</b>'], 'depth': [3]})",
@@ -248,7 +248,7 @@ def test_pictures_tables_and_colours_are_shown(project: Project) -> None:
     assert '<table class="dataframe">' in page
     assert "&lt;b&gt;orders&lt;/b&gt;" in page
     assert '<img alt="" src="data:image/png;base64,' in page
-    assert '<span class="bold red">red</span> plain ' in page
+    assert ">red plain " in page
     assert "<strong>ZeroDivisionError</strong>: division by zero" in page
 
 
@@ -296,10 +296,7 @@ def test_a_link_to_another_notebook_names_the_procedure() -> None:
 
 def test_control_codes_of_a_terminal_are_dropped() -> None:
     title = "\x1b]0;owned\x07"
-    assert (
-        sanitise.terminal(f"a{title}b\x1b[2Jc\x1b[1;32md\x1b[0me")
-        == 'abc<span class="bold green">d</span>e'
-    )
+    assert sanitise.terminal(f"a{title}b\x1b[2Jc\x1b[1;32md\x1b[0me") == "abcde"
 
 
 def test_a_killed_run_with_few_facts_has_a_page() -> None:
