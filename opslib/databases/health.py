@@ -142,7 +142,7 @@ def check_load(ops: Connection) -> Findings:
     rds.database_of(ops)  # a target without a database has no load
     keys = metrics.metric_keys(ops)
     described = metrics.described(ops, keys) if keys else []
-    metric = next((each for each in described if each.name == "CPUUtilization"), None)
+    metric = next((each for each in described if each.metric == "CPUUtilization"), None)
     if metric is None:
         file = f"parameters/targets/{ops.target.key}.yaml"
         seen = f"{file} describes no AWS/RDS CPUUtilization"
