@@ -195,7 +195,7 @@ def test_what_is_gone_after_an_undo_reads_as_absent(ops: Connection, clean: dict
     from opslib.core.plans import applying
 
     step = Step("Delete", gone, "CONFIRMED", "absent", None, gone)
-    assert applying._observed(ops, step).status == "ok"
+    assert applying._observed(ops, step, gone).status == "ok"
 
 
 def test_a_plan_made_of_undos_says_that_it_cannot_be_undone_itself(

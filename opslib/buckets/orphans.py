@@ -57,9 +57,7 @@ def _grouped(orphans: Frame) -> Frame:
 class Scanned(Findings):
     """Findings of a scan, with the orphans themselves."""
 
-    def __init__(self, found: list[Finding], seen: Scan) -> None:
-        super().__init__(found, _grouped(seen.orphans), _ages(seen))
-        self.orphans = seen.orphans
+    orphans: Frame
 
 
 def sample_orphans(found: Findings, rows: int = 20) -> Frame:
@@ -84,7 +82,9 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
         found.append(answer(_APP, lambda: _app_finding(ops, facts["scan"], seen)))
-    return Scanned(found, seen)
+    scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
+    scanned.orphans = seen.orphans
+    return scanned
 
 
 def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
@@ -95,7 +95,7 @@ def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
         return asked.answer("critical", _miscompared(seen), cause=MISCOMPARED, rule=rule)
     if seen.orphans.empty:
         return asked.answer("ok", str(seen), rule="none")
-    cause = "stale-listings" if facts.get("temporary", False) else "orphans"
+    cause = "stale-listings" if facts.get("temporary") else "orphans"
     return asked.answer("critical" if seen.share > most else "warn", str(seen), cause=cause)
 
 
@@ -140,9 +140,8 @@ def _count(answered: Any) -> int | None:
     told = answered if isinstance(answered, dict) else {}
     usual = ("orphans", "orphan_count", "orphans_found", "count")
     named = next((told[key] for key in usual if key in told), None)
-    if isinstance(named, list):
-        return len(named)
-    return named if isinstance(named, int) else None
+    number = len(named) if isinstance(named, list) else named
+    return number if isinstance(number, int) else None
 
 
 @planner

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import unquote
 
 from opslib.core import UTC_TIME, Connection, Frame, OpsError, frame, quoted
@@ -99,19 +100,24 @@ def scan(ops: Connection, kind: str) -> Scan:
     bucket, prefix = ops.target["buckets"][facts["bucket"]]["name"], facts["prefix"]
     objects = list_objects(ops, bucket, prefix)
     objects = objects[objects["key"] != prefix]  # the console's "folder"
-    keys, now = _table_keys(ops, facts), ops.now()
-    rows, others = [], Counter[str]()
-    for row in objects.to_dict("records"):
-        form = _form(row["key"], prefix, keys)
-        if not form:
-            age = (now - row["modified"]).total_seconds() / 3600
-            rows.append({**row, "group": group(row["key"], prefix), "age_hours": round(age, 1)})
-        elif form != DECLARED:
-            others[form] += 1
-    orphans = frame(rows, ORPHANS).sort_values("key", ignore_index=True)
-    form, otherwise = next(iter(others.most_common(1)), ("", 0))[0], others.total()
-    table = facts["table"]
-    return Scan(kind, bucket, prefix, table, objects, len(keys), orphans, otherwise, form)
+    keys = _table_keys(ops, facts)
+    forms = objects["key"].map(lambda key: _form(key, prefix, keys))
+    orphans = objects[forms == ""].assign(
+        group=lambda found: found["key"].map(lambda key: group(key, prefix)),
+        age_hours=lambda found: ((ops.now() - found["modified"]) / timedelta(hours=1)).round(1),
+    )
+    others = Counter(form for form in forms if form not in ("", DECLARED))
+    return Scan(
+        kind,
+        bucket,
+        prefix,
+        facts["table"],
+        objects,
+        len(keys),
+        frame(orphans.sort_values("key").to_dict("records"), ORPHANS),
+        others.total(),
+        max(others, key=others.__getitem__, default=""),
+    )
 
 
 def _form(key: str, prefix: str, keys: set[str]) -> str:

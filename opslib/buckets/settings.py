@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import jmespath
+
 from opslib.core import (
     Action,
     Aws,
@@ -33,31 +35,19 @@ _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 def check_bucket(ops: Connection, bucket: str) -> Findings:
     """Is the bucket there, and set as the target's file says?
 
-    Versions, encryption, public access, CORS.
+    Versions, encryption, public access, CORS. Evidence: SETTINGS.
     """
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
         return Findings([missing(ops, name)])
-    seen = _look(ops, facts)
-    found = [_there(name).answer("ok", "there")]
-    for setting, value in seen.items():
-        if not setting.met(value):
-            wanted, source = setting.said(setting.wanted), f"s3 get_{setting.what}"
-            asked = Question(f"{setting.title} of {name}", wanted, source)
-            found.append(asked.answer("warn", setting.said(value), next="buckets/create"))
-    if seen and len(found) == 1:
-        agreed = ", ".join(setting.title.lower() for setting in seen)
-        asked = Question(f"Settings of {name}", "as described", "s3 Get*")
-        found.append(asked.answer("ok", f"as described: {agreed}"))
-    rows = [
-        {
-            "setting": setting.title,
-            "wanted": setting.said(setting.wanted),
-            "seen": setting.said(value),
-        }
-        for setting, value in seen.items()
-    ]
+    rows, found = [], [_there(name).answer("ok", "there")]
+    for setting, value in _look(ops, facts).items():
+        wanted, seen = setting.said(setting.wanted), setting.said(value)
+        rows.append({"setting": setting.title, "wanted": wanted, "seen": seen})
+        asked = Question(f"{setting.title} of {name}", wanted, f"s3 get_{setting.what}")
+        well = wanted == seen
+        found.append(asked.judged(well, seen, otherwise="warn", next="buckets/create"))
     return Findings(found, frame(rows, SETTINGS))
 
 
@@ -87,20 +77,15 @@ class Setting:
     proof: str = "@"  # the part that is compared: S3 adds defaults of its own to the rest
 
     def proven(self, value: Any) -> Any:
-        import jmespath
-
         return jmespath.search(self.proof, value)
 
     def said(self, value: Any) -> str:
         seen = self.proven(value)
-        if self.what != "public_access_block":
-            return (
-                ", ".join(sorted(set(seen))) if isinstance(seen, list) and seen else seen or "none"
-            )
-        on = [part for part in _BLOCK if seen and seen.get(part)]
-        if len(on) == len(_BLOCK):
-            return "blocked"
-        return f"blocked in part ({', '.join(on)})" if on else "not blocked"
+        if self.what == "public_access_block":
+            on = [part for part in _BLOCK if seen and seen.get(part)]
+            part = f"blocked in part ({', '.join(on)})" if on else "not blocked"
+            return "blocked" if len(on) == len(_BLOCK) else part
+        return (", ".join(sorted(set(seen))) if isinstance(seen, list) else seen) or "none"
 
     def met(self, value: Any) -> bool:
         return self.said(value) == self.said(self.wanted)
@@ -130,7 +115,6 @@ class Setting:
 
 def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
     """What each setting that the target's file describes is now; None where it was never set."""
-    import jmespath
 
     def look(setting: Setting) -> Any:
         try:

@@ -5,7 +5,6 @@ written over.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from opslib.core.tables import text_table
+from opslib.core.text import plain as plain
 
 _COLOURS = {
     "ok": "32",
@@ -23,14 +23,8 @@ _COLOURS = {
     "failed": "31;1",
     "unknown": "35",
 }
-_CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHORT = 20
 _LONG_WORD = 30
-
-
-def plain(value: Any) -> str:
-    """Text without the control codes that a log line may bring along."""
-    return _CONTROL.sub("", "" if value is None else str(value))
 
 
 def as_json(value: Any) -> str:
@@ -38,31 +32,34 @@ def as_json(value: Any) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Aligned text, its widest columns wrapped to fit (110 characters without a terminal)."""
+    """Aligned text, its widest columns wrapped to fit (110 characters without a terminal).
+
+    A short column is not wrapped, and a word is broken only when it is long.
+    """
     lines = [list(header), *([plain(cell) for cell in row] for row in rows)]
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    least = [_narrowest(column, width) for column, width in zip(columns, widths, strict=True)]
+    words = [max(map(len, " ".join(column).split()), default=0) for column in columns]
+    least = [max(_SHORT, min(longest, _LONG_WORD)) for longest in words]
     room = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
-    while sum(widths) + 2 * (len(widths) - 1) > room and widths != least:
-        widest = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
-        widths[widest] -= 1
-    head, *body = (part for line in lines for part in _wrapped(line, widths))
+    while sum(widths) + 2 * (len(widths) - 1) > room:
+        wide = [i for i, width in enumerate(widths) if width > least[i]]
+        if not wide:
+            break
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    head, *body = (
+        part
+        for line in lines
+        for part in zip_longest(
+            *(
+                textwrap.wrap(*each, break_on_hyphens=False)
+                for each in zip(line, widths, strict=True)
+            ),
+            fillvalue="",
+        )
+    )
     text = text_table(head, body).splitlines()
     return "\n".join(coloured(line[: widths[0]]) + line[widths[0] :] for line in text)
-
-
-def _narrowest(column: Sequence[str], width: int) -> int:
-    """A short column is not wrapped, and a word is broken only when it is long."""
-    longest_word = max(len(word) for cell in column for word in (cell.split() or [""]))
-    return width if width <= _SHORT else max(_SHORT, min(longest_word, _LONG_WORD))
-
-
-def _wrapped(line: list[str], widths: list[int]) -> Iterable[tuple[str, ...]]:
-    cells = (
-        textwrap.wrap(*each, break_on_hyphens=False) for each in zip(line, widths, strict=True)
-    )
-    return zip_longest(*cells, fillvalue="")
 
 
 def coloured(text: str) -> str:

@@ -60,11 +60,9 @@ class Question:
         next: str = "",
     ) -> Finding:
         """Ok when it passed; `otherwise` with the cause, and with what follows from it."""
-        return (
-            self.answer("ok", seen)
-            if passed
-            else self.answer(otherwise, seen, cause=cause, next=next)
-        )
+        if passed:
+            return self.answer("ok", seen)
+        return self.answer(otherwise, seen, cause=cause, next=next)
 
 
 class Findings(list[Finding]):
@@ -100,20 +98,11 @@ class Findings(list[Finding]):
         return [(f.status, f.check, f.seen, f.threshold, f.next) for f in self.worst_first()]
 
     def __repr__(self) -> str:
-        return (
-            "\n\n".join(
-                part for part in (self._table_text(), self.note, self._evidence_text()) if part
-            )
-            or "No findings."
-        )
-
-    def _table_text(self) -> str:
-        return text_table(_HEADER, self.rows()) if self else ""
-
-    def _evidence_text(self) -> str:
-        return (
+        table = text_table(_HEADER, self.rows()) if self else ""
+        rows = (
             "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
         )
+        return "\n\n".join(filter(None, (table, self.note, rows))) or "No findings."
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]

@@ -35,16 +35,9 @@ class Journal:
         self, service: str, operation: str, started: datetime, ticks: float, **more: Any
     ) -> None:
         """A call that ended now. `started` and `ticks` (time.monotonic) are of its beginning."""
-        seconds = round(time.monotonic() - ticks, 4)
-        said = {"request_id": None, "retries": 0, "error": None} | more
-        self.write(
-            "call",
-            service=service,
-            operation=operation,
-            started=started.isoformat(),
-            seconds=seconds,
-            **said,
-        )
+        said: Json = {"service": service, "operation": operation, "started": started.isoformat()}
+        said["seconds"] = round(time.monotonic() - ticks, 4)
+        self.write("call", **said, **{"request_id": None, "retries": 0, "error": None, **more})
 
     def _send(self, line: bytes) -> None:
         try:

@@ -51,16 +51,18 @@ def names_a_secret(name: str, value: str = "") -> bool:
     return _SECRET_NAME.search(name) is not None and not value.startswith("arn:")
 
 
+_IMAGE = re.compile(r"image/(?!svg\+xml$)")
+
+
 class Redactor:
     """Values to mask and what to call each of them."""
 
-    def __init__(self, on_register: Callable[[str, str], None] | None = None) -> None:
+    def __init__(self) -> None:
+        # Told each (value, label) that is registered: the engine masks the same values.
+        self.on_register: Callable[[str, str], None] | None = None
         self._labels: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
-        self._compiled = (
-            0  # how many labels the pattern knows: a plan of Terraform's may register thousands
-        )
-        self.on_register = on_register
+        self._compiled = 0  # how many labels the pattern knows: a plan of Terraform's has thousands
 
     def register(self, value: Any, label: str) -> None:
         """Mask this value from now on; of a mapping or list, each value in it."""
@@ -71,26 +73,19 @@ class Redactor:
             for part in value:
                 self.register(part, label)
         elif isinstance(value, str) and len(value) >= _SHORTEST and value.lower() not in _PUBLIC:
-            self._add(value, label)
-
-    def _add(self, value: str, label: str) -> None:
-        if value in self._labels:
-            return
-        for form in {value, quote(value, safe=""), json.dumps(value)[1:-1]}:
-            self._labels[form] = label
-        if self.on_register:
-            self.on_register(value, label)
-
-    def _compile(self) -> None:
-        forms = list(self._labels)
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
-        self._compiled = len(forms)
+            if value in self._labels:
+                return
+            forms = (value, quote(value, safe=""), json.dumps(value)[1:-1])
+            self._labels |= dict.fromkeys(forms, label)
+            if self.on_register:
+                self.on_register(value, label)
 
     def mask(self, text: str) -> str:
         """The text with every known value and every known shape of a credential masked."""
         if len(self._labels) != self._compiled:
-            self._compile()
+            longest_first = sorted(self._labels, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._compiled = len(longest_first)
         if self._pattern:
             text = self._pattern.sub(lambda hit: f"[secret {self._labels[hit.group()]}]", text)
         for shape, replacement in _SHAPES:
@@ -100,15 +95,13 @@ class Redactor:
     def mask_tree(self, obj: Any) -> Any:
         """A copy of nested dicts and lists with every string in it masked; keys too.
 
-        Images are left alone.
+        Images are left alone, but for those that are text.
         """
         if isinstance(obj, str):
             return self.mask(obj)
         if isinstance(obj, Mapping):
             return {
-                self.mask(k) if isinstance(k, str) else k: v
-                if _is_image(str(k))
-                else self.mask_tree(v)
+                self.mask_tree(k): v if _IMAGE.match(str(k)) else self.mask_tree(v)
                 for k, v in obj.items()
             }
         if isinstance(obj, (list, tuple)):
@@ -116,22 +109,10 @@ class Redactor:
         return obj
 
 
-def _is_image(mime: str) -> bool:
-    return mime.startswith("image/") and mime != "image/svg+xml"
-
-
-_redactor = Redactor()
-register = _redactor.register
-mask = _redactor.mask
-mask_tree = _redactor.mask_tree
-
-
-def on_register(callback: Callable[[str, str], None]) -> None:
-    """Tell this callback each (value, label) that is registered.
-
-    The engine masks the same values.
-    """
-    _redactor.on_register = callback
+redactor = Redactor()
+register = redactor.register
+mask = redactor.mask
+mask_tree = redactor.mask_tree
 
 
 def guard_kernel() -> None:

@@ -36,8 +36,7 @@ def load(path: Path, schema: str) -> Json:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
-    if root is not None:
-        _refuse_duplicate_keys(path, root)
+    _refuse_duplicate_keys(path, root)
     _refuse_schema_errors(path, root, data, schema)
     return dict(data)
 
@@ -46,58 +45,56 @@ def declares(schema: str, path: Iterable[str]) -> bool:
     """Whether the key at the end of a path is the schema's own, not a name that a file gives."""
     node, own = _schema(schema), False
     for key in path:
-        own = key in node.get("properties", {})
-        found = node["properties"][key] if own else node.get("additionalProperties", {})
-        node = found if isinstance(found, dict) else {}
+        known = node.get("properties", {})
+        own, node = key in known, known.get(key, node.get("additionalProperties")) or {}
     return own
 
 
-def _refuse_duplicate_keys(path: Path, node: yaml.Node) -> None:
-    seen: set[str] = set()
-    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
-        key, child = part if isinstance(node, yaml.MappingNode) else (None, part)
-        if key is not None and key.value in seen:
-            line = key.start_mark.line + 1
-            raise UsageError(f"{path}:{line}: key {key.value!r} stands twice.")
-        seen |= {key.value} if key is not None else set()
+def _refuse_duplicate_keys(path: Path, node: yaml.Node | None) -> None:
+    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in parts:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise UsageError(f"{path}:{line}: key {key.value!r} stands twice.")
+            seen.add(key.value)
+        parts = [child for _, child in parts]
+    for child in parts:
         _refuse_duplicate_keys(path, child)
 
 
 def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema: str) -> None:
-    error = min(
-        validator(schema).iter_errors(data),
-        key=lambda e: (-len(e.absolute_path), str(e.message)),
-        default=None,
+    errors = sorted(
+        validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), e.message)
     )
-    if error is None:
-        return
-    place = list(error.absolute_path)
-    message = error.message
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        wrong = next(key for key in error.instance if key not in known)
-        place.append(wrong)
-        near = get_close_matches(str(wrong), known, n=1)
-        offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        message = f"unknown key; {offer}"
-    elif error.validator == "type" and error.validator_value == "string":
-        message = f"{error.instance!r} is not a string: quote it"
-    where = ".".join(str(part) for part in place) or "the file"
-    raise UsageError(f"{path}:{_line(root, place)}: {where}: {message}.")
+    for error in errors[:1]:
+        place, message = list(error.absolute_path), error.message
+        if error.validator == "additionalProperties":
+            known = error.schema.get("properties", {})
+            wrong = next(key for key in error.instance if key not in known)
+            place.append(wrong)
+            near = get_close_matches(str(wrong), known, n=1)
+            offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            message = f"unknown key; {offer}"
+        elif error.validator == "type" and error.validator_value == "string":
+            message = f"{error.instance!r} is not a string: quote it"
+        where = ".".join(map(str, place)) or "the file"
+        raise UsageError(f"{path}:{_line(root, place)}: {where}: {message}.")
 
 
 def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
     """The line (from 1) of the node at a path of keys and indexes, or of the nearest above it."""
-    node, line = root, (root.start_mark.line if root else 0)
+    node, line = root, root.start_mark.line if root else 0
     for part in place:
         if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line, pair[1]
-        elif isinstance(node, yaml.SequenceNode):
-            node = node.value[int(part)]
-            line = node.start_mark.line
+            parts = {key.value: (key, child) for key, child in node.value}
+        else:
+            parts = {i: (child, child) for i, child in enumerate(node.value if node else ())}
+        if part not in parts:
+            break
+        at, node = parts[part]
+        line = at.start_mark.line
     return line + 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,20 +14,19 @@ if TYPE_CHECKING:
 
 Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: that takes long
 Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
+Params: TypeAlias = Mapping[str, Any]  # values by name, given only to be read
 UTC_TIME = "datetime64[us, UTC]"
 
 
-def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Frame:
+def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
     """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
     import pandas as pd
 
     made = pd.DataFrame(list(rows), columns=list(columns))
     for name, dtype in columns.items():
         if dtype == UTC_TIME:
-            made[name] = pd.to_datetime(made[name], utc=True).astype(UTC_TIME)
-        else:
-            made[name] = made[name].astype(dtype)
-    return made
+            made[name] = pd.to_datetime(made[name], utc=True)
+    return made.astype(columns)
 
 
 def html_frame(shown: Frame) -> str:
@@ -53,21 +53,15 @@ def html_frame(shown: Frame) -> str:
             float_format=_read,
         )
     # What is in the cells is escaped: these tags are pandas' own.
-    left: str = (
-        table.replace("$", _DOLLAR)
-        .replace("<td>", f'<td style="{_LEFT}">')
-        .replace("<th>", f'<th style="{_LEFT}">')
-    )
+    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', table.replace("$", _DOLLAR))
     hidden = len(shown) - 60
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
 
 
 def _moment(time: Any) -> str:
-    return (
-        ""
-        if time != time
-        else f"{time:%Y-%m-%d %H:%M:%S}" + (" UTC" if not time.utcoffset() else f"{time:%z}")
-    )
+    if time != time:
+        return ""
+    return f"{time:%Y-%m-%d %H:%M:%S}" + (f"{time:%z}" if time.utcoffset() else " UTC")
 
 
 def _read(value: float) -> str:
@@ -84,12 +78,10 @@ def show_frames() -> None:
     `html_frame`. Idempotent.
     """
     ipython = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
-    if shell:
+    if shell := ipython and ipython.get_ipython():
+        shown = shell.display_formatter.formatters["text/html"]
         for module in ("pandas.core.frame", "pandas"):
-            shell.display_formatter.formatters["text/html"].for_type_by_name(
-                module, "DataFrame", html_frame
-            )
+            shown.for_type_by_name(module, "DataFrame", html_frame)
 
 
 def escaped(value: Any) -> str:

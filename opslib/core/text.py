@@ -42,6 +42,9 @@ def tick(value: float, unit: str = "") -> str:
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
+_CONTROL = re.compile(
+    r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+)
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST = 2000
 
@@ -50,6 +53,24 @@ class Text(str):
     """Text that shows itself as it is."""
 
     __repr__ = str.__str__
+
+
+def plain(value: Any) -> str:
+    """Text without the control codes that a log line may bring along; nothing of None."""
+    return _CONTROL.sub("", "" if value is None else str(value))
+
+
+def cut(text: str, longest: int) -> str:
+    """A text, or its beginning where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def decoded(text: str, otherwise: Any = None) -> Any:
+    """What a text of JSON says; `otherwise` when it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return otherwise
 
 
 def printable(text: str) -> str:
@@ -68,7 +89,9 @@ def cell(of: Any) -> Any:
     """
     if of is None or isinstance(of, (bool, int, float, datetime, Decimal)):
         return of
-    return printable(_cut(_text(of)))
+    text = _text(of)
+    long = f"{text[:_LONGEST]}… ({len(text):,} characters)"
+    return printable(text if len(text) <= _LONGEST else long)
 
 
 def _text(of: Any) -> str:
@@ -79,7 +102,3 @@ def _text(of: Any) -> str:
     if isinstance(of, (dict, list)):
         return json.dumps(of, ensure_ascii=False, default=str)
     return str(of)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"

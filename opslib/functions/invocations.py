@@ -182,7 +182,7 @@ def panels(
     for metric in measures:
         _, title, unit = MEASURES[metric]
         lines = [
-            Line(str(name), list(of["time"]), list(of["value"]))
+            Line(str(name), of.set_index("time")["value"])
             for name, of in points[points["metric"] == metric].groupby("function", sort=False)
         ]
         limits = caps if metric == "ConcurrentExecutions" else []

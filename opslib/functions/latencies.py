@@ -81,10 +81,10 @@ def check_latency(
 
 def _slow(function: Function) -> float:
     """What the target's file calls slow for a function, in ms; 0 when it does not say."""
-    duration = ("AWS/Lambda", "Duration", (("FunctionName", function.name),))
+    duration = ("AWS/Lambda", "Duration", {"FunctionName": function.name})
     listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
-    known = {(m.namespace, m.name, m.dimensions): m.warn for m in reversed(listed)}
-    return known.get(duration) or 0.0
+    known = (m.warn for m in listed if (m.namespace, m.metric, m.dimensions) == duration)
+    return next(known, None) or 0.0
 
 
 def routes(requests: Requests) -> Frame:
@@ -212,12 +212,12 @@ def _panels(
     """
     slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
     measured = [] if isinstance(points, OpsError) else points.groupby("id", sort=False)
-    lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in measured]
-    times, series = list(requests.series["time"]), requests.series
-    waits = [Line(key, times, list(series[f"{key}_ms"])) for key in ("p50", "p95")]
+    lines = [Line(str(id), of.set_index("time")["value"]) for id, of in measured]
+    series = requests.series.set_index("time")
+    waits = [Line(key, series[f"{key}_ms"]) for key in ("p50", "p95")]
     starts = [
-        Line("requests", times, list(series["requests"])),
-        Line("with an initialisation", times, list(series["starts"])),
+        Line("requests", series["requests"]),
+        Line("with an initialisation", series["starts"]),
     ]
     return [
         Panel(f"Duration of {function}, without initialisation", "ms", lines, [slow, limit]),

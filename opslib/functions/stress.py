@@ -52,7 +52,7 @@ def read_stress(ops: Connection, within: Window) -> Stress:
         metric: points[points["metric"] == metric.key] for metric in metrics.described(ops, keys)
     }
     found = Findings(_judged(metric, of, within) for metric, of in described.items())
-    panels = [metrics.panel(m, of) for m, of in described.items() if m.name == "ReadLatency"]
+    panels = [metrics.panel(m, of) for m, of in described.items() if m.metric == "ReadLatency"]
     return Stress(not found.troubles, [_together(found)], panels)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opslib.core import (
     Connection,
-    Finding,
     Findings,
     Frame,
     Plotted,
@@ -72,20 +69,18 @@ def check_errors(
     note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, "
     note += count(len(groups(ops, source)), "log group")
     note += "; there are more, only the newest are counted." if cut else "."
-    found = [_pattern_finding(row, most, within) for row in patterns.itertuples()]
+    found = []
+    for row in patterns.itertuples():
+        asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents")
+        seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
+        seen += f"to {clock(row.last_seen, within.end)}, "
+        seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
+        well = row.most_in_an_hour <= most
+        found.append(asked.judged(well, seen, otherwise="warn", next="logs/errors"))
     if not found or cut:
         asked = Question("errors logged", "no line of trouble", "FilterLogEvents")
         found.append(asked.judged(not cut, note, otherwise="warn"))
     return Findings(found, patterns, note)
-
-
-def _pattern_finding(row: Any, tolerated: int, within: Window) -> Finding:
-    asked = Question(row.pattern, f"at most {tolerated} in an hour", "FilterLogEvents")
-    seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
-    seen += f"to {clock(row.last_seen, within.end)}, "
-    seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
-    well = row.most_in_an_hour <= tolerated
-    return asked.judged(well, seen, otherwise="warn", next="logs/errors")
 
 
 def follow(
@@ -98,8 +93,7 @@ def follow(
     """
     import pandas as pd
 
-    begin, kept = window(ops, minutes).start, []
-    seen: set[str] = set()
+    begin, kept, seen = window(ops, minutes).start, [], set[str]()
 
     def look() -> None:
         nonlocal begin

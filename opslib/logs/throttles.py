@@ -68,17 +68,15 @@ def check_throttling(
 def _throttled(
     asked: Question, lines: Frame, tolerated: int, cause: str, within: Window
 ) -> Finding:
-    times = list(lines["time"])
-    busiest = most_in_an_hour(times)
+    first, *_, last = [clock(time, within.end) for time in lines["time"].iloc[[0, -1]]]
+    busiest = most_in_an_hour(lines["time"])
     gave_up = int(lines["message"].str.contains(GAVE_UP).sum())
-    seen = f"{count(len(lines), 'line')} from {clock(times[0], within.end)} to "
-    seen += f"{clock(times[-1], within.end)}, at most {busiest} in an hour, "
+    seen = f"{count(len(lines), 'line')} from {first} to {last}, at most {busiest} in an hour, "
     seen += f"{gave_up or 'none'} given up"
     if gave_up:
         return asked.answer("critical", seen, cause=cause, next="jobs/stale")
-    if busiest > tolerated:
-        return asked.answer("warn", seen, cause=cause, next="logs/search")
-    return asked.answer("ok", seen, cause=cause)
+    well = busiest <= tolerated
+    return asked.judged(well, seen, otherwise="warn", cause=cause, next="logs/search")
 
 
 @check("How many may run at once?")
@@ -87,14 +85,12 @@ def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
 
     A reserve of 0 stops a function.
     """
+    found = Findings()
     names = functions.named(ops, source)
-    found = ops.each(lambda name: Function(ops, name).reserved(), names)
-    return Findings(_reserved(name, reserved) for name, reserved in found.items())
-
-
-def _reserved(name: str, reserved: int | None) -> Finding:
-    asked = Question(f"concurrency of {name}", "more than 0", "lambda GetFunctionConcurrency")
-    if reserved is None:
-        return asked.answer("ok", "nothing reserved: as many as the account allows")
-    seen = f"at most {reserved} at once"
-    return asked.judged(reserved > 0, seen if reserved else f"{seen}; it cannot run")
+    for name, most in ops.each(lambda name: Function(ops, name).reserved(), names).items():
+        seen = f"at most {most} at once" + ("" if most else "; it cannot run")
+        if most is None:
+            seen = "nothing reserved: as many as the account allows"
+        asked = Question(f"concurrency of {name}", "more than 0", "lambda GetFunctionConcurrency")
+        found.append(asked.judged(most != 0, seen))
+    return found

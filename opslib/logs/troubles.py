@@ -42,14 +42,7 @@ KINDS_FOUND = {
     "last": UTC_TIME,
     "example": "str",
 }
-PATTERNS = {
-    "kind": "str",
-    "count": "int64",
-    "since": UTC_TIME,
-    "last": UTC_TIME,
-    "sources": "str",
-    "pattern": "str",
-}
+PATTERNS = {"kind": "str", **log_lines.PATTERNS}
 MALFORMED = "malformed-requests"  # the cause that findings name
 RECENT = timedelta(minutes=15)  # what counts as still going on
 _SOURCE = "FilterLogEvents"
@@ -65,10 +58,10 @@ def check_kinds(
     At most `logs.LIMIT` lines of a group are read.
     """
     within, most = window(ops, minutes, since, until), logs.tolerated(ops)
-    events, served = ops.gather(
+    events, (served, beside) = ops.gather(
         partial(read_troubles, ops, function, within), partial(_served, ops, function, within)
     )
-    told = f"{_ended(served)}, {within}, {count(len(logs.groups(ops, function)), 'log group')}"
+    told = f"{beside}, {within}, {count(len(logs.groups(ops, function)), 'log group')}"
     kinds = {sign: events[events["kind"] == sign.name] for sign in KINDS}
     rows, found = [], []
     for sign, lines in kinds.items():
@@ -101,19 +94,6 @@ def read_troubles(ops: Connection, function: str, within: Window) -> Frame:
     return kept
 
 
-def list_patterns(
-    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
-) -> Frame:
-    """What the lines of each kind have in common, the most frequent first. Columns: PATTERNS."""
-    events = read_troubles(ops, function, window(ops, minutes, since, until))
-    rows: list[Json] = []
-    for sign in KINDS:
-        found = log_lines.group_errors(events[events["kind"] == sign.name])
-        since_, last = (found[name].dt.floor("s") for name in ("first_seen", "last_seen"))
-        rows += found.assign(kind=sign.name, since=since_, last=last).to_dict("records")
-    return frame(rows, PATTERNS)
-
-
 def show_patterns(
     ops: Connection,
     function: str = logs.ALL,
@@ -122,30 +102,29 @@ def show_patterns(
     until: str = "",
     most: int = 15,
 ) -> Findings:
-    """`list_patterns` to be read, at most so many; it judges nothing. Evidence: PATTERNS."""
-    found = list_patterns(ops, function, minutes, since, until)
+    """What the lines of trouble have in common, the most frequent first; it judges nothing.
+
+    Evidence: PATTERNS, at most so many.
+    """
+    events = read_troubles(ops, function, window(ops, minutes, since, until))
+    found = log_lines.group_errors(events)
+    kinds = [sign_of(KINDS, example).name for example in found["example"]]
+    shown = found.assign(kind=kinds).head(most).to_dict("records")
     note = f"{count(len(found), 'pattern')}; at most {most} are shown."
-    return Findings(evidence=found.head(most), note=note)
+    return Findings(evidence=frame(shown, PATTERNS), note=note)
 
 
-def _served(ops: Connection, function: str, within: Window) -> Frame:
-    """Invocations and Errors of the functions, as Lambda counts them. Columns: `functions.POINTS`.
+def _served(ops: Connection, function: str, within: Window) -> tuple[Frame, str]:
+    """Invocations and Errors of the functions, as Lambda counts them, and what to say of that.
 
-    Empty when they could not be read: the lines are what is asked for.
+    Columns: `functions.POINTS`; empty when they could not be read: the lines are what is asked for.
     """
     try:
-        return functions.read_points(ops, functions.named(ops, function), within)
+        found = functions.read_points(ops, functions.named(ops, function), within)
     except OpsError as exc:
-        empty = frame([], functions.POINTS)
-        empty.attrs["unread"] = str(exc)
-        return empty
-
-
-def _ended(served: Frame) -> str:
-    if "unread" in served.attrs:
-        return f"(invocations could not be counted: {served.attrs['unread']})"
-    invocations = served[served["metric"] == "Invocations"]["value"].sum()
-    return f"beside {count(int(invocations), 'invocation')}"
+        return frame([], functions.POINTS), f"(invocations could not be counted: {exc})"
+    invocations = found[found["metric"] == "Invocations"]["value"].sum()
+    return found, f"beside {count(int(invocations), 'invocation')}"
 
 
 def _row(sign: Sign, lines: Frame, within: Window) -> Json:
@@ -215,11 +194,10 @@ def _panels(kinds: dict[Sign, Frame], served: Frame, within: Window) -> list[Pan
     lines = []
     for sign, of in kinds.items():
         if len(of):
-            counted = of.resample(f"{step}min", on="time").size()
-            lines.append(Line(sign.name, list(counted.index), list(counted)))
+            lines.append(Line(sign.name, of.resample(f"{step}min", on="time").size()))
     errors = served[served["metric"] == "Errors"].groupby("time")["value"].sum()
     width = step if len(lines) == 1 else 0
-    counts = Line("Errors", list(errors.index), list(errors))
+    counts = Line("Errors", errors)
     return [
         Panel(f"Lines of trouble per {step} min, by kind", "lines", lines, bar_minutes=width),
         Panel(f"Errors that Lambda counts per {step} min", "count", [counts]),

@@ -52,13 +52,13 @@ class Series:
 
     def alarms(self, ops: Connection) -> list[str]:
         """The names of the alarms on this very metric."""
-
-        def watched(alarm: Json) -> bool:
-            dimensions = {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())}
-            return Series(alarm["Namespace"], alarm["MetricName"], dimensions) == self
-
         found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
-        return sorted(alarm["AlarmName"] for alarm in found if watched(alarm))
+        return sorted(
+            alarm["AlarmName"]
+            for alarm in found
+            if (alarm["Namespace"], alarm["MetricName"]) == (self.namespace, self.name)
+            and {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())} == self.dimensions
+        )
 
 
 def series(
@@ -192,7 +192,7 @@ def _minute_with(
     queries = [of.query("low", "Minimum"), of.query("high", "Maximum")]
     found = metrics.query(ops, queries, within)
     slack = 1e-9 * abs(value) + 1e-12
-    for minute in found.pivot(index="time", columns="id", values="value").itertuples():
-        if minute.low - slack <= value <= minute.high + slack:
-            return minute.Index.to_pydatetime()  # type: ignore[no-any-return]
+    for minute, values in found.groupby("time")["value"]:
+        if values.min() - slack <= value <= values.max() + slack:
+            return minute.to_pydatetime()  # type: ignore[no-any-return]
     return None

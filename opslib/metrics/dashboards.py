@@ -10,11 +10,12 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+import jmespath
+
 from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Frame,
     Json,
     Line,
     OpsError,
@@ -60,15 +61,10 @@ _UNITS = {
 
 
 class Widget(NamedTuple):
-    """A metric widget: what is written on it, and its queries, with ids made unique."""
+    """A metric widget: what is written on it, and its queries."""
 
     panel: Panel  # without its lines
     queries: list[Json]
-
-    @property
-    def alone(self) -> bool:
-        """METRICS() in its math means all metrics of the request, so it has one of its own."""
-        return any("METRICS(" in query.get("Expression", "").upper() for query in self.queries)
 
 
 def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
@@ -90,21 +86,18 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
         elif not said.get("metrics"):
             left.append(f"{title!r} (no metrics of its own)")
         else:
-            drawn.append(_widget(f"w{place}", title, said))
+            drawn.append(_widget(title, said))
     return drawn, left
 
 
-def _widget(prefix: str, title: str, said: Json) -> Widget:
-    import jmespath
-
+def _widget(title: str, said: Json) -> Widget:
     rows = list(_unfolded(said["metrics"]))
     marks = jmespath.search("annotations.horizontal[] | [?value]", said) or ()  # bands, too
     limits = tuple((str(m.get("label", "threshold")), float(m["value"])) for m in marks)
     units = {_UNITS.get(names[1], "count") for names, _ in rows if len(names) > 1}
     unit = units.pop() if len(units) == 1 else "value"
     written = jmespath.search("yAxis.left.label", said)
-    panel = Panel(title, str(written or unit), [], limits)
-    return Widget(panel, list(_queries(prefix, rows, said)))
+    return Widget(Panel(title, str(written or unit), [], limits), list(_queries(rows, said)))
 
 
 def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], Json]]:
@@ -126,47 +119,17 @@ def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], Json]]
         yield names, row[-1] if isinstance(row[-1], dict) else {}
 
 
-def _queries(prefix: str, rows: list[tuple[list[str], Json]], properties: Json) -> Iterator[Json]:
-    own = {options["id"] for _, options in rows if "id" in options}
+def _queries(rows: list[tuple[list[str], Json]], properties: Json) -> Iterator[Json]:
     for place, (names, options) in enumerate(rows):
         said = {"stat": "Average", "period": 300, "visible": True, **properties, **options}
-        id, period = f"{prefix}_{said.get('id', f'line{place}')}", int(said["period"])
+        id, period = said.get("id", f"line{place}"), int(said["period"])
         if "expression" in said:
-            expression = _renamed(said["expression"], own, prefix)
-            query: Json = {"Id": id, "Expression": expression, "Period": period}
+            query: Json = {"Id": id, "Expression": said["expression"], "Period": period}
         else:
             dimensions = dict(zip(names[2::2], names[3::2], strict=True))
             query = metrics.asked(id, names[0], names[1], dimensions, said["stat"], period)
         label = {"Label": options["label"]} if "label" in options else {}
         yield query | label | {"ReturnData": said["visible"]}
-
-
-def _renamed(expression: str, own: set[str], prefix: str) -> str:
-    """The expression with this widget's ids as they are in the request.
-
-    Quoted text is left alone.
-    """
-
-    def name(hit: re.Match[str]) -> str:
-        return f"{prefix}_{hit[0]}" if hit[0] in own else hit[0]
-
-    return re.sub(r""""[^"]*"|'[^']*'|\b[a-z]\w*\b""", name, expression)
-
-
-def read_points(ops: Connection, drawn: Sequence[Widget], within: Window) -> Frame:
-    """The points of all widgets, in one GetMetricData as long as they are 500 queries.
-
-    Columns: metrics.SERIES.
-    """
-    import pandas as pd
-
-    batches: list[list[Json]] = [[]]
-    for widget in sorted(drawn, key=lambda widget: widget.alone):
-        if widget.alone or len(batches[-1]) + len(widget.queries) > metrics.PAGE:
-            batches.append([])
-        batches[-1] += widget.queries
-    reads = [partial(metrics.query, ops, batch, within) for batch in batches if batch]
-    return pd.concat(ops.gather(*reads), ignore_index=True)
 
 
 @check("What does the dashboard show?")
@@ -182,73 +145,57 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
             f"Dashboard {dashboard!r} has no metric widget that can be drawn: "
             f"{', '.join(left) or 'it is empty'}."
         )
-    points = read_points(ops, drawn, within)
-    panels = [_drawn(widget, points) for widget in drawn]
-    rows = [_row(panel, line) for panel in panels for line in panel.lines]
-    note = f"{within}. {len(points):,} points." + (
-        f" Not drawn: {', '.join(left)}." if left else ""
-    )
+    panels = ops.gather(*(partial(_drawn, ops, widget, within) for widget in drawn))
+    rows = [
+        {
+            "widget": panel.title,
+            "line": line.label,
+            "now": line.values.iloc[-1],
+            "lowest": line.values.min(),
+            "highest": line.values.max(),
+            "points": len(line.values),
+        }
+        for panel in panels
+        for line in panel.lines
+    ]
+    note = f"{within}. {sum(row['points'] for row in rows):,} points."
+    note += f" Not drawn: {', '.join(left)}." if left else ""
     return Plotted(map(_finding, panels), frame(rows, WIDGETS), note, panels, within)
 
 
-def _drawn(widget: Widget, points: Frame) -> Panel:
-    """Its panel, with the lines that its queries gave."""
-    found = [
-        (str(label), series)
-        for query in widget.queries
-        for label, series in points[points["id"] == query["Id"]].groupby("label", sort=False)
-    ]
-    labels = distinct([label for label, _ in found])
+def _drawn(ops: Connection, widget: Widget, within: Window) -> Panel:
+    """Its panel with the lines that its queries give, in a GetMetricData of its own: names in its
+    math, and METRICS(), mean what the widget has.
+    """
+    points = metrics.query(ops, widget.queries, within)
+    found = points.groupby(["id", "label"], sort=False)
+    labels = distinct([label for (_, label), _ in found])
     lines = [
-        Line(label, list(series["time"]), list(series["value"]))
-        for label, (_, series) in zip(labels, found, strict=True)
+        Line(label, of.set_index("time")["value"])
+        for label, (_, of) in zip(labels, found, strict=True)
     ]
     return replace(widget.panel, lines=lines)
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
-    """The labels without the words that all of them begin or end with.
-
-    The rest tells them apart.
-    """
+    """The labels without the words that all of them begin with: the rest tells them apart."""
     if len(set(labels)) < 2:
         return list(labels)
-    parts = [re.split(r"([ \-/_])", label) for label in labels]
-    for _ in ("from the front", "from the back"):
-        # A word, and what stands between it and the next.
-        common = takewhile(lambda words: len(set(words)) == 1, zip(*parts, strict=False))
-        same = len(list(common)) // 2 * 2
-        parts = [part[same:][::-1] for part in parts]
-    return ["".join(part) for part in parts]
+    parts = [re.split(r"(?<=[ \-/_])", label) for label in labels]
+    common = takewhile(lambda words: len(set(words)) == 1, zip(*parts, strict=False))
+    same = len(list(common))
+    return ["".join(part[same:]) for part in parts]
 
 
 def _finding(panel: Panel) -> Finding:
-    limits = [_limit(name, number(value, panel.unit)) for name, value in panel.thresholds]
-    asked = Question(panel.title, ", ".join(limits), f"GetMetricData of {panel.title}")
+    limits = ", ".join(f"{name}: {number(at, panel.unit)}" for name, at in panel.thresholds)
+    asked = Question(panel.title, limits, f"GetMetricData of {panel.title}")
     if not panel.lines:
         return asked.answer("unknown", "no data")
-    now = max(line.values[-1] for line in panel.lines)
-    highest = number(max(max(line.values) for line in panel.lines), panel.unit)
+    now = max(line.values.iloc[-1] for line in panel.lines)
+    highest = number(max(line.values.max() for line in panel.lines), panel.unit)
     lines = count(len(panel.lines), "line")
     seen = f"{lines}, now at most {number(now, panel.unit)}, highest {highest}"
     if over := [name for name, value in panel.thresholds if now > value]:
         return asked.answer("warn", f"{seen}: above {', '.join(over)}", next="alarms/review")
     return asked.answer("ok", seen)
-
-
-def _limit(name: str, value: str) -> str:
-    """`alarm 2,000 ms`; a line named by its value, as 90 %, is said once, by a number apart."""
-    if name == value:
-        return value
-    return f"{name}: {value}" if name[:1].isdigit() else f"{name} {value}"
-
-
-def _row(panel: Panel, line: Line) -> Json:
-    return {
-        "widget": panel.title,
-        "line": line.label,
-        "now": line.values[-1],
-        "lowest": min(line.values),
-        "highest": max(line.values),
-        "points": len(line.values),
-    }

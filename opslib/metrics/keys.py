@@ -85,10 +85,10 @@ def _summary(metric: Metric, points: Frame) -> Json:
 
 
 def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Finding:
-    source = f"GetMetricData {metric.namespace} {metric.name} {metric.statistic}"
+    source = f"GetMetricData {metric.namespace} {metric.metric} {metric.statistic}"
     asked = Question(metric.title, thresholds(metric), source)
     if points.empty:
-        name = ", ".join(f"{key}={value}" for key, value in metric.dimensions) or "its name"
+        name = ", ".join(f"{key}={value}" for key, value in metric.dimensions.items()) or "its name"
         seen = f"no data, {within}: nothing happened, or {name} is not its name"
         return asked.answer("unknown", seen)
     side = "lowest" if metric.below else "highest"
@@ -98,11 +98,11 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
     if status == "ok":
         return asked.answer("ok", seen)
     service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
-    return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.name), service))
+    return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.metric), service))
 
 
 def _status(metric: Metric, points: Frame, worst: float) -> str:
     since = points["time"].iloc[-1] - timedelta(minutes=RECENT_MINUTES - 5)
     recent = points.loc[points["time"] >= since, "value"]
     status = metric.status(recent.min() if metric.below else recent.max())
-    return "warn" if status == "ok" and metric.beyond(worst, metric.critical) else status
+    return "warn" if status == "ok" and metric.status(worst) == "critical" else status

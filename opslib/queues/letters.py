@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from opslib import jobs
@@ -22,16 +24,26 @@ _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as a
 _HIDDEN_SECONDS = 60
 
 
-class Dead:
+class Queue:
+    """A queue by the name that AWS knows it by."""
+
+    def __init__(self, ops: Connection, name: str) -> None:
+        self.ops, self.name = ops, name
+        self.url = str(ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
+
+    def call(self, operation: str, **parameters: Any) -> Json:
+        return self.ops.call("sqs", operation, QueueUrl=self.url, **parameters)
+
+    def attributes(self) -> dict[str, str]:
+        return dict(self.call("get_queue_attributes", AttributeNames=["All"])["Attributes"])
+
+
+class Dead(Queue):
     """The dead letters of a queue of the target. `name`: what AWS calls theirs."""
 
     def __init__(self, ops: Connection, queue: str) -> None:
-        self.ops, self.queue = ops, queue
-        self.name: str = ops.target["queues"][queue]["dead_letters"]
-        self.url = find_url(ops, self.name)
-
-    def attributes(self) -> dict[str, str]:
-        return attributes(self.ops, self.url)
+        super().__init__(ops, ops.target["queues"][queue]["dead_letters"])
+        self.queue = queue
 
     def count(self) -> int:
         """How many are visible; SQS counts up to a minute late."""
@@ -49,17 +61,17 @@ class Dead:
 
     def every(self) -> list[Json]:
         """Every message, ordered by id: hidden while they are read, given back at once after."""
-        taken: list[Json] = []
+        taken: list[list[Json]] = []
         try:
             while batch := self._received(_HIDDEN_SECONDS):
-                taken += batch
+                taken.append(batch)
         finally:
-            for start in range(0, len(taken), 10):
+            for batch in taken:
                 entries = [
                     {"Id": str(i), "ReceiptHandle": each["ReceiptHandle"], "VisibilityTimeout": 0}
-                    for i, each in enumerate(taken[start : start + 10])
+                    for i, each in enumerate(batch)
                 ]
-                self._call("change_message_visibility_batch", Entries=entries)
+                self.call("change_message_visibility_batch", Entries=entries)
         kept = [
             {
                 "id": message["MessageId"],
@@ -70,21 +82,20 @@ class Dead:
                 },
                 "body": message["Body"],
             }
-            for message in taken
+            for message in chain.from_iterable(taken)
         ]
-        return sorted(kept, key=lambda message: str(message["id"]))
+        return sorted(kept, key=itemgetter("id"))
 
     def described(self) -> list[Json]:
         """Rows of LETTERS of a sample.
 
         The error is the message's own, else what the job's row keeps.
         """
-        messages = self.sample()
-        bodies = [_decoded(message["Body"]) for message in messages]
-        kept = self._job_errors([str(body["job_id"]) for body in bodies if body.get("job_id")])
+        messages = [(message, _decoded(message["Body"])) for message in self.sample()]
+        kept = self._job_errors([str(body["job_id"]) for _, body in messages if body.get("job_id")])
         item = next((facts["item"] for facts in self._jobs().values()), "id")
         rows = []
-        for message, body in zip(messages, bodies, strict=True):
+        for message, body in messages:
             told = message.get("MessageAttributes", {}).get("ErrorMessage", {})
             own = told.get("StringValue") or body.get("error")
             error = str(own or kept.get(str(body.get("job_id")), ""))
@@ -101,11 +112,8 @@ class Dead:
             )
         return rows
 
-    def _call(self, operation: str, **parameters: Any) -> Json:
-        return self.ops.call("sqs", operation, QueueUrl=self.url, **parameters)
-
     def _received(self, hidden_seconds: int) -> list[Json]:
-        found: list[Json] = self._call(
+        found: list[Json] = self.call(
             "receive_message",
             MaxNumberOfMessages=10,
             VisibilityTimeout=hidden_seconds,
@@ -131,22 +139,11 @@ class Dead:
         return found
 
 
-def find_url(ops: Connection, name: str) -> str:
-    return str(ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
-
-
-def attributes(ops: Connection, url: str) -> dict[str, str]:
-    found = ops.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
-    return dict(found["Attributes"])
-
-
 def depths(attributes: dict[str, str]) -> dict[str, int]:
     """How many messages are visible, in flight, delayed."""
     suffixes = {"visible": "", "in_flight": "NotVisible", "delayed": "Delayed"}
-    return {
-        name: int(attributes[f"ApproximateNumberOfMessages{suffix}"])
-        for name, suffix in suffixes.items()
-    }
+    each = "ApproximateNumberOfMessages"
+    return {name: int(attributes[each + suffix]) for name, suffix in suffixes.items()}
 
 
 def _sent(message: Json) -> datetime:

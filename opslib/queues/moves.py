@@ -43,13 +43,8 @@ def list_moves(ops: Connection, queue: str) -> Frame:
 
     Columns: MOVES.
     """
-    return _moves(ops, Dead(ops, queue).attributes())
-
-
-def _moves(ops: Connection, attributes: dict[str, str]) -> Frame:
-    found = ops.call(
-        "sqs", "list_message_move_tasks", SourceArn=attributes["QueueArn"], MaxResults=10
-    )
+    source = Dead(ops, queue).attributes()["QueueArn"]
+    found = ops.call("sqs", "list_message_move_tasks", SourceArn=source, MaxResults=10)
     rows = [
         {
             "status": task["Status"],
@@ -63,8 +58,8 @@ def _moves(ops: Connection, attributes: dict[str, str]) -> Frame:
     return frame(rows, MOVES)
 
 
-def _refuse_while_moving(dead: Dead, attributes: dict[str, str]) -> None:
-    moves = _moves(dead.ops, attributes)
+def _refuse_while_moving(dead: Dead) -> None:
+    moves = list_moves(dead.ops, dead.queue)
     for move in moves[moves["status"].isin(_RUNNING)].itertuples():
         raise Refused(
             f"A move of {dead.name} is {move.status.lower()} already: {move.moved} of "
@@ -87,7 +82,7 @@ def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
         )
     dead = Dead(ops, queue)
     attributes = dead.attributes()
-    _refuse_while_moving(dead, attributes)
+    _refuse_while_moving(dead)
     waiting = depths(attributes)["visible"]
     if not waiting:
         note = f"{dead.name} is empty: there is nothing to send back."
@@ -169,9 +164,8 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     too much to keep.
     """
     dead = Dead(ops, queue)
-    attributes = dead.attributes()
-    counts = depths(attributes)
-    _refuse_while_moving(dead, attributes)
+    counts = depths(dead.attributes())
+    _refuse_while_moving(dead)
     if counts["in_flight"] or counts["delayed"]:
         raise Refused(
             f"{dead.name}: {counts['in_flight']} messages in flight, {counts['delayed']} delayed. "

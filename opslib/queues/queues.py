@@ -18,7 +18,7 @@ from opslib.core import (
 )
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.reads import metrics
-from opslib.queues.letters import LETTERS, Dead, attributes, depths, find_url
+from opslib.queues.letters import LETTERS, Dead, Queue, depths
 
 QUEUES = {
     "queue": "str",
@@ -46,21 +46,18 @@ def list_queues(ops: Connection) -> Frame:
         for key, role in roles.items()
         if facts.get(key)
     }
-    found = ops.each(lambda name: attributes(ops, find_url(ops, name)), named)
-    hours = _oldest_hours(ops, list(named))
-    rows = [
-        named[name]
-        | depths(of)
-        | {
-            "oldest_hours": hours.get(name),
-            "kept_days": int(of["MessageRetentionPeriod"]) / 86400,
-        }
-        for name, of in found.items()
-    ]
+    found = ops.each(lambda name: Queue(ops, name).attributes(), named)
+    hours = _oldest_hours(ops, named)
+    rows = []
+    for name, of in found.items():
+        kept = int(of["MessageRetentionPeriod"]) / 86400
+        rows.append(
+            {**named[name], **depths(of), "oldest_hours": hours.get(name), "kept_days": kept}
+        )
     return frame(rows, QUEUES)
 
 
-def _oldest_hours(ops: Connection, names: list[str]) -> dict[str, float]:
+def _oldest_hours(ops: Connection, names: Iterable[str]) -> dict[str, float]:
     """Age of the oldest message by queue name, of the last 15 minutes (one GetMetricData)."""
     metric = "AWS/SQS", "ApproximateAgeOfOldestMessage"
     queries = [
@@ -79,11 +76,10 @@ def _chosen(ops: Connection, queue: str) -> list[str]:
     return [key for key, of in facts.items() if of.get("dead_letters")]
 
 
-def _list_dead(ops: Connection, queue: str) -> tuple[Frame, Iterable[Any]]:
-    """All queues, and of them the chosen ones' dead letters."""
-    chosen, found = _chosen(ops, queue), list_queues(ops)
-    dead = found[(found["role"] == DEAD) & found["queue"].isin(chosen)]
-    return found, dead.itertuples()
+def _dead(ops: Connection, queue: str, found: Frame) -> Iterable[Any]:
+    """Of all queues the chosen ones' dead letters."""
+    chosen = found["queue"].isin(_chosen(ops, queue))
+    return found[(found["role"] == DEAD) & chosen].itertuples()  # type: ignore[no-any-return]
 
 
 @check("Is there nothing in the dead-letter queues?")
@@ -94,8 +90,8 @@ def check_dead_letters(
 
     Evidence: QUEUES.
     """
-    found, dead = _list_dead(ops, queue)
-    return Findings((_depth_finding(row, follows) for row in dead), found)
+    found = list_queues(ops)
+    return Findings((_depth_finding(row, follows) for row in _dead(ops, queue, found)), found)
 
 
 def _depth_finding(row: Any, follows: str = "") -> Finding:
@@ -127,9 +123,9 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
 
     Evidence: some columns of LETTERS; the errors are told by the findings.
     """
-    (_, dead), letters = _list_dead(ops, queue), find_letters(ops, queue)
+    queues, letters = list_queues(ops), find_letters(ops, queue)
     found: list[Finding] = []
-    for row in dead:
+    for row in _dead(ops, queue, queues):
         mine = letters[letters["queue"] == row.queue]
         groups = mine.groupby("failure", sort=False)
         found += [_group_finding(row, failure, of) for failure, of in groups] or [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from operator import itemgetter
+
 from opslib.core import UTC_TIME, Connection, Findings, Json, Question, check, frame
 
 CERTIFICATES = {
@@ -44,18 +47,18 @@ def check_expiry(ops: Connection) -> Findings:
         asked = Question(
             f"certificate of {domain}", f"valid for {least} days", "acm ListCertificates"
         )
-        row = {"domain": domain, "min_days": least, "type": "", "renewal": ""}
         covering = [certificate for certificate in every if _covers(certificate, domain)]
-        if covering:
-            best = max(covering, key=lambda certificate: certificate["NotAfter"])
+        best: Json = max(covering, key=itemgetter("NotAfter"), default={})
+        row = {
+            "domain": domain,
+            "min_days": least,
+            "type": best.get("Type", ""),
+            "renewal": best.get("RenewalEligibility", ""),
+        }
+        if best:
             ends = best["NotAfter"]
-            left = (ends - ops.now()).total_seconds() / 86_400
-            row |= {
-                "type": best.get("Type", ""),
-                "renewal": best.get("RenewalEligibility", ""),
-                "ends": ends,
-                "days_left": round(left, 1),
-            }
+            left = (ends - ops.now()) / timedelta(days=1)
+            row |= {"ends": ends, "days_left": round(left, 1)}
             status = "critical" if left < _CRITICAL_DAYS else "warn" if left < least else "ok"
             until = f"{left:.0f} days left, until {ends:%Y-%m-%d}"
             seen = f"expired {-left:.0f} days ago" if left < 0 else until

@@ -211,19 +211,16 @@ def last_before(target: str, moment: datetime) -> tuple[Record, list[Json]] | No
 
 def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> list[dict[str, str]]:
     """Rows of CHANGED, worst first: new, worse, better and ended troubles."""
-    was = {str(f["check"]): (str(f["status"]), str(f["seen"])) for f in earlier}
+    was = {f["check"]: (f["status"], f["seen"]) for f in earlier}
     now = {f.check: (f.status, f.seen) for f in found}
     rows = []
     for name in {**now, **was}:
-        before, after = (SEVERITY[side[name][0]] if name in side else 0 for side in (was, now))
-        if before and after:
-            change = "worse" if after > before else "better"
-        else:
-            change = "new" if after else "ended"
-        then = ": ".join(was.get(name, ("not reported",)))
-        here = ": ".join(now.get(name, ("no longer reported",)))
+        then, here = was.get(name, ("not reported",)), now.get(name, ("no longer reported",))
+        before, after = SEVERITY.get(then[0], 0), SEVERITY.get(here[0], 0)
+        more = ("worse" if before else "new") if after > before else "better" if after else "ended"
         if before != after:
-            rows.append({"change": change, "check": name, "was": then, "now": here})
+            row = {"change": more, "check": name, "was": ": ".join(then), "now": ": ".join(here)}
+            rows.append(row)
     order = ("new", "worse", "better", "ended")
     return sorted(rows, key=lambda row: order.index(row["change"]))
 
@@ -238,14 +235,17 @@ def check_changes(ops: Connection, hours: float = 24) -> Findings:
     runs = records.list_records(target=ops.target.name, since=within.start)
     broken = [run for run in runs if run.outcome in _BROKEN_OFF and run.plan and _begun(run)]
     done = [run for run in runs if run.outcome == "changed"]
-    found = [_broken_off(run, within.end) for run in broken]
+    found = []
+    for run in broken:
+        asked = Question(f"change by {run.name}", "finished", f"record {run.id}")
+        when = clock(run.started, within.end)
+        seen = f"{run.outcome} at {when}: {run.verdict or 'no verdict'}"
+        found.append(asked.answer("warn", seen, next="changes/undo"))
     if not broken:
         names = ", ".join(dict.fromkeys(run.name for run in done))
         seen = count(len(done), "change") + (f": {names}" if names else "")
         found = [Question("changes made", "all finished", "records").answer("ok", seen)]
-    told = [
-        {**vars(run), "record": run.id, "verdict": run.verdict or ""} for run in (*broken, *done)
-    ]
+    told = [vars(run) | {"record": run.id, "verdict": run.verdict or ""} for run in broken + done]
     return Findings(found, frame(told, RUNS) if told else None)
 
 
@@ -254,9 +254,3 @@ def _begun(run: Record) -> bool:
         return bool(records.details(run).get("steps"))
     except UsageError:
         return True
-
-
-def _broken_off(run: Record, now: datetime) -> Finding:
-    asked = Question(f"change by {run.name}", "finished", f"record {run.id}")
-    seen = f"{run.outcome} at {clock(run.started, now)}: {run.verdict or 'no verdict'}"
-    return asked.answer("warn", seen, next="changes/undo")

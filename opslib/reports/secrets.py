@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from opslib.core import UTC_TIME, Connection, Findings, NotFound, Question, check, frame
@@ -28,7 +28,7 @@ def check_ages(ops: Connection) -> Findings:
         if made is None:
             found.append(asked.answer("critical", "it has no current value, or is not there"))
         else:
-            age = (ops.now() - made).total_seconds() / 86_400
+            age = (ops.now() - made) / timedelta(days=1)
             row |= {"changed": made, "age_days": round(age, 1)}
             young, seen = most is None or age <= most, f"its value is {age:.0f} days old"
             found.append(asked.judged(young, seen, otherwise="warn"))

@@ -87,22 +87,18 @@ def _line(title: str, record: Record) -> Line:
     counted = [finding for finding in said if finding.get("verifies")] or said
     found = Findings(Finding(**finding) for finding in counted)
     line = Line(title, record, found, None)
-    if not (
-        line.ended and line.is_report
-    ):  # what a report that broke off did not come to has not ended
-        return line
-    last = reports.last_before(record.target, record.started)
-    return line if last is None else replace(line, changes=tuple(reports.compare(last[1], found)))
+    # What a report that broke off did not come to has not ended.
+    whole = line.ended and line.is_report
+    last = reports.last_before(record.target, record.started) if whole else None
+    return replace(line, changes=tuple(reports.compare(last[1], found))) if last else line
 
 
 def headline(lines: Sequence[Line]) -> str:
     """`3 targets: 1 critical, 2 ok.`"""
     counted = Counter(line.worst for line in lines)
     kind = "runs" if several_names(lines) else "targets"
-    return (
-        f"{len(lines)} {kind}: "
-        f"{', '.join(f'{number} {worst}' for worst, number in counted.items())}."
-    )
+    worst = ", ".join(f"{number} {status}" for status, number in counted.items())
+    return f"{len(lines)} {kind}: {worst}."
 
 
 def several_names(lines: Sequence[Line]) -> bool:
@@ -121,13 +117,15 @@ def write_summary(lines: Sequence[Line]) -> Path:
     first = min(lines, key=lambda line: line.record.id).record
     page = first.page.with_name(f"{first.id.partition('-')[0]}-summary.html")
     links = {line.record.id: os.path.relpath(line.record.page, page.parent) for line in lines}
+    reported = [line.is_report for line in lines]
+    several = "Runs" if several_names(lines) else ""
     text = pages.template("summary.html").render(
         lines=lines,
         links=links,
         headline=headline(lines),
-        heading=_heading(lines),
+        heading="Daily reports" if all(reported) else several or f"Runs of {first.name}",
         several_names=several_names(lines),
-        reports=any(line.is_report for line in lines),
+        reports=any(reported),
         when=f"{first.started:%Y-%m-%d %H:%M} UTC",
         practice=all(line.record.lab for line in lines),
         **pages.style(),
@@ -135,9 +133,3 @@ def write_summary(lines: Sequence[Line]) -> Path:
     files.write_atomically(page, text.encode(errors="replace"))
     copies.push(page)
     return page
-
-
-def _heading(lines: Sequence[Line]) -> str:
-    if all(line.is_report for line in lines):
-        return "Daily reports"
-    return "Runs" if several_names(lines) else f"Runs of {lines[0].record.name}"

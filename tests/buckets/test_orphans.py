@@ -261,3 +261,15 @@ def test_what_was_deleted_before_some_keys_failed_is_undone(
     record = changes.list_changes(orphaned)["record"].iloc[0]
     apply(orphaned, changes.plan_undo(orphaned, record), "now")
     assert lab.state() == before
+
+
+def test_where_nothing_lies_nothing_is_an_orphan(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ops.target["orphans"]["images"], "prefix", "nothing-lies-here/")
+    found = orphans.check_orphans(ops, "images")
+    assert found[0].status == "ok"
+    assert found[0].seen.startswith("0 of 0 objects (0.0 %)")
+    assert found.note == "0 objects under nothing-lies-here/, 0.0 MB."
+    assert found.evidence.empty
+    assert orphans.plan_delete(ops, "images").steps == ()

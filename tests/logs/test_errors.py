@@ -186,8 +186,9 @@ def test_a_service_that_throttles_is_told_from_an_error_of_the_code(lab: Any) ->
 
 def test_patterns_of_each_kind_are_listed(ops: Connection, lab: Any) -> None:
     with lab.broken(MALFORMED, PLACE):
-        found = troubles.list_patterns(ops)
+        found = troubles.show_patterns(ops).evidence
         shown = troubles.show_patterns(ops, most=1)
+    assert found is not None
     assert list(found.columns) == list(troubles.PATTERNS)
     first = found[found["kind"] == "validation"].iloc[0]
     assert first["pattern"].startswith("ERROR: Validation failed")

@@ -1,23 +1,21 @@
-"""TODO."""
+"""Checks: a function that looks becomes one whose findings are kept, and which no denial ends."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Concatenate
+from typing import Concatenate, TypeAlias
 
 from opslib.core.checks.causes import DENIED
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
 
+Look: TypeAlias = Callable[Concatenate[Connection, P], Findings]
 
-def check(
-    question: str,
-) -> Callable[
-    [Callable[Concatenate[Connection, P], Findings]], Callable[Concatenate[Connection, P], Findings]
-]:
+
+def check(question: str) -> Callable[[Look[P]], Look[P]]:
     """Make a function a check.
 
     Its findings are kept with the run, and what could not be read is *unknown*.
@@ -27,9 +25,7 @@ def check(
     Bad input (UsageError) and our own guard (Refused) are still raised.
     """
 
-    def decorate(
-        function: Callable[Concatenate[Connection, P], Findings],
-    ) -> Callable[Concatenate[Connection, P], Findings]:
+    def decorate(function: Look[P]) -> Look[P]:
         @functools.wraps(function)
         def run(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Findings:
             try:

@@ -9,13 +9,15 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opslib.core.findings import Finding, Findings
 from opslib.core.tables import Frame, Json
 from opslib.core.text import number, tick
 from opslib.core.times import Window, moment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLOURS = ("#1f5a94", "#c2571a", "#2f7d4f", "#7b4ea3", "#8a6d1d", "#3b8ea5", "#a33b5e", "#5f6670")
 _LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#b87a00", "tolerated": "#b87a00"}
@@ -36,6 +38,8 @@ _STYLE = {
     "grid.color": "#e3e6ea",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.3,
+    "lines.marker": ".",  # a single value is seen, too
+    "lines.markersize": 2.5,
     "legend.fontsize": 7,
     "legend.framealpha": 0.85,
     "figure.facecolor": "white",
@@ -45,11 +49,10 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Line:
-    """A series of a panel; its times are UTC and in order."""
+    """A series of a panel: values by their times, which are UTC and in order."""
 
     label: str
-    times: Sequence[Any]
-    values: Sequence[float]
+    values: pd.Series
 
 
 @dataclass(frozen=True)
@@ -145,11 +148,10 @@ def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) 
         figure = _figure(0.9 + 0.26 * len(names))
         axis = figure.subplots()
         drawn = axis.barh(range(len(names)), heights, color=_COLOURS[0], height=0.7)
-        axis.bar_label(drawn, [number(height) for height in heights], padding=3)
+        axis.bar_label(drawn, fmt=number, padding=3)
         axis.set_yticks(range(len(names)), names)
         axis.invert_yaxis()
-        axis.set_title(title)
-        axis.set_xlabel(unit)
+        axis.set(title=title, xlabel=unit)
         axis.xaxis.set_major_formatter(lambda value, _: number(value))
         png = _png(figure)
     told = zip(labels, heights, strict=False)
@@ -175,9 +177,8 @@ def words(panel: Panel) -> str:
     parts = []
     for line in panel.lines:
         if len(line.values):
-            most = max(line.values)
-            when = line.times[list(line.values).index(most)]
-            now, highest = tick(line.values[-1], panel.unit), tick(most, panel.unit)
+            highest, when = tick(line.values.max(), panel.unit), line.values.idxmax()
+            now = tick(line.values.iloc[-1], panel.unit)
             parts.append(f"{line.label} now {now}, highest {highest} at {when:%H:%M}")
     if not parts:
         return "no data"
@@ -193,9 +194,7 @@ def _named(panel: Panel, thresholds: Sequence[tuple[str, float]]) -> str:
 def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None) -> None:
     from matplotlib import dates
 
-    axis.set_title(panel.title)
-    axis.set_ylabel(panel.unit)
-    axis.set_xlim(within.start, within.end)
+    axis.set(title=panel.title, ylabel=panel.unit, xlim=(within.start, within.end))
     _draw_lines(axis, panel, within)
     _scale(axis, panel)
     if panel.unit == "count" or panel.bar_minutes:
@@ -225,26 +224,23 @@ def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:
         style = {"color": _COLOURS[place % len(_COLOURS)], "label": line.label}
         if panel.bar_minutes:
             days = 0.9 * max(panel.bar_minutes, within.minutes / 400) / 1440
-            axis.bar(line.times, line.values, width=days, align="edge", **style)
+            axis.bar(line.values.index, line.values, width=days, align="edge", **style)
         else:
-            axis.plot(*_with_gaps(line), marker="o" if len(line.values) < 3 else None, **style)
+            series = _with_gaps(line.values)
+            axis.plot(series.index, series, **style)
     if not any(len(line.values) for line in panel.lines):
         middle = {"transform": axis.transAxes, "ha": "center", "va": "center"}
         axis.text(0.5, 0.5, "no data", color=_GREY, fontsize=10, **middle)
 
 
-def _with_gaps(line: Line) -> tuple[list[Any], list[float]]:
+def _with_gaps(values: pd.Series) -> pd.Series:
     """The series with a hole where there was no data, so that no line is drawn over it."""
-    steps = [later - earlier for earlier, later in pairwise(line.times)]
-    usual = sorted(steps)[len(steps) // 2] if steps else None
-    times, values = list(line.times[:1]), list(line.values[:1])
-    for step, time, value in zip(steps, line.times[1:], line.values[1:], strict=True):
-        if usual is not None and step > 2.5 * usual:
-            times.append(times[-1] + usual)
-            values.append(float("nan"))
-        times.append(time)
-        values.append(value)
-    return times, values
+    import pandas as pd
+
+    steps = values.index.diff()
+    usual = steps.median()
+    holes = values.index[steps > 2.5 * usual] - steps[steps > 2.5 * usual] + usual
+    return pd.concat([values, pd.Series(float("nan"), holes)]).sort_index()
 
 
 def _scale(axis: Any, panel: Panel) -> None:
@@ -252,36 +248,29 @@ def _scale(axis: Any, panel: Panel) -> None:
 
     Those far above it are named at the top.
     """
-    values = [value for line in panel.lines for value in line.values]
-    highest = max(values, default=0.0)
+    values = [0.0, *(value for line in panel.lines for value in line.values)]
+    highest = max(values)
     near = [limit for limit in panel.thresholds if limit[1] <= _FAR * highest or not highest]
     far = [limit for limit in panel.thresholds if limit not in near]
     top = 1.18 * max([highest, *(value for _, value in near)]) or 1.0
-    # A line at 0 is not hidden by the axis.
-    axis.set_ylim(min(-0.02 * top, min(values, default=0.0)), top)
-    for limit in near:
-        _threshold(axis, _named(panel, [limit]), limit[1], _colour(limit[0]), "bottom")
+    axis.set_ylim(min(-0.02 * top, *values), top)  # a line at 0 is not hidden by the axis
+    for name, value in near:
+        _threshold(axis, _named(panel, [(name, value)]), value, name, "bottom")
     if far:
-        label = f"↑ {_named(panel, far)}: above this scale"
-        _threshold(axis, label, top, _colour(far[0][0]), "top")
+        _threshold(axis, f"↑ {_named(panel, far)}: above this scale", top, far[0][0], "top")
 
 
-def _threshold(axis: Any, label: str, height: float, colour: str, side: str) -> None:
-    axis.axhline(height, color=colour, linestyle="--", linewidth=1.0)
-    axis.annotate(
+def _threshold(axis: Any, label: str, height: float, name: str, side: str) -> None:
+    levels = (colour for level, colour in _LEVELS.items() if name.lower().startswith(level))
+    colour = next(levels, _GREY)
+    axis.axhline(height, color=colour, linestyle="--", linewidth=1.0, marker="")
+    axis.text(
+        0.006,
+        height,
         label,
-        (0.006, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 1 if side == "bottom" else -2),
-        textcoords="offset points",
-        ha="left",
+        transform=axis.get_yaxis_transform(),
         va=side,
         fontsize=7.5,
         color=colour,
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.8},
     )
-
-
-def _colour(name: str) -> str:
-    levels = (colour for level, colour in _LEVELS.items() if name.lower().startswith(level))
-    return next(levels, _GREY)

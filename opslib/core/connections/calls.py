@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from opslib.core.connections.targets import Target
 from opslib.core.errors import Meanings, NotAllowed, NotFound, OpsError, Unfinished, translated
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
+from opslib.core.text import decoded
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
@@ -51,20 +51,20 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
                 f"or practise on lab/{target.key}."
             ) from exc
         core = made._session
-        core.register_component("data_loader", descriptions(core.get_config_variable("data_path")))
+        core.register_component("data_loader", descriptions())
         factory = core.get_component("response_parser_factory")
         factory.set_parser_defaults(timestamp_parser=_timestamp)
     return made, config
 
 
 @cache
-def descriptions(folders: str | None = None) -> Any:
+def descriptions() -> Any:
     """What botocore reads of AWS's descriptions of its services: read once, however many sessions
     there are.
     """
     from botocore.loaders import create_loader
 
-    return create_loader(folders)
+    return create_loader()
 
 
 def patient(config: Any, seconds: float) -> Any:
@@ -73,16 +73,14 @@ def patient(config: Any, seconds: float) -> Any:
     """
     from botocore.config import Config
 
-    once = Config(
-        read_timeout=seconds,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        tcp_keepalive=True,
-    )
-    return config.merge(once)
+    once = {"mode": "standard", "total_max_attempts": 1}
+    return config.merge(Config(read_timeout=seconds, retries=once, tcp_keepalive=True))
 
 
 def _timestamp(value: Any) -> datetime:
-    """Timestamps without dateutil, which is half the cost of a long listing."""
+    """A time of an answer, in UTC (botocore's own are local); without dateutil, which is half the
+    cost of a long listing.
+    """
     try:
         if isinstance(value, (int, float)):
             return datetime.fromtimestamp(value, UTC)
@@ -99,7 +97,6 @@ def record_calls(made: Any, journal: Journal) -> None:
     """Write every AWS call of the session into the journal, and register what comes back as a
     secret.
     """
-    events = made.events
 
     def before(model: Any, context: Json, **_: Any) -> None:
         context["opslib"] = (model, datetime.now(UTC), time.monotonic())
@@ -109,9 +106,8 @@ def record_calls(made: Any, journal: Journal) -> None:
             return
         # Where no answer came, botocore does not say which call it was: the context does.
         model, started, ticks = context["opslib"]
-        answer = parsed or {}
+        answer, raised = parsed or {}, type(exception).__name__ if exception else None
         metadata = answer.get("ResponseMetadata", {})
-        raised = type(exception).__name__ if exception else None
         journal.call(
             model.service_model.service_name,
             model.name,
@@ -129,7 +125,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         "after-call.secrets-manager.GetSecretValue": _secret_read,
         "after-call.lambda": _variables_read,
     }.items():
-        events.register(event, handler)
+        made.events.register(event, handler)
 
 
 # Where a database is, and who logs in, is no secret.
@@ -137,24 +133,23 @@ _NO_SECRETS = ("host", "port", "username", "dbname", "database", "engine")
 
 
 def _secret_read(parsed: Json, **_: Any) -> None:
-    text, name = parsed.get("SecretString"), parsed.get("Name", "secret")
-    if not text:
-        return
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
+    text = parsed.get("SecretString", "")
+    value = decoded(text, text)
     if isinstance(value, dict):
         value = {k: v for k, v in value.items() if k not in _NO_SECRETS}
-    redaction.register(value, name)
+    redaction.register(value, parsed.get("Name", "secret"))
+
+
+_WITH_VARIABLES = "[[@, Configuration], Versions, Functions][] | [?Environment.Variables]"
 
 
 def _variables_read(parsed: Json, **_: Any) -> None:
-    several = (parsed.get("Versions") or []) + (parsed.get("Functions") or [])
-    for configuration in (parsed, parsed.get("Configuration") or {}, *several):
-        for name, value in (configuration.get("Environment") or {}).get("Variables", {}).items():
+    import jmespath
+
+    for function in jmespath.search(_WITH_VARIABLES, parsed):
+        for name, value in function["Environment"]["Variables"].items():
             if redaction.names_a_secret(name, value):
-                redaction.register(value, f"{configuration.get('FunctionName', 'function')}:{name}")
+                redaction.register(value, f"{function.get('FunctionName', 'function')}:{name}")
 
 
 # What a code of AWS's, or the family of an error of botocore's own, says; the first counts.
@@ -208,8 +203,7 @@ def errors(service: str, operation: str, where: str, parameters: Json) -> Iterat
     """Translate botocore's errors into opslib's: every one of them, by its code or its family."""
     from botocore.exceptions import BotoCoreError, ClientError, UndefinedModelAttributeError
 
-    named = _named(parameters)
-    asked = f"{service} {operation}{f' of {named}' if named else ''} in {where}"
+    asked = f"{service} {operation}{_named(parameters)} in {where}"
     try:
         yield
     except ClientError as exc:
@@ -225,8 +219,9 @@ def errors(service: str, operation: str, where: str, parameters: Json) -> Iterat
 def _named(parameters: Json) -> str:
     """The first parameter that names something, for messages."""
     texts = (v for k, v in parameters.items() if isinstance(v, str) and k != "Payload")
-    value = next((text for text in texts if len(text) < 200), "")
-    return repr(value.rsplit("/", 1)[-1] if value.startswith("arn:") else value) if value else ""
+    value = next((text for text in texts if 0 < len(text) < 200), "")
+    name = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
+    return f" of {name!r}" if name else ""
 
 
 _TAIL_LINES = 8
@@ -241,12 +236,15 @@ def _tail(answer: Json) -> str:
     return redaction.mask("".join(f"\n    {line[:300]}" for line in shown))
 
 
+_FAILED_ITEMS = {"s3": "Errors", "sqs": "Failed"}
+
+
 def checked(service: str, operation: str, answer: Json) -> Json:
     """The answer without metadata; 200 with an error inside is raised as one."""
     answer.pop("ResponseMetadata", None)
     if service == "lambda" and "Payload" in answer:
         text = answer["Payload"].read().decode()
-        answer["Payload"] = json.loads(text) if text else None
+        answer["Payload"] = decoded(text, text or None)
         if answer.get("FunctionError"):
             payload = answer["Payload"] if isinstance(answer["Payload"], dict) else {}
             said = payload.get("errorMessage", answer["Payload"])
@@ -254,12 +252,7 @@ def checked(service: str, operation: str, answer: Json) -> Json:
                 f"The function ran and failed ({answer['FunctionError']}): "
                 f"{payload.get('errorType', 'error')}: {said}{_tail(answer)}"
             )
-    failed = None
-    if operation == "delete_objects":
-        failed = answer.get("Errors")
-    elif service == "sqs":
-        failed = answer.get("Failed")
-    if failed:
+    if failed := answer.get(_FAILED_ITEMS.get(service, "")):
         first = failed[0]
         error = OpsError(
             f"{len(failed)} of the items failed in {service} {operation}; first: "

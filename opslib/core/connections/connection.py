@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from opslib.core import redaction, tables
@@ -23,6 +24,7 @@ from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
+from opslib.core.text import decoded
 from opslib.core.waiting import counted
 
 T = TypeVar("T")
@@ -77,9 +79,7 @@ class Connection:
         target: Target,
         access: Access,
         journal: Journal,
-        recorder: Callable[[Connection, Any], AbstractContextManager[None]] = lambda ops, plan: (
-            nullcontext()
-        ),
+        recorder: Callable[..., AbstractContextManager[None]] = lambda *_: nullcontext(),
         connect: Callable[..., Connection] | None = None,
     ) -> None:
         self.target = target
@@ -90,8 +90,8 @@ class Connection:
         self._access, self._recorder, self._connect = access, recorder, connect
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
-        redaction.on_register(
-            lambda value, label: self.journal.write("secret", value=value, label=label)
+        redaction.redactor.on_register = lambda value, label: self.journal.write(
+            "secret", value=value, label=label
         )
         redaction.guard_kernel()
         tables.show_frames()
@@ -172,21 +172,17 @@ class Connection:
 
         `key` is a JMESPath to the items.
         """
+        import jmespath
+
         client = self.client(service)
         with calls.errors(service, operation, self.where, parameters):
-            items: Iterator[Any]
             if client.can_paginate(operation):
-                items = client.get_paginator(operation).paginate(**parameters).search(key)
+                answers = client.get_paginator(operation).paginate(**parameters)
             else:
-                import jmespath
-
-                items = iter(jmespath.search(key, getattr(client, operation)(**parameters)) or ())
-            kept = []
-            for item in counted((i for i in items if i is not None), f"{service} {operation}"):
-                kept.append(item)
-                if limit is not None and len(kept) >= limit:
-                    break
-            return kept
+                answers = [getattr(client, operation)(**parameters)]
+            found = chain.from_iterable(jmespath.search(key, answer) or () for answer in answers)
+            items = (item for item in found if item is not None)
+            return list(islice(counted(items, f"{service} {operation}"), limit))
 
     def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
         """A request to the system's API (`api.url` of the target); `auth` sends its token.
@@ -210,10 +206,7 @@ class Connection:
         Masked in every output from here on.
         """
         text = self.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
+        return decoded(text, text)
 
     def gather(self, *reads: Callable[[], T]) -> list[T]:
         """Run independent reads at the same time; their results in order.
@@ -221,7 +214,7 @@ class Connection:
         The first error is raised.
         """
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
-            return [future.result() for future in [pool.submit(read) for read in reads]]
+            return list(pool.map(lambda read: read(), reads))
 
     def each(self, read: Callable[[N], T], names: Iterable[N]) -> dict[N, T]:
         """One read for each of several names, at the same time; their answers by name.
@@ -232,19 +225,12 @@ class Connection:
         return dict(zip(names, self.gather(*(partial(read, name) for name in names)), strict=True))
 
     def _repr_html_(self) -> str:
-        import html
-
-        mark, _, rest = repr(self).partition(" · ")
-        return f"<p><strong>{html.escape(mark)}</strong> · {html.escape(rest)}</p>"
+        mark, _, rest = tables.escaped(self).partition(" · ")
+        return f"<p><strong>{mark}</strong> · {rest}</p>"
 
     def __repr__(self) -> str:
-        mark = (
-            "PRACTICE LAB"
-            if self.target.lab
-            else "PRODUCTION"
-            if self.target.production
-            else self.target.environment
-        )
+        environment = "PRODUCTION" if self.target.production else self.target.environment
+        mark = "PRACTICE LAB" if self.target.lab else environment
         return (
             f"{mark} · {self.target.title} · account {self.identity.account} · {self.target.region}"
             f" · as {self.identity.user} · {self.now():%Y-%m-%d %H:%M} UTC"

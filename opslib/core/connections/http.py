@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opslib.core import redaction
-from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
+from opslib.core.errors import (
+    Meanings,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Unfinished,
+    translated,
+)
 from opslib.core.journal import Journal
+from opslib.core.text import decoded
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,23 @@ class Api:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 10.0
+
+
+_MEANINGS: Meanings = (  # by status
+    (
+        "401|403",
+        NotAllowed,
+        "{answer} was denied ({answer.status}). Check the token's secret in the target's file.",
+    ),
+    ("404", NotFound, "{answer} answered 404. Check api.url and the path in parameters/targets/."),
+    (
+        "^2",
+        OpsError,
+        "{answer} answered {kind} instead of JSON: {answer.text!r:.80}. "
+        "A proxy or a login page may stand in front of the API; check api.url.",
+    ),
+    ("", OpsError, "{answer} answered {answer.status}: {answer.text:.200}"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +64,9 @@ class Response:
     text: str
     body: Any
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
@@ -49,25 +76,11 @@ class Response:
 
         Raises NotAllowed, NotFound or OpsError otherwise, also for HTML.
         """
-        asked = f"{self.method} {self.url}"
-        if self.status in (401, 403):
-            raise NotAllowed(
-                f"{asked} was denied ({self.status}). Check the token's secret in the target's "
-                "file."
-            )
-        if self.status == 404:
-            raise NotFound(
-                f"{asked} answered 404. Check api.url and the path in parameters/targets/."
-            )
-        if not self.ok:
-            raise OpsError(f"{asked} answered {self.status}: {self.text[:200]}")
-        if self.body is None:
-            raise OpsError(
-                f"{asked} answered {self.content_type or 'something'} instead of JSON: "
-                f"{self.text[:80]!r}. "
-                "A proxy or a login page may stand in front of the API; check api.url."
-            )
-        return self.body
+        if self.ok and self.body is not None:
+            return self.body
+        raise translated(
+            _MEANINGS, str(self.status), answer=self, kind=self.content_type or "something"
+        )
 
 
 def request(
@@ -80,10 +93,12 @@ def request(
     import urllib3
 
     url = api.url + path
-    headers = {"Accept": "application/json"} | _own(api)
+    for name, value in api.headers.items():
+        if redaction.names_a_secret(name):
+            redaction.register(value, f"header {name}")
+    headers = {"Accept": "application/json", **api.headers}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    started, ticks = datetime.now(UTC), time.monotonic()
-    answer, error = None, None
+    started, ticks, error = datetime.now(UTC), time.monotonic(), None
     try:
         answer = urllib3.PoolManager().request(
             method,
@@ -94,6 +109,7 @@ def request(
             timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
             **({} if body is None else {"json": body}),
         )
+        error = str(answer.status) if answer.status >= 400 else None
     except urllib3.exceptions.HTTPError as exc:
         error = type(exc).__name__
         late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
@@ -102,25 +118,7 @@ def request(
             f"{method} {url} {said} ({error}). Its state is unknown; try the quick health check."
         ) from exc
     finally:
-        status = str(answer.status) if answer and answer.status >= 400 else None
-        journal.call(
-            "http", f"{method} {path.split('?')[0]}", started, ticks, error=error or status
-        )
+        journal.call("http", f"{method} {path.split('?')[0]}", started, ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8", "replace")
-    return Response(method, url, answer.status, seconds, kind, text, _decoded(text))
-
-
-def _own(api: Api) -> dict[str, str]:
-    """`api.headers` of the target; a value whose name looks secret is masked in every output."""
-    for name, value in api.headers.items():
-        if redaction.names_a_secret(name):
-            redaction.register(value, f"header {name}")
-    return dict(api.headers)
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    return Response(method, url, answer.status, seconds, kind, text, decoded(text))

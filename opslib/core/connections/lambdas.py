@@ -9,6 +9,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished
 
 _BAD = ("error", "failed", "failure")
+_TOLD = ("error", "message", "errorMessage", "detail", "body")
 
 
 def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: float) -> Any:
@@ -45,18 +46,9 @@ def _trouble(said: Any) -> str:
     """
     if not isinstance(said, Mapping):
         return ""
-    code = said.get("statusCode")
-    if isinstance(code, int) and code >= 400:
-        return f"{code}: {str(said.get('body', ''))[:300]}"
-    word = str(said.get("status", "")).lower()
-    if word in _BAD or said.get("success") is False or said.get("ok") is False:
-        told = next(
-            (
-                str(said[key])
-                for key in ("error", "message", "errorMessage", "detail")
-                if said.get(key)
-            ),
-            word,
-        )
-        return told[:300]
-    return ""
+    code, word = said.get("statusCode"), str(said.get("status", "")).lower()
+    refused = isinstance(code, int) and code >= 400
+    if not refused and word not in _BAD and False not in (said.get("success"), said.get("ok")):
+        return ""
+    told = str(next(filter(None, map(said.get, _TOLD)), word))[:300]
+    return f"{code}: {told}" if refused else told

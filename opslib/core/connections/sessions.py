@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from opslib.core.errors import (
     UsageError,
     translated,
 )
+from opslib.core.tables import Params
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, CursorResult, Engine
@@ -122,7 +123,7 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
     return made.set(drivername="postgresql+psycopg", query=query, **instead)
 
 
-def _engine(ops: Ops, write: bool, at: Mapping[str, Any]) -> Engine:
+def _engine(ops: Ops, write: bool, at: Params) -> Engine:
     """An engine for one session at a time; none of our connections stays open, for they may be what
     runs out.
     """
@@ -165,7 +166,7 @@ def _marked(
 
 
 def run(
-    session: Connection, sql: str, params: Mapping[str, Any] | None = None, **options: Any
+    session: Connection, sql: str, params: Params | None = None, **options: Any
 ) -> CursorResult[Any]:
     """Execute a statement; `:name` in it stands for a parameter.
 
@@ -180,7 +181,7 @@ def run(
 
 @contextmanager
 def session(
-    ops: Ops, what: str, write: bool = False, at: Mapping[str, Any] | None = None
+    ops: Ops, what: str, write: bool = False, at: Params | None = None
 ) -> Iterator[Connection]:
     """A transaction that is rolled back unless its body commits; recorded as a call.
 

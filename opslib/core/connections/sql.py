@@ -8,7 +8,8 @@ from typing import Any
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished, UsageError
-from opslib.core.tables import UTC_TIME, Frame, Json, frame
+from opslib.core.tables import UTC_TIME, Frame, Json, Params, frame
+from opslib.core.text import cut
 
 ROW_LIMIT = 10_000
 
@@ -30,10 +31,10 @@ def query(
 def ask(
     ops: Connection,
     sql: str,
-    params: Mapping[str, Any] | None = None,
+    params: Params | None = None,
     columns: Mapping[str, str] | None = None,
     limit: int = ROW_LIMIT,
-    at: Mapping[str, Any] | None = None,
+    at: Params | None = None,
 ) -> Frame:
     """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port,
     database of a copy.
@@ -59,8 +60,8 @@ def ask(
 def value(
     ops: Connection,
     sql: str,
-    params: Mapping[str, Any] | None = None,
-    at: Mapping[str, Any] | None = None,
+    params: Params | None = None,
+    at: Params | None = None,
 ) -> Any:
     """The one value that a query answers; None when it answers no row."""
     found = ask(ops, sql, params, at=at)
@@ -68,32 +69,25 @@ def value(
         raise UsageError(
             f"{brief(sql)} answers {found.shape[0]} × {found.shape[1]} values instead of one."
         )
-    if found.empty:
-        return None
-    answer = found.iat[0, 0]
-    return answer.item() if hasattr(answer, "item") else answer
+    return next(iter(found.iloc[:, 0].tolist()), None)
 
 
 def brief(sql: str) -> str:
     """A statement in one short line."""
-    text = " ".join(sql.split())
-    return text if len(text) <= 100 else f"{text[:97]}…"
+    return cut(" ".join(sql.split()), 98)
 
 
 def _inferred(rows: list[Json], names: list[str]) -> Frame:
     import pandas as pd
 
     made = pd.DataFrame(rows, columns=names)
-    for name in names:
-        if isinstance(made[name].dtype, pd.DatetimeTZDtype):
-            made[name] = made[name].astype(UTC_TIME)
-    return made
+    return made.astype(dict.fromkeys(made.select_dtypes("datetimetz"), UTC_TIME))
 
 
 def execute(
     ops: Connection,
     statement: str,
-    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    parameters: Params | Sequence[Params],
     rows: int,
 ) -> dict[str, int]:
     """Change rows in one transaction, committed only when exactly `rows` rows were affected.
@@ -126,9 +120,7 @@ def execute(
     return {"rows": affected}
 
 
-def count_rows(
-    ops: Connection, tables: Sequence[str], at: Mapping[str, Any] | None = None
-) -> dict[str, int]:
+def count_rows(ops: Connection, tables: Sequence[str], at: Params | None = None) -> dict[str, int]:
     """How many rows each of these tables holds now, counted in one statement."""
     if not tables:
         return {}
@@ -142,7 +134,7 @@ def quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-def list_tables(ops: Connection, at: Mapping[str, Any] | None = None) -> list[str]:
+def list_tables(ops: Connection, at: Params | None = None) -> list[str]:
     """The tables that the secret's role sees, `public` ones without the schema."""
     found = ask(
         ops,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.core import paths, strict_yaml
 from opslib.core.errors import UsageError, unknown_name
-from opslib.core.tables import Json
+from opslib.core.tables import Json, Params
 
 LAB = "lab/"
 
@@ -27,14 +27,12 @@ class Policy:
 class Facts(dict[str, Any]):
     """A part of a target's YAML; a key that is not there is a UsageError that names the file."""
 
-    def __init__(self, values: Mapping[str, Any], file: str, place: tuple[str, ...] = ()) -> None:
-        super().__init__(
-            {
-                key: Facts(value, file, (*place, key)) if isinstance(value, dict) else value
-                for key, value in values.items()
-            }
-        )
+    def __init__(self, values: Params, file: str, *place: str) -> None:
+        super().__init__(values)
         self._file, self._place = file, place
+        for key, value in values.items():
+            if isinstance(value, dict):
+                self[key] = Facts(value, file, *place, key)
 
     def __missing__(self, key: str) -> Any:
         place = (*self._place, key)
@@ -76,7 +74,8 @@ class Target:
 
     @property
     def may_apply_at_once(self) -> bool:
-        return self.lab or self.policy.apply_at_once
+        """Its policy lets a plan be applied that nobody saw; its practice copy always does."""
+        return self.lab or (self.policy.apply_at_once and not self.policy.second_person)
 
 
 def names() -> list[str]:
@@ -92,17 +91,16 @@ def matching(patterns: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for pattern in patterns:
-        if any(mark in pattern for mark in "*?["):
-            prefix = LAB if pattern.startswith(LAB) else ""
-            hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
-            if not hits:
-                known = ", ".join(names())
-                raise UsageError(
-                    f"No target matches {pattern!r}. There are: {known}; each also as lab/…."
-                )
-            found += hits
-        else:
-            found.append(load(pattern).name)
+        prefix = LAB if pattern.startswith(LAB) else ""
+        hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
+        if not hits and not any(mark in pattern for mark in "*?["):
+            hits = [load(pattern).name]  # says what names are near
+        if not hits:
+            known = ", ".join(names())
+            raise UsageError(
+                f"No target matches {pattern!r}. There are: {known}; each also as lab/…."
+            )
+        found += hits
     return list(dict.fromkeys(found))
 
 

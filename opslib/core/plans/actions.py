@@ -17,15 +17,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+import jmespath
 
 from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, Unfinished
 from opslib.core.plans import passwords
-from opslib.core.tables import Json
+from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 
 
@@ -48,7 +50,7 @@ class Action(Json):
         return made
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Action:
+    def of(cls, kept: Params) -> Action:
         """The action that a record keeps as plain JSON."""
         kind = cls.kinds[kept["kind"]]
         made = kind.__new__(kind)
@@ -63,7 +65,7 @@ class Action(Json):
         """Do it. Raises OpsError; what fails has, as far as we can know, done nothing."""
         raise NotImplementedError
 
-    def resolved(self, results: Mapping[str, Any]) -> Action:
+    def resolved(self, results: Params) -> Action:
         """With every `result(…)` in it replaced."""
         return self.of(_resolved(dict(self), results))
 
@@ -88,7 +90,7 @@ class Read(Aws, kind="read"):
     def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None: ...
 
     def perform(self, ops: Connection) -> Any:
-        return _search(self["path"], super().perform(ops))
+        return jmespath.search(self["path"], super().perform(ops))
 
 
 class Wait(Read, kind="wait"):
@@ -138,8 +140,7 @@ class Merge(Action, kind="merge"):
         /,
         put: Json,
         drop: Sequence[str] = (),
-    ) -> None:
-        self["drop"] = list(drop)
+    ) -> None: ...
 
     def __str__(self) -> str:
         changes = [f"{k}={v}" for k, v in self["put"].items()]
@@ -248,9 +249,7 @@ def find_object(body: Any, field: str, value: Any) -> Json | None:
             return body
         body = list(body.values())
     parts = body if isinstance(body, list) else ()
-    return next(
-        (found for part in parts if (found := find_object(part, field, value)) is not None), None
-    )
+    return next(filter(None, (find_object(part, field, value) for part in parts)), None)
 
 
 def _brief(value: Any) -> str:
@@ -265,11 +264,11 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
 
-def _resolved(value: Any, results: Mapping[str, Any]) -> Any:
+def _resolved(value: Any, results: Params) -> Any:
     match value:
         case {"$result": str(path)}:
             name, _, within = path.partition(".")
-            return _search(within, results[name]) if within else results[name]
+            return jmespath.search(within, results[name]) if within else results[name]
         case dict():
             return {key: _resolved(part, results) for key, part in value.items()}
         case list() | tuple():
@@ -287,9 +286,3 @@ def _content(ops: Connection, value: Any) -> Any:
                 raise Refused(f"{path} is no longer what was planned.")
             return content
     return value
-
-
-def _search(path: str, answer: Any) -> Any:
-    import jmespath
-
-    return jmespath.search(path, answer)

@@ -7,22 +7,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Concatenate
+from typing import Any, Concatenate, TypeAlias, TypeVar
 
-from opslib.core.checks.checks import keep
+from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused
-from opslib.core.findings import Finding, Findings, Question
+from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.plans.actions import Action
-from opslib.core.plans.plans import TIME, P, Plan, Planned, Step, short
+from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 from opslib.core.tables import Json
 
+T = TypeVar("T")
+Made: TypeAlias = Callable[Concatenate[Connection, P], T]
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
 
-def planner(
-    function: Callable[Concatenate[Connection, P], Planned],
-) -> Callable[Concatenate[Connection, P], Plan]:
+def planner(function: Made[P, Planned]) -> Made[P, Plan]:
     """Make a function that says what is planned a planner: it reads, and changes nothing."""
 
     @functools.wraps(function)
@@ -53,15 +53,15 @@ class Applied:
     """What became of a plan: `changed`, or only previewed."""
 
     plan: Plan
+    ops: Connection = field(repr=False)
     changed: bool = False
     undo: list[list[Action] | None] = field(default_factory=list)  # per applied step
-    _ops: Connection | None = field(default=None, repr=False)
 
     def verify(self, check: Callable[..., Findings], *args: Any, **kwargs: Any) -> Findings:
         """Run a check when the change was made; say so when there is nothing to verify."""
-        if not self.changed or self._ops is None:
+        if not self.changed:
             return Findings(note="Nothing was changed, so there is nothing to verify.")
-        return check(self._ops, *args, **kwargs)
+        return check(self.ops, *args, **kwargs)
 
     def __repr__(self) -> str:
         if self.changed:
@@ -83,7 +83,7 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
     Plans again first: a plan whose hash is no longer the same is refused, and so is an expired one.
     Raises Refused (nothing changed), or OpsError that says which steps were applied.
     """
-    applied, ops.changed = ops.keep(Applied(plan, _ops=ops)), False
+    applied, ops.changed = ops.keep(Applied(plan, ops)), False
     if not approved or not plan.steps:
         return applied
     try:
@@ -96,7 +96,8 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
         ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
         _apply_steps(ops, plan, applied)
         ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
-        keep(ops, Findings(_observed(ops, step) for step in plan.steps if step.observe is not None))
+        observed = (_observed(ops, step, step.observe) for step in plan.steps if step.observe)
+        keep(ops, Findings(observed))
     return applied
 
 
@@ -138,14 +139,13 @@ def look(ops: Connection, observe: Action) -> Any:
         return "absent"
 
 
-def _observed(ops: Connection, step: Step) -> Finding:
-    assert step.observe is not None
+def _observed(ops: Connection, step: Step, observe: Action) -> Finding:
     try:
-        seen = look(ops, step.observe)
+        seen = look(ops, observe)
     except OpsError as exc:
-        return Finding("unknown", step.title, str(exc), source=type(exc).__name__)
+        return unread(step.title, exc)
     was = f", was {short(step.before)}" if short(step.before) else ""
-    asked = Question(step.title, short(step.after) + was, str(step.observe))
+    asked = Question(step.title, short(step.after) + was, str(observe))
     return asked.judged(seen == step.after, f"now {short(seen)}")
 
 
@@ -158,25 +158,19 @@ def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
             f"To go on, type its name: confirm = {target.name!r}."
         )
     fresh = plan.again() if plan.again else plan
-    if approved == AT_ONCE:
-        _admit_at_once(ops, plan, fresh)
-    else:
+    if approved != AT_ONCE:
         _admit_by_name(ops, fresh, approved)
-    return fresh
-
-
-def _admit_at_once(ops: Connection, plan: Plan, fresh: Plan) -> None:
-    target = ops.target
-    if not target.may_apply_at_once or (target.policy.second_person and not target.lab):
+    elif not target.may_apply_at_once:
         raise Refused(
             f"{target.name} does not allow a plan to be applied unseen: "
             "preview it, then approve it by its name."
         )
-    if fresh.digest("", "") != plan.digest("", ""):
+    elif fresh.digest("", "") != plan.digest("", ""):
         raise Refused(
             "What this plan would change has changed since it was made. "
             "Nothing was changed; preview again."
         )
+    return fresh
 
 
 def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:

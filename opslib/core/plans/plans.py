@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple
 
 from opslib.core.findings import MIME
 from opslib.core.plans.actions import Action
 from opslib.core.tables import Json, escaped, html_table, text_table
+from opslib.core.text import cut
 
-P = ParamSpec("P")
 TIME = "%Y%m%dT%H%M%SZ"
 
 
@@ -72,8 +72,17 @@ class Plan:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [
-            (i, s.title, str(s.do), short(s.before), short(s.after), _undo_shown(s))
-            for i, s in enumerate(self.steps, 1)
+            (
+                number,
+                step.title,
+                str(step.do),
+                short(step.before),
+                short(step.after),
+                "cannot be undone"
+                if step.undo is None
+                else "; ".join(map(str, step.undo)) or "nothing to undo",
+            )
+            for number, step in enumerate(self.steps, 1)
         ]
 
     def as_dict(self) -> Json:
@@ -86,10 +95,9 @@ class Plan:
 
     def __repr__(self) -> str:
         if not self.steps:
-            return f"{self.summary}: nothing to do.\n" + "\n".join(self.notes)
-        return "\n".join(
-            [f"Plan: {self.summary} ({self.target})", text_table(_HEADER, self.rows()), *self.notes]
-        )
+            return "\n".join([f"{self.summary}: nothing to do.", *self.notes])
+        table = text_table(_HEADER, self.rows())
+        return "\n".join([f"Plan: {self.summary} ({self.target})", table, *self.notes])
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         title = f"<p><strong>Plan:</strong> {escaped(self.summary)} ({escaped(self.target)})</p>"
@@ -109,14 +117,7 @@ class Plan:
 _HEADER = ("#", "step", "call", "before", "after", "undo")
 
 
-def _undo_shown(step: Step) -> str:
-    if step.undo is None:
-        return "cannot be undone"
-    return "; ".join(str(action) for action in step.undo) or "nothing to undo"
-
-
 def short(value: Any) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 120 else f"{text[:117]}…"
+    return cut(value if isinstance(value, str) else json.dumps(value, default=str), 118)

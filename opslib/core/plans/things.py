@@ -4,7 +4,7 @@ and what is asked of one and done with it is the same for every kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
 from opslib.core.plans.actions import Aws, Read, Wait
 from opslib.core.plans.plans import Step
-from opslib.core.tables import Json
+from opslib.core.tables import Json, Params
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Kind:
     called: str = ""
     create: str = ""
     delete: str = ""
-    deleting: Mapping[str, Any] = field(default_factory=dict)
+    deleting: Params = field(default_factory=dict)
     modify: str = ""
-    modifying: Mapping[str, Any] = field(default_factory=dict)
+    modifying: Params = field(default_factory=dict)
     seconds: int = 3600
 
     def find_all(self, ops: Connection, shape: str = "", **given: Any) -> list[Json]:
@@ -57,7 +57,7 @@ class Thing:
 
     kind: Kind
     name: str
-    within: Mapping[str, Any] = field(default_factory=dict)
+    within: Params = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.kind.noun} {self.name}".lstrip()
@@ -97,10 +97,9 @@ class Thing:
         return self.read(self.kind.status)
 
     def _until(self, path: str, pending: Sequence[str], expect: Sequence[str], most: int) -> Wait:
-        read = self.read(path)
-        service, describe = self.kind.service, self.kind.describe
-        given = read["parameters"]
-        return Wait(service, describe, read["path"], list(pending), list(expect), most, **given)
+        kind, path = self.kind, self.read(path)["path"]
+        named = self._named(kind.key)
+        return Wait(kind.service, kind.describe, path, [*pending], [*expect], most, **named)
 
     def call(self, operation: str, **parameters: Any) -> Aws:
         """A call that names it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,9 +36,7 @@ class Verdict:
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         items = "".join(f"<li>{escaped(line)}</li>" for line in repr(self).splitlines()[1:])
-        head = (
-            f"<p><strong>{html.escape(self.outcome.upper())}</strong>: {escaped(self.sentence)}</p>"
-        )
+        head = f"<p><strong>{self.outcome.upper()}</strong>: {escaped(self.sentence)}</p>"
         return {
             "text/plain": repr(self),
             "text/html": head + (f"<ul>{items}</ul>" if items else ""),
@@ -81,7 +79,7 @@ def _brief(seen: str) -> str:
     """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut
     between words.
     """
-    if len(seen) <= _HEADLINE:
-        return seen
     head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")
-    return head if end else seen[:_HEADLINE].rpartition(" ")[0].rstrip(",;:") + " …"
+    if len(seen) > _HEADLINE and end:
+        return head
+    return textwrap.shorten(seen, _HEADLINE + 2, placeholder=" …")

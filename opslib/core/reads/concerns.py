@@ -57,22 +57,18 @@ def concerns(lines: Frame) -> list[Concern]:
     Of note is what four in five of at least five lines name.
     """
     documents = [log_lines.structured(message) or {} for message in lines["message"]]
-    clients = (_common(name, (_plain(d.get(name)) for d in documents)) for name in _CLIENTS)
+    clients = (_common(name, (d.get(name) for d in documents)) for name in _CLIENTS)
     who = next(filter(None, clients), None)
     return [*filter(None, (who, _common("route", map(route, documents))))]
 
 
-def _common(what: str, values: Iterable[str]) -> Concern | None:
+def _common(what: str, values: Iterable[Any]) -> Concern | None:
     listed = list(values)
-    named = Counter(value for value in listed if value)
-    if len(listed) < _FEWEST or not named:
-        return None
-    value, times = named.most_common(1)[0]
-    return Concern(what, value, times, len(listed)) if times >= _MOST * len(listed) else None
-
-
-def _plain(value: Any) -> str:
-    return str(value) if isinstance(value, (str, int)) else ""
+    named = Counter(str(value) for value in listed if value and isinstance(value, (str, int)))
+    for value, times in named.most_common(1):
+        if len(listed) >= _FEWEST and times >= _MOST * len(listed):
+            return Concern(what, value, times, len(listed))
+    return None
 
 
 def route(document: Json) -> str:

@@ -58,9 +58,8 @@ class Function:
 
         $LATEST is what runs.
         """
-        if "alias" not in self.facts:
-            return None
-        return self.call("get_alias", Name=self.facts["alias"])
+        name = self.facts.get("alias")
+        return self.call("get_alias", Name=name) if name else None
 
     def reserved(self) -> int | None:
         """How many may run at once (Lambda GetFunctionConcurrency); None: no reservation."""
@@ -120,10 +119,12 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
         Function(ops, key).measured(id, metric, MEASURES[metric][0], period(within), key)
         for id, (key, metric) in asked.items()
     ]
-    found = metrics.query(ops, queries, within)
-    found["function"] = [asked[id][0] for id in found["id"]]
-    found["metric"] = [asked[id][1] for id in found["id"]]
-    return frame(found.to_dict("records"), POINTS)
+    found = metrics.query(ops, queries, within).to_dict("records")
+    rows = [
+        dict(zip(("function", "metric"), asked[point["id"]], strict=True), **point)
+        for point in found
+    ]
+    return frame(rows, POINTS)
 
 
 def period(within: Window) -> int:

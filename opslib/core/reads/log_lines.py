@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
 from opslib.core.tables import Json
+from opslib.core.text import cut, decoded, plain
 
 PATTERNS = {
     "count": "int64",
@@ -21,9 +21,6 @@ PATTERNS = {
 
 _LONGEST_PATTERN = 160
 _SAYS = ("message", "msg", "error", "errorMessage", "event", "exception")
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-)
 _LAMBDA_PREFIX = re.compile(
     # [ERROR] time, request id
     r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"
@@ -56,15 +53,15 @@ def group_errors(events: Frame) -> Frame:
         }
         for kind, lines in events.groupby(events["message"].map(pattern))
     ]
-    return frame(sorted(rows, key=lambda row: (-row["count"], row["pattern"])), PATTERNS)
+    found = frame(rows, PATTERNS)
+    return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 
 def most_in_an_hour(times: Any) -> int:
     """How many of these times, in order, lie within any one hour."""
     import pandas as pd
 
-    lines = pd.Series(1, index=pd.DatetimeIndex(times))
-    return int(lines.rolling("1h", closed="both").sum().max())
+    return int(pd.Series(1, pd.DatetimeIndex(times)).rolling("1h", closed="both").sum().max())
 
 
 def pattern(message: str) -> str:
@@ -77,7 +74,7 @@ def pattern(message: str) -> str:
         text = variable.sub(mark, text)
     text = " ".join(text.split())
     text = f"{level}: {text}" if level and not text.upper().startswith(level) else text
-    return text if len(text) <= _LONGEST_PATTERN else f"{text[: _LONGEST_PATTERN - 1]}…"
+    return cut(text, _LONGEST_PATTERN)
 
 
 def parts(message: str) -> tuple[str, str]:
@@ -85,13 +82,11 @@ def parts(message: str) -> tuple[str, str]:
 
     Of a JSON object its own fields, of a traceback what was raised, else the first line.
     """
-    document = structured(message)
-    if document is not None:
+    if document := structured(message):
         level = str(document.get("level", document.get("levelname", ""))).upper()
         return level, _first_line(_said(document) or message)
     prefix = _LAMBDA_PREFIX.match(message)
-    level = (prefix and prefix["level"]) or ""
-    return level, _first_line(message[prefix.end() :] if prefix else message)
+    return (prefix["level"] or "" if prefix else ""), _first_line(_LAMBDA_PREFIX.sub("", message))
 
 
 def shown(message: str, width: int = 0) -> str:
@@ -100,9 +95,9 @@ def shown(message: str, width: int = 0) -> str:
     One line, nothing in it that moves a terminal's cursor or turns the text around.
     """
     text = " ⏎ ".join(
-        part for part in _CONTROL.sub("", message.replace("\t", " ")).splitlines() if part.strip()
+        part for part in plain(message.replace("\t", " ")).splitlines() if part.strip()
     )
-    return f"{text[: width - 1]}…" if 0 < width < len(text) else text
+    return cut(text, width or len(text))
 
 
 def brief(message: str) -> str:
@@ -113,23 +108,16 @@ def brief(message: str) -> str:
     document = structured(message)
     if document is None:
         return shown(message)
-    level, text = parts(message)[0], _said(document)
+    text = _said(document)
     told = {*_SAYS, "level", "levelname", "timestamp", "time", "errorType", "error_type"}
     rest = ", ".join(f"{key}={value}" for key, value in document.items() if key not in told)
-    return shown(
-        " ".join(part for part in (level, text, f"({rest})" if text and rest else rest) if part)
-    )
+    rest = f"({rest})" if text and rest else rest
+    return shown(" ".join(filter(None, (parts(message)[0], text, rest))))
 
 
 def structured(message: str) -> Json | None:
     """The members of a line that is a JSON object; None for any other line."""
-    text = message.strip()
-    if not text.startswith("{"):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
+    found = decoded(message) if message.lstrip().startswith("{") else None
     return found if isinstance(found, dict) else None
 
 
@@ -138,18 +126,13 @@ def _said(document: Json) -> str:
 
     The type of an error goes before it, and the error after a message without it.
     """
-    text = next(
-        (str(document[key]) for key in _SAYS if isinstance(document.get(key), (str, int, float))),
-        "",
-    )
+    said = (document[key] for key in _SAYS if isinstance(document.get(key), (str, int, float)))
+    text, error = str(next(said, "")), document.get("error")
     kind = str(document.get("errorType", document.get("error_type", "")))
-    error = document.get("error") if isinstance(document.get("error"), str) else None
-    text = f"{kind}: {text}" if kind and kind not in text else text
-    return f"{text}: {error}" if error and error not in text else text
+    text = f"{kind}: {text}" if kind not in text else text
+    return f"{text}: {error}" if isinstance(error, str) and error not in text else text
 
 
 def _first_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    if lines and lines[0].startswith("Traceback") and len(lines) > 1:
-        return lines[-1].strip()
-    return lines[0].strip() if lines else ""
+    first, *rest = [line for line in text.strip().splitlines() if line.strip()] or [""]
+    return (rest[-1] if rest and first.startswith("Traceback") else first).strip()

@@ -7,8 +7,8 @@ common.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from opslib.core import (
     UTC_TIME,
@@ -28,7 +28,7 @@ from opslib.core.reads import log_lines
 from opslib.core.tables import Json
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
-EVENTS = {"time": UTC_TIME, "source": "str", "message": "str", "stream": "str", "event_id": "str"}
+EVENTS = {**LINES, "stream": "str", "event_id": "str"}
 _EVENT = "events[].{time: timestamp, message: message, stream: logStreamName, event_id: eventId}"
 _NANOSECONDS = 1_000_000  # in a millisecond
 _PENDING = ("Scheduled", "Running", "Unknown")
@@ -81,46 +81,39 @@ def search(ops: Connection, source: str, pattern: str, within: Window, limit: in
     A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is
     true when there were more than `limit` lines in a group.
     """
-    import pandas as pd
-
     sought = groups(ops, source)
-    parts = ops.each(lambda name: _events(ops, name, sought[name], pattern, within, limit), sought)
-    events = pd.concat(parts.values()).sort_values(["time", "event_id"], ignore_index=True)
-    events.attrs["cut"] = any(part.attrs["cut"] for part in parts.values())
+    found = ops.each(lambda name: _events(ops, sought[name], pattern, within, limit + 1), sought)
+    rows = [
+        event
+        | {
+            "source": name,
+            "time": event["time"] * _NANOSECONDS,
+            "message": event["message"].rstrip(),
+        }
+        for name, listed in found.items()
+        for event in listed[:limit]
+    ]
+    events = frame(rows, EVENTS).sort_values(["time", "event_id"], ignore_index=True)
+    events.attrs["cut"] = any(len(listed) > limit for listed in found.values())
     return events
 
 
-def _events(
-    ops: Connection, name: str, group: str, pattern: str, within: Window, limit: int
-) -> Frame:
-    asked: Json = {
+def _events(ops: Connection, group: str, pattern: str, within: Window, limit: int) -> list[Json]:
+    asked = {
         "logGroupName": group,
         "startTime": int(within.start.timestamp() * 1000),
         "endTime": int(within.end.timestamp() * 1000),
         "startFromHead": False,  # when there are more than the limit, the newest are wanted
+        **({"filterPattern": pattern} if pattern else {}),
     }
-    if pattern:
-        asked["filterPattern"] = pattern
-    found = _asked(ops, limit, asked)
-    for event in found:
-        event |= {"source": name, "time": event["time"] * _NANOSECONDS}
-        event["message"] = event["message"].rstrip()
-    events = frame(found[:limit], EVENTS)
-    events.attrs["cut"] = len(found) > limit
-    return events
-
-
-def _asked(ops: Connection, limit: int, asked: Json) -> list[Any]:
     try:
-        return ops.pages("logs", "filter_log_events", _EVENT, limit=limit + 1, **asked)
+        return ops.pages("logs", "filter_log_events", _EVENT, limit=limit, **asked)
     except OpsError as exc:
         if "Invalid filter pattern" not in str(exc):
             raise
         shapes = """a word, a phrase in quotes ('"timed out"'), """
         shapes += """or for lines of JSON '{ $.level = "ERROR" }'"""
-        raise UsageError(
-            f"{asked['filterPattern']!r} is no filter pattern. Write {shapes}."
-        ) from exc
+        raise UsageError(f"{pattern!r} is no filter pattern. Write {shapes}.") from exc
 
 
 def legible(events: Frame) -> Frame:
@@ -139,11 +132,15 @@ def panels(events: Frame, within: Window) -> list[Panel]:
     A panel for each source that has any, bars of five minutes (of one, in a short window).
     """
     step = 1 if within.minutes <= 30 else 5
-    made = []
-    for name, lines in events.groupby("source"):
-        counted = lines.groupby(lines["time"].dt.floor(f"{step}min")).size()
-        line = Line("lines", list(counted.index), list(counted))
-        made.append(Panel(str(name), f"lines per {step} min", [line], bar_minutes=step))
+    made = [
+        Panel(
+            str(name),
+            f"lines per {step} min",
+            [Line("lines", lines.groupby(lines["time"].dt.floor(f"{step}min")).size())],
+            bar_minutes=step,
+        )
+        for name, lines in events.groupby("source")
+    ]
     return made or [Panel("No line matches", "lines", [])]
 
 
@@ -195,7 +192,6 @@ def _typed(results: Sequence[Iterable[dict[str, str]]]) -> Frame:
         if "time" in name.lower() or name.startswith("bin("):
             found[name] = pd.to_datetime(found[name], utc=True, errors="coerce").astype(UTC_TIME)
         else:
-            numbers = pd.to_numeric(found[name], errors="coerce")
-            if numbers.count() == found[name].count():
-                found[name] = numbers
+            with suppress(ValueError):
+                found[name] = pd.to_numeric(found[name])
     return found

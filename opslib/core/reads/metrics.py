@@ -6,13 +6,12 @@ And the target's key metrics against their thresholds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.connections.connection import Connection
-from opslib.core.connections.targets import Facts
 from opslib.core.errors import NotAllowed, OpsError, unknown_name
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import number
@@ -33,22 +32,20 @@ class Metric:
     key: str
     title: str
     namespace: str
-    name: str
-    dimensions: tuple[tuple[str, str], ...]
+    metric: str
     statistic: str
+    dimensions: Mapping[str, str] = field(default_factory=dict, hash=False)
     unit: str = ""
     warn: float | None = None
     critical: float | None = None
     below: bool = False
 
-    def beyond(self, value: float, limit: float | None) -> bool:
-        return limit is not None and (value < limit if self.below else value > limit)
-
     def status(self, value: float) -> str:
         """Of one value, as findings have it: ok, warn or critical."""
-        if self.beyond(value, self.critical):
-            return "critical"
-        return "warn" if self.beyond(value, self.warn) else "ok"
+        for name, limit in reversed(self.limits):
+            if value < limit if self.below else value > limit:
+                return name
+        return "ok"
 
     @property
     def limits(self) -> list[tuple[str, float]]:
@@ -59,7 +56,7 @@ class Metric:
     def query(self, id: str, period: int) -> Json:
         """The metric as one of GetMetricData's queries."""
         return asked(
-            id, self.namespace, self.name, dict(self.dimensions), self.statistic, period, self.key
+            id, self.namespace, self.metric, self.dimensions, self.statistic, period, self.key
         )
 
 
@@ -88,22 +85,7 @@ def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
     for key in keys:
         if key not in facts:
             raise unknown_name("metric", key, facts, f" of {ops.target.name}")
-    return [_metric(key, facts[key]) for key in facts if not keys or key in keys]
-
-
-def _metric(key: str, facts: Facts) -> Metric:
-    optional = {
-        name: facts[name] for name in ("unit", "warn", "critical", "below") if name in facts
-    }
-    return Metric(
-        key,
-        facts["title"],
-        facts["namespace"],
-        facts["metric"],
-        tuple(facts.get("dimensions", {}).items()),
-        facts["statistic"],
-        **optional,
-    )
+    return [Metric(key, **facts[key]) for key in facts if not keys or key in keys]
 
 
 def read(
@@ -117,11 +99,10 @@ def read(
 
     Columns: POINTS, by metric and time.
     """
-    metrics = {f"m{i}": metric for i, metric in enumerate(described(ops, keys))}
-    queries = [metric.query(id, period) for id, metric in metrics.items()]
+    metrics = described(ops, keys)
+    queries = [metric.query(f"m{i}", period) for i, metric in enumerate(metrics)]
     found = query(ops, queries, within or window(ops, hours * 60))
-    found["metric"] = found["id"].map({id: metric.key for id, metric in metrics.items()})
-    return frame(found.to_dict("records"), POINTS)
+    return frame(found.rename(columns={"label": "metric"}).to_dict("records"), POINTS)
 
 
 SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
@@ -157,16 +138,16 @@ def _settled(found: Frame, queries: Iterable[Json], within: Window) -> Frame:
 
     Its period is not over yet, and it is lower than before.
     """
-    sums = {
-        q["Id"]: timedelta(seconds=q["MetricStat"]["Period"])
+    ends = {
+        q["Id"]: within.end - timedelta(seconds=q["MetricStat"]["Period"])
         for q in queries
         if q.get("MetricStat", {}).get("Stat") in ("Sum", "SampleCount")
     }
     growing = [
         series.index[-1]
         for id, series in found.groupby("id")
-        if id in sums
-        and series["time"].iloc[-1] + sums[id] > within.end
+        if id in ends
+        and series["time"].iloc[-1] > ends[id]
         and series["value"].iloc[-1] < series["value"].iloc[-2:].iloc[0]
     ]
     return found.drop(growing).reset_index(drop=True)
@@ -185,7 +166,7 @@ def _rows(results: Iterable[Json]) -> Iterable[Json]:
 
 def panel(metric: Metric, points: Frame) -> Panel:
     """Its values (rows of POINTS) with its thresholds."""
-    line = Line(metric.statistic, list(points["time"]), list(points["value"]))
+    line = Line(metric.statistic, points.set_index("time")["value"])
     return Panel(metric.title, metric.unit or metric.statistic, [line], metric.limits)
 
 
@@ -198,4 +179,4 @@ def thresholds(metric: Metric) -> str:
 def metric_keys(ops: Connection) -> list[str]:
     """Which of the target's key metrics are the database's own."""
     facts = ops.target.facts.get("metrics", {})
-    return [key for key in facts if facts[key]["namespace"] == "AWS/RDS"]
+    return [key for key, of in facts.items() if of["namespace"] == "AWS/RDS"]

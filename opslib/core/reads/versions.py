@@ -9,7 +9,6 @@ from typing import Any
 from opslib.core import UTC_TIME, Connection, Frame, Window, frame
 from opslib.core.reads import logs
 from opslib.core.reads.functions import live_version
-from opslib.core.tables import Json
 
 TRAFFIC = {
     "version": "str",
@@ -59,8 +58,26 @@ def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
         ),
         ("^REPORT RequestId", trouble(ops)),
     ).values()
-    versions = served.groupby("version") if len(served) else ()
-    rows = [_row(str(version).removesuffix(".0"), live, of, failed) for version, of in versions]
+    rows = []
+    for version, of in served.groupby("version") if len(served) else ():
+        name, first = str(version).removesuffix(".0"), of[_BIN].min()
+        wrong = failed[failed["version"] == version] if len(failed) else of.head(0)
+        early, early_errors = (
+            found.loc[found[_BIN] < first + _EARLY, "lines"].sum() for found in (of, wrong)
+        )
+        requests, errors = of["lines"].sum(), wrong["lines"].sum()
+        rows.append(
+            {
+                "version": name,
+                "live": name == live,
+                "requests": requests,
+                "errors": errors,
+                "errors_per_100": round(100 * errors / requests, 2),
+                "early_per_100": round(100 * early_errors / early, 2),
+                "first": first,
+                "last": of[_BIN].max(),
+            }
+        )
     return frame(sorted(rows, key=lambda row: (row["live"], row["last"]), reverse=True), TRAFFIC)
 
 
@@ -71,28 +88,3 @@ def trouble(ops: Connection) -> str:
         re.escape(quoted or plain).replace("/", r"\/").replace(r"\ ", " ")
         for quoted, plain in terms
     )
-
-
-def _row(version: str, live: str, served: Frame, failed: Frame) -> Json:
-    first = served[_BIN].min()
-    failed = failed[failed["version"] == served["version"].iloc[0]] if len(failed) else failed
-    (requests, early), (errors, early_errors) = (
-        _counted(found, first + _EARLY) for found in (served, failed)
-    )
-    return {
-        "version": version,
-        "live": version == live,
-        "requests": requests,
-        "errors": errors,
-        "errors_per_100": round(100 * errors / requests, 2),
-        "early_per_100": round(100 * early_errors / early, 2),
-        "first": first,
-        "last": served[_BIN].max(),
-    }
-
-
-def _counted(found: Frame, until: Any) -> tuple[int, int]:
-    """How many lines, and how many of them before a moment."""
-    if found.empty:
-        return 0, 0
-    return int(found["lines"].sum()), int(found[found[_BIN] < until]["lines"].sum())
