@@ -6,11 +6,11 @@ from typing import Any
 
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
-from opslib.runs import provisioners
+from opslib.runs.provisioners import ForkProvisioner
 
 
 def forked(_: Any, kernel_id: str, kernel_spec: Any, parent: Any) -> Any:
-    return provisioners.forked(parent)
+    return ForkProvisioner(kernel_id=kernel_id, kernel_spec=kernel_spec, parent=parent)
 
 
 KernelProvisionerFactory.create_provisioner_instance = forked  # type: ignore[assignment]
