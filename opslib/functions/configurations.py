@@ -6,7 +6,7 @@ Values of variables are compared, seldom shown.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import Json
 from opslib.core.reads.functions import variables
@@ -24,9 +24,25 @@ CONFIGURATIONS = {
     "drift": "str",
 }
 HIDDEN, ABSENT = "(hidden)", "(not set)"
-_SETTINGS = (  # in words, Lambda's name, the reference table's, the unit
-    ("timeout", "Timeout", "timeout_seconds", "s"),
-    ("memory", "MemorySize", "memory_mb", "MB"),
+
+
+class Setting(NamedTuple):
+    """A number that a function is given. `name`: Lambda's, `key`: that of the target's file."""
+
+    name: str
+    key: str
+    title: str
+    unit: str
+    least: int
+    most: int
+
+    def told(self, value: int) -> str:
+        return f"{self.title.lower()} {value:,} {self.unit}"
+
+
+SETTINGS = (
+    Setting("MemorySize", "memory_mb", "Memory", "MB", 128, 10_240),
+    Setting("Timeout", "timeout_seconds", "Time-out", "s", 1, 900),
 )
 _COMPARED = (
     "Runtime",
@@ -54,7 +70,7 @@ def readable(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
 
 def reference(facts: Any) -> str:
     """The reference table's row of a function, in words."""
-    parts = [f"{facts[key]} {unit}" for _, _, key, unit in _SETTINGS if key in facts]
+    parts = [setting.told(facts[setting.key]) for setting in SETTINGS if setting.key in facts]
     if facts.get("variables"):
         parts.append(f"{len(facts['variables'])} variables")
     return ", ".join(parts)
@@ -65,9 +81,9 @@ def drift(facts: Any, configuration: Json) -> list[str]:
     present = variables(configuration)
     lost = [name for name in facts.get("variables", ()) if not present.get(name)]
     return [f"lacks {', '.join(lost)}"] * bool(lost) + [
-        f"{what} {configuration[setting]} {unit} instead of {facts[key]} {unit}"
-        for what, setting, key, unit in _SETTINGS
-        if facts.get(key, configuration[setting]) != configuration[setting]
+        f"{of.told(configuration[of.name])} instead of {facts[of.key]:,} {of.unit}"
+        for of in SETTINGS
+        if facts.get(of.key, configuration[of.name]) != configuration[of.name]
     ]
 
 

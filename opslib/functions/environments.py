@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 
 from opslib.core import (
-    Aws,
     Connection,
     Findings,
     Frame,
     Planned,
     Question,
-    Read,
     Refused,
     UsageError,
     check,
@@ -22,8 +20,9 @@ from opslib.core.plans.actions import Merge
 from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
 from opslib.functions.configurations import ABSENT, readable
-from opslib.functions.releases import GET, Release
+from opslib.functions.releases import UPDATE, Release
 
+_VARIABLES = "Environment.Variables"
 VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
 
 
@@ -87,13 +86,10 @@ def plan_environment(
     wanted, steps = None if remove else value, []
     path = f"not_null(Environment.Variables.\"{name}\", 'not set')"
     if before != wanted:
-        at = {"FunctionName": release.name}
-        write = "lambda", "update_function_configuration"
-        guarded = Aws(*write, **at, RevisionId=release.latest["RevisionId"])
         steps += release.change(
             f"Change {name} of {release.name}, the other variables kept",
-            _put(name, wanted, guarded),
-            _put(name, before, Aws(*write, **at)),
+            _put(release, name, wanted, RevisionId=release.latest["RevisionId"]),
+            _put(release, name, before),
             _told(before),
             _told(wanted),
             path,
@@ -124,9 +120,7 @@ def _told(value: str | None) -> str:
     return "not set" if value is None else value
 
 
-def _put(name: str, value: str | None, write: Aws) -> Merge:
-    present = Read(
-        "lambda", GET, "Environment.Variables", FunctionName=write["parameters"]["FunctionName"]
-    )
-    kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
-    return Merge(present, write, "Environment.Variables", put=kept, drop=dropped)
+def _put(release: Release, name: str, value: str | None, **guard: str) -> Merge:
+    put, drop = ({}, (name,)) if value is None else ({name: value}, ())
+    write = release.call(UPDATE, **guard)
+    return Merge(release.read(_VARIABLES), write, _VARIABLES, put=put, drop=drop)

@@ -6,15 +6,12 @@ metrics say.
 
 from __future__ import annotations
 
-from functools import partial
-
 from opslib.core import (
     Connection,
     Finding,
     Findings,
     Frame,
     Line,
-    OpsError,
     Panel,
     Plotted,
     Question,
@@ -26,9 +23,9 @@ from opslib.core import (
 )
 from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
-from opslib.functions import capacities, invocations
+from opslib.functions import capacities
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
-from opslib.functions.stress import Stress, read_stress
+from opslib.functions.stress import read_stress
 
 COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
 ROUTES = {
@@ -60,13 +57,11 @@ def check_latency(
     known, within = Function(ops, function), window(ops, minutes, since, until)
     limit = known.live()["Timeout"]
     slow = slow_ms or _slow(known) or 500.0 * limit
-    requests, points, stress = ops.gather(
-        partial(read_requests, ops, function, within, slow, 1000.0 * limit),
-        partial(invocations.tried, partial(_durations, known, within)),
-        partial(read_stress, ops, within),
-    )
+    requests = read_requests(ops, function, within, slow, 1000.0 * limit)
+    stress = read_stress(ops, within)
+    well = stress.status == "ok" if stress else "database" not in ops.target.facts
     evidence = routes(requests)
-    reasons = Findings([_starts(function, requests), _stopped(known, limit, requests, stress)])
+    reasons = Findings([_starts(function, requests), _stopped(known, limit, requests, well)])
     taken = _taken(known, requests, within, evidence, explained=bool(reasons.troubles))
     note = f"{within}. Slow: over {slow:,.0f} ms."
     if "api" in ops.target.facts:
@@ -74,17 +69,16 @@ def check_latency(
             note += " When callers wait all the same, it is before the function: health/quick "
             note += "measures from outside."
         if requests.time_out and requests.shape == "cut":
-            note += f" {capacities.gateway_note()}"
-    panels = _panels(function, requests, points, stress)
-    return Plotted([taken, *reasons, *stress.findings], evidence, note, panels, within)
+            note += f" {capacities.GATEWAY_NOTE}"
+    found = [taken, *reasons, *([stress] if stress else [])]
+    return Plotted(found, evidence, note, _panels(requests), within)
 
 
 def _slow(function: Function) -> float:
     """What the target's file calls slow for a function, in ms; 0 when it does not say."""
-    duration = ("AWS/Lambda", "Duration", (("FunctionName", function.name),))
     listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
-    known = {(m.namespace, m.name, m.dimensions): m.warn for m in reversed(listed)}
-    return known.get(duration) or 0.0
+    own = ("Duration", (("FunctionName", function.name),))
+    return next((m.warn or 0.0 for m in listed if (m.name, m.dimensions) == own), 0.0)
 
 
 def routes(requests: Requests) -> Frame:
@@ -152,8 +146,11 @@ def _starts(function: str, requests: Requests) -> Finding:
     return asked.answer("warn", seen, cause=COLD, next="functions/scale")
 
 
-def _stopped(function: Function, limit: int, requests: Requests, stress: Stress) -> Finding:
-    """Whether requests are stopped by the time-out; it or what they wait for is to blame."""
+def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> Finding:
+    """Whether requests are stopped by the time-out; it or what they wait for is to blame.
+
+    `well`: the database is known to be.
+    """
     asked = Question(
         f"time-outs of {function.key}",
         f"fewer than {TIMEOUTS} stopped, or 1 in 100",
@@ -175,7 +172,7 @@ def _stopped(function: Function, limit: int, requests: Requests, stress: Stress)
     else:
         near = (requests.slow["duration_ms"] > 500 * limit).sum()
         seen += f", and {near} more took over half of that: a tail that is cut"
-        if stress.well:
+        if well:
             seen += f", while the database is well. {_limits(function, limit)}"
             cause, follows = TOO_LOW, "functions/scale"
         else:
@@ -187,7 +184,7 @@ def _limits(function: Function, seconds: int) -> str:
     """Whether the time-out can be raised, for whom, and what is done else."""
     if "api" not in function.ops.target.facts:
         return "Raise it"
-    if seconds < capacities.GATEWAY_SECONDS[0]:
+    if seconds < capacities.GATEWAY_SECONDS:
         return "Raise it, for callers of the API up to what API Gateway waits"
     return (
         f"API Gateway waits no longer than these {seconds} s: for its callers make the work "
@@ -196,32 +193,14 @@ def _limits(function: Function, seconds: int) -> str:
     )
 
 
-def _durations(function: Function, within: Window) -> Frame:
-    """Lambda's Duration: p50, p95 and highest (GetMetricData). Columns: `metrics.SERIES`."""
-    statistics = {"p50": "p50", "p95": "p95", "longest": "Maximum"}
-    queries = [function.measured(id, "Duration", of) for id, of in statistics.items()]
-    return metrics.query(function.ops, queries, within)
-
-
-def _panels(
-    function: str, requests: Requests, points: Frame | OpsError, stress: Stress
-) -> list[Panel]:
-    """Lambda's durations, what callers wait for, initialisations, the database's read latency.
-
-    Over the same time.
-    """
-    slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
-    measured = [] if isinstance(points, OpsError) else points.groupby("id", sort=False)
-    lines = [Line(str(id), list(of["time"]), list(of["value"])) for id, of in measured]
-    times, series = list(requests.series["time"]), requests.series
-    waits = [Line(key, times, list(series[f"{key}_ms"])) for key in ("p50", "p95")]
-    starts = [
-        Line("requests", times, list(series["requests"])),
-        Line("with an initialisation", times, list(series["starts"])),
-    ]
+def _panels(requests: Requests) -> list[Panel]:
+    """What callers wait for, and how many requests began with an initialisation."""
+    series, limits = requests.series, [("slow", requests.slow_ms), ("time-out", requests.limit_ms)]
+    waits, starts = (
+        [Line(name, list(series["time"]), list(series[name])) for name in names]
+        for names in (("p50_ms", "p95_ms"), ("requests", "starts"))
+    )
     return [
-        Panel(f"Duration of {function}, without initialisation", "ms", lines, [slow, limit]),
-        Panel("What callers wait for: initialisation and duration", "ms", waits, [slow]),
+        Panel("What callers wait for: initialisation and duration", "ms", waits, limits),
         Panel("Requests per 5 min, and those that began cold", "count", starts),
-        *stress.panels,
     ]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, result
 from opslib.core.reads.functions import Function
 from opslib.functions import configurations
 
-GET = "get_function_configuration"
+GET, UPDATE = "get_function_configuration", "update_function_configuration"
 
 
 def weights(alias: Json) -> dict[str, float]:
@@ -52,6 +53,14 @@ class Release:
             )
         return cls(function.name, alias, live, latest)
 
+    def call(self, operation: str, **parameters: Any) -> Aws:
+        """A call that names the function."""
+        return Aws("lambda", operation, FunctionName=self.name, **parameters)
+
+    def read(self, path: str, **parameters: Any) -> Read:
+        """Reads what GetFunctionConfiguration says at a path."""
+        return Read("lambda", GET, path, FunctionName=self.name, **parameters)
+
     def change(
         self, title: str, do: Action, undo: Action, before: Any, after: Any, path: str
     ) -> list[Step]:
@@ -59,19 +68,10 @@ class Release:
 
         `path`: where GetFunctionConfiguration says what was changed (JMESPath).
         """
-        at = {"FunctionName": self.name}
-        settled = Wait(
-            "lambda",
-            GET,
-            "LastUpdateStatus",
-            pending=["InProgress"],
-            expect=["Successful"],
-            timeout_seconds=300,
-            **at,
-        )
-        observe = Read("lambda", GET, path, **at)
+        until = ["InProgress"], ["Successful"], 300
+        settled = Wait("lambda", GET, "LastUpdateStatus", *until, FunctionName=self.name)
         return [
-            Step(title, do, before, after, [undo, settled], observe),
+            Step(title, do, before, after, [undo, settled], self.read(path)),
             Step("Wait until Lambda has taken it over", settled, undo=[]),
         ]
 
@@ -84,15 +84,12 @@ class Release:
             return []
         number, alias = self.live["Version"], self.alias["Name"]
         also = "; ".join(configurations.differences(self.live, self.latest, besides=names))
-        at = {"FunctionName": self.name}
-        move = {**at, "Name": alias}
+        move = partial(self.call, "update_alias", Name=alias)
         return [
             Step(
                 f"Publish $LATEST of {self.name}: the code of version {number}",
-                Aws(
-                    "lambda",
+                self.call(
                     "publish_version",
-                    **at,
                     CodeSha256=self.latest["CodeSha256"],
                     Description=self.live.get("Description", ""),
                 ),
@@ -104,16 +101,13 @@ class Release:
             ),
             Step(
                 f"Alias {alias} of {self.name}: from version {number} to that one",
-                Aws(
-                    "lambda",
-                    "update_alias",
-                    **move,
+                move(
                     FunctionVersion=result("published.Version"),
                     RevisionId=self.alias["RevisionId"],
                 ),
                 before,
                 after,
-                undo=[Aws("lambda", "update_alias", **move, FunctionVersion=number)],
-                observe=Read("lambda", GET, path, **at, Qualifier=alias),
+                undo=[move(FunctionVersion=number)],
+                observe=self.read(path, Qualifier=alias),
             ),
         ]

@@ -6,7 +6,7 @@ that too: how long a request took is here both together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -101,23 +101,15 @@ class Requests:
     def shape(self) -> str:
         """What the durations say of the time-outs.
 
-        `cut`, `hang`, or empty when they do not tell.
+        `cut`, a tail that runs up to the limit: many end in the upper half. `hang`: nothing ends
+        there. Empty when they do not tell.
         """
-        return shape(list(self.slow["duration_ms"]), self.timeouts, self.slow_ms, self.limit_ms)
-
-
-def shape(ended: Sequence[float], timeouts: int, slow_ms: float, limit_ms: float) -> str:
-    """`ended`: how long the slow requests took that did end.
-
-    A tail that is cut runs up to the limit: many end in the upper half. A hang leaves nothing
-    there.
-    """
-    if not timeouts or limit_ms <= slow_ms:
-        return ""
-    near = sum(each >= (slow_ms + limit_ms) / 2 for each in ended)
-    if near >= _CUT * timeouts:
-        return "cut"
-    return "hang" if near <= _HANG * timeouts else ""
+        if not self.timeouts or self.limit_ms <= self.slow_ms:
+            return ""
+        near = (self.slow["duration_ms"] >= (self.slow_ms + self.limit_ms) / 2).sum()
+        if near >= _CUT * self.timeouts:
+            return "cut"
+        return "hang" if near <= _HANG * self.timeouts else ""
 
 
 def read_requests(
