@@ -134,19 +134,16 @@ def versions(ops: Connection, newest: int) -> list[State]:
     Raises NotFound when there is none, or it was deleted.
     """
     at = place(ops)
-    path = f"[Versions, DeleteMarkers][] | [?Key=='{at.key}']"
+    path = f"Versions[?Key=='{at.key}']"
     mine = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
     mine.sort(key=lambda version: (version["IsLatest"], version["LastModified"]), reverse=True)
-    gone = "is not there"
-    if mine and "ETag" not in mine[0]:
-        when = mine[0]["LastModified"]
-        gone = f"was deleted at {when:%Y-%m-%d %H:%M} UTC; remove that delete marker"
-    if not mine or "ETag" not in mine[0]:
+    if not mine or not mine[0]["IsLatest"]:
+        gone = "was deleted; remove that delete marker" if mine else "is not there"
         raise NotFound(
             f"Terraform's state {at} {gone}. "
             f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
-    ids = [version["VersionId"] for version in mine if "ETag" in version][:newest]
+    ids = [version["VersionId"] for version in mine[:newest]]
     return list(ops.each(partial(read_state, ops, at), ids).values())
 
 

@@ -32,9 +32,8 @@ from opslib.core import (
 from opslib.core.reads import logs
 from opslib.core.reads.functions import Function, read_points
 from opslib.functions import invocations
-from opslib.functions.configurations import SETTINGS, Setting
+from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting
 from opslib.functions.invocations import NONE, UNRESERVED, tried
-from opslib.functions.releases import UPDATE, Release
 
 GATEWAY_SECONDS = 29  # how long API Gateway waits for a function, at least
 GATEWAY_NOTE = (

@@ -19,8 +19,7 @@ from opslib.core import (
 from opslib.core.plans.actions import Merge
 from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
-from opslib.functions.configurations import ABSENT, readable
-from opslib.functions.releases import UPDATE, Release
+from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
 _VARIABLES = "Environment.Variables"
 VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
@@ -53,19 +52,19 @@ def check_variables(ops: Connection, function: str) -> Findings:
     Evidence: VARIABLES.
     """
     found = list_variables(ops, function)
-    live, names = found["live"], found["variable"]
+    live = found["live"]
     troubles = {
-        "not set": names[found["described"] & (live == ABSENT)],
-        "not the same in $LATEST": names[
-            (live != found["latest"]) | live.str.endswith(", differs")
-        ],
+        "not set": found["described"] & (live == ABSENT),
+        "not the same in $LATEST": (live != found["latest"]) | live.str.endswith(", differs"),
     }
-    said = "; ".join(f"{what}: {', '.join(of)}" for what, of in troubles.items() if len(of))
-    asked = Question(
-        f"variables of {function}",
-        "all described ones set, no difference",
-        f"lambda GetFunctionConfiguration of {Function(ops, function).name}",
+    said = "; ".join(
+        f"{what}: {', '.join(found['variable'][which])}"
+        for what, which in troubles.items()
+        if which.any()
     )
+    source = f"lambda GetFunctionConfiguration of {Function(ops, function).name}"
+    rule = "all described ones set, no difference"
+    asked = Question(f"variables of {function}", rule, source)
     seen = said or f"{len(found)} variables, in $LATEST the same"
     return Findings([asked.judged(not said, seen, otherwise="warn")], found)
 

@@ -91,13 +91,9 @@ def check_functions(
     Evidence: FUNCTIONS. A function that was not invoked is no error: nothing called it.
     """
     within, names = window(ops, minutes, since, until), named(ops, function)
-    reads: list[Callable[[], Any]] = [
-        partial(read_points, ops, names, within),
-        partial(tried, partial(account, ops)),
-        partial(ops.each, lambda name: tried(Function(ops, name).live), names),
-        partial(ops.each, lambda name: tried(Function(ops, name).reserved), names),
-    ]
-    points, limits, states, reserved = ops.gather(*reads)
+    points, limits = read_points(ops, names, within), tried(partial(account, ops))
+    states = ops.each(lambda name: tried(Function(ops, name).live), names)
+    reserved = ops.each(lambda name: tried(Function(ops, name).reserved), names)
     found, rows, uses = [], [], []
     for name, state in states.items():
         use = used(name, points[points["function"] == name], reserved[name], within)

@@ -12,20 +12,23 @@ from opslib.core import (
     Findings,
     Frame,
     Line,
+    OpsError,
     Panel,
     Plotted,
     Question,
     Window,
     check,
+    clock,
     count,
     frame,
+    number,
+    unread,
     window,
 )
 from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
-from opslib.functions import capacities
+from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
-from opslib.functions.stress import read_stress
 
 COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
 ROUTES = {
@@ -36,6 +39,7 @@ ROUTES = {
     "longest_ms": "float64",
     "with_start": "int64",
 }
+_STRESS = Question("the database meanwhile", "none beyond its warning", "GetMetricData AWS/RDS")
 _SOURCE = "Logs Insights, REPORT lines"
 
 
@@ -58,7 +62,7 @@ def check_latency(
     limit = known.live()["Timeout"]
     slow = slow_ms or _slow(known) or 500.0 * limit
     requests = read_requests(ops, function, within, slow, 1000.0 * limit)
-    stress = read_stress(ops, within)
+    stress = _stress(ops, within)
     well = stress.status == "ok" if stress else "database" not in ops.target.facts
     evidence = routes(requests)
     reasons = Findings([_starts(function, requests), _stopped(known, limit, requests, well)])
@@ -69,7 +73,7 @@ def check_latency(
             note += " When callers wait all the same, it is before the function: health/quick "
             note += "measures from outside."
         if requests.time_out and requests.shape == "cut":
-            note += f" {capacities.GATEWAY_NOTE}"
+            note += f" {GATEWAY_NOTE}"
     found = [taken, *reasons, *([stress] if stress else [])]
     return Plotted(found, evidence, note, _panels(requests), within)
 
@@ -79,6 +83,44 @@ def _slow(function: Function) -> float:
     listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
     own = ("Duration", (("FunctionName", function.name),))
     return next((m.warn or 0.0 for m in listed if (m.name, m.dimensions) == own), 0.0)
+
+
+def _stress(ops: Connection, within: Window) -> Finding | None:
+    """The database's key metrics over a window (GetMetricData); None where none is described.
+
+    It is evidence here: never more than a warning.
+    """
+    keys = metrics.metric_keys(ops) if "database" in ops.target.facts else []
+    if not keys:
+        return None
+    try:
+        points = metrics.read(ops, keys, within=within)
+    except OpsError as exc:
+        return unread(_STRESS.words, exc)
+    described = metrics.described(ops, keys)
+    found = Findings(_beyond(m, points[points["metric"] == m.key], within) for m in described)
+    if not found.troubles:
+        seen = ", ".join(f.check for f in found)
+        return _STRESS.answer("ok", f"well: {seen} within their thresholds all the time")
+    known = [f for f in found if f.status in ("warn", "critical")]
+    bad = known or found.troubles
+    return _STRESS.answer(
+        "warn" if known else "unknown",
+        "; ".join(f.seen for f in bad),
+        rule="; ".join(f.threshold for f in bad),
+        next="databases/health",
+    )
+
+
+def _beyond(metric: metrics.Metric, points: Frame, within: Window) -> Finding:
+    asked = Question(metric.title, metrics.thresholds(metric))
+    if points.empty:
+        return asked.answer("unknown", f"{metric.title}: no data")
+    values = points.set_index("time")["value"]
+    at = values.idxmin() if metric.below else values.idxmax()
+    seen = f"{metric.title} {'down' if metric.below else 'up'} to "
+    seen += f"{number(values[at], metric.unit)} at {clock(at, within.end)}"
+    return asked.answer(metric.status(values[at]), seen)
 
 
 def routes(requests: Requests) -> Frame:
@@ -106,11 +148,8 @@ def _taken(
     function: Function, requests: Requests, within: Window, routes: Frame, explained: bool
 ) -> Finding:
     """How long requests took; the reason is another finding's (`explained`), or not known here."""
-    asked = Question(
-        f"how long requests to {function.key} take",
-        f"p95 at most {requests.slow_ms:,.0f} ms",
-        _SOURCE,
-    )
+    rule = f"p95 at most {requests.slow_ms:,.0f} ms"
+    asked = Question(f"how long requests to {function.key} take", rule, _SOURCE)
     if not requests.count:
         return asked.answer("unknown", f"no request ended, {within}")
     seen = f"{count(requests.count, 'request')}: half within {requests.p50_ms:,.0f} ms, "
@@ -127,11 +166,8 @@ def _taken(
 
 def _starts(function: str, requests: Requests) -> Finding:
     """Whether requests are slow because they wait for a new environment."""
-    asked = Question(
-        f"initialisations of {function}",
-        f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow",
-        _SOURCE,
-    )
+    rule = f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow"
+    asked = Question(f"initialisations of {function}", rule, _SOURCE)
     share = 100 * requests.starts / max(requests.count, 1)
     seen = f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %)"
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
@@ -184,7 +220,7 @@ def _limits(function: Function, seconds: int) -> str:
     """Whether the time-out can be raised, for whom, and what is done else."""
     if "api" not in function.ops.target.facts:
         return "Raise it"
-    if seconds < capacities.GATEWAY_SECONDS:
+    if seconds < GATEWAY_SECONDS:
         return "Raise it, for callers of the API up to what API Gateway waits"
     return (
         f"API Gateway waits no longer than these {seconds} s: for its callers make the work "

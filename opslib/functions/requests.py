@@ -127,9 +127,7 @@ def read_requests(
             "filter @message like /Task timed out after/ | stats count(*) as stopped",
         ),
     ).values()
-    totals = dict.fromkeys(_TOTALS, 0)
-    for found in whole.fillna(0).to_dict("records"):
-        totals |= found
+    totals = next(iter(whole.fillna(0).to_dict("records")), dict.fromkeys(_TOTALS, 0))
     series = series.rename(columns={"bin(5m)": "time"}).to_dict("records")
     return Requests(
         count=int(totals["requests"]),
