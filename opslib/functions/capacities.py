@@ -133,27 +133,25 @@ def _wanted(reserved: str) -> int | None:
 
 def _set(function: Function, asked: dict[Setting, int]) -> Planned:
     release = Release.begin(function)
-    steps: list[Step] = []
     settings = {of.name: value for of, value in asked.items()}
     said = ", ".join(of.told(value) for of, value in asked.items())
     path = f"{{{', '.join(f'{key}: {key}' for key in settings)}}}"
-    before, served = (
+    latest, live = (
         {key: config[key] for key in settings} for config in (release.latest, release.live)
     )
-    if before != settings:
-        steps += release.change(
-            f"{' and '.join(of.title for of in asked)} of {release.name}",
-            release.call(UPDATE, **settings, RevisionId=release.latest["RevisionId"]),
-            release.call(UPDATE, **before),
-            before,
-            settings,
-            path,
-        )
-    if served != settings:
-        steps += release.publish(tuple(settings), served, settings, path)
+    steps = release.steps(
+        f"{' and '.join(of.title for of in asked)} of {release.name}",
+        release.call(UPDATE, **settings, RevisionId=release.latest["RevisionId"]),
+        release.call(UPDATE, **latest),
+        tuple(settings),
+        path,
+        latest,
+        live,
+        settings,
+    )
     if not steps:
         return Planned("", notes=[f"{release.name} has that already: {said}."])
-    return Planned(said, steps, _notes(function, served, asked))
+    return Planned(said, steps, _notes(function, live, asked))
 
 
 def _notes(function: Function, served: Json, asked: dict[Setting, int]) -> Iterator[str]:

@@ -179,28 +179,39 @@ class Release:
         """Reads what GetFunctionConfiguration says at a path."""
         return Read("lambda", GET, path, FunctionName=self.name, **parameters)
 
-    def change(
-        self, title: str, do: Action, undo: Action, before: Any, after: Any, path: str
+    def steps(
+        self,
+        title: str,
+        do: Action,
+        undo: Action,
+        names: Collection[str],
+        path: str,
+        latest: Any,
+        live: Any,
+        wanted: Any,
     ) -> list[Step]:
-        """$LATEST changed.
+        """$LATEST changed where it has to be, and published as what is live.
 
-        `path`: where GetFunctionConfiguration says what was changed (JMESPath).
+        `names`: the variables or settings that are changed. `path`: where GetFunctionConfiguration
+        says them (JMESPath). `latest`, `live`: their values in $LATEST, and in the live version.
         """
-        until = ["InProgress"], ["Successful"], 300
-        settled = Wait("lambda", GET, "LastUpdateStatus", *until, FunctionName=self.name)
-        return [
-            Step(title, do, before, after, [undo, settled], self.read(path)),
-            Step("Wait until Lambda has taken it over", settled, undo=[]),
-        ]
+        steps: list[Step] = []
+        if latest != wanted:
+            until = ["InProgress"], ["Successful"], 300
+            settled = Wait("lambda", GET, "LastUpdateStatus", *until, FunctionName=self.name)
+            steps = [
+                Step(title, do, latest, wanted, [undo, settled], self.read(path)),
+                Step("Wait until Lambda has taken it over", settled, undo=[]),
+            ]
+        if self.alias and (steps or live != wanted):
+            steps += self._published(self.alias, names, path, live, wanted)
+        return steps
 
-    def publish(self, names: Collection[str], before: Any, after: Any, path: str) -> list[Step]:
-        """$LATEST published and the alias moved there; nothing where there is no alias.
-
-        `names`: the variables or settings that are changed, `before` in the live version.
-        """
-        if not self.alias:
-            return []
-        number, alias = self.live["Version"], self.alias["Name"]
+    def _published(
+        self, to: Json, names: Collection[str], path: str, before: Any, after: Any
+    ) -> list[Step]:
+        """$LATEST published, and the alias moved there."""
+        number, alias = self.live["Version"], to["Name"]
         also = "; ".join(differences(self.live, self.latest, besides=names))
         move = partial(self.call, "update_alias", Name=alias)
         return [
@@ -221,7 +232,7 @@ class Release:
                 f"Alias {alias} of {self.name}: from version {number} to that one",
                 move(
                     FunctionVersion=result("published.Version"),
-                    RevisionId=self.alias["RevisionId"],
+                    RevisionId=to["RevisionId"],
                 ),
                 before,
                 after,

@@ -82,19 +82,15 @@ def plan_environment(
     release = Release.begin(Function(ops, function))
     before, served = (variables(of).get(name) for of in (release.latest, release.live))
     _refuse_name(name, value or before or "")
-    wanted, steps = None if remove else value, []
-    path = f"not_null(Environment.Variables.\"{name}\", 'not set')"
-    if before != wanted:
-        steps += release.change(
-            f"Change {name} of {release.name}, the other variables kept",
-            _put(release, name, wanted, RevisionId=release.latest["RevisionId"]),
-            _put(release, name, before),
-            _told(before),
-            _told(wanted),
-            path,
-        )
-    if steps or served != wanted:
-        steps += release.publish((name,), _told(served), _told(wanted), path)
+    wanted = None if remove else value
+    steps = release.steps(
+        f"Change {name} of {release.name}, the other variables kept",
+        _put(release, name, wanted, RevisionId=release.latest["RevisionId"]),
+        _put(release, name, before),
+        (name,),
+        f"not_null(Environment.Variables.\"{name}\", 'not set')",
+        *map(_told, (before, served, wanted)),
+    )
     done = f"remove {name} from" if remove else f"set {name}={value} on"
     already = (
         f"{name} is {_told(wanted)} already, on $LATEST and on version {release.live['Version']}."

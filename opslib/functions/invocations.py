@@ -24,7 +24,6 @@ from opslib.core import (
     Plotted,
     Question,
     Window,
-    answer,
     check,
     clock,
     count,
@@ -100,7 +99,7 @@ def check_functions(
         uses.append(use)
         rows.append(_row(use, state))
         found += [
-            answer(f"state of {name}", partial(_judged_state, name, state)),
+            _judged_state(name, state),
             _invoked(use, state, within),
             judge(use, limits, within),
         ]
@@ -117,16 +116,16 @@ def tried(look: Callable[[], Any]) -> Any:
 
 
 def _judged_state(function: str, state: Any) -> Finding:
-    if isinstance(state, OpsError):
-        raise state
-    now, update = states(state)
     asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
+    if isinstance(state, OpsError):
+        return unread(asked.words, state)
+    now, update = states(state)
     seen = f"version {state['Version']}: {now}, last update {update} at "
     seen += f"{modified(state):%Y-%m-%d %H:%M}"
     if (now, update) == WELL:
         return asked.answer("ok", seen)
-    why = state.get("StateReason" if now != "Active" else "LastUpdateStatusReason")
-    seen += f": {why}" if why else ""
+    if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
+        seen += f": {why}"
     if now == "Inactive":
         seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
     if "Failed" in (now, update):

@@ -69,7 +69,7 @@ def check_latency(
     taken = _taken(known, requests, within, evidence, explained=bool(reasons.troubles))
     note = f"{within}. Slow: over {slow:,.0f} ms."
     if "api" in ops.target.facts:
-        if requests.count and not reasons.troubles and taken.status == "ok":
+        if requests.ended and not reasons.troubles and taken.status == "ok":
             note += " When callers wait all the same, it is before the function: health/quick "
             note += "measures from outside."
         if requests.time_out and requests.shape == "cut":
@@ -150,9 +150,9 @@ def _taken(
     """How long requests took; the reason is another finding's (`explained`), or not known here."""
     rule = f"p95 at most {requests.slow_ms:,.0f} ms"
     asked = Question(f"how long requests to {function.key} take", rule, _SOURCE)
-    if not requests.count:
+    if not requests.ended:
         return asked.answer("unknown", f"no request ended, {within}")
-    seen = f"{count(requests.count, 'request')}: half within {requests.p50_ms:,.0f} ms, "
+    seen = f"{count(requests.ended, 'request')}: half within {requests.p50_ms:,.0f} ms, "
     seen += f"p95 {requests.p95_ms:,.0f} ms, longest {requests.longest_ms:,.0f} ms, "
     seen += f"{requests.all_slow} slow"
     if requests.are_slow:
@@ -168,8 +168,8 @@ def _starts(function: str, requests: Requests) -> Finding:
     """Whether requests are slow because they wait for a new environment."""
     rule = f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow"
     asked = Question(f"initialisations of {function}", rule, _SOURCE)
-    share = 100 * requests.starts / max(requests.count, 1)
-    seen = f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %)"
+    share = 100 * requests.starts / max(requests.ended, 1)
+    seen = f"{requests.starts} of {count(requests.ended, 'request')} began with one ({share:.2g} %)"
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:

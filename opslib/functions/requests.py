@@ -35,10 +35,10 @@ _REPORTS = (
     "@duration + coalesce(@initDuration, 0) as total_ms"
 )
 _COUNTED = (
-    "count(*) as requests, count(@initDuration) as starts, "
+    "count(*) as ended, count(@initDuration) as starts, "
     "pct(total_ms, 50) as p50_ms, pct(total_ms, 95) as p95_ms"
 )
-_TOTALS = ("requests", "starts", "p50_ms", "p95_ms", "longest_ms")
+_TOTALS = ("ended", "starts", "p50_ms", "p95_ms", "longest_ms")
 _ASKED = 300  # slow requests of which the route is looked up
 
 # The rules. Of requests, a share; a handful of requests proves nothing.
@@ -59,7 +59,7 @@ class Requests:
     `slow`: those over `slow_ms` that ended, with SLOW's columns.
     """
 
-    count: int
+    ended: int
     starts: int
     p50_ms: float
     p95_ms: float
@@ -81,7 +81,7 @@ class Requests:
 
     @property
     def time_out(self) -> bool:
-        return self.timeouts >= TIMEOUTS and self.timeouts >= _TIMEOUT_SHARE * self.count
+        return self.timeouts >= TIMEOUTS and self.timeouts >= _TIMEOUT_SHARE * self.ended
 
     @property
     def slow_by_start(self) -> int:
@@ -91,8 +91,8 @@ class Requests:
     @property
     def start_cold(self) -> bool:
         return (
-            self.starts > STARTS_SHARE * self.count
-            and self.all_slow > _SLOW_SHARE * self.count
+            self.starts > STARTS_SHARE * self.ended
+            and self.all_slow > _SLOW_SHARE * self.ended
             and self.slow_by_start >= FEWEST
             and self.slow_by_start > _MOSTLY * self.all_slow
         )
@@ -128,13 +128,9 @@ def read_requests(
         ),
     ).values()
     totals = next(iter(whole.fillna(0).to_dict("records")), dict.fromkeys(_TOTALS, 0))
-    series = series.rename(columns={"bin(5m)": "time"}).to_dict("records")
+    series = series.rename(columns={"bin(5m)": "time", "ended": "requests"}).to_dict("records")
     return Requests(
-        count=int(totals["requests"]),
-        starts=int(totals["starts"]),
-        p50_ms=totals["p50_ms"],
-        p95_ms=totals["p95_ms"],
-        longest_ms=totals["longest_ms"],
+        **totals,
         slow_ms=slow_ms,
         limit_ms=limit_ms,
         timeouts=int(stopped["stopped"].iloc[0]) if len(stopped) else 0,

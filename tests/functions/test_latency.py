@@ -47,7 +47,7 @@ def requests(
     } | given
     series = frame([], _requests.SERIES)
     return Requests(
-        count=count,
+        ended=count,
         starts=starts,
         timeouts=timeouts,
         slow=frame(rows, _requests.SLOW),
