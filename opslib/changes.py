@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from opslib import records
@@ -39,12 +40,7 @@ def list_changes(ops: Connection, days: float = 14) -> Frame:
     Columns: CHANGES.
     """
     found = records.list_records(target=ops.target.name, since=ops.now() - timedelta(days=days))
-    rows = [
-        {"record": r.id} | {name: getattr(r, name) for name in list(CHANGES)[1:]}
-        for r in found
-        if _applied(r)
-    ]
-    return frame(rows, CHANGES)
+    return frame((vars(each) | {"record": each.id} for each in found if _applied(each)), CHANGES)
 
 
 def _applied(record: Record) -> bool:
@@ -72,17 +68,11 @@ def plan_undo(ops: Connection, record: str) -> Planned:
     steps: list[Step] = []
     for was in reversed(records.applied_steps(record, target=ops.target.name)):
         _guard(ops, record, was)
-        last = len(was["undo"]) - 1
-        steps += [
-            Step(
-                f"Undo: {was['title']}",
-                Action.of(action),
-                was["after"],
-                was["before"],
-                observe=Action.of(was["observe"]) if was["observe"] and at == last else None,
-            )
-            for at, action in enumerate(was["undo"])
-        ]
+        title = f"Undo: {was['title']}"
+        made = [Step(title, Action.of(each), was["after"], was["before"]) for each in was["undo"]]
+        if made and was["observe"]:
+            made[-1] = replace(made[-1], observe=Action.of(was["observe"]))
+        steps += made
     return Planned(f"undo {record}", steps, [_ONCE, *_unfinished(record)])
 
 

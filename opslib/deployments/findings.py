@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from opslib.core import Finding, Findings, Question, count, frame
 from opslib.deployments.plans import Change, TerraformPlan
-from opslib.deployments.values import LATER
+from opslib.deployments.values import LATER, Difference
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
@@ -65,20 +65,16 @@ def judged(plan: TerraformPlan) -> Findings:
     told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))
     lost = sorted((c for c in told if c.destroys), key=lambda c: (not stateful(c), c.address))
     found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
-    forgotten = [change for change in told if change.kind == "forget"]
-
-    def said(words: str, status: str, seen: str, rule: str = "nothing", cause: str = "") -> None:
-        found.append(Question(words, rule, plan.where).answer(status, seen, cause=cause))
-
+    gone = Question("Destroyed or replaced", "nothing", plan.where)
     if rest := lost[len(found) :]:
-        said("Destroyed", "critical", _named(rest), cause=cause)
-    if forgotten:
-        words = "Forgotten: it goes on, and Terraform no longer knows of it"
-        said(words, "warn", _named(forgotten))
+        found.append(gone.answer("critical", _named(rest), cause=cause))
     if not lost:
-        said("Destroyed or replaced", "ok", "nothing")
-    said("To do", "ok", _summary(plan), "")
-    rows = [row for change in told for row in _change_rows(change)]
+        found.append(gone.answer("ok", "nothing"))
+    if forgotten := [change for change in told if change.kind == "forget"]:
+        words = "Forgotten: it goes on, and Terraform no longer knows of it"
+        found.append(Question(words, "nothing", plan.where).answer("warn", _named(forgotten)))
+    found.append(Question("To do", source=plan.where).answer("ok", _summary(plan)))
+    rows = [row for change in told for row in change_rows(change)]
     outputs = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
     note = f"Outputs that change, values not shown: {outputs}." if outputs else ""
     return Findings(found, frame(rows, CHANGES), note)
@@ -119,16 +115,13 @@ def _summary(plan: TerraformPlan) -> str:
     return ", ".join(said) or ("outputs only" if plan.outputs else nothing)
 
 
-def _change_rows(change: Change) -> Iterator[dict[str, str]]:
-    row = dict.fromkeys(CHANGES, "")
-    row |= {"action": change.kind, "address": change.address, "why": change.reason}
-    if change.kind not in ("update", "replace"):
-        leftover = "a leftover of an earlier replacement" if change.deposed else change.reason
-        yield row | {"why": f"was {change.moved_from}" if change.moved_from else leftover}
-        return
-    forces = {path.partition(".")[0] for path in change.forces}
-    for d in change.differences:
-        forced = d.top in forces
-        if change.kind == "update" or forced or d.after != LATER:  # a new one has everything anew
-            why = "forces the replacement" if forced else change.reason
-            yield row | {"attribute": d.attribute, "before": d.before, "after": d.after, "why": why}
+def change_rows(change: Change, why: str = "") -> Iterator[dict[str, str]]:
+    """Rows of CHANGES: one an attribute that differs, one for what comes or goes as a whole."""
+    told = change.differences if change.kind in ("update", "replace") else [Difference()]
+    for d in told:
+        forced = d.top in change.forces
+        if change.kind == "replace" and d.after == LATER and not forced:
+            continue  # a new one has everything anew
+        said = why or ("forces the replacement" if forced else change.reason)
+        row = (change.kind, change.address, d.attribute, d.before, d.after, said)
+        yield dict(zip(CHANGES, row, strict=True))

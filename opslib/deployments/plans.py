@@ -42,12 +42,21 @@ _REASONS = {
     "delete_because_no_move_target": "moved to something that is not in the configuration",
 }
 
+# What the plan says of itself; before Terraform 1.5 and 1.8 not all of it.
+_SAID = """{
+    version: terraform_version || '(version not said)',
+    errored: errored || `false`,
+    complete: complete != `false` && !deferred_changes,
+    failed_checks: checks[?status == 'fail' || status == 'error'].address.to_display || `[]`,
+    refresh_only: !resource_changes
+}"""
+
 
 @dataclass(frozen=True)
 class Change:
     """What happens, or has happened, to one resource.
 
-    `forces`: the attributes because of which it is replaced.
+    `reason`: why, or where it comes from. `forces`: the attributes because of which it is replaced.
     """
 
     address: str
@@ -57,8 +66,6 @@ class Change:
     before: Json = field(repr=False)
     after: Json = field(repr=False)
     forces: list[str]
-    moved_from: str
-    deposed: bool
 
     @property
     def destroys(self) -> bool:
@@ -78,13 +85,13 @@ class TerraformPlan:
     """
 
     where: str
-    version: str
     made: datetime
-    errored: bool
-    complete: bool
     drift: list[Change]
     changes: list[Change]
     outputs: dict[str, str]  # name: create, update, destroy
+    version: str
+    errored: bool
+    complete: bool
     failed_checks: list[str]  # `check` blocks and conditions that do not hold
     refresh_only: bool
 
@@ -100,58 +107,51 @@ def parse(content: bytes, where: str, written: datetime) -> TerraformPlan:
     import jmespath
 
     document = _document(content, where)
-    find = functools.partial(jmespath.search, data=document)
-    found: list[Any] = []
     drift, changes = (
-        [_change(entry, found) for entry in document.get(part, ()) if entry["mode"] != "data"]
+        [_change(entry) for entry in document.get(part, ()) if entry["mode"] != "data"]
         for part in ("resource_drift", "resource_changes")
     )
     outputs = document.get("output_changes", {})
     for output in outputs.values():
-        _sides(output, found)
-    declared = find("configuration.root_module.variables") or {}
+        _sides(output)
+    declared = jmespath.search("configuration.root_module.variables", document) or {}
     for name, variable in document.get("variables", {}).items():
         if declared.get(name, {}).get("sensitive") or names_a_secret(name):
-            values.hide(variable.get("value"), True, None, found)
-    values.register(found)
+            values.hide(variable.get("value"), True)
     made = document.get("timestamp")
     return TerraformPlan(
         where,
-        document.get("terraform_version", ""),
         datetime.fromisoformat(made) if made else written,
-        document.get("errored", False),
-        document.get("complete", True) and not document.get("deferred_changes"),
         [change for change in drift if change.kind != "nothing"],
         changes,
         {name: kind for name, o in outputs.items() if (kind := _kind(o)) != "nothing"},
-        find("checks[?status=='fail' || status=='error'].address.to_display") or [],
-        bool(drift) and not document.get("resource_changes"),
+        **jmespath.search(_SAID, document),
     )
 
 
-def _change(entry: Json, found: list[Any]) -> Change:
+def _change(entry: Json) -> Change:
     raw, moved = entry["change"], entry.get("previous_address", "")
-    kind, reason = _kind(raw), entry.get("action_reason", "")
+    kind, reason = _kind(raw), str(entry.get("action_reason", ""))
     if kind == "nothing":
         kind = "move" if moved else "import" if raw.get("importing") else kind
+    if moved:
+        reason = f"was {moved}"
+    if "deposed" in entry:
+        reason = "a leftover of an earlier replacement"
     return Change(
         entry["address"],
         entry["type"],
         kind,
-        _REASONS.get(reason, reason.replace("_", " ")),
-        *_sides(raw, found),
-        sorted(".".join(map(str, steps)) for steps in raw.get("replace_paths", ())),
-        moved,
-        "deposed" in entry,
+        _REASONS.get(reason, reason),
+        *_sides(raw),
+        sorted({str(path[0]) for path in raw.get("replace_paths", ())}),
     )
 
 
-def _sides(raw: Json, found: list[Any]) -> tuple[Any, Any]:
+def _sides(raw: Json) -> tuple[Any, Any]:
     """Before and after, with what is secret or not yet known hidden."""
-    before = values.hide(raw.get("before"), raw.get("before_sensitive"), None, found)
-    after = values.hide(
-        raw.get("after"), raw.get("after_sensitive"), raw.get("after_unknown"), found
-    )
+    before = values.hide(raw.get("before"), raw.get("before_sensitive"))
+    after = values.hide(raw.get("after"), raw.get("after_sensitive"), raw.get("after_unknown"))
     return before or {}, after or {}
 
 

@@ -39,7 +39,6 @@ RELEASES = {
     "function": "str",
     "live": "str",
     "published": UTC_TIME,
-    "age_hours": "float64",
     "newest": "str",
     "state": "str",
     "description": "str",
@@ -63,40 +62,29 @@ def check_releases(ops: Connection) -> Findings:
 
 def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
     facts = ops.target["functions"][key]
-    asked = Question(
-        f"version of {key}",
-        "active; the newest one published",
-        "lambda GetFunctionConfiguration, ListVersionsByFunction",
-    )
+    source = "lambda GetFunctionConfiguration, ListVersionsByFunction"
+    asked = Question(f"version of {key}", "active; the newest one published", source)
+    path = "Versions[].Version"
     try:
         live = functions.live(ops, key)
-        path = "Versions[].Version"
         versions = ops.pages(
             "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
         return unread(asked.words, exc), {}
     newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
-    published, state = functions.modified(live), ", ".join(functions.states(live))
-    row = {
-        "function": key,
-        "live": live["Version"],
-        "published": published,
-        "newest": newest,
-        "state": state,
-        "age_hours": round((ops.now() - published).total_seconds() / 3600, 1),
-        "description": live.get("Description", ""),
-    }
-    seen = f"{row['live']}, of {published:%Y-%m-%d %H:%M} UTC"
-    if row["description"]:
-        seen += f": {row['description']}"
-    if state != "Active, Successful":
-        broken = asked.answer("critical", f"{seen}; it is {state}", next="functions/rollback")
-        return broken, row
-    if "alias" in facts and row["live"] != newest:
+    number, said = live["Version"], live.get("Description", "")
+    published, state = functions.modified(live), functions.states(live)
+    row = (key, number, published, newest, ", ".join(state), said)
+    seen = f"{number}, of {published:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
+    found = asked.answer("ok", seen)
+    if "alias" in facts and number != newest:
         seen += f"; {newest} is published and not live: rolled back, or not yet released"
-        return asked.answer("warn", seen), row
-    return asked.answer("ok", seen), row
+        found = asked.answer("warn", seen)
+    if state != functions.WELL:
+        seen += f"; it is {', '.join(state)}"
+        found = asked.answer("critical", seen, next="functions/rollback")
+    return found, dict(zip(RELEASES, row, strict=True))
 
 
 _NOTES = [
@@ -115,7 +103,7 @@ def plan_test_record(ops: Connection) -> Planned:
     """
     summary = f"make, read back and take away a test record of {ops.target.system}"
     smoke, auth = ops.target["api"]["smoke"], "token_secret" in ops.target["api"]
-    id, create = smoke["id"], smoke["create"]
+    id, path = smoke["id"], smoke["create"]
     made = result(f'{_SMOKE}."{id}"')
     try:
         row = databases.soft_delete_flag(ops)
@@ -123,31 +111,15 @@ def plan_test_record(ops: Connection) -> Planned:
         note = f"No test record is made, for it could not be taken away again: {exc}"
         return Planned(summary, notes=[note])
     # Also when the flag is set already: so it serves as the undo, too.
-    away = Sql(
-        f"UPDATE {row.table} SET {row.flag} = true WHERE {row.id} = CAST(:id AS {row.type})",
-        {"id": made},
-        rows=1,
-    )
+    statement = f"UPDATE {row.table} SET {row.flag} = true "
+    away = Sql(f"{statement}WHERE {row.id} = CAST(:id AS {row.type})", {"id": made}, rows=1)
+    create = Http("POST", path, smoke["body"].plain(), auth=auth)
+    read = Appears(smoke["read"], id, made, auth)
+    table, told = ops.target["database"]["soft_delete"]["table"], "an answer with its id"
     steps = [
-        Step(
-            f"Make a test record: POST {create}",
-            do=Http("POST", create, smoke["body"].plain(), auth=auth),
-            after="an answer with its id",
-            undo=[away],
-            name=_SMOKE,
-        ),
-        Step(
-            "Read it back",
-            do=Appears(smoke["read"], id, made, auth),
-            after="the API shows it",
-            undo=[],
-        ),
-        Step(
-            f"Take it away: one row of {ops.target['database']['soft_delete']['table']}",
-            do=away,
-            after="no view shows it",
-            undo=[],
-        ),
+        Step(f"Make a test record: POST {path}", create, None, told, [away], name=_SMOKE),
+        Step("Read it back", read, after="the API shows it", undo=[]),
+        Step(f"Take it away: one row of {table}", away, after="no view shows it", undo=[]),
     ]
     return Planned(summary, steps, _NOTES)
 
@@ -155,23 +127,22 @@ def plan_test_record(ops: Connection) -> Planned:
 @check("Is the test record out of sight?")
 def check_taken_away(ops: Connection) -> Findings:
     """After the plan was applied: the API no longer shows the record, and its row is flagged."""
-    id = _made(ops)
-    shown = Question(f"test record {id}", "not shown", f"GET {ops.target['api']['smoke']['read']}")
-    row = f"row of {shown.words}"
+    id, row = _made(ops), "row of the test record"
     return Findings(
         [
-            answer(shown.words, lambda: _shown(ops, shown, id)),
+            answer(f"test record {id}", lambda: _shown(ops, f"test record {id}", id)),
             answer(row, lambda: _flagged(ops, row, id)),
         ]
     )
 
 
-def _shown(ops: Connection, asked: Question, id: str) -> Finding:
+def _shown(ops: Connection, words: str, id: str) -> Finding:
     smoke = ops.target["api"]["smoke"]
     told = ops.http("GET", smoke["read"], auth="token_secret" in ops.target["api"]).json()
-    if find_object(told, smoke["id"], id) is None:
-        return asked.answer("ok", "the API no longer shows it")
-    return asked.answer("critical", "the API still shows it", next="changes/undo")
+    gone = find_object(told, smoke["id"], id) is None
+    seen = f"the API {'no longer' if gone else 'still'} shows it"
+    asked = Question(words, "not shown", f"GET {smoke['read']}")
+    return asked.judged(gone, seen, next="changes/undo")
 
 
 def _flagged(ops: Connection, words: str, id: str) -> Finding:

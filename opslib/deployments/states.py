@@ -6,7 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -55,6 +55,11 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def named(self) -> Json:
+        """The parameters that name it in a call."""
+        return {"Bucket": self.bucket, "Key": self.key}
+
 
 @dataclass(frozen=True)
 class State:
@@ -79,17 +84,13 @@ def place(ops: Connection, file: str = "state") -> Place:
     return Place(facts["bucket"], facts[file])
 
 
-def _head(ops: Connection, at: Place) -> Json:
-    return ops.call("s3", "head_object", Bucket=at.bucket, Key=at.key)
-
-
 def written(ops: Connection) -> datetime:
     """When the state was last written (S3 HeadObject).
 
     The end of the last apply, or of a refresh.
     """
-    found: datetime = _head(ops, place(ops))["LastModified"]
-    return found.astimezone(UTC)
+    found: datetime = ops.call("s3", "head_object", **place(ops).named)["LastModified"]
+    return found
 
 
 def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
@@ -101,10 +102,10 @@ def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
         document = json.loads(content)
         return State(
             answered.get("VersionId", kept),
-            answered["LastModified"].astimezone(UTC),
-            int(document["serial"]),
-            str(document["lineage"]),
-            str(document.get("terraform_version", "")),
+            answered["LastModified"],
+            document["serial"],
+            document["lineage"],
+            document.get("terraform_version", ""),
             _addresses(document),
             hashlib.sha256(content).hexdigest(),
             len(content),
@@ -118,13 +119,13 @@ def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
 
 def _addresses(document: Json) -> frozenset[str]:
     """`module.x.aws_instance.web[0]` of every managed instance."""
-    found = set()
-    for resource in document["resources"]:
-        name = ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
-        for instance in resource["instances"] if resource["mode"] == "managed" else ():
-            index = instance.get("index_key")
-            found.add(name if index is None else f"{name}[{json.dumps(index)}]")
-    return frozenset(found)
+    return frozenset(
+        ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
+        + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
+        for resource in document["resources"]
+        if resource["mode"] == "managed"
+        for instance in resource["instances"]
+    )
 
 
 def versions(ops: Connection, newest: int) -> list[State]:
@@ -133,19 +134,16 @@ def versions(ops: Connection, newest: int) -> list[State]:
     Raises NotFound when there is none, or it was deleted.
     """
     at = place(ops)
-    path = f"[Versions, DeleteMarkers][] | [?Key=='{at.key}']"
+    path = f"Versions[?Key=='{at.key}']"
     mine = ops.pages("s3", "list_object_versions", path, Bucket=at.bucket, Prefix=at.key)
     mine.sort(key=lambda version: (version["IsLatest"], version["LastModified"]), reverse=True)
-    if not mine or "ETag" not in mine[0]:
-        gone = "is not there"
-        if mine:
-            when = mine[0]["LastModified"]
-            gone = f"was deleted at {when:%Y-%m-%d %H:%M} UTC; remove that delete marker"
+    if not mine or not mine[0]["IsLatest"]:
+        gone = "was deleted; remove that delete marker" if mine else "is not there"
         raise NotFound(
             f"Terraform's state {at} {gone}. "
             f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
-    ids = [version["VersionId"] for version in mine if "ETag" in version][:newest]
+    ids = [version["VersionId"] for version in mine[:newest]]
     return list(ops.each(partial(read_state, ops, at), ids).values())
 
 
@@ -181,16 +179,16 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
     at, found = place(ops), versions(ops, newest)
     held = answer(_HELD.words, lambda: _held(ops))
     kept = answer(_KEPT.words, lambda: _kept(ops, at, len(found)))
-    rows = [_row(*pair) for pair in pairwise([*found, found[-1]])]
+    rows = [
+        vars(state)
+        | {
+            "resources": len(state.addresses),
+            "added": ", ".join(sorted(state.addresses - before.addresses)),
+            "removed": ", ".join(sorted(before.addresses - state.addresses)),
+        }
+        for state, before in pairwise([*found, found[-1]])
+    ]
     return Findings([_in_order(at, found), kept, held], frame(rows, STATES))
-
-
-def _row(state: State, before: State) -> Json:
-    return vars(state) | {
-        "resources": len(state.addresses),
-        "added": ", ".join(sorted(state.addresses - before.addresses)),
-        "removed": ", ".join(sorted(before.addresses - state.addresses)),
-    }
 
 
 def _in_order(at: Place, found: list[State]) -> Finding:
@@ -261,13 +259,14 @@ def plan_backup(ops: Connection) -> Planned:
     state = versions(ops, 1)[0]
     backup, summary = _backup_of(at, state), f"back up state serial {state.serial}"
     with suppress(NotFound):
-        _head(ops, backup)
+        ops.call("s3", "head_object", **backup.named)
         return Planned(summary, notes=[f"{backup} is there already; below it is compared."])
-    to = {"Bucket": backup.bucket, "Key": backup.key}
-    source, made = {"Bucket": at.bucket, "Key": at.key}, Json(to)
+    to = backup.named
+    source, made = at.named, backup.named
     if state.version_id:
         source["VersionId"], made["VersionId"] = state.version_id, result("copied.VersionId")
-    head = _head(ops, at)  # encrypted as it is: a copy would otherwise take the bucket's default
+    # encrypted as it is: a copy would otherwise take the bucket's default
+    head = ops.call("s3", "head_object", **at.named)
     as_it_is = {key: head[key] for key in ("ServerSideEncryption", "SSEKMSKeyId") if head.get(key)}
     step = Step(
         f"Copy state serial {state.serial} to {backup}",
@@ -287,15 +286,11 @@ def check_backup(ops: Connection) -> Findings:
     state = versions(ops, 1)[0]
     backup = _backup_of(place(ops), state)
     wanted = f"serial {state.serial}, lineage {state.lineage}, SHA-256 {state.sha256[:12]}…"
-    source = "s3 GetObject of both"
-    asked = Question(f"Backup of state serial {state.serial}", wanted, source)
+    asked = Question(f"Backup of state serial {state.serial}", wanted, "s3 GetObject of both")
     try:
         copy = read_state(ops, backup)
     except NotFound:
-        missing = asked.answer(
-            "critical", f"no {backup}", rule="there", next="deployments/rollback"
-        )
-        return Findings([missing])
+        return Findings([asked.answer("critical", f"no {backup}", next="deployments/rollback")])
     same = (copy.sha256, copy.serial, copy.lineage) == (state.sha256, state.serial, state.lineage)
     seen = f"{backup}: serial {copy.serial}, lineage {copy.lineage}, SHA-256 {copy.sha256[:12]}…"
     return Findings([asked.judged(same, seen)])

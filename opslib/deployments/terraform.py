@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +24,8 @@ from opslib.core import (
 from opslib.core.reads import objects
 from opslib.core.text import Text
 from opslib.deployments import plans, states
-from opslib.deployments.findings import DRIFT, SHOWN, by_hand, judged
+from opslib.deployments.findings import CHANGES, DRIFT, SHOWN, by_hand, change_rows, judged
 from opslib.deployments.plans import Change, TerraformPlan
-
-DRIFTED = dict.fromkeys(("address", "attribute", "recorded", "now", "then"), "str")
 
 
 def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
@@ -48,7 +45,7 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
         return plans.parse(content, str(path), datetime.fromtimestamp(written, UTC))
     at = states.place(ops, "plan")
     found = objects.read_object(ops, at.bucket, at.key)
-    return plans.parse(found["Body"], str(at), found["LastModified"].astimezone(UTC))
+    return plans.parse(found["Body"], str(at), found["LastModified"])
 
 
 def _file(plan: str) -> Path:
@@ -65,8 +62,7 @@ def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
     age = (ops.now() - read.made).total_seconds() / 3600
     aged = Question("The plan is of today", f"at most {hours:g} hours old", read.where)
     today = aged.judged(age <= hours, f"{age:.1f} hours old", otherwise="warn")
-    version = read.version or "(version not said)"
-    note = f"{read.where}, by Terraform {version}, made {read.made:%Y-%m-%d %H:%M} UTC."
+    note = f"{read.where}, by Terraform {read.version}, made {read.made:%Y-%m-%d %H:%M} UTC."
     return Findings([_whole(read), _newest(ops, read), today], note=note)
 
 
@@ -78,9 +74,10 @@ def _whole(plan: TerraformPlan) -> Finding:
     if plan.failed_checks:
         failed = ", ".join(plan.failed_checks[:5])
         return asked.answer("warn", f"checks that do not hold: {failed}")
-    put_off = "something is put off to another round: plan again after applying"
-    seen = "the whole configuration" if plan.complete else put_off
-    return asked.judged(plan.complete, seen, otherwise="warn")
+    if not plan.complete:
+        seen = "something is put off to another round: plan again after applying"
+        return asked.answer("warn", seen)
+    return asked.answer("ok", "the whole configuration")
 
 
 _NEWEST = Question(
@@ -91,13 +88,11 @@ _NEWEST = Question(
 def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
     def look() -> Finding:
         written = states.written(ops)
-        state = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
-        stale = (
-            f"{state}, newer than the plan: it says nothing of today, and Terraform refuses to "
-            "apply it. Plan again"
-        )
-        newest = plan.made >= written
-        return _NEWEST.judged(newest, state if newest else stale, otherwise="unknown")
+        seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
+        if plan.made >= written:
+            return _NEWEST.answer("ok", seen)
+        seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
+        return _NEWEST.answer("unknown", f"{seen}apply it. Plan again")
 
     return answer(_NEWEST.words, look)
 
@@ -111,36 +106,36 @@ _HELP = (
 
 @check("Was something changed outside Terraform?")
 def check_drift(ops: Connection, plan: str = "") -> Findings:
-    """What differs from what Terraform recorded, attribute by attribute. Evidence: DRIFTED.
+    """What differs from what Terraform recorded, attribute by attribute. Evidence: CHANGES.
 
     Attributes that services change by themselves (a last-modified time) are no drift.
     """
     read = read_plan(ops, plan)
     drifted = [change for change in read.drift if by_hand(change)]
-    rows = [row for change in drifted for row in _drift_rows(read, change)]
+    rows = [row for change in drifted for row in change_rows(change, _then(read, change))]
     found = [_drifted(read, change) for change in drifted[:SHOWN]]
     asked = Question("Changed outside Terraform", "nothing", read.where)
-    if len(drifted) > SHOWN:
-        seen = f"{len(drifted) - SHOWN} more resources; they are in the table"
+    if more := len(drifted[SHOWN:]):
+        seen = f"{more} more resources; they are in the table"
         found.append(asked.answer("warn", seen, cause=DRIFT))
     if not drifted:
         those = f"{count(len(read.drift), 'resource')} with values that change by themselves"
         found.append(asked.answer("ok", f"nothing ({those})" if read.drift else "nothing"))
-    return Findings(found, frame(rows, DRIFTED), _HELP if drifted else "")
+    return Findings(found, frame(rows, CHANGES), _HELP if drifted else "")
 
 
 def _drifted(plan: TerraformPlan, change: Change) -> Finding:
-    told, more = [str(d) for d in change.differences[:3]], len(change.differences) - 3
-    seen = "; ".join([*told, *([f"and {more} more"] if more > 0 else [])])
+    told = [str(d) for d in change.differences[:3]]
+    if more := len(change.differences[3:]):
+        told.append(f"and {more} more")
+    if change.kind == "destroy":
+        told = ["it is gone"]
     opened = any(d.opens for d in change.differences)
-    return Question(
-        f"{change.address} changed outside Terraform", "as recorded", plan.where
-    ).answer(
-        "critical" if opened else "warn",
-        f"{'it is gone' if change.kind == 'destroy' else seen}; "
-        f"{'IT LETS EVERY ADDRESS IN; ' if opened else ''}{_then(plan, change)}",
-        cause=DRIFT,
-    )
+    if opened:
+        told.append("IT LETS EVERY ADDRESS IN")
+    seen = "; ".join((*told, _then(plan, change)))
+    asked = Question(f"{change.address} changed outside Terraform", "as recorded", plan.where)
+    return asked.answer("critical" if opened else "warn", seen, cause=DRIFT)
 
 
 def _then(plan: TerraformPlan, change: Change) -> str:
@@ -149,12 +144,6 @@ def _then(plan: TerraformPlan, change: Change) -> str:
     if change.address in plan.touched:
         return "an apply puts it right"
     return "an apply leaves it so: the configuration does not set it"
-
-
-def _drift_rows(plan: TerraformPlan, change: Change) -> Iterator[dict[str, str]]:
-    told = [(d.attribute, d.before, d.after) for d in change.differences]
-    for said in [("", "there", "gone")] if change.kind == "destroy" else told:
-        yield dict(zip(DRIFTED, (change.address, *said, _then(plan, change)), strict=True))
 
 
 @check("What would it do?")
@@ -197,7 +186,9 @@ rm tfplan plan.json                           # both hold secrets in clear text"
 _PUSH = """\
 # Only when the state itself is damaged. A pushed state brings nothing back: \
 it changes what Terraform believes.
-{begin}{known}
+{begin}
+# Earlier states, and the <version_id> of each:
+{known}
 aws s3api get-object --bucket {at.bucket} --key {at.key} \\
     --version-id <version_id> earlier.tfstate
 # Its lineage must be {lineage}. Raise its serial by hand to {serial}.
@@ -233,18 +224,9 @@ def to_roll_back(ops: Connection, commit: str) -> Text:
 
 def to_push(ops: Connection, newest: int = 10) -> Text:
     """The last resort: an earlier state made the present one. Reads which there are."""
-    at, (state, *earlier) = states.place(ops), states.versions(ops, newest)
+    state, *earlier = states.versions(ops, newest)
     known = [
-        f"\n#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier
+        f"#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier
     ]
-    if known:
-        known.insert(0, "\n# Earlier states, and the <version_id> of each:")
-    return Text(
-        _PUSH.format(
-            begin=_begin(ops),
-            known="".join(known),
-            at=at,
-            lineage=state.lineage,
-            serial=state.serial + 1,
-        )
-    )
+    said = {"begin": _begin(ops), "known": "\n".join(known), "at": states.place(ops)}
+    return Text(_PUSH.format(**said, lineage=state.lineage, serial=state.serial + 1))

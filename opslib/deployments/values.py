@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,26 +31,25 @@ class Secret:
     value: Any = field(repr=False)
 
 
-def hide(value: Any, marks: Any, unknown: Any, found: list[Any], name: str = "") -> Any:
+def hide(value: Any, marks: Any, unknown: Any = None, name: str = "") -> Any:
     """The value with a Secret for what is marked or sounds secret, and LATER for what is unknown.
 
     Terraform's marks have the shape of the value; `true` stands for all that is below it. What is
-    marked goes into `found`.
+    marked is hidden wherever it stands: a password is marked in one resource and plain in another.
     """
     if unknown is True:
         return LATER
     if marks is True and value is not None:
-        found += [value, _secrets_in(value)]
+        redaction.register([value, _secrets_in(value)], "terraform plan")
         return Secret(value)
     marked, later = _below(marks), _below(unknown)
-    if isinstance((unknown or None) if value is None else value, dict):
+    if isinstance(unknown if value is None else value, dict):
         known = value or {}
         return {
-            key: hide(known.get(key), marked.get(key), later.get(key), found, key)
-            for key in {**known, **later}
+            key: hide(known.get(key), marked.get(key), later.get(key), key) for key in known | later
         }
     if isinstance(value, list):
-        return [hide(part, marked.get(at), later.get(at), found) for at, part in enumerate(value)]
+        return [hide(part, marked.get(at), later.get(at)) for at, part in enumerate(value)]
     return Secret(value) if _sounds_secret(name, value) else value
 
 
@@ -74,34 +73,22 @@ def _secrets_in(value: Any) -> Json:
     return {}
 
 
-def register(found: list[Any]) -> None:
-    """Hide them wherever they stand: a password is marked in one resource and plain in another."""
-    redaction.register(found, "terraform plan")
-
-
 def shown(value: Any) -> str:
     """A value in one line, no secret in it."""
     if value is None:
         return NONE
-    text = re.sub(r"\[secret terraform plan.*?\]", SENSITIVE, redaction.mask(_words(value)))
+    text = value if isinstance(value, str) else json.dumps(_filled(value)).replace('"', "")
+    text = re.sub(r"\[secret terraform plan.*?\]", SENSITIVE, redaction.mask(text))
     return " ".join(text.split()) or '""'
 
 
-def _words(value: Any, inner: bool = False) -> str:
-    """JSON as one reads it: without quotes, and without the many empty attributes of a block."""
-    if isinstance(value, Secret):
-        return SENSITIVE
-    if isinstance(value, Mapping):
-        said = [
-            f"{key}={_words(part, True)}"
-            for key, part in sorted(value.items())
-            if part not in (None, "", [], {}, False)
-        ]
-        return f"{{{', '.join(said)}}}"
+def _filled(value: Any) -> Any:
+    """Without the many empty attributes of a block."""
+    if isinstance(value, dict):
+        return {key: _filled(value[key]) for key in sorted(value) if value[key]}
     if isinstance(value, list):
-        text = ", ".join(_words(part, True) for part in value)
-        return f"[{text}]" if inner and len(value) != 1 else text
-    return value if isinstance(value, str) else json.dumps(value)
+        return [_filled(part) for part in value]
+    return SENSITIVE if isinstance(value, Secret) else value
 
 
 @dataclass(frozen=True)
@@ -112,10 +99,10 @@ class Difference:
     address in, which it did not before.
     """
 
-    attribute: str
-    before: str
-    after: str
-    opens: bool
+    attribute: str = ""
+    before: str = ""
+    after: str = ""
+    opens: bool = False
 
     @property
     def top(self) -> str:
@@ -137,9 +124,8 @@ def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
             yield from differences(before.get(key), after.get(key), *at, key)
         return
     if isinstance(before, list) and isinstance(after, list):
-        out, come = [x for x in before if x not in after], [x for x in after if x not in before]
-        was, now = f"- {shown(out)}" if out else "", f"+ {shown(come)}" if come else ""
-        if not out and not come:  # only in another order
+        was, now = _only("-", before, after), _only("+", after, before)
+        if not was and not now:  # only in another order
             return
     else:
         was, now = shown(before), shown(after)
@@ -147,6 +133,11 @@ def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
             now += ", another"
     opens = at[0] != "egress" and any(all_in in now and all_in not in was for all_in in _EVERYONE)
     yield Difference(".".join(at), _cut(was), _cut(now), opens)
+
+
+def _only(mark: str, here: list[Any], there: list[Any]) -> str:
+    only = ", ".join(shown(part) for part in here if part not in there)
+    return only and f"{mark} {only}"
 
 
 def _cut(text: str) -> str:

@@ -5,6 +5,7 @@ Changed as one plan.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from opslib.core import (
@@ -13,7 +14,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
-    OpsError,
+    Json,
     Planned,
     Plotted,
     Question,
@@ -28,19 +29,19 @@ from opslib.core import (
     planner,
     window,
 )
-from opslib.core.reads import logs, metrics
+from opslib.core.reads import logs
 from opslib.core.reads.functions import Function, read_points
-from opslib.functions import invocations, throttling
-from opslib.functions.releases import Release
-from opslib.functions.throttling import NONE, UNRESERVED
+from opslib.functions import invocations
+from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting
+from opslib.functions.invocations import NONE, UNRESERVED, tried
 
-LEAST_MB, MOST_MB, MOST_SECONDS = 128, 10_240, 900  # of Lambda
-GATEWAY_SECONDS = 29, 30  # how long API Gateway waits for a function: REST APIs, HTTP APIs
-_TITLES = {"MemorySize": "Memory", "Timeout": "Time-out"}
-_LIMITS = {"MemorySize": "{:,} MB of memory", "Timeout": "{} s at most"}
+GATEWAY_SECONDS = 29  # how long API Gateway waits for a function, at least
+GATEWAY_NOTE = (
+    "Who calls through API Gateway is answered after 29 s (REST; AWS can raise that quota) or 30 s "
+    "(HTTP API; fixed), whatever the function's own time-out: Lambda allows up to 900 s."
+)
 _FULL = 90.0  # per cent of the memory: a larger request does not fit
 _CPU_MB = 1769  # MB at which a function has one whole virtual CPU (AWS)
-_PRICE = 0.0000166667  # US$ for a GB-second: x86, us-east-1, first tier
 
 
 @check("Is there room for what runs?")
@@ -50,9 +51,10 @@ def check_capacity(ops: Connection, function: str) -> Findings:
     These are drawn over all 24.
     """
     known, day, hour = Function(ops, function), window(ops, 1440), window(ops, 60)
-    account = throttling.account(ops)
-    points, reserved = ops.gather(
-        partial(read_points, ops, [function], day), partial(invocations.tried, known.reserved)
+    points, account, reserved = ops.gather(
+        partial(read_points, ops, [function], day),
+        partial(tried, partial(invocations.account, ops)),
+        partial(tried, known.reserved),
     )
     use = invocations.used(function, points[points["time"] >= hour.start], reserved, hour)
     asked = Question(
@@ -60,10 +62,10 @@ def check_capacity(ops: Connection, function: str) -> Findings:
     )
     found = [
         answer(asked.words, partial(_memory, known, day, asked)),
-        throttling.judge(use, account, hour),
+        invocations.judge(use, account, hour),
     ]
     panels = invocations.panels(points, day, [use], ("ConcurrentExecutions", "Throttles"))
-    return Plotted(found, None, throttling.account_note(account), panels, day)
+    return Plotted(found, None, invocations.account_note(account), panels, day)
 
 
 def _memory(function: Function, within: Window, asked: Question) -> Finding:
@@ -97,35 +99,24 @@ def plan_capacity(
     run at once now, or 0, unless `even_below_use`).
     """
     known, wanted = Function(ops, function), _wanted(reserved)
-    settings = _settings(memory_mb, timeout_seconds)
-    parts = [_set(known, settings)] if settings else []
+    both = zip(SETTINGS, (memory_mb, timeout_seconds), strict=True)
+    asked = {setting: value for setting, value in both if value}
+    for of, value in asked.items():
+        if not of.least <= value <= of.most:
+            raise UsageError(
+                f"{of.key}={value}: a Lambda function has {of.least} to {of.most:,}, "
+                "or 0: as it is."
+            )
+    parts = [_set(known, asked)] if asked else []
     if reserved.strip():
         parts.append(_reserve(known, wanted, even_below_use))
     summary = ", ".join(part.summary for part in parts if part.summary)
-    notes = [note for part in parts for note in part.notes]
     return Planned(
         f"{known.name}: {summary or 'as it is'}",
         [step for part in parts for step in part.steps],
-        notes or ["Choose what to change: memory_mb, timeout_seconds, reserved."],
+        [note for part in parts for note in part.notes]
+        or ["Choose what to change: memory_mb, timeout_seconds, reserved."],
     )
-
-
-def _settings(memory_mb: int, timeout_seconds: int) -> dict[str, int]:
-    """What is asked for, by Lambda's names."""
-    for name, value, least, most in (
-        ("memory_mb", memory_mb, LEAST_MB, MOST_MB),
-        ("timeout_seconds", timeout_seconds, 1, MOST_SECONDS),
-    ):
-        if value and not least <= value <= most:
-            raise UsageError(
-                f"{name}={value}: a Lambda function has {least} to {most:,}, or 0: as it is."
-            )
-    asked = {"MemorySize": memory_mb, "Timeout": timeout_seconds}
-    return {key: value for key, value in asked.items() if value}
-
-
-def _in_words(settings: dict[str, int]) -> str:
-    return ", ".join(_LIMITS[key].format(value) for key, value in settings.items())
 
 
 def _wanted(reserved: str) -> int | None:
@@ -140,75 +131,47 @@ def _wanted(reserved: str) -> int | None:
     return int(text)
 
 
-def _set(function: Function, settings: dict[str, int]) -> Planned:
+def _set(function: Function, asked: dict[Setting, int]) -> Planned:
     release = Release.begin(function)
-    steps: list[Step] = []
+    settings = {of.name: value for of, value in asked.items()}
+    said = ", ".join(of.told(value) for of, value in asked.items())
     path = f"{{{', '.join(f'{key}: {key}' for key in settings)}}}"
-    before, served = (
+    latest, live = (
         {key: config[key] for key in settings} for config in (release.latest, release.live)
     )
-    if before != settings:
-        change = partial(Aws, "lambda", "update_function_configuration", FunctionName=release.name)
-        steps += release.change(
-            f"{' and '.join(_TITLES[key] for key in settings)} of {release.name}",
-            change(**settings, RevisionId=release.latest["RevisionId"]),
-            change(**before),
-            before,
-            settings,
-            path,
-        )
-    if served != settings:
-        steps += release.publish(tuple(settings), served, settings, path)
+    steps = release.steps(
+        f"{' and '.join(of.title for of in asked)} of {release.name}",
+        release.call(UPDATE, **settings, RevisionId=release.latest["RevisionId"]),
+        release.call(UPDATE, **latest),
+        tuple(settings),
+        path,
+        latest,
+        live,
+        settings,
+    )
     if not steps:
-        return Planned("", notes=[f"{release.name} has that already: {_in_words(settings)}."])
-    return Planned(_in_words(settings), steps, _notes(function, served, settings))
+        return Planned("", notes=[f"{release.name} has that already: {said}."])
+    return Planned(said, steps, _notes(function, live, asked))
 
 
-def _notes(function: Function, served: dict[str, int], settings: dict[str, int]) -> list[str]:
+def _notes(function: Function, served: Json, asked: dict[Setting, int]) -> Iterator[str]:
     """What it costs, what else limits it, and what remains to be written down so that it stays."""
-    notes = []
-    if "MemorySize" in settings:
-        notes.append(_cost(function, served["MemorySize"], settings["MemorySize"]))
-    if settings.get("Timeout", 0) >= GATEWAY_SECONDS[0] and "api" in function.ops.target.facts:
-        notes.append(gateway_note())
-    keys = {"MemorySize": "memory_mb", "Timeout": "timeout_seconds"}
-    described = {key: function.facts.get(keys[key]) for key in settings}
-    differing = {
-        key: value for key, value in described.items() if value not in (None, settings[key])
-    }
-    if differing:
-        notes.append(
-            f"The target's file says {_in_words(differing)}: change it there and in "
-            "Terraform, or the next deployment takes this back, and functions/configuration calls "
-            "it drift until then."
+    memory, time_out = (asked.get(setting, 0) for setting in SETTINGS)
+    if memory:
+        yield (
+            "Lambda bills memory x duration: a request that takes as long costs "
+            f"{memory / served['MemorySize']:.2g} times as much. It gets {memory / _CPU_MB:.2g} "
+            f"CPU instead of {served['MemorySize'] / _CPU_MB:.2g}."
         )
-    return notes
-
-
-def gateway_note() -> str:
-    """What limits a function that is called through API Gateway, whatever its own time-out."""
-    rest, http = GATEWAY_SECONDS
-    return (
-        f"Who calls through API Gateway is answered after {rest} s "
-        f"(REST; AWS can raise that quota) or {http} s (HTTP API; fixed), "
-        f"whatever the function's own time-out: Lambda allows up to {MOST_SECONDS} s."
-    )
-
-
-def _cost(function: Function, before: int, after: int) -> str:
-    """What memory times duration is a day, now and then (Lambda bills that product)."""
-    query = function.measured("sum", "Duration", "Sum", 3600)
-    try:
-        found = metrics.query(function.ops, [query], window(function.ops, 1440))
-    except OpsError as exc:
-        return f"What it costs could not be read: {exc}"
-    now, then = (found["value"].sum() / 1000 * mb / 1024 for mb in (before, after))
-    return (
-        f"Memory x duration of the last 24 h: {now:,.0f} GB-s (about ${now * _PRICE:.2f} a day), "
-        f"then {then:,.0f} GB-s (${then * _PRICE:.2f}) if requests take as long; with more memory "
-        f"they get more CPU ({after / _CPU_MB:.2g} instead of {before / _CPU_MB:.2g}) and may take "
-        "less. List price of x86 in us-east-1."
-    )
+    if time_out >= GATEWAY_SECONDS and "api" in function.ops.target.facts:
+        yield GATEWAY_NOTE
+    described = {of: function.facts.get(of.key, value) for of, value in asked.items()}
+    if described != asked:
+        yield (
+            f"The target's file says {', '.join(of.told(described[of]) for of in asked)}: change "
+            "it there and in Terraform, or the next deployment takes this back, and "
+            "functions/configuration calls it drift until then."
+        )
 
 
 def _reserve(function: Function, wanted: int | None, even_below_use: bool) -> Planned:
@@ -216,13 +179,12 @@ def _reserve(function: Function, wanted: int | None, even_below_use: bool) -> Pl
     if wanted == present:
         has = "no reservation" if wanted is None else f"{wanted} reserved"
         return Planned("", notes=[f"{name} has {has} already."])
-    account = throttling.account(function.ops)
-    if isinstance(account, OpsError):
-        raise account
-    pool = account["unreserved"] + (present or 0)  # when this function reserved nothing
+    account = invocations.account(function.ops)
+    # when this function reserved nothing
+    pool = account["UnreservedConcurrentExecutions"] + (present or 0)
     note = _room(function, wanted, pool, even_below_use)
     left = f"The account's other functions then share {pool - (wanted or 0):,} of "
-    left += f"{account['limit']:,}."
+    left += f"{account['ConcurrentExecutions']:,}."
     at = {"FunctionName": name}
     path = f"not_null(ReservedConcurrentExecutions, '{NONE}')"
     step = Step(

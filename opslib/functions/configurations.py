@@ -1,15 +1,19 @@
-"""A function's configuration against its target's reference table.
+"""A function's configuration: against its target's reference table, changed and released.
 
-Values of variables are compared, seldom shown.
+Values of variables are compared, seldom shown. Only $LATEST can be changed, and what calls an alias
+goes on without it: it is published as a version, and the alias moved there. A function without an
+alias runs $LATEST.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
-from opslib.core import Json
-from opslib.core.reads.functions import variables
+from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, result
+from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
 
 CONFIGURATIONS = {
@@ -23,11 +27,36 @@ CONFIGURATIONS = {
     "variables": "int64",
     "drift": "str",
 }
+GET, UPDATE = "get_function_configuration", "update_function_configuration"
 HIDDEN, ABSENT = "(hidden)", "(not set)"
-_SETTINGS = (  # in words, Lambda's name, the reference table's, the unit
-    ("timeout", "Timeout", "timeout_seconds", "s"),
-    ("memory", "MemorySize", "memory_mb", "MB"),
+
+
+class Setting(NamedTuple):
+    """A number that a function is given. `name`: Lambda's, `key`: that of the target's file."""
+
+    name: str
+    key: str
+    title: str
+    unit: str
+    least: int
+    most: int
+
+    def told(self, value: int) -> str:
+        return f"{self.title.lower()} {value:,} {self.unit}"
+
+
+SETTINGS = (
+    Setting("MemorySize", "memory_mb", "Memory", "MB", 128, 10_240),
+    Setting("Timeout", "timeout_seconds", "Time-out", "s", 1, 900),
 )
+_ROW = """{
+    version: Version,
+    timeout_seconds: Timeout,
+    memory_mb: MemorySize,
+    runtime: Runtime || '',
+    state: State || '',
+    variables: length(keys(Environment.Variables || `{}`))
+}"""
 _COMPARED = (
     "Runtime",
     "Handler",
@@ -54,7 +83,7 @@ def readable(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
 
 def reference(facts: Any) -> str:
     """The reference table's row of a function, in words."""
-    parts = [f"{facts[key]} {unit}" for _, _, key, unit in _SETTINGS if key in facts]
+    parts = [setting.told(facts[setting.key]) for setting in SETTINGS if setting.key in facts]
     if facts.get("variables"):
         parts.append(f"{len(facts['variables'])} variables")
     return ", ".join(parts)
@@ -65,9 +94,9 @@ def drift(facts: Any, configuration: Json) -> list[str]:
     present = variables(configuration)
     lost = [name for name in facts.get("variables", ()) if not present.get(name)]
     return [f"lacks {', '.join(lost)}"] * bool(lost) + [
-        f"{what} {configuration[setting]} {unit} instead of {facts[key]} {unit}"
-        for what, setting, key, unit in _SETTINGS
-        if facts.get(key, configuration[setting]) != configuration[setting]
+        f"{of.told(configuration[of.name])} instead of {facts[of.key]:,} {of.unit}"
+        for of in SETTINGS
+        if facts.get(of.key, configuration[of.name]) != configuration[of.name]
     ]
 
 
@@ -100,14 +129,114 @@ def differences(present: Json, latest: Json, besides: Collection[str] = ()) -> l
 
 def row(function: str, of: str, facts: Any, configuration: Json) -> Json:
     """A row of CONFIGURATIONS."""
-    return {
-        "function": function,
-        "of": of,
-        "version": configuration["Version"],
-        "timeout_seconds": configuration["Timeout"],
-        "memory_mb": configuration["MemorySize"],
-        "runtime": configuration.get("Runtime", ""),
-        "state": configuration.get("State", ""),
-        "variables": len(variables(configuration)),
-        "drift": "; ".join(drift(facts, configuration)),
-    }
+    import jmespath
+
+    differs = "; ".join(drift(facts, configuration))
+    told: Json = jmespath.search(_ROW, configuration)
+    return told | {"function": function, "of": of, "drift": differs}
+
+
+def weights(alias: Json) -> dict[str, float]:
+    """Which other versions an alias sends a part of its traffic to."""
+    return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A function's configuration that runs (`live`), and that of $LATEST.
+
+    `name`: what AWS calls it.
+    """
+
+    name: str
+    alias: Json | None
+    live: Json
+    latest: Json
+
+    @classmethod
+    def begin(cls, function: Function) -> Release:
+        """Raises Refused when publishing $LATEST would release other code, or while one goes on."""
+        alias, latest = function.alias(), function.configuration()
+        live = function.configuration(alias["FunctionVersion"]) if alias else latest
+        if alias and weights(alias):
+            raise Refused(
+                f"Alias {alias['Name']} of {function.name} splits its traffic between versions: "
+                "a deployment is going on. Nothing was changed; finish it, or functions/rollback."
+            )
+        if live["CodeSha256"] != latest["CodeSha256"]:
+            raise Refused(
+                f"$LATEST of {function.name} holds other code than version {live['Version']}, "
+                "which is live: publishing it would release that code. Nothing was changed; deploy "
+                "the change with the code, or put the live code back into $LATEST."
+            )
+        return cls(function.name, alias, live, latest)
+
+    def call(self, operation: str, **parameters: Any) -> Aws:
+        """A call that names the function."""
+        return Aws("lambda", operation, FunctionName=self.name, **parameters)
+
+    def read(self, path: str, **parameters: Any) -> Read:
+        """Reads what GetFunctionConfiguration says at a path."""
+        return Read("lambda", GET, path, FunctionName=self.name, **parameters)
+
+    def steps(
+        self,
+        title: str,
+        do: Action,
+        undo: Action,
+        names: Collection[str],
+        path: str,
+        latest: Any,
+        live: Any,
+        wanted: Any,
+    ) -> list[Step]:
+        """$LATEST changed where it has to be, and published as what is live.
+
+        `names`: the variables or settings that are changed. `path`: where GetFunctionConfiguration
+        says them (JMESPath). `latest`, `live`: their values in $LATEST, and in the live version.
+        """
+        steps: list[Step] = []
+        if latest != wanted:
+            until = ["InProgress"], ["Successful"], 300
+            settled = Wait("lambda", GET, "LastUpdateStatus", *until, FunctionName=self.name)
+            steps = [
+                Step(title, do, latest, wanted, [undo, settled], self.read(path)),
+                Step("Wait until Lambda has taken it over", settled, undo=[]),
+            ]
+        if self.alias and (steps or live != wanted):
+            steps += self._published(self.alias, names, path, live, wanted)
+        return steps
+
+    def _published(
+        self, to: Json, names: Collection[str], path: str, before: Any, after: Any
+    ) -> list[Step]:
+        """$LATEST published, and the alias moved there."""
+        number, alias = self.live["Version"], to["Name"]
+        also = "; ".join(differences(self.live, self.latest, besides=names))
+        move = partial(self.call, "update_alias", Name=alias)
+        return [
+            Step(
+                f"Publish $LATEST of {self.name}: the code of version {number}",
+                self.call(
+                    "publish_version",
+                    CodeSha256=self.latest["CodeSha256"],
+                    Description=self.live.get("Description", ""),
+                ),
+                f"version {number}",
+                f"as version {number}, but for {', '.join(names)}"
+                + (f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""),
+                undo=[],
+                name="published",
+            ),
+            Step(
+                f"Alias {alias} of {self.name}: from version {number} to that one",
+                move(
+                    FunctionVersion=result("published.Version"),
+                    RevisionId=to["RevisionId"],
+                ),
+                before,
+                after,
+                undo=[move(FunctionVersion=number)],
+                observe=self.read(path, Qualifier=alias),
+            ),
+        ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 
 from opslib.core import (
-    Aws,
     Connection,
     Findings,
     Frame,
     Planned,
     Question,
-    Read,
     Refused,
     UsageError,
     check,
@@ -21,9 +19,9 @@ from opslib.core import (
 from opslib.core.plans.actions import Merge
 from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
-from opslib.functions.configurations import ABSENT, readable
-from opslib.functions.releases import GET, Release
+from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
+_VARIABLES = "Environment.Variables"
 VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
 
 
@@ -54,19 +52,19 @@ def check_variables(ops: Connection, function: str) -> Findings:
     Evidence: VARIABLES.
     """
     found = list_variables(ops, function)
-    live, names = found["live"], found["variable"]
+    live = found["live"]
     troubles = {
-        "not set": names[found["described"] & (live == ABSENT)],
-        "not the same in $LATEST": names[
-            (live != found["latest"]) | live.str.endswith(", differs")
-        ],
+        "not set": found["described"] & (live == ABSENT),
+        "not the same in $LATEST": (live != found["latest"]) | live.str.endswith(", differs"),
     }
-    said = "; ".join(f"{what}: {', '.join(of)}" for what, of in troubles.items() if len(of))
-    asked = Question(
-        f"variables of {function}",
-        "all described ones set, no difference",
-        f"lambda GetFunctionConfiguration of {Function(ops, function).name}",
+    said = "; ".join(
+        f"{what}: {', '.join(found['variable'][which])}"
+        for what, which in troubles.items()
+        if which.any()
     )
+    source = f"lambda GetFunctionConfiguration of {Function(ops, function).name}"
+    rule = "all described ones set, no difference"
+    asked = Question(f"variables of {function}", rule, source)
     seen = said or f"{len(found)} variables, in $LATEST the same"
     return Findings([asked.judged(not said, seen, otherwise="warn")], found)
 
@@ -84,22 +82,15 @@ def plan_environment(
     release = Release.begin(Function(ops, function))
     before, served = (variables(of).get(name) for of in (release.latest, release.live))
     _refuse_name(name, value or before or "")
-    wanted, steps = None if remove else value, []
-    path = f"not_null(Environment.Variables.\"{name}\", 'not set')"
-    if before != wanted:
-        at = {"FunctionName": release.name}
-        write = "lambda", "update_function_configuration"
-        guarded = Aws(*write, **at, RevisionId=release.latest["RevisionId"])
-        steps += release.change(
-            f"Change {name} of {release.name}, the other variables kept",
-            _put(name, wanted, guarded),
-            _put(name, before, Aws(*write, **at)),
-            _told(before),
-            _told(wanted),
-            path,
-        )
-    if steps or served != wanted:
-        steps += release.publish((name,), _told(served), _told(wanted), path)
+    wanted = None if remove else value
+    steps = release.steps(
+        f"Change {name} of {release.name}, the other variables kept",
+        _put(release, name, wanted, RevisionId=release.latest["RevisionId"]),
+        _put(release, name, before),
+        (name,),
+        f"not_null(Environment.Variables.\"{name}\", 'not set')",
+        *map(_told, (before, served, wanted)),
+    )
     done = f"remove {name} from" if remove else f"set {name}={value} on"
     already = (
         f"{name} is {_told(wanted)} already, on $LATEST and on version {release.live['Version']}."
@@ -124,9 +115,7 @@ def _told(value: str | None) -> str:
     return "not set" if value is None else value
 
 
-def _put(name: str, value: str | None, write: Aws) -> Merge:
-    present = Read(
-        "lambda", GET, "Environment.Variables", FunctionName=write["parameters"]["FunctionName"]
-    )
-    kept, dropped = ({}, (name,)) if value is None else ({name: value}, ())
-    return Merge(present, write, "Environment.Variables", put=kept, drop=dropped)
+def _put(release: Release, name: str, value: str | None, **guard: str) -> Merge:
+    put, drop = ({}, (name,)) if value is None else ({name: value}, ())
+    write = release.call(UPDATE, **guard)
+    return Merge(release.read(_VARIABLES), write, _VARIABLES, put=put, drop=drop)

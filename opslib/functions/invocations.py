@@ -6,6 +6,7 @@ How many, how they ended, how long they took, how many ran at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,21 +18,21 @@ from opslib.core import (
     Frame,
     Json,
     Line,
-    NotAllowed,
     NotFound,
     OpsError,
     Panel,
     Plotted,
     Question,
     Window,
-    answer,
     check,
     clock,
     count,
     frame,
     number,
+    unread,
     window,
 )
+from opslib.core.checks.causes import THROTTLED
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
@@ -43,8 +44,6 @@ from opslib.core.reads.functions import (
     read_points,
     states,
 )
-from opslib.functions import throttling
-from opslib.functions.throttling import Use
 
 FUNCTIONS = {
     "function": "str",
@@ -56,8 +55,30 @@ FUNCTIONS = {
     "p95_ms": "float64",
     "most_at_once": "float64",
 }
-RECENT = timedelta(minutes=15)  # what counts as now
+UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
+NONE = "none"
+_RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
+_SHARED = "no reservation, it shares the rest"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A function's invocations and concurrency over a window.
+
+    `reserved`: so many are kept for it, and it never runs more often at once; None when there is no
+    reservation, the error when that could not be read.
+    """
+
+    function: str
+    reserved: int | OpsError | None
+    throttles: int
+    invocations: int
+    most_at_once: int
+    since: str = ""  # when the first was throttled
+    still: bool = False  # one of the last minutes was throttled, too
+    errors: int = 0
+    p95_ms: float | None = None
 
 
 @check("Are the functions well?")
@@ -69,24 +90,20 @@ def check_functions(
     Evidence: FUNCTIONS. A function that was not invoked is no error: nothing called it.
     """
     within, names = window(ops, minutes, since, until), named(ops, function)
-    reads: list[Callable[[], Any]] = [
-        partial(read_points, ops, names, within),
-        partial(throttling.account, ops),
-        partial(ops.each, lambda name: tried(Function(ops, name).live), names),
-        partial(ops.each, lambda name: tried(Function(ops, name).reserved), names),
-    ]
-    points, account, states, reserved = ops.gather(*reads)
+    points, limits = read_points(ops, names, within), tried(partial(account, ops))
+    states = ops.each(lambda name: tried(Function(ops, name).live), names)
+    reserved = ops.each(lambda name: tried(Function(ops, name).reserved), names)
     found, rows, uses = [], [], []
     for name, state in states.items():
         use = used(name, points[points["function"] == name], reserved[name], within)
         uses.append(use)
         rows.append(_row(use, state))
         found += [
-            answer(f"state of {name}", partial(_judged_state, name, state)),
+            _judged_state(name, state),
             _invoked(use, state, within),
-            throttling.judge(use, account, within),
+            judge(use, limits, within),
         ]
-    note = f"{within}. {throttling.account_note(account)}"
+    note = f"{within}. {account_note(limits)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
 
 
@@ -99,16 +116,16 @@ def tried(look: Callable[[], Any]) -> Any:
 
 
 def _judged_state(function: str, state: Any) -> Finding:
-    if isinstance(state, OpsError):
-        raise state
-    now, update = states(state)
     asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
+    if isinstance(state, OpsError):
+        return unread(asked.words, state)
+    now, update = states(state)
     seen = f"version {state['Version']}: {now}, last update {update} at "
     seen += f"{modified(state):%Y-%m-%d %H:%M}"
     if (now, update) == WELL:
         return asked.answer("ok", seen)
-    why = state.get("StateReason" if now != "Active" else "LastUpdateStatusReason")
-    seen += f": {why}" if why else ""
+    if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
+        seen += f": {why}"
     if now == "Inactive":
         seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
     if "Failed" in (now, update):
@@ -122,17 +139,14 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
     wide = wide.reindex(columns=list(MEASURES))
     total, most = wide.sum(), wide.max().astype(object).where(wide.notna().any(), None)
     throttled = wide.index[wide["Throttles"] > 0]
-    unread = isinstance(reserved, OpsError)
     return Use(
         function,
-        None if unread else reserved,
-        known=not unread,
+        reserved,
         throttles=int(total["Throttles"]),
         invocations=int(total["Invocations"]),
         most_at_once=int(most["ConcurrentExecutions"] or 0),
         since=clock(throttled[0], within.end) if len(throttled) else "",
-        still=bool((throttled >= within.end - RECENT).any()),
-        denied=isinstance(reserved, NotAllowed),
+        still=bool((throttled >= within.end - _RECENT).any()),
         errors=int(total["Errors"]),
         p95_ms=most["Duration"],
     )
@@ -159,10 +173,68 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
 def _row(use: Use, state: Any) -> Json:
     return vars(use) | {
         "version": "?" if isinstance(state, OpsError) else state["Version"],
-        "reserved": use.reservation,
+        "reserved": _reservation(use),
         "p95_ms": None if use.p95_ms is None else round(use.p95_ms),
         "most_at_once": use.most_at_once or None,
     }
+
+
+def account(ops: Connection) -> Json:
+    """What the account allows (Lambda GetAccountSettings): executions at once, and unreserved."""
+    limits: Json = ops.call("lambda", "get_account_settings")["AccountLimit"]
+    return limits
+
+
+def account_note(found: Json | OpsError) -> str:
+    if isinstance(found, OpsError):
+        return f"What the account allows could not be read: {found}"
+    return (
+        f"The account runs at most {found['ConcurrentExecutions']:,} at once; "
+        f"{found['UnreservedConcurrentExecutions']:,} of them are reserved for no function and "
+        f"shared ({UNRESERVED} must stay so)."
+    )
+
+
+def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
+    """Whether invocations were turned away, and whether the function's reservation explains it."""
+    asked = Question(
+        f"throttles of {use.function}",
+        "none",
+        "GetMetricData AWS/Lambda Throttles; lambda GetFunctionConcurrency",
+    )
+    follows, most, kept = "functions/scale", use.most_at_once, use.reserved
+    at_most = f", at most {count(most, 'execution')} at once" if most else ""
+    seen = f"none in {number(within.minutes)} min{at_most}"
+    if use.throttles:
+        seen = f"{count(use.throttles, 'throttle')} beside {count(use.invocations, 'invocation')}, "
+        seen += f"since {use.since}, {'and still' if use.still else 'but not in the last 15 min'}"
+    if isinstance(kept, OpsError):
+        cause = unread(asked.words, kept).cause
+        return asked.answer("unknown", f"{seen}; its reservation: {kept}", cause=cause)
+    if kept == 0:
+        seen += ": 0 are reserved for it, so it cannot run at all"
+        return asked.answer("critical", seen, cause=THROTTLED, next=follows)
+    if not use.throttles:
+        shared = f"{kept} reserved, which is also its cap" if kept else _SHARED
+        return asked.answer("ok", f"{seen}; {shared}")
+    status = "critical" if use.still else "warn"
+    if kept and most >= kept:
+        seen += f": at most {kept} may run at once, by its own reservation, and {most} did"
+        return asked.answer(status, seen, cause=THROTTLED, next=follows)
+    pool = "the account's limit"
+    if not isinstance(account, OpsError):
+        pool = f"the {account['UnreservedConcurrentExecutions']:,} that all share"
+    seen += (
+        f"{at_most}; its own reservation ({_reservation(use)}) does not explain it: the other "
+        f"functions took {pool}, or a burst asked for more than 1,000 new ones in 10 s"
+    )
+    return asked.answer(status, seen, next=follows)
+
+
+def _reservation(use: Use) -> str:
+    if isinstance(use.reserved, OpsError):
+        return "?"
+    return NONE if use.reserved is None else str(use.reserved)
 
 
 def panels(
@@ -176,7 +248,9 @@ def panels(
     Reservations are drawn as what they cap.
     """
     caps = [
-        (f"cap of {use.function}:", float(use.reserved)) for use in uses if use.reserved is not None
+        (f"cap of {use.function}:", float(use.reserved))
+        for use in uses
+        if isinstance(use.reserved, int)
     ]
     made = []
     for metric in measures:

@@ -6,8 +6,6 @@ metrics say.
 
 from __future__ import annotations
 
-from functools import partial
-
 from opslib.core import (
     Connection,
     Finding,
@@ -20,15 +18,17 @@ from opslib.core import (
     Question,
     Window,
     check,
+    clock,
     count,
     frame,
+    number,
+    unread,
     window,
 )
 from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
-from opslib.functions import capacities, invocations
+from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
-from opslib.functions.stress import Stress, read_stress
 
 COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
 ROUTES = {
@@ -39,6 +39,7 @@ ROUTES = {
     "longest_ms": "float64",
     "with_start": "int64",
 }
+_STRESS = Question("the database meanwhile", "none beyond its warning", "GetMetricData AWS/RDS")
 _SOURCE = "Logs Insights, REPORT lines"
 
 
@@ -60,31 +61,67 @@ def check_latency(
     known, within = Function(ops, function), window(ops, minutes, since, until)
     limit = known.live()["Timeout"]
     slow = slow_ms or _slow(known) or 500.0 * limit
-    requests, points, stress = ops.gather(
-        partial(read_requests, ops, function, within, slow, 1000.0 * limit),
-        partial(invocations.tried, partial(_durations, known, within)),
-        partial(read_stress, ops, within),
-    )
+    requests = read_requests(ops, function, within, slow, 1000.0 * limit)
+    stress = _stress(ops, within)
+    well = stress.status == "ok" if stress else "database" not in ops.target.facts
     evidence = routes(requests)
-    reasons = Findings([_starts(function, requests), _stopped(known, limit, requests, stress)])
+    reasons = Findings([_starts(function, requests), _stopped(known, limit, requests, well)])
     taken = _taken(known, requests, within, evidence, explained=bool(reasons.troubles))
     note = f"{within}. Slow: over {slow:,.0f} ms."
     if "api" in ops.target.facts:
-        if requests.count and not reasons.troubles and taken.status == "ok":
+        if requests.ended and not reasons.troubles and taken.status == "ok":
             note += " When callers wait all the same, it is before the function: health/quick "
             note += "measures from outside."
         if requests.time_out and requests.shape == "cut":
-            note += f" {capacities.gateway_note()}"
-    panels = _panels(function, requests, points, stress)
-    return Plotted([taken, *reasons, *stress.findings], evidence, note, panels, within)
+            note += f" {GATEWAY_NOTE}"
+    found = [taken, *reasons, *([stress] if stress else [])]
+    return Plotted(found, evidence, note, _panels(requests), within)
 
 
 def _slow(function: Function) -> float:
     """What the target's file calls slow for a function, in ms; 0 when it does not say."""
-    duration = ("AWS/Lambda", "Duration", {"FunctionName": function.name})
     listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
-    known = (m.warn for m in listed if (m.namespace, m.metric, m.dimensions) == duration)
+    own = ("AWS/Lambda", "Duration", {"FunctionName": function.name})
+    known = (m.warn for m in listed if (m.namespace, m.metric, m.dimensions) == own)
     return next(known, None) or 0.0
+
+
+def _stress(ops: Connection, within: Window) -> Finding | None:
+    """The database's key metrics over a window (GetMetricData); None where none is described.
+
+    It is evidence here: never more than a warning.
+    """
+    keys = metrics.metric_keys(ops) if "database" in ops.target.facts else []
+    if not keys:
+        return None
+    try:
+        points = metrics.read(ops, keys, within=within)
+    except OpsError as exc:
+        return unread(_STRESS.words, exc)
+    described = metrics.described(ops, keys)
+    found = Findings(_beyond(m, points[points["metric"] == m.key], within) for m in described)
+    if not found.troubles:
+        seen = ", ".join(f.check for f in found)
+        return _STRESS.answer("ok", f"well: {seen} within their thresholds all the time")
+    known = [f for f in found if f.status in ("warn", "critical")]
+    bad = known or found.troubles
+    return _STRESS.answer(
+        "warn" if known else "unknown",
+        "; ".join(f.seen for f in bad),
+        rule="; ".join(f.threshold for f in bad),
+        next="databases/health",
+    )
+
+
+def _beyond(metric: metrics.Metric, points: Frame, within: Window) -> Finding:
+    asked = Question(metric.title, metrics.thresholds(metric))
+    if points.empty:
+        return asked.answer("unknown", f"{metric.title}: no data")
+    values = points.set_index("time")["value"]
+    at = values.idxmin() if metric.below else values.idxmax()
+    seen = f"{metric.title} {'down' if metric.below else 'up'} to "
+    seen += f"{number(values[at], metric.unit)} at {clock(at, within.end)}"
+    return asked.answer(metric.status(values[at]), seen)
 
 
 def routes(requests: Requests) -> Frame:
@@ -112,14 +149,11 @@ def _taken(
     function: Function, requests: Requests, within: Window, routes: Frame, explained: bool
 ) -> Finding:
     """How long requests took; the reason is another finding's (`explained`), or not known here."""
-    asked = Question(
-        f"how long requests to {function.key} take",
-        f"p95 at most {requests.slow_ms:,.0f} ms",
-        _SOURCE,
-    )
-    if not requests.count:
+    rule = f"p95 at most {requests.slow_ms:,.0f} ms"
+    asked = Question(f"how long requests to {function.key} take", rule, _SOURCE)
+    if not requests.ended:
         return asked.answer("unknown", f"no request ended, {within}")
-    seen = f"{count(requests.count, 'request')}: half within {requests.p50_ms:,.0f} ms, "
+    seen = f"{count(requests.ended, 'request')}: half within {requests.p50_ms:,.0f} ms, "
     seen += f"p95 {requests.p95_ms:,.0f} ms, longest {requests.longest_ms:,.0f} ms, "
     seen += f"{requests.all_slow} slow"
     if requests.are_slow:
@@ -133,13 +167,10 @@ def _taken(
 
 def _starts(function: str, requests: Requests) -> Finding:
     """Whether requests are slow because they wait for a new environment."""
-    asked = Question(
-        f"initialisations of {function}",
-        f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow",
-        _SOURCE,
-    )
-    share = 100 * requests.starts / max(requests.count, 1)
-    seen = f"{requests.starts} of {count(requests.count, 'request')} began with one ({share:.2g} %)"
+    rule = f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow"
+    asked = Question(f"initialisations of {function}", rule, _SOURCE)
+    share = 100 * requests.starts / max(requests.ended, 1)
+    seen = f"{requests.starts} of {count(requests.ended, 'request')} began with one ({share:.2g} %)"
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:
@@ -152,8 +183,11 @@ def _starts(function: str, requests: Requests) -> Finding:
     return asked.answer("warn", seen, cause=COLD, next="functions/scale")
 
 
-def _stopped(function: Function, limit: int, requests: Requests, stress: Stress) -> Finding:
-    """Whether requests are stopped by the time-out; it or what they wait for is to blame."""
+def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> Finding:
+    """Whether requests are stopped by the time-out; it or what they wait for is to blame.
+
+    `well`: the database is known to be.
+    """
     asked = Question(
         f"time-outs of {function.key}",
         f"fewer than {TIMEOUTS} stopped, or 1 in 100",
@@ -175,7 +209,7 @@ def _stopped(function: Function, limit: int, requests: Requests, stress: Stress)
     else:
         near = (requests.slow["duration_ms"] > 500 * limit).sum()
         seen += f", and {near} more took over half of that: a tail that is cut"
-        if stress.well:
+        if well:
             seen += f", while the database is well. {_limits(function, limit)}"
             cause, follows = TOO_LOW, "functions/scale"
         else:
@@ -187,7 +221,7 @@ def _limits(function: Function, seconds: int) -> str:
     """Whether the time-out can be raised, for whom, and what is done else."""
     if "api" not in function.ops.target.facts:
         return "Raise it"
-    if seconds < capacities.GATEWAY_SECONDS[0]:
+    if seconds < GATEWAY_SECONDS:
         return "Raise it, for callers of the API up to what API Gateway waits"
     return (
         f"API Gateway waits no longer than these {seconds} s: for its callers make the work "
@@ -196,32 +230,15 @@ def _limits(function: Function, seconds: int) -> str:
     )
 
 
-def _durations(function: Function, within: Window) -> Frame:
-    """Lambda's Duration: p50, p95 and highest (GetMetricData). Columns: `metrics.SERIES`."""
-    statistics = {"p50": "p50", "p95": "p95", "longest": "Maximum"}
-    queries = [function.measured(id, "Duration", of) for id, of in statistics.items()]
-    return metrics.query(function.ops, queries, within)
-
-
-def _panels(
-    function: str, requests: Requests, points: Frame | OpsError, stress: Stress
-) -> list[Panel]:
-    """Lambda's durations, what callers wait for, initialisations, the database's read latency.
-
-    Over the same time.
-    """
-    slow, limit = ("slow", requests.slow_ms), ("time-out", requests.limit_ms)
-    measured = [] if isinstance(points, OpsError) else points.groupby("id", sort=False)
-    lines = [Line(str(id), of.set_index("time")["value"]) for id, of in measured]
+def _panels(requests: Requests) -> list[Panel]:
+    """What callers wait for, and how many requests began with an initialisation."""
+    limits = [("slow", requests.slow_ms), ("time-out", requests.limit_ms)]
     series = requests.series.set_index("time")
-    waits = [Line(key, series[f"{key}_ms"]) for key in ("p50", "p95")]
-    starts = [
-        Line("requests", series["requests"]),
-        Line("with an initialisation", series["starts"]),
-    ]
+    waits, starts = (
+        [Line(name, series[name]) for name in names]
+        for names in (("p50_ms", "p95_ms"), ("requests", "starts"))
+    )
     return [
-        Panel(f"Duration of {function}, without initialisation", "ms", lines, [slow, limit]),
-        Panel("What callers wait for: initialisation and duration", "ms", waits, [slow]),
+        Panel("What callers wait for: initialisation and duration", "ms", waits, limits),
         Panel("Requests per 5 min, and those that began cold", "count", starts),
-        *stress.panels,
     ]

@@ -6,7 +6,7 @@ that too: how long a request took is here both together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,10 +35,10 @@ _REPORTS = (
     "@duration + coalesce(@initDuration, 0) as total_ms"
 )
 _COUNTED = (
-    "count(*) as requests, count(@initDuration) as starts, "
+    "count(*) as ended, count(@initDuration) as starts, "
     "pct(total_ms, 50) as p50_ms, pct(total_ms, 95) as p95_ms"
 )
-_TOTALS = ("requests", "starts", "p50_ms", "p95_ms", "longest_ms")
+_TOTALS = ("ended", "starts", "p50_ms", "p95_ms", "longest_ms")
 _ASKED = 300  # slow requests of which the route is looked up
 
 # The rules. Of requests, a share; a handful of requests proves nothing.
@@ -59,7 +59,7 @@ class Requests:
     `slow`: those over `slow_ms` that ended, with SLOW's columns.
     """
 
-    count: int
+    ended: int
     starts: int
     p50_ms: float
     p95_ms: float
@@ -81,7 +81,7 @@ class Requests:
 
     @property
     def time_out(self) -> bool:
-        return self.timeouts >= TIMEOUTS and self.timeouts >= _TIMEOUT_SHARE * self.count
+        return self.timeouts >= TIMEOUTS and self.timeouts >= _TIMEOUT_SHARE * self.ended
 
     @property
     def slow_by_start(self) -> int:
@@ -91,8 +91,8 @@ class Requests:
     @property
     def start_cold(self) -> bool:
         return (
-            self.starts > STARTS_SHARE * self.count
-            and self.all_slow > _SLOW_SHARE * self.count
+            self.starts > STARTS_SHARE * self.ended
+            and self.all_slow > _SLOW_SHARE * self.ended
             and self.slow_by_start >= FEWEST
             and self.slow_by_start > _MOSTLY * self.all_slow
         )
@@ -101,23 +101,15 @@ class Requests:
     def shape(self) -> str:
         """What the durations say of the time-outs.
 
-        `cut`, `hang`, or empty when they do not tell.
+        `cut`, a tail that runs up to the limit: many end in the upper half. `hang`: nothing ends
+        there. Empty when they do not tell.
         """
-        return shape(list(self.slow["duration_ms"]), self.timeouts, self.slow_ms, self.limit_ms)
-
-
-def shape(ended: Sequence[float], timeouts: int, slow_ms: float, limit_ms: float) -> str:
-    """`ended`: how long the slow requests took that did end.
-
-    A tail that is cut runs up to the limit: many end in the upper half. A hang leaves nothing
-    there.
-    """
-    if not timeouts or limit_ms <= slow_ms:
-        return ""
-    near = sum(each >= (slow_ms + limit_ms) / 2 for each in ended)
-    if near >= _CUT * timeouts:
-        return "cut"
-    return "hang" if near <= _HANG * timeouts else ""
+        if not self.timeouts or self.limit_ms <= self.slow_ms:
+            return ""
+        near = (self.slow["duration_ms"] >= (self.slow_ms + self.limit_ms) / 2).sum()
+        if near >= _CUT * self.timeouts:
+            return "cut"
+        return "hang" if near <= _HANG * self.timeouts else ""
 
 
 def read_requests(
@@ -135,16 +127,10 @@ def read_requests(
             "filter @message like /Task timed out after/ | stats count(*) as stopped",
         ),
     ).values()
-    totals = dict.fromkeys(_TOTALS, 0)
-    for found in whole.fillna(0).to_dict("records"):
-        totals |= found
-    series = series.rename(columns={"bin(5m)": "time"}).to_dict("records")
+    totals = next(iter(whole.fillna(0).to_dict("records")), dict.fromkeys(_TOTALS, 0))
+    series = series.rename(columns={"bin(5m)": "time", "ended": "requests"}).to_dict("records")
     return Requests(
-        count=int(totals["requests"]),
-        starts=int(totals["starts"]),
-        p50_ms=totals["p50_ms"],
-        p95_ms=totals["p95_ms"],
-        longest_ms=totals["longest_ms"],
+        **totals,
         slow_ms=slow_ms,
         limit_ms=limit_ms,
         timeouts=int(stopped["stopped"].iloc[0]) if len(stopped) else 0,

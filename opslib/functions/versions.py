@@ -32,8 +32,7 @@ from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
 from opslib.core.reads.versions import live_and_before, most_errors
 from opslib.functions import configurations
-from opslib.functions.configurations import CONFIGURATIONS
-from opslib.functions.releases import weights
+from opslib.functions.configurations import CONFIGURATIONS, weights
 
 VERSIONS = {
     "version": "str",
@@ -108,17 +107,12 @@ def check_alias(ops: Connection, function: str, watch_seconds: float = 0) -> Fin
     Watches until it has seen five requests, at most for so many seconds.
     """
     known = Function(ops, function)
-    alias = known.alias()
-    version = str(alias["FunctionVersion"]) if alias else LATEST
-    state = states(known.configuration(version))
+    live = known.live()
+    version, state = live["Version"], states(live)
     works = Question(f"version {version}", ", ".join(WELL), _GET)
-    return Findings(
-        [
-            _pinned(known.facts, alias),
-            works.judged(state == WELL, ", ".join(state)),
-            _watched(known, version, watch_seconds),
-        ]
-    )
+    found = works.judged(state == WELL, ", ".join(state))
+    served = _watched(known, version, watch_seconds)
+    return Findings([_pinned(known.facts, known.alias()), found, served])
 
 
 def _pinned(facts: Any, alias: Json | None) -> Finding:
@@ -127,9 +121,8 @@ def _pinned(facts: Any, alias: Json | None) -> Finding:
         asked = Question(facts["name"], "as described", "the target's file")
         return asked.answer("ok", "no alias: what calls it gets $LATEST")
     version, others = alias["FunctionVersion"], weights(alias)
-    asked = Question(
-        f"{facts['name']}:{facts['alias']}", "one published version", "lambda GetAlias"
-    )
+    name = f"{facts['name']}:{facts['alias']}"
+    asked = Question(name, "one published version", "lambda GetAlias")
     seen = f"version {version}" + (f", and {others}" if others else "")
     return asked.judged(not others and version != LATEST, seen, otherwise="warn")
 

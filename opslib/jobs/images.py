@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,13 +41,6 @@ from opslib.core.reads import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 
-IMAGES = {
-    "key": "str",
-    "bytes": "int64",
-    "payload_bytes": "int64",
-    "etag": "str",
-    "content_type": "str",
-}
 SIZES = {
     "item": "str",
     "images": "int64",
@@ -59,49 +52,36 @@ SIZES = {
     "error": "str",
 }
 TOO_LARGE = "images-too-large"  # the cause that findings name
-_MEGABYTE = 1_000_000
+_MEGABYTE = 1_000_000  # bytes
 _QUALITY = 85
 _FAILURE = "images too large"  # as the error of such a job is understood
 
 
-def list_images(ops: Connection, kind: str, item: str) -> Frame:
-    """The images that a job of this kind sends for an item. Columns: IMAGES.
+def list_images(ops: Connection, kind: str, item: str) -> dict[str, Json]:
+    """The images that a job of this kind sends for an item: what S3 HeadObject says of each key.
 
-    Rows of the database, sizes from S3 HeadObject; `payload_bytes` is what base64 makes of it.
-    Raises NotFound when an object is missing.
+    Which they are, rows of the database say. Raises NotFound when an object is missing.
     """
-    job = ops.target["jobs"][kind]
-    facts, bucket = job["images"], _bucket(ops, kind)
-    column = quoted(facts["column"])
+    job, bucket = ops.target["jobs"][kind], _bucket(ops, kind)
+    facts = job["images"]
     found = sql.query(
         ops,
-        f"SELECT {column} AS key FROM {quoted(facts['table'])} "
+        f"SELECT {quoted(facts['column'])} AS key FROM {quoted(facts['table'])} "
         f"WHERE {quoted(job['item'])}::text = :item ORDER BY 1",
         {"key": "str"},
         item=item,
     )
-    keys = [facts.get("prefix", "") + key for key in found["key"]]
-    heads = ops.each(lambda key: ops.call("s3", "head_object", Bucket=bucket, Key=key), keys)
-    rows = [
-        {
-            "key": key,
-            "bytes": head["ContentLength"],
-            "payload_bytes": _payload(head["ContentLength"]),
-            "etag": head["ETag"],
-            "content_type": head.get("ContentType", ""),
-        }
-        for key, head in heads.items()
-    ]
-    return frame(rows, IMAGES)
+    keys = facts.get("prefix", "") + found["key"]
+    return ops.each(lambda key: ops.call("s3", "head_object", Bucket=bucket, Key=key), keys)
 
 
 def _bucket(ops: Connection, kind: str) -> str:
     return str(ops.target["buckets"][ops.target["jobs"][kind]["images"]["bucket"]]["name"])
 
 
-def _payload(size: int) -> int:
-    """What base64 makes of so many bytes."""
-    return (size + 2) // 3 * 4
+def payload(sizes: Iterable[int]) -> float:
+    """MB that base64 makes of images of so many bytes."""
+    return sum((size + 2) // 3 * 4 for size in sizes) / _MEGABYTE
 
 
 def find_oversized(ops: Connection, kind: str, item: str = "", minutes: float = 10080) -> Frame:
@@ -124,15 +104,16 @@ def find_oversized(ops: Connection, kind: str, item: str = "", minutes: float = 
 
 
 def _sizes(ops: Connection, kind: str, job: Any) -> Json:
-    facts, found = ops.target["jobs"][kind]["images"], list_images(ops, kind, job.item)
-    payload = found["payload_bytes"].sum() / _MEGABYTE
+    facts, images = ops.target["jobs"][kind]["images"], list_images(ops, kind, job.item)
+    sizes = [image["ContentLength"] for image in images.values()]
+    sent = payload(sizes)
     return {
         "item": job.item,
-        "images": len(found),
-        "megabytes": round(found["bytes"].sum() / _MEGABYTE, 2),
-        "payload_megabytes": round(payload, 2),
-        "largest_megabytes": round(max(found["bytes"], default=0) / _MEGABYTE, 2),
-        "too_large": len(found) > facts["max_images"] or payload > facts["max_payload_mb"],
+        "images": len(sizes),
+        "megabytes": round(sum(sizes) / _MEGABYTE, 2),
+        "payload_megabytes": round(sent, 2),
+        "largest_megabytes": round(max(sizes, default=0) / _MEGABYTE, 2),
+        "too_large": len(sizes) > facts["max_images"] or sent > facts["max_payload_mb"],
         "failed": job.finished if job.status == "failed" else None,
         "error": job.error,
     }
@@ -147,12 +128,10 @@ def check_oversized(ops: Connection, kind: str, item: str = "", minutes: float =
     facts, found = ops.target["jobs"][kind]["images"], find_oversized(ops, kind, item, minutes)
     rule = f"at most {facts['max_images']} images and {facts['max_payload_mb']:g} MB as base64"
     if found.empty:
-        seen = (
-            f"no item's latest {kind} job of the last {minutes / 1440:g} days failed for its size"
-        )
-        return Findings(
-            [Question(f"images of {kind} jobs", rule, "database").answer("ok", seen)], found
-        )
+        asked = Question(f"images of {kind} jobs", rule, "database")
+        days = f"of the last {minutes / 1440:g} days"
+        seen = f"no item's latest {kind} job {days} failed for its size"
+        return Findings([asked.answer("ok", seen)], found)
     judged = [_size_finding(row, rule, facts) for row in found.itertuples()]
     return Findings(judged, found.drop(columns="error"))
 
@@ -204,37 +183,39 @@ def plan_resize(ops: Connection, kind: str, items: Sequence[str]) -> Planned:
 
 
 def _resize_steps(ops: Connection, kind: str, bucket: str, item: str) -> list[Step]:
-    facts, found, steps = ops.target["jobs"][kind]["images"], list_images(ops, kind, item), []
-    total = 0
-    for number, image in counted(enumerate(found.itertuples(), 1), f"images of {item}", len(found)):
-        path = _smaller(ops, bucket, image.key, facts["resize_pixels"])
-        size = path.stat().st_size if path else image.bytes
-        total += _payload(size)
-        if path:
-            steps.append(_replace(ops, bucket, image, path, size, f"image {number} of {item}"))
+    facts, found = ops.target["jobs"][kind]["images"], list_images(ops, kind, item)
+    pixels, steps = facts["resize_pixels"], []
+    sizes = {key: head["ContentLength"] for key, head in found.items()}
+    for number, key in counted(enumerate(found, 1), f"images of {item}", len(found)):
+        if path := _smaller(ops, bucket, key, pixels):
+            step = _replace(bucket, key, found[key], path, f"image {number} of {item}")
+            sizes[key] = step.after
+            steps.append(step)
     if not steps:
         raise Refused(
-            f"{item}: none of its {len(found)} images is larger than {facts['resize_pixels']} "
-            "pixels, and still they are too many. Nothing was changed. Take images off the item."
+            f"{item}: none of its {len(found)} images is larger than {pixels} pixels, and still "
+            "they are too many. Nothing was changed. Take images off the item."
         )
-    if total > facts["max_payload_mb"] * _MEGABYTE:
+    sent, most = payload(sizes.values()), facts["max_payload_mb"]
+    if sent > most:
         raise Refused(
-            f"{item}: {len(found)} images are still {total / _MEGABYTE:.1f} MB as base64 with "
-            f"{facts['resize_pixels']} pixels; {facts['max_payload_mb']:g} MB fit. Nothing was "
-            "changed. Take images off the item, or lower resize_pixels."
+            f"{item}: {len(found)} images are still {sent:.1f} MB as base64 with {pixels} pixels; "
+            f"{most:g} MB fit. Nothing was changed. Take images off the item, or lower "
+            "resize_pixels."
         )
     return steps
 
 
-def _replace(ops: Connection, bucket: str, image: Any, path: Path, size: int, name: str) -> Step:
-    place = {"Bucket": bucket, "Key": image.key}
-    head = ops.call("s3", "head_object", **place)
-    kept = {key: head[key] for key in ("ContentType", "CacheControl", "Metadata") if head.get(key)}
+def _replace(bucket: str, key: str, head: Json, path: Path, name: str) -> Step:
+    place = {"Bucket": bucket, "Key": key}
+    kept = {
+        name: head[name] for name in ("ContentType", "CacheControl", "Metadata") if head.get(name)
+    }
     return Step(
-        f"Replace {image.key} by a smaller one",
+        f"Replace {key} by a smaller one",
         Aws("s3", "put_object", **place, Body=file(path), **kept),
-        image.bytes,
-        size,
+        head["ContentLength"],
+        path.stat().st_size,
         undo=[Aws("s3", "delete_object", **place, VersionId=result(f"{name}.VersionId"))],
         observe=Read("s3", "head_object", "ContentLength", **place),
         name=name,
@@ -263,12 +244,9 @@ def _smaller(ops: Connection, bucket: str, key: str, pixels: int) -> Path | None
             "Look at it, or take it off the item."
         ) from exc
     upright.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
-    path = _drafts(ops).joinpath(*PurePosixPath(key).parts[-2:])
+    # Where they wait for the plan to be applied; of this user, on this machine.
+    drafts = Path(tempfile.gettempdir()) / f"opslib-{os.getuid()}" / ops.target.name / "images"
+    path = drafts.joinpath(*PurePosixPath(key).parts[-2:])
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     upright.save(path, kind, quality=_QUALITY, icc_profile=profile)
     return path
-
-
-def _drafts(ops: Connection) -> Path:
-    """Where the smaller images wait for the plan to be applied; of this user, on this machine."""
-    return Path(tempfile.gettempdir()) / f"opslib-{os.getuid()}" / ops.target.name / "images"

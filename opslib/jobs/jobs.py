@@ -48,9 +48,6 @@ STALE = "stale-jobs"  # the cause that findings name
 OPEN = ("queued", "running")
 
 
-_NONE_FAILED = "no item's latest job failed"
-
-
 def list_jobs(
     ops: Connection, kind: str, item: str = "", minutes: float = 1440, limit: int = 200
 ) -> Frame:
@@ -60,7 +57,7 @@ def list_jobs(
     """
     which = "created_at >= :since OR status IN ('queued', 'running')"
     if item:
-        which = f"{quoted(ops.target['jobs'][kind]['item'])}::text = :item"
+        which = "{item} = :item"
     since = ops.now() - timedelta(minutes=minutes)
     return _select(ops, kind, which, limit, item=item, since=since)
 
@@ -73,8 +70,7 @@ def find_stale(ops: Connection, kind: str) -> Frame:
 
 def find_latest(ops: Connection, kind: str, items: Sequence[str]) -> Frame:
     """The newest job of each of these items. Columns: JOBS."""
-    which = f"{quoted(ops.target['jobs'][kind]['item'])}::text = ANY(:items)"
-    found = _select(ops, kind, which, items=list(items))
+    found = _select(ops, kind, "{item} = ANY(:items)", items=list(items))
     return found.drop_duplicates("item", ignore_index=True)
 
 
@@ -88,17 +84,19 @@ def find_errors(ops: Connection, kind: str, ids: Iterable[str]) -> dict[str, str
 
 
 def _select(ops: Connection, kind: str, where: str, limit: int = 10_000, **given: Any) -> Frame:
+    """Jobs of a kind. `where`: a condition, in which `{item}` is what names the item."""
     facts = ops.target["jobs"][kind]
+    named = f"{quoted(facts['item'])}::text"
     return sql.query(
         ops,
-        f"SELECT {quoted(facts['item'])}::text AS item, status, "
+        f"SELECT {named} AS item, status, "
         "CASE WHEN status = 'running' "
         "THEN round(extract(epoch FROM CAST(:now AS timestamptz) - started_at) / 60, 1) END "
         "AS running_minutes, date_trunc('second', created_at) AS created, "
         "date_trunc('second', started_at) AS started, "
         "date_trunc('second', finished_at) AS finished, model, attempts, "
         f"coalesce(error_message, '') AS error, id::text AS job FROM {quoted(facts['table'])} "
-        f"WHERE {where} ORDER BY created_at DESC, id LIMIT :most",
+        f"WHERE {where.format(item=named)} ORDER BY created_at DESC, id LIMIT :most",
         JOBS,
         now=ops.now(),
         most=limit,
@@ -113,25 +111,23 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     Read from the database: asking the API for a job's status makes it mark stale jobs as failed.
     """
     found, facts = list_jobs(ops, kind, item, minutes), ops.target["jobs"][kind]
-    asked = Question(f"{kind} jobs", _NONE_FAILED, f"table {facts['table']}")
+    asked = Question(f"{kind} jobs", "no item's latest job failed", f"table {facts['table']}")
+    scope = f"of {item}" if item else f"in the last {minutes:g} minutes"
     if found.empty:
-        of = f"of {item}" if item else f"in the last {minutes:g} minutes"
-        nothing = asked.answer("unknown" if item else "ok", f"none {of}", rule="")
+        nothing = asked.answer("unknown" if item else "ok", f"none {scope}", rule="")
         return Findings([nothing], _brief(found))
     latest, last = found.drop_duplicates("item"), found.iloc[0]
     failed, limit = latest[latest["status"] == "failed"], facts["stale_minutes"]
     bad = [
-        _failed_finding(ops, kind, of)
+        _failed_finding(ops, kind, asked, of)
         for _, of in failed.groupby(failed["error"].map(log_lines.pattern), sort=False)
     ]
     for row in latest[latest["running_minutes"] > limit].itertuples():
-        slow = Question(f"{kind} job of {row.item}", f"at most {limit} minutes", "database")
+        slow = Question(f"{kind} job of {row.item}", f"at most {limit} minutes", asked.source)
         seen = f"running for {row.running_minutes:.0f} minutes"
         bad.append(slow.answer("warn", seen, next="jobs/stale"))
-    counts = found["status"].value_counts().items()
-    scope = f"item {item}" if item else f"last {minutes:g} minutes"
-    seen = f"{', '.join(f'{count} {status}' for status, count in counts)} ({scope}); "
-    seen += f"the latest, of {last['item']}, is {last['status']}"
+    counts = ", ".join(f"{n} {status}" for status, n in found["status"].value_counts().items())
+    seen = f"{counts} {scope}; the latest, of {last['item']}, is {last['status']}"
     if bad:
         return Findings(bad, _brief(found), f"{kind} jobs: {seen}.")
     return Findings([asked.answer("ok", seen)], _brief(found))
@@ -142,27 +138,24 @@ def _brief(found: Frame) -> Frame:
     return found.drop(columns=["created", "job"])
 
 
-def _failed_finding(ops: Connection, kind: str, failed: Frame) -> Finding:
+def _failed_finding(ops: Connection, kind: str, asked: Question, failed: Frame) -> Finding:
     """Items whose latest job failed in the same way."""
     last, items = failed.iloc[0], ", ".join(failed["item"].head(8))
-    queue = ops.target["queues"].get(ops.target["jobs"][kind].get("queue", ""), {})
+    queue = ops.target["queues"].get(ops.target["jobs"][kind].get("queue"), {})
     follows = sign_of(FAILURES, last["error"]).next
-    if follows.startswith("queues/") or queue.get("dead_letters", "no such name") in last["error"]:
+    if follows.startswith("queues/") or queue.get("dead_letters", "no name") in last["error"]:
         follows = "queues/dead-letters"
     seen = f"{len(failed)} failed ({items}{'…' if len(failed) > 8 else ''}), the last at "
     seen += f"{last['finished']:%m-%d %H:%M} UTC: {last['error'] or 'no error kept'}"
-    return Question(f"{kind} jobs", _NONE_FAILED, "database").answer("warn", seen, next=follows)
+    return asked.answer("warn", seen, next=follows)
 
 
 @check("Does a job hang?")
 def check_stale(ops: Connection, kind: str) -> Findings:
     """Jobs running for longer than they can: their worker is gone. Evidence: JOBS in brief."""
     facts, found = ops.target["jobs"][kind], find_stale(ops, kind)
-    asked = Question(
-        f"stale {kind} jobs",
-        f"none running for more than {facts['stale_minutes']} minutes",
-        f"table {facts['table']}",
-    )
+    rule = f"none running for more than {facts['stale_minutes']} minutes"
+    asked = Question(f"stale {kind} jobs", rule, f"table {facts['table']}")
     if found.empty:
         running = _select(ops, kind, "status = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
@@ -183,8 +176,7 @@ def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60
     if item:
         latest = next(find_latest(ops, kind, [item]).itertuples(), None)
         if latest is None:
-            absent = Question(asked.words, source="database")
-            return Findings([absent.answer("unknown", f"{item} has no {kind} job")])
+            return Findings([asked.answer("unknown", f"{item} has no {kind} job")])
         what, pattern = f"name job {latest.job}", f'"{latest.job}"'
         minutes = max(minutes, (ops.now() - latest.created).total_seconds() / 60 + 1)
     lines = logs.search(ops, function, pattern, window(ops, minutes), 40)
@@ -203,15 +195,16 @@ def plan_again(ops: Connection, kind: str, items: Sequence[str] = ()) -> Planned
     """
     found = find_latest(ops, kind, items) if items else find_stale(ops, kind)
     steps = [again(ops, kind, row) for row in found.drop_duplicates("item").itertuples()]
-    absent = sorted(set(items) - set(found["item"]))
-    notes = [f"Without any {kind} job, so left alone: {', '.join(absent)}."] if absent else []
-    if not steps:
-        return Planned(f"no {kind} job to start again", [], notes or [f"No {kind} job hangs."])
-    notes.append(
-        "A worker that still runs is not stopped: its result and the new one are both written, "
-        "the later one stays."
-    )
-    return Planned(f"start {len(steps)} {kind} jobs again", steps, notes)
+    notes = []
+    if absent := ", ".join(sorted(set(items) - set(found["item"]))):
+        notes.append(f"Without any {kind} job, so left alone: {absent}.")
+    if steps:
+        notes.append(
+            "A worker that still runs is not stopped: its result and the new one are both "
+            "written, the later one stays."
+        )
+    summary = f"start {len(steps)} {kind} jobs again"
+    return Planned(summary, steps, notes or [f"No {kind} job hangs."])
 
 
 def again(ops: Connection, kind: str, job: Any) -> Step:
@@ -239,15 +232,11 @@ def check_completed(
 
     Evidence: JOBS in brief.
     """
-
-    def still_open(found: Frame) -> int:
-        return int(found["status"].isin(OPEN).sum())
-
     found, _ = poll(
         partial(find_latest, ops, kind, items),
-        lambda found: not still_open(found),
+        lambda found: not found["status"].isin(OPEN).any(),
         timeout_seconds,
-        lambda found: f"{still_open(found)} of {len(items)} {kind} jobs not done",
+        lambda found: f"{kind} jobs are {', '.join(found['status'])}",
     )
     return Findings([_ended_finding(row, kind) for row in found.itertuples()], _brief(found))
 

@@ -5,6 +5,7 @@ The state in the pool, the second factor, the row that the app keeps.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from opslib.core import (
@@ -22,7 +23,7 @@ from opslib.core import (
 )
 from opslib.core.connections import sql
 from opslib.core.reads import logs
-from opslib.users.users import TELL, UNSYNCED, USER, find_user, pool_id
+from opslib.users.users import NEW, TELL, UNSYNCED, USER, find_user, pool_id
 
 _A_DAY = 1440  # minutes
 _TEMPORARY_DAYS = 7  # Cognito's default
@@ -46,12 +47,12 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
         asked = Question(f"{user} is in the pool", "there", "cognito-idp ListUsers")
         return Findings([asked.answer("critical", str(exc), next="users/create")])
     described = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]
-    factor, row = f"Second factor of {seen['email']}", f"The app knows {seen['email']}"
+    row = f"The app knows {seen['email']}"
     found = Findings(
         [
             _state(seen, described, ops.now()),
-            answer(factor, lambda: _second_factor(ops, seen, described["CreationDate"])),
-            answer(row, lambda: _synced(ops, seen)),
+            answer("Second factor", lambda: _second_factor(ops, seen, described["CreationDate"])),
+            answer(row, lambda: _synced(ops, seen, row)),
         ],
         frame([seen], USER),
     )
@@ -61,19 +62,18 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
 
 
 def _state(user: Json, pool: Json, now: datetime) -> Finding:
-    question = f"{user['email']} may sign in"
-    asked = Question(question, "enabled, confirmed", "cognito-idp AdminGetUser")
+    words = f"{user['email']} may sign in"
+    asked = Question(words, "enabled, confirmed", "cognito-idp AdminGetUser")
     if not user["enabled"]:
         return asked.answer("critical", "disabled: somebody did that on purpose")
-    if user["status"] == "FORCE_CHANGE_PASSWORD":  # takes a sign-in only so long
+    if user["status"] == NEW:  # takes a sign-in only so long
         policy = pool.get("Policies", {}).get("PasswordPolicy", {})
         days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
         until = user["modified"] + timedelta(days=days)
-        if until < now:
-            seen = f"enabled, its one-time password ended on {until:%Y-%m-%d}"
-            return asked.answer("warn", seen, next="users/password")
-        has = f"enabled, has a one-time password until {until:%Y-%m-%d}"
-        return asked.answer("ok", f"{has}, and chooses another when signing in")
+        well = until >= now
+        seen = f"enabled, its one-time password {'ends' if well else 'ended'} on {until:%Y-%m-%d}; "
+        seen += "who signs in with it chooses another"
+        return asked.judged(well, seen, otherwise="warn", next="users/password")
     status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
     return asked.answer(status, f"enabled, {words}", next=follows)
 
@@ -83,23 +83,19 @@ def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:
 
     A factor from before it takes no code any more.
     """
-    asked = Question(
-        f"Second factor of {user['email']}",
-        "none, or one whose codes are taken",
-        "cognito-idp AdminGetUser, DescribeUserPool, logs",
-    )
+    source = "cognito-idp AdminGetUser, DescribeUserPool, logs"
+    asked = Question("Second factor", "none, or one whose codes are taken", source)
     factor = user["mfa"]
     if not factor:
         return asked.answer("ok", "none set")
-    refused = _refused_codes(ops, user)
-    if user["modified"] < since:
-        seen = f"{factor} from before {since:%Y-%m-%d %H:%M}, when the pool was made"
-    elif len(refused) > 1:
-        last = refused["time"].iloc[-1]
-        seen = f"{factor}; {len(refused)} codes refused in a day, last {last:%Y-%m-%d %H:%M} UTC"
-    else:
-        return asked.answer("ok", f"{factor}, {len(refused)} codes refused in a day")
-    return asked.answer("critical", seen, cause="mfa-stale", next="users/reset-mfa")
+    refused, old = _refused_codes(ops, user), user["modified"] < since
+    seen = f"{factor}, {len(refused)} codes refused in a day"
+    for last in refused["time"].tail(1):
+        seen += f", last {last:%Y-%m-%d %H:%M} UTC"
+    if old:
+        seen += f"; it is from before {since:%Y-%m-%d %H:%M}, when the pool was made"
+    well = not old and len(refused) < 2
+    return asked.judged(well, seen, cause="mfa-stale", next="users/reset-mfa")
 
 
 def _refused_codes(ops: Connection, user: Json) -> Frame:
@@ -109,14 +105,13 @@ def _refused_codes(ops: Connection, user: Json) -> Frame:
         return frame((), logs.EVENTS)
     found = logs.search(ops, facts["function"], f'"{facts["phrase"]}"', window(ops, _A_DAY))
     found = found[found["time"] > user["modified"]]  # what was refused before is settled
-    names = [name for name in (user["username"], user["sub"], user["email"]) if name]
-    return found[[any(name in text for name in names) for text in found["message"]]]
+    names = "|".join(re.escape(user[key]) for key in ("username", "sub", "email") if user[key])
+    return found[found["message"].str.contains(names)]
 
 
-def _synced(ops: Connection, user: Json) -> Finding:
+def _synced(ops: Connection, user: Json, words: str) -> Finding:
     table = ops.target["users"]["table"]
-    rule = "a row with its sub"
-    asked = Question(f"The app knows {user['email']}", rule, f"SELECT from {table}")
+    asked = Question(words, f"a row with its sub, {user['sub']}", f"SELECT from {table}")
     found = sql.query(
         ops,
         f"SELECT cognito_sub::text AS sub FROM {sql.quoted(table)} "
@@ -126,7 +121,6 @@ def _synced(ops: Connection, user: Json) -> Finding:
     if user["sub"] in set(found["sub"]):
         return asked.answer("ok", "its row has its sub")
     seen = f"no row in {table}"
-    if len(found):
-        seen = f"its row in {table} has another sub ({found['sub'].iloc[0]})"
-        rule = f"sub {user['sub']}"
-    return asked.answer("critical", seen, rule=rule, cause=UNSYNCED, next="users/sync")
+    for other in found["sub"]:
+        seen = f"its row in {table} has another sub ({other})"
+    return asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from opslib.core import (
     UTC_TIME,
     Aws,
@@ -41,7 +43,19 @@ TELL = (
     "then sign in again in a fresh window."
 )
 _COGNITO = "cognito-idp"
-_NEW = "FORCE_CHANGE_PASSWORD"  # the state in which a one-time password has to be changed
+# A row of USER, of one user as of one in a list, whose attributes are called otherwise.
+_ROW = """{
+    email: (UserAttributes || Attributes)[?Name == 'email'].Value | [0] || '',
+    sub: (UserAttributes || Attributes)[?Name == 'sub'].Value | [0] || '',
+    username: Username,
+    status: UserStatus,
+    enabled: Enabled,
+    mfa: join(', ', UserMFASettingList || `[]`),
+    preferred: PreferredMfaSetting,
+    created: UserCreateDate,
+    modified: UserLastModifiedDate
+}"""
+NEW = "FORCE_CHANGE_PASSWORD"  # the state in which a one-time password has to be changed
 _APP = "SOFTWARE_TOKEN_MFA"  # an authenticator app
 
 
@@ -52,7 +66,7 @@ def pool_id(ops: Connection) -> str:
     """
     name = ops.target["users"]["pool"]
     found = ops.pages(_COGNITO, "list_user_pools", "UserPools[]", MaxResults=60)
-    ids = [p["Id"] for p in found if p["Name"] == name]
+    ids = [pool["Id"] for pool in found if pool["Name"] == name]
     if not ids:
         raise NotFound(
             f"No user pool is called {name!r} in {ops.where}; {len(found)} others are there."
@@ -67,8 +81,8 @@ def pool_id(ops: Connection) -> str:
 
 def list_users(ops: Connection) -> Frame:
     """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS."""
-    found = ops.pages(_COGNITO, "list_users", "Users[]", UserPoolId=pool_id(ops))
-    return frame(map(_row, found), USERS).sort_values("email", ignore_index=True)
+    found = ops.pages(_COGNITO, "list_users", f"Users[].{_ROW}", UserPoolId=pool_id(ops))
+    return frame(found, USERS).sort_values("email", ignore_index=True)
 
 
 def find_user(ops: Connection, user: str, pool: str = "") -> Json:
@@ -79,20 +93,18 @@ def find_user(ops: Connection, user: str, pool: str = "") -> Json:
     pool = pool or pool_id(ops)
     if "@" in user:
         user = _named(ops, user, pool)
-    return _row(ops.call(_COGNITO, "admin_get_user", UserPoolId=pool, Username=user))
+    found: Json = Read(_COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user).perform(
+        ops
+    )
+    return found
 
 
 def _named(ops: Connection, email: str, pool: str) -> str:
     """The username of who has this address."""
     if '"' in email or "\\" in email:
         raise UsageError(f"{email!r} is not an e-mail address.")
-    names = ops.pages(
-        _COGNITO,
-        "list_users",
-        "Users[].Username",
-        UserPoolId=pool,
-        Filter=f'email = "{email}"',
-    )
+    of, asked = "Users[].Username", f'email = "{email}"'
+    names = ops.pages(_COGNITO, "list_users", of, UserPoolId=pool, Filter=asked)
     if not names:
         pool = ops.target["users"]["pool"]
         raise NotFound(f"No user with the address {email} in pool {pool} of {ops.where}.")
@@ -104,28 +116,12 @@ def _named(ops: Connection, email: str, pool: str) -> str:
     return str(names[0])
 
 
-def _row(user: Json) -> Json:
-    told = user.get("UserAttributes") or user.get("Attributes") or ()  # of one user, of a list
-    attributes = {attribute["Name"]: attribute["Value"] for attribute in told}
-    return {
-        "email": "",
-        "sub": user["Username"],
-        **attributes,
-        "username": user["Username"],
-        "status": user["UserStatus"],
-        "enabled": user["Enabled"],
-        "mfa": ", ".join(user.get("UserMFASettingList", ())),
-        "created": user["UserCreateDate"].replace(microsecond=0),
-        "modified": user["UserLastModifiedDate"].replace(microsecond=0),
-    }
-
-
 def find_unsynced(ops: Connection) -> Frame:
     """The pool's users that may sign in but have no row in the app's table. Columns: USERS."""
     found = list_users(ops)
     table = quoted(ops.target["users"]["table"])
     known = set(ask(ops, f"SELECT lower(email) AS email FROM {table}", limit=2_000_000)["email"])
-    usable = found["enabled"] & found["status"].isin(("CONFIRMED", _NEW))
+    usable = found["enabled"] & found["status"].isin(("CONFIRMED", NEW))
     return found[usable & ~found["email"].str.lower().isin(known)].reset_index(drop=True)
 
 
@@ -133,15 +129,14 @@ def find_unsynced(ops: Connection) -> Frame:
 def check_synced(ops: Connection) -> Findings:
     """Has every user of the pool a row in the app's table? Evidence: USERS, those without."""
     missing = find_unsynced(ops)
-    source = "cognito-idp ListUsers, SELECT"
-    asked = Question("Every user of the pool has a row", "none", source)
+    asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
         return Findings([asked.answer("ok", "none is missing")])
     seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
     return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
 
 
-def _who(ops: Connection, user: str) -> tuple[Json, dict[str, str]]:
+def _who(ops: Connection, user: str) -> tuple[Json, Json]:
     """The user as a row of USER, and what names it in calls."""
     pool = pool_id(ops)
     seen = find_user(ops, user, pool)
@@ -156,7 +151,6 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
     summary = f"reset the second factor of {email}"
     if _APP not in factors:
         return Planned(summary, notes=[f"{email} has no authenticator app switched on."])
-    preferred = ops.call(_COGNITO, "admin_get_user", **who).get("PreferredMfaSetting") == _APP
 
     def switch(on: bool, preferred: bool) -> Aws:
         setting = {"Enabled": on, "PreferredMfa": preferred}
@@ -168,7 +162,7 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
         do=switch(False, False),
         before=factors,
         after=[factor for factor in factors if factor != _APP],
-        undo=[switch(True, preferred)],
+        undo=[switch(True, seen["preferred"] == _APP)],
         observe=Read(_COGNITO, "admin_get_user", "UserMFASettingList || `[]`", **who),
     )
     notes = [
@@ -182,11 +176,11 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
 def plan_sync(ops: Connection) -> Planned:
     """Have the sync function write the pool's users into the app's table: those without a row."""
     emails = list(find_unsynced(ops)["email"])
-    step = _synchronised(ops, emails)
-    if not emails:
-        return Planned("synchronise users", notes=["Every user of the pool has a row already."])
-    note = "Rows of users whose group has changed are brought up to date with it."
-    return Planned(f"synchronise users: {len(emails)} without a row", [step], [note])
+    step, note = _synchronised(ops, emails), "Every user of the pool has a row already."
+    if emails:
+        note = "Rows of users whose group has changed are brought up to date with it."
+    steps = [step] if emails else []
+    return Planned(f"synchronise users: {len(emails)} without a row", steps, [note])
 
 
 def _synchronised(ops: Connection, emails: list[str]) -> Step:
@@ -231,7 +225,9 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
     pool = pool_id(ops)
     _guard_new(ops, email, pool)
     who = {"UserPoolId": pool, "Username": email}
-    silent = {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
+    told: Json = {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
+    if invite:
+        told = {"DesiredDeliveryMediums": ["EMAIL"]}
     attributes = {"email": email, "email_verified": "true"}
     create = Step(
         f"Create {email}" + (", and mail an invitation" if invite else ", without a mail"),
@@ -239,11 +235,11 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
             _COGNITO,
             "admin_create_user",
             **who,
-            **({"DesiredDeliveryMediums": ["EMAIL"]} if invite else silent),
+            **told,
             UserAttributes=[{"Name": key, "Value": value} for key, value in attributes.items()],
         ),
         before="absent",
-        after=_NEW,
+        after=NEW,
         undo=[Aws(_COGNITO, "admin_delete_user", **who)],
         observe=Read(_COGNITO, "admin_get_user", "UserStatus", **who),
     )
@@ -255,7 +251,7 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
 
 
 def _guard_new(ops: Connection, email: str, pool: str) -> None:
-    if "@" not in email.strip("@") or any(c.isspace() or c in '"\\' for c in email):
+    if not re.fullmatch(r"""[^\s@"\\]+@[^\s@"\\]+""", email):
         raise UsageError(f"{email!r} is not an e-mail address.")
     try:
         there = find_user(ops, email, pool)
@@ -285,7 +281,7 @@ def plan_password(ops: Connection, user: str, permanent: bool = False) -> Planne
             Permanent=permanent,
         ),
         before=seen["status"],
-        after="CONFIRMED" if permanent else _NEW,
+        after="CONFIRMED" if permanent else NEW,
         observe=Read(_COGNITO, "admin_get_user", "UserStatus", **who),
     )
     note = "The old password stops working; sessions that are open go on until their tokens expire."

@@ -167,7 +167,7 @@ def test_drift_is_told_attribute_by_attribute_and_what_an_apply_does_to_it(
     found = terraform.check_drift(ops, file(tmp_path, plan(planned, NOW, "1.9.8", drift)))
     assert [(f.status, f.cause) for f in found] == [("warn", DRIFT)] * 2
     assert (
-        "ingress: + {cidr_blocks=10.1.0.0/16, from_port=22}; an apply puts it right"
+        "ingress: + {cidr_blocks: [10.1.0.0/16], from_port: 22}; an apply puts it right"
         in found[0].seen
     )
     assert "timeout: 30 → 60; an apply leaves it so" in found[1].seen

@@ -165,7 +165,7 @@ def test_drift_is_found_in_the_live_version_and_in_latest(ops: Connection, lab: 
     assert {f.check for f in found if f.status != "ok"} == {"configuration of analysis-worker"}
     live, latest = (f.seen for f in found if f.cause)
     assert "is live" in live
-    assert "lacks BEDROCK_MODEL; timeout 60 s instead of 600 s" in live
+    assert "lacks BEDROCK_MODEL; time-out 60 s instead of 600 s" in live
     assert latest.startswith("$LATEST lacks")
 
 
@@ -402,7 +402,7 @@ def test_drift_of_the_ledgers_loader_is_found(ledger: Connection, lab: Any) -> N
     with lab.broken(DRIFT, LEDGER_PLACE):
         found = check_configuration(ledger)
     assert found.causes == {DRIFT}
-    assert "lacks MAX_SPAN_BYTES; memory 256 MB instead of 1024 MB" in found[0].seen
+    assert "lacks MAX_SPAN_BYTES; memory 256 MB instead of 1,024 MB" in found[0].seen
     assert not check_configuration(ledger).causes
 
 

@@ -18,8 +18,8 @@ from opslib.core.errors import NotAllowed, Refused, UsageError
 from opslib.core.plans.applying import Applied
 from opslib.core.plans.plans import Plan
 from opslib.core.times import window
-from opslib.functions import capacities, throttling
-from opslib.functions.throttling import Use
+from opslib.functions import capacities, invocations
+from opslib.functions.invocations import Use
 from tests import notebooks
 from tests.states import differences
 from tests.undoing import undo
@@ -174,14 +174,14 @@ def test_a_function_that_is_stopped_answers_no_more_until_it_is_undone(
 def test_what_is_there_already_is_said(ops: Connection) -> None:
     plan = capacities.plan_capacity(ops, "loader", 1024, reserved="none")
     assert plan.steps == ()
-    assert "has that already: 1,024 MB" in repr(plan)
+    assert "has that already: memory 1,024 MB" in repr(plan)
     assert "no reservation already" in repr(plan)
 
 
 def test_a_plan_says_what_it_costs_and_what_else_limits_it(ops: Connection) -> None:
     notes = " ".join(capacities.plan_capacity(ops, "loader", 2048, 60, "100").notes)
-    assert "GB-s" in notes
-    assert "The target's file says 1,024 MB of memory, 30 s at most" in notes
+    assert "costs 2 times as much" in notes
+    assert "The target's file says memory 1,024 MB, time-out 30 s" in notes
     assert "29 s (REST" in notes
     assert "share 900 of 1,000" in notes
 
@@ -241,20 +241,20 @@ def test_another_trouble_is_no_throttling(ops: Connection, lab: Any, drill: str)
 
 
 def test_a_throttle_that_its_own_reservation_does_not_explain_has_no_cause(ops: Connection) -> None:
-    account, hour = {"limit": 1000, "unreserved": 900}, window(ops, 60)
+    hour = window(ops, 60)
+    account = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}
 
     def judged(reserved: int | None, most: int) -> Any:
         use = Use(
             "loader",
             reserved,
-            True,
             throttles=9,
             invocations=100,
             most_at_once=most,
             since="03:00",
             still=True,
         )
-        return throttling.judge(use, account, hour)
+        return invocations.judge(use, account, hour)
 
     assert (judged(5, 5).cause, judged(5, 4).cause, judged(None, 900).cause) == (THROTTLED, "", "")
     assert "the 900 that all share" in judged(None, 900).seen
