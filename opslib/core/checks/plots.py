@@ -39,7 +39,8 @@ _STYLE = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.3,
     "lines.marker": ".",  # a single value is seen, too
-    "lines.markersize": 2.5,
+    "lines.markersize": 3.2,
+    "lines.markeredgewidth": 0,
     "legend.fontsize": 7,
     "legend.framealpha": 0.85,
     "figure.facecolor": "white",
@@ -125,8 +126,12 @@ def page(panels: Sequence[Panel], within: Window, incident: Window | None = None
     columns = 2 if len(panels) > 1 else 1
     rows = max(1, -(-len(panels) // columns))
     with matplotlib.rc_context(_STYLE):
-        figure = _figure(2.5 * rows if columns > 1 else 3.2)
-        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        height = 2.5 * rows if columns > 1 else 3.2
+        figure = _figure(height)
+        # Margins that hold what is written there: a layout that is computed takes as long again.
+        edges = {"left": 0.095, "right": 0.98, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
+        gaps = {"wspace": 0.26, "hspace": 0.5}
+        axes = list(figure.subplots(rows, columns, squeeze=False, gridspec_kw=edges | gaps).flat)
         for axis, panel in zip(axes, panels, strict=False):
             _draw_panel(axis, panel, within, incident)
         for axis in axes[len(panels) :]:
@@ -145,7 +150,7 @@ def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) 
         return Picture(b"", f"{title}: no row, so nothing to draw.")
     names, heights = [label[:40] for label in labels[:BARS]], list(values[:BARS])
     with matplotlib.rc_context(_STYLE | {"axes.grid": False, "axes.xmargin": 0.08}):
-        figure = _figure(0.9 + 0.26 * len(names))
+        figure = _figure(0.9 + 0.26 * len(names), "constrained")
         axis = figure.subplots()
         drawn = axis.barh(range(len(names)), heights, color=_COLOURS[0], height=0.7)
         axis.bar_label(drawn, fmt=number, padding=3)
@@ -160,10 +165,10 @@ def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) 
     return Picture(png, f"{title} ({unit}): {said}{left}")
 
 
-def _figure(height: float) -> Any:
+def _figure(height: float, layout: str | None = None) -> Any:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(_WIDTH, height), dpi=100, layout="constrained")
+    return Figure(figsize=(_WIDTH, height), dpi=100, layout=layout)
 
 
 def _png(figure: Any) -> bytes:
