@@ -165,7 +165,7 @@ def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) 
     return Picture(png, f"{title} ({unit}): {said}{left}")
 
 
-def _figure(height: float, layout: str | None = None) -> Any:
+def _figure(height: float, layout: Any = None) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(_WIDTH, height), dpi=100, layout=layout)
