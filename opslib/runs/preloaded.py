@@ -71,8 +71,7 @@ def _do_once() -> None:
     for schema in ("target", "runbook"):
         strict_yaml.validator(schema)
     session = boto3.Session("nobody", "nothing", region_name="us-east-1")
-    descriptions = calls.descriptions(session._session.get_config_variable("data_path"))
-    session._session.register_component("data_loader", descriptions)
+    session._session.register_component("data_loader", calls.descriptions())
     for service in _SERVICES:
         session.client(service)
     matplotlib.backends.backend_registry.list_all()  # looks through all that is installed

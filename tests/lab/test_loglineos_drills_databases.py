@@ -77,7 +77,7 @@ def test_the_export_is_at_work_and_named_with_what_it_does(lab: Any, ops: Connec
         assert _sessions(ops, "nightly-export") == 3
     assert found.evidence is not None
     assert list(found.evidence["application"]) == ["nightly-export"]
-    assert "3 sessions at work, all of nightly-export" in found[0].seen
+    assert "3 sessions at work, 3 of nightly-export" in found[0].seen
     assert found[0].next == "databases/query"
 
 
