@@ -83,3 +83,16 @@ def sha256(path: Path) -> str:
     """The hash of a file's content. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    """Every file in a folder, relative to it; also behind links, each folder once."""
+    found, seen = [], set()
+    for place, folders, inside in os.walk(folder, followlinks=True):
+        here = os.stat(place)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        found += [Path(place, name).relative_to(folder).as_posix() for name in inside]
+    return sorted(found)
