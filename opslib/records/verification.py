@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opslib.core import UsageError
 from opslib.records import copies
-from opslib.records.chain.looking import Look, Problem
+from opslib.records.chain.looking import NO_ROW, Look, Problem
 from opslib.records.records import Row
 
 _HEAD = re.compile(r"(\d+):([0-9a-f]{64}|)")

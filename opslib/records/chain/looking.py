@@ -15,6 +15,7 @@ from opslib.records.records import Row
 _MOMENT = timedelta(seconds=30)
 _BESIDE_INDEX = ("", "-journal", "-wal", "-shm", ".lock")
 _SET_ASIDE = re.compile(r"[^/]+\.lost-\d{8}T\d{6}Z(-\w+)?|(.*/)?\.[^/]+")  # and what is no page
+NO_ROW = "has no row in the index"
 _SHOWN = (".html", ".ipynb")
 
 
@@ -117,7 +118,7 @@ class Look:
             if name == records.place(id).as_posix() and id not in ids:
                 self._open.add(name.removesuffix(".ipynb"))
                 if not _just_begun(name):
-                    yield Problem(id, f"{name} has no row in the index")
+                    yield Problem(id, f"{name} {NO_ROW}")
         for name in sorted(self._names - self._known):
             beside = re.sub(r"(\.spill/.*|\.html|\.ipynb|\.journal\.jsonl)$", "", name)
             if beside in self._open:
