@@ -161,15 +161,16 @@ def _all_entries(connection: sa.Connection) -> list[Row]:
 
 def pages() -> dict[str, str]:
     """The sha256 of each page that was chained after its record or without one, by file name."""
-    return _pages(entries())
+    return pages_in(entries())
 
 
 def chained_pages(connection: sa.Connection) -> dict[str, str]:
     """`pages`, in a transaction that is under way."""
-    return _pages(_all_entries(connection))
+    return pages_in(_all_entries(connection))
 
 
-def _pages(found: list[Row]) -> dict[str, str]:
+def pages_in(found: list[Row]) -> dict[str, str]:
+    """`pages`, of these entries."""
     return {each["said"]: each["sha256"] for each in found if each["kind"] in ("page", "summary")}
 
 
@@ -181,11 +182,18 @@ def page_of(row: Row) -> str | None:
 
 def last_seal() -> tuple[int, str]:
     """The head of the chain: number and hash of the last that was sealed."""
+    return snapshot()[2]
+
+
+def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
+    """Rows, entries and head as they were at one moment: runs may end meanwhile."""
     if database.nothing_yet():
-        return 0, ""
+        return [], [], (0, "")
     with database.transaction() as connection:
-        last = connection.execute(sa.select(database.head)).first()
-        return (last.seq, last.hash) if last else (0, "")
+        last = connection.execute(sa.select(database.head).with_for_update()).first()
+        rows = connection.execute(sa.select(database.records).order_by(database.records.c.started))
+        end = (last.seq, last.hash) if last else (0, "")
+        return [dict(row) for row in rows.mappings()], _all_entries(connection), end
 
 
 def unlisted(listed: set[str]) -> list[str]:

@@ -41,19 +41,23 @@ def examine(heads: Sequence[str] = ()) -> Examined:
     wanted = [head for given in heads for head in _heads(given)]
     interruptions.close_abandoned()
     names = set(copies.names())  # before the rows: what is added in between has a row by then
-    rows, entries, pages = index.rows(), index.entries(), index.pages()
+    rows, entries, end = index.snapshot()
     chained = sorted((r for r in [*rows, *entries] if r["seq"] is not None), key=lambda r: r["seq"])
-    look = Look(names, pages)
+    look = Look(names, index.pages_in(entries))
     problems = [
-        *chain(chained, wanted),
+        *chain(chained, end, wanted),
         *(problem for row in rows for problem in look.at(row)),
         *look.at_summaries(),
         *look.strangers({row["id"] for row in rows}),
         *(Problem(each["id"], _again(each)) for each in entries if each["kind"] == "again"),
     ]
-    return Examined(
-        head(), len(rows), problems, [*filter(None, map(_note, entries)), *look.notes()]
-    )
+    notes = [*filter(None, map(_note, entries)), *look.notes()]
+    if any(problem.problem.endswith(NO_ROW) for problem in problems):
+        notes.append(
+            "Files without a row: the index was lost or is an older copy (opslib records index "
+            "--rebuild enters them), or somebody put them there (look at them, and move them away)."
+        )
+    return Examined(f"{end[0]}:{end[1]}", len(rows), problems, notes)
 
 
 def head() -> str:
@@ -85,7 +89,9 @@ def _heads(given: str) -> Iterator[tuple[int, str]]:
         raise UsageError(f"{given} holds no head of a chain, so nothing was compared.")
 
 
-def chain(chained: list[Row], heads: Sequence[tuple[int, str]] = ()) -> Iterator[Problem]:
+def chain(
+    chained: list[Row], end: tuple[int, str], heads: Sequence[tuple[int, str]] = ()
+) -> Iterator[Problem]:
     """What is wrong with the chain of rows and entries, in their order."""
     from opslib.records import index
 
@@ -101,7 +107,7 @@ def chain(chained: list[Row], heads: Sequence[tuple[int, str]] = ()) -> Iterator
         if index.row_hash(row) != row["hash"]:
             yield Problem(id, "its row in the index was altered")
         number, previous = row["seq"], row["hash"]
-    last, digest = index.last_seal()
+    last, digest = end
     if last > number:
         missing = _rows(last - number)
         yield Problem("(last)", f"the chain is cut off: {missing} missing at the end of the index")

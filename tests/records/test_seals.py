@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from opslib.records import files, index, reading, sealing, verification
 from opslib.records.chain import attached
 from opslib.records.records import Record
 from tests.projects import TARGET, Project
+from tests.records.test_records import make
 
 
 @pytest.fixture
@@ -318,3 +320,13 @@ def test_a_run_that_is_killed_has_a_sealed_page(project: Project) -> None:
     assert problems() == ""
     record.page.write_text("<p>All is well.</p>")
     assert "was altered" in problems()
+
+
+def test_records_verify_while_others_are_sealed(project: Project) -> None:
+    make(project, 0)
+    with ThreadPoolExecutor(4) as pool:
+        making = [pool.submit(make, project, minute) for minute in range(1, 40)]
+        found = [verification.verify() for _ in range(8)]
+    assert [each.result().outcome for each in making] == ["ok"] * 39
+    assert [each for problems in found for each in problems if "chain" in each.problem] == []
+    assert problems() == ""

@@ -34,16 +34,16 @@ def check(file: Path) -> Attached:
         content = file.read_bytes()
     except OSError as exc:
         raise UsageError(f"{file} cannot be read: {files.reason(exc)}.") from exc
-    rows = [row for row in index.rows() if row["seq"] is not None]
-    entries = index.entries()
+    rows, entries, end = index.snapshot()
+    rows = [row for row in rows if row["seq"] is not None]
     for row in rows:
         what = {row["sha256"]: "notebook", row["page"]: "page"}.get(digest)
         if what:
-            return Attached(str(file), row["id"], row["seq"], what, _unproved(rows + entries))
+            return Attached(str(file), row["id"], row["seq"], what, _unproved(rows + entries, end))
     for entry in entries:
         if digest == entry["sha256"]:
             what = "page, made again" if entry["kind"] == "page" else "summary"
-            number, wrong = entry["seq"], _unproved(rows + entries)
+            number, wrong = entry["seq"], _unproved(rows + entries, end)
             return Attached(str(file), entry["id"], number, what, wrong)
     id = _said_id(file, content)
     of_it = [row for row in rows if row["id"] == id]
@@ -57,9 +57,9 @@ def check(file: Path) -> Attached:
     return Attached(str(file), id, row["seq"], "", why)
 
 
-def _unproved(chained: list[Row]) -> str:
+def _unproved(chained: list[Row], end: tuple[int, str]) -> str:
     """Why a hash that is in the index proves nothing."""
-    broken = list(verification.chain(sorted(chained, key=lambda each: each["seq"])))
+    broken = list(verification.chain(sorted(chained, key=lambda each: each["seq"]), end))
     return "the chain itself is broken: opslib records verify" if broken else ""
 
 
