@@ -69,8 +69,8 @@ def rebuild(as_json: bool) -> int:
         return 1 if done.left else 0
     if done.set_aside:
         click.echo(f"The damaged index is {done.set_aside} now.")
-    if done.head_put_back:
-        click.echo("The head of the chain was put back to its last row.")
+    if done.head_before:
+        click.echo(f"The head of the chain was {done.head_before}: it is its last row again.")
     if done.changed:
         running = f", and {len(done.running)} that had not ended" if done.running else ""
         click.echo(f"Index rebuilt at {done.at}: {len(done.entered)} records entered{running}.")

@@ -109,15 +109,15 @@ def _move_head(connection: sa.Connection, to: Row) -> None:
     connection.execute(sa.update(database.head).values(seq=to["seq"], hash=to["hash"]))
 
 
-def put_head_back(connection: sa.Connection) -> bool:
-    """Make the last that is chained the head again; False when it is."""
+def put_head_back(connection: sa.Connection) -> str:
+    """Make the last that is chained the head again; what was the head, empty when that was it."""
     seq, digest = database.end(connection)
     last = connection.execute(sa.select(database.head).with_for_update()).first()
     if last and (last.seq, last.hash) == (seq, digest):
-        return False
+        return ""
     connection.execute(sa.delete(database.head))
     connection.execute(sa.insert(database.head).values(only=1, seq=seq, hash=digest))
-    return True
+    return f"{last.seq}:{last.hash}" if last else "nothing"
 
 
 def row_hash(row: Row) -> str:

@@ -242,11 +242,15 @@ def test_in_s3_a_lost_index_is_noticed_and_made_again_and_pages_are_covered(
     assert "elsewhere/x.html was added" in found
 
 
-def test_a_folder_reached_by_a_link_is_looked_into_once(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.html").write_text("")
-    os.symlink(tmp_path, tmp_path / "a" / "back")
-    assert files.names(tmp_path) == ["a/x.html"]
+def test_a_month_behind_a_link_is_looked_into_and_other_links_are_named(tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "records", tmp_path / "elsewhere"
+    for folder in (place / "2026", elsewhere):
+        folder.mkdir(parents=True)
+    (elsewhere / "x.html").write_text("")
+    os.symlink(elsewhere, place / "2026" / "11")
+    os.symlink(tmp_path, place / "2026" / "back")
+    os.symlink(place, place / "2027")
+    assert files.names(place) == ["2026/11/x.html", "2026/back"]
 
 
 @pytest.fixture(autouse=True)

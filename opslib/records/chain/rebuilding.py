@@ -31,11 +31,11 @@ class Rebuilt:
     left: dict[str, str]
     doubts: dict[str, str]
     set_aside: str  # what the file of a damaged index is called now
-    head_put_back: bool
+    head_before: str  # which was not the last row, so it was put back; empty: it was
 
     @property
     def changed(self) -> bool:
-        return bool(self.entered or self.running or self.head_put_back)
+        return bool(self.entered or self.running or self.head_before)
 
 
 def rebuild() -> Rebuilt:
@@ -112,8 +112,8 @@ def _doubt(id: str, names: list[str]) -> str:
     return ""
 
 
-def _told(ended: list[Json], doubts: dict[str, str], back: bool) -> str:
-    told = ["the head of the chain was put back"] * back
+def _told(ended: list[Json], doubts: dict[str, str], back: str) -> str:
+    told = [f"the head of the chain was {back} and is its last row again"] * bool(back)
     told += [f"{len(ended)} records were entered from their files"] * bool(ended)
     told += [f"{id}: {why}" for id, why in doubts.items()]
     return ", ".join(told)
