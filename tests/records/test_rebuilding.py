@@ -17,10 +17,10 @@ from opslib.records import files, index, reading, verification
 from opslib.records.chain import database, rebuilding
 from opslib.records.records import Record
 from tests.projects import TARGET, Project
-from tests.records.test_records import bucket
+from tests.records.test_records import bucket as shared_bucket
 from tests.records.test_seals import problems, said
 
-__all__ = ["bucket"]
+__all__ = ["shared_bucket"]
 
 
 @pytest.fixture
@@ -218,6 +218,15 @@ def test_an_index_of_before_gets_the_new_column_and_pages_can_be_sealed(
     assert said(capsys, "verify", str(record.page))[0] == 0
     record.page.write_text("<p>All is well.</p>")
     assert "was altered" in problems()
+
+
+@pytest.fixture
+def bucket(shared_bucket: str) -> Iterator[str]:
+    """Empty again afterwards: moto's servers of one process share what they hold."""
+    from papermill.s3 import S3
+
+    yield shared_bucket
+    S3().s3.Bucket(shared_bucket).objects.all().delete()
 
 
 def test_in_s3_a_lost_index_is_noticed_and_made_again_and_pages_are_covered(
