@@ -18,6 +18,9 @@ _STATUS = """\b
 Exit status: 0 done; 1 failed; 2 usage, and nothing was started;
 3 refused by a guard, and nothing changed; 4 done, and a finding is critical."""
 
+_PROVED = """\b
+Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it; 2 usage."""
+
 
 class _Commands(click.Group):
     """The lab's commands come from its own package, when they are called for."""
@@ -180,25 +183,58 @@ def records(
     from opslib.records import reading
 
     found = reading.list_records(target, times.moment(since) if since else None, outcome)
-    click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))
+    unlisted = reading.unlisted()
+    if found or as_json or not unlisted:
+        click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))
+    if unlisted:
+        _end(told.unlisted(unlisted), 1)
+
+
+@records.command(epilog=_PROVED)
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="NUMBER:HASH",
+    help="A head of the chain, kept elsewhere, or a file of them: fails when it is gone. Repeat.",
+)
+@_json
+def verify(files: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> NoReturn:
+    """Prove that no record, page or spilled file was altered, added or removed.
+
+    A FILE is a page or notebook as it was attached somewhere: is it what was sealed?
+    """
+    from opslib.cli import proofs
+
+    sys.exit(proofs.files(files, heads, as_json) if files else proofs.everything(heads, as_json))
 
 
 @records.command()
 @_json
-def verify(as_json: bool) -> NoReturn:
-    """Prove that no record was altered or removed; exit status 1 when one was."""
-    from opslib.records import reading, verification
+def head(as_json: bool) -> None:
+    """The head of the chain, NUMBER:HASH. Keep it elsewhere, and give it to verify --head."""
+    from opslib.records import verification
 
-    problems = [vars(problem) for problem in verification.verify()]
-    if as_json:
-        click.echo(console.as_json(problems))
-    elif problems:
-        click.echo(console.table(("record", "problem"), [[*p.values()] for p in problems]))
-    elif (count := len(reading.list_records())) == 1:
-        click.echo("1 record, as it was sealed.")
-    else:
-        click.echo(f"{count} records, all as they were sealed.")
-    sys.exit(1 if problems else 0)
+    shown = verification.head()
+    number, _, digest = shown.partition(":")
+    said = {"head": shown, "number": int(number), "hash": digest}
+    click.echo(console.as_json(said) if as_json else shown)
+
+
+@records.command("index")
+@click.option(
+    "--rebuild", is_flag=True, help="Enter the records that have no row, from their files."
+)
+@_json
+def index_(rebuild: bool, as_json: bool) -> NoReturn:
+    """Where the index is; --rebuild makes it again when it was lost.
+
+    Exit status: 0 done, or nothing to do; 1 some files were not entered.
+    """
+    from opslib.cli import proofs
+
+    sys.exit(proofs.rebuild(as_json) if rebuild else proofs.index(as_json))
 
 
 @records.command("show")

@@ -74,6 +74,15 @@ def listed(found: list[Record]) -> str:
     return console.table(header, rows)
 
 
+def unlisted(names: list[str]) -> str:
+    """Files of records that the index does not know."""
+    return (
+        f"{len(names)} files of records have no row in the index, so they are not listed "
+        f"({names[0]}{' …' if names[1:] else ''}). Look: opslib records verify. "
+        "When the index was lost or is an older copy: opslib records index --rebuild"
+    )
+
+
 def exit_status(found: list[Record]) -> int:
     """Of several runs what most wants a look: interrupted, failed, refused, critical, done."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}

@@ -31,12 +31,16 @@ def prepare() -> None:
     sanitise.markdown("")
 
 
-def render(notebook: Any) -> str:
-    """The page. The notebook is a record's: masked, with its facts in the metadata."""
+def render(notebook: Any, seal: Json | None = None) -> str:
+    """The page. The notebook is a record's: masked, with its facts in the metadata.
+
+    `seal`: the record's `id`, `number` in the chain and `sha256`, when it is sealed.
+    """
     facts = notebook["metadata"].get("opslib", {})
     calls = facts.get("calls", [])
     made = template("page.html").render(
         facts=facts,
+        seal=seal,
         **style(),
         title=title(notebook) or facts.get("name", "Notebook"),
         findings=findings(facts),

@@ -1,8 +1,9 @@
 """Records: what every run left behind, and the proof that it is still what it was."""
 
+from opslib.records.chain.looking import Problem
 from opslib.records.reading import applied_steps, details, find, list_records
 from opslib.records.records import OUTCOMES, RUNNING, Record
-from opslib.records.verification import Problem, verify
+from opslib.records.verification import verify
 
 __all__ = [
     "OUTCOMES",

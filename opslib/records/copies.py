@@ -9,20 +9,60 @@ notebooks.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib.core import OpsError, paths
+from opslib.core import Json, OpsError, paths
 from opslib.records import files
+from opslib.records.records import RUNNING
 
 
 def base() -> str:
     """`s3://bucket/prefix`, or nothing when records are on this disk only."""
     given = os.environ.get("OPSLIB_RECORDS", "")
     return given.rstrip("/") if given.startswith("s3://") else ""
+
+
+def where() -> str:
+    """The place that counts, as one reads it."""
+    return base() or str(paths.records())
+
+
+def names() -> list[str]:
+    """Every file in the place that counts, relative to it. Raises OpsError."""
+    if not base():
+        return files.names(paths.records())
+    bucket, _, prefix = _address()
+    with _translated("listed", paths.records()):
+        found = _s3().Bucket(bucket).objects.filter(Prefix=f"{prefix}/" if prefix else "")
+        return sorted(each.key.removeprefix(prefix).lstrip("/") for each in found)
+
+
+def records() -> list[str]:
+    """The names of the files of records, oldest first."""
+    return [name for name in names() if re.fullmatch(r"\d{4}/\d\d/[^/.][^/]*\.ipynb", name)]
+
+
+def said(name: str) -> Json:
+    """What a record's file says of its run. Raises OSError, ValueError, OpsError."""
+    path = paths.records() / name
+    try:
+        return dict(json.loads(content(path))["metadata"]["opslib"])
+    except (KeyError, TypeError) as exc:
+        raise ValueError("it is no record") from exc
+
+
+def is_ended(name: str) -> bool:
+    """Is that the file of a run that has ended? One that cannot be read counts as such."""
+    try:
+        return said(name).get("outcome") != RUNNING
+    except (OSError, ValueError):
+        return True
 
 
 def push(path: Path) -> None:
@@ -37,9 +77,9 @@ def push(path: Path) -> None:
 def fetch_missing(path: Path) -> None:
     """Get a file that is not on this disk. Raises OpsError."""
     if base() and not path.exists():
-        content = _content(path)
+        found = content(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(path, content)
+        files.write_atomically(path, found)
 
 
 def sha256(path: Path) -> str:
@@ -47,20 +87,31 @@ def sha256(path: Path) -> str:
 
     Raises OSError, OpsError.
     """
-    return hashlib.sha256(_content(path)).hexdigest() if base() else files.sha256(path)
+    return hashlib.sha256(content(path)).hexdigest() if base() else files.sha256(path)
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
+    """A file of a record where it counts. Raises OSError, OpsError."""
+    if not base():
+        return path.read_bytes()
     with _translated("read", path):
         return bytes(_object(path).get()["Body"].read())
 
 
 def _object(path: Path) -> Any:
+    bucket, _, prefix = _address()
+    key = "/".join(filter(None, (prefix, path.relative_to(paths.records()).as_posix())))
+    return _s3().Object(bucket, key)
+
+
+def _address() -> tuple[str, str, str]:
+    return base().removeprefix("s3://").partition("/")
+
+
+def _s3() -> Any:
     from papermill.s3 import S3
 
-    bucket, _, prefix = base().removeprefix("s3://").partition("/")
-    key = "/".join(filter(None, (prefix, path.relative_to(paths.records()).as_posix())))
-    return S3().s3.Object(bucket, key)
+    return S3().s3
 
 
 @contextmanager

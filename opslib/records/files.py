@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from opslib.core import OpsError
 
+_PERIOD = re.compile(r"\d{4}(/\d\d)?")
 _LEAST_FREE = 1_000_000  # bytes; a record with its page is rarely larger
 
 _REASONS = {
@@ -83,3 +85,20 @@ def sha256(path: Path) -> str:
     """The hash of a file's content. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    """Every file in a folder, relative to it. A link to a folder is followed where a year or month
+    is kept elsewhere; any other is named like a file.
+    """
+    found, seen = [], set()
+    for place, folders, inside in os.walk(folder, followlinks=True):
+        here, at = os.stat(place), Path(place).relative_to(folder)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+        seen.add((here.st_dev, here.st_ino))
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        strange = [name for name in links if not _PERIOD.fullmatch((at / name).as_posix())]
+        folders[:] = [name for name in folders if name not in strange]
+        found += [(at / name).as_posix() for name in (*inside, *strange)]
+    return sorted(set(found))

@@ -1,161 +1,143 @@
 """The index of records: one row a run, each sealed row carrying the hash of the row before.
 
-SQLite in the records folder by default; another database (PostgreSQL) by the URL in `OPSLIB_INDEX`.
+The chain holds entries, too: a page made again, a summary, a row sealed late, an index made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from opslib.core import Json, OpsError, paths
-from opslib.records.records import COLUMNS, Row
-
-_metadata = sa.MetaData()
-_SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
-_BESIDE = ("hash", "host", "pid", "pid_started", "heartbeat")
-_TYPES: Json = {
-    "id": sa.String(40),
-    "seq": sa.Integer(),
-    "lab": sa.Boolean(),
-    "pid": sa.Integer(),
-}
-_records = sa.Table(
-    "records",
-    _metadata,
-    *(
-        sa.Column(
-            name,
-            _TYPES.get(name, sa.Text()),
-            primary_key=name == "id",
-            unique=name == "seq",  # none while the run is under way
-        )
-        for name in (*_SEALED, *_BESIDE)
-    ),
-)
-_head = sa.Table(  # the last seal: who holds this row's lock may add the next
-    "chain",
-    _metadata,
-    sa.Column("only", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
-)
-
-
-def url() -> str:
-    return os.environ.get("OPSLIB_INDEX") or f"sqlite:///{paths.records() / 'index.sqlite'}"
-
-
-@cache
-def _engine(address: str) -> sa.Engine:
-    engine = sa.create_engine(address, poolclass=NullPool)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(
-            engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-        )
-    try:
-        _make_tables(engine)
-    except (IntegrityError, ProgrammingError):  # another run made them at the same moment
-        _make_tables(engine)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # so that our own BEGIN counts
-    for setting in ("busy_timeout=30000", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-@contextmanager
-def _transaction() -> Iterator[sa.Connection]:
-    """A transaction on the index, its tables made when missing.
-
-    Raises OpsError naming the index.
-    """
-    address = url()
-    shown = sa.make_url(address).render_as_string(hide_password=True)
-    try:
-        with _engine(address).begin() as connection:
-            yield connection
-    except SQLAlchemyError as exc:
-        cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
-        raise OpsError(
-            f"The index of records at {shown} does not answer: {cause}. "
-            "Check that disk or database, or OPSLIB_INDEX; the record files are not touched."
-        ) from exc
-
-
-def _make_tables(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        _metadata.create_all(connection)
-        if connection.execute(sa.select(_head)).first() is None:
-            connection.execute(sa.insert(_head).values(only=1, seq=0, hash=""))
+from opslib.core import OpsError
+from opslib.records import copies
+from opslib.records.chain import database
+from opslib.records.facts import moment, who
+from opslib.records.records import Row
 
 
 def insert(row: Row) -> None:
     """A run starts."""
-    with _transaction() as connection:
-        connection.execute(sa.insert(_records).values(row))
+    with database.transaction() as connection:
+        add(connection, row)
+
+
+def add(connection: sa.Connection, row: Row) -> None:
+    """`insert`, in a transaction that is under way."""
+    connection.execute(sa.insert(database.records).values(row))
+
+
+def ids(connection: sa.Connection) -> set[str]:
+    return set(connection.execute(sa.select(database.records.c.id)).scalars())
 
 
 def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
     """Change the row of a run that is under way; False when it is sealed, not there, or not as
     `only_if` says.
     """
-    with _transaction() as connection:
+    with database.transaction() as connection:
         return _update(connection, id, values, only_if)
 
 
 def _update(connection: sa.Connection, id: str, values: Row, only_if: Row | None = None) -> bool:
     wanted = {"id": id, "seq": None} | (only_if or {})
-    same = [_records.c[name] == value for name, value in wanted.items()]
-    return connection.execute(sa.update(_records).where(*same).values(values)).rowcount == 1
+    same = [database.records.c[name] == value for name, value in wanted.items()]
+    return connection.execute(sa.update(database.records).where(*same).values(values)).rowcount == 1
 
 
-def seal(row: Row) -> bool:
-    """Close a run's row and chain it to the one before; False when it is sealed already."""
-    with _transaction() as connection:
-        last = connection.execute(sa.select(_head).with_for_update()).one()
-        row = row | {"seq": last.seq + 1, "previous": last.hash}
-        row["hash"] = row_hash(row)
-        if not _update(connection, row["id"], row):
-            if connection.execute(sa.select(_records).filter_by(id=row["id"])).first():
-                return False
-            connection.execute(sa.insert(_records).values(row))  # its row was removed while it ran
-        connection.execute(sa.update(_head).values(seq=row["seq"], hash=row["hash"]))
-        return True
+def seal(row: Row, page: Callable[[int], str] | None = None) -> bool:
+    """Close a run's row and chain it to the one before; False when it is sealed already.
+
+    `page` makes the record's page for its number in the chain, and gives that page's sha256.
+    """
+    with database.transaction(may_be_lost=True) as connection:
+        return chain_row(connection, row, page)
+
+
+def chain_row(
+    connection: sa.Connection, row: Row, page: Callable[[int], str] | None = None
+) -> bool:
+    """`seal`, in a transaction that is under way."""
+    last = _locked_head(connection)
+    there = connection.execute(sa.select(database.records.c.seq).filter_by(id=row["id"])).first()
+    if there and there.seq is not None:
+        return False
+    row = row | {"seq": last.seq + 1, "previous": last.hash}
+    row[database.PAGE] = page(row["seq"]) if page else row.get(database.PAGE)
+    row["hash"] = row_hash(row)
+    if not _update(connection, row["id"], row):
+        add(connection, row)  # its row was removed while it ran
+    _move_head(connection, row)
+    return True
+
+
+def enter(kind: str, id: str = "", sha256: str = "", said: str = "") -> None:
+    """Chain an entry: `page` or `summary` with its sha256, `late`, `again`, `rebuilt`."""
+    with database.transaction() as connection:
+        chain_entry(connection, kind, id, sha256, said)
+
+
+def chain_entry(
+    connection: sa.Connection, kind: str, id: str = "", sha256: str = "", said: str = ""
+) -> None:
+    """`enter`, in a transaction that is under way."""
+    last = _locked_head(connection)
+    entry = {"seq": last.seq + 1, "kind": kind, "id": id, "sha256": sha256, "said": said}
+    entry |= {"at": moment(), "who": who(), "previous": last.hash}
+    entry["hash"] = row_hash(entry)
+    connection.execute(sa.insert(database.entries).values(entry))
+    _move_head(connection, entry)
+
+
+def _locked_head(connection: sa.Connection) -> Any:
+    """The end of the chain. Raises OpsError when the head is not there."""
+    last = connection.execute(sa.select(database.head).with_for_update()).first()
+    end = database.end(connection)
+    if last is None or last.seq < end[0]:
+        raise OpsError(
+            f"The head of the chain in {database.shown()} was moved: nothing can be sealed after "
+            f"number {end[0]}. Look: opslib records verify. Put it back: {database.REBUILD}"
+        )
+    return last
+
+
+def _move_head(connection: sa.Connection, to: Row) -> None:
+    connection.execute(sa.update(database.head).values(seq=to["seq"], hash=to["hash"]))
+
+
+def put_head_back(connection: sa.Connection) -> str:
+    """Make the last that is chained the head again; what was the head, empty when that was it."""
+    seq, digest = database.end(connection)
+    last = connection.execute(sa.select(database.head).with_for_update()).first()
+    if last and (last.seq, last.hash) == (seq, digest):
+        return ""
+    connection.execute(sa.delete(database.head))
+    connection.execute(sa.insert(database.head).values(only=1, seq=seq, hash=digest))
+    return f"{last.seq}:{last.hash}" if last else "nothing"
 
 
 def row_hash(row: Row) -> str:
-    """The hash over what a sealed row says and the hash of the row before."""
-    content = [row.get(name) for name in _SEALED]
+    """The hash over what a sealed row, or an entry, says and the hash of the one before."""
+    names = database.ENTRY if "kind" in row else database.SEALED
+    content = [row.get(name) for name in names]
+    if row.get(database.PAGE) is not None:
+        content.append(row[database.PAGE])
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
-
-
-def _nothing_yet() -> bool:
-    file = sa.make_url(url()).database or ""
-    return url().startswith("sqlite") and not os.path.exists(file)
 
 
 def rows(**where: Any) -> list[Row]:
     """The rows, oldest first; `target="x"` and the like narrow them."""
-    if _nothing_yet():
+    if database.nothing_yet():
         return []
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
-    order = (_records.c.started, _records.c.seq.nulls_last(), _records.c.id)
-    with _transaction() as connection:
-        found = connection.execute(sa.select(_records).filter_by(**where).order_by(*order))
+    order = (database.records.c.started, database.records.c.seq.nulls_last(), database.records.c.id)
+    with database.transaction() as connection:
+        found = connection.execute(sa.select(database.records).filter_by(**where).order_by(*order))
         return [dict(row) for row in found.mappings()]
 
 
@@ -164,10 +146,57 @@ def is_sealed(id: str) -> bool:
     return any(row["seq"] is not None for row in rows(id=id))
 
 
+def entries() -> list[Row]:
+    """What else is in the chain, oldest first."""
+    if database.nothing_yet():
+        return []
+    with database.transaction() as connection:
+        return _all_entries(connection)
+
+
+def _all_entries(connection: sa.Connection) -> list[Row]:
+    found = connection.execute(sa.select(database.entries).order_by(database.entries.c.seq))
+    return [dict(row) for row in found.mappings()]
+
+
+def pages() -> dict[str, str]:
+    """The sha256 of each page that was chained after its record or without one, by file name."""
+    return pages_in(entries())
+
+
+def chained_pages(connection: sa.Connection) -> dict[str, str]:
+    """`pages`, in a transaction that is under way."""
+    return pages_in(_all_entries(connection))
+
+
+def pages_in(found: list[Row]) -> dict[str, str]:
+    """`pages`, of these entries."""
+    return {each["said"]: each["sha256"] for each in found if each["kind"] in ("page", "summary")}
+
+
+def page_of(row: Row) -> str | None:
+    """The sha256 that a record's page should have; empty when it has none, None: never sealed."""
+    name = row["path"].removesuffix(".ipynb") + ".html"
+    return pages().get(name, row[database.PAGE])
+
+
 def last_seal() -> tuple[int, str]:
-    """The number and hash of the last sealed row."""
-    if _nothing_yet():
-        return 0, ""
-    with _transaction() as connection:
-        last = connection.execute(sa.select(_head)).one()
-        return last.seq, last.hash
+    """The head of the chain: number and hash of the last that was sealed."""
+    return snapshot()[2]
+
+
+def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
+    """Rows, entries and head as they were at one moment: runs may end meanwhile."""
+    if database.nothing_yet():
+        return [], [], (0, "")
+    with database.transaction() as connection:
+        last = connection.execute(sa.select(database.head).with_for_update()).first()
+        rows = connection.execute(sa.select(database.records).order_by(database.records.c.started))
+        end = (last.seq, last.hash) if last else (0, "")
+        return [dict(row) for row in rows.mappings()], _all_entries(connection), end
+
+
+def unlisted(listed: set[str]) -> list[str]:
+    """The files of ended runs on this disk that have no row of those ids."""
+    new = [name for name in copies.records() if Path(name).stem not in listed]
+    return [name for name in new if copies.is_ended(name)]

@@ -46,17 +46,29 @@ def _close(row: Row) -> None:
         notebook = sealing.read(paths.records() / row["path"])
     except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
         verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
-        index.seal(row | verdict | {"ended": moment()})
+        index.seal(row | verdict | {"ended": moment(), "page": ""})
         return
     draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]))
+    before = row["hash"] or (_page_is_sealed(draft.path) and not draft.journal.exists())
     if draft.facts.get("ended"):  # it was killed between the last save and the seal
-        sealing.seal(draft)
+        sealing.seal(draft, notebook)
+        index.enter("again" if before else "late", row["id"], said=draft.facts["ended"])
         return
     why = f"The process that ran it was killed in cell {_reached(notebook)}."
     ending = Ending("interrupted", why)
     draft.facts |= outcomes.conclude(ending, journal(draft.journal))
     draft.facts["ended"] = _last_sign(draft, row)
     sealing.keep(draft)
+    if before:
+        index.enter("again", row["id"], said=draft.facts["ended"])
+
+
+def _page_is_sealed(path: Path) -> bool:
+    from opslib.records import sealing
+
+    with contextlib.suppress(OSError):
+        return sealing.claim(path.with_suffix(".html").read_bytes()) is not None
+    return False
 
 
 def _reached(notebook: Any) -> str:

@@ -23,6 +23,13 @@ def list_records(
     return [record for record in reversed(found) if since is None or record.started >= since]
 
 
+def unlisted() -> list[str]:
+    """The files of ended runs that have no row; only `verify` looks for them in s3."""
+    from opslib.records import copies, index
+
+    return [] if copies.base() else index.unlisted({row["id"] for row in index.rows()})
+
+
 def find(id: str) -> Record:
     """The record of that id, or of its only continuation.
 

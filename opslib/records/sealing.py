@@ -6,6 +6,9 @@ It is masked and whole each time.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import re
+import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +23,7 @@ from opslib.records.outputs import Outputs
 from opslib.records.records import Record
 
 _EVERY_SECONDS = 1.0
+_CLAIM = re.compile(r'<meta name="opslib-seal" content="(\S+) (\d+) ([0-9a-f]{64})">')
 _SHARE = 0.03  # of the time may go into saving
 
 
@@ -82,9 +86,10 @@ class Draft:
         trouble = None
         try:
             self.outputs.save(everything=True)
-            self.facts["spilled"] = self.outputs.listed()
         except OSError as exc:
             trouble = exc
+        with contextlib.suppress(OSError):  # also of what was not kept whole
+            self.facts["spilled"] = self.outputs.listed()
         self.notebook = self.masked()
         try:
             self._put(self.notebook, durable=True)
@@ -140,11 +145,11 @@ def keep(draft: Draft) -> str:
     failure = draft.finish()
     trouble = f"its record could not be kept whole: {files.reason(failure)}." if failure else ""
     try:
-        seal(draft)
-    except (OpsError, OSError) as exc:
+        seal(draft, read(draft.path) if failure else draft.notebook)
+    except (OpsError, OSError, ValueError) as exc:
         trouble = f"its record could not be sealed: {exc}"
-    with contextlib.suppress(OSError):  # a page can be made again: opslib records page
-        write(draft.notebook, draft.path.with_suffix(".html"))
+        with contextlib.suppress(OSError):  # a page can be made again: opslib records page
+            files.write_atomically(draft.path.with_suffix(".html"), _page(draft.notebook))
     try:
         copies.push(draft.path)
     except OpsError as exc:
@@ -152,11 +157,27 @@ def keep(draft: Draft) -> str:
     return trouble and _told(draft, trouble)
 
 
-def seal(draft: Draft) -> None:
-    """Chain the row of a finished file to those before. Raises OpsError, OSError."""
+def seal(draft: Draft, notebook: Any) -> None:
+    """Chain the row of a finished file to those before, with its page. Raises OpsError, OSError.
+
+    The page shows the file's hash and its number in the chain, so it is made in this order: file,
+    number, page, seal.
+    """
     from opslib.records import index
 
-    index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
+    digest = files.sha256(draft.path)
+    blank = secrets.token_hex(16)  # in the number's place: rendering keeps nobody waiting
+    text = _page(notebook, {"id": draft.facts["id"], "number": blank, "sha256": digest})
+
+    def page(number: int) -> str:
+        content = text.replace(blank.encode(), str(number).encode())
+        try:
+            files.write_atomically(draft.path.with_suffix(".html"), content)
+        except OSError:
+            return ""  # sealed without a page, which can be made: opslib records page
+        return hashlib.sha256(content).hexdigest()
+
+    index.seal(records.row(draft.facts) | {"sha256": digest}, page)
     draft.journal.unlink(missing_ok=True)
 
 
@@ -171,14 +192,46 @@ def _told(draft: Draft, trouble: str) -> str:
     )
 
 
-def write(notebook: Any, path: Path) -> None:
-    """Make the page of a record's notebook. Raises OSError."""
-    files.write_atomically(path, render(notebook).encode(errors="replace"))
+def _page(notebook: Any, seal: Json | None = None) -> bytes:
+    return render(notebook, seal).encode(errors="replace")
+
+
+def claim(page: bytes) -> tuple[str, int, str] | None:
+    """What a page says of its seal: the record's id, number in the chain and sha256."""
+    found = _CLAIM.search(page[:4000].decode(errors="replace"))
+    return (found[1], int(found[2]), found[3]) if found else None
 
 
 def make(record: Record) -> Path:
-    """Make the page of a record again. Raises OpsError, OSError."""
+    """Make the page of a record again; one that is not as it was sealed is chained as made again.
+
+    Raises OpsError, OSError.
+    """
+    from opslib.records import index
+
     copies.fetch_missing(record.path)
-    write(read(record.path), record.page)
+    [row] = index.rows(id=record.id)
+    seal = {"id": record.id, "number": row["seq"], "sha256": row["sha256"]} if row["seq"] else None
+    if seal and not seal["sha256"] == files.sha256(record.path) == copies.sha256(record.path):
+        raise OpsError(
+            f"{record.path} is not what was sealed, so no page is made of it. "
+            "Look: opslib records verify"
+        )
+    content = _page(read(record.path), seal)
+    digest = hashlib.sha256(content).hexdigest()
+    files.write_atomically(record.page, content)
     copies.push(record.path)
+    if seal and digest != index.page_of(row):
+        index.enter("page", record.id, digest, f"{records.place(record.id).with_suffix('.html')}")
     return record.page
+
+
+def keep_summary(page: Path, text: str) -> None:
+    """Write a page that is made from records, and chain its hash. Raises OpsError, OSError."""
+    from opslib.records import index
+
+    content = text.encode(errors="replace")
+    files.write_atomically(page, content)
+    copies.push(page)
+    name = page.relative_to(paths.records()).as_posix()
+    index.enter("summary", sha256=hashlib.sha256(content).hexdigest(), said=name)

@@ -2,102 +2,161 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from opslib.core import OpsError, paths
-from opslib.records import copies, files, records
+from opslib.core import UsageError
+from opslib.records import copies
+from opslib.records.chain.looking import NO_ROW, Look, Problem
 from opslib.records.records import Row
 
-_MOMENT_SECONDS = 30
+_HEAD = re.compile(r"(\d+):([0-9a-f]{64}|)")
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that `verify` found wrong with a record."""
+class Examined:
+    """What `verify` found; `notes` say what its proof does not cover. `head`: `number:hash`."""
 
-    id: str
-    problem: str
+    head: str
+    records: int
+    problems: list[Problem]
+    notes: list[str]
 
 
-def verify() -> list[Problem]:
-    """What was altered, is missing, or breaks the index's chain; empty when all is as it was
-    sealed.
+def verify(heads: Sequence[str] = ()) -> list[Problem]:
+    """What was altered, added, is missing, or breaks the index's chain; empty when all is as it was
+    sealed. `heads`, kept elsewhere (`number:hash`, or files of them), must be in the chain.
+
+    Raises UsageError for what is no head, OpsError when the index is lost or does not answer.
     """
+    return examine(heads).problems
+
+
+def examine(heads: Sequence[str] = ()) -> Examined:
+    """`verify`, with what goes with it."""
     from opslib.records import index, interruptions
 
+    wanted = [head for given in heads for head in _heads(given)]
     interruptions.close_abandoned()
-    rows = index.rows()
-    sealed = sorted((row for row in rows if row["seq"] is not None), key=lambda row: row["seq"])
-    files = [problem for row in sealed for problem in _file(row)]
-    return [*_chain(sealed), *files, *_strangers({row["id"] for row in rows})]
+    names = set(copies.names())  # before the rows: what is added in between has a row by then
+    rows, entries, end = index.snapshot()
+    chained = sorted((r for r in [*rows, *entries] if r["seq"] is not None), key=lambda r: r["seq"])
+    look = Look(names, index.pages_in(entries))
+    problems = [
+        *chain(chained, end, wanted),
+        *(problem for row in rows for problem in look.at(row)),
+        *look.at_summaries(),
+        *look.strangers({row["id"] for row in rows}),
+        *(Problem(each["id"], _again(each)) for each in entries if each["kind"] == "again"),
+    ]
+    notes = [*filter(None, map(_note, entries)), *look.notes()]
+    if any(problem.problem.endswith(NO_ROW) for problem in problems):
+        notes.append(
+            "Files without a row: the index was lost or is an older copy (opslib records index "
+            "--rebuild enters them), or somebody put them there (look at them, and move them away)."
+        )
+    return Examined(f"{end[0]}:{end[1]}", len(rows), problems, notes)
 
 
-def _chain(sealed: list[Row]) -> Iterator[Problem]:
+def head() -> str:
+    """The end of the chain, `number:hash`, to be kept elsewhere: `verify` checks against it."""
+    from opslib.records import index
+
+    number, digest = index.last_seal()
+    return f"{number}:{digest}"
+
+
+def _heads(given: str) -> Iterator[tuple[int, str]]:
+    """A head, or those in a file, one a line; what is after # is a comment."""
+    lines = [given]
+    if not _HEAD.fullmatch(given.strip().lower()):
+        try:
+            lines = Path(given).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as exc:
+            raise UsageError(
+                f"{given!r} is neither a head of a chain (<number>:<sha256>, as `opslib records "
+                f"head` prints it) nor a file of them: {exc}."
+            ) from exc
+    said = [text for line in lines if (text := line.partition("#")[0].strip().lower())]
+    for text in said:
+        found = _HEAD.fullmatch(text)
+        if not found or (found[2] == "") != (int(found[1]) == 0):
+            raise UsageError(f"{text!r} is no head of a chain: <number>:<sha256>.")
+        yield int(found[1]), found[2]
+    if not said:
+        raise UsageError(f"{given} holds no head of a chain, so nothing was compared.")
+
+
+def chain(
+    chained: list[Row], end: tuple[int, str], heads: Sequence[tuple[int, str]] = ()
+) -> Iterator[Problem]:
+    """What is wrong with the chain of rows and entries, in their order."""
     from opslib.records import index
 
     number, previous, broken = 0, "", "the chain is broken before it: "
-    for row in sealed:
+    for row in chained:
+        id = row["id"] or f"({row['kind']})"
         if row["seq"] != number + 1:
             missing = _rows(row["seq"] - number - 1)
-            yield Problem(row["id"], f"{broken}{missing} missing from the index")
+            yield Problem(id, f"{broken}{missing} missing from the index")
         elif row["previous"] != previous:
             seen = "it was sealed after a row that is not the one there now"
-            yield Problem(row["id"], broken + seen)
+            yield Problem(id, broken + seen)
         if index.row_hash(row) != row["hash"]:
-            yield Problem(row["id"], "its row in the index was altered")
+            yield Problem(id, "its row in the index was altered")
         number, previous = row["seq"], row["hash"]
-    last, digest = index.last_seal()
+    last, digest = end
     if last > number:
         missing = _rows(last - number)
         yield Problem("(last)", f"the chain is cut off: {missing} missing at the end of the index")
     elif digest != previous:
         yield Problem("(last)", "the end of the chain is not the last row's hash")
+    yield from _gone(chained, heads)
+
+
+def heads_gone(heads: Sequence[str]) -> list[Problem]:
+    """Which heads, kept elsewhere, are not in the chain any more."""
+    from opslib.records import index
+
+    wanted = [head for given in heads for head in _heads(given)]
+    return list(_gone([*index.rows(), *index.entries()], wanted)) if wanted else []
+
+
+def _gone(chained: list[Row], heads: Sequence[tuple[int, str]]) -> Iterator[Problem]:
+    there = {0: ""} | {row["seq"]: row["hash"] for row in chained}
+    for wanted, digest in heads:
+        if there.get(wanted) != digest:
+            now = f"is {there[wanted]} now" if wanted in there else "is not there"
+            yield Problem(
+                "(head)",
+                f"the chain does not contain {wanted}:{digest}: its number {wanted} {now}. The "
+                "index was altered, made again, or replaced by an older copy since it was taken",
+            )
 
 
 def _rows(count: int) -> str:
     return "a row is" if count == 1 else f"{count} rows are"
 
 
-def _file(row: Row) -> Iterator[Problem]:
-    """The file, and those beside it, which are named with their hashes in it."""
-    path = paths.records() / row["path"]
-    try:
-        digest = copies.sha256(path)
-    except (OSError, OpsError) as exc:
-        why = files.reason(exc) if isinstance(exc, OSError) else str(exc)
-        yield Problem(row["id"], f"its file {row['path']} is missing or cannot be read ({why})")
-        return
-    if digest != row["sha256"]:
-        yield Problem(row["id"], f"its file {row['path']} was altered")
-        return
-    copies.fetch_missing(path)
-    said = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
-    for beside in said.get("spilled", ()):
-        name = beside["file"]
-        try:
-            if copies.sha256(path.parent / name) != beside["sha256"]:
-                yield Problem(row["id"], f"{name} beside it was altered")
-        except (OSError, OpsError):
-            yield Problem(row["id"], f"{name} beside it is missing")
+def _again(entry: Row) -> str:
+    return (
+        f"it had been sealed, was found open, and was sealed again at {entry['at']} by "
+        f"{entry['who']}: what its file said before is not proved"
+    )
 
 
-def _strangers(known: set[str]) -> Iterator[Problem]:
-    for path in sorted(paths.records().glob("[0-9]*/[0-9]*/*.ipynb")):
-        if path.stem not in known and not _just_begun(path):
-            yield Problem(path.stem, f"{records.place(path.stem)} has no row in the index")
-
-
-def _just_begun(path: Path) -> bool:
-    """A run makes its file a moment before its row."""
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))["metadata"]["opslib"]
+def _note(entry: Row) -> str | None:
+    if entry["kind"] == "rebuilt":
         return (
-            facts["outcome"] == records.RUNNING
-            and time.time() - path.stat().st_mtime < _MOMENT_SECONDS
+            f"Index rebuilt at {entry['at']} by {entry['who']}: {entry['said']}. What was before "
+            f"is proved only as far as number {entry['seq'] - 1} of the chain, and by heads kept "
+            "elsewhere (--head)."
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    if entry["kind"] == "late":
+        return (
+            f"Record {entry['id']} ended at {entry['said']} and was sealed at {entry['at']} by "
+            f"{entry['who']}, since its own process was gone; what lies between is not proved."
+        )
+    return None

@@ -112,7 +112,7 @@ def write_summary(lines: Sequence[Line]) -> Path:
     Raises OpsError, OSError.
     """
     from opslib.pages import pages
-    from opslib.records import copies, files
+    from opslib.records import sealing
 
     first = min(lines, key=lambda line: line.record.id).record
     page = first.page.with_name(f"{first.id.partition('-')[0]}-summary.html")
@@ -130,6 +130,5 @@ def write_summary(lines: Sequence[Line]) -> Path:
         practice=all(line.record.lab for line in lines),
         **pages.style(),
     )
-    files.write_atomically(page, text.encode(errors="replace"))
-    copies.push(page)
+    sealing.keep_summary(page, text)
     return page

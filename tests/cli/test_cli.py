@@ -300,7 +300,8 @@ def test_records_are_listed_shown_and_verified(
     assert record.id in said(capsys, "records")
     assert json.loads(said(capsys, "records", "show", record.id, "--json"))["versions"]["python"]
     assert said(capsys, "records", "page", record.id).strip() == str(record.page)
-    assert said(capsys, "records", "verify") == "1 record, as it was sealed.\n"
+    head = said(capsys, "records", "head").strip()
+    assert said(capsys, "records", "verify") == f"1 record, as it was sealed.\nhead: {head}\n"
     record.path.write_text(record.path.read_text() + " ")
     with pytest.raises(SystemExit) as ended:
         commands.main(["records", "verify", "--json"])

@@ -1,0 +1,84 @@
+"""What `opslib records verify` and `opslib records index` say; each gives its exit status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from opslib.core import Json, console
+from opslib.records import verification
+from opslib.records.chain import attached, database, rebuilding
+
+
+def everything(heads: tuple[str, ...], as_json: bool) -> int:
+    """Problems to stdout, with the head; what nothing proves to stderr."""
+    found = verification.examine(heads)
+    problems = [vars(problem) for problem in found.problems]
+    if as_json:
+        click.echo(console.as_json(problems))
+    elif problems:
+        click.echo(console.table(("record", "problem"), [[*p.values()] for p in problems]))
+    elif found.records == 1:
+        click.echo("1 record, as it was sealed.")
+    else:
+        click.echo(f"{found.records} records, all as they were sealed.")
+    if not as_json:
+        click.echo(f"head: {found.head}")
+    for note in found.notes:
+        click.echo(console.plain(note), err=True)
+    return 1 if problems else 0
+
+
+def files(names: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> int:
+    """A line a file. Heads are compared, too."""
+    found = [asdict(attached.check(Path(name))) for name in names]
+    gone = [vars(problem) for problem in verification.heads_gone(heads)]
+    if as_json:
+        click.echo(console.as_json([*found, *gone]))
+    else:
+        for each in found:
+            click.echo(f"{each['file']}: {console.plain(_line(each))}")
+        for each in gone:
+            click.echo(f"{each['id']}: {each['problem']}")
+    return 1 if gone or any(each["problem"] for each in found) else 0
+
+
+def _line(each: Json) -> str:
+    if each["problem"]:
+        of = f"record {each['id']}: " if each["id"] else ""
+        return f"{of}{each['problem']}"
+    of = f" of record {each['id']}" if each["id"] else ""
+    return f"the {each['what']}{of}, as it was sealed as number {each['number']} of the chain"
+
+
+def index(as_json: bool) -> int:
+    """Where the index is, and its head."""
+    said = {"index": database.shown(), "head": verification.head()}
+    lines = "\n".join(f"{key}: {value}" for key, value in said.items())
+    click.echo(console.as_json(said) if as_json else lines)
+    return 0
+
+
+def rebuild(as_json: bool) -> int:
+    """What was entered, and what was not."""
+    done = rebuilding.rebuild()
+    if as_json:
+        click.echo(console.as_json(asdict(done) | {"head": verification.head()}))
+        return 1 if done.left else 0
+    if done.set_aside:
+        click.echo(f"The damaged index is {done.set_aside} now.")
+    if done.head_before:
+        click.echo(f"The head of the chain was {done.head_before}: it is its last row again.")
+    if done.changed:
+        running = f", and {len(done.running)} that had not ended" if done.running else ""
+        click.echo(f"Index rebuilt at {done.at}: {len(done.entered)} records entered{running}.")
+    elif not done.left:
+        click.echo("Nothing to do: every record has its row.")
+    for id, why in done.doubts.items():
+        click.echo(f"{id}: {console.plain(why)}")
+    for name, why in done.left.items():
+        click.echo(f"not entered: {name}: {console.plain(why)}")
+    click.echo(f"head: {verification.head()}")
+    return 1 if done.left else 0

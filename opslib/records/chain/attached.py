@@ -1,0 +1,75 @@
+"""A single file, as somebody attached it to a post-mortem: is it what was sealed?"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from opslib.core import UsageError
+from opslib.records import files, sealing, verification
+from opslib.records.records import Row
+
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """`problem` is empty when the file is what was sealed as that `number` of the chain."""
+
+    file: str
+    id: str
+    number: int | None
+    what: str
+    problem: str
+
+
+def check(file: Path) -> Attached:
+    """The record of a page, notebook or spilled file, wherever it lies now. Raises UsageError."""
+    from opslib.records import index
+
+    try:
+        digest = files.sha256(file)
+        content = file.read_bytes()
+    except OSError as exc:
+        raise UsageError(f"{file} cannot be read: {files.reason(exc)}.") from exc
+    rows, entries, end = index.snapshot()
+    rows = [row for row in rows if row["seq"] is not None]
+    for row in rows:
+        what = {row["sha256"]: "notebook", row["page"]: "page"}.get(digest)
+        if what:
+            return Attached(str(file), row["id"], row["seq"], what, _unproved(rows + entries, end))
+    for entry in entries:
+        if digest == entry["sha256"]:
+            what = "page, made again" if entry["kind"] == "page" else "summary"
+            number, wrong = entry["seq"], _unproved(rows + entries, end)
+            return Attached(str(file), entry["id"], number, what, wrong)
+    id = _said_id(file, content)
+    of_it = [row for row in rows if row["id"] == id]
+    if not of_it:
+        known = f"it says it is of record {id}, which" if id else "its record"
+        return Attached(str(file), id, None, "", f"{known} is not in the chain of this index")
+    [row] = of_it
+    why = f"it is not what was sealed as number {row['seq']}: it was altered"
+    if row["page"] is None and file.suffix == ".html" and id not in {e["id"] for e in entries}:
+        why = "its record was kept before pages were sealed, so nothing proves the page"
+    return Attached(str(file), id, row["seq"], "", why)
+
+
+def _unproved(chained: list[Row], end: tuple[int, str]) -> str:
+    """Why a hash that is in the index proves nothing."""
+    broken = list(verification.chain(sorted(chained, key=lambda each: each["seq"]), end))
+    return "the chain itself is broken: opslib records verify" if broken else ""
+
+
+def _said_id(file: Path, content: bytes) -> str:
+    """The record that a file says it is of."""
+    claimed = sealing.claim(content)
+    if claimed:
+        return claimed[0]
+    try:
+        return str(json.loads(content)["metadata"]["opslib"]["id"])
+    except (ValueError, KeyError, TypeError):
+        found = _ID.search(file.name)
+        return found[0] if found else ""

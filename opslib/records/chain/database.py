@@ -1,0 +1,162 @@
+"""Where the index of records is: its tables, made when they are missing, and a lost one noticed.
+
+SQLite in the records folder by default; another database (PostgreSQL) by the URL in `OPSLIB_INDEX`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from opslib.core import Json, OpsError, paths
+from opslib.records import copies
+from opslib.records.records import COLUMNS
+
+REBUILD = "opslib records index --rebuild"
+_metadata = sa.MetaData()
+SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
+PAGE = "page"  # its sha256, sealed too; empty: it has none; NULL: sealed before pages were
+_BESIDE = (PAGE, "hash", "host", "pid", "pid_started", "heartbeat")
+_TYPES: Json = {
+    "id": sa.String(40),
+    "seq": sa.Integer(),
+    "lab": sa.Boolean(),
+    "pid": sa.Integer(),
+}
+records = sa.Table(
+    "records",
+    _metadata,
+    *(
+        sa.Column(
+            name,
+            _TYPES.get(name, sa.Text()),
+            primary_key=name == "id",
+            unique=name == "seq",  # none while the run is under way
+        )
+        for name in (*SEALED, *_BESIDE)
+    ),
+)
+ENTRY = ("seq", "kind", "id", "sha256", "at", "who", "said", "previous")  # sealed, in this order
+entries = sa.Table(
+    "entries",
+    _metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in (*ENTRY[1:], "hash")),
+)
+head = sa.Table(  # the last seal: who holds this row's lock may add the next
+    "chain",
+    _metadata,
+    sa.Column("only", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+
+
+def url() -> str:
+    return os.environ.get("OPSLIB_INDEX") or f"sqlite:///{paths.records() / 'index.sqlite'}"
+
+
+def file() -> Path | None:
+    """The index's own file; None when it is in another database."""
+    return Path(sa.make_url(url()).database or "") if url().startswith("sqlite") else None
+
+
+@cache
+def _engine(address: str) -> sa.Engine:
+    engine = sa.create_engine(address, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(
+            engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+        )
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # so that our own BEGIN counts
+    for setting in ("busy_timeout=30000", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def shown() -> str:
+    """Where the index is, without a password."""
+    return sa.make_url(url()).render_as_string(hide_password=True)
+
+
+@contextmanager
+def transaction(*, may_be_lost: bool = False) -> Iterator[sa.Connection]:
+    """A transaction on the index, its tables made when missing.
+
+    Raises OpsError naming the index: it does not answer, or records are kept and it knows none.
+    What has run is sealed all the same: `may_be_lost`.
+    """
+    try:
+        engine = _engine(url())
+        try:
+            _make_tables(engine)
+        except (IntegrityError, ProgrammingError):
+            _make_tables(engine)  # another run made them at the same moment
+        with engine.begin() as connection:
+            if not may_be_lost and connection.execute(sa.select(records.c.id)).first() is None:
+                _require_none_kept()
+            yield connection
+    except SQLAlchemyError as exc:
+        cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
+        raise OpsError(
+            f"The index of records at {shown()} does not answer: {cause}. "
+            "Check that disk or database, or OPSLIB_INDEX; the record files are not touched. "
+            f"If it is lost, it is made again from them: {REBUILD}"
+        ) from exc
+
+
+def _require_none_kept() -> None:
+    """Raises OpsError when there are records: then an index without rows is one that was lost."""
+    if not copies.base() and not paths.records().exists():
+        return
+    kept = next(filter(copies.is_ended, copies.records()), None)
+    if kept:
+        raise OpsError(
+            f"The index of records at {shown()} is lost: it knows no record, and {copies.where()} "
+            f"holds some ({kept}). Nothing was run or changed. Check OPSLIB_INDEX and "
+            f"OPSLIB_RECORDS, put a copy of the index back, or make it from the files: {REBUILD}"
+        )
+
+
+def _make_tables(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        found = sa.inspect(connection)
+        if all(found.has_table(table) for table in _metadata.tables):
+            return
+        _metadata.create_all(connection)
+        if PAGE not in {column["name"] for column in sa.inspect(connection).get_columns("records")}:
+            connection.execute(sa.text(f"ALTER TABLE records ADD COLUMN {PAGE} TEXT"))
+        if connection.execute(sa.select(head)).first() is None and end(connection) == (0, ""):
+            connection.execute(sa.insert(head).values(only=1, seq=0, hash=""))
+
+
+def end(connection: sa.Connection) -> tuple[int, str]:
+    """Number and hash of the last that is chained, whatever the head says."""
+    ends = [(0, "")]
+    for table in (records, entries):
+        columns = sa.select(table.c.seq, table.c.hash).where(table.c.seq.is_not(None))
+        last = connection.execute(columns.order_by(table.c.seq.desc()).limit(1)).first()
+        ends += [(last.seq, last.hash)] if last else []
+    return max(ends, key=itemgetter(0))
+
+
+def nothing_yet() -> bool:
+    """Is there no index, and need there be none? Raises OpsError when it is lost."""
+    place = file()
+    if place is None or place.exists():
+        return False
+    _require_none_kept()
+    return True

@@ -1,0 +1,169 @@
+"""The index made again from the files of the records, when it was lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from opslib.core import Json, OpsError, paths
+from opslib.records import copies, index, records, sealing
+from opslib.records.chain import database
+from opslib.records.facts import moment
+from opslib.records.records import Row
+
+_ELSEWHERE = "(rebuilt)"  # the host of a run of which we do not know whether it is still alive
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What was done. `running`: ids of runs that had not ended, closed when they give no sign of
+    life; `left`: files that were not entered, and why; `doubts`: entered, but look at them.
+    """
+
+    at: str
+    entered: list[str]
+    running: list[str]
+    left: dict[str, str]
+    doubts: dict[str, str]
+    set_aside: str  # what the file of a damaged index is called now
+    head_before: str  # which was not the last row, so it was put back; empty: it was
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.entered or self.running or self.head_before)
+
+
+def rebuild() -> Rebuilt:
+    """Enter every record that has no row, from its file, in the order in which they ended.
+
+    The chain says that this was done. An index that cannot be read is set aside, never removed.
+    Raises OpsError.
+    """
+    with _alone():
+        aside = _set_aside_when_damaged()
+        names = copies.names()
+        with database.transaction(may_be_lost=True) as connection:
+            back = index.put_head_back(connection)
+            found, left = _read(index.ids(connection))
+            ended = sorted((f for f in found if f["ended"]), key=lambda f: (f["ended"], f["id"]))
+            running = [facts for facts in found if not facts["ended"]]
+            doubts = {facts["id"]: why for facts in ended if (why := _doubt(facts["id"], names))}
+            if ended or back:
+                index.chain_entry(connection, "rebuilt", said=_told(ended, doubts, back))
+            for facts in ended:
+                index.chain_row(connection, _row(facts, names))
+            for facts in running:
+                index.add(connection, records.row(facts) | _lease())
+            known = index.chained_pages(connection)
+            for name in names if ended else ():
+                if name.endswith("-summary.html") and name not in known:
+                    digest = copies.sha256(paths.records() / name)
+                    index.chain_entry(connection, "summary", sha256=digest, said=name)
+    ids = [facts["id"] for facts in ended], [facts["id"] for facts in running]
+    return Rebuilt(moment(), *ids, left, doubts, aside, back)
+
+
+def _read(known: set[str]) -> tuple[list[Json], dict[str, str]]:
+    """The facts of records without a row; the names of files that have none, and why."""
+    found, left = [], {}
+    for name in copies.records():
+        if Path(name).stem in known:
+            continue
+        try:
+            said = {"ended": None} | copies.said(name)
+            if records.place(str(said["id"])).as_posix() != name:
+                raise ValueError(f"it is the file of record {said['id']}")
+            outcomes = records.OUTCOMES if said["ended"] else (records.RUNNING,)
+            if said["outcome"] not in outcomes:
+                raise ValueError(f"its outcome is {said['outcome']!r}")
+            records.Record.of(records.row(said))
+            found.append(said)
+        except KeyError as exc:
+            left[name] = f"it does not say its {exc}"
+        except (OSError, ValueError, TypeError, OpsError) as exc:
+            left[name] = str(exc)
+    return found, left
+
+
+def _row(facts: Json, names: list[str]) -> Row:
+    file = records.place(facts["id"])
+    page = file.with_suffix(".html")
+    there = page.as_posix() in names
+    return records.row(facts) | {
+        "sha256": copies.sha256(paths.records() / file),
+        "page": copies.sha256(paths.records() / page) if there else "",
+    }
+
+
+def _doubt(id: str, names: list[str]) -> str:
+    """A page is a witness: it shows the hash that its record had when it was sealed."""
+    file = records.place(id)
+    page = file.with_suffix(".html")
+    if page.as_posix() not in names:
+        return "its page is not there"
+    claimed = sealing.claim(copies.content(paths.records() / page))
+    if claimed and (claimed[0], claimed[2]) != (id, copies.sha256(paths.records() / file)):
+        return "its page was made of another file, so one of the two was altered"
+    return ""
+
+
+def _told(ended: list[Json], doubts: dict[str, str], back: str) -> str:
+    told = [f"the head of the chain was {back} and is its last row again"] * bool(back)
+    told += [f"{len(ended)} records were entered from their files"] * bool(ended)
+    told += [f"{id}: {why}" for id, why in doubts.items()]
+    return ", ".join(told)
+
+
+def _lease() -> Row:
+    """Its own process renews this; when none does, the run is closed as interrupted."""
+    return {"host": _ELSEWHERE, "pid": None, "pid_started": None, "heartbeat": moment()}
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time on this disk; in another database the chain's head is locked."""
+    file = database.file()
+    if file is None:
+        yield
+        return
+    import fcntl
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock: Any = file.with_name(f"{file.name}.lock").open("a")
+    except OSError as exc:
+        raise OpsError(f"The index cannot be made in {file.parent}: {exc}.") from exc
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _set_aside_when_damaged() -> str:
+    """The name that the file has now; empty when it is whole, or not there. Raises OpsError."""
+    file = database.file()
+    if file is None or not file.is_file():
+        return ""
+    try:
+        with closing(
+            sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
+        ) as found:
+            whole = found.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError as exc:  # locked, or may not be read: it is not lost
+        raise OpsError(
+            f"The index at {file} cannot be opened: {exc}. Nothing was changed. "
+            "Is another process at work on it?"
+        ) from exc
+    except sqlite3.DatabaseError:
+        whole = False
+    if whole:
+        return ""
+    aside = f"{file.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    for beside in ("-journal", "-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            file.with_name(file.name + beside).rename(file.with_name(aside + beside))
+    return aside
