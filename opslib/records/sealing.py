@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, OpsError, paths, redaction
+from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
 from opslib.records import copies, files, outcomes, records
 from opslib.records.outcomes import Event
@@ -102,8 +102,8 @@ class Draft:
     def discard(self) -> None:
         """Nothing was run: leave no file."""
         with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-            self.journal.unlink(missing_ok=True)
+            removal.remove_file(self.path)
+            removal.remove_file(self.journal)
 
     def _put(self, masked: Any, *, durable: bool = False) -> None:
         import nbformat
@@ -157,7 +157,7 @@ def seal(draft: Draft) -> None:
     from opslib.records import index
 
     index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
-    draft.journal.unlink(missing_ok=True)
+    removal.remove_file(draft.journal)
 
 
 def _told(draft: Draft, trouble: str) -> str:
