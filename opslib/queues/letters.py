@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib import jobs
-from opslib.core import UTC_TIME, Connection, Json, OpsError
+from opslib.core import UTC_TIME, Connection, Json, OpsError, Sign
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
@@ -24,6 +25,14 @@ LETTERS = {
 }
 _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as all there is to see
 _HIDDEN_SECONDS = 60
+
+
+class Why(NamedTuple):
+    """Why a letter failed: what that means, its error's text, and what it is about."""
+
+    sign: Sign
+    error: str
+    item: str
 
 
 class Queue:
@@ -103,28 +112,36 @@ class Dead(Queue):
         The error is the message's own, else what the job's row keeps. What it means is looked at
         in the world before it is said that a message can never be worked on.
         """
-        messages = [(message, unwrapped(message["Body"])) for message in self.sample()]
-        ids = [str(find_field(body, "job_id") or "") for _, body in messages]
+        messages = self.sample()
+        told = [(attributes_of(message), message["Body"]) for message in messages]
+        return [
+            {
+                "queue": self.queue,
+                "failure": why.sign.name,
+                "item": why.item,
+                "sent": _sent(message).replace(microsecond=0),
+                "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)),
+                "error": why.error,
+                "body": message["Body"],
+            }
+            for message, why in zip(messages, self.explain(told), strict=True)
+        ]
+
+    def explain(self, letters: Sequence[tuple[dict[str, str], str]]) -> list[Why]:
+        """Why each of the letters, told by attributes and body, failed."""
+        bodies = [unwrapped(text) for _, text in letters]
+        ids = [str(find_field(body, "job_id") or "") for body in bodies]
         kept = self._job_errors(list(filter(None, ids)))
-        fields = {str(facts["item"]) for facts in self._jobs().values()}
-        item, proofs = next(iter(fields), "id"), Proofs(self.ops, fields)
-        rows = []
-        for (message, body), job in zip(messages, ids, strict=True):
-            error = find_reason(attributes_of(message), body, kept.get(job, ""))
+        fields = list(dict.fromkeys(str(facts["item"]) for facts in self._jobs().values()))
+        item, proofs = next(iter(fields), "id"), Proofs(self.ops, set(fields))
+        found = []
+        for (attributes, _), body, job in zip(letters, bodies, ids, strict=True):
+            error = find_reason(attributes, body, kept.get(job, ""))
             if fields and isinstance(body, str):
                 error = error or "The message is not JSON, as every other of this queue is"
-            rows.append(
-                {
-                    "queue": self.queue,
-                    "failure": proofs.judge(error, body).name,
-                    "item": str(find_field(body, item) or ""),
-                    "sent": _sent(message).replace(microsecond=0),
-                    "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)),
-                    "error": error,
-                    "body": message["Body"],
-                }
-            )
-        return rows
+            sign = proofs.judge(error, body)
+            found.append(Why(sign, error, str(find_field(body, item) or "")))
+        return found
 
     def _received(self, hidden_seconds: int) -> list[Json]:
         found: list[Json] = self.call(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 from opslib.core import (
     UTC_TIME,
     Aws,
@@ -24,6 +27,7 @@ from opslib.core import (
 )
 from opslib.core.checks.causes import BACKLOG
 from opslib.queues.letters import Dead, depths
+from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 
 MOVES = {
@@ -225,8 +229,21 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
             f"All {len(kept)} messages are in this plan and so in the record: "
             "id, time sent, attributes, body.",
             "SQS also destroys what arrives while it purges, and allows one purge in 60 seconds.",
+            *_hopeful(dead, kept),
         ],
     )
+
+
+def _hopeful(dead: Dead, kept: list[Json]) -> Iterator[str]:
+    """A warning of the letters that may yet be worked on, whose cause may pass or be mended."""
+    signs = [why.sign for why in dead.explain([(of["attributes"], of["body"]) for of in kept])]
+    counts = Counter(sign.name for sign in signs if sign.next != PURGE)
+    if counts:
+        named = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+        yield (
+            f"LOST THOUGH THEY MAY YET BE WORKED ON: {counts.total()} of {len(kept)} ({named}). "
+            "Sent back (queues/redrive) they are not lost."
+        )
 
 
 def _saved(dead: Dead, counted: int) -> list[Json]:

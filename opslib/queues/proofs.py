@@ -15,17 +15,18 @@ from opslib.core import FAILURES, Connection, NotFound, OpsError, Sign, sign_of
 from opslib.core.reads.objects import exists
 from opslib.queues.reasons import find_field, walk
 
+PURGE = "queues/purge"
 BROKEN = Sign(
     "message cannot be read",
     "",
     advice="sending back does not help; keep the messages, then purge",
-    next="queues/purge",
+    next=PURGE,
 )
 GONE = Sign(
     "what it needs is gone",
     "",
     advice="restore the objects from earlier versions, or purge: nothing is there to work on",
-    next="queues/purge",
+    next=PURGE,
 )
 BACK = Sign(
     "what it needed is there now", "", advice="send it back: it is there", next="queues/redrive"

@@ -50,6 +50,7 @@ FAILURES = (
     Sign(
         "throttled",
         r"throttl|too many (requests|tokens|connections|clients)|rate ?(limit|exceeded)|quota"
+        r"|connection slots"
         r"|slow ?down|throughput ?exceeded|limit ?exceeded|concurrent ?invocation"
         r"|(status|http|code|error)\W{0,12}429\b|\b429 (client|too)",
         advice="send back slowly, once the throttling has ended",
@@ -75,6 +76,7 @@ FAILURES = (
         r"|getaddrinfo|name (or service not known|resolution)|unreachable|no route to host"
         r"|\bdns\b|hang up|broken pipe|incomplete ?read|remote ?disconnected|ssl|certificate"
         r"|server (has )?(closed|gone|unavailable)|(starting|shutting) (up|down)|terminating"
+        r"|obtain lock|lock ?not ?available|not ?available\b"
         r"|(service|temporar\w*|currently) ?-?unavailable|unavailable ?exception|try again"
         r"|bad gateway|internal (server|service|failure|error)|internal ?server ?error"
         r"|internal ?failure|read-?only transaction|recovery mode|maintenance"
