@@ -36,12 +36,11 @@ class Rows:
     def fits(self, key: str, patterns: Iterable[str]) -> bool:
         """Is a key made by one of the patterns from a key that a row names?
 
-        `{key}`: that key, whole or the name in its folder; `{stem}`: the same without its ending;
-        `{name}`: the name alone, in whatever folder; `*`: anything but a slash.
+        `{key}`: that key, whole or what of it is below a folder; `{stem}`: the same without its
+        ending; `{name}`: the name alone, in whatever folder; `*`: anything but a slash.
         """
-        folder, name = _split(key)
         for pattern in patterns:
-            for text, at in ((key, ""), (name, folder)):
+            for text, at in _tails(key):
                 found = _compiled(pattern).fullmatch(text)
                 if found and self._has(at, **found.groupdict()):
                     return True
@@ -54,8 +53,7 @@ class Rows:
 
     def likeness(self, key: str) -> str:
         """The pattern by which a key looks derived from one that a row names; empty: by none."""
-        folder, name = _split(key)
-        for text, at in ((key, ""), (name, folder)):
+        for text, at in _tails(key):
             for part in _parts(text):
                 numbered = re.search(r"\d", text.replace(part, "", 1))
                 if numbered and len(_stem(part)) < _SHORTEST:  # 2_1.jpeg is not of 1.jpeg
@@ -64,7 +62,7 @@ class Rows:
                     return text.replace(part, "{key}", 1)
                 if at + part in self.stems:
                     return text.replace(part, "{stem}", 1)
-        for part in _parts(name):
+        for part in _parts(PurePosixPath(key).name):
             if len(part) >= _DISTINCT and self.names[part] == 1:
                 return key.replace(part, "{name}", 1)
         return ""
@@ -86,8 +84,18 @@ class Rows:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\{key\}|\{stem\}|\{name\}|\*)", pattern)
-    said = (_PLACES.get(part) or ("[^/]*" if part == "*" else re.escape(part)) for part in parts)
+    said = [_PLACES.get(part) or ("[^/]*" if part == "*" else re.escape(part)) for part in parts]
+    for at, part in enumerate(parts):
+        if part in _PLACES and part in parts[:at]:  # the same again
+            said[at] = f"(?P={part[1:-1]})"
     return re.compile("".join(said))
+
+
+def _tails(key: str) -> Iterator[tuple[str, str]]:
+    """What of a key is below each of its folders, and that folder; the whole key first."""
+    parts = key.split("/")
+    for at in range(len(parts)):
+        yield "/".join(parts[at:]), "".join(f"{part}/" for part in parts[:at])
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -38,6 +38,8 @@ def rows(*more: str) -> Rows:
         ("7/1.webp", "{stem}.webp"),
         ("thumbs/0a1b2c3d4e.png", "thumbs/{key}"),
         ("7/thumb_1.jpeg", "thumb_{key}"),
+        ("515/resized/cover.jpg", "resized/{key}"),
+        ("515/thumbs/800/cover.webp", "thumbs/800/{stem}.webp"),
         ("resized/800/7/1.jpeg", "resized/800/{key}"),
     ],
 )
@@ -72,6 +74,7 @@ def test_any_size_and_any_folder_can_be_described() -> None:
     assert rows().fits("resized/800/515/cover.jpg", ["resized/*/{key}"])
     assert rows().fits("w200/515/cover.webp", ["w*/{stem}.webp"])
     assert rows().fits("flat/back-2.jpg", ["flat/{name}"])
+    assert rows().fits("515/cover/cover_small.jpg", ["{stem}/{stem}_small.jpg"])
 
 
 def test_an_original_whose_row_names_what_was_made_of_it_is_none() -> None:
