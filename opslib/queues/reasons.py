@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 # Names of fields, in small letters without what is between the words. The first are the reason,
 # the second say little, the third are texts that may say one.
-_CODES = ("errortype", "errorcode", "code", "type", "name")
+_CODES = ("errortype", "errorcode", "exctype", "code", "type", "name")
 _REASONS = (
     *("error", "errors", "errormessage", "errordescription", "errordetails", "lasterror"),
     *("exception", "exceptionmessage", "exc", "excmessage", "failure", "failurereason"),
@@ -29,6 +29,7 @@ _HINTS = (
     "exhaustedretrycondition",
 )
 _TEXTS = ("message", "msg", "detail", "details", "description", "value", "stringvalue", "text")
+_STATUSES = {"errorcode", "statuscode", "status", "httpstatus", "httpstatuscode"}
 _SAYS_TROUBLE = re.compile(
     r"error|exception|fail|fault|time[d ]*-?out|refused|denied|could ?n[o']t|cannot|unable|invalid",
     re.IGNORECASE,
@@ -113,6 +114,7 @@ def find_reason(attributes: dict[str, str], body: Any, kept: str = "") -> str:
     ranks: list[Iterable[str]] = [_told(place, _REASONS) for place in places]
     ranks += [[kept]]
     ranks += [_told(place, _HINTS) for place in places]
+    ranks += [_statuses(place) for place in places]
     ranks += [filter(_SAYS_TROUBLE.search, _told(place, _TEXTS)) for place in places]
     ranks += [[body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else []]
     return next((text for rank in ranks for text in rank if text), "")
@@ -147,8 +149,16 @@ def _told(tree: Any, names: tuple[str, ...]) -> Iterator[str]:
         fields = {_plain(key): value for key, value in part.items()}
         said = [_said(fields[name]) for name in names if name in fields]
         if any(said):
-            codes = [_said(fields[name]) for name in _CODES[:2] if name in fields]
+            codes = [_said(fields[name]) for name in _CODES[:3] if name in fields]
             yield ": ".join(dict.fromkeys(text for text in (*codes, *said) if text))
+
+
+def _statuses(tree: Any) -> Iterator[str]:
+    """An HTTP status that says trouble, where nothing else does."""
+    for part in walk(tree):
+        for key, value in part.items():
+            if _plain(key) in _STATUSES and re.fullmatch(r"[45]\d\d", str(value)):
+                yield f"status {value}"
 
 
 def _plain(name: Any) -> str:

@@ -89,6 +89,8 @@ WRAPPED = [
         '<s:Fault xmlns:s="urn:x"><faultstring>Stock is empty</faultstring></s:Fault>',
         "Stock is empty",
     ),
+    ({"exc_type": "StockError", "exc_message": ["Stock is empty"]}, "StockError: Stock is empty"),
+    ({"responseContext": {"statusCode": 503}}, "status 503"),
     ("Traceback: could not connect to the stock", "could not connect to the stock"),
 ]
 
