@@ -40,6 +40,7 @@ GROUPS = {
 }
 MISCOMPARED = "orphan-keys-miscompared"
 _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
+_MOST = 10_000  # objects that one plan deletes
 
 
 def _grouped(orphans: Frame) -> Frame:
@@ -93,10 +94,14 @@ def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
     if seen.miscompared:
         rule = f"a row for each, its key {DECLARED}"
         return asked.answer("critical", _miscompared(seen), cause=MISCOMPARED, rule=rule)
+    if seen.undescribed:
+        rule = "objects that the app derives from others are described in the target's file"
+        return asked.answer("unknown", _undescribed(seen), rule=rule)
     if seen.orphans.empty:
-        return asked.answer("ok", str(seen), rule="none")
+        return asked.answer("ok", f"{seen}{_beside(seen)}", rule="none")
     cause = "stale-listings" if facts.get("temporary") else "orphans"
-    return asked.answer("critical" if seen.share > most else "warn", str(seen), cause=cause)
+    status = "critical" if seen.share > most else "warn"
+    return asked.answer(status, f"{seen}{_beside(seen)}", cause=cause)
 
 
 def _miscompared(seen: Scan) -> str:
@@ -104,6 +109,24 @@ def _miscompared(seen: Scan) -> str:
         f"{seen.otherwise:,} of {len(seen.objects):,} objects have a row only when the keys of "
         f"{seen.table} are read {seen.form}: compared {DECLARED} they would all look like orphans"
     )
+
+
+def _undescribed(seen: Scan) -> str:
+    like = ", ".join(seen.likely)
+    return (
+        f"{len(seen.related):,} of {len(seen.related) + len(seen.orphans):,} objects without a row "
+        f"are named after objects that have one ({seen.related[0]}): thumbnails, other sizes or "
+        "formats have no row of their own. Describe what the app derives in the target's file, "
+        f"orphans.{seen.kind}.derived" + (f"; it looks like {like}" if like else "")
+    )
+
+
+def _beside(seen: Scan) -> str:
+    """What else has no row of its own, and is not counted."""
+    said = [f"{seen.derived:,} are derived from objects that have a row"] if seen.derived else []
+    if seen.related:
+        said.append(f"{len(seen.related):,} are named after one that has a row: {seen.related[0]}")
+    return "".join(f"; {each}" for each in said)
 
 
 def _ages(seen: Scan) -> str:
@@ -149,11 +172,12 @@ def plan_delete(ops: Connection, kind: str, max_share_percent: float = 20.0) -> 
     """Delete the orphans of this kind that are older than a day, 1,000 a step.
 
     The list is made again when the plan is applied, and must be the same. Raises Refused above the
-    share, when the keys look wrongly compared, and when the table is empty.
+    share, when the keys look wrongly compared, when many look derived from others, and when the
+    table is empty.
     """
     seen = scan(ops, kind)
     _guard(seen, max_share_percent)
-    versioned, old = is_versioned(ops, seen.bucket), seen.old
+    versioned, old = is_versioned(ops, seen.bucket), seen.old.head(_MOST)
     starts = range(0, len(old), _KEYS_A_CALL)
     steps = [
         _deletion(seen.bucket, number, old.iloc[start : start + _KEYS_A_CALL], versioned)
@@ -166,6 +190,12 @@ def plan_delete(ops: Connection, kind: str, max_share_percent: float = 20.0) -> 
         )
     if seen.otherwise:
         notes.append(f"{seen.otherwise:,} are left alone because a row names them {seen.form}.")
+    if seen.related:
+        notes.append(
+            f"{len(seen.related):,} are left alone: they are named after objects that have a row."
+        )
+    if more := len(seen.old) - len(old):
+        notes.append(f"{more:,} more are for another run: a plan holds at most {_MOST:,}.")
     if steps:
         back = _KEPT if versioned else "keeps no versions: what is deleted cannot be brought back."
         notes.append(f"{seen.bucket} {back}")
@@ -180,6 +210,8 @@ def _guard(seen: Scan, most: float) -> None:
             f"orphans.{seen.kind} in the target's file, and keep away from the app's own clean-up "
             "until then."
         )
+    if seen.undescribed:
+        raise Refused(f"{_undescribed(seen)}. Nothing was deleted.")
     if len(seen.objects) and not seen.rows:
         raise Refused(
             f"{seen.table} has no keys at all, so everything would look orphaned. "
@@ -187,8 +219,9 @@ def _guard(seen: Scan, most: float) -> None:
         )
     if seen.share > most:
         raise Refused(
-            f"{seen}: more than {most:g} %. Nothing was deleted. Look at the groups and samples "
-            "first; when they are orphans indeed, run again with a higher max_share_percent."
+            f"{seen}: more than {most:g} %. Nothing was deleted. So many are "
+            "seldom orphans: is a table restored or emptied, does the app keep other objects here "
+            f"(orphans.{seen.kind}.derived), is this the table? Look at the groups and samples."
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import unquote
 
+from opslib.buckets.derived import Rows
 from opslib.core import UTC_TIME, Connection, Frame, OpsError, frame, quoted
 from opslib.core.connections import sql
 from opslib.core.connections.targets import Facts
@@ -60,11 +61,19 @@ class Scan:
     orphans: Frame  # ORPHANS: no row names them, however its key is written
     otherwise: int = 0
     form: str = ""
+    derived: int = 0  # made from an object that has a row, as the target's file describes
+    related: tuple[str, ...] = ()  # without a row, but named as if made from one that has a row
+    likely: tuple[str, ...] = ()  # the patterns by which they look so, the commonest first
 
     @property
     def miscompared(self) -> bool:
         """Are the keys compared wrongly? Some leftovers of an older form are not yet that."""
         return self.otherwise > FEW * (self.otherwise + len(self.orphans))
+
+    @property
+    def undescribed(self) -> bool:
+        """Do so many look derived from others that what has no row cannot be told from here?"""
+        return len(self.related) > FEW * (len(self.related) + len(self.orphans))
 
     @property
     def share(self) -> float:
@@ -101,12 +110,23 @@ def scan(ops: Connection, kind: str) -> Scan:
     objects = list_objects(ops, bucket, prefix)
     objects = objects[objects["key"] != prefix]  # the console's "folder"
     keys = _table_keys(ops, facts)
+    others = _other_prefixes(ops, facts["bucket"], prefix)
+    objects = objects[~objects["key"].map(lambda key: key.startswith(others)).astype(bool)]
     forms = objects["key"].map(lambda key: _form(key, prefix, keys))
-    orphans = objects[forms == ""].assign(
+    nameless = objects[forms == ""]
+    rows, bare = Rows(keys, prefix), nameless["key"].str.removeprefix(prefix)
+    patterns = facts.get("derived")
+    of_pattern = bare.map(lambda key: rows.fits(key, patterns or ())).astype(bool)
+    nameless, bare = nameless[~of_pattern], bare[~of_pattern]
+    alike = bare.map(rows.likeness).astype(str)
+    originals = rows.around(bare[alike == ""])
+    related = (alike != "") | bare.isin(originals)
+    orphans = nameless[~related].assign(
         group=lambda found: found["key"].map(lambda key: group(key, prefix)),
         age_hours=lambda found: ((ops.now() - found["modified"]) / timedelta(hours=1)).round(1),
     )
-    others = Counter(form for form in forms if form not in ("", DECLARED))
+    written = Counter(form for form in forms if form not in ("", DECLARED))
+    likely = Counter(pattern for pattern in alike if pattern)
     return Scan(
         kind,
         bucket,
@@ -115,9 +135,19 @@ def scan(ops: Connection, kind: str) -> Scan:
         objects,
         len(keys),
         frame(orphans.sort_values("key").to_dict("records"), ORPHANS),
-        others.total(),
-        max(others, key=others.__getitem__, default=""),
+        written.total(),
+        max(written, key=written.__getitem__, default=""),
+        int(of_pattern.sum()),
+        tuple(nameless["key"][related]),
+        tuple(pattern for pattern, _ in likely.most_common(3)),
     )
+
+
+def _other_prefixes(ops: Connection, bucket: str, prefix: str) -> tuple[str, ...]:
+    """Prefixes below this one that the target gives to other kinds: their objects are theirs."""
+    kinds = ops.target["orphans"].values()
+    each = {of["prefix"] for of in kinds if of["bucket"] == bucket}
+    return tuple(other for other in each if other != prefix and other.startswith(prefix))
 
 
 def _form(key: str, prefix: str, keys: set[str]) -> str:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from opslib.core import Finding, Findings, Question, count, frame
+from opslib.deployments.holdings import HOLDING
 from opslib.deployments.plans import Change, TerraformPlan
 from opslib.deployments.values import LATER, Difference
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
-# What holds something that is gone when it is made anew; types without their provider.
-_STATEFUL = re.compile(
-    r"""(?!.*_(policy|policy_attachment|rotation|acl|versioning|public_access_block|notification)$)
-    (db_instance | rds_cluster | rds_global_cluster | docdb_cluster | neptune_cluster
-    | redshift_cluster | dynamodb_table | s3_bucket | s3_object | efs_file_system | ebs_volume
-    | fsx_ | elasticache_cluster | elasticache_replication_group | opensearch_domain
-    | elasticsearch_domain | kms_key | secretsmanager_secret | cognito_user_pool
-    | cloudwatch_log_group | sqs_queue | kinesis_stream | msk_cluster | ecr_repository
-    | backup_vault | route53_zone | sql_database | storage_bucket | storage_account | bigquery_
-    | managed_disk)""",
-    re.VERBOSE,
-)
 # What is told, the worst first, and how the summary calls it.
 _KINDS = {
     "destroy": "to destroy",
@@ -87,7 +75,18 @@ def by_hand(change: Change) -> bool:
 
 def stateful(change: Change) -> bool:
     """Does it hold something that does not come back when the resource is made anew?"""
-    return _STATEFUL.match(change.type.partition("_")[2]) is not None
+    return change.type in HOLDING
+
+
+def lets_all_in(change: Change) -> bool:
+    """Does it let every address in, which it did not before? A way out is no way in."""
+    if "route" in change.type or change.type.endswith("_egress_rule"):
+        return False
+    said = change.after
+    direction = str(said.get("direction") or said.get("type") or "").lower()
+    if direction in ("egress", "outbound") or said.get("egress") is True:
+        return False
+    return any(d.opens and not d.top.startswith("destination") for d in change.differences)
 
 
 def _destroyed(change: Change, cause: str, where: str) -> Finding:

@@ -24,7 +24,15 @@ from opslib.core import (
 from opslib.core.reads import objects
 from opslib.core.text import Text
 from opslib.deployments import plans, states
-from opslib.deployments.findings import CHANGES, DRIFT, SHOWN, by_hand, change_rows, judged
+from opslib.deployments.findings import (
+    CHANGES,
+    DRIFT,
+    SHOWN,
+    by_hand,
+    change_rows,
+    judged,
+    lets_all_in,
+)
 from opslib.deployments.plans import Change, TerraformPlan
 
 
@@ -130,7 +138,7 @@ def _drifted(plan: TerraformPlan, change: Change) -> Finding:
         told.append(f"and {more} more")
     if change.kind == "destroy":
         told = ["it is gone"]
-    opened = any(d.opens for d in change.differences)
+    opened = lets_all_in(change)
     if opened:
         told.append("IT LETS EVERY ADDRESS IN")
     seen = "; ".join((*told, _then(plan, change)))

@@ -141,6 +141,16 @@ def weights(alias: Json) -> dict[str, float]:
     return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
+def shares(alias: Json) -> dict[str, float]:
+    """The share of the traffic, of 1, that each version gets; the alias's own version first."""
+    others = weights(alias)
+    return {alias["FunctionVersion"]: round(1 - sum(others.values()), 4), **others}
+
+
+def told_shares(alias: Json) -> str:
+    return " and ".join(f"{100 * part:g} % to version {of}" for of, part in shares(alias).items())
+
+
 @dataclass(frozen=True)
 class Release:
     """A function's configuration that runs (`live`), and that of $LATEST.

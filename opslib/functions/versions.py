@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +33,7 @@ from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
 from opslib.core.reads.versions import live_and_before, most_errors
 from opslib.functions import configurations
-from opslib.functions.configurations import CONFIGURATIONS, weights
+from opslib.functions.configurations import CONFIGURATIONS, told_shares, weights
 
 VERSIONS = {
     "version": "str",
@@ -73,6 +74,9 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     found, now, before = live_and_before(ops, function, window(ops, 60 * hours))
     source = "Logs Insights, REPORT and error lines by log stream"
     asked = Question(f"errors of {function} by version", _RULE, source)
+    alias = Function(ops, function).alias()
+    if alias and weights(alias):
+        return Findings(_tried(asked, alias, found), found)
     if now is None:
         seen = f"no request of version {live_version(ops, function)} ended in {hours:g} h"
         unknown = asked.answer("unknown", seen, rule="some requests", next="logs/search")
@@ -84,6 +88,28 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
     well = now.errors_per_100 <= _MOST_PER_100
     return Findings([asked.judged(well, seen, otherwise="warn", next="health/deep")], found)
+
+
+def _tried(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]:
+    """While the alias splits its traffic: each version that is tried against the alias's own."""
+    rows = {row.version: row for row in found.itertuples()}
+    own = rows.get(alias["FunctionVersion"])
+    most = most_errors(own) if own else _MOST_PER_100
+    for version in weights(alias):
+        row, seen = rows.get(version), f"the alias sends {told_shares(alias)}"
+        rule = f"at most {most:g} in 100 of version {version}"
+        asked = replace(asked, rule=rule)
+        if row is None:
+            seen += f"; no request of version {version} ended yet"
+            yield asked.answer("unknown", seen, next="logs/search")
+            continue
+        seen += f"; version {version}: {row.errors_per_100:g} errors in 100 requests "
+        seen += f"({row.errors:,} of {row.requests:,})"
+        if own:
+            seen += f", version {own.version}: {own.errors_per_100:g}"
+        bad = row.errors_per_100 > most and row.errors >= _FEWEST
+        cause, follows = (BAD_VERSION, "functions/rollback") if bad else ("", "")
+        yield asked.answer("critical" if bad else "ok", seen, cause=cause, next=follows)
 
 
 def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
@@ -120,11 +146,13 @@ def _pinned(facts: Any, alias: Json | None) -> Finding:
     if alias is None:
         asked = Question(facts["name"], "as described", "the target's file")
         return asked.answer("ok", "no alias: what calls it gets $LATEST")
-    version, others = alias["FunctionVersion"], weights(alias)
+    version = alias["FunctionVersion"]
     name = f"{facts['name']}:{facts['alias']}"
     asked = Question(name, "one published version", "lambda GetAlias")
-    seen = f"version {version}" + (f", and {others}" if others else "")
-    return asked.judged(not others and version != LATEST, seen, otherwise="warn")
+    if weights(alias):
+        seen = f"it splits its traffic: {told_shares(alias)}"
+        return asked.answer("critical", seen, next="functions/rollback")
+    return asked.judged(version != LATEST, f"version {version}", otherwise="warn")
 
 
 def _watched(function: Function, version: str, seconds: float) -> Finding:
@@ -192,7 +220,9 @@ def _drifted(asked: Question, row: Json) -> Finding:
 def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
     """Point the alias to an earlier version: the newest published before the live one, or `to`.
 
-    Raises UsageError (no such version), Refused (no alias, no earlier version, or it cannot run).
+    While the alias splits its traffic, what was before is its own version without the others.
+    Raises UsageError (no such version), Refused (no alias, no earlier version, one that gets only a
+    part of the traffic, or one that cannot run).
     """
     known = Function(ops, function)
     name, present = known.name, known.alias()
@@ -205,10 +235,17 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
     earlier = [v for v in numbers if live == LATEST or int(v) < int(live)]
     if to and to not in numbers:
         raise unknown_name("version", to, numbers, f" of {name}")
-    if not to and not earlier:
+    split = weights(present)
+    if to in split:
+        raise Refused(
+            f"{name}:{known.facts['alias']} sends {told_shares(present)}: a rollback does not give "
+            f"all of it to version {to}, which is being tried. Nothing was changed. First end the "
+            f"trial (this procedure without `to` sends all to version {live}), then choose again."
+        )
+    if not (to or split or earlier):
         raise Refused(f"{name} has no version before {live}, which is live. Nothing was changed.")
-    wanted = to or earlier[0]
-    if wanted == live and not weights(present):
+    wanted = to or (live if split else earlier[0])
+    if wanted == live and not split:
         note = f"Alias {known.facts['alias']} points to version {live} already."
         return Planned(f"{name} stays at version {live}", notes=[note])
     state, _ = states(known.configuration(wanted))
@@ -231,7 +268,14 @@ def _alias_step(function: Function, present: Json, wanted: str) -> Step:
     Without that, an alias that splits its traffic would go on to do so.
     """
     name, alias, live = function.name, function.facts["alias"], present["FunctionVersion"]
-    split = weights(present)
+    split, path = weights(present), "FunctionVersion"
+    was: Any = live
+    becomes: Any = wanted
+    title = f"Alias {alias} of {name}: version {live} to {wanted}"
+    if split:
+        title = f"Alias {alias} of {name}: {told_shares(present)}, becomes all to version {wanted}"
+        path = "{version: FunctionVersion, others: RoutingConfig.AdditionalVersionWeights || `{}`}"
+        was, becomes = {"version": live, "others": split}, {"version": wanted, "others": {}}
 
     def move(version: str, weights: dict[str, float], **guard: str) -> Aws:
         routing = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if split else {}
@@ -239,10 +283,10 @@ def _alias_step(function: Function, present: Json, wanted: str) -> Step:
 
     at = {"FunctionName": name, "Name": alias}
     return Step(
-        f"Alias {alias} of {name}: version {live} to {wanted}" + (", all of it" if split else ""),
+        title,
         move(wanted, {}, RevisionId=present["RevisionId"]),
-        live,
-        wanted,
+        was,
+        becomes,
         undo=[move(live, split)],
-        observe=Read("lambda", "get_alias", "FunctionVersion", **at),
+        observe=Read("lambda", "get_alias", path, **at),
     )

@@ -6,9 +6,11 @@ How many, how large in one request, and making them smaller.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +34,7 @@ from opslib.core import (
     frame,
     planner,
     quoted,
+    removal,
     result,
     sign_of,
 )
@@ -245,8 +248,26 @@ def _smaller(ops: Connection, bucket: str, key: str, pixels: int) -> Path | None
         ) from exc
     upright.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     # Where they wait for the plan to be applied; of this user, on this machine.
-    drafts = Path(tempfile.gettempdir()) / f"opslib-{os.getuid()}" / ops.target.name / "images"
-    path = drafts.joinpath(*PurePosixPath(key).parts[-2:])
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    upright.save(path, kind, quality=_QUALITY, icc_profile=profile)
+    one = sha256(f"{bucket}/{key}".encode()).hexdigest()[:12]
+    path = _drafts(ops.target.name) / f"{one}-{PurePosixPath(key).name[-80:]}"
+    with open(path, "wb", opener=removal.no_links) as made:
+        upright.save(made, kind, quality=_QUALITY, icc_profile=profile)
     return path
+
+
+def _drafts(target: str) -> Path:
+    """A folder of this user's that nobody else may enter.
+
+    Its place is open to all: Raises Refused when somebody else's folder, or a link, is there.
+    """
+    folder = Path(tempfile.gettempdir()) / f"opslib-{os.getuid()}"
+    for part in ("", target.replace("/", "-"), "images"):
+        folder /= part
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not removal.is_own(folder, stat.S_ISDIR):
+            raise Refused(
+                f"{folder} is a link or another user's, so no image is kept there. "
+                "Nothing was changed; set TMPDIR to a folder of your own."
+            )
+        folder.chmod(0o700)
+    return folder

@@ -279,7 +279,7 @@ def _end(folder: Path) -> None:
     facts = _announced(folder)
     if token is None:
         return
-    (folder / "lab.json").unlink(missing_ok=True)
+    folders.remove(folder, token, "lab.json")
     if facts is not None:
         _terminate(facts["pid"], [*_SERVER, "--folder", str(folder)], signal.SIGTERM)
     for home in (folder / folders.POSTGRES, folders.outside(token)):

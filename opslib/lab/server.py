@@ -34,6 +34,7 @@ os.environ.update(
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from opslib.core import removal
 from opslib.core.errors import OpsError
 from opslib.core.strict_yaml import skip_iri_grammar
 from opslib.lab import control, corrections, folders
@@ -163,7 +164,7 @@ def _announce(folder: Path, world: World) -> None:
     }
     part = folder / "lab.json.part"
     folders.write(part, json.dumps(facts, indent=1))
-    part.replace(folder / "lab.json")
+    removal.put(part, folder / "lab.json")
 
 
 def _tick_while_wanted(folder: Path, world: World) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib import jobs
-from opslib.core import FAILURES, UTC_TIME, Connection, Json, OpsError, sign_of
+from opslib.core import UTC_TIME, Connection, Json, OpsError, Sign
+from opslib.queues.proofs import Proofs
+from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
 LETTERS = {
     "queue": "str",
@@ -22,6 +25,14 @@ LETTERS = {
 }
 _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as all there is to see
 _HIDDEN_SECONDS = 60
+
+
+class Why(NamedTuple):
+    """Why a letter failed: what that means, its error's text, and what it is about."""
+
+    sign: Sign
+    error: str
+    item: str
 
 
 class Queue:
@@ -48,6 +59,18 @@ class Dead(Queue):
     def count(self) -> int:
         """How many are visible; SQS counts up to a minute late."""
         return depths(self.attributes())["visible"]
+
+    def sources(self) -> set[str]:
+        """The names of the work queues whose dead letters come here, each by its RedrivePolicy."""
+        asked = "sqs", "list_dead_letter_source_queues", "queueUrls[]"
+        urls = self.ops.pages(*asked, QueueUrl=self.url)
+        return {str(url).rsplit("/", 1)[-1] for url in urls}
+
+    def origins(self) -> Counter[str]:
+        """How many messages were seen of which work queue; "" where SQS does not say."""
+        key = "DeadLetterQueueSourceArn"
+        arns = (message["Attributes"].get(key, "") for message in self.sample())
+        return Counter(str(arn).rpartition(":")[2] for arn in arns)
 
     def sample(self) -> list[Json]:
         """Messages without hiding them (visibility timeout 0), until all or nothing new is seen."""
@@ -76,10 +99,7 @@ class Dead(Queue):
             {
                 "id": message["MessageId"],
                 "sent": _sent(message).isoformat(),
-                "attributes": {
-                    name: value.get("StringValue", "(binary)")
-                    for name, value in message.get("MessageAttributes", {}).items()
-                },
+                "attributes": attributes_of(message),
                 "body": message["Body"],
             }
             for message in chain.from_iterable(taken)
@@ -89,28 +109,39 @@ class Dead(Queue):
     def described(self) -> list[Json]:
         """Rows of LETTERS of a sample.
 
-        The error is the message's own, else what the job's row keeps.
+        The error is the message's own, else what the job's row keeps. What it means is looked at
+        in the world before it is said that a message can never be worked on.
         """
-        messages = [(message, _decoded(message["Body"])) for message in self.sample()]
-        kept = self._job_errors([str(body["job_id"]) for _, body in messages if body.get("job_id")])
-        item = next((facts["item"] for facts in self._jobs().values()), "id")
-        rows = []
-        for message, body in messages:
-            told = message.get("MessageAttributes", {}).get("ErrorMessage", {})
-            own = told.get("StringValue") or body.get("error")
-            error = str(own or kept.get(str(body.get("job_id")), ""))
-            rows.append(
-                {
-                    "queue": self.queue,
-                    "failure": sign_of(FAILURES, error).name,
-                    "item": str(body.get(item, "")),
-                    "sent": _sent(message).replace(microsecond=0),
-                    "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)),
-                    "error": error,
-                    "body": message["Body"],
-                }
-            )
-        return rows
+        messages = self.sample()
+        told = [(attributes_of(message), message["Body"]) for message in messages]
+        return [
+            {
+                "queue": self.queue,
+                "failure": why.sign.name,
+                "item": why.item,
+                "sent": _sent(message).replace(microsecond=0),
+                "receives": int(message["Attributes"].get("ApproximateReceiveCount", 0)),
+                "error": why.error,
+                "body": message["Body"],
+            }
+            for message, why in zip(messages, self.explain(told), strict=True)
+        ]
+
+    def explain(self, letters: Sequence[tuple[dict[str, str], str]]) -> list[Why]:
+        """Why each of the letters, told by attributes and body, failed."""
+        bodies = [unwrapped(text) for _, text in letters]
+        ids = [str(find_field(body, "job_id") or "") for body in bodies]
+        kept = self._job_errors(list(filter(None, ids)))
+        fields = list(dict.fromkeys(str(facts["item"]) for facts in self._jobs().values()))
+        item, proofs = next(iter(fields), "id"), Proofs(self.ops, set(fields))
+        found = []
+        for (attributes, _), body, job in zip(letters, bodies, ids, strict=True):
+            error = find_reason(attributes, body, kept.get(job, ""))
+            if fields and isinstance(body, str):
+                error = error or "The message is not JSON, as every other of this queue is"
+            sign = proofs.judge(error, body)
+            found.append(Why(sign, error, str(find_field(body, item) or "")))
+        return found
 
     def _received(self, hidden_seconds: int) -> list[Json]:
         found: list[Json] = self.call(
@@ -148,13 +179,3 @@ def depths(attributes: dict[str, str]) -> dict[str, int]:
 
 def _sent(message: Json) -> datetime:
     return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-
-
-def _decoded(body: str) -> Json:
-    try:
-        value = json.loads(body)
-    except ValueError as exc:
-        return {"error": f"The message is not JSON: {exc}"}
-    if isinstance(value, dict):
-        return value
-    return {"error": f"The message is a JSON {type(value).__name__}, no object"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 from opslib.core import (
     UTC_TIME,
     Aws,
@@ -24,6 +27,7 @@ from opslib.core import (
 )
 from opslib.core.checks.causes import BACKLOG
 from opslib.queues.letters import Dead, depths
+from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 
 MOVES = {
@@ -67,12 +71,33 @@ def _refuse_while_moving(dead: Dead) -> None:
         )
 
 
+def _refuse_others(dead: Dead, work: str, sources: set[str], verb: str) -> None:
+    """A dead-letter queue of several work queues moves, or is emptied, as a whole.
+
+    Raises Refused unless every letter in it is seen to have come from this work queue.
+    """
+    others = sorted(sources - {work})
+    if not others:
+        return
+    come = dead.origins()
+    strange = {name: number for name, number in come.items() if name != work}
+    if not strange and come.get(work, 0) >= dead.count():
+        return
+    whose = ", ".join(f"{number} of {name or 'unknown origin'}" for name, number in strange.items())
+    raise Refused(
+        f"{dead.name} also holds the dead letters of {', '.join(others)}, and SQS would {verb} all "
+        f"of them: {come.get(work, 0)} were seen of {work}, {whose or 'and not all were seen'}. "
+        "Nothing was changed. Look at all of them (queues/dead-letters), and give each work queue "
+        "a dead-letter queue of its own."
+    )
+
+
 @planner
 def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
     """Send a queue's dead letters back to be worked on again; `per_second` 0.
 
-    As fast as SQS will (at most 500). Raises Refused: a move is running, or the dead letters do not
-    come from this queue.
+    As fast as SQS will (at most 500). Raises Refused: a move is running, or dead letters of another
+    queue are, or may be, among them.
     """
     work = ops.target["queues"][queue]["name"]
     if not 0 <= per_second <= 500:
@@ -87,13 +112,14 @@ def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
     if not waiting:
         note = f"{dead.name} is empty: there is nothing to send back."
         return Planned(f"{dead.name} stays as it is", notes=[note])
-    sources = ops.pages("sqs", "list_dead_letter_source_queues", "queueUrls[]", QueueUrl=dead.url)
-    if work not in {source.rsplit("/", 1)[-1] for source in sources}:
+    sources = dead.sources()
+    if work not in sources:
         raise Refused(
             f"{dead.name} is not the dead-letter queue of {work} in {ops.where} (its RedrivePolicy "
             "says so). SQS does not know where to send its messages. Nothing was changed; correct "
             "the queue or its target's file."
         )
+    _refuse_others(dead, work, sources, "send back")
     at = {"SourceArn": attributes["QueueArn"]}
     rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
     status = ("sqs", "list_message_move_tasks", "Results[0].Status")
@@ -160,8 +186,8 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     """Destroy a queue's dead letters. What is destroyed is kept in the plan, so the record has it.
 
     To read all of them they are hidden for some seconds, then given back: a sample would not do.
-    Raises Refused: some are in flight or delayed, a move is running, the count moved, or they are
-    too much to keep.
+    Raises Refused: some are in flight or delayed, are of another work queue, a move is running, the
+    count moved, or they are too much to keep.
     """
     dead = Dead(ops, queue)
     counts = depths(dead.attributes())
@@ -175,6 +201,8 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     if not counts["visible"]:
         note = f"{dead.name} is empty: there is nothing to purge."
         return Planned(f"{dead.name} stays as it is", notes=[note])
+    work = ops.target["queues"][queue]["name"]
+    _refuse_others(dead, work, dead.sources(), "destroy")
     kept = _saved(dead, counts["visible"])
     at = {"QueueUrl": dead.url, "AttributeNames": ["ApproximateNumberOfMessages"]}
     read = "sqs", "get_queue_attributes"
@@ -201,8 +229,21 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
             f"All {len(kept)} messages are in this plan and so in the record: "
             "id, time sent, attributes, body.",
             "SQS also destroys what arrives while it purges, and allows one purge in 60 seconds.",
+            *_hopeful(dead, kept),
         ],
     )
+
+
+def _hopeful(dead: Dead, kept: list[Json]) -> Iterator[str]:
+    """A warning of the letters that may yet be worked on, whose cause may pass or be mended."""
+    signs = [why.sign for why in dead.explain([(of["attributes"], of["body"]) for of in kept])]
+    counts = Counter(sign.name for sign in signs if sign.next != PURGE)
+    if counts:
+        named = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+        yield (
+            f"LOST THOUGH THEY MAY YET BE WORKED ON: {counts.total()} of {len(kept)} ({named}). "
+            "Sent back (queues/redrive) they are not lost."
+        )
 
 
 def _saved(dead: Dead, counted: int) -> list[Json]:

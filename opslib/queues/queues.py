@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from opslib.core import (
-    FAILURES,
     Connection,
     Finding,
     Findings,
@@ -19,6 +18,7 @@ from opslib.core import (
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.reads import metrics
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
+from opslib.queues.proofs import SIGNS
 
 QUEUES = {
     "queue": "str",
@@ -139,7 +139,7 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
 
 
 def _group_finding(row: Any, failure: str, letters: Frame) -> Finding:
-    sign = next(sign for sign in FAILURES if sign.name == failure)
+    sign = SIGNS[failure]
     asked = Question(
         f"Dead letters of {row.queue}: {failure}",
         sign.advice,

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from opslib.core import OpsError
+from opslib.core import OpsError, removal
 
 _PERIOD = re.compile(r"\d{4}(/\d\d)?")
 _LEAST_FREE = 1_000_000  # bytes; a record with its page is rarely larger
@@ -47,9 +47,9 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        removal.put(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        removal.remove_file(temporary)
         raise
 
 

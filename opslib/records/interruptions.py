@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths
+from opslib.core import paths, removal
 from opslib.records import outcomes, records
 from opslib.records.facts import host, lease, moment, process_started
 from opslib.records.outcomes import Ending, journal
@@ -28,7 +28,7 @@ def close_abandoned() -> None:
         seen = {"heartbeat": row["heartbeat"]}  # another process may be faster
         if not _alive(row) and index.update(row["id"], only_if=seen, **lease()):
             if row["host"] == host():
-                remove_left(row["pid"])
+                remove_left(row["pid"], row["pid_started"])
             _close(row)
 
 
@@ -48,7 +48,7 @@ def _close(row: Row) -> None:
         verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
         index.seal(row | verdict | {"ended": moment(), "page": ""})
         return
-    draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]))
+    draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]) | {"id": row["id"]})
     before = row["hash"] or (_page_is_sealed(draft.path) and not draft.journal.exists())
     if draft.facts.get("ended"):  # it was killed between the last save and the seal
         sealing.seal(draft, notebook)
@@ -91,8 +91,12 @@ def kernel_folders() -> str:
     return "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
 
 
-def remove_left(pid: int) -> None:
+def mark_of(pid: int, started: str | None) -> str:
+    """The token in the mark of a process's folders: pids are used again, this is not."""
+    return hashlib.sha256(f"{host()} {int(pid)} {started}".encode()).hexdigest()[:32]
+
+
+def remove_left(pid: int, started: str | None) -> None:
     """The folders of a process of ours that was killed; nothing else that goes by such a name."""
     for folder in Path(kernel_folders()).glob(f"opslib-{int(pid)}-*"):
-        if not folder.is_symlink() and folder.is_dir() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
+        removal.remove(folder, mark_of(pid, started))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, paths, redaction
+from opslib.core import Json, OpsError, paths, redaction
 
 Row = Json  # of the index
 RUNNING = "running"
@@ -107,5 +107,10 @@ def new_id(now: datetime | None = None) -> str:
 
 
 def place(id: str) -> Path:
-    """Where a record's file is, relative to the records folder: `<year>/<month>/<id>.ipynb`."""
+    """Where a record's file is, relative to the records folder: `<year>/<month>/<id>.ipynb`.
+
+    Raises OpsError for what is a path: no file says where we write or remove.
+    """
+    if Path(id).name != id:
+        raise OpsError(f"{id!r} is no id of a record, so no file of it is read or written.")
     return Path(id[:4], id[4:6], f"{id}.ipynb")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, OpsError, paths, redaction
+from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
 from opslib.records import copies, files, outcomes, records
 from opslib.records.outcomes import Event
@@ -107,8 +107,8 @@ class Draft:
     def discard(self) -> None:
         """Nothing was run: leave no file."""
         with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-            self.journal.unlink(missing_ok=True)
+            removal.remove_file(self.path)
+            removal.remove_file(self.journal)
 
     def _put(self, masked: Any, *, durable: bool = False) -> None:
         import nbformat
@@ -178,7 +178,7 @@ def seal(draft: Draft, notebook: Any) -> None:
         return hashlib.sha256(content).hexdigest()
 
     index.seal(records.row(draft.facts) | {"sha256": digest}, page)
-    draft.journal.unlink(missing_ok=True)
+    removal.remove_file(draft.journal)
 
 
 def _told(draft: Draft, trouble: str) -> str:

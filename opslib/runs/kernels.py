@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from opslib.core import OpsError, journal
-from opslib.records import files
-from opslib.records.interruptions import kernel_folders
+from opslib.core import OpsError, journal, removal
+from opslib.records import facts, files
+from opslib.records.interruptions import kernel_folders, mark_of
 
 _NATIVE = ("", "python", "python3")
 
@@ -30,7 +29,8 @@ class Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
         # A short path: the path of a socket has a limit of about 100 characters.
-        self._folder = _private_folder()
+        self._mark = mark_of(os.getpid(), facts.process_started(os.getpid()))
+        self._folder = _private_folder(self._mark)
         self.manager: Any = AsyncKernelManager(
             kernel_name=name or "python3",
             transport="ipc",  # over TCP, ipykernel prints a warning into every record
@@ -92,13 +92,15 @@ class Kernel:
 
     def remove(self) -> None:
         """Its private folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        removal.remove(self._folder, self._mark)
 
 
-def _private_folder() -> Path:
+def _private_folder(token: str) -> Path:
     place = kernel_folders()
     try:
-        return Path(tempfile.mkdtemp(prefix=f"opslib-{os.getpid()}-", dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=f"opslib-{os.getpid()}-", dir=place))
+        removal.mark(folder, token)
+        return folder
     except OSError as exc:
         raise OpsError(
             f"A kernel needs a small folder in {place}: {files.reason(exc)}. Nothing was run."

@@ -6,8 +6,10 @@ One variable changed; no alias.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from opslib import apply, connect
@@ -17,7 +19,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, Refused, UsageError
 from opslib.core.findings import Question
 from opslib.core.reads.functions import Function, live_version
-from opslib.functions import environments, invocations
+from opslib.functions import configurations, environments, invocations, versions
 from opslib.functions.versions import (
     _compared,
     check_alias,
@@ -146,10 +148,56 @@ def test_a_rollback_takes_away_the_weights_of_a_split(ops: Connection) -> None:
         assert step.undo[0]["parameters"]["RoutingConfig"] == {
             "AdditionalVersionWeights": {"5": 0.2}
         }
+        assert "80 % to version 6 and 20 % to version 5, becomes all to version 6" in step.title
         with pytest.raises(Refused, match="splits its traffic"):
             environments.plan_environment(ops, "api", "DISABLE_FEATURE", "true")
     finally:
         ops.call("lambda", "update_alias", **place, RoutingConfig={"AdditionalVersionWeights": {}})
+
+
+@pytest.fixture(params=[("6", "5"), ("5", "6")])
+def canary(ops: Connection, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The alias sends 40 % to a version that is being tried, older or newer than its own."""
+    own, tried = request.param
+    place = {"FunctionName": ops.target["functions"]["api"]["name"], "Name": "live"}
+    live = live_version(ops, "api")
+
+    def point(version: str, others: dict[str, float]) -> None:
+        routing = {"AdditionalVersionWeights": others}
+        ops.call("lambda", "update_alias", **place, FunctionVersion=version, RoutingConfig=routing)
+
+    point(own, {tried: 0.4})
+    yield tried
+    point(live, {})
+
+
+def test_a_rollback_during_a_trial_sends_all_to_the_aliass_own_version(
+    ops: Connection, canary: str
+) -> None:
+    place = {"FunctionName": ops.target["functions"]["api"]["name"], "Name": "live"}
+    own = live_version(ops, "api")
+    (left,) = [f for f in check_alias(ops, "api") if f.status == "critical"]
+    assert f"60 % to version {own} and 40 % to version {canary}" in left.seen
+    with pytest.raises(Refused, match=f"does not give all of it to version {canary}"):
+        plan_rollback(ops, "api", canary)
+    applied = apply(ops, plan_rollback(ops, "api"), "now")
+    after = ops.call("lambda", "get_alias", **place)
+    assert (after["FunctionVersion"], configurations.weights(after)) == (own, {})
+    assert "critical" not in {f.status for f in applied.verify(check_alias, "api")}
+
+
+def test_the_errors_of_a_version_that_is_tried_are_its_own(
+    ops: Connection, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = live_version(ops, "api")
+    rows = pd.DataFrame(
+        {"version": [own, canary], "errors_per_100": [0.0, 40.0], "errors": 40, "requests": 100}
+    )
+    monkeypatch.setattr(versions, "live_and_before", lambda *_: (rows, None, None))
+    (found,) = check_versions(ops, "api")
+    assert (found.status, found.next) == ("critical", "functions/rollback")
+    monkeypatch.setattr(versions, "live_and_before", lambda *_: (rows.head(1), None, None))
+    assert [f.status for f in check_versions(ops, "api")] == ["unknown"]
 
 
 def test_a_configuration_as_described_passes(ops: Connection) -> None:

@@ -5,8 +5,11 @@ Found, made smaller with the originals kept, and back again.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,3 +140,14 @@ def test_denied_objects_are_unknown(oversized: Connection, lab: Any) -> None:
     with lab.denied("s3:GetObject"), lab.denied("s3:HeadObject"):
         found = images.check_oversized(oversized, "analysis")
     assert [f.status for f in found] == ["unknown"]
+
+
+def test_a_folder_for_drafts_that_is_a_link_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"opslib-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    with pytest.raises(Refused, match=r"is a link or another user's.*Nothing was changed"):
+        images._drafts("lab/one")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

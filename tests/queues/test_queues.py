@@ -117,6 +117,9 @@ def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
     plan = moves.plan_purge(backlog, "analysis")
     assert sorted(message["body"] for message in plan.steps[0].before) == bodies
     assert not plan.reversible
+    assert plan.notes[-1].startswith("LOST THOUGH THEY MAY YET BE WORKED ON: ")
+    assert "throttled" in plan.notes[-1]
+    assert "cannot be read" not in plan.notes[-1]
     applied = apply(backlog, plan, "now")
     assert applied.verify(queues.check_dead_letters, "analysis").worst == "ok"
     kept = [event["plan"] for event in backlog.journal.events if event["event"] == "plan"][-1]

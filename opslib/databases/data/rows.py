@@ -155,7 +155,7 @@ def plan_statement(
     if number > most:
         raise Refused(
             f"{number:,} rows would be changed, more than {most:,}. Nothing was changed. "
-            f"Meant so? Give most = {number}."
+            "Look at them (databases/query) and narrow the condition."
         )
     if not number:
         return Planned("change rows", notes=["It would change no row."])

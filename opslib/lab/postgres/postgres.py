@@ -91,7 +91,7 @@ class Postgres:
             "--no-instructions",
             "--wal-segsize=1",
         )
-        secret.unlink()
+        self.programs.remove(secret)
         self.programs.copy(self._server.data, self._base)
         self._server.start()
 

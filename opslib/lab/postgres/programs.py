@@ -44,10 +44,10 @@ class Programs:
         )
         self._bin = self._binaries()
 
-    def remove(self, folder: Path) -> None:
-        """Takes away one of their folders, in the home."""
-        if folder.parent == self.home:
-            shutil.rmtree(folder, ignore_errors=True)
+    def remove(self, path: Path) -> None:
+        """Takes away one of their folders or files, in the home."""
+        if path.parent == self.home:
+            folders.remove(self.home, self._token, path.name)
 
     def remove_home(self) -> None:
         folders.remove(self.home, self._token)
@@ -177,7 +177,7 @@ class Server:
         """Ends it, and takes its data and log away."""
         self.stop()
         self.programs.remove(self.data)
-        self.log.unlink(missing_ok=True)
+        self.programs.remove(self.log)
 
     def _serve(self) -> bool:
         settings = {**self.settings, "port": str(self.port), "unix_socket_directories": ""}

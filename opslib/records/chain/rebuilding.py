@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, OpsError, paths
+from opslib.core import Json, OpsError, paths, removal
 from opslib.records import copies, index, records, sealing
 from opslib.records.chain import database
 from opslib.records.facts import moment
@@ -165,5 +165,5 @@ def _set_aside_when_damaged() -> str:
     aside = f"{file.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     for beside in ("-journal", "-wal", "-shm", ""):
         with suppress(FileNotFoundError):
-            file.with_name(file.name + beside).rename(file.with_name(aside + beside))
+            removal.put(file.with_name(file.name + beside), file.with_name(aside + beside))
     return aside

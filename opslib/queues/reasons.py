@@ -1,0 +1,177 @@
+"""The reason that a dead letter carries, wherever its sender put it, and whatever is wrapped round.
+
+EventBridge and Lambda write attributes, a Lambda destination a `responsePayload`, SNS an envelope,
+Celery base64, workers a field of their own; as JSON, XML, text, compressed or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+from xml.etree import ElementTree
+
+# Names of fields, in small letters without what is between the words. The first are the reason,
+# the second say little, the third are texts that may say one.
+_CODES = ("errortype", "errorcode", "exctype", "code", "type", "name")
+_REASONS = (
+    *("error", "errors", "errormessage", "errordescription", "errordetails", "lasterror"),
+    *("exception", "exceptionmessage", "exc", "excmessage", "failure", "failurereason"),
+    *("failurecause", "failuremessage", "cause", "deadletterreason", "fault", "faultstring"),
+    *("deadlettererrordescription", "xexceptionmessage", "traceback", "stacktrace"),
+)
+_HINTS = (
+    *("functionerror", "errortype", "errorcode", "reason", "condition", "statusreason"),
+    "exhaustedretrycondition",
+)
+_TEXTS = ("message", "msg", "detail", "details", "description", "value", "stringvalue", "text")
+_STATUSES = {"errorcode", "statuscode", "status", "httpstatus", "httpstatuscode"}
+_SAYS_TROUBLE = re.compile(
+    r"error|exception|fail|fault|time[d ]*-?out|refused|denied|could ?n[o']t|cannot|unable|invalid",
+    re.IGNORECASE,
+)
+_ASKED = {"requestpayload", "input", "request"}  # what the worker was given: it says nothing
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_NOTHING = {"", "none", "null", "false", "true", "ok", "success", "unhandled"}
+_LARGEST = 1_000_000  # bytes, unpacked
+_DEEPEST = 8
+
+
+def unwrapped(value: Any, depth: int = 0) -> Any:
+    """What a message's body holds: objects, lists, plain values; a text that is no more than that.
+
+    JSON within texts, base64, gzip, zlib and XML are opened.
+    """
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, dict):
+        return {str(key): unwrapped(part, depth + 1) for key, part in value.items()}
+    if isinstance(value, list):
+        return [unwrapped(part, depth + 1) for part in value]
+    inside = _inside(value.strip()) if isinstance(value, str) else None
+    return value if inside is None else unwrapped(inside, depth + 1)
+
+
+def _inside(text: str) -> Any:
+    """What a text wraps; None when it is plain."""
+    with suppress(ValueError, RecursionError):
+        if text[:1] in ("{", "[", '"'):
+            return json.loads(text)
+    with suppress(ElementTree.ParseError, RecursionError):
+        # without a DTD there are no entities that could grow or read files
+        if text[:1] == "<" and "<!" not in text:
+            root = ElementTree.fromstring(text)
+            return {_tag(root): _element(root)}
+    packed = "".join(text.split())
+    if _BASE64.fullmatch(packed):
+        with suppress(ValueError):
+            padded = packed.rstrip("=") + "=" * (-len(packed.rstrip("=")) % 4)
+            return _text(base64.b64decode(padded, altchars=b"-_" if "_" in packed else None))
+    return None
+
+
+def _text(content: bytes) -> str | None:
+    """Text out of bytes, which may be compressed; None when it is none."""
+    packed = content[:2] == b"\x1f\x8b" or content[:1] == b"\x78"
+    with suppress(zlib.error, UnicodeDecodeError):
+        if packed:
+            content = zlib.decompressobj(47).decompress(content, _LARGEST)  # gzip or zlib
+        found = content.decode().strip()
+        wrapped = found[:1] in ("{", "[", "<", '"') or packed
+        return found if (found.isprintable() and (wrapped or " " in found)) or wrapped else None
+    return None
+
+
+def _element(element: ElementTree.Element) -> Any:
+    children: dict[str, Any] = {_tag(child): _element(child) for child in element}
+    return children or (element.text or "").strip()
+
+
+def _tag(element: ElementTree.Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def attributes_of(message: Any) -> dict[str, str]:
+    """A message's attributes as texts."""
+    found = {}
+    for name, value in message.get("MessageAttributes", {}).items():
+        content = value.get("BinaryValue")
+        told = _text(content) if isinstance(content, bytes) else None
+        found[name] = str(value.get("StringValue") or told or "(binary)")
+    return found
+
+
+def find_reason(attributes: dict[str, str], body: Any, kept: str = "") -> str:
+    """Why it failed: its attributes say it, its body, or what else was `kept` of it.
+
+    Empty when none does. `body`: as `unwrapped` gives it.
+    """
+    places = (unwrapped(dict(attributes)), body)
+    ranks: list[Iterable[str]] = [_told(place, _REASONS) for place in places]
+    ranks += [[kept]]
+    ranks += [_told(place, _HINTS) for place in places]
+    ranks += [_statuses(place) for place in places]
+    ranks += [filter(_SAYS_TROUBLE.search, _told(place, _TEXTS)) for place in places]
+    ranks += [[body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else []]
+    return next((text for rank in ranks for text in rank if text), "")
+
+
+def walk(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in it, the outer ones first; what the worker was given comes last."""
+    level: list[Any] = [tree]
+    later: list[Any] = []
+    while level or later:
+        if not level:
+            level, later = later, []
+        following: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                yield part
+                for key, value in part.items():
+                    (later if _plain(key) in _ASKED else following).append(value)
+            elif isinstance(part, list):
+                following += part
+        level = following
+
+
+def find_field(tree: Any, name: str) -> Any:
+    """The value of the first field of that name, however deep; None when there is none."""
+    return next((part[name] for part in walk(tree) if part.get(name) is not None), None)
+
+
+def _told(tree: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """What fields of such names say, each with its code where one stands beside it."""
+    for part in walk(tree):
+        fields = {_plain(key): value for key, value in part.items()}
+        said = [_said(fields[name]) for name in names if name in fields]
+        if any(said):
+            codes = [_said(fields[name]) for name in _CODES[:3] if name in fields]
+            yield ": ".join(dict.fromkeys(text for text in (*codes, *said) if text))
+
+
+def _statuses(tree: Any) -> Iterator[str]:
+    """An HTTP status that says trouble, where nothing else does."""
+    for part in walk(tree):
+        for key, value in part.items():
+            if _plain(key) in _STATUSES and re.fullmatch(r"[45]\d\d", str(value)):
+                yield f"status {value}"
+
+
+def _plain(name: Any) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def _said(value: Any) -> str:
+    """A value in words; empty when it says nothing."""
+    if isinstance(value, dict):
+        fields = {_plain(key): part for key, part in value.items()}
+        said = [_said(fields.get(name)) for name in (*_CODES, *_REASONS, *_TEXTS)]
+        return ": ".join(dict.fromkeys(filter(None, said)))
+    if isinstance(value, list):
+        return next(filter(None, map(_said, value)), "")
+    text = value.strip() if isinstance(value, str) else ""
+    return "" if text.lower() in _NOTHING or text.isdigit() else text
