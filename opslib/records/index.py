@@ -77,7 +77,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 @contextmanager
-def _transaction() -> Iterator[sa.Connection]:
+def transaction() -> Iterator[sa.Connection]:
     """A transaction on the index, its tables made when missing.
 
     Raises OpsError naming the index.
@@ -104,7 +104,7 @@ def _make_tables(engine: sa.Engine) -> None:
 
 def insert(row: Row) -> None:
     """A run starts."""
-    with _transaction() as connection:
+    with transaction() as connection:
         connection.execute(sa.insert(_records).values(row))
 
 
@@ -112,7 +112,7 @@ def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
     """Change the row of a run that is under way; False when it is sealed, not there, or not as
     `only_if` says.
     """
-    with _transaction() as connection:
+    with transaction() as connection:
         return _update(connection, id, values, only_if)
 
 
@@ -124,7 +124,7 @@ def _update(connection: sa.Connection, id: str, values: Row, only_if: Row | None
 
 def seal(row: Row) -> bool:
     """Close a run's row and chain it to the one before; False when it is sealed already."""
-    with _transaction() as connection:
+    with transaction() as connection:
         last = connection.execute(sa.select(_head).with_for_update()).one()
         row = row | {"seq": last.seq + 1, "previous": last.hash}
         row["hash"] = row_hash(row)
@@ -154,7 +154,7 @@ def rows(**where: Any) -> list[Row]:
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
     order = (_records.c.started, _records.c.seq.nulls_last(), _records.c.id)
-    with _transaction() as connection:
+    with transaction() as connection:
         found = connection.execute(sa.select(_records).filter_by(**where).order_by(*order))
         return [dict(row) for row in found.mappings()]
 
@@ -168,6 +168,6 @@ def last_seal() -> tuple[int, str]:
     """The number and hash of the last sealed row."""
     if _nothing_yet():
         return 0, ""
-    with _transaction() as connection:
+    with transaction() as connection:
         last = connection.execute(sa.select(_head)).one()
         return last.seq, last.hash
