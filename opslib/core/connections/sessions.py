@@ -69,6 +69,12 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
         Unfinished,
         "{asked} waited {lock} s for a lock and was rolled back: {said}. Run it again.",
     ),
+    (
+        "^40",
+        Unfinished,
+        "{asked}: somebody changed the same rows at that moment: {said}. It was rolled back; "
+        "preview again.",
+    ),
     ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
     ("multiple commands", UsageError, "One statement at a time: {asked}."),
     ("^42", UsageError, "Not valid SQL: {asked}: {said}"),

@@ -134,15 +134,20 @@ def read(ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None
     What no table can hold is shown as text. Raises Refused, before anything is asked, when a
     function in it acts although the session is read-only.
     """
-    import pandas as pd
-
     with sessions.session(ops, brief(sql)) as session:
         if not params:  # else it is our own
             query_plans.explain_harmless(session, sql, _NOT_HELD)
         # A cursor takes one SELECT and nothing else: no COPY, no second one, no change in a WITH.
         answer = sessions.run(session, sql, params, stream_results=True, max_row_buffer=limit)
-        rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
-        names = _distinct(list(answer.keys()))
+        return shown(answer, limit)
+
+
+def shown(answer: Any, limit: int) -> Frame:
+    """The first rows of an answer, as a table can hold them."""
+    import pandas as pd
+
+    rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
+    names = _distinct(list(answer.keys()))
     # whole numbers stay whole beside NULL
     return pd.DataFrame(rows, columns=names, dtype="object").convert_dtypes()
 
