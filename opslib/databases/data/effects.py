@@ -140,7 +140,7 @@ def of(ops: Connection, statement: str) -> Effect:
 
 
 def _of(ops: Connection, text: str) -> Effect:
-    with sessions.session(ops, f"EXPLAIN {brief(text)}") as session:
+    with sessions.session(ops, f"EXPLAIN {brief(text)}", own=True) as session:
         plan = query_plans.explain_harmless(session, text, _NOT_CHECKED)
         _guard(session, plan, text)
         schema, table = plan["Schema"], plan["Relation Name"]

@@ -39,7 +39,7 @@ def explain_statement(ops: Connection, statement: str) -> Text:
     """
     if not statement.strip():
         return Text("")
-    return queries.planned(ops, "The statement", effects.of(ops, statement).text)
+    return queries.planned(ops, "The statement", effects.of(ops, statement).text, own=True)
 
 
 @check("What would it change?")
