@@ -6,7 +6,6 @@ Action
 │   └── Wait      until that value leaves its pending states
 ├── Merge     change some keys of a mapping and write it back
 ├── Sql       a statement in a transaction of its own
-├── Shown     one whose rows, and what follows from them, were seen
 ├── Select    the one value that a query answers
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
@@ -167,22 +166,6 @@ class Sql(Action, kind="sql"):
 
     def perform(self, ops: Connection) -> Any:
         return sql.execute(ops, self["statement"], self["parameters"], self["rows"])
-
-
-class Shown(Action, kind="shown"):
-    """One statement, kept only when it does to the rows what a trial of it did.
-
-    `measured` does it and answers a JSON; `found`: what that was, with the rows of each table.
-    """
-
-    def __init__(self, statement: str, measured: str, found: Json) -> None: ...
-
-    def __str__(self) -> str:
-        tables = "; ".join(f"{name}: {said}" for name, said in self["found"]["tables"].items())
-        return f"SQL ({tables}): {self['statement']}"
-
-    def perform(self, ops: Connection) -> Any:
-        return sql.change(ops, self["measured"], self["found"])
 
 
 class Select(Action, kind="select"):

@@ -15,6 +15,7 @@ from opslib.core import (
     Planned,
     Question,
     Refused,
+    Shown,
     Step,
     check,
     count,
@@ -22,7 +23,6 @@ from opslib.core import (
 )
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.sql import brief
-from opslib.core.plans.actions import Shown
 from opslib.core.text import Text
 from opslib.databases.data import effects, queries
 from opslib.databases.data.effects import Effect
