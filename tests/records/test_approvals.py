@@ -238,3 +238,25 @@ def test_a_lab_user_that_is_not_there_is_told(
     monkeypatch.setenv("OPSLIB_LAB_USER", "reviwer")
     with pytest.raises(UsageError, match="Did you mean 'reviewer'"):
         notebooks.run("changes/undo")
+
+
+def test_machines_that_share_an_index_in_postgresql_share_names_and_holds(
+    lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opslib.core.connections import sessions, sql
+
+    ops, database = connect(TARGET), connect("lab/loglineos-production")
+    secret = database.secret(database.target["database"]["secret"])
+    where = sessions.url(secret, "index").render_as_string(hide_password=False)
+    monkeypatch.setenv("OPSLIB_INDEX", where)
+    try:
+        plan = plan_head(ops)
+        assert apply(ops, plan_head(ops), plan.id).changed
+        with pytest.raises(Refused, match="was applied already"):
+            apply(ops, plan_head(ops), plan.id)
+        with uses.holding(ops), pytest.raises(Refused, match="is being changed by"):
+            apply(connect(TARGET), plan, "now")
+        assert apply(ops, plan_head(ops), "now").changed
+    finally:
+        for table in ("spent_plans", "leases", "records", "chain"):
+            sql.execute(database, f"DROP TABLE IF EXISTS public.{table}", {}, -1)

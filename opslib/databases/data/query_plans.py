@@ -30,7 +30,6 @@ _ACTS = re.compile(
       | pg_sync_replication_slots | pg_(?:try_)?advisory_\w+
       | pg_export_snapshot | pg_notify | pg_file_\w+ | lo_\w+ | dblink\w* | set_config
       | ts_stat | ts_rewrite | (?:query|cursor)_to_xml\w*
-      | pg_\w*read_\w*file | pg_ls_\w+ | pg_wal\w* | currtid2?
       | aws_(?:lambda|s3|commons)\s*\.\s*"?\w+
     )"?\s*\(""",
     re.I | re.X,
