@@ -123,6 +123,7 @@ PASSING = (
     (r"http://127\.0\.0\.1:\d+", "<lab>"),
     (r"\b(sg|subnet|vpc|vpce|rtb|eni)-[0-9a-f]{8,17}\b", r"<\1>"),
     (r"\bdigest [0-9a-f]{12}\b", "<digest of rows>"),
+    (r"^[0-9a-f]{32}$", "<digest of rows>"),
     (r"\b([a-z]+-[a-z]+-\d)_[0-9a-zA-Z]+\b", r"\1_<pool>"),
     (r"^[0-9a-z]{26}$", "<client>"),
     (r"(:secret:[\w/-]+)-[A-Za-z0-9]{6}\b", r"\1-<made up>"),

@@ -240,7 +240,8 @@ def _deletion(bucket: str, number: int, objects: Frame, versioned: bool) -> Step
 
     return Step(
         f"Delete {len(keys):,} objects, {keys[0]} to {keys[-1]}",
-        do=delete([{"Key": key} for key in keys]),
+        # only with the content that it had when it was looked at
+        do=delete([{"Key": row.key, "ETag": row.etag} for row in objects.itertuples()]),
         before={"objects": len(keys), "size_bytes": int(objects["size_bytes"].sum())},
         after={"objects": 0},
         undo=[delete(result(f"delete-{number}.{_MARKERS}"))] if versioned else None,

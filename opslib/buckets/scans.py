@@ -26,6 +26,7 @@ ORPHANS = {
     "size_bytes": "int64",
     "modified": UTC_TIME,
     "age_hours": "float64",
+    "etag": "str",
 }
 FEW = 0.1  # of them may be otherwise than expected
 _ROW_LIMIT = 2_000_000

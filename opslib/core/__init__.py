@@ -20,6 +20,7 @@ from opslib.core.errors import (
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait, result
 from opslib.core.plans.applying import planner
+from opslib.core.plans.exact import Discard, Shown
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
@@ -33,6 +34,7 @@ __all__ = [
     "Action",
     "Aws",
     "Connection",
+    "Discard",
     "Finding",
     "Findings",
     "Frame",
@@ -50,6 +52,7 @@ __all__ = [
     "Read",
     "Refused",
     "Select",
+    "Shown",
     "Sign",
     "Sql",
     "Step",

@@ -77,6 +77,8 @@ def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema:
             near = get_close_matches(str(wrong), known, n=1)
             offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             message = f"unknown key; {offer}"
+        elif error.validator == "not":
+            message = "is not set here: whoever runs it says it, each time"
         elif error.validator == "type" and error.validator_value == "string":
             message = f"{error.instance!r} is not a string: quote it"
         where = ".".join(map(str, place)) or "the file"

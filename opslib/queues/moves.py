@@ -9,6 +9,7 @@ from opslib.core import (
     UTC_TIME,
     Aws,
     Connection,
+    Discard,
     Findings,
     Frame,
     Json,
@@ -38,7 +39,6 @@ MOVES = {
     "failure": "str",
 }
 _RUNNING = ["RUNNING", "CANCELLING"]
-_COUNT = "to_number(Attributes.ApproximateNumberOfMessages)"
 _SAVED_BYTES = 2_000_000  # a purge keeps what it destroys in its plan, which the record holds
 
 
@@ -204,22 +204,12 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
     work = ops.target["queues"][queue]["name"]
     _refuse_others(dead, work, dead.sources(), "destroy")
     kept = _saved(dead, counts["visible"])
-    at = {"QueueUrl": dead.url, "AttributeNames": ["ApproximateNumberOfMessages"]}
-    read = "sqs", "get_queue_attributes"
     steps = [
         Step(
-            f"Destroy the {len(kept)} messages of {dead.name}",
-            Aws("sqs", "purge_queue", QueueUrl=dead.url),
+            f"Destroy these {len(kept)} messages of {dead.name}",
+            Discard(dead.url, [message["id"] for message in kept]),
             kept,
-            "none",
-        ),
-        Step(
-            "Wait until it is empty; SQS takes up to 60 seconds",
-            Wait(*read, f"{_COUNT} == `0`", [False], [True], 120, **at),
-            len(kept),
-            0,
-            undo=[],
-            observe=Read(*read, _COUNT, **at),
+            "none of them",
         ),
     ]
     return Planned(
@@ -228,7 +218,7 @@ def plan_purge(ops: Connection, queue: str) -> Planned:
         [
             f"All {len(kept)} messages are in this plan and so in the record: "
             "id, time sent, attributes, body.",
-            "SQS also destroys what arrives while it purges, and allows one purge in 60 seconds.",
+            "Only these are destroyed, each by its id: what arrives meanwhile stays.",
             *_hopeful(dead, kept),
         ],
     )

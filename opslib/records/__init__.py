@@ -1,5 +1,6 @@
 """Records: what every run left behind, and the proof that it is still what it was."""
 
+from opslib.records.approvals.approvals import read_preview, require_another
 from opslib.records.chain.looking import Problem
 from opslib.records.reading import applied_steps, details, find, list_records
 from opslib.records.records import OUTCOMES, RUNNING, Record
@@ -14,5 +15,7 @@ __all__ = [
     "details",
     "find",
     "list_records",
+    "read_preview",
+    "require_another",
     "verify",
 ]

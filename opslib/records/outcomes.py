@@ -34,8 +34,9 @@ def add_up(told: Sequence[Event]) -> Json:
         "findings": [
             f for e in told if e.get("event") == "findings" for f in e.get("findings") or ()
         ],
-        "plan": _last(told, "plan").get("plan"),
+        "plan": _last(told, "plan").get("plan") or _last(told, "approved").get("of"),
         "approval": _last(told, "applying") or None,
+        "approved": _last(told, "approved") or None,
         "steps": [*steps.values()],
     }
 

@@ -5,6 +5,7 @@ Found by comparing like with like, deleted only when few, old, and the same when
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -273,3 +274,18 @@ def test_where_nothing_lies_nothing_is_an_orphan(
     assert found.note == "0 objects under nothing-lies-here/, 0.0 MB."
     assert found.evidence.empty
     assert orphans.plan_delete(ops, "images").steps == ()
+
+
+def test_an_object_that_got_another_content_since_it_was_looked_at_is_not_deleted(
+    orphaned: Connection, lab: PracticeLab
+) -> None:
+    """Not even between the plan that is made again and its call: S3 is given the ETag."""
+    plan = orphans.plan_delete(orphaned, "images")
+    key = plan.steps[0].do["parameters"]["Delete"]["Objects"][0]["Key"]
+    put(orphaned, key)
+    with pytest.raises(OpsError, match=r"failed in part.*PreconditionFailed"):
+        apply(orphaned, dataclasses.replace(plan, again=None), "now")
+    assert set(reads.list_objects(orphaned, NAME, "books/")["key"]) & {
+        each["Key"] for each in plan.steps[0].do["parameters"]["Delete"]["Objects"]
+    } == {key}
+    lab.reset()

@@ -119,6 +119,20 @@ def test_every_described_target_loads(name: str) -> None:
     assert target.production == (target.environment == "production")
 
 
+@pytest.mark.parametrize("name", ["approved", "confirm", "target", "agree"])
+def test_a_runbook_that_would_approve_for_whoever_runs_it_is_refused_with_its_line(
+    home: Path, name: str
+) -> None:
+    (home / "parameters" / "runbooks" / "shop.yaml").write_text(
+        "system: shop\ntitle: Shop\nsections:\n- title: One\n  entries:\n"
+        "  - name: back\n    title: Back\n    procedure: functions/rollback\n"
+        f"    parameters:\n      function: api\n      {name}: now\n"
+    )
+    for load in (lambda: runbooks.entries("shop"), lambda: runbooks.find("shop/back")):
+        with pytest.raises(UsageError, match=rf"shop\.yaml:11: .*parameters\.{name}: is not set"):
+            load()
+
+
 def test_a_runbook_entry_with_a_wrong_parameter_is_refused(home: Path) -> None:
     book = {
         "system": "shop",

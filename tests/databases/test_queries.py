@@ -6,12 +6,13 @@ What a target's file names or an operator writes, asked read-only, shown with it
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from opslib import NotFound, Refused, UsageError
+from opslib import NotFound, OpsError, Refused, UsageError
 from opslib.core.checks import plots
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
@@ -125,6 +126,10 @@ def test_bars_without_rows_and_with_too_many_are_told() -> None:
         ("SELECT 1 LIMIT pg_terminate_backend(1)::int", Refused),
         ("VALUES (1), (pg_terminate_backend(2)::int)", Refused),
         ("SELECT pg_stat_statements_reset()", Refused),
+        ("SELECT 1 LIMIT pg_cancel_backend/* /* */ */(0)::int", Refused),
+        ('SELECT 1 LIMIT U&"pg\\005fcancel_backend"(0)::int', Refused),
+        ("SELECT * FROM ts_stat('SELECT to_tsvector(pg_terminate_backend(0)::text)')", Refused),
+        ("SELECT query_to_xml('SELECT pg_terminate_backend(0)', true, true, '')", Refused),
         ("SELECT * FROM dblink('dbname=x', 'DELETE FROM y') AS t(a int)", Refused),
         ("SELECT aws_lambda.invoke('f', '{}')", Refused),
         ("SELECT * INTO copied FROM ledger.universal_registry", UsageError),
@@ -325,3 +330,65 @@ def test_the_login_is_in_no_output(ops: Connection) -> None:
     found = queries.check_query(ops, "SELECT * FROM pg_stat_activity")
     with contextlib.suppress(NotFound):
         assert password not in repr(found) + repr(ops.journal.events)
+
+
+@pytest.fixture
+def reader(ops: Connection) -> Iterator[str]:
+    """The lab's login that may only read, named by the target's file."""
+    facts = ops.target["database"]
+    at = ops.secret(facts["secret"])
+    login = f"{at['username']}_reader"
+    made = {"Name": "practice/reader", "SecretString": json.dumps({**at, "username": login})}
+    ops.call("secretsmanager", "create_secret", **made)
+    facts["reader_secret"] = "practice/reader"
+    yield login
+    del facts["reader_secret"]
+    gone = {"SecretId": "practice/reader", "ForceDeleteWithoutRecovery": True}
+    ops.call("secretsmanager", "delete_secret", **gone)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "pg_terminate_backend({0})",
+        'U&"pg_\\0074erminate_backend"({0})',
+        "(SELECT ndoc FROM ts_stat('SELECT to_tsvector(pg_terminate_backend({0})::text)'))",
+        "1 LIMIT pg_terminate_backend/* /* */ */({0})::int",
+        "set_config('role', 'postgres', true), pg_terminate_backend({0})",
+        "pg_read_file('postgresql.conf')",
+        "lo_export(1, '/tmp/never')",
+        "pg_reload_conf()",
+        "nextval('ledger.practice')",
+    ],
+)
+@pytest.mark.usefixtures("reader")
+def test_a_login_for_reads_is_refused_by_the_server_whatever_the_words(
+    ops: Connection, act: str
+) -> None:
+    """Not by a list: the session that would be ended is still there afterwards."""
+    with sessions.session(ops, "a session of the application", write=True) as other:
+        pid = sessions.run(other, "SELECT pg_backend_pid()").scalar_one()
+        asked = f"SELECT {act.format(pid)}"
+        try:
+            statuses = {found.status for found in queries.check_query(ops, asked)}
+        except OpsError as exc:
+            statuses = {type(exc).__name__}
+        assert statuses <= {"unknown", "NotAllowed", "Refused", "NotFound", "UsageError"}
+        assert sessions.run(other, "SELECT 1").scalar_one() == 1
+
+
+def test_a_login_for_reads_answers_and_cannot_end_the_applications_sessions(
+    ops: Connection, reader: str
+) -> None:
+    found = queries.check_query(ops, f"SELECT count(*) FROM {REGISTRY}")
+    assert (found[0].status, found.note) == ("ok", "")
+    assert value(ops, "SELECT current_user") == reader
+
+
+def test_without_a_login_for_reads_it_is_said_what_the_server_does_not_refuse(
+    ops: Connection,
+) -> None:
+    note = queries.check_query(ops, "SELECT 1").note
+    assert "does not hold back what login" in note
+    assert "end or cancel" in note or "superuser" in note
+    assert "database.reader_secret" in note

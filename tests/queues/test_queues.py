@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opslib import apply
+from opslib import OpsError, apply
 from opslib.core.checks import signs
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
@@ -137,6 +138,27 @@ def test_a_new_message_makes_an_approved_purge_unfit(backlog: Connection) -> Non
         assert dead_letters(backlog)["visible"] == 25
     finally:
         delete(backlog, sent["MessageId"])
+
+
+def test_a_message_that_arrives_while_a_purge_is_applied_stays(backlog: Connection) -> None:
+    """After the plan was made again, too."""
+    plan = moves.plan_purge(backlog, "analysis")
+    body = '{"book_id": 501}'
+    sent = backlog.call("sqs", "send_message", QueueUrl=url(backlog), MessageBody=body)
+    try:
+        apply(backlog, dataclasses.replace(plan, again=None), "now")
+        assert dead_letters(backlog) == {"visible": 1, "in_flight": 0, "delayed": 0}
+        assert list(queues.find_letters(backlog, "analysis")["body"]) == [body]
+    finally:
+        delete(backlog, sent["MessageId"])
+
+
+def test_messages_that_somebody_took_since_are_told(backlog: Connection) -> None:
+    plan = moves.plan_purge(backlog, "analysis")
+    delete(backlog, plan.steps[0].before[0]["id"])
+    with pytest.raises(OpsError, match="23 of 24 messages were deleted; 1 were not met"):
+        apply(backlog, dataclasses.replace(plan, again=None), "now")
+    assert dead_letters(backlog) == {"visible": 0, "in_flight": 0, "delayed": 0}
 
 
 def delete(ops: Connection, message: str) -> None:

@@ -6,15 +6,16 @@ Every call recorded, every error translated.
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from opslib.core import redaction, tables
 from opslib.core.connections import calls
@@ -43,6 +44,21 @@ class Identity:
         """The last part of the ARN: an IAM user's name or a role's session name."""
         return self.arn.rsplit("/", 1)[-1]
 
+    @property
+    def person(self) -> tuple[str, str] | None:
+        """Who it is where AWS vouches for the name: an IAM user, or a user of IAM Identity Center.
+
+        A kind and a name. None for root, a federated user and a role whose session the caller
+        names: there one person can be many.
+        """
+        where = r"arn:aws[\w-]*:(iam|sts)::\d{12}:"
+        if user := re.fullmatch(where + r"user/(?:.*/)?([^/]+)", self.arn):
+            return "IAM user", f"{self.account}/{user[2].casefold()}"
+        sso = r"assumed-role/AWSReservedSSO_[^/]+_[0-9a-f]{16}/([^/]+)"
+        if user := re.fullmatch(where + sso, self.arn):  # one name whatever the permission set
+            return "IAM Identity Center user", user[2].casefold()
+        return None
+
 
 @dataclass(frozen=True)
 class Access:
@@ -67,11 +83,24 @@ class Access:
             )
 
 
+class Gate(Protocol):
+    """What an apply asks of the records, before its first step. Each raises Refused."""
+
+    def holding(self, ops: Connection) -> AbstractContextManager[None]:
+        """Nobody else changes the target meanwhile."""
+
+    def approver(self, ops: Connection, plan: str) -> str:
+        """The ARN of the second person whose approval of that plan's name is on record."""
+
+    def spend(self, ops: Connection, approved: str, names: Sequence[str]) -> None:
+        """The name is used up, with the others of the same plan."""
+
+
 class Connection:
     """What a notebook calls `ops`. Made by `connect`; safe to use from several threads.
 
     `recorder`: around an apply, keeps it as a record where no engine does. `connect`: makes another
-    connection.
+    connection. `gate`: keeps approvals to one use; none in a test of the library alone.
     """
 
     def __init__(
@@ -81,9 +110,11 @@ class Connection:
         journal: Journal,
         recorder: Callable[..., AbstractContextManager[None]] = lambda *_: nullcontext(),
         connect: Callable[..., Connection] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.target = target
         self.journal = journal
+        self.gate = gate
         self.findings = Findings()
         self.changed = False  # has a plan been applied in this run?
         self._kept: dict[type, Any] = {}

@@ -69,6 +69,12 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
         Unfinished,
         "{asked} waited {lock} s for a lock and was rolled back: {said}. Run it again.",
     ),
+    (
+        "^40",
+        Unfinished,
+        "{asked}: somebody changed the same rows at that moment: {said}. It was rolled back; "
+        "preview again.",
+    ),
     ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
     ("multiple commands", UsageError, "One statement at a time: {asked}."),
     ("^42", UsageError, "Not valid SQL: {asked}: {said}"),
@@ -123,13 +129,19 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
     return made.set(drivername="postgresql+psycopg", query=query, **instead)
 
 
-def _engine(ops: Ops, write: bool, at: Params) -> Engine:
+def reads_apart(ops: Ops) -> bool:
+    """Whether the target names a login of its own for reads."""
+    return "reader_secret" in ops.target["database"]
+
+
+def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
     """An engine for one session at a time; none of our connections stays open, for they may be what
     runs out.
     """
     from sqlalchemy import NullPool, create_engine, event
 
-    name = ops.target["database"]["secret"]
+    apart = reads_apart(ops) and not (write or own)
+    name = ops.target["database"]["reader_secret" if apart else "secret"]
     where = url(ops.secret(name), name, **at)
     if ops.target.lab and where.host not in _LOOPBACK:
         raise Refused(
@@ -181,19 +193,20 @@ def run(
 
 @contextmanager
 def session(
-    ops: Ops, what: str, write: bool = False, at: Params | None = None
+    ops: Ops, what: str, write: bool = False, at: Params | None = None, own: bool = False
 ) -> Iterator[Connection]:
     """A transaction that is rolled back unless its body commits; recorded as a call.
 
     `what` names it in messages.
 
-    Without `write` the database itself refuses to change anything. `at`: host, port, database
-    instead of the secret's.
+    Without `write` the database itself refuses to change anything, and the login is the one for
+    reads where the target names one (not with `own`: to plan what it may not do). `at`: host,
+    port, database instead of the secret's.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
-    engine = _engine(ops, write, at or {})
+    engine = _engine(ops, write, at or {}, own)
     try:
         with engine.connect() as connection:
             yield connection

@@ -97,8 +97,6 @@ def execute(
     Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while
     committing).
     """
-    from sqlalchemy.exc import DBAPIError
-
     sets = [parameters] if isinstance(parameters, Mapping) else parameters
     with sessions.session(ops, brief(statement), write=True) as session:
         affected = sum(sessions.run(session, statement, each).rowcount for each in sets)
@@ -108,16 +106,84 @@ def execute(
                 f"{affected} rows would have been changed instead of {rows}: {brief(statement)}. "
                 "It was rolled back; preview again to see what the rows are now."
             )
-        try:
-            session.commit()
-        except DBAPIError as exc:
-            if exc.connection_invalidated:
-                raise Unfinished(
-                    f"The connection was lost while committing {brief(statement)}: look whether "
-                    "it is done."
-                ) from exc
-            raise
+        sessions.run(session, "SET CONSTRAINTS ALL IMMEDIATE")
+        gone = [f"{name} {said}" for name, said in _touched(session).items() if "deleted" in said]
+        if gone and len(gone) > 1:
+            session.rollback()
+            raise OpsError(
+                f"More would have gone than was shown ({'; '.join(gone)}): {brief(statement)}. It "
+                "was rolled back: a foreign key or a trigger takes rows of other tables along."
+            )
+        _commit(session, statement)
     return {"rows": affected}
+
+
+def measure(ops: Connection, statement: str) -> Json:
+    """What a statement that answers one JSON finds, done and rolled back; with `tables`.
+
+    `tables`: the rows of each table that were added, changed, deleted meanwhile, as the server
+    counts them: also those of cascades and triggers.
+    """
+    with sessions.session(ops, f"{brief(statement)} (rolled back)", write=True) as session:
+        return _measured(session, statement)
+
+
+def change(ops: Connection, statement: str, expected: Params) -> Json:
+    """`measure`, and committed when it finds what is expected, no less and no more.
+
+    Raises OpsError (something else: rolled back), Unfinished (lost while committing).
+    """
+    with sessions.session(ops, brief(statement), write=True) as session:
+        found = _measured(session, statement)
+        wrong = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
+        if wrong:
+            session.rollback()
+            seen = "; ".join(
+                f"{key} {found.get(key)} instead of {expected.get(key)}" for key in wrong
+            )
+            raise OpsError(
+                f"What would have been changed is not what was shown ({seen}): {brief(statement)}. "
+                "It was rolled back; preview again to see what the rows are now."
+            )
+        _commit(session, statement)
+    return found
+
+
+def _measured(session: Any, statement: str) -> Json:
+    sessions.run(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    found: Json = sessions.run(session, statement).scalar_one()
+    sessions.run(session, "SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred happens now
+    return found | {"tables": _touched(session)}
+
+
+def _touched(session: Any) -> dict[str, str]:
+    """By table: how many rows this transaction added, changed, deleted, in words."""
+    found = {}
+    for row in sessions.run(session, _TOUCHED_SQL).mappings():
+        words = [f"{row[word]} {word}" for word in ("added", "changed", "deleted") if row[word]]
+        found[row["name"]] = ", ".join(words)
+    return found
+
+
+_TOUCHED_SQL = """
+SELECT schemaname || '.' || relname AS name, n_tup_ins AS added, n_tup_upd AS changed,
+       n_tup_del AS deleted
+FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 1
+"""
+
+
+def _commit(session: Any, statement: str) -> None:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        session.commit()
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise Unfinished(
+                f"The connection was lost while committing {brief(statement)}: look whether "
+                "it is done."
+            ) from exc
+        raise
 
 
 def count_rows(ops: Connection, tables: Sequence[str], at: Params | None = None) -> dict[str, int]:

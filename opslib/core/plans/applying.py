@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, TypeAlias, TypeVar
@@ -86,14 +87,16 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
     applied, ops.changed = ops.keep(Applied(plan, ops)), False
     if not approved or not plan.steps:
         return applied
-    try:
-        plan = _admitted(ops, plan, approved.strip(), confirm.strip())
-    except Refused as exc:
-        ops.journal.write("refused", message=str(exc))
-        raise
-    with ops.recording(plan):
+    with ExitStack() as held:
+        try:
+            plan, second = _admitted(ops, plan, approved.strip(), confirm.strip(), held)
+        except Refused as exc:
+            ops.journal.write("refused", message=str(exc))
+            raise
+        held.enter_context(ops.recording(plan))
         applied.plan, applied.changed, ops.changed = plan, True, True
-        ops.journal.write("applying", plan=plan.id, approved=approved, by=ops.identity.user)
+        told = {"by": ops.identity.user, "second": second}
+        ops.journal.write("applying", plan=plan.id, approved=approved, **told)
         _apply_steps(ops, plan, applied)
         ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
         observed = (_observed(ops, step, step.observe) for step in plan.steps if step.observe)
@@ -149,17 +152,24 @@ def _observed(ops: Connection, step: Step, observe: Action) -> Finding:
     return asked.judged(seen == step.after, f"now {short(seen)}")
 
 
-def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
-    """The plan made again, if this approval allows it to be applied now. Raises Refused."""
+def _admitted(
+    ops: Connection, plan: Plan, approved: str, confirm: str, held: ExitStack
+) -> tuple[Plan, str]:
+    """The plan made again, if this approval allows it to be applied now; and a second approver.
+
+    From here on the target is held, and the name is spent. Raises Refused.
+    """
     target = ops.target
     if target.production and confirm != target.name:
         raise Refused(
             f"{target.name} is production: nothing was changed. "
             f"To go on, type its name: confirm = {target.name!r}."
         )
-    fresh = plan.again() if plan.again else plan
+    if ops.gate:  # before it is planned again: who changed the target until now has ended
+        held.enter_context(ops.gate.holding(ops))
+    fresh, second = plan.again() if plan.again else plan, ""
     if approved != AT_ONCE:
-        _admit_by_name(ops, fresh, approved)
+        second = _admit_by_name(ops, fresh, approved)
     elif not target.may_apply_at_once:
         raise Refused(
             f"{target.name} does not allow a plan to be applied unseen: "
@@ -170,11 +180,16 @@ def _admitted(ops: Connection, plan: Plan, approved: str, confirm: str) -> Plan:
             "What this plan would change has changed since it was made. "
             "Nothing was changed; preview again."
         )
-    return fresh
+    if ops.gate:
+        ops.gate.spend(ops, approved if approved != AT_ONCE else "", [plan.id, fresh.id])
+    return fresh, second
 
 
-def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
-    """Maker and time are in the name, and under its hash."""
+def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> str:
+    """Maker and time are in the name, and under its hash; the second approver, where one is wanted.
+
+    A name proves no person: everybody can compute it.
+    """
     match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
     if match is None:
         raise Refused(
@@ -196,8 +211,8 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> None:
             "changed. "
             "Preview again; nothing was changed."
         )
-    if policy.second_person and by == fresh.planner:
-        raise Refused(
-            f"{ops.target.name} wants a second person: plan {digest} was made by {by}, "
-            "so someone else must apply it. Nothing was changed."
-        )
+    if not policy.second_person:
+        return ""
+    if ops.gate is None:
+        raise Refused(f"{ops.target.name} wants a second person, and no records are kept here.")
+    return ops.gate.approver(ops, approved)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from opslib.core.errors import Refused
 from opslib.core.findings import MIME
 from opslib.core.plans.actions import Action
 from opslib.core.tables import Json, escaped, html_table, text_table
@@ -65,6 +66,27 @@ class Plan:
     def id(self) -> str:
         made = self.made.strftime(TIME)
         return f"{self.digest(self.planner, made)}.{self.planner}.{made}"
+
+    @classmethod
+    def of(cls, kept: Json) -> Plan:
+        """The plan that a record keeps as JSON. Raises Refused: its name is not that of its steps.
+
+        A secret that was masked in it has this effect, too.
+        """
+        facts = {key: value for key, value in kept.items() if key != "id"}
+        steps = [
+            step
+            | {"do": Action.of(step["do"])}
+            | {"undo": step["undo"] and [Action.of(each) for each in step["undo"]]}
+            | {"observe": step["observe"] and Action.of(step["observe"])}
+            for step in kept["steps"]
+        ]
+        facts["made"] = datetime.fromisoformat(kept["made"])
+        facts["steps"] = tuple(Step(**step) for step in steps)
+        plan = cls(**facts)
+        if plan.id != kept["id"]:
+            raise Refused(f"The record of plan {kept['id']} shows other steps than its name says.")
+        return plan
 
     @property
     def reversible(self) -> bool:

@@ -6,7 +6,7 @@ from opslib.core import UTC_TIME, Connection, Frame, NotFound, frame
 from opslib.core.connections import calls
 from opslib.core.tables import Json
 
-OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME}
+OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME, "etag": "str"}
 
 
 def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
@@ -14,7 +14,7 @@ def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
 
     `bucket` is AWS's name.
     """
-    rows = "Contents[].{key: Key, size_bytes: Size, modified: LastModified}"
+    rows = "Contents[].{key: Key, size_bytes: Size, modified: LastModified, etag: ETag}"
     return frame(ops.pages("s3", "list_objects_v2", rows, Bucket=bucket, Prefix=prefix), OBJECTS)
 
 

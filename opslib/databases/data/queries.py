@@ -77,16 +77,17 @@ def explain_query(ops: Connection, query: str) -> Text:
     return planned(ops, asked.title, asked.sql)
 
 
-def planned(ops: Connection, title: str, sql: str) -> Text:
+def planned(ops: Connection, title: str, sql: str, own: bool = False) -> Text:
     """A statement with its plan. Raises UsageError in the database's own words."""
     try:
-        found = ask(ops, f"EXPLAIN {sql}", limit=500)
+        with sessions.session(ops, f"EXPLAIN {brief(sql)}", own=own) as session:
+            found = sessions.run(session, f"EXPLAIN {sql}").scalars().fetchmany(500)
     except (UsageError, Refused):
         raise
     except OpsError as exc:
         plan = f"No plan: {exc}"
     else:
-        plan = "\n".join(map(printable, found.iloc[:, 0]))
+        plan = "\n".join(map(printable, found))
     return Text(f"{title}:\n\n{sql}\n\n{plan}")
 
 
@@ -112,7 +113,44 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     source = f"database of {ops.target.name}, read-only"
     question = Question(f"query {asked.name}".rstrip(), source=source)
     rows.attrs["query"] = asked
-    return Findings([question.answer("ok", seen)], rows)
+    return Findings([question.answer("ok", seen)], rows, unheld(ops))
+
+
+def unheld(ops: Connection) -> str:
+    """What the database does not refuse to the login for reads, in a sentence; empty: nothing.
+
+    As the server says: read-only holds back writes, not what acts outside of the transaction.
+    """
+    said = ask(ops, _UNHELD_SQL).iloc[0]
+    may = [_MAY[name] for name in _MAY if said[name]]
+    if not may:
+        return ""
+    ours = "reader_secret" if sessions.reads_apart(ops) else "secret"
+    return (
+        f"Read-only holds back writes. It does not hold back what login {said['login']} "
+        f"(database.{ours}) may do besides: {'; '.join(may)}. A login that may only read "
+        "(pg_read_all_data, pg_monitor), as database.reader_secret in the target's file, is "
+        "refused by the server."
+    )
+
+
+_MAY = {
+    "super": "everything a superuser may, also outside of the database",
+    "signals": "end or cancel other sessions",
+    "files": "read or write the server's files, run its programs",
+    "shared": "end or cancel the sessions of the application, which has the same login",
+}
+_UNHELD_SQL = """
+SELECT current_user AS login, r.rolsuper AS super,
+       pg_has_role(r.oid, 'pg_signal_backend', 'MEMBER') AS signals,
+       pg_has_role(r.oid, 'pg_read_server_files', 'MEMBER')
+         OR pg_has_role(r.oid, 'pg_write_server_files', 'MEMBER')
+         OR pg_has_role(r.oid, 'pg_execute_server_program', 'MEMBER') AS files,
+       EXISTS (SELECT FROM pg_stat_activity s WHERE s.usesysid = r.oid
+               AND s.pid <> pg_backend_pid() AND s.application_name NOT LIKE 'opslib/%')
+         OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid) AS shared
+FROM pg_roles r WHERE r.rolname = current_user
+"""
 
 
 def _choice(ops: Connection) -> Findings:
@@ -134,15 +172,20 @@ def read(ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None
     What no table can hold is shown as text. Raises Refused, before anything is asked, when a
     function in it acts although the session is read-only.
     """
-    import pandas as pd
-
     with sessions.session(ops, brief(sql)) as session:
-        if not params:  # else it is our own
+        if not params and not sessions.reads_apart(ops):  # else it is our own, or the server's
             query_plans.explain_harmless(session, sql, _NOT_HELD)
         # A cursor takes one SELECT and nothing else: no COPY, no second one, no change in a WITH.
         answer = sessions.run(session, sql, params, stream_results=True, max_row_buffer=limit)
-        rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
-        names = _distinct(list(answer.keys()))
+        return shown(answer, limit)
+
+
+def shown(answer: Any, limit: int) -> Frame:
+    """The first rows of an answer, as a table can hold them."""
+    import pandas as pd
+
+    rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
+    names = _distinct(list(answer.keys()))
     # whole numbers stay whole beside NULL
     return pd.DataFrame(rows, columns=names, dtype="object").convert_dtypes()
 

@@ -29,6 +29,7 @@ _ACTS = re.compile(
       | pg_promote | pg_backup_st\w+ | pg_wal_replay_\w+
       | pg_sync_replication_slots | pg_(?:try_)?advisory_\w+
       | pg_export_snapshot | pg_notify | pg_file_\w+ | lo_\w+ | dblink\w* | set_config
+      | ts_stat | ts_rewrite | (?:query|cursor)_to_xml\w*
       | aws_(?:lambda|s3|commons)\s*\.\s*"?\w+
     )"?\s*\(""",
     re.I | re.X,
@@ -36,6 +37,7 @@ _ACTS = re.compile(
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
 )  # a plan writes literals and names in one way
+_WORDS = re.compile(_ACTS.pattern.removesuffix('"?\\s*\\('), re.I | re.X)
 _SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
 
 
@@ -62,13 +64,19 @@ def attempt(session: Session, statement: str, more: str = "") -> Json | DBAPIErr
 def explain_harmless(session: Session, statement: str, otherwise: str) -> Json:
     """The plan of a statement. Raises Refused when a function in it is known to act at once.
 
-    A plan names every function, but those of a LIMIT and of a list of VALUES: with one of these the
-    statement's text counts, too. A function that the role may not call is named by the error.
+    A list of words holds less than a login without privileges does (`reader_secret`): it is for
+    where there is none. A plan names every function, but those of a LIMIT and of a list of VALUES:
+    with one of these each word of the statement counts, and no name may be escaped (U&).
+
+    A function that the role may not call is named by the error.
     """
     plan = attempt(session, statement)
     if isinstance(plan, dict):
         said = _said(plan)
-        said += statement if _SAYS_LESS.search(said) else ""
+        if _SAYS_LESS.search(said) and (hit := _WORDS.search(statement)):
+            said += f"\n{hit[1]}("
+        if _SAYS_LESS.search(said) and re.search(r"\bU&", statement, re.I):
+            raise Refused(f"A name escaped with U& hides what is called, {otherwise}")
     else:
         said = f"{plan.orig}("
     if hit := _ACTS.search(said):

@@ -1,104 +1,35 @@
-"""Rows: a statement of an operator's own, committed only when it changes as many as were planned.
+"""Rows: a statement of an operator's own, committed only when it does what was shown.
 
-What a statement is, and which of its words are its own, is asked of the database: it plans the
-whole and parts of it.
+What a statement is and does is asked of the database: see `effects`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from opslib.core import (
     Connection,
     Findings,
+    Frame,
     Json,
     Planned,
     Question,
     Refused,
-    Sql,
+    Shown,
     Step,
-    UsageError,
-    ask,
     check,
     count,
     planner,
-    quoted,
 )
-from opslib.core.connections import sessions
+from opslib.core.connections import sessions, sql
 from opslib.core.connections.sql import brief
 from opslib.core.text import Text
-from opslib.databases.data import queries, query_plans
+from opslib.databases.data import effects, queries
+from opslib.databases.data.effects import Effect
 from opslib.databases.instances import rds, snapshots
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection as Session
-
-_FORMS = "UPDATE table SET … WHERE …, DELETE FROM table WHERE … or INSERT INTO table … SELECT …"
-_NOT_CHECKED = "outside of the transaction that is checked. Nothing was changed."
-_SYNTAX = "42601"
+_ROUGHLY = 10  # times as many as allowed, by the planner's estimate: certainly too many
 _MEANT = Question("rows that it would change", "those that you mean", "database")
-
-
-def affected(ops: Connection, statement: str) -> str:
-    """The SELECT of the rows that a statement would change, without changing or locking them.
-
-    Raises UsageError, Refused.
-    """
-    text = _alone(statement)
-    verb = re.match(r"update|delete|insert", text, re.I)
-    if verb is None:
-        raise UsageError(
-            f"One statement that changes rows is planned here: {_FORMS}. "
-            "Reads: procedure databases/query."
-        )
-    with sessions.session(ops, f"EXPLAIN {brief(text)}") as session:
-        plan = query_plans.explain_harmless(session, text, _NOT_CHECKED)
-        if "Output" in plan:
-            raise UsageError("Leave RETURNING out: what is answered would be lost.")
-        if verb.group().lower() == "insert":
-            return _added(plan, text)
-        return _met(session, plan, text)
-
-
-def _alone(statement: str) -> str:
-    return statement.strip().rstrip(";").strip()
-
-
-def _added(plan: Json, text: str) -> str:
-    hit = re.search(r"\b(select|values|with)\b", text, re.I)
-    if hit is None or "Conflict Resolution" in plan:
-        raise UsageError(f"Its rows cannot be counted beforehand. {_FORMS}, without ON CONFLICT.")
-    return text[hit.start() :]
-
-
-def _met(session: Session, plan: Json, text: str) -> str:
-    """The rows that an UPDATE or a DELETE finds.
-
-    With a FROM or USING, one may be met more than once.
-    """
-    head, condition = _parted(session, text, "where")
-    if not condition:
-        raise UsageError(f"A WHERE is required: without one every row would be changed. {_FORMS}.")
-    table, others = _parted(session, head, "from" if plan["Operation"] == "Update" else "using")
-    table = re.sub(r"^update\s|\sset\s.*|^delete\s+from\s", "", table, flags=re.I | re.S)
-    alias = quoted(plan["Alias"])
-    row = f"{alias}.tableoid, {alias}.ctid"
-    tables = f"{table}, {others}" if others else table
-    return f"SELECT DISTINCT ON ({row}) {alias}.* FROM {tables} WHERE {condition}"
-
-
-def _parted(session: Session, text: str, word: str) -> tuple[str, str]:
-    """What stands before and after a word of the statement itself, not of parentheses or quotes.
-
-    It is the one before which a statement ends that could have a WHERE.
-    """
-    for hit in re.finditer(rf"\b{word}\b", text, re.I):
-        said = query_plans.attempt(session, f"{text[: hit.start()]}\nWHERE true")
-        if isinstance(said, dict) or getattr(said.orig, "sqlstate", "") != _SYNTAX:
-            return text[: hit.start()], text[hit.end() :]
-    return text, ""
 
 
 def explain_statement(ops: Connection, statement: str) -> Text:
@@ -108,72 +39,95 @@ def explain_statement(ops: Connection, statement: str) -> Text:
     """
     if not statement.strip():
         return Text("")
-    affected(ops, statement)
-    return queries.planned(ops, "The statement", _alone(statement))
+    return queries.planned(ops, "The statement", effects.of(ops, statement).text, own=True)
 
 
 @check("What would it change?")
 def check_statement(ops: Connection, statement: str, limit: int = 60) -> Findings:
-    """The rows as they are that a statement would change or add.
+    """The rows as they are that a statement would change, or those that it would add.
 
-    It changes nothing and locks nothing.
+    It is done and rolled back: for that moment it locks them.
     """
     rds.database_of(ops)  # a target without a database has no rows
     if not statement.strip():
-        return Findings(note=f"No statement was given: {_FORMS}.")
-    rows = queries.read(ops, affected(ops, statement), limit)
-    number = count_affected(ops, statement)[0]
+        return Findings(note=f"No statement was given: {effects.FORMS}.")
+    rows, number = _sample(ops, effects.of(ops, statement), limit)
     seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
     return Findings([_MEANT.judged(number > 0, seen, otherwise="warn")], rows)
 
 
-def count_affected(ops: Connection, statement: str) -> tuple[int, str]:
-    """How many rows a statement would change, and a digest of them (none of rows to be added)."""
-    rows = f"({affected(ops, statement)}\n) AS changed"
-    [(number, digest)] = ask(ops, f"SELECT count(*), {_DIGEST} FROM {rows}").itertuples(index=False)
-    adds = statement.strip()[:6].lower() == "insert"
-    return int(number), "" if adds else str(digest)
+def _sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:
+    with sessions.session(ops, f"{brief(effect.text)} (rolled back)", write=True) as session:
+        rows = queries.shown(sessions.run(session, effect.sampled(limit)), limit)
+    met = rows.pop("rows met")
+    return rows, int(met.iloc[0]) if len(met) else 0
 
 
-_DIGEST = "md5(coalesce(string_agg(md5(changed::text), '' ORDER BY md5(changed::text)), ''))"
+def trial(ops: Connection, effect: Effect) -> tuple[str, Json]:
+    """The statement that does it and what it found, done and rolled back.
+
+    What it makes anew each time (a clock, a sequence) is left out: for that it is done twice.
+    """
+    if effect.verb == "Delete":
+        measured = effect.measured(())
+        return measured, sql.measure(ops, measured)
+    twice = [sql.measure(ops, effect.measured(effect.columns, parts=True)) for _ in range(2)]
+    each = zip(effect.columns, *(found["parts"] for found in twice), strict=True)
+    measured = effect.measured([name for name, one, other in each if one == other])
+    return measured, sql.measure(ops, measured)
 
 
 @planner
 def plan_statement(
     ops: Connection, statement: str, most: int = 1000, snapshot: bool = True
 ) -> Planned:
-    """The statement in one transaction, committed only at the number of rows that it has now.
+    """The statement in one transaction, committed only when it does what is shown here.
 
-    The rows' present content is part of the plan: when one of them is changed meanwhile, the plan
-    is refused. Raises UsageError (no WHERE, another kind of statement), Refused (more than `most`
-    rows).
+    The rows it meets and makes and the rows of each table that follows are part of the plan: when
+    one is changed meanwhile, the plan is refused. Raises UsageError (no WHERE, another kind of
+    statement), Refused (more than `most` rows, also with those that follow).
     """
     if not statement.strip():
         return Planned("change rows", notes=["No statement was given."])
-    text = _alone(statement)
-    number, digest = count_affected(ops, text)
-    if number > most:
-        raise Refused(
-            f"{number:,} rows would be changed, more than {most:,}. Nothing was changed. "
-            "Look at them (databases/query) and narrow the condition."
-        )
+    effect = effects.of(ops, statement)
+    if effect.estimate > _ROUGHLY * most:  # not even tried: it would lock and rewrite them
+        _refuse_many(f"About {effect.estimate:,}", effect.estimate, most)
+    measured, found = trial(ops, effect)
+    number = found["rows"]
+    _refuse_many(f"{number:,}", number, most)
     if not number:
         return Planned("change rows", notes=["It would change no row."])
-    rows = count(number, "row")
+    if effect.verb == "Update" and found["met"] != number:
+        raise Refused(
+            f"{number} rows of {effect.name} would be changed, and {found['met']} are there under "
+            "the same key: it changes the key itself, so its rows cannot be told. Nothing was "
+            "changed."
+        )
+    follows = [f"{name}: {said}" for name, said in found["tables"].items() if name != effect.plain]
     step = Step(
-        f"Change {rows}",
-        do=Sql(text, {}, number),
-        before=f"{rows}, digest {digest[:12]}" if digest else rows,
-        after=f"{rows} changed",
+        f"Change {count(number, 'row')}",
+        do=Shown(effect.text, measured, found),
+        before=f"{count(number, 'row')}, digest {(found.get('before') or found['after'])[:12]}",
+        after=f"{count(number, 'row')} changed",
     )
     saved = snapshots.steps_for_snapshot(ops, "before a change of rows") if snapshot else []
     kept = [replace(each, undo=[]) for each in saved]  # undo leaves it there: the only way back
-    notes = _NOTES if snapshot else _NOTES[:1]
-    return Planned(f"change {rows} by a statement", [*kept, step], notes)
+    notes = [*_NOTES[: 1 + snapshot], *effect.notes]
+    if follows:
+        notes.insert(0, f"It takes rows of other tables along: {'; '.join(follows)}.")
+    return Planned(f"change {count(number, 'row')} by a statement", [*kept, step], notes)
+
+
+def _refuse_many(said: str, number: float, most: int) -> None:
+    if number > most:
+        raise Refused(
+            f"{said} rows would be changed, more than {most:,}. Nothing was changed. "
+            "Look at them (databases/query) and narrow the condition."
+        )
 
 
 _NOTES = [
     "It cannot be undone from here: what the rows held is in the table above, as far as it is "
-    "shown. All or none: when another number of rows is affected, it is rolled back.",
+    "shown. All or none: when it would do anything else than shown, it is rolled back.",
     "The way back is the snapshot: databases/restore brings it up beside this database.",
 ]

@@ -263,7 +263,7 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[Json]:
     Where there is none, a plan of one node that says why.
     """
     what = f"EXPLAIN (GENERIC_PLAN) of {count(len(statements), 'statement')}"
-    with sessions.session(ops, what) as session:
+    with sessions.session(ops, what, own=True) as session:
         # The extended protocol would take $1 for a parameter of ours. Each text is one statement:
         # the server split them.
         session.connection.driver_connection.prepare_threshold = None  # type: ignore[union-attr]

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import hashlib
 
+from opslib.core import unknown_name
+
 USERS = ("operator", "reviewer")
 
 
 def credentials(account: str, user: str) -> tuple[str, str]:
     """(access key id, secret access key) of a user in an account: always the same."""
+    if user not in USERS:
+        raise unknown_name("lab user", user, USERS, " (OPSLIB_LAB_USER)")
     digest = hashlib.sha256(f"opslib lab {account} {user}".encode()).hexdigest().upper()
     return f"LABKEY{digest[:14]}", f"lab-secret-{digest[14:43]}"

@@ -1,5 +1,7 @@
 """S3 DeleteObjects.
 
+With an ETag a key is deleted only while its object has it.
+
 A fault may protect keys, which the answer then lists as errors, as AWS does in a 200.
 
 `place.faults["protected_keys"] = ("books/7/",)`: what begins so cannot be deleted.
@@ -19,14 +21,20 @@ def delete_objects(call: Call) -> Result:
         for place in call.world.places_in(call.account, call.region)
         for prefix in place.faults.get("protected_keys", ())
     )
-    if not protected:
-        return call.moto()
     bucket, delete = call.params["Bucket"], call.params["Delete"]
+    if not protected and not any("ETag" in each for each in delete["Objects"]):
+        return call.moto()
     deleted: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for each in delete["Objects"]:
         if each["Key"].startswith(protected):
             errors.append({**each, "Code": "AccessDenied", "Message": "Access Denied"})
+            continue
+        wanted = each.pop("ETag", None)
+        held = call.backend().get_object(bucket, each["Key"]) if wanted else None
+        if wanted and (held is None or held.etag.strip('"') != wanted.strip('"')):
+            message = "At least one of the pre-conditions you specified did not hold"
+            errors.append({**each, "Code": "PreconditionFailed", "Message": message})
             continue
         _, meta = call.backend().delete_object(
             bucket, each["Key"], version_id=each.get("VersionId")

@@ -21,14 +21,19 @@ def create(place: Place) -> str:
 
     Returns the role's password.
 
+    Beside it a login that may only read, `<role>_reader` with the same password, to be named by a
+    target's `database.reader_secret`.
+
     As with RDS, pg_stat_statements is there, and the master user may look at every session.
     """
     name, password = names.database(place), secrets.password(place)
-    place.world.postgres.create_role(name, password)
+    for role in (name, f"{name}_reader"):
+        place.world.postgres.create_role(role, password)
     place.world.postgres.create_database(name, name)
     with place.database(name) as database:
         database.execute("CREATE EXTENSION pg_stat_statements")
         database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}".encode())
+        database.execute(f"GRANT pg_monitor, pg_read_all_data TO {name}_reader".encode())
     return password
 
 
