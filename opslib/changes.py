@@ -1,10 +1,16 @@
-"""Changes that were made: found in the records, and taken back by what each step kept for that."""
+"""Changes that were made: found in the records, and taken back by what each step kept for that.
+
+Or gone on with, when one broke off. The records of a change, of what went on with it and of what
+took it back are read together; the world is looked at wherever a step can be observed.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from opslib import records
 from opslib.core import (
@@ -17,10 +23,12 @@ from opslib.core import (
     Planned,
     Refused,
     Step,
+    UsageError,
     frame,
     planner,
 )
-from opslib.core.plans.applying import look
+from opslib.core.plans.actions import awaited
+from opslib.core.plans.performing import look
 from opslib.core.plans.plans import short
 from opslib.records import Record
 
@@ -32,10 +40,17 @@ CHANGES = {
     "outcome": "str",
     "verdict": "str",
 }
+_PERHAPS = ("started", "unknown")  # states of a step that may be done
+_UNSEEN = {"": None, "done": True, "not done": False}
+_NOTHING = "No record is named: choose one of the changes above, record = '…'."
+_ONCE = (
+    "What undoes a change cannot itself be undone from a record; run the procedure again instead."
+)
 
 
 def list_changes(ops: Connection, days: float = 14) -> Frame:
-    """The runs that applied steps to this target, newest first; also those that failed half-way.
+    """The runs that applied steps to this target, newest first; also those that failed half-way,
+    and those of which it is not known.
 
     Columns: CHANGES.
     """
@@ -46,61 +61,264 @@ def list_changes(ops: Connection, days: float = 14) -> Frame:
 def _applied(record: Record) -> bool:
     if record.outcome == "changed":
         return True
+    steps = _details(record).get("steps", ())
+    return any(step.get("state") in ("applied", *_PERHAPS) for step in steps)
+
+
+def _details(record: Record) -> Json:
+    """Nothing of one that changed nothing, and of one whose file is gone: no help to undo."""
     if record.plan is None or record.outcome in ("previewed", "refused", records.RUNNING):
-        return False
+        return {}
     try:
-        steps = records.details(record).get("steps", ())
-    except OpsError:  # its file is gone: nothing can be undone from it
-        return False
-    return any(step.get("state") == "applied" for step in steps)
+        return records.details(record)
+    except OpsError:
+        return {}
 
 
 @planner
-def plan_undo(ops: Connection, record: str) -> Planned:
-    """Undo what a record's run applied, last step first.
+def plan_undo(ops: Connection, record: str, unseen: str = "") -> Planned:
+    """Undo what a record's run applied, and what went on with it, last step first.
 
-    Refuses when its state is no longer what that run left. Raises UsageError (no such record,
-    another target's, nothing applied).
+    What is as before is left out, so an undo that broke off is gone on with in the same way.
+    Refuses when the state is neither what that run left nor what it found. `unseen`: "done" or
+    "not done", of steps whose end is unknown and that nothing shows. Raises UsageError (no such
+    record, another target's, nothing applied).
     """
     if not record:
-        note = "No record is named: choose one of the changes above, record = '…'."
-        return Planned("undo nothing", notes=[note])
+        return Planned("undo nothing", notes=[_NOTHING])
+    change, world = _change(ops, record), _World(ops, unseen)
+    if not change.steps:
+        raise UsageError(f"Record {change.id} ({change.outcome}) applied no step.")
     steps: list[Step] = []
-    for was in reversed(records.applied_steps(record, target=ops.target.name)):
-        _guard(ops, record, was)
+    notes = [_ONCE, *change.notes]
+    for at in range(len(change.steps) - 1, -1, -1):
+        was = change.steps[at]
+        left = _left_to_undo(change, world, at)
+        if left == [] and was["undo"] != []:
+            notes.append(f"{was['named']} is as before: nothing is left to undo.")
+            continue
+        _require_undo(was, left)
         title = f"Undo: {was['title']}"
-        made = [Step(title, Action.of(each), was["after"], was["before"]) for each in was["undo"]]
+        made = [Step(title, Action.of(each), was["after"], was["before"]) for each in left or ()]
         if made and was["observe"]:
             made[-1] = replace(made[-1], observe=Action.of(was["observe"]))
+            world.put(was["observe"], was["before"])
         steps += made
-    return Planned(f"undo {record}", steps, [_ONCE, *_unfinished(record)])
+    return Planned(f"undo {change.id}", steps, notes, undoes=change.id)
 
 
-_ONCE = (
-    "What undoes a change cannot itself be undone from a record; run the procedure again instead."
-)
+def _left_to_undo(change: _Change, world: _World, at: int) -> list[Json] | None:
+    """What undoes a step, without what was taken back already; None when nothing can undo it."""
+    was = change.steps[at]
+    undo = was["undo"] or []
+    left = [each for each in undo if not _taken_back(change, world, was, each)]
+    if len(left) < len(undo):
+        return left
+    befores = [s["before"] for s in change.steps[: at + 1] if s["observe"] == was["observe"]]
+    if not world.is_done(was, befores, sure=was["state"] not in _PERHAPS):
+        return []
+    return None if was["undo"] is None else left
 
 
-def _guard(ops: Connection, record: str, was: Json) -> None:
-    """Raises Refused when a step has no undo, or the world is no longer as the step left it."""
-    step = f"Step {was['number']} of {record} ({was['title']})"
-    if was["undo"] is None:
-        raise Refused(f"{step} cannot be undone. Nothing was changed.")
-    if "[secret " in json.dumps(was["undo"]):
-        raise Refused(f"{step} needs a value that was secret and is not kept. Nothing was changed.")
-    if was["observe"] and (now := look(ops, Action.of(was["observe"]))) != was["after"]:
+def _taken_back(change: _Change, world: _World, was: Json, action: Json) -> bool:
+    """Did a run that undid this change do this action of a step's undo?"""
+    key = _key([f"Undo: {was['title']}", action])
+    if change.undone[key]:
+        change.undone[key] -= 1
+        return True
+    return bool(change.perhaps_undone[key] and not was["observe"]) and world.told(was, "taken back")
+
+
+def _require_undo(was: Json, left: list[Json] | None) -> None:
+    """Raises Refused when a step has no undo, or one that cannot be done."""
+    if left is None:
+        raise Refused(f"{was['named']} cannot be undone. Nothing was changed.")
+    if "[secret " in json.dumps(left):
         raise Refused(
-            f"{step}: now {short(now)}, no longer {short(was['after'])} as it left it. "
-            "Nothing was changed."
+            f"{was['named']} needs a value that was secret and is not kept. Nothing was changed."
+        )
+    if missing := [*awaited(left)]:
+        raise Refused(
+            f"To undo {was['named']}, its answer is needed ({missing[0]}), and that was lost. Undo "
+            f"it by hand: {'; '.join(str(Action.of(each)) for each in left)}. Then say so: "
+            "unseen = 'not done'. Nothing was changed."
         )
 
 
-def _unfinished(record: str) -> list[str]:
-    """What that run began and did not see the end of."""
-    steps = records.details(records.find(record)).get("steps", ())
-    return [
-        f"Step {step['number']} ({step['title']}) was {step['state']}, not applied: "
-        "look whether it was done all the same."
-        for step in steps
-        if step.get("state") != "applied"
-    ]
+@planner
+def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
+    """Go on with a change that broke off: the steps of its plan that are not done, in order.
+
+    A step that can be observed must be as before; what is done already is left out. `unseen` as
+    in `plan_undo`. Raises Refused, UsageError (no such record, another target's).
+    """
+    if not record:
+        return Planned("go on with nothing", notes=[_NOTHING])
+    change, world = _change(ops, record), _World(ops, unseen)
+    if change.undone or change.perhaps_undone:
+        raise Refused(
+            f"{change.id} was taken back, at least in part. Finish that (changes/undo), or run its "
+            "procedure again. Nothing was changed."
+        )
+    made: list[Step] = []
+    for number, kept in enumerate(change.planned, 1):
+        was = change.known.get(_name(kept, number), {"state": "not begun"})
+        was = {**kept, **was, "named": f"Step {number} of {change.id} ({kept['title']})"}
+        if was.get("part"):
+            raise Refused(
+                f"{was['named']} was done in part. Undo it, or run its procedure again. Nothing "
+                "was changed."
+            )
+        if was["state"] == "applied":
+            continue
+        begun = was["state"] in _PERHAPS
+        if (begun or was["observe"]) and world.is_done(was, [was["before"]], sure=False):
+            change.notes.append(f"{was['named']} is done already.")
+            continue
+        made.append(_again(kept, _name(kept, number), change.results, made, was["named"]))
+        if was["observe"]:
+            world.put(was["observe"], was["after"])
+    return Planned(f"go on with {change.id}", made, change.notes, resumes=change.id)
+
+
+def _again(kept: Json, name: str, results: Json, before: list[Step], named: str) -> Step:
+    """A step of a kept plan, with what earlier ones answered. Raises Refused: that is not kept."""
+    do = Action.of(kept["do"]).resolved(results)
+    missing = {path.partition(".")[0] for path in awaited(do)} - {step.name for step in before}
+    if missing or "[secret " in json.dumps(do):
+        what = f"the answer of {missing.pop()}" if missing else "a value that was secret"
+        raise Refused(
+            f"{named} needs {what}, which is not kept. Run its procedure again instead. Nothing "
+            "was changed."
+        )
+    undo, observe = kept["undo"], kept["observe"]
+    return Step(
+        kept["title"],
+        do,
+        kept["before"],
+        kept["after"],
+        None if undo is None else [Action.of(each).resolved(results) for each in undo],
+        Action.of(observe) if observe else None,
+        name,
+    )
+
+
+@dataclass
+class _Change:
+    """What the records say of a change: of its run, of what went on with it and what undid it."""
+
+    id: str
+    outcome: str
+    planned: list[Json]
+    notes: list[str] = field(default_factory=list)
+    steps: list[Json] = field(default_factory=list)  # that are done, or may be, in their order
+    known: dict[str, Json] = field(default_factory=dict)  # the last of each step, by its name
+    results: Json = field(default_factory=dict)
+    undone: Counter[str] = field(default_factory=Counter)
+    perhaps_undone: Counter[str] = field(default_factory=Counter)
+
+    def take(self, record: Record, said: Json) -> None:
+        """Steps of its run, or of one that went on with it."""
+        plan = said.get("plan") or {}
+        for step in said.get("steps", ()):
+            kept = plan["steps"][step["number"] - 1]
+            named = f"Step {step['number']} of {record.id} ({step['title']})"
+            known = {name: kept[name] for name in ("undo", "before", "after", "observe")}
+            step = known | step | {"named": named}
+            self.known[_name(kept, step["number"])] = step
+            self.results |= step.get("results") or {}
+            if step["state"] in ("applied", *_PERHAPS):
+                self.steps.append(step)
+            else:
+                self.notes.append(
+                    f"Step {step['number']} ({step['title']}) was {step['state']}, not applied: "
+                    "look whether it was done all the same."
+                )
+
+    def take_undo(self, said: Json) -> None:
+        for step in said.get("steps", ()):
+            key = _key([step["title"], said["plan"]["steps"][step["number"] - 1]["do"]])
+            self.undone[key] += step["state"] == "applied"
+            self.perhaps_undone[key] += step["state"] in _PERHAPS
+        self.undone, self.perhaps_undone = +self.undone, +self.perhaps_undone
+
+
+def _change(ops: Connection, record: str) -> _Change:
+    """By any of its records. Raises UsageError (no such record, another target's), Refused."""
+    asked = records.find(record)
+    if asked.target != ops.target.name:
+        raise UsageError(f"Record {asked.id} is of {asked.target}, not of {ops.target.name}.")
+    plan = records.details(asked).get("plan") or {}
+    of = plan.get("undoes") or plan.get("resumes")
+    first = records.find(of) if of else asked
+    if records.RUNNING in (first.outcome, asked.outcome):
+        raise Refused(f"{first.id} is still running. Nothing was changed.")
+    said = records.details(first)
+    change = _Change(first.id, first.outcome, (said.get("plan") or {}).get("steps", []))
+    if of:
+        change.notes.append(f"{asked.id} is a part of the change {first.id}.")
+    change.take(first, said)
+    later = records.list_records(target=ops.target.name, since=first.started)
+    for other, more in ((each, _details(each)) for each in reversed(later)):
+        of_it = more.get("plan") or {}
+        if of_it.get("resumes") == first.id:
+            change.take(other, more)
+        elif of_it.get("undoes") == first.id:
+            change.take_undo(more)
+    return change
+
+
+class _World:
+    """What observations show now, and would show after the steps that are planned."""
+
+    def __init__(self, ops: Connection, unseen: str) -> None:
+        if unseen not in _UNSEEN:
+            raise UsageError(f"unseen = {unseen!r}: it is 'done' or 'not done', or left empty.")
+        self._ops, self._unseen = ops, _UNSEEN[unseen]
+        self._seen: dict[str, Any] = {}
+
+    def put(self, observe: Json, value: Any) -> None:
+        self._seen[_key(observe)] = value
+
+    def is_done(self, was: Json, befores: list[Any], *, sure: bool) -> bool:
+        """Is a step done, by what can be seen of it?
+
+        `befores`: the states that it and those before it found. Raises Refused when neither shows.
+        """
+        if not was["observe"]:
+            return sure or self.told(was, "done")
+        key = _key(was["observe"])
+        if key not in self._seen:
+            self._seen[key] = look(self._ops, Action.of(was["observe"]))
+        now = self._seen[key]
+        tells = sure or was["after"] != was["before"]
+        if tells and now in (was["after"], *befores):
+            return bool(now == was["after"])
+        if not sure and self._unseen is not None:
+            return self._unseen
+        expected = short(was["after"])
+        raise Refused(
+            f"{was['named']}: now {short(now)}, no longer {expected} as it left it. "
+            f"{'' if sure else _ask(was, 'done')}Nothing was changed."
+        )
+
+    def told(self, was: Json, what: str) -> bool:
+        """What the operator saw. Raises Refused when he did not say."""
+        if self._unseen is None:
+            raise Refused(f"{was['named']}: {_ask(was, what)}Nothing was changed.")
+        return self._unseen
+
+
+def _ask(was: Json, what: str) -> str:
+    return (
+        f"Whether it was {what} is not known ({was.get('error') or was['state']}). "
+        "Look, then say what you saw: unseen = 'done' or 'not done'. "
+    )
+
+
+def _key(said: Any) -> str:
+    return json.dumps(said, sort_keys=True, default=str)
+
+
+def _name(kept: Json, number: int) -> str:
+    return str(kept.get("name") or number)

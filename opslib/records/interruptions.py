@@ -54,7 +54,9 @@ def _close(row: Row) -> None:
         return
     why = f"The process that ran it was killed in cell {_reached(notebook)}."
     ending = Ending("interrupted", why)
-    draft.facts |= outcomes.conclude(ending, journal(draft.journal))
+    draft.facts |= outcomes.conclude(
+        ending, outcomes.with_ledger(journal(draft.journal), draft.ledger)
+    )
     draft.facts["ended"] = _last_sign(draft, row)
     sealing.keep(draft)
 
@@ -68,7 +70,7 @@ def _reached(notebook: Any) -> str:
 def _last_sign(draft: Any, row: Row) -> str:
     """When it was last seen at work."""
     times = [datetime.fromisoformat(row["heartbeat"]).timestamp()]
-    for file in (draft.path, draft.journal):
+    for file in (draft.path, draft.journal, draft.ledger):
         with contextlib.suppress(OSError):
             times.append(file.stat().st_mtime)
     return datetime.fromtimestamp(max(times), UTC).isoformat(timespec="milliseconds")

@@ -24,15 +24,16 @@ _SHARE = 0.03  # of the time may go into saving
 
 
 class Draft:
-    """A notebook and its facts in a file, what is spilled beside it, and its journal.
+    """A notebook and its facts in a file, what is spilled beside it, its journal and its ledger.
 
-    The journal goes when the record is whole.
+    The last two go when the record is whole.
     """
 
     def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
+        self.ledger = self.path.with_suffix(".steps.jsonl")  # of a change, by who applies it
         self.outputs = Outputs(self.path.with_suffix(".spill"))
         self.saved_at = self._next = 0.0
         self._changed = False
@@ -103,7 +104,8 @@ class Draft:
         """Nothing was run: leave no file."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
-            self.journal.unlink(missing_ok=True)
+            for file in (self.journal, self.ledger):
+                file.unlink(missing_ok=True)
 
     def _put(self, masked: Any, *, durable: bool = False) -> None:
         import nbformat
@@ -157,7 +159,8 @@ def seal(draft: Draft) -> None:
     from opslib.records import index
 
     index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
-    draft.journal.unlink(missing_ok=True)
+    for file in (draft.journal, draft.ledger):
+        file.unlink(missing_ok=True)
 
 
 def _told(draft: Draft, trouble: str) -> str:

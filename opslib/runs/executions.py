@@ -12,7 +12,7 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from opslib.core import OpsError
+from opslib.core import OpsError, journal
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request
@@ -123,7 +123,8 @@ class Execution:
         """Start the kernel; while it comes up, the run is entered in the index."""
         folder = {"cwd": str(self.request.folder)} if self.request.folder else {}
         end = self._pipe.write_end
-        client.start_new_kernel(pass_fds=(end,), env=self._kernel.environment(end), **folder)
+        env = self._kernel.environment(end) | {journal.STEPS: str(self.draft.ledger.absolute())}
+        client.start_new_kernel(pass_fds=(end,), env=env, **folder)
         self._pipe.start()
         entered = self._pool.submit(self._enter)
         self._pool.submit(self._beat)
@@ -184,7 +185,8 @@ class Execution:
 
         Raises OpsError that says what was kept.
         """
-        said = outcomes.conclude(ending, self._pipe.told) | {"ended": facts.moment()}
+        told = outcomes.with_ledger(self._pipe.told, self.draft.ledger)
+        said = outcomes.conclude(ending, told) | {"ended": facts.moment()}
         here = (self.request.name, self.request.procedure)
         said["next"] = [name for name in said["next"] if name not in here]
         self.draft.facts |= said

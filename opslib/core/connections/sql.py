@@ -7,7 +7,7 @@ from typing import Any
 
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished, UsageError
+from opslib.core.errors import Lost, OpsError, UsageError
 from opslib.core.tables import UTC_TIME, Frame, Json, Params, frame
 from opslib.core.text import cut
 
@@ -94,7 +94,7 @@ def execute(
 
     A list runs it once for each.
 
-    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while
+    Raises OpsError (another number; rolled back) or Lost (the connection was lost while
     committing).
     """
     from sqlalchemy.exc import DBAPIError
@@ -112,7 +112,7 @@ def execute(
             session.commit()
         except DBAPIError as exc:
             if exc.connection_invalidated:
-                raise Unfinished(
+                raise Lost(
                     f"The connection was lost while committing {brief(statement)}: look whether "
                     "it is done."
                 ) from exc
