@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Refused
+import sys
+from typing import Any, NoReturn
+
+from opslib.core import Connection, OpsError, Refused
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
@@ -19,6 +22,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Unfinished (no answer).
     """
     described = targets.load(target)
+    _fail_on_exit()
     journal = beside.journal if beside else Journal()
     ops = Connection(described, _access(described), journal, interactive.recorded, connect)
     if ops.identity.account != described.account:
@@ -39,6 +43,23 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
             production=described.production,
         )
     return ops
+
+
+def _fail_on_exit() -> None:
+    """In a kernel, leaving is a failure: IPython may go on, papermill takes it for success."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return
+
+    def leave(status: Any = None) -> NoReturn:
+        raise OpsError(
+            f"exit({'' if status is None else status}) is no end of a notebook: nothing after it "
+            "is done. Raise an error, or leave the rest out by a parameter."
+        )
+
+    shell.user_ns |= {"exit": leave, "quit": leave}
+    sys.exit = leave
 
 
 def _access(described: targets.Target) -> Access:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from opslib import OpsError, Refused, apply, changes, connect
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans import performing
-from opslib.core.plans.actions import result
 from opslib.core.plans.plans import Step
+from opslib.core.plans.results import result
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from tests import accidents
@@ -265,3 +267,65 @@ apply(ops, changes.plan_undo(ops, {record!r}), "now")
     assert len(plan.steps) == accidents.made(folder)
     apply(ops, plan, "now")
     assert accidents.made(folder) == 0
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A disk of 4 MB, on which records are kept."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a small file system here")
+    monkeypatch.setenv("OPSLIB_RECORDS", str(place))
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "fill").open("wb", 0) as file:
+        while file.write(bytes(1024)):
+            pass
+
+
+@pytest.mark.parametrize("who", [accidents.opslib, accidents.papermill])
+def test_a_disk_that_fills_up_stops_the_change_and_the_record_is_true(
+    many: Project, small: Path, folder: Path, who: Callable[..., Any]
+) -> None:
+    process = who(many, folder)
+    accidents.wait_for(folder, 7)
+    fill(small)
+    process.communicate(timeout=90)
+    (small / "fill").unlink()
+    done = accidents.made(folder)
+    assert done < COUNT, "it went on though nothing could be written"
+    [record] = reading.list_records()
+    assert record.outcome == "failed"
+    applied = [title for title, state in ending(record.id).items() if state == "applied"]
+    assert len(applied) == done
+    assert "not begun, for nothing would record it" in str(record.verdict)
+    assert "killed" not in str(record.verdict)
+    assert verification.verify() == []
+    undo(record.id)
+    assert accidents.made(folder) == 0
+
+
+def test_a_file_that_was_taken_away_stops_the_change(
+    ops: Connection, folder: Path, project: Project
+) -> None:
+    made = [accidents.step(folder, number) for number in range(1, 4)]
+    vandal = accidents.step(folder, 2)
+
+    def gone(self: Any, ops: Connection) -> str:
+        for ledger in project.records.rglob("*.steps.jsonl"):
+            ledger.unlink()
+        return "2"
+
+    vandal.do.__class__ = type("Gone", (accidents.Put,), {"perform": gone}, kind="test-gone")
+    vandal.do["kind"] = "test-gone"
+    made[1] = vandal
+    with pytest.raises(
+        OpsError, match=r"Step 2 of 3 .* is applied, and nothing records what follows"
+    ):
+        apply(ops, accidents.plan_steps(ops, *made), "now")
+    assert accidents.made(folder) == 1

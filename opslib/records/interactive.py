@@ -45,7 +45,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         ops.journal.ledger = None
         told = [*_of_this_change(ops.journal.events, begun)]
         told.append({"event": "plan", "plan": plan.as_dict()})
-        said |= outcomes.conclude(ending, told) | {"ended": facts.moment()}
+        said |= outcomes.conclude(ending, told) | {"ended": draft.ended()}
         trouble = sealing.keep(draft)
         ops.journal.write(_RECORDED, id=said["id"])
         print(trouble or f"Kept as record {said['id']}.")

@@ -52,12 +52,15 @@ def _close(row: Row) -> None:
     if draft.facts.get("ended"):  # it was killed between the last save and the seal
         sealing.seal(draft)
         return
-    why = f"The process that ran it was killed in cell {_reached(notebook)}."
-    ending = Ending("interrupted", why)
-    draft.facts |= outcomes.conclude(
-        ending, outcomes.with_ledger(journal(draft.journal), draft.ledger)
-    )
+    told = journal(draft.journal)
+    why = f"The process that ran it is gone: it was killed in cell {_reached(notebook)}, or ended "
+    ending = Ending("interrupted", why + "where nothing could be written.")
+    draft.facts |= outcomes.conclude(ending, outcomes.with_ledger(told, draft.ledger))
     draft.facts["ended"] = _last_sign(draft, row)
+    for event in told:  # it ended by itself, and had no room to say so elsewhere
+        if event.get("event") == "ended":
+            draft.facts |= {name: event[name] for name in ("outcome", "verdict", "ended")}
+            draft.facts["incomplete"] = "Its end could not be written: what it printed may lack."
     sealing.keep(draft)
 
 
@@ -69,7 +72,7 @@ def _reached(notebook: Any) -> str:
 
 def _last_sign(draft: Any, row: Row) -> str:
     """When it was last seen at work."""
-    times = [datetime.fromisoformat(row["heartbeat"]).timestamp()]
+    times = [datetime.fromisoformat(row[name]).timestamp() for name in ("started", "heartbeat")]
     for file in (draft.path, draft.journal, draft.ledger):
         with contextlib.suppress(OSError):
             times.append(file.stat().st_mtime)

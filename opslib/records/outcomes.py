@@ -20,7 +20,9 @@ UNSURE = (_BEGUN, "unknown")  # states of a step that may be done
 
 def add_up(told: Sequence[Event]) -> Json:
     """What the events of a run come to, for its file. A kind that is not known is left out."""
-    connected = _last(told, "connected")
+    connected, approval = _last(told, "connected"), _last(told, "applying")
+    plans = [event.get("plan") or {} for event in told if event.get("event") == "plan"]
+    applied = [plan for plan in plans if approval and plan.get("id") == approval.get("plan")]
     return {
         **{name: connected.get(name) for name in ("account", "region", "arn")},
         "production": bool(connected.get("production")),
@@ -28,8 +30,8 @@ def add_up(told: Sequence[Event]) -> Json:
         "findings": [
             f for e in told if e.get("event") == "findings" for f in e.get("findings") or ()
         ],
-        "plan": _last(told, "plan").get("plan"),
-        "approval": _last(told, "applying") or None,
+        "plan": next(reversed(applied or plans), None),  # what was applied, else what was previewed
+        "approval": approval or None,
         "steps": _steps(told),
     }
 

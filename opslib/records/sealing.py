@@ -6,6 +6,7 @@ It is masked and whole each time.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 from opslib.core import Json, OpsError, paths, redaction
 from opslib.pages.pages import render
 from opslib.records import copies, files, outcomes, records
+from opslib.records.facts import ended, uptime
 from opslib.records.outcomes import Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
@@ -31,9 +33,12 @@ class Draft:
 
     def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
+        self.ticks = uptime()  # when it was begun
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.ledger = self.path.with_suffix(".steps.jsonl")  # of a change, by who applies it
+        self.reserve = files.Reserve(self.path)
+        self.unkept = False  # could its end not be written?
         self.outputs = Outputs(self.path.with_suffix(".spill"))
         self.saved_at = self._next = 0.0
         self._changed = False
@@ -51,8 +56,10 @@ class Draft:
         masked = self.masked()
         try:
             self._put(masked)
+            self.reserve.hold()
             copies.push(self.path)
         except OSError as exc:
+            self.discard()
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
@@ -86,7 +93,10 @@ class Draft:
             self.facts["spilled"] = self.outputs.listed()
         except OSError as exc:
             trouble = exc
+            self.outputs.disown(self.notebook["cells"], files.reason(exc))
+            self.facts["spilled"] = self.outputs.listed()
         self.notebook = self.masked()
+        self.reserve.release()
         try:
             self._put(self.notebook, durable=True)
         except OSError as exc:
@@ -96,12 +106,26 @@ class Draft:
             for cell in bare["cells"]:
                 if "outputs" in cell:
                     cell["outputs"] = []
-            with contextlib.suppress(OSError):
+            try:
                 self._put(bare, durable=True)
+            except OSError:
+                self.unkept = True
+                self._note_end()
         return trouble
+
+    def _note_end(self) -> None:
+        """Where a whole file has no room a line may have, for who closes this run later."""
+        said = {name: self.facts[name] for name in ("outcome", "verdict", "ended")}
+        with contextlib.suppress(OSError), self.journal.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(redaction.mask_tree({"event": "ended", **said})) + "\n")
+
+    def ended(self) -> str:
+        """Now, as kept: when its run ended."""
+        return ended(self.facts["started"], self.ticks)
 
     def discard(self) -> None:
         """Nothing was run: leave no file."""
+        self.reserve.release()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
             for file in (self.journal, self.ledger):
@@ -142,6 +166,8 @@ def keep(draft: Draft) -> str:
     failure = draft.finish()
     trouble = f"its record could not be kept whole: {files.reason(failure)}." if failure else ""
     try:
+        if draft.unkept:  # a seal would say that this is all; it is closed when there is room
+            return _told(draft, trouble)
         seal(draft)
     except (OpsError, OSError) as exc:
         trouble = f"its record could not be sealed: {exc}"
@@ -159,6 +185,7 @@ def seal(draft: Draft) -> None:
     from opslib.records import index
 
     index.seal(records.row(draft.facts) | {"sha256": files.sha256(draft.path)})
+    draft.reserve.release()
     for file in (draft.journal, draft.ledger):
         file.unlink(missing_ok=True)
 
@@ -170,7 +197,8 @@ def _told(draft: Draft, trouble: str) -> str:
     return (
         f"The run ended ({facts['outcome']}: {facts['verdict']}), but {trouble} "
         f"Kept: {draft.path}, as of {saved:%H:%M:%S} UTC{without}. "
-        "Free some space before the next run."
+        "Free some space before the next run"
+        f"{', which completes this record' if draft.unkept else ''}."
     )
 
 

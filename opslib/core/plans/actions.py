@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,6 +27,7 @@ from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
 from opslib.core.plans import passwords
+from opslib.core.plans.results import resolved
 from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 
@@ -70,7 +71,7 @@ class Action(Json):
 
     def resolved(self, results: Params) -> Action:
         """With each `result(…)` in it replaced whose step is in `results`; by its path or name."""
-        return self.of(_resolved(dict(self), results))
+        return self.of(resolved(dict(self), results))
 
 
 class Aws(Action, kind="aws"):
@@ -239,24 +240,6 @@ class Invoke(Action, kind="invoke"):
         return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
 
 
-def result(path: str) -> Json:
-    """Stands for a value in an earlier step's result: `<step name>.<JMESPath>`."""
-    return {"$result": path}
-
-
-def awaited(value: Any) -> Iterator[str]:
-    """The path of every `result(…)` in it that is not replaced yet."""
-    match value:
-        case {"$result": str(path)}:
-            yield path
-        case dict():
-            for part in value.values():
-                yield from awaited(part)
-        case list() | tuple():
-            for part in value:
-                yield from awaited(part)
-
-
 def file(path: Path) -> Json:
     """Stands for a file's bytes; refused when they are no longer the same."""
     return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -287,21 +270,6 @@ def _brief(value: Any) -> str:
             return "<made when applied, into a private file>"
     text = json.dumps(value, default=str)
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
-
-
-def _resolved(value: Any, results: Params) -> Any:
-    match value:
-        case {"$result": str(path)}:
-            name, _, within = path.partition(".")
-            if path in results:
-                return results[path]
-            if name in results:
-                return jmespath.search(within, results[name])
-        case dict():
-            return {key: _resolved(part, results) for key, part in value.items()}
-        case list() | tuple():
-            return [_resolved(part, results) for part in value]
-    return value
 
 
 def _content(ops: Connection, value: Any) -> Any:

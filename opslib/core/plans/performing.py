@@ -17,8 +17,9 @@ from uuid import NAMESPACE_OID, uuid5
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError, Refused
-from opslib.core.plans.actions import Action, awaited
+from opslib.core.plans.actions import Action
 from opslib.core.plans.plans import Plan, Step
+from opslib.core.plans.results import awaited, resolved, result
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
 
@@ -63,7 +64,9 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
             _tell_end(tell, plan, number, state="failed", error=str(exc))
         _stop(plan, number, exc, f"failed{' in part' * part}: {exc}")
     undo = _undo(step, results)
-    later = {path: _value(path, results) for path in _asked(plan, number) if name in results}
+    later = {
+        path: resolved(result(path), results) for path in _asked(plan, number) if name in results
+    }
     _tell_end(tell, plan, number, state="applied", undo=undo, results=later, **said)
     return undo
 
@@ -112,10 +115,6 @@ def _asked(plan: Plan, number: int) -> set[str]:
     name = plan.steps[number - 1].name or str(number)
     later = (path for step in plan.steps[number:] for path in awaited(vars(step)))
     return {path for path in later if path.partition(".")[0] == name}
-
-
-def _value(path: str, results: Json) -> Any:
-    return Action.of({"kind": "select", "at": {"$result": path}}).resolved(results)["at"]
 
 
 def look(ops: Connection, observe: Action) -> Any:

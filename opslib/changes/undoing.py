@@ -1,25 +1,24 @@
-"""Changes that were made: found in the records, and taken back by what each step kept for that.
+"""Changes that were made: taken back by what each step kept, or gone on with when one broke off.
 
-Or gone on with, when one broke off. The records of a change, of what went on with it and of what
-took it back are read together; the world is looked at wherever a step can be observed.
+The world is looked at wherever a step can be observed.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from opslib import records
+from opslib.changes import histories
+from opslib.changes.histories import PERHAPS, Change, details, key_of, name_of
 from opslib.core import (
     UTC_TIME,
     Action,
     Connection,
     Frame,
     Json,
-    OpsError,
     Planned,
     Refused,
     Step,
@@ -27,9 +26,9 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.plans.actions import awaited
 from opslib.core.plans.performing import look
 from opslib.core.plans.plans import short
+from opslib.core.plans.results import awaited
 from opslib.records import Record
 
 CHANGES = {
@@ -40,7 +39,6 @@ CHANGES = {
     "outcome": "str",
     "verdict": "str",
 }
-_PERHAPS = ("started", "unknown")  # states of a step that may be done
 _UNSEEN = {"": None, "done": True, "not done": False}
 _NOTHING = "No record is named: choose one of the changes above, record = '…'."
 _ONCE = (
@@ -61,18 +59,8 @@ def list_changes(ops: Connection, days: float = 14) -> Frame:
 def _applied(record: Record) -> bool:
     if record.outcome == "changed":
         return True
-    steps = _details(record).get("steps", ())
-    return any(step.get("state") in ("applied", *_PERHAPS) for step in steps)
-
-
-def _details(record: Record) -> Json:
-    """Nothing of one that changed nothing, and of one whose file is gone: no help to undo."""
-    if record.plan is None or record.outcome in ("previewed", "refused", records.RUNNING):
-        return {}
-    try:
-        return records.details(record)
-    except OpsError:
-        return {}
+    steps = details(record).get("steps", ())
+    return any(step.get("state") in ("applied", *PERHAPS) for step in steps)
 
 
 @planner
@@ -86,7 +74,7 @@ def plan_undo(ops: Connection, record: str, unseen: str = "") -> Planned:
     """
     if not record:
         return Planned("undo nothing", notes=[_NOTHING])
-    change, world = _change(ops, record), _World(ops, unseen)
+    change, world = histories.read(ops, record), _World(ops, unseen)
     if not change.steps:
         raise UsageError(f"Record {change.id} ({change.outcome}) applied no step.")
     steps: list[Step] = []
@@ -107,7 +95,7 @@ def plan_undo(ops: Connection, record: str, unseen: str = "") -> Planned:
     return Planned(f"undo {change.id}", steps, notes, undoes=change.id)
 
 
-def _left_to_undo(change: _Change, world: _World, at: int) -> list[Json] | None:
+def _left_to_undo(change: Change, world: _World, at: int) -> list[Json] | None:
     """What undoes a step, without what was taken back already; None when nothing can undo it."""
     was = change.steps[at]
     undo = was["undo"] or []
@@ -115,14 +103,14 @@ def _left_to_undo(change: _Change, world: _World, at: int) -> list[Json] | None:
     if len(left) < len(undo):
         return left
     befores = [s["before"] for s in change.steps[: at + 1] if s["observe"] == was["observe"]]
-    if not world.is_done(was, befores, sure=was["state"] not in _PERHAPS):
+    if not world.is_done(was, befores, sure=was["state"] not in PERHAPS):
         return []
     return None if was["undo"] is None else left
 
 
-def _taken_back(change: _Change, world: _World, was: Json, action: Json) -> bool:
+def _taken_back(change: Change, world: _World, was: Json, action: Json) -> bool:
     """Did a run that undid this change do this action of a step's undo?"""
-    key = _key([f"Undo: {was['title']}", action])
+    key = key_of([f"Undo: {was['title']}", action])
     if change.undone[key]:
         change.undone[key] -= 1
         return True
@@ -154,15 +142,20 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
     """
     if not record:
         return Planned("go on with nothing", notes=[_NOTHING])
-    change, world = _change(ops, record), _World(ops, unseen)
+    change, world = histories.read(ops, record), _World(ops, unseen)
     if change.undone or change.perhaps_undone:
         raise Refused(
             f"{change.id} was taken back, at least in part. Finish that (changes/undo), or run its "
             "procedure again. Nothing was changed."
         )
+    if change.steps and not change.known:
+        raise Refused(
+            f"{change.id} does not keep the plan of its steps. Run its procedure again instead. "
+            "Nothing was changed."
+        )
     made: list[Step] = []
     for number, kept in enumerate(change.planned, 1):
-        was = change.known.get(_name(kept, number), {"state": "not begun"})
+        was = change.known.get(name_of(kept, number), {"state": "not begun"})
         was = {**kept, **was, "named": f"Step {number} of {change.id} ({kept['title']})"}
         if was.get("part"):
             raise Refused(
@@ -171,11 +164,11 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
             )
         if was["state"] == "applied":
             continue
-        begun = was["state"] in _PERHAPS
+        begun = was["state"] in PERHAPS
         if (begun or was["observe"]) and world.is_done(was, [was["before"]], sure=False):
             change.notes.append(f"{was['named']} is done already.")
             continue
-        made.append(_again(kept, _name(kept, number), change.results, made, was["named"]))
+        made.append(_again(kept, name_of(kept, number), change.results, made, was["named"]))
         if was["observe"]:
             world.put(was["observe"], was["after"])
     return Planned(f"go on with {change.id}", made, change.notes, resumes=change.id)
@@ -203,71 +196,6 @@ def _again(kept: Json, name: str, results: Json, before: list[Step], named: str)
     )
 
 
-@dataclass
-class _Change:
-    """What the records say of a change: of its run, of what went on with it and what undid it."""
-
-    id: str
-    outcome: str
-    planned: list[Json]
-    notes: list[str] = field(default_factory=list)
-    steps: list[Json] = field(default_factory=list)  # that are done, or may be, in their order
-    known: dict[str, Json] = field(default_factory=dict)  # the last of each step, by its name
-    results: Json = field(default_factory=dict)
-    undone: Counter[str] = field(default_factory=Counter)
-    perhaps_undone: Counter[str] = field(default_factory=Counter)
-
-    def take(self, record: Record, said: Json) -> None:
-        """Steps of its run, or of one that went on with it."""
-        plan = said.get("plan") or {}
-        for step in said.get("steps", ()):
-            kept = plan["steps"][step["number"] - 1]
-            named = f"Step {step['number']} of {record.id} ({step['title']})"
-            known = {name: kept[name] for name in ("undo", "before", "after", "observe")}
-            step = known | step | {"named": named}
-            self.known[_name(kept, step["number"])] = step
-            self.results |= step.get("results") or {}
-            if step["state"] in ("applied", *_PERHAPS):
-                self.steps.append(step)
-            else:
-                self.notes.append(
-                    f"Step {step['number']} ({step['title']}) was {step['state']}, not applied: "
-                    "look whether it was done all the same."
-                )
-
-    def take_undo(self, said: Json) -> None:
-        for step in said.get("steps", ()):
-            key = _key([step["title"], said["plan"]["steps"][step["number"] - 1]["do"]])
-            self.undone[key] += step["state"] == "applied"
-            self.perhaps_undone[key] += step["state"] in _PERHAPS
-        self.undone, self.perhaps_undone = +self.undone, +self.perhaps_undone
-
-
-def _change(ops: Connection, record: str) -> _Change:
-    """By any of its records. Raises UsageError (no such record, another target's), Refused."""
-    asked = records.find(record)
-    if asked.target != ops.target.name:
-        raise UsageError(f"Record {asked.id} is of {asked.target}, not of {ops.target.name}.")
-    plan = records.details(asked).get("plan") or {}
-    of = plan.get("undoes") or plan.get("resumes")
-    first = records.find(of) if of else asked
-    if records.RUNNING in (first.outcome, asked.outcome):
-        raise Refused(f"{first.id} is still running. Nothing was changed.")
-    said = records.details(first)
-    change = _Change(first.id, first.outcome, (said.get("plan") or {}).get("steps", []))
-    if of:
-        change.notes.append(f"{asked.id} is a part of the change {first.id}.")
-    change.take(first, said)
-    later = records.list_records(target=ops.target.name, since=first.started)
-    for other, more in ((each, _details(each)) for each in reversed(later)):
-        of_it = more.get("plan") or {}
-        if of_it.get("resumes") == first.id:
-            change.take(other, more)
-        elif of_it.get("undoes") == first.id:
-            change.take_undo(more)
-    return change
-
-
 class _World:
     """What observations show now, and would show after the steps that are planned."""
 
@@ -278,7 +206,7 @@ class _World:
         self._seen: dict[str, Any] = {}
 
     def put(self, observe: Json, value: Any) -> None:
-        self._seen[_key(observe)] = value
+        self._seen[key_of(observe)] = value
 
     def is_done(self, was: Json, befores: list[Any], *, sure: bool) -> bool:
         """Is a step done, by what can be seen of it?
@@ -287,7 +215,7 @@ class _World:
         """
         if not was["observe"]:
             return sure or self.told(was, "done")
-        key = _key(was["observe"])
+        key = key_of(was["observe"])
         if key not in self._seen:
             self._seen[key] = look(self._ops, Action.of(was["observe"]))
         now = self._seen[key]
@@ -314,11 +242,3 @@ def _ask(was: Json, what: str) -> str:
         f"Whether it was {what} is not known ({was.get('error') or was['state']}). "
         "Look, then say what you saw: unseen = 'done' or 'not done'. "
     )
-
-
-def _key(said: Any) -> str:
-    return json.dumps(said, sort_keys=True, default=str)
-
-
-def _name(kept: Json, number: int) -> str:
-    return str(kept.get("name") or number)
