@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
-from opslib.core import Connection, Refused
+from opslib.core import Connection, OpsError, Refused
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
@@ -23,6 +24,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Unfinished (no answer).
     """
     described = targets.load(target)
+    _fail_on_exit()
     journal = beside.journal if beside else Journal()
     access = _access(described)
     ops = Connection(described, access, journal, interactive.recorded, connect, approvals)
@@ -51,6 +53,23 @@ def _practised(place: Any, described: targets.Target) -> tuple[str, str]:
     user = os.environ.get("OPSLIB_LAB_USER") or "operator"
     keys: tuple[str, str] = place.credentials(described.key, user)
     return keys
+
+
+def _fail_on_exit() -> None:
+    """In a kernel, leaving is a failure: IPython may go on, papermill takes it for success."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return
+
+    def leave(status: Any = None) -> NoReturn:
+        raise OpsError(
+            f"exit({'' if status is None else status}) is no end of a notebook: nothing after it "
+            "is done. Raise an error, or leave the rest out by a parameter."
+        )
+
+    shell.user_ns |= {"exit": leave, "quit": leave}
+    sys.exit = leave
 
 
 def _access(described: targets.Target) -> Access:

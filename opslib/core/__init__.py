@@ -18,10 +18,11 @@ from opslib.core.errors import (
     unknown_name,
 )
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait, result
+from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.plans.applying import planner
 from opslib.core.plans.exact import Discard, Shown
 from opslib.core.plans.plans import Plan, Planned, Step
+from opslib.core.plans.results import result
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window

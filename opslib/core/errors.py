@@ -6,6 +6,7 @@ OpsError
 ├── NotAllowed    denied, or no credentials (never reported as absent)
 ├── Refused       our own guard said no; nothing changed
 └── Unfinished    no answer, or stopped waiting; its state is unknown
+    └── Lost          a change was sent and its answer was lost; it may be done
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Refused(OpsError):
 
 class Unfinished(OpsError):
     """No answer, or stopped waiting: the state is unknown."""
+
+
+class Lost(Unfinished):
+    """A change was sent, and its answer was lost: it may be done, wholly or in part."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:

@@ -10,9 +10,10 @@ import os
 import platform
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,20 @@ _VERSIONS = ("opslib", "papermill", "ipykernel", "boto3", "botocore", "pandas")
 def moment() -> str:
     """Now, as kept: ISO, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def ended(started: str, ticks: float) -> str:
+    """Now, as kept, by the time since a run's start: a clock that was set since counts for nothing.
+
+    `ticks`: what `uptime` said at its start.
+    """
+    passed = timedelta(seconds=uptime() - ticks)
+    return (datetime.fromisoformat(started) + passed).isoformat(timespec="milliseconds")
+
+
+def uptime() -> float:
+    """Seconds on a clock that nobody sets; where there is one, it also counts a machine's sleep."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def parameters(nb: Any) -> Json:

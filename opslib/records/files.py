@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -15,6 +16,8 @@ from opslib.core import OpsError, removal
 
 _PERIOD = re.compile(r"\d{4}(/\d\d)?")
 _LEAST_FREE = 1_000_000  # bytes; a record with its page is rarely larger
+
+_RESERVES, _RESERVED = 4, 131_072
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -51,6 +54,23 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
     except BaseException:
         removal.remove_file(temporary)
         raise
+
+
+class Reserve:
+    """Room for the end of a run, held from its start: bytes, and files that may be made."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = [path.with_name(f".{path.stem}.reserve-{n}") for n in range(_RESERVES)]
+
+    def hold(self) -> None:
+        """Raises OSError when there is no room."""
+        for file in self._files:
+            file.write_bytes(bytes(_RESERVED))
+
+    def release(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                removal.remove_file(file)
 
 
 def unwritable(folder: Path, exc: OSError) -> OpsError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import Connection, Plan
+from opslib.core.journal import Ledger
 from opslib.records.outcomes import Event
 
 _RECORDED = "recorded"
@@ -33,6 +34,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
     ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
     draft.begin()
     index.insert(records.row(said) | facts.lease())
+    ops.journal.ledger = Ledger(draft.ledger)
     try:
         yield
     except BaseException as exc:
@@ -40,9 +42,10 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         ending = outcomes.Ending(how, f"{type(exc).__name__}: {exc}")
         raise
     finally:
+        ops.journal.ledger = None
         told = [*_of_this_change(ops.journal.events, begun)]
         told.append({"event": "plan", "plan": plan.as_dict()})
-        said |= outcomes.conclude(ending, told) | {"ended": facts.moment()}
+        said |= outcomes.conclude(ending, told) | {"ended": draft.ended()}
         trouble = sealing.keep(draft)
         ops.journal.write(_RECORDED, id=said["id"])
         print(trouble or f"Kept as record {said['id']}.")

@@ -54,10 +54,15 @@ def _close(row: Row) -> None:
         sealing.seal(draft, notebook)
         index.enter("again" if before else "late", row["id"], said=draft.facts["ended"])
         return
-    why = f"The process that ran it was killed in cell {_reached(notebook)}."
-    ending = Ending("interrupted", why)
-    draft.facts |= outcomes.conclude(ending, journal(draft.journal))
+    told = journal(draft.journal)
+    why = f"The process that ran it is gone: it was killed in cell {_reached(notebook)}, or ended "
+    ending = Ending("interrupted", why + "where nothing could be written.")
+    draft.facts |= outcomes.conclude(ending, outcomes.with_ledger(told, draft.ledger))
     draft.facts["ended"] = _last_sign(draft, row)
+    for event in told:  # it ended by itself, and had no room to say so elsewhere
+        if event.get("event") == "ended":
+            draft.facts |= {name: event[name] for name in ("outcome", "verdict", "ended")}
+            draft.facts["incomplete"] = "Its end could not be written: what it printed may lack."
     sealing.keep(draft)
     if before:
         index.enter("again", row["id"], said=draft.facts["ended"])
@@ -79,8 +84,8 @@ def _reached(notebook: Any) -> str:
 
 def _last_sign(draft: Any, row: Row) -> str:
     """When it was last seen at work."""
-    times = [datetime.fromisoformat(row["heartbeat"]).timestamp()]
-    for file in (draft.path, draft.journal):
+    times = [datetime.fromisoformat(row[name]).timestamp() for name in ("started", "heartbeat")]
+    for file in (draft.path, draft.journal, draft.ledger):
         with contextlib.suppress(OSError):
             times.append(file.stat().st_mtime)
     return datetime.fromtimestamp(max(times), UTC).isoformat(timespec="milliseconds")

@@ -13,20 +13,16 @@ from opslib.core import SEVERITY, Json
 
 Event = Json
 DONE = "done"
+_OF_A_CHANGE = ("plan", "applying", "step", "applied")
+_NOT_BEGUN, _BEGUN = "not begun", "started"
+UNSURE = (_BEGUN, "unknown")  # states of a step that may be done
 
 
 def add_up(told: Sequence[Event]) -> Json:
     """What the events of a run come to, for its file. A kind that is not known is left out."""
-    steps: dict[Any, Event] = {}  # the last state of each: started, applied …
-    plan = None
-    for event in told:
-        if event.get("event") == "applying":
-            plan = event.get("plan")
-        elif event.get("event") == "step":
-            key = plan, event.get("number")
-            steps.pop(key, None)
-            steps[key] = _said(event) | {"plan": plan}
-    connected = _last(told, "connected")
+    connected, approval = _last(told, "connected"), _last(told, "applying")
+    plans = [event.get("plan") or {} for event in told if event.get("event") == "plan"]
+    applied = [plan for plan in plans if approval and plan.get("id") == approval.get("plan")]
     return {
         **{name: connected.get(name) for name in ("account", "region", "arn")},
         "production": bool(connected.get("production")),
@@ -34,11 +30,36 @@ def add_up(told: Sequence[Event]) -> Json:
         "findings": [
             f for e in told if e.get("event") == "findings" for f in e.get("findings") or ()
         ],
-        "plan": _last(told, "plan").get("plan") or _last(told, "approved").get("of"),
-        "approval": _last(told, "applying") or None,
+        # what was applied, else what was previewed, or approved
+        "plan": next(reversed(applied or plans), None) or _last(told, "approved").get("of"),
+        "approval": approval or None,
         "approved": _last(told, "approved") or None,
-        "steps": [*steps.values()],
+        "steps": _steps(told),
     }
+
+
+def _steps(told: Sequence[Event]) -> list[Event]:
+    """Each step that was begun, by what was said last of it; twice told, its end counts."""
+    steps: dict[Any, Event] = {}
+    plan = None
+    for event in told:
+        if event.get("event") == "applying":
+            plan = event.get("plan")
+        elif event.get("event") == "step":
+            key, state = (plan, event.get("number")), event.get("state")
+            before = steps.get(key, {})
+            if state != _BEGUN or not before:
+                steps[key] = before | _said(event) | {"plan": plan}
+    return [step for step in steps.values() if step.get("state") != _NOT_BEGUN]
+
+
+def with_ledger(told: Sequence[Event], ledger: Path) -> list[Event]:
+    """The events of a run, and those that its process wrote down where it applied a change.
+
+    One that was killed told the one, the other, or both.
+    """
+    written = [event for event in journal(ledger) if event.get("event") in _OF_A_CHANGE]
+    return [*written, *told]
 
 
 def _said(event: Event) -> Event:
@@ -120,7 +141,7 @@ def _how_far(steps: Sequence[Event], planned: Sequence[Event]) -> list[str]:
     return [done] * bool(steps) + [
         f"Whether step {s.get('number')} ({s.get('title')}) was applied is not known."
         for s in steps
-        if s.get("state") == "started"
+        if s.get("state") in UNSURE
     ]
 
 

@@ -39,6 +39,7 @@ class Outputs:
         self._beside: dict[str, str | bytes] = {}  # what did not fit, by file name
         self._lost: Counter[str] = Counter()  # characters that did not fit there either
         self._dirty: set[str] = set()
+        self._saved: dict[str, int] = {}  # how much of each is in its file
 
     def take(self, outs: list[Any], cell_index: int) -> None:
         """Fit the last output of a cell, just appended, into what may be kept."""
@@ -119,7 +120,18 @@ class Outputs:
             content = self._beside[name]
             masked = redaction.mask(content).encode() if isinstance(content, str) else content
             write_atomically(self._folder / name, masked)
+            self._saved[name] = len(content)
         self._dirty = set()
+
+    def disown(self, cells: list[Any], why: str) -> None:
+        """Say of what is beside the record that it is not, or not whole, where that is so."""
+        for name, content in self._beside.items():
+            said, kept = f"{self._folder.name}/{name}", self._saved.get(name, 0)
+            if kept < len(content):
+                instead = f"not kept: {why}"
+                if kept:
+                    instead = f"only the first {kept:,} were kept ({why}): {said}"
+                _replace(cells, said, instead)
 
     def listed(self) -> list[Json]:
         """The files beside the record: `file`, `bytes`, `sha256`; the record's seal covers them."""
@@ -131,6 +143,13 @@ class Outputs:
             }
             for file in sorted(self._folder.glob("*"))
         ]
+
+
+def _replace(cells: list[Any], said: str, instead: str) -> None:
+    for out in (out for cell in cells for out in cell.get("outputs", ())):
+        held, key = (out, "text") if "text" in out else (out.get("data", {}), "text/plain")
+        if said in held.get(key, ""):
+            held[key] = held[key].replace(said, instead)
 
 
 def _name(cell_index: int, suffix: str, number: int = 0) -> str:

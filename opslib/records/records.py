@@ -74,7 +74,7 @@ class Record:
     @property
     def seconds(self) -> float:
         """How long it took, or has taken so far."""
-        return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
+        return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
 
     def as_dict(self) -> Json:
         """For JSON."""

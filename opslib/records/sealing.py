@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import secrets
 import time
@@ -18,6 +19,7 @@ from typing import Any
 from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
 from opslib.records import copies, files, outcomes, records
+from opslib.records.facts import ended, uptime
 from opslib.records.outcomes import Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
@@ -28,15 +30,19 @@ _SHARE = 0.03  # of the time may go into saving
 
 
 class Draft:
-    """A notebook and its facts in a file, what is spilled beside it, and its journal.
+    """A notebook and its facts in a file, what is spilled beside it, its journal and its ledger.
 
-    The journal goes when the record is whole.
+    The last two go when the record is whole.
     """
 
     def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
+        self.ticks = uptime()  # when it was begun
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
+        self.ledger = self.path.with_suffix(".steps.jsonl")  # of a change, by who applies it
+        self.reserve = files.Reserve(self.path)
+        self.unkept = False  # could its end not be written?
         self.outputs = Outputs(self.path.with_suffix(".spill"))
         self.saved_at = self._next = 0.0
         self._changed = False
@@ -54,8 +60,10 @@ class Draft:
         masked = self.masked()
         try:
             self._put(masked)
+            self.reserve.hold()
             copies.push(self.path)
         except OSError as exc:
+            self.discard()
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
@@ -88,9 +96,11 @@ class Draft:
             self.outputs.save(everything=True)
         except OSError as exc:
             trouble = exc
+            self.outputs.disown(self.notebook["cells"], files.reason(exc))
         with contextlib.suppress(OSError):  # also of what was not kept whole
             self.facts["spilled"] = self.outputs.listed()
         self.notebook = self.masked()
+        self.reserve.release()
         try:
             self._put(self.notebook, durable=True)
         except OSError as exc:
@@ -100,15 +110,29 @@ class Draft:
             for cell in bare["cells"]:
                 if "outputs" in cell:
                     cell["outputs"] = []
-            with contextlib.suppress(OSError):
+            try:
                 self._put(bare, durable=True)
+            except OSError:
+                self.unkept = True
+                self._note_end()
         return trouble
+
+    def _note_end(self) -> None:
+        """Where a whole file has no room a line may have, for who closes this run later."""
+        said = {name: self.facts[name] for name in ("outcome", "verdict", "ended")}
+        with contextlib.suppress(OSError), self.journal.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(redaction.mask_tree({"event": "ended", **said})) + "\n")
+
+    def ended(self) -> str:
+        """Now, as kept: when its run ended."""
+        return ended(self.facts["started"], self.ticks)
 
     def discard(self) -> None:
         """Nothing was run: leave no file."""
+        self.reserve.release()
         with contextlib.suppress(OSError):
-            removal.remove_file(self.path)
-            removal.remove_file(self.journal)
+            for file in (self.path, self.journal, self.ledger):
+                removal.remove_file(file)
 
     def _put(self, masked: Any, *, durable: bool = False) -> None:
         import nbformat
@@ -145,6 +169,8 @@ def keep(draft: Draft) -> str:
     failure = draft.finish()
     trouble = f"its record could not be kept whole: {files.reason(failure)}." if failure else ""
     try:
+        if draft.unkept:  # a seal would say that this is all; it is closed when there is room
+            return _told(draft, trouble)
         seal(draft, read(draft.path) if failure else draft.notebook)
     except (OpsError, OSError, ValueError) as exc:
         trouble = f"its record could not be sealed: {exc}"
@@ -178,7 +204,9 @@ def seal(draft: Draft, notebook: Any) -> None:
         return hashlib.sha256(content).hexdigest()
 
     index.seal(records.row(draft.facts) | {"sha256": digest}, page)
-    removal.remove_file(draft.journal)
+    draft.reserve.release()
+    for file in (draft.journal, draft.ledger):
+        removal.remove_file(file)
 
 
 def _told(draft: Draft, trouble: str) -> str:
@@ -188,7 +216,8 @@ def _told(draft: Draft, trouble: str) -> str:
     return (
         f"The run ended ({facts['outcome']}: {facts['verdict']}), but {trouble} "
         f"Kept: {draft.path}, as of {saved:%H:%M:%S} UTC{without}. "
-        "Free some space before the next run."
+        "Free some space before the next run"
+        f"{', which completes this record' if draft.unkept else ''}."
     )
 
 

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
+from opslib.records.facts import uptime
 from opslib.records.outputs import Outputs
 from opslib.runs.kernels import Kernel
 
@@ -22,7 +24,7 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
 
     def __init__(self, nb: Any, keep: Callable[[bool], None], progress_bar: Any) -> None:
         super().__init__(nb, progress_bar=progress_bar)
-        self._keep = keep
+        self._keep, self._ticks = keep, uptime()
 
     def save(self, *, changed: bool = True, **_: Any) -> None:
         """What has changed, or what was held back."""
@@ -35,7 +37,7 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
         self.end_time = self.now()
         self.nb.metadata["papermill"] |= {
             "end_time": self.end_time.isoformat(),
-            "duration": (self.end_time - self.start_time).total_seconds(),
+            "duration": round(uptime() - self._ticks, 3),
         }
         self.complete_pbar()
         self.cleanup_pbar()
@@ -84,6 +86,12 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         finally:
             self._outputs.finish(cell, index)
             self.nb_man.cell_complete(cell, cell_index=index)
+
+    async def _check_raise_for_error(self, cell: Any, cell_index: int, exec_reply: Any) -> None:
+        await super()._check_raise_for_error(cell, cell_index, exec_reply)
+        asked = (exec_reply or {}).get("content", {}).get("payload", ())
+        if any(each.get("source") == "ask_exit" for each in asked):  # IPython's exit and quit
+            raise CellExecutionError("", "SystemExit", "exit")
 
     async def _async_check_alive(self) -> None:
         self.nb_man.save(changed=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from opslib.core import OpsError
+from opslib.core import OpsError, journal
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request
@@ -23,6 +23,7 @@ from opslib.runs.kernels import Kernel
 from opslib.runs.pipes import JournalPipe
 
 _GRACE_SECONDS = 5.0  # for a cell to end after it was interrupted
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a scheduler, a closed terminal
 _active: set[Execution] = set()
 
 
@@ -53,13 +54,13 @@ class Execution:
             self._kernel.remove()
             self.draft.discard()
             raise
-        self._pipe = JournalPipe(self.draft.journal, lambda line: self.request.tell(0, 0, line))
+        self._pipe = JournalPipe(self.draft.journal, lambda line: self._tell(0, 0, line))
         progress_bar = self.request.options.get("progress_bar", False)
         self._manager = Manager(self.nb, self._save, progress_bar)
         _active.add(self)
         try:
-            # Ctrl-C, and a scheduler's SIGTERM, stop the run instead of this process.
-            with handling(lambda *_: self.stop(), signal.SIGINT, signal.SIGTERM):
+            # They stop the run instead of this process.
+            with handling(lambda *_: self.stop(), *_STOPS):
                 ending, error = self._execute()
         finally:
             _active.discard(self)
@@ -123,7 +124,8 @@ class Execution:
         """Start the kernel; while it comes up, the run is entered in the index."""
         folder = {"cwd": str(self.request.folder)} if self.request.folder else {}
         end = self._pipe.write_end
-        client.start_new_kernel(pass_fds=(end,), env=self._kernel.environment(end), **folder)
+        env = self._kernel.environment(end) | {journal.STEPS: str(self.draft.ledger.absolute())}
+        client.start_new_kernel(pass_fds=(end,), env=env, **folder)
         self._pipe.start()
         entered = self._pool.submit(self._enter)
         self._pool.submit(self._beat)
@@ -149,8 +151,12 @@ class Execution:
         if self.stopped.is_set():
             return False
         self._section = pages.section(self.nb, index) or self._section
-        self.request.tell(index + 1, len(self.nb.cells), self._section)
+        self._tell(index + 1, len(self.nb.cells), self._section)
         return True
+
+    def _tell(self, *said: Any) -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone; the run is not
+            self.request.tell(*said)
 
     def _save(self, changed: bool) -> None:
         """As cells start, print and end. What a kernel had masked is known before it is saved."""
@@ -184,7 +190,8 @@ class Execution:
 
         Raises OpsError that says what was kept.
         """
-        said = outcomes.conclude(ending, self._pipe.told) | {"ended": facts.moment()}
+        told = outcomes.with_ledger(self._pipe.told, self.draft.ledger)
+        said = outcomes.conclude(ending, told) | {"ended": self.draft.ended()}
         here = (self.request.name, self.request.procedure)
         said["next"] = [name for name in said["next"] if name not in here]
         self.draft.facts |= said
@@ -205,7 +212,9 @@ class Execution:
 def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[None]:
     """These signals go to the handler; only the main thread can hear them."""
     main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.signal(number, handler) for number in numbers if main}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+    heard = [number for number in numbers if main and not (ignored and number == signal.SIGHUP)]
+    previous = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:

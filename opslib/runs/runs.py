@@ -133,7 +133,7 @@ def run_many(
     from opslib.runs import executions
 
     with (
-        executions.handling(signal.default_int_handler, signal.SIGTERM),
+        executions.handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
     ):
         started = [pool.submit(one, *each) for each in wanted]

@@ -240,7 +240,7 @@ def test_what_was_deleted_before_some_keys_failed_is_undone(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
     """DeleteObjects answers 200 with an error for each key that it could not delete."""
-    before, events, kept = lab.state(), orphaned.client("s3").meta.events, []
+    before, events, kept = lab.state(), orphaned._access.session.events, []
 
     def protect(params: dict[str, Any], **_: Any) -> None:
         kept.append(params["Delete"]["Objects"].pop()["Key"])

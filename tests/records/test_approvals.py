@@ -72,13 +72,13 @@ def test_what_a_killed_holder_left_ends_by_itself(ops: Connection, what: dict[st
     """By its end, or at once where this machine sees that the process is gone."""
     import sqlalchemy as sa
 
-    from opslib.records import index
+    from opslib.records.chain import database
 
-    with uses.holding(ops), index.transaction() as connection:
+    with uses.holding(ops), database.transaction() as connection:
         (kept,) = connection.execute(sa.text("SELECT * FROM leases")).mappings()
     row = {**kept, **what}
     names = ", ".join(f":{name}" for name in row)
-    with index.transaction() as connection:
+    with database.transaction() as connection:
         connection.execute(sa.text(f"INSERT INTO leases VALUES ({names})"), row)
     assert apply(ops, plan_head(ops), "now").changed
 

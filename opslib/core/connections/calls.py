@@ -152,6 +152,11 @@ def _variables_read(parsed: Json, **_: Any) -> None:
                 redaction.register(value, f"{function.get('FunctionName', 'function')}:{name}")
 
 
+# By these it was turned away, so it is not done.
+THROTTLED = (
+    r"Throttl|TooManyRequests|(RequestLimit|Bandwidth.*|Throughput)Exceeded|SlowDown"
+    r"|PriorRequestNotComplete|TransactionInProgress"
+)
 # What a code of AWS's, or the family of an error of botocore's own, says; the first counts.
 _CODES: Meanings = (
     (
@@ -172,8 +177,7 @@ _CODES: Meanings = (
         "Not found: {asked} ({code}: {said}). Check the name in parameters/targets/.",
     ),
     (
-        r"Throttl|TooManyRequests|(RequestLimit|Bandwidth.*|Throughput)Exceeded|SlowDown"
-        r"|PriorRequestNotComplete|TransactionInProgress",
+        THROTTLED,
         Unfinished,
         "AWS kept throttling {asked} ({code}). Wait a minute and run again.",
     ),
@@ -189,7 +193,7 @@ _FAMILIES: Meanings = (
     ),
     (
         r"\b(ConnectionError|HTTPClientError|WaiterError|ResponseStreamingError"
-        r"|IncompleteReadError)\b",
+        r"|IncompleteReadError|ResponseParserError)\b",
         Unfinished,
         "No answer to {asked}: {said}. Its state is unknown; check the network, then run again.",
     ),
@@ -202,8 +206,9 @@ _FAMILIES: Meanings = (
 def errors(service: str, operation: str, where: str, parameters: Json) -> Iterator[None]:
     """Translate botocore's errors into opslib's: every one of them, by its code or its family."""
     from botocore.exceptions import BotoCoreError, ClientError, UndefinedModelAttributeError
+    from botocore.parsers import ResponseParserError
 
-    asked = f"{service} {operation}{_named(parameters)} in {where}"
+    asked = question(service, operation, where, parameters)
     try:
         yield
     except ClientError as exc:
@@ -211,9 +216,14 @@ def errors(service: str, operation: str, where: str, parameters: Json) -> Iterat
         code, said = str(error.get("Code", "")), str(error.get("Message", ""))
         shown = "AccessDenied" if "not authorized to perform" in said else code
         raise translated(_CODES, shown, asked=asked, code=code, said=said) from exc
-    except (BotoCoreError, UndefinedModelAttributeError) as exc:
+    except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
         families = " ".join(cls.__name__ for cls in type(exc).__mro__)
         raise translated(_FAMILIES, families, asked=asked, said=exc) from exc
+
+
+def question(service: str, operation: str, where: str, parameters: Json) -> str:
+    """What was asked, and where, for messages."""
+    return f"{service} {operation}{_named(parameters)} in {where}"
 
 
 def _named(parameters: Json) -> str:

@@ -18,7 +18,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from opslib.core import redaction, tables
-from opslib.core.connections import calls
+from opslib.core.connections import calls, changing
 from opslib.core.connections.http import Api, Response, request
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
@@ -184,17 +184,45 @@ class Connection:
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes long and must not be done twice.
 
-        Waits so many seconds for the answer, never repeats.
+        Waits so many seconds for the answer. Raises Lost when it may be done.
         """
-        patient = calls.patient(self._access.config, seconds)
-        client = self._access.client(service, self.target.region, patient)
-        return self._call(client, service, operation, parameters)
+        client = self._client_for_one(service, seconds)
+        return self._call(client, service, operation, parameters, changing.send)
 
-    def _call(self, client: Any, service: str, operation: str, parameters: Json) -> Json:
+    def change(self, service: str, operation: str, token: str = "", /, **parameters: Any) -> Json:
+        """`call` for what changes something: done once.
+
+        Sent again only when AWS turned it away, or can tell by `token` that it is the same. Raises
+        Lost when it may be done, else what `call` raises.
+        """
+        client = self.client(service)
+        given, repeatable = changing.with_token(client, operation, parameters, token)
+        if repeatable:
+            return self._call(client, service, operation, given, changing.repeat)
+        client = self._client_for_one(service, self._access.config.read_timeout)
+        return self._call(client, service, operation, given, changing.send)
+
+    def _client_for_one(self, service: str, seconds: float) -> Any:
+        """Over a connection of its own: one that was left waiting may be closed when it is used."""
+        once = calls.patient(self._access.config, seconds)
+        return self._access.client(service, self.target.region, once)
+
+    def _call(
+        self,
+        client: Any,
+        service: str,
+        operation: str,
+        parameters: Json,
+        change: changing.Send | None = None,
+    ) -> Json:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
-        with calls.errors(service, operation, getattr(self, "where", self.target.name), parameters):
-            return calls.checked(service, operation, getattr(client, operation)(**parameters))
+        where = getattr(self, "where", self.target.name)
+        with calls.errors(service, operation, where, parameters):
+            if change is None:
+                return calls.checked(service, operation, getattr(client, operation)(**parameters))
+            with changing.answered(calls.question(service, operation, where, parameters)):
+                return calls.checked(service, operation, change(client, operation, parameters))
 
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any

@@ -10,6 +10,7 @@ from typing import Any
 
 from opslib.core import redaction
 from opslib.core.errors import (
+    Lost,
     Meanings,
     NotAllowed,
     NotFound,
@@ -32,6 +33,7 @@ class Api:
     timeout_seconds: float = 10.0
 
 
+_READS = ("GET", "HEAD")
 _MEANINGS: Meanings = (  # by status
     (
         "401|403",
@@ -88,9 +90,11 @@ def request(
 ) -> Response:
     """One request, not repeated.
 
-    Raises Unfinished when there is no answer in time, with the limit in the message.
+    Raises Unfinished when there is no answer in time, with the limit in the message; Lost when it
+    may have changed something.
     """
     import urllib3
+    from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
     url = api.url + path
     for name, value in api.headers.items():
@@ -114,7 +118,9 @@ def request(
         error = type(exc).__name__
         late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
         said = f"did not answer within {api.timeout_seconds:g} s" if late else "cannot be reached"
-        raise Unfinished(
+        reached = not isinstance(exc, (ConnectTimeoutError, ProxyError))  # it may be done
+        failure = Lost if reached and method not in _READS else Unfinished
+        raise failure(
             f"{method} {url} {said} ({error}). Its state is unknown; try the quick health check."
         ) from exc
     finally:

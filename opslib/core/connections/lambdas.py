@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished
+from opslib.core.errors import Lost, OpsError
 
 _BAD = ("error", "failed", "failure")
 _TOLD = ("error", "message", "errorMessage", "detail", "body")
@@ -15,8 +15,8 @@ _TOLD = ("error", "message", "errorMessage", "detail", "body")
 def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: float) -> Any:
     """What the function answers. `seconds`: how long it may run; we wait a little longer.
 
-    Raises OpsError (it failed, or its answer says so: with the end of its log), Unfinished (no
-    answer: it may still run).
+    Raises OpsError (it failed, or its answer says so: with the end of its log), Lost (no answer: it
+    may still run), Unfinished (it was not called).
     """
     try:
         answer = ops.call_once(
@@ -27,8 +27,8 @@ def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: 
             Payload=dict(payload),
             LogType="Tail",
         )
-    except Unfinished as exc:
-        raise Unfinished(
+    except Lost as exc:
+        raise Lost(
             f"{function} gave no answer within {seconds + 15:g} s, and may still be running. It "
             "is not called again. Look: "
             f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; "

@@ -7,7 +7,7 @@ from typing import Any
 
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished, UsageError
+from opslib.core.errors import Lost, OpsError, UsageError
 from opslib.core.tables import UTC_TIME, Frame, Json, Params, frame
 from opslib.core.text import cut
 
@@ -94,7 +94,7 @@ def execute(
 
     A list runs it once for each.
 
-    Raises OpsError (another number; rolled back) or Unfinished (the connection was lost while
+    Raises OpsError (another number; rolled back) or Lost (the connection was lost while
     committing).
     """
     sets = [parameters] if isinstance(parameters, Mapping) else parameters
@@ -131,7 +131,7 @@ def measure(ops: Connection, statement: str) -> Json:
 def change(ops: Connection, statement: str, expected: Params) -> Json:
     """`measure`, and committed when it finds what is expected, no less and no more.
 
-    Raises OpsError (something else: rolled back), Unfinished (lost while committing).
+    Raises OpsError (something else: rolled back), Lost (while committing).
     """
     with sessions.session(ops, brief(statement), write=True) as session:
         found = _measured(session, statement)
@@ -179,7 +179,7 @@ def _commit(session: Any, statement: str) -> None:
         session.commit()
     except DBAPIError as exc:
         if exc.connection_invalidated:
-            raise Unfinished(
+            raise Lost(
                 f"The connection was lost while committing {brief(statement)}: look whether "
                 "it is done."
             ) from exc

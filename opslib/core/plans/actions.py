@@ -25,8 +25,9 @@ import jmespath
 
 from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, Unfinished
+from opslib.core.errors import Lost, OpsError, Refused, Unfinished
 from opslib.core.plans import passwords
+from opslib.core.plans.results import resolved
 from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 
@@ -36,6 +37,7 @@ class Action(Json):
 
     kind: ClassVar[str]
     kinds: ClassVar[dict[str, type[Action]]] = {}
+    token = ""  # the same for each attempt at this step, and no other: for what AWS does once
 
     def __init_subclass__(cls, kind: str) -> None:
         cls.kind = kind
@@ -62,12 +64,14 @@ class Action(Json):
         raise NotImplementedError
 
     def perform(self, ops: Connection) -> Any:
-        """Do it. Raises OpsError; what fails has, as far as we can know, done nothing."""
+        """Do it. Raises Lost when it may be done; any other OpsError when it is not, as far as we
+        can know.
+        """
         raise NotImplementedError
 
     def resolved(self, results: Params) -> Action:
-        """With every `result(…)` in it replaced."""
-        return self.of(_resolved(dict(self), results))
+        """With each `result(…)` in it replaced whose step is in `results`; by its path or name."""
+        return self.of(resolved(dict(self), results))
 
 
 class Aws(Action, kind="aws"):
@@ -80,8 +84,10 @@ class Aws(Action, kind="aws"):
         return f"{self['service']}.{self['operation']}({parameters})"
 
     def perform(self, ops: Connection) -> Any:
-        parameters = {name: _content(ops, value) for name, value in self["parameters"].items()}
-        return ops.call(self["service"], self["operation"], **parameters)
+        return ops.change(self["service"], self["operation"], self.token, **self._given(ops))
+
+    def _given(self, ops: Connection) -> Json:
+        return {name: _content(ops, value) for name, value in self["parameters"].items()}
 
 
 class Read(Aws, kind="read"):
@@ -90,7 +96,8 @@ class Read(Aws, kind="read"):
     def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None: ...
 
     def perform(self, ops: Connection) -> Any:
-        return jmespath.search(self["path"], super().perform(ops))
+        answer = ops.call(self["service"], self["operation"], **self._given(ops))
+        return jmespath.search(self["path"], answer)
 
 
 class Wait(Read, kind="wait"):
@@ -153,7 +160,8 @@ class Merge(Action, kind="merge"):
         for part in reversed(self["parameter"].split(".")):
             wanted = {part: wanted}
         write = self["write"]
-        return ops.call(write["service"], write["operation"], **write["parameters"], **wanted)
+        called = write["service"], write["operation"], self.token
+        return ops.change(*called, **write["parameters"], **wanted)
 
 
 class Sql(Action, kind="sql"):
@@ -190,7 +198,12 @@ class Http(Action, kind="http"):
         return f"{self['method']} {self['path']}{body}"
 
     def perform(self, ops: Connection) -> Any:
-        return ops.http(self["method"], self["path"], self["body"], auth=self["auth"]).json()
+        answer = ops.http(self["method"], self["path"], self["body"], auth=self["auth"])
+        if self["method"] != "GET" and (
+            answer.status >= 500 or (answer.ok and answer.body is None)
+        ):
+            raise Lost(f"{answer} answered {answer.status}: {answer.text:.200}, so it may be done.")
+        return answer.json()
 
 
 class Appears(Action, kind="appears"):
@@ -227,11 +240,6 @@ class Invoke(Action, kind="invoke"):
         return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
 
 
-def result(path: str) -> Json:
-    """Stands for a value in an earlier step's result: `<step name>.<JMESPath>`."""
-    return {"$result": path}
-
-
 def file(path: Path) -> Json:
     """Stands for a file's bytes; refused when they are no longer the same."""
     return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -262,18 +270,6 @@ def _brief(value: Any) -> str:
             return "<made when applied, into a private file>"
     text = json.dumps(value, default=str)
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
-
-
-def _resolved(value: Any, results: Params) -> Any:
-    match value:
-        case {"$result": str(path)}:
-            name, _, within = path.partition(".")
-            return jmespath.search(within, results[name]) if within else results[name]
-        case dict():
-            return {key: _resolved(part, results) for key, part in value.items()}
-        case list() | tuple():
-            return [_resolved(part, results) for part in value]
-    return value
 
 
 def _content(ops: Connection, value: Any) -> Any:

@@ -12,11 +12,11 @@ from typing import Any, Concatenate, TypeAlias, TypeVar
 
 from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, OpsError, Refused
+from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.plans.actions import Action
+from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
-from opslib.core.tables import Json
 
 T = TypeVar("T")
 Made: TypeAlias = Callable[Concatenate[Connection, P], T]
@@ -39,6 +39,8 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
                 ops.now().replace(microsecond=0),
                 tuple(planned.steps),
                 tuple(planned.notes),
+                planned.undoes,
+                planned.resumes,
                 again,
             )
 
@@ -95,51 +97,22 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
             raise
         held.enter_context(ops.recording(plan))
         applied.plan, applied.changed, ops.changed = plan, True, True
-        told = {"by": ops.identity.user, "second": second}
-        ops.journal.write("applying", plan=plan.id, approved=approved, **told)
-        _apply_steps(ops, plan, applied)
-        ops.journal.write("applied", plan=plan.id, steps=len(plan.steps))
+        _write_down(ops, plan, approved, second)
+        perform(ops, plan, applied.undo)
+        ops.journal.write_down("applied", plan=plan.id, steps=len(plan.steps))
         observed = (_observed(ops, step, step.observe) for step in plan.steps if step.observe)
         keep(ops, Findings(observed))
     return applied
 
 
-def _apply_steps(ops: Connection, plan: Plan, applied: Applied) -> None:
-    results: Json = {}
-    for number, step in enumerate(plan.steps, 1):
-        print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
-        tell = functools.partial(ops.journal.write, "step", number=number, title=step.title)
-        tell(state="started")
-        failure, observe = None, step.observe
-        try:
-            done = step.do.resolved(results).perform(ops)
-        except OpsError as exc:
-            failure, done, observe = exc, exc.done, None
-        if failure is None or done is not None:  # all of it, or a part of it, can be undone
-            results[step.name or str(number)] = done
-            undo = None if step.undo is None else [each.resolved(results) for each in step.undo]
-            applied.undo.append(undo)
-            kept = {"undo": undo, "before": step.before, "after": step.after, "observe": observe}
-            tell(state="applied", **kept)
-        else:
-            tell(state="failed", error=str(failure))
-        if failure is not None:
-            # Refused says that nothing changed.
-            kind = OpsError if isinstance(failure, Refused) and number > 1 else type(failure)
-            part = "" if done is None else " in part"
-            raise kind(
-                f"Step {number} of {len(plan.steps)} ({step.title}) failed{part}: {failure} "
-                f"Applied before it: {number - 1}. "
-                "The record keeps how to undo them: procedure changes/undo."
-            ) from failure
-
-
-def look(ops: Connection, observe: Action) -> Any:
-    """What the read answers now; "absent" when what it reads is not there."""
+def _write_down(ops: Connection, plan: Plan, approved: str, second: str) -> None:
+    """What is about to be done, and by whose leave. Raises OpsError: nothing was changed."""
     try:
-        return observe.perform(ops)
-    except NotFound:
-        return "absent"
+        ops.journal.write_down("plan", plan=plan.as_dict())
+        told = {"approved": approved, "by": ops.identity.user, "second": second}
+        ops.journal.write_down("applying", plan=plan.id, **told, room=True)
+    except OpsError as exc:
+        raise OpsError(f"{exc} Nothing was changed, for nothing would record it.") from exc
 
 
 def _observed(ops: Connection, step: Step, observe: Action) -> Finding:

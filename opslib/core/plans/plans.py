@@ -40,6 +40,8 @@ class Planned(NamedTuple):
     summary: str
     steps: Iterable[Step] = ()
     notes: Iterable[str] = ()
+    undoes: str = ""  # the record of the change that this takes back
+    resumes: str = ""  # the record of the change that this goes on with
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Plan:
     made: datetime
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    undoes: str = ""  # the record of the change that this takes back
+    resumes: str = ""  # the record of the change that this goes on with
     again: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
 
     def digest(self, planner: str, made: str) -> str:

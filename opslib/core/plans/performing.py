@@ -1,0 +1,141 @@
+"""The steps of a plan, done one by one: each is written down before it is begun and when it ended.
+
+started ─┬─ applied      also when its answer was lost, and it was seen to be done
+         ├─ failed       not done, as far as we can know
+         ├─ unknown      its answer was lost, and nothing shows whether it was done
+         └─ not begun    it could not be written down
+A step that stays `started` was being done when its process ended.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+from uuid import NAMESPACE_OID, uuid5
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import Lost, NotFound, OpsError, Refused
+from opslib.core.plans.actions import Action
+from opslib.core.plans.plans import Plan, Step
+from opslib.core.plans.results import awaited, resolved, result
+from opslib.core.tables import Json
+from opslib.core.waiting import poll
+
+_SEEN_SECONDS = 8.0  # so long a change may take to show, when its answer was lost
+Undo = list[Action] | None
+_KEPT = "The record keeps how to undo them: procedure changes/undo. To go on: changes/resume."
+
+
+def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> None:
+    """Do them all; `undo` takes what undoes each that was done.
+
+    Raises Lost (a step may be done), or OpsError; both say what was done and what was not.
+    """
+    results: Json = {}
+    for number, step in enumerate(plan.steps, 1):
+        print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
+        undo.append(_perform(ops, plan, number, results))
+
+
+def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
+    step, name = plan.steps[number - 1], plan.steps[number - 1].name or str(number)
+    tell = functools.partial(ops.journal.write_down, "step", number=number, title=step.title)
+    do = step.do.resolved(results)
+    do.token = str(uuid5(NAMESPACE_OID, f"{plan.id}/{number}"))
+    _begin(tell, plan, number, step, do, _undo(step, results))
+    said: Json = {}
+    try:
+        results[name] = do.perform(ops)
+    except Lost as exc:
+        if not _seen(ops, step):
+            _tell_end(tell, plan, number, state="unknown", error=str(exc))
+            _stop(plan, number, exc, f"may be done: {exc} Look before anything else.")
+        print("Its answer was lost; it was seen to be done.", flush=True)
+        said = {"seen": True, "error": str(exc)}
+    except OpsError as exc:
+        part = exc.done is not None  # and can be undone
+        if part:
+            results[name] = exc.done
+            kept = {"undo": _undo(step, results), "observe": None}
+            _tell_end(tell, plan, number, state="applied", part=True, **kept)
+        else:
+            _tell_end(tell, plan, number, state="failed", error=str(exc))
+        _stop(plan, number, exc, f"failed{' in part' * part}: {exc}")
+    undo = _undo(step, results)
+    later = {
+        path: resolved(result(path), results) for path in _asked(plan, number) if name in results
+    }
+    _tell_end(tell, plan, number, state="applied", undo=undo, results=later, **said)
+    return undo
+
+
+def _begin(
+    tell: Callable[..., None], plan: Plan, number: int, step: Step, do: Action, undo: Undo
+) -> None:
+    """Write it down, with what is needed to look at it and undo it. Raises OpsError: not begun."""
+    if missing := [*awaited(do)]:
+        why = OpsError(f"it needs {missing[0]}, and that answer was lost.")
+        _stop(plan, number, why, f"was not begun: {why}")
+    known = {"before": step.before, "after": step.after, "observe": step.observe}
+    try:
+        tell(state="started", room=True, undo=undo, **known)
+    except OpsError as exc:
+        with suppress(OpsError):
+            tell(state="not begun")
+        _stop(plan, number, exc, f"was not begun, for nothing would record it: {exc}")
+
+
+def _tell_end(tell: Callable[..., None], plan: Plan, number: int, **said: Any) -> None:
+    try:
+        tell(**said)
+    except OpsError as exc:
+        _stop(plan, number, exc, f"is {said['state']}, and nothing records what follows: {exc}")
+
+
+def _stop(plan: Plan, number: int, failure: OpsError, why: str) -> NoReturn:
+    """Raise the error that ends the change."""
+    # Refused says that nothing changed.
+    kind = OpsError if isinstance(failure, Refused) and number > 1 else type(failure)
+    after = len(plan.steps) - number
+    title = plan.steps[number - 1].title
+    raise kind(
+        f"Step {number} of {len(plan.steps)} ({title}) {why} "
+        f"Applied before it: {number - 1}. Not begun after it: {after}. {_KEPT}"
+    ) from failure
+
+
+def _undo(step: Step, results: Json) -> Undo:
+    return None if step.undo is None else [each.resolved(results) for each in step.undo]
+
+
+def _asked(plan: Plan, number: int) -> set[str]:
+    """Of this step's result, what later steps need."""
+    name = plan.steps[number - 1].name or str(number)
+    later = (path for step in plan.steps[number:] for path in awaited(vars(step)))
+    return {path for path in later if path.partition(".")[0] == name}
+
+
+def look(ops: Connection, observe: Action) -> Any:
+    """What the read answers now; "absent" when what it reads is not there."""
+    try:
+        return observe.perform(ops)
+    except NotFound:
+        return "absent"
+
+
+def _seen(ops: Connection, step: Step) -> bool:
+    """Is a step done whose answer was lost? Its state must tell, and not have been so before."""
+    observe = step.observe
+    if observe is None or step.after == step.before:
+        return False
+
+    def now() -> tuple[bool, Any]:
+        with suppress(OpsError):
+            return True, look(ops, observe)
+        return False, None
+
+    done = (True, step.after)
+    found, _ = poll(now, lambda seen: seen == done, _SEEN_SECONDS)
+    return found == done
