@@ -19,6 +19,7 @@ from opslib.core import (
     Step,
     frame,
     planner,
+    redaction,
 )
 from opslib.core.plans.applying import look
 from opslib.core.plans.plans import short
@@ -86,7 +87,7 @@ def _guard(ops: Connection, record: str, was: Json) -> None:
     step = f"Step {was['number']} of {record} ({was['title']})"
     if was["undo"] is None:
         raise Refused(f"{step} cannot be undone. Nothing was changed.")
-    if "[secret " in json.dumps(was["undo"]):
+    if redaction.is_masked(json.dumps(was["undo"])):
         raise Refused(f"{step} needs a value that was secret and is not kept. Nothing was changed.")
     if was["observe"] and (now := look(ops, Action.of(was["observe"]))) != was["after"]:
         raise Refused(

@@ -31,6 +31,7 @@ class Draft:
 
     def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
+        redaction.register_typed(facts.get("parameters") or {})
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.outputs = Outputs(self.path.with_suffix(".spill"))
