@@ -83,9 +83,11 @@ class Draft:
         trouble = None
         try:
             self.outputs.save(everything=True)
-            self.facts["spilled"] = self.outputs.listed()
         except OSError as exc:
             trouble = exc
+            self.outputs.name_lost(self.notebook["cells"], files.reason(exc))
+        with contextlib.suppress(OSError):
+            self.facts["spilled"] = self.outputs.listed()
         self.notebook = self.masked()
         try:
             self._put(self.notebook, durable=True)
@@ -110,7 +112,7 @@ class Draft:
         import nbformat
 
         text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
-        content = f"{text}\n".encode(errors="replace")
+        content = f"{text}\n".encode(errors="backslashreplace")
         files.write_atomically(self.path, content, durable=durable)
         self.saved_at = time.time()
 
@@ -174,7 +176,7 @@ def _told(draft: Draft, trouble: str) -> str:
 
 def write(notebook: Any, path: Path) -> None:
     """Make the page of a record's notebook. Raises OSError."""
-    files.write_atomically(path, render(notebook).encode(errors="replace"))
+    files.write_atomically(path, render(notebook).encode(errors="backslashreplace"))
 
 
 def make(record: Record) -> Path:

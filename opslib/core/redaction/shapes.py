@@ -6,6 +6,7 @@ import base64
 import re
 import zlib
 from collections.abc import Callable
+from itertools import groupby
 
 from opslib.core.redaction.names import SURE, holds_a_secret
 
@@ -77,6 +78,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)(<(?:{SURE})>)(?!\[)[^<>]{{1,500}}(?=</)"), r"\1[secret]"),
 )
 
+_QUICK = 3  # of these need no name, and are found quickly
+
 _TEXT = r"(?:(?!(?P={q})).|(?<=\\)(?P={q})){{{least},4000}}?(?<!\\)(?=(?P={q}))"
 _NAMED = rf"(?P<n>{_Q})(?P<name>[\w.:/-]{{2,120}})(?P=n)"
 _VALUED = rf"(?P<v>{_Q})(?P<value>{_TEXT.format(q='v', least=1)})(?P=v)"
@@ -97,9 +100,38 @@ _GZIP = b"\x1f\x8b"
 _UNPACKED = 1_000_000
 
 
+# One of these is in every name of a secret, and in what stands before one.
+_HINTS = (
+    *("secret", "pass", "pwd", "token", "key", "cred", "dsn", "cookie", "jwt", "bearer", "conn"),
+    *("salt", "pepper", "-pat", "_pat", "url", "uri", "auth", "identified", "://", "x-amz", "sig="),
+)
+_LONG = 20_000  # characters: of a longer text only lines near a hint are looked at closely
+_NEAR = 5  # lines
+
+
 def mask_shapes(text: str) -> str:
     """The text without what looks like a credential."""
-    for shape, replacement in _SHAPES:
+    for shape, replacement in _SHAPES[:_QUICK]:
+        text = shape.sub(replacement, text)
+    if len(text) <= _LONG:
+        return _closely(text)
+    lines = text.split("\n")
+    hinted = {at for at, line in enumerate(lines) if _hints(line)}
+    near = {at + by for at in hinted for by in range(-_NEAR, _NEAR + 1)}
+    blocks = groupby(range(len(lines)), near.__contains__)
+    parts = ((hot, "\n".join(lines[at] for at in block)) for hot, block in blocks)
+    return "\n".join(_closely(part) if hot else part for hot, part in parts)
+
+
+def _hints(text: str) -> bool:
+    lower = text.lower()
+    return any(hint in lower for hint in _HINTS)
+
+
+def _closely(text: str) -> str:
+    if not _hints(text):
+        return text
+    for shape, replacement in _SHAPES[_QUICK:]:
         text = shape.sub(replacement, text)
     for pair in _PAIRS:
         text = pair.sub(_pair, text)
