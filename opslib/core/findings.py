@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ParamSpec
 
-from opslib.core.tables import Frame, Json, escaped, html_frame, html_table, readable, text_table
+from opslib.core.tables import Frame, Json, escaped, html_frame, html_table, readable, safe, text_table
 
 P = ParamSpec("P")
 MIME = "application/vnd.opslib+json"
@@ -104,7 +104,7 @@ class Findings(list[Finding]):
             if self.evidence is None
             else readable(self.evidence).to_string(max_rows=40, max_colwidth=80)
         )
-        return "\n\n".join(filter(None, (table, self.note, rows))) or "No findings."
+        return "\n\n".join(filter(None, (table, safe(self.note), rows))) or "No findings."
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]

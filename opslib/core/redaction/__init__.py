@@ -183,7 +183,7 @@ class Redactor:
             # Half a character, of a text that was cut, can be neither sent nor kept.
             return self.mask(obj).encode(errors="backslashreplace").decode()
         if isinstance(obj, Mapping):
-            secret = _secret_keys(obj)
+            secret = secret_keys(obj)
             return {
                 self.mask_tree(k): v
                 if _IMAGE.match(str(k))
@@ -204,7 +204,7 @@ class Redactor:
         return obj
 
 
-def _secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
+def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
     """Keys of an object under which a secret stands, and what it is called."""
     texts = {k: v for k, v in obj.items() if isinstance(v, str) and v and not v.startswith("[")}
     found = {k: str(k) for k in texts if is_sure(str(k)) and holds_a_secret(str(k), texts[k])}
@@ -243,7 +243,7 @@ mask_tree = redactor.mask_tree
 
 def register_typed(parameters: Mapping[str, Any]) -> None:
     """Mask what was typed into a parameter that a secret's name names, or that stands beside it."""
-    for name in (*_secret_keys(parameters), *filter(is_sure, parameters)):
+    for name in (*secret_keys(parameters), *filter(is_sure, parameters)):
         register(parameters[name], f"parameter {name}")
 
 
