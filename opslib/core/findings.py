@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ParamSpec
 
-from opslib.core.tables import Frame, Json, escaped, html_frame, html_table, readable, safe, text_table
+from opslib.core.tables import (
+    Frame,
+    Json,
+    escaped,
+    html_frame,
+    html_table,
+    readable,
+    safe,
+    text_table,
+)
 
 P = ParamSpec("P")
 MIME = "application/vnd.opslib+json"
