@@ -17,7 +17,6 @@ def application(**options: Any) -> Any:
     """ipykernel's, which would drop outputs that are not read in time, and keep in memory what is
     printed faster than it is read.
     """
-    import zmq
     from ipykernel.iostream import OutStream
     from ipykernel.kernelapp import IPKernelApp
 
@@ -26,7 +25,7 @@ def application(**options: Any) -> Any:
             context.sndhwm = _MESSAGES  # of every socket that is made from now on
             super().init_iopub(context)  # type: ignore[no-untyped-call]
             context.sndhwm = _ZEROMQS
-            self.iopub_socket.setsockopt(zmq.XPUB_NODROP, 1)
+            self.iopub_socket.xpub_nodrop = 1  # it waits
 
     write = OutStream.write
     waiting: dict[int, int] = {}
