@@ -25,6 +25,7 @@ from opslib.core import (
     UsageError,
     frame,
     planner,
+    redaction,
 )
 from opslib.core.plans.performing import look
 from opslib.core.plans.plans import short
@@ -121,7 +122,7 @@ def _require_undo(was: Json, left: list[Json] | None) -> None:
     """Raises Refused when a step has no undo, or one that cannot be done."""
     if left is None:
         raise Refused(f"{was['named']} cannot be undone. Nothing was changed.")
-    if "[secret " in json.dumps(left):
+    if redaction.is_masked(json.dumps(left)):
         raise Refused(
             f"{was['named']} needs a value that was secret and is not kept. Nothing was changed."
         )
@@ -178,7 +179,7 @@ def _again(kept: Json, name: str, results: Json, before: list[Step], named: str)
     """A step of a kept plan, with what earlier ones answered. Raises Refused: that is not kept."""
     do = Action.of(kept["do"]).resolved(results)
     missing = {path.partition(".")[0] for path in awaited(do)} - {step.name for step in before}
-    if missing or "[secret " in json.dumps(do):
+    if missing or redaction.is_masked(json.dumps(do)):
         what = f"the answer of {missing.pop()}" if missing else "a value that was secret"
         raise Refused(
             f"{named} needs {what}, which is not kept. Run its procedure again instead. Nothing "

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from opslib.core import OpsError, Refused, UsageError, console
+from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b
@@ -267,8 +267,10 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
         if not sign or not name:
             raise UsageError(f"-p {text!r} is not NAME=VALUE.")
         if name in pairs:
-            raise UsageError(f"-p {name}=… is given twice: {pairs[name]!r} and {value!r}.")
+            both = "" if redaction.names_a_secret(name) else f": {pairs[name]!r} and {value!r}"
+            raise UsageError(f"-p {name}=… is given twice{both}.")
         pairs[name] = value
+    redaction.register_typed(pairs)
     return pairs
 
 
@@ -291,5 +293,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _end(message: str, status: int) -> NoReturn:
-    click.echo(f"opslib: {console.plain(message)}", err=True)
+    click.echo(f"opslib: {console.plain(redaction.mask(message))}", err=True)
     sys.exit(status)

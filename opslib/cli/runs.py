@@ -7,7 +7,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 
-from opslib.core import Json, console
+from opslib.core import Json, console, redaction
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
@@ -59,7 +59,11 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         given.append(f"confirm={record.target}")
     words = ["opslib", "run", record.name, "-t", record.target]
     words += [word for pair in given for word in ("-p", pair)]
-    return [*steps, f"plan:    {record.plan}", f"apply:   {shlex.join(words)}"]
+    return [
+        *steps,
+        f"plan:    {record.plan}",
+        f"apply:   {console.plain(redaction.mask(shlex.join(words)))}",
+    ]
 
 
 def listed(found: list[Record]) -> str:

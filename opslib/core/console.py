@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from opslib.core.redaction import mask, mask_tree
 from opslib.core.tables import text_table
 from opslib.core.text import plain as plain
+from opslib.core.text import visible
 
 _COLOURS = {
     "ok": "32",
@@ -28,7 +30,9 @@ _LONG_WORD = 30
 
 
 def as_json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """JSON, masked, in which what would not be seen is escaped."""
+    said = json.dumps(mask_tree(value), indent=2, ensure_ascii=False, default=str)
+    return "".join(c if c == "\n" or visible(c) == c else json.dumps(c)[1:-1] for c in said)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -36,7 +40,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
     A short column is not wrapped, and a word is broken only when it is long.
     """
-    lines = [list(header), *([plain(cell) for cell in row] for row in rows)]
+    lines = [list(header), *([plain(mask(str(cell))) for cell in row] for row in rows)]
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]
     words = [max(map(len, " ".join(column).split()), default=0) for column in columns]
@@ -85,7 +89,7 @@ class Progress:
         self._section = ""
 
     def __call__(self, cell: int, cells: int, text: str) -> None:
-        text = plain(text)
+        text = plain(mask(text))
         place = f"[{cell}/{cells}] " if cells else ""
         if self._tty and cells:
             width = shutil.get_terminal_size().columns - 1

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ParamSpec
 
-from opslib.core.tables import Frame, Json, escaped, html_frame, html_table, text_table
+from opslib.core.tables import (
+    Frame,
+    Json,
+    escaped,
+    html_frame,
+    html_table,
+    readable,
+    safe,
+    text_table,
+)
 
 P = ParamSpec("P")
 MIME = "application/vnd.opslib+json"
@@ -100,9 +109,11 @@ class Findings(list[Finding]):
     def __repr__(self) -> str:
         table = text_table(_HEADER, self.rows()) if self else ""
         rows = (
-            "" if self.evidence is None else self.evidence.to_string(max_rows=40, max_colwidth=80)
+            ""
+            if self.evidence is None
+            else readable(self.evidence).to_string(max_rows=40, max_colwidth=80)
         )
-        return "\n\n".join(filter(None, (table, self.note, rows))) or "No findings."
+        return "\n\n".join(filter(None, (table, safe(self.note), rows))) or "No findings."
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from opslib.core import redaction
+from opslib.core.text import printable, visible, whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,6 +19,7 @@ Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: t
 Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 Params: TypeAlias = Mapping[str, Any]  # values by name, given only to be read
 UTC_TIME = "datetime64[us, UTC]"
+_ROWS = 60  # of a long table are shown
 
 
 def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
@@ -26,7 +30,12 @@ def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
     for name, dtype in columns.items():
         if dtype == UTC_TIME:
             made[name] = pd.to_datetime(made[name], utc=True)
-    return made.astype(columns)
+    try:
+        return made.astype(columns)
+    except UnicodeEncodeError:  # half a character, of a text that was cut
+        texts = [name for name, dtype in columns.items() if dtype == "str"]
+        made[texts] = made[texts].map(lambda text: whole(text) if isinstance(text, str) else text)
+        return made.astype(columns)
 
 
 def html_frame(shown: Frame) -> str:
@@ -43,9 +52,9 @@ def html_frame(shown: Frame) -> str:
     }
     counted = isinstance(shown.index, pd.RangeIndex)
     with pd.option_context("display.max_colwidth", 300):
-        table = shown.to_html(
+        table = readable(shown).to_html(
             index=not counted,
-            max_rows=60,
+            max_rows=_ROWS,
             border=0,
             justify="left",
             na_rep="",
@@ -53,9 +62,47 @@ def html_frame(shown: Frame) -> str:
             float_format=_read,
         )
     # What is in the cells is escaped: these tags are pandas' own.
-    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', table.replace("$", _DOLLAR))
-    hidden = len(shown) - 60
+    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', _no_formula(table))
+    hidden = len(shown) - _ROWS
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
+
+
+def readable(shown: Frame) -> Frame:
+    """The same table to be shown: what is in it masked before it is cut, and made visible.
+
+    Rows in the middle of a long one, which are not shown, are left empty.
+    """
+    import pandas as pd
+
+    made, rows = shown.copy(deep=False), len(shown)
+    middle = rows - 2 * _ROWS
+    made.columns = [safe(name) if isinstance(name, str) else name for name in shown.columns]
+    columns = []
+    for at, kind in enumerate(shown.dtypes):
+        column = shown.iloc[:, at]
+        if kind.kind in "OSU" or isinstance(kind, (pd.StringDtype, pd.CategoricalDtype)):
+            values = [*column.iloc[:_ROWS], *column.iloc[_ROWS:][-_ROWS:]]
+            values = [safe(value) if _is_text(value) else value for value in values]
+            values[_ROWS:_ROWS] = [""] * max(0, middle)
+            column = pd.Series(values, index=shown.index, dtype=object)
+        columns.append(column)
+    if columns:
+        named = made.columns
+        made = pd.concat(columns, axis=1)
+        made.columns = named
+    if made.index.dtype.kind == "O" and not isinstance(made.index, pd.MultiIndex):
+        made.index = made.index.map(lambda name: safe(name) if _is_text(name) else name)
+    return made
+
+
+def _is_text(value: Any) -> bool:
+    """Also objects, which are shown as text."""
+    return isinstance(value, (str, bytes, dict, list, tuple, set))
+
+
+def safe(value: Any) -> str:
+    """Text of anyone's on one line: masked, and nothing in it that is not seen."""
+    return visible(redaction.mask(str(value)))
 
 
 def _moment(time: Any) -> str:
@@ -79,17 +126,33 @@ def show_frames() -> None:
     """
     ipython = sys.modules.get("IPython")
     if shell := ipython and ipython.get_ipython():
-        shown = shell.display_formatter.formatters["text/html"]
+        shown, plain = map(shell.display_formatter.formatters.get, ("text/html", "text/plain"))
         for module in ("pandas.core.frame", "pandas"):
             shown.for_type_by_name(module, "DataFrame", html_frame)
+            for kind in ("DataFrame", "Series"):
+                plain.for_type_by_name(module, kind, _in_text)
+
+
+def _in_text(shown: Any, printer: Any, _cycle: bool) -> None:
+    if shown.ndim == 2:
+        printer.text(repr(readable(shown)))
+    else:
+        made = readable(shown.to_frame()).iloc[:, 0]
+        made.name = shown.name
+        printer.text(repr(made))
 
 
 def escaped(value: Any) -> str:
-    """Text for HTML.
+    """Text for HTML, masked and visible.
 
-    A notebook sets what stands between two $ as a formula: in elements of their own they stay text.
+    A notebook sets what stands between two $, \\( and \\), or after \\begin, as a formula: in
+    elements of their own these signs stay text.
     """
-    return html.escape(str(value)).replace("$", _DOLLAR)
+    return _no_formula(html.escape(safe(value)))
+
+
+def _no_formula(markup: str) -> str:
+    return re.sub(r"[$\\]", lambda hit: f"<span>{hit[0]}</span>", markup)
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
@@ -100,7 +163,6 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -
 
 
 _LONG_WORD = 25
-_DOLLAR = "<span>$</span>"
 _LEFT = "text-align:left;vertical-align:top"
 _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
 
@@ -117,7 +179,7 @@ def _cell(value: Any) -> str:
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """The same as aligned text; the last column is not padded."""
-    lines = [list(map(str, row)) for row in (header, *rows)]
+    lines = [[printable(redaction.mask(str(each))) for each in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
         "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True)).rstrip() for line in lines

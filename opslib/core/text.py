@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from opslib.core import redaction
+
 
 def count(number: int, noun: str) -> str:
     """1 line, 1,204 lines, 2 dependencies."""
@@ -38,12 +40,16 @@ def tick(value: float, unit: str = "") -> str:
     return number(value, unit) if unit in ("bytes", "s") and value else number(value)
 
 
-# What moves the cursor, colours the terminal or turns the reading direction round.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+# What moves the cursor, has no width, turns the reading direction round, or is half a character.
+_UNSEEN = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
-_CONTROL = re.compile(
-    r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+_UNPRINTABLE = re.compile(f"[\t\n{_UNSEEN}]")
+_INVISIBLE = re.compile(f"[{_UNSEEN}]")
+_SEQUENCE = re.compile(  # of a terminal's: colours and movements, titles and links, others
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])"
+    r"[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
 )
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST = 2000
@@ -56,12 +62,23 @@ class Text(str):
 
 
 def plain(value: Any) -> str:
-    """Text without the control codes that a log line may bring along; nothing of None."""
-    return _CONTROL.sub("", "" if value is None else str(value))
+    """Text for a terminal: nothing in it colours, moves or turns round; nothing of None."""
+    return visible(_SEQUENCE.sub("", "" if value is None else str(value)).replace("\r\n", "\n"))
+
+
+def visible(text: str) -> str:
+    """Text of lines and tabs in which what would not be seen is spelt out: \\u202e, \\x00."""
+    return _INVISIBLE.sub(_spelt, text)
+
+
+def whole(text: str) -> str:
+    """Text that can be encoded: halves of characters are spelt out."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def cut(text: str, longest: int) -> str:
-    """A text, or its beginning where it is longer."""
+    """A text, or its beginning where it is longer: masked first, for nobody knows half a secret."""
+    text = redaction.mask(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -80,7 +97,8 @@ def printable(text: str) -> str:
 
 def _spelt(hit: re.Match[str]) -> str:
     code = ord(hit.group())
-    return _NAMED.get(hit.group()) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    spelt = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return _NAMED.get(hit.group()) or (spelt if code < 0x10000 else f"\\U{code:08x}")
 
 
 def cell(of: Any) -> Any:
@@ -90,6 +108,7 @@ def cell(of: Any) -> Any:
     if of is None or isinstance(of, (bool, int, float, datetime, Decimal)):
         return of
     text = _text(of)
+    text = redaction.mask(text) if len(text) > _LONGEST else text
     long = f"{text[:_LONGEST]}… ({len(text):,} characters)"
     return printable(text if len(text) <= _LONGEST else long)
 

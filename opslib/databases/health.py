@@ -22,6 +22,7 @@ from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
 from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
 from opslib.core.reads import metrics
+from opslib.core.text import cut
 from opslib.databases.instances import rds, states
 
 SESSIONS = {
@@ -172,7 +173,7 @@ def _at_work(ops: Connection) -> tuple[Frame, str]:
     return active, (
         f"{count(sessions, 'session')} at work, {most['sessions']} of "
         f"{most['application'] or most['role']} for up to {most['longest_seconds']:,.0f} s: "
-        f"{most['statement'][:80]}"
+        f"{cut(most['statement'], 80)}"
     )
 
 

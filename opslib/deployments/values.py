@@ -14,6 +14,7 @@ from typing import Any
 
 from opslib.core import Json, redaction
 from opslib.core.redaction import names_a_secret
+from opslib.core.text import decoded
 
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
@@ -45,12 +46,31 @@ def hide(value: Any, marks: Any, unknown: Any = None, name: str = "") -> Any:
     marked, later = _below(marks), _below(unknown)
     if isinstance(unknown if value is None else value, dict):
         known = value or {}
+        _register_named(known)
+        named = redaction.secret_keys(known)
         return {
-            key: hide(known.get(key), marked.get(key), later.get(key), key) for key in known | later
+            key: Secret(known[key])
+            if key in named
+            else hide(known.get(key), marked.get(key), later.get(key), key)
+            for key in known | later
         }
     if isinstance(value, list):
         return [hide(part, marked.get(at), later.get(at)) for at, part in enumerate(value)]
+    if isinstance(value, str) and value.startswith(
+        ("{", "[")
+    ):  # definitions of containers, policies
+        _register_named(decoded(value))
     return Secret(value) if _sounds_secret(name, value) else value
+
+
+def _register_named(value: Any) -> None:
+    """Mask wherever they stand the values that a name beside them calls secret, unmarked ones."""
+    if isinstance(value, dict):
+        for key in redaction.secret_keys(value):
+            redaction.register(value[key], "terraform plan")
+    if isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            _register_named(part)
 
 
 def _below(marks: Any) -> dict[Any, Any]:
@@ -77,8 +97,9 @@ def shown(value: Any) -> str:
     """A value in one line, no secret in it."""
     if value is None:
         return NONE
-    text = value if isinstance(value, str) else json.dumps(_filled(value)).replace('"', "")
+    text = value if isinstance(value, str) else json.dumps(redaction.mask_tree(_filled(value)))
     text = re.sub(r"\[secret terraform plan.*?\]", SENSITIVE, redaction.mask(text))
+    text = text if isinstance(value, str) else text.replace('"', "")
     return " ".join(text.split()) or '""'
 
 

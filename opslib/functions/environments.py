@@ -15,6 +15,7 @@ from opslib.core import (
     check,
     frame,
     planner,
+    redaction,
 )
 from opslib.core.plans.actions import Merge
 from opslib.core.reads.functions import Function, variables
@@ -105,6 +106,7 @@ def _refuse_name(name: str, value: str) -> None:
             "letters, digits and _, not AWS_… or LAMBDA_…."
         )
     if names_a_secret(name, value):
+        redaction.register(value, name)
         raise Refused(
             f"{name} looks like a secret: a plan shows and keeps its values. Nothing was changed; "
             "put it into Secrets Manager and give the function its ARN."

@@ -11,6 +11,7 @@ from typing import Any
 
 from opslib.core import Json, Sign, sign_of
 from opslib.core.connections.http import Response
+from opslib.core.text import cut
 
 _WORDS = {
     "ok": "ok healthy up pass passed passing success connected reachable available alive active "
@@ -67,7 +68,7 @@ def in_a_line(answer: Response) -> str:
         text = text or ", ".join(map(str, body))
     elif is_html(answer) and (title := _HEADLINE.search(text)):
         text = title[1]
-    return " ".join(text.split())[:200] or "nothing"
+    return cut(" ".join(text.split()), 200) or "nothing"
 
 
 def follows(dependency: str, reason: str) -> str:

@@ -30,6 +30,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.reads import metrics
+from opslib.core.text import cut
 
 WIDGETS = {
     "widget": "str",
@@ -77,7 +78,7 @@ def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
     drawn, left = [], []
     for place, widget in enumerate(body.get("widgets", ()), 1):
         said = widget.get("properties", {})
-        title = said.get("title") or said.get("markdown", "")[:40] or f"widget {place}"
+        title = said.get("title") or cut(said.get("markdown", ""), 40) or f"widget {place}"
         region = said.get("region", ops.target.region)
         if widget.get("type") != "metric":
             left.append(f"{title!r} ({widget.get('type')})")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import SEVERITY, Json
+from opslib.core.text import visible
 from opslib.pages import sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -48,7 +49,7 @@ def render(notebook: Any, seal: Json | None = None) -> str:
         calls=calls,
         operations=Counter(f"{c.get('service')}.{c.get('operation')}" for c in calls).most_common(),
     )
-    return str(made)
+    return visible(str(made))
 
 
 def style() -> dict[str, str]:

@@ -17,6 +17,7 @@ from opslib.core import (
 )
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.reads import metrics
+from opslib.core.text import cut
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
 from opslib.queues.proofs import SIGNS
 
@@ -147,5 +148,6 @@ def _group_finding(row: Any, failure: str, letters: Frame) -> Finding:
     )
     first, last = letters["sent"].min(), letters["sent"].max()
     seen = f"{len(letters)} of {row.visible} messages, {letters['item'].nunique()} items, "
-    seen += f"sent {first:%m-%d %H:%M} to {last:%m-%d %H:%M} UTC. {letters['error'].iloc[0][:140]}"
+    seen += f"sent {first:%m-%d %H:%M} to {last:%m-%d %H:%M} UTC. "
+    seen += cut(letters["error"].iloc[0], 140)
     return asked.answer("critical", seen.strip(), cause=BACKLOG, next=sign.next)

@@ -38,6 +38,7 @@ class Draft:
     def __init__(self, notebook: Any, facts: Json) -> None:
         self.notebook, self.facts = notebook, facts
         self.ticks = uptime()  # when it was begun
+        redaction.register_typed(facts.get("parameters") or {})
         self.path = paths.records() / records.place(facts["id"])
         self.journal = self.path.with_suffix(".journal.jsonl")
         self.ledger = self.path.with_suffix(".steps.jsonl")  # of a change, by who applies it
@@ -96,8 +97,8 @@ class Draft:
             self.outputs.save(everything=True)
         except OSError as exc:
             trouble = exc
-            self.outputs.disown(self.notebook["cells"], files.reason(exc))
-        with contextlib.suppress(OSError):  # also of what was not kept whole
+            self.outputs.name_lost(self.notebook["cells"], files.reason(exc))
+        with contextlib.suppress(OSError):
             self.facts["spilled"] = self.outputs.listed()
         self.notebook = self.masked()
         self.reserve.release()
@@ -138,7 +139,7 @@ class Draft:
         import nbformat
 
         text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
-        content = f"{text}\n".encode(errors="replace")
+        content = f"{text}\n".encode(errors="backslashreplace")
         files.write_atomically(self.path, content, durable=durable)
         self.saved_at = time.time()
 
@@ -222,7 +223,7 @@ def _told(draft: Draft, trouble: str) -> str:
 
 
 def _page(notebook: Any, seal: Json | None = None) -> bytes:
-    return render(notebook, seal).encode(errors="replace")
+    return render(notebook, seal).encode(errors="backslashreplace")
 
 
 def claim(page: bytes) -> tuple[str, int, str] | None:

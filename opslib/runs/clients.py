@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
+from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import output_from_msg
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
+from opslib.core.text import plain
 from opslib.records.facts import uptime
-from opslib.records.outputs import Outputs
+from opslib.records.outputs import Outputs, size
 from opslib.runs.kernels import Kernel
+
+_QUIET_SECONDS = 10
+_WIDGETS = 1_000_000  # bytes of their state
+
+
+def _stream(text: str) -> Any:
+    header = {"msg_type": "stream"}
+    return {"header": header, "content": {"name": "stderr", "text": text}}
 
 
 class Manager(NotebookExecutionManager):  # type: ignore[misc]
@@ -53,6 +66,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
         self._cell_timeout = options.get("timeout") or math.inf
         self.current = 0
+        self._replied = ""  # the request that the kernel has answered
 
     def _seconds_left(self, _: Any) -> float:
         return max(0.001, min(self._deadline - time.monotonic(), self._cell_timeout))
@@ -64,6 +78,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         """
         self.reset_execution_trackers()
         self.start_new_kernel_client()
+        self._hear_replies()
         ready()
         info = self.wait_for_reply(self.kc.kernel_info())
         self.nb.metadata["language_info"] = info["content"]["language_info"]
@@ -77,6 +92,9 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def _run_cell(self, cell: Any, index: int) -> None:
         self.current = index
+        # Outputs that are still on their way when the cell has ended are waited for: for as long as
+        # they come, and no longer than the run may take.
+        self.iopub_timeout = max(1, math.ceil(self._seconds_left(cell)))
         self.nb_man.cell_start(cell, index)
         try:
             self.execute_cell(cell, index)
@@ -96,6 +114,55 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _async_check_alive(self) -> None:
         self.nb_man.save(changed=False)
         await super()._async_check_alive()
+
+    def tell(self, said: str) -> None:
+        """Keep what the kernel's process said itself, before it died, with the current cell."""
+        cell = self.nb.cells[self.current]
+        if said and cell.cell_type == "code":
+            cell.outputs.append(output_from_msg(_stream(f"… its process said: {plain(said)}\n")))
+
+    def _hear_replies(self) -> None:
+        channel = self.kc.shell_channel
+        get = channel.get_msg
+
+        async def heard(*given: Any, **options: Any) -> Any:
+            message = await get(*given, **options)
+            self._replied = message["parent_header"].get("msg_id", "")
+            return message
+
+        channel.get_msg = heard
+
+    async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
+        """Take outputs until the kernel says that there are no more.
+
+        When it never does, since messages were lost on the way, they end some quiet seconds after
+        its reply, and a line says so.
+        """
+        while True:
+            try:
+                message = await self.kc.iopub_channel.get_msg(timeout=_QUIET_SECONDS)
+            except Empty:
+                if self._replied != parent_msg_id:
+                    continue
+                text = "… outputs may be missing here: the kernel told more than could be heard.\n"
+                cell["outputs"].append(output_from_msg(_stream(text)))
+                return
+            if message["parent_header"].get("msg_id") == parent_msg_id:
+                try:
+                    self.process_message(message, cell, cell_index)
+                except CellExecutionComplete:
+                    return
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        if msg["msg_type"] == "update_display_data":
+            self._outputs.fit(msg["content"], cell_index, 0)
+        return super().process_message(msg, cell, cell_index)
+
+    def set_widgets_metadata(self) -> None:
+        """The state of widgets, unless there is very much of it."""
+        super().set_widgets_metadata()
+        if size(json.dumps(self.nb.metadata.get("widgets", {}), default=str)) > _WIDGETS:
+            del self.nb.metadata["widgets"]
 
     def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
         out = super().output(outs, msg, display_id, cell_index)

@@ -13,6 +13,7 @@ from typing import Any
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from opslib.core import OpsError, journal
+from opslib.core.text import cut
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request
@@ -124,8 +125,16 @@ class Execution:
         """Start the kernel; while it comes up, the run is entered in the index."""
         folder = {"cwd": str(self.request.folder)} if self.request.folder else {}
         end = self._pipe.write_end
+        words = self._kernel.words
         env = self._kernel.environment(end) | {journal.STEPS: str(self.draft.ledger.absolute())}
-        client.start_new_kernel(pass_fds=(end,), env=env, **folder)
+        client.start_new_kernel(
+            pass_fds=(end, words.write_end),
+            env=env,
+            stdout=words.write_end,
+            stderr=words.write_end,
+            **folder,
+        )
+        words.start()
         self._pipe.start()
         entered = self._pool.submit(self._enter)
         self._pool.submit(self._beat)
@@ -182,7 +191,10 @@ class Execution:
                 limit = f"time was up ({self.request.timeout_seconds:g} s a run)"
                 return Ending("timed out", f"Stopped in {where}: {limit}.")
             case DeadKernelError() | RuntimeError():
-                return Ending("kernel died", f"The kernel died in {where}: {self._kernel.death()}.")
+                client.tell(said := self._kernel.words.said())
+                why = cut(said.rpartition("\n")[2], 200)
+                why = f"{self._kernel.death()}{why and f': {why}'}"
+                return Ending("kernel died", f"The kernel died in {where}: {why}.")
         return Ending("failed", f"{type(error).__name__}: {error}")
 
     def _finish(self, ending: Ending) -> None:

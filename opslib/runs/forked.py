@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 
 from opslib.core import journal
+from opslib.runs import launched
 
 _OPTIONS = ("--HistoryManager.enabled=False",)  # one file for all would be waited for
 
@@ -31,7 +32,10 @@ class Start:
         """
         os.setsid()  # a group of its own: interrupted and ended with all that it started
         threading.Thread(target=_end_with, args=(parent_sentinel,), daemon=True).start()
-        [pipe] = forkserver.get_inherited_fds() or [-1]
+        pipe, said = forkserver.get_inherited_fds() or (-1, -1)
+        if said >= 0:
+            os.dup2(said, 1)
+            os.dup2(said, 2)
         self._take_environment(pipe)
         if self.folder:
             os.chdir(self.folder)
@@ -57,11 +61,10 @@ def _end_with(sentinel: int) -> None:
 def _run(connection_file: str) -> int:
     import matplotlib
     import numpy
-    from ipykernel.kernelapp import IPKernelApp
 
     numpy.random.seed()  # the others seed themselves
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
-    app = IPKernelApp.instance(parent_handle=1)
+    app = launched.application(parent_handle=1)
     app.initialize([*sys.argv[1:], *_OPTIONS])
     matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
     app.start()

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from opslib.core import OpsError, journal, removal
 from opslib.records import facts, files
 from opslib.records.interruptions import kernel_folders, mark_of
 
+_LAST_WORDS = 4_000  # bytes
+_MESSAGES = 20  # on their way from a kernel
 _NATIVE = ("", "python", "python3")
 
 
@@ -31,12 +34,15 @@ class Kernel:
         # A short path: the path of a socket has a limit of about 100 characters.
         self._mark = mark_of(os.getpid(), facts.process_started(os.getpid()))
         self._folder = _private_folder(self._mark)
+        self.words = LastWords()
         self.manager: Any = AsyncKernelManager(
             kernel_name=name or "python3",
             transport="ipc",  # over TCP, ipykernel prints a warning into every record
             connection_file=str(self._folder / "kernel.json"),
             ip=str(self._folder / "socket"),
         )
+        # Few: what is printed waits in the kernel, and then its printing does.
+        self.manager.context.rcvhwm = _MESSAGES
         if name in _NATIVE:
             spec = self.manager._kernel_spec = _this_python()
             if forked:
@@ -92,7 +98,40 @@ class Kernel:
 
     def remove(self) -> None:
         """Its private folder."""
+        self.words.close()
         removal.remove(self._folder, self._mark)
+
+
+class LastWords:
+    """What a process itself writes on its stdout and stderr, where nobody else captures it: the
+    end of it is kept, nothing reaches the console.
+    """
+
+    def __init__(self) -> None:
+        self._end = b""
+        self._read, self.write_end = os.pipe()
+        self._thread = threading.Thread(target=self._follow, name="opslib-words", daemon=True)
+
+    def start(self) -> None:
+        """Call when the process has its end: ours of it is closed."""
+        self.close()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close our end to write on."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def _follow(self) -> None:
+        with open(self._read, "rb", buffering=0) as file:
+            while part := file.read(1 << 16):
+                self._end = (self._end + part)[-_LAST_WORDS:]
+
+    def said(self) -> str:
+        """The end of it; waits a moment for what a process that has ended still said."""
+        self._thread.join(1)
+        return self._end.decode(errors="replace").strip()
 
 
 def _private_folder(token: str) -> Path:
@@ -113,5 +152,6 @@ def _this_python() -> Any:
     """
     from jupyter_client.kernelspec import KernelSpec
 
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    program = str(Path(__file__).with_name("launched.py"))
+    argv = [sys.executable, program, "-f", "{connection_file}"]
     return KernelSpec(argv=argv, language="python", display_name="Python 3", metadata={})

@@ -122,7 +122,7 @@ def test_what_did_not_fit_beside_the_record_is_not_named(
     folder.write_text("in the way")
     with pytest.raises(OSError):
         outputs.save(everything=True)
-    outputs.disown([cell], "the disk is full")
+    outputs.name_lost([cell], "the disk is full")
     shown = str(cell["outputs"])
     assert "a.spill" not in shown
     assert "not kept: the disk is full" in shown

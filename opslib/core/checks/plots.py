@@ -12,8 +12,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.findings import Finding, Findings
+from opslib.core.redaction import mask
 from opslib.core.tables import Frame, Json
-from opslib.core.text import number, tick
+from opslib.core.text import cut, number, printable, tick
 from opslib.core.times import Window, moment
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def bars(title: str, unit: str, labels: Sequence[str], values: Sequence[float]) 
 
     if not labels:
         return Picture(b"", f"{title}: no row, so nothing to draw.")
-    names, heights = [label[:40] for label in labels[:BARS]], list(values[:BARS])
+    names, heights = [cut(printable(label), 40) for label in labels[:BARS]], list(values[:BARS])
     with matplotlib.rc_context(_STYLE | {"axes.grid": False, "axes.xmargin": 0.08}):
         figure = _figure(0.9 + 0.26 * len(names), "constrained")
         axis = figure.subplots()
@@ -226,7 +227,7 @@ def _shade(axis: Any, within: Window, incident: Window) -> None:
 
 def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:
     for place, line in enumerate(panel.lines):
-        style = {"color": _COLOURS[place % len(_COLOURS)], "label": line.label}
+        style = {"color": _COLOURS[place % len(_COLOURS)], "label": printable(mask(line.label))}
         if panel.bar_minutes:
             days = 0.9 * max(panel.bar_minutes, within.minutes / 400) / 1440
             axis.bar(line.values.index, line.values, width=days, align="edge", **style)

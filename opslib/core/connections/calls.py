@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from opslib.core import redaction
+from opslib.core.connections import answers
 from opslib.core.connections.targets import Target
 from opslib.core.errors import Meanings, NotAllowed, NotFound, OpsError, Unfinished, translated
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
-from opslib.core.text import decoded
+from opslib.core.text import cut, decoded, plain
 
 
 def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
@@ -107,6 +107,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         # Where no answer came, botocore does not say which call it was: the context does.
         model, started, ticks = context["opslib"]
         answer, raised = parsed or {}, type(exception).__name__ if exception else None
+        answers.register_answer(model, answer)
         metadata = answer.get("ResponseMetadata", {})
         journal.call(
             model.service_model.service_name,
@@ -122,34 +123,9 @@ def record_calls(made: Any, journal: Journal) -> None:
         "before-call": before,
         "after-call": after,
         "after-call-error": after,
-        "after-call.secrets-manager.GetSecretValue": _secret_read,
-        "after-call.lambda": _variables_read,
+        "provide-client-params": answers.register_request,
     }.items():
         made.events.register(event, handler)
-
-
-# Where a database is, and who logs in, is no secret.
-_NO_SECRETS = ("host", "port", "username", "dbname", "database", "engine")
-
-
-def _secret_read(parsed: Json, **_: Any) -> None:
-    text = parsed.get("SecretString", "")
-    value = decoded(text, text)
-    if isinstance(value, dict):
-        value = {k: v for k, v in value.items() if k not in _NO_SECRETS}
-    redaction.register(value, parsed.get("Name", "secret"))
-
-
-_WITH_VARIABLES = "[[@, Configuration], Versions, Functions][] | [?Environment.Variables]"
-
-
-def _variables_read(parsed: Json, **_: Any) -> None:
-    import jmespath
-
-    for function in jmespath.search(_WITH_VARIABLES, parsed):
-        for name, value in function["Environment"]["Variables"].items():
-            if redaction.names_a_secret(name, value):
-                redaction.register(value, f"{function.get('FunctionName', 'function')}:{name}")
 
 
 # By these it was turned away, so it is not done.
@@ -243,7 +219,7 @@ def _tail(answer: Json) -> str:
     lines = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace").splitlines()
     own = [line for line in lines if line.strip() and not line.startswith(_LAMBDAS_OWN)]
     shown = ["Its log ends:", *own[-_TAIL_LINES:]] if own else []
-    return redaction.mask("".join(f"\n    {line[:300]}" for line in shown))
+    return "".join(f"\n    {cut(plain(line), 300)}" for line in shown)
 
 
 _FAILED_ITEMS = {"s3": "Errors", "sqs": "Failed"}

@@ -44,10 +44,10 @@ _MEANINGS: Meanings = (  # by status
     (
         "^2",
         OpsError,
-        "{answer} answered {kind} instead of JSON: {answer.text!r:.80}. "
+        "{answer} answered {kind} instead of JSON: {said!r:.80}. "
         "A proxy or a login page may stand in front of the API; check api.url.",
     ),
-    ("", OpsError, "{answer} answered {answer.status}: {answer.text:.200}"),
+    ("", OpsError, "{answer} answered {answer.status}: {said:.200}"),
 )
 
 
@@ -80,9 +80,8 @@ class Response:
         """
         if self.ok and self.body is not None:
             return self.body
-        raise translated(
-            _MEANINGS, str(self.status), answer=self, kind=self.content_type or "something"
-        )
+        kind, said = self.content_type or "something", redaction.mask(self.text)
+        raise translated(_MEANINGS, str(self.status), answer=self, kind=kind, said=said)
 
 
 def request(

@@ -7,6 +7,7 @@ from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError
+from opslib.core.text import cut
 
 _BAD = ("error", "failed", "failure")
 _TOLD = ("error", "message", "errorMessage", "detail", "body")
@@ -50,5 +51,5 @@ def _trouble(said: Any) -> str:
     refused = isinstance(code, int) and code >= 400
     if not refused and word not in _BAD and False not in (said.get("success"), said.get("ok")):
         return ""
-    told = str(next(filter(None, map(said.get, _TOLD)), word))[:300]
+    told = cut(str(next(filter(None, map(said.get, _TOLD)), word)), 300)
     return f"{code}: {told}" if refused else told

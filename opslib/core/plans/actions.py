@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 
 import jmespath
 
+from opslib.core import redaction
 from opslib.core.connections import lambdas, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
@@ -268,7 +269,7 @@ def _brief(value: Any) -> str:
             return f"<{Path(path).name}>"
         case {"$generated": _}:
             return "<made when applied, into a private file>"
-    text = json.dumps(value, default=str)
+    text = redaction.mask(json.dumps(value, default=str))
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from opslib.core.errors import Refused
 from opslib.core.findings import MIME
 from opslib.core.plans.actions import Action
-from opslib.core.tables import Json, escaped, html_table, text_table
+from opslib.core.tables import Json, escaped, html_table, safe, text_table
 from opslib.core.text import cut
 
 TIME = "%Y%m%dT%H%M%SZ"
@@ -121,9 +121,10 @@ class Plan:
 
     def __repr__(self) -> str:
         if not self.steps:
-            return "\n".join([f"{self.summary}: nothing to do.", *self.notes])
+            return "\n".join(map(safe, (f"{self.summary}: nothing to do.", *self.notes)))
         table = text_table(_HEADER, self.rows())
-        return "\n".join([f"Plan: {self.summary} ({self.target})", table, *self.notes])
+        head = safe(f"Plan: {self.summary} ({self.target})")
+        return "\n".join([head, table, *map(safe, self.notes)])
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         title = f"<p><strong>Plan:</strong> {escaped(self.summary)} ({escaped(self.target)})</p>"

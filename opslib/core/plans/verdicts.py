@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from opslib.core import redaction
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import MIME, Findings
 from opslib.core.plans.plans import Plan
@@ -79,6 +80,7 @@ def _brief(seen: str) -> str:
     """What a finding says, as far as a headline holds it: whole sentences if they fit, else cut
     between words.
     """
+    seen = redaction.mask(seen)
     head, end, _ = seen[: _HEADLINE + 1].rpartition(". ")
     if len(seen) > _HEADLINE and end:
         return head

@@ -22,6 +22,7 @@ from opslib.core import (
     count,
     frame,
     quoted,
+    redaction,
 )
 from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
@@ -88,7 +89,7 @@ _GRANT = "To see them: GRANT pg_read_all_stats TO the secret's role."
 
 def _brief(statement: str) -> str:
     """A statement in a line of a table: of a long list of columns, only that it is there."""
-    line = printable(" ".join(statement.split()))
+    line = printable(redaction.mask(" ".join(statement.split())))
     line = re.sub(rf"^(select) .{{{_LIST},}}? from ", r"\1 … from ", line, flags=re.I)
     return line if len(line) <= _BRIEF else f"{line[:_BRIEF]}…"
 

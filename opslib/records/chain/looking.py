@@ -14,6 +14,7 @@ from opslib.records.records import Row
 
 _MOMENT = timedelta(seconds=30)
 _BESIDE_INDEX = ("", "-journal", "-wal", "-shm", ".lock")
+_UNDER_WAY = r"\.(?:journal|steps)\.jsonl"  # what tells of a run until it is sealed
 _SET_ASIDE = re.compile(r"[^/]+\.lost-\d{8}T\d{6}Z(-\w+)?|(.*/)?\.[^/]+")  # and what is no page
 NO_ROW = "has no row in the index"
 _SHOWN = (".html", ".ipynb")
@@ -120,10 +121,11 @@ class Look:
                 if not _just_begun(name):
                     yield Problem(id, f"{name} {NO_ROW}")
         for name in sorted(self._names - self._known):
-            beside = re.sub(r"(\.spill/.*|\.html|\.ipynb|\.journal\.jsonl)$", "", name)
+            beside = re.sub(r"/\.(\w+-\w+)\.reserve-\d$", r"/\1", name)
+            beside = re.sub(rf"(\.spill/.*|\.html|\.ipynb|{_UNDER_WAY})$", "", beside)
             if beside in self._open:
                 continue
-            if name.endswith(".journal.jsonl") and f"{beside}.ipynb" in self._known:
+            if re.search(f"{_UNDER_WAY}$", name) and f"{beside}.ipynb" in self._known:
                 continue
             stamp = re.match(r"\d{4}/\d\d/(\d{8}T\d{6})Z-summary\.html$", name)
             if stamp and stamp[1] <= re.sub(r"[-:]", "", self._before)[:15]:

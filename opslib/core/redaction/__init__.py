@@ -1,0 +1,274 @@
+"""No secret in an output.
+
+Values read as secrets are masked wherever they turn up, in whatever form; known shapes too.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from opslib.core.redaction.forms import SHORTEST, forms, parts
+from opslib.core.redaction.names import holds_a_secret, is_sure
+from opslib.core.redaction.names import names_a_secret as names_a_secret
+from opslib.core.redaction.shapes import mask_encoded, mask_shapes
+
+_PUBLIC = {  # would mask ordinary words
+    *("true", "false", "localhost", "127.0.0.1", "postgres", "postgresql", "staging"),
+    *("production", "development", "password", "secret", "default", "enabled", "disabled"),
+    *("example", "unknown", "string", "required", "optional", "none", "null"),
+}
+_IMAGE = re.compile(r"image/(?!svg\+xml$)")
+_CUT = ("…", "...", "\\u2026", "&hellip;")  # what stands where a text was cut
+_BREAKS = (re.compile(r"\\?\r?\n[ \t]*"), re.compile(r"[\"']\r?\n[ \t]*[\"']"))
+_MASKED = re.compile(r"\[secret [^\]\n]*\]")
+_ANY_MASK = re.compile(
+    r"\[(?:secret(?: [^\]\n]*)?|password|token|key|cookie|signature|private key|AWS access key"
+    r"|base64 of a text with secrets)\]"
+)
+
+Span = tuple[int, int, str]  # of a text: from, to, label
+
+
+class Redactor:
+    """Values to mask and what to call each of them. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        # Told each (value, label) that is registered: the engine masks the same values.
+        self.on_register: Callable[[str, str], None] | None = None
+        self._known: set[str] = set()
+        self._labels: dict[str, str] = {}  # of each form
+        self._heads: dict[str, list[str]] = {}  # forms by how they begin, the longest first
+        self._alphabets: tuple[set[str], ...] = tuple(set() for _ in range(SHORTEST))
+        self._finder: re.Pattern[str] | None = None
+        self._short: list[tuple[re.Pattern[str], str]] = []  # short values, and their labels
+        self._lock = threading.RLock()
+
+    def register(self, value: Any, label: str) -> None:
+        """Mask this value from now on; of a mapping or list, each value in it."""
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                self.register(part, f"{label}:{key}")
+        elif isinstance(value, (list, tuple)):
+            for part in value:
+                self.register(part, label)
+        elif isinstance(value, (bytes, bytearray)):
+            self._register_bytes(bytes(value), label)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._register(str(value), label)
+        elif isinstance(value, str):
+            self._register(value, label)
+
+    def _register_bytes(self, content: bytes, label: str) -> None:
+        try:
+            self._register(content.decode(), label)
+        except UnicodeDecodeError:
+            import base64
+
+            shown = (base64.b64encode(content).decode(), content.hex(), repr(content)[2:-1])
+            for form in (*shown, base64.urlsafe_b64encode(content).decode()):
+                self._register(form, label)
+
+    def _register(self, value: str, label: str) -> None:
+        if not value.strip() or value.lower() in _PUBLIC or value.isspace():
+            return
+        with self._lock:
+            if value in self._known:
+                return
+            self._known.add(value)
+            if len(value.strip()) < SHORTEST:
+                self._add_short(value.strip(), label)
+            else:
+                for form in forms(value):
+                    self._add(form, label)
+        for part, name in parts(value, label):
+            self.register(part, name)
+        if self.on_register:
+            self.on_register(value, label)
+
+    def _add(self, form: str, label: str) -> None:
+        if form in self._labels:
+            return
+        self._labels[form] = label
+        beginning = self._heads.setdefault(form[:SHORTEST], [])
+        beginning.append(form)
+        beginning.sort(key=len, reverse=True)
+        for alphabet, character in zip(self._alphabets, form, strict=False):
+            alphabet.add(character)
+        self._finder = None
+
+    def _add_short(self, value: str, label: str) -> None:
+        """As a word when it is no ordinary one, else beside its name only."""
+        word = rf"(?<![\w.-]){re.escape(value)}(?![\w-])"
+        plain = len(value) < 4 or value.isdigit() or value.isalpha()
+        name = re.escape(re.split(r"[:/ ]", label)[-1])
+        beside = rf"((?i:(?<!\w){name}\\?[\"']?\s*[:=]\s*\\?[\"']?)){word}"
+        found = re.compile(beside if plain else f"(){word}")
+        self._short.append((found, r"\1[secret " + label.replace("\\", "/") + "]"))
+
+    def mask(self, text: str) -> str:
+        """The text with every known value and every known shape of a credential masked."""
+        if not text:
+            return text
+        text = self._once(text)
+        return mask_encoded(text, self._once)
+
+    def _once(self, text: str) -> str:
+        text = _replaced(text, self._spans(text)) if self._labels else text
+        for pattern, masked in self._short:
+            text = pattern.sub(masked, text)
+        return mask_shapes(text)
+
+    def _spans(self, text: str) -> list[Span]:
+        """Where known values are: whole, cut, or broken over lines."""
+        found = list(self._found(text))
+        for broken in _BREAKS if "\n" in text else ():
+            found += self._found_across(text, broken)
+        return found
+
+    def _found_across(self, text: str, broken: re.Pattern[str]) -> Iterator[Span]:
+        """Where known values are in the text without its breaks, but not in one line."""
+        pieces, at = [(0, 0)], 0  # where each begins: in the joined text, and in the whole one
+        joined: list[str] = []
+        for hit in broken.finditer(text):
+            joined.append(text[at : hit.start()])
+            at = hit.end()
+            pieces.append((pieces[-1][0] + len(joined[-1]), at))
+        joined.append(text[at:])
+        for start, end, label in self._found("".join(joined)):
+            first = bisect_right(pieces, (start, len(text))) - 1
+            last = bisect_right(pieces, (end - 1, len(text))) - 1
+            if first != last:
+                begins, ends = (
+                    pieces[at][1] + place - pieces[at][0]
+                    for at, place in ((first, start), (last, end))
+                )
+                yield begins, ends, label
+
+    def _found(self, text: str) -> Iterator[Span]:
+        with self._lock:
+            if self._finder is None:
+                sets = ("".join(map(re.escape, sorted(each))) for each in self._alphabets)
+                self._finder = re.compile("(?=(" + "".join(f"[{each}]" for each in sets) + "))")
+        end = 0
+        for hit in self._finder.finditer(text):
+            at = hit.start()
+            if at >= end and (candidates := self._heads.get(hit[1])):
+                label = self._at(text, at, candidates)
+                if label:
+                    end = label[1]
+                    yield label
+
+    def _at(self, text: str, at: int, candidates: list[str]) -> Span | None:
+        for form in candidates:
+            end = at + len(form)
+            if text.startswith(form, at) and not (form.isdigit() and _in_a_number(text, at, end)):
+                return at, end, self._labels[form]
+        for form in candidates:
+            there = zip(form, text[at : at + len(form)], strict=False)
+            end = at + next((n for n, (a, b) in enumerate(there) if a != b), len(form))
+            if text.startswith(_CUT, end):
+                return at, end, self._labels[form]
+        return None
+
+    def mask_tree(self, obj: Any) -> Any:
+        """A copy of nested dicts and lists with every string in it masked; keys too.
+
+        Images are left alone, but for those that are text.
+        """
+        if isinstance(obj, str):
+            # Half a character, of a text that was cut, can be neither sent nor kept.
+            return self.mask(obj).encode(errors="backslashreplace").decode()
+        if isinstance(obj, Mapping):
+            secret = secret_keys(obj)
+            return {
+                self.mask_tree(k): v
+                if _IMAGE.match(str(k))
+                else f"[secret {secret[k]}]"
+                if k in secret
+                else self.mask_tree(v)
+                for k, v in obj.items()
+            }
+        if isinstance(obj, (list, tuple)):
+            return [self.mask_tree(part) for part in obj]
+        return self._number(obj)
+
+    def _number(self, obj: Any) -> Any:
+        """A number that is a secret becomes a text."""
+        if isinstance(obj, (int, float)) and not isinstance(obj, bool) and self._known:
+            label = self._labels.get(str(obj))
+            return f"[secret {label}]" if label else obj
+        return obj
+
+
+def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
+    """Keys of an object under which a secret stands, and what it is called."""
+    texts = {k: v for k, v in obj.items() if isinstance(v, str) and v and not v.startswith("[")}
+    found = {k: str(k) for k in texts if is_sure(str(k)) and holds_a_secret(str(k), texts[k])}
+    lower = {str(k).lower(): k for k in texts}
+    for name, value in (("name", "value"), ("key", "value"), ("parameterkey", "parametervalue")):
+        if name in lower and value in lower:
+            said, key = texts[lower[name]], lower[value]
+            if holds_a_secret(said, texts[key]):
+                found[key] = said
+    return found
+
+
+def _in_a_number(text: str, start: int, end: int) -> bool:
+    return text[start - 1 : start].isdigit() or text[end : end + 1].isdigit()
+
+
+def _replaced(text: str, spans: list[Span]) -> str:
+    if not spans:
+        return text
+    already = [hit.span() for hit in _MASKED.finditer(text)]
+    made, at = [], 0
+    for start, end, label in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start < at:  # it overlaps the one before
+            at = max(at, end)
+        elif not any(a <= start and end <= b for a, b in already):
+            made += [text[at:start], f"[secret {label}]"]
+            at = end
+    return "".join([*made, text[at:]])
+
+
+redactor = Redactor()
+register = redactor.register
+mask = redactor.mask
+mask_tree = redactor.mask_tree
+
+
+def register_typed(parameters: Mapping[str, Any]) -> None:
+    """Mask what was typed into a parameter that a secret's name names, or that stands beside it."""
+    for name in (*secret_keys(parameters), *filter(is_sure, parameters)):
+        register(parameters[name], f"parameter {name}")
+
+
+def is_masked(text: str) -> bool:
+    """Whether something in a text was masked, so that it cannot be used again."""
+    return _ANY_MASK.search(text) is not None
+
+
+def guard_kernel() -> None:
+    """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies.
+
+    Idempotent.
+    """
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
+    session = getattr(kernel, "session", None)
+    if session is None or getattr(session.pack, "masks", False):
+        return
+    pack = session.pack
+
+    def masked(content: Any) -> bytes:
+        packed: bytes = pack(mask_tree(content))
+        return packed
+
+    masked.masks = True  # type: ignore[attr-defined]
+    session.pack = masked

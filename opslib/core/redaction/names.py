@@ -1,0 +1,56 @@
+"""Names that tell of a secret: of variables, headers, settings and attributes. One list."""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(
+    r"secret|passw(?:or)?d|passphrase|passcode|pwd|token|key|credential|creds?(?:$|[-_])|dsn"
+    r"|cookie|jwt|bearer|conn(?:ection)?[-_]?str(?:ing)?|(?:^|[-_.])pass(?:$|[-_.])|(?<=[a-z])Pass$"
+    r"|(?:^|[-_])(?:pat|salt|pepper)$|webhook[-_]?url"
+    r"|(?:database|db|redis|broker|amqp|rabbitmq|mongo(?:db)?|postgres(?:ql)?|mysql|celery\w*"
+    r"|jdbc|cache|sqlalchemy\w*)[-_]?(?:ur[il]|dsn)"
+    r"|(?:^|[-_])auth(?:entication|orization)?$",
+    re.IGNORECASE,
+)
+# A value beside one of these is a secret, also in prose and in others' data.
+SURE = (
+    r"passw(?:or)?ds?|passphrase|(?<![a-z])pwd|(?:api|account|private|signing|encryption|shared"
+    r"|secret|master|license)[-_]?key|secret[-_]?access[-_]?key|client[-_]?secret"
+    r"|(?:session|access|auth|refresh|id|bearer|security|api|bot|github|gitlab|slack)[-_]?token"
+    r"|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn"
+)
+_SURE_KEY = re.compile(rf"(?i)(?:.*?(?:{SURE})|(?:token|secret[-_]?value))[-_]?\d*")
+# NAME=value, NAME: value
+ENTRY = re.compile(
+    r"(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*[:=]\s*(?P<q>[\"']?)(?P<value>.+?)(?P=q)"
+)
+# Beside a secret's name it says something about the secret, or is a place of the shell's.
+_ABOUT = re.compile(
+    r"(?i)(?:name|arn|path|file|ttl|expir\w*|length|size|type|enabled|header|prefix|algorithm"
+    r"|version|seconds|minutes|hours|days|rotation|policy|region|id)s?$"
+)
+_TRUTHS = {"", "true", "false", "yes", "no", "on", "off", "null", "none"}
+
+
+def names_a_secret(name: str, value: object = "") -> bool:
+    """Whether a variable, a header or a setting looks like a secret by its name.
+
+    Such a value is hidden in tables and masked in every output. An ARN names a secret, and is none;
+    nor is the shell's PWD, a folder.
+    """
+    if str(value).startswith("arn:") or (name.upper() == "PWD" and str(value).startswith("/")):
+        return False
+    return _NAME.search(name) is not None
+
+
+def holds_a_secret(name: str, value: object) -> bool:
+    """The same for names in others' texts: what is only about a secret, and truths, are shown."""
+    said = str(value).strip().lower()
+    about = _ABOUT.search(name) and not re.search(r"(?i)key[-_]?id$", name)
+    return names_a_secret(name, value) and not about and said not in _TRUTHS
+
+
+def is_sure(name: str) -> bool:
+    """Whether what stands under this key of an object is a secret, whatever the object is."""
+    return _SURE_KEY.fullmatch(name) is not None
