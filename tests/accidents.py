@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def kernel_of(process: subprocess.Popen[str]) -> int:
     [kernel] = [
         child.pid
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "ipykernel_launcher" in " ".join(child.cmdline())
+        if re.search(r"ipykernel_launcher|runs/launched\.py", " ".join(child.cmdline()))
     ]
     return kernel
 

@@ -99,6 +99,8 @@ def plan_undo(ops: Connection, record: str, unseen: str = "") -> Planned:
 def _left_to_undo(change: Change, world: _World, at: int) -> list[Json] | None:
     """What undoes a step, without what was taken back already; None when nothing can undo it."""
     was = change.steps[at]
+    if was["undo"] == []:  # it only waits or looks
+        return []
     undo = was["undo"] or []
     left = [each for each in undo if not _taken_back(change, world, was, each)]
     if len(left) < len(undo):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from opslib import Refused, UsageError, apply
-from opslib.core.connections import sql
+from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.databases.instances import rds, restores, snapshots
 from tests import notebooks
@@ -54,7 +54,9 @@ def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     books = sql.count_rows(ops, ["books"])["books"]
     before = ops.now()
     time.sleep(1.1)
-    sql.execute(ops, "DELETE FROM books WHERE id <= 480", {}, 11)
+    with sessions.session(ops, "a mishap", write=True) as session:  # cascades along foreign keys
+        assert sessions.run(session, "DELETE FROM books WHERE id <= 480", {}).rowcount == 11
+        session.commit()
     left = notebooks.run("databases/restore", to=before.isoformat(), approved="now")
     name = restores.name_of_restored(left["plan"])
     found = [f for f in left["ops"].findings if f.verifies]

@@ -114,7 +114,7 @@ def test_lines_of_one_kind_have_one_pattern(line: str, expected: str) -> None:
 
 
 def test_a_hostile_line_cannot_move_the_cursor_or_turn_the_text() -> None:
-    assert log_lines.shown("a\x1b[2Jb\r\x07c\u202ed\nsecond") == "abcd ⏎ second"
+    assert log_lines.shown("a\x1b[2Jb\r\x07c\u202ed\nsecond") == "ab\\r\\x07c\\u202ed ⏎ second"
 
 
 def test_a_structured_line_is_read_by_its_text_first() -> None:

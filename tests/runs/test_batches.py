@@ -157,7 +157,7 @@ json_of = dict(
     session=str(boto3.DEFAULT_SESSION), leader=os.getpgid(0) == os.getpid(), terminal=os.isatty(0),
     magic='matplotlib_inline' in sys.modules, recursion=sys.getrecursionlimit(), hooks=str(sys.excepthook).partition(' at ')[0],
     names=sorted(n for n in globals() if not n.startswith('_')), options=str(pandas.get_option('display.max_rows')),
-    environment={k: v for k, v in os.environ.items() if k not in ('JPY_PARENT_PID', 'OPSLIB_JOURNAL_FD', '_', 'PYDEVD_USE_FRAME_EVAL')},
+    environment={k: v for k, v in os.environ.items() if k not in ('JPY_PARENT_PID', 'OPSLIB_JOURNAL_FD', 'OPSLIB_STEPS', '_', 'PYDEVD_USE_FRAME_EVAL')},
     root=__import__('logging').getLogger().level, gc=__import__('gc').get_threshold() + (__import__('gc').isenabled(),))
 print(json.dumps(json_of))"""
     said = both(project, tell)

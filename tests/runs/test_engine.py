@@ -464,6 +464,7 @@ def test_a_full_disk_leaves_a_whole_record_in_the_room_that_was_held(
             more,
         )
         project.command("run", "tests/fills", "-t", TARGET)
+        (small / "fill").unlink()
         [record] = reading.list_records()
         assert record.outcome == "attention"
         assert reading.details(record)["findings"][0]["status"] == "warn"
