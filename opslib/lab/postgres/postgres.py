@@ -131,15 +131,12 @@ class Postgres:
 
     def create_role(self, name: str, password: str) -> None:
         """A role that may log in; its password is set anew when it is there already."""
-        statement = (
-            "ALTER ROLE {} LOGIN PASSWORD {}"
-            if self.has_role(name)
-            else "CREATE ROLE {} LOGIN PASSWORD {}"
-        )
+        given = sql.Identifier(name), sql.Literal(password)
         with self.connect() as connection:
-            connection.execute(
-                sql.SQL(statement).format(sql.Identifier(name), sql.Literal(password))
-            )
+            try:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(*given))
+            except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(*given))
 
     def create_database(self, name: str, owner: str = SUPERUSER) -> None:
         # File copy: a small record in the write-ahead log instead of all blocks, which a recovery
