@@ -197,7 +197,12 @@ def count_rows(ops: Connection, tables: Sequence[str], at: Params | None = None)
 
 def quoted(name: str) -> str:
     """An SQL identifier out of the target's file, quoted; `schema.table` in two parts."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return ".".join(map(identifier, name.split(".")))
+
+
+def identifier(name: str) -> str:
+    """One SQL identifier, quoted, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def list_tables(ops: Connection, at: Params | None = None) -> list[str]:

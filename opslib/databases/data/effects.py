@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib.core import Connection, Json, Refused, UsageError
 from opslib.core.connections import sessions
-from opslib.core.connections.sql import brief
+from opslib.core.connections.sql import brief, identifier
 from opslib.databases.data import query_plans
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class Effect:
 
     @property
     def name(self) -> str:
-        return f"{_name(self.schema)}.{_name(self.table)}"
+        return f"{identifier(self.schema)}.{identifier(self.table)}"
 
     def _changed(self) -> str:
-        alias = _name(self.alias)
+        alias = identifier(self.alias)
         return (
             f"WITH changed AS (\n{self.text}\n"
             f"RETURNING ({alias}.*)::{self.name} AS r, {alias}.tableoid AS part)"
@@ -72,7 +72,7 @@ class Effect:
         """The rows as they were: a query does not see what its own WITH changes."""
         if not self.key:
             return "before AS (SELECT r FROM changed)"
-        same = [f"o.{_name(k)} = (c.r).{_name(k)}" for k in self.key]
+        same = [f"o.{identifier(k)} = (c.r).{identifier(k)}" for k in self.key]
         same += ["o.tableoid = c.part"] * self.simple
         return (
             f"before AS (SELECT (o.*)::{self.name} AS r FROM {self.name} o "
@@ -88,18 +88,20 @@ class Effect:
         made = [self._changed()]
         said = {"rows": "(SELECT count(*) FROM changed)"}
         if self.verb != "Delete":
-            kept = ", ".join(f"(r).{_name(c)}" for c in columns)
+            kept = ", ".join(f"(r).{identifier(c)}" for c in columns)
             said["after"] = _digest("changed", f"ROW({kept})::text")
             if parts:
-                each = ", ".join(_digest("changed", f"(r).{_name(c)}::text") for c in self.columns)
+                each = ", ".join(
+                    _digest("changed", f"(r).{identifier(c)}::text") for c in self.columns
+                )
                 said["parts"] = f"ARRAY[{each}]::text[]"
         if self.verb != "Insert":
             made.append(self._before())
             said["met"] = "(SELECT count(*) FROM before)"
             said["before"] = _digest("before", "r::text")
         for number, (above, table, own, there) in enumerate(self.cascades, 1):
-            mine = ", ".join(f"o.{_name(c)}" for c in own)
-            theirs = ", ".join(f"(p.r).{_name(c)}" for c in there)
+            mine = ", ".join(f"o.{identifier(c)}" for c in own)
+            theirs = ", ".join(f"(p.r).{identifier(c)}" for c in there)
             source = f"follow{above}" if above else "before"
             made.append(
                 f"follow{number} AS (SELECT (o.*)::{table} AS r FROM {table} o "
@@ -121,10 +123,6 @@ class Effect:
 def _digest(source: str, text: str) -> str:
     row = f"md5(coalesce({text}, ''))"
     return f"(SELECT md5(coalesce(string_agg({row}, '' ORDER BY {row}), '')) FROM {source})"
-
-
-def _name(part: str) -> str:
-    return '"' + part.replace('"', '""') + '"'
 
 
 def of(ops: Connection, statement: str) -> Effect:
