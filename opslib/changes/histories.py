@@ -9,9 +9,8 @@ from typing import Any
 
 from opslib import records
 from opslib.core import Connection, Json, OpsError, Refused, UsageError
+from opslib.core.plans.performing import UNSURE
 from opslib.records import Record
-
-PERHAPS = ("started", "unknown")  # states of a step that may be done
 
 
 def details(record: Record) -> Json:
@@ -50,7 +49,7 @@ class Change:
             if of_it:
                 self.known[name_of(kept, step["number"])] = step
                 self.results |= step.get("results") or {}
-            if step["state"] in ("applied", *PERHAPS):
+            if step["state"] in ("applied", *UNSURE):
                 self.steps.append(step)
             else:
                 self.notes.append(
@@ -62,7 +61,7 @@ class Change:
         for step in said.get("steps", ()):
             key = key_of([step["title"], said["plan"]["steps"][step["number"] - 1]["do"]])
             self.undone[key] += step["state"] == "applied"
-            self.perhaps_undone[key] += step["state"] in PERHAPS
+            self.perhaps_undone[key] += step["state"] in UNSURE
         self.undone, self.perhaps_undone = +self.undone, +self.perhaps_undone
 
 

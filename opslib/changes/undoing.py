@@ -12,7 +12,7 @@ from typing import Any
 
 from opslib import records
 from opslib.changes import histories
-from opslib.changes.histories import PERHAPS, Change, details, key_of, name_of
+from opslib.changes.histories import Change, details, key_of, name_of
 from opslib.core import (
     UTC_TIME,
     Action,
@@ -27,7 +27,7 @@ from opslib.core import (
     planner,
     redaction,
 )
-from opslib.core.plans.performing import look
+from opslib.core.plans.performing import UNSURE, look
 from opslib.core.plans.plans import short
 from opslib.core.plans.results import awaited
 from opslib.records import Record
@@ -61,7 +61,7 @@ def _applied(record: Record) -> bool:
     if record.outcome == "changed":
         return True
     steps = details(record).get("steps", ())
-    return any(step.get("state") in ("applied", *PERHAPS) for step in steps)
+    return any(step.get("state") in ("applied", *UNSURE) for step in steps)
 
 
 @planner
@@ -106,7 +106,7 @@ def _left_to_undo(change: Change, world: _World, at: int) -> list[Json] | None:
     if len(left) < len(undo):
         return left
     befores = [s["before"] for s in change.steps[: at + 1] if s["observe"] == was["observe"]]
-    if not world.is_done(was, befores, sure=was["state"] not in PERHAPS):
+    if not world.is_done(was, befores, sure=was["state"] not in UNSURE):
         return []
     return None if was["undo"] is None else left
 
@@ -167,7 +167,7 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
             )
         if was["state"] == "applied":
             continue
-        begun = was["state"] in PERHAPS
+        begun = was["state"] in UNSURE
         if (begun or was["observe"]) and world.is_done(was, [was["before"]], sure=False):
             change.notes.append(f"{was['named']} is done already.")
             continue

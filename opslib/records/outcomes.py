@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import SEVERITY, Json
+from opslib.core.plans.performing import UNSURE
 
 Event = Json
 DONE = "done"
 _OF_A_CHANGE = ("plan", "applying", "step", "applied")
 _NOT_BEGUN, _BEGUN = "not begun", "started"
-UNSURE = (_BEGUN, "unknown")  # states of a step that may be done
 
 
 def add_up(told: Sequence[Event]) -> Json:

@@ -23,6 +23,7 @@ from opslib.core.plans.results import awaited, resolved, result
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
 
+UNSURE = ("started", "unknown")  # states of a step that may be done
 _SEEN_SECONDS = 8.0  # so long a change may take to show, when its answer was lost
 Undo = list[Action] | None
 _KEPT = "The record keeps how to undo them: procedure changes/undo. To go on: changes/resume."
