@@ -125,12 +125,13 @@ def who() -> str:
 
 def lease() -> Json:
     """Which process runs it, so that another can tell when it is gone."""
-    return {
-        "host": host(),
-        "pid": os.getpid(),
-        "pid_started": process_started(os.getpid()),
-        "heartbeat": moment(),
-    }
+    return process() | {"heartbeat": moment()}
+
+
+def process() -> Json:
+    """This process, told apart from a later one with its pid."""
+    pid = os.getpid()
+    return {"host": host(), "pid": pid, "pid_started": process_started(pid)}
 
 
 def host() -> str:

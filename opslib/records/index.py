@@ -151,38 +151,39 @@ def entries() -> list[Row]:
     if database.nothing_yet():
         return []
     with database.transaction() as connection:
-        return _all_entries(connection)
+        return entries_in(connection)
 
 
-def _all_entries(connection: sa.Connection) -> list[Row]:
+def entries_in(connection: sa.Connection) -> list[Row]:
+    """`entries`, in a transaction that is under way."""
     found = connection.execute(sa.select(database.entries).order_by(database.entries.c.seq))
     return [dict(row) for row in found.mappings()]
 
 
-def pages() -> dict[str, str]:
-    """The sha256 of each page that was chained after its record or without one, by file name."""
-    return pages_in(entries())
-
-
-def chained_pages(connection: sa.Connection) -> dict[str, str]:
-    """`pages`, in a transaction that is under way."""
-    return pages_in(_all_entries(connection))
-
-
 def pages_in(found: list[Row]) -> dict[str, str]:
-    """`pages`, of these entries."""
+    """The sha256 of each page that these entries chain after its record, or without one, by file
+    name.
+    """
     return {each["said"]: each["sha256"] for each in found if each["kind"] in ("page", "summary")}
 
 
 def page_of(row: Row) -> str | None:
     """The sha256 that a record's page should have; empty when it has none, None: never sealed."""
     name = row["path"].removesuffix(".ipynb") + ".html"
-    return pages().get(name, row[database.PAGE])
+    return pages_in(entries()).get(name, row[database.PAGE])
 
 
 def last_seal() -> tuple[int, str]:
     """The head of the chain: number and hash of the last that was sealed."""
-    return snapshot()[2]
+    if database.nothing_yet():
+        return 0, ""
+    with database.transaction() as connection:
+        return _head(connection)
+
+
+def _head(connection: sa.Connection) -> tuple[int, str]:
+    last = connection.execute(sa.select(database.head).with_for_update()).first()
+    return (last.seq, last.hash) if last else (0, "")
 
 
 def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
@@ -190,10 +191,9 @@ def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
     if database.nothing_yet():
         return [], [], (0, "")
     with database.transaction() as connection:
-        last = connection.execute(sa.select(database.head).with_for_update()).first()
+        end = _head(connection)
         rows = connection.execute(sa.select(database.records).order_by(database.records.c.started))
-        end = (last.seq, last.hash) if last else (0, "")
-        return [dict(row) for row in rows.mappings()], _all_entries(connection), end
+        return [dict(row) for row in rows.mappings()], entries_in(connection), end
 
 
 def unlisted(listed: set[str]) -> list[str]:

@@ -6,14 +6,12 @@ Machines that share an index share them, so an approval is used once on all of t
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -24,10 +22,9 @@ from opslib.records import facts, files
 from opslib.records.chain import database
 
 LEASE_SECONDS = 60.0  # without a renewal, on a machine that we cannot look at
-_metadata = sa.MetaData()
 _spent = sa.Table(
     "spent_plans",
-    _metadata,
+    database.metadata,
     sa.Column("plan", sa.String(200), primary_key=True),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("by", sa.Text, nullable=False),
@@ -35,7 +32,7 @@ _spent = sa.Table(
 )
 _leases = sa.Table(
     "leases",
-    _metadata,
+    database.metadata,
     sa.Column("target", sa.String(200), primary_key=True),
     sa.Column("token", sa.Text, nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
@@ -46,30 +43,13 @@ _leases = sa.Table(
 )
 
 
-@contextmanager
-def _transaction() -> Iterator[sa.Connection]:
-    address = database.url()
-    try:
-        _made(address)
-    except OpsError:  # another run made them at the same moment
-        _made(address)
-    with database.transaction() as connection:
-        yield connection
-
-
-@cache
-def _made(_: str) -> None:
-    with database.transaction() as connection:
-        _metadata.create_all(connection)
-
-
 def spend(ops: Connection, approved: str, names: Sequence[str]) -> None:
     """Use up the name that was approved, and the other names of the same plan.
 
     Raises Refused when it was used before; of two at once one is refused.
     """
     said = {"target": ops.target.name, "by": ops.identity.arn, "at": facts.moment()}
-    with _transaction() as connection:
+    with database.transaction() as connection:
         for name in dict.fromkeys([*names, *filter(None, [approved])]):
             try:
                 with connection.begin_nested():
@@ -104,15 +84,10 @@ def holding(ops: Connection) -> Iterator[None]:
 
 
 def _take(ops: Connection, token: str) -> None:
-    host, pid, target = facts.host(), os.getpid(), ops.target.name
-    mine = {
-        "token": token,
-        "holder": f"{ops.identity.arn} (process {pid} on {host})",
-        "host": host,
-        "pid": pid,
-        "pid_started": facts.process_started(pid),
-    }
-    with _transaction() as connection:
+    process, target = facts.process(), ops.target.name
+    holder = f"{ops.identity.arn} (process {process['pid']} on {process['host']})"
+    mine = {"token": token, "holder": holder, **process}
+    with database.transaction() as connection:
         now = _now(connection)
         mine["until"] = now + LEASE_SECONDS
         held = connection.execute(
@@ -127,7 +102,7 @@ def _take(ops: Connection, token: str) -> None:
                     f"{target} is being changed by somebody who began at this very moment. "
                     "Nothing was changed; preview again when that has ended."
                 ) from None
-        gone = held.host == host and facts.process_started(held.pid) != held.pid_started
+        gone = held.host == process["host"] and facts.process_started(held.pid) != held.pid_started
         if held.until > now and not gone:
             end = datetime.fromtimestamp(held.until, UTC)
             raise Refused(
@@ -141,13 +116,13 @@ def _take(ops: Connection, token: str) -> None:
 def _renew(target: str, token: str, done: threading.Event) -> None:
     """A renewal that the index does not take is tried again: the lease holds for three."""
     while not done.wait(LEASE_SECONDS / 4):
-        with contextlib.suppress(OpsError), _transaction() as connection:
+        with contextlib.suppress(OpsError), database.transaction() as connection:
             mine = sa.update(_leases).filter_by(target=target, token=token)
             connection.execute(mine.values(until=_now(connection) + LEASE_SECONDS))
 
 
 def _give_back(target: str, token: str) -> None:
-    with _transaction() as connection:
+    with database.transaction() as connection:
         connection.execute(sa.delete(_leases).filter_by(target=target, token=token))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -30,10 +31,10 @@ def check(file: Path) -> Attached:
     from opslib.records import index
 
     try:
-        digest = files.sha256(file)
         content = file.read_bytes()
     except OSError as exc:
         raise UsageError(f"{file} cannot be read: {files.reason(exc)}.") from exc
+    digest = hashlib.sha256(content).hexdigest()
     rows, entries, end = index.snapshot()
     rows = [row for row in rows if row["seq"] is not None]
     for row in rows:

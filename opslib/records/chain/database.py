@@ -22,7 +22,7 @@ from opslib.records import copies
 from opslib.records.records import COLUMNS
 
 REBUILD = "opslib records index --rebuild"
-_metadata = sa.MetaData()
+metadata = sa.MetaData()
 SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
 PAGE = "page"  # its sha256, sealed too; empty: it has none; NULL: sealed before pages were
 _BESIDE = (PAGE, "hash", "host", "pid", "pid_started", "heartbeat")
@@ -34,7 +34,7 @@ _TYPES: Json = {
 }
 records = sa.Table(
     "records",
-    _metadata,
+    metadata,
     *(
         sa.Column(
             name,
@@ -48,13 +48,13 @@ records = sa.Table(
 ENTRY = ("seq", "kind", "id", "sha256", "at", "who", "said", "previous")  # sealed, in this order
 entries = sa.Table(
     "entries",
-    _metadata,
+    metadata,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.Text, nullable=False) for name in (*ENTRY[1:], "hash")),
 )
 head = sa.Table(  # the last seal: who holds this row's lock may add the next
     "chain",
-    _metadata,
+    metadata,
     sa.Column("only", sa.Integer, primary_key=True),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
@@ -133,10 +133,9 @@ def _require_none_kept() -> None:
 
 def _make_tables(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        found = sa.inspect(connection)
-        if all(found.has_table(table) for table in _metadata.tables):
+        if metadata.tables.keys() <= set(sa.inspect(connection).get_table_names()):
             return
-        _metadata.create_all(connection)
+        metadata.create_all(connection)
         if PAGE not in {column["name"] for column in sa.inspect(connection).get_columns("records")}:
             connection.execute(sa.text(f"ALTER TABLE records ADD COLUMN {PAGE} TEXT"))
         if connection.execute(sa.select(head)).first() is None and end(connection) == (0, ""):

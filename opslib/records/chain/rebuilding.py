@@ -59,7 +59,7 @@ def rebuild() -> Rebuilt:
                 index.chain_row(connection, _row(facts, names))
             for facts in running:
                 index.add(connection, records.row(facts) | _lease())
-            known = index.chained_pages(connection)
+            known = index.pages_in(index.entries_in(connection))
             for name in names if ended else ():
                 if name.endswith("-summary.html") and name not in known:
                     digest = copies.sha256(paths.records() / name)
