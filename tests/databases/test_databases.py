@@ -17,7 +17,7 @@ import pytest
 from opslib import OpsError, Refused, UsageError
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, NotFound, Unfinished
+from opslib.core.errors import LoginRefused, NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
 from opslib.databases import health
@@ -138,7 +138,7 @@ def test_practice_never_asks_another_machine(
     ("instead", "error", "says"),
     [
         ({"port": 1}, Unfinished, r"127.0.0.1:1.*outside its network"),
-        ({"password": "wrong-password"}, NotAllowed, "Was the password rotated"),
+        ({"password": "wrong-password"}, LoginRefused, "Was the password rotated"),
         ({"dbname": "nowhere"}, NotFound, "database: in parameters/targets/"),
     ],
 )
