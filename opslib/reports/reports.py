@@ -68,7 +68,13 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     # By section, and the part of the file that it needs.
     every: dict[tuple[str, str], list[Check]] = {
         ("health", "api"): _if_in(api, probes=health.check_probes, deep=health.check_dependencies),
-        ("metrics", "metrics"): [partial(metrics.check_metrics, hours=hours)],
+        ("metrics", "metrics"): [
+            partial(metrics.check_metrics, hours=hours),
+            metrics.check_silence,
+            metrics.check_limits,
+        ],
+        ("metrics", "functions"): [metrics.check_silence] if "metrics" not in facts else [],
+        ("metrics", "database"): [metrics.check_limits] if "metrics" not in facts else [],
         ("alarms", "alarms"): [alarms.check_alarms],
         ("queues", "queues"): [queues.check_dead_letters],
         ("jobs", "jobs"): [

@@ -1,4 +1,4 @@
-"""What a check makes of what it could not read: gone, denied, refused, and only the rest unknown."""
+"""What a check makes of what it could not read: gone, denied, refused; only the rest is unknown."""
 
 from __future__ import annotations
 

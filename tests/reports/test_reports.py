@@ -64,7 +64,7 @@ def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_f
     unknown = [f for f in report.findings if f.status == "unknown"]
     assert len(unknown) == 1
     assert "Denied: cloudwatch describe_alarms" in unknown[0].seen
-    assert len(report["metrics"]) == 7
+    assert len(report["metrics"]) == 11
 
 
 def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:
