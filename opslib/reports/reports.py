@@ -80,7 +80,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("jobs", "jobs"): [
             partial(look, kind=kind)
             for kind in facts.get("jobs", {})
-            for look in (jobs.check_stale, partial(jobs.check_jobs, minutes=minutes))
+            for look in (
+                jobs.check_stale,
+                partial(jobs.check_jobs, minutes=minutes),
+                partial(jobs.check_states, minutes=minutes),
+            )
         ],
         ("functions", "functions"): [
             functions.check_configuration,

@@ -13,6 +13,7 @@ WEEK, PERIOD = timedelta(days=7), timedelta(minutes=5)
 _STEP = timedelta(minutes=15)  # of a series that is projected
 _HOURS = (2, 6)  # a change is looked for over so long
 _REACH = 12  # and is believed to go on for so many times as long
+_RUNS = 5  # that make a habit
 _BEYOND = 1.5  # it is no rhythm when it is so much more than any of its length before
 _DAYS = 3  # or when, for so long, each hour was nearer to the limit than a day before
 
@@ -42,6 +43,28 @@ def silence(now: datetime, present: pd.Series, earlier: Sequence[pd.Series]) -> 
     begin = since or min(of.index[0] + ago for ago, of in weeks.items() if len(of))
     usual = min(of[of.index >= begin - ago].sum() for ago, of in weeks.items())
     return Silence(since, (now - begin) / timedelta(minutes=1), float(usual))
+
+
+class Overdue(NamedTuple):
+    """Since when nothing began, and how many hours apart two were at most."""
+
+    since: datetime
+    usual: float
+
+
+def overdue(now: datetime, moments: pd.Series) -> Overdue | None:
+    """Whether what began again and again for two weeks, or a thousand times, begins no more.
+
+    Nothing for longer than half as long again as ever between two, and an hour.
+    """
+    import pandas as pd
+
+    times = moments.sort_values()
+    if len(times) < _RUNS or (len(times) < 1000 and now - times.iloc[0] < 2 * WEEK):
+        return None
+    usual, since = times.diff().max(), times.iloc[-1]
+    late = now - since > max(1.5 * usual, usual + pd.Timedelta(hours=1))
+    return Overdue(since.to_pydatetime(), usual / pd.Timedelta(hours=1)) if late else None
 
 
 def hours_left(values: pd.Series, limit: float) -> float | None:
