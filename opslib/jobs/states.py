@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from opslib.core import (
     UTC_TIME,
@@ -14,7 +13,6 @@ from opslib.core import (
     Frame,
     Question,
     check,
-    clock,
     count,
     quoted,
 )
@@ -187,10 +185,4 @@ def _overdue(ops: Connection, kind: str) -> Iterator[Finding]:
     found = sql.query(ops, text, {"created_at": UTC_TIME}, before=before)
     if late := overdue(now, found["created_at"]):
         asked = Question(f"{kind} jobs are started", "as often as in four weeks", _SOURCE)
-        yield asked.answer("warn", told_overdue(late, now), cause=NONE_STARTED, next="jobs/status")
-
-
-def told_overdue(late: Any, now: Any) -> str:
-    """Since when, and what was usual, in words."""
-    since = clock(late.since, now)
-    return f"none since {since} UTC; two were never more than {late.usual:.0f} h apart"
+        yield asked.answer("warn", late.told(now), cause=NONE_STARTED, next="jobs/status")

@@ -23,7 +23,7 @@ from opslib.core import (
     number,
     window,
 )
-from opslib.core.checks.series import WEEK, hours_left, silence
+from opslib.core.checks.series import WEEK, hours_left, overdue, silence
 from opslib.core.reads import metrics
 
 SILENT = "metric-silent"  # the causes that findings name
@@ -32,6 +32,7 @@ _WEEKS = 3
 _HOURS = 3  # so much of each week is compared
 _LATE_MINUTES = 15  # CloudWatch's own delay
 _SURE = 20  # so much was seen each week: that there is none now is no chance
+_DAY_HOURS = 26  # a day, and what a nightly run may be late
 _TREND_DAYS = 14
 _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
 # What counts what was asked for; of other metrics the samples count.
@@ -69,7 +70,8 @@ def check_silence(ops: Connection) -> Findings:
     """Nothing is measured now, where each of the weeks before something was at this hour.
 
     Of the key metrics and the functions' invocations, by what they are of; GetMetricData of the
-    last hours, and of the same hours of the three weeks before.
+    last hours, and of the same hours of the three weeks before. Of functions that did not run for
+    a day: whether they always ran oftener.
     """
     counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
     queries = [
@@ -86,8 +88,9 @@ def check_silence(ops: Connection) -> Findings:
         said = _silent(ops, each, silence(now, present, earlier))
         if said and (each.of not in found or said.status == "critical"):
             found[each.of] = said
-    if found:
-        return Findings(found.values())
+    judged = [*found.values(), *_not_run(ops)]
+    if judged:
+        return Findings(judged)
     seen = f"{count(len(counted), 'metric')}: each as in the {_WEEKS} weeks before, or too young"
     return Findings([_asked("all that is measured").answer("ok", seen)])
 
@@ -111,6 +114,21 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
     seen += f"week before at least {number(gap.usual)}{'' if volume else ' samples'}"
     status = "critical" if volume else "unknown"  # what is not measured may be well
     return _asked(each.of).answer(status, seen, cause=SILENT, next="alarms/review")
+
+
+def _not_run(ops: Connection) -> Iterator[Finding]:
+    """Functions that ran regularly, as every night, and run no more."""
+    names = {f"m{i}": each for i, each in enumerate(_counted(ops)) if each.metric == "Invocations"}
+    for hours in (_DAY_HOURS, 28 * 24):
+        queries = [each.query(id, "Sum", 3600) for id, each in names.items()]
+        found = metrics.query(ops, queries, window(ops, hours * 60)) if names else None
+        ran = {id: _values(found, id).loc[lambda values: values > 0] for id in names}
+        if hours == _DAY_HOURS:
+            names = {id: each for id, each in names.items() if ran[id].empty}
+    for id, each in names.items():
+        if late := overdue(ops.now(), ran[id].index.to_series()):
+            asked = Question(f"{each.of} runs", "as often as in four weeks", "GetMetricData")
+            yield asked.answer("warn", late.told(ops.now()), cause=SILENT, next="logs/search")
 
 
 def _counted(ops: Connection) -> Iterator[Counted]:

@@ -157,7 +157,7 @@ class Recorded:
         return {name: read(name) for name in names}
 
     def query(self, _: Any, queries: Any, within: Any) -> pd.DataFrame:
-        week = round((NOW - within.end) / WEEK)
+        week = round((NOW - within.end) / WEEK) if within.minutes < 20 * 1440 else -1
         rows = [
             {"time": time, "id": query["Id"], "label": "", "value": value}
             for query in queries
@@ -205,3 +205,20 @@ def test_what_is_silent_is_named_by_what_it_is_of(
         assert finding.status == status
         assert of in finding.check
         assert (finding.cause == expectations.SILENT) is (status != "ok")
+
+
+@pytest.mark.parametrize(("hours_ago", "expected"), [(33, "warn"), (9, "ok")])
+def test_a_nightly_function_that_did_not_run_is_told(
+    monkeypatch: pytest.MonkeyPatch, hours_ago: int, expected: str
+) -> None:
+    """As the last of the list: what it ran in four weeks."""
+    nights = [NOW - timedelta(hours=hours_ago + 24 * night) for night in range(20)]
+    present = counted(0) if hours_ago > 26 else pd.Series([1.0], index=[nights[0]])
+    runs = [present, *before(0, 0, 0), pd.Series(1.0, index=nights[::-1])]
+    ops: Any = Recorded(Invocations=runs, CPUUtilization=[counted(5), *before(5, 5, 5)])
+    monkeypatch.setattr(metrics, "query", ops.query)
+    found = expectations.check_silence(ops)
+    assert [f.status for f in found] == [expected]
+    assert ("since 11-24 03:00 UTC; two were never more than 24 h" in found[0].seen) is (
+        expected == "warn"
+    )

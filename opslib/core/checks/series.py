@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from opslib.core.times import clock
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -50,6 +52,10 @@ class Overdue(NamedTuple):
 
     since: datetime
     usual: float
+
+    def told(self, now: datetime) -> str:
+        since = clock(self.since, now)
+        return f"none since {since} UTC; two were never more than {self.usual:.0f} h apart"
 
 
 def overdue(now: datetime, moments: pd.Series) -> Overdue | None:
