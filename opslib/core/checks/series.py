@@ -61,7 +61,7 @@ class Overdue(NamedTuple):
 def overdue(now: datetime, moments: pd.Series) -> Overdue | None:
     """Whether what began again and again for two weeks, or a thousand times, begins no more.
 
-    Nothing for longer than half as long again as ever between two, and an hour.
+    Nothing for longer than ever between two, and a fifth more or an hour.
     """
     import pandas as pd
 
@@ -69,7 +69,7 @@ def overdue(now: datetime, moments: pd.Series) -> Overdue | None:
     if len(times) < _RUNS or (len(times) < 1000 and now - times.iloc[0] < 2 * WEEK):
         return None
     usual, since = times.diff().max(), times.iloc[-1]
-    late = now - since > max(1.5 * usual, usual + pd.Timedelta(hours=1))
+    late = now - since > max(1.2 * usual, usual + pd.Timedelta(hours=1))
     return Overdue(since.to_pydatetime(), usual / pd.Timedelta(hours=1)) if late else None
 
 
