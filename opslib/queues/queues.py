@@ -10,14 +10,16 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    OpsError,
     Question,
     check,
     frame,
+    unread,
     window,
 )
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.reads import metrics
-from opslib.core.text import cut
+from opslib.core.text import cut, decoded
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
 from opslib.queues.proofs import SIGNS
 
@@ -30,8 +32,11 @@ QUEUES = {
     "delayed": "int64",
     "oldest_hours": "float64",
     "kept_days": "float64",
+    "received": "float64",
+    "redrives_to": "str",
 }
 DEAD = "dead letters"
+NO_CONSUMER = "queue-without-consumer"  # the cause that findings name
 
 
 def list_queues(ops: Connection) -> Frame:
@@ -40,6 +45,14 @@ def list_queues(ops: Connection) -> Frame:
     Columns: QUEUES. Counts are approximate, up to a minute late. The age is CloudWatch's; NaN when
     there is none for the last 15 minutes.
     """
+    found, failed = _read(ops)
+    for exc in failed.values():
+        raise exc
+    return found
+
+
+def _read(ops: Connection) -> tuple[Frame, dict[str, OpsError]]:
+    """The queues that could be read, and by name why others could not."""
     roles = {"name": "work", "dead_letters": DEAD}
     named = {
         facts[key]: {"queue": queue, "role": role, "name": facts[key]}
@@ -47,26 +60,94 @@ def list_queues(ops: Connection) -> Frame:
         for key, role in roles.items()
         if facts.get(key)
     }
-    found = ops.each(lambda name: Queue(ops, name).attributes(), named)
-    hours = _oldest_hours(ops, named)
+    found = ops.each(lambda name: _attributes(ops, name), named)
+    failed = {name: of for name, of in found.items() if isinstance(of, OpsError)}
+    hours, received = _measured(ops, named)
     rows = []
     for name, of in found.items():
-        kept = int(of["MessageRetentionPeriod"]) / 86400
+        if isinstance(of, OpsError):
+            continue
+        policy = decoded(of.get("RedrivePolicy", ""), {})
         rows.append(
-            {**named[name], **depths(of), "oldest_hours": hours.get(name), "kept_days": kept}
+            {
+                **named[name],
+                **depths(of),
+                "oldest_hours": hours.get(name),
+                "kept_days": int(of["MessageRetentionPeriod"]) / 86400,
+                "received": received.get(name),
+                "redrives_to": str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2],
+            }
         )
-    return frame(rows, QUEUES)
+    return frame(rows, QUEUES), failed
 
 
-def _oldest_hours(ops: Connection, names: Iterable[str]) -> dict[str, float]:
-    """Age of the oldest message by queue name, of the last 15 minutes (one GetMetricData)."""
-    metric = "AWS/SQS", "ApproximateAgeOfOldestMessage"
+def _attributes(ops: Connection, name: str) -> dict[str, str] | OpsError:
+    try:
+        return Queue(ops, name).attributes()
+    except OpsError as exc:
+        return exc
+
+
+def _measured(ops: Connection, names: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """By queue name, of the last 15 minutes (one GetMetricData): the age of the oldest message in
+    hours, how many were received.
+    """
+    ages, received = (
+        ("ApproximateAgeOfOldestMessage", "Maximum"),
+        ("NumberOfMessagesReceived", "Sum"),
+    )
     queries = [
-        metrics.asked(f"m{i}", *metric, {"QueueName": name}, "Maximum", 60, name)
+        metrics.asked(f"{id}{i}", "AWS/SQS", metric, {"QueueName": name}, statistic, 60, name)
         for i, name in enumerate(names)
+        for id, (metric, statistic) in (("a", ages), ("r", received))
     ]
     found = metrics.query(ops, queries, window(ops, 15))
-    return dict((found.groupby("label")["value"].last() / 3600).round(1))
+    aged = found[found["id"].str.startswith("a")].groupby("label")["value"]
+    counted = found[found["id"].str.startswith("r")].groupby("label")["value"]
+    return dict((aged.last() / 3600).round(1)), dict(counted.sum())
+
+
+@check("Are the queues worked off, and are dead letters kept?")
+def check_queues(ops: Connection) -> Findings:
+    """Whether each work queue is taken from and keeps up, and sends what fails to its dead letters.
+
+    Evidence: QUEUES.
+    """
+    found, failed = _read(ops)
+    names = {of["name"] for of in ops.target["queues"].values()}
+    judged = [unread(f"queue {name}", exc) for name, exc in failed.items() if name in names]
+    workers = {job["queue"] for job in ops.target.facts.get("jobs", {}).values() if "queue" in job}
+    for row in found[found["role"] != DEAD].itertuples():
+        judged.append(_worked_off(row, row.queue in workers))
+        if dead := ops.target["queues"][row.queue].get("dead_letters"):
+            asked = Question(f"failed messages of {row.queue} are kept", f"in {dead}", _GET)
+            seen = f"in {row.redrives_to}" if row.redrives_to else "nowhere: no redrive policy"
+            judged.append(asked.judged(row.redrives_to == dead, seen))
+    return Findings(judged, found)
+
+
+_GET = "sqs GetQueueAttributes, GetMetricData AWS/SQS"
+_SLOW_HOURS, _ALONE_HOURS = 6, 0.25  # the oldest waits, while they are taken and while they are not
+
+
+def _worked_off(row: Any, has_worker: bool) -> Finding:
+    rule = f"taken, the oldest for less than {_SLOW_HOURS} h and half of {row.kept_days:g} days"
+    asked = Question(f"messages of {row.queue}", rule, _GET)
+    seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
+    if not row.visible or row.oldest_hours != row.oldest_hours:  # NaN: they have just come
+        return asked.answer("ok", seen)
+    seen += f"; the oldest for {row.oldest_hours:g} h"
+    if not row.in_flight and not row.received > 0:  # NaN, too: it is not known
+        if row.oldest_hours < _ALONE_HOURS:
+            return asked.answer("ok", seen)
+        seen += ": nobody takes them"
+        status = "critical" if has_worker or row.oldest_hours > _SLOW_HOURS else "warn"
+        return asked.answer(status, seen, cause=NO_CONSUMER, next="functions/health")
+    days = row.oldest_hours / 24
+    if days > 0.75 * row.kept_days:
+        return asked.answer("critical", f"{seen}, of {row.kept_days:g} days: then they are lost")
+    slow = row.oldest_hours > _SLOW_HOURS or days > 0.5 * row.kept_days
+    return asked.judged(not slow, seen, otherwise="warn", next="functions/scale")
 
 
 def _chosen(ops: Connection, queue: str) -> list[str]:
@@ -91,8 +172,11 @@ def check_dead_letters(
 
     Evidence: QUEUES.
     """
-    found = list_queues(ops)
-    return Findings((_depth_finding(row, follows) for row in _dead(ops, queue, found)), found)
+    found, failed = _read(ops)
+    names = {ops.target["queues"][key]["dead_letters"] for key in _chosen(ops, queue)}
+    judged = [unread(f"queue {name}", exc) for name, exc in failed.items() if name in names]
+    judged += [_depth_finding(row, follows) for row in _dead(ops, queue, found)]
+    return Findings(judged, found)
 
 
 def _depth_finding(row: Any, follows: str = "") -> Finding:
