@@ -59,6 +59,7 @@ UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
 NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
+_MOST_FAIL, _FEW_RUNS = 50.0, 3  # of a function that seldom runs
 _SHARED = "no reservation, it shares the rest"
 
 
@@ -79,6 +80,8 @@ class Use:
     still: bool = False  # one of the last minutes was throttled, too
     errors: int = 0
     p95_ms: float | None = None
+    worst: tuple[int, int] = (0, 0)  # errors and invocations of the worst quarter of an hour
+    worst_at: str = ""  # when that began
 
 
 @check("Are the functions well?")
@@ -139,6 +142,8 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
     wide = wide.reindex(columns=list(MEASURES))
     total, most = wide.sum(), wide.max().astype(object).where(wide.notna().any(), None)
     throttled = wide.index[wide["Throttles"] > 0]
+    quarters = wide[["Errors", "Invocations"]].resample("15min").sum().astype(int)
+    bad = quarters.loc[quarters["Errors"].idxmax()] if len(quarters) else None
     return Use(
         function,
         reserved,
@@ -149,6 +154,8 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
         still=bool((throttled >= within.end - _RECENT).any()),
         errors=int(total["Errors"]),
         p95_ms=most["Duration"],
+        worst=(0, 0) if bad is None else (int(bad["Errors"]), int(bad["Invocations"])),
+        worst_at="" if bad is None else clock(bad.name, within.end),
     )
 
 
@@ -164,10 +171,24 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
         seen = f"none in {number(within.minutes)} min: nothing called it, "
         return asked.answer("ok", f"{seen}which is no error by itself")
     share = 100 * use.errors / use.invocations
-    seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} ({share:.2g} %)"
+    seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} "
+    seen += f"({number(share, '%')})"
     seen += f", p95 at most {use.p95_ms:,.0f} ms" if use.p95_ms is not None else ""
-    well = share <= _MOST_PER_100 or use.errors < _FEWEST
-    return asked.judged(well, seen, otherwise="warn", next="logs/errors")
+    status = judged_share(use.errors, use.invocations)
+    errors, invocations = use.worst
+    if status == "ok" and judged_share(errors, invocations) == "critical":  # an outage, diluted
+        seen += f"; but {errors} of {invocations} in the 15 min from {use.worst_at}"
+        status = "warn"
+    return asked.judged(status == "ok", seen, otherwise=status, next="logs/errors")
+
+
+def judged_share(errors: int, invocations: int) -> str:
+    """Few errors count when they are most of what ran, many when they are more than five in 100."""
+    share = 100 * errors / max(1, invocations)
+    if share >= _MOST_FAIL and errors >= _FEW_RUNS:
+        return "critical"
+    well = not errors or (share < _MOST_FAIL and (share <= _MOST_PER_100 or errors < _FEWEST))
+    return "ok" if well else "warn"
 
 
 def _row(use: Use, state: Any) -> Json:

@@ -170,7 +170,8 @@ def _starts(function: str, requests: Requests) -> Finding:
     rule = f"at most {100 * STARTS_SHARE:g} % of requests, or not what makes them slow"
     asked = Question(f"initialisations of {function}", rule, _SOURCE)
     share = 100 * requests.starts / max(requests.ended, 1)
-    seen = f"{requests.starts} of {count(requests.ended, 'request')} began with one ({share:.2g} %)"
+    seen = f"{requests.starts} of {count(requests.ended, 'request')} began with one "
+    seen += f"({number(share, '%')})"
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:

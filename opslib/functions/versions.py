@@ -32,7 +32,7 @@ from opslib.core import (
 from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
 from opslib.core.reads.versions import live_and_before, most_errors
-from opslib.functions import configurations
+from opslib.functions import configurations, untried
 from opslib.functions.configurations import CONFIGURATIONS, told_shares, weights
 
 VERSIONS = {
@@ -78,9 +78,7 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     if alias and weights(alias):
         return Findings(_tried(asked, alias, found), found)
     if now is None:
-        seen = f"no request of version {live_version(ops, function)} ended in {hours:g} h"
-        unknown = asked.answer("unknown", seen, rule="some requests", next="logs/search")
-        return Findings([unknown], found)
+        return Findings([untried.judge(ops, asked, function, found, hours)], found)
     seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
     seen += f"({now.errors:,} of {now.requests:,})"
     if before is not None:

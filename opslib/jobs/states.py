@@ -14,6 +14,7 @@ from opslib.core import (
     Question,
     check,
     count,
+    number,
     quoted,
 )
 from opslib.core.checks.series import overdue
@@ -172,8 +173,10 @@ def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
         enough = row.jobs >= _FEW and row.earlier >= _FEW and row.seconds_earlier >= 1
         if enough and row.seconds < _NO_TIME * row.seconds_earlier:
             asked = Question(f"how long {kind} jobs take", "as before", _SOURCE)
-            seen = f"{row.jobs} were completed in {row.seconds:.2g} s (median), before it took "
-            seen += f"{row.seconds_earlier:,.0f} s: do they do anything?"
+            seen = (
+                f"{row.jobs} were completed in {number(row.seconds, 's')} (median), before it took "
+            )
+            seen += f"{number(row.seconds_earlier, 's')}: do they do anything?"
             yield asked.answer("warn", seen, next="jobs/status")
 
 
