@@ -14,6 +14,7 @@ import pytest
 from opslib import Refused, UsageError, apply
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
+from opslib.core.tables import frame
 from opslib.databases.instances import rds, restores, snapshots
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -34,6 +35,30 @@ def test_backups_kept_too_short_or_not_at_all_are_told_apart(ops: Connection) ->
     for days, status in ((7, "ok"), (1, "warn"), (0, "critical")):
         found = snapshots._retention(rds.database_of(ops), {"BackupRetentionPeriod": days}, 7)
         assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("taken", "by_itself", "status"),
+    [
+        pytest.param([("automated", 5), ("automated", 29)], True, "ok", id="each day"),
+        pytest.param([("manual", 1), ("automated", 5)], True, "ok", id="one by hand, too"),
+        pytest.param([("manual", 1), ("automated", 40)], True, "warn", id="none of today"),
+        pytest.param([("manual", 1), ("manual", 30)], True, "critical", id="none by itself"),
+        pytest.param([("manual", 1)], False, "ok", id="a new one, or none are taken by itself"),
+        pytest.param([("manual", 90)], False, "warn", id="an old one"),
+        pytest.param([], False, "critical", id="none at all"),
+        pytest.param([("awsbackup", 5)], True, "ok", id="by AWS Backup"),
+    ],
+)
+def test_a_snapshot_by_hand_does_not_hide_that_no_other_is_taken(
+    ops: Connection, taken: list[tuple[str, int]], by_itself: bool, status: str
+) -> None:
+    names = ("type", "age_hours")
+    rows = [dict(zip(names, each, strict=True)) for each in taken]
+    found = frame(
+        [row | {"snapshot": "s", "status": "available"} for row in rows], snapshots.SNAPSHOTS
+    )
+    assert snapshots._latest(rds.database_of(ops), found, by_itself).status == status
 
 
 def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(

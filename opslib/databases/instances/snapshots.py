@@ -76,7 +76,14 @@ def check_backups(ops: Connection) -> Findings:
         since = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
         seen = f"{since}to {latest:%Y-%m-%d %H:%M} UTC"
         until = restorable.judged(ops.now() - latest <= _LAG, seen)
-    return Findings([kept, until, _latest(database, found)], found)
+    by_itself = bool(described.get("BackupRetentionPeriod")) and not _young(ops, described)
+    return Findings([kept, until, _latest(database, found, by_itself)], found)
+
+
+def _young(ops: Connection, described: Json) -> bool:
+    """Whether it is not there for long enough to have been backed up by itself."""
+    made = described.get("ClusterCreateTime") or described.get("InstanceCreateTime")
+    return made is not None and ops.now() - made < timedelta(hours=_DAILY_HOURS)
 
 
 def _retention(database: rds.Database, described: Json, wanted: int) -> Finding:
@@ -108,10 +115,11 @@ def window(
     return next(iter(kept), None), latest
 
 
-def _latest(database: rds.Database, found: Frame) -> Finding:
+def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:
+    """The newest. Where RDS takes one each day, one that was taken by hand does not count as such."""
     asked = Question(
         f"Last snapshot of {database}",
-        f"within {_DAILY_HOURS} hours",
+        f"within {_DAILY_HOURS} hours" + (", taken by itself" if automated else ""),
         f"rds {database.snapshots.describe}",
     )
     usable = found[found["status"] == "available"]
@@ -119,8 +127,16 @@ def _latest(database: rds.Database, found: Frame) -> Finding:
         return asked.answer("critical", "none in the last 7 days", next="databases/snapshot")
     newest = usable.iloc[0]
     seen = f"{newest['snapshot']} ({newest['type']}), {newest['age_hours']:.0f} hours ago"
-    well = newest["age_hours"] <= _DAILY_HOURS
-    return asked.judged(well, seen, otherwise="warn", next="databases/snapshot")
+    by_itself = usable[usable["type"] != "manual"]
+    if automated and newest["type"] == "manual":
+        seen += "; by itself " + (
+            f"{by_itself['age_hours'].min():.0f} hours ago" if len(by_itself) else "none in 7 days"
+        )
+    judged = by_itself if automated else usable
+    well, otherwise = bool((judged["age_hours"] <= _DAILY_HOURS).any()), "warn"
+    if judged.empty:
+        otherwise = "critical"
+    return asked.judged(well, seen, otherwise=otherwise, next="databases/snapshot")
 
 
 @planner
