@@ -116,7 +116,7 @@ def window(
 
 
 def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:
-    """The newest. Where RDS takes one each day, one that was taken by hand does not count as such."""
+    """The newest; one that was taken by hand does not count where RDS takes one each day."""
     asked = Question(
         f"Last snapshot of {database}",
         f"within {_DAILY_HOURS} hours" + (", taken by itself" if automated else ""),
