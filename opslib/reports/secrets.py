@@ -30,7 +30,7 @@ def check_ages(ops: Connection) -> Findings:
         asked = Question(f"secret {name}", rule, "DescribeSecret, ListSecretVersionIds")
         row = {"secret": name, "there": bool(made and not deleted), "max_age_days": most}
         if deleted:
-            seen = f"marked for deletion at {deleted:%Y-%m-%d %H:%M} UTC: nobody can read it. "
+            seen = f"marked for deletion, of {deleted:%Y-%m-%d %H:%M} UTC: nobody can read it. "
             seen += "Until its end it can be restored (aws secretsmanager restore-secret)"
             found.append(asked.answer("critical", seen, cause=GONE))
         elif made is None:

@@ -20,6 +20,10 @@ from datetime import datetime
 from operator import itemgetter, mul
 from typing import NamedTuple
 
+from botocore.exceptions import ClientError
+from moto.core.exceptions import ServiceException
+from werkzeug.exceptions import HTTPException
+
 from opslib.lab import rhythms
 from opslib.lab.rhythms import MINUTE, Baseline, Samples, Value
 
@@ -80,7 +84,7 @@ class Series:
     def keep(self, minute: float) -> None:
         """What the gauge reads now, as the value of a minute."""
         if self.gauge:
-            entry = (minute, self.gauge())
+            entry = (minute, _measured(self.gauge))
             if self.gauged and self.gauged[-1][0] >= minute:
                 self.gauged[-1] = (self.gauged[-1][0], entry[1])
             else:
@@ -105,12 +109,20 @@ class Series:
 
     def _below(self, minute: float, present: float) -> Value:
         if self.gauge and minute == present:
-            return self.gauge()
+            return _measured(self.gauge)
         if self.gauged and minute >= self.gauged[0][0]:
             # A minute that was not kept has the value of the one before it: state lasts until it
             # changes.
             return self.gauged[bisect.bisect_right(self.gauged, minute, key=_time) - 1][1]
         return self.baseline(minute) if self.baseline else None
+
+
+def _measured(read: Callable[..., Value], *minute: float) -> Value:
+    """Of what somebody deleted nothing is measured; the other metrics go on."""
+    try:
+        return read(*minute)
+    except (ClientError, HTTPException, ServiceException):
+        return None
 
 
 def _together(values: list[Value]) -> Value:
@@ -301,7 +313,7 @@ class Store:
             bucket, stop = Bucket(), min(start + period, end)
             minute = -(-start // MINUTE) * MINUTE
             while minute < stop:
-                bucket.add(read(minute))
+                bucket.add(_measured(read, minute))
                 minute += MINUTE
             while position < len(series.points) and series.points[position][0] < stop:
                 bucket.add(series.points[position][1])
