@@ -110,9 +110,13 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
         return None
     since = f"since {clock(gap.since, ops.now())}" if gap.since else f"for over {_HOURS} h"
     volume = each.metric in _VOLUMES
-    seen = f"no {each.metric} {since} UTC; in the same {number(round(gap.minutes))} min of each "
+    much = f"only {number(gap.seen)}" if gap.seen else "no"
+    seen = (
+        f"{much} {each.metric} {since} UTC; in the same {number(round(gap.minutes))} min of each "
+    )
     seen += f"week before at least {number(gap.usual)}{'' if volume else ' samples'}"
     status = "critical" if volume else "unknown"  # what is not measured may be well
+    status = "warn" if gap.seen else status
     return _asked(each.of).answer(status, seen, cause=SILENT, next="alarms/review")
 
 

@@ -48,6 +48,17 @@ def test_a_metric_without_a_point_in_the_whole_window_is_told_too() -> None:
     assert (found.since, found.minutes, found.usual) == (None, 180, 36 * 5)
 
 
+def test_traffic_that_falls_to_a_twentieth_is_told_and_a_quiet_hour_is_not() -> None:
+    fallen = counted(30)
+    fallen.iloc[-12:] = 1
+    found = silent(fallen, before(28, 33, 25))
+    assert found is not None
+    assert (found.seen, found.minutes, found.usual) == (12, 60, 300)
+    quieter = counted(30)
+    quieter.iloc[-12:] = 8
+    assert silent(quieter, before(28, 33, 25)).minutes < 15
+
+
 def test_zeros_are_as_silent_as_nothing() -> None:
     zeros = counted(30)
     zeros.iloc[-20:] = 0
@@ -190,7 +201,7 @@ _CPU = {
         (counted(30), counted(5), [("ok", "")]),
         (counted(30, until=90), counted(5), [("critical", "AWS/Lambda shop-api")]),
         (counted(30), counted(5, until=120), [("unknown", "AWS/RDS shop")]),
-        (counted(0.1), counted(5), [("ok", "")]),
+        (counted(0.1), counted(5), [("warn", "AWS/Lambda shop-api")]),
     ],
 )
 def test_what_is_silent_is_named_by_what_it_is_of(

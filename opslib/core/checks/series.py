@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,21 +15,25 @@ WEEK, PERIOD = timedelta(days=7), timedelta(minutes=5)
 _STEP = timedelta(minutes=15)  # of a series that is projected
 _HOURS = (2, 6)  # a change is looked for over so long
 _REACH = 12  # and is believed to go on for so many times as long
+_MANY, _FALLEN = 100, 0.1  # where each week had so many in the hour, so small a share is a fall
 _RUNS = 5  # that make a habit
 _BEYOND = 1.5  # it is no rhythm when it is so much more than any of its length before
 _DAYS = 3  # or when, for so long, each hour was nearer to the limit than a day before
 
 
 class Silence(NamedTuple):
-    """How long nothing was seen, and the least that was seen in the same time of earlier weeks."""
+    """How long nothing was seen, or next to nothing; the least that earlier weeks had then."""
 
     since: datetime | None  # None: not in all of the window
     minutes: float
     usual: float
+    seen: float = 0
 
 
 def silence(now: datetime, present: pd.Series, earlier: Sequence[pd.Series]) -> Silence | None:
     """Whether nothing is seen now, while in each of the weeks before something was at this time.
+
+    Or so little in the last hour that it is less than a tenth of what each of them had.
 
     `present` and each of `earlier` count what was seen in the five minutes from a time, over
     windows of one length that end now, a week ago, two weeks ago. A system younger than two weeks
@@ -43,8 +47,16 @@ def silence(now: datetime, present: pd.Series, earlier: Sequence[pd.Series]) -> 
     weeks = {number * WEEK: of for number, of in enumerate(earlier, 1)}
     since = seen.index[-1].to_pydatetime() + PERIOD if len(seen) else None
     begin = since or min(of.index[0] + ago for ago, of in weeks.items() if len(of))
-    usual = min(of[of.index >= begin - ago].sum() for ago, of in weeks.items())
-    return Silence(since, (now - begin) / timedelta(minutes=1), float(usual))
+    hour = now - timedelta(hours=1)
+    least, few = _least(weeks, hour), float(present[present.index >= hour].sum())
+    if now - begin < 3 * PERIOD and least >= _MANY and few < _FALLEN * least:
+        return Silence(hour, 60, least, few)
+    return Silence(since, (now - begin) / timedelta(minutes=1), _least(weeks, begin))
+
+
+def _least(weeks: Mapping[timedelta, pd.Series], begin: datetime) -> float:
+    """Of what each of the weeks saw since then."""
+    return float(min(of[of.index >= begin - ago].sum() for ago, of in weeks.items()))
 
 
 class Overdue(NamedTuple):
