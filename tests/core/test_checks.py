@@ -18,6 +18,7 @@ FACTS = {
     "system": "orders",
     "queues": {"work": {"name": "orders-work", "dead_letters": "orders-dead"}},
     "functions": {"api": {"name": "orders-api", "alias": "live"}},
+    "buckets": {"files": {"name": "orders-files"}},
     "secrets": {"orders/database": {"max_age_days": 90}},
     "database": {"cluster": "orders-main"},
     "jobs": {"import": {"table": "import_jobs"}},
@@ -73,11 +74,11 @@ def of_aws(service: str, operation: str, code: str, said: str, **parameters: Any
                 "lambda",
                 "get_alias",
                 "ResourceNotFoundException",
-                "Cannot find alias arn: arn:aws:lambda:eu-west-1:111122223333:function:o:live",
+                "No alias arn: arn:aws:lambda:eu-west-1:111122223333:function:orders-api:live",
                 FunctionName="orders-api",
                 Name="live",
             ),
-            "functions.api.name",
+            "functions.api.alias",
         ),
         (
             of_aws(
@@ -88,6 +89,10 @@ def of_aws(service: str, operation: str, code: str, said: str, **parameters: Any
                 SecretId="orders/database",
             ),
             "secrets.orders/database",
+        ),
+        (
+            of_aws("s3", "get_object", "NoSuchBucket", "no bucket", Bucket="orders-files", Key="x"),
+            "buckets.files.name",
         ),
         (NotFound("cluster orders-main not found in 111122223333/eu-west-1."), "database.cluster"),
         (
@@ -108,6 +113,8 @@ def test_what_the_file_describes_and_is_not_there_is_critical_and_named(
     "exc",
     [
         of_aws("cloudwatch", "get_dashboard", "ResourceNotFound", "no", DashboardName="typed"),
+        of_aws("s3", "head_object", "404", "Not Found", Bucket="orders-files", Key="missing"),
+        of_aws("s3", "get_object", "NoSuchKey", "no such key", Bucket="orders-files", Key="x"),
         NotFound("No user with the address ana@example.com in pool orders-main of here."),
         Unfinished("No answer to sqs get_queue_url of 'orders-dead': its state is unknown."),
         OpsError("sqs get_queue_url of 'orders-dead' failed"),

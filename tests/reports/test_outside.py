@@ -44,7 +44,7 @@ def test_each_of_six_faults_from_outside_is_named_by_the_report(broken: Any) -> 
     said = "\n".join(f"{f.check}: {f.seen}" for f in critical.values())
     for words in (
         "throttles of analysis-worker: none in 1,440 min: 0 are reserved for it",
-        "Described as functions.scraper.name, and not there",
+        "Described as functions.scraper.alias, and not there",
         "Described as queues.eval-runbook.dead_letters, and not there",
         "secret bluemoxon-staging/api-token: marked for deletion",
         "failed messages of analysis are kept: nowhere: no redrive policy",

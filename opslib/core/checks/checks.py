@@ -89,14 +89,17 @@ def _settled(ops: Connection, found: Finding) -> Finding:
 
     What a person typed and is not found stays so.
     """
-    if found.status != "unknown" or found.source != NotFound.__name__:
+    one_object = re.search(r"s3 \w+_object\b(?!.*NoSuchBucket)", found.seen)  # of a bucket's many
+    if found.status != "unknown" or found.source != NotFound.__name__ or one_object:
         return found
     named = re.findall(r"'([^']+)'|\"([^\"]+)\"|(\S+) not found", found.seen)
     names = {re.split(r"[/:]", name)[-1] for name in map("".join, named)} | set(map("".join, named))
-    facts = ops.target.facts
-    place = next((place for place, name in _described(facts) if name in names), None)
-    if place is None:
+    described = ((place, name) for place, name in _described(ops.target.facts) if name in names)
+    place, name = next(described, ("", ""))
+    if not place:
         return found
+    if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
+        place = f"{place.removesuffix('name')}alias"
     seen = f"Described as {place}, and not there. {found.seen}"
     return replace(found, status="critical", seen=seen, cause=GONE)
 
