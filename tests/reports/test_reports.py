@@ -121,7 +121,7 @@ def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any
     runs.run(comparisons.PROCEDURE, TARGET, {})
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
-    assert "3 differences" in report.since_last.note
+    assert "4 differences" in report.since_last.note
     assert report.since_last.evidence is not None
     assert "Dead letters of analysis" in set(report.since_last.evidence["check"])
 
