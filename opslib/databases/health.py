@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from opslib.core import (
     Connection,
@@ -163,10 +164,10 @@ def check_load(ops: Connection) -> Findings:
         file = f"parameters/targets/{ops.target.key}.yaml"
         raise OpsError(f"{file} describes no AWS/RDS CPUUtilization")
     metric = metrics.described(ops, keys)[0]
-    points = metrics.read(ops, [metric.key], hours=0.5)["value"]
-    recent = points.tail(metrics.RECENT_MINUTES // 5)
+    points, minutes = metrics.read(ops, [metric.key], hours=0.5), metrics.RECENT_MINUTES + 5
+    recent = points.loc[points["time"] >= ops.now() - timedelta(minutes=minutes), "value"]
     if recent.empty:
-        raise OpsError("no data for half an hour")
+        raise OpsError(f"no data for {minutes} minutes: what there may be is older")
     now, (active, at_work) = float(recent.max()), _at_work(ops)
     status = metric.status(now)
     most = f"{number(now, metric.unit)} at most in the last {metrics.RECENT_MINUTES} minutes"

@@ -65,7 +65,7 @@ def list_jobs(
 def find_stale(ops: Connection, kind: str) -> Frame:
     """Jobs that run for longer than the target's `stale_minutes`, newest first. Columns: JOBS."""
     since = ops.now() - timedelta(minutes=ops.target["jobs"][kind]["stale_minutes"])
-    late = "lower(status) = 'running' AND coalesce(started_at, created_at) < :since"
+    late = "lower(status::text) = 'running' AND coalesce(started_at, created_at) < :since"
     return _select(ops, kind, late, 200, since=since)
 
 
@@ -91,7 +91,7 @@ def _select(ops: Connection, kind: str, where: str, limit: int = 10_000, **given
     return sql.query(
         ops,
         f"SELECT {named} AS item, status, "
-        "CASE WHEN lower(status) = 'running' THEN round(extract(epoch FROM "
+        "CASE WHEN lower(status::text) = 'running' THEN round(extract(epoch FROM "
         "CAST(:now AS timestamptz) - coalesce(started_at, created_at)) / 60, 1) END "
         "AS running_minutes, date_trunc('second', created_at) AS created, "
         "date_trunc('second', started_at) AS started, "
@@ -158,7 +158,7 @@ def check_stale(ops: Connection, kind: str) -> Findings:
     rule = f"none running for more than {facts['stale_minutes']} minutes"
     asked = Question(f"stale {kind} jobs", rule, f"table {facts['table']}")
     if found.empty:
-        running = _select(ops, kind, "lower(status) = 'running'", 200)
+        running = _select(ops, kind, "lower(status::text) = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
         return Findings([asked.answer("ok", seen)], _brief(running))
     seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "

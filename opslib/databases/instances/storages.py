@@ -6,6 +6,7 @@ It grows while it serves, and never shrinks.
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 from opslib.core import (
     Connection,
@@ -28,6 +29,7 @@ _ATTRIBUTE = "AllocatedStorage"
 _WARN, _CRITICAL = 0.2, 0.1  # of the storage
 _RULE = f"warn below {_WARN * 100:.0f} %, critical below {_CRITICAL * 100:.0f} %"
 _GB = 2**30
+_LATE = timedelta(minutes=30)  # a value that is older is not of now
 
 
 @check("Is there storage left?")
@@ -45,9 +47,13 @@ def check_storage(ops: Connection, hours: float = 24) -> Findings:
 def _free(ops: Connection, database: rds.Database, size: int, hours: float) -> Finding:
     asked = Question(f"free storage of {database}", _RULE, "GetMetricData AWS/RDS FreeStorageSpace")
     space = metrics.asked("free", "AWS/RDS", "FreeStorageSpace", database.key, "Minimum")
-    found = metrics.query(ops, [space], window(ops, hours * 60))["value"] / _GB
+    points = metrics.query(ops, [space], window(ops, hours * 60))
+    found = points["value"] / _GB
     if found.empty:
         return asked.answer("unknown", f"no data for {hours:g} h")
+    if ops.now() - (newest := points["time"].iloc[-1]) > _LATE:
+        seen = f"{found.iloc[-1]:.1f} GiB, but that is of {newest:%m-%d %H:%M} UTC: nothing since"
+        return asked.answer("unknown", seen, next="alarms/review")
     free, used = found.iloc[-1], found.iloc[0] - found.iloc[-1]
     share = free / size
     seen = f"{free:.1f} GiB of {size} GiB ({share * 100:.0f} %)"
