@@ -10,7 +10,18 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from opslib import alarms, databases, functions, health, jobs, logs, metrics, queues, records
+from opslib import (
+    alarms,
+    changes,
+    databases,
+    functions,
+    health,
+    jobs,
+    logs,
+    metrics,
+    queues,
+    records,
+)
 from opslib.core import (
     SEVERITY,
     UTC_TIME,
@@ -82,7 +93,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: "
             f"none of {needed}. Add what it has."
         )
-    return [*described, ("changes", partial(check_changes, hours=hours))]
+    remembered = partial(changes.check_configuration, next="changes/configuration")
+    also: list[tuple[str, Check]] = [("changes", partial(check_changes, hours=hours))]
+    return [("configuration", remembered), *described, *also]
 
 
 @dataclass
