@@ -13,7 +13,7 @@ from typing import Any
 
 from opslib.changes import memory, rules, trails
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
-from opslib.changes.memory import Memory, Place
+from opslib.changes.memory import NOTHING, Memory, Place
 from opslib.changes.resources import UNREAD, Described, Key, describe, table
 from opslib.core import (
     SEVERITY,
@@ -125,7 +125,7 @@ def check_configuration(
     now = {key: forms.normal(of) for key, of in described.found.items()}
     changes = list(_Comparison(ops, forms, was, described, now, accept).changes()) if known else []
     if not before:
-        _keep(ops, forms, was, now, changes, accept)
+        _keep(ops, forms, was, described, now, changes, accept)
     found = [*_findings(changes, was, next), *_absent(described, was), *_unread(ops, described)]
     found += rules.judged(ops, described, lambda place: accepted(ops, place))
     told = [change for change in changes if change.status == "ok"]
@@ -166,10 +166,8 @@ class _Comparison:
 
     def _of(self, key: Key) -> Iterable[Difference]:
         kept = self._was.base.get(key) or self._was.now.get(key)
-        if kept is None:
-            # Of a kind that nothing was kept of, all would be new.
-            kinds = {kind for kind, _ in self._was.now}
-            kept = "null" if key[0] in kinds and self._was.same.table else None
+        if kept is None and self._was.same.table and not self._was.blind:
+            kept = NOTHING  # it is new, since it was asked for and not there
         now = self._now.get(key)
         if kept is None or (now is None and key not in self._described.absent):
             return ()
@@ -234,20 +232,33 @@ def _keep(
     ops: Connection,
     forms: Forms,
     was: Memory,
+    described: Described,
     now: dict[Key, Any],
     changes: list[Change],
     accept: str,
 ) -> None:
     """What this report keeps: all as it is now, and as it was what is not settled."""
-    texts = {key: forms.text(of) for key, of in now.items() if of != UNREAD}
-    silent = {key: was.now[key] for key, of in now.items() if of == UNREAD and key in was.now}
+    texts = {key: forms.text(_filled(of, was.now.get(key, NOTHING))) for key, of in now.items()}
+    if described.unread:  # what could not be asked, and what it would have led to, is as it was
+        lost = set(was.now) - set(texts) - set(described.absent)
+        texts |= {key: was.now[key] for key in lost}
     left = [c for c in changes if c.status != "ok" or c.why.startswith("accepted until")]
     if accept:
         left = []
-    base = {c.key: was.base.get(c.key) or was.now.get(c.key, "null") for c in left}
-    base |= {key: text for key, text in was.base.items() if key in silent}
+    base = {c.key: was.base.get(c.key) or was.now.get(c.key, NOTHING) for c in left}
+    base |= {key: text for key, text in was.base.items() if now.get(key) == UNREAD}
     since = {c.place: [c.after, c.before, c.by] for c in left}
-    Memory(now=texts | silent, base=base, since=since).write(ops, forms)
+    Memory(now=texts, base=base, since=since).write(ops, forms)
+
+
+def _filled(now: Any, kept: str) -> Any:
+    """What could not be read now stays as it was kept."""
+    was = json.loads(kept)
+    if now == UNREAD:
+        return was or UNREAD
+    if not isinstance(now, dict) or not isinstance(was, dict):
+        return now
+    return {name: was.get(name, each) if each == UNREAD else each for name, each in now.items()}
 
 
 def _findings(changes: list[Change], was: Memory, next: str) -> Iterator[Finding]:

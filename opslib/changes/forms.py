@@ -30,6 +30,7 @@ _VOLATILE = re.compile(
 )
 _OF_TIME = re.compile(r"(?i)(time|timestamp|date|created|modified|at)$")
 _A_TIME = re.compile(r"\d{10,}(\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
+_AN_END = re.compile(r"Delet")  # a time that is there only where it will be gone
 _A_STATE = re.compile(r"(State|Status)$")
 # Of the states these are settings: `Enabling` is on its way to be `Enabled`.
 _SET = {"enabl": "enabled", "disabl": "disabled", "suspend": "suspended", "blackh": "blackhole"}
@@ -96,6 +97,8 @@ class Forms:
         made = {}
         for name, value in sorted(of.items(), key=lambda item: str(item[0])):
             name = str(name)
+            if not held and isinstance(value, datetime) and _AN_END.match(name):
+                value = "it is set"
             if not held and (_VOLATILE.fullmatch(name) or _is_time(name, value)):
                 continue
             if not held and _A_STATE.search(name) and isinstance(value, str):

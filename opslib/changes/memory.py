@@ -12,13 +12,14 @@ from typing import Any, TypeAlias
 
 from opslib import records
 from opslib.changes.forms import Forms, Same
-from opslib.changes.resources import Key
+from opslib.changes.resources import UNREAD, Key
 from opslib.core import Connection, Json, OpsError
 from opslib.records import Record
 
 KEEPING = ("reports/daily", "changes/configuration")
 _COMPLETE = ("ok", "attention")
 _LARGEST = 1_500_000  # characters in one record
+NOTHING = "null"  # the form of what is not there
 Place: TypeAlias = tuple[str, str, str]  # kind, name, path
 
 
@@ -45,6 +46,11 @@ class Memory:
     base: dict[Key, str] = field(default_factory=dict)
     since: dict[Place, list[str]] = field(default_factory=dict)
 
+    @property
+    def blind(self) -> bool:
+        """Could some of it not be read, so that what it leads to was not seen either?"""
+        return any(text == f'"{UNREAD}"' for text in self.now.values())
+
     def write(self, ops: Connection, forms: Forms) -> None:
         """Keep it with the run."""
         ops.journal.write(
@@ -70,16 +76,20 @@ def last(target: str, forms: Forms, before: datetime | None = None) -> Memory | 
     for record in records.list_records(target=target):
         whole = record.procedure in KEEPING and record.outcome in _COMPLETE
         if whole and (before is None or record.started < before) and (said := _kept(record)):
-            same = Same(said["key"] == forms.known_as, said["table"] == read_by())
-            return Memory(
-                record.id,
-                record.started,
-                same,
-                {(kind, name): text for kind, name, text in said["now"]},
-                {(kind, name): text for kind, name, text in said["base"]},
-                {(kind, name, path): rest for kind, name, path, *rest in said["since"]},
-            )
+            return read(said, forms, record.id, record.started)
     return None
+
+
+def read(said: Json, forms: Forms, record: str, at: datetime) -> Memory:
+    """What a record keeps."""
+    return Memory(
+        record,
+        at,
+        Same(said["key"] == forms.known_as, said["table"] == read_by()),
+        {(kind, name): text for kind, name, text in said["now"]},
+        {(kind, name): text for kind, name, text in said["base"]},
+        {(kind, name, path): rest for kind, name, path, *rest in said["since"]},
+    )
 
 
 def _kept(record: Record) -> Json:

@@ -17,12 +17,16 @@ UNREAD = "[unread]"
 
 
 @cache
-def table() -> Json:
-    """The kinds of resources, by name; what an entry says is told in resources.yaml."""
+def data(file: str) -> Json:
+    """A table beside this module. Its head says what an entry says."""
     import yaml
 
-    path = Path(__file__).with_name("resources.yaml")
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return dict(yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8")))
+
+
+def table() -> Json:
+    """The kinds of resources, by name."""
+    return data("resources.yaml")
 
 
 @dataclass

@@ -15,9 +15,9 @@ from opslib.core.text import decoded
 
 # What services do by themselves all day, and what changes data only.
 _NOISE = re.compile(
-    r"CreateLogStream|AssumeRole\w*|\w*NetworkInterface|Decrypt|GenerateDataKey\w*|\w*Auth\w*"
+    r"CreateLogStream|AssumeRole\w*|\w*NetworkInterface|Decrypt|GenerateDataKey\w*|\w*(InitiateAuth|AuthChallenge)"
     r"|ConsoleLogin|(Put|Send|Receive|Delete)(LogEvents|MetricData|Message\w*)|StartQuery|StopQuery"
-    r"|Initiate\w*|RespondTo\w*|Sign(Up|In)|Invoke\w*"
+    r"|Sign(Up|In)|Invoke\w*"
 )
 _MOST = 250  # events; AWS answers two calls of 50 in a second
 
@@ -32,8 +32,10 @@ class Act(NamedTuple):
 
     def names(self, name: str) -> bool:
         """Does it name a resource? Of an ARN or a path the end counts."""
-        word = re.escape(max(name.split(" "), key=len).rpartition("arn:")[2].split("/")[-1])
-        return re.search(rf"(?<![\w.-]){word}(?![\w-])", self.text) is not None
+        words = name.split(" ")
+        telling = {word for word in words if "-" in word} | {max(words, key=len)}
+        ends = (re.escape(word.removeprefix("/aws/lambda/").split("/")[-1]) for word in telling)
+        return re.search(rf"(?<![\w.-])({'|'.join(ends)})(?![\w-])", self.text) is not None
 
 
 def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:

@@ -40,6 +40,8 @@ _RESOURCES = {
     "logGroupName": "AWS::Logs::LogGroup",
     "GroupId": "AWS::EC2::SecurityGroup",
     "VpcEndpointId": "AWS::EC2::VPCEndpoint",
+    "VpcEndpointIds": "AWS::EC2::VPCEndpoint",
+    "DashboardName": "AWS::CloudWatch::Dashboard",
     "RouteTableId": "AWS::EC2::RouteTable",
     "NetworkAclId": "AWS::EC2::NetworkAcl",
     "TopicArn": "AWS::SNS::Topic",
