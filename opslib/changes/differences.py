@@ -28,7 +28,7 @@ from opslib.core import (
     frame,
     unread,
 )
-from opslib.core.text import cut
+from opslib.core.text import cut, decoded
 from opslib.core.times import moment
 
 DIFFERENT = {
@@ -253,7 +253,7 @@ def _keep(
 
 def _filled(now: Any, kept: str) -> Any:
     """What could not be read now stays as it was kept."""
-    was = json.loads(kept)
+    was = decoded(kept)
     if now == UNREAD:
         return was or UNREAD
     if not isinstance(now, dict) or not isinstance(was, dict):

@@ -21,6 +21,7 @@ from opslib.changes.resources import UNREAD
 from opslib.core import Json, redaction
 from opslib.core.plans import passwords
 from opslib.core.redaction.names import holds_a_secret
+from opslib.core.text import decoded
 
 _VOLATILE = re.compile(
     r"ResponseMetadata|RevisionId|ETag|Approximate\w*|Estimated\w*|(Last|Latest|Earliest)[A-Z]\w*"
@@ -81,11 +82,10 @@ class Forms:
             return self._mapping(of, path, held)
         if isinstance(of, (list, tuple, set)):
             return self._listing(list(of), path, held)
-        if isinstance(of, str) and of[:1] in ("{", "[") and of != UNREAD and not held:
-            try:
-                return self.normal(json.loads(of), path)
-            except ValueError:
-                pass
+        if isinstance(of, str) and of[:1] in ("{", "[") and not held:
+            inside = decoded(of)
+            if inside is not None:
+                return self.normal(inside, path)
         if of is None or of == UNREAD or isinstance(of, bool):
             return of
         name = path.rpartition(".")[2]
@@ -128,10 +128,7 @@ class Forms:
 
     def differences(self, kept: str, now: Any, same: Same) -> list[Difference]:
         """Of what was kept of a resource and what it is now, both in their forms."""
-        try:
-            was = json.loads(kept)
-        except ValueError:  # masked where it was kept
-            return []
+        was = decoded(kept, UNREAD)  # no JSON: masked where it was kept
         if isinstance(was, dict) and "whole" in was:
             now = json.loads(self.shortened(self.text(now)))
         return [d for d in _different(was, now, "") if not self._alike(d, same)]
@@ -145,8 +142,10 @@ class Forms:
             return True
         if None in sides or not any(map(HIDDEN.search, map(str, sides))):
             return False
-        hidden = {self._hide(d.path, v) if not HIDDEN.fullmatch(str(v)) else v for v in sides}
-        return not same.key or len(hidden) == 1 if _plain(sides) else not same.key
+        if not same.key or not self._key:
+            return True
+        shown = [v if HIDDEN.fullmatch(str(v)) else self._hide(d.path, v) for v in sides]
+        return not isinstance(d.now, (dict, list)) and shown[0] == shown[1]
 
 
 def _different(was: Any, now: Any, path: str) -> Iterator[Difference]:
@@ -176,10 +175,6 @@ def _name_of(of: list[Any]) -> str | None:
 
 def _only_value(of: Json) -> Any:
     return next(iter(of.values())) if [str(name).lower() for name in of] == ["value"] else of
-
-
-def _plain(of: list[Any]) -> bool:
-    return not any(isinstance(each, (dict, list)) for each in of)
 
 
 def _is_time(name: str, value: Any) -> bool:

@@ -29,13 +29,13 @@ def judged(
     ended = [name for name, day in said["runtimes"].items() if day <= today]
     for (kind, name), of in plain.items():
         known = {"of": of, "name": name, "all": every, "ended": ended}
-        known |= _beside(ops, kind, name, of, every)
         for rule in said["rules"] if isinstance(of, dict) else ():
             if kind not in rule["kinds"] or of.get(rule["setting"].split(".")[0]) == UNREAD:
                 continue
             words = f"{rule['setting']} of {kind} {name}"
             asked = Question(words, rule["rule"], rule["source"])
             try:
+                known |= _beside(ops, kind, name, of, every)
                 wrong = jmespath.search(rule["wrong"], known)
                 seen = rule["seen"].format_map(known) if wrong else ""
             except _ODD as exc:
@@ -86,7 +86,7 @@ def _beside(
         each
         for each in every["queue"]
         if isinstance(each, dict)
-        and each.get("RedrivePolicy", {}).get("deadLetterTargetArn") == arn
+        and (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
     ]
     consumer = max(consumers, key=lambda each: each["least"], default=None)
     source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
