@@ -21,6 +21,7 @@ FACTS = {
     "buckets": {"files": {"name": "orders-files"}},
     "secrets": {"orders/database": {"max_age_days": 90}},
     "database": {"cluster": "orders-main"},
+    "network": {"vpc": "orders-main"},
     "jobs": {"import": {"table": "import_jobs"}},
 }
 
@@ -95,6 +96,10 @@ def of_aws(service: str, operation: str, code: str, said: str, **parameters: Any
             "buckets.files.name",
         ),
         (NotFound("cluster orders-main not found in 111122223333/eu-west-1."), "database.cluster"),
+        (
+            NotFound("No VPC is named 'orders-main' in 1/eu-west-1; one was expected."),
+            "network.vpc",
+        ),
         (
             NotFound('Not found: SELECT …: relation "import_jobs" does not exist.'),
             "jobs.import.table",

@@ -94,14 +94,30 @@ def _settled(ops: Connection, found: Finding) -> Finding:
         return found
     named = re.findall(r"'([^']+)'|\"([^\"]+)\"|(\S+) not found", found.seen)
     names = {re.split(r"[/:]", name)[-1] for name in map("".join, named)} | set(map("".join, named))
-    described = ((place, name) for place, name in _described(ops.target.facts) if name in names)
-    place, name = next(described, ("", ""))
-    if not place:
+    found_at = [at for at in _described(ops.target.facts) if at[1] in names]
+    if not found_at:
         return found
+    asked = next((section for word, section in _SECTIONS.items() if word in found.seen), "")
+    place, name = min(found_at, key=lambda at: not at[0].startswith(asked))
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
     seen = f"Described as {place}, and not there. {found.seen}"
     return replace(found, status="critical", seen=seen, cause=GONE)
+
+
+# Where a name that is used for several things is described, by what was asked.
+_SECTIONS = {
+    "sqs ": "queues",
+    "lambda ": "functions",
+    "logs ": "functions",
+    "secretsmanager ": "secrets",
+    "rds ": "database",
+    "cognito-idp ": "users",
+    "ec2 ": "network",
+    "VPC": "network",
+    "s3 ": "buckets",
+    "cloudwatch ": "dashboards",
+}
 
 
 def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:
