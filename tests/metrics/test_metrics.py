@@ -263,5 +263,5 @@ def test_a_dashboard_that_is_not_there_is_unknown(ops: Any) -> None:
 def test_the_notebook_asks_once_a_widget_and_once_for_all_key_metrics(lab: Any) -> None:
     namespace = notebooks.run("metrics/dashboard", target=TARGET)
     assert namespace["ops"].findings.worst == "ok"
-    # And for what was at this hour of three weeks, and for trends.
-    assert calls(namespace["ops"], "GetMetricData") == len(namespace["page"].panels) + 1 + 4 + 1
+    # And once for now and each of three weeks, for trends, and for functions that ran today.
+    assert calls(namespace["ops"], "GetMetricData") == len(namespace["page"].panels) + 1 + 4 + 2
