@@ -9,7 +9,7 @@ _WORDS = {
     "ok": "ok okay healthy up pass passed passing success successful succeeded connected reachable "
     "available accessible alive live active green true yes working works operational online ready "
     "running normal good fine serving started stable nominal initialized pong valid responsive "
-    "responding good",
+    "responding",
     "skipped": "skipped skip disabled ignored unconfigured n_a na none off not_configured "
     "not_applicable not_checked not_enabled not_required",
     "degraded": "degraded degradation warn warning warnings slow yellow amber partial partially "
