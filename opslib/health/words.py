@@ -13,8 +13,8 @@ _WORDS = {
     "skipped": "skipped skip disabled ignored unconfigured n_a na none off not_configured "
     "not_applicable not_checked not_enabled not_required",
     "degraded": "degraded degradation warn warning warnings slow yellow amber partial partially "
-    "maintenance stale draining throttled impaired readonly read_only overloaded unstable delayed lagging "
-    "starting initializing booting warming recovering restarting stopping",
+    "maintenance stale draining throttled impaired readonly read_only overloaded unstable delayed "
+    "lagging starting initializing booting warming recovering restarting stopping",
     "failed": "failed fail fails failing failure failures error errors errored unhealthy down "
     "unreachable unavailable inaccessible unresponsive timeout timedout timed_out denied missing "
     "disconnected critical fatal red false no unready broken dead crashed offline exhausted "
