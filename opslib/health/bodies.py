@@ -31,11 +31,12 @@ _TOLD = {
     "level log_level hostname host url uri link links tags groups meta metadata labels notes note "
     "output reason stacktrace debug mode role platform runtime language definition migration_head "
     "docs documentation threshold items rows records list history author node git "
-    "affected_endpoints",
+    "affected_endpoints features flags feature_flags config configuration options limits",
     "settings": "enabled configured required",
+    "switches": "enabled active on",
 }
 _NAMED = {kind: set(names.split()) for kind, names in _TOLD.items()}
-_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS = _NAMED.values()
+_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES = _NAMED.values()
 _MOMENT = re.compile(r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime)")
 _NAMES = ("name", "component", "component_id", "check", "check_id", "service", "id", "key")
 _LIKE_A_PART = re.compile(
@@ -130,8 +131,8 @@ def _lines(text: str) -> Any:
 def _value(value: Any, at: At, role: str) -> Iterator[Said]:
     """What stands at a place, by its role there.
 
-    `parts`: its members are parts; `part`: it has to say how it is; `data`: it may; `facts`: it
-    stands within a part that has said how it is.
+    `parts`: its members are parts; `part`: it has to say how it is; `data`: it may; `told`: the
+    whole has said how it is; `facts`: the part that it is in has.
     """
     if isinstance(value, str) and value[:1] in ("{", "["):
         value = _within(value)
@@ -182,7 +183,7 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
     deeper = list[Said]()
     for key, value in found["inner"]:
         deeper += _value(value, (*at, key), _role_of(words.snake(key), at, role, understood))
-    if not understood and not deeper:
+    if not understood and not deeper and role != "told":
         parts += found["loose"]
     if not (own or parts or deeper):
         told = pairs.first(("message", "msg", "detail"))
@@ -199,7 +200,9 @@ def _role_of(name: str, at: At, role: str, understood: bool) -> str:
         return "parts"
     if role == "parts" or (role == "data" and not understood and _LIKE_A_PART.fullmatch(name)):
         return "part"
-    return "facts" if at and understood and name not in _OWN else "data"
+    if name in _OWN:
+        return "data"
+    return ("facts" if at else "told") if understood else role if role == "told" else "data"
 
 
 def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]]:
@@ -220,10 +223,13 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
         yield from (("part", said) for said in _value(value, (*at, key), "part"))
     elif name in _SETTINGS and value is False:
         yield "own", _said(at, "skipped", value, key)
+    elif value in (0, 1) and _LIKE_A_PART.fullmatch(name) and not isinstance(value, bool):
+        yield "part" if value else "loose", _said((*at, key), "ok" if value else "unclear", value)
     elif isinstance(value, (str, bool)) or value is None:
-        like = role == "data" and _LIKE_A_PART.fullmatch(name) is not None
+        like = role in ("data", "told") and _LIKE_A_PART.fullmatch(name) is not None
         status = words.status(value, like) if like or isinstance(value, str) else ""
-        if status or not (words.is_data(value) or role == "facts" or name in _SETTINGS):
+        known = words.is_data(value) or _LIKE_A_PART.fullmatch(words.snake(str(value)))
+        if status or not (known or role == "facts" or name in _SETTINGS):
             said = _said((*at, key), status or "unclear", value)
             yield "part" if status or like else "loose", said
 
@@ -233,6 +239,10 @@ def _named(
 ) -> Iterator[tuple[str, Any]]:
     """What stands under a name that means something: `healthy`, `db_error`, `failed_checks`."""
     status = words.judged(meant.status, value, name)
+    if isinstance(value, Pairs):  # `maintenance: {active: false}`
+        switches = [v for k, v in value if words.snake(k) in _SWITCHES and isinstance(v, bool)]
+        value = switches[0] if switches and meant.status != "ok" else value
+        status = words.judged(meant.status, value, name)
     there, found = at if meant.role == "part" else (*at, key), list[Said]()
     if value and isinstance(value, (Pairs, list)):
         found = list(_value(value, there, meant.role))

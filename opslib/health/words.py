@@ -9,7 +9,7 @@ _WORDS = {
     "ok": "ok okay healthy up pass passed passing success successful succeeded connected reachable "
     "available accessible alive live active green true yes working works operational online ready "
     "running normal good fine serving started stable nominal initialized pong valid responsive "
-    "responding",
+    "responding good idle leader follower primary correct accepting_traffic",
     "skipped": "skipped skip disabled ignored unconfigured n_a na none off not_configured "
     "not_applicable not_checked not_enabled not_required",
     "degraded": "degraded degradation warn warning warnings slow yellow amber partial partially "
@@ -20,7 +20,7 @@ _WORDS = {
     "disconnected critical fatal red false no unready broken dead crashed offline exhausted "
     "refused lost stopped shutdown shutting_down exception exceptions outage abnormal bad unusable "
     "expired invalid problem problems corrupt corrupted rejected aborted terminated sealed "
-    "ko nok err out_of_service out_of_memory major violated panic",
+    "ko nok err refusing_traffic out_of_service out_of_memory major violated panic",
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 _TURNED = {"ok": "failed", "failed": "ok", "degraded": "ok"}
@@ -32,10 +32,11 @@ _PARTICLES = {
     "past": "last previous prev max min allow on recent total",
     "nouns": "checks services components dependencies nodes systems parts probes",
     "switches": "ok okay up healthy alive live ready success available",
+    "values": "idle leader follower primary correct good fine normal running",  # no names of any
     "counted": "errors failures problems unhealthy failing",
 }
 _SETS = {kind: set(names.split()) for kind, names in _PARTICLES.items()}
-_NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _COUNTED = _SETS.values()
+_NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = _SETS.values()
 _DATA = re.compile(
     r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|.*\d+\.\d+.*|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+"
 )
@@ -121,7 +122,8 @@ def meaning(name: str) -> Meaning | None:
     elif len(parts) > 1 and parts[-1] in ("status", "state", "health"):
         return Meaning("said", "_".join(parts[:-1]))
     for size in (3, 2, 1):
-        told = _STATUS.get("_".join(parts[-size:])) if len(parts) >= size else None
+        name = "_".join(parts[-size:]) if len(parts) >= size else ""
+        told = None if name in _VALUES else _STATUS.get(name)
         if (told and told != "skipped") or (told and len(parts) == size):
             rest = parts[: len(parts) - size]
             if rest and rest[-1] in _NOT:
