@@ -160,6 +160,7 @@ BESIDE = {
     ("functions/health", "lambda:GetAccountSettings"),
     ("functions/scale", "lambda:GetAccountSettings"),
     ("logs/errors", "cloudwatch:GetMetricData"),
+    ("reports/daily", "lambda:GetAccountSettings"),
     ("reports/daily", "rds:DescribePendingMaintenanceActions"),
 }
 
