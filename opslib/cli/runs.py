@@ -14,10 +14,14 @@ from opslib.records.records import Record
 
 
 def shown(record: Record, *, everything: bool = False) -> Json:
-    """For JSON: the record with its findings, plan, changes and next; or all of its file."""
+    """For JSON: the record with its findings, plan, changes and next; or all of its file.
+
+    And its own `exit_status`, of several.
+    """
     details = reading.details(record)
     names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]
-    return {name: details.get(name) for name in names} | record.as_dict()
+    status = {"exit_status": outcomes.exit_status(record.outcome, record.status)}
+    return {name: details.get(name) for name in names} | record.as_dict() | status
 
 
 def as_text(record: Record, given: list[str] | None = None) -> str:
@@ -88,6 +92,6 @@ def unlisted(names: list[str]) -> str:
 
 
 def exit_status(found: list[Record]) -> int:
-    """Of several runs what most wants a look: interrupted, failed, refused, critical, done."""
+    """Of several runs what most wants a look: interrupted, failed, refused, critical, unknown."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
-    return next((status for status in (130, 1, 3, 4) if status in statuses), 0)
+    return next((status for status in (130, 1, 3, 4, 5) if status in statuses), 0)
