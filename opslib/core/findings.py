@@ -34,6 +34,7 @@ class Finding:
     cause: str = ""  # the named cause, when this finding is evidence of one
     next: str = ""  # the procedure or runbook entry that follows from it
     verifies: bool = False  # seen after a change was applied
+    trace: str = ""  # the way to an error that nobody foresaw
 
     def __post_init__(self) -> None:
         if self.status not in SEVERITY:
@@ -117,6 +118,12 @@ class Findings(list[Finding]):
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
+        parts += [
+            f"<details><summary>trace of: {escaped(f.check)}</summary>"
+            f"<pre>{escaped(f.trace)}</pre></details>"
+            for f in self
+            if f.trace
+        ]
         parts.append(f"<p>{escaped(self.note)}</p>" if self.note else "")
         parts.append("" if self.evidence is None else html_frame(self.evidence))
         data = {"findings": [asdict(f) for f in self]}

@@ -184,7 +184,8 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
     Evidence: CONFIGURATIONS.
     """
     chosen = [function] if function else ops.target["functions"]
-    answers = ops.each(lambda name: _configuration(Function(ops, name)), chosen).values()
+    look, asked = lambda name: _configuration(Function(ops, name)), "configuration of {}"
+    answers = ops.each(look, chosen, asked).values()
     rows = [row for _, found in answers for row in found]
     return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 

@@ -20,7 +20,7 @@ SECRETS = {
 def check_ages(ops: Connection) -> Findings:
     """Age of the current value of every secret that the target describes. Evidence: SECRETS."""
     facts, found, rows = ops.target["secrets"], [], []
-    for name, made in ops.each(partial(_made, ops), facts).items():
+    for name, made in ops.each(partial(_made, ops), facts, "secret {}").items():
         most = facts[name].get("max_age_days")
         rule = "it is there" if most is None else f"at most {most} days"
         asked = Question(f"secret {name}", rule, "ListSecretVersionIds")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from operator import itemgetter
 from typing import Concatenate, TypeAlias
 
 from opslib.core.checks.causes import DENIED
 from opslib.core.connections.connection import Connection
+from opslib.core.defects import apart, understood
 from opslib.core.errors import NotAllowed, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
 
@@ -21,19 +23,26 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
     Its findings are kept with the run, and what could not be read is *unknown*.
 
     A denied, unreachable or missing source becomes a finding, so the other checks of a report go
-    on.
+    on; so does an error that nobody foresaw, with its trace, and each of several that `ops.each`
+    could not read.
     Bad input (UsageError) and our own guard (Refused) are still raised.
     """
 
     def decorate(function: Look[P]) -> Look[P]:
         @functools.wraps(function)
         def run(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Findings:
+            lost: list[tuple[str, OpsError]] = []
+            before = apart.set(lost)
             try:
-                found = function(ops, *args, **kwargs)
+                with understood():
+                    found = function(ops, *args, **kwargs)
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
                 found = Findings([unread(question, exc)])
+            finally:
+                apart.reset(before)
+            found += [unread(*each) for each in sorted(lost, key=itemgetter(0))]
             return keep(ops, found)
 
         return run
@@ -47,7 +56,8 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
     What it could not read makes it *unknown*, and the others go on.
     """
     try:
-        return look()
+        with understood():
+            return look()
     except (UsageError, Refused):
         raise
     except OpsError as exc:
@@ -57,7 +67,8 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
 def unread(question: str, exc: OpsError) -> Finding:
     """What could not be read is *unknown*; that it was denied is a cause."""
     cause = DENIED if isinstance(exc, NotAllowed) else ""
-    return Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)
+    source = type(exc).__name__
+    return Finding("unknown", question, str(exc), source=source, cause=cause, trace=exc.trace)
 
 
 def keep(ops: Connection, found: Findings) -> Findings:
