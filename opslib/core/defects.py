@@ -38,13 +38,23 @@ def understood(asked: str = "this") -> Iterator[None]:
         frames = whole[2:] or whole  # without this one and whoever calls it
         ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_OURS)]
         at = (ours or frames)[-1]
-        said = cut(plain(f"{type(exc).__name__}: {exc}"), 300)
+        said = in_a_line(exc)
         told = NotUnderstood(
             f"Defect in opslib, or an answer that it did not understand: {said}, at "
             f"{_placed(at)}. Nothing is known of {asked}."
         )
         told.trace = "\n".join([*map(_placed, frames), said])
         raise told from exc
+
+
+def in_a_line(exc: BaseException) -> str:
+    """An error's type and what it says, also of one that cannot say it."""
+    return cut(plain(" ".join("".join(traceback.format_exception_only(exc)).split())), 300)
+
+
+def families_of(exc: BaseException) -> str:
+    """The names of an error's classes, its own first."""
+    return " ".join(cls.__name__ for cls in type(exc).__mro__)
 
 
 def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 from opslib.core.connections import answers, logins
 from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
 from opslib.core.connections.targets import Target
-from opslib.core.defects import understood
+from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import NotAllowed, OpsError, translated
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
@@ -140,6 +141,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         made.events.register(event, handler)
 
 
+_OF_A_LOGIN = tuple(f"botocore/{name}.py" for name in ("credentials", "tokens", "configloader"))
 _MISREAD = "ResponseParserError"
 # Of these services a list of nothing is in the answer, too.
 _LISTING = ("cloudwatch", "cognito-idp", "lambda", "logs", "secretsmanager")
@@ -184,8 +186,15 @@ def errors(
             hinted = (hint for pattern, hint in HINTS if re.search(pattern, said))
             raise translated(CODES, next(hinted, code), code=code, said=said, **more) from exc
         except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
-            families = " ".join(cls.__name__ for cls in type(exc).__mro__)
-            raise translated(FAMILIES, families, said=exc, **more) from exc
+            raise translated(FAMILIES, families_of(exc), said=exc, **more) from exc
+        except OpsError:
+            raise
+        except Exception as exc:
+            frames = traceback.extract_tb(exc.__traceback__)
+            if not any(frame.filename.endswith(_OF_A_LOGIN) for frame in frames):
+                raise
+            said = in_a_line(exc)  # a file or a program that answers otherwise
+            raise translated(FAMILIES, "CredentialRetrievalError", said=said, **more) from exc
 
 
 def question(service: str, operation: str, where: str, parameters: Json) -> str:

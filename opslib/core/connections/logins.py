@@ -20,8 +20,8 @@ def of_profile(region: str, profile: str | None) -> Any:
     made = boto3.Session(region_name=region, profile_name=profile)
 
     def refuse(prompt: str) -> NoReturn:
-        name = made.profile_name
-        raise NotAllowed(MFA.format(profile=name, option=f" --profile {name}", asked=prompt))
+        name, asked = made.profile_name, prompt.strip(": ").rpartition(" ")[2]
+        raise NotAllowed(MFA.format(profile=name, option=f" --profile {name}", asked=asked))
 
     chain = made._session.get_component("credential_provider")
     chain.get_provider("assume-role")._prompter = refuse

@@ -15,10 +15,13 @@ HINTS = (
     (r"[Ss]ignature (expired|not yet current)", "RequestTimeTooSkewed"),
     (r"not authorized to perform", "AccessDenied"),
 )
+_INSTEAD = (
+    "Name a profile of aws configure sso; or one whose credential_process is 'aws configure "
+    "export-credentials{option}', which takes what the AWS CLI has, once it has asked you."
+)
 MFA = (
-    "Profile {profile!r} wants a code of an MFA device for {asked}, and nobody is asked here. Name "
-    "a profile that needs none: of aws configure sso, or one whose credential_process is 'aws "
-    "configure export-credentials{option}', once the AWS CLI has asked you."
+    "Profile {profile!r} wants a code of an MFA device for {asked}, and nobody is asked here. "
+    f"{_INSTEAD}"
 )
 _FILES = "~/.aws/config or ~/.aws/credentials (profile {profile!r})"
 # By AWS's code, or a hint in place of it.
@@ -80,6 +83,7 @@ CODES: Meanings = (
 # By the names of an error's classes.
 FAMILIES: Meanings = (
     (r"\bRefreshWithMFA", NotAllowed, MFA),
+    (r"\bMissingDependency", NotAllowed, f"No login for {{asked}}: {{said}}. {_INSTEAD}"),
     (
         r"\bLogin(\w*Error|Refresh|Insufficient)",
         NotAllowed,
