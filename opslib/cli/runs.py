@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections.abc import Sequence
 
 from opslib.core import Json, console, redaction
 from opslib.pages.pages import findings
@@ -43,7 +44,19 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
         f"record:  {record.path}",
         f"page:    {record.page}",
     ]
-    return "\n\n".join([console.table(header, rows)] * bool(rows) + ["\n".join(lines)])
+    table = [console.table(header, rows)] * bool(rows)
+    return "\n\n".join(
+        [*filter(None, [shown_work(details.get("evidence"))]), *table, "\n".join(lines)]
+    )
+
+
+def shown_work(evidence: Sequence[Sequence[str]] | None) -> str:
+    """What proves the cause, what was ruled out, what is not known: wrapped lines."""
+    lines = [(label, console.plain(redaction.mask(said))) for label, said in evidence or ()]
+    return "\n".join(
+        textwrap.fill(f"{label + ':':<11}{said}", 110, subsequent_indent=" " * 11)
+        for label, said in lines
+    )
 
 
 def plan(record: Record, given: list[str] | None = None) -> list[str]:

@@ -128,7 +128,8 @@ def check_drift(ops: Connection, plan: str = "") -> Findings:
         found.append(asked.answer("warn", seen, cause=DRIFT))
     if not drifted:
         those = f"{count(len(read.drift), 'resource')} with values that change by themselves"
-        found.append(asked.answer("ok", f"nothing ({those})" if read.drift else "nothing"))
+        seen = f"nothing ({those})" if read.drift else "nothing"
+        found.append(asked.answer("ok", seen, cause=DRIFT))
     return Findings(found, frame(rows, CHANGES), _HELP if drifted else "")
 
 

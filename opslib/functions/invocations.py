@@ -216,7 +216,7 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
         return asked.answer("critical", seen, cause=THROTTLED, next=follows)
     if not use.throttles:
         shared = f"{kept} reserved, which is also its cap" if kept else _SHARED
-        return asked.answer("ok", f"{seen}; {shared}")
+        return asked.answer("ok", f"{seen}; {shared}", cause=THROTTLED)
     status = "critical" if use.still else "warn"
     if kept and most >= kept:
         seen += f": at most {kept} may run at once, by its own reservation, and {most} did"

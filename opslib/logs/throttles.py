@@ -59,7 +59,7 @@ def check_throttling(
         found.append(
             _throttled(asked, lines, tolerated, cause, within)
             if len(lines)
-            else asked.answer("ok", f"no line matches {pattern}")
+            else asked.answer("ok", f"no line matches {pattern}", cause=cause)
         )
     panels = logs.panels(events, within)
     return Plotted(found, logs.legible(events), note, panels, within)

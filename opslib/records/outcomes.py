@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import SEVERITY, Json
+from opslib.core.checks.evidence import evidence
+from opslib.core.findings import known
 from opslib.core.plans.performing import UNSURE
 
 Event = Json
@@ -100,8 +102,8 @@ class Ending:
 def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """What a run came to, for its file: its events, and
 
-    `outcome`, `status` (the worst finding that counts), `exit_status`, `verdict` (a sentence), and
-    what was `changed` and is `next`.
+    `outcome`, `status` (the worst finding that counts), `exit_status`, `verdict` (a sentence), its
+    `evidence` (label and text of each line), and what was `changed` and is `next`.
     """
     said = add_up(told)
     steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
@@ -124,6 +126,7 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
         "status": status,
         "exit_status": exit_status(outcome, status),
         "verdict": str(verdict),
+        "evidence": evidence(known(f) for f in counted),
         "changed": changed,
         "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }

@@ -9,6 +9,7 @@ import pytest
 from opslib.core import Connection
 from opslib.core.connections.sql import query
 
+TARGET = "lab/bluemoxon-staging"
 HOSTILE = {
     "PGHOST": "db.example.com",
     "PGHOSTADDR": "192.0.2.1",
