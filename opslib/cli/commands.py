@@ -5,7 +5,6 @@ Data goes to stdout, progress to stderr; modules are imported when they are need
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -46,12 +45,6 @@ def cli() -> None:
     """Runbooks that run: list procedures, run them on a target, look at the records."""
 
 
-def _finite(_context: Any, _option: Any, value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter("give seconds, or leave it out for an hour.")
-    return value
-
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
     click.option(
@@ -67,8 +60,7 @@ _RUNNING = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=1),
-        callback=_finite,
+        type=click.IntRange(min=1),
         metavar="SECONDS",
         help="Stop the run after this.",
     ),

@@ -155,3 +155,21 @@ def test_half_an_answer_is_no_answer(records_folder: Path, cut: int) -> None:
     ops = canned.connection(lambda *_: (200, whole[:-cut]))
     with pytest.raises(Unfinished, match=r"filter_log_events.*was cut"):
         logs.search(ops, "api", "", window(ops, 5))
+
+
+@check("Where to?")
+def check_ways(ops: Connection) -> Findings:
+    asked = Question("one")
+    names = ("databases/health", "shop/database", "logs/search")
+    return Findings(asked.answer("critical", "ill", next=name) for name in names)
+
+
+def test_no_finding_sends_to_the_notebook_that_it_stands_in(
+    strange: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert next(f.next for f in check_ways(strange)) == "databases/health"
+    monkeypatch.setenv("OPSLIB_HERE", "shop/database databases/health")
+    assert [f.next for f in check_ways(strange)] == ["", "", "logs/search"]
+    monkeypatch.delenv("OPSLIB_HERE")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ana/runbook/notebooks/logs/search.ipynb")
+    assert [f.next for f in check_ways(strange)] == ["databases/health", "shop/database", ""]

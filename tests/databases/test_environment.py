@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+from opslib import connect
 from opslib.core import Connection
 from opslib.core.connections.sql import query
 
@@ -35,3 +37,24 @@ def test_the_environment_of_libpq_does_not_matter(
     [found] = query(ops, sql).to_dict("records")
     assert (found["text"], str(found["day"]), found["zone"]) == ("né", "2026-11-22", "UTC")
     assert "PGHOSTADDR" not in os.environ
+
+
+def test_the_lab_is_reached_whatever_the_operator_has_set(
+    ops: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[profile nobody\n")
+    hostile = {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_PROFILE": "nobody",
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "NO_PROXY": "",
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    reached = connect(TARGET)
+    assert reached.identity == ops.identity
+    assert reached.call("sqs", "list_queues")["QueueUrls"]
+    assert reached.http("GET", "/health/live").ok

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from operator import itemgetter
+from pathlib import Path
 from typing import Concatenate, TypeAlias
 
 from opslib.core.checks.causes import DENIED
@@ -13,6 +15,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.defects import apart, understood
 from opslib.core.errors import NotAllowed, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
+from opslib.core.journal import HERE
 
 Look: TypeAlias = Callable[Concatenate[Connection, P], Findings]
 
@@ -71,10 +74,22 @@ def unread(question: str, exc: OpsError) -> Finding:
     return Finding("unknown", question, str(exc), source=source, cause=cause, trace=exc.trace)
 
 
+def _here() -> list[str]:
+    """What this kernel runs, as the engine or JupyterLab says: its procedure, and the entry."""
+    notebook = Path(os.environ.get("JPY_SESSION_NAME") or "-").with_suffix("")
+    return [*os.environ.get(HERE, "").split(), f"{notebook.parent.name}/{notebook.name}"]
+
+
 def keep(ops: Connection, found: Findings) -> Findings:
-    """Keep findings with the run; those made after a change was applied are its verification."""
-    if ops.changed:
-        found[:] = [replace(f, verifies=True) for f in found]
+    """Keep findings with the run; those made after a change was applied are its verification.
+
+    None sends to the notebook that it stands in.
+    """
+    here = _here()
+    found[:] = [
+        replace(f, verifies=ops.changed or f.verifies, next="" if f.next in here else f.next)
+        for f in found
+    ]
     ops.findings.extend(found)
     ops.journal.write("findings", findings=[asdict(f) for f in found])
     return found

@@ -241,7 +241,9 @@ class Connection:
 
         Masked in every output from here on.
         """
-        text = self.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
+        text = self.call("secretsmanager", "get_secret_value", SecretId=name).get("SecretString")
+        if text is None:
+            raise OpsError(f"Secret {name!r} in {self.where} holds no text (SecretString).")
         return decoded(text, text)
 
     def gather(self, *reads: Callable[[], T]) -> list[T]:
