@@ -4,6 +4,7 @@ OpsError
 ├── UsageError    what was given is wrong; nothing happened
 ├── NotFound      it is not there
 ├── NotAllowed    denied, or no credentials (never reported as absent)
+│   └── LoginRefused  the database was reached and takes no such login
 ├── Refused       our own guard said no; nothing changed
 ├── NotUnderstood a defect of ours, or an answer of another form than we know
 └── Unfinished    no answer, or stopped waiting; its state is unknown
@@ -35,6 +36,10 @@ class NotFound(OpsError):
 
 class NotAllowed(OpsError):
     """Denied, or no credentials. Says nothing about whether the thing exists."""
+
+
+class LoginRefused(NotAllowed):
+    """The database was reached, and takes no such login: nor does it take the application's."""
 
 
 class Refused(OpsError):

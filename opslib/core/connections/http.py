@@ -67,7 +67,7 @@ _SILENCES: Meanings = (  # by the names of an error's classes
     (
         r"\b(Protocol|Decode|IncompleteRead|InvalidChunk)",
         Unfinished,
-        "{asked} broke off its answer, or answered what is no HTTP ({why}).",
+        "{asked} cannot be reached, or broke off its answer ({why}).",
     ),
     ("", Unfinished, "{asked} cannot be reached ({why})."),
 )
