@@ -37,6 +37,7 @@ def add_up(told: Sequence[Event]) -> Json:
         "approval": approval or None,
         "approved": _last(told, "approved") or None,
         "steps": _steps(told),
+        "configuration": _last(told, "configuration") or None,
     }
 
 
