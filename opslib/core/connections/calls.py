@@ -117,7 +117,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         # Where no answer came, botocore does not say which call it was: the context does.
         model, started, ticks = context["opslib"]
         answer, raised = parsed or {}, type(exception).__name__ if exception else None
-        raised = raised or _misread(model, answer, http_response)
+        misread = not exception and _misread(model, answer, http_response)
         answers.register_answer(model, answer)
         metadata = answer.get("ResponseMetadata", {})
         journal.call(
@@ -127,9 +127,9 @@ def record_calls(made: Any, journal: Journal) -> None:
             ticks,
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),
-            error=answer.get("Error", {}).get("Code") or raised,
+            error=answer.get("Error", {}).get("Code") or raised or (_MISREAD if misread else None),
         )
-        if raised == _MISREAD:
+        if misread:
             raise ResponseParserError(f"{len(http_response.content):,} bytes that hold nothing")
 
     for event, handler in {
@@ -147,20 +147,20 @@ _MISREAD = "ResponseParserError"
 _LISTING = ("cloudwatch", "cognito-idp", "lambda", "logs", "secretsmanager")
 
 
-def _misread(model: Any, answer: Json, told: Any) -> str | None:
+def _misread(model: Any, answer: Json, told: Any) -> bool:
     """Of an answer in which botocore found nothing: whether it is another than an empty one."""
     shape = model.output_shape
     if told is None or shape is None or not shape.members or set(answer) - {"ResponseMetadata"}:
-        return None
+        return False
     lists = any(part.type_name == "list" for part in shape.members.values())
     if lists and model.service_model.service_name in _LISTING:
-        return _MISREAD
+        return True
     body, protocol = told.content.strip(), model.service_model.metadata["protocol"]
     if "json" in protocol:
         well = isinstance(decoded(body.decode(errors="replace")), dict)
     else:
         well = bool(body) and not re.match(rb"(?i)<(!doctype )?html", body)
-    return None if well or told.status_code in (202, 204) else _MISREAD
+    return not well and told.status_code not in (202, 204)
 
 
 @contextmanager
