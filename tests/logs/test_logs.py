@@ -131,7 +131,7 @@ def test_a_structured_line_is_read_by_its_text_first() -> None:
 
 
 def test_errors_are_grouped_with_counts_and_times(ops: Any) -> None:
-    events = logs.search(ops, "all", ops.target["logs"]["error_pattern"], window(ops, 24 * 60))
+    events = logs.search(ops, "all", logs.error_pattern(ops), window(ops, 24 * 60))
     found = searches.check_errors(ops)
     assert found.evidence is not None
     assert found.evidence["count"].sum() == len(events)
