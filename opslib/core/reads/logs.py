@@ -6,6 +6,7 @@ common.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -104,6 +105,8 @@ def groups(
             if not listed and name not in begun:
                 raise unknown_name("function", name, [ALL, *known], f" of {ops.target.name}")
             found |= {each: each for each in listed if each not in found.values()}
+    if source == ALL and not (known or begun):
+        ops.target["functions"]  # says that none are described
     if not found and not failed:
         raise UsageError(
             f"No log group is named by {source!r}. "
@@ -215,18 +218,11 @@ def query(
 ) -> Frame:
     """The answer of a Logs Insights query, waited for to its end.
 
-    Columns: those of the query; `@…time…` are UTC. Raises OpsError when the query is not understood
-    or failed, Unfinished when it took too long (it is stopped).
+    Columns: those of the query, times UTC, numbers where a number shows the same again, else text.
+    Raises UsageError when the query is not understood, OpsError when it failed, Unfinished when it
+    took too long (it is stopped).
     """
-    started = ops.call(
-        "logs",
-        "start_query",
-        logGroupNames=list(groups(ops, source).values()),
-        queryString=text,
-        startTime=int(within.start.timestamp()),
-        endTime=int(within.end.timestamp()),
-    )
-    id = started["queryId"]
+    id = _started(ops, list(groups(ops, source).values()), text, within)
     answer, _ = poll(
         partial(ops.call, "logs", "get_query_results", queryId=id),
         lambda answer: answer["status"] not in _PENDING,
@@ -243,21 +239,47 @@ def query(
             f"The query ended as {answer['status']}. "
             "Run it again, with a narrower window or a simpler query."
         )
-    found = _typed(answer["results"])
+    found = _typed(answer["results"], text)
     found.attrs["scanned"] = answer.get("statistics", {}).get("recordsScanned", 0)
     return found
 
 
-def _typed(results: Sequence[Iterable[dict[str, str]]]) -> Frame:
-    """Insights answers text only: times become UTC, numbers numbers."""
+def _started(ops: Connection, groups: list[str], text: str, within: Window) -> str:
+    try:
+        asked = {"logGroupNames": groups, "queryString": text}
+        start, end = int(within.start.timestamp()), int(within.end.timestamp())
+        answer = ops.call("logs", "start_query", startTime=start, endTime=end, **asked)
+        return str(answer["queryId"])
+    except OpsError as exc:
+        if "MalformedQuery" not in str(exc):
+            raise
+        raise UsageError(f"That is no Logs Insights query: {text}\n{exc}") from exc
+
+
+_TIMES = re.compile(r"@timestamp|@ingestionTime|(?:bin|datefloor|dateceil)\([^()]*\)")
+_OF_TIMES = re.compile(
+    rf"(?:{_TIMES.pattern}|(?:min|max|earliest|latest)\(@timestamp\))\s+as\s+(\w+)", re.I
+)
+# A number that is shown as it was written: no zeros before it, no more digits than are exact. What
+# is larger than that Insights writes as Java does.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.(?:0|\d{0,14}[1-9]))?|-?\d\.\d{1,16}E-?\d{1,2}")
+
+
+def _typed(results: Sequence[Iterable[dict[str, str]]], text: str) -> Frame:
+    """Insights answers text only: what the query says are times become UTC, and numbers numbers."""
     import pandas as pd
 
-    rows = [{cell["field"]: cell.get("value") for cell in row} for row in results]
+    rows = [
+        {whole(cell["field"]): whole(cell["value"]) for cell in row if "value" in cell}
+        for row in results
+    ]
     found = pd.DataFrame(rows).drop(columns="@ptr", errors="ignore")
+    times = _OF_TIMES.findall(text)
     for name in found:
-        if "time" in name.lower() or name.startswith("bin("):
-            found[name] = pd.to_datetime(found[name], utc=True, errors="coerce").astype(UTC_TIME)
-        else:
+        values = found[name].dropna()
+        if _TIMES.fullmatch(name) or name in times:
             with suppress(ValueError):
-                found[name] = pd.to_numeric(found[name])
+                found[name] = pd.to_datetime(found[name], utc=True).astype(UTC_TIME)
+        elif len(values) and all(map(_NUMBER.fullmatch, values)):
+            found[name] = pd.to_numeric(found[name])
     return found
