@@ -37,7 +37,7 @@ _PENDING = ("Scheduled", "Running", "Unknown")
 ALL = "all"
 LIMIT = 10_000
 # What is in most lines of trouble, and in few others: to count them where none is read.
-_ERROR_PATTERN = """
+USUAL = """
     ?ERROR ?Exception ?FATAL ?CRITICAL ?SEVERE ?Traceback ?"panic:" ?"fail:" ?"crit:"
     ?"Task timed out" ?"Runtime exited" ?"level=error" ?"level=fatal"
 """
@@ -58,7 +58,7 @@ def error_pattern(ops: Connection) -> str:
     `logs.error_pattern` of the target alone where it is of another form (`{ $.level = … }`).
     """
     own = own_pattern(ops)
-    return f"{' '.join(_ERROR_PATTERN.split())} {own}".strip() if own[:1] in ("", "?") else own
+    return f"{' '.join(USUAL.split())} {own}".strip() if own[:1] in ("", "?") else own
 
 
 def own_pattern(ops: Connection) -> str:
