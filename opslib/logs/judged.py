@@ -99,7 +99,7 @@ def told_of_unclear(lines: Frame) -> str:
     return f"{len(unclear):,} of {count(len(lines), 'line')} say neither, as {pattern!r}"
 
 
-def of_the_whole(ops: Connection, lines: Frame, within: Window) -> list[Finding]:
+def of_the_whole(ops: Connection, lines: Frame, follows: str = "logs/errors") -> list[Finding]:
     """The sum of all trouble, and its share of the requests of each source."""
     ill, most = troubles(lines), logs.tolerated(ops)
     requests = _requests(lines)
@@ -114,10 +114,10 @@ def of_the_whole(ops: Connection, lines: Frame, within: Window) -> list[Finding]
     unclear = told_of_unclear(lines)
     seen += f". {unclear}" if unclear else ""
     well = in_an_hour <= _TIMES * most or (served > 0 and in_an_hour <= _SHARE * served)
-    found = [asked.judged(well, seen, otherwise="warn", next="logs/errors")]
+    found = [asked.judged(well, seen, otherwise="warn", next=follows)]
     whole_since = lines.attrs["whole_since"]
     whole = ill[[row.time >= whole_since.get(row.source, row.time) for row in ill.itertuples()]]
-    judge = partial(_share, whole, requests)
+    judge = partial(_share, whole, requests, follows)
     return [*found, *filter(None, map(judge, sorted(set(ill["source"]))))]
 
 
@@ -125,14 +125,14 @@ def _requests(lines: Frame) -> Frame:
     return lines[lines["message"].str.match(_ENDED)]
 
 
-def _share(ill: Frame, requests: Frame, source: str) -> Finding | None:
+def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:
     """A finding where a source fails much of what it is asked, in all or in a quarter hour."""
     wrong = ill.loc[ill["source"] == source, "time"]
     served = requests.loc[requests["source"] == source, "time"]
     asked = Question(f"share of trouble in {source}", "at most 1 in 10 requests", _SOURCE)
     if _too_many(len(wrong), len(served), _SHARES):
         seen = f"{count(len(wrong), 'line')} of trouble beside {count(len(served), 'request')}"
-        return asked.answer("warn", seen, next="logs/errors")
+        return asked.answer("warn", seen, next=follows)
     quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
     bad = [
         (number, int(beside.get(begin, 0)), begin)
@@ -144,7 +144,7 @@ def _share(ill: Frame, requests: Frame, source: str) -> Finding | None:
     number, of, begin = max(bad, key=lambda each: (each[0], each[2]))
     seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
     seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
-    return asked.answer("warn", seen, next="logs/errors")
+    return asked.answer("warn", seen, next=follows)
 
 
 def _too_many(wrong: int, of: int, shares: tuple[tuple[int, float], ...]) -> bool:

@@ -70,7 +70,7 @@ def judge(monkeypatch: pytest.MonkeyPatch, found: Any, **described: Any) -> Any:
     """What is said of the sum of these lines."""
     monkeypatch.setattr(logs, "search", lambda *_, **__: found)
     ops: Any = Ops(**described)
-    return judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY), DAY)
+    return judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY))
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda path: path.stem)
@@ -280,3 +280,10 @@ def test_a_hostile_line_is_shown_replaced_and_ends_nothing(message: str) -> None
         assert text.encode()
         assert not set(text) & set("\x00\x9b\u202e")
     assert read(message).trouble is True
+
+
+def test_a_line_without_a_text_is_told_by_what_is_wrong_in_it() -> None:
+    report = f"REPORT RequestId: {REQUEST.format(1)}\tDuration: 3 ms\tStatus: timeout"
+    assert log_lines.pattern(report) == "REPORT Status: timeout"
+    answer = '{"level": "INFO", "time": "2026-11-22T10:00:00Z", "path": "/x", "status": 503}'
+    assert log_lines.pattern(answer) == "INFO: path=/x, status=<n>"

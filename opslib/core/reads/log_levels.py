@@ -76,7 +76,9 @@ PLATFORM = re.compile(
     r"|(?:EXTENSION|TELEMETRY|LOGS)\s+Name: "
 )
 _PLATFORM_ILL = re.compile(
-    r"(?:Status|State):\s*(?!success|ready|subscribed|registered|already)\w+|Error Type:\s*\w", re.I
+    r"(?:Status|State):\s*(?!success|ready|subscribed|registered|already)\w+"
+    r"|Error Type:\s*\w[\w.]*",
+    re.I,
 )
 # Answers of a server that failed, at whatever level they are written.
 ANSWERED = re.compile(
@@ -114,7 +116,9 @@ def read(message: str) -> Said:
     """What a line says. Of more lines in one event, what was raised, else the first."""
     message = message[:LONGEST].strip()
     if PLATFORM.match(message):
-        return Said("", message.partition("\n")[0], _PLATFORM_ILL.search(message) is not None)
+        ill = [hit.group() for hit in _PLATFORM_ILL.finditer(message)]
+        told = " ".join([message.split()[0], *ill]) if ill else message.partition("\n")[0]
+        return Said("", told, bool(ill))
     if document := structured(message):
         return _of_document(document)
     return _of_text(message)
@@ -139,6 +143,15 @@ def said(document: Json) -> str:
     return f"{text}: {error}" if error and error not in text else text
 
 
+def _values(document: Json) -> str:
+    """The values of a structured line without a text: `method=GET, path=/x, status=503`."""
+    shown = (
+        (key, value) for key, value in document.items() if isinstance(value, (str, int, float))
+    )
+    untold = (*_LEVEL_KEYS, "time", "timestamp", "ts", "@timestamp", "@t")
+    return ", ".join(f"{key}={value}" for key, value in shown if key.lower() not in untold)
+
+
 def _shortest(value: Any) -> str:
     """What is to be read of a value: of an error as an object, its type and message."""
     if isinstance(value, dict):
@@ -151,7 +164,7 @@ def _of_document(document: Json) -> Said:
     fields = dict(flat(document))
     if str(document.get("type", "")).startswith("platform."):
         return _of_platform(fields)
-    text = said(document)
+    text = said(document) or _values(document)
     level = next(filter(None, (_named(fields.get(key)) for key in _LEVEL_KEYS)), "")
     level = level or _numbered(fields)
     inner = Said(level, text, None) if level or not text else read(text)
