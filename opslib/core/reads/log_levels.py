@@ -47,6 +47,7 @@ _PRIORITY = re.compile(r"<(\d{1,3})>1? ?")  # of syslog
 _CRI = re.compile(r"\S+ std(?:out|err) [FP] ")  # how a container's line is kept by Kubernetes
 _LETTER = re.compile(
     r"\[([DIWEFC]) \d[^\]]*\]|([DIWEFA]), \[[^\]]*\]\s+(?:[A-Z]+ --)?"
+    r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEFA]) "  # of Android
     r"|([IWEF])\d{4} \d\d:\d\d:\d\d\S*|([VDIWEFA])/(?=\w+[(:])"
 )
 _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
@@ -58,6 +59,7 @@ _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
 _WORD = re.compile(r"\S+")
 _CAPITALS = re.compile(rf"(?<![\w-])({_NAMES})(?![\w.%-]|\s+=)")
 _SET_APART = re.compile(rf"(?:^|[\[(<|:])({_NAMES})(?:[\])>|]|:$)", re.I)
+_AFTER_TIME = re.compile(rf"({_NAMES})", re.I)
 _PLAIN = re.compile(r"[A-Za-z]+[,;.!]?")
 _DATE = re.compile(
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun"
@@ -279,15 +281,16 @@ def _level(head: str) -> tuple[str, str] | None:
     for token in islice(_WORD.finditer(head), 14):
         word = token.group()
         apart = _SET_APART.search(word)
-        hit = apart or _CAPITALS.search(word)
-        if hit and apart and apart[1].upper() in _PROSE and not apart[1].isupper():
-            hit = apart if word[0] in "[<|(" else None
+        first = _AFTER_TIME.fullmatch(word) if timed and not words else None
+        hit = apart or _CAPITALS.search(word) or first
+        if hit and hit[1].upper() in _PROSE and not hit[1].isupper() and word[0] not in "[<|(":
+            hit = None
         after = head[token.start() + hit.end() :] if hit else ""
         bare = hit is not None and hit.group() == word
         if hit and not (bare and ((words and not timed) or log_words.NOUN.match(after))):
             return hit[1].upper(), after.lstrip(" \t:|)]>-.,")
         timed = timed or _TIME.search(word) is not None
-        if _PLAIN.fullmatch(word) and not _DATE.fullmatch(word):
+        if _PLAIN.fullmatch(word) and not (word.isupper() or _DATE.fullmatch(word)):
             words += 1
         elif words and re.fullmatch(r"[\d,.]+", word):
             return None
