@@ -27,7 +27,7 @@ _ANSWERS = {True: TROUBLE, False: WELL, None: UNCLEAR}
 _SOURCE = "FilterLogEvents"
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _ENDED = re.compile(r'REPORT RequestId: |\{.*"type":\s*"platform\.report"')
-_WHOLE = 5_000  # lines
+_WHOLE = 2_500  # lines
 _QUARTER = timedelta(minutes=15)
 # So many of a source's requests failing is no ordinary day, however few they are.
 _SHARES = ((2, 0.5), (3, 0.1))
@@ -38,7 +38,7 @@ _TIMES, _SHARE = 3, 0.01  # of all patterns together: so often what one may have
 def read_lines(ops: Connection, source: str, within: Window) -> Frame:
     """The lines of a window, a traceback as one, each with its answer. Columns: LINES.
 
-    The newest 5,000 of a log group are read wholly; of what is older in a group that has
+    The newest 2,500 of a log group are read wholly; of what is older in a group that has
     more, what has a word of trouble in it. `attrs`: those of `logs.search`.
     """
     import pandas as pd

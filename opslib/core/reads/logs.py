@@ -173,6 +173,7 @@ def _events(ops: Connection, group: str, pattern: str, within: Window, limit: in
         "startTime": int(within.start.timestamp() * 1000),
         "endTime": int(within.end.timestamp() * 1000),
         "startFromHead": False,  # when there are more than the limit, the newest are wanted
+        "PaginationConfig": {"PageSize": min(limit, LIMIT)},
         **({"filterPattern": pattern} if pattern else {}),
     }
     try:
