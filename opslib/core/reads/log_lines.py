@@ -22,7 +22,7 @@ PATTERNS = {
     "example": "str",
 }
 
-_LONGEST_PATTERN = 160
+_LONGEST_PATTERN, _LONGEST_TEXT = 160, 2_000
 _VARIABLE = (
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
     (
@@ -84,7 +84,8 @@ def pattern(message: str) -> str:
 
 
 def masked(text: str) -> str:
-    """A text with ids, numbers, times and addresses left open."""
+    """A text, of a long one its beginning, with ids, numbers, times and addresses left open."""
+    text = cut(text, _LONGEST_TEXT)
     for variable, mark in _VARIABLE:
         text = variable.sub(mark, text)
     return " ".join(text.split())
