@@ -6,6 +6,7 @@ Healthy before and after every test that uses it.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from opslib.core.connections.targets import LAB
 from tests.projects import Project
 
 os.environ["MPLBACKEND"] = "agg"
+os.environ.setdefault("OPSLIB_PRIVATE", tempfile.mkdtemp(prefix="opslib-private-"))
 # Thousands of connections are made here: the models of the services are read once a process.
 botocore.session.create_loader = lambda _=None: calls.descriptions()
 

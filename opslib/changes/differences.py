@@ -239,23 +239,22 @@ def _keep(
 ) -> None:
     """What this report keeps: all as it is now, and as it was what is not settled."""
     texts = {key: forms.text(_filled(of, was.now.get(key, NOTHING))) for key, of in now.items()}
-    if described.unread:  # what could not be asked, and what it would have led to, is as it was
-        lost = set(was.now) - set(texts) - set(described.absent)
-        texts |= {key: was.now[key] for key in lost}
     left = [c for c in changes if c.status != "ok" or c.why.startswith("accepted until")]
     if accept:
         left = []
     base = {c.key: was.base.get(c.key) or was.now.get(c.key, NOTHING) for c in left}
-    base |= {key: text for key, text in was.base.items() if now.get(key) == UNREAD}
     since = {c.place: [c.after, c.before, c.by] for c in left}
-    Memory(now=texts, base=base, since=since).write(ops, forms)
+    if described.unread:  # what could not be asked, and what it would have led to, is as it was
+        seen = {key for key, of in now.items() if of != UNREAD} | set(described.absent)
+        texts |= {key: text for key, text in was.now.items() if key not in seen}
+        base |= {key: text for key, text in was.base.items() if key not in seen}
+        since |= {place: said for place, said in was.since.items() if place[:2] not in seen}
+    Memory(now=texts, base=base, since=since, blind=bool(described.unread)).write(ops, forms)
 
 
 def _filled(now: Any, kept: str) -> Any:
     """What could not be read now stays as it was kept."""
     was = decoded(kept)
-    if now == UNREAD:
-        return was or UNREAD
     if not isinstance(now, dict) or not isinstance(was, dict):
         return now
     return {name: was.get(name, each) if each == UNREAD else each for name, each in now.items()}

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from opslib import records
 from opslib.changes.forms import Forms, Same
-from opslib.changes.resources import UNREAD, Key
+from opslib.changes.resources import Key
 from opslib.core import Connection, Json, OpsError
 from opslib.records import Record
 
@@ -36,7 +36,8 @@ def read_by() -> str:
 class Memory:
     """Each resource's form as a record keeps it. `base`: as it was before what nobody accepted yet.
 
-    `since`: of such a difference, from when to when it came, and by whom.
+    `since`: of such a difference, from when to when it came, and by whom. `blind`: some could not
+    be read, so what it leads to was not seen either.
     """
 
     record: str = ""
@@ -45,11 +46,7 @@ class Memory:
     now: dict[Key, str] = field(default_factory=dict)
     base: dict[Key, str] = field(default_factory=dict)
     since: dict[Place, list[str]] = field(default_factory=dict)
-
-    @property
-    def blind(self) -> bool:
-        """Could some of it not be read, so that what it leads to was not seen either?"""
-        return any(text == f'"{UNREAD}"' for text in self.now.values())
+    blind: bool = False
 
     def write(self, ops: Connection, forms: Forms) -> None:
         """Keep it with the run."""
@@ -61,6 +58,7 @@ class Memory:
             now=[[*key, text] for key, text in _bounded(self.now, forms)],
             base=[[*key, text] for key, text in _bounded(self.base, forms)],
             since=[[*place, *said] for place, said in self.since.items()],
+            blind=self.blind,
         )
 
 
@@ -89,6 +87,7 @@ def read(said: Json, forms: Forms, record: str, at: datetime) -> Memory:
         {(kind, name): text for kind, name, text in said["now"]},
         {(kind, name): text for kind, name, text in said["base"]},
         {(kind, name, path): rest for kind, name, path, *rest in said["since"]},
+        said["blind"],
     )
 
 
@@ -100,6 +99,7 @@ def _kept(record: Record) -> Json:
         return {}
     return (
         said
-        if isinstance(said, dict) and {"key", "table", "now", "base", "since"} <= said.keys()
+        if isinstance(said, dict)
+        and {"key", "table", "now", "base", "since", "blind"} <= said.keys()
         else {}
     )

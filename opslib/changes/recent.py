@@ -58,7 +58,9 @@ def check_recent(
     seen = count(len(rows), "change") + (f": {'; '.join(told)}" if told else " known")
     seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
     question = Question(
-        f"changed since {clock(within.start, within.end)}", "candidates", "CloudTrail, records"
+        "changed shortly before",
+        f"candidates since {clock(within.start, within.end)}",
+        "CloudTrail",
     )
     found = question.answer("ok", seen, next="changes/configuration" if rows else "")
     return Findings([found], frame(rows, RECENT) if rows else None)

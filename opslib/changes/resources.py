@@ -97,7 +97,7 @@ class _Reading:
             led: list[Key] = []
             for key, bodies in self._ops.each(self._one, ahead).items():
                 self.found |= bodies
-                if not bodies:
+                if not bodies and key[0] not in self.silent:
                     self.empty.add(key)
                 for (kind, name), body in bodies.items():
                     for to, path in table()[kind].get("leads", {}).items():
@@ -115,9 +115,11 @@ class _Reading:
             if words["first"] in (None, UNREAD):
                 return {key: UNREAD} if words["first"] else {}
         body = self._call(key, about["call"], words)
-        if body is None or body == UNREAD:
+        if body == UNREAD and "id" in about:
             self.silent.add(kind)
-            return {key: UNREAD} if body and "id" not in about else {}
+            return {}
+        if body is None or body == UNREAD:
+            return {key: UNREAD} if body else {}
         if "id" not in about:
             return {key: self._whole(key, body)}
         named = {str(_search(about["id"], each)): each for each in body}

@@ -158,6 +158,15 @@ def test_a_part_that_was_denied_for_a_day_is_compared_with_the_day_before(report
     assert "was 900, now 30" in report(altered(VisibilityTimeout="30")).troubles[0].seen
 
 
+def test_a_day_on_which_it_was_denied_does_not_settle_a_difference(report: Reports) -> None:
+    left = {k: v for k, v in FIRST.items() if k != QUEUE}
+    denied = {"cloudwatch:DescribeAlarms": (NotAllowed("Denied: cloudwatch"), ["queue *"])}
+    report(left, absent=[QUEUE])
+    report(left, unread=denied)  # a list that was denied says nothing of what is in it
+    [found] = report(left, absent=[QUEUE]).troubles
+    assert (found.status, "between 11-20 06:00" in found.seen) == ("critical", True)
+
+
 def test_first_denied_and_then_seen_is_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Reports(monkeypatch)
     denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
