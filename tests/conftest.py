@@ -6,7 +6,6 @@ Healthy before and after every test that uses it.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,6 @@ from opslib.core.connections.targets import LAB
 from tests.projects import Project
 
 os.environ["MPLBACKEND"] = "agg"
-os.environ.setdefault("OPSLIB_PRIVATE", tempfile.mkdtemp(prefix="opslib-private-"))
 # Thousands of connections are made here: the models of the services are read once a process.
 botocore.session.create_loader = lambda _=None: calls.descriptions()
 
@@ -107,6 +105,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
     yield PracticeLab()
     if not given:
         practice.down()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is private to a user is not kept in this one's home."""
+    os.environ.setdefault("OPSLIB_PRIVATE", str(tmp_path_factory.mktemp("private")))
 
 
 @pytest.fixture
