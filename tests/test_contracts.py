@@ -5,8 +5,6 @@ Denied is unknown, a preview is inert, an undo brings back.
 
 from __future__ import annotations
 
-import functools
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import xform_name
 
 from opslib import OpsError
 from opslib import lab as practice
@@ -182,22 +181,16 @@ def denied_in_turn(procedure: str, calls: set[str]) -> list[str]:
     """Each operation that it asks; of those that one mechanism asks, some."""
     if procedure == "changes/configuration":
         return sorted(calls & ALIKE)
-    others = {
-        "".join(word.title() for word in call[1].split("_"))
-        for about in table().values()
-        for call in (about["call"], *about.get("also", {}).values())
-    } - _named_in_code()
-    return sorted(call for call in calls if call.partition(":")[2] not in others)
+    code = "".join(path.read_text() for path in LIBRARY.glob("*/**/*.py"))
+    listed = {call[1] for each in table().values() for call in _calls(each)}
+    alike = {operation for operation in listed if f'"{operation}"' not in code}
+    return sorted(call for call in calls if xform_name(call.partition(":")[2]) not in alike)
 
 
-@functools.cache
-def _named_in_code() -> set[str]:
-    """The operations that checks of their own ask for."""
-    text = "".join(path.read_text() for path in LIBRARY.glob("*/**/*.py"))
-    return {
-        "".join(word.title() for word in name.split("_"))
-        for name in re.findall(r'"((?:get|list|describe)_[a-z_]+)"', text)
-    }
+def _calls(about: dict[str, Any]) -> list[Any]:
+    return [about[name] for name in ("first", "call") if name in about] + [
+        *about.get("also", {}).values()
+    ]
 
 
 def says_so(found: Finding) -> bool:

@@ -146,7 +146,8 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            asked = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
+            named = self._ops.client(service).meta.method_to_api_mapping[operation]
+            asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
             return UNREAD
 
