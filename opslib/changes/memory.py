@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from opslib.records import Record
 
 KEEPING = ("reports/daily", "changes/configuration")
 _COMPLETE = ("ok", "attention")
+_LOOKED_INTO = 10  # reports; those of before keep none
 _LARGEST = 1_500_000  # characters in one record
 NOTHING = "null"  # the form of what is not there
 Place: TypeAlias = tuple[str, str, str]  # kind, name, path
@@ -71,9 +73,14 @@ def _bounded(of: dict[Key, str], forms: Forms) -> Iterator[tuple[Key, str]]:
 
 def last(target: str, forms: Forms, before: datetime | None = None) -> Memory | None:
     """What the last whole report kept (that was begun before a moment); None: none did."""
-    for record in records.list_records(target=target):
-        whole = record.procedure in KEEPING and record.outcome in _COMPLETE
-        if whole and (before is None or record.started < before) and (said := _kept(record)):
+    whole = (
+        record
+        for record in records.list_records(target=target)
+        if record.procedure in KEEPING and record.outcome in _COMPLETE
+        if before is None or record.started < before
+    )
+    for record in islice(whole, _LOOKED_INTO):
+        if said := _kept(record):
             return read(said, forms, record.id, record.started)
     return None
 
