@@ -118,7 +118,7 @@ def check_configuration(
         raise UsageError("What is accepted is kept in the run's record: use opslib run.")
     forms = Forms(own_key())
     before = moment(since, ops.now()) if since else None
-    known = memory.last(ops.target.name, forms, before)
+    known = memory.last(ops, forms, before)
     was = known or Memory()
     if before:
         was = replace(was, base={}, since={})

@@ -19,6 +19,7 @@ from opslib.records import Record
 
 KEEPING = ("reports/daily", "changes/configuration")
 _COMPLETE = ("ok", "attention")
+_PARTS = {"world", "key", "table", "now", "base", "since", "blind"}
 _LOOKED_INTO = 10  # reports; those of before keep none
 _LARGEST = 1_500_000  # characters in one record
 NOTHING = "null"  # the form of what is not there
@@ -32,6 +33,14 @@ def read_by() -> str:
 
     table = Path(__file__).with_name("resources.yaml").read_bytes()
     return f"{hashlib.sha256(table).hexdigest()[:12]} botocore {botocore.__version__}"
+
+
+def world(ops: Connection) -> str:
+    """Which lab this is: one that was made anew is another. AWS is one, and says nothing."""
+    if not ops.target.lab:
+        return ""
+    said = ops.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    return str(said.get("x-opslib-lab", ""))
 
 
 @dataclass
@@ -54,6 +63,7 @@ class Memory:
         """Keep it with the run."""
         ops.journal.write(
             "configuration",
+            world=world(ops),
             key=forms.known_as,
             table=read_by(),
             # No keys of a mapping: what is called `…/password` would be masked as one.
@@ -71,16 +81,17 @@ def _bounded(of: dict[Key, str], forms: Forms) -> Iterator[tuple[Key, str]]:
         yield key, text if room > 0 else forms.shortened(text)
 
 
-def last(target: str, forms: Forms, before: datetime | None = None) -> Memory | None:
+def last(ops: Connection, forms: Forms, before: datetime | None = None) -> Memory | None:
     """What the last whole report kept (that was begun before a moment); None: none did."""
     whole = (
         record
-        for record in records.list_records(target=target)
+        for record in records.list_records(target=ops.target.name)
         if record.procedure in KEEPING and record.outcome in _COMPLETE
         if before is None or record.started < before
     )
+    here = world(ops)
     for record in islice(whole, _LOOKED_INTO):
-        if said := _kept(record):
+        if (said := _kept(record)) and said["world"] == here:
             return read(said, forms, record.id, record.started)
     return None
 
@@ -104,9 +115,4 @@ def _kept(record: Record) -> Json:
         said: Any = records.details(record).get("configuration")
     except OpsError:
         return {}
-    return (
-        said
-        if isinstance(said, dict)
-        and {"key", "table", "now", "base", "since", "blind"} <= said.keys()
-        else {}
-    )
+    return said if isinstance(said, dict) and said.keys() >= _PARTS else {}

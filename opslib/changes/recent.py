@@ -42,7 +42,7 @@ def check_recent(
     """
     asked = window(ops, minutes, since, until)
     within = Window(asked.start - _BEFORE, asked.end)
-    known = memory.last(ops.target.name, Forms(own_key())) or memory.Memory()
+    known = memory.last(ops, Forms(own_key())) or memory.Memory()
     rows, unseen = [*_known(ops, within, known)], []
     acts, trouble = trails.events(ops, within.start, within.end)
     unseen += [f"CloudTrail: {trouble}"] if trouble else []

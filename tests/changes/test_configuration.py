@@ -137,7 +137,7 @@ def test_each_of_many_alterations_is_named_and_nothing_else(
 
 
 def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
-    lab: PracticeLab, records_folder: Path
+    lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from opslib.runs import runs
 
@@ -159,5 +159,8 @@ def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
         named = [each for each in found if each.check == f"configuration of queue {name}"]
         assert len(named) == expected
         assert all("was 900, now 30" in each.seen and record.id in each.source for each in named)
+    with monkeypatch.context() as patch:  # one that was begun anew has other ids and times
+        patch.setattr(memory, "world", lambda _: "another lab")
+        assert "no earlier report" in changes.check_configuration(ops)[-1].seen
     recent = changes.check_recent(ops)
     assert f"SetQueueAttributes {name}" in recent[0].seen

@@ -54,6 +54,7 @@ class Reports:
         self.theirs: list[trails.Act] = []
         self.days = 0.0
         self.kept: memory.Memory | None = None
+        monkeypatch.setattr(memory, "world", lambda _: "")
         monkeypatch.setattr(rules, "judged", lambda *_: [])
         monkeypatch.setattr(differences, "own_key", lambda: KEY)
         monkeypatch.setattr(trails, "own", lambda *_: self.ours)
