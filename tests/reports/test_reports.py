@@ -65,8 +65,8 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
     with lab.denied("cloudwatch:DescribeAlarms"):
         report = reports.daily(connect(TARGET))
     unknown = [f for f in report.findings if f.status == "unknown"]
-    assert len(unknown) == 2  # the state of the alarms, and their configuration
-    assert all("Denied: cloudwatch describe_alarms" in found.seen for found in unknown)
+    assert [f.cause for f in unknown] == ["access-denied"] * 2  # and their configuration
+    assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
     assert len(report["metrics"]) == 11
 
 
@@ -124,7 +124,7 @@ def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any
     runs.run(comparisons.PROCEDURE, TARGET, {})
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
-    assert "3 differences" in report.since_last.note
+    assert "4 differences" in report.since_last.note
     assert report.since_last.evidence is not None
     assert "Dead letters of analysis" in set(report.since_last.evidence["check"])
 
