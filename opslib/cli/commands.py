@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from opslib.cli import streams
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
@@ -278,7 +279,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
     skip_iri_grammar()
     try:
-        cli.main(arguments, prog_name="opslib", standalone_mode=False)
+        with streams.whole():
+            cli.main(arguments, prog_name="opslib", standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

@@ -28,6 +28,7 @@ def load(path: Path, schema: str) -> Json:
     try:
         loader = _FASTEST(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
+        _refuse_duplicate_keys(path, root)  # before merged keys (<<) are put among its own
         data: Any = loader.construct_document(root) if root is not None else None
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
@@ -36,7 +37,6 @@ def load(path: Path, schema: str) -> Json:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
-    _refuse_duplicate_keys(path, root)
     _refuse_schema_errors(path, root, data, schema)
     return dict(data)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from opslib.cli import commands
+from opslib.core import paths
 from opslib.records import reading, records
 from tests.projects import JOURNAL, TARGET, Project
 
@@ -367,3 +368,23 @@ def test_list_loads_nothing_heavy() -> None:
     assert not {*heavy, "papermill", "psycopg", "sqlalchemy"} & set(done.stderr.split())
     assert "yaml" in done.stderr.split()
     assert "queues/redrive" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("stdout", "status", "said"),
+    [
+        (">/dev/full", 1, "opslib: No space left on device: not all could be shown.\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_a_full_or_closed_stdout_is_said_in_a_line(stdout: str, status: int, said: str) -> None:
+    command = f"{sys.executable} -m opslib list {stdout}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (status, said)
+
+
+def test_a_folder_is_found_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, folder in (("RECORDS", paths.records), ("LAB_DIR", paths.lab)):
+        monkeypatch.setenv(f"OPSLIB_{name}", "~/kept")
+        assert folder() == tmp_path / "kept"

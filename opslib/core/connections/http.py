@@ -129,5 +129,5 @@ def request(
     finally:
         journal.call("http", f"{method} {path.split('?')[0]}", started, ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
-    text = answer.data.decode("utf-8", "replace")
+    text = answer.data.decode("utf-8-sig", "replace")
     return Response(method, url, answer.status, seconds, kind, text, decoded(text))

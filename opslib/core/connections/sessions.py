@@ -37,6 +37,10 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
 _NOT_ASKED, _UNREADABLE = "asked", "read"  # in place of a state, for errors of psycopg's own
+_HINTS = (
+    ("trailing junk after|column .* does not exist", "Text and uuids stand in single quotes."),
+    (r"at or near \"[:%]|end of input", "Put a value where a placeholder (?, :name, %s) stands."),
+)
 _MEANINGS: Meanings = (  # by SQLSTATE and text
     (
         rf"^53300|{_NO_SLOT}",
@@ -76,9 +80,15 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
         "{asked}: somebody changed the same rows at that moment: {said}. It was rolled back; "
         "preview again.",
     ),
+    (
+        "^42P18|bind message supplies",
+        UsageError,
+        "Placeholders without values: {asked}. Put a value where each $1 stands (a text or a uuid "
+        "in single quotes): statements of pg_stat_statements come without theirs.",
+    ),
     ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
     ("multiple commands", UsageError, "One statement at a time: {asked}."),
-    ("^42", UsageError, "Not valid SQL: {asked}: {said}"),
+    ("^42", UsageError, "Not valid SQL: {asked}: {said}.{hint}"),
     (
         f"^{_UNREADABLE}",
         UsageError,
@@ -230,6 +240,8 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     said = str(orig).strip().split("\n")[0]
     own = _NOT_ASKED if "Operational" in type(orig).__name__ else _UNREADABLE
     state = getattr(orig, "sqlstate", None) or own
+    hint = getattr(getattr(orig, "diag", None), "message_hint", None)
+    hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")
     why = " ".join(said.rpartition("failed: ")[2].split())
     return translated(
         _MEANINGS,
@@ -237,6 +249,7 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
         asked=f"{what} in {database}",
         database=database,
         said=said,
+        hint=hint and f" {hint}",
         state=state,
         place=f"{where.host}:{where.port}",
         why=why,
