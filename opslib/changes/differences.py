@@ -14,7 +14,7 @@ from typing import Any
 from opslib.changes import memory, rules, trails
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
-from opslib.changes.resources import UNREAD, Described, Key, describe, table
+from opslib.changes.resources import UNREAD, Described, Key, describe, table, was_read
 from opslib.core import (
     SEVERITY,
     UTC_TIME,
@@ -140,7 +140,8 @@ def check_configuration(
     if changes and (trouble := compared.theirs[1]):
         said.append(f"who else did it is not known: {trouble}")
     asked = Question("configuration", "as before", "describe calls")
-    found.append(asked.answer("ok", "; ".join(said)))
+    if not now or any(map(was_read, described.found.values())):
+        found.append(asked.answer("ok", "; ".join(said)))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)
 

@@ -17,7 +17,8 @@ from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b
 Exit status: 0 done; 1 failed; 2 usage, and nothing was started;
-3 refused by a guard, and nothing changed; 4 done, and a finding is critical."""
+3 refused by a guard, and nothing changed; 4 done, and a finding is critical;
+5 done, none is critical, and one is unknown: something could not be looked at."""
 
 _PROVED = """\b
 Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it; 2 usage."""
@@ -60,7 +61,7 @@ _RUNNING = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=1),
+        type=click.IntRange(min=1),
         metavar="SECONDS",
         help="Stop the run after this.",
     ),

@@ -186,7 +186,8 @@ def drifted(plan: TerraformPlan) -> Findings:
         those = f"{count(len(plan.drift), 'resource')} with values that change by themselves"
         seen = f"nothing ({those})" if plan.drift else "nothing"
         seen += f"; but {plan.unseen}" if plan.unseen else ""
-        found.append(asked.answer("unknown" if plan.unseen else "ok", seen))
+        status, cause = ("unknown", "") if plan.unseen else ("ok", DRIFT)
+        found.append(asked.answer(status, seen, cause=cause))
     return Findings(found, frame(rows, CHANGES), _HELP if changed else "")
 
 

@@ -108,8 +108,8 @@ def _tried(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]:
         if own:
             seen += f", version {own.version}: {own.errors_per_100:g}"
         bad = row.errors_per_100 > most and row.errors >= _FEWEST
-        cause, follows = (BAD_VERSION, "functions/rollback") if bad else ("", "")
-        yield asked.answer("critical" if bad else "ok", seen, cause=cause, next=follows)
+        status, follows = ("critical", "functions/rollback") if bad else ("ok", "")
+        yield asked.answer(status, seen, cause=BAD_VERSION, next=follows)
 
 
 def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
@@ -118,7 +118,7 @@ def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
     asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
     if now.errors_per_100 <= most or now.errors < _FEWEST:
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=BAD_VERSION)
     if now.early_per_100 > most:
         seen += ", from its first half hour on"
         return asked.answer("critical", seen, cause=BAD_VERSION, next="functions/rollback")
@@ -184,7 +184,8 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
     Evidence: CONFIGURATIONS.
     """
     chosen = [function] if function else ops.target["functions"]
-    answers = ops.each(lambda name: _configuration(Function(ops, name)), chosen).values()
+    look, asked = lambda name: _configuration(Function(ops, name)), "configuration of {}"
+    answers = ops.each(look, chosen, asked).values()
     rows = [row for _, found in answers for row in found]
     return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 
@@ -203,7 +204,8 @@ def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
     if extra := ", ".join(configurations.undeclared(facts, live)):
         seen = f"{extra} set on version {number}, not in the target's file: meant to stay?"
         found.append(asked.answer("warn", seen, next="functions/environment"))
-    return found or [asked.answer("ok", f"version {number} and $LATEST as described")], rows
+    well = asked.answer("ok", f"version {number} and $LATEST as described", cause=DRIFT)
+    return found or [well], rows
 
 
 def _drifted(asked: Question, row: Json) -> Finding:

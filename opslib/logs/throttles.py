@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import filterfalse
 
 from opslib.core import (
     Connection,
@@ -20,6 +21,7 @@ from opslib.core import (
 from opslib.core.reads import functions, logs
 from opslib.core.reads.functions import Function
 from opslib.core.reads.log_lines import most_in_an_hour
+from opslib.logs import judged
 
 GAVE_UP = re.compile(
     r"giv\w+ up|gave up|retries exhausted|max(?:imum)? (?:retries|attempts)|no retries left", re.I
@@ -48,8 +50,8 @@ def check_throttling(
     note = f"Searched: {within}."
     if events.attrs["cut"]:
         note += f" Only the newest {logs.LIMIT:,} lines of a group were read: there are more."
-    found = []
-    for name in logs.groups(ops, source):
+    found = judged.not_read(ops, events, within)
+    for name in filterfalse(events.attrs["failed"].__contains__, events.attrs["groups"]):
         asked = Question(
             f"throttling of {name}",
             f"at most {tolerated} lines in an hour, none given up",
@@ -59,7 +61,7 @@ def check_throttling(
         found.append(
             _throttled(asked, lines, tolerated, cause, within)
             if len(lines)
-            else asked.answer("ok", f"no line matches {pattern}")
+            else asked.answer("ok", f"no line matches {pattern}", cause=cause)
         )
     panels = logs.panels(events, within)
     return Plotted(found, logs.legible(events), note, panels, within)
@@ -87,7 +89,8 @@ def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
     """
     found = Findings()
     names = functions.named(ops, source)
-    for name, most in ops.each(lambda name: Function(ops, name).reserved(), names).items():
+    reserved = ops.each(lambda name: Function(ops, name).reserved(), names, "concurrency of {}")
+    for name, most in reserved.items():
         seen = f"at most {most} at once" + ("" if most else "; it cannot run")
         if most is None:
             seen = "nothing reserved: as many as the account allows"

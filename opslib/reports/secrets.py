@@ -24,7 +24,8 @@ def check_ages(ops: Connection) -> Findings:
     One that is marked for deletion can be read by nobody, whatever its age.
     """
     facts, found, rows = ops.target["secrets"], [], []
-    for name, (made, deleted) in ops.each(partial(_made, ops), facts).items():
+    made_of = ops.each(partial(_made, ops), facts, "secret {}")
+    for name, (made, deleted) in made_of.items():
         most = facts[name].get("max_age_days")
         rule = "it is there" if most is None else f"at most {most} days"
         asked = Question(f"secret {name}", rule, "DescribeSecret, ListSecretVersionIds")

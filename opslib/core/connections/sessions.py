@@ -4,6 +4,7 @@ words.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 5  # a change that waits for a lock makes everybody behind it wait too
 # After each of our statements: the server's statistics and logs tell them from the app's.
 MARK = "/* opslib */"
+# What libpq takes from the environment, beside the certificates for TLS: an address, an encoding, a
+# way of writing dates would be the operator's and not the target's.
+_LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
@@ -166,12 +170,16 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
     }
+    for variable in filter(_LIBPQ.match, [*os.environ]):  # the target's file says it all
+        os.environ.pop(variable, None)
     engine = create_engine(
         where,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={
+        connect_args=({"sslmode": "disable"} if ops.target.lab else {})
+        | {
             "connect_timeout": CONNECT_SECONDS,
+            "client_encoding": "utf8",
             "application_name": f"opslib/{ops.identity.user}"[:63],
             "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
             # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
