@@ -2,6 +2,8 @@
 
 from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
+from opslib.databases.activity import check_activity
+from opslib.databases.catalogue import check_catalogue
 from opslib.databases.data.queries import check_query, explain_query, plot_query
 from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
 from opslib.databases.data.soft_deletions import (
@@ -12,7 +14,7 @@ from opslib.databases.data.soft_deletions import (
     soft_delete_flag,
 )
 from opslib.databases.data.statements import check_statements
-from opslib.databases.health import check_activity, check_connections, check_load, check_status
+from opslib.databases.health import check_connections, check_load, check_status
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
 from opslib.databases.instances.replicas import (
     check_replica,
@@ -35,6 +37,7 @@ __all__ = [
     "ask_dry_run",
     "check_activity",
     "check_backups",
+    "check_catalogue",
     "check_class",
     "check_connections",
     "check_deleted",

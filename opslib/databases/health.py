@@ -23,6 +23,7 @@ from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
 from opslib.core.reads import metrics
 from opslib.core.text import cut
+from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 
 SESSIONS = {
@@ -32,15 +33,6 @@ SESSIONS = {
     "sessions": "int64",
     "longest_seconds": "float64",
 }
-ACTIVITY = {
-    "pid": "int64",
-    "application": "str",
-    "state": "str",
-    "seconds": "float64",
-    "waits_for": "str",
-    "blocked_by": "str",
-    "statement": "str",
-}
 LOAD = {
     "application": "str",
     "role": "str",
@@ -49,11 +41,6 @@ LOAD = {
     "waits_for": "str",
     "statement": "str",
 }
-# A statement on one line, without what would garble a terminal.
-_STATEMENT = (
-    r"left(regexp_replace(query, '[\x01-\x20\x7f-\u009f\u202a-\u202e\u2066-\u2069]+', ' ', 'g'), "
-    "200) AS statement"
-)
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 _TAKEN = Question(
     "Connections taken",
@@ -96,15 +83,15 @@ def check_connections(ops: Connection) -> Findings:
     """
     try:
         found = query(ops, _SESSIONS_SQL, SESSIONS)
-        limit = ops.target["database"].get("max_connections") or value(ops, "SHOW max_connections")
+        limit, said = _limit(ops)
     except Unfinished as exc:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
         return Findings([_near("critical", seen)], note=_HELP)
     taken = int(found["sessions"].sum())
-    share = taken / int(limit)
-    seen = f"{taken} of {limit} ({share * 100:.0f} %)"
+    share = taken / limit if limit else 1.0
+    seen = f"{taken} of {limit} ({share * 100:.0f} %){said}"
     if share <= _WARN_SHARE:
         return Findings([_TAKEN.answer("ok", seen)], found)
     most = found.iloc[0]
@@ -112,6 +99,17 @@ def check_connections(ops: Connection) -> Findings:
     seen += f"; {most['sessions']} are {most['state']} and held by {held}"
     status = "critical" if share > _CRITICAL_SHARE else "warn"
     return Findings([_near(status, seen)], found, _HELP)
+
+
+def _limit(ops: Connection) -> tuple[int, str]:
+    """How many connections there may be: the least of what the target's file and the database say.
+
+    In words too, where the database lets fewer in than the file says.
+    """
+    described, own = ops.target["database"].get("max_connections"), int(value(ops, _LIMIT_SQL))
+    if not described or described <= own:
+        return described or own, ""
+    return own, f"; the target's file says {described}, the database itself lets in {own}"
 
 
 def _near(status: str, seen: str) -> Finding:
@@ -123,6 +121,14 @@ _HELP = (
     "Take it back. Many active ones: look for what they wait for below. "
     "Only when the load is real: more capacity for the database."
 )
+# A limit of the database and of the login come on top of the server's; -1 is none.
+_LIMIT_SQL = """
+SELECT least(current_setting('max_connections')::int
+                 - current_setting('superuser_reserved_connections')::int,
+             nullif(d.datconnlimit, -1), nullif(r.rolconnlimit, -1))
+FROM pg_database d, pg_roles r
+WHERE d.datname = current_database() AND r.rolname = current_user
+"""
 _SESSIONS_SQL = """
 SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
        coalesce(state, 'hidden') AS state, count(*) AS sessions,
@@ -187,46 +193,9 @@ SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS r
        count(*) AS sessions,
        round(max(extract(epoch FROM clock_timestamp() - query_start)), 1) AS longest_seconds,
        coalesce(max(wait_event_type || ' ' || wait_event), '') AS waits_for,
-       {_STATEMENT}
+       {STATEMENT}
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND state = 'active'
   AND application_name NOT LIKE 'opslib/%'
 GROUP BY 1, 2, 6 ORDER BY sessions DESC, longest_seconds DESC
-"""
-
-
-@check("Long statements, open transactions, locks")
-def check_activity(ops: Connection, seconds: float = 60) -> Findings:
-    """Does a statement or an idle transaction last longer than this, or wait for a lock?
-
-    Evidence: ACTIVITY.
-    """
-    found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds)
-    asked = Question(
-        f"Nothing runs for over {seconds:g} s or waits for a lock",
-        "nothing",
-        "pg_stat_activity, pg_blocking_pids",
-    )
-    if found.empty:
-        return Findings([asked.answer("ok", "nothing")], found)
-    blocked, longest = (found["blocked_by"] != "").sum(), found["seconds"].max()
-    seen = f"{len(found)} sessions, longest {longest:,.0f} s; {blocked} wait for another"
-    return Findings([asked.answer("critical" if blocked else "warn", seen)], found)
-
-
-_ACTIVITY_SQL = f"""
-SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
-       round(extract(epoch FROM clock_timestamp() - coalesce(
-           CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
-           AS seconds,
-       coalesce(wait_event_type || ' ' || wait_event, '') AS waits_for,
-       array_to_string(pg_blocking_pids(pid), ', ') AS blocked_by,
-       {_STATEMENT}
-FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-  AND (cardinality(pg_blocking_pids(pid)) > 0
-       OR (state = 'active' AND clock_timestamp() - query_start > make_interval(secs => :seconds))
-       OR (state LIKE 'idle in transaction%'
-           AND clock_timestamp() - xact_start > make_interval(secs => :seconds)))
-ORDER BY seconds DESC
 """

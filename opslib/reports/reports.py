@@ -67,6 +67,8 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_status,
             databases.check_connections,
             databases.check_load,
+            partial(databases.check_activity, seconds=300),
+            databases.check_catalogue,
         ],
         ("errors", "functions"): [partial(logs.check_errors, minutes=hours * 60)],
         ("backups", "database"): [databases.check_backups],

@@ -20,7 +20,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
-from opslib.databases import health
+from opslib.databases import activity, health
 from tests import notebooks
 from tests.conftest import PracticeLab
 
@@ -238,7 +238,7 @@ def test_an_unreachable_database_is_unknown_and_names_no_cause(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_secret(ops, monkeypatch, login(ops) | {"port": 1})
-    for check in (health.check_connections, health.check_activity):
+    for check in (health.check_connections, activity.check_activity):
         found = check(ops)
         assert ([f.status for f in found], found.causes) == (["unknown"], set())
 
@@ -428,8 +428,11 @@ def test_who_waits_for_whom_is_shown(ops: Connection) -> None:
         holder.execute("SELECT * FROM books WHERE id = 470 FOR UPDATE")
         waiter.pgconn.send_query(b"UPDATE books SET title = title WHERE id = 470")
         time.sleep(0.2)
-        found = health.check_activity(ops, 0)
+        found = activity.check_activity(ops, 0)
         blocked = found.evidence[found.evidence["blocked_by"] != ""]
-        assert list(blocked["blocked_by"]) == [str(holder.info.backend_pid)]
-    assert (found.worst, found.causes) == ("critical", set())
-    assert "1 wait for another" in found[0].seen
+        pid = holder.info.backend_pid
+        assert list(blocked["blocked_by"]) == [str(pid)]
+    assert (found.worst, found.causes) == ("critical", {activity.BLOCKED})
+    assert "1 session waiting for a lock" in found[0].seen
+    assert f"held by {pid}, no name (idle in transaction)" in found[0].seen
+    assert "SELECT * FROM books WHERE id = 470 FOR UPDATE" in found[0].seen
