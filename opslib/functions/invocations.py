@@ -36,14 +36,12 @@ from opslib.core.checks.causes import THROTTLED
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
-    WELL,
     Function,
-    modified,
     named,
     period,
     read_points,
-    states,
 )
+from opslib.functions.states import judge_state, lost
 
 FUNCTIONS = {
     "function": "str",
@@ -59,6 +57,7 @@ UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
 NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
+_HALF, _ALL = 50.0, 2  # per cent, and of how many: a job that runs seldom fails seldom often
 _SHARED = "no reservation, it shares the rest"
 
 
@@ -79,6 +78,7 @@ class Use:
     still: bool = False  # one of the last minutes was throttled, too
     errors: int = 0
     p95_ms: float | None = None
+    burst: str = ""  # a quarter of an hour in which too many failed
 
 
 @check("Are the functions well?")
@@ -92,6 +92,7 @@ def check_functions(
     within, names = window(ops, minutes, since, until), named(ops, function)
     points, limits = read_points(ops, names, within), tried(partial(account, ops))
     states = ops.each(lambda name: tried(Function(ops, name).live), names)
+    latest = ops.each(lambda name: tried(Function(ops, name).configuration), names)
     reserved = ops.each(lambda name: tried(Function(ops, name).reserved), names)
     found, rows, uses = [], [], []
     for name, state in states.items():
@@ -99,9 +100,10 @@ def check_functions(
         uses.append(use)
         rows.append(_row(use, state))
         found += [
-            _judged_state(name, state),
+            judge_state(name, state, latest[name], ops.now()),
             _invoked(use, state, within),
             judge(use, limits, within),
+            *lost(name, points[points["function"] == name]),
         ]
     note = f"{within}. {account_note(limits)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
@@ -113,24 +115,6 @@ def tried(look: Callable[[], Any]) -> Any:
         return look()
     except OpsError as exc:
         return exc
-
-
-def _judged_state(function: str, state: Any) -> Finding:
-    asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
-    if isinstance(state, OpsError):
-        return unread(asked.words, state)
-    now, update = states(state)
-    seen = f"version {state['Version']}: {now}, last update {update} at "
-    seen += f"{modified(state):%Y-%m-%d %H:%M}"
-    if (now, update) == WELL:
-        return asked.answer("ok", seen)
-    if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
-        seen += f": {why}"
-    if now == "Inactive":
-        seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
-    if "Failed" in (now, update):
-        return asked.answer("critical", seen, next="functions/rollback")
-    return asked.answer("warn", seen)
 
 
 def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
@@ -149,7 +133,19 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
         still=bool((throttled >= within.end - _RECENT).any()),
         errors=int(total["Errors"]),
         p95_ms=most["Duration"],
+        burst=_burst(wide, within),
     )
+
+
+def _burst(wide: Frame, within: Window) -> str:
+    """The worst quarter of an hour, where it is too bad: a long window would dilute it."""
+    of = wide[["Invocations", "Errors"]].fillna(0).rolling(_RECENT, min_periods=1).sum()
+    of = of[(of["Errors"] >= _FEWEST) & (100 * of["Errors"] > _MOST_PER_100 * of["Invocations"])]
+    if of.empty:
+        return ""
+    at = of["Errors"].idxmax()
+    errors, ran = of.loc[at, ["Errors", "Invocations"]]
+    return f"{errors:,.0f} of {ran:,.0f} failed in 15 min at {clock(at, within.end)}"
 
 
 def _invoked(use: Use, state: Any, within: Window) -> Finding:
@@ -164,9 +160,13 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
         seen = f"none in {number(within.minutes)} min: nothing called it, "
         return asked.answer("ok", f"{seen}which is no error by itself")
     share = 100 * use.errors / use.invocations
-    seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} ({share:.2g} %)"
+    seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} ({share:.3g} %)"
     seen += f", p95 at most {use.p95_ms:,.0f} ms" if use.p95_ms is not None else ""
-    well = share <= _MOST_PER_100 or use.errors < _FEWEST
+    if use.errors >= _ALL and share >= _HALF:
+        return asked.answer("critical", seen, next="logs/errors")
+    if use.burst:
+        return asked.answer("warn", f"{seen}; {use.burst}", next="logs/errors")
+    well = not use.errors or ((share <= _MOST_PER_100 or use.errors < _FEWEST) and share < _HALF)
     return asked.judged(well, seen, otherwise="warn", next="logs/errors")
 
 

@@ -61,6 +61,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("jobs", "jobs"): [partial(jobs.check_stale, kind=kind) for kind in facts.get("jobs", {})],
         ("functions", "functions"): [
             functions.check_configuration,
+            partial(functions.check_functions, minutes=hours * 60),
+            functions.check_sources,
+            partial(functions.check_shares, hours=hours),
             partial(_deployments, hours=hours),
         ],
         ("database", "database"): [
