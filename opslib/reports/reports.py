@@ -56,7 +56,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     every: dict[tuple[str, str], list[Check]] = {
         ("health", "api"): [look for fact, look in answers.items() if fact in facts.get("api", {})],
         ("metrics", "metrics"): [partial(metrics.check_metrics, hours=hours)],
-        ("alarms", "alarms"): [alarms.check_alarms],
+        ("alarms", "alarms"): [alarms.check_alarms, alarms.check_reach],
         ("queues", "queues"): [queues.check_dead_letters],
         ("jobs", "jobs"): [partial(jobs.check_stale, kind=kind) for kind in facts.get("jobs", {})],
         ("functions", "functions"): [
