@@ -16,6 +16,8 @@ from opslib.databases.data.soft_deletions import (
 from opslib.databases.data.statements import check_statements
 from opslib.databases.health import check_connections, check_load, check_status
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
+from opslib.databases.instances.conditions import check_conditions
+from opslib.databases.instances.events import check_events
 from opslib.databases.instances.replicas import (
     check_replica,
     list_replicas,
@@ -39,8 +41,10 @@ __all__ = [
     "check_backups",
     "check_catalogue",
     "check_class",
+    "check_conditions",
     "check_connections",
     "check_deleted",
+    "check_events",
     "check_grown",
     "check_load",
     "check_migrations",

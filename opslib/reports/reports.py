@@ -72,6 +72,8 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_load,
             partial(databases.check_activity, seconds=300),
             databases.check_catalogue,
+            databases.check_conditions,
+            partial(databases.check_events, hours=hours),
         ],
         ("errors", "functions"): [partial(logs.check_errors, minutes=hours * 60)],
         ("backups", "database"): [databases.check_backups],

@@ -11,7 +11,7 @@ import pytest
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused
 from opslib.core.findings import Finding, Question
-from opslib.core.reads.functions import POINTS
+from opslib.core.reads.functions import POINTS, Function
 from opslib.core.tables import frame
 from opslib.core.times import Window
 from opslib.functions import invocations, sources, states, trials, versions
@@ -155,7 +155,7 @@ def shared(ops: Connection, monkeypatch: pytest.MonkeyPatch, found: Any, made: A
     def read(self: Any) -> Any:
         return made if self.key == "api" else {"FunctionVersion": "3"}
 
-    monkeypatch.setattr(trials.Function, "alias", read)
+    monkeypatch.setattr(Function, "alias", read)
     monkeypatch.setattr(trials, "traffic", lambda *_: found)
 
 
@@ -182,7 +182,7 @@ def test_a_share_is_a_trial_of_a_newer_version_that_does_as_well(
     shared(ops, monkeypatch, traffic(*rows), split)
     monkeypatch.setattr(ops, "now", lambda: NOW)
     made = configuration(hours=hours)
-    monkeypatch.setattr(trials.Function, "configuration", lambda *_: made)
+    monkeypatch.setattr(Function, "configuration", lambda *_: made)
     found = [f for f in trials.check_shares(ops) if f.check.endswith(" api")]
     assert [f.status for f in found] == statuses
     bad = {trials.BAD_VERSION} if "critical" in statuses else set()
@@ -222,9 +222,9 @@ def test_a_rollback_under_a_split_gives_all_to_a_version_that_does_not_fail(
 def test_a_version_that_nothing_called_yet_is_well_and_one_whose_log_is_silent_is_not(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, ran: float, status: str
 ) -> None:
-    known = versions.Function(ops, "cleanup")
+    known = Function(ops, "cleanup")
     made = configuration(hours=3)
-    monkeypatch.setattr(versions.Function, "live", lambda _: made)
+    monkeypatch.setattr(Function, "live", lambda _: made)
     monkeypatch.setattr(versions, "read_points", lambda *_: points(Invocations=[ran]))
     within = Window(NOW - timedelta(hours=24), NOW)
     found: Finding = versions._unserved(Question("errors"), known, within)
