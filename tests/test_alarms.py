@@ -5,6 +5,7 @@ Every one that matters, what it asks for, and those that would be silent.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates, secrets
 
 TARGET = "lab/bluemoxon-staging"
+NOW, DAY = datetime(2026, 11, 26, 12, tzinfo=UTC), timedelta(days=1)
 
 
 def test_all_alarms_of_a_healthy_system_are_ok_and_counted(ops: Any) -> None:
@@ -109,6 +111,39 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
     found = {f.check: f.status for f in secrets.check_ages(ops)}
     assert found["secret gone"] == "critical"
     assert found["secret bluemoxon-staging/database"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("described", "check", "status", "cause"),
+    [
+        ({"DeletedDate": NOW}, "secret x", "critical", secrets.DELETED),
+        ({"RotationEnabled": True, "NextRotationDate": NOW + 9 * DAY}, "", "ok", ""),
+        ({"RotationEnabled": True, "NextRotationDate": NOW - 9 * DAY}, "rotation of x", "warn", ""),
+        (
+            {"RotationEnabled": True, "VersionIdsToStages": {"1": ["AWSPENDING"]}},
+            "rotation of x",
+            "warn",
+            "",
+        ),
+        (
+            {"RotationEnabled": True, "VersionIdsToStages": {"1": ["AWSCURRENT", "AWSPENDING"]}},
+            "",
+            "ok",
+            "",
+        ),
+        ({"NextRotationDate": NOW - 9 * DAY}, "", "ok", ""),
+    ],
+)
+def test_a_secret_that_is_marked_for_deletion_or_whose_rotation_broke_off_is_told(
+    ops: Any, monkeypatch: pytest.MonkeyPatch, described: Any, check: str, status: str, cause: str
+) -> None:
+    ops.target.facts["secrets"] = {"x": {}}
+    monkeypatch.setattr(ops, "call", lambda *_, **__: described)
+    monkeypatch.setattr(ops, "pages", lambda *_, **__: [NOW - DAY])
+    monkeypatch.setattr(ops, "now", lambda: NOW)
+    found = secrets.check_ages(ops)
+    assert (found.worst, found.causes) == (status, {cause} - {""})
+    assert not check or check in {f.check for f in found.troubles}
 
 
 def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:

@@ -10,7 +10,18 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from opslib import alarms, databases, functions, health, jobs, logs, metrics, queues, records
+from opslib import (
+    alarms,
+    databases,
+    functions,
+    health,
+    jobs,
+    logs,
+    metrics,
+    network,
+    queues,
+    records,
+)
 from opslib.core import (
     SEVERITY,
     UTC_TIME,
@@ -75,6 +86,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_conditions,
             partial(databases.check_events, hours=hours),
         ],
+        ("network", "network"): [network.check_endpoints, network.check_routes],
         ("errors", "functions"): [partial(logs.check_errors, minutes=hours * 60)],
         ("backups", "database"): [databases.check_backups],
         ("secrets", "secrets"): [secrets.check_ages],

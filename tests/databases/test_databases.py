@@ -120,10 +120,11 @@ def test_a_secret_that_is_no_database_is_named_but_not_shown(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, secret: Any
 ) -> None:
     with pytest.raises(
-        UsageError, match="Secret 'bluemoxon-staging/database' does not describe a PostgreSQL"
+        OpsError, match="Secret 'bluemoxon-staging/database' does not describe a PostgreSQL"
     ) as error:
         sql.query(with_secret(ops, monkeypatch, secret), "SELECT 1")
     assert "hunter22" not in str(error.value)
+    assert [f.status for f in health.check_connections(ops)] == ["unknown"]  # the rest goes on
 
 
 def test_practice_never_asks_another_machine(
