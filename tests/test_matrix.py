@@ -3,8 +3,9 @@
 The cause is named by those that should, and by no other.
 
 Of entries that read what a drill touches, one of each procedure is run under it; all entries with
-`pytest --all`. What an entry reads is in tests/pins/reads.json, made by `--write-pins`; the run of
-it against the healthy target says whether that is still so.
+`pytest --all`. Two drills at a time: a sample of the pairs, all of them with `--all`. What an entry
+reads is in tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target
+says whether that is still so.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -52,6 +55,7 @@ WORDS = {
     "secretsmanager": "secrets",
 }
 EVERYTHING = [
+    "sns",
     "acm",
     "api",
     "cognito",
@@ -160,6 +164,118 @@ def test_a_cause_is_named_where_it_should_be_and_nowhere_else(
     with lab.broken(drill, target):
         named = {entry: look(entry, target, monkeypatch)[0] for entry in looking}
     assert named == {entry: wanted[entry] for entry in looking}
+
+
+API = {"api-unreachable", "api-slow", "api-html", "api-404"}
+# What one trouble hides of another, and why: there both need not be named.
+HIDES: list[tuple[set[str], set[str], str]] = [
+    (API, API | {"migration-pending"}, "one answer of the API can be wrong in one way only"),
+    (
+        {"access-denied"},
+        {"dead-letter-backlog", "database-unavailable", "database-exposed"},
+        "what is denied is not seen",
+    ),
+    (
+        {"database-unavailable"},
+        {"connections-near-limit", "database-cpu-high", "slow-query", "migration-pending"},
+        "the database takes no login, so nothing is asked of it",
+    ),
+    (
+        {"bucket-missing"},
+        {"orphans", "stale-listings", "orphan-keys-miscompared", "images-too-large"},
+        "what was in the bucket is gone with it",
+    ),
+    (
+        {"orphan-keys-miscompared"},
+        {"orphans", "images-too-large"},
+        "while keys are compared wrongly nothing is said of single objects",
+    ),
+    (
+        {"orphans"},
+        {"stale-listings", "orphan-keys-miscompared"},
+        "one finding of a scan has one cause",
+    ),
+    (
+        {"secret-deleted"},
+        {"orphans", "stale-listings", "orphan-keys-miscompared", "migration-pending"},
+        "the API's scan is asked with that token",
+    ),
+    (
+        {"vpc-endpoint-missing", "endpoint-closed", "bucket-missing"},
+        {"migration-pending"},
+        "what fails on the way says nothing of the schema",
+    ),
+    (
+        {"bad-version", "configuration-drift", "migration-pending"},
+        {"bad-version", "configuration-drift", "migration-pending"},
+        "the version that was deployed last is the one that serves",
+    ),
+    (
+        {"bad-version", "timeout-too-low", "cold-start", "slow-query", "database-unavailable"},
+        {"timeout-too-low", "cold-start", "slow-query", "function-throttled", "malformed-requests"},
+        "requests that fail otherwise are not slow; what takes the most time is the cause",
+    ),
+]
+
+
+def paired(system: str) -> list[tuple[str, str]]:
+    """Every two drills of a system."""
+    return list(combinations(sorted(name for of, name in DRILLS if of == system), 2))
+
+
+def hidden(pair: tuple[str, str]) -> set[str]:
+    return {
+        one
+        for one, other in (pair, pair[::-1])
+        for hiders, lost, _ in HIDES
+        if other in hiders and one in lost
+    }
+
+
+PAIRS = sorted((system, *pair) for system in runbooks.systems() for pair in paired(system))
+_SAMPLE = 3  # of each system
+# Those that are always run: where neither hides the other, drawn by their names.
+_DRAWN = sorted(
+    (each for each in PAIRS if not hidden(each[1:])), key=lambda each: crc32(repr(each).encode())
+)
+SAMPLE = [
+    each
+    for system in runbooks.systems()
+    for each in [pair for pair in _DRAWN if pair[0] == system][:_SAMPLE]
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pair" in metafunc.fixturenames:
+        chosen = PAIRS if metafunc.config.getoption("--all") else SAMPLE
+        metafunc.parametrize("pair", chosen, ids="+".join)
+
+
+def test_of_two_troubles_at_once_both_are_named_and_no_other(
+    lab: PracticeLab,
+    records_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pair: tuple[str, str, str],
+) -> None:
+    """By every entry that should name one of them when it is alone."""
+    system, one, other = pair
+    alone = [expected(system, drill) for drill in (one, other)]
+    wanted = {entry: set().union(*(each[entry] for each in alone)) for entry in entries(system)}
+    looking = [entry for entry, causes in wanted.items() if causes]
+    with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]):
+        named = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in looking}
+    may_lack = hidden((one, other))
+    more = {entry: named[entry] - wanted[entry] for entry in looking}
+    assert {entry: causes for entry, causes in more.items() if causes} == {}
+    lost = {entry: wanted[entry] - named[entry] - may_lack for entry in looking}
+    assert {entry: causes for entry, causes in lost.items() if causes} == {}
+
+
+def test_what_hides_another_is_a_drill_and_does_so_for_a_reason() -> None:
+    known = {name for _, name in DRILLS}
+    for hiders, lost, why in HIDES:
+        assert (hiders | lost) - known == set()
+        assert why
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda each: each.key)

@@ -280,7 +280,7 @@ def with_status(
         ("failed", "critical", "restore it beside", "databases/restore"),
         ("incompatible-parameters", "critical", "parameter group", "databases/scale"),
         ("inaccessible-encryption-credentials-recoverable", "critical", "within 7 days", ""),
-        ("never-heard-of", "critical", "AWS Support", ""),
+        ("never-heard-of", "unknown", "not a state that is known here", ""),
         ("maintenance", "warn", "ends by itself", ""),
         ("failing-over", "warn", "ends by itself", ""),
         ("available", "ok", "available", ""),

@@ -14,7 +14,7 @@ from opslib.core.findings import Finding, Question
 from opslib.core.reads.functions import POINTS, Function
 from opslib.core.tables import frame
 from opslib.core.times import Window
-from opslib.functions import invocations, sources, states, trials, versions
+from opslib.functions import configurations, invocations, sources, states, trials, versions
 
 TARGET = "lab/bluemoxon-staging"
 QUEUE = "arn:aws:sqs:us-west-2:111122223333:bluemoxon-staging-analysis"
@@ -229,3 +229,20 @@ def test_a_version_that_nothing_called_yet_is_well_and_one_whose_log_is_silent_i
     within = Window(NOW - timedelta(hours=24), NOW)
     found: Finding = versions._unserved(Question("errors"), known, within)
     assert found.status == status
+
+
+@pytest.mark.parametrize(("readings", "lasts"), [(0, False), (2, False), (99, True)])
+def test_a_plan_waits_for_an_update_that_is_in_progress_and_is_refused_when_it_lasts(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, readings: int, lasts: bool
+) -> None:
+    going = [configuration("$LATEST", 0, LastUpdateStatus="InProgress")] * readings
+    ended = configuration("$LATEST")
+    monkeypatch.setattr(Function, "configuration", lambda _: going.pop() if going else ended)
+    monkeypatch.setattr(configurations, "UPDATE_SECONDS", 0.3 if lasts else 5)
+    function = Function(ops, "api")
+    if lasts:
+        with pytest.raises(Refused, match="An update of bluemoxon-staging-api is in progress"):
+            configurations.settled(function)
+        assert going
+    else:
+        assert configurations.settled(function) == ended
