@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from opslib import alarms
+from opslib.core.checks import causes
 from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates, secrets
 
@@ -89,7 +90,7 @@ def test_an_alarm_of_another_system_is_counted_and_not_judged(ops: Any, alarm: A
 def test_an_expected_alarm_that_is_missing_is_a_finding(ops: Any) -> None:
     ops.target.facts["alarms"]["expected"]["bluemoxon-staging-cpu"] = "database-health"
     found = {f.check: f for f in alarms.check_alarms(ops)}
-    assert found["alarm bluemoxon-staging-cpu"].status == "warn"
+    assert found["alarm bluemoxon-staging-cpu"].status == "critical"
     assert "there is no such alarm" in found["alarm bluemoxon-staging-cpu"].seen
 
 
@@ -116,7 +117,7 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
 @pytest.mark.parametrize(
     ("described", "check", "status", "cause"),
     [
-        ({"DeletedDate": NOW}, "secret x", "critical", secrets.DELETED),
+        ({"DeletedDate": NOW}, "secret x", "critical", causes.GONE),
         ({"RotationEnabled": True, "NextRotationDate": NOW + 9 * DAY}, "", "ok", ""),
         ({"RotationEnabled": True, "NextRotationDate": NOW - 9 * DAY}, "rotation of x", "warn", ""),
         (
@@ -144,6 +145,19 @@ def test_a_secret_that_is_marked_for_deletion_or_whose_rotation_broke_off_is_tol
     found = secrets.check_ages(ops)
     assert (found.worst, found.causes) == (status, {cause} - {""})
     assert not check or check in {f.check for f in found.troubles}
+
+
+def test_a_secret_that_is_marked_for_deletion_is_critical_whatever_its_age(ops: Any) -> None:
+    name = "bluemoxon-staging/api-token"
+    ops.call("secretsmanager", "delete_secret", SecretId=name, RecoveryWindowInDays=7)
+    try:
+        found = {f.check: f for f in secrets.check_ages(ops)}
+    finally:
+        ops.call("secretsmanager", "restore_secret", SecretId=name)
+    assert found[f"secret {name}"].status == "critical"
+    assert "marked for deletion" in found[f"secret {name}"].seen
+    assert [f.status for f in found.values()].count("ok") == len(found) - 1
+    assert secrets.check_ages(ops).worst == "ok"
 
 
 def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:

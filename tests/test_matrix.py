@@ -196,11 +196,6 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         "one finding of a scan has one cause",
     ),
     (
-        {"secret-deleted"},
-        {"orphans", "stale-listings", "orphan-keys-miscompared", "migration-pending"},
-        "the API's scan is asked with that token",
-    ),
-    (
         {"vpc-endpoint-missing", "endpoint-closed", "bucket-missing"},
         {"migration-pending"},
         "what fails on the way says nothing of the schema",

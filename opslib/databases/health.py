@@ -83,15 +83,17 @@ def check_connections(ops: Connection) -> Findings:
     """
     try:
         found = query(ops, _SESSIONS_SQL, SESSIONS)
-        limit, said = _limit(ops)
+        limit = connection_limit(ops)
     except Unfinished as exc:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
         return Findings([_near("critical", seen)], note=_HELP)
     taken = int(found["sessions"].sum())
-    share = taken / limit if limit else 1.0
-    seen = f"{taken} of {limit} ({share * 100:.0f} %){said}"
+    share = taken / limit
+    seen = f"{taken} of {limit:g} ({share * 100:.0f} %)"
+    if limit < (told := ops.target["database"].get("max_connections", limit)):
+        seen += f"; the target's file says {told}, the database allows no more than {limit:g}"
     if share <= _WARN_SHARE:
         return Findings([_TAKEN.answer("ok", seen)], found)
     most = found.iloc[0]
@@ -101,15 +103,21 @@ def check_connections(ops: Connection) -> Findings:
     return Findings([_near(status, seen)], found, _HELP)
 
 
-def _limit(ops: Connection) -> tuple[int, str]:
-    """How many connections there may be: the least of what the target's file and the database say.
-
-    In words too, where the database lets fewer in than the file says.
+def connection_limit(ops: Connection) -> float:
+    """How many connections the application may have: what the database allows it, all in all and
+    of its own, and no more than the target's file says that the machine bears.
     """
-    described, own = ops.target["database"].get("max_connections"), int(value(ops, _LIMIT_SQL))
-    if not described or described <= own:
-        return described or own, ""
-    return own, f"; the target's file says {described}, the database itself lets in {own}"
+    allowed = float(value(ops, _LIMIT_SQL))
+    told: float = ops.target["database"].get("max_connections", allowed)
+    return min(allowed, told)
+
+
+_LIMIT_SQL = """
+SELECT least(current_setting('max_connections')::int
+             - current_setting('superuser_reserved_connections')::int,
+             nullif(datconnlimit, -1), nullif(rolconnlimit, -1))
+FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = current_user
+"""
 
 
 def _near(status: str, seen: str) -> Finding:
@@ -121,14 +129,6 @@ _HELP = (
     "Take it back. Many active ones: look for what they wait for below. "
     "Only when the load is real: more capacity for the database."
 )
-# A limit of the database and of the login come on top of the server's; -1 is none.
-_LIMIT_SQL = """
-SELECT least(current_setting('max_connections')::int
-                 - current_setting('superuser_reserved_connections')::int,
-             nullif(d.datconnlimit, -1), nullif(r.rolconnlimit, -1))
-FROM pg_database d, pg_roles r
-WHERE d.datname = current_database() AND r.rolname = current_user
-"""
 _SESSIONS_SQL = """
 SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
        coalesce(state, 'hidden') AS state, count(*) AS sessions,

@@ -17,6 +17,7 @@ from opslib.core import (
     check,
     frame,
 )
+from opslib.core.checks.causes import GONE
 
 SECRETS = {
     "secret": "str",
@@ -27,7 +28,6 @@ SECRETS = {
 }
 _DOCS = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/"
 _LATE = timedelta(days=2)  # after the day on which it was due
-DELETED = "secret-deleted"  # the cause that findings name
 
 
 @check("Are the secrets there, young enough, and rotated as they should be?")
@@ -40,14 +40,15 @@ def check_ages(ops: Connection) -> Findings:
     for name, (made, described) in ops.each(partial(_read, ops), facts).items():
         most = facts[name].get("max_age_days")
         rule = "it is there" if most is None else f"at most {most} days"
-        asked = Question(f"secret {name}", rule, "ListSecretVersionIds")
+        asked = Question(f"secret {name}", rule, "DescribeSecret, ListSecretVersionIds")
         row = {"secret": name, "there": made is not None, "max_age_days": most}
         if deleted := described.get("DeletedDate"):
-            seen = f"marked for deletion since {deleted:%Y-%m-%d %H:%M}: nobody can read it. "
-            seen += "Restore it (aws secretsmanager restore-secret)"
-            found.append(asked.answer("critical", seen, cause=DELETED))
+            seen = f"marked for deletion at {deleted:%Y-%m-%d %H:%M} UTC: nobody can read it. "
+            seen += "Until its end it can be restored (aws secretsmanager restore-secret)"
+            found.append(asked.answer("critical", seen, cause=GONE))
         elif made is None:
-            found.append(asked.answer("critical", "it has no current value, or is not there"))
+            seen = "it has no current value, or is not there"
+            found.append(asked.answer("critical", seen, cause=GONE))
         else:
             age = (ops.now() - made) / timedelta(days=1)
             row |= {"changed": made, "age_days": round(age, 1)}

@@ -13,7 +13,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, Unfinished
 from opslib.core.findings import Finding
 from opslib.core.tables import frame
-from opslib.databases import activity, catalogue, catalogue_facts, health
+from opslib.databases import activity, catalogue, catalogue_facts
 
 TARGET = "lab/bluemoxon-staging"
 
@@ -217,12 +217,3 @@ def test_maintenance_that_takes_long_is_well_while_nobody_waits(
     changed = known.replace("FROM pg_stat_activity a", f"FROM {running}")
     monkeypatch.setattr(activity, "_ACTIVITY_SQL", changed)
     assert activity.check_activity(ops).worst == status
-
-
-def test_the_databases_own_limit_of_connections_counts_where_it_is_lower(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "_LIMIT_SQL", "SELECT 10")
-    found = health.check_connections(ops)
-    assert found.worst in ("warn", "critical")
-    assert "the target's file says 100, the database itself lets in 10" in found[0].seen
