@@ -101,6 +101,25 @@ def test_storage_at_the_limit_to_which_it_may_grow_is_a_warning(
     assert conditions._room([each]).status == status
 
 
+@pytest.mark.parametrize(
+    ("days", "change", "status"),
+    [
+        (None, "system-update: a patch", "ok"),
+        (30, "system-update: a patch", "ok"),
+        (3, "system-update: a patch", "warn"),
+        (None, "unknown: Denied: rds describe_pending_maintenance_actions", "unknown"),
+    ],
+)
+def test_maintenance_that_aws_forces_soon_is_a_warning(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, days: int | None, change: str, status: str
+) -> None:
+    by = None if days is None else ops.now() + timedelta(days=days)
+    row = {"database": "a", "what": "maintenance", "change": change, "when": "later", "by": by}
+    modification = row | {"what": "modification", "change": "DBInstanceClass to x"}
+    monkeypatch.setattr(states, "waiting", lambda *_: iter([modification, row]))
+    assert conditions._maintenance(ops, CLUSTER, [member()]).status == status
+
+
 @pytest.mark.parametrize(("days", "status"), [(300, "ok"), (20, "warn"), (-1, "critical")])
 def test_a_certificate_that_ends_is_told(ops: Connection, days: int, status: str) -> None:
     each = member(CertificateDetails={"ValidTill": ops.now() + timedelta(days=days)})

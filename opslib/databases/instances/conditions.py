@@ -13,11 +13,12 @@ from typing import NamedTuple
 from opslib.core import Connection, Finding, Findings, Json, Question, answer, check, window
 from opslib.core.reads import metrics, networks
 from opslib.core.reads.functions import Function
-from opslib.databases.instances import rds
+from opslib.databases.instances import rds, states
 
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"
 _GUIDE = f"{_DOCS}UserGuide/"
 EXPOSED = "database-exposed"  # the cause that findings name
+_FORCED, _MAINTAINED = timedelta(days=7), "maintenance"
 _CERTIFICATE_DAYS, _CERTIFICATE_CRITICAL = 30, 7
 
 
@@ -93,6 +94,7 @@ def check_conditions(ops: Connection) -> Findings:
     members = rds.members(ops, database, described)
     looks = [
         *(partial(_by_rule, rule, members) for rule in RULES),
+        partial(_maintenance, ops, database, members),
         partial(_room, members),
         partial(_certificates, ops, members),
         partial(_writer, database, described),
@@ -119,6 +121,21 @@ def _by_rule(rule: Rule, members: list[Json]) -> Finding:
     if not found:
         return asked.answer("ok", rule.rule)
     return asked.answer(rule.status, f"{'; '.join(found)}: {rule.means}", next=rule.next)
+
+
+def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -> Finding:
+    """What AWS is going to do to it of its own accord, and when."""
+    source = f"{_GUIDE}USER_UpgradeDBInstance.Maintenance.html"
+    asked = Question("maintenance", f"nothing forced within {_FORCED.days} days", source)
+    rows = [each for each in states.waiting(ops, database, members) if each["what"] == _MAINTAINED]
+    if unread := [each["change"] for each in rows if each["change"].startswith("unknown")]:
+        return asked.answer("unknown", unread[0])
+    forced = [each for each in rows if each["by"] and each["by"] < ops.now() + _FORCED]
+    told = forced or rows
+    seen = "; ".join(f"{each['database']}: {each['change']}, {each['when']}" for each in told)
+    by = min((each["by"] for each in forced), default=None)
+    seen += f", by {by:%Y-%m-%d %H:%M} UTC" if by else ""
+    return asked.judged(not forced, seen or "none waits", otherwise="warn")
 
 
 def _room(members: list[Json]) -> Finding:
