@@ -214,7 +214,7 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
         return asked.answer("critical" if world else "warn", seen, cause=EXPOSED)
     if world:
         return asked.answer("warn", f"{seen}; from within its VPC only, as it is not public")
-    callers = _callers(ops, described, members)
+    callers = _callers(ops)
     shut = [name for name, caller in callers.items() if not caller.enters(groups, port)]
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
@@ -225,15 +225,15 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
 def _port(ops: Connection, described: Json) -> int:
     endpoint = described.get("Endpoint")
     told = endpoint["Port"] if isinstance(endpoint, dict) else described.get("Port")
-    return (
-        5432 if ops.target.lab or not told else int(told)
-    )  # the lab's server has a port of its own
+    # The lab's server has a port of its own, which no security group names.
+    return 5432 if ops.target.lab or not told else int(told)
 
 
-def _callers(ops: Connection, described: Json, members: list[Json]) -> dict[str, networks.Caller]:
+def _callers(ops: Connection) -> dict[str, networks.Caller]:
     """The functions of the target that are in a VPC: of the network's section, else all."""
     facts = ops.target.facts
-    names = [facts["network"]["function"]] if "network" in facts else facts.get("functions", {})
+    one = facts.get("network", {}).get("function")
+    names = [one] if one else [*facts.get("functions", {})]
     found = ops.each(partial(networks.caller, ops), names)
     return {
         Function(ops, name).name: caller for name, caller in found.items() if caller is not None
