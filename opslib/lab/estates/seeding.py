@@ -157,7 +157,9 @@ def _functions(place: Place, about: data.Data, network: Network | None) -> None:
     functions.seed(place, build, _variables(place, own.variables), vpc)
     sources.seed(place)
     for key in place.facts["functions"]:
-        place.logs(names.log_group(place, key), [])
+        group = names.log_group(place, key)
+        place.logs(group, [])
+        place.client("logs").put_retention_policy(logGroupName=group, retentionInDays=90)
     clocks.measure(place)
     if about.traffic.routes and "api" in place.facts:
         place.memory["traffic"] = days.Day(place, about.traffic, about.lines)
