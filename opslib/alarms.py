@@ -162,7 +162,7 @@ def _state(ops: Connection, row: Any) -> Finding:
     asked = Question(f"alarm {row.alarm}", row.threshold, _SOURCE)
     seen = f"{row.state} since {clock(row.since, ops.now())}"
     if row.state == "OK":
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=row.proves)
     going = row.state == "ALARM"
     return asked.answer(
         "critical" if going else "unknown",

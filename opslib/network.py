@@ -218,7 +218,8 @@ def _endpoint_finding(ops: Connection, row: Any) -> Finding:
     rule = f"{row.expected}, available, with a way from the function's subnets"
     asked = Question(f"endpoint {row.service}", rule, "ec2 DescribeVpcEndpoints")
     if not row.lacks:
-        return asked.answer("ok", f"{row.type} {row.endpoint}, {row.state}, a way from each subnet")
+        seen = f"{row.type} {row.endpoint}, {row.state}, a way from each subnet"
+        return asked.answer("ok", seen, cause=MISSING)
     seen = f"com.amazonaws.{ops.target.region}.{row.service} "
     seen += f"in VPC {ops.target['network']['vpc']}: {row.lacks}"
     cause = CLOSED if row.endpoint else MISSING

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from opslib.catalogue import injected
 from opslib.core import Connection, OpsError, Refused
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
@@ -24,7 +25,9 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Unfinished (no answer).
     """
     described = targets.load(target)
-    _fail_on_exit()
+    if (shell := _kernel()) is not None:
+        injected.check(shell.user_ns)
+        _fail_on_exit(shell)
     journal = beside.journal if beside else Journal()
     access = _access(described)
     ops = Connection(described, access, journal, interactive.recorded, connect, approvals)
@@ -55,12 +58,15 @@ def _practised(place: Any, described: targets.Target) -> tuple[str, str]:
     return keys
 
 
-def _fail_on_exit() -> None:
-    """In a kernel, leaving is a failure: IPython may go on, papermill takes it for success."""
+def _kernel() -> Any:
+    """The shell of the kernel that this is in; None elsewhere."""
     ipython: Any = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
-    if getattr(shell, "kernel", None) is None:
-        return
+    return None if getattr(shell, "kernel", None) is None else shell
+
+
+def _fail_on_exit(shell: Any) -> None:
+    """In a kernel, leaving is a failure: IPython may go on, papermill takes it for success."""
 
     def leave(status: Any = None) -> NoReturn:
         raise OpsError(

@@ -36,6 +36,13 @@ DRILLS = {
 TARGETS = [targets.load(name) for name in targets.names()]
 # Where a system's drills are put: a target that is no production, where there is one.
 TARGET = {each.system: each.key for each in sorted(TARGETS, key=lambda each: -each.production)}
+LED: dict[str, set[str]] = {}  # by the entry that ran last: where findings that name a cause send
+TOOLS = {  # where one is sent with something to look for, and what that is
+    "databases/query": "the statement that the finding quotes",
+    "logs/search": "the lines that the finding quotes",
+    "logs/throttling": "whether the throttling has ended: then the letters are sent back",
+    "metrics/dashboard": "when it began",
+}
 NOT_FOR_LOOKING = {"logs/follow", "logs/query"}  # show what one asks for, and judge nothing
 
 
@@ -122,6 +129,7 @@ def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[
     asked = {
         event["service"] for ops in seen for event in ops.journal.events if event["event"] == "call"
     }
+    LED[entry] = {f.next for f in seen[0].findings.troubles if f.cause and f.next}
     return set(seen[0].findings.causes), {
         WORDS.get(service, service) for service in asked - {"sts"}
     }
@@ -164,6 +172,15 @@ def test_a_cause_is_named_where_it_should_be_and_nowhere_else(
     with lab.broken(drill, target):
         named = {entry: look(entry, target, monkeypatch)[0] for entry in looking}
     assert named == {entry: wanted[entry] for entry in looking}
+    led = set().union(*(LED[entry] for entry in looking if wanted[entry]))
+    assert {name for name in led if not goes_on(system, drill, name)} == set()
+
+
+def goes_on(system: str, drill: str, name: str) -> bool:
+    """Whether who is sent there sees the cause, makes a plan, or finds what the finding names."""
+    procedure = runbooks.find(name)[0]
+    by = {runbooks.find(each)[0].name for each in DRILLS[system, drill].found_by}
+    return procedure.changes or procedure.name in by | TOOLS.keys()
 
 
 API = {"api-unreachable", "api-slow", "api-html", "api-404"}

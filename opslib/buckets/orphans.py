@@ -97,9 +97,9 @@ def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
     if seen.undescribed:
         rule = "objects that the app derives from others are described in the target's file"
         return asked.answer("unknown", _undescribed(seen), rule=rule)
-    if seen.orphans.empty:
-        return asked.answer("ok", f"{seen}{_beside(seen)}", rule="none")
     cause = "stale-listings" if facts.get("temporary") else "orphans"
+    if seen.orphans.empty:
+        return asked.answer("ok", f"{seen}{_beside(seen)}", cause=cause, rule="none")
     status = "critical" if seen.share > most else "warn"
     return asked.answer(status, f"{seen}{_beside(seen)}", cause=cause)
 

@@ -28,6 +28,7 @@ from opslib.core.connections.targets import Facts
 from opslib.core.reads.objects import exists
 
 SETTINGS = {"setting": "str", "wanted": "str", "seen": "str"}
+GONE = "bucket-missing"  # the cause that findings name
 _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
@@ -41,7 +42,7 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     name = facts["name"]
     if not exists(ops, name):
         return Findings([missing(ops, name)])
-    rows, found = [], [_there(name).answer("ok", "there")]
+    rows, found = [], [_there(name).answer("ok", "there", cause=GONE)]
     for setting, value in _look(ops, facts).items():
         wanted, seen = setting.said(setting.wanted), setting.said(value)
         rows.append({"setting": setting.title, "wanted": wanted, "seen": seen})
@@ -54,7 +55,7 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
 def missing(ops: Connection, name: str) -> Finding:
     """The finding that a bucket is not there."""
     seen = f"no such bucket in {ops.where}"
-    return _there(name).answer("critical", seen, cause="bucket-missing", next="buckets/create")
+    return _there(name).answer("critical", seen, cause=GONE, next="buckets/create")
 
 
 def _there(name: str) -> Question:

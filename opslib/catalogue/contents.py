@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from opslib.catalogue import procedures, runbooks
@@ -19,8 +20,12 @@ _CELL = "\n<!-- cell -->\n"
 _EFFECTS = {"read": "looks only", "change": "changes, can be undone", "destroy": "**destroys**"}
 
 
-def _text(name: str) -> str:
-    """The text that one of the templates makes of what there is."""
+def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
+    return system, runbooks.entries(system)
+
+
+def _text(name: str, left_out: Callable[[str], None]) -> str:
+    """The text that one of the templates makes of what there is and can be read."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = Path(__file__).parent / "templates"
@@ -31,13 +36,13 @@ def _text(name: str) -> str:
         lstrip_blocks=True,
     )
     return templates.get_template(name).render(
-        procedures=procedures.list_procedures(),
-        books={system: runbooks.entries(system) for system in runbooks.systems()},
+        procedures=procedures.readable(procedures.load, procedures.files(), left_out),
+        books=dict(procedures.readable(_book, runbooks.systems(), left_out)),
         effects=_EFFECTS,
     )
 
 
-def door() -> str:
+def door(left_out: Callable[[str], None] = print) -> str:
     """The text of notebooks/start.ipynb: every procedure by symptom, by chapter, and by system."""
     cells = [
         {
@@ -46,7 +51,7 @@ def door() -> str:
             "metadata": {},
             "source": text.splitlines(keepends=True),
         }
-        for i, text in enumerate(_text("start.md").rstrip().split(_CELL), 1)
+        for i, text in enumerate(_text("start.md", left_out).rstrip().split(_CELL), 1)
     ]
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -56,20 +61,20 @@ def door() -> str:
     return json.dumps(notebook, indent=1) + "\n"
 
 
-def made() -> dict[Path, str]:
-    """What the files should say now."""
+def made(left_out: Callable[[str], None] = print) -> dict[Path, str]:
+    """What the files should say now. `left_out` is told of each that cannot be read."""
     readme = paths.project_root() / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
-    table = f"{_BEGIN}\n\n{_text('readme.md').rstrip()}\n\n{_END}" if end else ""
-    return {paths.notebooks() / "start.ipynb": door(), readme: f"{before}{table}{after}"}
+    table = f"{_BEGIN}\n\n{_text('readme.md', left_out).rstrip()}\n\n{_END}" if end else ""
+    return {paths.notebooks() / "start.ipynb": door(left_out), readme: f"{before}{table}{after}"}
 
 
 def main() -> int:
-    checked = "--check" in sys.argv[1:]
+    checked, broken = "--check" in sys.argv[1:], dict[str, None]()
     stale = {
         path: text
-        for path, text in made().items()
+        for path, text in made(broken.setdefault).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     }
     for path, text in stale.items():
@@ -78,7 +83,9 @@ def main() -> int:
         else:
             path.write_text(text, encoding="utf-8")
             print(f"made {path.relative_to(paths.project_root())}")
-    return int(checked and bool(stale))
+    for message in broken:
+        print(f"left out: {message}", file=sys.stderr)
+    return int(bool(broken) or (checked and bool(stale)))
 
 
 if __name__ == "__main__":

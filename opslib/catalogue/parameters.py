@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read
     "list": (list, json.loads),
     "dict": (dict, json.loads),
 }
+_LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
 _MARKS = ("required", "any", "all")
 
 
@@ -124,6 +126,15 @@ def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str)
     return {name: _typed(known[name], value, where) for name, value in given.items()}
 
 
+def _beyond(name: str, value: Any) -> str:
+    """The bounds that a number is not in; empty when it can be meant."""
+    if name in _LONGEST and not 0 < value <= _LONGEST[name]:
+        return f"more than 0 and at most {_LONGEST[name]:,}"
+    if not math.isfinite(value):
+        return "a number"
+    return "0 or more" if type(value) is int and value < 0 else ""
+
+
 def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     kind, read = _TYPES[parameter.type]
     try:
@@ -135,4 +146,7 @@ def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     except (ValueError, KeyError) as exc:
         told = f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}"
         raise UsageError(told.rstrip()) from exc
+    bounds = _beyond(parameter.name, found) if type(found) in (int, float) else ""
+    if bounds:
+        raise UsageError(f"{parameter.name}={value!r} of {where} is not {bounds}. {parameter.told}")
     return found

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
 from opslib.core import UsageError, paths, unknown_name
+from opslib.core.defects import in_a_line
 
+T = TypeVar("T")
+U = TypeVar("U")
 EFFECTS = ("read", "change", "destroy")
 
 
@@ -38,34 +43,57 @@ class Procedure:
 
 
 def list_procedures() -> list[Procedure]:
-    """Every procedure, in order of chapter and name."""
-    return [load(path) for path in _files()]
+    """Every procedure, in order of chapter and name. Raises UsageError when one cannot be read."""
+    return [load(path) for path in files()]
 
 
-def _files() -> list[Path]:
+def readable(
+    read: Callable[[T], U], several: Iterable[T], left_out: Callable[[str], None]
+) -> list[U]:
+    """What can be read of several; why another cannot is handed to `left_out`."""
+    found = []
+    for each in several:
+        try:
+            found.append(read(each))
+        except UsageError as exc:
+            left_out(str(exc))
+    return found
+
+
+def files() -> list[Path]:
     """Every notebook in a chapter; Jupyter's own copies are in folders that begin with a point."""
     return sorted(paths.notebooks().glob("[!.]*/[!.]*.ipynb"))
+
+
+def names() -> list[str]:
+    """Of every procedure, whether or not it can be read."""
+    return [f"{path.parent.name}/{path.stem}" for path in files()]
 
 
 def find(name: str) -> Procedure:
     """The procedure `<chapter>/<name>`. Raises UsageError that offers the nearest."""
     path = paths.notebooks() / f"{name}.ipynb"
     if not re.fullmatch(r"[\w-]+/[\w-]+", name) or not path.is_file():
-        known = [f"{p.parent.name}/{p.stem}" for p in _files()]
-        raise unknown_name("procedure", name, known)
+        raise unknown_name("procedure", name, names())
     return load(path)
 
 
 def load(path: Path) -> Procedure:
     """Read a notebook's description.
 
-    Raises UsageError when its first cells do not say what they must.
+    Raises UsageError when it is none, or its first cells do not say what they must.
     """
-    name = f"{path.parent.name}/{path.stem}"
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as exc:
-        raise UsageError(f"{path} is not a readable notebook: {exc}.") from exc
+        return _read(path)
+    except UsageError:
+        raise
+    except Exception as exc:
+        raise UsageError(f"{path} is not a readable notebook: {in_a_line(exc)}.") from exc
+
+
+def _read(path: Path) -> Procedure:
+    name = f"{path.parent.name}/{path.stem}"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     head = "".join(cells[0]["source"]) if cells else ""
     title = re.match(r"# (.+)", head)
     items = re.findall(r"^- \*\*(\w+)\*\*: (.+)$", head, re.M)

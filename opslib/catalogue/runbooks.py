@@ -4,6 +4,7 @@ parameters/runbooks/<system>.yaml.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,10 +84,15 @@ def find(name: str) -> tuple[Procedure, Json, Entry | None]:
             raise unknown_name("runbook entry", name, known)
         entry = _entry(system, *known[name])  # the others' notebooks are not read for this one
         return procedures.find(entry.procedure), entry.parameters, entry
-    try:
-        return procedures.find(name), {}, None
-    except UsageError:
-        every = [p.name for p in procedures.list_procedures()] + [
-            e.name for s in systems() for e in entries(s)
-        ]
-        raise unknown_name("procedure", name, every) from None
+    if name not in procedures.names():
+        raise unknown_name("procedure", name, [*procedures.names(), *_named()])
+    return procedures.find(name), {}, None
+
+
+def _named() -> list[str]:
+    """The names of all entries; of a runbook that cannot be read, none."""
+    found = []
+    for system in systems():
+        with suppress(UsageError):
+            found += [f"{system}/{item['name']}" for _, item in _items(system)]
+    return found

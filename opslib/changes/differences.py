@@ -14,7 +14,7 @@ from typing import Any
 from opslib.changes import memory, rules, trails
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
-from opslib.changes.resources import UNREAD, Described, Key, describe, table
+from opslib.changes.resources import UNREAD, Described, Key, describe, table, was_read
 from opslib.core import (
     SEVERITY,
     UTC_TIME,
@@ -136,7 +136,8 @@ def check_configuration(
     if told:
         seen += "; no warning: "
         seen += "; ".join(f"{' '.join(c.key)} {c.told} ({c.told_of})" for c in told[:_SOON])
-    found.append(Question("configuration", "as before", "describe calls").answer("ok", seen))
+    if not now or any(map(was_read, described.found.values())):
+        found.append(Question("configuration", "as before", "describe calls").answer("ok", seen))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)
 

@@ -16,6 +16,11 @@ Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"
 
 
+def was_read(of: Any) -> bool:
+    """Whether anything of a resource could be read."""
+    return any(map(was_read, of.values())) if isinstance(of, dict) else of != UNREAD
+
+
 @cache
 def data(file: str) -> Json:
     """A table beside this module. Its head says what an entry says."""

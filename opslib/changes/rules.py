@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.changes.resources import UNREAD, Described, data
+from opslib.changes.resources import UNREAD, Described, data, was_read
 from opslib.core import Connection, Finding, Json, Question
 from opslib.core.text import decoded
 
@@ -47,9 +47,11 @@ def judged(
                 broken += 1
                 status = rule.get("status", "warn")
                 yield asked.answer(status, f"{seen}. See {rule['source']}")
-    told = f"{len(said['rules'])} rules over {len(plain)} resources: {broken} broken"
+    read = sum(map(was_read, plain.values()))
+    told = f"{len(said['rules'])} rules over {read} resources: {broken} broken"
     told += f"; accepted: {'; '.join(taken)}" if taken else ""
-    yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
+    if read or not plain:
+        yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
 
 
 def _plain(of: Any, now: datetime) -> Any:

@@ -11,12 +11,14 @@ from typing import Any, NoReturn
 
 import click
 
+from opslib.cli import streams
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b
 Exit status: 0 done; 1 failed; 2 usage, and nothing was started;
-3 refused by a guard, and nothing changed; 4 done, and a finding is critical."""
+3 refused by a guard, and nothing changed; 4 done, and a finding is critical;
+5 done, none is critical, and one is unknown: something could not be looked at."""
 
 _PROVED = """\b
 Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it; 2 usage."""
@@ -59,7 +61,7 @@ _RUNNING = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=1),
+        type=click.IntRange(min=1),
         metavar="SECONDS",
         help="Stop the run after this.",
     ),
@@ -278,7 +280,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
     skip_iri_grammar()
     try:
-        cli.main(arguments, prog_name="opslib", standalone_mode=False)
+        with streams.whole():
+            cli.main(arguments, prog_name="opslib", standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -13,11 +15,11 @@ from opslib.core import Json, console
 
 
 def procedures() -> list[Json]:
-    """Every procedure, its section being its chapter."""
+    """Every procedure, its section being its chapter; what cannot be read is told on stderr."""
     return [
         {"name": p.name, "title": p.title, "section": p.chapter, "procedure": p.name}
         | {"effect": p.effect}
-        for p in known.list_procedures()
+        for p in known.readable(known.load, known.files(), partial(print, file=sys.stderr))
     ]
 
 

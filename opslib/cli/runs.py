@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections.abc import Sequence
 
 from opslib.core import Json, console, redaction
 from opslib.pages.pages import findings
@@ -14,10 +15,14 @@ from opslib.records.records import Record
 
 
 def shown(record: Record, *, everything: bool = False) -> Json:
-    """For JSON: the record with its findings, plan, changes and next; or all of its file."""
+    """For JSON: the record with its findings, plan, changes and next; or all of its file.
+
+    And its own `exit_status`, of several.
+    """
     details = reading.details(record)
     names = [*details] if everything else ["findings", "plan", "steps", "changed", "next"]
-    return {name: details.get(name) for name in names} | record.as_dict()
+    status = {"exit_status": outcomes.exit_status(record.outcome, record.status)}
+    return {name: details.get(name) for name in names} | record.as_dict() | status
 
 
 def as_text(record: Record, given: list[str] | None = None) -> str:
@@ -39,7 +44,19 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
         f"record:  {record.path}",
         f"page:    {record.page}",
     ]
-    return "\n\n".join([console.table(header, rows)] * bool(rows) + ["\n".join(lines)])
+    table = [console.table(header, rows)] * bool(rows)
+    return "\n\n".join(
+        [*filter(None, [shown_work(details.get("evidence"))]), *table, "\n".join(lines)]
+    )
+
+
+def shown_work(evidence: Sequence[Sequence[str]] | None) -> str:
+    """What proves the cause, what was ruled out, what is not known: wrapped lines."""
+    lines = [(label, console.plain(redaction.mask(said))) for label, said in evidence or ()]
+    return "\n".join(
+        textwrap.fill(f"{label + ':':<11}{said}", 110, subsequent_indent=" " * 11)
+        for label, said in lines
+    )
 
 
 def plan(record: Record, given: list[str] | None = None) -> list[str]:
@@ -88,6 +105,6 @@ def unlisted(names: list[str]) -> str:
 
 
 def exit_status(found: list[Record]) -> int:
-    """Of several runs what most wants a look: interrupted, failed, refused, critical, done."""
+    """Of several runs what most wants a look: interrupted, failed, refused, critical, unknown."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
-    return next((status for status in (130, 1, 3, 4) if status in statuses), 0)
+    return next((status for status in (130, 1, 3, 4, 5) if status in statuses), 0)

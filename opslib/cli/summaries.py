@@ -37,5 +37,6 @@ def _table(lines: Sequence[Line]) -> str:
 def _told(line: Line) -> str:
     rows = [(f.status, f.check, f.seen, f.next) for f in line.findings.troubles]
     told = [f"{line.title}: {console.plain(line.record.verdict)}"]
+    told += filter(None, [runs.shown_work(line.evidence)])
     told += [console.table(("status", "check", "seen", "next"), rows)] if rows else []
     return "\n".join([*told, *runs.plan(line.record), f"page:    {line.record.page}"])

@@ -6,6 +6,7 @@ OpsError
 ├── NotAllowed    denied, or no credentials (never reported as absent)
 │   └── LoginRefused  the database was reached and takes no such login
 ├── Refused       our own guard said no; nothing changed
+├── NotUnderstood a defect of ours, or an answer of another form than we know
 └── Unfinished    no answer, or stopped waiting; its state is unknown
     └── Lost          a change was sent and its answer was lost; it may be done
 """
@@ -22,6 +23,7 @@ class OpsError(Exception):
     """Something an operator has to know; its message says what, where and the next step."""
 
     done: Any = None  # what was answered for the part that went well, when only the rest failed
+    trace = ""  # the way to it, where nobody foresaw it
 
 
 class UsageError(OpsError):
@@ -42,6 +44,10 @@ class LoginRefused(NotAllowed):
 
 class Refused(OpsError):
     """Our own guard said no; nothing changed."""
+
+
+class NotUnderstood(OpsError):
+    """A defect of ours, or an answer of another form than we know: nothing is known from it."""
 
 
 class Unfinished(OpsError):

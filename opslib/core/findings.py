@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ParamSpec
 
 from opslib.core.tables import (
@@ -34,10 +34,18 @@ class Finding:
     cause: str = ""  # the named cause, when this finding is evidence of one
     next: str = ""  # the procedure or runbook entry that follows from it
     verifies: bool = False  # seen after a change was applied
+    trace: str = ""  # the way to an error that nobody foresaw
+    rules_out: str = ""  # the named cause that this finding, which is ok, speaks against
 
     def __post_init__(self) -> None:
         if self.status not in SEVERITY:
             raise ValueError(f"status {self.status!r} is none of {', '.join(SEVERITY)}")
+
+
+def known(said: Json) -> Finding:
+    """A finding out of a record, of which an older or newer opslib says other things."""
+    names = {field.name for field in fields(Finding)} & said.keys()
+    return Finding(**{"status": "unknown", "check": "", "seen": ""} | {n: said[n] for n in names})
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,13 @@ class Question:
     def answer(
         self, status: str, seen: str, *, cause: str = "", next: str = "", rule: str | None = None
     ) -> Finding:
-        """A finding: ok, warn, critical or unknown. `rule`: where this answer has another one."""
+        """A finding: ok, warn, critical or unknown. `rule`: where this answer has another one.
+
+        `cause`: what it is evidence of; one that is ok rules it out.
+        """
         threshold = self.rule if rule is None else rule
+        if status == "ok":
+            return Finding(status, self.words, seen, threshold, self.source, rules_out=cause)
         return Finding(status, self.words, seen, threshold, self.source, cause, next)
 
     def judged(
@@ -68,9 +81,9 @@ class Question:
         cause: str = "",
         next: str = "",
     ) -> Finding:
-        """Ok when it passed; `otherwise` with the cause, and with what follows from it."""
+        """Ok when it passed, which rules out the cause; `otherwise` with it, and what follows."""
         if passed:
-            return self.answer("ok", seen)
+            return self.answer("ok", seen, cause=cause)
         return self.answer(otherwise, seen, cause=cause, next=next)
 
 
@@ -117,6 +130,12 @@ class Findings(list[Finding]):
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
         parts = [html_table(_HEADER, self.rows(), "opslib-findings") if self else ""]
+        parts += [
+            f"<details><summary>trace of: {escaped(f.check)}</summary>"
+            f"<pre>{escaped(f.trace)}</pre></details>"
+            for f in self
+            if f.trace
+        ]
         parts.append(f"<p>{escaped(self.note)}</p>" if self.note else "")
         parts.append("" if self.evidence is None else html_frame(self.evidence))
         data = {"findings": [asdict(f) for f in self]}

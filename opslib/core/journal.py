@@ -21,6 +21,7 @@ from opslib.core.errors import OpsError
 from opslib.core.tables import Json
 
 FD = "OPSLIB_JOURNAL_FD"  # the engine's pipe, inherited by the kernel
+HERE = "OPSLIB_HERE"  # what runs in this kernel: the entry, and its procedure
 STEPS = "OPSLIB_STEPS"  # the file beside the record that says what a change did
 _ROOM = 16_384  # bytes; held for the end of a step before it is begun
 

@@ -12,7 +12,7 @@ def project_root() -> Path:
     `$OPSLIB_HOME`, else the checkout opslib is in.
     """
     home = os.environ.get("OPSLIB_HOME")
-    return Path(home).resolve() if home else Path(__file__).resolve().parents[2]
+    return Path(home).expanduser().resolve() if home else Path(__file__).resolve().parents[2]
 
 
 def notebooks() -> Path:
@@ -29,9 +29,11 @@ def records() -> Path:
     There, too, records are made that are kept in s3://.
     """
     given = os.environ.get("OPSLIB_RECORDS", "")
-    return project_root() / "records" if not given or given.startswith("s3://") else Path(given)
+    local = given and not given.startswith("s3://")
+    return Path(given).expanduser() if local else project_root() / "records"
 
 
 def lab() -> Path:
     """`$OPSLIB_LAB_DIR`, else .lab/ in the project."""
-    return Path(os.environ.get("OPSLIB_LAB_DIR") or project_root() / ".lab")
+    given = os.environ.get("OPSLIB_LAB_DIR")
+    return Path(given).expanduser() if given else project_root() / ".lab"

@@ -28,15 +28,22 @@ def load(path: Path, schema: str) -> Json:
     try:
         loader = _FASTEST(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
+        _refuse_duplicate_keys(path, root)  # before merged keys (<<) are put among its own
         data: Any = loader.construct_document(root) if root is not None else None
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        number = exc.object.count(b"\n", 0, exc.start) + 1
+        raise UsageError(f"{path}:{number}: not UTF-8: save it in that encoding.") from exc
+    except (ValueError, RecursionError) as exc:  # a day that there is not; a part within itself
+        raise UsageError(f"{path}: not valid YAML: {exc}.") from exc
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
-    _refuse_duplicate_keys(path, root)
+    if data is None:
+        raise UsageError(f"{path}:1: nothing is in it.")
     _refuse_schema_errors(path, root, data, schema)
     return dict(data)
 

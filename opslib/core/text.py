@@ -86,7 +86,7 @@ def decoded(text: str, otherwise: Any = None) -> Any:
     """What a text of JSON says; `otherwise` when it is none."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return otherwise
 
 

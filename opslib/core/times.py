@@ -41,7 +41,10 @@ def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") ->
     """
     now = ops.now()
     end = moment(until, now) if until else now
-    start = moment(since, now) if since else end - timedelta(minutes=minutes)
+    try:
+        start = moment(since, now) if since else end - timedelta(minutes=minutes)
+    except (OverflowError, ValueError) as exc:
+        raise UsageError(f"{minutes:g} minutes are no window of time ({exc}).") from exc
     if not start < end or start > now:
         raise UsageError(
             f"Nothing lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC (now "
@@ -65,11 +68,11 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     Raises UsageError.
     """
     ago = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
-    if ago:
-        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago:
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         found = datetime.fromisoformat(text.strip())
-    except ValueError as exc:
+    except (OverflowError, ValueError) as exc:
         raise UsageError(
             f"{text!r} is no time. Write 30m, 12h, 1d or 2w (ago), or a date like 2026-11-22."
         ) from exc

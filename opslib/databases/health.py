@@ -95,7 +95,7 @@ def check_connections(ops: Connection) -> Findings:
     if limit < (told := ops.target["database"].get("max_connections", limit)):
         seen += f"; the target's file says {told}, the database allows no more than {limit:g}"
     if share <= _WARN_SHARE:
-        return Findings([_TAKEN.answer("ok", seen)], found)
+        return Findings([_TAKEN.answer("ok", seen, cause=NEAR_LIMIT)], found)
     most = found.iloc[0]
     held = most["application"] or most["role"]
     seen += f"; {most['sessions']} are {most['state']} and held by {held}"
@@ -161,7 +161,7 @@ def check_load(ops: Connection) -> Findings:
         status == "ok",
         f"{most}; {at_work}",
         otherwise=status,
-        cause=CPU_HIGH if status == "critical" else "",
+        cause=CPU_HIGH if status in ("ok", "critical") else "",
         next="databases/scale" if active.empty else "databases/query",
     )
     return Findings([found], active, "" if status == "ok" else _CPU_HELP)

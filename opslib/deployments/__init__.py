@@ -1,12 +1,13 @@
 """What was deployed: the release, and the infrastructure as Terraform knows it."""
 
+from opslib.deployments.backups import check_backup, plan_backup
 from opslib.deployments.releases import (
     check_again,
     check_releases,
     check_taken_away,
     plan_test_record,
 )
-from opslib.deployments.states import check_backup, check_states, plan_backup
+from opslib.deployments.states import check_states
 from opslib.deployments.terraform import (
     check_changes,
     check_drift,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from opslib.core import Finding, Findings, Question, count, frame
+from opslib.deployments import values
 from opslib.deployments.holdings import HOLDING
 from opslib.deployments.plans import Change, TerraformPlan
 from opslib.deployments.values import LATER, Difference
@@ -22,6 +23,7 @@ _KINDS = {
     "import": "to import",
     "move": "moved",
 }
+_JOINED = {"import": "imported", "move": "moved"}
 DRIFT = "infrastructure-drift"
 # What services change by themselves: no hand was at work.
 _BY_THEMSELVES = {
@@ -49,7 +51,7 @@ def judged(plan: TerraformPlan) -> Findings:
     Evidence: CHANGES, the worst first.
     """
     cause = DRIFT if any(map(by_hand, plan.drift)) else ""
-    told = [change for change in plan.changes if change.kind in _KINDS]
+    told = [change for change in (*plan.changes, *plan.deferred) if change.kind in _KINDS]
     told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))
     lost = sorted((c for c in told if c.destroys), key=lambda c: (not stateful(c), c.address))
     found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
@@ -57,11 +59,19 @@ def judged(plan: TerraformPlan) -> Findings:
     if rest := lost[len(found) :]:
         found.append(gone.answer("critical", _named(rest), cause=cause))
     if not lost:
-        found.append(gone.answer("ok", "nothing"))
+        found.append(gone.answer("unknown" if plan.unseen else "ok", f"nothing{_but(plan)}"))
     if forgotten := [change for change in told if change.kind == "forget"]:
         words = "Forgotten: it goes on, and Terraform no longer knows of it"
         found.append(Question(words, "nothing", plan.where).answer("warn", _named(forgotten)))
-    found.append(Question("To do", source=plan.where).answer("ok", _summary(plan)))
+    if opened := [c for c in told if c.kind in ("update", "replace") and lets_all_in(c)]:
+        words = "Opened to every address"
+        found.append(Question(words, "nothing", plan.where).answer("warn", _named(opened)))
+    if plan.invoked:
+        seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
+        asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
+        found.append(asked.answer("warn", seen))
+    status = "unknown" if plan.unseen else "ok" if plan.complete else "warn"
+    found.append(Question("To do", source=plan.where).answer(status, _summary(plan)))
     rows = [row for change in told for row in change_rows(change)]
     outputs = ", ".join(f"{name} ({kind})" for name, kind in sorted(plan.outputs.items()))
     note = f"Outputs that change, values not shown: {outputs}." if outputs else ""
@@ -86,7 +96,7 @@ def lets_all_in(change: Change) -> bool:
     direction = str(said.get("direction") or said.get("type") or "").lower()
     if direction in ("egress", "outbound") or said.get("egress") is True:
         return False
-    return any(d.opens and not d.top.startswith("destination") for d in change.differences)
+    return values.opens(change.before, said)
 
 
 def _destroyed(change: Change, cause: str, where: str) -> Finding:
@@ -110,13 +120,28 @@ def _named(changes: Sequence[Change]) -> str:
 def _summary(plan: TerraformPlan) -> str:
     counts = Counter(change.kind for change in plan.changes)
     said = [f"{counts[kind]} {words}" for kind, words in _KINDS.items() if counts[kind]]
-    nothing = "nothing: the infrastructure is as configured"
-    return ", ".join(said) or ("outputs only" if plan.outputs else nothing)
+    joined = Counter(kind for change in plan.changes for kind in change.also)
+    said += [f"{joined[kind]} of them {words}" for kind, words in _JOINED.items() if joined[kind]]
+    said += [f"{count(len(plan.invoked), 'action')} to run"] if plan.invoked else []
+    said += [f"{len(plan.deferred) or 'something'} put off: plan again after applying"] * (
+        not plan.complete and not plan.errored
+    )
+    if plan.refresh_only:
+        said.append(f"refresh only: {count(len(plan.drift), 'change')} taken over into the state")
+    if not said:
+        whole = "nothing: the infrastructure is as configured"
+        said = ["outputs only" if plan.outputs else "nothing" if plan.unseen else whole]
+    return ", ".join(said) + _but(plan)
+
+
+def _but(plan: TerraformPlan) -> str:
+    return f"; but {plan.unseen}" if plan.unseen else ""
 
 
 def change_rows(change: Change, why: str = "") -> Iterator[dict[str, str]]:
     """Rows of CHANGES: one an attribute that differs, one for what comes or goes as a whole."""
-    told = change.differences if change.kind in ("update", "replace") else [Difference()]
+    several = change.differences if change.kind in ("update", "replace") else ()
+    told = several or [Difference()]
     for d in told:
         forced = d.top in change.forces
         if change.kind == "replace" and d.after == LATER and not forced:
@@ -124,3 +149,67 @@ def change_rows(change: Change, why: str = "") -> Iterator[dict[str, str]]:
         said = why or ("forces the replacement" if forced else change.reason)
         row = (change.kind, change.address, d.attribute, d.before, d.after, said)
         yield dict(zip(CHANGES, row, strict=True))
+
+
+def whole(plan: TerraformPlan) -> Finding:
+    """Could Terraform plan everything, and is all of the plan understood?"""
+    asked = Question("Terraform could plan everything", "no error, nothing put off", plan.where)
+    if plan.unseen:
+        return asked.answer("critical" if plan.errored else "unknown", plan.unseen)
+    if plan.failed_checks:
+        failed = ", ".join(map(str, plan.failed_checks[:5]))
+        return asked.answer("warn", f"checks that do not hold: {failed}")
+    if not plan.complete:
+        named = ", ".join(change.address for change in plan.deferred[:5]) or "something"
+        seen = f"{named} put off to another round: plan again after applying"
+        return asked.answer("warn", seen)
+    return asked.answer("ok", "the whole configuration")
+
+
+_HELP = (
+    "Who changed it, and why? CloudTrail knows. Was it meant: write it into the configuration. "
+    "If not: the next apply puts back what the configuration sets. Applying without deciding "
+    "undoes somebody's repair, or keeps a hole open."
+)
+
+
+def drifted(plan: TerraformPlan) -> Findings:
+    """What was changed outside Terraform, and what an apply does to it. Evidence: CHANGES."""
+    changed = [change for change in plan.drift if by_hand(change)]
+    rows = [row for change in changed for row in change_rows(change, _then(plan, change))]
+    found = [_drifted(plan, change) for change in changed[:SHOWN]]
+    asked = Question("Changed outside Terraform", "nothing", plan.where)
+    if more := len(changed[SHOWN:]):
+        seen = f"{more} more resources; they are in the table"
+        found.append(asked.answer("warn", seen, cause=DRIFT))
+    if not changed:
+        those = f"{count(len(plan.drift), 'resource')} with values that change by themselves"
+        seen = f"nothing ({those})" if plan.drift else "nothing"
+        seen += f"; but {plan.unseen}" if plan.unseen else ""
+        status, cause = ("unknown", "") if plan.unseen else ("ok", DRIFT)
+        found.append(asked.answer(status, seen, cause=cause))
+    return Findings(found, frame(rows, CHANGES), _HELP if changed else "")
+
+
+def _drifted(plan: TerraformPlan, change: Change) -> Finding:
+    told = [str(d) for d in change.differences[:3]]
+    if more := len(change.differences[3:]):
+        told.append(f"and {more} more")
+    if change.kind == "destroy":
+        told = ["it is gone"]
+    elif not told:
+        told = [f"{change.kind}: {change.reason or 'no attribute is told'}"]
+    opened = lets_all_in(change)
+    if opened:
+        told.append("IT LETS EVERY ADDRESS IN")
+    seen = "; ".join((*told, _then(plan, change)))
+    asked = Question(f"{change.address} changed outside Terraform", "as recorded", plan.where)
+    return asked.answer("critical" if opened else "warn", seen, cause=DRIFT)
+
+
+def _then(plan: TerraformPlan, change: Change) -> str:
+    if plan.refresh_only:
+        return "a refresh-only plan takes it over into the state"
+    if change.address in plan.touched:
+        return "an apply puts it right"
+    return "an apply leaves it so: the configuration does not set it"

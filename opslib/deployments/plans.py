@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +22,13 @@ from opslib.deployments.values import Difference
 
 MAKE_JSON = "terraform show -json tfplan > plan.json"
 _MAJOR = "1"
-# What is done, by Terraform's actions. Whatever else holds "delete" destroys.
+# What is done, by Terraform's actions. Whatever else holds "delete" destroys; others are odd.
 _KINDS = {
-    "": "nothing",
     "no-op": "nothing",
+    "read": "read",
+    "create": "create",
+    "update": "update",
+    "forget": "forget",
     "delete": "destroy",
     "delete+create": "replace",
     "create+delete": "replace",
@@ -46,10 +51,17 @@ _REASONS = {
 _SAID = """{
     version: terraform_version || '(version not said)',
     errored: errored || `false`,
-    complete: complete != `false` && !deferred_changes,
+    complete: complete != `false` && !deferred_changes && !deferred_action_invocations,
     failed_checks: checks[?status == 'fail' || status == 'error'].address.to_display || `[]`,
-    refresh_only: !resource_changes
+    refresh_only: resource_drift && !resource_changes && !deferred_changes && !action_invocations
 }"""
+# Every part of a plan that there is. Of another nobody here knows what it does.
+_PARTS = """
+    format_version terraform_version variables planned_values resource_drift resource_changes
+    deferred_changes action_invocations deferred_action_invocations output_changes prior_state
+    configuration relevant_attributes checks timestamp applyable complete errored
+    provider_format_version provider_schemas"""
+_UNMANAGED = ("data", "ephemeral")
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class Change:
     before: Json = field(repr=False)
     after: Json = field(repr=False)
     forces: list[str]
+    also: tuple[str, ...] = ()  # joined with it: move, import
 
     @property
     def destroys(self) -> bool:
@@ -81,11 +94,11 @@ class Change:
 class TerraformPlan:
     """A plan: what Terraform found changed outside it, and what it would do.
 
-    `made` is when its file was written where it does not say (before Terraform 1.5).
+    `made` is None where it does not say (before Terraform 1.5): a file's time is that of a copy.
     """
 
     where: str
-    made: datetime
+    made: datetime | None
     drift: list[Change]
     changes: list[Change]
     outputs: dict[str, str]  # name: create, update, destroy
@@ -94,6 +107,16 @@ class TerraformPlan:
     complete: bool
     failed_checks: list[str]  # `check` blocks and conditions that do not hold
     refresh_only: bool
+    invoked: list[str] = field(default_factory=list)  # actions, and what triggers each
+    deferred: list[Change] = field(default_factory=list)  # put off to another round
+    odd: list[str] = field(default_factory=list)  # what is not understood
+
+    @property
+    def unseen(self) -> str:
+        """Why what is listed may not be all; nothing when it is all."""
+        if self.errored:
+            return "it met an error while planning: what is listed is only a part"
+        return f"not understood here: {', '.join(self.odd[:5])}" if self.odd else ""
 
     @functools.cached_property
     def touched(self) -> set[str]:
@@ -102,49 +125,84 @@ class TerraformPlan:
 
 
 @functools.lru_cache(maxsize=2)  # the checks of one notebook read the same file
-def parse(content: bytes, where: str, written: datetime) -> TerraformPlan:
+def parse(content: bytes, where: str) -> TerraformPlan:
     """A plan out of a file's bytes. `where` names the file in messages. Raises UsageError."""
     import jmespath
 
     document = _document(content, where)
-    drift, changes = (
-        [_change(entry) for entry in document.get(part, ()) if entry["mode"] != "data"]
-        for part in ("resource_drift", "resource_changes")
+    odd = [key for key, part in document.items() if part and key not in _PARTS.split()]
+    drift, changes, deferred = (
+        list(_changes(document, part, odd))
+        for part in ("resource_drift", "resource_changes", "deferred_changes")
     )
-    outputs = document.get("output_changes", {})
+    outputs = document.get("output_changes") or {}
     for output in outputs.values():
         _sides(output)
     declared = jmespath.search("configuration.root_module.variables", document) or {}
-    for name, variable in document.get("variables", {}).items():
+    for name, variable in (document.get("variables") or {}).items():
         if declared.get(name, {}).get("sensitive") or names_a_secret(name):
             values.hide(variable.get("value"), True)
-    made = document.get("timestamp")
     return TerraformPlan(
         where,
-        datetime.fromisoformat(made) if made else written,
-        [change for change in drift if change.kind != "nothing"],
-        changes,
+        _moment(document.get("timestamp")),
+        [change for change in drift if change.kind not in ("nothing", "move")],
+        [*changes, *(change for change in drift if change.kind == "move" and not changes)],
         {name: kind for name, o in outputs.items() if (kind := _kind(o)) != "nothing"},
         **jmespath.search(_SAID, document),
+        invoked=[_invoked(entry) for entry in document.get("action_invocations") or ()],
+        deferred=deferred,
+        odd=odd,
     )
+
+
+def _invoked(entry: Json) -> str:
+    trigger = entry.get("lifecycle_action_trigger") or {}
+    event = trigger.get("action_trigger_event", "")
+    by = f"{event} of {trigger.get('triggering_resource_address')}" if trigger else "by request"
+    return f"{entry.get('address') or entry.get('action_address')} {by}"
+
+
+def _moment(said: Any) -> datetime | None:
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(said)
+    return None
+
+
+def _changes(document: Json, part: str, odd: list[str]) -> Iterator[Change]:
+    """What is said of managed resources; one that is not understood is told as odd."""
+    for entry in document.get(part) or ():
+        try:
+            put_off = entry.get("reason", "") if "resource_change" in entry else ""
+            entry = entry.get("resource_change", entry)
+            if entry["mode"] in _UNMANAGED:
+                continue
+            change = _change(entry)
+        except (AttributeError, KeyError, TypeError) as exc:
+            odd.append(f"an entry of {part} ({type(exc).__name__})")
+            continue
+        if change.kind not in (*_KINDS.values(), "move", "import"):
+            odd.append(f"{change.address} ({change.kind or 'no action'})")
+        yield replace(change, reason=f"put off: {put_off}") if put_off else change
 
 
 def _change(entry: Json) -> Change:
     raw, moved = entry["change"], entry.get("previous_address", "")
     kind, reason = _kind(raw), str(entry.get("action_reason", ""))
-    if kind == "nothing":
-        kind = "move" if moved else "import" if raw.get("importing") else kind
-    if moved:
-        reason = f"was {moved}"
+    also = [said for said, is_so in (("move", moved), ("import", raw.get("importing"))) if is_so]
+    if kind == "nothing" and also:
+        kind = also.pop(0)
+    reasons = [_REASONS.get(reason, reason), f"was {moved}" if moved else ""]
+    reasons += ["imported"] if "import" in also else []
     if "deposed" in entry:
-        reason = "a leftover of an earlier replacement"
+        reasons = ["a leftover of an earlier replacement"]
     return Change(
         entry["address"],
         entry["type"],
         kind,
-        _REASONS.get(reason, reason),
+        ", ".join(filter(None, reasons)),
         *_sides(raw),
-        sorted({str(path[0]) for path in raw.get("replace_paths", ())}),
+        sorted({str(path[0]) for path in raw.get("replace_paths") or ()}),
+        tuple(also),
     )
 
 
@@ -156,7 +214,7 @@ def _sides(raw: Json) -> tuple[Any, Any]:
 
 
 def _kind(change: Json) -> str:
-    said = "+".join(change.get("actions", ()))
+    said = "+".join(change.get("actions") or ())
     return _KINDS.get(said) or ("destroy" if "delete" in said else said)
 
 

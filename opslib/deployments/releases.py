@@ -53,7 +53,7 @@ def check_releases(ops: Connection) -> Findings:
     And has the database had the migration that it needs, where the target's file says how that is
     known? Evidence: RELEASES.
     """
-    answers = ops.each(partial(_release, ops), ops.target["functions"]).values()
+    answers = ops.each(partial(_release, ops), ops.target["functions"], "version of {}").values()
     found = [finding for finding, _ in answers]
     if "migrations" in ops.target.facts.get("database", {}):
         found.append(answer("schema of the database", lambda: databases.judge_schema(ops)))

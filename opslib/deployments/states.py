@@ -1,10 +1,9 @@
-"""Terraform's state in S3: the versions of its object, who holds its lock, and a backup of it."""
+"""Terraform's state in S3: the versions of its object, and who holds its lock."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,33 +12,29 @@ from typing import NamedTuple
 
 from opslib.core import (
     UTC_TIME,
-    Aws,
     Connection,
     Finding,
     Findings,
     Json,
+    NotAllowed,
     NotFound,
     OpsError,
-    Planned,
     Question,
-    Read,
-    Refused,
-    Step,
+    Unfinished,
     answer,
     check,
     frame,
-    planner,
-    result,
 )
 from opslib.core.reads import objects
 
 STATES = {
-    "serial": "int64",
+    "serial": "Int64",
     "written": UTC_TIME,
     "terraform_version": "str",
-    "resources": "int64",
+    "resources": "Int64",
     "added": "str",
     "removed": "str",
+    "note": "str",
 }
 
 
@@ -73,9 +68,18 @@ class State:
     serial: int
     lineage: str
     terraform_version: str
-    addresses: frozenset[str]
+    addresses: frozenset[str] | None  # None: encrypted, as OpenTofu can
     sha256: str
     size: int
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A version that is no state of Terraform's: empty, cut, of something else; and why."""
+
+    version_id: str
+    written: datetime
+    note: str
 
 
 def place(ops: Connection, file: str = "state") -> Place:
@@ -117,8 +121,20 @@ def read_state(ops: Connection, at: Place, version_id: str = "") -> State:
         ) from exc
 
 
-def _addresses(document: Json) -> frozenset[str]:
+def _version(ops: Connection, at: Place, version: Json) -> State | Unreadable:
+    try:
+        return read_state(ops, at, version["VersionId"])
+    except (NotAllowed, NotFound, Unfinished):
+        raise
+    except OpsError as exc:
+        note = str(exc) if version["Size"] else "it is empty (0 bytes)"
+        return Unreadable(version["VersionId"], version["LastModified"], note)
+
+
+def _addresses(document: Json) -> frozenset[str] | None:
     """`module.x.aws_instance.web[0]` of every managed instance."""
+    if "encrypted_data" in document:
+        return None
     return frozenset(
         ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
         + (f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else "")
@@ -128,8 +144,8 @@ def _addresses(document: Json) -> frozenset[str]:
     )
 
 
-def versions(ops: Connection, newest: int) -> list[State]:
-    """The newest versions of the state, newest first.
+def versions(ops: Connection, newest: int) -> list[State | Unreadable]:
+    """The newest versions of the state, newest first, also those that cannot be read.
 
     Raises NotFound when there is none, or it was deleted.
     """
@@ -143,8 +159,16 @@ def versions(ops: Connection, newest: int) -> list[State]:
             f"Terraform's state {at} {gone}. "
             f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
-    ids = [version["VersionId"] for version in mine[:newest]]
-    return list(ops.each(partial(read_state, ops, at), ids).values())
+    reads = (partial(_version, ops, at, version) for version in mine[:newest])
+    return list(ops.gather(*reads))
+
+
+def present(ops: Connection) -> State:
+    """The newest version. Raises OpsError when it is no state."""
+    (state,) = versions(ops, 1)
+    if isinstance(state, Unreadable):
+        raise OpsError(f"The present state {place(ops)} cannot be read: {state.note}")
+    return state
 
 
 def find_lock(ops: Connection) -> str:
@@ -166,6 +190,7 @@ def find_lock(ops: Connection) -> str:
 
 
 _KEPT = Question("Earlier states are kept", "versions on", "s3 GetBucketVersioning")
+_READABLE = Question("Every earlier version is a state", "each readable", "s3 GetObject")
 _HELD = Question("Nobody holds Terraform's lock", "no lock", "s3 GetObject of the .tflock file")
 
 
@@ -177,37 +202,56 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
     says that.
     """
     at, found = place(ops), versions(ops, newest)
+    states = [state for state in found if isinstance(state, State)]
     held = answer(_HELD.words, lambda: _held(ops))
     kept = answer(_KEPT.words, lambda: _kept(ops, at, len(found)))
-    rows = [
-        vars(state)
-        | {
-            "resources": len(state.addresses),
-            "added": ", ".join(sorted(state.addresses - before.addresses)),
-            "removed": ", ".join(sorted(before.addresses - state.addresses)),
-        }
-        for state, before in pairwise([*found, found[-1]])
-    ]
-    return Findings([_in_order(at, found), kept, held], frame(rows, STATES))
+    befores = dict(pairwise(states))
+    rows = [_row(state, befores) for state in found]
+    odd = [state for state in found[1:] if isinstance(state, Unreadable)]
+    said = [_in_order(at, found[0], states), kept, held]
+    if odd:
+        seen = ", ".join(f"{state.written:%Y-%m-%d %H:%M}: {state.note}" for state in odd)
+        said.append(_READABLE.answer("warn", seen))
+    return Findings(said, frame(rows, STATES))
 
 
-def _in_order(at: Place, found: list[State]) -> Finding:
+def _row(state: State | Unreadable, befores: dict[State, State]) -> Json:
+    if isinstance(state, Unreadable):
+        return vars(state)
+    if state.addresses is None:
+        return vars(state) | {"note": "encrypted: what it holds is not read"}
+    before = befores.get(state, state)
+    known = state.addresses if before.addresses is None else before.addresses
+    return vars(state) | {
+        "note": "",
+        "resources": len(state.addresses),
+        "added": ", ".join(sorted(state.addresses - known)),
+        "removed": ", ".join(sorted(known - state.addresses)),
+    }
+
+
+def _in_order(at: Place, newest: State | Unreadable, states: list[State]) -> Finding:
     """The newest state must continue the one before.
 
     Another lineage, or a lower serial, means that somebody pushed one.
     """
-    now, source = found[0], "s3 ListObjectVersions, GetObject"
-    asked = Question(f"State {at}", "one lineage, rising serials", source)
-    seen = (
-        f"serial {now.serial}, {len(now.addresses)} resources, "
-        f"written {now.written:%Y-%m-%d %H:%M} UTC by Terraform {now.terraform_version}"
+    asked = Question(
+        f"State {at}", "one lineage, rising serials", "s3 ListObjectVersions, GetObject"
     )
-    for other in found:
+    if isinstance(newest, Unreadable):
+        seen = f"the present state, written {newest.written:%Y-%m-%d %H:%M} UTC: {newest.note}"
+        return asked.answer("critical", seen, next="deployments/rollback")
+    now, many = newest, "encrypted"
+    if now.addresses is not None:
+        many = f"{len(now.addresses)} resources"
+    by = f" by Terraform {now.terraform_version}" if now.terraform_version else ""
+    seen = f"serial {now.serial}, {many}, written {now.written:%Y-%m-%d %H:%M} UTC{by}"
+    for other in states:
         if other.lineage != now.lineage:
             than = f"serial {other.serial} of {other.written:%Y-%m-%d %H:%M} UTC"
             seen += f"; another lineage than {than}: a foreign state was pushed over it"
             return asked.answer("critical", seen)
-    for state, before in pairwise(found):
+    for state, before in pairwise(states):
         if state.serial < before.serial:
             over = f"serial {state.serial} was written over {before.serial}"
             return asked.answer("warn", f"{seen}; {over}: an older state was pushed with -force")
@@ -225,72 +269,3 @@ def _held(ops: Connection) -> Finding:
     if who := find_lock(ops):
         return _HELD.answer("critical", f"{who}: an apply is under way, or was interrupted")
     return _HELD.answer("ok", "no lock file (a lock in a DynamoDB table is not seen here)")
-
-
-def _backup_of(at: Place, state: State) -> Place:
-    """Where a copy of that state belongs.
-
-    Named by its serial and time, so that no two states share one.
-    """
-    name = f"backup-serial-{state.serial}-{state.written:%Y%m%dT%H%M%SZ}"
-    return Place(at.bucket, f"{at.key}.{name}")
-
-
-_NOTES = [
-    "It never overwrites: S3 refuses the copy when something of that name is there.",
-    "A state holds secrets in clear text. The copy stays in the same bucket; "
-    "delete it when all is well (undo does).",
-    "Nothing else is changed by this procedure: git and Terraform are run by you.",
-]
-
-
-@planner
-def plan_backup(ops: Connection) -> Planned:
-    """Copy the present state to a key named by its serial and time, beside it.
-
-    Raises Refused while a lock is held.
-    """
-    at = place(ops)
-    if who := find_lock(ops):
-        raise Refused(
-            f"Terraform's lock is held by {who}. Nothing was changed. Wait for it; "
-            "when that run is dead for certain: terraform force-unlock with that ID."
-        )
-    state = versions(ops, 1)[0]
-    backup, summary = _backup_of(at, state), f"back up state serial {state.serial}"
-    with suppress(NotFound):
-        ops.call("s3", "head_object", **backup.named)
-        return Planned(summary, notes=[f"{backup} is there already; below it is compared."])
-    to = backup.named
-    source, made = at.named, backup.named
-    if state.version_id:
-        source["VersionId"], made["VersionId"] = state.version_id, result("copied.VersionId")
-    # encrypted as it is: a copy would otherwise take the bucket's default
-    head = ops.call("s3", "head_object", **at.named)
-    as_it_is = {key: head[key] for key in ("ServerSideEncryption", "SSEKMSKeyId") if head.get(key)}
-    step = Step(
-        f"Copy state serial {state.serial} to {backup}",
-        do=Aws("s3", "copy_object", **to, CopySource=source, IfNoneMatch="*", **as_it_is),
-        before="absent",
-        after=f"{state.size} bytes",
-        undo=[Aws("s3", "delete_object", **made)],
-        observe=Read("s3", "head_object", "join(' ', [to_string(ContentLength), 'bytes'])", **to),
-        name="copied",
-    )
-    return Planned(summary, [step], _NOTES)
-
-
-@check("Is the backup there, and the same?")
-def check_backup(ops: Connection) -> Findings:
-    """The present state against its backup: checksum, serial, lineage."""
-    state = versions(ops, 1)[0]
-    backup = _backup_of(place(ops), state)
-    wanted = f"serial {state.serial}, lineage {state.lineage}, SHA-256 {state.sha256[:12]}…"
-    asked = Question(f"Backup of state serial {state.serial}", wanted, "s3 GetObject of both")
-    try:
-        copy = read_state(ops, backup)
-    except NotFound:
-        return Findings([asked.answer("critical", f"no {backup}", next="deployments/rollback")])
-    same = (copy.sha256, copy.serial, copy.lineage) == (state.sha256, state.serial, state.lineage)
-    seen = f"{backup}: serial {copy.serial}, lineage {copy.lineage}, SHA-256 {copy.sha256[:12]}…"
-    return Findings([asked.judged(same, seen)])

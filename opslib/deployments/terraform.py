@@ -7,33 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from opslib.core import (
     Connection,
     Finding,
     Findings,
+    NotFound,
     Question,
     UsageError,
     answer,
     check,
-    count,
-    frame,
 )
 from opslib.core.reads import objects
 from opslib.core.text import Text
 from opslib.deployments import plans, states
-from opslib.deployments.findings import (
-    CHANGES,
-    DRIFT,
-    SHOWN,
-    by_hand,
-    change_rows,
-    judged,
-    lets_all_in,
-)
-from opslib.deployments.plans import Change, TerraformPlan
+from opslib.deployments.findings import drifted, judged, whole
+from opslib.deployments.plans import TerraformPlan
 
 
 def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
@@ -44,16 +34,16 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     if plan:
         path = _file(plan)
         try:
-            content, written = path.read_bytes(), path.stat().st_mtime
+            content = path.read_bytes()
         except OSError as exc:
             raise UsageError(
                 f"{path} cannot be read: {exc.strerror}. "
                 "Give plan the path of a file on this machine."
             ) from exc
-        return plans.parse(content, str(path), datetime.fromtimestamp(written, UTC))
+        return plans.parse(content, str(path))
     at = states.place(ops, "plan")
     found = objects.read_object(ops, at.bucket, at.key)
-    return plans.parse(found["Body"], str(at), found["LastModified"])
+    return plans.parse(found["Body"], str(at))
 
 
 def _file(plan: str) -> Path:
@@ -67,25 +57,23 @@ def _file(plan: str) -> Path:
 def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
     """Could Terraform plan everything, is nothing newer, and is it no older than so many hours?"""
     read = read_plan(ops, plan)
-    age = (ops.now() - read.made).total_seconds() / 3600
-    aged = Question("The plan is of today", f"at most {hours:g} hours old", read.where)
-    today = aged.judged(age <= hours, f"{age:.1f} hours old", otherwise="warn")
-    note = f"{read.where}, by Terraform {read.version}, made {read.made:%Y-%m-%d %H:%M} UTC."
-    return Findings([_whole(read), _newest(ops, read), today], note=note)
+    made = f"{read.made:%Y-%m-%d %H:%M} UTC" if read.made else "at a time that it does not say"
+    note = f"{read.where}, by Terraform {read.version}, made {made}."
+    return Findings([whole(read), _newest(ops, read), _aged(ops, read, hours)], note=note)
 
 
-def _whole(plan: TerraformPlan) -> Finding:
-    asked = Question("Terraform could plan everything", "no error, nothing put off", plan.where)
-    if plan.errored:
-        seen = "it met an error while planning: what is listed below is only a part"
-        return asked.answer("critical", seen)
-    if plan.failed_checks:
-        failed = ", ".join(plan.failed_checks[:5])
-        return asked.answer("warn", f"checks that do not hold: {failed}")
-    if not plan.complete:
-        seen = "something is put off to another round: plan again after applying"
-        return asked.answer("warn", seen)
-    return asked.answer("ok", "the whole configuration")
+def _aged(ops: Connection, plan: TerraformPlan, hours: float) -> Finding:
+    asked = Question("The plan is of today", f"at most {hours:g} hours old", plan.where)
+    if plan.made is None:
+        return asked.answer("unknown", f"{_UNDATED}; its file's time is that of a copy")
+    age = (ops.now() - plan.made).total_seconds() / 3600
+    if age < -_AHEAD:
+        return asked.answer("unknown", f"made {-age:.1f} hours from now: a clock is wrong")
+    return asked.judged(age <= hours, f"{max(age, 0):.1f} hours old", otherwise="warn")
+
+
+_AHEAD = 0.1  # hours that two clocks may differ
+_UNDATED = "it does not say when it was made (Terraform says so since 1.5)"
 
 
 _NEWEST = Question(
@@ -97,6 +85,10 @@ def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
     def look() -> Finding:
         written = states.written(ops)
         seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
+        if plan.made is None:
+            return _NEWEST.answer(
+                "unknown", f"{seen}, and the plan's time is not known: {_UNDATED}"
+            )
         if plan.made >= written:
             return _NEWEST.answer("ok", seen)
         seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
@@ -105,53 +97,13 @@ def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
     return answer(_NEWEST.words, look)
 
 
-_HELP = (
-    "Who changed it, and why? CloudTrail knows. Was it meant: write it into the configuration. "
-    "If not: the next apply puts back what the configuration sets. Applying without deciding "
-    "undoes somebody's repair, or keeps a hole open."
-)
-
-
 @check("Was something changed outside Terraform?")
 def check_drift(ops: Connection, plan: str = "") -> Findings:
     """What differs from what Terraform recorded, attribute by attribute. Evidence: CHANGES.
 
     Attributes that services change by themselves (a last-modified time) are no drift.
     """
-    read = read_plan(ops, plan)
-    drifted = [change for change in read.drift if by_hand(change)]
-    rows = [row for change in drifted for row in change_rows(change, _then(read, change))]
-    found = [_drifted(read, change) for change in drifted[:SHOWN]]
-    asked = Question("Changed outside Terraform", "nothing", read.where)
-    if more := len(drifted[SHOWN:]):
-        seen = f"{more} more resources; they are in the table"
-        found.append(asked.answer("warn", seen, cause=DRIFT))
-    if not drifted:
-        those = f"{count(len(read.drift), 'resource')} with values that change by themselves"
-        found.append(asked.answer("ok", f"nothing ({those})" if read.drift else "nothing"))
-    return Findings(found, frame(rows, CHANGES), _HELP if drifted else "")
-
-
-def _drifted(plan: TerraformPlan, change: Change) -> Finding:
-    told = [str(d) for d in change.differences[:3]]
-    if more := len(change.differences[3:]):
-        told.append(f"and {more} more")
-    if change.kind == "destroy":
-        told = ["it is gone"]
-    opened = lets_all_in(change)
-    if opened:
-        told.append("IT LETS EVERY ADDRESS IN")
-    seen = "; ".join((*told, _then(plan, change)))
-    asked = Question(f"{change.address} changed outside Terraform", "as recorded", plan.where)
-    return asked.answer("critical" if opened else "warn", seen, cause=DRIFT)
-
-
-def _then(plan: TerraformPlan, change: Change) -> str:
-    if plan.refresh_only:
-        return "a refresh-only plan takes it over into the state"
-    if change.address in plan.touched:
-        return "an apply puts it right"
-    return "an apply leaves it so: the configuration does not set it"
+    return drifted(read_plan(ops, plan))
 
 
 @check("What would it do?")
@@ -176,7 +128,7 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
         )
     read = read_plan(ops, plan)
     would = judged(read)
-    return Findings([_whole(read), _newest(ops, read), *would], would.evidence, would.note)
+    return Findings([whole(read), _newest(ops, read), *would], would.evidence, would.note)
 
 
 # Terraform's own commands, with the target's names in them: the operator runs them, nothing here.
@@ -232,9 +184,24 @@ def to_roll_back(ops: Connection, commit: str) -> Text:
 
 def to_push(ops: Connection, newest: int = 10) -> Text:
     """The last resort: an earlier state made the present one. Reads which there are."""
-    state, *earlier = states.versions(ops, newest)
-    known = [
-        f"#   serial {s.serial} of {s.written:%Y-%m-%d %H:%M}: {s.version_id}" for s in earlier
-    ]
-    said = {"begin": _begin(ops), "known": "\n".join(known), "at": states.place(ops)}
-    return Text(_PUSH.format(**said, lineage=state.lineage, serial=state.serial + 1))
+    found = states.versions(ops, newest)
+    readable = [state for state in found if isinstance(state, states.State)]
+    if not readable:
+        raise NotFound(
+            f"None of the newest {len(found)} versions of {states.place(ops)} is a state."
+        )
+    said = {
+        "begin": _begin(ops),
+        "known": "\n".join(f"#   {_known(state)}" for state in found if state is not readable[0]),
+        "at": states.place(ops),
+        "lineage": readable[0].lineage,
+        "serial": max(state.serial for state in readable) + 1,
+    }
+    return Text(_PUSH.format(**said))
+
+
+def _known(state: states.State | states.Unreadable) -> str:
+    when = f"{state.written:%Y-%m-%d %H:%M}"
+    if isinstance(state, states.Unreadable):
+        return f"not this one, of {when}: {state.note}"
+    return f"serial {state.serial} of {when}: {state.version_id}"

@@ -21,8 +21,11 @@ LATER = "(known after apply)"
 NONE = "(none)"
 # Though they sound so.
 _NO_SECRETS = re.compile(r"((hash_|range_)?key|key_name|(kms_)?key_id|kms_key_arn|authorization)")
-_EVERYONE = ("0.0.0.0/0", "::/0")
+_EVERYONE = re.compile(r"(?<![\w.:])((0\.0\.0\.0|128\.0\.0\.0)/[01]|(0+:)*:*(0+)?::/[01])(?![\d.])")
+_NO_WAY_IN = re.compile(r"egress|outbound|destination.*|local_.*|remote_.*|description|tags(_all)?")
 _LONGEST = 160
+_DOORS = ("from_port", "to_port", "protocol", "ip_protocol", "type", "port_range", "action")
+_DENIES = ("action", "access", "rule_action")
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,12 @@ def _filled(value: Any) -> Any:
 class Difference:
     """An attribute, and what it was and becomes.
 
-    Of a list: what goes out (`- …`), what comes in (`+ …`), else empty. `opens`: it lets every
-    address in, which it did not before.
+    Of a list: what goes out (`- …`), what comes in (`+ …`), else empty.
     """
 
     attribute: str = ""
     before: str = ""
     after: str = ""
-    opens: bool = False
 
     @property
     def top(self) -> str:
@@ -137,9 +138,15 @@ class Difference:
 
 
 def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
-    """The attributes in which they differ. Of lists, what was taken out and what came in."""
+    """The attributes in which they differ. Of lists, what was taken out and what came in.
+
+    Of texts that are JSON themselves (policies), what differs within them.
+    """
     if before == after:
         return
+    inside = _inside(before), _inside(after)
+    if inside[0] != inside[1] and None not in inside:
+        before, after = inside
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key), after.get(key), *at, key)
@@ -152,8 +159,39 @@ def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
         was, now = shown(before), shown(after)
         if was == now == SENSITIVE:
             now += ", another"
-    opens = at[0] != "egress" and any(all_in in now and all_in not in was for all_in in _EVERYONE)
-    yield Difference(".".join(at), _cut(was), _cut(now), opens)
+    yield Difference(".".join(at), *_cut(was, now))
+
+
+def _inside(value: Any) -> Any:
+    """What a text of JSON holds; None when it is none."""
+    told = isinstance(value, str) and value.startswith(("{", "["))
+    return decoded(value) if told else None
+
+
+def opens(before: Any, after: Any, name: str = "") -> bool:
+    """Is there a way in for every address, which was not there before? Whole values are judged."""
+    if (found := _inside(after)) is not None:
+        return opens(_inside(before), found)
+    if isinstance(after, dict):
+        if {str(after.get(key)).lower() for key in _DENIES} & {"deny", "block"}:
+            return False
+        was = before if isinstance(before, dict) and _door(before) == _door(after) else {}
+        ways = (key for key in after if not _NO_WAY_IN.fullmatch(key))
+        return any(opens(was.get(key), after[key], key) for key in ways)
+    if isinstance(after, list):
+        there = before if isinstance(before, list) else []
+        doors = {_door(part): part for part in there if isinstance(part, dict)}
+        others = [part for part in after if part not in there]
+        return any(opens(doors.get(_door(part)), part, name) for part in others)
+    if not isinstance(after, str) or after == before:
+        return False
+    named = name.startswith("source_address") and after.lower() in ("*", "internet", "any")
+    return named or _EVERYONE.search(after) is not None
+
+
+def _door(rule: Any) -> str:
+    """What a rule lets through, whoever comes: it is another door when that changes."""
+    return str([rule.get(key) for key in _DOORS]) if isinstance(rule, dict) else ""
 
 
 def _only(mark: str, here: list[Any], there: list[Any]) -> str:
@@ -161,5 +199,14 @@ def _only(mark: str, here: list[Any], there: list[Any]) -> str:
     return only and f"{mark} {only}"
 
 
-def _cut(text: str) -> str:
+def _cut(was: str, now: str) -> tuple[str, str]:
+    """Both short enough to read; where they begin alike, from where they differ."""
+    pairs = enumerate(zip(was, now, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), 0)
+    start = same - 40 if min(len(was), len(now)) > _LONGEST and same > _LONGEST // 2 else 0
+    return _short(was, start), _short(now, start)
+
+
+def _short(text: str, start: int) -> str:
+    text = f"…{text[start:]}" if start else text
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

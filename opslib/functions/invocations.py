@@ -33,6 +33,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import THROTTLED
+from opslib.core.defects import understood
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
@@ -91,20 +92,17 @@ def check_functions(
     """
     within, names = window(ops, minutes, since, until), named(ops, function)
     points, limits = read_points(ops, names, within), tried(partial(account, ops))
-    states = ops.each(lambda name: tried(Function(ops, name).live), names)
-    latest = ops.each(lambda name: tried(Function(ops, name).configuration), names)
-    reserved = ops.each(lambda name: tried(Function(ops, name).reserved), names)
-    found, rows, uses = [], [], []
-    for name, state in states.items():
-        use = used(name, points[points["function"] == name], reserved[name], within)
-        uses.append(use)
-        rows.append(_row(use, state))
-        found += [
-            judge_state(name, state, latest[name], ops.now()),
-            _invoked(use, state, within),
-            judge(use, limits, within),
-            *lost(name, points[points["function"] == name]),
-        ]
+
+    def look(name: str) -> tuple[Use, Json, list[Finding]]:
+        known, mine = Function(ops, name), points[points["function"] == name]
+        state, latest = tried(known.live), tried(known.configuration)
+        use = used(name, mine, tried(known.reserved), within)
+        judged = [judge_state(name, state, latest, ops.now()), _invoked(use, state, within)]
+        return use, _row(use, state), [*judged, judge(use, limits, within), *lost(name, mine)]
+
+    looked = ops.each(look, names, "state of {}").values()
+    uses, rows = [use for use, *_ in looked], [row for _, row, _ in looked]
+    found = [finding for *_, judged in looked for finding in judged]
     note = f"{within}. {account_note(limits)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
 
@@ -112,7 +110,8 @@ def check_functions(
 def tried(look: Callable[[], Any]) -> Any:
     """What a read answers; when it could not be read, the error itself."""
     try:
-        return look()
+        with understood():
+            return look()
     except OpsError as exc:
         return exc
 
@@ -216,7 +215,7 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
         return asked.answer("critical", seen, cause=THROTTLED, next=follows)
     if not use.throttles:
         shared = f"{kept} reserved, which is also its cap" if kept else _SHARED
-        return asked.answer("ok", f"{seen}; {shared}")
+        return asked.answer("ok", f"{seen}; {shared}", cause=THROTTLED)
     status = "critical" if use.still else "warn"
     if kept and most >= kept:
         seen += f": at most {kept} may run at once, by its own reservation, and {most} did"

@@ -174,7 +174,7 @@ def _starts(function: str, requests: Requests) -> Finding:
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=COLD)
     init = requests.slow[requests.slow["init_ms"] > 0]["init_ms"].median()
     seen += (
         f" ({init:,.0f} ms). More memory (more CPU) or less code at the start makes it shorter; "
@@ -195,7 +195,7 @@ def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> 
     )
     seen = f"{count(requests.timeouts, 'request')} stopped at {limit} s"
     if not requests.time_out:
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=TOO_LOW)
     cause, follows = "", _waits(function)
     described = function.facts.get("timeout_seconds", limit)
     if requests.shape == "hang":

@@ -125,7 +125,9 @@ def judge_trial(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]
             follows = "functions/rollback"
             yield asked.answer("critical", seen, cause=BAD_VERSION, next=follows)
         else:
-            yield asked.judged(not _fails(row), seen, otherwise="warn", next="logs/errors")
+            status, follows = ("warn", "logs/errors") if _fails(row) else ("ok", "")
+            cause = "" if _fails(row) else BAD_VERSION
+            yield asked.answer(status, seen, cause=cause, next=follows)
 
 
 def _fails(row: Any) -> bool:

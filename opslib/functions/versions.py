@@ -119,7 +119,7 @@ def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
     asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
     if now.errors_per_100 <= most or now.errors < FEWEST:
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=BAD_VERSION)
     if now.early_per_100 > most:
         seen += ", from its first half hour on"
         return asked.answer("critical", seen, cause=BAD_VERSION, next="functions/rollback")
@@ -185,7 +185,8 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
     Evidence: CONFIGURATIONS.
     """
     chosen = [function] if function else ops.target["functions"]
-    answers = ops.each(lambda name: _configuration(Function(ops, name)), chosen).values()
+    look, asked = lambda name: _configuration(Function(ops, name)), "configuration of {}"
+    answers = ops.each(look, chosen, asked).values()
     rows = [row for _, found in answers for row in found]
     return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 
@@ -204,7 +205,8 @@ def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
     if extra := ", ".join(configurations.undeclared(facts, live)):
         seen = f"{extra} set on version {number}, not in the target's file: meant to stay?"
         found.append(asked.answer("warn", seen, next="functions/environment"))
-    return found or [asked.answer("ok", f"version {number} and $LATEST as described")], rows
+    well = asked.answer("ok", f"version {number} and $LATEST as described", cause=DRIFT)
+    return found or [well], rows
 
 
 def _drifted(asked: Question, row: Json) -> Finding:

@@ -1,37 +1,16 @@
-"""What health endpoints answer, in whatever shape: flat, nested, a list.
-
-In the words of many frameworks.
-"""
+"""Health answers in one line, and which procedure looks further into what failed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from opslib.core import Json, Sign, sign_of
+from opslib.core import Sign, sign_of
 from opslib.core.connections.http import Response
 from opslib.core.text import cut
 
-_WORDS = {
-    "ok": "ok healthy up pass passed passing success connected reachable available alive active "
-    "green true",
-    "skipped": "skipped skip disabled not_configured not_applicable n/a none not_checked",
-    "degraded": "degraded warn warning slow yellow partial",
-    "failed": "failed fail failing error unhealthy down unreachable unavailable timeout timed_out "
-    "denied missing disconnected critical red false",
-}
-_STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
-_CONTAINERS = ("checks", "dependencies", "components", "services", "details", "results")
-# What an answer says of itself, beside its dependencies.
-_ABOUT = (
-    "status overall overall_status healthy message detail error version environment env stage "
-    "region service name app application build commit git_sha sha branch timestamp time checked_at "
-    "started_at deployed_at request_id requestid hostname host"
-)
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")
-_LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 
 # What a failed dependency leads to, by its reason or else by its name.
@@ -74,53 +53,3 @@ def in_a_line(answer: Response) -> str:
 def follows(dependency: str, reason: str) -> str:
     """The procedure that looks further into a failed dependency."""
     return (_SILENT if _SILENT.fits(reason) else sign_of(_DEPENDENCIES, dependency)).next
-
-
-def dependencies(body: Any) -> Iterator[Json]:
-    """Rows `dependency, status, latency_ms, reason` of a health answer.
-
-    A status is ok, skipped, degraded, failed or unclear.
-    """
-    if not isinstance(body, Mapping):
-        return
-    held = next((body[k] for k in _CONTAINERS if isinstance(body.get(k), (Mapping, list))), None)
-    if isinstance(held, list):
-        held = {item.get("name", item.get("component", i)): item for i, item in enumerate(held)}
-    elif held is None:
-        others = ((k, v) for k, v in body.items() if k.lower() not in _ABOUT.split())
-        held = {k: v for k, v in others if isinstance(v, (Mapping, str, bool))}
-    for name, value in held.items():
-        yield _row(str(name), value)
-
-
-def _row(name: str, value: Any) -> Json:
-    told, reason, latency = value, "", None
-    if isinstance(value, Mapping):
-        keys = ("status", "state", "healthy", "ok", "result")
-        told = next((value[key] for key in keys if key in value), None)
-        reason = next((str(value[key]) for key in _REASONS if value.get(key)), "")
-        latency = _latency(value)
-    elif str(value).lower() not in _STATUS:
-        reason = str(value)
-    status = _status(told)
-    return {"dependency": name, "status": status, "latency_ms": latency, "reason": reason}
-
-
-def _status(said: Any) -> str:
-    text = str(said).strip().lower().replace(" ", "_").replace("-", "_")
-    if text in _STATUS:
-        return _STATUS[text]
-    first = re.split(r"[:_(]", text, maxsplit=1)[0]  # "error: connection refused"
-    return _STATUS[first] if _STATUS.get(first) in ("failed", "degraded", "skipped") else "unclear"
-
-
-def _latency(value: Mapping[str, Any]) -> float | None:
-    """Milliseconds from `latency_ms`, `duration_ms`, `response_time_ms`, or `…_seconds`.
-
-    None when not told with a unit.
-    """
-    for key, number in value.items():
-        told = _LATENCY.fullmatch(key)
-        if told and type(number) in (int, float):
-            return float(number) * (1000 if told[1] in ("s", "seconds") else 1)
-    return None

@@ -5,6 +5,7 @@ The probes, and the deep check with what it depends on.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,7 +13,6 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Json,
     Question,
     Unfinished,
     check,
@@ -20,7 +20,8 @@ from opslib.core import (
     frame,
 )
 from opslib.core.connections.http import Response
-from opslib.health import answers
+from opslib.health import answers, bodies
+from opslib.health.bodies import Said
 
 PROBES = {
     "path": "str",
@@ -47,6 +48,11 @@ class Probe:
 
         cause = self.silence.__cause__ if self.silence else None
         return self.answer is not None or isinstance(cause, urllib3.exceptions.ReadTimeoutError)
+
+    @functools.cached_property
+    def said(self) -> list[Said]:
+        """What its body says of health."""
+        return bodies.read(self.answer.text) if self.answer else []
 
     @property
     def kept_back(self) -> bool:
@@ -99,8 +105,9 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
     `also`: more of the rule than is judged here.
     """
     limit = float(ops.target["api"].get("slow_seconds", 2))
-    asked = Question(words, f"2xx within {limit:g} s{also}", f"GET {probe.path}")
-    answer = probe.answer
+    rule = f"2xx within {limit:g} s, nothing ill{also}"
+    asked = Question(words, rule, f"GET {probe.path}")
+    answer, said = probe.answer, probe.said
     if answer is None:
         cause, follows = "api-unreachable", "logs/search"
         if probe.connected:
@@ -108,7 +115,7 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         # What stands between us and it, a proxy of ours, says nothing of its users.
         status = "unknown" if probe.kept_back else "critical"
         return asked.answer(status, probe.seen, cause=cause, next=follows)
-    if answers.is_html(answer):
+    if answers.is_html(answer) and all(each.status == "unclear" for each in said):
         seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
         return asked.answer("critical", seen, cause="api-html", next="logs/search")
     if answer.status == 404:
@@ -117,6 +124,9 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
     if not answer.ok:
         seen = f"{probe.seen}: {answers.in_a_line(answer)}"
         return asked.answer("critical", seen, next="health/deep")
+    if told := bodies.worst(said):
+        seen = f"{probe.seen}, and {_SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"
+        return asked.answer(_STATUS[told[0].status], seen, next="health/deep")
     quick = answer.seconds <= limit
     follows = "metrics/dashboard"
     return asked.judged(quick, probe.seen, otherwise="warn", cause="api-slow", next=follows)
@@ -130,15 +140,18 @@ def check_dependencies(ops: Connection) -> Findings:
     all, by a probe.
     """
     path = ops.target["api"]["deep"]
-    deep, rows = probe(ops, path), list[Json]()
+    deep, parts = probe(ops, path), list[Said]()
     overall = _judged(ops, deep, f"{path}: all dependencies", ", none failed")
     if deep.answer is None:
         overall = _hanging(ops, deep, overall)
     elif overall.cause not in ("api-html", "api-404"):
-        rows = list(answers.dependencies(deep.answer.body))
-        overall = _overall(overall, deep, deep.answer, rows)
-    found = [overall, *(_dependency(row, overall.source) for row in rows)]
-    return Findings(found, frame(rows, DEPENDENCIES))
+        parts = [said for said in deep.said if said.name]
+        overall = _overall(overall, deep, deep.answer, parts)
+    found = [overall, *(_dependency(said, overall.source) for said in parts)]
+    rows = [(said.name, said.status, said.latency_ms, said.reason) for said in parts]
+    return Findings(
+        found, frame([dict(zip(DEPENDENCIES, row, strict=True)) for row in rows], DEPENDENCIES)
+    )
 
 
 def _hanging(ops: Connection, deep: Probe, silent: Finding) -> Finding:
@@ -154,33 +167,43 @@ def _hanging(ops: Connection, deep: Probe, silent: Finding) -> Finding:
     return replace(silent, status="critical", seen=seen, cause="", next="network/endpoints")
 
 
-def _overall(judged: Finding, deep: Probe, answer: Response, rows: list[Json]) -> Finding:
-    """What the answer as a whole says."""
-    failed = {row["dependency"]: row["reason"] for row in rows if row["status"] == "failed"}
-    if not rows:
+def _overall(judged: Finding, deep: Probe, answer: Response, parts: list[Said]) -> Finding:
+    """What the answer as a whole says, and which of its parts failed or was not understood."""
+    whole = [said for said in deep.said if not said.name]
+    if failed := [said for said in parts if said.status == "failed"]:
+        names = ", ".join(said.name for said in failed)
+        follows = answers.follows(failed[0].name, failed[0].reason)
+        seen = f"{deep.seen}: {names} failed"
+        return replace(judged, status="critical", seen=seen, cause="", next=follows)
+    if not parts and not (answer.ok and whole):
         status = "unknown" if answer.ok else "critical"
         seen = f"{deep.seen}, and names no dependency: {answers.in_a_line(answer)}"
         return replace(judged, status=status, seen=seen, cause="", next="network/endpoints")
-    if failed:
-        seen = f"{deep.seen}: {', '.join(failed)} failed"
-        follows = answers.follows(*next(iter(failed.items())))
-        return replace(judged, status="critical", seen=seen, cause="", next=follows)
     if not answer.ok:
         seen = f"{deep.seen}, though no dependency failed"
         return replace(judged, seen=seen, next="logs/search")
-    return replace(judged, seen=f"{deep.seen}: {count(len(rows), 'dependency')}, none failed")
+    if judged.status not in ("ok", "warn") or bodies.worst(whole):
+        return replace(judged, next="logs/search")
+    named = f"{count(len(parts), 'dependency')}, none failed" if parts else "names no dependency"
+    return replace(judged, seen=f"{judged.seen}: {named}")
 
 
-_STATUS = {"ok": "ok", "skipped": "ok", "degraded": "warn", "failed": "critical"}
+_STATUS = {
+    "ok": "ok",
+    "skipped": "ok",
+    "degraded": "warn",
+    "unclear": "unknown",
+    "failed": "critical",
+}
+_SAYS = {"degraded": "is degraded:", "unclear": "says what is not understood:", "failed": "is ill:"}
 
 
-def _dependency(row: Json, source: str) -> Finding:
-    asked = Question(f"dependency {row['dependency']}", "not failed", source)
-    seen = row["status"]
-    if row["latency_ms"] is not None:
-        seen += f" in {row['latency_ms']:.0f} ms"
-    if row["reason"]:
-        seen += f": {row['reason']}"
-    status = _STATUS.get(row["status"], "unknown")
-    follows = answers.follows(row["dependency"], row["reason"])
+def _dependency(said: Said, source: str) -> Finding:
+    asked = Question(f"dependency {said.name}", "not failed", source)
+    seen, status = said.status, _STATUS[said.status]
+    if said.latency_ms is not None:
+        seen += f" in {said.latency_ms:.0f} ms"
+    if said.reason:
+        seen += f": {said.reason}"
+    follows = answers.follows(said.name, said.reason)
     return asked.answer(status, seen, next="" if status == "ok" else follows)

@@ -160,7 +160,7 @@ def check_stale(ops: Connection, kind: str) -> Findings:
     if found.empty:
         running = _select(ops, kind, "lower(status) = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
-        return Findings([asked.answer("ok", seen)], _brief(running))
+        return Findings([asked.answer("ok", seen, cause=STALE)], _brief(running))
     seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "
     seen += ", ".join(found["item"].head(10))
     stale = asked.answer("critical", seen, cause=STALE, next="jobs/stale")

@@ -59,7 +59,7 @@ def check_throttling(
         found.append(
             _throttled(asked, lines, tolerated, cause, within)
             if len(lines)
-            else asked.answer("ok", f"no line matches {pattern}")
+            else asked.answer("ok", f"no line matches {pattern}", cause=cause)
         )
     panels = logs.panels(events, within)
     return Plotted(found, logs.legible(events), note, panels, within)
@@ -87,7 +87,8 @@ def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
     """
     found = Findings()
     names = functions.named(ops, source)
-    for name, most in ops.each(lambda name: Function(ops, name).reserved(), names).items():
+    reserved = ops.each(lambda name: Function(ops, name).reserved(), names, "concurrency of {}")
+    for name, most in reserved.items():
         seen = f"at most {most} at once" + ("" if most else "; it cannot run")
         if most is None:
             seen = "nothing reserved: as many as the account allows"

@@ -153,7 +153,7 @@ def _judged(
     seen += f"since {clock(row['since'], within.end)}, at most {most} in an hour; "
     seen += f"still, {going} an hour now" if going else last
     if most <= tolerated:
-        return asked.answer("ok", seen)
+        return asked.answer("ok", seen, cause=MALFORMED if refused else "")
     said = concerns(lines)
     whom = ", ".join(map(str, said))
     seen += f". Concerns {whom}. " if whom else ". No client and no route stands out. "

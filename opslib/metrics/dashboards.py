@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
-
-import jmespath
 
 from opslib.core import (
     Connection,
@@ -22,6 +18,7 @@ from opslib.core import (
     Panel,
     Plotted,
     Question,
+    UsageError,
     Window,
     check,
     count,
@@ -30,7 +27,8 @@ from opslib.core import (
     window,
 )
 from opslib.core.reads import metrics
-from opslib.core.text import cut
+from opslib.metrics.limits import Limit, as_alarmed
+from opslib.metrics.widgets import Row, Widget, needed, widgets
 
 WIDGETS = {
     "widget": "str",
@@ -41,97 +39,6 @@ WIDGETS = {
     "points": "int64",
 }
 
-# What these metrics are measured in; the axis of a widget may say otherwise.
-_UNITS = {
-    "Duration": "ms",
-    "Latency": "ms",
-    "IntegrationLatency": "ms",
-    "InitDuration": "ms",
-    "CPUUtilization": "%",
-    "MemoryUtilization": "%",
-    "TargetResponseTime": "s",
-    "ReadLatency": "s",
-    "WriteLatency": "s",
-    "FreeableMemory": "bytes",
-    "FreeStorageSpace": "bytes",
-    "VolumeBytesUsed": "bytes",
-    "ServerlessDatabaseCapacity": "ACU",
-    "ApproximateAgeOfOldestMessage": "s",
-    "BucketSizeBytes": "bytes",
-}
-
-
-class Widget(NamedTuple):
-    """A metric widget: what is written on it, and its queries."""
-
-    panel: Panel  # without its lines
-    queries: list[Json]
-
-
-def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
-    """The metric widgets of a dashboard, and what is not drawn (CloudWatch GetDashboard).
-
-    `dashboard` is a name as the target's file calls it, or the dashboard's own.
-    """
-    name = ops.target["dashboards"].get(dashboard, dashboard)
-    body = json.loads(ops.call("cloudwatch", "get_dashboard", DashboardName=name)["DashboardBody"])
-    drawn, left = [], []
-    for place, widget in enumerate(body.get("widgets", ()), 1):
-        said = widget.get("properties", {})
-        title = said.get("title") or cut(said.get("markdown", ""), 40) or f"widget {place}"
-        region = said.get("region", ops.target.region)
-        if widget.get("type") != "metric":
-            left.append(f"{title!r} ({widget.get('type')})")
-        elif region != ops.target.region:
-            left.append(f"{title!r} (of {region})")
-        elif not said.get("metrics"):
-            left.append(f"{title!r} (no metrics of its own)")
-        else:
-            drawn.append(_widget(title, said))
-    return drawn, left
-
-
-def _widget(title: str, said: Json) -> Widget:
-    rows = list(_unfolded(said["metrics"]))
-    marks = jmespath.search("annotations.horizontal[] | [?value]", said) or ()  # bands, too
-    limits = tuple((str(m.get("label", "threshold")), float(m["value"])) for m in marks)
-    units = {_UNITS.get(names[1], "count") for names, _ in rows if len(names) > 1}
-    unit = units.pop() if len(units) == 1 else "value"
-    written = jmespath.search("yAxis.left.label", said)
-    return Widget(Panel(title, str(written or unit), [], limits), list(_queries(rows, said)))
-
-
-def _unfolded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[list[str], Json]]:
-    """Each row's metric (namespace, name, dimensions …) and its options.
-
-    `.` repeats the item above it, `...` all but the last.
-    """
-    above: list[str] = []
-    for row in rows:
-        names = [str(item) for item in row if not isinstance(item, dict)]
-        if "..." in names:
-            at = names.index("...")
-            last = names[at + 1 :]
-            names[at:] = [*above[at : len(above) - len(last)], *last]
-        names = [
-            above[i] if name == "." and i < len(above) else name for i, name in enumerate(names)
-        ]
-        above = names or above
-        yield names, row[-1] if isinstance(row[-1], dict) else {}
-
-
-def _queries(rows: list[tuple[list[str], Json]], properties: Json) -> Iterator[Json]:
-    for place, (names, options) in enumerate(rows):
-        said = {"stat": "Average", "period": 300, "visible": True, **properties, **options}
-        id, period = said.get("id", f"line{place}"), int(said["period"])
-        if "expression" in said:
-            query: Json = {"Id": id, "Expression": said["expression"], "Period": period}
-        else:
-            dimensions = dict(zip(names[2::2], names[3::2], strict=True))
-            query = metrics.asked(id, names[0], names[1], dimensions, said["stat"], period)
-        label = {"Label": options["label"]} if "label" in options else {}
-        yield query | label | {"ReturnData": said["visible"]}
-
 
 @check("What does the dashboard show?")
 def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findings:
@@ -140,42 +47,101 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
     Evidence: WIDGETS.
     """
     within = window(ops, hours * 60)
-    drawn, left = widgets(ops, dashboard)
-    if not drawn:
+    found, left = widgets(ops, dashboard)
+    if not found:
         raise OpsError(
             f"Dashboard {dashboard!r} has no metric widget that can be drawn: "
             f"{', '.join(left) or 'it is empty'}."
         )
-    panels = ops.gather(*(partial(_drawn, ops, widget, within) for widget in drawn))
+    alarms, unread = _alarms(ops, found)
+    drawn = ops.gather(*(partial(_drawn, ops, widget, within, alarms) for widget in found))
     rows = [
         {
-            "widget": panel.title,
+            "widget": each.panel.title,
             "line": line.label,
             "now": line.values.iloc[-1],
             "lowest": line.values.min(),
             "highest": line.values.max(),
             "points": len(line.values),
         }
-        for panel in panels
-        for line in panel.lines
+        for each in drawn
+        for line in each.panel.lines
     ]
     note = f"{within}. {sum(row['points'] for row in rows):,} points."
     note += f" Not drawn: {', '.join(left)}." if left else ""
-    return Plotted(map(_finding, panels), frame(rows, WIDGETS), note, panels, within)
+    unjudged = sorted({limit.name for each in drawn for limit in each.limits if not limit.bad})
+    note += f" Drawn and not judged, since no side of it is bad: {', '.join(unjudged)}." * bool(
+        unjudged
+    )
+    panels = [each.panel for each in drawn]
+    return Plotted(map(_finding, drawn), frame(rows, WIDGETS), note + unread, panels, within)
 
 
-def _drawn(ops: Connection, widget: Widget, within: Window) -> Panel:
-    """Its panel with the lines that its queries give, in a GetMetricData of its own: names in its
-    math, and METRICS(), mean what the widget has.
+def _alarms(ops: Connection, found: Sequence[Widget]) -> tuple[list[Json], str]:
+    """The alarms that may say which side of a line is bad, where the line does not."""
+    if all(limit.bad for widget in found for limit in widget.limits):
+        return [], ""
+    try:
+        return ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]"), ""
+    except OpsError as exc:
+        return [], f" The alarms, which say which side of a line is bad, were not read: {exc}"
+
+
+class Drawn(NamedTuple):
+    """A widget as it was answered. `lines`: of each, its axis and metric; `odd`: what was not."""
+
+    panel: Panel
+    lines: list[Row]
+    limits: list[Limit]
+    odd: list[str]
+
+
+def _drawn(ops: Connection, widget: Widget, within: Window, alarms: Sequence[Json]) -> Drawn:
+    """Its panel with the lines that its queries give, in a GetMetricData of its own and region:
+    names in its math, and METRICS(), mean what the widget has.
     """
-    points = metrics.query(ops, widget.queries, within)
-    found = points.groupby(["id", "label"], sort=False)
-    labels = distinct([label for (_, label), _ in found])
-    lines = [
-        Line(label, of.set_index("time")["value"])
-        for label, (_, of) in zip(labels, found, strict=True)
+    found, odd = list[tuple[Row, str, Any]](), [*widget.odd]
+    for region in dict.fromkeys(row.region for row in widget.rows):
+        rows = [row for row in widget.rows if row.region == region]
+        try:
+            found += _answered(ops, rows, rows, within)
+        except OpsError as exc:
+            found += _one_by_one(ops, rows, within, exc, odd)
+    labels = distinct([label for _, label, _ in found])
+    lines = [Line(label, of) for label, (_, _, of) in zip(labels, found, strict=True)]
+    drawn = [row.series for row in widget.rows if row.series]
+    judged = [as_alarmed(limit, alarms, drawn) for limit in widget.limits]
+    marks = [(limit.name, limit.value) for limit in judged]
+    panel = Panel(widget.title, widget.unit, lines, tuple(marks))
+    return Drawn(panel, [row for row, _, _ in found], judged, odd)
+
+
+def _answered(
+    ops: Connection, rows: Sequence[Row], shown: Sequence[Row], within: Window
+) -> list[tuple[Row, str, Any]]:
+    """Each line with its row and label, of those rows that are shown."""
+    points = metrics.query(ops, [row.query for row in rows], within, rows[0].region)
+    by_id = {row.query["Id"]: row for row in shown}
+    return [
+        (by_id[id], label, of.set_index("time")["value"])
+        for (id, label), of in points.groupby(["id", "label"], sort=False)
+        if id in by_id
     ]
-    return replace(widget.panel, lines=lines)
+
+
+def _one_by_one(
+    ops: Connection, rows: Sequence[Row], within: Window, exc: OpsError, odd: list[str]
+) -> list[tuple[Row, str, Any]]:
+    """Each row by itself, with what it refers to: one that cannot be answered costs its own."""
+    found, failed = list[tuple[Row, str, Any]](), list[str]()
+    shown = [row for row in rows if row.query["ReturnData"]]
+    for row in shown if isinstance(exc, UsageError) or type(exc) is OpsError else ():
+        try:
+            found += _answered(ops, needed(rows, row), [row], within)
+        except OpsError as own:
+            failed.append(f"{row.query.get('Label') or row.query['Id']}: {own}")
+    odd += failed if found else [str(exc)]
+    return found
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
@@ -188,15 +154,27 @@ def distinct(labels: Sequence[str]) -> list[str]:
     return ["".join(part[same:]) for part in parts]
 
 
-def _finding(panel: Panel) -> Finding:
-    limits = ", ".join(f"{name}: {number(at, panel.unit)}" for name, at in panel.thresholds)
-    asked = Question(panel.title, limits, f"GetMetricData of {panel.title}")
+def _finding(drawn: Drawn) -> Finding:
+    panel = drawn.panel
+    marks = ", ".join(f"{name}: {number(at, panel.unit)}" for name, at in panel.thresholds)
+    asked = Question(panel.title, marks, f"GetMetricData of {panel.title}")
+    odd = f"not answered: {'; '.join(drawn.odd)}" if drawn.odd else ""
     if not panel.lines:
-        return asked.answer("unknown", "no data")
+        return asked.answer("unknown", odd or "no data")
     now = max(line.values.iloc[-1] for line in panel.lines)
     highest = number(max(line.values.max() for line in panel.lines), panel.unit)
     lines = count(len(panel.lines), "line")
     seen = f"{lines}, now at most {number(now, panel.unit)}, highest {highest}"
-    if over := [name for name, value in panel.thresholds if now > value]:
-        return asked.answer("warn", f"{seen}: above {', '.join(over)}", next="alarms/review")
-    return asked.answer("ok", seen)
+    broken = [
+        str(limit)
+        for limit in drawn.limits
+        if any(
+            limit.broken(list(line.values))
+            for row, line in zip(drawn.lines, panel.lines, strict=True)
+            if (row.series == limit.of if limit.of else row.axis == limit.axis)
+        )
+    ]
+    if broken:
+        seen = f"{seen}: {', '.join(broken)}"
+        return asked.answer("warn", "; ".join(filter(None, (seen, odd))), next="alarms/review")
+    return asked.answer("unknown", f"{seen}; {odd}") if odd else asked.answer("ok", seen)

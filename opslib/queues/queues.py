@@ -47,7 +47,7 @@ def list_queues(ops: Connection) -> Frame:
         for key, role in roles.items()
         if facts.get(key)
     }
-    found = ops.each(lambda name: Queue(ops, name).attributes(), named)
+    found = ops.each(lambda name: Queue(ops, name).attributes(), named, "queue {}")
     hours = _oldest_hours(ops, named)
     rows = []
     for name, of in found.items():

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import SEVERITY, Json
+from opslib.core.checks.evidence import evidence
+from opslib.core.findings import known
 from opslib.core.plans.performing import UNSURE
 
 Event = Json
@@ -101,8 +103,8 @@ class Ending:
 def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """What a run came to, for its file: its events, and
 
-    `outcome`, `status` (the worst finding that counts), `verdict` (a sentence), and what was
-    `changed` and is `next`.
+    `outcome`, `status` (the worst finding that counts), `exit_status`, `verdict` (a sentence), its
+    `evidence` (label and text of each line), and what was `changed` and is `next`.
     """
     said = add_up(told)
     steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
@@ -123,7 +125,9 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     return said | {
         "outcome": outcome,
         "status": status,
+        "exit_status": exit_status(outcome, status),
         "verdict": str(verdict),
+        "evidence": evidence(known(f) for f in counted),
         "changed": changed,
         "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }
@@ -147,7 +151,9 @@ def _how_far(steps: Sequence[Event], planned: Sequence[Event]) -> list[str]:
 
 
 def exit_status(outcome: str, status: str | None) -> int:
-    """0 done; 1 failed; 3 refused by a guard; 4 done, a finding is critical; 130 interrupted."""
+    """0 done; 1 failed; 3 refused by a guard; 130 interrupted; of what is done, 4 when a finding is
+    critical, 5 when none is and one is unknown.
+    """
     if outcome in ("ok", "attention", "changed", "previewed"):
-        return 4 if status == "critical" else 0
+        return {"critical": 4, "unknown": 5}.get(status or "", 0)
     return {"refused": 3, "interrupted": 130}.get(outcome, 1)

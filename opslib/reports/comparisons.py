@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from opslib import records
 from opslib.core import SEVERITY, Connection, Finding, Findings, Json, UsageError, count, frame
+from opslib.core.findings import known
 from opslib.records import Record
 
 PROCEDURE = "reports/daily"
@@ -45,9 +45,9 @@ def last_before(target: str, moment: datetime) -> tuple[Record, list[Json]] | No
     return None
 
 
-def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> list[dict[str, str]]:
+def compare(earlier: Iterable[Json], found: Iterable[Finding]) -> list[dict[str, str]]:
     """Rows of CHANGED, worst first: new, worse, better and ended troubles."""
-    was = {f["check"]: (f["status"], f["seen"]) for f in earlier}
+    was = {f.check: (f.status, f.seen) for f in map(known, earlier)}
     now = {f.check: (f.status, f.seen) for f in found}
     rows = []
     for name in {**now, **was}:

@@ -211,19 +211,20 @@ def check_deployments(ops: Connection, hours: float = 24) -> Findings:
     """
     within = window(ops, hours * 60)
     named = [name for name, facts in ops.target["functions"].items() if "alias" in facts]
+    listed = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
     rows = [
         {"function": name, "version": row.version, "published": row.published}
-        for name, versions in ops.each(partial(functions.list_versions, ops), named).items()
+        for name, versions in listed.items()
         for row in versions.itertuples()
         if row.live and row.published >= within.start
     ]
     told = [f"{r['function']} {r['version']} at {clock(r['published'], within.end)}" for r in rows]
-    seen = f"{len(rows)} of {len(named)} functions in {hours:g} h"
+    seen = f"{len(rows)} of {len(listed)} functions in {hours:g} h"
     asked = Question(
         "new versions live", "errors do not begin with one", "lambda ListVersionsByFunction"
     )
     finding = asked.answer("ok", ": ".join([seen, *([", ".join(told)] if told else [])]))
-    return Findings([finding], frame(rows, DEPLOYED))
+    return Findings([finding] if listed or not named else [], frame(rows, DEPLOYED))
 
 
 def _deployments(ops: Connection, hours: float) -> Findings:

@@ -37,7 +37,8 @@ def check_ages(ops: Connection) -> Findings:
     Evidence: SECRETS.
     """
     facts, found, rows = ops.target["secrets"], [], []
-    for name, (made, described) in ops.each(partial(_read, ops), facts).items():
+    read = ops.each(partial(_read, ops), facts, "secret {}")
+    for name, (made, described) in read.items():
         most = facts[name].get("max_age_days")
         rule = "it is there" if most is None else f"at most {most} days"
         asked = Question(f"secret {name}", rule, "DescribeSecret, ListSecretVersionIds")

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opslib import records
-from opslib.core import SEVERITY, Finding, Findings, UsageError, console
+from opslib.core import SEVERITY, Findings, UsageError, console
+from opslib.core.checks.evidence import evidence
+from opslib.core.findings import known
 from opslib.records import Record
 from opslib.reports import comparisons
 
@@ -54,6 +56,11 @@ class Line:
         return Counter(f.status for f in self.findings)
 
     @property
+    def evidence(self) -> list[tuple[str, str]]:
+        """What proves the cause, what is ruled out, what is not known."""
+        return evidence(self.findings)
+
+    @property
     def since_last(self) -> str:
         """`2 new, 1 ended`; `as before`."""
         if not (self.ended and self.is_report):
@@ -85,7 +92,7 @@ def _line(title: str, record: Record) -> Line:
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
     counted = [finding for finding in said if finding.get("verifies")] or said
-    found = Findings(Finding(**finding) for finding in counted)
+    found = Findings(known(finding) for finding in counted)
     line = Line(title, record, found, None)
     # What a report that broke off did not come to has not ended.
     whole = line.ended and line.is_report

@@ -126,7 +126,10 @@ class Execution:
         folder = {"cwd": str(self.request.folder)} if self.request.folder else {}
         end = self._pipe.write_end
         words = self._kernel.words
-        env = self._kernel.environment(end) | {journal.STEPS: str(self.draft.ledger.absolute())}
+        env = self._kernel.environment(end) | {
+            journal.STEPS: str(self.draft.ledger.absolute()),
+            journal.HERE: f"{self.request.name} {self.request.procedure}",
+        }
         client.start_new_kernel(
             pass_fds=(end, words.write_end),
             env=env,

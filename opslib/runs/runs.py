@@ -31,16 +31,23 @@ def prepare(
     *,
     apply: bool,
     load: Callable[[str], Target] = targets.load,
+    beside: bool = False,
 ) -> tuple[Procedure, Json]:
     """The procedure of a name and the parameters to run it with, all checked. Raises UsageError.
 
-    `load` reads the target's file.
+    `load` reads the target's file. `beside` other targets a broken file is for the run to tell.
     """
     procedure, preset, _ = runbooks.find(name)
-    described = load(target)
     if "target" in given:
         raise UsageError(f"The target is given with -t {target}, not as a parameter.")
-    wanted = {**choices.choose(procedure, described, {**preset, **given}), "target": target}
+    wanted = {**preset, **given, "target": target}
+    try:
+        described = load(target)
+    except UsageError:
+        if not beside:
+            raise
+    else:
+        wanted |= choices.choose(procedure, described, {**preset, **given})
     if apply:
         if not procedure.changes:
             raise UsageError(
@@ -108,12 +115,16 @@ def run_many(
 
     A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on
     a target. All names and parameters are checked before the first run starts: raises UsageError.
+    Of several targets one whose file is broken is a run that failed.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
     """
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
     load = cache(targets.load)
-    prepared = {run: prepare(*run, given[run[0]], apply=apply, load=load) for run in wanted}
+    beside = len(set(on)) > 1
+    prepared = {
+        run: prepare(*run, given[run[0]], apply=apply, load=load, beside=beside) for run in wanted
+    }
     forked = len(wanted) > 1 and forks.available()
     if forked:
         forks.prepare()

@@ -87,7 +87,7 @@ def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:
     asked = Question("Second factor", "none, or one whose codes are taken", source)
     factor = user["mfa"]
     if not factor:
-        return asked.answer("ok", "none set")
+        return asked.answer("ok", "none set", cause="mfa-stale")
     refused, old = _refused_codes(ops, user), user["modified"] < since
     seen = f"{factor}, {len(refused)} codes refused in a day"
     for last in refused["time"].tail(1):
@@ -119,7 +119,7 @@ def _synced(ops: Connection, user: Json, words: str) -> Finding:
         email=user["email"],
     )
     if user["sub"] in set(found["sub"]):
-        return asked.answer("ok", "its row has its sub")
+        return asked.answer("ok", "its row has its sub", cause=UNSYNCED)
     seen = f"no row in {table}"
     for other in found["sub"]:
         seen = f"its row in {table} has another sub ({other})"

@@ -131,7 +131,7 @@ def check_synced(ops: Connection) -> Findings:
     missing = find_unsynced(ops)
     asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
-        return Findings([asked.answer("ok", "none is missing")])
+        return Findings([asked.answer("ok", "none is missing", cause=UNSYNCED)])
     seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
     return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
 

@@ -74,6 +74,21 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
     [
         ({"minuts": "5"}, "Unknown parameter 'minuts' of queues/x. Did you mean 'minutes'?"),
         ({"minutes": "five"}, "minutes='five' of queues/x is not int. how far back"),
+        (
+            {"minutes": "-5"},
+            "minutes='-5' of queues/x is not more than 0 and at most 5,256,000. how far back",
+        ),
+        (
+            {"minutes": 0},
+            "minutes=0 of queues/x is not more than 0 and at most 5,256,000. how far back",
+        ),
+        (
+            {"minutes": 10**9},
+            "minutes=1000000000 of queues/x is not more than 0 and at most 5,256,000. how far back",
+        ),
+        ({"share": "nan"}, "share='nan' of queues/x is not a number. "),
+        ({"share": "inf"}, "share='inf' of queues/x is not a number. "),
+        ({"share": "1e999"}, "share='1e999' of queues/x is not a number. "),
         ({"minutes": True}, "minutes=True of queues/x is not int. how far back"),
         ({"to": 3}, "to=3 of queues/x is not str. the version = the number"),
         ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. on"),

@@ -8,10 +8,14 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from opslib.cli import commands
+from opslib.cli import runs as told
+from opslib.core import paths
 from opslib.records import reading, records
 from tests.projects import JOURNAL, TARGET, Project
 
@@ -134,6 +138,11 @@ def test_values_are_taken_as_they_are_written(project: Project) -> None:
             "'s'}])",
             4,
         ),
+        (
+            "journal.write('findings', findings=[{'status': s, 'check': 'c', 'seen': 's'} "
+            "for s in ('ok', 'unknown', 'warn')])",
+            5,
+        ),
         ("1/0", 1),
         ("import os; os.kill(os.getpid(), 9)", 1),
         ("from opslib import Refused\nraise Refused('no')", 3),
@@ -145,6 +154,18 @@ def test_the_exit_status_says_how_it_ended(project: Project, cell: str, status: 
     assert done.returncode == status, done.stdout + done.stderr
     assert f"record:  {project.records}" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [(("ok", "warn"), 0), (("ok", "unknown"), 5), (("unknown", "critical"), 4), ((), 0)],
+)
+def test_of_several_runs_the_worst_counts(statuses: tuple[str, ...], status: int) -> None:
+    ended: list[Any] = [SimpleNamespace(outcome="attention", status=s) for s in statuses]
+    assert told.exit_status(ended) == status
+    for outcome, worse in (("failed", 1), ("refused", 3), ("interrupted", 130)):
+        other: Any = SimpleNamespace(outcome=outcome, status="ok")
+        assert told.exit_status([*ended, other]) == worse
 
 
 def test_a_time_out_ends_with_1(project: Project) -> None:
@@ -340,6 +361,7 @@ def test_a_read_only_records_folder_is_said_clearly(project: Project) -> None:
 def test_help_needs_no_lab_and_names_the_exit_statuses(project: Project) -> None:
     done = project.command("run", "--help")
     assert "4 done, and a finding is critical" in done.stdout
+    assert "5 done, none is critical, and one is unknown" in done.stdout
 
 
 def test_list_loads_nothing_heavy() -> None:
@@ -367,3 +389,23 @@ def test_list_loads_nothing_heavy() -> None:
     assert not {*heavy, "papermill", "psycopg", "sqlalchemy"} & set(done.stderr.split())
     assert "yaml" in done.stderr.split()
     assert "queues/redrive" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("stdout", "status", "said"),
+    [
+        (">/dev/full", 1, "opslib: No space left on device: not all could be shown.\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_a_full_or_closed_stdout_is_said_in_a_line(stdout: str, status: int, said: str) -> None:
+    command = f"{sys.executable} -m opslib list {stdout}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (status, said)
+
+
+def test_a_folder_is_found_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, folder in (("RECORDS", paths.records), ("LAB_DIR", paths.lab)):
+        monkeypatch.setenv(f"OPSLIB_{name}", "~/kept")
+        assert folder() == tmp_path / "kept"

@@ -4,7 +4,9 @@ as absent.
 
 from __future__ import annotations
 
+import http.client as http_client
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,20 +14,24 @@ import botocore.exceptions
 import psycopg.errors
 import pytest
 import sqlalchemy
+import urllib3
 from botocore.loaders import create_loader
 from botocore.retries.standard import ThrottledRetryableChecker
 
-from opslib.core.connections import calls, sessions
+from opslib.core.connections import calls, http, sessions
 from opslib.core.connections.connection import Access
 from opslib.core.errors import (
     LoginRefused,
+    Lost,
     NotAllowed,
     NotFound,
+    NotUnderstood,
     OpsError,
     Refused,
     Unfinished,
     UsageError,
 )
+from opslib.core.journal import Journal
 
 KINDS = (OpsError, UsageError, NotFound, NotAllowed, LoginRefused, Refused, Unfinished)
 SERVICES = (
@@ -94,7 +100,10 @@ def test_there_are_errors_to_walk() -> None:
 def test_every_error_of_botocores_own_is_one_of_ours_and_never_absent(
     kind: type[Exception],
 ) -> None:
-    assert type(raised(made(kind))) is not NotFound
+    told = raised(made(kind))
+    assert type(told) is not NotFound
+    if type(told) is NotAllowed:
+        assert re.search(r"aws (sso )?login|aws configure|Correct|Complete", str(told))
 
 
 @pytest.mark.parametrize(
@@ -229,3 +238,72 @@ def test_an_error_without_a_state_is_told_by_its_words(
     error: Exception, expected: type[OpsError]
 ) -> None:
     assert sql_kind(error) is expected
+
+
+def of_urllib3() -> list[type[Exception]]:
+    """Every error of urllib3's own."""
+    known = inspect.getmembers(urllib3.exceptions, inspect.isclass)
+    return [kind for _, kind in known if issubclass(kind, urllib3.exceptions.HTTPError)]
+
+
+def silence(error: BaseException, method: str, monkeypatch: pytest.MonkeyPatch) -> OpsError:
+    """What an error of the HTTP client's becomes."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", fail)
+    with pytest.raises(OpsError, match=f"{method} http://api.example.com/x") as told:
+        http.request(http.Api("http://api.example.com"), method, "/x", None, None, Journal())
+    assert told.value.__cause__ is error
+    assert type(error).__name__ in str(told.value)
+    return told.value
+
+
+NOT_SENT = {"ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError"} | {
+    "LocationValueError",
+    "LocationParseError",
+    "URLSchemeUnknown",
+    "ProxySchemeUnknown",
+}
+
+
+def test_every_error_of_the_http_client_is_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(of_urllib3()) > 25
+    for kind in of_urllib3():
+        assert type(silence(made(kind), "GET", monkeypatch)) is Unfinished, kind
+        expected = Unfinished if kind.__name__ in NOT_SENT else Lost
+        assert type(silence(made(kind), "POST", monkeypatch)) is expected, kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (urllib3.exceptions.NameResolutionError, "has no address"),
+        (urllib3.exceptions.NewConnectionError, "nothing takes connections"),
+        (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+        (urllib3.exceptions.ReadTimeoutError, "did not answer within 10 s"),
+        (urllib3.exceptions.SSLError, "not accepted.*said.*expired"),
+        (urllib3.exceptions.ProtocolError, "broke off"),
+        (urllib3.exceptions.LocationParseError, "Check api.url"),
+    ],
+)
+def test_silences_are_told_apart(
+    kind: type[Exception], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert re.search(told, str(silence(made(kind), "GET", monkeypatch)))
+
+
+@pytest.mark.parametrize("error", [ValueError("header"), http_client.HTTPException("strange")])
+def test_what_the_http_client_did_not_foresee_is_a_defect(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert type(silence(error, "GET", monkeypatch)) is NotUnderstood
+
+
+def test_an_error_of_none_of_the_lists_is_a_defect_that_names_the_call() -> None:
+    with (
+        pytest.raises(NotUnderstood, match=r"KeyError: 'x'.*Nothing is known of sqs get_queue_url"),
+        calls.errors("sqs", "get_queue_url", "here", {}),
+    ):
+        raise KeyError("x")

@@ -51,6 +51,17 @@ def test_a_sixth_system_is_one_yaml_file(home: Path) -> None:
     )
 
 
+def test_a_merged_key_is_overridden_and_one_that_stands_twice_is_refused(home: Path) -> None:
+    merged = "  web: &web {name: w, timeout_seconds: 3}\n  job: {<<: *web, name: j}\n"
+    write(home, TARGET + merged)
+    assert targets.load("shop-staging")["functions"]["job"].plain() == {
+        "name": "j",
+        "timeout_seconds": 3,
+    }
+    write(home, TARGET + "region: us-east-1\n")
+    assert "9: key 'region' stands twice" in refusal().replace("shop-staging.yaml:", "")
+
+
 def test_the_name_decides_that_the_lab_is_meant(home: Path) -> None:
     write(home, TARGET)
     target = targets.load("lab/shop-staging")

@@ -246,6 +246,35 @@ def test_a_wrong_column_is_told_in_the_databases_own_words(ops: Connection) -> N
             ask(ops, f"SELECT pagecount FROM {REGISTRY}")
 
 
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        ("SELECT 1 WHERE seq = $1", 'column "seq" does not exist'),
+        (f"SELECT name FROM {REGISTRY} WHERE seq = $1", "Put a value where each \\$1 stands"),
+        (f"SELECT name FROM {REGISTRY} LIMIT $2", "Put a value where each"),
+        ("SELECT $1", "Put a value where each"),
+        ("SELECT 1 FROM ledger.universal_registri", "Did you mean 'ledger.universal_registry'"),
+        (f"SELECT 1 FROM {REGISTRY} WHERE id = 0e98c7e2-1111-4222-8333-444455556666", "quotes"),
+        (f"SELECT 1 FROM {REGISTRY} WHERE name = ?", "where a placeholder"),
+        (f"SELECT nam FROM {REGISTRY}", "Perhaps you meant .* the column .*name"),
+        (f"DELETE FROM {REGISTRY} WHERE seq = 1", "procedure databases/execute"),
+    ],
+)
+def test_a_slip_is_a_usage_error_with_its_remedy(ops: Connection, slip: str, said: str) -> None:
+    """Not *unknown*, and no database that may be down."""
+    with pytest.raises(UsageError, match=said):
+        queries.check_query(ops, slip)
+
+
+def test_a_table_that_the_targets_own_query_names_and_is_gone_is_a_finding(
+    ops: Connection,
+) -> None:
+    gone = {"title": "Gone", "sql": "SELECT 1 FROM ledger.gone"}
+    ops.target.facts["database"]["queries"]["gone"] = gone
+    found = queries.check_query(ops, "gone")
+    assert (found.worst, found[0].source) == ("unknown", "NotFound")
+
+
 def test_a_wrong_name_offers_the_nearest(ops: Connection) -> None:
     with pytest.raises(UsageError, match="Did you mean 'spans-by-type'"):
         queries.check_query(ops, "spans-by-typ")

@@ -122,6 +122,8 @@ def test_rows_that_change_between_preview_and_apply_are_refused(
             UsageError,
             '"nothing".*does not exist',
         ),
+        ("DELETE FROM ledger.schema_migration WHERE version = '1'", UsageError, "Did you mean"),
+        ("DELETE FROM ledger.schema_migrations WHERE version = $1", UsageError, "Put a value"),
         (
             "INSERT INTO ledger.schema_migrations VALUES ('0001') ON CONFLICT DO NOTHING",
             UsageError,

@@ -16,7 +16,7 @@ import pytest
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
 from opslib.core import redaction
 from opslib.core.connections.connection import Connection
-from opslib.deployments import states, terraform
+from opslib.deployments import backups, states, terraform
 from opslib.deployments.plans import parse
 from opslib.lab.resources.terraform.files import Planned, Resource, plan, state
 from opslib.records import reading
@@ -234,15 +234,18 @@ def test_a_plan_older_than_the_state_is_unknown_and_an_old_one_warns(
     )
 
 
-def test_a_plan_without_a_time_is_judged_by_its_file(ops: Connection, tmp_path: Path) -> None:
+def test_the_age_of_a_plan_without_a_time_or_of_tomorrow_is_unknown(
+    ops: Connection, tmp_path: Path
+) -> None:
     document = json.loads(plan(QUIET, NOW, "1.4.6"))
-    del (
-        document["timestamp"],
-        document["applyable"],
-        document["complete"],
-        document["errored"],
-    )  # before Terraform 1.5, 1.8
-    assert terraform.check_file(ops, file(tmp_path, json.dumps(document).encode())).worst == "ok"
+    for part in ("timestamp", "applyable", "complete", "errored"):  # before Terraform 1.5, 1.8
+        del document[part]
+    found = terraform.check_file(ops, file(tmp_path, json.dumps(document).encode()))
+    assert [f.status for f in found] == ["ok", "unknown", "unknown"]
+    assert "its file's time is that of a copy" in found[2].seen
+    tomorrow = plan(QUIET, NOW + timedelta(hours=20), "1.9.8")
+    found = terraform.check_file(ops, file(tmp_path, tomorrow))
+    assert [f.status for f in found] == ["ok", "ok", "unknown"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,6 @@ def test_a_plan_without_a_time_is_judged_by_its_file(ops: Connection, tmp_path: 
     [
         ({"errored": True}, "critical", "an error while planning"),
         ({"complete": False}, "warn", "put off"),
-        ({"deferred_changes": [{"reason": "unknown"}]}, "warn", "put off"),
         (
             {"checks": [{"status": "fail", "address": {"to_display": "check.tls"}}]},
             "warn",
@@ -295,7 +297,7 @@ def test_no_secret_of_a_plan_is_shown_wherever_it_stands(ops: Connection, tmp_pa
         assert secret not in shown
     assert "(sensitive)" in shown
     assert "DEBUG" in shown
-    assert PASSWORD not in repr(parse(content, "plan.json", NOW))
+    assert PASSWORD not in repr(parse(content, "plan.json"))
     assert (
         redaction.mask(f"x {PASSWORD} y another-secret")
         == "x [secret terraform plan] y [secret terraform plan]"
@@ -503,7 +505,7 @@ def test_the_history_of_the_state_says_what_came_and_went(ops: Connection) -> No
 
 @changing
 def test_a_foreign_state_an_older_one_and_a_lock_are_seen(ops: Connection) -> None:
-    now = states.versions(ops, 1)[0]
+    now = states.present(ops)
     put(ops, STATE, state([GROUP], now.serial - 3, now.lineage, "1.9.8"))
     older = states.check_states(ops)
     assert older.worst == "warn"
@@ -525,17 +527,46 @@ def test_a_foreign_state_an_older_one_and_a_lock_are_seen(ops: Connection) -> No
     )
     assert "ann@pipeline since 2026-11-22T10:01" in states.check_states(ops)[2].seen
     with pytest.raises(Refused, match="lock is held by ann@pipeline"):
-        states.plan_backup(ops)
+        backups.plan_backup(ops)
 
 
 @changing
-def test_a_state_that_is_gone_or_is_none_is_unknown(ops: Connection) -> None:
+def test_a_state_that_is_none_is_critical_and_one_that_is_gone_unknown(ops: Connection) -> None:
     put(ops, STATE, b"not a state")
-    assert "is no state of Terraform's" in states.check_states(ops)[0].seen
+    found = states.check_states(ops)
+    assert found[0].status == "critical"
+    assert "is no state of Terraform's" in found[0].seen
     ops.call("s3", "delete_object", Bucket=BUCKET, Key=STATE)
     found = states.check_states(ops)
     assert [f.status for f in found] == ["unknown"]
     assert "remove that delete marker" in found[0].seen
+
+
+@changing
+def test_one_version_that_cannot_be_read_stops_neither_listing_nor_last_resort(
+    ops: Connection,
+) -> None:
+    """An empty object, and a state as OpenTofu encrypts it."""
+    now = states.present(ops)
+    put(ops, STATE, b"")
+    said = repr(terraform.to_push(ops))  # needed most while the present one is none
+    assert f"lineage must be {now.lineage}" in said
+    assert f"by hand to {now.serial + 1}" in said
+    with pytest.raises(OpsError, match="cannot be read: it is empty"):
+        backups.plan_backup(ops)
+    sealed = {"serial": now.serial + 1, "lineage": now.lineage, "meta": {}, "encrypted_data": "x"}
+    put(ops, STATE, json.dumps(sealed | {"encryption_version": "v0"}).encode())
+    found = states.check_states(ops)
+    assert [f.status for f in found] == ["ok", "ok", "ok", "warn"]
+    assert f"serial {now.serial + 1}, encrypted" in found[0].seen
+    assert "it is empty (0 bytes)" in found[3].seen
+    assert found.evidence is not None
+    assert list(found.evidence["note"])[:3] == [
+        "encrypted: what it holds is not read",
+        "it is empty (0 bytes)",
+        "",
+    ]
+    assert "not this one" in repr(terraform.to_push(ops))
 
 
 @pytest.mark.usefixtures("records_folder")
@@ -543,17 +574,17 @@ def test_the_backup_is_a_copy_of_the_state_and_nothing_else_and_undo_deletes_it(
     lab: PracticeLab,
 ) -> None:
     ops, before = connect(TARGET), lab.state(KEY)
-    plan = states.plan_backup(ops)
-    assert states.check_backup(ops).worst == "critical"
+    plan = backups.plan_backup(ops)
+    assert backups.check_backup(ops).worst == "critical"
     assert lab.state(KEY) == before
     apply(ops, plan, "now", TARGET)
-    assert states.check_backup(ops).worst == "ok"
+    assert backups.check_backup(ops).worst == "ok"
     after = lab.state(KEY)
     assert set(after["s3"][BUCKET]["keys"]) - set(before["s3"][BUCKET]["keys"]) == {
         plan.steps[0].do["parameters"]["Key"]
     }
     assert {path.split(".")[0] for path in differences(before, after)} == {"s3"}
-    assert states.plan_backup(ops).steps == ()  # never over anything
+    assert backups.plan_backup(ops).steps == ()  # never over anything
     record = reading.list_records(target=TARGET)[0].id
     apply(ops, changes.plan_undo(ops, record), "now", TARGET)
     assert lab.state(KEY) == before
@@ -561,9 +592,9 @@ def test_the_backup_is_a_copy_of_the_state_and_nothing_else_and_undo_deletes_it(
 
 @changing
 def test_a_backup_that_is_not_the_same_fails(ops: Connection) -> None:
-    key = states.plan_backup(ops).steps[0].do["parameters"]["Key"]
+    key = backups.plan_backup(ops).steps[0].do["parameters"]["Key"]
     put(ops, key, state([GROUP], 41, "other", "1.9.8"))
-    assert states.check_backup(ops).worst == "critical"
+    assert backups.check_backup(ops).worst == "critical"
 
 
 # The notebooks

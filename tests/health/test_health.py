@@ -17,7 +17,7 @@ from opslib import connect
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.http import Api
 from opslib.core.findings import Findings
-from opslib.health import answers, health
+from opslib.health import health
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -94,14 +94,6 @@ def test_production_answers_flat_and_is_read_as_well(lab: Any) -> None:
     assert found.worst == "ok"
 
 
-FLAT = {
-    "status": "healthy",
-    "database": "ok",
-    "s3": "ok",
-    "cognito": "ok",
-    "version": "1.2",
-    "uptime_seconds": 12,
-}
 NESTED = {
     "status": "degraded",
     "timestamp": "2026-11-22T10:00:00Z",
@@ -112,45 +104,6 @@ NESTED = {
         "bedrock": {"healthy": True, "latency_seconds": 0.25},
     },
 }
-LISTED = {
-    "dependencies": [
-        {"name": "db", "state": "UP"},
-        {"name": "queue", "state": "DOWN", "error": "refused"},
-    ]
-}
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (FLAT, [("database", "ok", None, ""), ("s3", "ok", None, ""), ("cognito", "ok", None, "")]),
-        (
-            NESTED,
-            [
-                ("database", "ok", 12.5, ""),
-                ("s3", "failed", None, "NoSuchBucket: it is gone"),
-                ("cognito", "skipped", None, "not configured"),
-                ("bedrock", "ok", 250.0, ""),
-            ],
-        ),
-        (LISTED, [("db", "ok", None, ""), ("queue", "failed", None, "refused")]),
-        (
-            {"status": "ok", "database": True, "cache": False},
-            [("database", "ok", None, ""), ("cache", "failed", None, "")],
-        ),
-        (
-            {"status": "x", "s3": "error: AccessDenied"},
-            [("s3", "failed", None, "error: AccessDenied")],
-        ),
-        ({"status": "x", "s3": "hm"}, [("s3", "unclear", None, "hm")]),
-        ({"message": "Service Unavailable"}, []),
-        (["ok"], []),
-        (None, []),
-    ],
-)
-def test_any_shape_of_answer_is_read(body: Any, expected: list[Any]) -> None:
-    rows = [tuple(row.values()) for row in answers.dependencies(body)]
-    assert rows == expected
 
 
 def test_a_503_with_a_body_names_the_dependency_and_where_to_go(answering: Answering) -> None:
@@ -235,3 +188,51 @@ def test_each_drill_of_the_api_is_named(lab: Any, drill: str, procedure: str) ->
     assert notebooks.run(procedure, target=TARGET)["ops"].findings.causes == set()
     with lab.broken(drill):
         assert notebooks.run(procedure, target=TARGET)["ops"].findings.causes == {drill}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "seen"),
+    [
+        ('{"status": "not_ready"}', "critical", "is ill: status: not_ready"),
+        ('{"checks": {"db": {"success": false}}}', "critical", "checks.db.success: false"),
+        ('{"checks": {"db": null}}', "unknown", "not understood: checks.db: null"),
+        ('{"status": "ok", "maintenance": true}', "warn", "is degraded: maintenance: true"),
+        ("Hello, World!", "unknown", "not understood: Hello, World!"),
+        ("", "ok", "200 in "),
+        ('{"version": "1.2"}', "ok", "200 in "),
+        ("Healthy", "ok", "200 in "),
+    ],
+)
+def test_a_probe_that_answers_200_is_as_well_as_its_body_says(
+    answering: Answering, body: str, status: str, seen: str
+) -> None:
+    found = health.check_probes(answering(200, body))
+    assert {f.status for f in found} == {status}
+    assert seen in found[0].seen
+
+
+@pytest.mark.parametrize(
+    ("body", "statuses"),
+    [
+        ('{"status": "unhealthy", "checks": {"db": {"status": "ok"}}}', ["critical", "ok"]),
+        ('{"status": "ok", "checks": {"db": "ok", "db": "down"}}', ["critical", "critical"]),
+        ('{"status": "ok", "checks": {"db": null}}', ["unknown", "unknown"]),
+        ('{"status": "ok", "checks": ["db"]}', ["unknown", "unknown"]),
+        ('{"status": "degraded", "checks": {"db": "ok"}}', ["warn", "ok"]),
+        ("Healthy", ["ok"]),
+        ("Unhealthy", ["critical"]),
+        ("", ["unknown"]),
+        ("{}", ["unknown"]),
+    ],
+)
+def test_deep_health_is_as_well_as_the_whole_and_each_part(
+    answering: Answering, body: str, statuses: list[str]
+) -> None:
+    assert [f.status for f in health.check_dependencies(answering(200, body))] == statuses
+
+
+def test_rails_green_page_is_well_and_another_page_is_not(answering: Answering) -> None:
+    page = '<!DOCTYPE html><html><body style="background-color: {}"></body></html>'
+    for colour, expected in (("green", "ok"), ("red", "critical"), ("white", "critical")):
+        found = health.check_probes(answering(200, page.format(colour), "text/html"))
+        assert found.worst == expected

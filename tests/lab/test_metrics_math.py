@@ -200,16 +200,16 @@ def test_newest_first_in_pages(client: Any, namespace: str) -> None:
     ("expression", "says"),
     [
         (
-            "SEARCH('{AWS/Lambda,FunctionName}', 'Sum', 300)",
-            "Function 'SEARCH' is not supported by the lab",
+            "ANOMALY_DETECTION_BAND(errors, 2)",
+            "Function 'ANOMALY_DETECTION_BAND' is not supported by the lab",
         ),
         (
             "ANOMALY_DETECTION_BAND(errors)",
             "Function 'ANOMALY_DETECTION_BAND' is not supported by the lab",
         ),
         (
-            "SELECT MAX(errors) FROM x",
-            "Metrics Insights queries (SELECT) are not supported by the lab",
+            "SELECT MAX(errors) FROM x WHERE a LIKE 'b'",
+            "the condition \"a LIKE 'b'\" is not in the lab",
         ),
         ("MEDIAN(errors)", "Function 'MEDIAN' not found"),
         ("errors +", "Unexpected 'end of expression' at position 8"),
@@ -258,3 +258,15 @@ def test_a_window_has_a_beginning_before_its_end(client: Any, namespace: str) ->
             client.get_metric_data(
                 MetricDataQueries=[stat(namespace, "calls")], StartTime=start, EndTime=END
             )
+
+
+def test_metrics_are_found_by_search_and_by_select(ask: Ask, namespace: str) -> None:
+    first: list[float | None] = [1, 1, 0, 0, MISSING]
+    assert ask(f"SEARCH('Namespace=\"{namespace}\" m1', 'Sum', 300)", "", ()) == {"m1": first}
+    found = ask(f"SEARCH('{{{namespace}}} (m1 OR m2) NOT m2', 'Sum')", "", ())
+    assert found == {"m1": first}
+    assert ask(f"SUM(SEARCH('{{{namespace}}} MetricName=\"m1\"', 'Sum', 300))", "s", ()) == {
+        "s": first
+    }
+    assert ask(f'SELECT SUM(m1) FROM "{namespace}"', "", ()) == {"m1": first}
+    assert ask(f"SEARCH('{{{namespace},Other}}', 'Sum', 300)", "", ()) == {}

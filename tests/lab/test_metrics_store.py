@@ -302,7 +302,7 @@ def test_list_metrics_in_pages(client: Any, metrics: Store, name: str) -> None:
         ({"Statistics": None}, "InvalidParameterCombination"),
         ({"Statistics": ["Median"]}, "InvalidParameterValue"),
         ({"ExtendedStatistics": ["p101"]}, "InvalidParameterValue"),
-        ({"ExtendedStatistics": ["tm90"]}, "InvalidParameterValue"),
+        ({"ExtendedStatistics": ["PR(10%:90%)"]}, "InvalidParameterValue"),
         ({"EndTime": datetime(2020, 1, 1, tzinfo=UTC)}, "InvalidParameterValue"),
     ],
 )

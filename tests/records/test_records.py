@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -134,8 +137,16 @@ def test_since_reads_a_time_ago(text: str, ago: int) -> None:
 
 def test_since_reads_a_date_as_utc_and_refuses_what_is_none() -> None:
     assert times.moment("2026-11-22") == datetime(2026, 11, 22, tzinfo=UTC)
-    with pytest.raises(UsageError, match=r"'yesterday' is no time\. Write 30m"):
-        times.moment("yesterday")
+    for text in ("yesterday", "9999999999w", "nan"):
+        with pytest.raises(UsageError, match=rf"'{text}' is no time\. Write 30m"):
+            times.moment(text)
+
+
+@pytest.mark.parametrize("minutes", [math.nan, math.inf, 1e12, 0, -5])
+def test_a_window_of_no_time_is_refused(minutes: float) -> None:
+    clock: Any = SimpleNamespace(now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    with pytest.raises(UsageError, match=r"no window of time|minutes more than 0"):
+        times.window(clock, minutes)
 
 
 def test_untouched_records_verify(three: list[Record]) -> None:

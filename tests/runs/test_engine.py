@@ -69,6 +69,7 @@ def test_plain_papermill_makes_the_same_record(project: Project) -> None:
     assert record.parameters == {"target": TARGET, "who": "me"}
     assert "hello me" in project.text(record)
     assert "hello me" in out.read_text()
+    assert json.loads(out.read_text())["metadata"]["opslib"]["exit_status"] == 0
     assert "without encryption" not in done.stderr + record.path.read_text()
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from operator import itemgetter
+from pathlib import Path
 from typing import Concatenate, TypeAlias
 
 from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
 from opslib.core.connections.connection import Connection
+from opslib.core.defects import apart, understood
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
+from opslib.core.journal import HERE
 from opslib.core.tables import Params
 
 Look: TypeAlias = Callable[Concatenate[Connection, P], Findings]
@@ -23,19 +28,26 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
     Its findings are kept with the run, and what could not be read is *unknown*.
 
     A denied, unreachable or missing source becomes a finding, so the other checks of a report go
-    on.
+    on; so does an error that nobody foresaw, with its trace, and each of several that `ops.each`
+    could not read.
     Bad input (UsageError) and our own guard (Refused) are still raised.
     """
 
     def decorate(function: Look[P]) -> Look[P]:
         @functools.wraps(function)
         def run(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Findings:
+            lost: list[tuple[str, OpsError]] = []
+            before = apart.set(lost)
             try:
-                found = function(ops, *args, **kwargs)
+                with understood():
+                    found = function(ops, *args, **kwargs)
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
                 found = Findings([unread(question, exc)])
+            finally:
+                apart.reset(before)
+            found += [unread(*each) for each in sorted(lost, key=itemgetter(0))]
             return keep(ops, found)
 
         return run
@@ -49,7 +61,8 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
     What it could not read makes it *unknown*, and the others go on.
     """
     try:
-        return look()
+        with understood():
+            return look()
     except (UsageError, Refused):
         raise
     except OpsError as exc:
@@ -68,7 +81,8 @@ def unread(question: str, exc: OpsError) -> Finding:
     elif isinstance(exc, NotAllowed):
         cause = DENIED
         seen += missing_permission(exc)
-    return Finding(status, question, seen, source=type(exc).__name__, cause=cause)
+    source = type(exc).__name__
+    return Finding(status, question, seen, source=source, cause=cause, trace=exc.trace)
 
 
 def missing_permission(exc: NotAllowed) -> str:
@@ -113,11 +127,26 @@ def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:
             yield from _described(value, at)
 
 
+def _here() -> list[str]:
+    """What this kernel runs, as the engine or JupyterLab says: its procedure, and the entry."""
+    notebook = Path(os.environ.get("JPY_SESSION_NAME") or "-").with_suffix("")
+    return [*os.environ.get(HERE, "").split(), f"{notebook.parent.name}/{notebook.name}"]
+
+
 def keep(ops: Connection, found: Findings) -> Findings:
-    """Keep findings with the run; those made after a change was applied are its verification."""
-    found[:] = [_settled(ops, f) for f in found]
-    if ops.changed:
-        found[:] = [replace(f, verifies=True) for f in found]
+    """Keep findings with the run; those made after a change was applied are its verification.
+
+    None sends to the notebook that it stands in.
+    """
+    here = _here()
+    found[:] = [
+        replace(
+            _settled(ops, f),
+            verifies=ops.changed or f.verifies,
+            next="" if f.next in here else f.next,
+        )
+        for f in found
+    ]
     ops.findings.extend(found)
     ops.journal.write("findings", findings=[asdict(f) for f in found])
     return found

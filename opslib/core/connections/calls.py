@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from opslib.core.connections import answers
+from opslib.core.connections import answers, logins
+from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
 from opslib.core.connections.targets import Target
-from opslib.core.errors import Meanings, NotAllowed, NotFound, OpsError, Unfinished, translated
+from opslib.core.defects import families_of, in_a_line, understood
+from opslib.core.errors import NotAllowed, OpsError, translated
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
 from opslib.core.text import cut, decoded, plain
@@ -23,7 +27,6 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
 
     Raises NotAllowed.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import ProfileNotFound
 
@@ -35,15 +38,15 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
         # The target's name decides between AWS and lab, never a variable.
         ignore_configured_endpoint_urls=True,
         user_agent_extra="opslib",
+        proxies={} if keys else None,  # the lab is on this machine; else as the environment says
     )
-    logged_in = (
-        {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]}
-        if keys
-        else {"profile_name": target.profile}
-    )
-    with errors("sts", "session", target.name, {}):
+    with errors("sts", "session", target.name, {}, target.profile):
         try:
-            made = boto3.Session(region_name=target.region, **logged_in)
+            made = (
+                logins.of_the_lab(target.region, keys)
+                if keys
+                else logins.of_profile(target.region, target.profile)
+            )
         except ProfileNotFound as exc:
             raise NotAllowed(
                 f"AWS profile {target.profile!r} of {target.name} is not configured here. "
@@ -95,18 +98,26 @@ def _timestamp(value: Any) -> datetime:
 
 def record_calls(made: Any, journal: Journal) -> None:
     """Write every AWS call of the session into the journal, and register what comes back as a
-    secret.
+    secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is an error.
     """
+    from botocore.parsers import ResponseParserError
 
     def before(model: Any, context: Json, **_: Any) -> None:
         context["opslib"] = (model, datetime.now(UTC), time.monotonic())
 
-    def after(context: Json, parsed: Any = None, exception: Any = None, **_: Any) -> None:
+    def after(
+        context: Json,
+        parsed: Any = None,
+        exception: Any = None,
+        http_response: Any = None,
+        **_: Any,
+    ) -> None:
         if "opslib" not in context:  # botocore answered it by itself
             return
         # Where no answer came, botocore does not say which call it was: the context does.
         model, started, ticks = context["opslib"]
         answer, raised = parsed or {}, type(exception).__name__ if exception else None
+        misread = not exception and _misread(model, answer, http_response)
         answers.register_answer(model, answer)
         metadata = answer.get("ResponseMetadata", {})
         journal.call(
@@ -116,8 +127,10 @@ def record_calls(made: Any, journal: Journal) -> None:
             ticks,
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),
-            error=answer.get("Error", {}).get("Code") or raised,
+            error=answer.get("Error", {}).get("Code") or raised or (_MISREAD if misread else None),
         )
+        if misread:
+            raise ResponseParserError(f"{len(http_response.content):,} bytes that hold nothing")
 
     for event, handler in {
         "before-call": before,
@@ -128,73 +141,60 @@ def record_calls(made: Any, journal: Journal) -> None:
         made.events.register(event, handler)
 
 
-# By these it was turned away, so it is not done.
-THROTTLED = (
-    r"Throttl|TooManyRequests|(RequestLimit|Bandwidth.*|Throughput)Exceeded|SlowDown"
-    r"|PriorRequestNotComplete|TransactionInProgress"
-)
-# What a code of AWS's, or the family of an error of botocore's own, says; the first counts.
-_CODES: Meanings = (
-    (
-        r"AccessDenied|\bUnauthorized|\bAuthorizationError$|\bForbidden|\b403$",
-        NotAllowed,
-        "Denied: {asked} ({code}: {said}). "
-        "Whether it exists is not known; ask for that permission.",
-    ),
-    (
-        r"\bExpiredToken|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch"
-        r"|InvalidAccessKeyId|AuthFailure",
-        NotAllowed,
-        "AWS does not accept these credentials for {asked} ({code}). Log in again.",
-    ),
-    (
-        r"(NotFound(Error|Exception|Fault)?|NonExistentQueue|DoesNotExist|404)$|\bNoSuch",
-        NotFound,
-        "Not found: {asked} ({code}: {said}). Check the name in parameters/targets/.",
-    ),
-    (
-        THROTTLED,
-        Unfinished,
-        "AWS kept throttling {asked} ({code}). Wait a minute and run again.",
-    ),
-    ("", OpsError, "{asked} failed: {code}: {said}"),
-)
-_FAMILIES: Meanings = (
-    (
-        r"Credential|SSOError|Token(Retrieval|Load)?Error|LoginError|ProfileNotFound"
-        r"|ConfigNotFound|ConfigParseError|InvalidConfigError|RefreshWithMFA|MetadataRetrieval",
-        NotAllowed,
-        "No usable AWS credentials for {asked}: {said}. "
-        "Log in (aws sso login), or practise in the lab.",
-    ),
-    (
-        r"\b(ConnectionError|HTTPClientError|WaiterError|ResponseStreamingError"
-        r"|IncompleteReadError|ResponseParserError)\b",
-        Unfinished,
-        "No answer to {asked}: {said}. Its state is unknown; check the network, then run again.",
-    ),
-    (r"\bParamValidationError", OpsError, "Not a valid request: {asked}: {said}"),
-    ("", OpsError, "{asked} failed: {said}"),
-)
+_OF_A_LOGIN = tuple(f"botocore/{name}.py" for name in ("credentials", "tokens", "configloader"))
+_MISREAD = "ResponseParserError"
+# Of these services a list of nothing is in the answer, too.
+_LISTING = ("cloudwatch", "cognito-idp", "lambda", "logs", "secretsmanager")
+
+
+def _misread(model: Any, answer: Json, told: Any) -> bool:
+    """Of an answer in which botocore found nothing: whether it is another than an empty one."""
+    shape = model.output_shape
+    if told is None or shape is None or not shape.members or set(answer) - {"ResponseMetadata"}:
+        return False
+    lists = any(part.type_name == "list" for part in shape.members.values())
+    if lists and model.service_model.service_name in _LISTING:
+        return True
+    body, protocol = told.content.strip(), model.service_model.metadata["protocol"]
+    if "json" in protocol:
+        well = isinstance(decoded(body.decode(errors="replace")), dict)
+    else:
+        well = bool(body) and not re.match(rb"(?i)<(!doctype )?html", body)
+    return not well and told.status_code not in (202, 204)
 
 
 @contextmanager
-def errors(service: str, operation: str, where: str, parameters: Json) -> Iterator[None]:
-    """Translate botocore's errors into opslib's: every one of them, by its code or its family."""
+def errors(
+    service: str, operation: str, where: str, parameters: Json, profile: str | None = None
+) -> Iterator[None]:
+    """Translate what botocore raises into opslib's errors: by its code or its family, and what is
+    of neither as NotUnderstood. `profile`: whose login is advised.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, UndefinedModelAttributeError
     from botocore.parsers import ResponseParserError
 
+    option = f" --profile {profile}" if profile and profile != "default" else ""
     asked = question(service, operation, where, parameters)
-    try:
-        yield
-    except ClientError as exc:
-        error = exc.response.get("Error", {})
-        code, said = str(error.get("Code", "")), str(error.get("Message", ""))
-        shown = "AccessDenied" if "not authorized to perform" in said else code
-        raise translated(_CODES, shown, asked=asked, code=code, said=said) from exc
-    except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
-        families = " ".join(cls.__name__ for cls in type(exc).__mro__)
-        raise translated(_FAMILIES, families, asked=asked, said=exc) from exc
+    more = {"asked": asked, "profile": profile or "default", "option": option}
+    more["login"] = f"Log in (aws sso login{option}), or practise in the lab."
+    with understood(asked):
+        try:
+            yield
+        except ClientError as exc:
+            error = exc.response.get("Error", {})
+            code, said = str(error.get("Code", "")), str(error.get("Message", ""))
+            hinted = (hint for pattern, hint in HINTS if re.search(pattern, said))
+            raise translated(CODES, next(hinted, code), code=code, said=said, **more) from exc
+        except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
+            raise translated(FAMILIES, families_of(exc), said=exc, **more) from exc
+        except OpsError:
+            raise
+        except Exception as exc:
+            frames = traceback.extract_tb(exc.__traceback__)
+            if not any(frame.filename.endswith(_OF_A_LOGIN) for frame in frames):
+                raise
+            said = in_a_line(exc)  # a file or a program that answers otherwise
+            raise translated(FAMILIES, "CredentialRetrievalError", said=said, **more) from exc
 
 
 def question(service: str, operation: str, where: str, parameters: Json) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from opslib.core.connections import calls
+from opslib.core.connections.meanings import THROTTLED
 from opslib.core.errors import Lost
 from opslib.core.tables import Json
 
@@ -80,4 +80,4 @@ def answered(asked: str) -> Iterator[None]:
 
 
 def _throttled(response: Json) -> bool:
-    return re.search(calls.THROTTLED, str(response.get("Error", {}).get("Code", ""))) is not None
+    return re.search(THROTTLED, str(response.get("Error", {}).get("Code", ""))) is not None

@@ -6,7 +6,6 @@ Every call recorded, every error translated.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,10 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
-from opslib.core import redaction, tables
+from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, changing
 from opslib.core.connections.http import Api, Response, request
+from opslib.core.connections.identities import Identity
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
@@ -30,34 +30,6 @@ from opslib.core.waiting import counted
 
 T = TypeVar("T")
 N = TypeVar("N")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who AWS says we are (STS GetCallerIdentity)."""
-
-    account: str
-    arn: str
-
-    @property
-    def user(self) -> str:
-        """The last part of the ARN: an IAM user's name or a role's session name."""
-        return self.arn.rsplit("/", 1)[-1]
-
-    @property
-    def person(self) -> tuple[str, str] | None:
-        """Who it is where AWS vouches for the name: an IAM user, or a user of IAM Identity Center.
-
-        A kind and a name. None for root, a federated user and a role whose session the caller
-        names: there one person can be many.
-        """
-        where = r"arn:aws[\w-]*:(iam|sts)::\d{12}:"
-        if user := re.fullmatch(where + r"user/(?:.*/)?([^/]+)", self.arn):
-            return "IAM user", f"{self.account}/{user[2].casefold()}"
-        sso = r"assumed-role/AWSReservedSSO_[^/]+_[0-9a-f]{16}/([^/]+)"
-        if user := re.fullmatch(where + sso, self.arn):  # one name whatever the permission set
-            return "IAM Identity Center user", user[2].casefold()
-        return None
 
 
 @dataclass(frozen=True)
@@ -72,9 +44,14 @@ class Access:
     endpoint: str | None = None
     api: Api | None = None
 
+    @property
+    def profile(self) -> str | None:
+        """Of ~/.aws/config, whose login it is."""
+        return getattr(self.session, "profile_name", None)
+
     def client(self, service: str, region: str, config: Any = None) -> Any:
         """A new boto3 client. Raises OpsError, NotAllowed."""
-        with calls.errors(service, "client", region, {}):
+        with calls.errors(service, "client", region, {}, self.profile):
             return self.session.client(
                 service,
                 region_name=region,
@@ -218,7 +195,7 @@ class Connection:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
         where = getattr(self, "where", self.target.name)
-        with calls.errors(service, operation, where, parameters):
+        with calls.errors(service, operation, where, parameters, self._access.profile):
             if change is None:
                 return calls.checked(service, operation, getattr(client, operation)(**parameters))
             with changing.answered(calls.question(service, operation, where, parameters)):
@@ -234,7 +211,7 @@ class Connection:
         import jmespath
 
         client = self.client(service)
-        with calls.errors(service, operation, self.where, parameters):
+        with calls.errors(service, operation, self.where, parameters, self._access.profile):
             if client.can_paginate(operation):
                 answers = client.get_paginator(operation).paginate(**parameters)
             else:
@@ -264,24 +241,33 @@ class Connection:
 
         Masked in every output from here on.
         """
-        text = self.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
+        text = self.call("secretsmanager", "get_secret_value", SecretId=name).get("SecretString")
+        if text is None:
+            raise OpsError(f"Secret {name!r} in {self.where} holds no text (SecretString).")
         return decoded(text, text)
 
     def gather(self, *reads: Callable[[], T]) -> list[T]:
         """Run independent reads at the same time; their results in order.
 
-        The first error is raised.
+        The first error is raised; NotUnderstood for one that is none of ours.
         """
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
-            return list(pool.map(lambda read: read(), reads))
 
-    def each(self, read: Callable[[N], T], names: Iterable[N]) -> dict[N, T]:
+        def one(read: Callable[[], T]) -> T:
+            with defects.understood():
+                return read()
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
+            return list(pool.map(one, reads))
+
+    def each(self, read: Callable[[N], T], names: Iterable[N], asked: str = "") -> dict[N, T]:
         """One read for each of several names, at the same time; their answers by name.
 
-        The first error is raised.
+        The first error is raised. With `asked` ("queue {}") a check goes on: what could not be read
+        is not in the answers, and is a finding of its own under that question.
         """
-        names = list(names)
-        return dict(zip(names, self.gather(*(partial(read, name) for name in names)), strict=True))
+        names, one = list(names), defects.told_apart(read, asked)
+        found = zip(names, self.gather(*(partial(one, name) for name in names)), strict=True)
+        return {name: answer[0] for name, answer in found if answer}
 
     def _repr_html_(self) -> str:
         mark, _, rest = tables.escaped(self).partition(" · ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opslib.core import redaction
+from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import (
     Lost,
     Meanings,
     NotAllowed,
     NotFound,
+    NotUnderstood,
     OpsError,
     Unfinished,
     translated,
@@ -34,6 +37,40 @@ class Api:
 
 
 _READS = ("GET", "HEAD")
+_NOT_SENT = r"\b(ConnectTimeout|Proxy|LocationValue)Error"
+_SILENCES: Meanings = (  # by the names of an error's classes
+    (r"\bReadTimeout", Unfinished, "{asked} did not answer within {limit} ({error})."),
+    (
+        r"\bNameResolution",
+        Unfinished,
+        "{asked} cannot be reached: its name has no address ({error}). Check api.url, and this "
+        "machine's DNS and network (VPN).",
+    ),
+    (
+        r"\bNewConnection",
+        Unfinished,
+        "{asked} cannot be reached: nothing takes connections there ({why}).",
+    ),
+    (
+        r"\bConnectTimeout",
+        Unfinished,
+        "{asked} cannot be reached: no connection in time ({error}). It is down, or this machine "
+        "is outside its network (VPN, tunnel, allowed addresses).",
+    ),
+    (
+        r"\bSSLError",
+        Unfinished,
+        "{asked} cannot be reached in trust: its certificate or TLS is not accepted "
+        "({why}). It has expired, is another's, or a proxy opens TLS.",
+    ),
+    (r"\bLocationValue", Unfinished, "{asked} is no address ({why}). Check api.url."),
+    (
+        r"\b(Protocol|Decode|IncompleteRead|InvalidChunk)",
+        Unfinished,
+        "{asked} cannot be reached, or broke off its answer ({why}).",
+    ),
+    ("", Unfinished, "{asked} cannot be reached ({why})."),
+)
 _MEANINGS: Meanings = (  # by status
     (
         "401|403",
@@ -93,7 +130,6 @@ def request(
     may have changed something.
     """
     import urllib3
-    from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
     url = api.url + path
     for name, value in api.headers.items():
@@ -102,32 +138,30 @@ def request(
     headers = {"Accept": "application/json", **api.headers}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
+    asked = f"{method} {url}"
     try:
-        answer = urllib3.PoolManager().request(
-            method,
-            url,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
-            **({} if body is None else {"json": body}),
-        )
+        with understood(asked):
+            answer = urllib3.PoolManager().request(
+                method,
+                url,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
+                **({} if body is None else {"json": body}),
+            )
         error = str(answer.status) if answer.status >= 400 else None
-    except urllib3.exceptions.HTTPError as exc:
-        error = type(exc).__name__
-        late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
-        said = f"did not answer within {api.timeout_seconds:g} s" if late else "cannot be reached"
-        if isinstance(exc, urllib3.exceptions.SSLError):  # expired, of another name, not trusted
-            said = f"has no certificate that holds: {exc}"
-        reached = not isinstance(exc, (ConnectTimeoutError, ProxyError))  # it may be done
-        failure = Lost if reached and method not in _READS else Unfinished
-        raise failure(
-            f"{method} {url} {said} ({error}). Whether it was done is unknown."
-            if failure is Lost
-            else f"{method} {url} {said} ({error}). Do its users get an answer?"
-        ) from exc
+    except NotUnderstood as exc:
+        cause = exc.__cause__
+        error = type(cause).__name__
+        if not isinstance(cause, urllib3.exceptions.HTTPError):
+            raise
+        said = {"limit": f"{api.timeout_seconds:g} s", "error": error, "why": in_a_line(cause)}
+        told = translated(_SILENCES, families := families_of(cause), asked=asked, **said)
+        sent = re.search(_NOT_SENT, families) is None  # it may be done
+        raise (Lost(str(told)) if sent and method not in _READS else told) from cause
     finally:
         journal.call("http", f"{method} {path.split('?')[0]}", started, ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
-    text = answer.data.decode("utf-8", "replace")
+    text = answer.data.decode("utf-8-sig", "replace")
     return Response(method, url, answer.status, seconds, kind, text, decoded(text))

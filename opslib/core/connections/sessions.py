@@ -4,6 +4,7 @@ words.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -33,10 +34,17 @@ STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 5  # a change that waits for a lock makes everybody behind it wait too
 # After each of our statements: the server's statistics and logs tell them from the app's.
 MARK = "/* opslib */"
+# What libpq takes from the environment, beside the certificates for TLS: an address, an encoding, a
+# way of writing dates would be the operator's and not the target's.
+_LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
 _NOT_ASKED, _UNREADABLE = "asked", "read"  # in place of a state, for errors of psycopg's own
+_HINTS = (
+    ("trailing junk after|column .* does not exist", "Text and uuids stand in single quotes."),
+    (r"at or near \"[:%]|end of input", "Put a value where a placeholder (?, :name, %s) stands."),
+)
 _MEANINGS: Meanings = (  # by SQLSTATE and text
     (
         rf"^53300|{_NO_SLOT}",
@@ -76,9 +84,15 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
         "{asked}: somebody changed the same rows at that moment: {said}. It was rolled back; "
         "preview again.",
     ),
+    (
+        "^42P18|bind message supplies",
+        UsageError,
+        "Placeholders without values: {asked}. Put a value where each $1 stands (a text or a uuid "
+        "in single quotes): statements of pg_stat_statements come without theirs.",
+    ),
     ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
     ("multiple commands", UsageError, "One statement at a time: {asked}."),
-    ("^42", UsageError, "Not valid SQL: {asked}: {said}"),
+    ("^42", UsageError, "Not valid SQL: {asked}: {said}.{hint}"),
     (
         f"^{_UNREADABLE}",
         UsageError,
@@ -156,12 +170,16 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
     }
+    for variable in filter(_LIBPQ.match, [*os.environ]):  # the target's file says it all
+        os.environ.pop(variable, None)
     engine = create_engine(
         where,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={
+        connect_args=({"sslmode": "disable"} if ops.target.lab else {})
+        | {
             "connect_timeout": CONNECT_SECONDS,
+            "client_encoding": "utf8",
             "application_name": f"opslib/{ops.identity.user}"[:63],
             "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
             # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
@@ -230,6 +248,8 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     said = str(orig).strip().split("\n")[0]
     own = _NOT_ASKED if "Operational" in type(orig).__name__ else _UNREADABLE
     state = getattr(orig, "sqlstate", None) or own
+    hint = getattr(getattr(orig, "diag", None), "message_hint", None)
+    hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")
     why = " ".join(said.rpartition("failed: ")[2].split())
     return translated(
         _MEANINGS,
@@ -237,6 +257,7 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
         asked=f"{what} in {database}",
         database=database,
         said=said,
+        hint=hint and f" {hint}",
         state=state,
         place=f"{where.host}:{where.port}",
         why=why,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from opslib.core import redaction
+from opslib.core.checks.evidence import Line, evidence
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import MIME, Findings
 from opslib.core.plans.plans import Plan
@@ -28,9 +29,11 @@ class Verdict:
     changed: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     plan: str = ""
+    evidence: tuple[Line, ...] = ()
 
     def __repr__(self) -> str:
         lines = [f"{self.outcome.upper()}: {self.sentence}"]
+        lines += [f"{label}: {said}" for label, said in self.evidence]
         lines += [f"changed: {change}" for change in self.changed]
         lines += [f"next: {step}" for step in self.next]
         return "\n".join(lines)
@@ -59,6 +62,7 @@ def conclude(ops: Connection) -> Verdict:
         tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
         plan.id if plan and steps else "",
+        tuple(evidence(counted)),
     )
     ops.journal.write("verdict", **asdict(verdict))
     return verdict

@@ -6,7 +6,8 @@ And the target's key metrics against their thresholds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
@@ -108,12 +109,19 @@ def read(
 SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
 
 
-def query(ops: Connection, queries: Sequence[Json], within: Window) -> Frame:
+def query(
+    ops: Connection, queries: Sequence[Json], within: Window, region: str | None = None
+) -> Frame:
     """GetMetricData, every page of it, 500 queries a call. Columns: SERIES, as asked and by time.
+
+    `region`: another than the target's.
 
     Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
     answered one of them with an error of its own.
     """
+    if region and region != ops.target.region:
+        ops = copy(ops)
+        ops.target = replace(ops.target, region=region)
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)

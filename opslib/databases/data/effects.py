@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Connection, Json, Refused, UsageError
+from opslib.core import Connection, Json, NotFound, Refused, UsageError
 from opslib.core.connections import sessions
 from opslib.core.connections.sql import brief, identifier
 from opslib.databases.data import query_plans
@@ -134,7 +134,10 @@ def of(ops: Connection, statement: str) -> Effect:
     try:
         return _of(ops, text)
     except UsageError as exc:
-        raise exc if FORMS in str(exc) else UsageError(f"{exc}. {_PLANNED}") from exc
+        said = str(exc)
+        raise exc if FORMS in said else UsageError(f"{said.rstrip('.')}. {_PLANNED}") from exc
+    except NotFound as exc:
+        raise query_plans.unknown_table(ops, exc) from exc
 
 
 def _of(ops: Connection, text: str) -> Effect:

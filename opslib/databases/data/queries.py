@@ -11,6 +11,7 @@ from opslib.core import (
     Connection,
     Findings,
     Frame,
+    NotFound,
     OpsError,
     Question,
     Refused,
@@ -104,7 +105,10 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     if not query.strip():
         return _choice(ops)
     asked = find_query(ops, query)
-    rows = read(ops, asked.sql, limit + 1)
+    try:
+        rows = read(ops, asked.sql, limit + 1)
+    except NotFound as exc:  # of the operator's own it is a slip, of the file's a finding
+        raise exc if asked.name else query_plans.unknown_table(ops, exc) from exc
     seen = count(len(rows), "row") if len(rows) else "no row"
     if len(rows) > limit:
         rows = rows.head(limit)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Json, Refused
+from opslib.core import Connection, Json, NotFound, OpsError, Refused, unknown_name
 from opslib.core.connections import sessions
+from opslib.core.connections.sql import list_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Session
@@ -46,6 +47,16 @@ def explain(session: Session, statement: str, more: str = "") -> Json:
     answer = sessions.run(session, f"EXPLAIN ({more}VERBOSE, FORMAT JSON) {statement}").scalar_one()
     plan: Json = answer[0]["Plan"]
     return plan
+
+
+def unknown_table(ops: Connection, exc: NotFound) -> OpsError:
+    """The same of a statement that somebody wrote: a slip, with the tables that it is near to."""
+    named = re.search(r'relation "([^"]+)" does not exist', str(exc))
+    if not named:
+        return exc
+    return unknown_name(
+        "table", named[1], list_tables(ops), f" in the database of {ops.target.key}"
+    )
 
 
 def attempt(session: Session, statement: str, more: str = "") -> Json | DBAPIError:

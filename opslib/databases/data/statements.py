@@ -142,7 +142,7 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: Frame) -> list
         seen = f"{count(len(found), 'statement')} looked at, the most expensive; "
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
-        return [_ASKED.answer("ok", seen)]
+        return [_ASKED.answer("ok", seen, cause=SLOW)]
     by_index: defaultdict[tuple[str, str], list[Blamed]] = defaultdict(list)
     for each in sorted(wasteful, key=lambda each: -each.calls):
         columns = _columns(ops, each)

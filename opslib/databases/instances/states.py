@@ -71,7 +71,7 @@ def judged(database: rds.Database, described: Json) -> Finding:
     kind, status = database.kind, described[database.kind.status]
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
     if status == "available":
-        return asked.answer("ok", status)
+        return asked.answer("ok", status, cause=UNAVAILABLE)
     if status in _PASSING:
         return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
     if status not in _ASKS:

@@ -126,7 +126,7 @@ def text_widget(markdown: str) -> dict[str, Any]:
 
 def threshold(value: float, label: str = "alarm") -> dict[str, Any]:
     """A threshold in a widget: its `annotations`."""
-    return {"horizontal": [{"label": label, "value": value}]}
+    return {"horizontal": [{"label": label, "value": value, "fill": "above"}]}
 
 
 def arranged(widgets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.core import Connection, Json, OpsError, Refused, UsageError
-from opslib.core.connections.connection import Identity
+from opslib.core.connections.identities import Identity
 from opslib.records.records import Record
 
 _CONFIGURE = (

@@ -29,8 +29,8 @@ from opslib.lab.corrections.cloudwatch.alarm_states import (
     queries_of,
     state_of,
 )
-from opslib.lab.corrections.cloudwatch.metric_queries import good_period, good_statistic, validate
-from opslib.lab.corrections.cloudwatch.metric_stores import Store
+from opslib.lab.corrections.cloudwatch.metric_queries import good_period, validate
+from opslib.lab.corrections.cloudwatch.metric_stores import Store, is_statistic
 from opslib.lab.corrections.pages import digest, paged
 from opslib.lab.rhythms import MINUTE
 
@@ -223,13 +223,15 @@ def _check(alarm: Alarm) -> None:
     if alarm.metric_data_queries:
         queries = queries_of(alarm)
         validate(queries)
+        if any("SEARCH(" in query.get("Expression", "") for query in queries):
+            raise ValidationError("'SEARCH' is not supported on metric alarms.")
         if sum(query["ReturnData"] for query in queries) != 1:
             raise ValidationError("Exactly one element of the metrics list should return data.")
     elif bool(alarm.statistic) == bool(alarm.extended_statistic):
         raise ValidationError(
             "Exactly one of the parameters Statistic and ExtendedStatistic must be specified."
         )
-    elif not good_statistic(alarm.extended_statistic or alarm.statistic):
+    elif not is_statistic(alarm.extended_statistic or alarm.statistic):
         raise ValidationError(
             f"The value {alarm.extended_statistic or alarm.statistic} is not a supported statistic."
         )

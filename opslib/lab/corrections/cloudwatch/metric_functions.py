@@ -41,6 +41,8 @@ class Scope:
     lines: Mapping[str, Value] = field(default_factory=dict)
     start: float = 0
     end: float = 0
+    store: Any = None  # for what is searched
+    own_period: int = 300  # of the expression
 
     @property
     def period(self) -> int:
@@ -288,7 +290,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
 # What AWS has beside these; an expression that calls one is refused rather than answered wrongly.
 UNSUPPORTED = frozenset(
     {
-        "SEARCH",
         "ANOMALY_DETECTION_BAND",
         "INSIGHT_RULE_METRIC",
         "SERVICE_QUOTA",

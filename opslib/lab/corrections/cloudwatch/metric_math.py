@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from opslib.lab.corrections.cloudwatch.metric_functions import (
@@ -19,6 +20,7 @@ from opslib.lab.corrections.cloudwatch.metric_functions import (
     as_lines,
     spread,
 )
+from opslib.lab.corrections.cloudwatch.metric_searches import search, select
 
 Node = Callable[[Scope], Value]
 
@@ -47,6 +49,14 @@ _LEVELS: tuple[_Operators, ...] = (
 _KEYWORDS = {"REPEAT", "LINEAR", "AVG", "MIN", "MAX", "SUM", "ASC", "DESC"}
 
 
+def _search(scope: Scope, text: Value, statistic: Value, period: Value = 0.0) -> Value:
+    every = period if isinstance(period, float) and period else float(scope.own_period)
+    return search(scope.store, str(text), str(statistic), every, scope.start, scope.end)
+
+
+_FUNCTIONS = {**FUNCTIONS, "SEARCH": (_search, (2, 3))}
+
+
 @dataclass(frozen=True)
 class Expression:
     """What was read: its value in a scope, and the ids that it needs there."""
@@ -58,7 +68,7 @@ class Expression:
 def compile_expression(text: str) -> Expression:
     """Raises MathError when the expression cannot be read, or needs what the lab does not have."""
     if re.match(r"\s*SELECT\b", text):
-        raise MathError("Metrics Insights queries (SELECT) are not supported by the lab")
+        return Expression(partial(_selected, text), frozenset())
     parser = _Parser(text)
     node = parser.level(0)
     if parser.kind:
@@ -143,10 +153,10 @@ class _Parser:
         self.expect("(")
         if name in UNSUPPORTED:
             raise MathError(f"Function '{name}' is not supported by the lab")
-        if name not in FUNCTIONS:
+        if name not in _FUNCTIONS:
             raise MathError(f"Function '{name}' not found")
         nodes = self.arguments(")")
-        fn, allowed = FUNCTIONS[name]
+        fn, allowed = _FUNCTIONS[name]
         if len(nodes) not in allowed:
             raise MathError(
                 f"Function '{name}' takes {' or '.join(map(str, allowed))} arguments, not "
@@ -169,8 +179,12 @@ class _Parser:
         called = self.text[self.position :].lstrip().startswith("(")
         if self.kind == "text" or (word in _KEYWORDS and not called):
             self.next()
-            return lambda scope: word.strip("\"'")
+            return lambda scope: word[1:-1] if word[0] in "\"'" else word
         return self.level(0)
+
+
+def _selected(text: str, scope: Scope) -> Value:
+    return select(scope.store, text, scope.own_period, scope.start, scope.end)
 
 
 def _binary(fn: Callable[[float, float], float], left: Node, right: Node) -> Node:

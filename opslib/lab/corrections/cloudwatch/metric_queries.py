@@ -22,10 +22,9 @@ from opslib.lab.corrections.cloudwatch.metric_functions import (
 )
 from opslib.lab.corrections.cloudwatch.metric_math import Expression, compile_expression
 from opslib.lab.corrections.cloudwatch.metric_stores import (
-    STATISTICS,
     Key,
     Store,
-    is_percentile,
+    is_statistic,
     make_key,
 )
 
@@ -51,10 +50,6 @@ def good_period(period: int) -> bool:
     return period in (1, 5, 10, 20, 30) or (period > 0 and period % 60 == 0)
 
 
-def good_statistic(name: str) -> bool:
-    return name in STATISTICS or is_percentile(name)
-
-
 def line_of(
     store: Store, key: Key, statistic: str, period: int, unit: str | None, start: float, end: float
 ) -> Line:
@@ -73,6 +68,7 @@ def answer(store: Store, queries: Sequence[Query], start: float, end: float) -> 
     expressions = validate(queries)
     labels = _labels(queries)
     lines: dict[str, Value] = {}
+    periods = {query["Id"]: int(query.get("Period") or 300) for query in queries}
     for query in queries:
         if query.get("MetricStat"):
             stat = query["MetricStat"]
@@ -80,7 +76,8 @@ def answer(store: Store, queries: Sequence[Query], start: float, end: float) -> 
             line = line_of(store, key, stat["Stat"], period, stat.get("Unit"), start, end)
             lines[query["Id"]] = replace(line, label=labels[query["Id"]])
     for name in _in_order(expressions):
-        lines[name] = _evaluate(name, expressions[name], Scope(lines, start, end))
+        scope = Scope(lines, start, end, store, periods[name])
+        lines[name] = _evaluate(name, expressions[name], scope)
     results: list[Result] = []
     for query in queries:
         if query.get("ReturnData") is not False:
@@ -145,7 +142,7 @@ def _check_stat(stat: Mapping[str, Any], where: str) -> None:
             f"The parameter {where}.Period must be a value in the set [1, 5, 10, 20, 30] or a "
             "multiple of 60."
         )
-    if not good_statistic(stat["Stat"]):
+    if not is_statistic(stat["Stat"]):
         raise ValidationError(
             f"The value {stat['Stat']} for parameter {where}.Stat is not supported."
         )

@@ -12,7 +12,6 @@ Times are epoch seconds or aware datetimes; dimensions are {name: value} and mat
 from __future__ import annotations
 
 import bisect
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from operator import itemgetter, mul
 from typing import NamedTuple
 
 from opslib.lab import rhythms
+from opslib.lab.corrections.cloudwatch.statistics import extended, is_extended
 from opslib.lab.rhythms import MINUTE, Baseline, Samples, Value
 
 Time = float | datetime
@@ -148,7 +148,7 @@ class Bucket:
         return bool(self.values or self.sets)
 
     def statistic(self, name: str) -> float | None:
-        """Sum, SampleCount, Average, Minimum, Maximum or a percentile such as p99.9.
+        """Sum, SampleCount, Average, Minimum, Maximum, or an extended one (p99.9, TM(:99%)).
 
         None when it has none.
         """
@@ -163,30 +163,23 @@ class Bucket:
             return min([*self.values, *(s.minimum for s in self.sets)])
         if name == "Maximum":
             return max([*self.values, *(s.maximum for s in self.sets)])
-        return self._percentile(float(name[1:]))
+        return self._extended(name)
 
-    def _percentile(self, percent: float) -> float | None:
+    def _extended(self, name: str) -> float | None:
         pairs = list(zip(self.values, self.counts, strict=True))
         for each in self.sets:
             # A statistic set says nothing of its distribution, unless there is none (as in AWS).
             if each.samples != 1 and each.minimum != each.maximum:
                 return None
             pairs.append((each.maximum, each.samples))
-        pairs.sort()
-        rank = sum(self.counts) + sum(s.samples for s in self.sets)
-        rank *= percent / 100
-        for value, count in pairs:
-            rank -= count
-            if rank <= 1e-9:
-                return value
-        return pairs[-1][0]
+        return extended(name, sorted(pairs)) if pairs else None
 
 
 STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 
 
-def is_percentile(name: str) -> bool:
-    return bool(re.fullmatch(r"p(\d{1,2}(\.\d{1,10})?|100)", name))
+def is_statistic(name: str) -> bool:
+    return name in STATISTICS or is_extended(name)
 
 
 class Store:

@@ -43,8 +43,8 @@ from opslib.lab.corrections.cloudwatch.metric_stores import (
     Key,
     StatisticSet,
     Store,
-    is_percentile,
 )
+from opslib.lab.corrections.cloudwatch.statistics import is_extended
 from opslib.lab.corrections.pages import digest, paged, read_token, write_token
 from opslib.lab.rhythms import MINUTE, Samples
 
@@ -199,7 +199,7 @@ def _check_statistics(
             f"The value {name} for parameter Statistics is not one of {', '.join(STATISTICS)}."
         )
     for name in extended:
-        if not is_percentile(name):
+        if not is_extended(name):
             raise InvalidParameterValue(
                 f"The value {name} for parameter ExtendedStatistics is not supported."
             )

@@ -1,0 +1,27 @@
+"""The command's own streams, where they are closed or full."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opslib.core import OpsError
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Raises OpsError, once, when what is to be shown cannot be written (a full disk)."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    while nowhere < 2:  # closed: the next file that is opened would be in its place
+        nowhere = os.dup(nowhere)
+    sys.stdout, sys.stderr = (s or os.fdopen(nowhere, "w") for s in (sys.stdout, sys.stderr))
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        os.dup2(nowhere, 1)  # what is buffered would raise the same when Python ends
+        raise OpsError(f"{exc.strerror}: {exc.filename or 'not all could be shown'}.") from exc

@@ -1,0 +1,86 @@
+"""What nobody foresaw: an error that is none of ours is told as one, with its place and trace."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TypeVar
+
+from opslib.core.errors import NotUnderstood, OpsError, Refused, UsageError
+from opslib.core.text import cut, plain
+
+T = TypeVar("T")
+N = TypeVar("N")
+
+_HOME = Path(__file__).parents[2]
+_OURS = Path(__file__).parents[1]
+
+# Of the check that runs: what it could not read among several, by the question about it.
+apart: ContextVar[list[tuple[str, OpsError]] | None] = ContextVar("apart", default=None)
+
+
+@contextmanager
+def understood(asked: str = "this") -> Iterator[None]:
+    """Raises NotUnderstood for every error that is none of ours.
+
+    A defect of opslib, or an answer of another form than it knows: its message names what was
+    `asked`, the error's type and its place, its `trace` the way there.
+    """
+    try:
+        yield
+    except OpsError:
+        raise
+    except Exception as exc:
+        whole = traceback.extract_tb(exc.__traceback__)
+        frames = whole[2:] or whole  # without this one and whoever calls it
+        ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_OURS)]
+        at = (ours or frames)[-1]
+        said = in_a_line(exc)
+        told = NotUnderstood(
+            f"Defect in opslib, or an answer that it did not understand: {said}, at "
+            f"{_placed(at)}. Nothing is known of {asked}."
+        )
+        told.trace = "\n".join([*map(_placed, frames), said])
+        raise told from exc
+
+
+def in_a_line(exc: BaseException) -> str:
+    """An error's type and what it says, also of one that cannot say it."""
+    return cut(plain(" ".join("".join(traceback.format_exception_only(exc)).split())), 300)
+
+
+def families_of(exc: BaseException) -> str:
+    """The names of an error's classes, its own first."""
+    return " ".join(cls.__name__ for cls in type(exc).__mro__)
+
+
+def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | None]:
+    """A read of one of several: what it answers, in a tuple.
+
+    None inside a check, where it failed and `asked` names it ("queue {}"): the check tells it.
+    """
+    lost = apart.get() if asked else None
+
+    def one(name: N) -> tuple[T] | None:
+        try:
+            with understood():
+                return (read(name),)
+        except (UsageError, Refused):
+            raise
+        except OpsError as exc:
+            if lost is None:
+                raise
+            lost.append((asked.format(name), exc))
+            return None
+
+    return one
+
+
+def _placed(frame: traceback.FrameSummary) -> str:
+    """opslib/queues/queues.py:51 in attributes."""
+    path = Path(frame.filename)
+    shown = path.relative_to(_HOME) if path.is_relative_to(_OURS) else path.name
+    return f"{shown}:{frame.lineno} in {frame.name}"

@@ -1,0 +1,191 @@
+"""Widgets of a CloudWatch dashboard, read from its own definition.
+
+Source: "Dashboard body structure and syntax" in CloudWatch's API reference. What of it cannot be
+asked costs the widget, or the row, that it stands in, and is said there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opslib.core import Connection, Json, OpsError
+from opslib.core.reads import metrics
+from opslib.core.text import cut
+from opslib.metrics.limits import Limit, Series, limits
+
+# What these metrics are measured in; the axis of a widget may say otherwise.
+_UNITS = {
+    "Duration": "ms",
+    "Latency": "ms",
+    "IntegrationLatency": "ms",
+    "InitDuration": "ms",
+    "CPUUtilization": "%",
+    "MemoryUtilization": "%",
+    "TargetResponseTime": "s",
+    "ReadLatency": "s",
+    "WriteLatency": "s",
+    "FreeableMemory": "bytes",
+    "FreeStorageSpace": "bytes",
+    "VolumeBytesUsed": "bytes",
+    "ServerlessDatabaseCapacity": "ACU",
+    "ApproximateAgeOfOldestMessage": "s",
+    "BucketSizeBytes": "bytes",
+}
+_PERIOD = 300  # seconds, where the widget leaves it to CloudWatch
+
+
+class Odd(ValueError):
+    """What is written there is nothing that CloudWatch can be asked; why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line, or several, of a widget: a query, where it is asked, on which axis it is drawn."""
+
+    query: Json
+    region: str
+    axis: str
+    series: Series | None  # None: an expression
+
+
+@dataclass(frozen=True)
+class Widget:
+    """A metric widget. `odd`: what in it cannot be asked, and why."""
+
+    title: str
+    unit: str
+    rows: list[Row]
+    limits: list[Limit]
+    odd: list[str]
+
+
+def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
+    """The metric widgets of a dashboard, and what is not drawn (CloudWatch GetDashboard).
+
+    `dashboard` is a name as the target's file calls it, or the dashboard's own.
+    """
+    name = ops.target["dashboards"].get(dashboard, dashboard)
+    text = ops.call("cloudwatch", "get_dashboard", DashboardName=name)["DashboardBody"]
+    try:
+        body = json.loads(text)
+        found = list(body.get("widgets") or ())
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise OpsError(f"The body of dashboard {name!r} is not understood.") from exc
+    return read(found, ops.target.region, ops.target.account)
+
+
+def read(found: Iterable[Any], region: str, account: str) -> tuple[list[Widget], list[str]]:
+    """Those of metrics, and the titles of others; of a dashboard in that region and account."""
+    drawn, left = [], []
+    for place, widget in enumerate(found, 1):
+        told = widget if isinstance(widget, dict) else {}
+        said = told.get("properties") or {}
+        kind = told.get("type")
+        title = str(said.get("title") or cut(str(said.get("markdown") or ""), 40))
+        title = title or f"widget {place}"
+        if kind != "metric":
+            left.append(f"{title!r} ({kind or 'of no type'})")
+        elif not said.get("metrics"):
+            left.append(f"{title!r} (no metrics of its own)")
+        else:
+            drawn.append(_widget(title, {"region": region, **said}, account))
+    return drawn, left
+
+
+def _widget(title: str, said: Json, account: str) -> Widget:
+    rows, odd = list[Row](), list[str]()
+    above: list[str] = []
+    units = set()
+    for place, row in enumerate(said["metrics"], 1):
+        try:
+            names, options = _unfolded(row, above)
+            above = names or above
+            rows.append(_row(place, names, {**said, **options}, options, account))
+            units |= {_UNITS.get(names[1], "count")} if names else set()
+        except Odd as exc:
+            odd.append(f"row {place}: {exc}")
+    unit = units.pop() if len(units) == 1 else "value"
+    left = _of(_of(said, "yAxis"), "left")
+    marks = _of(said, "annotations").get("horizontal") or ()
+    try:
+        marked = list(limits(marks))
+    except (AttributeError, TypeError, ValueError):
+        marked, odd = [], [*odd, "its lines (annotations) are not understood"]
+    return Widget(title, str(left.get("label") or unit), rows, marked, odd)
+
+
+def _of(said: Any, key: str) -> Json:
+    part = said.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _unfolded(row: Any, above: list[str]) -> tuple[list[str], Json]:
+    """A row's metric (namespace, name, dimensions …) and its options.
+
+    `.` repeats the item above it, `...` all but the last.
+    """
+    if not isinstance(row, list) or not row:
+        raise Odd("it is empty" if row == [] else "it is no list")
+    options = row[-1] if isinstance(row[-1], dict) else {}
+    names = [str(item) for item in row if not isinstance(item, dict)]
+    if "..." in names:
+        at = names.index("...")
+        last = names[at + 1 :]
+        names[at:] = above[at : len(above) - len(last)] + last
+    if any(name == "." and place >= len(above) for place, name in enumerate(names)):
+        raise Odd("`.` repeats what is not there")
+    names = [above[place] if name == "." else name for place, name in enumerate(names)]
+    if "expression" not in options and (len(names) < 2 or len(names) % 2):
+        raise Odd("a metric is a namespace, a name, and pairs of dimensions and values")
+    return names, options
+
+
+def _row(place: int, names: list[str], said: Json, own: Json, account: str) -> Row:
+    whose = str(said.get("accountId") or account)
+    if whose != account:
+        raise Odd(f"it is of account {whose}, which is not asked with this one's login")
+    id, period = str(own.get("id") or f"line{place - 1}"), _period(said.get("period"))
+    series = None
+    if "expression" in own:
+        query: Json = {"Id": id, "Expression": str(own["expression"]), "Period": period}
+    else:
+        dimensions = dict(zip(names[2::2], names[3::2], strict=True))
+        statistic = str(said.get("stat") or "Average")
+        query = metrics.asked(id, names[0], names[1], dimensions, statistic, period)
+        series = Series(names[0], names[1], frozenset(dimensions.items()))
+    label = {"Label": str(own["label"])} if own.get("label") else {}
+    query |= label | {"ReturnData": own.get("visible") is not False}
+    axis = "right" if own.get("yAxis") == "right" else "left"
+    return Row(query, str(said["region"]), axis, series)
+
+
+def _period(said: Any) -> int:
+    if said in (None, "auto"):
+        return _PERIOD
+    try:
+        return int(said)
+    except (TypeError, ValueError):
+        raise Odd(f"period {said!r} is no number of seconds") from None
+
+
+def needed(rows: Iterable[Row], row: Row) -> list[Row]:
+    """A row with those that its expression names, and that these name in turn."""
+    others: Mapping[str, list[Row]] = {}
+    for each in rows:
+        others = {**others, each.query["Id"]: [*others.get(each.query["Id"], ()), each]}
+    found, waiting = list[Row](), [row]
+    while waiting:
+        each = waiting.pop()
+        found.append(each)
+        for name in _names(each.query.get("Expression", ""), others):
+            waiting += [other for other in others[name] if other not in (*found, *waiting)]
+    return found
+
+
+def _names(expression: str, ids: Iterable[str]) -> Iterator[str]:
+    words = set(re.findall(r"[A-Za-z]\w*", expression))
+    yield from (id for id in ids if id in words or "METRICS" in words)
