@@ -107,6 +107,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
         practice.down()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def private(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is private to a user is not kept in this one's home."""
+    os.environ.setdefault("OPSLIB_PRIVATE", str(tmp_path_factory.mktemp("private")))
+
+
 @pytest.fixture
 def records_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A records folder of this test's own."""

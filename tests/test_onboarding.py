@@ -181,7 +181,7 @@ def test_a_default_that_another_system_has_is_refused_with_the_names_there_are()
     with pytest.raises(
         UsageError, match=r"Unknown functions 'wep' in .*orders-production.yaml. Did you mean 'web'"
     ):
-        runs.prepare("logs/search", "lab/orders-production", {"function": "wep"}, apply=False)
+        runs.prepare("functions/latency", "lab/orders-production", {"function": "wep"}, apply=False)
 
 
 def test_a_default_that_another_system_has_becomes_all_where_that_is_meant() -> None:

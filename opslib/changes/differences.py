@@ -47,19 +47,20 @@ _SOON = 3  # differences of one resource that its finding names
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that is different, when that came and by whom. `why`: what makes it no warning."""
+    """A setting that is different, when that came and by whom.
+
+    `why` it never was a warning; `taken`: why it is none for now. `stamp`: tells its value.
+    """
 
     key: Key
     difference: Difference
     after: str  # ISO
     before: str
-    by: str = ""
-    status: str = "warn"
-    why: str = ""
-
-    @property
-    def place(self) -> Place:
-        return (*self.key, self.difference.path)
+    by: str
+    status: str
+    why: str
+    taken: str
+    stamp: str
 
     @property
     def told(self) -> str:
@@ -73,7 +74,7 @@ class Change:
     def told_of(self) -> str:
         """When it came, by whom, and why it is no warning."""
         when = f"between {_minute(self.after)} and {_minute(self.before)}"
-        return ", ".join(filter(None, (when, self.by and f"by {self.by}", self.why)))
+        return ", ".join(filter(None, (when, self.by and f"by {self.by}", self.why or self.taken)))
 
     def row(self) -> dict[str, Any]:
         _, was, now = self.difference
@@ -85,7 +86,7 @@ class Change:
             "after": self.after,
             "before": self.before,
             "by": self.by,
-            "status": self.why or self.status,
+            "status": self.why or self.taken or self.status,
         }
 
 
@@ -117,27 +118,30 @@ def check_configuration(
         raise UsageError("What is accepted is kept in the run's record: use opslib run.")
     forms = Forms(own_key())
     before = moment(since, ops.now()) if since else None
-    known = memory.last(ops.target.name, forms, before)
+    known = memory.last(ops, forms, before)
     was = known or Memory()
-    if before and known:
+    if before:
         was = replace(was, base={}, since={})
     described = describe(ops, dict.fromkeys([*was.now, *was.base]))
     now = {key: forms.normal(of) for key, of in described.found.items()}
-    changes = list(_Comparison(ops, forms, was, described, now, accept).changes()) if known else []
+    compared = _Comparison(ops, forms, was, described, now, accept)
+    changes = list(compared.changes()) if known else []
     if not before:
         _keep(ops, forms, was, described, now, changes, accept)
-    found = [*_findings(changes, was, next), *_absent(described, was), *_unread(ops, described)]
+    found = [*_findings(changes, was, next), *_absent(ops, described, was)]
+    found += _unread(ops, described)
     found += rules.judged(ops, described, lambda place: accepted(ops, place))
+    said = [f"{count(len(now), 'resource')}; no earlier report keeps what they were"]
+    if was.at:
+        since_when = f"{was.at:%Y-%m-%d %H:%M} UTC (record {was.record})"
+        said = [f"{count(len(now), 'resource')}, {len(changes)} differences since {since_when}"]
     told = [change for change in changes if change.status == "ok"]
-    since_when = f"since {was.at:%Y-%m-%d %H:%M} UTC (record {was.record})" if was.at else ""
-    seen = f"{count(len(now), 'resource')}, {len(changes)} differences {since_when}"
-    if not known:
-        seen = f"{count(len(now), 'resource')}; no earlier report keeps what they were"
-    if told:
-        seen += "; no warning: "
-        seen += "; ".join(f"{' '.join(c.key)} {c.told} ({c.told_of})" for c in told[:_SOON])
+    said += [f"no warning: {' '.join(c.key)} {c.told} ({c.told_of})" for c in told[:_SOON]]
+    if changes and (trouble := compared.theirs[1]):
+        said.append(f"who else did it is not known: {trouble}")
+    asked = Question("configuration", "as before", "describe calls")
     if not now or any(map(was_read, described.found.values())):
-        found.append(Question("configuration", "as before", "describe calls").answer("ok", seen))
+        found.append(asked.answer("ok", "; ".join(said)))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)
 
@@ -176,36 +180,28 @@ class _Comparison:
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
-        change = Change(key, difference, self._was.at.isoformat(), self._until)
-        if known := self._was.since.get(change.place):
-            after, before, by = known
-            change = replace(change, after=after, before=before, by=by)
-            ours = False
+        place, stamp = (*key, difference.path), self._forms.stamp(difference)
+        known = self._was.since.get(place, [""])
+        if known[0] == stamp:  # as in the last report
+            _, after, before, by, why = known
         else:
-            by, ours = self._by(change)
-            change = replace(change, by=by)
+            after, before = self._was.at.isoformat(), self._until
+            by, why = self._by(key[1], difference.path.rpartition(".")[2])
+        if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
+            why = "as deployments, rotations and failovers do"
+        taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
-        why = self._why(change, ours)
-        return replace(change, status="ok" if why else "critical" if gone else "warn", why=why)
+        status = "ok" if why or taken else "critical" if gone else "warn"
+        return Change(key, difference, after, before, by, status, why, taken, stamp)
 
-    def _why(self, change: Change, ours: bool) -> str:
-        if self._accept:
-            return f"accepted: {self._accept}"
-        path = change.difference.path
-        if any(
-            re.match(rf"(?:{each})(\W|$)", path)
-            for each in table()[change.key[0]].get("routine", ())
-        ):
-            return "as deployments, rotations and failovers do"
-        return "by a run of ours" if ours else accepted(self._ops, change.place)
-
-    def _by(self, change: Change) -> tuple[str, bool]:
-        name, setting = change.key[1], re.split(r"[.]", change.difference.path)[-1]
+    def _by(self, name: str, setting: str) -> tuple[str, str]:
+        """By whom, and whether that makes it no warning."""
         if act := trails.newest(self._ours, name, setting):
-            return f"{act.by} ({act.what})", setting in act.text
-        if act := trails.newest(self._theirs[0], name, setting):
-            return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", False
-        return "", False
+            ours = "by a run of ours" if setting and setting in act.text else ""
+            return f"{act.by} ({act.what})", ours
+        if act := trails.newest(self.theirs[0], name, setting):
+            return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
+        return "", ""
 
     @cached_property
     def _ours(self) -> list[trails.Act]:
@@ -213,9 +209,14 @@ class _Comparison:
         return trails.own(self._ops.target.name, self._was.at)
 
     @cached_property
-    def _theirs(self) -> tuple[list[trails.Act], str]:
+    def theirs(self) -> tuple[list[trails.Act], str]:
+        """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
+
+
+def _routine(key: Key) -> list[str]:
+    return list(table()[key[0]].get("routine", ()))
 
 
 def accepted(ops: Connection, place: Place) -> str:
@@ -240,23 +241,24 @@ def _keep(
 ) -> None:
     """What this report keeps: all as it is now, and as it was what is not settled."""
     texts = {key: forms.text(_filled(of, was.now.get(key, NOTHING))) for key, of in now.items()}
+    left = {change.key for change in changes if not change.why and not accept}
+    base = {key: was.base.get(key) or was.now.get(key, NOTHING) for key in left}
+    since = {
+        (*c.key, c.difference.path): [c.stamp, c.after, c.before, c.by, c.why]
+        for c in changes
+        if c.key in left
+    }
     if described.unread:  # what could not be asked, and what it would have led to, is as it was
-        lost = set(was.now) - set(texts) - set(described.absent)
-        texts |= {key: was.now[key] for key in lost}
-    left = [c for c in changes if c.status != "ok" or c.why.startswith("accepted until")]
-    if accept:
-        left = []
-    base = {c.key: was.base.get(c.key) or was.now.get(c.key, NOTHING) for c in left}
-    base |= {key: text for key, text in was.base.items() if now.get(key) == UNREAD}
-    since = {c.place: [c.after, c.before, c.by] for c in left}
-    Memory(now=texts, base=base, since=since).write(ops, forms)
+        seen = {key for key, of in now.items() if of != UNREAD} | set(described.absent)
+        texts |= {key: text for key, text in was.now.items() if key not in seen}
+        base |= {key: text for key, text in was.base.items() if key not in seen}
+        since |= {place: said for place, said in was.since.items() if place[:2] not in seen}
+    Memory(now=texts, base=base, since=since, blind=bool(described.unread)).write(ops, forms)
 
 
 def _filled(now: Any, kept: str) -> Any:
     """What could not be read now stays as it was kept."""
     was = decoded(kept)
-    if now == UNREAD:
-        return was or UNREAD
     if not isinstance(now, dict) or not isinstance(was, dict):
         return now
     return {name: was.get(name, each) if each == UNREAD else each for name, each in now.items()}
@@ -275,10 +277,11 @@ def _findings(changes: list[Change], was: Memory, next: str) -> Iterator[Finding
         yield asked.answer(worst, f"{'; '.join(said)} ({'; '.join(of)})", next=next)
 
 
-def _absent(described: Described, was: Memory) -> Iterator[Finding]:
+def _absent(ops: Connection, described: Described, was: Memory) -> Iterator[Finding]:
     """What the target's file names and AWS says is not there."""
     for kind, name in described.absent:
-        if (kind, name) not in was.now and (kind, name) not in was.base:
+        known = (kind, name) in was.now or (kind, name) in was.base
+        if not known and not accepted(ops, (kind, name, "")):
             asked = Question(f"{kind} {name}", "it is there", "describe calls")
             yield asked.answer("critical", "the target's file names it, and it is not there")
 

@@ -76,6 +76,10 @@ class Forms:
     def _hide(self, path: str, value: Any) -> str:
         return f"[hidden {self._hash(path, value)}]" if self._key else "[hidden]"
 
+    def stamp(self, d: Difference) -> str:
+        """Tells whether a setting is still what it was found to be."""
+        return self._hash(d.path, json.dumps(d.now, sort_keys=True))
+
     def normal(self, of: Any, path: str = "", held: bool = False) -> Any:
         """The form of a description: dicts, sorted lists, texts, numbers, truths."""
         if isinstance(of, dict):

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from opslib import records
 from opslib.changes.forms import Forms, Same
-from opslib.changes.resources import UNREAD, Key
+from opslib.changes.resources import Key
 from opslib.core import Connection, Json, OpsError
 from opslib.records import Record
 
 KEEPING = ("reports/daily", "changes/configuration")
 _COMPLETE = ("ok", "attention")
+_PARTS = {"world", "key", "table", "now", "base", "since", "blind"}
+_LOOKED_INTO = 10  # reports; those of before keep none
 _LARGEST = 1_500_000  # characters in one record
 NOTHING = "null"  # the form of what is not there
 Place: TypeAlias = tuple[str, str, str]  # kind, name, path
@@ -32,11 +35,20 @@ def read_by() -> str:
     return f"{hashlib.sha256(table).hexdigest()[:12]} botocore {botocore.__version__}"
 
 
+def world(ops: Connection) -> str:
+    """Which lab this is: one that was made anew is another. AWS is one, and says nothing."""
+    if not ops.target.lab:
+        return ""
+    said = ops.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    return str(said.get("x-opslib-lab", ""))
+
+
 @dataclass
 class Memory:
     """Each resource's form as a record keeps it. `base`: as it was before what nobody accepted yet.
 
-    `since`: of such a difference, from when to when it came, and by whom.
+    `since`: of such a difference, from when to when it came, and by whom. `blind`: some could not
+    be read, so what it leads to was not seen either.
     """
 
     record: str = ""
@@ -45,22 +57,20 @@ class Memory:
     now: dict[Key, str] = field(default_factory=dict)
     base: dict[Key, str] = field(default_factory=dict)
     since: dict[Place, list[str]] = field(default_factory=dict)
-
-    @property
-    def blind(self) -> bool:
-        """Could some of it not be read, so that what it leads to was not seen either?"""
-        return any(text == f'"{UNREAD}"' for text in self.now.values())
+    blind: bool = False
 
     def write(self, ops: Connection, forms: Forms) -> None:
         """Keep it with the run."""
         ops.journal.write(
             "configuration",
+            world=world(ops),
             key=forms.known_as,
             table=read_by(),
             # No keys of a mapping: what is called `…/password` would be masked as one.
             now=[[*key, text] for key, text in _bounded(self.now, forms)],
             base=[[*key, text] for key, text in _bounded(self.base, forms)],
             since=[[*place, *said] for place, said in self.since.items()],
+            blind=self.blind,
         )
 
 
@@ -71,11 +81,17 @@ def _bounded(of: dict[Key, str], forms: Forms) -> Iterator[tuple[Key, str]]:
         yield key, text if room > 0 else forms.shortened(text)
 
 
-def last(target: str, forms: Forms, before: datetime | None = None) -> Memory | None:
+def last(ops: Connection, forms: Forms, before: datetime | None = None) -> Memory | None:
     """What the last whole report kept (that was begun before a moment); None: none did."""
-    for record in records.list_records(target=target):
-        whole = record.procedure in KEEPING and record.outcome in _COMPLETE
-        if whole and (before is None or record.started < before) and (said := _kept(record)):
+    whole = (
+        record
+        for record in records.list_records(target=ops.target.name)
+        if record.procedure in KEEPING and record.outcome in _COMPLETE
+        if before is None or record.started < before
+    )
+    here = world(ops)
+    for record in islice(whole, _LOOKED_INTO):
+        if (said := _kept(record)) and said["world"] == here:
             return read(said, forms, record.id, record.started)
     return None
 
@@ -89,6 +105,7 @@ def read(said: Json, forms: Forms, record: str, at: datetime) -> Memory:
         {(kind, name): text for kind, name, text in said["now"]},
         {(kind, name): text for kind, name, text in said["base"]},
         {(kind, name, path): rest for kind, name, path, *rest in said["since"]},
+        said["blind"],
     )
 
 
@@ -98,8 +115,4 @@ def _kept(record: Record) -> Json:
         said: Any = records.details(record).get("configuration")
     except OpsError:
         return {}
-    return (
-        said
-        if isinstance(said, dict) and {"key", "table", "now", "base", "since"} <= said.keys()
-        else {}
-    )
+    return said if isinstance(said, dict) and said.keys() >= _PARTS else {}

@@ -42,10 +42,11 @@ def check_recent(
     """
     asked = window(ops, minutes, since, until)
     within = Window(asked.start - _BEFORE, asked.end)
-    rows, unseen = [*_known(ops, within)], []
+    known = memory.last(ops, Forms(own_key())) or memory.Memory()
+    rows, unseen = [*_known(ops, within, known)], []
     acts, trouble = trails.events(ops, within.start, within.end)
     unseen += [f"CloudTrail: {trouble}"] if trouble else []
-    names = sorted({name for _, name in declared(ops)}, key=len, reverse=True)
+    names = sorted({name for _, name in (*declared(ops), *known.now)}, key=len, reverse=True)
     for act in acts:
         if named := next((name for name in names if act.names(name)), ""):
             rows.append(_row(act.time, act.what, named, act.by, "CloudTrail"))
@@ -58,7 +59,9 @@ def check_recent(
     seen = count(len(rows), "change") + (f": {'; '.join(told)}" if told else " known")
     seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
     question = Question(
-        f"changed since {clock(within.start, within.end)}", "candidates", "CloudTrail, records"
+        "changed shortly before",
+        f"candidates since {clock(within.start, within.end)}",
+        "CloudTrail",
     )
     found = question.answer("ok", seen, next="changes/configuration" if rows else "")
     return Findings([found], frame(rows, RECENT) if rows else None)
@@ -68,13 +71,12 @@ def _row(time: datetime, what: str, resource: str, by: str, source: str) -> Json
     return {"time": time, "what": what, "resource": resource, "by": by, "source": source}
 
 
-def _known(ops: Connection, within: Window) -> Iterator[Json]:
+def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Json]:
     """By our own records: what runs applied, and what reports found different."""
     for act in trails.own(ops.target.name, within.start):
         if act.time <= within.end:
             yield _row(act.time, act.what, "", act.by, "records")
-    known = memory.last(ops.target.name, Forms(own_key()))
-    for (kind, name, path), (_, before, by) in known.since.items() if known else ():
+    for (kind, name, path), (_, _, before, by, _) in known.since.items():
         found = datetime.fromisoformat(before)
         if within.start <= found <= within.end:
             yield _row(

@@ -102,7 +102,7 @@ class _Reading:
             led: list[Key] = []
             for key, bodies in self._ops.each(self._one, ahead).items():
                 self.found |= bodies
-                if not bodies:
+                if not bodies and key[0] not in self.silent:
                     self.empty.add(key)
                 for (kind, name), body in bodies.items():
                     for to, path in table()[kind].get("leads", {}).items():
@@ -120,9 +120,11 @@ class _Reading:
             if words["first"] in (None, UNREAD):
                 return {key: UNREAD} if words["first"] else {}
         body = self._call(key, about["call"], words)
-        if body is None or body == UNREAD:
+        if body == UNREAD and "id" in about:
             self.silent.add(kind)
-            return {key: UNREAD} if body and "id" not in about else {}
+            return {}
+        if body is None or body == UNREAD:
+            return {key: UNREAD} if body else {}
         if "id" not in about:
             return {key: self._whole(key, body)}
         named = {str(_search(about["id"], each)): each for each in body}
@@ -149,7 +151,8 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            asked = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
+            named = self._ops.client(service).meta.method_to_api_mapping[operation]
+            asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
             return UNREAD
 

@@ -51,6 +51,10 @@ _SEQUENCE = re.compile(  # of a terminal's: colours and movements, titles and li
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])"
     r"[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
 )
+_HALF = re.compile(  # of a character, as JSON writes it
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST = 2000
 
@@ -83,9 +87,9 @@ def cut(text: str, longest: int) -> str:
 
 
 def decoded(text: str, otherwise: Any = None) -> Any:
-    """What a text of JSON says; `otherwise` when it is none."""
+    """What a text of JSON says, half characters replaced; `otherwise` when it is none."""
     try:
-        return json.loads(text)
+        return json.loads(_HALF.sub(r"\\ufffd", text))
     except (ValueError, RecursionError):
         return otherwise
 

@@ -81,6 +81,8 @@ class Gateway:
         length = len(body) if environ["REQUEST_METHOD"] != "HEAD" else told
         listed = [
             *headers.items(),
+            # One that was made anew is another lab.
+            ("X-Opslib-Lab", self.world.started.isoformat()),
             *([("Content-Length", str(length))] if length is not None else []),
         ]
         start_response(status_line(status), listed)

@@ -8,12 +8,62 @@ code, more often than not.
 
 from __future__ import annotations
 
-from opslib.core import Sign
+import re
+
+from opslib.core import Sign, sign_of
+from opslib.core.reads.log_levels import ANSWERED, LONGEST, STATUS, flat, read, structured
 
 VALIDATION, OTHER = "validation", "other"
+START, CRASH = "start", "crash"
+BY_VERSIONS = (OTHER, VALIDATION, START, CRASH)  # what a new version may have brought
+_SETTING = re.compile(
+    r"(?<![\w.])(?![\w.-]*(?:status|code|errno|error)\b)[a-z_][\w.-]*[\"']?\s*[=:]\s*[\"']?"
+    r"(?:\d[\d.]*[a-z]{0,2}|true|false|null)\b(?![\w:./-])",
+    re.I,
+)
+
+
+def kind_of(message: str) -> str:
+    """The name of the kind that a line is of, by what it says was wrong."""
+    return sign_of(KINDS, _essence(message)).name
+
+
+def _essence(message: str) -> str:
+    """What a line says was wrong, without frames of its stack, settings and other numbers by name.
+
+    To be looked through for words: `"timeout_ms": 3000` is no time-out.
+    """
+    message = message[:LONGEST].strip()
+    if document := structured(message):
+        fields = dict(flat(document))
+        answers = [f"status {value}" for key, value in fields.items() if STATUS.search(key)]
+        kinds = [str(value) for key, value in fields.items() if key.endswith("errortype")]
+        said = read(message)
+        return " ".join([said.level, said.text, *kinds, *answers])
+    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
+    return _SETTING.sub(" ", "\n".join(lines) or message)
+
 
 # `advice`: what is done about it. `next`: where that is.
 KINDS = (
+    Sign(
+        "memory",
+        r"signal: killed|out ?of ?memory|OutOfMemory|heap (?:limit|space)|MemoryError"
+        r"|allowed memory size|cannot allocate memory|oom[- ]?kill|exit(?:ed)?\W.{0,12}\b137\b"
+        r"|^killed$",
+        "the runtime took more memory than it has, and was killed",
+        "give it more memory; see whether a version or larger inputs took it",
+        "functions/scale",
+    ),
+    Sign(
+        START,
+        r"Runtime\.(?:ImportModule|HandlerNotFound|UserCodeSyntax|Invalid|MalformedHandler|NoSuch)"
+        r"|no module named|cannot find (?:module|package)|ClassNotFound|NoClassDefFound"
+        r"|unable to import",
+        "code that cannot start: something is not in its package",
+        "go back to the version that could",
+        "functions/rollback",
+    ),
     Sign(
         "connection",
         r"connection(?: \w+){0,2} "
@@ -23,8 +73,9 @@ KINDS = (
         r"|remaining connection slots|too many (?:clients|connections)"
         r"|connection (?:pool|limit|string)"
         r"|server closed the connection|no route to host|network (?:is )?unreachable|broken pipe"
-        r"|(?:name|host) [^\n]*not (?:known|resolve)|getaddrinfo"
-        r"|E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE)\b"
+        r"|(?:name|host) [^\n]*not (?:known|resolve)|getaddrinfo|no such host|unknown ?host"
+        r"|\bdns\b|name resolution|certificate (?:verify failed|has expired)|x509:"
+        r"|E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)\b"
         r"|not currently accepting connections"
         r"|the database system is (?:starting up|shutting down)|password authentication failed",
         "something that the function needs cannot be reached, or takes no more callers",
@@ -34,7 +85,8 @@ KINDS = (
     ),
     Sign(
         "throttling",
-        r"throttl|too many requests|rate[ -]?(?:limit|exceeded)|quota exceeded|blocked page"
+        r"throttl|too ?many ?requests|rate[ -]?(?:limit|exceeded)|quota exceeded|blocked page"
+        r"|slow ?down|throughput ?exceeded|request ?limit ?exceeded|concurrent ?invocation"
         r"|\b(?:status|http|code|answered)\W{0,3}429\b",
         "a service that takes no more requests from us for now",
         "ask for less at once, and let the retries work; it passes by itself, "
@@ -42,8 +94,26 @@ KINDS = (
         "logs/throttling",
     ),
     Sign(
+        "denied",
+        r"access ?denied|not authori[sz]ed|unauthori[sz]ed ?operation|permission denied"
+        r"|(?:expired|invalid ?client|unrecognized ?client) ?token|security token .{0,40}(?:expired"
+        r"|invalid)|\bstatus\W{0,3}403\b",
+        "something that the function may not do, or does not log in to",
+        "see what role and settings it has, and what changed in them",
+        "functions/configuration",
+    ),
+    Sign(
+        "schema",
+        r"(?:column|relation|table) \S+ does not exist|undefined ?(?:column|table)|no such table"
+        r"|unknown column|doesn't exist",
+        "code and database that do not fit each other",
+        "see whether a migration is pending or went half-way",
+        "databases/migrate",
+    ),
+    Sign(
         "timeout",
-        r"timed? ?-?out|deadline exceeded|canceling statement due to|took (?:more|longer) than",
+        r"timed? ?-?out|status:? timeout|deadline exceeded|canceling statement due to"
+        r"|took (?:more|longer) than",
         "work that takes longer than it may",
         "see what the requests wait for: a database that is slow, a start that is cold, "
         "or a time-out that is too low",
@@ -63,6 +133,23 @@ KINDS = (
         "find who sends them, and tell them what is refused. When all clients are hit, "
         "what is accepted has changed here",
         "logs/search",
+    ),
+    Sign(
+        CRASH,
+        r"Runtime\.?(?: exited|ExitError)|\bpanic(?:ked)?\b|segmentation|segfault|SIG(?:SEGV|ABRT)"
+        r"|core dumped|Extension\.\w|exited (?:before|with)|goroutine|exit status \d",
+        "the runtime itself ended in the middle of its work",
+        "the lines before its end say why",
+        "logs/search",
+    ),
+    Sign(
+        "answers 5xx",
+        ANSWERED.pattern + r"|\bstatus 5\d\d\b|bad gateway|(?:service|temporarily) unavailable"
+        r"|internal server error",
+        "requests that were answered as failed",
+        "see which routes, and what the same requests logged; without a line of their own, what "
+        "they need did not answer",
+        "health/deep",
     ),
     Sign(
         OTHER,

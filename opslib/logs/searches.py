@@ -19,7 +19,6 @@ from opslib.core.reads import log_lines
 from opslib.core.reads.log_lines import group_errors
 from opslib.core.reads.logs import (
     ALL,
-    error_pattern,
     groups,
     legible,
     panels,
@@ -27,6 +26,9 @@ from opslib.core.reads.logs import (
     search,
     tolerated,
 )
+from opslib.logs import judged
+
+_SHOWN = 20  # patterns that are findings of their own
 
 
 @check("Which lines match?")
@@ -51,35 +53,40 @@ def check_lines(
         seen += f"; these are the newest {limit:,} of a group, there are more: "
         seen += "narrow the window or the pattern"
     found = asked.judged(not events.attrs["cut"], seen, otherwise="warn")
-    return Plotted([found], legible(events), "", panels(events, within), within)
+    lost = judged.not_read(ops, events, within)
+    return Plotted([*lost, found], legible(events), "", panels(events, within), within)
 
 
 @check("Which errors are logged?")
 def check_errors(
     ops: Connection, source: str = ALL, minutes: float = 1440, since: str = "", until: str = ""
 ) -> Findings:
-    """Lines of trouble (`logs.error_pattern` of the target) by pattern: a finding a pattern.
+    """Lines of trouble by pattern, whatever runtime wrote them; their sum and their share, too.
 
     Evidence: PATTERNS. A pattern with more lines in one hour than `logs.errors_per_hour` is a
-    warning.
+    warning, at most 20 of them. A log group that is gone is critical.
     """
     within, most = window(ops, minutes, since, until), tolerated(ops)
-    events = search(ops, source, error_pattern(ops), within)
-    patterns, cut = group_errors(events), events.attrs["cut"]
-    note = f"{count(len(events), 'line')} in {count(len(patterns), 'pattern')}, {within}, "
-    note += count(len(groups(ops, source)), "log group")
+    lines = judged.read_lines(ops, source, within)
+    events = judged.troubles(lines)
+    patterns, cut = group_errors(events), lines.attrs["cut"]
+    note = (
+        f"{count(len(events), 'line')} of trouble in {count(len(patterns), 'pattern')}, {within}, "
+    )
+    note += count(len(lines.attrs["groups"]), "log group")
     note += "; there are more, only the newest are counted." if cut else "."
-    found = []
-    for row in patterns.itertuples():
+    found = judged.not_read(ops, lines, within)
+    frequent = patterns[patterns["most_in_an_hour"] > most]
+    for row in frequent.head(_SHOWN).itertuples():
         asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents")
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "
         seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
-        well = row.most_in_an_hour <= most
-        found.append(asked.judged(well, seen, otherwise="warn", next="logs/errors"))
-    if not found or cut:
-        asked = Question("errors logged", "no line of trouble", "FilterLogEvents")
-        found.append(asked.judged(not cut, note, otherwise="warn"))
+        found.append(asked.answer("warn", seen, next="logs/errors"))
+    found += judged.of_the_whole(ops, lines)
+    if cut:
+        asked = Question("errors logged", "all lines of trouble are read", "FilterLogEvents")
+        found.append(asked.answer("warn", note, next="logs/errors"))
     return Findings(found, patterns, note)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import filterfalse
 
 from opslib.core import (
     Connection,
@@ -20,6 +21,7 @@ from opslib.core import (
 from opslib.core.reads import functions, logs
 from opslib.core.reads.functions import Function
 from opslib.core.reads.log_lines import most_in_an_hour
+from opslib.logs import judged
 
 GAVE_UP = re.compile(
     r"giv\w+ up|gave up|retries exhausted|max(?:imum)? (?:retries|attempts)|no retries left", re.I
@@ -48,8 +50,8 @@ def check_throttling(
     note = f"Searched: {within}."
     if events.attrs["cut"]:
         note += f" Only the newest {logs.LIMIT:,} lines of a group were read: there are more."
-    found = []
-    for name in logs.groups(ops, source):
+    found = judged.not_read(ops, events, within)
+    for name in filterfalse(events.attrs["failed"].__contains__, events.attrs["groups"]):
         asked = Question(
             f"throttling of {name}",
             f"at most {tolerated} lines in an hour, none given up",

@@ -26,13 +26,13 @@ from opslib.core import (
     clock,
     count,
     frame,
-    sign_of,
     window,
 )
 from opslib.core.reads import functions, log_lines, logs, versions
 from opslib.core.reads.concerns import concerns
 from opslib.core.reads.log_lines import most_in_an_hour
-from opslib.logs.kinds import KINDS, OTHER, VALIDATION
+from opslib.logs import judged
+from opslib.logs.kinds import BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
 
 KINDS_FOUND = {
     "kind": "str",
@@ -52,46 +52,61 @@ _SOURCE = "FilterLogEvents"
 def check_kinds(
     ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
-    """Lines of trouble (`logs.error_pattern` of the target) by kind, a finding each.
+    """Lines of trouble by kind, a finding each; their share, and what Lambda counts beside them.
 
     Evidence: KINDS_FOUND. Up to `logs.errors_per_hour` of a kind in any hour are an ordinary day.
-    At most `logs.LIMIT` lines of a group are read.
     """
     within, most = window(ops, minutes, since, until), logs.tolerated(ops)
-    events, (served, beside) = ops.gather(
-        partial(read_troubles, ops, function, within), partial(_served, ops, function, within)
+    lines, (served, beside) = ops.gather(
+        partial(judged.read_lines, ops, function, within), partial(_served, ops, function, within)
     )
-    told = f"{beside}, {within}, {count(len(logs.groups(ops, function)), 'log group')}"
+    events = _by_kind(lines)
+    told = f"{beside}, {within}, {count(len(lines.attrs['groups']), 'log group')}"
     kinds = {sign: events[events["kind"] == sign.name] for sign in KINDS}
-    rows, found = [], []
-    for sign, lines in kinds.items():
-        if len(lines):
-            rows.append(_row(sign, lines, within))
-            found.append(_judged(ops, sign, rows[-1], lines, most, within))
+    rows, found = [], judged.not_read(ops, lines, within)
+    for sign, of in kinds.items():
+        if len(of):
+            rows.append(_row(sign, of, within))
+            found.append(_judged(ops, sign, rows[-1], of, most, within))
     if not rows:
         asked = Question("trouble logged", f"at most {most} of a kind in an hour", _SOURCE)
         found.append(asked.answer("ok", f"no line of trouble {told}"))
-    if events.attrs["cut"]:
+    if lines.attrs["cut"]:
         asked = Question("all lines were read", f"at most {logs.LIMIT:,} a group", _SOURCE)
         seen = f"more than {logs.LIMIT:,} lines in a log group: only its newest are counted, "
         seen += "so `since` is too late and all counts too low"
         found.append(asked.answer("warn", seen, next="logs/query"))
-    note = f"{count(len(events), 'line')} of trouble {told}."
+    whole = judged.of_the_whole(ops, lines, "logs/search")
+    found += [finding for finding in whole if finding.status != "ok"]
+    found += _silent(served, len(events), most)
+    unclear = judged.told_of_unclear(lines)
+    note = f"{count(len(events), 'line')} of trouble {told}.{f' {unclear}.' if unclear else ''}"
     panels = _panels(kinds, served, within)
     return Plotted(found, frame(rows, KINDS_FOUND), note, panels, within)
 
 
-def read_troubles(ops: Connection, function: str, within: Window) -> Frame:
-    """The lines of trouble and the kind of each. Columns: `logs.EVENTS` and `kind`.
+def _silent(served: Frame, lines: int, most: int) -> list[Finding]:
+    """Errors that Lambda counts, and no line tells of."""
+    errors = int(served.loc[served["metric"] == "Errors", "value"].sum())
+    if errors <= most or 2 * lines >= errors:
+        return []
+    asked = Question("errors without a line", "errors that Lambda counts are logged", "Errors")
+    seen = (
+        f"Lambda counts {count(errors, 'error')}, the logs have {count(lines, 'line')} of trouble"
+    )
+    seen += ": the function does not write, or elsewhere; its versions and metrics may tell"
+    return [asked.answer("warn", seen, next="functions/health")]
 
-    Lambda's own frame is left out.
-    """
-    events = logs.search(ops, function, logs.error_pattern(ops), within)
-    framing = events["message"].str.match(r"(?:START|END|REPORT) RequestId: |INIT_")
-    kept = events[~framing.astype(bool)].reset_index(drop=True)
-    kept["kind"] = [sign_of(KINDS, message).name for message in kept["message"]]
-    kept.attrs.update(events.attrs)
-    return kept
+
+def read_troubles(ops: Connection, function: str, within: Window) -> Frame:
+    """The lines of trouble and the kind of each. Columns: `judged.LINES` and `kind`."""
+    return _by_kind(judged.read_lines(ops, function, within))
+
+
+def _by_kind(lines: Frame) -> Frame:
+    found = judged.troubles(lines)
+    found["kind"] = list(map(kind_of, found["message"]))
+    return found
 
 
 def show_patterns(
@@ -107,11 +122,11 @@ def show_patterns(
     Evidence: PATTERNS, at most so many.
     """
     events = read_troubles(ops, function, window(ops, minutes, since, until))
-    found = log_lines.group_errors(events)
-    kinds = [sign_of(KINDS, example).name for example in found["example"]]
-    shown = found.assign(kind=kinds).head(most).to_dict("records")
-    note = f"{count(len(found), 'pattern')}; at most {most} are shown."
-    return Findings(evidence=frame(shown, PATTERNS), note=note)
+    kinds = {kind: log_lines.group_errors(of) for kind, of in events.groupby("kind")}
+    rows = [{"kind": kind, **row} for kind, of in kinds.items() for row in of.to_dict("records")]
+    rows.sort(key=lambda row: -row["count"])
+    note = f"{count(len(rows), 'pattern')}; at most {most} are shown."
+    return Findings(evidence=frame(rows[:most], PATTERNS), note=note)
 
 
 def _served(ops: Connection, function: str, within: Window) -> tuple[Frame, str]:
@@ -162,12 +177,13 @@ def _judged(
         seen += "tell them what is refused (the example says it)"
         return asked.answer("warn", seen, cause=MALFORMED, next="logs/search")
     status = "critical" if going and not refused else "warn"
-    if sign.name in (OTHER, VALIDATION) and (version := _version(ops, sources, within)):
+    if sign.name in BY_VERSIONS and (version := _version(ops, sources, within)):
         return asked.answer(status, seen + version, next="functions/rollback")
     seen += f"{sign.means[:1].upper()}{sign.means[1:]}: {sign.advice}"
     follows = "logs/search" if sign.name == OTHER else sign.next
-    if follows == "databases/health" and "database" not in ops.target.facts:
-        follows = "health/deep"
+    needs = {"databases": "database", "functions": "functions"}.get(follows.partition("/")[0])
+    if needs and needs not in ops.target.facts:
+        follows = "health/deep" if "api" in ops.target.facts else "logs/search"
     return asked.answer(status, seen, next=follows)
 
 

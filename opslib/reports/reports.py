@@ -131,7 +131,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             f"none of {needed}. Add what it has."
         )
     remembered = partial(changes.check_configuration, next="changes/configuration")
-    also: list[tuple[str, Check]] = [("changes", partial(check_changes, hours=hours))]
+    made: list[Check] = [
+        partial(check_changes, hours=hours),
+        partial(changes.check_recent, minutes=hours * 60),
+    ]
+    also = [("changes", look) for look in made]
     return [("configuration", remembered), *described, *also]
 
 

@@ -35,7 +35,7 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            known = target[parameter.of]
+            known = target.facts.get(parameter.of, {}) if parameter.any else target[parameter.of]
             named = _names(given.get(parameter.name, parameter.default))
             absent = [name for name in named if name not in known]
             if absent and parameter.name not in given:

@@ -134,3 +134,33 @@ def test_each_of_many_alterations_is_named_and_nothing_else(
         named = " ".join(f.check for f in found.troubles)
         assert all(resource in named for resource, _ in wanted)
         assert set(found.evidence["by"].str.partition(":")[0]) <= {"operator", ""}
+
+
+def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
+    lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opslib.runs import runs
+
+    target, name = "lab/bluemoxon-staging", "bluemoxon-staging-analysis"
+    record = runs.run("changes/configuration", target, {})
+    assert record.outcome == "ok"
+    text = record.path.read_text()
+    ops = connect(target)
+    variables = ops.call(
+        "lambda", "get_function_configuration", FunctionName="bluemoxon-staging-api"
+    )["Environment"]["Variables"]
+    assert "Environment" in text
+    assert variables["SENTRY_DSN"] not in text
+    url = ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+    for seconds, expected in (("30", 1), ("900", 0)):
+        settings = {"VisibilityTimeout": seconds}
+        ops.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=settings)
+        found = changes.check_configuration(ops).troubles
+        named = [each for each in found if each.check == f"configuration of queue {name}"]
+        assert len(named) == expected
+        assert all("was 900, now 30" in each.seen and record.id in each.source for each in named)
+    with monkeypatch.context() as patch:  # one that was begun anew has other ids and times
+        patch.setattr(memory, "world", lambda _: "another lab")
+        assert "no earlier report" in changes.check_configuration(ops)[-1].seen
+    recent = changes.check_recent(ops)
+    assert f"SetQueueAttributes {name}" in recent[0].seen

@@ -54,6 +54,7 @@ class Reports:
         self.theirs: list[trails.Act] = []
         self.days = 0.0
         self.kept: memory.Memory | None = None
+        monkeypatch.setattr(memory, "world", lambda _: "")
         monkeypatch.setattr(rules, "judged", lambda *_: [])
         monkeypatch.setattr(differences, "own_key", lambda: KEY)
         monkeypatch.setattr(trails, "own", lambda *_: self.ours)
@@ -156,6 +157,15 @@ def test_denied_is_unknown_with_its_permission_and_neither_gone_nor_new(report: 
 def test_a_part_that_was_denied_for_a_day_is_compared_with_the_day_before(report: Reports) -> None:
     report(altered(VisibilityTimeout=UNREAD))
     assert "was 900, now 30" in report(altered(VisibilityTimeout="30")).troubles[0].seen
+
+
+def test_a_day_on_which_it_was_denied_does_not_settle_a_difference(report: Reports) -> None:
+    left = {k: v for k, v in FIRST.items() if k != QUEUE}
+    denied = {"cloudwatch:DescribeAlarms": (NotAllowed("Denied: cloudwatch"), ["queue *"])}
+    report(left, absent=[QUEUE])
+    report(left, unread=denied)  # a list that was denied says nothing of what is in it
+    [found] = report(left, absent=[QUEUE]).troubles
+    assert (found.status, "between 11-20 06:00" in found.seen) == ("critical", True)
 
 
 def test_first_denied_and_then_seen_is_not_new(monkeypatch: pytest.MonkeyPatch) -> None:

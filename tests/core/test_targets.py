@@ -130,7 +130,7 @@ def test_every_described_target_loads(name: str) -> None:
     assert target.production == (target.environment == "production")
 
 
-@pytest.mark.parametrize("name", ["approved", "confirm", "target", "agree"])
+@pytest.mark.parametrize("name", ["approved", "confirm", "target", "agree", "accept"])
 def test_a_runbook_that_would_approve_for_whoever_runs_it_is_refused_with_its_line(
     home: Path, name: str
 ) -> None:

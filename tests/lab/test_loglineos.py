@@ -99,7 +99,7 @@ def test_the_metrics_count_what_the_log_tells(ops: Connection) -> None:
 
 def test_what_fails_on_a_good_day_is_rare_and_counted(ops: Connection) -> None:
     within = _hours(ops, 23)
-    found = logs.search(ops, "loader", ops.target["logs"]["error_pattern"], within)
+    found = logs.search(ops, "loader", logs.error_pattern(ops), within)
     kinds = Counter(
         "timeout" if "timed out" in text else json.loads(text)["message"]
         for text in found["message"]

@@ -231,7 +231,7 @@ def test_a_window_and_exactly_one_way_to_name_groups(ask: Ask, group: str) -> No
         ("filter a like /(/", "invalid regular expression", 14, 17),
         ("sort a | dedup b | sort c", "unexpected symbol found sort", 0, 25),
         ("limit 0", "limit must be between 1 and 10000", 6, 7),
-        ("pattern @message", "unexpected symbol found pattern at line 1 and position 0", 0, 7),
+        ("pattern @message", "The practice lab does not know the command pattern", 0, 8),
         ("", "unexpected symbol found <EOF> at line 1 and position 0", 0, 0),
     ],
 )
@@ -267,3 +267,17 @@ def test_a_query_tells_what_it_scanned(aws: Callable[..., Any], group: str) -> N
     )
     described = client.describe_queries(logGroupName=group)["queries"]
     assert query in {each["queryId"] for each in described}
+
+
+def test_columns_of_a_stats_may_be_made_of_those_before(ask: Ask) -> None:
+    found = ask("stats count(*) as lines, sum(ms) as ms, ms / lines as each, count(*) * 2 as twice")
+    values = {name: float(value) for name, value in found[0].items()}
+    assert values["lines"] == 90
+    assert values["each"] == pytest.approx(values["ms"] / 90, abs=1e-3)
+    assert values["twice"] == 180
+
+
+def test_json_in_a_field_is_read_and_an_index_is_a_filter(ask: Ask) -> None:
+    text = 'filterIndex level = "ERROR" | fields jsonParse(@message) as j '
+    found = ask(text + "| display j.route.path, unmask(level) | limit 1")[0]
+    assert (found["j.route.path"], found["unmask(level)"]) == ("/b/1", "ERROR")

@@ -20,7 +20,7 @@ from opslib.core.reads import functions, logs
 from opslib.core.reads.concerns import concerns, route
 from opslib.core.tables import frame
 from opslib.core.times import window
-from opslib.logs import troubles
+from opslib.logs import judged, troubles
 from opslib.logs.kinds import KINDS
 from tests import notebooks
 
@@ -166,8 +166,8 @@ def test_lambdas_frame_is_no_line_of_trouble(ops: Connection, lab: Any) -> None:
 def test_more_lines_than_are_read_is_said(
     ops: Connection, lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = logs.search
-    monkeypatch.setattr(logs, "search", functools.partial(plain, limit=10))
+    monkeypatch.setattr(judged, "_WHOLE", 10)
+    monkeypatch.setattr(logs, "search", functools.partial(logs.search, limit=10))
     with lab.broken(MALFORMED, PLACE):
         found = troubles.check_kinds(ops)
     assert "10,000 lines" in next(f.seen for f in found if f.check == "all lines were read")

@@ -131,7 +131,7 @@ def test_a_structured_line_is_read_by_its_text_first() -> None:
 
 
 def test_errors_are_grouped_with_counts_and_times(ops: Any) -> None:
-    events = logs.search(ops, "all", ops.target["logs"]["error_pattern"], window(ops, 24 * 60))
+    events = logs.search(ops, "all", logs.error_pattern(ops), window(ops, 24 * 60))
     found = searches.check_errors(ops)
     assert found.evidence is not None
     assert found.evidence["count"].sum() == len(events)
@@ -166,10 +166,43 @@ def test_a_query_is_waited_for_and_typed(ops: Any) -> None:
     assert (found["p95"] > 0).all()
 
 
-def test_a_query_that_is_not_understood_is_unknown_with_the_reason(ops: Any) -> None:
-    found = searches.check_query(ops, "api", "stats p95(latency_ms)")
-    assert [f.status for f in found] == ["unknown"]
-    assert "MalformedQuery" in found[0].seen
+def test_a_query_that_is_not_understood_is_a_usage_error_with_the_reason(ops: Any) -> None:
+    with pytest.raises(UsageError, match=r"no Logs Insights query: stats p95(.|\n)*p95"):
+        searches.check_query(ops, "api", "stats p95(latency_ms)")
+    with pytest.raises(UsageError, match="practice lab does not know the command pattern"):
+        searches.check_query(ops, "api", "pattern @message")
+
+
+ANSWER = {
+    "@timestamp": "2026-11-22 10:00:00.123",
+    "last": "2026-11-22 10:00:00.123",
+    "avg_time": "12.5",
+    "time": "2026-11-22 10:00:00.123",
+    "account": "000000000042",
+    "commit": "12e4567",
+    "hex": "12e4",
+    "price": "1.50",
+    "word": "inf",
+    "big": "1.2345678E7",
+    "requests": "42",
+}
+
+
+def test_no_type_is_guessed_from_a_name_or_from_looks() -> None:
+    text = "stats avg(ms) as avg_time, latest(@timestamp) as last by time, account"
+    cells = [{"field": name, "value": value} for name, value in ANSWER.items()]
+    found = logs._typed([cells], text)
+    times = [name for name in found if str(found[name].dtype).startswith("datetime64")]
+    numbers = [name for name in found if found[name].dtype.kind in "if"]
+    assert times == ["@timestamp", "last"]
+    assert numbers == ["avg_time", "big", "requests"]
+    others = [name for name in ANSWER if name not in (*times, *numbers)]
+    assert {name: found[name].iloc[0] for name in others} == {name: ANSWER[name] for name in others}
+
+
+def test_half_a_character_in_an_answer_ends_nothing() -> None:
+    found = logs._typed([[{"field": "cut \ud83d", "value": "\ud83d"}]], "fields x")
+    assert found.to_dict("list") == {"cut \\ud83d": ["\\ud83d"]}
 
 
 THROTTLED = {

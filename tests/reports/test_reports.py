@@ -59,7 +59,9 @@ def test_a_trouble_is_in_the_report_with_its_cause(
     assert report.troubles[0].next
 
 
-def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_folder: Any) -> None:
+def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
+    lab: Any, records_folder: Any
+) -> None:
     with lab.denied("cloudwatch:DescribeAlarms"):
         report = reports.daily(connect(TARGET))
     unknown = [f for f in report.findings if f.status == "unknown"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from opslib.core import Frame
-from opslib.core.reads import log_lines
+from opslib.core.reads import log_levels
 from opslib.core.tables import Json
 
 _CLIENTS = (
@@ -56,7 +56,7 @@ def concerns(lines: Frame) -> list[Concern]:
 
     Of note is what four in five of at least five lines name.
     """
-    documents = [log_lines.structured(message) or {} for message in lines["message"]]
+    documents = [log_levels.structured(message) or {} for message in lines["message"]]
     clients = (_common(name, (d.get(name) for d in documents)) for name in _CLIENTS)
     who = next(filter(None, clients), None)
     return [*filter(None, (who, _common("route", map(route, documents))))]

@@ -154,4 +154,6 @@ def period(within: Window) -> int:
 
 def named(ops: Connection, function: str) -> list[str]:
     """The functions that are asked for. Raises UsageError that offers the nearest names."""
-    return [name for name in logs.groups(ops, function) if name in ops.target["functions"]]
+    facts = ops.target["functions"]
+    asked = facts if function == logs.ALL else logs.groups(ops, function)
+    return [name for name in asked if name in facts]

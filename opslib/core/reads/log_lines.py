@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
-from opslib.core.tables import Json
-from opslib.core.text import cut, decoded, plain
+from opslib.core.reads import log_templates
+from opslib.core.reads.log_levels import PLATFORM, TEXTS, read, said, structured
+from opslib.core.text import cut, plain, visible
 
 PATTERNS = {
     "count": "int64",
@@ -19,13 +22,7 @@ PATTERNS = {
     "example": "str",
 }
 
-_LONGEST_PATTERN = 160
-_SAYS = ("message", "msg", "error", "errorMessage", "event", "exception")
-_LAMBDA_PREFIX = re.compile(
-    # [ERROR] time, request id
-    r"^\[(?P<level>[A-Z]+)\]\s+\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"
-    r"|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[0-9a-f-]{36}\s+"  # time request id (time-outs, Node.js)
-)
+_LONGEST_PATTERN, _LONGEST_TEXT = 160, 2_000
 _VARIABLE = (
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
     (
@@ -51,7 +48,7 @@ def group_errors(events: Frame) -> Frame:
             "pattern": kind,
             "example": shown(lines["message"].iloc[-1], 300),
         }
-        for kind, lines in events.groupby(events["message"].map(pattern))
+        for kind, lines in events.groupby(patterns(events["message"]))
     ]
     found = frame(rows, PATTERNS)
     return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
@@ -64,29 +61,39 @@ def most_in_an_hour(times: Any) -> int:
     return int(pd.Series(1, pd.DatetimeIndex(times)).rolling("1h", closed="both").sum().max())
 
 
-def pattern(message: str) -> str:
-    """What the lines of one kind have in common.
+def patterns(messages: Iterable[str]) -> list[str]:
+    """Of each message the pattern of its group.
 
-    Level and text, with ids, numbers, times and addresses left open.
+    Level and text, with ids, numbers, times and addresses left open; and what else differs, too.
     """
-    level, text = parts(message)
+    said = [read(message) for message in messages]
+    texts = [masked(each.text) for each in said]
+    found = [""] * len(said)
+    for level in {each.level for each in said}:
+        places = [at for at, each in enumerate(said) if each.level == level]
+        made = log_templates.templates(texts[at] for at in places)
+        for at, text in zip(places, made, strict=True):
+            found[at] = _titled(level, text)
+    return found
+
+
+def pattern(message: str) -> str:
+    """What the lines of one kind have in common, told from one of them."""
+    said = read(message)
+    return _titled(said.level, masked(said.text))
+
+
+def masked(text: str) -> str:
+    """A text, of a long one its beginning, with ids, numbers, times and addresses left open."""
+    text = cut(text, _LONGEST_TEXT)
     for variable, mark in _VARIABLE:
         text = variable.sub(mark, text)
-    text = " ".join(text.split())
+    return " ".join(text.split())
+
+
+def _titled(level: str, text: str) -> str:
     text = f"{level}: {text}" if level and not text.upper().startswith(level) else text
-    return cut(text, _LONGEST_PATTERN)
-
-
-def parts(message: str) -> tuple[str, str]:
-    """Level and text of a line.
-
-    Of a JSON object its own fields, of a traceback what was raised, else the first line.
-    """
-    if document := structured(message):
-        level = str(document.get("level", document.get("levelname", ""))).upper()
-        return level, _first_line(_said(document) or message)
-    prefix = _LAMBDA_PREFIX.match(message)
-    return (prefix["level"] or "" if prefix else ""), _first_line(_LAMBDA_PREFIX.sub("", message))
+    return cut(visible(text), _LONGEST_PATTERN)
 
 
 def shown(message: str, width: int = 0) -> str:
@@ -108,31 +115,61 @@ def brief(message: str) -> str:
     document = structured(message)
     if document is None:
         return shown(message)
-    text = _said(document)
-    told = {*_SAYS, "level", "levelname", "timestamp", "time", "errorType", "error_type"}
+    text = said(document)
+    told = {*TEXTS, "level", "levelname", "timestamp", "time", "errorType", "error_type"}
     rest = ", ".join(f"{key}={value}" for key, value in document.items() if key not in told)
     rest = f"({rest})" if text and rest else rest
-    return shown(" ".join(filter(None, (parts(message)[0], text, rest))))
+    return shown(" ".join(filter(None, (read(message).level, text, rest))))
 
 
-def structured(message: str) -> Json | None:
-    """The members of a line that is a JSON object; None for any other line."""
-    found = decoded(message) if message.lstrip().startswith("{") else None
-    return found if isinstance(found, dict) else None
+_CONTINUED = re.compile(
+    r"\s|$|[}\])]|Caused by:|Suppressed:|\.\.\. \d+ more|goroutine \d+ \[|created by |#\d+ "
+    r"|from /|exit status \d|During handling of|The (?:above|following) exception|--- End of"
+    r"|note: run with|\[signal "
+)
+_GO_FRAME = re.compile(r"[\w./*()\[\]-]+\(.*\)")
+_JUL = re.compile(r"\w{3} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M \S+(?: \S+)?$")
+_AT_ONCE = timedelta(seconds=2)  # lines of one traceback are written within it
+_LONGEST_EVENT = 200  # lines
 
 
-def _said(document: Json) -> str:
-    """The text of a structured line.
+def joined(events: Frame) -> Frame:
+    """Lines that are one message, a traceback whose lines are events of their own, as one event.
 
-    The type of an error goes before it, and the error after a message without it.
+    Of one stream, one after the other. Columns, order and attributes are those of `events`.
     """
-    said = (document[key] for key in _SAYS if isinstance(document.get(key), (str, int, float)))
-    text, error = str(next(said, "")), document.get("error")
-    kind = str(document.get("errorType", document.get("error_type", "")))
-    text = f"{kind}: {text}" if kind not in text else text
-    return f"{text}: {error}" if isinstance(error, str) and error not in text else text
+    open_: dict[tuple[str, str], tuple[int, Any, list[str]]] = {}
+    parts: list[list[str]] = []
+    kept = []
+    for at, row in enumerate(events.itertuples()):
+        stream = row.source, row.stream
+        before = open_.get(stream)
+        first, last, lines = before or (at, row.time, [])
+        if before and row.time - last <= _AT_ONCE and _goes_on(lines, row.message):
+            lines.append(row.message)
+        else:
+            first, lines = at, [row.message]
+            kept.append(at)
+            parts.append(lines)
+        open_[stream] = first, row.time, lines
+    made = events.iloc[kept].reset_index(drop=True)
+    made["message"] = ["\n".join(lines) for lines in parts]
+    made.attrs.update(events.attrs)
+    return made
 
 
-def _first_line(text: str) -> str:
-    first, *rest = [line for line in text.strip().splitlines() if line.strip()] or [""]
-    return (rest[-1] if rest and first.startswith("Traceback") else first).strip()
+def _goes_on(lines: list[str], message: str) -> bool:
+    """Whether a line belongs to the message of those before it."""
+    first, last = lines[0], lines[-1]
+    if len(lines) >= _LONGEST_EVENT or PLATFORM.match(first) or PLATFORM.match(message):
+        return False
+    if _CONTINUED.match(message):
+        return not (message[:1].isspace() and read(message).level)
+    if message.startswith("Traceback (most recent"):
+        again = _CONTINUED.match(last) is not None  # after "During handling of the above …"
+        return again or (len(lines) == 1 and read(first).trouble is True)
+    if "Traceback (most recent" in "".join(lines) and last[:1].isspace():
+        return True  # what was raised ends it
+    if first.startswith(("panic:", "fatal error:")):
+        return _GO_FRAME.fullmatch(message) is not None
+    return len(lines) == 1 and _JUL.match(first) is not None

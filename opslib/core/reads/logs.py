@@ -6,6 +6,7 @@ common.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,6 +27,7 @@ from opslib.core import (
 )
 from opslib.core.reads import log_lines
 from opslib.core.tables import Json
+from opslib.core.text import whole
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {**LINES, "stream": "str", "event_id": "str"}
@@ -34,15 +36,34 @@ _NANOSECONDS = 1_000_000  # in a millisecond
 _PENDING = ("Scheduled", "Running", "Unknown")
 ALL = "all"
 LIMIT = 10_000
-_ERROR_PATTERN = '?ERROR ?Exception ?"Task timed out"'  # where the target's file says nothing else
+# What is in most lines of trouble, and in few others: to count them where none is read.
+USUAL = """
+    ?ERROR ?Exception ?FATAL ?CRITICAL ?SEVERE ?Traceback ?"panic:" ?"fail:" ?"crit:"
+    ?"Task timed out" ?"Runtime exited" ?"level=error" ?"level=fatal"
+"""
+# What is in every line of trouble, and in some others: to read those, and judge each.
+CANDIDATES = """
+    ?ERR ?Err ?err ?FATAL ?Fatal ?fatal ?FTL ?CRIT ?crit ?SEVERE ?PANIC ?panic ?Panic ?EMERG ?ALERT
+    ?xception ?Traceback ?FAIL ?Fail ?fail ?imed ?imeout ?killed ?Killed ?refused ?denied ?Denied
+    ?nable ?annot ?ould ?nhandled ?ncaught ?"of memory" ?OutOfMem ?exited ?bort ?rash ?reset
+    ?navailable ?":50," ?":60," ?": 50," ?": 60," ?" 500 " ?" 502 " ?" 503 " ?" 504 "
+    ?":500" ?":502" ?":503" ?":504"
+    ?": 500" ?": 502" ?": 503" ?": 504"
+"""
 
 
 def error_pattern(ops: Connection) -> str:
-    """The filter pattern of a line that means trouble.
+    """A filter pattern of lines that mean trouble: what is usual, and the target's own terms.
 
-    `logs.error_pattern` of the target, else what is usual.
+    `logs.error_pattern` of the target alone where it is of another form (`{ $.level = … }`).
     """
-    return str(ops.target.facts.get("logs", {}).get("error_pattern", _ERROR_PATTERN))
+    own = own_pattern(ops)
+    return f"{' '.join(USUAL.split())} {own}".strip() if own[:1] in ("", "?") else own
+
+
+def own_pattern(ops: Connection) -> str:
+    """What means trouble in this system where a line's level does not say it; or nothing."""
+    return str(ops.target.facts.get("logs", {}).get("error_pattern", ""))
 
 
 def tolerated(ops: Connection) -> int:
@@ -53,21 +74,40 @@ def tolerated(ops: Connection) -> int:
     return int(ops.target.facts.get("logs", {}).get("errors_per_hour", 5))
 
 
-def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
+def groups(
+    ops: Connection, source: str = ALL, failed: dict[str, OpsError] | None = None
+) -> dict[str, str]:
     """Log groups by the name of their source.
 
-    `source`: functions as the target's file calls them, log groups (`/aws/…`), several with commas
-    between them, or `all` of the target's functions. Raises UsageError that offers the nearest
-    names.
+    `source`: functions as the target's file calls them, log groups, all that begin with a text
+    (`my-app/*`), several with commas between them; or `all`: of the functions, and what
+    `logs.groups` and `logs.prefixes` of the target name. `failed`: takes what could not be listed;
+    else it is raised. Raises UsageError that offers the nearest names.
     """
-    facts = ops.target["functions"]
-    wanted = facts if source == ALL else filter(None, map(str.strip, source.split(",")))
-    found = {}
+    functions, described = ops.target.facts.get("functions", {}), ops.target.facts.get("logs", {})
+    known = [*functions, *described.get("groups", ())]
+    begun = [f"{prefix}*" for prefix in described.get("prefixes", ())]
+    wanted = [*known, *begun] if source == ALL else filter(None, map(str.strip, source.split(",")))
+    found: dict[str, str] = {}
     for name in wanted:
-        if not name.startswith("/") and name not in facts:
-            raise unknown_name("function", name, [ALL, *facts], f" of {ops.target.name}")
-        found[name] = name if name.startswith("/") else f"/aws/lambda/{facts[name]['name']}"
-    if not found:
+        if name in functions:
+            found[name] = f"/aws/lambda/{functions[name]['name']}"
+        elif name in known or ("/" in name and not name.endswith("*")):
+            found[name] = name
+        else:
+            try:
+                listed = _listed(ops, name)
+            except OpsError as exc:
+                if failed is None:
+                    raise
+                failed[name] = exc
+                continue
+            if not listed and name not in begun:
+                raise unknown_name("function", name, [ALL, *known], f" of {ops.target.name}")
+            found |= {each: each for each in listed if each not in found.values()}
+    if source == ALL and not (known or begun):
+        ops.target["functions"]  # says that none are described
+    if not found and not failed:
         raise UsageError(
             f"No log group is named by {source!r}. "
             f"Give a function of {ops.target.name}, or {ALL!r}."
@@ -75,26 +115,55 @@ def groups(ops: Connection, source: str = ALL) -> dict[str, str]:
     return found
 
 
+def _listed(ops: Connection, name: str) -> list[str]:
+    """The log group of that name, or all that begin so (`my-app/*`)."""
+    begin = name.rstrip("*")
+    key = "logGroups[].logGroupName"
+    listed = ops.pages("logs", "describe_log_groups", key, logGroupNamePrefix=begin)
+    return [each for each in listed if name.endswith("*") or each == name]
+
+
 def search(ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT) -> Frame:
     """The newest lines of a window that match a filter pattern, oldest first (FilterLogEvents).
 
-    A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS; `attrs["cut"]` is
-    true when there were more than `limit` lines in a group.
+    A phrase needs quotes inside the pattern: '"Rate limited"'. Columns: EVENTS. `attrs`: `cut`,
+    true when there were more than `limit` lines in a group; `whole_since`, from when on each group
+    that was cut was read; `failed`, why a group was not read. What ends all of them is raised.
     """
-    sought = groups(ops, source)
-    found = ops.each(lambda name: _events(ops, sought[name], pattern, within, limit + 1), sought)
+    failed: dict[str, OpsError] = {}
+    sought = groups(ops, source, failed)
+
+    def read(name: str) -> list[Json]:
+        try:
+            return _events(ops, sought[name], pattern, within, limit + 1)
+        except UsageError:
+            raise
+        except OpsError as exc:
+            failed[name] = exc
+            return []
+
+    found = ops.each(read, sought)
+    if failed and failed.keys() >= sought.keys():
+        raise next(iter(failed.values()))
     rows = [
         event
         | {
             "source": name,
             "time": event["time"] * _NANOSECONDS,
-            "message": event["message"].rstrip(),
+            "message": whole(event["message"].rstrip()),
         }
         for name, listed in found.items()
         for event in listed[:limit]
     ]
     events = frame(rows, EVENTS).sort_values(["time", "event_id"], ignore_index=True)
-    events.attrs["cut"] = any(len(listed) > limit for listed in found.values())
+    cut = [name for name, listed in found.items() if len(listed) > limit]
+    firsts = events.groupby("source")["time"].min()
+    events.attrs |= {
+        "cut": bool(cut),
+        "whole_since": {name: firsts[name] for name in cut},
+        "failed": failed,
+        "groups": sought,
+    }
     return events
 
 
@@ -104,6 +173,7 @@ def _events(ops: Connection, group: str, pattern: str, within: Window, limit: in
         "startTime": int(within.start.timestamp() * 1000),
         "endTime": int(within.end.timestamp() * 1000),
         "startFromHead": False,  # when there are more than the limit, the newest are wanted
+        "PaginationConfig": {"PageSize": min(limit, LIMIT)},
         **({"filterPattern": pattern} if pattern else {}),
     }
     try:
@@ -149,18 +219,11 @@ def query(
 ) -> Frame:
     """The answer of a Logs Insights query, waited for to its end.
 
-    Columns: those of the query; `@…time…` are UTC. Raises OpsError when the query is not understood
-    or failed, Unfinished when it took too long (it is stopped).
+    Columns: those of the query, times UTC, numbers where a number shows the same again, else text.
+    Raises UsageError when the query is not understood, OpsError when it failed, Unfinished when it
+    took too long (it is stopped).
     """
-    started = ops.call(
-        "logs",
-        "start_query",
-        logGroupNames=list(groups(ops, source).values()),
-        queryString=text,
-        startTime=int(within.start.timestamp()),
-        endTime=int(within.end.timestamp()),
-    )
-    id = started["queryId"]
+    id = _started(ops, list(groups(ops, source).values()), text, within)
     answer, _ = poll(
         partial(ops.call, "logs", "get_query_results", queryId=id),
         lambda answer: answer["status"] not in _PENDING,
@@ -177,21 +240,47 @@ def query(
             f"The query ended as {answer['status']}. "
             "Run it again, with a narrower window or a simpler query."
         )
-    found = _typed(answer["results"])
+    found = _typed(answer["results"], text)
     found.attrs["scanned"] = answer.get("statistics", {}).get("recordsScanned", 0)
     return found
 
 
-def _typed(results: Sequence[Iterable[dict[str, str]]]) -> Frame:
-    """Insights answers text only: times become UTC, numbers numbers."""
+def _started(ops: Connection, groups: list[str], text: str, within: Window) -> str:
+    try:
+        asked = {"logGroupNames": groups, "queryString": text}
+        start, end = int(within.start.timestamp()), int(within.end.timestamp())
+        answer = ops.call("logs", "start_query", startTime=start, endTime=end, **asked)
+        return str(answer["queryId"])
+    except OpsError as exc:
+        if "MalformedQuery" not in str(exc):
+            raise
+        raise UsageError(f"That is no Logs Insights query: {text}\n{exc}") from exc
+
+
+_TIMES = re.compile(r"@timestamp|@ingestionTime|(?:bin|datefloor|dateceil)\([^()]*\)")
+_OF_TIMES = re.compile(
+    rf"(?:{_TIMES.pattern}|(?:min|max|earliest|latest)\(@timestamp\))\s+as\s+(\w+)", re.I
+)
+# A number that is shown as it was written: no zeros before it, no more digits than are exact. What
+# is larger than that Insights writes as Java does.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.(?:0|\d{0,14}[1-9]))?|-?\d\.\d{1,16}E-?\d{1,2}")
+
+
+def _typed(results: Sequence[Iterable[dict[str, str]]], text: str) -> Frame:
+    """Insights answers text only: what the query says are times become UTC, and numbers numbers."""
     import pandas as pd
 
-    rows = [{cell["field"]: cell.get("value") for cell in row} for row in results]
+    rows = [
+        {whole(cell["field"]): whole(cell["value"]) for cell in row if "value" in cell}
+        for row in results
+    ]
     found = pd.DataFrame(rows).drop(columns="@ptr", errors="ignore")
+    times = _OF_TIMES.findall(text)
     for name in found:
-        if "time" in name.lower() or name.startswith("bin("):
-            found[name] = pd.to_datetime(found[name], utc=True, errors="coerce").astype(UTC_TIME)
-        else:
+        values = found[name].dropna()
+        if _TIMES.fullmatch(name) or name in times:
             with suppress(ValueError):
-                found[name] = pd.to_numeric(found[name])
+                found[name] = pd.to_datetime(found[name], utc=True).astype(UTC_TIME)
+        elif len(values) and all(map(_NUMBER.fullmatch, values)):
+            found[name] = pd.to_numeric(found[name])
     return found

@@ -24,6 +24,8 @@ TRAFFIC = {
 _FACTOR, _MARGIN = 2.0, 1.0
 _EARLY = timedelta(minutes=30)  # an error that a version brought shows from its first half hour
 _BIN = "bin(5m)"
+_TERM = re.compile(r'\?(?:"([^"]*)"|(\S+))')
+_LEVELS = r'"level": ?(?:"(?:error|fatal|critical)"|[56]0\b)'
 _BY_VERSION = (
     rf"parse @logStream /\[(?<version>[^\]]+)\]/ | stats count(*) as lines by version, {_BIN}"
 )
@@ -82,9 +84,7 @@ def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
 
 
 def trouble(ops: Connection) -> str:
-    """The target's `logs.error_pattern` (`?ERROR ?"Task timed out"`) as a regular expression."""
-    terms = re.findall(r'\?(?:"([^"]*)"|(\S+))', logs.error_pattern(ops))
-    return "|".join(
-        re.escape(quoted or plain).replace("/", r"\/").replace(r"\ ", " ")
-        for quoted, plain in terms
-    )
+    """What means trouble in a line, as a regular expression: usual words, and the target's own."""
+    terms = _TERM.findall(logs.error_pattern(ops)) or _TERM.findall(logs.USUAL)
+    words = (re.escape(quoted or plain).replace("/", r"\/") for quoted, plain in terms)
+    return "|".join([*words, _LEVELS]).replace(r"\ ", " ")

@@ -63,6 +63,7 @@ class Expressions:
         self.position = 0  # of the next token
         self.end = 0  # of the last
         self.in_stats = False
+        self.aliases: dict[str, Node] = {}  # of the columns that a stats has made so far
         self.take("")
 
     def take(self, pattern: re.Pattern[str] | str) -> re.Match[str] | None:
@@ -188,6 +189,8 @@ class Expressions:
         name = self.name()
         if self.take(r"\("):
             return self.call(name.lower(), start)
+        if self.in_stats and name in self.aliases:
+            return self.aliases[name]
         if self.in_stats:
             self.position = start
             raise self.unexpected()

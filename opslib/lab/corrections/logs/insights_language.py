@@ -58,6 +58,9 @@ def read(query: str) -> list[Command]:
     return commands
 
 
+_NOT_HERE = ("pattern", "diff", "anomaly", "unnest", "source", "lookup", "addtotals")
+
+
 class _Parser(Expressions):
     def command(self) -> Command:
         start = self.position
@@ -75,6 +78,10 @@ class _Parser(Expressions):
             "dedup": lambda: Command("dedup", self.columns()),
             "parse": self.parse,
         }
+        reader["filterindex"] = reader["filter"]  # an index makes it cheaper, not another
+        if word in _NOT_HERE:
+            told = f"The practice lab does not know the command {word}; CloudWatch does"
+            raise QueryError(told, start, self.position)
         if word not in reader:
             self.position = start
             raise self.unexpected()
@@ -92,11 +99,14 @@ class _Parser(Expressions):
         source = self.query[start : self.end]
         name = NAME.fullmatch(source)
         if self.take(r"as\b"):
-            return Named(self.name(), node)
+            named = self.name()
+            if self.in_stats:
+                self.aliases[named] = node
+            return Named(named, node)
         return Named(name[1] or name[2] if name else source, node, plain=name is not None)
 
     def stats(self) -> Command:
-        self.in_stats = True
+        self.in_stats, self.aliases = True, {}
         columns = self.columns()
         self.in_stats = False
         return Command("stats", columns, by=self.columns() if self.take(r"by\b") else ())

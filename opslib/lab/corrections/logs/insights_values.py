@@ -49,6 +49,8 @@ class Row:
     def get(self, name: str) -> Any:
         if name in self.made:
             return self.made[name]
+        if isinstance(self.made.get(name.partition(".")[0]), dict | list):
+            return _reach(self.made, name)  # what jsonParse made
         if self.event is None:
             return None
         if name.startswith("@"):
@@ -84,8 +86,10 @@ class Moment(int):
 
 
 def _parsed(message: str) -> Any:
-    if not message.lstrip().startswith("{"):
-        return None
+    return _decoded(message) if message.lstrip().startswith("{") else None
+
+
+def _decoded(message: str) -> Any:
     try:
         return json.loads(message)
     except ValueError:
@@ -146,6 +150,8 @@ def text(value: Any) -> str:
         return str(value)
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:.4f}".rstrip("0").rstrip(".")
     return str(value)
@@ -240,6 +246,9 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "if": lambda condition, yes, no=None: yes if truth(condition) else no,
     "isempty": lambda value: value is None or text(value) == "",
     "isblank": lambda value: value is None or not text(value).strip(),
+    "unmask": lambda value: value,  # the lab hides nothing
+    "jsonparse": lambda value: None if value is None else _decoded(text(value)),
+    "jsonstringify": lambda value: None if value is None else text(value),
     "concat": lambda *values: "".join("" if value is None else text(value) for value in values),
     "trim": _trim(str.strip),
     "ltrim": _trim(str.lstrip),

@@ -1,0 +1,179 @@
+"""Log lines with three answers: trouble, well, or not understood; and what could not be read."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from functools import partial
+
+from opslib.core import (
+    Connection,
+    Finding,
+    Frame,
+    NotFound,
+    OpsError,
+    Question,
+    Window,
+    count,
+    unread,
+)
+from opslib.core.reads import functions, log_lines, logs
+from opslib.core.reads.log_levels import PLATFORM, read
+from opslib.core.reads.log_lines import most_in_an_hour
+
+LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
+TROUBLE, WELL, UNCLEAR = "trouble", "well", "not understood"
+_ANSWERS = {True: TROUBLE, False: WELL, None: UNCLEAR}
+_SOURCE = "FilterLogEvents"
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_ENDED = re.compile(r'REPORT RequestId: |\{.*"type":\s*"platform\.report"')
+_WHOLE = 2_500  # lines
+_QUARTER = timedelta(minutes=15)
+# So many of a source's requests failing is no ordinary day, however few they are.
+_SHARES = ((2, 0.5), (4, 0.25), (12, 0.1))
+_IN_A_QUARTER = ((4, 0.25),)
+_TIMES, _SHARE = 3, 0.01  # of all patterns together: so often what one may have, and of requests
+
+
+def read_lines(ops: Connection, source: str, within: Window) -> Frame:
+    """The lines of a window, a traceback as one, each with its answer. Columns: LINES.
+
+    The newest 2,500 of a log group are read wholly; of what is older in a group that has
+    more, what has a word of trouble in it. `attrs`: those of `logs.search`.
+    """
+    import pandas as pd
+
+    events = logs.search(ops, source, "", within, limit=_WHOLE)
+    whole_since = events.attrs["whole_since"]
+
+    def older(name: str) -> Frame:
+        before = Window(within.start, whole_since[name].to_pydatetime())
+        return logs.search(ops, name, " ".join(logs.CANDIDATES.split()), before)
+
+    parts = list(ops.each(older, whole_since).values())
+    named = _named_by_the_target(ops, source, within)
+    found = pd.concat([events, *parts]).drop_duplicates("event_id")
+    found = log_lines.joined(found.sort_values(["time", "event_id"], ignore_index=True))
+    said = list(map(read, found["message"]))
+    found["level"] = [each.level for each in said]
+    found["answer"] = [_ANSWERS[each.trouble] for each in said]
+    found = found.astype(LINES)  # also when there is none
+    own = found["event_id"].isin(named) & (found["answer"] == UNCLEAR)
+    found.loc[own, "answer"] = TROUBLE
+    _once_a_request(found)
+    found.attrs = events.attrs | {"cut": any(part.attrs["cut"] for part in parts)}
+    return found
+
+
+def _named_by_the_target(ops: Connection, source: str, within: Window) -> set[str]:
+    """Ids of the lines that the target's own `logs.error_pattern` finds."""
+    own = logs.own_pattern(ops)
+    return set(logs.search(ops, source, own, within)["event_id"]) if own else set()
+
+
+def _once_a_request(lines: Frame) -> None:
+    """A request that ended in trouble has said so already where another line of it does."""
+    ill = lines["answer"] == TROUBLE
+    ended = lines["message"].str.match(PLATFORM) | lines["message"].str.match(_ENDED)
+    told = set(lines.loc[ill & ~ended, "message"].str.findall(_ID).explode().dropna())
+    again = [
+        bool(told.intersection(_ID.findall(text))) for text in lines.loc[ill & ended, "message"]
+    ]
+    lines.loc[lines.index[ill & ended][again], "answer"] = WELL
+
+
+def troubles(lines: Frame) -> Frame:
+    """Those that are trouble. Columns: LINES."""
+    found = lines[lines["answer"] == TROUBLE].reset_index(drop=True)
+    found.attrs.update(lines.attrs)
+    return found
+
+
+def told_of_unclear(lines: Frame) -> str:
+    """How many lines were not understood, and the most frequent of them; empty when none is."""
+    unclear = lines[lines["answer"] == UNCLEAR]
+    if unclear.empty:
+        return ""
+    shown = unclear["message"].head(2_000)
+    pattern = max((named := log_lines.patterns(shown)), key=named.count)
+    return f"{len(unclear):,} of {count(len(lines), 'line')} say neither, as {pattern!r}"
+
+
+def of_the_whole(ops: Connection, lines: Frame, follows: str = "logs/errors") -> list[Finding]:
+    """The sum of all trouble, and its share of the requests of each source."""
+    ill, most = troubles(lines), logs.tolerated(ops)
+    requests = _requests(lines)
+    in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
+    served = most_in_an_hour(requests["time"]) if len(requests) else 0
+    asked = Question(
+        "trouble in all", f"at most {_TIMES * most} in an hour, or 1 % of requests", _SOURCE
+    )
+    seen = f"{count(len(ill), 'line')} of trouble of {count(len(lines), 'line')}"
+    seen += f", at most {in_an_hour} in an hour" if len(ill) else ""
+    seen += f", beside {count(len(requests), 'request')}" if len(requests) else ""
+    unclear = told_of_unclear(lines)
+    seen += f". {unclear}" if unclear else ""
+    well = in_an_hour <= _TIMES * most or (served > 0 and in_an_hour <= _SHARE * served)
+    found = [asked.judged(well, seen, otherwise="warn", next=follows)]
+    whole_since = lines.attrs["whole_since"]
+    whole = ill[[row.time >= whole_since.get(row.source, row.time) for row in ill.itertuples()]]
+    judge = partial(_share, whole, requests, follows)
+    return [*found, *filter(None, map(judge, sorted(set(ill["source"]))))]
+
+
+def _requests(lines: Frame) -> Frame:
+    return lines[lines["message"].str.match(_ENDED)]
+
+
+def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:
+    """A finding where a source fails much of what it is asked, in all or in a quarter hour."""
+    wrong = ill.loc[ill["source"] == source, "time"]
+    served = requests.loc[requests["source"] == source, "time"]
+    asked = Question(f"share of trouble in {source}", "at most 1 in 10 requests", _SOURCE)
+    if _too_many(len(wrong), len(served), _SHARES):
+        seen = f"{count(len(wrong), 'line')} of trouble beside {count(len(served), 'request')}"
+        return asked.answer("warn", seen, next=follows)
+    quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
+    bad = [
+        (number, int(beside.get(begin, 0)), begin)
+        for begin, number in quarters.items()
+        if _too_many(number, int(beside.get(begin, 0)), _IN_A_QUARTER)
+    ]
+    if not bad:
+        return None
+    number, of, begin = max(bad, key=lambda each: (each[0], each[2]))
+    seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
+    seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
+    return asked.answer("warn", seen, next=follows)
+
+
+def _too_many(wrong: int, of: int, shares: tuple[tuple[int, float], ...]) -> bool:
+    return of > 0 and any(wrong >= few and wrong >= share * of for few, share in shares)
+
+
+def not_read(ops: Connection, lines: Frame, within: Window) -> list[Finding]:
+    """Log groups that were not read.
+
+    One that is gone is critical, unless nothing can have written to it.
+    """
+    failed: dict[str, OpsError] = lines.attrs["failed"]
+    return [_not_read(ops, name, exc, within) for name, exc in failed.items()]
+
+
+def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Finding:
+    asked = Question(f"log group of {name}", "it is there and can be read", _SOURCE)
+    if not isinstance(exc, NotFound):
+        return unread(asked.words, exc)
+    if name in ops.target.facts.get("functions", {}) and not _invoked(ops, name, within.end):
+        return asked.answer("ok", "not there: the function was not called in two weeks")
+    seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
+    return asked.answer("critical", seen, next="functions/configuration")
+
+
+def _invoked(ops: Connection, name: str, end: datetime) -> bool:
+    """Whether a function was called lately; where that cannot be told, it was."""
+    try:
+        points = functions.read_points(ops, [name], Window(end - timedelta(days=14), end))
+    except OpsError:
+        return True
+    return bool(points.loc[points["metric"] == "Invocations", "value"].sum())
