@@ -6,7 +6,11 @@ Every one that is the target's by its own patterns, and those that should be the
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +21,9 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
+    NotFound,
     Question,
+    answer,
     check,
     clock,
     frame,
@@ -50,7 +56,10 @@ _DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
     alarm: AlarmName, state: StateValue, since: StateTransitionedTimestamp || StateUpdatedTimestamp,
     actions_enabled: ActionsEnabled != `false`, actions: length(AlarmActions || `[]`),
     namespace: Namespace, metric: MetricName, queue: Dimensions[?Name == 'QueueName'].Value | [0],
-    rule: AlarmRule, said: StateReason, data: StateReasonData, sign: ComparisonOperator,
+    rule: AlarmRule, tells: AlarmActions || `[]`,
+    watches: Metrics[].MetricStat.Metric
+        || [{Namespace: Namespace, MetricName: MetricName, Dimensions: Dimensions}],
+    said: StateReason, data: StateReasonData, sign: ComparisonOperator,
     measured: (Metrics[?Expression && ReturnData != `false`].Expression | [0])
         || join(' ', [MetricName || '?', Statistic || ExtendedStatistic][?@]),
     limit: Threshold, seconds: Period || (Metrics[].MetricStat.Period | [0]),
@@ -81,7 +90,7 @@ def list_alarms(ops: Connection) -> Frame:
             }
             rows.append(alarm | computed)
     found = frame(rows, ALARMS)
-    found.attrs["total"] = len(every)
+    found.attrs["total"], found.attrs["every"] = len(every), every
     return found
 
 
@@ -133,7 +142,9 @@ def check_alarms(ops: Connection) -> Findings:
     total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
     note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
-    for row in found[~found["actions_enabled"] | (found["actions"] == 0)].itertuples():
+    parts = _parts(found.attrs["every"])
+    silent = (found["actions"] == 0) & ~found["alarm"].isin(parts)  # the composite one tells
+    for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
         why = "it has no actions" if row.actions_enabled else "its actions are disabled"
         findings.append(told.answer("warn", f"{why}: nobody would be told"))
@@ -159,3 +170,121 @@ def _state(ops: Connection, row: Any) -> Finding:
         cause=row.proves if going else "",
         next=row.next or "metrics/dashboard",
     )
+
+
+UNHEARD = "alarm-unheard"  # the cause that findings name
+_SNS_DOCS = "https://docs.aws.amazon.com/sns/latest/dg/sns-troubleshooting-topics.html"
+_SNS_KEY = "alias/aws/sns"  # its policy, which nobody can change, lets no alarm use it
+_HEARD = "there, somebody is subscribed and has confirmed it"
+
+
+@check("Does an alarm that goes off reach somebody, and does it watch what is there?")
+def check_reach(ops: Connection) -> Findings:
+    """The topics that the target's alarms tell; actions that failed; metrics that are no more.
+
+    A topic without a confirmed subscription hears an alarm and tells nobody.
+    """
+    found = list_alarms(ops)
+    named = set(found["alarm"])
+    mine = [alarm for alarm in found.attrs["every"] if alarm["alarm"] in named]
+    tells = {arn for alarm in mine for arn in alarm["tells"] if ":sns:" in arn}
+    topics = ops.each(
+        lambda arn: answer(_topic(arn).words, partial(_heard, ops, arn)), sorted(tells)
+    )
+    watched = _watched(mine)
+    gone = ops.each(partial(_gone, ops), watched)
+    findings = [*topics.values(), answer(_FAILED.words, partial(_failed, ops, named))]
+    findings += [lost for key, lost in gone.items() if lost]
+    findings += _broken(mine, {alarm["alarm"] for alarm in found.attrs["every"]})
+    if watched and not any(gone.values()):
+        watches = Question("what the alarms watch", "it sends metrics", "ListMetrics")
+        findings.append(watches.answer("ok", f"{len(watched)} things that send metrics"))
+    return Findings(findings)
+
+
+def _topic(arn: str) -> Question:
+    return Question(f"topic {arn.rpartition(':')[2]}", _HEARD, _SNS_DOCS)
+
+
+def _heard(ops: Connection, arn: str) -> Finding:
+    asked = _topic(arn)
+    try:
+        known = ops.call("sns", "get_topic_attributes", TopicArn=arn)["Attributes"]
+    except NotFound:
+        seen = f"there is no such topic in {ops.where}: alarms tell nobody"
+        return asked.answer("critical", seen, cause=UNHEARD)
+    path = "Subscriptions[].SubscriptionArn"
+    each = ops.pages("sns", "list_subscriptions_by_topic", path, TopicArn=arn)
+    confirmed = [arn for arn in each if arn.startswith("arn:")]
+    waiting = each.count("PendingConfirmation")
+    seen = f"{len(confirmed)} subscribed" + (f", {waiting} not confirmed" if waiting else "")
+    if not confirmed:
+        return asked.answer("critical", f"{seen}: alarms tell nobody", cause=UNHEARD)
+    if str(known.get("KmsMasterKeyId", "")).endswith(_SNS_KEY):
+        seen += f"; encrypted with {_SNS_KEY}, which CloudWatch may not use: nothing arrives"
+        return asked.answer("critical", seen, cause=UNHEARD)
+    return asked.answer("ok", seen)
+
+
+_FAILED = Question("actions of the alarms", "none failed in 24 h", "DescribeAlarmHistory")
+
+
+def _failed(ops: Connection, named: set[str]) -> Finding:
+    """What CloudWatch itself says of the actions that it took, or could not take."""
+    items = ops.pages(
+        "cloudwatch",
+        "describe_alarm_history",
+        "AlarmHistoryItems[].[AlarmName, HistorySummary]",
+        HistoryItemType="Action",
+        StartDate=ops.now() - timedelta(hours=24),
+    )
+    failed = [(name, said) for name, said in items if name in named and "Failed" in said]
+    seen = f"{failed[0][0]}: {failed[0][1]}; {len(failed)} in all" if failed else "none failed"
+    return _FAILED.judged(not failed, seen, cause=UNHEARD)
+
+
+def _watched(alarms: list[Json]) -> dict[tuple[Any, ...], list[str]]:
+    """What alarms watch, namespace and dimensions, with the alarms that do."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for alarm in alarms:
+        for metric in alarm["watches"] or ():
+            if metric.get("Namespace") and metric.get("Dimensions"):
+                pairs = sorted((each["Name"], each["Value"]) for each in metric["Dimensions"])
+                found.setdefault((metric["Namespace"], *pairs), []).append(alarm["alarm"])
+    return found
+
+
+def _gone(ops: Connection, key: tuple[Any, ...]) -> Finding | None:
+    """That a thing sends no metric at all; one metric may be silent because nothing happens."""
+    space, *pairs = key
+    about = ", ".join(f"{name} {value}" for name, value in pairs)
+    asked = Question(f"{space} of {about}", "it sends metrics", "ListMetrics (of two weeks)")
+
+    def look() -> Finding:
+        dimensions = [{"Name": name, "Value": value} for name, value in pairs]
+        given = {"Namespace": space, "Dimensions": dimensions}
+        some = ops.pages("cloudwatch", "list_metrics", "Metrics[]", limit=1, **given)
+        seen = "some" if some else "none for two weeks: an alarm watches what is not there"
+        return asked.judged(bool(some), seen, otherwise="warn", next="metrics/dashboard")
+
+    found = answer(asked.words, look)
+    return None if found.status == "ok" else found
+
+
+def _parts(alarms: list[Json]) -> set[str]:
+    """The alarms that others are made of, where those tell somebody."""
+    return {name for alarm in alarms if alarm["rule"] and alarm["tells"] for name in _named(alarm)}
+
+
+def _named(composite: Json) -> list[str]:
+    rule = composite["rule"] or ""
+    said = re.findall(r"""\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*["']?([^"')]+)["']?\s*\)""", rule)
+    return [name.rpartition(":alarm:")[2].strip() for name in said]
+
+
+def _broken(alarms: list[Json], every: set[str]) -> Iterator[Finding]:
+    """Composite alarms that are made of one that is not there."""
+    for alarm in alarms:
+        if lacks := sorted(set(_named(alarm)) - every):
+            asked = Question(f"rule of alarm {alarm['alarm']}", "its alarms exist", _SOURCE)
+            yield asked.answer("warn", f"there is no alarm {', '.join(lacks)}")

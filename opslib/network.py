@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any, NamedTuple
 
 from opslib import health
-from opslib.core import Connection, Finding, Findings, Frame, Json, NotFound, Question, check, frame
-from opslib.core.reads import functions
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    NotFound,
+    Question,
+    check,
+    count,
+    frame,
+)
+from opslib.core.reads import networks
 
 ENDPOINTS = {
     "service": "str",
@@ -17,7 +29,8 @@ ENDPOINTS = {
     "lacks": "str",
     "endpoint": "str",
 }
-MISSING = "vpc-endpoint-missing"  # the cause that findings name
+MISSING, CLOSED = "vpc-endpoint-missing", "endpoint-closed"  # the causes that findings name
+_HTTPS = 443
 _FOLLOWS = {"shallow": "logs/search", "deep": "health/deep"}
 
 
@@ -51,13 +64,14 @@ def check_paths(ops: Connection) -> Findings:
 class Surroundings(NamedTuple):
     """What endpoints are judged by.
 
-    The function's subnets, the route table of each (of the others: "main"), whether private names
-    are resolved.
+    The function with its subnets and groups, the route table of each subnet (of the others:
+    "main"), whether private names are resolved, the security groups of the endpoints.
     """
 
-    subnets: list[str]
+    caller: networks.Caller
     routes: dict[str, str]
     dns: bool
+    groups: dict[str, Json]
 
     def lacks(self, endpoint: Json, kind: str) -> list[str]:
         """What is wrong with an endpoint, in words.
@@ -65,21 +79,54 @@ class Surroundings(NamedTuple):
         An interface serves the whole VPC, from any subnet; a gateway its route tables.
         """
         found, state = endpoint["VpcEndpointType"], endpoint["State"]
+        interface = kind == found == "Interface"
         public = kind == "Interface" and not endpoint.get("PrivateDnsEnabled")
         nameless = kind == "Interface" and not public and not self.dns
+        subnets = self.caller.subnets
         if found == "Gateway":
             routed, main = endpoint.get("RouteTableIds", ()), self.routes.get("main")
-            apart = [each for each in self.subnets if self.routes.get(each, main) not in routed]
+            apart = [each for each in subnets if self.routes.get(each, main) not in routed]
         else:
-            apart = [] if endpoint.get("SubnetIds") else self.subnets
+            apart = [] if endpoint.get("SubnetIds") else subnets
+        names = [each["GroupId"] for each in endpoint.get("Groups", ())]
+        groups = [self.groups[name] for name in names if name in self.groups]
+        shut = interface and not self.caller.enters(groups, _HTTPS)
         said = {
             f"it is of type {found}, {kind} was expected": found != kind,
-            f"it is {state}": state != "available",
+            f"it is {state}": state.lower() != "available",
             "private DNS is off, so the service's name leads to the internet": public,
             "the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)": nameless,
             f"no way from {', '.join(sorted(apart))}": apart,
+            f"its security groups ({', '.join(names) or 'none'}) do not let the function in on "
+            f"port {_HTTPS}": shut,
+            f"the function's security groups let nothing out to it on port {_HTTPS}": interface
+            and not self.caller.leaves(groups, _HTTPS),
+            "its policy allows nothing": not _allows(endpoint.get("PolicyDocument")),
         }
         return [words for words, holds in said.items() if holds]
+
+
+def _allows(policy: str | None) -> bool:
+    """Whether an endpoint's policy lets anything through; without one, all.
+
+    A statement that allows something is taken as meant; one that denies all to all is not.
+    """
+    if not policy:
+        return True
+    try:
+        said = json.loads(policy)["Statement"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    every = [said] if isinstance(said, dict) else said
+    nothing = any(
+        each.get("Effect") == "Deny"
+        and not each.get("Condition")
+        and each.get("Action") in ("*", ["*"])
+        and each.get("Resource") in ("*", ["*"])
+        and each.get("Principal") in ("*", {"AWS": "*"})
+        for each in every
+    )
+    return not nothing and any(each.get("Effect") == "Allow" for each in every)
 
 
 _ROUTES = "RouteTables[].Associations[] | [?Main || SubnetId].[SubnetId || 'main', RouteTableId]"
@@ -93,12 +140,14 @@ def list_endpoints(ops: Connection) -> Frame:
     """
     vpc = find_vpc(ops)
     at = [{"Name": "vpc-id", "Values": [vpc]}]
-    found, subnets, routes = ops.gather(
+    caller = find_caller(ops)
+    found, routes, groups = ops.gather(
         partial(ops.pages, "ec2", "describe_vpc_endpoints", "VpcEndpoints[]", Filters=at),
-        partial(find_subnets, ops),
         partial(ops.pages, "ec2", "describe_route_tables", _ROUTES, Filters=at),
+        partial(ops.pages, "ec2", "describe_security_groups", "SecurityGroups[]", Filters=at),
     )
-    around = Surroundings(subnets, dict(routes), _dns(ops, vpc))
+    named = {group["GroupId"]: group for group in groups}
+    around = Surroundings(caller, dict(routes), _dns(ops, vpc), named)
     rows = []
     for service, kind in ops.target["network"]["endpoints"].items():
         name = f"com.amazonaws.{ops.target.region}.{service}"
@@ -136,19 +185,16 @@ def find_vpc(ops: Connection) -> str:
     return str(found[0])
 
 
-def find_subnets(ops: Connection) -> list[str]:
-    """The subnets that the target's `network.function` runs in, as its alias serves it.
-
-    Raises NotFound.
-    """
+def find_caller(ops: Connection) -> networks.Caller:
+    """The target's `network.function` in its VPC, as its alias serves it. Raises NotFound."""
     function = ops.target["network"]["function"]
-    subnets: list[str] = functions.live(ops, function).get("VpcConfig", {}).get("SubnetIds", [])
-    if not subnets:
+    found = networks.caller(ops, function)
+    if found is None:
         raise NotFound(
             f"Function {function!r} is in no VPC ({ops.where}), so it needs no endpoints. "
             "Correct network.function."
         )
-    return subnets
+    return found
 
 
 def _dns(ops: Connection, vpc: str) -> bool:
@@ -176,4 +222,46 @@ def _endpoint_finding(ops: Connection, row: Any) -> Finding:
         return asked.answer("ok", seen, cause=MISSING)
     seen = f"com.amazonaws.{ops.target.region}.{row.service} "
     seen += f"in VPC {ops.target['network']['vpc']}: {row.lacks}"
-    return asked.answer("critical", seen, cause=MISSING, next="health/deep")
+    cause = CLOSED if row.endpoint else MISSING
+    return asked.answer("critical", seen, cause=cause, next="health/deep")
+
+
+_BLACKHOLES = """RouteTables[].{
+    table: RouteTableId, main: Associations[?Main] | [0], subnets: Associations[].SubnetId,
+    routes: Routes[].{to: DestinationCidrBlock || DestinationIpv6CidrBlock
+        || DestinationPrefixListId, state: State, nat: NatGatewayId}}"""
+_VPC_DOCS = "https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html"
+
+
+@check("Do the routes of the function's subnets lead anywhere?")
+def check_routes(ops: Connection) -> Findings:
+    """Routes that lead to what is gone, and the NAT gateways that the subnets use."""
+    vpc, caller = find_vpc(ops), find_caller(ops)
+    at = [{"Name": "vpc-id", "Values": [vpc]}]
+    tables = ops.pages("ec2", "describe_route_tables", _BLACKHOLES, Filters=at)
+    own = {subnet for table in tables for subnet in table["subnets"] or ()}
+    used = [
+        table
+        for table in tables
+        if {*caller.subnets} & {*(table["subnets"] or ())}
+        or (table["main"] and not {*caller.subnets} <= own)
+    ]
+    routes = [(table["table"], route) for table in used for route in table["routes"] or ()]
+    gone = [(name, to["to"]) for name, to in routes if to["state"] == "blackhole"]
+    lost = [f"{name}: {to} leads nowhere" for name, to in gone]
+    asked = Question("routes of the function's subnets", "each leads somewhere", _VPC_DOCS)
+    found = [asked.judged(not lost, "; ".join(lost) or count(len(routes), "route"))]
+    if wanted := sorted({route["nat"] for _, route in routes if route["nat"]}):
+        states = dict(
+            ops.pages(
+                "ec2",
+                "describe_nat_gateways",
+                "NatGateways[].[NatGatewayId, State]",
+                Filter=[{"Name": "nat-gateway-id", "Values": wanted}],
+            )
+        )
+        for name in wanted:
+            nat = Question(f"NAT gateway {name}", "available", _VPC_DOCS)
+            state = states.get(name, "not there")
+            found.append(nat.judged(state == "available", state, next="network/endpoints"))
+    return Findings(found)

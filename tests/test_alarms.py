@@ -5,14 +5,19 @@ Every one that matters, what it asks for, and those that would be silent.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from opslib import alarms
+from opslib.core.checks import causes
+from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates, secrets
 
 TARGET = "lab/bluemoxon-staging"
+NOW, DAY = datetime(2026, 11, 26, 12, tzinfo=UTC), timedelta(days=1)
 
 
 def test_all_alarms_of_a_healthy_system_are_ok_and_counted(ops: Any) -> None:
@@ -109,6 +114,39 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
     assert found["secret bluemoxon-staging/database"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("described", "check", "status", "cause"),
+    [
+        ({"DeletedDate": NOW}, "secret x", "critical", causes.GONE),
+        ({"RotationEnabled": True, "NextRotationDate": NOW + 9 * DAY}, "", "ok", ""),
+        ({"RotationEnabled": True, "NextRotationDate": NOW - 9 * DAY}, "rotation of x", "warn", ""),
+        (
+            {"RotationEnabled": True, "VersionIdsToStages": {"1": ["AWSPENDING"]}},
+            "rotation of x",
+            "warn",
+            "",
+        ),
+        (
+            {"RotationEnabled": True, "VersionIdsToStages": {"1": ["AWSCURRENT", "AWSPENDING"]}},
+            "",
+            "ok",
+            "",
+        ),
+        ({"NextRotationDate": NOW - 9 * DAY}, "", "ok", ""),
+    ],
+)
+def test_a_secret_that_is_marked_for_deletion_or_whose_rotation_broke_off_is_told(
+    ops: Any, monkeypatch: pytest.MonkeyPatch, described: Any, check: str, status: str, cause: str
+) -> None:
+    ops.target.facts["secrets"] = {"x": {}}
+    monkeypatch.setattr(ops, "call", lambda *_, **__: described)
+    monkeypatch.setattr(ops, "pages", lambda *_, **__: [NOW - DAY])
+    monkeypatch.setattr(ops, "now", lambda: NOW)
+    found = secrets.check_ages(ops)
+    assert (found.worst, found.causes) == (status, {cause} - {""})
+    assert not check or check in {f.check for f in found.troubles}
+
+
 def test_a_secret_that_is_marked_for_deletion_is_critical_whatever_its_age(ops: Any) -> None:
     name = "bluemoxon-staging/api-token"
     ops.call("secretsmanager", "delete_secret", SecretId=name, RecoveryWindowInDays=7)
@@ -143,3 +181,88 @@ def test_a_wildcard_covers_one_level() -> None:
     wild = {"DomainName": "example.com", "SubjectAlternativeNameSummaries": ["*.example.com"]}
     assert certificates._covers(wild, "api.example.com")
     assert not certificates._covers(wild, "a.api.example.com")
+
+
+TOPIC = "arn:aws:sns:us-west-2:111122223333:alerts"
+SUBSCRIBED = [f"{TOPIC}:9c1a"]
+
+
+def raised(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str, Any]:
+    """check_reach, by its findings' names, where AWS answers this."""
+    alarm = {
+        "alarm": "bluemoxon-staging-x",
+        "tells": [TOPIC],
+        "rule": said.get("rule"),
+        "watches": [{"Namespace": "App", "Dimensions": [{"Name": "Name", "Value": "x"}]}],
+    }
+    every = pd.DataFrame([alarm])
+    every.attrs["every"] = [alarm]
+
+    def pages(_: str, operation: str, *__: Any, **___: Any) -> Any:
+        answer = {
+            "list_subscriptions_by_topic": SUBSCRIBED,
+            "describe_alarm_history": [],
+            "list_metrics": [{}],
+        } | said
+        return raised(answer[operation])
+
+    def call(*_: Any, **__: Any) -> Any:
+        return {"Attributes": raised(said.get("get_topic_attributes", {}))}
+
+    monkeypatch.setattr(alarms, "list_alarms", lambda _: every)
+    monkeypatch.setattr(ops, "pages", pages)
+    monkeypatch.setattr(ops, "call", call)
+    return {f.check: f for f in alarms.check_reach(ops)}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "seen"),
+    [
+        ({}, "ok", "1 subscribed"),
+        ({"get_topic_attributes": NotFound("gone")}, "critical", "no such topic"),
+        ({"get_topic_attributes": NotAllowed("denied")}, "unknown", "denied"),
+        ({"list_subscriptions_by_topic": []}, "critical", "0 subscribed"),
+        ({"list_subscriptions_by_topic": ["PendingConfirmation"]}, "critical", "1 not confirmed"),
+        ({"list_subscriptions_by_topic": ["Deleted"]}, "critical", "tell nobody"),
+        (
+            {"get_topic_attributes": {"KmsMasterKeyId": "alias/aws/sns"}},
+            "critical",
+            "CloudWatch may not use",
+        ),
+        ({"get_topic_attributes": {"KmsMasterKeyId": "alias/alerts"}}, "ok", "1 subscribed"),
+    ],
+)
+def test_a_topic_is_well_when_somebody_hears_it(
+    ops: Any, monkeypatch: pytest.MonkeyPatch, said: Any, status: str, seen: str
+) -> None:
+    found = answered(ops, monkeypatch, **said)["topic alerts"]
+    assert (found.status, seen in found.seen) == (status, True)
+    assert found.cause == {"critical": alarms.UNHEARD, "unknown": "access-denied"}.get(status, "")
+
+
+def test_an_action_that_cloudwatch_could_not_take_is_told(
+    ops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = ["bluemoxon-staging-x", f"Failed to execute action {TOPIC}"]
+    other = ["another", "Failed to execute action"]
+    found = answered(ops, monkeypatch, describe_alarm_history=[failed, other])
+    assert found["actions of the alarms"].status == "critical"
+    assert "1 in all" in found["actions of the alarms"].seen
+    found = answered(ops, monkeypatch, describe_alarm_history=[other])
+    assert found["actions of the alarms"].status == "ok"
+
+
+def test_an_alarm_on_what_sends_no_metric_any_more_and_a_rule_of_what_is_not_there_are_told(
+    ops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = answered(
+        ops, monkeypatch, list_metrics=[], rule="ALARM(gone) OR OK('bluemoxon-staging-x')"
+    )
+    assert found["App of Name x"].status == "warn"
+    assert found["rule of alarm bluemoxon-staging-x"].seen == "there is no alarm gone"

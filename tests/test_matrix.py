@@ -3,8 +3,9 @@
 The cause is named by those that should, and by no other.
 
 Of entries that read what a drill touches, one of each procedure is run under it; all entries with
-`pytest --all`. What an entry reads is in tests/pins/reads.json, made by `--write-pins`; the run of
-it against the healthy target says whether that is still so.
+`pytest --all`. Two drills at a time: a sample of the pairs, all of them with `--all`. What an entry
+reads is in tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target
+says whether that is still so.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -59,6 +62,7 @@ WORDS = {
     "secretsmanager": "secrets",
 }
 EVERYTHING = [
+    "sns",
     "acm",
     "api",
     "cognito",
@@ -177,6 +181,131 @@ def goes_on(system: str, drill: str, name: str) -> bool:
     procedure = runbooks.find(name)[0]
     by = {runbooks.find(each)[0].name for each in DRILLS[system, drill].found_by}
     return procedure.changes or procedure.name in by | TOOLS.keys()
+
+
+API = {"api-unreachable", "api-slow", "api-html", "api-404"}
+# What one trouble hides of another, and why: there both need not be named.
+HIDES: list[tuple[set[str], set[str], str]] = [
+    (API, API | {"migration-pending"}, "one answer of the API can be wrong in one way only"),
+    (
+        {"access-denied"},
+        {"dead-letter-backlog", "database-unavailable", "database-exposed"},
+        "what is denied is not seen",
+    ),
+    (
+        {"database-unavailable"},
+        {"connections-near-limit", "database-cpu-high", "slow-query", "migration-pending"},
+        "the database takes no login, so nothing is asked of it",
+    ),
+    (
+        {"bucket-missing"},
+        {"orphans", "stale-listings", "orphan-keys-miscompared", "images-too-large"},
+        "what was in the bucket is gone with it",
+    ),
+    (
+        {"orphan-keys-miscompared"},
+        {"orphans", "images-too-large"},
+        "while keys are compared wrongly nothing is said of single objects",
+    ),
+    (
+        {"orphans"},
+        {"stale-listings", "orphan-keys-miscompared"},
+        "one finding of a scan has one cause",
+    ),
+    (
+        {"vpc-endpoint-missing", "endpoint-closed", "bucket-missing"},
+        {"migration-pending"},
+        "what fails on the way says nothing of the schema",
+    ),
+    (
+        {"bad-version", "configuration-drift", "migration-pending"},
+        {"bad-version", "configuration-drift", "migration-pending"},
+        "the version that was deployed last is the one that serves",
+    ),
+    (
+        {"bad-version", "timeout-too-low", "cold-start", "slow-query", "database-unavailable"},
+        {"timeout-too-low", "cold-start", "slow-query", "function-throttled", "malformed-requests"},
+        "requests that fail otherwise are not slow; what takes the most time is the cause",
+    ),
+    (
+        {"connections-near-limit", "database-cpu-high"},
+        {"timeout-too-low", "cold-start"},
+        "a database that is not well comes before a function's own limits",
+    ),
+]
+
+
+def paired(system: str) -> list[tuple[str, str]]:
+    """Every two drills of a system."""
+    return list(combinations(sorted(name for of, name in DRILLS if of == system), 2))
+
+
+def hidden(pair: tuple[str, str]) -> set[str]:
+    return {
+        one
+        for one, other in (pair, pair[::-1])
+        for hiders, lost, _ in HIDES
+        if other in hiders and one in lost
+    }
+
+
+PAIRS = sorted((system, *pair) for system in runbooks.systems() for pair in paired(system))
+_SAMPLE = 3  # of each system
+# Those that are always run: where neither hides the other, drawn by their names.
+_DRAWN = sorted(
+    (each for each in PAIRS if not hidden(each[1:])), key=lambda each: crc32(repr(each).encode())
+)
+SAMPLE = [
+    each
+    for system in runbooks.systems()
+    for each in [pair for pair in _DRAWN if pair[0] == system][:_SAMPLE]
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pair" in metafunc.fixturenames:
+        chosen = PAIRS if metafunc.config.getoption("--all") else SAMPLE
+        metafunc.parametrize("pair", chosen, ids="+".join)
+
+
+def fewest(wanted: dict[str, set[str]], causes: tuple[str, str]) -> list[str]:
+    """For each cause an entry that should name it, and the other one, too, where there is one."""
+    chosen: list[str] = []
+    for cause in causes:
+        if not any(cause in wanted[entry] for entry in chosen):
+            naming = (entry for entry in wanted if cause in wanted[entry])
+            chosen.append(max(naming, key=lambda entry: len(wanted[entry])))
+    return chosen
+
+
+def test_of_two_troubles_at_once_both_are_named_and_no_other(
+    lab: PracticeLab,
+    records_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    pair: tuple[str, str, str],
+) -> None:
+    """By the fewest entries that should name both when each is alone; by all of them with --all."""
+    system, one, other = pair
+    alone = [expected(system, drill) for drill in (one, other)]
+    wanted = {entry: set().union(*(each[entry] for each in alone)) for entry in entries(system)}
+    looking = [entry for entry, causes in wanted.items() if causes]
+    if not request.config.getoption("--all"):
+        looking = fewest(wanted, (one, other))
+    with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]):
+        named = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in looking}
+    may_lack = hidden((one, other))
+    more = {entry: named[entry] - wanted[entry] for entry in looking}
+    assert {entry: causes for entry, causes in more.items() if causes} == {}
+    lost = {entry: wanted[entry] - named[entry] - may_lack for entry in looking}
+    assert {entry: causes for entry, causes in lost.items() if causes} == {}
+
+
+def test_what_hides_another_is_a_drill_and_does_so_for_a_reason() -> None:
+    known = {name for _, name in DRILLS}
+    for hiders, lost, why in HIDES:
+        assert (hiders | lost) - known == set()
+        assert why
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda each: each.key)

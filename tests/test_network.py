@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from opslib import network
 from opslib.core.connections.connection import Connection
+from opslib.core.reads import networks
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
 MISSING = "vpc-endpoint-missing"
 SUBNETS = ["subnet-a", "subnet-b"]
 ROUTES = {"main": "rtb-main", "subnet-b": "rtb-b"}
-AROUND = network.Surroundings(SUBNETS, ROUTES, dns=True)
+OUT = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+CALLER = networks.Caller(
+    SUBNETS, ["10.20.0.0/20"], [{"GroupId": "sg-functions", "IpPermissionsEgress": OUT}]
+)
+
+
+def group(port: int = 443, peer: str = "sg-functions") -> dict[str, Any]:
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+    return {"GroupId": "sg-1", "IpPermissions": [rule | {"UserIdGroupPairs": [{"GroupId": peer}]}]}
+
+
+AROUND = network.Surroundings(CALLER, ROUTES, dns=True, groups={"sg-1": group()})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +38,11 @@ def untouched(lab: Any) -> None:
 
 def endpoint(kind: str, **changes: Any) -> dict[str, Any]:
     made = {"VpcEndpointType": kind, "State": "available", "VpcEndpointId": "vpce-1"}
-    where = {"SubnetIds": SUBNETS, "PrivateDnsEnabled": True}
+    where = {
+        "SubnetIds": SUBNETS,
+        "PrivateDnsEnabled": True,
+        "Groups": [{"GroupId": "sg-1"}],
+    }
     return (
         made
         | (where if kind == "Interface" else {"RouteTableIds": ["rtb-main", "rtb-b"]})
@@ -103,7 +120,7 @@ def test_an_endpoint_of_another_type_or_in_a_vpc_without_names_is_wrong() -> Non
 def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) -> None:
     with lab.denied("ec2:DescribeVpcEndpoints"):
         left = notebooks.run("network/endpoints")
-    assert [f.status for f in left["ops"].findings] == ["ok", "ok", "unknown"]
+    assert [f.status for f in left["ops"].findings] == ["ok", "ok", "unknown", "ok"]
     assert left["ops"].findings.causes == {"access-denied"}
 
 
@@ -113,3 +130,72 @@ def test_a_vpc_that_is_not_there_is_critical_and_says_where_it_is_named(ops: Con
     assert [f.status for f in found] == ["critical"]
     assert "No VPC is named 'elsewhere'" in found[0].seen
     assert "parameters/targets/bluemoxon-staging.yaml" in found[0].seen
+
+
+ALL = {"Principal": "*", "Action": "*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("around", "changes", "lacks"),
+    [
+        (AROUND._replace(groups={"sg-1": group(peer="sg-old")}), {}, "do not let the function in"),
+        (AROUND._replace(groups={"sg-1": group(port=80)}), {}, "do not let the function in"),
+        (AROUND, {"Groups": []}, "(none) do not let the function in"),
+        (
+            AROUND._replace(
+                caller=networks.Caller(SUBNETS, [], [{"GroupId": "sg-functions"}]),
+            ),
+            {},
+            "let nothing out to it",
+        ),
+        (AROUND, {"PolicyDocument": '{"Statement": []}'}, "its policy allows nothing"),
+        (
+            AROUND,
+            {"PolicyDocument": json.dumps({"Statement": [ALL | {"Effect": "Deny"}]})},
+            "its policy allows nothing",
+        ),
+        (AROUND, {"PolicyDocument": "no policy"}, "its policy allows nothing"),
+    ],
+)
+def test_an_endpoint_that_lets_nobody_in_or_nothing_through_is_wrong(
+    around: network.Surroundings, changes: dict[str, Any], lacks: str
+) -> None:
+    found = around.lacks(endpoint("Interface", **changes), "Interface")
+    assert lacks in found[0]
+
+
+def test_a_policy_that_is_narrow_is_taken_as_meant() -> None:
+    narrow = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::x"}
+    denied = ALL | {"Effect": "Deny", "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}}
+    policy = json.dumps({"Statement": [narrow, denied]})
+    assert AROUND.lacks(endpoint("Gateway", PolicyDocument=policy), "Gateway") == []
+
+
+def routed(state: str = "active", **to: str) -> dict[str, Any]:
+    nat = {"to": "0.0.0.0/0", "state": state, "nat": to.get("nat")}
+    return {"table": "rtb-1", "main": {"Main": True}, "subnets": None, "routes": [nat]}
+
+
+@pytest.mark.parametrize(
+    ("table", "nats", "statuses"),
+    [
+        (routed(), [], ["ok"]),
+        (routed("blackhole"), [], ["critical"]),
+        (routed(nat="nat-1"), [["nat-1", "available"]], ["ok", "ok"]),
+        (routed(nat="nat-1"), [["nat-1", "failed"]], ["ok", "critical"]),
+        (routed(nat="nat-1"), [], ["ok", "critical"]),
+        # another subnet's table says nothing of the function
+        (routed("blackhole") | {"main": None, "subnets": ["subnet-z"]}, [], ["ok"]),
+    ],
+)
+def test_a_route_that_leads_nowhere_and_a_nat_gateway_that_failed_are_told(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, table: Any, nats: Any, statuses: list[str]
+) -> None:
+    monkeypatch.setattr(network, "find_vpc", lambda _: "vpc-1")
+    monkeypatch.setattr(network, "find_caller", lambda _: CALLER)
+
+    def pages(_: str, operation: str, *__: Any, **___: Any) -> Any:
+        return nats if operation == "describe_nat_gateways" else [table]
+
+    monkeypatch.setattr(ops, "pages", pages)
+    assert [f.status for f in network.check_routes(ops)] == statuses

@@ -2,6 +2,8 @@
 
 from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
+from opslib.databases.activity import check_activity
+from opslib.databases.catalogue import check_catalogue
 from opslib.databases.data.queries import check_query, explain_query, plot_query
 from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
 from opslib.databases.data.soft_deletions import (
@@ -13,13 +15,14 @@ from opslib.databases.data.soft_deletions import (
 )
 from opslib.databases.data.statements import check_statements
 from opslib.databases.health import (
-    check_activity,
     check_connections,
     check_load,
     check_status,
     connection_limit,
 )
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
+from opslib.databases.instances.conditions import check_conditions
+from opslib.databases.instances.events import check_events
 from opslib.databases.instances.replicas import (
     check_replica,
     list_replicas,
@@ -41,9 +44,12 @@ __all__ = [
     "ask_dry_run",
     "check_activity",
     "check_backups",
+    "check_catalogue",
     "check_class",
+    "check_conditions",
     "check_connections",
     "check_deleted",
+    "check_events",
     "check_grown",
     "check_load",
     "check_migrations",

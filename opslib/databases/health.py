@@ -24,6 +24,7 @@ from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
 from opslib.core.reads import metrics
 from opslib.core.text import cut
+from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 
 SESSIONS = {
@@ -33,15 +34,6 @@ SESSIONS = {
     "sessions": "int64",
     "longest_seconds": "float64",
 }
-ACTIVITY = {
-    "pid": "int64",
-    "application": "str",
-    "state": "str",
-    "seconds": "float64",
-    "waits_for": "str",
-    "blocked_by": "str",
-    "statement": "str",
-}
 LOAD = {
     "application": "str",
     "role": "str",
@@ -50,11 +42,6 @@ LOAD = {
     "waits_for": "str",
     "statement": "str",
 }
-# A statement on one line, without what would garble a terminal.
-_STATEMENT = (
-    r"left(regexp_replace(query, '[\x01-\x20\x7f-\u009f\u202a-\u202e\u2066-\u2069]+', ' ', 'g'), "
-    "200) AS statement"
-)
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 _TAKEN = Question(
     "Connections taken",
@@ -207,46 +194,9 @@ SELECT coalesce(application_name, '') AS application, coalesce(usename, '') AS r
        count(*) AS sessions,
        round(max(extract(epoch FROM clock_timestamp() - query_start)), 1) AS longest_seconds,
        coalesce(max(wait_event_type || ' ' || wait_event), '') AS waits_for,
-       {_STATEMENT}
+       {STATEMENT}
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND state = 'active'
   AND application_name NOT LIKE 'opslib/%'
 GROUP BY 1, 2, 6 ORDER BY sessions DESC, longest_seconds DESC
-"""
-
-
-@check("Long statements, open transactions, locks")
-def check_activity(ops: Connection, seconds: float = 60) -> Findings:
-    """Does a statement or an idle transaction last longer than this, or wait for a lock?
-
-    Evidence: ACTIVITY.
-    """
-    found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds)
-    asked = Question(
-        f"Nothing runs for over {seconds:g} s or waits for a lock",
-        "nothing",
-        "pg_stat_activity, pg_blocking_pids",
-    )
-    if found.empty:
-        return Findings([asked.answer("ok", "nothing")], found)
-    blocked, longest = (found["blocked_by"] != "").sum(), found["seconds"].max()
-    seen = f"{len(found)} sessions, longest {longest:,.0f} s; {blocked} wait for another"
-    return Findings([asked.answer("critical" if blocked else "warn", seen)], found)
-
-
-_ACTIVITY_SQL = f"""
-SELECT pid, coalesce(application_name, '') AS application, coalesce(state, 'hidden') AS state,
-       round(extract(epoch FROM clock_timestamp() - coalesce(
-           CASE WHEN state = 'active' THEN query_start ELSE xact_start END, backend_start)), 1)
-           AS seconds,
-       coalesce(wait_event_type || ' ' || wait_event, '') AS waits_for,
-       array_to_string(pg_blocking_pids(pid), ', ') AS blocked_by,
-       {_STATEMENT}
-FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-  AND (cardinality(pg_blocking_pids(pid)) > 0
-       OR (state = 'active' AND clock_timestamp() - query_start > make_interval(secs => :seconds))
-       OR (state LIKE 'idle in transaction%'
-           AND clock_timestamp() - xact_start > make_interval(secs => :seconds)))
-ORDER BY seconds DESC
 """

@@ -4,6 +4,8 @@ from opslib.functions.capacities import check_capacity, plan_capacity
 from opslib.functions.environments import check_variables, plan_environment
 from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
+from opslib.functions.sources import check_sources
+from opslib.functions.trials import check_shares
 from opslib.functions.versions import (
     check_alias,
     check_configuration,
@@ -18,6 +20,8 @@ __all__ = [
     "check_configuration",
     "check_functions",
     "check_latency",
+    "check_shares",
+    "check_sources",
     "check_variables",
     "check_versions",
     "list_versions",

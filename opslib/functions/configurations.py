@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, result
-from opslib.core.reads.functions import Function, variables
+from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, poll, result
+from opslib.core.reads.functions import Function, modified, states, variables
 from opslib.core.redaction import names_a_secret
 
 CONFIGURATIONS = {
@@ -27,6 +27,7 @@ CONFIGURATIONS = {
     "variables": "int64",
     "drift": "str",
 }
+UPDATE_SECONDS = 120  # an update that takes longer is not waited for
 GET, UPDATE = "get_function_configuration", "update_function_configuration"
 HIDDEN, ABSENT = "(hidden)", "(not set)"
 
@@ -151,6 +152,29 @@ def told_shares(alias: Json) -> str:
     return " and ".join(f"{100 * part:g} % to version {of}" for of, part in shares(alias).items())
 
 
+def settled(function: Function) -> Json:
+    """$LATEST, once an update that is in progress has ended, for it takes no other meanwhile.
+
+    Raises Refused when it lasts too long.
+    """
+    name = function.name
+    latest, waited = poll(
+        function.configuration,
+        lambda config: "InProgress" not in states(config) and states(config)[0] != "Pending",
+        UPDATE_SECONDS,
+        lambda config: f"an update of {name} is in progress ({', '.join(states(config))})",
+    )
+    if "InProgress" in states(latest) or states(latest)[0] == "Pending":
+        raise Refused(
+            f"An update of {name} is in progress since {modified(latest):%H:%M:%S} UTC "
+            f"({', '.join(states(latest))}): it takes no other meanwhile. Nothing was changed; "
+            "look whose it is, and plan again when it has ended."
+        )
+    if waited > 1:
+        print(f"An update of {name} was in progress; it ended, and the plan was made after it.")
+    return latest
+
+
 @dataclass(frozen=True)
 class Release:
     """A function's configuration that runs (`live`), and that of $LATEST.
@@ -165,8 +189,12 @@ class Release:
 
     @classmethod
     def begin(cls, function: Function) -> Release:
-        """Raises Refused when publishing $LATEST would release other code, or while one goes on."""
-        alias, latest = function.alias(), function.configuration()
+        """As it is when no update is in progress.
+
+        Raises Refused when publishing $LATEST would release other code, while the alias splits its
+        traffic, or when an update does not end.
+        """
+        alias, latest = function.alias(), settled(function)
         live = function.configuration(alias["FunctionVersion"]) if alias else latest
         if alias and weights(alias):
             raise Refused(

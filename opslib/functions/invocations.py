@@ -37,14 +37,12 @@ from opslib.core.defects import understood
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
-    WELL,
     Function,
-    modified,
     named,
     period,
     read_points,
-    states,
 )
+from opslib.functions.states import judge_state, lost
 
 FUNCTIONS = {
     "function": "str",
@@ -61,6 +59,7 @@ NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
 _MOST_FAIL, _FEW_RUNS = 50.0, 3  # of a function that seldom runs
+_MANY = 20  # in a quarter of an hour, which the whole window dilutes
 _SHARED = "no reservation, it shares the rest"
 
 
@@ -97,10 +96,11 @@ def check_functions(
     points, limits = read_points(ops, names, within), tried(partial(account, ops))
 
     def look(name: str) -> tuple[Use, Json, list[Finding]]:
-        state, reserved = tried(Function(ops, name).live), tried(Function(ops, name).reserved)
-        use = used(name, points[points["function"] == name], reserved, within)
-        judged = [_judged_state(name, state), _invoked(use, state, within)]
-        return use, _row(use, state), [*judged, judge(use, limits, within)]
+        known, mine = Function(ops, name), points[points["function"] == name]
+        state, latest = tried(known.live), tried(known.configuration)
+        use = used(name, mine, tried(known.reserved), within)
+        judged = [judge_state(name, state, latest, ops.now()), _invoked(use, state, within)]
+        return use, _row(use, state), [*judged, judge(use, limits, within), *lost(name, mine)]
 
     looked = ops.each(look, names, "state of {}").values()
     uses, rows = [use for use, *_ in looked], [row for _, row, _ in looked]
@@ -116,24 +116,6 @@ def tried(look: Callable[[], Any]) -> Any:
             return look()
     except OpsError as exc:
         return exc
-
-
-def _judged_state(function: str, state: Any) -> Finding:
-    asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
-    if isinstance(state, OpsError):
-        return unread(asked.words, state)
-    now, update = states(state)
-    seen = f"version {state['Version']}: {now}, last update {update} at "
-    seen += f"{modified(state):%Y-%m-%d %H:%M}"
-    if (now, update) == WELL:
-        return asked.answer("ok", seen)
-    if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
-        seen += f": {why}"
-    if now == "Inactive":
-        seen += "; idle for weeks: its next request wakes it, and fails or waits meanwhile"
-    if "Failed" in (now, update):
-        return asked.answer("critical", seen, next="functions/rollback")
-    return asked.answer("warn", seen)
 
 
 def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
@@ -176,7 +158,8 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
     seen += f", p95 at most {use.p95_ms:,.0f} ms" if use.p95_ms is not None else ""
     status = judged_share(use.errors, use.invocations)
     errors, invocations = use.worst
-    if status == "ok" and judged_share(errors, invocations) == "critical":  # an outage, diluted
+    outage = judged_share(errors, invocations)
+    if status == "ok" and (outage == "critical" or (outage == "warn" and errors >= _MANY)):
         seen += f"; but {errors} of {invocations} in the 15 min from {use.worst_at}"
         status = "warn"
     return asked.judged(status == "ok", seen, otherwise=status, next="logs/errors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,10 +29,17 @@ from opslib.core import (
     window,
 )
 from opslib.core.reads import logs
-from opslib.core.reads.functions import LATEST, WELL, Function, live_version, states
+from opslib.core.reads.functions import (
+    LATEST,
+    WELL,
+    Function,
+    live_version,
+    states,
+)
 from opslib.core.reads.versions import live_and_before, most_errors
 from opslib.functions import configurations, untried
 from opslib.functions.configurations import CONFIGURATIONS, told_shares, weights
+from opslib.functions.trials import BAD_VERSION, FEWEST, MOST_PER_100, choose, judge_trial
 
 VERSIONS = {
     "version": "str",
@@ -42,10 +48,8 @@ VERSIONS = {
     "description": "str",
     "code_sha256": "str",
 }
-BAD_VERSION, DRIFT = "bad-version", "configuration-drift"  # the causes that findings name
-_FEWEST = 5  # errors that say something of a version
-_MOST_PER_100 = 5.0  # after a change
-_RULE = f"at most {_MOST_PER_100:g} in 100"
+DRIFT = "configuration-drift"  # the cause that findings name
+_RULE = f"at most {MOST_PER_100:g} in 100"
 _ENOUGH = 5  # requests that say how a version does
 _GET = "lambda GetFunctionConfiguration"
 
@@ -76,7 +80,7 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     asked = Question(f"errors of {function} by version", _RULE, source)
     alias = Function(ops, function).alias()
     if alias and weights(alias):
-        return Findings(_tried(asked, alias, found), found)
+        return Findings(judge_trial(asked, alias, found), found)
     if now is None:
         return Findings([untried.judge(ops, asked, function, found, hours)], found)
     seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
@@ -84,30 +88,8 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     if before is not None:
         return Findings([_compared(asked, now, before, seen)], found)
     seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
-    well = now.errors_per_100 <= _MOST_PER_100
+    well = now.errors_per_100 <= MOST_PER_100
     return Findings([asked.judged(well, seen, otherwise="warn", next="health/deep")], found)
-
-
-def _tried(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]:
-    """While the alias splits its traffic: each version that is tried against the alias's own."""
-    rows = {row.version: row for row in found.itertuples()}
-    own = rows.get(alias["FunctionVersion"])
-    most = most_errors(own) if own else _MOST_PER_100
-    for version in weights(alias):
-        row, seen = rows.get(version), f"the alias sends {told_shares(alias)}"
-        rule = f"at most {most:g} in 100 of version {version}"
-        asked = replace(asked, rule=rule)
-        if row is None:
-            seen += f"; no request of version {version} ended yet"
-            yield asked.answer("unknown", seen, next="logs/search")
-            continue
-        seen += f"; version {version}: {row.errors_per_100:g} errors in 100 requests "
-        seen += f"({row.errors:,} of {row.requests:,})"
-        if own:
-            seen += f", version {own.version}: {own.errors_per_100:g}"
-        bad = row.errors_per_100 > most and row.errors >= _FEWEST
-        status, follows = ("critical", "functions/rollback") if bad else ("ok", "")
-        yield asked.answer(status, seen, cause=BAD_VERSION, next=follows)
 
 
 def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
@@ -115,7 +97,7 @@ def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
     rule = f"at most {most:g} in 100: version {before.version} had {before.errors_per_100:g}"
     asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
-    if now.errors_per_100 <= most or now.errors < _FEWEST:
+    if now.errors_per_100 <= most or now.errors < FEWEST:
         return asked.answer("ok", seen, cause=BAD_VERSION)
     if now.early_per_100 > most:
         seen += ", from its first half hour on"
@@ -171,7 +153,7 @@ def _watched(function: Function, version: str, seconds: float) -> Finding:
     if not served:
         seen += ": too early to say, look again"
         return asked.answer("unknown", seen, next="logs/search")
-    return asked.judged(100 * failed / served <= _MOST_PER_100, seen, next="logs/search")
+    return asked.judged(100 * failed / served <= MOST_PER_100, seen, next="logs/search")
 
 
 @check("Is the configuration as it should be?")
@@ -220,9 +202,9 @@ def _drifted(asked: Question, row: Json) -> Finding:
 def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
     """Point the alias to an earlier version: the newest published before the live one, or `to`.
 
-    While the alias splits its traffic, what was before is its own version without the others.
-    Raises UsageError (no such version), Refused (no alias, no earlier version, one that gets only a
-    part of the traffic, or one that cannot run).
+    While the alias splits its traffic: all to its own version, or to another one when that fails.
+    Raises UsageError (no such version), Refused (no alias, no earlier version, one that is being
+    tried while the alias's own is well, or one that cannot run).
     """
     known = Function(ops, function)
     name, present = known.name, known.alias()
@@ -236,15 +218,9 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
     if to and to not in numbers:
         raise unknown_name("version", to, numbers, f" of {name}")
     split = weights(present)
-    if to in split:
-        raise Refused(
-            f"{name}:{known.facts['alias']} sends {told_shares(present)}: a rollback does not give "
-            f"all of it to version {to}, which is being tried. Nothing was changed. First end the "
-            f"trial (this procedure without `to` sends all to version {live}), then choose again."
-        )
     if not (to or split or earlier):
         raise Refused(f"{name} has no version before {live}, which is live. Nothing was changed.")
-    wanted = to or (live if split else earlier[0])
+    wanted = choose(ops, function, present, to) if split else to or earlier[0]
     if wanted == live and not split:
         note = f"Alias {known.facts['alias']} points to version {live} already."
         return Planned(f"{name} stays at version {live}", notes=[note])

@@ -76,7 +76,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("metrics", "functions"): [metrics.check_silence] if "metrics" not in facts else [],
         ("metrics", "database"): [metrics.check_limits] if "metrics" not in facts else [],
-        ("alarms", "alarms"): [alarms.check_alarms],
+        ("alarms", "alarms"): [alarms.check_alarms, alarms.check_reach],
         ("queues", "queues"): [queues.check_dead_letters, queues.check_queues],
         ("jobs", "jobs"): [
             partial(look, kind=kind)
@@ -90,6 +90,8 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("functions", "functions"): [
             functions.check_configuration,
             partial(functions.check_functions, minutes=minutes),
+            functions.check_sources,
+            partial(functions.check_shares, hours=hours),
             partial(_deployments, hours=hours),
         ],
         ("database", "database"): [
@@ -98,6 +100,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_load,
             partial(databases.check_activity, seconds=_LONG_SECONDS),
             databases.check_statements,
+            databases.check_catalogue,
+            databases.check_conditions,
+            partial(databases.check_events, hours=hours),
             *_if_in(
                 database,
                 instance=databases.check_storage,
@@ -111,7 +116,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],
-        ("network", "network"): [network.check_endpoints],
+        ("network", "network"): [network.check_endpoints, network.check_routes],
         ("deployments", "terraform"): _if_in(
             facts.get("terraform", {}), state=deployments.check_states, plan=deployments.check_drift
         ),

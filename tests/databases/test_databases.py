@@ -20,7 +20,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
-from opslib.databases import health
+from opslib.databases import activity, health
 from tests import notebooks
 from tests.conftest import PracticeLab
 
@@ -120,10 +120,11 @@ def test_a_secret_that_is_no_database_is_named_but_not_shown(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, secret: Any
 ) -> None:
     with pytest.raises(
-        UsageError, match="Secret 'bluemoxon-staging/database' does not describe a PostgreSQL"
+        OpsError, match="Secret 'bluemoxon-staging/database' does not describe a PostgreSQL"
     ) as error:
         sql.query(with_secret(ops, monkeypatch, secret), "SELECT 1")
     assert "hunter22" not in str(error.value)
+    assert [f.status for f in health.check_connections(ops)] == ["unknown"]  # the rest goes on
 
 
 def test_practice_never_asks_another_machine(
@@ -238,7 +239,7 @@ def test_an_unreachable_database_is_unknown_and_names_no_cause(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_secret(ops, monkeypatch, login(ops) | {"port": 1})
-    for check in (health.check_connections, health.check_activity):
+    for check in (health.check_connections, activity.check_activity):
         found = check(ops)
         assert ([f.status for f in found], found.causes) == (["unknown"], set())
 
@@ -279,7 +280,7 @@ def with_status(
         ("failed", "critical", "restore it beside", "databases/restore"),
         ("incompatible-parameters", "critical", "parameter group", "databases/scale"),
         ("inaccessible-encryption-credentials-recoverable", "critical", "within 7 days", ""),
-        ("never-heard-of", "critical", "AWS Support", ""),
+        ("never-heard-of", "unknown", "not a state that is known here", ""),
         ("maintenance", "warn", "ends by itself", ""),
         ("failing-over", "warn", "ends by itself", ""),
         ("available", "ok", "available", ""),
@@ -428,11 +429,14 @@ def test_who_waits_for_whom_is_shown(ops: Connection) -> None:
         holder.execute("SELECT * FROM books WHERE id = 470 FOR UPDATE")
         waiter.pgconn.send_query(b"UPDATE books SET title = title WHERE id = 470")
         time.sleep(0.2)
-        found = health.check_activity(ops, 0)
+        found = activity.check_activity(ops, 0)
         blocked = found.evidence[found.evidence["blocked_by"] != ""]
-        assert list(blocked["blocked_by"]) == [str(holder.info.backend_pid)]
-    assert (found.worst, found.causes) == ("critical", set())
-    assert "1 wait for another" in found[0].seen
+        pid = holder.info.backend_pid
+        assert list(blocked["blocked_by"]) == [str(pid)]
+    assert (found.worst, found.causes) == ("critical", {activity.BLOCKED})
+    assert "1 session waiting for a lock" in found[0].seen
+    assert f"held by {pid}, no name (idle in transaction)" in found[0].seen
+    assert "SELECT * FROM books WHERE id = 470 FOR UPDATE" in found[0].seen
 
 
 def test_the_limit_of_connections_is_the_databases_where_that_is_lower_than_the_files(

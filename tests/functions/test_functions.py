@@ -399,30 +399,6 @@ def test_errors_of_a_function_lead_to_their_kinds(ledger: Connection, lab: Any) 
     assert next(f.next for f in found if f.status == "warn") == "logs/errors"
 
 
-@pytest.mark.parametrize(
-    ("state", "update", "status"),
-    [
-        ("Active", "Successful", "ok"),
-        ("Active", "InProgress", "warn"),
-        ("Inactive", "Successful", "warn"),
-        ("Pending", "Successful", "warn"),
-        ("Failed", "Successful", "critical"),
-        ("Active", "Failed", "critical"),
-    ],
-)
-def test_a_state_that_is_not_active_is_told(state: str, update: str, status: str) -> None:
-    config = {
-        "Version": "7",
-        "State": state,
-        "LastUpdateStatus": update,
-        "LastModified": "2026-11-22T03:00:00+00:00",
-        "StateReason": "its key is gone",
-    }
-    found = invocations._judged_state("loader", config)
-    assert found.status == status
-    assert ("its key is gone" in found.seen) == (state != "Active")
-
-
 def test_a_denied_state_is_unknown_and_the_rest_is_told(ledger: Connection, lab: Any) -> None:
     with lab.denied("lambda:GetFunctionConfiguration", LEDGER_PLACE):
         found = invocations.check_functions(ledger)

@@ -268,3 +268,36 @@ def test_an_asynchronous_invocation_waits_until_it_may_run(functions: Any, aws: 
             "events"
         ]
     assert found
+
+
+def test_a_mapping_is_found_by_any_name_of_its_function_and_tells_of_its_last_batch(
+    functions: Any, place: Place
+) -> None:
+    from moto.awslambda.models import EventSourceMapping
+
+    arn = f"arn:aws:lambda:{place.region}:{place.account}:function:{NAME}"
+    made = EventSourceMapping(
+        {
+            "RegionName": place.region,
+            "AccountId": place.account,
+            "FunctionName": NAME,
+            "FunctionArn": f"{arn}:live",
+            "EventSourceArn": f"arn:aws:sqs:{place.region}:{place.account}:work",
+        }
+    )
+    held = place.backend("lambda")._event_source_mappings
+    held[made.uuid] = made
+    try:
+        for name in (NAME, arn, f"{NAME}:live", f"{arn}:live"):
+            (found,) = functions.list_event_source_mappings(FunctionName=name)[
+                "EventSourceMappings"
+            ]
+            assert (found["State"], found["LastProcessingResult"]) == ("Enabled", "OK")
+        assert not functions.list_event_source_mappings(FunctionName="x")["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=made.uuid, Enabled=False)
+        made.last_result = "PROBLEM: Lambda could not assume the role"
+        (found,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        assert found["State"] == "Disabled"
+        assert found["LastProcessingResult"].startswith("PROBLEM")
+    finally:
+        del held[made.uuid]

@@ -16,7 +16,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
-from opslib.databases import health
+from opslib.databases import activity, health
 from opslib.databases.data import statements
 from opslib.reports import reports
 
@@ -90,7 +90,7 @@ def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(
             _lines(ops, '"connection refused"', 20),
             _lines(ops, '"Task timed out after 30.00 seconds"', 20),
         )
-        checks = (health.check_connections, health.check_activity, statements.check_statements)
+        checks = (health.check_connections, activity.check_activity, statements.check_statements)
         assert [check(ops).worst for check in checks] == ["unknown"] * 3
         status = health.check_status(ops)
     assert (answer.status, answer.body["database"]) == (503, "disconnected")

@@ -134,7 +134,7 @@ def url(secret: Any, name: str, **instead: Any) -> URL:
         if not made.drivername.startswith("postgres"):
             raise ValueError(made.drivername)
     except (KeyError, ValueError, ArgumentError) as exc:
-        raise UsageError(
+        raise OpsError(
             f"Secret {name!r} does not describe a PostgreSQL database ({type(exc).__name__}). "
             "It needs host, username, password and dbname, or a postgresql:// URL."
         ) from None

@@ -109,14 +109,21 @@ MEASURES = {
     "Duration": ("p95", "Duration p95", "ms"),
     "ConcurrentExecutions": ("Maximum", "Running at once, at most", "count"),
 }
+# What is lost or late, read beside them: what it means, a warning above, critical above.
+LOST = {
+    "DeadLetterErrors": ("events that failed could not be sent to its dead letters", 0, 0),
+    "DestinationDeliveryFailures": ("results could not be sent to their destination", 0, 0),
+    "AsyncEventsDropped": ("events were dropped without a run that succeeded", 0, 0),
+    "IteratorAge": ("ms that it is behind its stream, at most", 900_000, 3_600_000),
+}
 POINTS = {"time": UTC_TIME, "function": "str", "metric": "str", "value": "float64"}
 
 
 def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Frame:
-    """The measures of functions over a window, all in one GetMetricData. Columns: POINTS."""
-    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, MEASURES))}
+    """The measures of functions, and LOST, over a window, in one GetMetricData. Columns: POINTS."""
+    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, (*MEASURES, *LOST)))}
     queries = [
-        Function(ops, key).measured(id, metric, MEASURES[metric][0], period(within), key)
+        Function(ops, key).measured(id, metric, _statistic(metric), period(within), key)
         for id, (key, metric) in asked.items()
     ]
     found = metrics.query(ops, queries, within).to_dict("records")
@@ -125,6 +132,16 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
         for point in found
     ]
     return frame(rows, POINTS)
+
+
+def _statistic(metric: str) -> str:
+    return (
+        MEASURES[metric][0]
+        if metric in MEASURES
+        else "Maximum"
+        if metric == "IteratorAge"
+        else "Sum"
+    )
 
 
 def period(within: Window) -> int:

@@ -62,7 +62,7 @@ _ASKS = {
     ),
     "deleting": ("it is being deleted: who does that?", "databases/restore"),
 }
-_OTHERWISE = ("RDS's documentation says what this state asks for; tell AWS Support", "")
+_UNKNOWN = "not a state that is known here: RDS's documentation says what it asks for"
 _LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
 
@@ -74,7 +74,9 @@ def judged(database: rds.Database, described: Json) -> Finding:
         return asked.answer("ok", status, cause=UNAVAILABLE)
     if status in _PASSING:
         return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
-    asks, follows = _ASKS.get(status, _OTHERWISE)
+    if status not in _ASKS:
+        return asked.answer("unknown", f"{status}: {_UNKNOWN}")
+    asks, follows = _ASKS[status]
     return asked.answer("critical", f"{status}: {asks}", cause=UNAVAILABLE, next=follows)
 
 

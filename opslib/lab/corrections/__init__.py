@@ -28,6 +28,7 @@ MODULES = (
     "rds.instances",
     "rds.instance_restores",
     "lambdas.invocations",
+    "lambdas.sources",
     "logs.logs",
     "networks",
     "objects",

@@ -118,9 +118,9 @@ class Secret:
 class Queues:
     """What the queues of the target's file have in common."""
 
-    visibility_seconds: int = 900
+    visibility_seconds: int = 5400  # six times what a function may take at most
     retention_days: int = 14
-    attempts: int = 3
+    attempts: int = 5
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

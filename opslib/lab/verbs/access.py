@@ -14,7 +14,7 @@ from opslib.lab.resources import names, users
 from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
-_AREAS = {"cloudwatch": "metrics", "cognito-idp": "cognito", "secretsmanager": "secrets"}
+AREAS = {"cloudwatch": "metrics", "cognito-idp": "cognito", "secretsmanager": "secrets"}
 
 
 @verb("deny")
@@ -26,7 +26,7 @@ class Deny(Verb):
 
     def touched(self) -> frozenset[str]:
         services = {operation.partition(":")[0] for operation in self.operations}
-        return frozenset(_AREAS.get(service, service) for service in services)
+        return frozenset(AREAS.get(service, service) for service in services)
 
     def apply(self, stage: Stage) -> None:
         for operation in self.operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import field
@@ -54,12 +55,16 @@ class Connections(Verb):
 
 @verb("sessions", "database")
 class Sessions(Verb):
-    """Sessions of a program, each in one long statement. `prepare` is executed before it."""
+    """Sessions of a program, each in one long statement. `prepare` is executed before it.
+
+    settle_s: they last already for so long when the drill is on
+    """
 
     count: int
     application: str
     statement: str
     prepare: str = ""
+    settle_s: float = 0
 
     def apply(self, stage: Stage) -> None:
         stage.kept = []
@@ -69,6 +74,7 @@ class Sessions(Verb):
             if self.prepare:
                 connection.execute(self.prepare.encode())
             connection.pgconn.send_query(self.statement.encode())
+        time.sleep(self.settle_s)
 
     def undo(self, stage: Stage) -> None:
         with stage.place.database("postgres") as server:

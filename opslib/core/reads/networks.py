@@ -1,0 +1,98 @@
+"""What a function's requests pass in its VPC: security groups, routes, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_network
+
+from opslib.core.connections.connection import Connection
+from opslib.core.reads import functions
+from opslib.core.tables import Json
+
+_WORLD = ("0.0.0.0/0", "::/0")
+_PEERS = """{
+    groups: UserIdGroupPairs[].GroupId,
+    blocks: [IpRanges[].CidrIp, Ipv6Ranges[].CidrIpv6][],
+    lists: PrefixListIds[].PrefixListId}"""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A function in a VPC: its subnets, their address blocks, its security groups as described."""
+
+    subnets: list[str]
+    blocks: list[str]
+    groups: list[Json]
+
+    @property
+    def ids(self) -> set[str]:
+        return {group["GroupId"] for group in self.groups}
+
+    def enters(self, groups: Iterable[Json], port: int) -> bool:
+        """Whether one of these groups lets it in on a port.
+
+        A prefix list may: what is in it is not read.
+        """
+        return any(
+            self.ids & {*rule["groups"]} or rule["lists"] or self._within(rule["blocks"])
+            for group in groups
+            for rule in rules(group, port)
+        )
+
+    def leaves(self, groups: Iterable[Json], port: int) -> bool:
+        """Whether one of its own groups lets it out to things in these groups."""
+        into = {group["GroupId"] for group in groups}
+        return any(
+            into & {*rule["groups"]} or rule["lists"] or rule["blocks"]
+            for group in self.groups
+            for rule in rules(group, port, "IpPermissionsEgress")
+        )
+
+    def _within(self, blocks: Iterable[str]) -> bool:
+        return any(
+            mine.version == theirs.version and mine.subnet_of(theirs)  # type: ignore[arg-type]
+            for mine in map(ip_network, self.blocks)
+            for theirs in map(partial(ip_network, strict=False), blocks)
+        )
+
+
+def rules(group: Json, port: int, which: str = "IpPermissions") -> list[Json]:
+    """The rules of a security group for TCP on a port: groups, blocks and prefix lists."""
+    import jmespath
+
+    found = []
+    for rule in group.get(which) or ():
+        first, last = rule.get("FromPort", -1), rule.get("ToPort", -1)
+        any_port = rule["IpProtocol"] == "-1" or first == -1
+        if any_port or (rule["IpProtocol"] in ("tcp", "6") and first <= port <= last):
+            told = jmespath.search(_PEERS, rule)
+            found.append({key: value or [] for key, value in told.items()})
+    return found
+
+
+def open_to_all(group: Json, port: int) -> bool:
+    """Whether every address is let in on a port."""
+    return any(block in _WORLD for rule in rules(group, port) for block in rule["blocks"])
+
+
+def caller(ops: Connection, function: str) -> Caller | None:
+    """A function as it calls others (its live configuration); None when it is in no VPC."""
+    config = functions.live(ops, function).get("VpcConfig") or {}
+    if not (subnets := config.get("SubnetIds")):
+        return None
+    read = partial(ops.pages, "ec2", "describe_subnets", "Subnets[].CidrBlock")
+    blocks, groups = ops.gather(
+        partial(read, SubnetIds=subnets),
+        partial(find_groups, ops, config.get("SecurityGroupIds", ())),
+    )
+    return Caller(subnets, blocks, groups)
+
+
+def find_groups(ops: Connection, ids: Iterable[str]) -> list[Json]:
+    """Security groups as EC2 describes them. Raises NotFound when one is not there."""
+    wanted = sorted(ids)
+    if not wanted:
+        return []
+    return ops.pages("ec2", "describe_security_groups", "SecurityGroups[]", GroupIds=wanted)

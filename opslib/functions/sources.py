@@ -1,0 +1,94 @@
+"""What hands events to the functions: the mappings of their queues and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opslib.core import UTC_TIME, Connection, Finding, Findings, Json, Question, check, frame
+from opslib.core.reads import logs
+from opslib.core.reads.functions import LATEST, Function, named
+
+SOURCES = {
+    "function": "str",
+    "source": "str",
+    "state": "str",
+    "result": "str",
+    "changed": UTC_TIME,
+    "calls": "str",
+}
+SOURCE_OFF = "event-source-off"  # the cause that findings name
+_DOCS = "https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html"
+_RULE = "enabled, its last batch handed over, as the alias calls it"
+_PASSING = ("Creating", "Enabling", "Updating")
+_OFF = ("Disabling", "Disabled", "Deleting")
+_MAPPED = """EventSourceMappings[].{
+    calls: FunctionArn, source: EventSourceArn, state: State, result: LastProcessingResult || '',
+    changed: LastModified, why: StateTransitionReason || ''}"""
+
+
+@check("Do the functions get what they are to work off?")
+def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
+    """The event source mappings of functions, and of the queues whose worker the target names.
+
+    One that is off lets its queue grow in silence. Evidence: SOURCES (Lambda
+    ListEventSourceMappings).
+    """
+    names = named(ops, function)
+    every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
+    expected = {pair for pair in _expected(ops) if pair[0] in names}
+    found, rows = [], []
+    for key in names:
+        known = Function(ops, key)
+        for mapping in every:
+            called, _, qualifier = mapping["calls"].partition(":function:")[2].partition(":")
+            if called == known.name:
+                row = mapping | {"function": key, "calls": qualifier or LATEST}
+                row["source"] = (mapping["source"] or "?").rpartition(":")[2]
+                rows.append(row)
+                found.append(_judged(known, row, (key, row["source"]) in expected))
+    mapped = {(row["function"], row["source"]) for row in rows}
+    found += list(_missing(expected - mapped))
+    if not found:
+        told = Question("event sources", _RULE, _DOCS)
+        found = [told.answer("ok", "none, and the target's file names none")]
+    return Findings(found, frame(rows, SOURCES))
+
+
+def _expected(ops: Connection) -> Iterator[tuple[str, str]]:
+    """Function and queue of each kind of job in the target's file."""
+    for job in ops.target.facts.get("jobs", {}).values():
+        if "function" in job and "queue" in job:
+            yield job["function"], ops.target["queues"][job["queue"]]["name"]
+
+
+def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
+    for key, queue in sorted(pairs):
+        asked = _asked(key, queue)
+        seen = "there is no mapping: nothing hands its messages to the function"
+        yield asked.answer("critical", seen, cause=SOURCE_OFF, next="queues/dead-letters")
+
+
+def _asked(key: str, source: str) -> Question:
+    return Question(f"source {source} of {key}", _RULE, _DOCS)
+
+
+def _judged(function: Function, row: Json, expected: bool) -> Finding:
+    asked, state, result = _asked(function.key, row["source"]), row["state"], row["result"]
+    seen = f"{state}, last: {result or 'nothing told'}"
+    if state in _OFF:
+        seen += f" ({row['why']}): what comes waits" if row["why"] else ": what comes waits"
+        status, cause = ("critical", SOURCE_OFF) if expected else ("warn", "")
+        return asked.answer(status, seen, cause=cause, next="jobs/status")
+    if state in _PASSING:
+        return asked.answer("ok", f"{seen}; ends by itself")
+    if state != "Enabled":
+        return asked.answer("unknown", seen)
+    if result.startswith("PROBLEM"):
+        return asked.answer("critical", seen, next="functions/configuration")
+    alias: Any = function.facts.get("alias")
+    if alias and row["calls"] != alias:
+        seen += f"; it calls {row['calls']}, not the alias {alias}"
+        return asked.answer("warn", seen, next="functions/configuration")
+    known = not result or result.startswith(("OK", "No records processed"))
+    return asked.judged(known, seen, otherwise="unknown")

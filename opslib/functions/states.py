@@ -1,0 +1,64 @@
+"""In which state a function's versions are, and what Lambda lost or could not deliver of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.core import Finding, Frame, Json, OpsError, Question, unread
+from opslib.core.reads.functions import LOST, WELL, modified, states
+
+_UPDATE = timedelta(minutes=15)  # an update that takes longer is stuck
+_METRICS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
+
+
+def judge_state(function: str, state: Any, latest: Any, now: datetime) -> Finding:
+    """What callers get, and $LATEST, which the next version is made of: the worse of both.
+
+    Lambda's states: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+    """
+    asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
+    if isinstance(state, OpsError):
+        return unread(asked.words, state)
+    status, seen = _state(state, now)
+    if (
+        status == "ok"
+        and not isinstance(latest, OpsError)
+        and latest["Version"] != state["Version"]
+    ):
+        beside, told = _state(latest, now)
+        if beside != "ok":
+            status = "warn"
+            seen += f"; {told}, and the next version is made of it"
+    follows = "functions/rollback" if status == "critical" else ""
+    return asked.answer(status, seen, next=follows)
+
+
+def _state(state: Json, moment: datetime) -> tuple[str, str]:
+    now, update = states(state)
+    began = modified(state)
+    seen = f"version {state['Version']}: {now}, last update {update} at {began:%Y-%m-%d %H:%M}"
+    if (now, update) == WELL:
+        return "ok", seen
+    if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
+        seen += f": {why}"
+    if "Failed" in (now, update):
+        return "critical", seen
+    if now == "Inactive":
+        return "warn", f"{seen}; idle for weeks: its next request wakes it, and fails or waits"
+    known = now in ("Active", "Pending") and update in ("Successful", "InProgress")
+    if known and moment - began < _UPDATE:
+        return "ok", f"{seen}; under way, ends by itself"
+    return "warn" if known else "unknown", seen
+
+
+def lost(function: str, points: Frame) -> Iterator[Finding]:
+    """What Lambda could not deliver or gave up, and how far it is behind a stream."""
+    for metric, (means, warn, critical) in LOST.items():
+        values = points.loc[points["metric"] == metric, "value"]
+        value = values.max() if metric == "IteratorAge" else values.sum()
+        if value > warn:
+            asked = Question(f"{metric} of {function}", f"at most {warn:,}", _METRICS)
+            status = "critical" if value > critical else "warn"
+            yield asked.answer(status, f"{value:,.0f}: {means}", next="logs/search")
