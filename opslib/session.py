@@ -32,7 +32,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
         raise Refused(
             f"These credentials are for account {ops.identity.account}, but {described.name} is "
             f"in {described.account}. "
-            f"Nothing was done. Log in with profile {described.profile!r}, or correct "
+            f"Nothing was done. {_login(described.profile)}, or correct "
             f"parameters/targets/{described.key}.yaml."
         )
     if beside is None:
@@ -46,6 +46,12 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
             production=described.production,
         )
     return ops
+
+
+def _login(profile: str | None) -> str:
+    if profile:
+        return f"Log in with profile {profile!r}"
+    return "They are the environment's (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)"
 
 
 def _practised(place: Any, described: targets.Target) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What is wrong in a target's file, all of it: its form, its name, names in it that lead nowhere."""
+"""All that is wrong in a target's file: its form, its name, names in it that lead nowhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def problems(name: str) -> list[str]:
 
 
 def _dangling(document: Document) -> Iterator[str]:
-    """Names of a function, a queue, a bucket, another target, a runbook's entry that is not there."""
+    """Names of a function, queue, bucket, target, entry of the runbook that is not there."""
     for place, of, name in strict_yaml.references("target", document.data):
         try:
             known = _known(document, of)
@@ -37,7 +37,7 @@ def _known(document: Document, of: str) -> Iterable[str]:
     if of == "target":
         return targets.names()
     if of != "entry":
-        return document.data.get(of, ())
+        return list(document.data.get(of, ()))
     system, every = document.data["system"], [each.name for each in procedures.list_procedures()]
     if system in runbooks.systems():
         every += [entry.name.partition("/")[2] for entry in runbooks.entries(system)]

@@ -137,7 +137,9 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
                 offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
                 yield [*place, key], f"unknown key; {offer}"
         return
-    if error.validator == "anyOf":  # the form that it was meant to have: of its own type, and nearest
+    if (
+        error.validator == "anyOf"
+    ):  # the form that it was meant to have: of its own type, and nearest
         forms = [[*form] for _, form in groupby(error.context, lambda each: each.schema_path[0])]
         meant = [form for form in forms if form[0].validator != "type" or form[0].path]
         for each in min(meant, key=len, default=()):

@@ -120,6 +120,8 @@ def _synced(ops: Connection, user: Json, words: str) -> Finding:
     )
     if user["sub"] in set(found["sub"]):
         return asked.answer("ok", "its row has its sub")
+    if found.empty and user["status"] == NEW and ops.target["users"].get("rows") != "every":
+        return asked.answer("ok", "no row yet: the app writes it at the first sign-in")
     seen = f"no row in {table}"
     for other in found["sub"]:
         seen = f"its row in {table} has another sub ({other})"

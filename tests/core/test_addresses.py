@@ -16,8 +16,12 @@ RDS = {"username": "u", "password": "p", "host": "h.example.com", "port": 5433, 
 class Ops:
     """A connection of which only the target, its secret and RDS's answers are used."""
 
-    def __init__(self, database: Mapping[str, Any], secret: Any, lab: bool = False, **rds: Any) -> None:
-        self.target = type("Target", (), {"name": "shop-staging", "key": "shop-staging", "lab": lab})()
+    def __init__(
+        self, database: Mapping[str, Any], secret: Any, lab: bool = False, **rds: Any
+    ) -> None:
+        self.target = type(
+            "Target", (), {"name": "shop-staging", "key": "shop-staging", "lab": lab}
+        )()
         type(self.target).__getitem__ = lambda _, __: database
         self.value, self.rds, self.asked = secret, rds, list[str]()
 
@@ -37,6 +41,7 @@ class Ops:
 
 
 def found(database: Mapping[str, Any], secret: Any, lab: bool = False, **rds: Any) -> Any:
+    """The address that comes of a file's `database`, a secret, and RDS's answer."""
     return addresses.find(Ops({"secret": "shop/db", **database}, secret, lab, **rds))  # type: ignore[arg-type]
 
 
@@ -67,19 +72,24 @@ def test_keys_of_ones_own_are_named_in_the_file_and_may_lie_deeper() -> None:
     keys = {"user": "login.name", "password": "login.pw", "host": "at", "name": "schema"}
     secret = {"login": {"name": "u", "pw": "p"}, "at": "h.example.com", "schema": "d"}
     made = found({"secret_keys": keys}, secret)
-    assert (made.username, made.password, made.host, made.database) == ("u", "p", "h.example.com", "d")
+    assert (made.username, made.password, made.host, made.database) == (
+        "u",
+        "p",
+        "h.example.com",
+        "d",
+    )
     with pytest.raises(UsageError, match=r"no 'login.pw'.*it has at, login, schema"):
         found({"secret_keys": keys}, {**secret, "login": {"name": "u"}})
 
 
 def test_a_secret_that_rds_manages_is_made_whole_by_rds_and_by_the_file() -> None:
     login = {"username": "u", "password": "p"}
-    rds = {"Engine": "postgres", "Endpoint": {"Address": "shop.rds.example.com", "Port": 5433}}
+    rds: Any = {"Engine": "postgres", "Endpoint": {"Address": "shop.rds.example.com", "Port": 5433}}
     made = found({"instance": "shop"}, login, **rds, DBName="orders")
     assert (made.host, made.port, made.database) == ("shop.rds.example.com", 5433, "orders")
     made = found({"instance": "shop", "host": "proxy.example.com", "name": "d"}, login, **rds)
     assert (made.host, made.database) == ("proxy.example.com", "d")
-    cluster = {"Engine": "aurora-postgresql", "Endpoint": "c.example.com", "Port": 5432}
+    cluster: Any = {"Engine": "aurora-postgresql", "Endpoint": "c.example.com", "Port": 5432}
     made = found({"cluster": "shop"}, login, **cluster, DatabaseName="d")
     assert (made.host, made.database) == ("c.example.com", "d")
 
@@ -99,7 +109,7 @@ def test_a_database_without_a_name_is_never_another_one() -> None:
     secret = {key: value for key, value in RDS.items() if key != "dbname"}
     with pytest.raises(UsageError, match=r"database\.name in parameters/targets/shop-staging.yaml"):
         found({"instance": "shop"}, secret, Endpoint={"Address": "h", "Port": 5432})
-    with pytest.raises(UsageError, match="describe database.secret"):
+    with pytest.raises(UsageError, match="says: describe"):
         found({}, secret)
 
 

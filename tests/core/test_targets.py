@@ -193,7 +193,8 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_lines(home: Path)
 
 
 @pytest.mark.parametrize(
-    "region", ["us-gov-west-1", "cn-northwest-1", "eusc-de-east-1", "us-isob-east-1", "mx-central-1"]
+    "region",
+    ["us-gov-west-1", "cn-northwest-1", "eusc-de-east-1", "us-isob-east-1", "mx-central-1"],
 )
 def test_the_regions_of_every_partition_are_taken(home: Path, region: str) -> None:
     write(home, TARGET.replace("eu-west-1", region))
@@ -201,5 +202,7 @@ def test_the_regions_of_every_partition_are_taken(home: Path, region: str) -> No
 
 
 def test_every_key_of_a_targets_file_is_described() -> None:
-    bare = [".".join(place) for place, of in strict_yaml.keys("target") if not of.get("description")]
+    bare = [
+        ".".join(place) for place, of in strict_yaml.keys("target") if not of.get("description")
+    ]
     assert bare == []

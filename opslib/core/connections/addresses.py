@@ -74,7 +74,10 @@ def parts(secret: Any, name: str, called: Params | None = None) -> Json:
     """
     if isinstance(secret, dict):
         flat = {_plain(key): value for key, value in secret.items()}
-        found = {part: next((flat[k] for k in keys if flat.get(k)), None) for part, keys in _PARTS.items()}
+        found = {
+            part: next((flat[k] for k in keys if flat.get(k)), None)
+            for part, keys in _PARTS.items()
+        }
         for part, key in (called or {}).items():
             found[part] = _inward(secret, key, name)
         whole = found.pop("url")
@@ -100,7 +103,7 @@ def _of_url(text: str, name: str) -> Json:
     except (ValueError, ArgumentError) as exc:
         raise _no_login(name, type(exc).__name__) from None
     query = dict(made.query)
-    told = {"engine": made.drivername, "user": made.username or query.get("user")}
+    told: Json = {"engine": made.drivername, "user": made.username or query.get("user")}
     told |= {"password": made.password or query.get("password"), "host": made.host}
     told |= {"port": made.port, "name": made.database}
     ssl = {key: value for key, value in query.items() if key.startswith("ssl") and key != "ssl"}
@@ -110,7 +113,9 @@ def _of_url(text: str, name: str) -> Json:
 def _plain(key: str) -> str:
     """DB_HOST, PGHOST, POSTGRES_DB, User Id as the words of _PARTS."""
     short = re.sub("[^a-z_]|_(?!url)", "", str(key).lower())
-    return re.sub("^(db|pg|postgres|postgresql|database)(?=host|user|port|pass|database|db$)", "", short)
+    return re.sub(
+        "^(db|pg|postgres|postgresql|database)(?=host|user|port|pass|database|db$)", "", short
+    )
 
 
 def _inward(secret: Json, key: str, name: str) -> Any:
@@ -125,12 +130,10 @@ def _inward(secret: Json, key: str, name: str) -> Any:
 
 def _no_login(name: str, why: str) -> UsageError:
     return UsageError(
-        f"Secret {name!r} does not describe a PostgreSQL database ({why}). It needs host, username, "
-        "password and dbname, or a postgresql:// URL; what it calls them can be said in "
-        "database.secret_keys of the target's file, what it lacks in database.host, port, name, user."
+        f"Secret {name!r} does not describe a PostgreSQL database ({why}). It needs host, "
+        "username, password and dbname, or a postgresql:// URL; what it calls them can be said in "
+        "database.secret_keys of the target's file, what it lacks in database.host, name, user."
     )
-
-
 
 
 def _url(told: Params, name: str, key: str = "") -> URL:
@@ -142,13 +145,17 @@ def _url(told: Params, name: str, key: str = "") -> URL:
     if lacking:
         raise _no_login(name, f"nothing says its {', '.join(lacking)}")
     if "name" not in told:
-        raise _no_login(name, "nothing says the database's name: its dbname, database.name" + f" in parameters/targets/{key}.yaml" * bool(key))
+        raise _no_login(
+            name,
+            "nothing says the database's name: its dbname, database.name"
+            + f" in parameters/targets/{key}.yaml" * bool(key),
+        )
     try:
         port = int(told.get("port", 5432))
     except ValueError:
         raise _no_login(name, "its port is no number") from None
-    values = (str(told[part]) for part in ("user", "password", "host"))
-    return URL.create("postgresql+psycopg", *values, port, str(told["name"]), told.get("ssl", {}))
+    user, password, host, name = (str(told[part]) for part in ("user", "password", "host", "name"))
+    return URL.create("postgresql+psycopg", user, password, host, port, name, told.get("ssl", {}))
 
 
 def _with_ssl(made: URL, **given: str) -> URL:
@@ -191,7 +198,8 @@ def _managed(ops: Connection) -> _Managed:
         where = f"parameters/targets/{ops.target.key}.yaml"
         raise UsageError(
             f"Where the database of {ops.target.name} is, nothing says: describe database.secret, "
-            f"with database.host and database.name where the secret has none, or cluster or instance, in {where}."
+            "with host and name where the secret has none, or cluster or instance, in "
+            f"{where}."
         )
     return ops.keep(_of_cluster(ops) if "cluster" in facts else _of_instance(ops))
 

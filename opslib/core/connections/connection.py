@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from opslib.core import redaction, tables
 from opslib.core.connections import calls, changing
-from opslib.core.connections.http import Api, Response, request
+from opslib.core.connections.http import Api, Response, authorised, request
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
@@ -244,7 +244,7 @@ class Connection:
             return list(islice(counted(items, f"{service} {operation}"), limit))
 
     def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
-        """A request to the system's API (`api.url` of the target); `auth` sends its token.
+        """A request to the system's API (`api.url` of the target); `auth` sends its key.
 
         Raises Unfinished.
         """
@@ -254,10 +254,8 @@ class Connection:
                 f"{self.target.name} describes no api.url; add it to "
                 f"parameters/targets/{self.target.key}.yaml."
             )
-        token = self.secret(self.target["api"]["token_secret"]) if auth else None
-        if token is not None and not isinstance(token, str):
-            token = token["token"]
-        return request(api, method, path, body, token, self.journal)
+        key = authorised(self.target["api"], self.secret, auth)
+        return request(api, method, path, body, key, self.journal)
 
     def secret(self, name: str) -> Any:
         """A secret's current value (Secrets Manager), decoded when it is JSON.

@@ -97,7 +97,7 @@ def matching(patterns: Sequence[str]) -> list[str]:
         prefix = LAB if pattern.startswith(LAB) else ""
         hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
         if not hits and not any(mark in pattern for mark in "*?["):
-            hits = [load(pattern).name]  # says what names are near
+            path(pattern)  # says what names are near
         if not hits:
             known = ", ".join(names())
             raise UsageError(

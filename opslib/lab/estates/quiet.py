@@ -40,11 +40,18 @@ METRICS: list[tuple[str, float, float, float, str]] = [
     ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
 ]
 _VERSION = "1"  # of the schema: the only migration there is
-_JOBS = (
-    "id uuid PRIMARY KEY, {item} text NOT NULL, status text NOT NULL, model text, attempts integer "
-    "NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now(), started_at timestamptz, "
-    "finished_at timestamptz, error_message text"
-)
+_JOBS = {  # key of the file's columns: usual name, definition
+    "id": ("id", "uuid PRIMARY KEY"),
+    "item": ("item_id", "text NOT NULL"),
+    "status": ("status", "text NOT NULL"),
+    "model": ("model", "text"),
+    "attempts": ("attempts", "integer NOT NULL DEFAULT 0"),
+    "created": ("created_at", "timestamptz NOT NULL DEFAULT now()"),
+    "started": ("started_at", "timestamptz"),
+    "finished": ("finished_at", "timestamptz"),
+    "updated": (None, "timestamptz"),
+    "error": ("error_message", "text"),
+}
 
 
 def routes(place: Place) -> Routes:
@@ -59,7 +66,10 @@ def routes(place: Place) -> Routes:
         found["POST", _pattern(api["migrate"])] = _migrated
     for kind, facts in place.facts.get("orphans", {}).items():
         if "scan" in facts:
-            found["POST", _pattern(facts["scan"])] = partial(orphans.scan, kind)
+            about = facts["scan"]
+            how = {"path": about} if isinstance(about, str) else about
+            asked = how.get("method", "POST"), _pattern(how["path"])
+            found[asked] = partial(_scanned, kind, how)
     if "smoke" in api and "soft_delete" in place.facts.get("database", {}):
         found["POST", _pattern(api["smoke"]["create"])] = _made
         found["GET", _pattern(api["smoke"]["read"])] = _read
@@ -74,6 +84,18 @@ def _well(request: Request) -> Answer:
     head = request.place.facts.get("database", {}).get("migrations_head", {})
     field = {head["field"]: _VERSION} if "field" in head else {}
     return 200, {"status": "ok", "service": request.place.target.system, **field}
+
+
+def _scanned(kind: str, how: Any, request: Request) -> Answer:
+    """The scan, its numbers called as the file says."""
+    status, told = orphans.scan(kind, request)
+    for key, usual in (("orphans", "orphans"), ("total", "total_objects")):
+        *above, last = how.get(key, usual).split(".")
+        inner = told
+        for step in above:
+            inner = inner.setdefault(step, {})
+        inner[last] = told[usual]
+    return status, told
 
 
 def _made(request: Request) -> Answer:
@@ -154,7 +176,10 @@ def _tables(facts: Any) -> Iterator[tuple[str, str]]:
         flag = f"{identifier(delete['flag'])} boolean NOT NULL DEFAULT false"
         yield delete["table"], f"{identifier(delete['id'])} uuid PRIMARY KEY, {flag}{others}"
     for job in facts.get("jobs", {}).values():
-        yield job["table"], _JOBS.format(item=identifier(job.get("item", "item_id")))
+        called = {**job.get("columns", {}), "item": job.get("item", "item_id")}
+        named = {called.get(key, usual): kind for key, (usual, kind) in _JOBS.items()}
+        defined = (f"{identifier(name)} {kind}" for name, kind in named.items() if name)
+        yield job["table"], ", ".join(defined)
     for each in (*facts.get("orphans", {}).values(), *_images(facts)):
         yield each["table"], f"id bigint PRIMARY KEY, {identifier(each['column'])} text"
     if name := facts.get("users", {}).get("table"):
