@@ -22,24 +22,22 @@ _PROVED = """\b
 Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it; 2 usage."""
 
 
-_CHECKED = """\b
-Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;
-2 something is wrong in a file."""
-
-
 class _Commands(click.Group):
-    """The lab's commands come from its own package, when they are called for."""
+    """Groups with a module of their own come from it, when they are called for."""
+
+    groups = ("lab", "target")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "lab"]
+        return [*super().list_commands(ctx), *self.groups]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name == "lab":
-            from opslib.lab import commands
+        if name not in self.groups:
+            return super().get_command(ctx, name)
+        from importlib import import_module
 
-            group: click.Command = commands.lab
-            return group
-        return super().get_command(ctx, name)
+        module = import_module("opslib.lab.commands" if name == "lab" else "opslib.cli.targets")
+        group: click.Command = getattr(module, name)
+        return group
 
 
 @click.group(
@@ -166,30 +164,6 @@ def _run(
     else:
         click.echo(several.as_text(lines, page) if page else told.as_text(records[0], [*given]))
     sys.exit(told.exit_status(records))
-
-
-@cli.group()
-def target() -> None:
-    """The targets: list them, check their files, make a first file from an account."""
-
-
-@target.command("list")
-@_json
-def list_targets(as_json: bool) -> None:
-    """Every target with its account, and how much is wrong in its file."""
-    from opslib.cli import targets as told
-
-    told.everything(as_json)
-
-
-@target.command(epilog=_CHECKED)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@_json
-def check(names: tuple[str, ...], as_json: bool) -> NoReturn:
-    """All that is wrong in the files of targets (patterns, too), with their lines."""
-    from opslib.cli import targets as told
-
-    sys.exit(told.checked(names, as_json))
 
 
 @cli.group(invoke_without_command=True)
