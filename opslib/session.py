@@ -48,6 +48,17 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     return ops
 
 
+def visit(profile: str | None, region: str) -> Connection:
+    """Connect to whatever account a profile, or the environment, leads to: to look around there.
+
+    Raises NotAllowed (no credentials), Unfinished (no answer).
+    """
+    facts = {"title": "an account", "system": "new", "environment": "target", "production": True}
+    about = {**facts, "account": "", "region": region, "profile": profile}
+    described = targets.described("new-target", about)
+    return Connection(described, _access(described), Journal())
+
+
 def _login(profile: str | None) -> str:
     if profile:
         return f"Log in with profile {profile!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -59,3 +60,42 @@ def _problems(name: str) -> list[str]:
         return described.problems(name)
     except UsageError as exc:
         return str(exc).splitlines()
+
+
+@target.command()
+@click.option("--profile", help="Of ~/.aws/config; without it, the environment's credentials.")
+@click.option("--region", help="Where to look.")
+@click.option("-t", "--target", "known", help="In place of both: a target there is, or lab/….")
+@click.option("--prefix", default="", help="Only what has these words in its name or its tags.")
+@click.option("--name", default="", help="SYSTEM-ENVIRONMENT; else as tags and names have it.")
+@click.option("-o", "--output", help="A new file, never one that is there; else to stdout.")
+@click.option("--data/--no-data", default=True, help="Look at API and database, too.")
+def discover(
+    profile: str | None,
+    region: str | None,
+    known: str | None,
+    prefix: str,
+    name: str,
+    output: str | None,
+    data: bool,
+) -> None:
+    """Write a first target's file from what is in an account. It only reads: lists and describes,
+    GET, SELECT. What was denied is named in a comment.
+    """
+    from opslib import discovery, session
+
+    if bool(known) == bool(region):
+        raise UsageError("Say where to look: --region (and --profile), or -t TARGET.")
+    if output and os.path.lexists(output):
+        raise UsageError(f"{output} is there already, and is left alone. Name a new file.")
+    ops = session.connect(known) if known else session.visit(profile, str(region))
+    text = discovery.written(discovery.discover(ops, prefix, name, data))
+    if not output:
+        click.echo(text, nl=False)
+        return
+    try:
+        with open(output, "x", encoding="utf-8") as made:
+            made.write(text)
+    except OSError as exc:
+        raise UsageError(f"Cannot write {output}: {exc.strerror}.") from exc
+    click.echo(f"{output}: {text.count('# ?')} places to look at.", err=True)

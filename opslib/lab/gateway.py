@@ -43,6 +43,7 @@ _BOTO3_NAMES = {
     "email": "ses",
     "elasticloadbalancing": "elbv2",
     "states": "stepfunctions",
+    "tagging": "resourcegroupstaggingapi",
 }
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
 _REQUEST_ID = re.compile(rb"(?<=<[Rr]equestId>)[^<]*(?=</[Rr]equestId>)")

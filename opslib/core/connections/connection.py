@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
@@ -242,6 +242,11 @@ class Connection:
             found = chain.from_iterable(jmespath.search(key, answer) or () for answer in answers)
             items = (item for item in found if item is not None)
             return list(islice(counted(items, f"{service} {operation}"), limit))
+
+    def reach(self, url: str) -> None:
+        """Where the system's API is, for a target whose file does not say it yet."""
+        if self._access.api is None:
+            self._access = replace(self._access, api=Api(url))
 
     def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
         """A request to the system's API (`api.url` of the target); `auth` sends its key.

@@ -18,6 +18,7 @@ from opslib.lab.resources import (
     buckets,
     certificates,
     functions,
+    gateways,
     monitors,
     names,
     networks,
@@ -141,6 +142,8 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     buckets.seed(place)
     if "functions" in place.facts:
         _functions(place, about, network)
+    if "api" in place.facts:
+        gateways.seed(place, about.traffic.function)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
