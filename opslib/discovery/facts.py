@@ -8,24 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.core.tables import Json
-from opslib.discovery.accounts import WITHOUT_PLACE, Account, words
+from opslib.discovery.accounts import Account
+from opslib.discovery.known import has, known, words
 
-_PRODUCTION = {"production", "prod", "prd", "live"}
-_ENVIRONMENTS = {*_PRODUCTION, "staging", "stage", "stg", "test", "qa", "uat", "dev", "sandbox"}
-_ENVIRONMENTS |= {"development", "preview", "demo"}
-_SYSTEM_TAGS = (
-    "app",
-    "application",
-    "system",
-    "project",
-    "service",
-    "aws:cloudformation:stack-name",
-)
-_ENVIRONMENT_TAGS = ("environment", "env", "stage")
-_API_WORDS = ("api", "web", "backend", "server", "app", "loader")
-_DATABASE_WORDS = {"database", "db", "rds", "postgres", "postgresql", "aurora"}
-_KEY_WORDS = {"token", "key", "apikey", "api"}
-OF_TOOLS = {"terraform", "tfstate", "cdktoolkit", "cdk"}  # in names of buckets that no app uses
 _LOGIN_DAYS, _TOKEN_DAYS, _VALID_DAYS = 90, 180, 30
 
 
@@ -58,17 +43,18 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     ]
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
+    environments = {*known("environments", "production"), *known("environments", "other")}
     split = words(name or prefix) or _common(every)
-    environment = split[-1] if len(split) > 1 and (name or split[-1] in _ENVIRONMENTS) else ""
+    environment = split[-1] if len(split) > 1 and (name or split[-1] in environments) else ""
     system = "-".join(split[:-1] if environment else split)
-    environment = environment or next(iter(_ENVIRONMENTS.intersection(*every)), "")
+    environment = environment or next(iter(environments.intersection(*every)), "")
     if not name:
-        system = _told(tagged, _SYSTEM_TAGS) or system
-        environment = _told(tagged, _ENVIRONMENT_TAGS) or environment
+        system = _told(tagged, known("tags", "system")) or system
+        environment = _told(tagged, known("tags", "environment")) or environment
     return "-".join(words(system)) or "system", "-".join(words(environment)) or "production"
 
 
-def _told(tagged: list[Json], keys: tuple[str, ...]) -> str:
+def _told(tagged: list[Json], keys: list[str]) -> str:
     return next((str(each[key]) for key in keys for each in tagged if key in each), "")
 
 
@@ -84,7 +70,7 @@ def _common(names: list[list[str]]) -> list[str]:
 
 def draft(account: Account, head: Json) -> Draft:
     """The file's sections. `head`: system, environment, account, region, profile."""
-    production = head["environment"] in _PRODUCTION
+    production = head["environment"] in known("environments", "production")
     title = f"{head['system'].replace('-', ' ').title()} {head['environment']}"
     facts = {"title": title, **head, "production": production}
     made = Draft(account, facts)
@@ -104,7 +90,7 @@ def draft(account: Account, head: Json) -> Draft:
 
 def beside(made: Draft) -> Iterator[str]:
     """What is there too, and what could not be asked: lines for the file's head."""
-    for kind in WITHOUT_PLACE:
+    for kind in known("beside"):
         if names := [each["name"] for each in made.account[kind]]:
             yield f"Also there, with no key in a target's file yet: {kind}: {', '.join(names[:12])}"
     for kind, why in made.account.unknown.items():
@@ -146,7 +132,7 @@ def _behind(made: Draft) -> str:
     uris = [uri or "" for api in made.account["APIs"] for uri in api.get("behind") or ()]
     called = [each for each in functions if any(each["name"] in words_of(uri) for uri in uris)]
     called += [each for each in functions if each.get("url")]
-    for word in _API_WORDS:
+    for word in known("words", "api"):
         called += [each for each in functions if word in words(made.short(each["name"]))]
     return str(called[0]["name"]) if called else ""
 
@@ -161,7 +147,7 @@ def _api(made: Draft) -> None:
     if not url:
         return
     secrets = [each["name"] for each in made.account["secrets"]]
-    key = [each for each in secrets if _KEY_WORDS & {*words(made.short(each))}]
+    key = [each for each in secrets if has(made.short(each), "token")]
     made.facts["api"] = {"url": url.rstrip("/")} | ({"token_secret": key[0]} if key else {})
     made.facts["api"] |= {"timeout_seconds": 10, "slow_seconds": 2}
     if key:
@@ -207,7 +193,7 @@ def _dead_letters(queue: Json) -> str:
 def _buckets(made: Draft) -> None:
     made.facts["buckets"] = _by_name(made, "buckets", _bucket)
     for key, each in [*made.facts["buckets"].items()]:
-        if OF_TOOLS & {*words(each["name"])}:
+        if has(each["name"], "tools"):
             del made.facts["buckets"][key]
 
 
@@ -248,7 +234,7 @@ def _database(made: Draft) -> None:
 
 def _opens(secret: Json, database: Json) -> bool:
     """Whether a secret is called as if the database's login were in it."""
-    return bool(_DATABASE_WORDS & {*words(secret["name"])}) or database["name"] in secret["name"]
+    return has(secret["name"], "database") or database["name"] in secret["name"]
 
 
 def _users(made: Draft) -> None:
@@ -277,15 +263,6 @@ def _network(made: Draft) -> None:
         made.facts["network"]["endpoints"] = dict(sorted(endpoints.items()))
 
 
-_NEXT = {  # what an alarm asks for, by what it watches
-    ("AWS/Lambda", "Duration"): "functions/latency",
-    ("AWS/Lambda", "Throttles"): "logs/throttling",
-    "AWS/Lambda": "logs/errors",
-    "AWS/SQS": "queues/dead-letters",
-    "AWS/RDS": "databases/health",
-}
-
-
 def _alarms(made: Draft) -> None:
     alarms = made.account["alarms"]
     if not alarms:
@@ -307,11 +284,12 @@ def _alarms(made: Draft) -> None:
 
 
 def _next(alarm: Json) -> str:
-    about = alarm.get("Namespace", ""), alarm.get("MetricName", "")
-    return _NEXT.get(about) or _NEXT.get(about[0]) or "health/quick"
+    space, metric = alarm.get("Namespace", ""), alarm.get("MetricName", "")
+    follows = known("next")
+    return str(follows.get(f"{space} {metric}") or follows.get(space) or "health/quick")
 
 
 def _age(secret: Json) -> int:
     """How old its value may be: as long as it is rotated after, else what is usual."""
-    usual = _LOGIN_DAYS if _DATABASE_WORDS & {*words(secret["name"])} else _TOKEN_DAYS
+    usual = _LOGIN_DAYS if has(secret["name"], "database") else _TOKEN_DAYS
     return int(secret.get("RotationRules", {}).get("AutomaticallyAfterDays") or usual)

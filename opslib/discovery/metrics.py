@@ -2,49 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
-
-
-class Usual(NamedTuple):
-    """A metric that says how a thing is. `limits`: warn, critical; below them where falling.
-
-    A limit in % is of the function's timeout, or of the database's connections.
-    """
-
-    namespace: str
-    metric: str
-    title: str
-    statistic: str
-    unit: str
-    limits: tuple[float, float]
-    of: str = ""
-    below: bool = False
-
-
-_RDS = "AWS/RDS"
-_USUAL = (
-    Usual("AWS/Lambda", "Errors", "errors per 5 minutes", "Sum", "count", (5, 10)),
-    Usual("AWS/Lambda", "Duration", "duration p95", "p95", "ms", (1 / 3, 5 / 6), "timeout"),
-    Usual("AWS/Lambda", "Throttles", "throttles per 5 minutes", "Sum", "count", (0, 10)),
-    Usual("AWS/ApiGateway", "5xx", "5xx per 5 minutes", "Sum", "count", (5, 10)),
-    Usual("AWS/ApiGateway", "5XXError", "5xx per 5 minutes", "Sum", "count", (5, 10)),
-    Usual("AWS/ApiGateway", "Latency", "latency p95", "p95", "ms", (1 / 3, 5 / 6), "timeout"),
-    Usual(
-        _RDS, "DatabaseConnections", "connections", "Maximum", "count", (0.7, 0.8), "connections"
-    ),
-    Usual(_RDS, "CPUUtilization", "CPU", "Average", "%", (70, 90)),
-    Usual(_RDS, "ReadLatency", "read latency", "Average", "s", (0.01, 0.05)),
-    Usual(_RDS, "FreeStorageSpace", "free storage", "Minimum", "bytes", (20e9, 10e9), "", True),
-    Usual(
-        "AWS/SQS", "ApproximateAgeOfOldestMessage", "oldest message", "Maximum", "s", (900, 3600)
-    ),
-)
-_SHORT = {"DatabaseConnections": "connections", "CPUUtilization": "cpu", "5XXError": "5xx"}
-_SHORT |= {"ApproximateAgeOfOldestMessage": "queue-age", "FreeStorageSpace": "free-storage"}
-_SHORT |= {"ReadLatency": "read-latency"}
+from opslib.discovery.known import known
 
 
 def describe(made: Draft, connections: int = 0) -> None:
@@ -52,20 +12,15 @@ def describe(made: Draft, connections: int = 0) -> None:
     limits = {"timeout": _timeout(made), "connections": connections}
     found: Json = {}
     own = _own(made)
+    usual = {(each["namespace"], each["metric"]): each for each in known("usual")}
     for each in made.account["metrics"]:
         dimensions = {pair["Name"]: pair["Value"] for pair in each.get("Dimensions", ())}
-        usual = next(
-            (
-                u
-                for u in _USUAL
-                if (u.namespace, u.metric) == (each["Namespace"], each["MetricName"])
-            ),
-            None,
-        )
+        about = usual.get((each["Namespace"], each["MetricName"]))
         thing = ",".join(f"{key}={value}" for key, value in dimensions.items())
-        if usual and thing in own:
-            key = f"{own[thing]}-{_SHORT.get(usual.metric, usual.metric.lower())}"
-            found[key] = _described(usual, own[thing], dimensions, limits)
+        if about and thing in own:
+            name = each["MetricName"]
+            key = f"{own[thing]}-{known('short').get(name, name.lower())}"
+            found[key] = _described(about, own[thing], dimensions, limits)
     for alarm in made.account["alarms"]:
         _alarmed(made, alarm, found)
     made.facts["metrics"] = found
@@ -101,17 +56,13 @@ def _own(made: Draft) -> dict[str, str]:
     return found
 
 
-def _described(usual: Usual, key: str, dimensions: Json, limits: dict[str, float]) -> Json:
-    found: Json = {"title": f"{key.capitalize()} {usual.title}", "namespace": usual.namespace}
-    found |= {"metric": usual.metric, "dimensions": dimensions}
-    found |= {"statistic": usual.statistic, "unit": usual.unit}
-    whole = limits[usual.of] if usual.of else 1
-    if whole:
-        found |= {
-            "warn": _round(usual.limits[0] * whole),
-            "critical": _round(usual.limits[1] * whole),
-        }
-    return found | ({"below": True} if usual.below else {})
+def _described(usual: Json, of: str, dimensions: Json, limits: dict[str, float]) -> Json:
+    told = {key: value for key, value in usual.items() if key not in ("limits", "of")}
+    found = told | {"title": f"{of.capitalize()} {usual['title']}", "dimensions": dimensions}
+    if whole := limits.get(usual.get("of", ""), 1):
+        warn, critical = (_round(limit * whole) for limit in usual["limits"])
+        found |= {"warn": warn, "critical": critical}
+    return found
 
 
 def _round(value: float) -> float:

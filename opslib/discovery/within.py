@@ -12,83 +12,8 @@ from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.tables import Json
-from opslib.discovery.accounts import words
-from opslib.discovery.facts import OF_TOOLS, Draft
-
-# Each that is not there is a 404 in the app's log: the likeliest first, and few of them.
-_OPENAPI = ("/openapi.json", "/v3/api-docs")
-_HEALTH = ("/health", "/healthz", "/up", "/status", "/ping", "/actuator/health")
-_BELOW = ("/ready", "/live")  # tried where the path above answers
-_DEEP = {"deep", "full", "detailed", "detail", "dependencies"}
-_PROBES = {
-    "health",
-    "healthz",
-    "livez",
-    "readyz",
-    "ready",
-    "live",
-    "ping",
-    "up",
-    "status",
-    "version",
-}
-_PROVES = {"live": "it runs", "livez": "it runs", "ready": "its dependencies answer"}
-_PROVES |= {
-    "readyz": "its dependencies answer",
-    "version": "which build it is",
-    "info": "which build it is",
-}
-_MIGRATIONS = {  # a tool's table: whose it is, its column
-    "alembic_version": ("", "version_num"),
-    "django_migrations": ("django", "name"),
-    "flyway_schema_history": ("flyway", "version"),
-    "_prisma_migrations": ("prisma", "migration_name"),
-    "ar_internal_metadata": ("rails", ""),
-    "schema_migrations": ("", "version"),
-}
-_COLUMNS = {  # of jobs: what others call them
-    "status": ("status", "state", "job_status"),
-    "created": ("created_at", "created", "inserted_at", "enqueued_at", "queued_at", "submitted_at"),
-    "started": ("started_at", "started", "start_time", "began_at", "attempted_at", "locked_at"),
-    "finished": ("finished_at", "completed_at", "ended_at", "end_time", "finished", "processed_at"),
-    "updated": ("updated_at", "modified_at", "last_updated", "updated"),
-    "model": ("model", "model_id", "model_name"),
-    "attempts": ("attempts", "attempt", "retries", "retry_count", "attempt_count"),
-    "error": ("error_message", "error", "last_error", "failure_reason", "error_text"),
-}
-_OBJECT = {"key", "path", "object", "s3", "image", "file"}
-_USUAL = {"created": "created_at", "started": "started_at", "finished": "finished_at"}
-_USUAL |= {"error": "error_message"}
-_STATES = {
-    "waiting": {
-        "queued",
-        "pending",
-        "waiting",
-        "enqueued",
-        "scheduled",
-        "new",
-        "created",
-        "available",
-    },
-    "running": {"running", "processing", "in_progress", "started", "active", "executing"},
-    "done": {"completed", "complete", "done", "succeeded", "success", "finished", "processed"},
-    "failed": {
-        "failed",
-        "error",
-        "errored",
-        "dead",
-        "discarded",
-        "failure",
-        "cancelled",
-        "canceled",
-    },
-}
-_AS_OURS = {
-    "waiting": {"queued"},
-    "running": {"running"},
-    "done": {"completed"},
-    "failed": {"failed"},
-}
+from opslib.discovery.facts import Draft
+from opslib.discovery.known import has, known, words
 
 
 @dataclass(frozen=True)
@@ -107,15 +32,16 @@ class Told:
 def ask_api(ops: Connection, made: Draft) -> Told:
     """Adds what the API tells of its health and its items. Only GET."""
     api = made.facts["api"]
-    paths = next(filter(None, (_paths(_got(ops, path)) for path in _OPENAPI)), {})
-    known = [path for path, how in paths.items() if "get" in how and _PROBES & {*words(path)}]
-    bodies = {path: body for path in known if (body := _got(ops, path)) is not None}
-    for path in () if bodies else _HEALTH:
+    paths = next(filter(None, (_paths(_got(ops, path)) for path in known("openapi"))), {})
+    asked = (path for path, how in paths.items() if "get" in how and "{" not in path)
+    listed = [path for path in asked if has(path, "probe")]
+    bodies = {path: body for path in listed if (body := _got(ops, path)) is not None}
+    for path in () if bodies else known("health"):
         if (body := _got(ops, path)) is not None:
-            below = {path + more: _got(ops, path + more) for more in _BELOW}
+            below = {path + more: _got(ops, path + more) for more in known("below")}
             bodies = {path: body} | {p: body for p, body in below.items() if body is not None}
             break
-    deep = [path for path in bodies if _DEEP & {*words(path)}]
+    deep = [path for path in bodies if has(path, "deep")]
     api["probes"] = {path: _proves(path) for path in bodies if path not in deep} or {
         path: _proves(path) for path in deep
     }
@@ -152,7 +78,8 @@ def _paths(document: Any) -> Json:
 
 
 def _proves(path: str) -> str:
-    return next((_PROVES[word] for word in reversed(words(path)) if word in _PROVES), "it answers")
+    proves = known("proves")
+    return next((proves[word] for word in reversed(words(path)) if word in proves), "it answers")
 
 
 def _items(made: Draft, paths: Json) -> None:
@@ -198,17 +125,12 @@ FROM pg_database WHERE datname = current_database()
 def _migrations(ops: Connection, made: Draft, tables: Json, told: Told) -> None:
     database = made.facts["database"]
     for name in tables:
-        tool, column = _MIGRATIONS.get(name.rpartition(".")[2], ("", ""))
-        if not column:
+        facts = known("migrations").get(name.rpartition(".")[2])
+        if not facts:
             continue
-        database["migrations"] = name
-        if column != "version_num":
-            database["migrations_column"] = column
-        if tool:
-            database["migrations_tool"] = tool
-        newest = sql.value(
-            ops, f"SELECT max({sql.identifier(column)}::text) FROM {sql.quoted(name)}"
-        )
+        column = sql.identifier(facts["migrations_column"])
+        newest = sql.value(ops, f"SELECT max({column}::text) FROM {sql.quoted(name)}")
+        database |= {"migrations": name, **facts}
         if head := _head(made, told.bodies, str(newest)):
             database["migrations_head"] = head
         else:
@@ -250,59 +172,60 @@ def _flags(made: Draft, tables: Json) -> None:
 def _jobs(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:
     for name, columns in tables.items():
         called = {
-            key: next((each for each in known if each in columns), None)
-            for key, known in _COLUMNS.items()
+            key: next((each for each in usual if each in columns), None)
+            for key, usual in known("columns").items()
         }
-        if not called["status"] or not (
-            called["created"] and (called["started"] or called["updated"])
-        ):
-            continue
-        if not ({"job", "jobs", "task", "tasks"} & {*words(name)} or called["attempts"]):
-            continue
-        key = "-".join(word for word in words(name) if word not in ("job", "jobs", "task", "tasks"))
-        job = _job(ops, made, name, columns, called)
-        for fact, path in (
-            ("trigger", told.path("post", *key.split("-"), "id")),
-            ("status", told.path("get", *key.split("-"), "status")),
-        ):
-            job |= {fact: path} if path else {}
-        yield key or "jobs", job
+        timed = called["created"] and (called["started"] or called["updated"])
+        if called["status"] and timed and (has(name, "job") or called["attempts"]):
+            of = [word for word in words(name) if not has(word, "job")]
+            job = _job(made, name, columns, called, {*of})
+            job |= _states(ops, made, name, called["status"])
+            for fact, path in (
+                ("trigger", told.path("post", *of, "id")),
+                ("status", told.path("get", *of, "status")),
+            ):
+                job |= {fact: path} if path else {}
+            yield "-".join(of) or "jobs", job
 
 
-def _job(ops: Connection, made: Draft, name: str, columns: Json, called: Json) -> Json:
+def _job(made: Draft, name: str, columns: Json, called: Json, of: set[str]) -> Json:
     others = [each for each in columns if each.endswith("_id") and each != "tenant_id"]
     job: Json = {"table": name, "item": (others or ["id"])[0]}
-    key = {*words(name)} - {"job", "jobs", "task", "tasks"}
-    for section, of in (("functions", "function"), ("queues", "queue")):
-        near = [each for each in made.facts.get(section, {}) if key <= {*words(each)}]
-        job |= {of: near[0]} if near else {}
-    own = {k: v for k, v in called.items() if k != "updated" and v != _USUAL.get(k, k)}
+    for fact, section in (("function", "functions"), ("queue", "queues")):
+        near = [each for each in made.facts.get(section, {}) if of <= {*words(each)}]
+        job |= {fact: near[0]} if near else {}
+    own = {key: each for key, each in called.items() if each != known("columns", key)[0]}
     if called["updated"] and not (called["started"] and called["finished"]):
         own["updated"] = called["updated"]
+    else:
+        own.pop("updated", None)
     job |= {"columns": own} if own else {}
-    status = sql.identifier(called["status"])
-    asked = f"SELECT DISTINCT {status}::text AS s FROM {sql.quoted(name)} LIMIT 40"
-    found = {str(each) for each in sql.ask(ops, asked)["s"].dropna()}
+    seconds = 600.0  # of a worker that is not known
+    if "function" in job:
+        seconds = made.facts["functions"][job["function"]].get("timeout_seconds", seconds)
+    return job | {"stale_minutes": max(1, round(seconds * 1.5 / 60))}
+
+
+def _states(ops: Connection, made: Draft, table: str, column: str) -> Json:
+    """`states`, where a table has others than those that need not be said."""
+    status = sql.identifier(column)
+    asked = f"SELECT DISTINCT {status}::text AS s FROM {sql.quoted(table)} LIMIT 40"
+    found = sorted(map(str, sql.ask(ops, asked)["s"].dropna()))
     states = {
-        k: sorted(each for each in found if each.lower() in known) for k, known in _STATES.items()
+        key: [s for s in found if s.lower() in usual] for key, usual in known("states").items()
     }
-    if unknown := found - {each for known in states.values() for each in known}:
-        made.note(
-            "jobs", f"{name} has the states {', '.join(sorted(unknown))}, too: put them into states"
-        )
-    if any(set(known) - _AS_OURS[k] for k, known in states.items()):
-        job["states"] = {k: known for k, known in states.items() if known}
-    timeout = (
-        made.facts.get("functions", {}).get(job.get("function"), {}).get("timeout_seconds", 600)
-    )
-    return job | {"stale_minutes": max(1, round(timeout * 1.5 / 60))}
+    if other := [s for s in found if not any(s in each for each in states.values())]:
+        made.note("jobs", f"{table} has states that are put nowhere: {', '.join(other)}")
+    if all({*each} <= {known("states", key)[0]} for key, each in states.items()):
+        return {}
+    return {"states": {key: each for key, each in states.items() if each}}
 
 
 def _objects(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:
     """Columns whose values are keys of objects below a prefix of a bucket."""
     kinds = ("text", "character varying")
     for name, columns in tables.items():
-        for column in (c for c, kind in columns.items() if kind in kinds and _OBJECT & {*words(c)}):
+        for column in (c for c, kind in columns.items() if kind in kinds and has(c, "object")):
             asked = f"SELECT {sql.identifier(column)} AS k FROM {sql.quoted(name)} "
             values = sql.ask(ops, f"{asked} WHERE {sql.identifier(column)} <> '' LIMIT 3")["k"]
             place = _holds(ops, made, [str(each) for each in values])
@@ -317,9 +240,7 @@ def _objects(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator
 
 def ask_buckets(ops: Connection, made: Draft) -> None:
     """Adds where Terraform keeps its state. Raises OpsError."""
-    for name in (
-        each["name"] for each in made.account["buckets"] if OF_TOOLS & {*words(each["name"])}
-    ):
+    for name in (each["name"] for each in made.account["buckets"] if has(each["name"], "tools")):
         keys = ops.pages("s3", "list_objects_v2", "Contents[].Key", limit=5_000, Bucket=name)
         found = {"directory": "terraform", "bucket": name}
         for fact, ends in (("state", ".tfstate"), ("plan", "plan.json")):

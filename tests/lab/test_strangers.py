@@ -13,11 +13,12 @@ import pytest
 from opslib import UsageError, buckets, connect, jobs
 from opslib import lab as practice
 from opslib.core import paths
-from opslib.core.connections import sql
+from opslib.core.connections import sql, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
+from opslib.databases import migrations
 from opslib.jobs import jobs as jobs_read
 from opslib.lab.estates import generic
 from opslib.lab.server import opened
@@ -302,6 +303,64 @@ def test_jobs_are_read_by_the_names_that_its_file_gives(shop: Connection) -> Non
         assert step.observe.perform(shop) == "running"
     finally:
         sql.execute(shop, "DELETE FROM mail_jobs", {}, len(rows))
+
+
+@pytest.mark.parametrize(
+    ("tool", "table", "rows", "newest", "ordered"),
+    [
+        (
+            "django",
+            "id serial, app text, name text",
+            "(app, name) VALUES ('shop', '0002_b'), ('auth', '0001_a')",
+            "auth.0001_a",
+            False,
+        ),
+        (
+            "flyway",
+            "installed_rank serial, version text, success boolean",
+            "(version, success) VALUES ('9', true), ('10', true), (NULL, true), ('11', false)",
+            "10",
+            True,
+        ),
+        (
+            "prisma",
+            "migration_name text, started_at int, finished_at int, rolled_back_at int",
+            "VALUES ('2_b', 2, 2, NULL), ('3_c', 3, 3, 4), ('4_d', 4, NULL, NULL), ('1_a', 1, 1, NULL)",
+            "2_b",
+            False,
+        ),
+        ("rails", "version text", "VALUES ('20260101'), ('20250101')", "20260101", True),
+        ("alembic", "version_num text", "VALUES ('b'), ('a')", "a, b", False),
+    ],
+)
+def test_the_newest_migration_is_read_as_each_tool_writes_it(
+    shop: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+    table: str,
+    rows: str,
+    newest: str,
+    ordered: bool,
+) -> None:
+    name, head = f"{tool}_migrations", f"{newest}_next"
+    sql.execute(shop, f"CREATE TABLE {name} ({table})", {}, -1)
+    sql.execute(shop, f"INSERT INTO {name} {rows}", {}, rows.count("(") - (rows[:6] != "VALUES"))
+    facts = {"secret": "shop/database", "migrations": name, "migrations_tool": tool}
+    described = targets.described(
+        "lab/shop-production",
+        {**shop.target.facts.plain(), "database": facts | {"migrations_head": head}},
+    )
+    monkeypatch.setattr(shop, "target", described)
+    try:
+        state = migrations.find_state(shop)
+        assert (state.has, state.needs, state.pending, state.ordered) == (
+            newest,
+            head,
+            True,
+            ordered,
+        )
+    finally:
+        sql.execute(shop, f"DROP TABLE {name}", {}, -1)
 
 
 def test_a_login_that_rds_manages_opens_the_database(home: Path) -> None:

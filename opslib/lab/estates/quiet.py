@@ -40,6 +40,21 @@ METRICS: list[tuple[str, float, float, float, str]] = [
     ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
 ]
 _VERSION = "1"  # of the schema: the only migration there is
+_MIGRATED = {  # by tool: its table's columns, a row
+    "django": (
+        "id serial, app text, name text",
+        "INSERT INTO {} (app, name) VALUES ('app', %s)",
+    ),
+    "flyway": (
+        "installed_rank serial, version text, success boolean DEFAULT true",
+        "INSERT INTO {} (version) VALUES (%s)",
+    ),
+    "prisma": (
+        "migration_name text, started_at timestamptz DEFAULT now(), rolled_back_at timestamptz, "
+        "finished_at timestamptz DEFAULT now()",
+        "INSERT INTO {} (migration_name) VALUES (%s)",
+    ),
+}
 _JOBS = {  # key of the file's columns: usual name, definition
     "id": ("id", "uuid PRIMARY KEY"),
     "item": ("item_id", "text NOT NULL"),
@@ -82,7 +97,7 @@ def _pattern(path: str) -> str:
 
 def _well(request: Request) -> Answer:
     head = request.place.facts.get("database", {}).get("migrations_head", {})
-    field = {head["field"]: _VERSION} if "field" in head else {}
+    field = {head["field"]: _VERSION} if isinstance(head, dict) and "field" in head else {}
     return 200, {"status": "ok", "service": request.place.target.system, **field}
 
 
@@ -161,15 +176,26 @@ def _fill(place: Place, database: Database) -> None:
             database.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(columns)))
     about = facts.get("database", {})
     if name := about.get("migrations"):
-        table = sql.Identifier(*name.split("."))
-        database.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(table, _VERSION))
+        _, insert = _migrations(about)
+        head = about.get("migrations_head")
+        version = head.rpartition(".")[2] if isinstance(head, str) else _VERSION
+        database.execute(sql.SQL(insert).format(sql.Identifier(*name.split("."))), [version])
+
+
+def _migrations(about: Any) -> tuple[str, str]:
+    """Columns of the table of migrations, and how its only row is written."""
+    tool = about.get("migrations_tool")
+    if tool in _MIGRATED:
+        return _MIGRATED[tool]
+    usual = "version" if tool == "rails" else "version_num"
+    column = identifier(about.get("migrations_column", usual))
+    return f"{column} text PRIMARY KEY", "INSERT INTO {} VALUES (%s)"
 
 
 def _tables(facts: Any) -> Iterator[tuple[str, str]]:
     about = facts.get("database", {})
     if name := about.get("migrations"):
-        column = about.get("migrations_column", "version_num")
-        yield name, f"{identifier(column)} text PRIMARY KEY"
+        yield name, _migrations(about)[0]
     if delete := about.get("soft_delete"):
         shown = (column for column in delete.get("shown", ()) if column != delete["id"])
         others = "".join(f", {identifier(column)} text" for column in shown)

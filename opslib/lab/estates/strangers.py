@@ -59,7 +59,7 @@ def _functions(place: Place, behind: str) -> Functions:
     head = place.facts.get("database", {}).get("migrations_head", {})
     return Functions(
         published={key: _PUBLISHED for key, facts in every.items() if "alias" in facts},
-        variables={head["variable"]: "1"} if "variable" in head else {},
+        variables={head["variable"]: "1"} if isinstance(head, dict) and "variable" in head else {},
         clocks={key: Clock(every=15, at=at % 15, ms=(90, 400)) for at, key in enumerate(idle)},
     )
 
