@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from opslib.core import Connection, OpsError, Refused
@@ -56,7 +57,10 @@ def visit(profile: str | None, region: str) -> Connection:
     facts = {"title": "an account", "system": "new", "environment": "target", "production": True}
     about = {**facts, "account": "", "region": region, "profile": profile}
     described = targets.described("new-target", about)
-    return Connection(described, _access(described), Journal())
+    described = replace(described, profile=profile or described.profile)
+    ops = Connection(described, _access(described), Journal())
+    ops.target = replace(described, account=ops.identity.account)
+    return ops
 
 
 def _login(profile: str | None) -> str:
