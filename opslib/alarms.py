@@ -140,7 +140,8 @@ def check_alarms(ops: Connection) -> Findings:
     for name in sorted(_expected(ops).keys() - set(found["alarm"])):
         missing = Question(f"alarm {name}", "it exists", _SOURCE)
         seen = f"there is no such alarm in {ops.where}"
-        findings.append(missing.answer("warn", seen, next="metrics/dashboard"))
+        gone = missing.answer("critical", seen, cause=causes.GONE, next="metrics/dashboard")
+        findings.append(gone)
     if found.empty:
         findings.append(Question("alarms", "at least one", _SOURCE).answer("unknown", note))
     return Findings(findings, found, note)

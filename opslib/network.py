@@ -34,7 +34,7 @@ def check_paths(ops: Connection) -> Findings:
     for depth, probe in probes.items():
         asked = Question(f"{depth} request", "2xx in time", f"GET {probe.path}")
         passed = probe.answer is not None and probe.answer.ok
-        otherwise = "critical" if probe.connected else "unknown"
+        otherwise = "unknown" if probe.kept_back else "critical"
         found.append(asked.judged(passed, probe.seen, otherwise=otherwise, next=_FOLLOWS[depth]))
     shallow, deep = found
     if shallow.status != "ok":

@@ -85,7 +85,7 @@ def test_an_alarm_of_another_system_is_counted_and_not_judged(ops: Any, alarm: A
 def test_an_expected_alarm_that_is_missing_is_a_finding(ops: Any) -> None:
     ops.target.facts["alarms"]["expected"]["bluemoxon-staging-cpu"] = "database-health"
     found = {f.check: f for f in alarms.check_alarms(ops)}
-    assert found["alarm bluemoxon-staging-cpu"].status == "warn"
+    assert found["alarm bluemoxon-staging-cpu"].status == "critical"
     assert "there is no such alarm" in found["alarm bluemoxon-staging-cpu"].seen
 
 
@@ -107,6 +107,19 @@ def test_a_secret_that_is_too_old_or_missing_is_said(ops: Any) -> None:
     found = {f.check: f.status for f in secrets.check_ages(ops)}
     assert found["secret gone"] == "critical"
     assert found["secret bluemoxon-staging/database"] == "warn"
+
+
+def test_a_secret_that_is_marked_for_deletion_is_critical_whatever_its_age(ops: Any) -> None:
+    name = "bluemoxon-staging/api-token"
+    ops.call("secretsmanager", "delete_secret", SecretId=name, RecoveryWindowInDays=7)
+    try:
+        found = {f.check: f for f in secrets.check_ages(ops)}
+    finally:
+        ops.call("secretsmanager", "restore_secret", SecretId=name)
+    assert found[f"secret {name}"].status == "critical"
+    assert "marked for deletion" in found[f"secret {name}"].seen
+    assert [f.status for f in found.values()].count("ok") == len(found) - 1
+    assert secrets.check_ages(ops).worst == "ok"
 
 
 def test_certificates_are_judged_by_the_days_that_are_left(ops: Any) -> None:

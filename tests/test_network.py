@@ -67,7 +67,7 @@ def test_another_cause_of_failing_deep_requests_is_not_the_network(
 def test_an_api_that_fails_altogether_is_not_the_network(ops: Connection, lab: Any) -> None:
     with lab.broken("api-unreachable"):
         found = network.check_paths(ops)
-    assert {f.status for f in found} == {"unknown"}
+    assert {f.status for f in found} == {"critical"}
     assert "the API itself" in found.note
 
 
@@ -107,9 +107,9 @@ def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) 
     assert left["ops"].findings.causes == {"access-denied"}
 
 
-def test_a_vpc_that_is_not_there_is_unknown_and_says_where_it_is_named(ops: Connection) -> None:
+def test_a_vpc_that_is_not_there_is_critical_and_says_where_it_is_named(ops: Connection) -> None:
     ops.target.facts["network"]["vpc"] = "elsewhere"
     found = network.check_endpoints(ops)
-    assert [f.status for f in found] == ["unknown"]
+    assert [f.status for f in found] == ["critical"]
     assert "No VPC is named 'elsewhere'" in found[0].seen
     assert "parameters/targets/bluemoxon-staging.yaml" in found[0].seen

@@ -4,6 +4,7 @@ OpsError
 ├── UsageError    what was given is wrong; nothing happened
 ├── NotFound      it is not there
 ├── NotAllowed    denied, or no credentials (never reported as absent)
+│   └── LoginRefused  the database was reached and takes no such login
 ├── Refused       our own guard said no; nothing changed
 └── Unfinished    no answer, or stopped waiting; its state is unknown
     └── Lost          a change was sent and its answer was lost; it may be done
@@ -33,6 +34,10 @@ class NotFound(OpsError):
 
 class NotAllowed(OpsError):
     """Denied, or no credentials. Says nothing about whether the thing exists."""
+
+
+class LoginRefused(NotAllowed):
+    """The database was reached, and takes no such login: nor does it take the application's."""
 
 
 class Refused(OpsError):

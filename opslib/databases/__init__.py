@@ -12,7 +12,13 @@ from opslib.databases.data.soft_deletions import (
     soft_delete_flag,
 )
 from opslib.databases.data.statements import check_statements
-from opslib.databases.health import check_activity, check_connections, check_load, check_status
+from opslib.databases.health import (
+    check_activity,
+    check_connections,
+    check_load,
+    check_status,
+    connection_limit,
+)
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
 from opslib.databases.instances.replicas import (
     check_replica,
@@ -52,6 +58,7 @@ __all__ = [
     "check_storage",
     "check_sync",
     "compare_sides",
+    "connection_limit",
     "explain_query",
     "explain_statement",
     "ids_of",

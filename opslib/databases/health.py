@@ -96,15 +96,17 @@ def check_connections(ops: Connection) -> Findings:
     """
     try:
         found = query(ops, _SESSIONS_SQL, SESSIONS)
-        limit = ops.target["database"].get("max_connections") or value(ops, "SHOW max_connections")
+        limit = connection_limit(ops)
     except Unfinished as exc:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
         return Findings([_near("critical", seen)], note=_HELP)
     taken = int(found["sessions"].sum())
-    share = taken / int(limit)
-    seen = f"{taken} of {limit} ({share * 100:.0f} %)"
+    share = taken / limit
+    seen = f"{taken} of {limit:g} ({share * 100:.0f} %)"
+    if limit < (told := ops.target["database"].get("max_connections", limit)):
+        seen += f"; the target's file says {told}, the database allows no more than {limit:g}"
     if share <= _WARN_SHARE:
         return Findings([_TAKEN.answer("ok", seen)], found)
     most = found.iloc[0]
@@ -112,6 +114,23 @@ def check_connections(ops: Connection) -> Findings:
     seen += f"; {most['sessions']} are {most['state']} and held by {held}"
     status = "critical" if share > _CRITICAL_SHARE else "warn"
     return Findings([_near(status, seen)], found, _HELP)
+
+
+def connection_limit(ops: Connection) -> float:
+    """How many connections the application may have: what the database allows it, all in all and
+    of its own, and no more than the target's file says that the machine bears.
+    """
+    allowed = float(value(ops, _LIMIT_SQL))
+    told: float = ops.target["database"].get("max_connections", allowed)
+    return min(allowed, told)
+
+
+_LIMIT_SQL = """
+SELECT least(current_setting('max_connections')::int
+             - current_setting('superuser_reserved_connections')::int,
+             nullif(datconnlimit, -1), nullif(rolconnlimit, -1))
+FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = current_user
+"""
 
 
 def _near(status: str, seen: str) -> Finding:

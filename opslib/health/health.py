@@ -49,6 +49,14 @@ class Probe:
         return self.answer is not None or isinstance(cause, urllib3.exceptions.ReadTimeoutError)
 
     @property
+    def kept_back(self) -> bool:
+        """Did a proxy of ours not let us through? Then its users may well get an answer."""
+        import urllib3
+
+        cause = self.silence.__cause__ if self.silence else None
+        return isinstance(cause, urllib3.exceptions.ProxyError)
+
+    @property
     def seen(self) -> str:
         """What came of it, in words."""
         told = self.answer
@@ -97,7 +105,9 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         cause, follows = "api-unreachable", "logs/search"
         if probe.connected:
             cause, follows = "api-slow", "metrics/dashboard"
-        return asked.answer("unknown", probe.seen, cause=cause, next=follows)
+        # What stands between us and it, a proxy of ours, says nothing of its users.
+        status = "unknown" if probe.kept_back else "critical"
+        return asked.answer(status, probe.seen, cause=cause, next=follows)
     if answers.is_html(answer):
         seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
         return asked.answer("critical", seen, cause="api-html", next="logs/search")

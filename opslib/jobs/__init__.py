@@ -10,12 +10,14 @@ from opslib.jobs.jobs import (
     find_stale,
     plan_again,
 )
+from opslib.jobs.states import check_states
 
 __all__ = [
     "check_completed",
     "check_jobs",
     "check_oversized",
     "check_stale",
+    "check_states",
     "check_worker",
     "find_errors",
     "find_oversized",

@@ -66,7 +66,8 @@ def list_jobs(
 def find_stale(ops: Connection, kind: str) -> Frame:
     """Jobs that run for longer than the target's `stale_minutes`, newest first. Columns: JOBS."""
     since = ops.now() - timedelta(minutes=ops.target["jobs"][kind]["stale_minutes"])
-    return _select(ops, kind, "status = 'running' AND started_at < :since", 200, since=since)
+    late = "lower(status) = 'running' AND coalesce(started_at, created_at) < :since"
+    return _select(ops, kind, late, 200, since=since)
 
 
 def find_latest(ops: Connection, kind: str, items: Sequence[str]) -> Frame:
@@ -89,8 +90,8 @@ def _select(ops: Connection, kind: str, where: str, limit: int = 10_000, **given
     return sql.query(
         ops,
         "SELECT item, status, "
-        "CASE WHEN status = 'running' "
-        "THEN round(extract(epoch FROM CAST(:now AS timestamptz) - started_at) / 60, 1) END "
+        "CASE WHEN lower(status) = 'running' THEN round(extract(epoch FROM "
+        "CAST(:now AS timestamptz) - coalesce(started_at, created_at)) / 60, 1) END "
         "AS running_minutes, date_trunc('second', created_at) AS created, "
         "date_trunc('second', started_at) AS started, "
         "date_trunc('second', finished_at) AS finished, coalesce(model::text, '') AS model, "
@@ -157,7 +158,7 @@ def check_stale(ops: Connection, kind: str) -> Findings:
     rule = f"none running for more than {facts['stale_minutes']} minutes"
     asked = Question(f"stale {kind} jobs", rule, f"table {facts['table']}")
     if found.empty:
-        running = _select(ops, kind, "status = 'running'", 200)
+        running = _select(ops, kind, "lower(status) = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
         return Findings([asked.answer("ok", seen)], _brief(running))
     seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "
@@ -212,8 +213,9 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
     facts, verb = ops.target["jobs"][kind], "Start"
     after, observe = "a new job, queued", None
     body = {"model": job.model} if rows.has(facts, "model") else None
-    if job.status == "running":  # observed is the old job; the new one is another row
-        verb = f"Give up the one that runs since {job.started:%Y-%m-%d %H:%M} UTC, and start"
+    if job.status.lower() == "running":  # observed is the old job; the new one is another row
+        since = job.started if job.started == job.started else job.created  # not NaT
+        verb = f"Give up the one that runs since {since:%Y-%m-%d %H:%M} UTC, and start"
         status = f"SELECT {rows.column(facts, 'status')} FROM {quoted(facts['table'])} "
         status += f"WHERE {rows.column(facts, 'id')}::text = :job"
         after, observe = "failed", Select(status, job=job.job)

@@ -27,7 +27,9 @@ def source(facts: Params) -> str:
     `status` is queued, running, completed, failed, or what the table says where the target's file
     (jobs.*.states) does not know it.
     """
-    named = ", ".join(f"{column(facts, name)} AS {name}" for name in _COLUMNS)
+    named = ", ".join(
+        f"{column(facts, name)}{'::text' * (name == 'status')} AS {name}" for name in _COLUMNS
+    )
     item, table = quoted(facts["item"]), quoted(facts["table"])
     return f"(SELECT {item}::text AS item, {named} FROM {table}) AS jobs"
 

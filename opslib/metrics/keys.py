@@ -36,6 +36,18 @@ SUMMARY = {
 }
 
 
+_LATE = timedelta(minutes=20)  # RECENT_MINUTES, and what CloudWatch itself is late
+# These send a value in each minute, whether they are used or not.
+_ALWAYS = (
+    "AWS/RDS",
+    "AWS/EC2",
+    "AWS/ElastiCache",
+    "AWS/DocDB",
+    "AWS/ES",
+    "AWS/Redshift",
+    "CWAgent",
+)
+_QUIET = ("Deadlocks",)
 # What to look at when a metric of this service is beyond its threshold.
 _FOLLOWS = {
     ("AWS/Lambda", "Errors"): "logs/errors",
@@ -93,12 +105,30 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
         return asked.answer("unknown", seen)
     side = "lowest" if metric.below else "highest"
     worst, now = number(said[side], metric.unit), number(said["now"], metric.unit)
-    seen = f"now {now}, {side} {worst} at {clock(said['worst_at'], within.end)}"
-    status = _status(metric, points, said[side])
+    seen, status = f"now {now}", _status(metric, points, said[side])
+    newest = points["time"].iloc[-1].to_pydatetime()
+    if (age := within.end - newest) > _LATE:  # it is not now
+        seen = f"newest {now}, of {clock(newest, within.end)}"
+        if _stopped(metric, points, age):
+            seen += (
+                f": none for {number(round(age / timedelta(minutes=1)))} min, without such a gap "
+            )
+            return asked.answer("unknown", f"{seen}before", next="alarms/review")
+        status = "warn" if status == "critical" else "ok"
+    seen += f", {side} {worst} at {clock(said['worst_at'], within.end)}"
     if status == "ok":
         return asked.answer("ok", seen)
     service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
     return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.metric), service))
+
+
+def _stopped(metric: Metric, points: Frame, age: timedelta) -> bool:
+    """Whether a metric that comes by itself does not: of what is only counted when something
+    happens, none is no news.
+    """
+    gaps = points["time"].diff().dropna()
+    always = metric.namespace in _ALWAYS and metric.metric not in _QUIET
+    return always and len(gaps) > 3 and bool(age > 3 * gaps.max())
 
 
 def _status(metric: Metric, points: Frame, worst: float) -> str:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Any
 
-from opslib import alarms, databases, functions, health, jobs, logs, metrics, queues, records
+from opslib import (
+    alarms,
+    buckets,
+    databases,
+    deployments,
+    functions,
+    health,
+    jobs,
+    logs,
+    metrics,
+    network,
+    queues,
+    records,
+)
 from opslib.core import (
     SEVERITY,
     UTC_TIME,
     Connection,
-    Finding,
     Findings,
     Json,
     Question,
@@ -30,9 +40,8 @@ from opslib.core import (
 from opslib.core.checks.checks import keep
 from opslib.records import Record
 from opslib.reports import certificates, secrets
+from opslib.reports.comparisons import since_last
 
-PROCEDURE = "reports/daily"
-CHANGED = {"change": "str", "check": "str", "was": "str", "now": "str"}
 DEPLOYED = {"function": "str", "version": "str", "published": UTC_TIME}
 RUNS = {
     "started": UTC_TIME,
@@ -42,36 +51,69 @@ RUNS = {
     "verdict": "str",
     "record": "str",
 }
-COMPLETE = ("ok", "attention")  # how a report ends that came to its end
+_LONG_SECONDS = 900  # a statement of this length is worth a line in a report of a day
 _BROKEN_OFF = ("failed", "timed out", "kernel died", "interrupted")
 
 Check = Callable[[Connection], Findings]
 
 
 def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
-    """The checks of each section, for what the target's file describes."""
-    facts = ops.target.facts
-    answers = {"probes": health.check_probes, "deep": health.check_dependencies}
+    """The checks of each section, for what the target's file describes.
+
+    They are those of the procedures: `tests/reports/test_sections.py` names each that a procedure
+    makes and the report does not, with the reason.
+    """
+    facts, minutes = ops.target.facts, hours * 60
+    api, database = facts.get("api", {}), facts.get("database", {})
     # By section, and the part of the file that it needs.
     every: dict[tuple[str, str], list[Check]] = {
-        ("health", "api"): [look for fact, look in answers.items() if fact in facts.get("api", {})],
-        ("metrics", "metrics"): [partial(metrics.check_metrics, hours=hours)],
+        ("health", "api"): _if_in(api, probes=health.check_probes, deep=health.check_dependencies),
+        ("metrics", "metrics"): [
+            partial(metrics.check_metrics, hours=hours),
+            metrics.check_silence,
+            metrics.check_limits,
+        ],
+        ("metrics", "functions"): [metrics.check_silence] if "metrics" not in facts else [],
+        ("metrics", "database"): [metrics.check_limits] if "metrics" not in facts else [],
         ("alarms", "alarms"): [alarms.check_alarms],
         ("queues", "queues"): [queues.check_dead_letters],
-        ("jobs", "jobs"): [partial(jobs.check_stale, kind=kind) for kind in facts.get("jobs", {})],
+        ("jobs", "jobs"): [
+            partial(look, kind=kind)
+            for kind in facts.get("jobs", {})
+            for look in (
+                jobs.check_stale,
+                partial(jobs.check_jobs, minutes=minutes),
+                partial(jobs.check_states, minutes=minutes),
+            )
+        ],
         ("functions", "functions"): [
             functions.check_configuration,
+            partial(functions.check_functions, minutes=minutes),
             partial(_deployments, hours=hours),
         ],
         ("database", "database"): [
             databases.check_status,
             databases.check_connections,
             databases.check_load,
+            partial(databases.check_activity, seconds=_LONG_SECONDS),
+            databases.check_statements,
+            *_if_in(
+                database,
+                instance=databases.check_storage,
+                migrations_head=databases.check_migrations,
+            ),
         ],
-        ("errors", "functions"): [partial(logs.check_errors, minutes=hours * 60)],
+        ("errors", "functions"): [partial(logs.check_errors, minutes=minutes)],
         ("backups", "database"): [databases.check_backups],
+        ("buckets", "buckets"): [
+            partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
+        ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],
+        ("network", "network"): [network.check_endpoints],
+        ("deployments", "terraform"): _if_in(
+            facts.get("terraform", {}), state=deployments.check_states, plan=deployments.check_drift
+        ),
     }
     described = [
         (name, look) for (name, part), looks in every.items() if part in facts for look in looks
@@ -83,6 +125,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             f"none of {needed}. Add what it has."
         )
     return [*described, ("changes", partial(check_changes, hours=hours))]
+
+
+def _if_in(part: Json, **looks: Check) -> list[Check]:
+    """The checks whose fact is in this part of the file."""
+    return [look for fact, look in looks.items() if fact in part]
 
 
 @dataclass
@@ -136,7 +183,7 @@ def daily(ops: Connection, hours: float = 24) -> Daily:
     parts: dict[str, list[Findings]] = {}
     for (name, _), result in zip(asked, results, strict=True):
         parts.setdefault(name, []).append(result)
-    return Daily(parts, _since_last(ops, found), f"parameters/targets/{ops.target.key}.yaml")
+    return Daily(parts, since_last(ops, found), f"parameters/targets/{ops.target.key}.yaml")
 
 
 def _independent(ops: Connection, name: str, look: Check) -> Findings:
@@ -177,52 +224,6 @@ def _deployments(ops: Connection, hours: float) -> Findings:
     fresh = [] if found.evidence is None else found.evidence["function"]
     judged = ops.each(lambda name: functions.check_versions(ops, name, hours), fresh)
     return Findings(chain(found, *judged.values()))
-
-
-def _since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
-    """What is different from the last report of this target that was kept. Evidence: CHANGED."""
-    last = last_before(ops.target.name, ops.now())
-    if last is None:
-        return Findings(
-            note=f"This is the first report of {ops.target.name} that can be compared: "
-            "no earlier one is kept."
-        )
-    record, earlier = last
-    rows = compare(earlier, found)
-    different = sum(row["change"] != "ended" for row in rows)
-    same = sum(f.status != "ok" for f in found) - different
-    said = count(len(rows), "difference") if rows else "nothing is different"
-    said += f"; {count(same, 'trouble')} as before." if same > 0 else "."
-    note = f"Since {record.started:%Y-%m-%d %H:%M} UTC (record {record.id}): {said}"
-    return Findings(evidence=frame(rows, CHANGED) if rows else None, note=note)
-
-
-def last_before(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:
-    """The last whole report of a target that was begun before a moment, with its findings."""
-    for record in records.list_records(target=target):
-        ended = record.outcome in COMPLETE and record.started < moment
-        if ended and record.procedure == PROCEDURE:
-            try:
-                return record, list(records.details(record)["findings"])
-            except (UsageError, KeyError):  # altered or removed; `opslib records verify` says so
-                continue
-    return None
-
-
-def compare(earlier: Iterable[Mapping[str, Any]], found: Iterable[Finding]) -> list[dict[str, str]]:
-    """Rows of CHANGED, worst first: new, worse, better and ended troubles."""
-    was = {f["check"]: (f["status"], f["seen"]) for f in earlier}
-    now = {f.check: (f.status, f.seen) for f in found}
-    rows = []
-    for name in {**now, **was}:
-        then, here = was.get(name, ("not reported",)), now.get(name, ("no longer reported",))
-        before, after = SEVERITY.get(then[0], 0), SEVERITY.get(here[0], 0)
-        more = ("worse" if before else "new") if after > before else "better" if after else "ended"
-        if before != after:
-            row = {"change": more, "check": name, "was": ": ".join(then), "now": ": ".join(here)}
-            rows.append(row)
-    order = ("new", "worse", "better", "ended")
-    return sorted(rows, key=lambda row: order.index(row["change"]))
 
 
 @check("What was changed here?")

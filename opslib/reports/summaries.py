@@ -14,14 +14,14 @@ from pathlib import Path
 from opslib import records
 from opslib.core import SEVERITY, Finding, Findings, UsageError, console
 from opslib.records import Record
-from opslib.reports import reports
+from opslib.reports import comparisons
 
 _DONE = ("ok", "attention", "changed", "previewed")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run in short. `changes` are rows of `reports.CHANGED`; None.
+    """One run in short. `changes` are rows of `comparisons.CHANGED`; None.
 
     There is nothing to compare.
     """
@@ -33,7 +33,7 @@ class Line:
 
     @property
     def is_report(self) -> bool:
-        return self.record.procedure == reports.PROCEDURE
+        return self.record.procedure == comparisons.PROCEDURE
 
     @property
     def ended(self) -> bool:
@@ -89,8 +89,8 @@ def _line(title: str, record: Record) -> Line:
     line = Line(title, record, found, None)
     # What a report that broke off did not come to has not ended.
     whole = line.ended and line.is_report
-    last = reports.last_before(record.target, record.started) if whole else None
-    return replace(line, changes=tuple(reports.compare(last[1], found))) if last else line
+    last = comparisons.last_before(record.target, record.started) if whole else None
+    return replace(line, changes=tuple(comparisons.compare(last[1], found))) if last else line
 
 
 def headline(lines: Sequence[Line]) -> str:

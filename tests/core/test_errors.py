@@ -18,6 +18,7 @@ from botocore.retries.standard import ThrottledRetryableChecker
 from opslib.core.connections import calls, sessions
 from opslib.core.connections.connection import Access
 from opslib.core.errors import (
+    LoginRefused,
     NotAllowed,
     NotFound,
     OpsError,
@@ -26,7 +27,7 @@ from opslib.core.errors import (
     UsageError,
 )
 
-KINDS = (OpsError, UsageError, NotFound, NotAllowed, Refused, Unfinished)
+KINDS = (OpsError, UsageError, NotFound, NotAllowed, LoginRefused, Refused, Unfinished)
 SERVICES = (
     "sts",
     "cloudwatch",
@@ -202,7 +203,8 @@ def test_every_error_of_psycopgs_is_one_of_ours() -> None:
         }
 
     assert states(NotFound) == {"42P01", "3F000", "3D000"}
-    assert states(NotAllowed) == {"28000", "28P01", "42501"}
+    assert states(LoginRefused) == {"28000", "28P01"}
+    assert states(NotAllowed) == {"42501"}
     assert states(Refused) == {"25006"}
     assert states(Unfinished) >= {"08000", "08006", "53300", "55P03", "57014", "57P01", "57P03"}
     assert {state[:2] for state in states(UsageError)} == {"22", "42"}
@@ -214,7 +216,7 @@ def test_every_error_of_psycopgs_is_one_of_ours() -> None:
     ("error", "expected"),
     [
         (psycopg.OperationalError("connection failed: Connection refused"), Unfinished),
-        (psycopg.OperationalError("FATAL:  password authentication failed"), NotAllowed),
+        (psycopg.OperationalError("FATAL:  password authentication failed"), LoginRefused),
         (psycopg.OperationalError('FATAL:  database "x" does not exist'), NotFound),
         (psycopg.OperationalError("FATAL:  sorry, too many clients already"), Unfinished),
         (psycopg.DataError("year is out of range"), UsageError),

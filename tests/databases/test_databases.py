@@ -17,7 +17,7 @@ import pytest
 from opslib import OpsError, Refused, UsageError
 from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, NotFound, Unfinished
+from opslib.core.errors import LoginRefused, NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
 from opslib.databases import health
@@ -138,7 +138,7 @@ def test_practice_never_asks_another_machine(
     ("instead", "error", "says"),
     [
         ({"port": 1}, Unfinished, r"127.0.0.1:1.*outside its network"),
-        ({"password": "wrong-password"}, NotAllowed, "Was the password rotated"),
+        ({"password": "wrong-password"}, LoginRefused, "Was the password rotated"),
         ({"dbname": "nowhere"}, NotFound, "database: in parameters/targets/"),
     ],
 )
@@ -433,3 +433,20 @@ def test_who_waits_for_whom_is_shown(ops: Connection) -> None:
         assert list(blocked["blocked_by"]) == [str(holder.info.backend_pid)]
     assert (found.worst, found.causes) == ("critical", set())
     assert "1 wait for another" in found[0].seen
+
+
+def test_the_limit_of_connections_is_the_databases_where_that_is_lower_than_the_files(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops.target.facts["database"]["max_connections"] = 40
+    assert health.connection_limit(ops) == 40
+    del ops.target.facts["database"]["max_connections"]
+    allowed = health.connection_limit(ops)
+    assert 40 < allowed < 1000
+    ops.target.facts["database"]["max_connections"] = 5000
+    assert health.connection_limit(ops) == allowed
+    monkeypatch.setattr(health, "value", lambda *_: 9)
+    found = health.check_connections(ops)[0]
+    assert found.status == "critical"
+    assert "of 9 (" in found.seen
+    assert "the target's file says 5000, the database allows no more than 9" in found.seen

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import urllib3
 
 from opslib import connect
 from opslib.core.connections.connection import Connection
@@ -189,7 +190,43 @@ def test_html_404_slowness_and_silence_are_told_apart(
     point(gone, "http://127.0.0.1:1")
     silent = look(gone)
     assert silent.causes == {"api-unreachable"}
-    assert silent.worst == "unknown"
+    assert silent.worst == "critical"
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "said"),
+    [
+        (urllib3.exceptions.ReadTimeoutError, "critical", "did not answer within 0.5 s"),
+        (urllib3.exceptions.ConnectTimeoutError, "critical", "cannot be reached"),
+        (urllib3.exceptions.NameResolutionError, "critical", "cannot be reached"),
+        (urllib3.exceptions.NewConnectionError, "critical", "cannot be reached"),
+        (urllib3.exceptions.ProtocolError, "critical", "cannot be reached"),
+        (urllib3.exceptions.SSLError, "critical", "certificate has expired"),
+        (urllib3.exceptions.ProxyError, "unknown", "cannot be reached"),
+    ],
+)
+@pytest.mark.parametrize("look", [health.check_probes, health.check_dependencies])
+def test_an_api_that_does_not_answer_its_users_is_critical(
+    answering: Answering,
+    monkeypatch: pytest.MonkeyPatch,
+    look: Callable[..., Findings],
+    cause: type[Exception],
+    status: str,
+    said: str,
+) -> None:
+    """Only a proxy of ours, which does not let us through, says nothing of its users."""
+    error = cause.__new__(cause)
+    Exception.__init__(error, "certificate has expired")
+
+    def silent(*_: Any, **__: Any) -> None:
+        raise error
+
+    ops = answering(200, "{}")
+    monkeypatch.setattr(urllib3.PoolManager, "request", silent)
+    found = look(ops)
+    assert {f.status for f in found} == {status}
+    assert said in found[0].seen
+    assert not {f.next for f in found} & {"health/quick", "health/deep", ""}
 
 
 @pytest.mark.parametrize("drill", ["api-unreachable", "api-slow", "api-html", "api-404"])

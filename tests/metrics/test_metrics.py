@@ -118,6 +118,26 @@ def test_no_data_is_unknown_never_ok() -> None:
     assert "ApiId=x" in finding.seen
 
 
+@pytest.mark.parametrize(
+    ("namespace", "minutes", "status", "said"),
+    [
+        ("AWS/RDS", 5, "critical", "now 95 %"),
+        ("AWS/RDS", 120, "unknown", "newest 95 %, of 14:40: none for 120 min"),
+        ("AWS/Lambda", 120, "warn", "newest 95 %, of 14:40, highest 95 %"),  # nobody called it
+    ],
+)
+def test_a_value_has_its_age_and_an_old_one_is_not_now(
+    namespace: str, minutes: int, status: str, said: str
+) -> None:
+    metric = Metric("m", "M", namespace, "m", "Average", {}, "%", 70, 90)
+    of_it = points([10, 20, 30, 20, 10, 95])
+    of_it["time"] -= timedelta(minutes=minutes)
+    within = Window(END - timedelta(hours=6), END)
+    finding = keys._finding(metric, of_it, keys._summary(metric, of_it), within)
+    assert finding.status == status
+    assert said in finding.seen
+
+
 def test_a_picture_is_opaque_white_and_says_in_words_what_it_shows(ops: Any) -> None:
     picture = plots.draw(keys.check_metrics(ops), since="2h", until="1h")
     image = Image.open(io.BytesIO(picture.png))
@@ -243,4 +263,5 @@ def test_a_dashboard_that_is_not_there_is_unknown(ops: Any) -> None:
 def test_the_notebook_asks_once_a_widget_and_once_for_all_key_metrics(lab: Any) -> None:
     namespace = notebooks.run("metrics/dashboard", target=TARGET)
     assert namespace["ops"].findings.worst == "ok"
-    assert calls(namespace["ops"], "GetMetricData") == len(namespace["page"].panels) + 1
+    # And for what was at this hour of three weeks, and for trends.
+    assert calls(namespace["ops"], "GetMetricData") == len(namespace["page"].panels) + 1 + 4 + 1

@@ -10,7 +10,7 @@ import pytest
 
 from opslib import connect
 from opslib.core.findings import Finding
-from opslib.reports import reports
+from opslib.reports import comparisons, reports
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -29,6 +29,8 @@ def test_the_report_of_a_healthy_system_has_every_part(lab: Any, records_folder:
         "database",
         "errors",
         "backups",
+        "buckets",
+        "network",
         "secrets",
         "certificates",
         "changes",
@@ -62,7 +64,7 @@ def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_f
     unknown = [f for f in report.findings if f.status == "unknown"]
     assert len(unknown) == 1
     assert "Denied: cloudwatch describe_alarms" in unknown[0].seen
-    assert len(report["metrics"]) == 7
+    assert len(report["metrics"]) == 11
 
 
 def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:
@@ -102,7 +104,7 @@ def test_what_changed_is_told_by_the_check() -> None:
         Finding("unknown", "g", "70"),
         Finding("ok", "h", "80"),
     ]
-    rows = [(row["change"], row["check"]) for row in reports.compare(was, now)]
+    rows = [(row["change"], row["check"]) for row in comparisons.compare(was, now)]
     assert rows == [
         ("new", "a"),
         ("new", "g"),
@@ -116,10 +118,10 @@ def test_what_changed_is_told_by_the_check() -> None:
 def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any) -> None:
     from opslib.runs import runs
 
-    runs.run(reports.PROCEDURE, TARGET, {})
+    runs.run(comparisons.PROCEDURE, TARGET, {})
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
-    assert "2 differences" in report.since_last.note
+    assert "3 differences" in report.since_last.note
     assert report.since_last.evidence is not None
     assert "Dead letters of analysis" in set(report.since_last.evidence["check"])
 

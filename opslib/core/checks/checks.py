@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Concatenate, TypeAlias
 
-from opslib.core.checks.causes import DENIED
+from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, OpsError, Refused, UsageError
+from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P
+from opslib.core.tables import Params
 
 Look: TypeAlias = Callable[Concatenate[Connection, P], Findings]
 
@@ -55,13 +57,65 @@ def answer(question: str, look: Callable[[], Finding]) -> Finding:
 
 
 def unread(question: str, exc: OpsError) -> Finding:
-    """What could not be read is *unknown*; that it was denied is a cause."""
-    cause = DENIED if isinstance(exc, NotAllowed) else ""
-    return Finding("unknown", question, str(exc), source=type(exc).__name__, cause=cause)
+    """What could not be read is *unknown*; that it was denied is a cause, with what is missing.
+
+    A database that refuses the login is *critical*: it refuses others, too. What is not there is
+    judged when the finding is kept.
+    """
+    status, cause, seen = "unknown", "", str(exc)
+    if isinstance(exc, LoginRefused):
+        status, cause = "critical", LOGIN_REFUSED
+    elif isinstance(exc, NotAllowed):
+        cause = DENIED
+        seen += missing_permission(exc)
+    return Finding(status, question, seen, source=type(exc).__name__, cause=cause)
+
+
+def missing_permission(exc: NotAllowed) -> str:
+    """` Missing: sqs:GetQueueAttributes on …`, as AWS names it, else as the call was named."""
+    said = str(exc)
+    if told := re.search(r"authorized to perform:? (\S+:\w+)(?: on resource: (\S+))?", said):
+        action, resource = told.groups()
+    elif operation := getattr(exc.__cause__, "operation_name", None):
+        service, resource = said.split()[1], None
+        action = f"{service}:{operation}"
+    else:
+        return ""
+    return f" Missing: {action}" + (f" on {resource.rstrip(').,')}." if resource else ".")
+
+
+def _settled(ops: Connection, found: Finding) -> Finding:
+    """What the target's file describes, and was not found, is gone: that is no *unknown*.
+
+    What a person typed and is not found stays so.
+    """
+    if found.status != "unknown" or found.source != NotFound.__name__:
+        return found
+    named = re.findall(r"'([^']+)'|\"([^\"]+)\"|(\S+) not found", found.seen)
+    names = {re.split(r"[/:]", name)[-1] for name in map("".join, named)} | set(map("".join, named))
+    facts = ops.target.facts
+    place = next((place for place, name in _described(facts) if name in names), None)
+    if place is None:
+        return found
+    seen = f"Described as {place}, and not there. {found.seen}"
+    return replace(found, status="critical", seen=seen, cause=GONE)
+
+
+def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every name that a target's file gives, after its place in it: a text, or a key."""
+    for key, value in facts.items():
+        at = f"{place}.{key}" if place else key
+        if place:
+            yield at, key
+        if isinstance(value, str):
+            yield at, value
+        elif isinstance(value, Mapping):
+            yield from _described(value, at)
 
 
 def keep(ops: Connection, found: Findings) -> Findings:
     """Keep findings with the run; those made after a change was applied are its verification."""
+    found[:] = [_settled(ops, f) for f in found]
     if ops.changed:
         found[:] = [replace(f, verifies=True) for f in found]
     ops.findings.extend(found)

@@ -153,10 +153,14 @@ def request(
         error = type(exc).__name__
         late = isinstance(exc, urllib3.exceptions.ReadTimeoutError)
         said = f"did not answer within {api.timeout_seconds:g} s" if late else "cannot be reached"
+        if isinstance(exc, urllib3.exceptions.SSLError):  # expired, of another name, not trusted
+            said = f"has no certificate that holds: {exc}"
         reached = not isinstance(exc, (ConnectTimeoutError, ProxyError))  # it may be done
         failure = Lost if reached and method not in _READS else Unfinished
         raise failure(
-            f"{method} {url} {said} ({error}). Its state is unknown; try the quick health check."
+            f"{method} {url} {said} ({error}). Whether it was done is unknown."
+            if failure is Lost
+            else f"{method} {url} {said} ({error}). Do its users get an answer?"
         ) from exc
     finally:
         journal.call("http", f"{method} {path.split('?')[0]}", started, ticks, error=error)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection as Ops
 from opslib.core.errors import (
+    LoginRefused,
     Meanings,
     NotAllowed,
     NotFound,
@@ -45,7 +46,7 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
     (
         "^28|authentication failed|no pg_hba.conf entry|permission denied for database"
         "|not permitted to log in",
-        NotAllowed,
+        LoginRefused,
         "The {database} does not accept the login: {said}. Was the password rotated?",
     ),
     ("^42501", NotAllowed, "Denied: {asked}: {said}. The secret's role lacks that privilege."),

@@ -1,0 +1,188 @@
+"""Jobs by state, also by states that nobody foresaw: how many, how long, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Question,
+    check,
+    count,
+)
+from opslib.core.checks.series import overdue
+from opslib.core.connections import sql
+from opslib.jobs import rows
+
+STATES = {
+    "state": "str",
+    "means": "str",
+    "jobs": "int64",
+    "earlier": "int64",
+    "late": "int64",
+    "newest": UTC_TIME,
+    "seconds": "float64",
+    "seconds_earlier": "float64",
+}
+LOST = "jobs-without-message"  # the causes that findings name
+NONE_STARTED = "jobs-not-started"
+_DAYS = 28
+_MEANINGS = {
+    "queued": "queued pending waiting scheduled created submitted new enqueued ready retrying",
+    "running": "running started processing in_progress working active",
+    "completed": "completed complete done succeeded success successful finished ok",
+    "failed": "failed failure error errored dead timed_out timeout aborted crashed exception",
+    "cancelled": "cancelled canceled skipped superseded",
+}
+_MEANING = {word: means for means, words in _MEANINGS.items() for word in words.split()}
+_FEW = 5  # so many jobs say something of the others
+_NO_TIME = 0.05  # of what they took before
+
+
+def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
+    """The jobs of a kind of the last minutes by state, and of four weeks before. Columns: STATES.
+
+    `means`: queued, running, completed, failed, cancelled; empty where the word says nothing.
+    `late`: of all, those that wait or run for longer than the target's `stale_minutes`.
+    `seconds`: the median from start to end.
+    """
+    facts, now = ops.target["jobs"][kind], ops.now()
+    found = sql.query(
+        ops,
+        _STATES_SQL.format(table=rows.source(facts)),
+        STATES,
+        since=now - timedelta(minutes=minutes),
+        before=now - timedelta(days=_DAYS),
+        stale=now - timedelta(minutes=facts["stale_minutes"]),
+    )
+    words = found["state"].str.strip().str.lower().str.replace(r"[\s-]+", "_", regex=True)
+    found["means"] = words.map(lambda word: _MEANING.get(word, "")).astype("str")
+    return found
+
+
+_STATES_SQL = """
+SELECT status::text AS state, '' AS means, count(*) FILTER (WHERE recent) AS jobs,
+       count(*) FILTER (WHERE NOT recent) AS earlier, count(*) FILTER (WHERE late) AS late,
+       max(created_at) AS newest,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE recent) AS seconds,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT recent)
+           AS seconds_earlier
+FROM (SELECT status, created_at, created_at >= :since AS recent,
+             finished_at IS NULL AND coalesce(started_at, created_at) < :stale AS late,
+             extract(epoch FROM finished_at - started_at) AS seconds
+      FROM {table} WHERE created_at >= :before) AS each
+GROUP BY status ORDER BY count(*) DESC, 1
+"""
+
+
+@check("Are the jobs in states that are understood, and done as they always were?")
+def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
+    """Every state is counted, known or not; how many failed; what waits without a message.
+
+    And whether they are done in no time, or none is started any more. Evidence: STATES.
+    """
+    found = list_states(ops, kind, minutes)
+    judged = [
+        *_unknown(kind, found),
+        *_failed(kind, found),
+        *_waiting(ops, kind, found),
+        *_running(ops, kind, found),
+        *_in_no_time(kind, found),
+        *_overdue(ops, kind),
+    ]
+    if not judged:
+        told = ", ".join(f"{row.jobs} {row.state}" for row in found.itertuples() if row.jobs)
+        asked = Question(f"{kind} jobs by state", "all understood, none without a message", _SOURCE)
+        judged = [asked.answer("ok", told or f"none in {minutes / 60:g} h")]
+    return Findings(judged, found)
+
+
+_SOURCE = "the jobs' table by state, four weeks"
+
+
+def _unknown(kind: str, found: Frame) -> Iterator[Finding]:
+    every = max(1, int(found["jobs"].sum()))
+    for row in found[(found["means"] == "") & (found["jobs"] > 0)].itertuples():
+        asked = Question(f"{kind} jobs in state {row.state!r}", "a state that is known", _SOURCE)
+        many = row.jobs >= _FEW and row.jobs / every >= 0.1
+        seen = f"{row.jobs} of {count(every, 'job')}, the newest of {row.newest:%m-%d %H:%M} UTC: "
+        seen += "whether they are well is not known. Describe it in the target's file"
+        yield asked.answer("unknown" if many else "warn", seen, next="jobs/status")
+
+
+def _failed(kind: str, found: Frame) -> Iterator[Finding]:
+    failed, done = (found.loc[found["means"] == how, "jobs"].sum() for how in _ENDS)
+    share = failed / max(1, failed + done)
+    bad = share >= 0.5 and failed >= 3
+    if bad or (share >= 0.2 and failed >= _FEW):
+        asked = Question(f"{kind} jobs that failed", "fewer than 20 in 100", _SOURCE)
+        seen = f"{failed} of {failed + done} that ended ({100 * share:.0f} %)"
+        yield asked.answer("critical" if bad else "warn", seen, next="jobs/status")
+
+
+_ENDS = ("failed", "completed")
+
+
+def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
+    """Rows that wait although no message is left that would wake their worker."""
+    facts = ops.target["jobs"][kind]
+    late = int(found.loc[found["means"] == "queued", "late"].sum())
+    queue = ops.target.facts.get("queues", {}).get(facts.get("queue"))
+    if not late:
+        return
+    rule = f"none for more than {facts['stale_minutes']} minutes"
+    asked = Question(f"{kind} jobs that wait", rule, f"{_SOURCE}; sqs GetQueueAttributes")
+    seen = f"{late} for more than {facts['stale_minutes']} minutes"
+    if queue is None:
+        yield asked.answer("warn", seen, next="jobs/status")
+        return
+    url = ops.call("sqs", "get_queue_url", QueueName=queue["name"])["QueueUrl"]
+    told = ops.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
+    depths = (of for key, of in told["Attributes"].items() if key.startswith("ApproximateNumber"))
+    messages = sum(map(int, depths))
+    seen += f"; {count(messages, 'message')} in {queue['name']}"
+    if messages:
+        yield asked.answer("warn", seen, next="queues/dead-letters")
+        return
+    words = list(_MEANINGS["queued"].split())
+    text = f"SELECT item FROM {rows.source(facts)} "
+    text += "WHERE lower(status::text) = ANY(:words) ORDER BY created_at LIMIT 10"
+    items = ", ".join(sql.query(ops, text, {"item": "str"}, words=words)["item"])
+    seen += f": no worker will ever hear of them. Start them again by their items: {items}"
+    yield asked.answer("critical", seen, cause=LOST, next="jobs/stale")
+
+
+def _running(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
+    """Those that run for too long by another word than `running`, which check_stale looks for."""
+    limit = ops.target["jobs"][kind]["stale_minutes"]
+    other = (found["means"] == "running") & (found["state"].str.lower() != "running")
+    for row in found[other & (found["late"] > 0)].itertuples():
+        asked = Question(f"{kind} jobs that are {row.state}", f"at most {limit} minutes", _SOURCE)
+        seen = f"{row.late} for longer: their worker is gone"
+        yield asked.answer("critical", seen, next="jobs/status")
+
+
+def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
+    for row in found[found["means"] == "completed"].itertuples():
+        enough = row.jobs >= _FEW and row.earlier >= _FEW and row.seconds_earlier >= 1
+        if enough and row.seconds < _NO_TIME * row.seconds_earlier:
+            asked = Question(f"how long {kind} jobs take", "as before", _SOURCE)
+            seen = f"{row.jobs} were completed in {row.seconds:.2g} s (median), before it took "
+            seen += f"{row.seconds_earlier:,.0f} s: do they do anything?"
+            yield asked.answer("warn", seen, next="jobs/status")
+
+
+def _overdue(ops: Connection, kind: str) -> Iterator[Finding]:
+    table, now = rows.source(ops.target["jobs"][kind]), ops.now()
+    text = f"SELECT created_at FROM {table} WHERE created_at >= :before "
+    text += "ORDER BY created_at DESC LIMIT 1000"
+    before = now - timedelta(days=_DAYS)
+    found = sql.query(ops, text, {"created_at": UTC_TIME}, before=before)
+    if late := overdue(now, found["created_at"]):
+        asked = Question(f"{kind} jobs are started", "as often as in four weeks", _SOURCE)
+        yield asked.answer("warn", late.told(now), cause=NONE_STARTED, next="jobs/status")

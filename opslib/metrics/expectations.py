@@ -1,0 +1,204 @@
+"""What was always there, and where things go: silence, and limits that come near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from opslib import databases
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Question,
+    Window,
+    answer,
+    check,
+    clock,
+    count,
+    number,
+    window,
+)
+from opslib.core.checks.series import WEEK, hours_left, overdue, silence
+from opslib.core.reads import metrics
+
+SILENT = "metric-silent"  # the causes that findings name
+LIMIT_NEAR = "limit-near"
+_WEEKS = 3
+_HOURS = 3  # so much of each week is compared
+_LATE_MINUTES = 15  # CloudWatch's own delay
+_SURE = 20  # so much was seen each week: that there is none now is no chance
+_DAY_HOURS = 26  # a day, and what a nightly run may be late
+_TREND_DAYS = 14
+_CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
+# What counts what was asked for; of other metrics the samples count.
+_VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
+# What ends at nought; what ends at a hundred.
+_ENDS = {
+    "FreeStorageSpace": 0,
+    "FreeLocalStorage": 0,
+    "FreeableMemory": 0,
+    "BurstBalance": 0,
+    "CPUCreditBalance": 0,
+    "disk_used_percent": 100,
+    "mem_used_percent": 100,
+}
+
+
+class Counted(NamedTuple):
+    """A metric, told by what it is of."""
+
+    namespace: str
+    metric: str
+    dimensions: tuple[tuple[str, str], ...]
+
+    @property
+    def of(self) -> str:
+        return " ".join([self.namespace, *(value for _, value in self.dimensions)])
+
+    def query(self, id: str, statistic: str, period: int) -> Json:
+        given = self.namespace, self.metric, dict(self.dimensions)
+        return metrics.asked(id, *given, statistic, period)
+
+
+@check("Is there still what there always was?")
+def check_silence(ops: Connection) -> Findings:
+    """Nothing is measured now, where each of the weeks before something was at this hour.
+
+    Of the key metrics and the functions' invocations, by what they are of; GetMetricData of the
+    last hours, and of the same hours of the three weeks before. Of functions that did not run for
+    a day: whether they always ran oftener.
+    """
+    counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
+    queries = [
+        each.query(f"m{i}", "Sum" if each.metric in _VOLUMES else "SampleCount", 300)
+        for i, each in enumerate(counted)
+    ]
+    ends = [now - week * WEEK for week in range(_WEEKS + 1)]
+    read = ops.each(
+        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=_HOURS), end)), ends
+    )
+    found: dict[str, Finding] = {}
+    for i, each in enumerate(counted):
+        present, *earlier = (_values(read[end], f"m{i}") for end in ends)
+        said = _silent(ops, each, silence(now, present, earlier))
+        if said and (each.of not in found or said.status == "critical"):
+            found[each.of] = said
+    judged = [*found.values(), *_not_run(ops)]
+    if judged:
+        return Findings(judged)
+    seen = f"{count(len(counted), 'metric')}: each as in the {_WEEKS} weeks before, or too young"
+    return Findings([_asked("all that is measured").answer("ok", seen)])
+
+
+def _asked(what: str) -> Question:
+    return Question(
+        f"{what} is as at this hour of other weeks", "not silent", "GetMetricData, four windows"
+    )
+
+
+def _values(found: Frame, id: str) -> Any:
+    return found[found["id"] == id].set_index("time")["value"]
+
+
+def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
+    if gap is None or gap.minutes < _LATE_MINUTES or gap.usual < _SURE:
+        return None
+    since = f"since {clock(gap.since, ops.now())}" if gap.since else f"for over {_HOURS} h"
+    volume = each.metric in _VOLUMES
+    seen = f"no {each.metric} {since} UTC; in the same {number(round(gap.minutes))} min of each "
+    seen += f"week before at least {number(gap.usual)}{'' if volume else ' samples'}"
+    status = "critical" if volume else "unknown"  # what is not measured may be well
+    return _asked(each.of).answer(status, seen, cause=SILENT, next="alarms/review")
+
+
+def _not_run(ops: Connection) -> Iterator[Finding]:
+    """Functions that ran regularly, as every night, and run no more."""
+    names = {f"m{i}": each for i, each in enumerate(_counted(ops)) if each.metric == "Invocations"}
+    for hours in (_DAY_HOURS, 28 * 24):
+        queries = [each.query(id, "Sum", 3600) for id, each in names.items()]
+        found = metrics.query(ops, queries, window(ops, hours * 60)) if names else None
+        ran = {id: _values(found, id).loc[lambda values: values > 0] for id in names}
+        if hours == _DAY_HOURS:
+            names = {id: each for id, each in names.items() if ran[id].empty}
+    for id, each in names.items():
+        if late := overdue(ops.now(), ran[id].index.to_series()):
+            asked = Question(f"{each.of} runs", "as often as in four weeks", "GetMetricData")
+            yield asked.answer("warn", late.told(ops.now()), cause=SILENT, next="logs/search")
+
+
+def _counted(ops: Connection) -> Iterator[Counted]:
+    """The functions' invocations, the key metrics."""
+    for of in ops.target.facts.get("functions", {}).values():
+        yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
+    for each in metrics.described(ops) if "metrics" in ops.target.facts else ():
+        yield Counted(each.namespace, each.metric, tuple(each.dimensions.items()))
+
+
+@check("Does something come to its limit?")
+def check_limits(ops: Connection) -> Findings:
+    """When what has a hard limit meets it, if it goes on so: storage, connections, queues' ages.
+
+    GetMetricData of two weeks. A daily rhythm is no trend.
+    """
+    limited = dict(_limited(ops))
+    queries = [each.query(f"m{i}", "Average", 900) for i, each in enumerate(limited)]
+    found = metrics.query(ops, queries, window(ops, _TREND_DAYS * 1440))
+    judged = []
+    for i, (each, limit) in enumerate(limited.items()):
+        values, asked = _values(found, f"m{i}"), _limits(each)
+        if len(values):
+            judged.append(answer(asked.words, partial(_projected, asked, each, values, limit)))
+    return Findings(judged)
+
+
+def _limits(each: Counted) -> Question:
+    rule = f"not within {_WARN_HOURS // 24} days"
+    return Question(f"{each.metric} of {each.of} meets its limit", rule, "GetMetricData, 14 days")
+
+
+def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], float]) -> Finding:
+    most, unit = limit(), {"Free": "bytes", "Appr": "s"}.get(each.metric[:4], "")
+    left = hours_left(values, most)
+    seen = f"{number(values.iloc[-1], unit)}, limit {number(most, unit)}"
+    if left is None or left > _WARN_HOURS:
+        return asked.answer("ok", seen)
+    when = f"{left:.0f} hours" if left >= 1 else f"{left * 60:.0f} minutes"
+    seen += f": there in {when}, if it goes on as it does"
+    status = "critical" if left < _CRITICAL_HOURS else "warn"
+    follows = {
+        "DatabaseConnections": "databases/health",
+        "FreeStorageSpace": "databases/storage",
+        "ApproximateAgeOfOldestMessage": "queues/dead-letters",
+    }
+    follow = follows.get(each.metric, "metrics/dashboard")
+    return asked.answer(status, seen, cause=LIMIT_NEAR, next=follow)
+
+
+def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
+    """What has a hard limit, and how that is read."""
+    facts = ops.target.facts
+    database = facts.get("database", {})
+    for kind, key in (("instance", "DBInstanceIdentifier"), ("cluster", "DBClusterIdentifier")):
+        if kind in database:
+            name, most = ((key, database[kind]),), partial(databases.connection_limit, ops)
+            yield Counted("AWS/RDS", "DatabaseConnections", name), most
+            yield Counted("AWS/RDS", "FreeStorageSpace", name), lambda: 0.0
+    for queue in facts.get("queues", {}).values():
+        name, most = (("QueueName", queue["name"]),), partial(_kept_seconds, ops, queue["name"])
+        yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", name), most
+    for each in metrics.described(ops) if "metrics" in facts else ():
+        if each.metric in _ENDS:
+            of = tuple(each.dimensions.items())
+            yield Counted(each.namespace, each.metric, of), partial(float, _ENDS[each.metric])
+
+
+def _kept_seconds(ops: Connection, name: str) -> float:
+    url = ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+    asked = {"QueueUrl": url, "AttributeNames": ["MessageRetentionPeriod"]}
+    told = ops.call("sqs", "get_queue_attributes", **asked)["Attributes"]
+    return float(told["MessageRetentionPeriod"])

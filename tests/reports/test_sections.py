@@ -1,0 +1,119 @@
+"""The report is made of the checks of the procedures: which of them it runs, and why not others."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from opslib.core.connections import targets
+from opslib.reports import reports
+from tests import rooms
+
+PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
+DEPLOYMENT = "it looks at one plan or release, when there is one"
+NOT_DAILY = {
+    "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
+    "databases.check_query": PERSON,
+    "databases.check_rows": PERSON,
+    "databases.check_size": "of an instance: state and what waits are check_status's too",
+    "databases.check_statement": PERSON,
+    "deployments.check_changes": DEPLOYMENT,
+    "deployments.check_file": DEPLOYMENT,
+    "deployments.check_releases": DEPLOYMENT,
+    "deployments.check_reverted": DEPLOYMENT,
+    "functions.check_capacity": "Insights reads every line of a day, of every function, for money",
+    "functions.check_latency": "it explains what check_metrics and check_functions find slow",
+    "functions.check_variables": PERSON,
+    "functions.check_versions": "for versions of the window only, from its own check_deployments",
+    "jobs.check_oversized": "it explains jobs that check_jobs names, by all their images",
+    "jobs.check_worker": "lines to be read, which pass or fail nothing",
+    "logs.check_concurrency": "it explains throttles that check_functions counts",
+    "logs.check_following": PERSON,
+    "logs.check_kinds": "it explains the lines that check_errors counts",
+    "logs.check_lines": PERSON,
+    "logs.check_query": PERSON,
+    "logs.check_throttling": "it explains throttles that check_functions counts",
+    "metrics.check_dashboard": "pictures for people; what is judged of them, check_metrics judges",
+    "metrics.check_metric": PERSON,
+    "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
+    "queues.check_letters": "it receives messages, which counts as a receive of each",
+    "users.check_sign_in": PERSON,
+    "users.check_synced": "it lists every user; who never signed in need not be known",
+}
+
+
+def asked() -> Iterator[str]:
+    """Every check that a notebook calls, as it calls it."""
+    for path in sorted((rooms.ROOT / "notebooks").glob("*/*.ipynb")):
+        for cell in json.loads(path.read_text())["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            for node in ast.walk(ast.parse("".join(cell["source"]))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    name = ast.unparse(node.func)
+                    if node.func.attr.startswith("check_"):
+                        yield name
+
+
+def plain(look: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(look, partial):
+        look = look.func
+    return look
+
+
+def sections(target: str) -> list[tuple[str, Callable[..., Any]]]:
+    described = targets.load(target)
+    return reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
+
+
+TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production")
+
+
+@pytest.fixture(scope="module")
+def made() -> set[Callable[..., Any]]:
+    return {plain(look) for target in TARGETS for _, look in sections(target)}
+
+
+def test_a_check_of_a_procedure_is_in_the_report_or_named_with_the_reason_why_not(
+    made: set[Callable[..., Any]],
+) -> None:
+    called = set(asked())
+    assert len(called) > 30, "the notebooks are walked"
+    missing = []
+    for name in sorted(called - NOT_DAILY.keys()):
+        chapter, verb = name.split(".")
+        if getattr(importlib.import_module(f"opslib.{chapter}"), verb) not in made:
+            missing.append(name)
+    assert missing == []
+
+
+def test_what_is_left_out_is_asked_by_a_procedure_and_is_left_out(
+    made: set[Callable[..., Any]],
+) -> None:
+    for name, reason in NOT_DAILY.items():
+        chapter, verb = name.split(".")
+        check = getattr(importlib.import_module(f"opslib.{chapter}"), verb)
+        assert reason, name
+        assert check not in made, name
+    assert NOT_DAILY.keys() <= set(asked())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_section_is_shown_by_the_notebook(target: str) -> None:
+    text = (rooms.ROOT / "notebooks/reports/daily.ipynb").read_text()
+    assert [name for name, _ in sections(target) if f'[\\"{name}\\"]' not in text] == ["changes"]
+
+
+def test_an_instance_has_storage_to_look_at_and_a_cluster_has_none() -> None:
+    from opslib import databases
+
+    looks = {target: [plain(look) for _, look in sections(target)] for target in TARGETS}
+    assert databases.check_storage in looks["loglineos-production"]
+    assert databases.check_storage not in looks["bluemoxon-staging"]
