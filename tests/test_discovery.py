@@ -109,3 +109,19 @@ def test_what_is_denied_is_named_and_the_rest_goes_on(lab: PracticeLab, tmp_path
     assert again.exit_code != 0
     assert "is there already" in str(again.exception)
     assert file.read_text() == text
+
+
+def test_what_a_file_names_and_the_account_lacks_is_told(lab: PracticeLab) -> None:
+    ops = connect(TARGET)
+    assert list(discovery.absent(ops)) == []
+    facts = ops.target.facts.plain()
+    facts["queues"]["analysis"]["dead_letters"] = "gone"
+    facts["secrets"]["never/was"] = {}
+    ops.target = targets.described(TARGET, facts)
+    with lab.denied("cloudwatch:DescribeAlarms"):
+        lines = list(discovery.absent(ops))
+    assert [line.split(" (")[0] for line in lines if "Not there" in line] == [
+        "Not there, in 111122223333/us-west-2: gone",
+        "Not there, in 111122223333/us-west-2: never/was",
+    ]
+    assert any("Not known" in line and "bluemoxon-staging-api-errors" in line for line in lines)

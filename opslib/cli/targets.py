@@ -9,11 +9,12 @@ from typing import NoReturn
 import click
 
 from opslib.catalogue import described
-from opslib.core import Json, UsageError, console
+from opslib.core import Json, OpsError, UsageError, console
 from opslib.core.connections import targets
 
 _CHECKED = """\b
-Exit status: 0 nothing is wrong; 2 something is."""
+Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;
+2 something is wrong in a file."""
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -43,16 +44,28 @@ def _wrong(row: Json) -> str:
 
 @target.command(epilog=_CHECKED)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--online", is_flag=True, help="Ask the account, too: is there what it names?")
 @_json
-def check(names: tuple[str, ...], as_json: bool) -> NoReturn:
+def check(names: tuple[str, ...], online: bool, as_json: bool) -> NoReturn:
     """All that is wrong in the files of targets (patterns, too), with their lines."""
     found = {name: _problems(name) for name in targets.matching(names)}
-    wrong = [line for lines in found.values() for line in lines]
-    told = [console.plain(line) for line in wrong]
-    if not wrong:
+    wrong = any(found.values())
+    if online:
+        found |= {name: _absent(name) for name, lines in found.items() if not lines}
+    told = [console.plain(line) for lines in found.values() for line in lines]
+    if not told:
         told = [f"{', '.join(found)}: nothing is wrong in the file."]
     click.echo(console.as_json(found) if as_json else "\n".join(told))
-    sys.exit(2 if wrong else 0)
+    sys.exit(2 if wrong else 1 if any(found.values()) else 0)
+
+
+def _absent(name: str) -> list[str]:
+    from opslib import discovery, session
+
+    try:
+        return [f"{name}: {line}" for line in discovery.absent(session.connect(name))]
+    except OpsError as exc:
+        return [f"{name}: not asked: {exc}"]
 
 
 def _problems(name: str) -> list[str]:

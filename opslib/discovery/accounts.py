@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -42,6 +43,21 @@ def look(ops: Connection, prefix: str = "") -> Account:
     ]
     ops.gather(*(partial(_ask, ops, *each) for each in asked))
     return found
+
+
+def absent(ops: Connection) -> Iterator[str]:
+    """What the target's file names and the account does not have, or could not be asked for."""
+    found, facts = Account(), ops.target.facts.plain()
+    wanted = {kind: _compiled(path).search(facts) for kind, path in known("described").items()}
+    names = {kind: [name for name in each or () if name] for kind, each in wanted.items()}
+    ops.each(partial(_list, ops, found), [kind for kind, each in names.items() if each])
+    for kind, each in names.items():
+        if kind in found.unknown:
+            yield f"Not known whether it is there: {', '.join(each)}: {found.unknown[kind]}"
+        there = {name for thing in found[kind] for name in (thing["name"], thing.get("ARN"))}
+        for name in dict.fromkeys(each) if kind in found.things else ():
+            if name not in there:
+                yield f"Not there, in {ops.where}: {name} ({kind}); {len(there)} others are"
 
 
 def _kinds() -> Json:
