@@ -258,9 +258,9 @@ def _network(made: Draft) -> None:
     )
     ends = [each for each in made.account["endpoints"] if each["VpcId"] == id]
     endpoints = {each["ServiceName"].rpartition(".")[2]: each["VpcEndpointType"] for each in ends}
-    made.facts["network"] = {"vpc": called, "function": first}
     if endpoints:
-        made.facts["network"]["endpoints"] = dict(sorted(endpoints.items()))
+        told = {"vpc": called, "function": first, "endpoints": dict(sorted(endpoints.items()))}
+        made.facts["network"] = told
 
 
 def _alarms(made: Draft) -> None:

@@ -143,7 +143,9 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     if "functions" in place.facts:
         _functions(place, about, network)
     if "api" in place.facts:
+        drawn = mock_random.getstate()  # the ids of all else are as they were without it
         gateways.seed(place, about.traffic.function)
+        mock_random.setstate(drawn)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
