@@ -1,6 +1,17 @@
-"""Changes that were made, taken back or gone on with; and plans that somebody else approves."""
+"""Changes: what is different and by whom; taken back, gone on with, approved by a second person."""
 
 from opslib.changes.approving import approve, show_plan
+from opslib.changes.differences import check_configuration
+from opslib.changes.recent import check_recent
 from opslib.changes.undoing import CHANGES, list_changes, plan_resume, plan_undo
 
-__all__ = ["CHANGES", "approve", "list_changes", "plan_resume", "plan_undo", "show_plan"]
+__all__ = [
+    "CHANGES",
+    "approve",
+    "check_configuration",
+    "check_recent",
+    "list_changes",
+    "plan_resume",
+    "plan_undo",
+    "show_plan",
+]

@@ -35,6 +35,7 @@ def add_up(told: Sequence[Event]) -> Json:
         "approval": approval or None,
         "approved": _last(told, "approved") or None,
         "steps": _steps(told),
+        "configuration": _last(told, "configuration") or None,
     }
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from opslib import (
     alarms,
     buckets,
+    changes,
     databases,
     deployments,
     functions,
@@ -124,7 +125,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: "
             f"none of {needed}. Add what it has."
         )
-    return [*described, ("changes", partial(check_changes, hours=hours))]
+    remembered = partial(changes.check_configuration, next="changes/configuration")
+    also: list[tuple[str, Check]] = [("changes", partial(check_changes, hours=hours))]
+    return [("configuration", remembered), *described, *also]
 
 
 def _if_in(part: Json, **looks: Check) -> list[Check]:

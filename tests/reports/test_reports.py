@@ -20,6 +20,7 @@ def test_the_report_of_a_healthy_system_has_every_part(lab: Any, records_folder:
     namespace = notebooks.run("reports/daily", target=TARGET)
     report = namespace["report"]
     assert {name for name, parts in report.parts.items() if parts} == {
+        "configuration",
         "health",
         "metrics",
         "alarms",
@@ -62,8 +63,8 @@ def test_one_denied_call_is_one_unknown_and_the_rest_is_done(lab: Any, records_f
     with lab.denied("cloudwatch:DescribeAlarms"):
         report = reports.daily(connect(TARGET))
     unknown = [f for f in report.findings if f.status == "unknown"]
-    assert len(unknown) == 1
-    assert "Denied: cloudwatch describe_alarms" in unknown[0].seen
+    assert [f.cause for f in unknown] == ["access-denied"] * 2  # and their configuration
+    assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
     assert len(report["metrics"]) == 11
 
 
@@ -121,7 +122,7 @@ def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any
     runs.run(comparisons.PROCEDURE, TARGET, {})
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
-    assert "3 differences" in report.since_last.note
+    assert "4 differences" in report.since_last.note
     assert report.since_last.evidence is not None
     assert "Dead letters of analysis" in set(report.since_last.evidence["check"])
 

@@ -36,7 +36,20 @@ _RESOURCES = {
     "QueueUrl": "AWS::SQS::Queue",
     "VpcId": "AWS::EC2::VPC",
     "AlarmName": "AWS::CloudWatch::Alarm",
+    "AlarmNames": "AWS::CloudWatch::Alarm",
     "logGroupName": "AWS::Logs::LogGroup",
+    "GroupId": "AWS::EC2::SecurityGroup",
+    "VpcEndpointId": "AWS::EC2::VPCEndpoint",
+    "VpcEndpointIds": "AWS::EC2::VPCEndpoint",
+    "DashboardName": "AWS::CloudWatch::Dashboard",
+    "RouteTableId": "AWS::EC2::RouteTable",
+    "NetworkAclId": "AWS::EC2::NetworkAcl",
+    "TopicArn": "AWS::SNS::Topic",
+    "RoleName": "AWS::IAM::Role",
+    "ClientId": "AWS::Cognito::UserPoolClient",
+    "DBParameterGroupName": "AWS::RDS::DBParameterGroup",
+    "DBClusterParameterGroupName": "AWS::RDS::DBClusterParameterGroup",
+    "DBSubnetGroupName": "AWS::RDS::DBSubnetGroup",
 }
 trails: dict[tuple[str, str], deque[Event]] = {}
 
@@ -98,9 +111,14 @@ def clear() -> None:
 
 def _with_resources(event: Event, call: Call) -> Event:
     params: dict[str, Any] = call.params
-    named = tuple(
-        (kind, str(params[name]).rsplit("/", 1)[-1] if name == "QueueUrl" else str(params[name]))
-        for name, kind in _RESOURCES.items()
+    given = {
+        name: each if isinstance(each := params[name], list) else [each]
+        for name in _RESOURCES
         if params.get(name)
+    }
+    named = tuple(
+        (_RESOURCES[name], str(each).rsplit("/", 1)[-1] if name == "QueueUrl" else str(each))
+        for name, every in given.items()
+        for each in every
     )
     return Event(**{**event.__dict__, "resources": named})

@@ -160,7 +160,9 @@ def _functions(place: Place, about: data.Data, network: Network | None) -> None:
     vpc = network.of_functions() if network else {}
     functions.seed(place, build, _variables(place, own.variables), vpc)
     for key in place.facts["functions"]:
-        place.logs(names.log_group(place, key), [])
+        group = names.log_group(place, key)
+        place.logs(group, [])
+        place.client("logs").put_retention_policy(logGroupName=group, retentionInDays=90)
     clocks.measure(place)
     if about.traffic.routes and "api" in place.facts:
         place.memory["traffic"] = days.Day(place, about.traffic, about.lines)

@@ -28,6 +28,7 @@ class Saved(NamedTuple):
     latest: Any
     versions: list[Any]
     alias: Any  # None: it has none
+    since: datetime  # when a drill's deployment began
 
 
 class Build(NamedTuple):
@@ -217,7 +218,9 @@ def deploy(
     """
     functions = place.backend("lambda")._lambdas._functions[names.function(place, key)]
     alias = _alias(place, key) if _alias_name(place, key) else None
-    saved = Saved(copy.copy(functions["latest"]), list(functions["versions"]), copy.copy(alias))
+    saved = Saved(
+        copy.copy(functions["latest"]), list(functions["versions"]), copy.copy(alias), when
+    )
     _deployed(place, key).append((drill, saved))
     change(functions["latest"])
     commit = f"{names.number(place, f'deploy/{key}/{len(saved.versions)}') & 0xFFFFFFF:07x}"
@@ -228,18 +231,21 @@ def deploy(
     return version
 
 
-def withdraw(place: Place, drill: str, key: str) -> None:
+def withdraw(place: Place, drill: str, key: str) -> datetime:
     """Puts a function back as it was before a drill's deployment, whatever was done to it since.
 
-    Where another drill deployed after it, that one's end puts it back.
+    Where another drill deployed after it, that one's end puts it back. Returns since when it was
+    another one.
     """
     stack = _deployed(place, key)
     at = next(index for index, (name, _) in enumerate(stack) if name == drill)
     saved = stack.pop(at)[1]
     if at < len(stack):
-        stack[at] = (stack[at][0], saved)
+        name, later = stack[at]
+        stack[at] = (name, saved._replace(since=min(saved.since, later.since)))
     else:
         _restore(place, key, saved)
+    return saved.since
 
 
 def take_back_concurrency(place: Place, key: str, reserved: int | None) -> None:

@@ -69,8 +69,11 @@ def put(
     dashboards: Mapping[str, list[dict[str, Any]]],
 ) -> None:
     """The topic that alarms tell, the alarms, and dashboards as {name: widgets}."""
-    cloudwatch = place.client("cloudwatch")
-    topic = place.client("sns").create_topic(Name=f"{place.name}-alerts")["TopicArn"]
+    cloudwatch, sns = place.client("cloudwatch"), place.client("sns")
+    topic = sns.create_topic(Name=f"{place.name}-alerts")["TopicArn"]
+    sns.subscribe(
+        TopicArn=topic, Protocol="email", Endpoint=f"on-call@{place.target.system}.example"
+    )
     for alarm in alarms:
         cloudwatch.put_metric_alarm(**alarm, AlarmActions=[topic])
     for name, widgets in dashboards.items():

@@ -78,16 +78,21 @@ def send(place: Place, key: str, body: Any) -> None:
 
 
 def held(place: Place, name: str) -> list[Any]:
-    """moto's messages of a queue, whether visible or not."""
-    return list(place.backend("sqs").get_queue(name)._messages)
+    """moto's messages of a queue, whether visible or not; none of one that somebody deleted."""
+    queue = place.backend("sqs").queues.get(name)
+    return list(queue._messages) if queue else []
 
 
 def depth(place: Place, name: str) -> float:
-    return float(place.backend("sqs").get_queue(name).approximate_number_of_messages)
+    return _count(place, name, "approximate_number_of_messages")
 
 
 def in_flight(place: Place, name: str) -> float:
-    return float(place.backend("sqs").get_queue(name).approximate_number_of_messages_not_visible)
+    return _count(place, name, "approximate_number_of_messages_not_visible")
+
+
+def _count(place: Place, name: str, what: str) -> float:
+    return float(getattr(place.backend("sqs").queues.get(name), what, 0))
 
 
 def oldest(place: Place, name: str) -> float:

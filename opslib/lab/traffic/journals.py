@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from opslib.lab.aws.ground import LogEvent
+from opslib.lab.corrections.logs import log_stores
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.rhythms import MINUTE
@@ -22,10 +24,13 @@ STEP = timedelta(milliseconds=1)
 
 def stream(place: Place, key: str, when: datetime, version: str, container: str = "0") -> str:
     """`2026/11/22/[3]<32 hex>`: one execution environment of a version, for a day."""
-    digest = hashlib.md5(
-        f"{place.world.seed}/{place.name}/{key}/{when:%j}/{version}/{container}".encode()
-    ).hexdigest()
-    return f"{when:%Y/%m/%d}/[{version}]{digest}"
+    return _stream(f"{place.world.seed}/{place.name}/{key}", when.date(), version, container)
+
+
+@lru_cache(1024)
+def _stream(whose: str, day: date, version: str, container: str) -> str:
+    digest = hashlib.md5(f"{whose}/{day:%j}/{version}/{container}".encode()).hexdigest()
+    return f"{day:%Y/%m/%d}/[{version}]{digest}"
 
 
 def write(place: Place, key: str, told: Iterable[Told], version: str = "") -> None:
@@ -84,13 +89,15 @@ def append_requests(place: Place, since: datetime, until: datetime) -> None:
     place.logs(names.log_group(place, traffic.of(place).key), _requests(place, since, until))
 
 
-def retell(place: Place) -> None:
-    """Writes the lines of the day's requests anew,
-    after something that was told late or taken back.
+def retell(place: Place, since: datetime) -> None:
+    """Writes the lines of the requests since then anew, from the start of that minute.
+
+    After something that was told late or taken back.
     """
-    group = names.log_group(place, traffic.of(place).key)
-    _delete(place, {(group, name) for name in place.memory.pop("streams", set())})
-    append_requests(place, names.start(place) - timedelta(days=1), place.memory["told"])
+    begin = max(since, names.start(place) - timedelta(days=1)).replace(second=0, microsecond=0)
+    group = place.backend("logs").groups[names.log_group(place, traffic.of(place).key)]
+    log_stores.cut(group, place.memory["streams"], int(begin.timestamp() * 1000))
+    append_requests(place, begin - STEP, place.memory["told"])
 
 
 def _requests(place: Place, since: datetime, until: datetime) -> Iterator[LogEvent]:

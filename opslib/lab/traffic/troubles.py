@@ -1,13 +1,13 @@
 """What is different about the requests while something is wrong: put in and taken out by a drill.
 
     since = place.now() - timedelta(minutes=45)
-    troubles.begin(place, "slow-query", Trouble(since, route=("GET", "/spans"), factor=25))
-    troubles.end(place, "slow-query")
+    troubles.put(place, "slow-query", Trouble(since, route=("GET", "/spans"), factor=25))
+    troubles.take(place, "slow-query")
 
-Both tell the log anew; the metrics of Lambda and API Gateway, and the system's own, are made from
-the same requests. A request that takes longer than the timeout of the version that was live then is
-cut off by itself. A version that is bad is not a trouble: verb `deploy`. A line that is no
-request's: verb `lines`.
+The log is then told anew since that time (`journals.retell`). The metrics of Lambda and of API
+Gateway, and the system's own, are made from the same requests. What takes longer than the timeout
+of the version that was live then is cut off by itself. A version that is bad is not a trouble: verb
+`deploy`. A line that is no request's: verb `lines`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from random import Random
 from opslib.lab import rhythms
 from opslib.lab.places import Place
 from opslib.lab.rhythms import MINUTE
-from opslib.lab.traffic import journals
 from opslib.lab.traffic.traffic import ANSWERED, CRASHED, THROTTLED, Request, at, identifier
 
 _THROTTLED_MS = 4.0
@@ -97,26 +96,14 @@ class Trouble(Change):
         return not request.path.startswith("/health")
 
 
-def begin(place: Place, name: str, *troubles: Trouble) -> None:
-    """Puts troubles in, under the name of their drill."""
-    put(place, name, *troubles)
-    journals.retell(place)
-
-
 def put(place: Place, name: str, *troubles: Trouble) -> None:
-    """Adds to those of that name; the log is not told anew."""
+    """Adds to those of that name."""
     held = place.faults.setdefault("traffic", {})
     held[name] = (*held.get(name, ()), *troubles)
 
 
-def end(place: Place, name: str) -> None:
-    """Takes them out: it was never so."""
-    take(place, name)
-    journals.retell(place)
-
-
 def take(place: Place, name: str) -> None:
-    """Takes them out; the log is not told anew."""
+    """Takes them out."""
     place.faults.get("traffic", {}).pop(name, None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.lab.forms.values import Duration
@@ -54,11 +54,11 @@ class Deploy(Verb):
         stage.kept = key, version
         if self.bad:
             place.memory.setdefault("bad", set()).add(stage.kept)
-        self._retell(stage)
+        self._retell(stage, when)
 
     def undo(self, stage: Stage) -> None:
         place = stage.place
-        functions.withdraw(place, stage.drill, self.function)
+        since = functions.withdraw(place, stage.drill, self.function)
         if self.bad:
             place.memory["bad"].discard(stage.kept)
             place.memory.pop("asked", None)
@@ -66,12 +66,12 @@ class Deploy(Verb):
             migrations = place.memory["migrations"]
             with place.database(names.database(place)) as database:
                 migrations.downgrade(database, migrations.head)
-        self._retell(stage)
+        self._retell(stage, since)
 
-    def _retell(self, stage: Stage) -> None:
+    def _retell(self, stage: Stage, since: datetime) -> None:
         day = days.of(stage.place)
         if day is not None and day.key == self.function:
-            stage.retell()
+            stage.retell(since)
 
 
 def _know(function: Any, released: str, next: str) -> None:

@@ -27,11 +27,11 @@ class Trouble(troubles.Change, Verb):
         lasts = (lambda place: stage.lasts()) if self.lasts else None
         since = stage.ago(self.since)
         troubles.put(stage.place, stage.drill, troubles.Trouble(since, lasts=lasts, **given))
-        stage.retell()
+        stage.retell(stage.ago(self.since))
 
     def undo(self, stage: Stage) -> None:
         troubles.take(stage.place, stage.drill)
-        stage.retell()
+        stage.retell(stage.ago(self.since))
 
 
 @verb("overlay", "metrics")

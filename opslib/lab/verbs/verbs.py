@@ -75,9 +75,9 @@ class Stage:
         """A text of the YAML, or many, with what it names of the target."""
         return placeholders.filled(self.place, value)
 
-    def retell(self) -> None:
-        """The log of the day's requests is told anew when all of the drill is done."""
-        self.place.memory["retell"] = True
+    def retell(self, since: datetime) -> None:
+        """The log of the requests since then is told anew when all of the drill is done."""
+        self.place.memory["retell"] = min(since, self.place.memory.get("retell", since))
 
 
 VERBS: dict[str, type[Verb]] = {}
@@ -147,5 +147,5 @@ def _stages(place: Place) -> dict[str, list[Stage]]:
 
 
 def _retell(place: Place) -> None:
-    if place.memory.pop("retell", False):
-        journals.retell(place)
+    if since := place.memory.pop("retell", None):
+        journals.retell(place, since)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from time import time
 from typing import Any
@@ -87,6 +87,21 @@ def forget(group: LogGroup, stream: str) -> None:
     """Take a deleted stream's events out of its group."""
     with _lock:
         group.__dict__["lab_events"] = [event for event in _held(group) if event.stream != stream]
+
+
+def cut(group: LogGroup, streams: Collection[str], start: int) -> None:
+    """Take out what these streams hold from `start` on, in milliseconds, and those that are empty
+    then.
+    """
+    with _lock:
+        held = _held(group)
+        first = bisect_left(held, start, key=_time)
+        held[first:] = [event for event in held[first:] if event.stream not in streams]
+        for name in [name for name in streams if name in group.streams]:
+            events = group.streams[name].events
+            del events[bisect_left(events, start, key=_time) :]
+            if not events:
+                group.delete_log_stream(name)
 
 
 def window(group: LogGroup, start: int | None, end: int | None) -> Sequence[Event]:

@@ -1,0 +1,161 @@
+"""What describes each resource of a target, as it is now: one mechanism over a table of calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from opslib.core import Connection, Json, NotFound, OpsError
+
+Key: TypeAlias = tuple[str, str]  # kind of resource and its name
+UNREAD = "[unread]"
+
+
+@cache
+def data(file: str) -> Json:
+    """A table beside this module. Its head says what an entry says."""
+    import yaml
+
+    return dict(yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8")))
+
+
+def table() -> Json:
+    """The kinds of resources, by name."""
+    return data("resources.yaml")
+
+
+@dataclass
+class Described:
+    """Resources by kind and name, as AWS describes them; UNREAD in place of what it did not say.
+
+    `absent`: what the target's file names, or what was there before, and is not there now.
+    `unread`: why, by operation (`sqs:GetQueueAttributes`), and of which resources.
+    """
+
+    found: dict[Key, Any] = field(default_factory=dict)
+    absent: list[Key] = field(default_factory=list)
+    unread: dict[str, tuple[OpsError, list[str]]] = field(default_factory=dict)
+
+
+def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
+    """Read everything that the target's file names, and what that leads to.
+
+    `known`: what was there before, looked for when nothing leads to it any more.
+    """
+    reading = _Reading(ops)
+    named = list(declared(ops))
+    reading.read(named)
+    lost = [key for key in known if key not in reading.found]
+    single = [key for key in lost if key[0] in table() and "id" not in table()[key[0]]]
+    still = dict(reading.found)
+    reading.read(key for key in single if key not in reading.asked)
+    wanted = [key for key in named if not {"perhaps", "match"} & table()[key[0]].keys()]
+    listed = {kind for kind, _ in reading.asked if "id" in table()[kind]} - reading.silent
+    gone = [key for key in single if key not in reading.found]
+    gone += [key for key in lost if key[0] in listed]
+    absent = dict.fromkeys([*(key for key in wanted if key in reading.empty), *gone])
+    # What is there and nothing leads to any more is no longer the target's.
+    return Described(still, list(absent), reading.unread)
+
+
+def declared(ops: Connection) -> Iterator[Key]:
+    """What the target's file names."""
+    facts = ops.target.facts.plain()
+    for kind, about in table().items():
+        for part, path in about.get("of", {}).items():
+            for name in _search(path, facts[part]) or () if part in facts else ():
+                if name:
+                    yield kind, name
+
+
+def _search(path: str, data: Any, name: str = "") -> Any:
+    import jmespath
+
+    return jmespath.search(path.replace("$id", f"`{json.dumps(name)}`"), data)
+
+
+class _Reading:
+    """A walk from what is declared to what it leads to, a round of parallel reads each."""
+
+    def __init__(self, ops: Connection) -> None:
+        self._ops = ops
+        self.found: dict[Key, Any] = {}
+        self.asked: set[Key] = set()
+        self.empty: set[Key] = set()  # asked, and there is none
+        self.silent: set[str] = set()  # kinds of which not all could be listed
+        self.unread: dict[str, tuple[OpsError, list[str]]] = {}
+
+    def read(self, keys: Iterable[Key]) -> None:
+        ahead = [key for key in dict.fromkeys(keys) if key not in self.asked]
+        while ahead:
+            self.asked.update(ahead)
+            led: list[Key] = []
+            for key, bodies in self._ops.each(self._one, ahead).items():
+                self.found |= bodies
+                if not bodies:
+                    self.empty.add(key)
+                for (kind, name), body in bodies.items():
+                    for to, path in table()[kind].get("leads", {}).items():
+                        named = _search(path, body, name) if isinstance(body, dict) else ()
+                        led += [(to, each) for each in named or () if isinstance(each, str)]
+            ahead = [key for key in dict.fromkeys(led) if key not in self.asked]
+
+    def _one(self, key: Key) -> dict[Key, Any]:
+        """The resource of that name; or all that a call lists for it, where it lists several."""
+        kind, name = key
+        about = table()[kind]
+        words: Json = {}
+        if "first" in about:
+            words["first"] = self._call(key, about["first"], words)
+            if words["first"] in (None, UNREAD):
+                return {key: UNREAD} if words["first"] else {}
+        body = self._call(key, about["call"], words)
+        if body is None or body == UNREAD:
+            self.silent.add(kind)
+            return {key: UNREAD} if body and "id" not in about else {}
+        if "id" not in about:
+            return {key: self._whole(key, body)}
+        named = {str(_search(about["id"], each)): each for each in body}
+        return {
+            (kind, each): self._whole((kind, each), body)
+            for each, body in named.items()
+            if not about.get("match") or fnmatchcase(each, name)
+        }
+
+    def _whole(self, key: Key, body: Any) -> Any:
+        also = table()[key[0]].get("also", {})
+        parts = {name: self._call(key, call, {"main": body}) for name, call in also.items()}
+        return body | parts if parts else body
+
+    def _call(self, key: Key, call: list[Any], words: Json) -> Any:
+        """What it answers; None where AWS says that there is none, UNREAD where it does not say."""
+        service, operation, given, path = call
+        parameters = _filled(given, key[1], words)
+        try:
+            if path.endswith("[]"):
+                wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
+                return self._ops.pages(service, operation, wanted, **parameters)
+            return _search(path, self._ops.call(service, operation, **parameters), key[1])
+        except NotFound:
+            return None
+        except OpsError as exc:
+            asked = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
+            self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
+            return UNREAD
+
+
+def _filled(given: Any, name: str, words: Json) -> Any:
+    if isinstance(given, dict):
+        return {key: _filled(each, name, words) for key, each in given.items()}
+    if isinstance(given, list):
+        return [_filled(each, name, words) for each in given]
+    if isinstance(given, str) and given.startswith("$"):
+        return _search(given[1:], words["main"])
+    if isinstance(given, str):
+        return given.format(*name.split(" "), last=name.rsplit("/", 1)[-1], **words)
+    return given

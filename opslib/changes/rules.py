@@ -1,0 +1,104 @@
+"""Settings that are wrong from the first day: the table of rules.yaml over what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.changes.resources import UNREAD, Described, data
+from opslib.core import Connection, Finding, Json, Question
+from opslib.core.text import decoded
+
+_ODD = (LookupError, TypeError, ValueError, AttributeError)  # JMESPath's own are ValueErrors
+_TIMES = 6  # of a function's time-out, where Lambda takes from a queue
+
+
+def judged(
+    ops: Connection, described: Described, accepted: Callable[[tuple[str, str, str]], str]
+) -> Iterator[Finding]:
+    """A finding for each resource that breaks a rule and is not accepted; and one over all."""
+    import jmespath
+
+    said, broken, taken = data("rules.yaml"), 0, []
+    every: dict[str, list[Json]] = {}
+    plain = {key: _plain(of, ops.now()) for key, of in described.found.items()}
+    for (kind, _), of in plain.items():
+        every.setdefault(kind, []).append(of)
+    today = ops.now().date()
+    ended = [name for name, day in said["runtimes"].items() if day <= today]
+    for (kind, name), of in plain.items():
+        known = {"of": of, "name": name, "all": every, "ended": ended}
+        for rule in said["rules"] if isinstance(of, dict) else ():
+            if kind not in rule["kinds"] or of.get(rule["setting"].split(".")[0]) == UNREAD:
+                continue
+            words = f"{rule['setting']} of {kind} {name}"
+            asked = Question(words, rule["rule"], rule["source"])
+            try:
+                known |= _beside(ops, kind, name, of, every)
+                wrong = jmespath.search(rule["wrong"], known)
+                seen = rule["seen"].format_map(known) if wrong else ""
+            except _ODD as exc:
+                yield asked.answer("unknown", f"not understood: {type(exc).__name__}: {exc}")
+                continue
+            if seen and (why := accepted((kind, name, rule["setting"]))):
+                taken.append(f"{words} ({seen}; {why})")
+            elif seen:
+                broken += 1
+                status = rule.get("status", "warn")
+                yield asked.answer(status, f"{seen}. See {rule['source']}")
+    told = f"{len(said['rules'])} rules over {len(plain)} resources: {broken} broken"
+    told += f"; accepted: {'; '.join(taken)}" if taken else ""
+    yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
+
+
+def _plain(of: Any, now: datetime) -> Any:
+    """With numbers and JSON in texts read, and times as days from now."""
+    if isinstance(of, dict):
+        return {name: _plain(each, now) for name, each in of.items()}
+    if isinstance(of, list):
+        return [_plain(each, now) for each in of]
+    if isinstance(of, datetime):
+        return (of - now) / timedelta(days=1)
+    return decoded(of, of) if isinstance(of, str) and of != UNREAD else of
+
+
+def _beside(
+    ops: Connection, kind: str, name: str, of: Any, every: dict[str, list[Json]]
+) -> dict[str, Any]:
+    """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
+    facts = ops.target.facts
+    named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
+    own = (each for each in named if each.get("name") == name)
+    found = {"production": ops.target.production, "described": dict(next(own, {}))}
+    if kind != "queue" or not isinstance(of, dict):
+        return found
+    consumers = [
+        {"name": each["FunctionName"], "seconds": each["Timeout"], "by_lambda": by_lambda}
+        for each in every.get("function", ())
+        if isinstance(each, dict)
+        for by_lambda in _takes(facts, name, of, each)
+    ]
+    for each in consumers:
+        each["least"] = each["seconds"] * (_TIMES if each["by_lambda"] else 1)
+    arn = of["QueueArn"]
+    sources = [
+        each
+        for each in every["queue"]
+        if isinstance(each, dict)
+        and (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
+    ]
+    consumer = max(consumers, key=lambda each: each["least"], default=None)
+    source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
+    return found | {"consumer": consumer, "source": source}
+
+
+def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]:
+    """How a function takes from a queue: by a trigger of Lambda's (true), as the work of a job."""
+    triggers = [each for each in function.get("triggers") or () if isinstance(each, dict)]
+    if any(each.get("EventSourceArn") == queue["QueueArn"] for each in triggers):
+        yield True
+    for job in facts.get("jobs", {}).values():
+        takes = facts["queues"].get(job.get("queue"), {}).get("name") == name
+        if takes and facts["functions"][job["function"]]["name"] == function["FunctionName"]:
+            yield False

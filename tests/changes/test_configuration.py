@@ -1,0 +1,136 @@
+"""Configuration is remembered: whatever is altered is named, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opslib import changes, connect
+from opslib.changes import differences, memory
+from opslib.changes.forms import Forms
+from opslib.core import redaction
+from opslib.core.connections.connection import Connection
+from opslib.core.findings import Findings
+from tests.conftest import PracticeLab
+
+ALTERATIONS = yaml.safe_load(Path(__file__).with_name("alterations.yaml").read_text())
+SEED, MOST = 20261126, 20
+FORMS = Forms(b"of this test" * 3)
+
+
+def kept(ops: Connection) -> dict[str, Any]:
+    """What a check kept last, as it stands in a record."""
+    said = [event for event in ops.journal.events if event["event"] == "configuration"][-1]
+    return dict(json.loads(json.dumps(redaction.mask_tree(said))))
+
+
+def after(
+    ops: Connection, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **given: Any
+) -> Findings:
+    """The check with that as the last report's record."""
+    remembered = memory.read(said, FORMS, "20261125T060000Z-abcdef", ops.now() - timedelta(days=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "last", lambda *_: remembered)
+        return changes.check_configuration(ops, **given)
+
+
+@pytest.fixture
+def remembering(lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(differences, "own_key", lambda: b"of this test" * 3)
+
+
+def words(ops: Connection) -> dict[str, str]:
+    """The ids of a target's resources, by what alterations call them."""
+    from opslib.changes.resources import describe
+
+    found = describe(ops).found
+    named = {
+        of["GroupName"].rpartition("-")[2]: of["GroupId"]
+        for (k, _), of in found.items()
+        if k == "security group"
+    }
+    one = dict(found.keys())
+    topic = found["topic", one["topic"]]
+    return {
+        "url": f"https://sqs.{ops.target.region}.amazonaws.com/{ops.target.account}/",
+        "topic": one["topic"],
+        "subscription": topic["subscriptions"][0]["SubscriptionArn"],
+        "role": one["role"],
+        "acl": one.get("access list", ""),
+        "pool": one.get("pool", ""),
+        "client": one.get("app client", " ").split(" ")[1],
+        **{f"{name}_group": id for name, id in named.items()},
+        "functions_group": named["lambda"],
+        "subnet": next(of for (k, _), of in found.items() if k == "function")["VpcConfig"][
+            "SubnetIds"
+        ][0],
+        "cognito_endpoint": next(
+            (
+                of["VpcEndpointId"]
+                for (k, n), of in found.items()
+                if k == "endpoint" and "cognito-idp" in n
+            ),
+            "",
+        ),
+        "description": next(
+            (
+                of["AlarmDescription"]
+                for (k, n), of in found.items()
+                if n == "loglineos-stage0-errors"
+            ),
+            "",
+        ),
+    }
+
+
+def filled(of: Any, said: dict[str, str]) -> Any:
+    if isinstance(of, dict):
+        return {filled(key, said): filled(each, said) for key, each in of.items()}
+    if isinstance(of, list):
+        return [filled(each, said) for each in of]
+    if isinstance(of, str):
+        for name, value in said.items():
+            of = of.replace(f"{{{name}}}", value)
+    return of
+
+
+def altered(target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Findings, list[Any]]:
+    """What is found after some alterations, and which setting of which resource they were."""
+    ops = connect(target)
+    changes.check_configuration(ops)
+    before = kept(ops)
+    healthy = after(ops, before, monkeypatch)
+    assert healthy.troubles == []
+    assert healthy.evidence is None
+    every = filled(ALTERATIONS[target], words(ops))
+    chosen = random.Random(SEED).sample(every, min(MOST, len(every)))
+    for each in chosen:
+        service, operation, given = each["call"]
+        getattr(ops.client(service), operation)(**given)
+    found = after(ops, before, monkeypatch)
+    return found, [named for each in chosen for named in each["is"].items()]
+
+
+def test_each_of_many_alterations_is_named_and_nothing_else(
+    lab: PracticeLab, remembering: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        both = [altered(target, monkeypatch) for target in ALTERATIONS]
+    finally:
+        lab.reset()
+    for found, wanted in both:
+        assert found.evidence is not None
+        rows = [(row.resource, row.setting) for row in found.evidence.itertuples()]
+        for resource, setting in wanted:
+            assert any(r == resource and s.startswith(setting) for r, s in rows), resource
+        for resource, setting in rows:
+            assert any(r == resource and setting.startswith(s) for r, s in wanted), resource
+        named = " ".join(f.check for f in found.troubles)
+        assert all(resource in named for resource, _ in wanted)
+        assert set(found.evidence["by"].str.partition(":")[0]) <= {"operator", ""}

@@ -1,0 +1,224 @@
+"""How long a difference counts, who is named for it, and what makes it no warning."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opslib.changes import differences, memory, rules, trails
+from opslib.changes.forms import Forms
+from opslib.changes.resources import UNREAD, Described
+from opslib.core import NotAllowed, UsageError
+from opslib.core.findings import Findings
+from opslib.core.journal import Journal
+
+KEY = b"a key of 32 bytes, for this test"
+DAY = timedelta(days=1)
+START = datetime(2026, 11, 20, 6, tzinfo=UTC)
+QUEUE = ("queue", "orders")
+WELL = {"VisibilityTimeout": "900", "DelaySeconds": "0"}
+FIRST: dict[Any, Any] = {QUEUE: WELL, ("function", "api"): {"Timeout": 30, "Version": "3"}}
+
+
+class Target:
+    name, production = "lab/shop-staging", False
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+
+
+class Ops:
+    """What the check asks of a connection, at a time of its own."""
+
+    def __init__(self, days: float, facts: dict[str, Any]) -> None:
+        self.target, self.journal = Target(), Journal()
+        self.target.facts = facts
+        self.journal.kept = True
+        self.findings, self.changed, self._now = Findings(), False, START + days * DAY
+
+    def now(self) -> datetime:
+        return self._now
+
+
+class Reports:
+    """Reports a day, each with the last one's record before it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.facts: dict[str, Any] = {}
+        self.ours: list[trails.Act] = []
+        self.theirs: list[trails.Act] = []
+        self.days = 0.0
+        self.kept: memory.Memory | None = None
+        monkeypatch.setattr(rules, "judged", lambda *_: [])
+        monkeypatch.setattr(differences, "own_key", lambda: KEY)
+        monkeypatch.setattr(trails, "own", lambda *_: self.ours)
+        monkeypatch.setattr(trails, "events", lambda *_: (self.theirs, ""))
+        monkeypatch.setattr(memory, "last", lambda *_: self.kept)
+
+    def __call__(self, found: Any, **given: Any) -> Findings:
+        absent, unread = given.pop("absent", []), given.pop("unread", {})
+        described = Described(copy.deepcopy(found), absent, unread)
+        self.monkeypatch.setattr(differences, "describe", lambda *_: described)
+        ops = Ops(self.days, self.facts)
+        seen = differences.check_configuration(ops, **given)  # type: ignore[arg-type]
+        told = [e for e in ops.journal.events if e["event"] == "configuration"]
+        if told:
+            said = json.loads(json.dumps(told[-1]))
+            self.kept = memory.read(said, Forms(KEY), f"report-{self.days:g}", ops.now())
+        self.days += 1
+        return seen
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> Reports:
+    made = Reports(monkeypatch)
+    made(FIRST)
+    return made
+
+
+def altered(**settings: Any) -> Any:
+    found = copy.deepcopy(FIRST)
+    found[QUEUE] |= settings
+    return found
+
+
+def test_the_first_report_remembers_and_the_second_is_silent(report: Reports) -> None:
+    assert report(FIRST).troubles == []
+    assert report(FIRST).troubles == []
+
+
+def test_a_difference_counts_in_every_report_until_it_is_taken_back(report: Reports) -> None:
+    for _ in range(3):
+        [found] = report(altered(VisibilityTimeout="30")).troubles
+        assert (found.status, found.check) == ("warn", "configuration of queue orders")
+        assert "VisibilityTimeout: was 900, now 30" in found.seen
+        assert (
+            "between 11-20 06:00 and 11-21 06:00" in found.seen
+        )  # when it came, not when it is told
+    assert report(FIRST).troubles == []
+    assert report(FIRST).troubles == []
+
+
+def test_a_second_difference_has_its_own_time(report: Reports) -> None:
+    report(altered(VisibilityTimeout="30"))
+    found = report(altered(VisibilityTimeout="30", DelaySeconds="9"))
+    assert found.evidence is not None
+    assert list(found.evidence["after"].dt.day) == [21, 20]
+    assert list(found.evidence["setting"]) == ["DelaySeconds", "VisibilityTimeout"]
+
+
+def test_what_is_gone_is_critical_and_stays_so(report: Reports) -> None:
+    left = {k: v for k, v in FIRST.items() if k != QUEUE}
+    for _ in range(2):
+        [found] = report(left, absent=[QUEUE]).troubles
+        assert (found.status, "it is gone" in found.seen) == ("critical", True)
+
+
+def test_what_nothing_leads_to_any_more_is_not_gone(report: Reports) -> None:
+    left = {k: v for k, v in FIRST.items() if k != QUEUE}
+    assert report(left).troubles == []
+
+
+def test_what_the_file_names_and_was_never_there_is_critical(report: Reports) -> None:
+    [found] = report(FIRST, absent=[("bucket", "pictures")]).troubles
+    assert (found.status, found.check) == ("critical", "bucket pictures")
+
+
+def test_what_is_new_is_told(report: Reports) -> None:
+    [found] = report({**FIRST, ("queue", "more"): WELL}).troubles
+    assert (found.check, "it is new" in found.seen) == ("configuration of queue more", True)
+
+
+def test_a_deployment_is_told_and_no_warning(report: Reports) -> None:
+    found = copy.deepcopy(FIRST)
+    found["function", "api"]["Version"] = "4"
+    seen = report(found)
+    assert seen.troubles == []
+    assert "Version: was 3, now 4" in seen[-1].seen
+    assert "Version" not in report(found)[-1].seen  # once
+
+
+def test_denied_is_unknown_with_its_permission_and_neither_gone_nor_new(report: Reports) -> None:
+    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
+    [found] = report({**FIRST, QUEUE: UNREAD}, unread=denied).troubles
+    assert (found.status, found.cause) == ("unknown", "access-denied")
+    assert "sqs:GetQueueAttributes" in found.check
+    assert "queue orders" in found.seen
+    [found] = report(altered(VisibilityTimeout="30")).troubles  # what was before is still known
+    assert "was 900, now 30" in found.seen
+
+
+def test_a_part_that_was_denied_for_a_day_is_compared_with_the_day_before(report: Reports) -> None:
+    report(altered(VisibilityTimeout=UNREAD))
+    assert "was 900, now 30" in report(altered(VisibilityTimeout="30")).troubles[0].seen
+
+
+def test_first_denied_and_then_seen_is_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Reports(monkeypatch)
+    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
+    report({**FIRST, QUEUE: UNREAD}, unread=denied)
+    assert report(FIRST).troubles == []
+
+
+def test_accepted_with_a_reason_it_counts_no_longer(report: Reports) -> None:
+    seen = report(altered(VisibilityTimeout="30"), accept="the worker is quicker now")
+    assert seen.troubles == []
+    assert "accepted: the worker is quicker now" in seen[-1].seen
+    assert report(altered(VisibilityTimeout="30")).troubles == []
+    assert report(FIRST).troubles != []  # back is a difference, then
+
+
+def test_what_is_accepted_has_to_be_kept(report: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ops, "now", lambda self: START)
+    ops = Ops(1, {})
+    ops.journal.kept = False
+    with pytest.raises(UsageError, match="opslib run"):
+        differences.check_configuration(ops, accept="so")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "what", ["queue orders VisibilityTimeout", "queue orders", "queue * Visibility*"]
+)
+def test_accepted_in_the_file_it_counts_again_after_its_date(report: Reports, what: str) -> None:
+    report.facts["accepted"] = [{"what": what, "reason": "a test", "until": "2026-11-22"}]
+    for _ in ("21", "22"):
+        seen = report(altered(VisibilityTimeout="30"))
+        assert seen.troubles == []
+        assert "accepted until 2026-11-22: a test" in seen[-1].seen
+    assert report(altered(VisibilityTimeout="30")).troubles != []
+
+
+def test_another_setting_is_not_accepted_with_it(report: Reports) -> None:
+    what = "queue orders Delay"
+    report.facts["accepted"] = [{"what": what, "reason": "a test", "until": "2027-11-22"}]
+    assert len(report(altered(DelaySeconds="30")).troubles) == 1
+
+
+def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
+    ana = trails.Act(START, "SetQueueAttributes", "ana", "…/orders Attributes.VisibilityTimeout")
+    bob = trails.Act(START, "SetQueueAttributes", "bob", "…/orders-dlq VisibilityTimeout")
+    report.theirs = [bob, ana]
+    [found] = report(altered(VisibilityTimeout="30")).troubles
+    assert "by ana: SetQueueAttributes at 11-20 06:00" in found.seen
+
+
+def test_what_a_run_of_ours_did_is_no_warning_and_names_its_record(report: Reports) -> None:
+    text = '{"QueueUrl": "…/orders", "Attributes": {"VisibilityTimeout": "30"}}'
+    report.ours = [trails.Act(START, "queues/scale", "ana, record 2026-1", text)]
+    seen = report(altered(VisibilityTimeout="30"))
+    assert seen.troubles == []
+    assert "ana, record 2026-1 (queues/scale)" in seen[-1].seen
+    assert (
+        report(altered(VisibilityTimeout="30", DelaySeconds="1")).troubles != []
+    )  # that it did not
+
+
+def test_a_chosen_moment_is_compared_with_and_nothing_is_kept(report: Reports) -> None:
+    kept = report.kept
+    assert report(altered(DelaySeconds="7"), since="1d").troubles != []
+    assert report.kept is kept

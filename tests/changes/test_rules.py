@@ -1,0 +1,242 @@
+"""Each rule finds what breaks it, and nothing where it is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opslib.changes import rules
+from opslib.changes.resources import Described, data
+from tests.changes.test_differences import START, Ops
+
+ARN = "arn:aws:sqs:eu-west-1:111122223333:"
+FACTS = {
+    "queues": {"orders": {"name": "orders", "dead_letters": "orders-dlq"}},
+    "functions": {"work": {"name": "worker"}},
+    "jobs": {"orders": {"queue": "orders", "function": "work"}},
+    "buckets": {"site": {"name": "site", "public": True}, "data": {"name": "data"}},
+}
+BLOCK = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy"), True)
+EMPTIED = {"ID": "all", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}
+TRIGGER = {"EventSourceArn": f"{ARN}orders", "State": "Enabled"}
+
+
+def queue(name: str = "orders", **more: Any) -> dict[str, Any]:
+    redrive = f'{{"deadLetterTargetArn": "{ARN}orders-dlq", "maxReceiveCount": 5}}'
+    own = {"RedrivePolicy": redrive} if name == "orders" else {}
+    given = {"VisibilityTimeout": "600", "MessageRetentionPeriod": "345600"}
+    return {"QueueArn": f"{ARN}{name}", **given, **own, **more}
+
+
+def redriven(times: int) -> str:
+    return f'{{"deadLetterTargetArn": "{ARN}orders-dlq", "maxReceiveCount": {times}}}'
+
+
+def world(kind: str, name: str, of: Any) -> dict[tuple[str, str], Any]:
+    return {
+        ("queue", "orders"): queue(),
+        ("queue", "orders-dlq"): queue("orders-dlq"),
+        ("function", "worker"): {"FunctionName": "worker", "Timeout": 100, "triggers": [TRIGGER]},
+        ("database instance", "db"): {"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}]},
+        (kind, name): of,
+    }
+
+
+def broken(kind: str, name: str, of: Any, production: bool = True) -> list[tuple[str, str]]:
+    ops = Ops(0, FACTS)
+    ops.target.production = production
+    found = rules.judged(ops, Described(world(kind, name, of)), lambda _: "")  # type: ignore[arg-type]
+    return [(f.check.partition(" of ")[0], f.status) for f in found if f.status != "ok"]
+
+
+def day(days: float) -> datetime:
+    return START + timedelta(days=days)
+
+
+WARN, CRITICAL = "warn", "critical"
+OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+CASES = [
+    ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
+    ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
+    ("queue", "orders", queue(RedrivePolicy=None), "RedrivePolicy", CRITICAL),
+    (
+        "queue",
+        "orders-dlq",
+        queue("orders-dlq", MessageRetentionPeriod="3600"),
+        "MessageRetentionPeriod",
+        WARN,
+    ),
+    ("database cluster", "db", {"DeletionProtection": False}, "DeletionProtection", WARN),
+    ("database instance", "db", {"PubliclyAccessible": True}, "PubliclyAccessible", CRITICAL),
+    ("database instance", "db", {"StorageEncrypted": False}, "StorageEncrypted", WARN),
+    ("database instance", "db", {"BackupRetentionPeriod": 6}, "BackupRetentionPeriod", WARN),
+    (
+        "database instance",
+        "db",
+        {"CACertificateIdentifier": "rds-ca-2019"},
+        "CACertificateIdentifier",
+        WARN,
+    ),
+    (
+        "database instance",
+        "db",
+        {"CACertificateIdentifier": "new", "CertificateDetails": {"ValidTill": day(59)}},
+        "CACertificateIdentifier",
+        WARN,
+    ),
+    ("security group", "sg-1", OPEN, "IpPermissions", CRITICAL),
+    ("bucket", "data", {"public access block": None}, "public access block", CRITICAL),
+    (
+        "bucket",
+        "data",
+        {"public access block": {**BLOCK, "BlockPublicAcls": False}},
+        "public access block",
+        CRITICAL,
+    ),
+    (
+        "bucket",
+        "data",
+        {"public access block": BLOCK, "lifecycle": [EMPTIED]},
+        "lifecycle",
+        CRITICAL,
+    ),
+    (
+        "function",
+        "api",
+        {"FunctionName": "api", "Timeout": 3, "Runtime": "python3.9"},
+        "Runtime",
+        WARN,
+    ),
+    (
+        "function",
+        "api",
+        {"FunctionName": "api", "Timeout": 3, "concurrency": {"ReservedConcurrentExecutions": 0}},
+        "concurrency",
+        CRITICAL,
+    ),
+    (
+        "function",
+        "api",
+        {"FunctionName": "api", "Timeout": 3, "triggers": [{"State": "Disabled"}]},
+        "triggers",
+        WARN,
+    ),
+    ("rule", "nightly", {"State": "DISABLED"}, "State", WARN),
+    ("log group", "g", {}, "retentionInDays", WARN),
+    ("log group", "g", {"retentionInDays": 1}, "retentionInDays", WARN),
+    (
+        "topic",
+        "t",
+        {"subscriptions": [{"SubscriptionArn": "PendingConfirmation"}]},
+        "subscriptions",
+        WARN,
+    ),
+    (
+        "secret",
+        "s",
+        {"RotationEnabled": True, "NextRotationDate": day(-2)},
+        "RotationEnabled",
+        WARN,
+    ),
+]
+KEPT = [
+    ("queue", "orders", queue()),
+    ("queue", "other", queue("other", RedrivePolicy=redriven(3), VisibilityTimeout="30")),
+    (
+        "database instance",
+        "db",
+        {
+            "DBInstanceIdentifier": "db",
+            "DBClusterIdentifier": "c",
+            "DeletionProtection": False,
+            "BackupRetentionPeriod": 1,
+        },
+    ),
+    (
+        "database instance",
+        "db",
+        {"PubliclyAccessible": False, "StorageEncrypted": True, "BackupRetentionPeriod": 7},
+    ),
+    (
+        "database instance",
+        "db",
+        {"CACertificateIdentifier": "new", "CertificateDetails": {"ValidTill": day(61)}},
+    ),
+    ("security group", "sg-2", OPEN),
+    ("bucket", "site", {"public access block": None}),
+    (
+        "bucket",
+        "data",
+        {"public access block": BLOCK, "lifecycle": [{**EMPTIED, "Filter": {"Prefix": "tmp/"}}]},
+    ),
+    ("bucket", "data", {"public access block": "[unread]", "lifecycle": "[unread]"}),
+    (
+        "function",
+        "api",
+        {
+            "FunctionName": "api",
+            "Timeout": 3,
+            "Runtime": "python3.12",
+            "concurrency": {},
+            "triggers": [TRIGGER],
+        },
+    ),
+    ("rule", "nightly", {"State": "ENABLED"}),
+    ("log group", "g", {"retentionInDays": 30}),
+    (
+        "topic",
+        "t",
+        {"subscriptions": [{"SubscriptionArn": "arn:aws:sns:eu-west-1:111122223333:t:1"}]},
+    ),
+    ("secret", "s", {"RotationEnabled": True, "NextRotationDate": day(3)}),
+    ("secret", "s", {}),
+    ("topic", "t", "[unread]"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "of", "setting", "status"), CASES)
+def test_a_broken_rule_is_found(kind: str, name: str, of: Any, setting: str, status: str) -> None:
+    assert broken(kind, name, of) == [(setting, status)]
+
+
+@pytest.mark.parametrize(("kind", "name", "of"), KEPT)
+def test_where_it_is_kept_nothing_is_found(kind: str, name: str, of: Any) -> None:
+    assert broken(kind, name, of) == []
+
+
+def test_outside_production_a_database_needs_less() -> None:
+    assert (
+        broken(
+            "database cluster",
+            "c",
+            {"DeletionProtection": False, "BackupRetentionPeriod": 1},
+            production=False,
+        )
+        == []
+    )
+    assert broken("database cluster", "c", {"BackupRetentionPeriod": 0}, production=False) != []
+
+
+def test_a_job_that_may_take_longer_than_its_message_is_hidden_is_found() -> None:
+    """Its function takes from the queue by itself: then once its time-out is enough."""
+    found = world("function", "worker", {"FunctionName": "worker", "Timeout": 700, "triggers": []})
+    ops = Ops(0, FACTS)
+    seen = [f for f in rules.judged(ops, Described(found), lambda _: "") if f.status != "ok"]  # type: ignore[arg-type]
+    assert [f.check for f in seen] == ["VisibilityTimeout of queue orders"]
+    assert "worker may take 700 s" in seen[0].seen
+
+
+def test_an_odd_answer_is_unknown_and_the_other_rules_go_on() -> None:
+    odd = {"public access block": 7, "lifecycle": [EMPTIED]}
+    assert broken("bucket", "data", odd) == [
+        ("public access block", "unknown"),
+        ("lifecycle", CRITICAL),
+    ]
+
+
+def test_each_rule_is_proved_and_names_a_document_of_aws() -> None:
+    for rule in data("rules.yaml")["rules"]:
+        assert rule["source"].startswith("https://docs.aws.amazon.com/")
+        assert rule["setting"] in {setting for *_, setting, _ in CASES}
