@@ -102,6 +102,8 @@ def _keys(node: Json, place: list[str]) -> Iterator[tuple[list[str], Json]]:
         yield from _keys(below, [*place, key])
     for each in node.get("anyOf", ()):
         yield from _keys(each, place)
+    if "items" in node:
+        yield from _keys(node["items"], place)
 
 
 def declares(schema: str, path: Iterable[str]) -> bool:
