@@ -106,6 +106,8 @@ class Gateway:
 
     def _call(self, request: Request, signature: Signature) -> Call | None:
         service = _BOTO3_NAMES.get(signature.service, signature.service)
+        if service == "apigateway" and request.path.startswith("/v2/"):
+            service = "apigatewayv2"
         try:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
