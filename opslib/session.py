@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from opslib.catalogue import injected
@@ -35,7 +36,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
         raise Refused(
             f"These credentials are for account {ops.identity.account}, but {described.name} is "
             f"in {described.account}. "
-            f"Nothing was done. Log in with profile {described.profile!r}, or correct "
+            f"Nothing was done. {_login(described.profile)}, or correct "
             f"parameters/targets/{described.key}.yaml."
         )
     if beside is None:
@@ -49,6 +50,26 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
             production=described.production,
         )
     return ops
+
+
+def visit(profile: str | None, region: str) -> Connection:
+    """Connect to whatever account a profile, or the environment, leads to: to look around there.
+
+    Raises NotAllowed (no credentials), Unfinished (no answer).
+    """
+    facts = {"title": "an account", "system": "new", "environment": "target", "production": True}
+    about = {**facts, "account": "", "region": region, "profile": profile}
+    described = targets.described("new-target", about)
+    described = replace(described, profile=profile or described.profile)
+    ops = Connection(described, _access(described), Journal())
+    ops.target = replace(described, account=ops.identity.account)
+    return ops
+
+
+def _login(profile: str | None) -> str:
+    if profile:
+        return f"Log in with profile {profile!r}"
+    return "They are the environment's (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)"
 
 
 def _practised(place: Any, described: targets.Target) -> tuple[str, str]:

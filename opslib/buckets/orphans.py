@@ -138,14 +138,20 @@ def _ages(seen: Scan) -> str:
     return f"{young}. Oldest {oldest:%Y-%m-%d}, newest {newest:%Y-%m-%d}."
 
 
-def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
-    """The app's own scan beside ours.
+def _app_finding(ops: Connection, how: Any, seen: Scan) -> Finding:
+    """The app's own scan beside ours. `how`: its path, or how it is asked (orphans.*.scan).
 
     It deletes nothing, but its clean-up would delete what it counts.
     """
-    ours = len(seen.orphans)
-    asked = Question(_APP, f"{ours:,}, as counted here", f"POST {path}")
-    count = _count(ops.http("POST", path, auth=True).json())
+    ours, about = len(seen.orphans), {"path": how} if isinstance(how, str) else how
+    method, path = about.get("method", "POST"), about["path"]
+    asked = Question(_APP, f"{ours:,}, as counted here", f"{method} {path}")
+    told = ops.http(method, path, auth=True).json()
+    count = _count(told, about.get("orphans", ""))
+    total = _count(told, about["total"]) if "total" in about else None
+    if total is not None and total != len(seen.objects):
+        both = f"it looked at {total:,} objects, here are {len(seen.objects):,}: not the same ones"
+        return asked.answer("unknown", both)
     if count is None:
         return asked.answer("unknown", "its answer has no number of orphans", rule="")
     said = f"{count:,} orphans"
@@ -155,16 +161,20 @@ def _app_finding(ops: Connection, path: str, seen: Scan) -> Finding:
     return asked.judged(count == ours, said, otherwise="warn")
 
 
-def _count(answered: Any) -> int | None:
+def _count(answered: Any, field: str = "") -> int | None:
     """The number of orphans in a scan's answer.
 
-    A number, or a list of them, under one of the usual names.
+    A number, or a list of them, in a field (dots lead inwards) or under one of the usual names.
     """
     told = answered if isinstance(answered, dict) else {}
-    usual = ("orphans", "orphan_count", "orphans_found", "count")
-    named = next((told[key] for key in usual if key in told), None)
+    for step in field.split(".")[:-1]:
+        inner = told.get(step)
+        told = inner if isinstance(inner, dict) else {}
+    usual = ("orphans", "orphan_count", "orphans_found", "total_orphans", "count")
+    keys = [field.split(".")[-1]] if field else usual
+    named = next((told[key] for key in keys if key in told), None)
     number = len(named) if isinstance(named, list) else named
-    return number if isinstance(number, int) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 @planner

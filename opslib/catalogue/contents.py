@@ -1,5 +1,5 @@
 """The door, notebooks/start.ipynb, and the README's table of procedures: both made from the
-notebooks.
+notebooks. And docs/targets.md, made from the schema of targets.
 
 python -m opslib.catalogue.contents           make them again
 python -m opslib.catalogue.contents --check   say what is stale; exit 1 when something is
@@ -13,11 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.catalogue import procedures, runbooks
-from opslib.core import paths
+from opslib.core import Json, paths, strict_yaml
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
 _CELL = "\n<!-- cell -->\n"
 _EFFECTS = {"read": "looks only", "change": "changes, can be undone", "destroy": "**destroys**"}
+_KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "mapping",
+    "null": "null",
+}
 
 
 def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
@@ -39,7 +47,25 @@ def _text(name: str, left_out: Callable[[str], None]) -> str:
         procedures=procedures.readable(procedures.load, procedures.files(), left_out),
         books=dict(procedures.readable(_book, runbooks.systems(), left_out)),
         effects=_EFFECTS,
+        keys=list(strict_yaml.keys("target")),
+        form=_form,
     )
+
+
+def _form(key: Json) -> str:
+    """What stands at a key of a schema, in short."""
+    if forms := key.get("anyOf"):
+        return ", or ".join(dict.fromkeys(_form(each) for each in forms))
+    if "x-refers-to" in key:
+        return {"target": "a target", "entry": "an entry"}.get(
+            key["x-refers-to"], f"one of `{key['x-refers-to']}`"
+        )
+    if "enum" in key:
+        return ", ".join(f"`{each}`" for each in key["enum"])
+    if key["type"] == "array":
+        return f"list of {_form(key['items'])}"
+    kinds = [key["type"]] if isinstance(key["type"], str) else key["type"]
+    return " or ".join(_KINDS[kind] for kind in kinds)
 
 
 def door(left_out: Callable[[str], None] = print) -> str:
@@ -67,7 +93,13 @@ def made(left_out: Callable[[str], None] = print) -> dict[Path, str]:
     before, _, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
     table = f"{_BEGIN}\n\n{_text('readme.md', left_out).rstrip()}\n\n{_END}" if end else ""
-    return {paths.notebooks() / "start.ipynb": door(left_out), readme: f"{before}{table}{after}"}
+    reference = paths.project_root() / "docs" / "targets.md"
+    found = {reference: _text("targets.md", left_out)} if reference.parent.exists() else {}
+    return {
+        paths.notebooks() / "start.ipynb": door(left_out),
+        readme: f"{before}{table}{after}",
+        **found,
+    }
 
 
 def main() -> int:

@@ -25,18 +25,21 @@ Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it
 
 
 class _Commands(click.Group):
-    """The lab's commands come from its own package, when they are called for."""
+    """Groups with a module of their own come from it, when they are called for."""
+
+    groups = ("lab", "target")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "lab"]
+        return [*super().list_commands(ctx), *self.groups]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name == "lab":
-            from opslib.lab import commands
+        if name not in self.groups:
+            return super().get_command(ctx, name)
+        from importlib import import_module
 
-            group: click.Command = commands.lab
-            return group
-        return super().get_command(ctx, name)
+        module = import_module("opslib.lab.commands" if name == "lab" else "opslib.cli.targets")
+        group: click.Command = getattr(module, name)
+        return group
 
 
 @click.group(

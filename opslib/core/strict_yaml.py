@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,42 @@ _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
+@dataclass(frozen=True)
+class Document:
+    """A file of YAML with where each of its nodes stands."""
+
+    path: Path
+    root: yaml.Node | None
+    data: Any
+    twice: tuple[str, ...] = ()  # what is said of keys that stand twice
+
+    def said(self, place: Iterable[Any], message: str) -> str:
+        """A message about a key, with file and line."""
+        place = list(place)
+        where = ".".join(map(str, place)) or "the file"
+        return f"{self.path}:{_line(self.root, place)}: {where}: {message}."
+
+
 def load(path: Path, schema: str) -> Json:
     """The mapping in a YAML file, checked against opslib/core/schemas/<schema>.json.
 
-    Raises UsageError naming file and line: unreadable, not YAML, a key twice, a wrong key or value.
+    Raises UsageError naming file and line: unreadable, not YAML; all wrong keys and values at once,
+    a line each.
     """
+    document = read(path)
+    if found := wrong(document, schema):
+        raise UsageError("\n".join(found))
+    return dict(document.data)
+
+
+def read(path: Path) -> Document:
+    """A file of YAML. Raises UsageError: unreadable, not YAML."""
     try:
         loader = _FASTEST(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
-        _refuse_duplicate_keys(path, root)  # before merged keys (<<) are put among its own
-        data: Any = loader.construct_document(root) if root is not None else None
+        twice = tuple(_duplicate_keys(path, root))  # before merged keys (<<) are put among its own
+        data = loader.construct_document(root) if root is not None else None
+        return Document(path, root, data, twice)
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
@@ -42,10 +70,51 @@ def load(path: Path, schema: str) -> Json:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
-    if data is None:
-        raise UsageError(f"{path}:1: nothing is in it.")
-    _refuse_schema_errors(path, root, data, schema)
-    return dict(data)
+
+
+def wrong(document: Document, schema: str) -> list[str]:
+    """All that the schema says against a file, in its order: each with file and line."""
+    if document.data is None:
+        return [f"{document.path}:1: nothing is in it."]
+    errors = validator(schema).iter_errors(document.data)
+    said = (document.said(*each) for error in errors for each in _explained(error))
+    before = len(f"{document.path}:")
+    return sorted(
+        {*document.twice, *said}, key=lambda text: (int(text[before:].split(":")[0]), text)
+    )
+
+
+def references(schema: str, data: Any) -> Iterator[tuple[list[str], str, str]]:
+    """What in a file names something else: its place, of what (`x-refers-to`), and the name."""
+    return _references(_schema(schema), data, [])
+
+
+def _references(node: Json, data: Any, place: list[str]) -> Iterator[tuple[list[str], str, str]]:
+    for each in (node, *node.get("anyOf", ())):
+        if "x-refers-to" in each and isinstance(data, str):
+            yield place, each["x-refers-to"], data
+        for key, value in data.items() if isinstance(data, dict) else ():
+            below = each.get("properties", {}).get(key, each.get("additionalProperties"))
+            if isinstance(below, dict):
+                yield from _references(below, value, [*place, key])
+
+
+def keys(schema: str) -> Iterator[tuple[list[str], Json]]:
+    """Every key that a schema declares, with what it says of it; `*` stands for any name."""
+    return _keys(_schema(schema), [])
+
+
+def _keys(node: Json, place: list[str]) -> Iterator[tuple[list[str], Json]]:
+    named = {**node.get("properties", {})}
+    if isinstance(other := node.get("additionalProperties"), dict):
+        named["*"] = other
+    for key, below in named.items():
+        yield [*place, key], below
+        yield from _keys(below, [*place, key])
+    for each in node.get("anyOf", ()):
+        yield from _keys(each, place)
+    if "items" in node:
+        yield from _keys(node["items"], place)
 
 
 def declares(schema: str, path: Iterable[str]) -> bool:
@@ -57,39 +126,46 @@ def declares(schema: str, path: Iterable[str]) -> bool:
     return own
 
 
-def _refuse_duplicate_keys(path: Path, node: yaml.Node | None) -> None:
+def _duplicate_keys(path: Path, node: yaml.Node | None) -> Iterator[str]:
     parts = node.value if isinstance(node, yaml.CollectionNode) else ()
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in parts:
             if key.value in seen:
-                line = key.start_mark.line + 1
-                raise UsageError(f"{path}:{line}: key {key.value!r} stands twice.")
+                yield f"{path}:{key.start_mark.line + 1}: key {key.value!r} stands twice."
             seen.add(key.value)
         parts = [child for _, child in parts]
     for child in parts:
-        _refuse_duplicate_keys(path, child)
+        yield from _duplicate_keys(path, child)
 
 
-def _refuse_schema_errors(path: Path, root: yaml.Node | None, data: Any, schema: str) -> None:
-    errors = sorted(
-        validator(schema).iter_errors(data), key=lambda e: (-len(e.absolute_path), e.message)
-    )
-    for error in errors[:1]:
-        place, message = list(error.absolute_path), error.message
-        if error.validator == "additionalProperties":
-            known = error.schema.get("properties", {})
-            wrong = next(key for key in error.instance if key not in known)
-            place.append(wrong)
-            near = get_close_matches(str(wrong), known, n=1)
-            offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            message = f"unknown key; {offer}"
-        elif error.validator == "not":
-            message = "is not set here: whoever runs it says it, each time"
-        elif error.validator == "type" and error.validator_value == "string":
-            message = f"{error.instance!r} is not a string: quote it"
-        where = ".".join(map(str, place)) or "the file"
-        raise UsageError(f"{path}:{_line(root, place)}: {where}: {message}.")
+def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
+    """What an error of jsonschema's is about, and what to do: each unknown key by itself."""
+    place, message = list(error.absolute_path), error.message
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        for key in error.instance:
+            if key not in known:
+                near = get_close_matches(str(key), known, n=1)
+                offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+                yield [*place, key], f"unknown key; {offer}"
+        return
+    if (
+        error.validator == "anyOf"
+    ):  # the form that it was meant to have: of its own type, and nearest
+        forms = [[*form] for _, form in groupby(error.context, lambda each: each.schema_path[0])]
+        meant = [form for form in forms if form[0].validator != "type" or form[0].path]
+        for each in min(meant, key=len, default=()):
+            yield from _explained(each)
+        if meant:
+            return
+        kinds = " or ".join(str(each.get("type")) for each in error.validator_value)
+        message = f"{error.instance!r} is not of type {kinds}"
+    elif error.validator == "not":
+        message = "is not set here: whoever runs it says it, each time"
+    elif error.validator == "type" and error.validator_value == "string":
+        message = f"{error.instance!r} is not a string: quote it"
+    yield place, message
 
 
 def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:

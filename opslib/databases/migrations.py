@@ -31,7 +31,7 @@ from opslib.databases.instances import snapshots
 
 MIGRATIONS = {"target": "str", "has": "str", "needs": "str", "pending": "boolean"}
 PENDING = "migration-pending"
-_ALEMBIC = "version_num"
+_VERSION = "version_num"  # Alembic's column
 
 
 @dataclass(frozen=True)
@@ -64,32 +64,46 @@ def find_state(ops: Connection) -> State:
     """The last migration that the database has had (its table), and the one that the code needs."""
     facts = ops.target["database"]
     has = str(sql.value(ops, _statement(facts)) or "")
-    ordered = facts.get("migrations_column", _ALEMBIC) != _ALEMBIC
-    return State(ops.target.name, has, _needed(ops), ordered)
+    return State(ops.target.name, has, _needed(ops), _tool(facts) in (_NUMBERED, "flyway"))
 
 
 def _needed(ops: Connection) -> str:
     """What the API or a function's variable says; empty when the target's file names neither."""
     head = ops.target["database"].get("migrations_head")
-    if head is None:
-        return ""
+    if head is None or isinstance(head, str):
+        return head or ""
     if "function" in head:
         return functions.variables(functions.live(ops, head["function"])).get(head["variable"], "")
     answer = ops.http("GET", head["path"]).json()
     return str(answer.get(head["field"], "")) if isinstance(answer, dict) else ""
 
 
-def _statement(facts: Facts) -> str:
-    """Alembic keeps one row; several heads are joined, so that none is overlooked.
+_ALEMBIC, _NUMBERED = "alembic", "numbered"
+_NEWEST = {  # by whose table it is: the newest migration that counts, and whether they are numbered
+    # It keeps one row; several heads are joined, so that none is overlooked.
+    _ALEMBIC: "SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}",
+    "django": "SELECT app || '.' || name FROM {table} ORDER BY id DESC LIMIT 1",
+    "prisma": "SELECT migration_name FROM {table} WHERE finished_at IS NOT NULL "
+    "AND rolled_back_at IS NULL ORDER BY started_at DESC LIMIT 1",
+    "flyway": "SELECT version FROM {table} WHERE success AND version IS NOT NULL "
+    "ORDER BY installed_rank DESC LIMIT 1",
+    _NUMBERED: "SELECT {column}::text FROM {table} "
+    'ORDER BY length({column}::text) DESC, {column}::text COLLATE "C" DESC LIMIT 1',
+}
 
-    Other tools keep a row for each.
-    """
-    table, column = quoted(facts["migrations"]), quoted(facts.get("migrations_column", _ALEMBIC))
-    if column == quoted(_ALEMBIC):
-        return f"SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}"
-    text = f"{column}::text"
-    order = f'length({text}) DESC, {text} COLLATE "C" DESC'
-    return f"SELECT {text} FROM {table} ORDER BY {order} LIMIT 1"
+
+def _tool(facts: Facts) -> str:
+    """Whose table of migrations it is; one of a number for each where nobody says."""
+    other = _NUMBERED if facts.get("migrations_column", _VERSION) != _VERSION else _ALEMBIC
+    tool = str(facts.get("migrations_tool", other))
+    return tool if tool in _NEWEST else _NUMBERED
+
+
+def _statement(facts: Facts) -> str:
+    tool = _tool(facts)
+    usual = _VERSION if tool == _ALEMBIC else "version"
+    column = quoted(facts.get("migrations_column", usual))
+    return _NEWEST[tool].format(column=column, table=quoted(facts["migrations"]))
 
 
 def state_of_first(ops: Connection) -> State:

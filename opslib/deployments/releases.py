@@ -30,6 +30,7 @@ from opslib.core import (
     result,
     unread,
 )
+from opslib.core.connections.http import keyed
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.plans.actions import Appears, find_object
 from opslib.core.plans.applying import Applied
@@ -102,7 +103,7 @@ def plan_test_record(ops: Connection) -> Planned:
     could not be taken away. Raises UsageError where the target's file does not describe them.
     """
     summary = f"make, read back and take away a test record of {ops.target.system}"
-    smoke, auth = ops.target["api"]["smoke"], "token_secret" in ops.target["api"]
+    smoke, auth = ops.target["api"]["smoke"], keyed(ops.target["api"])
     id, path = smoke["id"], smoke["create"]
     made = result(f'{_SMOKE}."{id}"')
     try:
@@ -138,7 +139,7 @@ def check_taken_away(ops: Connection) -> Findings:
 
 def _shown(ops: Connection, words: str, id: str) -> Finding:
     smoke = ops.target["api"]["smoke"]
-    told = ops.http("GET", smoke["read"], auth="token_secret" in ops.target["api"]).json()
+    told = ops.http("GET", smoke["read"], auth=keyed(ops.target["api"])).json()
     gone = find_object(told, smoke["id"], id) is None
     seen = f"the API {'no longer' if gone else 'still'} shows it"
     asked = Question(words, "not shown", f"GET {smoke['read']}")

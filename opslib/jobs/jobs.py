@@ -31,6 +31,7 @@ from opslib.core import (
 )
 from opslib.core.connections import sql
 from opslib.core.reads import log_lines, logs
+from opslib.jobs import rows
 
 JOBS = {
     "item": "str",
@@ -86,18 +87,17 @@ def find_errors(ops: Connection, kind: str, ids: Iterable[str]) -> dict[str, str
 
 def _select(ops: Connection, kind: str, where: str, limit: int = 10_000, **given: Any) -> Frame:
     """Jobs of a kind. `where`: a condition, in which `{item}` is what names the item."""
-    facts = ops.target["jobs"][kind]
-    named = f"{quoted(facts['item'])}::text"
     return sql.query(
         ops,
-        f"SELECT {named} AS item, status, "
+        "SELECT item, status, "
         "CASE WHEN lower(status::text) = 'running' THEN round(extract(epoch FROM "
         "CAST(:now AS timestamptz) - coalesce(started_at, created_at)) / 60, 1) END "
         "AS running_minutes, date_trunc('second', created_at) AS created, "
         "date_trunc('second', started_at) AS started, "
-        "date_trunc('second', finished_at) AS finished, model, attempts, "
-        f"coalesce(error_message, '') AS error, id::text AS job FROM {quoted(facts['table'])} "
-        f"WHERE {where.format(item=named)} ORDER BY created_at DESC, id LIMIT :most",
+        "date_trunc('second', finished_at) AS finished, coalesce(model::text, '') AS model, "
+        "coalesce(attempts, 0) AS attempts, coalesce(error_message, '') AS error, "
+        f"id::text AS job FROM {rows.source(ops.target['jobs'][kind])} "
+        f"WHERE {where.format(item='item')} ORDER BY created_at DESC, id LIMIT :most",
         JOBS,
         now=ops.now(),
         most=limit,
@@ -212,14 +212,16 @@ def again(ops: Connection, kind: str, job: Any) -> Step:
     """The step that starts a row's job again, with the model that it had."""
     facts, verb = ops.target["jobs"][kind], "Start"
     after, observe = "a new job, queued", None
+    body = {"model": job.model} if rows.has(facts, "model") else None
     if job.status.lower() == "running":  # observed is the old job; the new one is another row
         since = job.started if job.started == job.started else job.created  # not NaT
         verb = f"Give up the one that runs since {since:%Y-%m-%d %H:%M} UTC, and start"
-        status = f"SELECT status FROM {quoted(facts['table'])} WHERE id::text = :job"
+        status = f"SELECT {rows.column(facts, 'status')} FROM {quoted(facts['table'])} "
+        status += f"WHERE {rows.column(facts, 'id')}::text = :job"
         after, observe = "failed", Select(status, job=job.job)
     return Step(
         f"{verb} the {kind} of {job.item} again",
-        Http("POST", facts["trigger"].replace("{id}", job.item), {"model": job.model}),
+        Http("POST", facts["trigger"].replace("{id}", job.item), body),
         job.status,
         after,
         observe=observe,

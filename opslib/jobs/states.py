@@ -15,10 +15,10 @@ from opslib.core import (
     check,
     count,
     number,
-    quoted,
 )
 from opslib.core.checks.series import overdue
 from opslib.core.connections import sql
+from opslib.jobs import rows
 
 STATES = {
     "state": "str",
@@ -55,7 +55,7 @@ def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
     facts, now = ops.target["jobs"][kind], ops.now()
     found = sql.query(
         ops,
-        _STATES_SQL.format(table=quoted(facts["table"])),
+        _STATES_SQL.format(table=rows.source(facts)),
         STATES,
         since=now - timedelta(minutes=minutes),
         before=now - timedelta(days=_DAYS),
@@ -76,7 +76,7 @@ SELECT status::text AS state, '' AS means, count(*) FILTER (WHERE recent) AS job
 FROM (SELECT status, created_at, created_at >= :since AS recent,
              finished_at IS NULL AND coalesce(started_at, created_at) < :stale AS late,
              extract(epoch FROM finished_at - started_at) AS seconds
-      FROM {table} AS jobs WHERE created_at >= :before) AS each
+      FROM {table} WHERE created_at >= :before) AS each
 GROUP BY status ORDER BY count(*) DESC, 1
 """
 
@@ -151,7 +151,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
         yield asked.answer("warn", seen, next="queues/dead-letters")
         return
     words = list(_MEANINGS["queued"].split())
-    text = f"SELECT {quoted(facts['item'])}::text AS item FROM {quoted(facts['table'])} AS jobs "
+    text = f"SELECT item FROM {rows.source(facts)} "
     text += "WHERE lower(status::text) = ANY(:words) ORDER BY created_at LIMIT 10"
     items = ", ".join(sql.query(ops, text, {"item": "str"}, words=words)["item"])
     seen += f": no worker will ever hear of them. Start them again by their items: {items}"
@@ -181,8 +181,8 @@ def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
 
 
 def _overdue(ops: Connection, kind: str) -> Iterator[Finding]:
-    table, now = quoted(ops.target["jobs"][kind]["table"]), ops.now()
-    text = f"SELECT created_at FROM {table} AS jobs WHERE created_at >= :before "
+    table, now = rows.source(ops.target["jobs"][kind]), ops.now()
+    text = f"SELECT created_at FROM {table} WHERE created_at >= :before "
     text += "ORDER BY created_at DESC LIMIT 1000"
     before = now - timedelta(days=_DAYS)
     found = sql.query(ops, text, {"created_at": UTC_TIME}, before=before)

@@ -144,6 +144,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         ("drills on", ", ".join(broken) or "none"),
         *([("denied", "; ".join(denied))] if denied else []),
         *([("nothing in", ", ".join(found["empty"]))] if found["empty"] else []),
+        *([("from its file", f"{name}: {why}") for name, why in found["plain"].items()]),
         *([("left out", f"{name}: {why}") for name, why in found["skipped"].items()]),
     ]
     click.echo(console.table(("lab", "running"), rows))

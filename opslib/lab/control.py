@@ -55,6 +55,7 @@ def _status(world: World, given: dict[str, Any]) -> dict[str, Any]:
             place.target.name for place in world.places.values() if not place.described
         ),
         "skipped": world.skipped,
+        "plain": world.plain,
         "broken": [
             {"drill": drill, "target": world.places[name].target.name}
             for name, drill in world.broken

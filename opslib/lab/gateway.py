@@ -44,6 +44,7 @@ _BOTO3_NAMES = {
     "email": "ses",
     "elasticloadbalancing": "elbv2",
     "states": "stepfunctions",
+    "tagging": "resourcegroupstaggingapi",
 }
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
 _REQUEST_ID = re.compile(rb"(?<=<[Rr]equestId>)[^<]*(?=</[Rr]equestId>)")
@@ -107,6 +108,8 @@ class Gateway:
 
     def _call(self, request: Request, signature: Signature) -> Call | None:
         service = _BOTO3_NAMES.get(signature.service, signature.service)
+        if service == "apigateway" and request.path.startswith("/v2/"):
+            service = "apigatewayv2"
         try:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):

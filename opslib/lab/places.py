@@ -161,5 +161,14 @@ def load(system: str) -> Estate:
     name = system.replace("-", "_")
     found = importlib.util.find_spec(f"{_ESTATES}.{name}")
     own = found is not None and found.submodule_search_locations is not None
-    estate: Estate = importlib.import_module(f"{_ESTATES}.{name if own else 'strangers'}").ESTATE
+    return _estate(name) if own else strangers()
+
+
+def strangers() -> Estate:
+    """The estate of a target of which only its file is known."""
+    return _estate("strangers")
+
+
+def _estate(name: str) -> Estate:
+    estate: Estate = importlib.import_module(f"{_ESTATES}.{name}").ESTATE
     return estate

@@ -27,7 +27,7 @@ from opslib.lab import clients, corrections, rhythms
 from opslib.lab.aws import copies, credentials, misfits
 from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.handlers import FunctionHandler
-from opslib.lab.places import Drill, Estate, Place, load
+from opslib.lab.places import Drill, Estate, Place, load, strangers
 from opslib.lab.postgres.postgres import Postgres
 
 _Files = dict[str, bytes]
@@ -51,6 +51,7 @@ class World(Ground[Place]):
         self._seeding: set[str] = set()  # systems whose seeding has begun, or is done
         self._ready: frozenset[str] = frozenset()  # systems that are seeded
         self.skipped: dict[str, str] = {}  # target: why it is not in the lab
+        self.plain: dict[str, str] = {}  # target: why it is made from its file alone
         self._copy: _Seeded | None = None
         self.broken: dict[tuple[str, str], Drill] = {}  # (target, drill)
         self.url = ""
@@ -76,7 +77,7 @@ class World(Ground[Place]):
         return self.places[key]
 
     def estate(self, place: Place) -> Estate:
-        return self.estates[place.target.system]
+        return strangers() if place.name in self.plain else self.estates[place.target.system]
 
     def handler(self, place: Place, key: str) -> FunctionHandler | None:
         return self.estate(place).functions.get(key)
@@ -106,17 +107,35 @@ class World(Ground[Place]):
             self._ready |= {system}
 
     def _seed_or_leave_out(self, place: Place) -> None:
-        """A target that does not fit its estate is not in the lab until a reset; no other
-        suffers.
+        """A target that does not fit its system's estate is made from its file alone; one that
+        cannot be is not in the lab until a reset. No other suffers.
         """
+        if why := self._misfit(place):
+            if self.estate(place) is not strangers() and self._is_alone(place):
+                self.plain[place.name] = why
+                copies.forget(place.account)
+                place.memory.clear()
+                place.faults.clear()
+                self._open_account(place)
+                if not self._misfit(place):
+                    return
+                del self.plain[place.name]
+            self._leave_out(place, why)
+
+    def _is_alone(self, place: Place) -> bool:
+        return [each.account for each in self.places.values()].count(place.account) == 1
+
+    def _misfit(self, place: Place) -> str:
+        """Seeds it; why it cannot be. Then nothing of its databases is left."""
         databases = set(self.postgres.databases())
         try:
             self._seed(place)
         except Exception as exc:
             log.exception("seeding %s", place.name)
-            self._leave_out(place, misfits.said(place, exc))
             for name in set(self.postgres.databases()) - databases:
                 self.postgres.drop_database(name)
+            return misfits.said(place, exc)
+        return ""
 
     def _leave_out(self, place: Place, why: str) -> None:
         self.places = {name: each for name, each in self.places.items() if each is not place}
@@ -193,6 +212,7 @@ class World(Ground[Place]):
         self._seeding.clear()
         self._ready = frozenset()
         self.skipped.clear()
+        self.plain.clear()
         self.unfit.clear()
         self.populate()
         for place in list(self.places.values()):
@@ -201,8 +221,8 @@ class World(Ground[Place]):
 
     def drills(self) -> Iterator[tuple[Drill, list[Place]]]:
         """Each drill with the places it can be put into."""
-        for system, estate in self.estates.items():
-            places = [place for place in self.places.values() if place.target.system == system]
+        for estate in {id(each): each for each in map(self.estate, self.places.values())}.values():
+            places = [place for place in self.places.values() if self.estate(place) is estate]
             for drill in estate.drills:
                 if fitting := [place for place in places if drill.fits(place)]:
                     yield drill, fitting
@@ -295,7 +315,7 @@ class _Seeded:
     def __init__(self, world: World, files: _Files) -> None:
         self._files, self._time, self._ready = files, world.started, world._ready
         self._places = dict(world.places)
-        self._about = dict(world.skipped), dict(world.unfit)
+        self._about = dict(world.skipped), dict(world.unfit), dict(world.plain)
         held = [part for place in world.places.values() for part in (place.memory, place.faults)]
         self._copy = copies.Copy([*corrections.held(), *held], [world, *world.places.values()])
 
@@ -306,7 +326,7 @@ class _Seeded:
 
     def put_back(self, world: World) -> None:
         world.places = dict(self._places)
-        world.skipped, world.unfit = map(dict, self._about)
+        world.skipped, world.unfit, world.plain = map(dict, self._about)
         self._copy.put_back()
 
 

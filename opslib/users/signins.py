@@ -120,6 +120,9 @@ def _synced(ops: Connection, user: Json, words: str) -> Finding:
     )
     if user["sub"] in set(found["sub"]):
         return asked.answer("ok", "its row has its sub", cause=UNSYNCED)
+    if found.empty and user["status"] == NEW and ops.target["users"].get("rows") != "every":
+        seen = "no row yet: the app writes it at the first sign-in"
+        return asked.answer("ok", seen, cause=UNSYNCED)
     seen = f"no row in {table}"
     for other in found["sub"]:
         seen = f"its row in {table} has another sub ({other})"

@@ -56,6 +56,7 @@ _ROW = """{
     modified: UserLastModifiedDate
 }"""
 NEW = "FORCE_CHANGE_PASSWORD"  # the state in which a one-time password has to be changed
+_SIGNED_IN = ("CONFIRMED", "EXTERNAL_PROVIDER", "RESET_REQUIRED")
 _APP = "SOFTWARE_TOKEN_MFA"  # an authenticator app
 
 
@@ -117,21 +118,32 @@ def _named(ops: Connection, email: str, pool: str) -> str:
 
 
 def find_unsynced(ops: Connection) -> Frame:
-    """The pool's users that may sign in but have no row in the app's table. Columns: USERS."""
+    """The pool's users that should have a row in the app's table and have none. Columns: USERS.
+
+    Those that may sign in and have done so; with `users.rows: every` the others, too.
+    """
+    return _without_row(ops)[0]
+
+
+def _without_row(ops: Connection) -> tuple[Frame, Frame]:
+    """The users without a row: those that should have one, and those that never signed in."""
     found = list_users(ops)
     table = quoted(ops.target["users"]["table"])
     known = set(ask(ops, f"SELECT lower(email) AS email FROM {table}", limit=2_000_000)["email"])
-    usable = found["enabled"] & found["status"].isin(("CONFIRMED", NEW))
-    return found[usable & ~found["email"].str.lower().isin(known)].reset_index(drop=True)
+    usable = found["enabled"] & found["status"].isin((*_SIGNED_IN, NEW))
+    without = found[usable & ~found["email"].str.lower().isin(known)]
+    new = (without["status"] == NEW) & (ops.target["users"].get("rows") != "every")
+    return without[~new].reset_index(drop=True), without[new].reset_index(drop=True)
 
 
 @check("Users without a row")
 def check_synced(ops: Connection) -> Findings:
     """Has every user of the pool a row in the app's table? Evidence: USERS, those without."""
-    missing = find_unsynced(ops)
+    missing, new = _without_row(ops)
     asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
-        return Findings([asked.answer("ok", "none is missing", cause=UNSYNCED)])
+        seen = f"none is missing; {len(new)} never signed in" if len(new) else "none is missing"
+        return Findings([asked.answer("ok", seen, cause=UNSYNCED)])
     seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
     return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from opslib.catalogue import runbooks
+from opslib.core import strict_yaml
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 
@@ -178,3 +179,41 @@ def test_an_unknown_name_offers_procedures_and_entries() -> None:
 @pytest.mark.parametrize("system", runbooks.systems())
 def test_every_entry_of_every_runbook_fits_its_procedure(system: str) -> None:
     assert runbooks.entries(system)
+
+
+def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_lines(home: Path) -> None:
+    write(
+        home,
+        TARGET.replace('"012345678901"', "12").replace("timeout_seconds", "timout_seconds")
+        + "database:\n  port: 0\n  migrations_head: {path: /version, feild: head}\n  name: 7\n"
+        "queues: {a: {nam: x, name: y, kind: z}}\n",
+    )
+    lines = refusal().splitlines()
+    assert [line.rsplit("shop-staging.yaml:", 1)[1].split(": ")[:2] for line in lines] == [
+        ["5", "account"],
+        ["8", "functions.api.timout_seconds"],
+        ["10", "database.port"],
+        ["11", "database.migrations_head.feild"],
+        ["11", "database.migrations_head"],
+        ["12", "database.name"],
+        ["13", "queues.a.kind"],
+        ["13", "queues.a.nam"],
+    ]
+    assert "did you mean 'field'" in lines[3]
+    assert "'field' is a required property" in lines[4]
+
+
+@pytest.mark.parametrize(
+    "region",
+    ["us-gov-west-1", "cn-northwest-1", "eusc-de-east-1", "us-isob-east-1", "mx-central-1"],
+)
+def test_the_regions_of_every_partition_are_taken(home: Path, region: str) -> None:
+    write(home, TARGET.replace("eu-west-1", region))
+    assert targets.load("shop-staging").region == region
+
+
+def test_every_key_of_a_targets_file_is_described() -> None:
+    bare = [
+        ".".join(place) for place, of in strict_yaml.keys("target") if not of.get("description")
+    ]
+    assert bare == []

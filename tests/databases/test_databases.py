@@ -15,7 +15,7 @@ import jmespath
 import pytest
 
 from opslib import OpsError, Refused, UsageError
-from opslib.core.connections import sessions, sql
+from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
@@ -107,10 +107,10 @@ def test_a_secret_that_is_a_url_of_any_flavour_is_understood(
 
 def test_a_connection_that_leaves_the_machine_is_encrypted() -> None:
     assert (
-        sessions.url("postgresql+asyncpg://u:p@db.example.com/app", "s").query["sslmode"]
+        addresses.url("postgresql+asyncpg://u:p@db.example.com/app", "s").query["sslmode"]
         == "require"
     )
-    assert "sslmode" not in sessions.url("postgres://u:p@127.0.0.1:5432/app", "s").query
+    assert "sslmode" not in addresses.url("postgres://u:p@127.0.0.1:5432/app", "s").query
 
 
 @pytest.mark.parametrize(

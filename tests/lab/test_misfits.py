@@ -10,10 +10,12 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from opslib import lab
+from opslib.core import strict_yaml
 from opslib.core.errors import UsageError
 from opslib.lab import commands, control
 from opslib.lab.aws import credentials
@@ -33,25 +35,36 @@ def edited(pattern: str, to: str) -> str:
     return changed
 
 
-def without(section: str) -> str:
-    return edited(rf"^{section}:.*\n(?:(?: .*)?\n)*", "")
-
-
+# One edit of each kind that README advises, or that somebody makes.
 EDITS = {
     "another environment": ("dev", edited("environment: staging", "environment: dev")),
     "no listings": ("staging", edited(r"^  listings:\n(?:    .*\n)*", "")),
+    "one function more": ("staging", edited("^queues:", "  extra:\n    name: extra\n\nqueues:")),
     "an instance for the cluster": (
         "staging",
         edited("  cluster: bluemoxon", "  instance: bluemoxon"),
     ),
-    "one function more": ("staging", edited("^queues:", "  extra:\n    name: extra\n\nqueues:")),
-    "one function less": ("staging", edited(r"^  cleanup:\n(?:    .*\n)*", "")),
-    "no queues": ("staging", without("queues")),
-    "no users": ("staging", without("users")),
-    "no database": ("staging", without("database")),
-    "no api": ("staging", without("api")),
-    "no network": ("staging", without("network")),
 }
+BROKEN = edited("name: bluemoxon-staging-images", "name: b")  # S3 takes no such name
+
+
+def generated() -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each key of the file taken away, each short name changed, to the depth of three."""
+    whole = yaml.safe_load((TARGETS / "bluemoxon-staging.yaml").read_text())
+
+    def without(data: Any, place: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        for key, value in data.items():
+            rest = {other: each for other, each in data.items() if other != key}
+            yield f"no {'.'.join((*place, key))}", rest
+            yield f"{'.'.join((*place, key))} renamed", {**rest, f"{key}-two": value}
+            if isinstance(value, dict) and len(place) < 2:
+                for edit, inner in without(value, (*place, key)):
+                    yield edit, {**data, key: inner}
+
+    for edit, data in without(whole, ()):
+        text = yaml.safe_dump(data, sort_keys=False)
+        if not list(strict_yaml.validator("target").iter_errors(data)):
+            yield edit, (data["environment"], text)
 
 
 @pytest.fixture
@@ -80,12 +93,17 @@ def healthy(place: Place) -> list[Any]:
     return [names, rows, sorted(place.backend("s3").buckets)]
 
 
-def test_a_target_with_a_single_edit_harms_no_other(
+def test_a_target_with_a_single_edit_is_there_and_harms_no_other(
     world: World, project: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Each edit means a lab that is seeded anew: three of them, and all with `--all`."""
+    """By its system's estate, else from its file alone.
+
+    Each edit means a lab that is seeded anew: two of them, and with `--all` each key of the file.
+    """
     before = healthy(world.place(PRODUCTION))
-    edits = EDITS if request.config.getoption("--all") else dict(list(EDITS.items())[:3])
+    edits = dict([*EDITS.items()][:2])
+    if request.config.getoption("--all"):
+        edits = {**EDITS, **dict(generated())}
     for edit, (environment, text) in edits.items():
         name = f"bluemoxon-{environment}"
         for left in project.glob("bluemoxon-[!p]*.yaml"):
@@ -93,22 +111,28 @@ def test_a_target_with_a_single_edit_harms_no_other(
         (project / f"{name}.yaml").write_text(text)
         world.reset()
         assert healthy(world.place(PRODUCTION)) == before, edit
-        if name in world.places:  # it fits
-            continue
-        why = world.skipped[name]
-        assert f"parameters/targets/{name}.yaml" in why, edit
-        assert not re.search(r"KeyError|Traceback|<", why), edit
-        with pytest.raises(UsageError, match=f"Target '{name}' is not in the lab"):
-            world.place(name)
-        assert [each for each in world.postgres.databases() if "production" not in each] == []
+        assert world.place(name).client("sts").get_caller_identity()["Account"] == "111122223333"
+        if why := world.plain.get(name):
+            assert f"parameters/targets/{name}.yaml" in why, edit
+            assert not re.search(r"KeyError|Traceback|<", why), edit
         world.tick()
+
+
+def test_a_target_that_fits_nothing_is_left_out_and_said_to_be(world: World, project: Path) -> None:
+    (project / "bluemoxon-staging.yaml").write_text(BROKEN)
+    world.reset()
+    healthy(world.place(PRODUCTION))
+    with pytest.raises(UsageError, match="Target 'bluemoxon-staging' is not in the lab"):
+        world.place("bluemoxon-staging")
+    assert [each for each in world.postgres.databases() if "production" not in each] == []
+    world.tick()
 
 
 def test_a_call_to_its_account_says_why_until_the_file_is_mended(
     world: World, project: Path
 ) -> None:
     file = project / "bluemoxon-staging.yaml"
-    file.write_text(EDITS["no queues"][1])
+    file.write_text(BROKEN)
     world.reset()
     key, secret = credentials.credentials("111122223333", "operator")
     functions = boto3.client(
@@ -119,7 +143,9 @@ def test_a_call_to_its_account_says_why_until_the_file_is_mended(
         aws_secret_access_key=secret,
     )
     for _ in range(2):
-        with pytest.raises(ClientError, match=r"describes no queues.*opslib lab reset") as refused:
+        with pytest.raises(
+            ClientError, match=r"bluemoxon-staging.yaml.*opslib lab reset"
+        ) as refused:
             functions.list_functions()
         assert refused.value.response["Error"]["Code"] == "NotInTheLab"
     assert control.handle(world, "GET", "status", b"")[1].count(b"bluemoxon-staging.yaml") == 1

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from opslib import UsageError, connect
+from opslib import UsageError, buckets, connect, jobs
 from opslib import lab as practice
 from opslib.core import paths
+from opslib.core.connections import sql, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
 from opslib.core.times import Window
+from opslib.databases import migrations
+from opslib.jobs import jobs as jobs_read
 from opslib.lab.estates import generic
 from opslib.lab.server import opened
 from opslib.reports import reports
@@ -31,7 +34,7 @@ account: "444455556666"
 region: eu-central-1
 api:
   url: https://shop.example.com/v2
-  token_secret: shop/token
+  key: {secret: shop/token, field: apiKey, header: X-API-Key}
   probes: {/health: it runs, /ready: it may be asked}
   deep: /health/deep
   shallow: /items?limit=1
@@ -47,7 +50,8 @@ buckets:
   uploads: {name: shop-uploads, versioning: true, encryption: AES256, public: false}
   site: {name: shop-site, public: true, cors_origins: [https://shop.example.com]}
 orphans:
-  uploads: {bucket: uploads, prefix: items/, table: item_files, column: key, scan: /admin/scan}
+  uploads: {bucket: uploads, prefix: items/, table: item_files, column: key,
+            scan: {method: GET, path: /admin/scan, orphans: result.total_count, total: result.seen}}
 database:
   instance: shop
   secret: shop/database
@@ -58,7 +62,16 @@ database:
   migrations_head: {function: web, variable: SCHEMA}
   soft_delete: {table: shop.records, id: id, flag: gone, shown: [kind]}
 jobs:
-  mail: {table: mail_jobs, item: order_id, queue: mail, function: mailer, stale_minutes: 10}
+  mail:
+    table: mail_jobs
+    item: order_id
+    columns: {status: state, created: made, started: null, finished: null, updated: updated_at,
+              model: null, attempts: null, error: reason}
+    states: {waiting: [pending, enqueued], running: [PROCESSING], done: [sent], failed: [bounced]}
+    queue: mail
+    function: mailer
+    stale_minutes: 10
+    trigger: /mails/{id}
 users: {pool: shop-users, table: accounts}
 network: {vpc: shop, endpoints: {s3: Gateway, sqs: Interface}}
 terraform: {directory: terraform, bucket: shop-terraform, state: state.json, plan: plan.json}
@@ -112,7 +125,7 @@ production: false
 account: "666677778888"
 region: us-west-2
 functions: {work: {name: desk-work}}
-database: {cluster: desk, secret: desk/database}
+database: {cluster: desk}
 alarms: {patterns: [desk-*]}
 """
 TARGET = "lab/shop-production"
@@ -251,5 +264,105 @@ def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:
     ]
     assert sql_value(shop, "SELECT count(*) FROM shop.records") == 1
     shop.call("s3", "put_object", Bucket="shop-uploads", Key="items/7/a.txt", Body=b"a")
-    counted = shop.http("POST", "/admin/scan").body
-    assert (counted["total_objects"], counted["orphans"]) == (1, 1)
+    counted = shop.http("GET", "/admin/scan").body["result"]
+    assert (counted["seen"], counted["total_count"]) == (1, 1)
+    found = buckets.check_orphans(shop, "uploads", 100)
+    assert [each.seen for each in found if each.check == "The app's own scan agrees"] == [
+        "1 orphans"
+    ]
+
+
+def test_jobs_are_read_by_the_names_that_its_file_gives(shop: Connection) -> None:
+    """Its own columns and states; what the file does not know is shown as the table has it."""
+    rows = [("pending", 1), ("processing", 30), ("SENT", 2), ("bounced", 3), ("lost", 4)]
+    values = ", ".join(
+        f"(gen_random_uuid(), 'o{at}', '{state}', now() - interval '{minutes} min', "
+        f"now() - interval '{minutes} min', 'no such mailbox')"
+        for at, (state, minutes) in enumerate(rows)
+    )
+    insert = (
+        f"INSERT INTO mail_jobs (id, order_id, state, made, updated_at, reason) VALUES {values}"
+    )
+    sql.execute(shop, insert, {}, len(rows))
+    try:
+        found = jobs_read.list_jobs(shop, "mail").set_index("item")
+        assert [*found["status"].sort_index()] == [
+            "queued",
+            "running",
+            "completed",
+            "failed",
+            "lost",
+        ]
+        assert found["started"].notna().sum() == 1
+        assert found["finished"].notna().sum() == 2
+        assert [*jobs_read.find_stale(shop, "mail")["item"]] == ["o1"]
+        assert "o3" in jobs.check_jobs(shop, "mail")[0].seen
+        step = jobs.plan_again(shop, "mail").steps[0]
+        assert (step.before, step.do["body"]) == ("running", None)
+        assert step.observe is not None
+        assert step.observe.perform(shop) == "running"
+    finally:
+        sql.execute(shop, "DELETE FROM mail_jobs", {}, len(rows))
+
+
+@pytest.mark.parametrize(
+    ("tool", "table", "rows", "newest", "ordered"),
+    [
+        (
+            "django",
+            "id serial, app text, name text",
+            "(app, name) VALUES ('shop', '0002_b'), ('auth', '0001_a')",
+            "auth.0001_a",
+            False,
+        ),
+        (
+            "flyway",
+            "installed_rank serial, version text, success boolean",
+            "(version, success) VALUES ('9', true), ('10', true), (NULL, true), ('11', false)",
+            "10",
+            True,
+        ),
+        (
+            "prisma",
+            "migration_name text, started_at int, finished_at int, rolled_back_at int",
+            "VALUES ('2_b', 2, 2, NULL), ('3_c', 3, 3, 4), ('4_d', 4, NULL, NULL), ('1_a', 1, 1, NULL)",
+            "2_b",
+            False,
+        ),
+        ("rails", "version text", "VALUES ('20260101'), ('20250101')", "20260101", True),
+        ("alembic", "version_num text", "VALUES ('b'), ('a')", "a, b", False),
+    ],
+)
+def test_the_newest_migration_is_read_as_each_tool_writes_it(
+    shop: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+    table: str,
+    rows: str,
+    newest: str,
+    ordered: bool,
+) -> None:
+    name, head = f"{tool}_migrations", f"{newest}_next"
+    sql.execute(shop, f"CREATE TABLE {name} ({table})", {}, -1)
+    sql.execute(shop, f"INSERT INTO {name} {rows}", {}, rows.count("(") - (rows[:6] != "VALUES"))
+    facts = {"secret": "shop/database", "migrations": name, "migrations_tool": tool}
+    described = targets.described(
+        "lab/shop-production",
+        {**shop.target.facts.plain(), "database": facts | {"migrations_head": head}},
+    )
+    monkeypatch.setattr(shop, "target", described)
+    try:
+        state = migrations.find_state(shop)
+        assert (state.has, state.needs, state.pending, state.ordered) == (
+            newest,
+            head,
+            True,
+            ordered,
+        )
+    finally:
+        sql.execute(shop, f"DROP TABLE {name}", {}, -1)
+
+
+def test_a_login_that_rds_manages_opens_the_database(home: Path) -> None:
+    """The file of desk-staging names no secret: RDS says which it is."""
+    assert sql_value(connect("lab/desk-staging"), "SELECT current_database()") == "desk_staging"

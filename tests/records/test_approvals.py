@@ -244,11 +244,11 @@ def test_a_lab_user_that_is_not_there_is_told(
 def test_machines_that_share_an_index_in_postgresql_share_names_and_holds(
     lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from opslib.core.connections import sessions, sql
+    from opslib.core.connections import addresses, sql
 
     ops, database = connect(TARGET), connect("lab/loglineos-production")
     secret = database.secret(database.target["database"]["secret"])
-    where = sessions.url(secret, "index").render_as_string(hide_password=False)
+    where = addresses.url(secret, "index").render_as_string(hide_password=False)
     monkeypatch.setenv("OPSLIB_INDEX", where)
     try:
         plan = plan_head(ops)

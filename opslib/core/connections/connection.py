@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, changing
-from opslib.core.connections.http import Api, Response, request
+from opslib.core.connections.http import Api, Response, authorised, request
 from opslib.core.connections.identities import Identity
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
@@ -220,8 +220,13 @@ class Connection:
             items = (item for item in found if item is not None)
             return list(islice(counted(items, f"{service} {operation}"), limit))
 
+    def reach(self, url: str) -> None:
+        """Where the system's API is, for a target whose file does not say it yet."""
+        if self._access.api is None:
+            self._access = replace(self._access, api=Api(url))
+
     def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
-        """A request to the system's API (`api.url` of the target); `auth` sends its token.
+        """A request to the system's API (`api.url` of the target); `auth` sends its key.
 
         Raises Unfinished.
         """
@@ -231,10 +236,8 @@ class Connection:
                 f"{self.target.name} describes no api.url; add it to "
                 f"parameters/targets/{self.target.key}.yaml."
             )
-        token = self.secret(self.target["api"]["token_secret"]) if auth else None
-        if token is not None and not isinstance(token, str):
-            token = token["token"]
-        return request(api, method, path, body, token, self.journal)
+        key = authorised(self.target["api"], self.secret, auth)
+        return request(api, method, path, body, key, self.journal)
 
     def secret(self, name: str) -> Any:
         """A secret's current value (Secrets Manager), decoded when it is JSON.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,9 +20,11 @@ from opslib.core.errors import (
     NotUnderstood,
     OpsError,
     Unfinished,
+    UsageError,
     translated,
 )
 from opslib.core.journal import Journal
+from opslib.core.tables import Params
 from opslib.core.text import decoded
 
 
@@ -71,6 +74,7 @@ _SILENCES: Meanings = (  # by the names of an error's classes
     ),
     ("", Unfinished, "{asked} cannot be reached ({why})."),
 )
+_FIELDS = ("token", "key", "api_key", "apiKey", "apikey", "API_KEY")  # of a secret that holds a key
 _MEANINGS: Meanings = (  # by status
     (
         "401|403",
@@ -121,10 +125,43 @@ class Response:
         raise translated(_MEANINGS, str(self.status), answer=self, kind=kind, said=said)
 
 
+def keyed(api: Params) -> bool:
+    """Whether the target's file says how a request is authorised."""
+    return "key" in api or "token_secret" in api
+
+
+def authorised(api: Params, read: Callable[[str], Any], asked: bool) -> dict[str, str]:
+    """The header that authorises a request, as the target's file says; none where it names no key.
+
+    `read` gives a secret's value. Raises UsageError: the secret has no such field.
+    """
+    about = api.get("key") or {"secret": api.get("token_secret")}
+    if not keyed(api) or not (asked or about.get("always")):
+        return {}
+    header, name = about.get("header", "Authorization"), about["secret"]
+    scheme = about.get("scheme", "Bearer" if header.lower() == "authorization" else "")
+    value = read(name)
+    if scheme.lower() == "basic" and isinstance(value, dict) and "field" not in about:
+        value = ":".join(str(value.get(part, "")) for part in ("username", "password"))
+    elif isinstance(value, dict):
+        fields = [about["field"]] if "field" in about else _FIELDS
+        found = [str(value[field]) for field in fields if field in value]
+        if not found:
+            raise UsageError(
+                f"Secret {name!r} has no {' or '.join(fields)}; it has {', '.join(value)}. Say in "
+                "api.key.field of the target's file which is the key."
+            )
+        value = found[0]
+    if scheme.lower() == "basic" and ":" in str(value):
+        value = base64.b64encode(str(value).encode()).decode()
+        redaction.register(value, name)
+    return {header: f"{scheme} {value}".strip()}
+
+
 def request(
-    api: Api, method: str, path: str, body: Any, token: str | None, journal: Journal
+    api: Api, method: str, path: str, body: Any, key: Mapping[str, str], journal: Journal
 ) -> Response:
-    """One request, not repeated.
+    """One request, not repeated. `key`: the header that authorises it.
 
     Raises Unfinished when there is no answer in time, with the limit in the message; Lost when it
     may have changed something.
@@ -135,8 +172,7 @@ def request(
     for name, value in api.headers.items():
         if redaction.names_a_secret(name):
             redaction.register(value, f"header {name}")
-    headers = {"Accept": "application/json", **api.headers}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Accept": "application/json", **api.headers, **key}
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
     asked = f"{method} {url}"
     try:

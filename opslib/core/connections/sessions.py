@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection as Ops
 from opslib.core.errors import (
     LoginRefused,
@@ -37,7 +38,6 @@ MARK = "/* opslib */"
 # What libpq takes from the environment, beside the certificates for TLS: an address, an encoding, a
 # way of writing dates would be the operator's and not the target's.
 _LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
 _NOT_ASKED, _UNREADABLE = "asked", "read"  # in place of a state, for errors of psycopg's own
@@ -107,43 +107,6 @@ _MEANINGS: Meanings = (  # by SQLSTATE and text
 )
 
 
-def url(secret: Any, name: str, **instead: Any) -> URL:
-    """Where a secret says that the database is: RDS's JSON, or a URL of any PostgreSQL flavour.
-
-    `postgresql+asyncpg://` and `postgres://` become the one scheme that we speak. `instead`
-    replaces parts (host, port).
-    """
-    from sqlalchemy import URL, make_url
-    from sqlalchemy.exc import ArgumentError
-
-    if isinstance(secret, dict):
-        urls = (secret[key] for key in ("url", "database_url", "DATABASE_URL") if key in secret)
-        secret = next(urls, secret)
-    try:
-        if isinstance(secret, dict):
-            made = URL.create(
-                "postgresql",
-                secret["username"],
-                secret["password"],
-                secret["host"],
-                int(secret.get("port", 5432)),
-                secret.get("dbname") or secret.get("database") or "postgres",
-            )
-        else:
-            made = make_url(str(secret))
-        if not made.drivername.startswith("postgres"):
-            raise ValueError(made.drivername)
-    except (KeyError, ValueError, ArgumentError) as exc:
-        raise OpsError(
-            f"Secret {name!r} does not describe a PostgreSQL database ({type(exc).__name__}). "
-            "It needs host, username, password and dbname, or a postgresql:// URL."
-        ) from None
-    query = {k: v for k, v in made.query.items() if k.startswith("ssl")}  # as psycopg calls them
-    if made.host not in _LOOPBACK:
-        query.setdefault("sslmode", "require")
-    return made.set(drivername="postgresql+psycopg", query=query, **instead)
-
-
 def reads_apart(ops: Ops) -> bool:
     """Whether the target names a login of its own for reads."""
     return "reader_secret" in ops.target["database"]
@@ -156,9 +119,8 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
     from sqlalchemy import NullPool, create_engine, event
 
     apart = reads_apart(ops) and not (write or own)
-    name = ops.target["database"]["reader_secret" if apart else "secret"]
-    where = url(ops.secret(name), name, **at)
-    if ops.target.lab and where.host not in _LOOPBACK:
+    where = addresses.find(ops, ops.target["database"]["reader_secret"] if apart else "", at)
+    if ops.target.lab and where.host not in addresses.LOOPBACK:
         raise Refused(
             f"{ops.target.name} is practice, but its database would be {where.host}. Nothing was "
             "asked of it."

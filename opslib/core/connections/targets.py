@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from opslib.core import paths, strict_yaml
 from opslib.core.errors import UsageError, unknown_name
+from opslib.core.strict_yaml import Document
 from opslib.core.tables import Json, Params
 
 LAB = "lab/"
@@ -94,7 +97,7 @@ def matching(patterns: Sequence[str]) -> list[str]:
         prefix = LAB if pattern.startswith(LAB) else ""
         hits = [prefix + name for name in fnmatch.filter(names(), pattern.removeprefix(LAB))]
         if not hits and not any(mark in pattern for mark in "*?["):
-            hits = [load(pattern).name]  # says what names are near
+            path(pattern)  # says what names are near
         if not hits:
             known = ", ".join(names())
             raise UsageError(
@@ -104,28 +107,44 @@ def matching(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def path(name: str) -> Path:
+    """The file of a target, or of its practice copy. Raises UsageError with the nearest names."""
+    key = name.removeprefix(LAB)
+    if key not in names():
+        raise unknown_name("target", name, [*names(), *(LAB + n for n in names())])
+    return paths.parameters() / "targets" / f"{key}.yaml"
+
+
+def misnamed(document: Document) -> list[str]:
+    """That a file is not called as what it describes."""
+    named = f"{document.data['system']}-{document.data['environment']}"
+    if document.path.stem == named:
+        return []
+    return [f"parameters/targets/{document.path.name}: describes {named}; name the file after it."]
+
+
 def load(name: str) -> Target:
     """The target of that name; `lab/<target>` is its practice copy.
 
     Raises UsageError with file and line.
     """
-    key = name.removeprefix(LAB)
-    if key not in names():
-        raise unknown_name("target", name, [*names(), *(LAB + n for n in names())])
-    path = paths.parameters() / "targets" / f"{key}.yaml"
-    facts = strict_yaml.load(path, "target")
-    shown = f"parameters/targets/{key}.yaml"
-    if key != f"{facts['system']}-{facts['environment']}":
-        raise UsageError(
-            f"{shown}: describes {facts['system']}-{facts['environment']}; name the file after it."
-        )
+    file = path(name)
+    document = strict_yaml.read(file)
+    if found := strict_yaml.wrong(document, "target") or misnamed(document):
+        raise UsageError("\n".join(found))
+    return described(name, document.data)
+
+
+def described(name: str, facts: Json) -> Target:
+    """A target of what a file says of it, or would say."""
     plain = ("title", "system", "environment", "production", "account", "region")
+    key = name.removeprefix(LAB)
     return Target(
         name=name,
         key=key,
         lab=name.startswith(LAB),
-        profile=facts.get("profile"),
+        profile=os.environ.get("OPSLIB_PROFILE", facts.get("profile")) or None,
         policy=Policy(**facts.get("policy", {})),
-        facts=Facts(facts, shown),
+        facts=Facts(facts, f"parameters/targets/{key}.yaml"),
         **{name: facts[name] for name in plain},
     )

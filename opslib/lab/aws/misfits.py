@@ -17,8 +17,8 @@ def said(place: Standing, exc: Exception) -> str:
     what = "it" if file in cause else file
     return (
         f"{what} does not fit the lab's estate of {system}: {cause} "
-        "Correct the file and begin anew: opslib lab reset. The other targets are not touched by "
-        "this."
+        "So its practice copy is made of its file alone, where it can be. Correct the file and "
+        "begin anew: opslib lab reset. The other targets are not touched by this."
     )
 
 

@@ -40,11 +40,33 @@ METRICS: list[tuple[str, float, float, float, str]] = [
     ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
 ]
 _VERSION = "1"  # of the schema: the only migration there is
-_JOBS = (
-    "id uuid PRIMARY KEY, {item} text NOT NULL, status text NOT NULL, model text, attempts integer "
-    "NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now(), started_at timestamptz, "
-    "finished_at timestamptz, error_message text"
-)
+_MIGRATED = {  # by tool: its table's columns, a row
+    "django": (
+        "id serial, app text, name text",
+        "INSERT INTO {} (app, name) VALUES ('app', %s)",
+    ),
+    "flyway": (
+        "installed_rank serial, version text, success boolean DEFAULT true",
+        "INSERT INTO {} (version) VALUES (%s)",
+    ),
+    "prisma": (
+        "migration_name text, started_at timestamptz DEFAULT now(), rolled_back_at timestamptz, "
+        "finished_at timestamptz DEFAULT now()",
+        "INSERT INTO {} (migration_name) VALUES (%s)",
+    ),
+}
+_JOBS = {  # key of the file's columns: usual name, definition
+    "id": ("id", "uuid PRIMARY KEY"),
+    "item": ("item_id", "text NOT NULL"),
+    "status": ("status", "text NOT NULL"),
+    "model": ("model", "text"),
+    "attempts": ("attempts", "integer NOT NULL DEFAULT 0"),
+    "created": ("created_at", "timestamptz NOT NULL DEFAULT now()"),
+    "started": ("started_at", "timestamptz"),
+    "finished": ("finished_at", "timestamptz"),
+    "updated": (None, "timestamptz"),
+    "error": ("error_message", "text"),
+}
 
 
 def routes(place: Place) -> Routes:
@@ -59,7 +81,10 @@ def routes(place: Place) -> Routes:
         found["POST", _pattern(api["migrate"])] = _migrated
     for kind, facts in place.facts.get("orphans", {}).items():
         if "scan" in facts:
-            found["POST", _pattern(facts["scan"])] = partial(orphans.scan, kind)
+            about = facts["scan"]
+            how = {"path": about} if isinstance(about, str) else about
+            asked = how.get("method", "POST"), _pattern(how["path"])
+            found[asked] = partial(_scanned, kind, how)
     if "smoke" in api and "soft_delete" in place.facts.get("database", {}):
         found["POST", _pattern(api["smoke"]["create"])] = _made
         found["GET", _pattern(api["smoke"]["read"])] = _read
@@ -72,8 +97,20 @@ def _pattern(path: str) -> str:
 
 def _well(request: Request) -> Answer:
     head = request.place.facts.get("database", {}).get("migrations_head", {})
-    field = {head["field"]: _VERSION} if "field" in head else {}
+    field = {head["field"]: _VERSION} if isinstance(head, dict) and "field" in head else {}
     return 200, {"status": "ok", "service": request.place.target.system, **field}
+
+
+def _scanned(kind: str, how: Any, request: Request) -> Answer:
+    """The scan, its numbers called as the file says."""
+    status, told = orphans.scan(kind, request)
+    for key, usual in (("orphans", "orphans"), ("total", "total_objects")):
+        *above, last = how.get(key, usual).split(".")
+        inner = told
+        for step in above:
+            inner = inner.setdefault(step, {})
+        inner[last] = told[usual]
+    return status, told
 
 
 def _made(request: Request) -> Answer:
@@ -139,22 +176,36 @@ def _fill(place: Place, database: Database) -> None:
             database.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(columns)))
     about = facts.get("database", {})
     if name := about.get("migrations"):
-        table = sql.Identifier(*name.split("."))
-        database.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(table, _VERSION))
+        _, insert = _migrations(about)
+        head = about.get("migrations_head")
+        version = head.rpartition(".")[2] if isinstance(head, str) else _VERSION
+        database.execute(sql.SQL(insert).format(sql.Identifier(*name.split("."))), [version])
+
+
+def _migrations(about: Any) -> tuple[str, str]:
+    """Columns of the table of migrations, and how its only row is written."""
+    tool = about.get("migrations_tool")
+    if tool in _MIGRATED:
+        return _MIGRATED[tool]
+    usual = "version" if tool == "rails" else "version_num"
+    column = identifier(about.get("migrations_column", usual))
+    return f"{column} text PRIMARY KEY", "INSERT INTO {} VALUES (%s)"
 
 
 def _tables(facts: Any) -> Iterator[tuple[str, str]]:
     about = facts.get("database", {})
     if name := about.get("migrations"):
-        column = about.get("migrations_column", "version_num")
-        yield name, f"{identifier(column)} text PRIMARY KEY"
+        yield name, _migrations(about)[0]
     if delete := about.get("soft_delete"):
         shown = (column for column in delete.get("shown", ()) if column != delete["id"])
         others = "".join(f", {identifier(column)} text" for column in shown)
         flag = f"{identifier(delete['flag'])} boolean NOT NULL DEFAULT false"
         yield delete["table"], f"{identifier(delete['id'])} uuid PRIMARY KEY, {flag}{others}"
     for job in facts.get("jobs", {}).values():
-        yield job["table"], _JOBS.format(item=identifier(job.get("item", "item_id")))
+        called = {**job.get("columns", {}), "item": job.get("item", "item_id")}
+        named = {called.get(key, usual): kind for key, (usual, kind) in _JOBS.items()}
+        defined = (f"{identifier(name)} {kind}" for name, kind in named.items() if name)
+        yield job["table"], ", ".join(defined)
     for each in (*facts.get("orphans", {}).values(), *_images(facts)):
         yield each["table"], f"id bigint PRIMARY KEY, {identifier(each['column'])} text"
     if name := facts.get("users", {}).get("table"):

@@ -18,6 +18,7 @@ from opslib.lab.resources import (
     buckets,
     certificates,
     functions,
+    gateways,
     monitors,
     names,
     networks,
@@ -142,6 +143,10 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     buckets.seed(place)
     if "functions" in place.facts:
         _functions(place, about, network)
+    if "api" in place.facts:
+        drawn = mock_random.getstate()  # the ids of all else are as they were without it
+        gateways.seed(place, about.traffic.function)
+        mock_random.setstate(drawn)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)

@@ -59,7 +59,7 @@ def _functions(place: Place, behind: str) -> Functions:
     head = place.facts.get("database", {}).get("migrations_head", {})
     return Functions(
         published={key: _PUBLISHED for key, facts in every.items() if "alias" in facts},
-        variables={head["variable"]: "1"} if "variable" in head else {},
+        variables={head["variable"]: "1"} if isinstance(head, dict) and "variable" in head else {},
         clocks={key: Clock(every=15, at=at % 15, ms=(90, 400)) for at, key in enumerate(idle)},
     )
 
@@ -80,11 +80,17 @@ def _users(facts: Mapping[str, Any]) -> Users:
 def _secrets(facts: Mapping[str, Any]) -> Iterator[tuple[str, Secret]]:
     """Those that the file names, but the one that the database's own login is in."""
     named = {name: each.get("max_age_days", 60) for name, each in facts.get("secrets", {}).items()}
-    if token := facts.get("api", {}).get("token_secret"):
-        named.setdefault(token, 60)
+    key = facts.get("api", {}).get("key", {"secret": facts.get("api", {}).get("token_secret")})
+    if key["secret"]:
+        named.setdefault(key["secret"], 60)
     for name, days in named.items():
         if name != facts.get("database", {}).get("secret"):
-            yield name, Secret(value="{hex 160}", days=int(days) // 2)
+            value = "opslib:{hex 160}" if key.get("scheme") == "Basic" else "{hex 160}"
+            held = f'{{"{key["field"]}": "{value}"}}' if "field" in key else value
+            yield (
+                name,
+                Secret(value=held if name == key["secret"] else "{hex 160}", days=int(days) // 2),
+            )
 
 
 def _traffic(place: Place, behind: str) -> Traffic:

@@ -64,6 +64,7 @@ def seed(
         place.backend("lambda").create_function(
             {
                 "FunctionName": facts["name"],
+                "Description": facts.get("purpose", ""),
                 "Runtime": build.runtime,
                 "Role": role,
                 "Handler": build.handler,

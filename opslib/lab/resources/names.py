@@ -25,6 +25,11 @@ def database(place: Place) -> str:
     return place.name.replace("-", "_")
 
 
+def login_secret(place: Place) -> str:
+    """The secret with the database's login: the one that the file names, else RDS's own."""
+    return str(place.facts["database"].get("secret") or f"rds!{place.name}")
+
+
 def gateway(place: Place) -> str:
     """The id of the API in API Gateway."""
     of = (each.get("dimensions", {}) for each in place.facts.get("metrics", {}).values())

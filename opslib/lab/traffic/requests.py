@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opslib.core.connections.http import authorised
+from opslib.core.text import decoded
 from opslib.lab.places import Place
 from opslib.lab.resources import secrets
 
@@ -54,11 +56,18 @@ class Problem(Exception):
 
 
 def require_token(request: Request) -> None:
-    """Raises Problem(401) unless the request has the token of the target's secret."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    wanted = secrets.read(request.place, request.place.facts["api"]["token_secret"])
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip(), wanted):
-        raise Problem(401, "Not authenticated")
+    """Raises Problem(401) unless the request has the key of the target's file, in its header."""
+    place = request.place
+    wanted = authorised(place.facts["api"], lambda name: _read(place, name), True)
+    for header, value in wanted.items():
+        given = request.headers.get(header.lower(), "")
+        if not hmac.compare_digest(given.strip(), value):
+            raise Problem(401, "Not authenticated")
+
+
+def _read(place: Place, name: str) -> Any:
+    text = secrets.read(place, name)
+    return decoded(text, text)
 
 
 class Hanging(Exception):

@@ -133,6 +133,14 @@ def stats(request: Request) -> Answer:
     return 200, asked(request.place, "stats")[0]
 
 
+def openapi(request: Request) -> Answer:
+    """What FastAPI says of an app's paths, in short."""
+    paths: dict[str, dict[str, Any]] = {}
+    for method, pattern in APPLICATION.routes:
+        paths.setdefault(pattern.replace(r"(\d+)", "{id}"), {})[method.lower()] = {}
+    return 200, {"openapi": "3.1.0", "paths": paths}
+
+
 def _admin(answer: Callable[..., Answer], kind: str, **more: str) -> Callable[[Request], Answer]:
     """What only somebody with the token may ask for."""
 
@@ -156,6 +164,7 @@ APPLICATION = Application(
         ("GET", r"/books/(\d+)/images"): images,
         ("GET", r"/listings"): listings,
         ("GET", r"/stats"): stats,
+        ("GET", r"/openapi\.json"): openapi,
         **endpoints.routes({kind: rf"/books/(\d+)/{kind}" for kind in _KINDS}, _book),
         ("POST", r"/admin/maintenance/orphan-scan"): _admin(
             orphans.scan, "images", group="book_id"

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from opslib.core.connections import addresses
 from opslib.lab.places import Place
 from opslib.lab.resources import names, secrets
 
@@ -44,20 +45,23 @@ def owner(place: Place, password: str) -> psycopg.Connection[Any]:
 
 
 def put_login(place: Place, password: str, age_days: int, member: str) -> None:
-    """The secret that the facts name. `member`.
+    """The secret that the facts name, its parts called as they say; else one as RDS manages it.
 
-    What it calls the database, `dbname` or `database`.
+    `member`: what it calls the database, `dbname` or `database`.
     """
-    name = names.database(place)
-    login = {
-        "host": "127.0.0.1",
-        "port": place.world.postgres.port,
-        "username": name,
-        "password": password,
-    }
-    secrets.put(
-        place, place.facts["database"]["secret"], json.dumps({**login, member: name}), age_days
-    )
+    name, port = names.database(place), place.world.postgres.port
+    login = {"host": "127.0.0.1", "port": port, "username": name, "password": password}
+    login[member] = name
+    usual = {"user": "username", "name": member}
+    for part, key in place.facts["database"].get("secret_keys", {}).items():
+        whole = place.world.postgres.url(name, name, password)
+        value = whole if part == "url" else login.pop(usual.get(part, part))
+        *above, last = key.split(".")
+        inner: Any = login
+        for step in above:
+            inner = inner.setdefault(step, {})
+        inner[last] = value
+    secrets.put(place, names.login_secret(place), json.dumps(login), age_days)
 
 
 def connect(place: Place, application: str) -> psycopg.Connection[Any]:
@@ -65,13 +69,15 @@ def connect(place: Place, application: str) -> psycopg.Connection[Any]:
 
     Raises psycopg.OperationalError.
     """
-    login = json.loads(secrets.read(place, place.facts["database"]["secret"]))
+    name = names.login_secret(place)
+    held = json.loads(secrets.read(place, name))
+    login = addresses.parts(held, name, place.facts["database"].get("secret_keys"))
     return psycopg.connect(
         host=login["host"],
         port=login["port"],
-        user=login["username"],
+        user=login["user"],
         password=login["password"],
-        dbname=login.get("dbname") or login["database"],
+        dbname=login["name"],
         application_name=application,
         connect_timeout=_CONNECT_SECONDS,
         autocommit=True,

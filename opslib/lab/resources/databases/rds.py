@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 
 from opslib.lab.forms import data
 from opslib.lab.places import Place
-from opslib.lab.resources import names
+from opslib.lab.resources import names, secrets
 from opslib.lab.resources.databases import logins
 from opslib.lab.resources.placeholders import filled
 
@@ -81,6 +82,7 @@ def _instance(place: Place, about: data.Database, password: str) -> None:
         **network,
     )
     instance = place.backend("rds").databases[facts["instance"]]
+    _manage_login(place, instance)
     created = names.start(place) - timedelta(days=about.created_days)
     instance.created = instance.instance_create_time = created
     for days in range(_days(place)):
@@ -113,10 +115,21 @@ def _cluster(place: Place, about: data.Database, password: str) -> None:
             DBClusterIdentifier=name,
         )
     cluster = place.backend("rds").clusters[name]
+    _manage_login(place, cluster)
     created = names.start(place) - timedelta(days=about.created_days)
     cluster.created = cluster.cluster_create_time = created
     for days in range(_days(place)):
         _back_up_cluster(place, cluster, backup - timedelta(days=days) + _SNAPSHOT_AFTER)
+
+
+def _manage_login(place: Place, database: Any) -> None:
+    """RDS says where the login is that it manages itself, when the file names no secret."""
+    if "secret" not in place.facts["database"]:
+        arn = secrets.arn(place, names.login_secret(place))
+        database.manage_master_user_password = True
+        database.master_user_secret = SimpleNamespace(
+            secret_arn=arn, secret_status="active", kms_key_id="alias/aws/secretsmanager"
+        )
 
 
 def _days(place: Place) -> int:

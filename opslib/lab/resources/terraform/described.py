@@ -69,7 +69,7 @@ def _outputs(place: Place) -> dict[str, str]:
 
 
 def _login(place: Place) -> dict[str, Any]:
-    name = str(place.facts["database"]["secret"])
+    name = names.login_secret(place)
     held = place.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
     found: dict[str, Any] = json.loads(held)
     return found
@@ -169,7 +169,7 @@ def _beside_database(place: Place) -> Iterator[Resource]:
     group, called = f"{place.name}-postgres16", _called(place, "database")
     about = {"id": group, "name": group, "family": "postgres16"}
     yield Resource("aws_db_parameter_group", called, about)
-    name = place.facts["database"]["secret"]
+    name = names.login_secret(place)
     secret = place.client("secretsmanager").describe_secret(SecretId=name)
     arn, called = secret["ARN"], _called(place, "secret", "database")
     about = {"id": arn, "arn": arn, "name": secret["Name"]}

@@ -1,0 +1,114 @@
+"""The commands `opslib target …`: the targets there are, what is wrong in a file, a first file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from opslib.catalogue import described
+from opslib.core import Json, OpsError, UsageError, console
+from opslib.core.connections import targets
+
+_CHECKED = """\b
+Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;
+2 something is wrong in a file."""
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+@click.group()
+def target() -> None:
+    """The targets: list them, check their files, make a first file from an account."""
+
+
+@target.command("list")
+@_json
+def list_(as_json: bool) -> None:
+    """Every target with its account, and how much is wrong in its file."""
+    rows = described.listed()
+    if as_json:
+        click.echo(console.as_json(rows))
+        return
+    header = ["target", "title", "account", "region", "profile", "wrong in its file"]
+    cells = [[row["name"], *(row[key] or "" for key in header[1:5]), _wrong(row)] for row in rows]
+    click.echo(console.table(header, cells))
+    click.echo("\nEach also as lab/…. All keys: docs/targets.md", err=True)
+
+
+def _wrong(row: Json) -> str:
+    found = len(row["problems"])
+    return f"{found}: opslib target check {row['name']}" if found else "nothing"
+
+
+@target.command(epilog=_CHECKED)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--online", is_flag=True, help="Ask the account, too: is there what it names?")
+@_json
+def check(names: tuple[str, ...], online: bool, as_json: bool) -> NoReturn:
+    """All that is wrong in the files of targets (patterns, too), with their lines."""
+    found = {name: _problems(name) for name in targets.matching(names)}
+    wrong = any(found.values())
+    if online:
+        found |= {name: _absent(name) for name, lines in found.items() if not lines}
+    told = [console.plain(line) for lines in found.values() for line in lines]
+    if not told:
+        told = [f"{', '.join(found)}: nothing is wrong in the file."]
+    click.echo(console.as_json(found) if as_json else "\n".join(told))
+    sys.exit(2 if wrong else 1 if any(found.values()) else 0)
+
+
+def _absent(name: str) -> list[str]:
+    from opslib import discovery, session
+
+    try:
+        return [f"{name}: {line}" for line in discovery.absent(session.connect(name))]
+    except OpsError as exc:
+        return [f"{name}: not asked: {exc}"]
+
+
+def _problems(name: str) -> list[str]:
+    try:
+        return described.problems(name)
+    except UsageError as exc:
+        return str(exc).splitlines()
+
+
+@target.command()
+@click.option("--profile", help="Of ~/.aws/config; without it, the environment's credentials.")
+@click.option("--region", help="Where to look.")
+@click.option("-t", "--target", "known", help="In place of both: a target there is, or lab/….")
+@click.option("--prefix", default="", help="Only what has these words in its name or its tags.")
+@click.option("--name", default="", help="SYSTEM-ENVIRONMENT; else as tags and names have it.")
+@click.option("-o", "--output", help="A new file, never one that is there; else to stdout.")
+@click.option("--data/--no-data", default=True, help="Look at API and database, too.")
+def discover(
+    profile: str | None,
+    region: str | None,
+    known: str | None,
+    prefix: str,
+    name: str,
+    output: str | None,
+    data: bool,
+) -> None:
+    """Write a first target's file from what is in an account. It only reads: lists and describes,
+    GET, SELECT. What was denied is named in a comment.
+    """
+    from opslib import discovery, session
+
+    if bool(known) == bool(region):
+        raise UsageError("Say where to look: --region (and --profile), or -t TARGET.")
+    if output and os.path.lexists(output):
+        raise UsageError(f"{output} is there already, and is left alone. Name a new file.")
+    ops = session.connect(known) if known else session.visit(profile, str(region))
+    text = discovery.written(discovery.discover(ops, prefix, name, data))
+    if not output:
+        click.echo(text, nl=False)
+        return
+    try:
+        with open(output, "x", encoding="utf-8") as made:
+            made.write(text)
+    except OSError as exc:
+        raise UsageError(f"Cannot write {output}: {exc.strerror}.") from exc
+    click.echo(f"{output}: {text.count('# ?')} places to look at.", err=True)

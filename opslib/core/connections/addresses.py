@@ -1,0 +1,225 @@
+"""Where a target's database is, and with what login: from its secret, its file, RDS, a tunnel."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import Unfinished, UsageError
+from opslib.core.tables import Json, Params
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PARTS = {  # what a secret calls them: RDS's, libpq's and Npgsql's words
+    "url": ("url", "database_url", "dsn", "connectionstring"),
+    "user": ("username", "user", "userid", "uid"),
+    "password": ("password", "pwd"),
+    "host": ("host", "hostname", "server"),
+    "port": ("port",),
+    "name": ("dbname", "database", "databasename", "initialcatalog", "db"),
+    "engine": ("engine", "drivername"),
+}
+_POSTGRES = re.compile("^(aurora-)?postgres")
+
+
+@dataclass(frozen=True)
+class _Managed:
+    """What RDS says of the target's database: parts as of a secret, and its own secret's ARN."""
+
+    parts: Json = field(repr=False)
+    secret: str
+
+
+def find(ops: Connection, secret: str = "", at: Params | None = None) -> URL:
+    """The address that a session is opened at. `at`: host, port, database of a copy.
+
+    `secret`: another than the target's. Raises UsageError (not PostgreSQL, a part that nothing
+    says), and what reading secret and RDS raises.
+    """
+    facts, lab = ops.target["database"], ops.target.lab
+    if not _POSTGRES.match(engine := facts.get("engine", "postgres")):
+        raise UsageError(
+            f"The database of {ops.target.name} is {engine} (database.engine in its file): only "
+            "PostgreSQL is supported so far. Nothing was asked of it."
+        )
+    name = secret or facts.get("secret") or _managed(ops).secret
+    told = parts(ops.secret(name), name, facts.get("secret_keys", {}))
+    if not lab:  # whose databases are on this machine, whatever the file says of the real one
+        told |= {key: facts[key] for key in ("host", "port", "name", "user") if key in facts}
+    if "host" not in told or "name" not in told:
+        told = _managed(ops).parts | told
+    made = _url(told, name, ops.target.key)
+    if at:  # where the tunnel does not lead
+        made, facts = made.set(**at), {k: v for k, v in facts.items() if k != "tunnel"}
+    return made if lab else _secured(made, facts)
+
+
+def url(secret: Any, name: str, **instead: Any) -> URL:
+    """Where a secret alone says that a database is. `instead` replaces parts. Raises UsageError."""
+    made = _url(parts(secret, name), name)
+    return _with_ssl(made.set(**instead))
+
+
+def parts(secret: Any, name: str, called: Params | None = None) -> Json:
+    """The parts of a login that a secret holds: those of _PARTS, and `ssl`, those it has.
+
+    A mapping, as RDS writes it or with other keys (`called`; dots lead inwards); a URL of any
+    PostgreSQL flavour, JDBC's too; libpq's key=value, or Npgsql's with semicolons. Raises
+    UsageError, without a value in it.
+    """
+    if isinstance(secret, dict):
+        flat = {_plain(key): value for key, value in secret.items()}
+        found = {
+            part: next((flat[k] for k in keys if flat.get(k)), None)
+            for part, keys in _PARTS.items()
+        }
+        for part, key in (called or {}).items():
+            found[part] = _inward(secret, key, name)
+        whole = found.pop("url")
+        known = {part: value for part, value in found.items() if value not in (None, "")}
+        return parts(whole, name) | known if whole else known
+    text = str(secret).strip().removeprefix("jdbc:")
+    if "://" in text:
+        return _of_url(text, name)
+    pairs = [pair.split("=", 1) for pair in text.split(";") if "=" in pair]
+    if ";" not in text:
+        pairs = re.findall(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", text)
+    if not pairs:
+        raise _no_login(name, "it is neither JSON nor a URL")
+    return parts({key.strip(): value.strip().strip("'") for key, value in pairs}, name)
+
+
+def _of_url(text: str, name: str) -> Json:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        made = make_url(text)
+    except (ValueError, ArgumentError) as exc:
+        raise _no_login(name, type(exc).__name__) from None
+    query = dict(made.query)
+    told: Json = {"engine": made.drivername, "user": made.username or query.get("user")}
+    told |= {"password": made.password or query.get("password"), "host": made.host}
+    told |= {"port": made.port, "name": made.database}
+    ssl = {key: value for key, value in query.items() if key.startswith("ssl") and key != "ssl"}
+    return {key: value for key, value in (told | {"ssl": ssl}).items() if value}
+
+
+def _plain(key: str) -> str:
+    """DB_HOST, PGHOST, POSTGRES_DB, User Id as the words of _PARTS."""
+    short = re.sub("[^a-z_]|_(?!url)", "", str(key).lower())
+    return re.sub(
+        "^(db|pg|postgres|postgresql|database)(?=host|user|port|pass|database|db$)", "", short
+    )
+
+
+def _inward(secret: Json, key: str, name: str) -> Any:
+    found: Any = secret
+    for step in [key] if key in secret else key.split("."):
+        found = found.get(step) if isinstance(found, dict) else None
+    if found is None:
+        has = ", ".join(sorted(map(str, secret)))
+        raise _no_login(name, f"it has no {key!r}, as database.secret_keys says; it has {has}")
+    return found
+
+
+def _no_login(name: str, why: str) -> UsageError:
+    return UsageError(
+        f"Secret {name!r} does not describe a PostgreSQL database ({why}). It needs host, "
+        "username, password and dbname, or a postgresql:// URL; what it calls them can be said in "
+        "database.secret_keys of the target's file, what it lacks in database.host, name, user."
+    )
+
+
+def _url(told: Params, name: str, key: str = "") -> URL:
+    from sqlalchemy import URL
+
+    if not _POSTGRES.match(engine := str(told.get("engine", "postgres"))):
+        raise _no_login(name, f"it is {engine}: only PostgreSQL is supported so far")
+    lacking = [part for part in ("user", "password", "host") if part not in told]
+    if lacking:
+        raise _no_login(name, f"nothing says its {', '.join(lacking)}")
+    if "name" not in told:
+        raise _no_login(
+            name,
+            "nothing says the database's name: its dbname, database.name"
+            + f" in parameters/targets/{key}.yaml" * bool(key),
+        )
+    try:
+        port = int(told.get("port", 5432))
+    except ValueError:
+        raise _no_login(name, "its port is no number") from None
+    user, password, host, name = (str(told[part]) for part in ("user", "password", "host", "name"))
+    return URL.create("postgresql+psycopg", user, password, host, port, name, told.get("ssl", {}))
+
+
+def _with_ssl(made: URL, **given: str) -> URL:
+    query = {**made.query, **given}
+    if made.host not in LOOPBACK:
+        query.setdefault("sslmode", "require")
+    return made.set(query=query)
+
+
+def _secured(made: URL, facts: Params) -> URL:
+    """With TLS as the file wants it, and through its tunnel.
+
+    libpq goes to `hostaddr` and checks the certificate for `host`.
+    """
+    given: dict[str, str] = {}
+    if "ca" in facts:
+        given |= {"sslrootcert": str(facts["ca"]), "sslmode": "verify-full"}
+    if "ssl" in facts:
+        given["sslmode"] = str(facts["ssl"])
+    if tunnel := facts.get("tunnel"):
+        near, port = str(tunnel.get("host", "localhost")), int(tunnel["port"])
+        try:
+            address = socket.getaddrinfo(near, port, type=socket.SOCK_STREAM)[0][4][0]
+        except OSError as exc:
+            raise Unfinished(
+                f"The tunnel's host {near!r} has no address ({exc.strerror}). Correct "
+                "database.tunnel.host in the target's file."
+            ) from exc
+        given["hostaddr"] = str(address)
+        made = made.set(port=port)
+    return _with_ssl(made, **given)
+
+
+def _managed(ops: Connection) -> _Managed:
+    """What RDS says of the cluster, or the instance, that the target's file names."""
+    if known := ops.kept(_Managed):
+        return known
+    facts = ops.target["database"]
+    if "cluster" not in facts and "instance" not in facts:
+        where = f"parameters/targets/{ops.target.key}.yaml"
+        raise UsageError(
+            f"Where the database of {ops.target.name} is, nothing says: describe database.secret, "
+            "with host and name where the secret has none, or cluster or instance, in "
+            f"{where}."
+        )
+    return ops.keep(_of_cluster(ops) if "cluster" in facts else _of_instance(ops))
+
+
+def _of_cluster(ops: Connection) -> _Managed:
+    name = ops.target["database"]["cluster"]
+    found = ops.call("rds", "describe_db_clusters", DBClusterIdentifier=name)["DBClusters"][0]
+    told = {"host": found.get("Endpoint"), "port": found.get("Port")}
+    return _told(found, told | {"name": found.get("DatabaseName")})
+
+
+def _of_instance(ops: Connection) -> _Managed:
+    name = ops.target["database"]["instance"]
+    found = ops.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
+    end = found.get("Endpoint", {})
+    told = {"host": end.get("Address"), "port": end.get("Port"), "name": found.get("DBName")}
+    return _told(found, told)
+
+
+def _told(found: Json, told: Json) -> _Managed:
+    told |= {"user": found.get("MasterUsername"), "engine": found.get("Engine")}
+    secret = str(found.get("MasterUserSecret", {}).get("SecretArn", ""))
+    return _Managed({key: value for key, value in told.items() if value}, secret)

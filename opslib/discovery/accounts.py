@@ -1,0 +1,113 @@
+"""What is in an account and region: a table of calls, asked at once; what was denied is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound, OpsError
+from opslib.core.tables import Json
+from opslib.discovery.known import known, words
+
+
+@dataclass
+class Account:
+    """What was found, by kind; and why something of a kind is not known."""
+
+    things: dict[str, list[Json]] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, kind: str) -> list[Json]:
+        return self.things.get(kind, [])
+
+
+def look(ops: Connection, prefix: str = "") -> Account:
+    """Everything of known kinds whose name or tags have the words of the prefix; reads only."""
+    found = Account()
+    ops.each(partial(_list, ops, found), _kinds())
+    tags = {_last(each["ResourceARN"]): each.get("Tags", ()) for each in found["tags"]}
+    for kind, things in found.things.items():
+        for thing in things:
+            thing["tags"] = {tag["Key"]: tag["Value"] for tag in tags.get(thing["name"], ())}
+        if kind not in known("linked"):
+            found.things[kind] = [thing for thing in things if _belongs(thing, prefix)]
+    asked = [
+        (found, kind, key, thing)
+        for kind, of in _kinds().items()
+        for key in of.get("more", ())
+        for thing in found[kind]
+    ]
+    ops.gather(*(partial(_ask, ops, *each) for each in asked))
+    return found
+
+
+def absent(ops: Connection) -> Iterator[str]:
+    """What the target's file names and the account does not have, or could not be asked for."""
+    found, facts = Account(), ops.target.facts.plain()
+    wanted = {kind: _compiled(path).search(facts) for kind, path in known("described").items()}
+    names = {kind: [name for name in each or () if name] for kind, each in wanted.items()}
+    ops.each(partial(_list, ops, found), [kind for kind, each in names.items() if each])
+    for kind, each in names.items():
+        if kind in found.unknown:
+            yield f"Not known whether it is there: {', '.join(each)}: {found.unknown[kind]}"
+        there = {name for thing in found[kind] for name in (thing["name"], thing.get("ARN"))}
+        for name in dict.fromkeys(each) if kind in found.things else ():
+            if name not in there:
+                yield f"Not there, in {ops.where}: {name} ({kind}); {len(there)} others are"
+
+
+def _kinds() -> Json:
+    return {**known("kinds"), **known("beside")}
+
+
+def _list(ops: Connection, found: Account, kind: str) -> None:
+    about = _kinds()[kind]
+    try:
+        things = ops.pages(*about["listed"].split(" ", 2), **about.get("given", {}))
+        found.things[kind] = [{**thing, "name": _named(about, thing)} for thing in things]
+    except OpsError as exc:
+        found.unknown[kind] = str(exc)
+
+
+def _ask(ops: Connection, found: Account, kind: str, key: str, thing: Json) -> None:
+    """Adds what else is known of a thing; what is not there is not added."""
+    about = _kinds()[kind]
+    operation, wanted, given = about["more"][key]
+    parameters = {name: _compiled(path).search(thing) for name, path in given.items()}
+    try:
+        answer = ops.call(about["listed"].split()[0], operation, **parameters)
+        thing[key] = _compiled(wanted).search(answer)
+    except NotFound:
+        return
+    except OpsError as exc:
+        found.unknown.setdefault(f"{kind}: {key}", str(exc))
+
+
+@cache
+def _compiled(path: str) -> Any:
+    import jmespath
+
+    return jmespath.compile(path)
+
+
+def _named(about: Json, thing: Json) -> str:
+    name = str(_compiled(about["name"]).search(thing))
+    return _last(name) if name.startswith(("http://", "https://", "arn:")) else name
+
+
+def _last(name: str) -> str:
+    return re.split("[:/]", name)[-1]
+
+
+def _belongs(thing: Json, prefix: str) -> bool:
+    wanted = set(words(prefix))
+    texts = [thing["name"], *map(str, thing["tags"].values())]
+    return (
+        not wanted
+        or any(wanted <= set(words(text)) for text in texts)
+        or wanted <= set(words(" ".join(texts)))
+    )

@@ -1,0 +1,30 @@
+"""What discovery looks for, and what things are usually called: known.yaml, read once."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_WORDS = re.compile("[^a-z0-9]+")
+
+
+@cache
+def known(*place: str) -> Any:
+    """A part of known.yaml."""
+    if place:
+        return known(*place[:-1])[place[-1]]
+    return yaml.safe_load(Path(__file__).with_name("known.yaml").read_text(encoding="utf-8"))
+
+
+def words(name: str) -> list[str]:
+    """The words of a name: bluemoxon-staging-api, Bluemoxon/Staging, /aws/lambda/x."""
+    return [word for word in _WORDS.split(name.lower()) if word]
+
+
+def has(name: str, kind: str) -> bool:
+    """Whether one of the words of that kind is in a name."""
+    return not set(known("words", kind)).isdisjoint(words(name))

@@ -1,0 +1,92 @@
+"""Key metrics of a target: those of its alarms, and the usual ones of what it has, with data."""
+
+from __future__ import annotations
+
+from opslib.core.tables import Json
+from opslib.discovery.facts import Draft
+from opslib.discovery.known import known
+
+
+def describe(made: Draft, connections: int = 0) -> None:
+    """Adds `metrics` and `metrics_namespace`. `connections`: so many the database takes."""
+    limits = {"timeout": _timeout(made), "connections": connections}
+    found: Json = {}
+    own = _own(made)
+    usual = {(each["namespace"], each["metric"]): each for each in known("usual")}
+    for each in made.account["metrics"]:
+        dimensions = {pair["Name"]: pair["Value"] for pair in each.get("Dimensions", ())}
+        about = usual.get((each["Namespace"], each["MetricName"]))
+        thing = ",".join(f"{key}={value}" for key, value in dimensions.items())
+        if about and thing in own:
+            name = each["MetricName"]
+            key = f"{own[thing]}-{known('short').get(name, name.lower())}"
+            found[key] = _described(about, own[thing], dimensions, limits)
+    for alarm in made.account["alarms"]:
+        _alarmed(made, alarm, found)
+    made.facts["metrics"] = found
+    if found:
+        made.note("metrics", "the limits are usual ones, or the alarms'; see that they fit")
+    spaces = {each["Namespace"] for each in made.account["metrics"]}
+    if others := sorted(space for space in spaces if not space.startswith("AWS/")):
+        made.facts["metrics_namespace"] = others[0]
+
+
+def _timeout(made: Draft) -> float:
+    """Of the function behind the API, in ms."""
+    first: Json = next(iter(made.facts.get("functions", {}).values()), {})
+    return 1000.0 * float(first.get("timeout_seconds", 30))
+
+
+def _own(made: Draft) -> dict[str, str]:
+    """Things whose metrics are key metrics: dimension=value, and what it is called in short."""
+    facts = made.facts
+    first = next(iter(facts.get("functions", {}).items()), None)
+    found = {f"FunctionName={first[1]['name']}": first[0]} if first else {}
+    database = facts.get("database", {})
+    for kind, dimension in (
+        ("cluster", "DBClusterIdentifier"),
+        ("instance", "DBInstanceIdentifier"),
+    ):
+        if kind in database:
+            found[f"{dimension}={database[kind]}"] = "database"
+    if made.api_id:
+        found[f"ApiId={made.api_id}"] = "api"
+    for key, each in facts.get("queues", {}).items():
+        found[f"QueueName={each['name']}"] = key
+    return found
+
+
+def _described(usual: Json, of: str, dimensions: Json, limits: dict[str, float]) -> Json:
+    told = {key: value for key, value in usual.items() if key not in ("limits", "of")}
+    found = told | {"title": f"{of.capitalize()} {usual['title']}", "dimensions": dimensions}
+    if whole := limits.get(usual.get("of", ""), 1):
+        warn, critical = (_round(limit * whole) for limit in usual["limits"])
+        found |= {"warn": warn, "critical": critical}
+    return found
+
+
+def _round(value: float) -> float:
+    """Without a fraction where there is none."""
+    return int(value) if value == int(value) else float(f"{value:.4g}")
+
+
+def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
+    """What an alarm watches is a key metric, its threshold the critical limit."""
+    if "MetricName" not in alarm:  # of metric math
+        return
+    dimensions = {pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions", ())}
+    statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+    told = {"namespace": alarm["Namespace"], "metric": alarm["MetricName"]}
+    told |= {"dimensions": dimensions, "statistic": statistic}
+    same = next((key for key, each in found.items() if told.items() <= each.items()), "")
+    if not same:
+        dead = {each.get("dead_letters") for each in made.facts.get("queues", {}).values()}
+        if set(dimensions.values()) & dead:  # each message there is trouble, and is looked at
+            return
+        same = made.short(alarm["name"], found)
+        found[same] = {"title": alarm.get("AlarmDescription") or alarm["name"], **told}
+    found[same]["critical"] = limit = _round(alarm["Threshold"])
+    if alarm["ComparisonOperator"].startswith("Less"):
+        found[same]["below"] = True
+    elif found[same].get("warn", limit) >= limit:
+        found[same]["warn"] = _round(limit / 2)

@@ -1,0 +1,67 @@
+"""Rows of jobs in one form, whatever a system's table calls its columns and states."""
+
+from __future__ import annotations
+
+from opslib.core import quoted
+from opslib.core.connections.sql import identifier
+from opslib.core.tables import Params
+
+_TIME = "timestamptz"
+_COLUMNS = {  # as this project calls them: the key of the target's file, the usual name, the type
+    "id": ("id", "id", ""),
+    "status": ("status", "status", ""),
+    "created_at": ("created", "created_at", _TIME),
+    "started_at": ("started", "started_at", _TIME),
+    "finished_at": ("finished", "finished_at", _TIME),
+    "model": ("model", "model", "text"),
+    "attempts": ("attempts", "attempts", "integer"),
+    "error_message": ("error", "error_message", "text"),
+}
+_STATES = {"waiting": "queued", "running": "running", "done": "completed", "failed": "failed"}
+_WRITTEN = {"started_at": ("running",), "finished_at": ("completed", "failed")}
+
+
+def source(facts: Params) -> str:
+    """What to select from: the table's rows with the columns `item` (text) and those of _COLUMNS.
+
+    `status` is queued, running, completed, failed, or what the table says where the target's file
+    (jobs.*.states) does not know it.
+    """
+    named = ", ".join(
+        f"{column(facts, name)}{'::text' * (name == 'status')} AS {name}" for name in _COLUMNS
+    )
+    item, table = quoted(facts["item"]), quoted(facts["table"])
+    return f"(SELECT {item}::text AS item, {named} FROM {table}) AS jobs"
+
+
+def has(facts: Params, key: str) -> bool:
+    """Whether the table has that column (a key of jobs.*.columns)."""
+    return facts.get("columns", {}).get(key, key) is not None
+
+
+def column(facts: Params, name: str) -> str:
+    """An expression for a column of _COLUMNS."""
+    key, usual, kind = _COLUMNS[name]
+    called = facts.get("columns", {}).get(key, usual)
+    written = facts.get("columns", {}).get("updated")
+    if called is None and name in _WRITTEN and written:  # the last that was written of the row
+        states = ", ".join(f"'{state}'" for state in _WRITTEN[name])
+        when = f"CAST({identifier(written)} AS {_TIME})"
+        return f"CASE WHEN {column(facts, 'status')} IN ({states}) THEN {when} END"
+    if called is None:
+        return f"CAST(NULL AS {kind or 'text'})"
+    plain = called if called == usual else identifier(str(called))
+    if name == "status" and "states" in facts:
+        return _status(plain, facts["states"])
+    return plain if called == usual or not kind else f"CAST({plain} AS {kind})"
+
+
+def _status(plain: str, states: Params) -> str:
+    """The state in our words; PostgreSQL's own text of it where nobody said what it means."""
+    whens = ""
+    for key, ours in _STATES.items():
+        theirs = [str(each).lower().replace("'", "''") for each in states.get(key, ())]
+        if theirs:
+            told = ", ".join(f"'{each}'" for each in theirs)
+            whens += f"WHEN lower({plain}::text) IN ({told}) THEN '{ours}' "
+    return f"CASE {whens}ELSE {plain}::text END" if whens else plain

@@ -1,0 +1,35 @@
+"""API Gateway before the function behind the API, as the address in the target's file has it.
+
+Nothing goes through it: the app answers by itself. It is there to be looked at.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from opslib.lab.places import Place
+from opslib.lab.resources import names
+
+
+def seed(place: Place, function: str) -> None:
+    """An HTTP API with one route to the function; its own domain, or API Gateway's with a stage."""
+    client, id = place.client("apigatewayv2"), names.gateway(place)
+    url = urlsplit(str(place.facts["api"]["url"]))
+    own = not (url.hostname or "").endswith("amazonaws.com")
+    made = client.create_api(Name=f"{place.name}-api", ProtocolType="HTTP")["ApiId"]
+    backend = place.backend("apigatewayv2")
+    api = backend.apis[id] = backend.apis.pop(made)  # by the id that its metrics have
+    api.api_id, api.api_endpoint = id, f"https://{id}.execute-api.{place.region}.amazonaws.com"
+    client.create_stage(
+        ApiId=id, StageName="$default" if own else url.path.strip("/") or "$default"
+    )
+    if function in place.facts.get("functions", {}):
+        uri = names.arn(place, "lambda", f"function:{names.function(place, function)}")
+        given = {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "2.0"}
+        behind = client.create_integration(ApiId=id, IntegrationUri=uri, **given)["IntegrationId"]
+        client.create_route(ApiId=id, RouteKey="$default", Target=f"integrations/{behind}")
+    if own and url.hostname:
+        client.create_domain_name(DomainName=url.hostname)
+        client.create_api_mapping(
+            ApiId=id, DomainName=url.hostname, Stage="$default", ApiMappingKey=url.path.strip("/")
+        )

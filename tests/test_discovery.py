@@ -1,0 +1,127 @@
+"""A first target's file from what is in an account: how much of a hand-made one it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from opslib import connect, discovery
+from opslib.catalogue import described
+from opslib.cli.commands import cli
+from opslib.core import paths, strict_yaml
+from opslib.core.connections import targets
+from opslib.reports import reports
+from tests.conftest import PracticeLab
+
+TARGET = "lab/bluemoxon-staging"
+# What only people know: words for people, questions of their own, how another target is copied.
+WORDS = {"title", "purpose", "sql", "plot"}
+OF_PEOPLE = {"sync", "queries"}
+
+
+def facts_of(data: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Each leaf as its place and value; what a file calls things in short is replaced by names."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from facts_of(value, (*place, str(key)))
+    elif isinstance(data, list):
+        for value in data:
+            yield (*place, str(value))
+    else:
+        data = float(data) if type(data) is int else data
+        yield (*place, f"{data:g}" if isinstance(data, float) else str(data))
+
+
+def comparable(data: Any) -> Any:
+    """The same with AWS's names in place of short ones of somebody's own."""
+    names = {
+        section: {key: each.get("name", key) for key, each in data.get(section, {}).items()}
+        for section in ("functions", "queues", "buckets")
+    }
+    made = {**data}
+    for section, called in names.items():
+        made[section] = {called[key]: each for key, each in data.get(section, {}).items()}
+    for section, key, of in (("jobs", "function", "functions"), ("jobs", "queue", "queues")):
+        made[section] = {
+            each["table"]: {**each, key: names[of].get(each.get(key), each.get(key))}
+            for each in made.get(section, {}).values()
+        }
+    made["orphans"] = {each["table"]: each for each in data.get("orphans", {}).values()}
+    made["dashboards"] = list(data.get("dashboards", {}).values())
+    made["metrics"] = {
+        f"{each['metric']} {sorted(each.get('dimensions', {}).items())}": each
+        for each in data.get("metrics", {}).values()
+    }
+    return made
+
+
+def counted(name: str, made: Any) -> tuple[int, int, list[tuple[str, ...]]]:
+    """Facts that were found, and all; those that were not."""
+    by_hand = yaml.safe_load((paths.parameters() / "targets" / f"{name}.yaml").read_text())
+    found = set(facts_of(comparable(made)))
+    wanted = [
+        fact
+        for fact in facts_of(comparable(by_hand))
+        if not (WORDS & {*fact[:-1]}) and not OF_PEOPLE & {*fact}
+    ]
+    lacking = [fact for fact in wanted if fact not in found]
+    return len(wanted) - len(lacking), len(wanted), lacking
+
+
+@pytest.mark.parametrize("name", ["bluemoxon-staging", "loglineos-production"])
+def test_most_of_a_hand_made_file_is_found_and_the_daily_report_runs_on_it_at_once(
+    lab: PracticeLab, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = connect(f"lab/{name}")
+    made = yaml.safe_load(discovery.written(discovery.discover(ops)))
+    found, every, lacking = counted(name, made)
+    assert found / every >= 0.85, lacking
+    ops.target = targets.described(f"lab/{name}", made)
+    report = reports.daily(ops)
+    assert {"health", "metrics", "alarms", "functions", "database"} <= set(report.parts)
+    assert [each for each in report.findings if each.status != "ok"] == []
+    # and nothing is wrong in the file
+    folder = tmp_path / "parameters" / "targets"
+    folder.mkdir(parents=True)
+    (tmp_path / "notebooks").symlink_to(paths.notebooks())
+    monkeypatch.setenv("OPSLIB_HOME", str(tmp_path))
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(made))
+    assert described.problems(name) == []
+
+
+def test_what_is_denied_is_named_and_the_rest_goes_on(lab: PracticeLab, tmp_path: Path) -> None:
+    file = tmp_path / "new.yaml"
+    arguments = ["target", "discover", "-t", TARGET, "--no-data", "-o", str(file)]
+    with lab.denied("sqs:ListQueues"), lab.denied("rds:DescribeDBClusters"):
+        assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    text = file.read_text()
+    made = yaml.safe_load(text)
+    assert "# ? Not known: queues: Denied" in text
+    assert "# ? Not known: clusters: Denied" in text
+    assert ("queues" in made, "database" in made, len(made["functions"])) == (False, False, 6)
+    assert strict_yaml.wrong(strict_yaml.read(file), "target") == []
+    again = CliRunner().invoke(cli, arguments)
+    assert again.exit_code != 0
+    assert "is there already" in str(again.exception)
+    assert file.read_text() == text
+
+
+def test_what_a_file_names_and_the_account_lacks_is_told(lab: PracticeLab) -> None:
+    ops = connect(TARGET)
+    assert list(discovery.absent(ops)) == []
+    facts = ops.target.facts.plain()
+    facts["queues"]["analysis"]["dead_letters"] = "gone"
+    facts["secrets"]["never/was"] = {}
+    ops.target = targets.described(TARGET, facts)
+    with lab.denied("cloudwatch:DescribeAlarms"):
+        lines = list(discovery.absent(ops))
+    assert [line.split(" (")[0] for line in lines if "Not there" in line] == [
+        "Not there, in 111122223333/us-west-2: gone",
+        "Not there, in 111122223333/us-west-2: never/was",
+    ]
+    assert any("Not known" in line and "bluemoxon-staging-api-errors" in line for line in lines)
