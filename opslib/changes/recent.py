@@ -8,6 +8,7 @@ from functools import partial
 
 from opslib import functions
 from opslib.changes import memory, trails
+from opslib.changes.differences import accepted
 from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import declared
 from opslib.core import (
@@ -37,8 +38,8 @@ def check_recent(
     """What was changed in the window and in the three hours before it, newest first.
 
     From CloudTrail's writing events that name a resource of the target, versions that went live,
-    differences that reports found, and runs of ours. Always ok: a change is a candidate, not a
-    cause. Evidence: RECENT.
+    differences that reports found, and runs of ours. A change is a candidate, not a cause: ok, or
+    unknown where one of these could not be looked at. Evidence: RECENT.
     """
     asked = window(ops, minutes, since, until)
     within = Window(asked.start - _BEFORE, asked.end)
@@ -63,7 +64,10 @@ def check_recent(
         f"candidates since {clock(within.start, within.end)}",
         "CloudTrail",
     )
-    found = question.answer("ok", seen, next="changes/configuration" if rows else "")
+    taken = accepted(ops, ("read", "cloudtrail:LookupEvents", ""))
+    dark = unseen and not (acts or taken)
+    status = "unknown" if dark else "ok"
+    found = question.answer(status, seen, next="changes/configuration" if rows else "")
     return Findings([found], frame(rows, RECENT) if rows else None)
 
 

@@ -55,7 +55,7 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     long = found[~found["maintenance"]]
     if found.empty or long.empty:
         seen = f"{count(len(found), 'session')} of maintenance, nobody waits" * bool(len(found))
-        return Findings([asked.answer("ok", seen or "nothing")], found)
+        return Findings([asked.answer("ok", seen or "nothing", cause=BLOCKED)], found)
     first = long.iloc[0]
     seen = f"{count(len(long), 'session')}, longest {first['seconds']:,.0f} s: {_told(first)}"
     return Findings([asked.answer("warn", seen)], found)

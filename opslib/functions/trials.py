@@ -25,6 +25,7 @@ from opslib.core import (
     count,
     window,
 )
+from opslib.core.defects import understood
 from opslib.core.reads.functions import Function, modified
 from opslib.core.reads.versions import most_errors, traffic
 from opslib.functions.configurations import shares, told_shares, weights
@@ -62,7 +63,9 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
 
 def _alias(ops: Connection, name: str) -> Json | OpsError:
     try:
-        return Function(ops, name).alias() or {}
+        with understood(f"the alias of {name}"):
+            alias = Function(ops, name).alias() or {}
+            return alias if alias["FunctionVersion"] else {}
     except OpsError as exc:
         return exc
 

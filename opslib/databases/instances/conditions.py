@@ -219,7 +219,8 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
         return asked.answer("critical", seen, next="network/endpoints")
-    return asked.answer("ok", f"port {port}: not every address, and the functions in its VPC")
+    seen = f"port {port}: not every address, and the functions in its VPC"
+    return asked.answer("ok", seen, cause=EXPOSED)
 
 
 def _port(ops: Connection, described: Json) -> int:
