@@ -192,7 +192,8 @@ def daily(ops: Connection, hours: float = 24) -> Daily:
     asked.sort(key=lambda each: each[0] != "health")  # alone: how fast it answers is measured
     at_once = [partial(_independent, ops, name, look) for name, look in asked]
     alone = sum(name == "health" for name, _ in asked)
-    results = [*ops.gather(*at_once[:alone]), *ops.gather(*at_once[alone:])]
+    with ops.reading_once():
+        results = [*ops.gather(*at_once[:alone]), *ops.gather(*at_once[alone:])]
     found = list(chain.from_iterable(results))
     ops.findings[before:] = found  # in the report's order, not in that of the answers
     parts: dict[str, list[Findings]] = {}

@@ -13,6 +13,7 @@ from botocore.session import Session
 
 from opslib.core import redaction
 from opslib.core.connections import answers, calls
+from opslib.core.connections.sharing import Sharing
 from opslib.core.journal import Journal
 from opslib.core.redaction import Redactor
 
@@ -107,7 +108,7 @@ def test_what_is_no_secret_stays_readable(redactor: Redactor) -> None:
 
 def test_a_call_by_a_client_of_ones_own_counts_too(redactor: Redactor) -> None:
     session = boto3.Session("a", "b", region_name="us-west-2")
-    calls.record_calls(session, Journal())
+    calls.record_calls(session, Journal(), Sharing())
     client = session.client("secretsmanager")
 
     class Raw:

@@ -14,6 +14,7 @@ from typing import Any
 
 from opslib.core.connections import answers, logins
 from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
+from opslib.core.connections.sharing import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import NotAllowed, OpsError, translated
@@ -96,7 +97,7 @@ def _timestamp(value: Any) -> datetime:
         return other
 
 
-def record_calls(made: Any, journal: Journal) -> None:
+def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
     """Write every AWS call of the session into the journal, and register what comes back as a
     secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is an error.
     """
@@ -118,6 +119,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         model, started, ticks = context["opslib"]
         answer, raised = parsed or {}, type(exception).__name__ if exception else None
         misread = not exception and _misread(model, answer, http_response)
+        sharing.hand_on(context, http_response, None if misread else parsed)
         answers.register_answer(model, answer)
         metadata = answer.get("ResponseMetadata", {})
         journal.call(
@@ -139,6 +141,7 @@ def record_calls(made: Any, journal: Journal) -> None:
         "provide-client-params": answers.register_request,
     }.items():
         made.events.register(event, handler)
+    made.events.register_first("before-call", sharing.before)
 
 
 _OF_A_LOGIN = tuple(f"botocore/{name}.py" for name in ("credentials", "tokens", "configloader"))

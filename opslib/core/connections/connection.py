@@ -20,6 +20,7 @@ from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, changing
 from opslib.core.connections.http import Api, Response, authorised, request
 from opslib.core.connections.identities import Identity
+from opslib.core.connections.sharing import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
@@ -103,7 +104,8 @@ class Connection:
         )
         redaction.guard_kernel()
         tables.show_frames()
-        calls.record_calls(access.session, self.journal)
+        self._sharing = Sharing()
+        calls.record_calls(access.session, self.journal, self._sharing)
         found = self.call("sts", "get_caller_identity")
         self.identity = Identity(found["Account"], found["Arn"])
 
@@ -248,6 +250,10 @@ class Connection:
         if text is None:
             raise OpsError(f"Secret {name!r} in {self.where} holds no text (SecretString).")
         return decoded(text, text)
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        """Inside, AWS is asked once for what is asked in the same words: many checks, one look."""
+        return self._sharing.on()
 
     def gather(self, *reads: Callable[[], T]) -> list[T]:
         """Run independent reads at the same time; their results in order.
