@@ -192,7 +192,7 @@ def fake_uv(folder: Path, text: str = "") -> Path:
     return folder
 
 
-def test_run_through_a_link_works_in_its_own_folder(tmp_path: Path) -> None:
+def test_run_through_a_link_is_of_its_own_folder_and_works_where_called(tmp_path: Path) -> None:
     home = clone(tmp_path / "clone")
     made_environment(home)
     beside = tmp_path / "elsewhere"
@@ -200,7 +200,7 @@ def test_run_through_a_link_works_in_its_own_folder(tmp_path: Path) -> None:
     (beside / ".venv/precious").touch()
     (beside / "run").symlink_to(home / "run")
     done = run(beside / "run", "opslib", cwd=beside)
-    assert (done.returncode, done.stdout.strip()) == (0, str(home.resolve()))
+    assert (done.returncode, done.stdout.strip()) == (0, str(beside.resolve()))
     assert (beside / ".venv/precious").exists()
 
 
@@ -225,7 +225,7 @@ def test_run_starts_an_interrupted_installation_anew(tmp_path: Path) -> None:
     assert interrupted.returncode != 0
     assert not (home / ".venv/made-from").exists()
     (home / ".venv/half").touch()
-    done = run(home / "run", "opslib", path=fake_uv(tmp_path / "bin"))
+    done = run(home / "run", "opslib", path=fake_uv(tmp_path / "bin"), cwd=home)
     assert (done.returncode, done.stdout.strip()) == (0, str(home.resolve()))
     assert not (home / ".venv/half").exists()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opslib import UsageError
+from opslib import OpsError
 from opslib.core.connections import addresses
 
 RDS = {"username": "u", "password": "p", "host": "h.example.com", "port": 5433, "dbname": "d"}
@@ -78,7 +78,7 @@ def test_keys_of_ones_own_are_named_in_the_file_and_may_lie_deeper() -> None:
         "h.example.com",
         "d",
     )
-    with pytest.raises(UsageError, match=r"no 'login.pw'.*it has at, login, schema"):
+    with pytest.raises(OpsError, match=r"no 'login.pw'.*it has at, login, schema"):
         found({"secret_keys": keys}, {**secret, "login": {"name": "u"}})
 
 
@@ -107,9 +107,9 @@ def test_rdss_own_secret_is_read_where_the_file_names_none() -> None:
 
 def test_a_database_without_a_name_is_never_another_one() -> None:
     secret = {key: value for key, value in RDS.items() if key != "dbname"}
-    with pytest.raises(UsageError, match=r"database\.name in parameters/targets/shop-staging.yaml"):
+    with pytest.raises(OpsError, match=r"database\.name in parameters/targets/shop-staging.yaml"):
         found({"instance": "shop"}, secret, Endpoint={"Address": "h", "Port": 5432})
-    with pytest.raises(UsageError, match="says: describe"):
+    with pytest.raises(OpsError, match="says: describe"):
         found({}, secret)
 
 
@@ -124,7 +124,7 @@ def test_a_database_without_a_name_is_never_another_one() -> None:
 def test_another_kind_of_database_is_told_before_it_is_asked(
     database: Any, secret: Any, said: str
 ) -> None:
-    with pytest.raises(UsageError, match=said) as refused:
+    with pytest.raises(OpsError, match=said) as refused:
         found(database, secret)
     assert "hunter22" not in str(refused.value)
 

@@ -254,7 +254,7 @@ def silence(error: BaseException, method: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(urllib3.PoolManager, "request", fail)
     with pytest.raises(OpsError, match=f"{method} http://api.example.com/x") as told:
-        http.request(http.Api("http://api.example.com"), method, "/x", None, None, Journal())
+        http.request(http.Api("http://api.example.com"), method, "/x", None, {}, Journal())
     assert told.value.__cause__ is error
     assert type(error).__name__ in str(told.value)
     return told.value

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Unfinished, UsageError
+from opslib.core.errors import OpsError, Unfinished, UsageError
 from opslib.core.tables import Json, Params
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def _inward(secret: Json, key: str, name: str) -> Any:
     return found
 
 
-def _no_login(name: str, why: str) -> UsageError:
-    return UsageError(
+def _no_login(name: str, why: str) -> OpsError:
+    return OpsError(
         f"Secret {name!r} does not describe a PostgreSQL database ({why}). It needs host, "
         "username, password and dbname, or a postgresql:// URL; what it calls them can be said in "
         "database.secret_keys of the target's file, what it lacks in database.host, name, user."
