@@ -223,7 +223,7 @@ def _endpoint_finding(ops: Connection, row: Any) -> Finding:
     seen = f"com.amazonaws.{ops.target.region}.{row.service} "
     seen += f"in VPC {ops.target['network']['vpc']}: {row.lacks}"
     cause = CLOSED if row.endpoint else MISSING
-    return asked.answer("critical", seen, cause=cause, next="health/deep")
+    return asked.answer("critical", seen, cause=cause, next="network/endpoints")
 
 
 _BLACKHOLES = """RouteTables[].{

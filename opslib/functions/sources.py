@@ -66,7 +66,7 @@ def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
     for key, queue in sorted(pairs):
         asked = _asked(key, queue)
         seen = "there is no mapping: nothing hands its messages to the function"
-        yield asked.answer("critical", seen, cause=SOURCE_OFF, next="queues/dead-letters")
+        yield asked.answer("critical", seen, cause=SOURCE_OFF, next="functions/health")
 
 
 def _asked(key: str, source: str) -> Question:
@@ -79,7 +79,7 @@ def _judged(function: Function, row: Json, expected: bool) -> Finding:
     if state in _OFF:
         seen += f" ({row['why']}): what comes waits" if row["why"] else ": what comes waits"
         status, cause = ("critical", SOURCE_OFF) if expected else ("warn", "")
-        return asked.answer(status, seen, cause=cause, next="jobs/status")
+        return asked.answer(status, seen, cause=cause, next="functions/health")
     if state in _PASSING:
         return asked.answer("ok", f"{seen}; ends by itself")
     if state != "Enabled":

@@ -204,6 +204,7 @@ TOUCHED = {
     "rds",
     "secrets",
     "acm",
+    "sns",
 }
 
 

@@ -55,7 +55,7 @@ orphans:
 database:
   instance: shop
   secret: shop/database
-  backup_days: 3
+  backup_days: 9
   max_connections: 80
   migrations: shop.migrations
   migrations_column: version

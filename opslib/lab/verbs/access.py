@@ -39,7 +39,10 @@ class Deny(Verb):
 
 @verb("open", "ec2")
 class Open(Verb):
-    """Somebody opens the database's security group by hand."""
+    """Somebody opens the database's security group by hand.
+
+    Where two drills do, it is closed when the last of them is mended.
+    """
 
     port: int = 5432
     to: str = "0.0.0.0/0"
@@ -50,11 +53,21 @@ class Open(Verb):
         return {"GroupId": stage.place.memory["database_group"], "IpPermissions": [rule]}
 
     def apply(self, stage: Stage) -> None:
-        stage.place.client("ec2").authorize_security_group_ingress(**self._rule(stage))
+        self._by(stage).append(stage.drill)
+        with suppress(ClientError):  # another drill opened it already
+            stage.place.client("ec2").authorize_security_group_ingress(**self._rule(stage))
 
     def undo(self, stage: Stage) -> None:
+        self._by(stage).remove(stage.drill)
+        if self._by(stage):
+            return
         with suppress(ClientError):  # somebody closed it meanwhile
             stage.place.client("ec2").revoke_security_group_ingress(**self._rule(stage))
+
+    def _by(self, stage: Stage) -> list[str]:
+        """The drills that hold it open."""
+        held: list[str] = stage.place.memory.setdefault("opened", {}).setdefault(self, [])
+        return held
 
 
 @verb("lose_endpoint", "ec2", "api")
