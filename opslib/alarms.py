@@ -193,7 +193,9 @@ def check_reach(ops: Connection) -> Findings:
     )
     watched = _watched(mine)
     gone = ops.each(partial(_gone, ops), watched)
-    findings = [*topics.values(), answer(_FAILED.words, partial(_failed, ops, named))]
+    findings = [*topics.values()]
+    if named:  # of none, no action could fail: check_alarms says that there is none
+        findings.append(answer(_FAILED.words, partial(_failed, ops, named)))
     findings += [lost for key, lost in gone.items() if lost]
     findings += _broken(mine, {alarm["alarm"] for alarm in found.attrs["every"]})
     if watched and not any(gone.values()):

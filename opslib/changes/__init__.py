@@ -3,6 +3,7 @@
 from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
 from opslib.changes.recent import check_recent
+from opslib.changes.resources import is_described
 from opslib.changes.undoing import CHANGES, list_changes, plan_resume, plan_undo
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "approve",
     "check_configuration",
     "check_recent",
+    "is_described",
     "list_changes",
     "plan_resume",
     "plan_undo",

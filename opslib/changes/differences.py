@@ -140,7 +140,7 @@ def check_configuration(
     if changes and (trouble := compared.theirs[1]):
         said.append(f"who else did it is not known: {trouble}")
     asked = Question("configuration", "as before", "describe calls")
-    if not now or any(map(was_read, described.found.values())):
+    if not found or any(map(was_read, described.found.values())):
         found.append(asked.answer("ok", "; ".join(said)))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)

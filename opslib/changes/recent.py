@@ -39,7 +39,7 @@ def check_recent(
 
     From CloudTrail's writing events that name a resource of the target, versions that went live,
     differences that reports found, and runs of ours. A change is a candidate, not a cause: ok, or
-    unknown where one of these could not be looked at. Evidence: RECENT.
+    unknown where one of these could not be looked at. Evidence: RECENT. Raises UsageError.
     """
     asked = window(ops, minutes, since, until)
     within = Window(asked.start - _BEFORE, asked.end)

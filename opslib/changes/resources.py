@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from opslib.core import Connection, Json, NotFound, OpsError
+from opslib.core import Connection, Json, NotFound, OpsError, UsageError
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"
@@ -53,7 +53,7 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     `known`: what was there before, looked for when nothing leads to it any more.
     """
     reading = _Reading(ops)
-    named = list(declared(ops))
+    named = declared(ops)
     reading.read(named)
     lost = [key for key in known if key not in reading.found]
     single = [key for key in lost if key[0] in table() and "id" not in table()[key[0]]]
@@ -68,8 +68,25 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     return Described(still, list(absent), reading.unread)
 
 
-def declared(ops: Connection) -> Iterator[Key]:
-    """What the target's file names."""
+def is_described(ops: Connection) -> bool:
+    """Whether the target's file names anything whose configuration can be read."""
+    return any(_named(ops))
+
+
+def declared(ops: Connection) -> list[Key]:
+    """What the target's file names. Raises UsageError: nothing."""
+    if not (found := list(_named(ops))):
+        parts = ", ".join(
+            dict.fromkeys(p for about in table().values() for p in about.get("of", {}))
+        )
+        raise UsageError(
+            f"parameters/targets/{ops.target.key}.yaml describes no resource to look at: "
+            f"none of {parts}. Add what it has."
+        )
+    return found
+
+
+def _named(ops: Connection) -> Iterator[Key]:
     facts = ops.target.facts.plain()
     for kind, about in table().items():
         for part, path in about.get("of", {}).items():

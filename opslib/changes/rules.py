@@ -50,7 +50,7 @@ def judged(
     read = sum(map(was_read, plain.values()))
     told = f"{len(said['rules'])} rules over {read} resources: {broken} broken"
     told += f"; accepted: {'; '.join(taken)}" if taken else ""
-    if read or not plain:
+    if read:  # of nothing, no rule was kept
         yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
 
 

@@ -63,10 +63,7 @@ _RUNNING = (
         "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
     ),
     click.option(
-        "--timeout",
-        type=click.IntRange(min=1),
-        metavar="SECONDS",
-        help="Stop the run after this.",
+        "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
     ),
     _json,
 )

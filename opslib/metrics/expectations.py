@@ -91,6 +91,11 @@ def check_silence(ops: Connection) -> Findings:
     judged = [*found.values(), *_not_run(ops)]
     if judged:
         return Findings(judged)
+    if all(each.empty for each in read.values()):
+        # No answer: what rests at this hour is well, and what is not there is not.
+        return Findings(
+            note=f"Nothing was measured, now or at this hour of the {_WEEKS} weeks before."
+        )
     seen = f"{count(len(counted), 'metric')}: each as in the {_WEEKS} weeks before, or too young"
     return Findings([_asked("all that is measured").answer("ok", seen)])
 

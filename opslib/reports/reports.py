@@ -130,13 +130,12 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             f"parameters/targets/{ops.target.key}.yaml describes nothing to look at: "
             f"none of {needed}. Add what it has."
         )
-    remembered = partial(changes.check_configuration, next="changes/configuration")
-    made: list[Check] = [
-        partial(check_changes, hours=hours),
-        partial(changes.check_recent, minutes=hours * 60),
-    ]
-    also = [("changes", look) for look in made]
-    return [("configuration", remembered), *described, *also]
+    described += [("changes", partial(check_changes, hours=hours))]
+    if changes.is_described(ops):
+        remembered = partial(changes.check_configuration, next="changes/configuration")
+        recent = partial(changes.check_recent, minutes=hours * 60)
+        return [("configuration", remembered), *described, ("changes", recent)]
+    return described
 
 
 def _if_in(part: Json, **looks: Check) -> list[Check]:

@@ -15,6 +15,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding
 from opslib.core.tables import frame
 from opslib.jobs import jobs, states
+from tests.conftest import PracticeLab
 
 TARGET = "lab/bluemoxon-staging"
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -105,8 +106,12 @@ SELECT gen_random_uuid(), (SELECT min(id) FROM books), :status, 'odd', 1,
 
 
 @pytest.fixture
-def odd(ops: Connection) -> Iterator[None]:
-    """Rows that a system may well have, three hours old, none of them begun."""
+def odd(ops: Connection, lab: PracticeLab) -> Iterator[None]:
+    """Rows that a system may well have, three hours old, none of them begun.
+
+    The queue is empty, also of what an earlier test has under way.
+    """
+    lab.reset()
     told = {"stuck_in_review": 12, "error": 4, "RUNNING": 1, "queued": 8, "processing": 2}
     ops.target.facts["jobs"]["analysis"]["table"] = "odd_jobs"
     with sessions.session(ops, "odd", write=True) as session:

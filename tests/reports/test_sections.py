@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from opslib import changes
 from opslib.core.connections import targets
+from opslib.core.connections.targets import Facts
 from opslib.reports import reports
 from tests import rooms
 
@@ -118,3 +120,14 @@ def test_an_instance_has_storage_to_look_at_and_a_cluster_has_none() -> None:
     looks = {target: [plain(look) for _, look in sections(target)] for target in TARGETS}
     assert databases.check_storage in looks["loglineos-production"]
     assert databases.check_storage not in looks["bluemoxon-staging"]
+
+
+def test_configuration_is_remembered_where_the_file_names_a_resource_and_not_asked_else() -> None:
+    site = {"api": {"url": "https://example.com", "probes": {"/": "it runs"}}}
+    for facts, asked in ((site, False), (site | {"queues": {"mail": {"name": "mail"}}}, True)):
+        described = SimpleNamespace(facts=Facts(facts, "a file"), key="site")
+        every = reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
+        looks = {plain(look) for _, look in every}
+        assert reports.check_changes in looks
+        assert ("configuration" in dict(every)) is asked
+        assert (changes.check_recent in looks) is asked

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from opslib.core.connections import answers, logins
+from opslib.core.connections import answers, identities
 from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
 from opslib.core.connections.sharing import Sharing
 from opslib.core.connections.targets import Target
@@ -44,9 +44,9 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
     with errors("sts", "session", target.name, {}, target.profile):
         try:
             made = (
-                logins.of_the_lab(target.region, keys)
+                identities.of_the_lab(target.region, keys)
                 if keys
-                else logins.of_profile(target.region, target.profile)
+                else identities.of_profile(target.region, target.profile)
             )
         except ProfileNotFound as exc:
             raise NotAllowed(

@@ -25,7 +25,6 @@ from opslib.lab.resources import (
     placeholders,
     queues,
     secrets,
-    sources,
     users,
 )
 from opslib.lab.resources.databases import logins, rds
@@ -160,7 +159,7 @@ def _functions(place: Place, about: data.Data, network: Network | None) -> None:
     build = Build(own.runtime, own.handler, own.published, place.memory["schema"], own.concurrency)
     vpc = network.of_functions() if network else {}
     functions.seed(place, build, _variables(place, own.variables), vpc)
-    sources.seed(place)
+    queues.hand_over(place)
     for key in place.facts["functions"]:
         group = names.log_group(place, key)
         place.logs(group, [])

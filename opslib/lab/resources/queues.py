@@ -1,4 +1,4 @@
-"""The queues of a target's file and their dead-letter queues."""
+"""The queues of a target's file, their dead-letter queues, and what hands them to functions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from opslib.lab.resources.placeholders import queue_url
 __all__ = [
     "depth",
     "every",
+    "hand_over",
+    "handed_over",
     "in_flight",
     "measure",
     "oldest",
@@ -131,3 +133,36 @@ def take_back(place: Place, bodies: Sequence[str], since: datetime) -> None:
                 entry for entry in series.gauged if entry[0] < since.timestamp() // 60 * 60
             ]
     place.metrics.tick()
+
+
+def hand_over(place: Place) -> None:
+    """A mapping from each kind of job's queue to its function, as callers get it.
+
+    moto's own call would hand over messages itself, beside the lab's workers.
+    """
+    from moto.awslambda.models import EventSourceMapping
+
+    for job in place.facts.get("jobs", {}).values():
+        if not {"queue", "function"} <= job.keys():
+            continue
+        facts = place.facts["functions"][job["function"]]
+        name = ":".join(filter(None, (facts["name"], facts.get("alias"))))
+        source = names.arn(place, "sqs", str(place.facts["queues"][job["queue"]]["name"]))
+        made = EventSourceMapping(
+            {
+                "RegionName": place.region,
+                "AccountId": place.account,
+                "FunctionName": facts["name"],
+                "FunctionArn": names.arn(place, "lambda", f"function:{name}"),
+                "EventSourceArn": source,
+            }
+        )
+        made.last_modified = names.start(place).timestamp()
+        place.backend("lambda")._event_source_mappings[made.uuid] = made
+
+
+def handed_over(place: Place, queue: str) -> bool:
+    """Whether a queue is handed to its function."""
+    found: Any = place.backend("lambda")._event_source_mappings.values()
+    source = names.arn(place, "sqs", queue)
+    return any(each.enabled for each in found if each.event_source_arn == source)

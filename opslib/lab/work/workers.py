@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.aws.handlers import FunctionHandler, Invocation
 from opslib.lab.places import Place
-from opslib.lab.resources import functions, names, queues, sources
+from opslib.lab.resources import functions, names, queues
 from opslib.lab.resources.databases import rds
 from opslib.lab.traffic import journals, lines, measures
 from opslib.lab.work import jobs
@@ -56,7 +56,8 @@ def tick(place: Place, now: datetime, work: Work) -> None:
     """Ends what is due, takes what has come."""
     under_way: list[Taken] = place.memory.setdefault("work", [])
     due = [taken for taken in under_way if taken.until <= now]
-    kinds = [k for k in place.facts.get("jobs", {}) if sources.enabled(place, _queue(place, k))]
+    each = place.facts.get("jobs", {})
+    kinds = [kind for kind in each if queues.handed_over(place, _queue(place, kind))]
     if not due and not any(queues.depth(place, _queue(place, kind)) for kind in kinds):
         return
     with rds.connect(place, f"{place.target.system}-worker") as database:
