@@ -166,6 +166,15 @@ SELECT name, 1, CASE WHEN bad THEN NULL ELSE 1 END, CASE WHEN bad THEN 1 END, sa
     WHERE lower(setconfig::text) ~ 'default_transaction_read_only=(on|true|yes|1)'
       AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
       AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
+    UNION ALL SELECT 'statement_timeout', false, format(
+        'is under a second for %s: what takes longer is cancelled',
+        coalesce('role ' || nullif(setrole, 0)::regrole, 'the database'))
+    FROM pg_db_role_setting
+    WHERE setconfig::text ~ 'statement_timeout=[1-9][0-9]?[0-9]?(ms)?([^0-9a-z]|$)'
+      AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+      AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
+    UNION ALL SELECT 'autovacuum', false, 'is off for ' || oid::regclass FROM pg_class
+    WHERE reloptions::text ~ 'autovacuum_enabled=(off|false|no|0)'
     UNION ALL SELECT 'recovery', true, 'this server only reads: it is a standby'
     WHERE pg_is_in_recovery()
 ) AS settings(name, bad, said)

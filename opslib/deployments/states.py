@@ -156,7 +156,7 @@ def versions(ops: Connection, newest: int) -> list[State | Unreadable]:
     if not mine or not mine[0]["IsLatest"]:
         gone = "was deleted; remove that delete marker" if mine else "is not there"
         raise NotFound(
-            f"Terraform's state {at} {gone}. "
+            f"Terraform's state '{at.key}' in {at.bucket} {gone}. "
             f"Check terraform: in parameters/targets/{ops.target.key}.yaml."
         )
     reads = (partial(_version, ops, at, version) for version in mine[:newest])

@@ -32,6 +32,7 @@ STATES = {
 }
 LOST = "jobs-without-message"  # the causes that findings name
 NONE_STARTED = "jobs-not-started"
+LOOP = "jobs-of-one-item"
 _DAYS = 28
 _MEANINGS = {
     "queued": "queued pending waiting scheduled created submitted new enqueued ready retrying",
@@ -85,7 +86,8 @@ GROUP BY status ORDER BY count(*) DESC, 1
 def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
     """Every state is counted, known or not; how many failed; what waits without a message.
 
-    And whether they are done in no time, or none is started any more. Evidence: STATES.
+    And whether they are done in no time, one item has ever more of them, or none is started any
+    more. Evidence: STATES.
     """
     found = list_states(ops, kind, minutes)
     judged = [
@@ -94,6 +96,7 @@ def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
         *_waiting(ops, kind, found),
         *_running(ops, kind, found),
         *_in_no_time(kind, found),
+        *_again(ops, kind, minutes),
         *_overdue(ops, kind),
     ]
     if not judged:
@@ -178,6 +181,28 @@ def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
             )
             seen += f"{number(row.seconds_earlier, 's')}: do they do anything?"
             yield asked.answer("warn", seen, next="jobs/status")
+
+
+def _again(ops: Connection, kind: str, minutes: float) -> Iterator[Finding]:
+    """One item that has far more jobs than any had in so long a time: something starts it over."""
+    now, shape = ops.now(), {"item": "str", "jobs": "int64", "most": "int64"}
+    text = _ITEMS_SQL.format(table=rows.source(ops.target["jobs"][kind]))
+    before = now - timedelta(days=_DAYS)
+    for row in sql.query(ops, text, shape, now=now, before=before, span=minutes * 60).itertuples():
+        if row.jobs >= _MANY and row.jobs > _TIMES * row.most:
+            asked = Question(f"{kind} jobs of one item", "as often as in four weeks", _SOURCE)
+            seen = f"{row.item} has {row.jobs} in {minutes / 60:g} h, no item ever more than "
+            seen += f"{row.most}: what starts it again and again?"
+            yield asked.answer("warn", seen, cause=LOOP, next="jobs/status")
+
+
+_MANY, _TIMES = 20, 3  # so many of one item, and so many times what any had
+_ITEMS_SQL = """
+WITH parts AS (SELECT item, floor(extract(epoch FROM :now - created_at) / :span) AS part,
+                      count(*) AS jobs FROM {table} WHERE created_at >= :before GROUP BY 1, 2)
+SELECT item, jobs, (SELECT coalesce(max(jobs), 0) FROM parts WHERE part > 0) AS most
+FROM parts WHERE part <= 0 ORDER BY jobs DESC LIMIT 1
+"""
 
 
 def _overdue(ops: Connection, kind: str) -> Iterator[Finding]:

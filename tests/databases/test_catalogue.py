@@ -121,6 +121,24 @@ def test_a_database_that_was_set_to_refuse_writes_is_critical(
     assert "writes are refused" in found.seen
 
 
+@pytest.mark.parametrize(("value", "seen"), [("5ms", True), ("900", True), ("30s", False)])
+def test_a_time_out_that_cancels_ordinary_statements_is_a_warning(
+    ops: Connection, owner: psycopg.Connection[Any], value: str, seen: bool
+) -> None:
+    name = owner.info.dbname
+    owner.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '{value}'".encode())
+    try:
+        found = bad(ops).get("settings")
+    finally:
+        owner.execute(f'ALTER DATABASE "{name}" RESET statement_timeout'.encode())
+    assert (found is not None and "statement_timeout" in found.seen) == seen
+
+
+def test_a_table_whose_autovacuum_is_off_is_told(ops: Connection, schema: Any) -> None:
+    schema.execute("CREATE TABLE probe.t (a int) WITH (autovacuum_enabled = false)")
+    assert "autovacuum: is off for probe.t" in bad(ops)["settings"].seen
+
+
 def test_dead_rows_that_nobody_vacuums_are_a_warning_until_they_are_vacuumed(
     ops: Connection, schema: Any
 ) -> None:

@@ -531,14 +531,14 @@ def test_a_foreign_state_an_older_one_and_a_lock_are_seen(ops: Connection) -> No
 
 
 @changing
-def test_a_state_that_is_none_is_critical_and_one_that_is_gone_unknown(ops: Connection) -> None:
+def test_a_state_that_is_none_is_critical_and_one_that_is_gone_too(ops: Connection) -> None:
     put(ops, STATE, b"not a state")
     found = states.check_states(ops)
     assert found[0].status == "critical"
     assert "is no state of Terraform's" in found[0].seen
     ops.call("s3", "delete_object", Bucket=BUCKET, Key=STATE)
     found = states.check_states(ops)
-    assert [f.status for f in found] == ["unknown"]
+    assert [(f.status, f.cause) for f in found] == [("critical", "described-and-gone")]
     assert "remove that delete marker" in found[0].seen
 
 

@@ -134,11 +134,41 @@ def test_all_states_of_a_table_are_seen_whatever_they_are_called(
     assert said["analysis jobs that wait"][0] == "critical"
     assert "0 messages in bluemoxon-staging-analysis" in said["analysis jobs that wait"][1]
     assert said["analysis jobs that are processing"][0] == "critical"
-    assert found.causes == {states.LOST}
+    assert found.causes == {states.LOST, states.LOOP}
     stale = jobs.check_stale(ops, "analysis")
     assert (stale.worst, len(stale.evidence)) == ("critical", 1)
     assert stale.evidence["running_minutes"].iloc[0] >= 180
     assert jobs.plan_again(ops, "analysis").steps, "one that never began can be started again"
+
+
+LOOP = """
+INSERT INTO odd_jobs (id, book_id, status, model, attempts, created_at, started_at, finished_at)
+SELECT gen_random_uuid(), (SELECT min(id) FROM books), 'completed', 'odd', 1, now() - :age * interval '1 hour',
+       now() - :age * interval '1 hour', now() - :age * interval '1 hour' + interval '1 minute'
+FROM generate_series(1, :count)
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "warned"),
+    [
+        pytest.param([], True, id="one item over and over"),  # all that is odd is of one book
+        pytest.param([(30, 5), (1, 60)], True, id="far more than ever"),
+        pytest.param([(30, 10)], False, id="as it always was"),
+    ],
+)
+def test_one_item_that_is_started_again_and_again(
+    ops: Connection, odd: None, told: list[tuple[int, int]], warned: bool
+) -> None:
+    with sessions.session(ops, "odd", write=True) as session:
+        for age, count in told:
+            sessions.run(session, LOOP, {"age": age, "count": count})
+        session.commit()
+    found = {f.check: f for f in states.check_states(ops, "analysis")}
+    loop = found.get("analysis jobs of one item")
+    assert (loop is not None) == warned
+    if loop:
+        assert (loop.status, loop.cause) == ("warn", states.LOOP)
 
 
 def test_jobs_that_are_well_are_counted_and_nothing_else(ops: Connection) -> None:

@@ -106,7 +106,7 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     one_object = re.search(r"s3 \w+_object\b(?!.*NoSuchBucket)", found.seen)  # of a bucket's many
     if found.status != "unknown" or found.source != NotFound.__name__ or one_object:
         return found
-    named = re.findall(r"'([^']+)'|\"([^\"]+)\"|(\S+) not found", found.seen)
+    named = re.findall(r"\B'([^']+)'|\"([^\"]+)\"|(\S+) not found", found.seen)
     names = {re.split(r"[/:]", name)[-1] for name in map("".join, named)} | set(map("".join, named))
     found_at = [at for at in _described(ops.target.facts) if at[1] in names]
     if not found_at:
