@@ -125,8 +125,7 @@ _SLOTS = """
 SELECT slot_name, CASE WHEN wal_status = 'lost' THEN 1e13 ELSE coalesce(held.bytes, 0) END, 0, 1e10,
        format('inactive (%s), holds %s of WAL%s', coalesce(plugin, slot_type),
               pg_size_pretty(coalesce(held.bytes, 0)),
-              CASE WHEN wal_status IN ('lost', 'unreserved') THEN '; its WAL is ' || wal_status
-              ELSE '' END)
+              CASE WHEN wal_status IN ('lost', 'unreserved') THEN '; its WAL: ' || wal_status END)
 FROM pg_replication_slots
 CROSS JOIN LATERAL (SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
     THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn) AS bytes) held
@@ -157,26 +156,19 @@ SELECT name, 1, CASE WHEN bad THEN NULL ELSE 1 END, CASE WHEN bad THEN 1 END, sa
     SELECT name, true AS bad, 'is ' || setting AS said FROM pg_settings
     WHERE (name, setting) IN (('autovacuum', 'off'), ('track_counts', 'off'),
         ('zero_damaged_pages', 'on'), ('ignore_checksum_failure', 'on'))
-    UNION ALL SELECT name, false, 'is set to another value and waits for a restart'
-    FROM pg_settings WHERE pending_restart
-    UNION ALL SELECT 'default_transaction_read_only', true, format(
-        'is on for %s: writes are refused',
-        coalesce('role ' || nullif(setrole, 0)::regrole, 'the database'))
-    FROM pg_db_role_setting
-    WHERE lower(setconfig::text) ~ 'default_transaction_read_only=(on|true|yes|1)'
-      AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-      AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
-    UNION ALL SELECT 'statement_timeout', false, format(
-        'is under a second for %s: what takes longer is cancelled',
-        coalesce('role ' || nullif(setrole, 0)::regrole, 'the database'))
-    FROM pg_db_role_setting
-    WHERE setconfig::text ~ 'statement_timeout=[1-9][0-9]?[0-9]?(ms)?([^0-9a-z]|$)'
+    UNION ALL SELECT name, false, 'waits for a restart' FROM pg_settings WHERE pending_restart
+    UNION ALL SELECT kept.name, kept.bad,
+        format(kept.said, coalesce('role ' || nullif(setrole, 0)::regrole, 'the database'))
+    FROM pg_db_role_setting CROSS JOIN (VALUES
+        ('default_transaction_read_only', true, 'on|true|yes|1', 'on for %s: writes are refused'),
+        ('statement_timeout', false, '[1-9][0-9]{0,2}(ms)?([^0-9a-z]|$)', 'under a second for %s')
+    ) AS kept(name, bad, form, said)
+    WHERE lower(setconfig::text) ~ (kept.name || '=(' || kept.form || ')')
       AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
       AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
     UNION ALL SELECT 'autovacuum', false, 'is off for ' || oid::regclass FROM pg_class
     WHERE reloptions::text ~ 'autovacuum_enabled=(off|false|no|0)'
-    UNION ALL SELECT 'recovery', true, 'this server only reads: it is a standby'
-    WHERE pg_is_in_recovery()
+    UNION ALL SELECT 'recovery', true, 'it is a standby: it only reads' WHERE pg_is_in_recovery()
 ) AS settings(name, bad, said)
 """
 

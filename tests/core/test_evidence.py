@@ -69,6 +69,7 @@ ONE_WAY = {
     "MISCOMPARED": "a share of all objects, told beside the orphans",
     "LOST": "jobs that wait are told only when there are some",
     "NONE_STARTED": "as above",
+    "LOOP": "jobs of one item are told only when they are many",
 }
 
 

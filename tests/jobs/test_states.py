@@ -143,9 +143,9 @@ def test_all_states_of_a_table_are_seen_whatever_they_are_called(
 
 LOOP = """
 INSERT INTO odd_jobs (id, book_id, status, model, attempts, created_at, started_at, finished_at)
-SELECT gen_random_uuid(), (SELECT min(id) FROM books), 'completed', 'odd', 1, now() - :age * interval '1 hour',
-       now() - :age * interval '1 hour', now() - :age * interval '1 hour' + interval '1 minute'
-FROM generate_series(1, :count)
+SELECT gen_random_uuid(), (SELECT min(id) FROM books), 'completed', 'odd', 1,
+       began, began, began + interval '1 minute'
+FROM generate_series(1, :count), (SELECT now() - :age * interval '1 hour' AS began) AS once
 """
 
 
