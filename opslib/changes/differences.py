@@ -42,6 +42,7 @@ DIFFERENT = {
     "status": "str",
 }
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
+_LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
 _SOON = 3  # differences of one resource that its finding names
 
 
@@ -189,6 +190,8 @@ class _Comparison:
             by, why = self._by(key[1], difference.path.rpartition(".")[2])
         if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
             why = "as deployments, rotations and failovers do"
+        if not difference.path and difference.was is None and "more" in table()[key[0]]:
+            why = "one more takes nothing away"
         taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
@@ -216,7 +219,7 @@ class _Comparison:
 
 
 def _routine(key: Key) -> list[str]:
-    return list(table()[key[0]].get("routine", ()))
+    return [*table()[key[0]].get("routine", ()), _LABELS]
 
 
 def accepted(ops: Connection, place: Place) -> str:

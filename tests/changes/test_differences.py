@@ -144,6 +144,15 @@ def test_a_deployment_is_told_and_no_warning(report: Reports) -> None:
     assert "Version" not in report(found)[-1].seen  # once
 
 
+def test_a_tag_and_one_alarm_more_are_told_and_no_warning(report: Reports) -> None:
+    alarm = {"Threshold": 5}
+    seen = report({**FIRST, QUEUE: WELL | {"Tags": {"team": "a"}}, ("alarm", "more"): alarm})
+    assert seen.troubles == []
+    assert "Tags" in seen[-1].seen
+    assert "more" in seen[-1].seen
+    assert report(FIRST, absent=[("alarm", "more")]).worst == "critical"  # one less is
+
+
 def test_denied_is_unknown_with_its_permission_and_neither_gone_nor_new(report: Reports) -> None:
     denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
     [found] = report({**FIRST, QUEUE: UNREAD}, unread=denied).troubles
