@@ -57,8 +57,8 @@ class Line:
 
     @property
     def evidence(self) -> list[tuple[str, str]]:
-        """What proves the cause, what is ruled out, what is not known."""
-        return evidence(self.findings)
+        """What proves the cause, what is ruled out, what is not known; none where all is well."""
+        return evidence(self.findings) if self.findings.troubles else []
 
     @property
     def since_last(self) -> str:

@@ -22,7 +22,7 @@ OTHER = "lab/bluemoxon-production"
 
 def report(project: Project, *found: dict[str, str]) -> None:
     """A daily report that finds this in production, and all well elsewhere."""
-    fine = [{"status": "ok", "check": "health", "seen": "200"}]
+    fine = [{"status": "ok", "check": "health", "seen": "200", "rules_out": "api-slow"}]
     tell = (
         f"journal.write('findings', findings={list(found)!r} if 'production' in target else "
         f"{fine!r})"
@@ -53,6 +53,7 @@ def test_the_worst_target_comes_first(project: Project) -> None:
         (TARGET, "ok"),
     ]
     assert summaries.headline(lines) == "2 targets: 1 critical, 1 ok."
+    assert [len(line.evidence) for line in lines] == [1, 0], "nothing is wrong in the second"
 
 
 def test_a_report_that_did_not_end_comes_before_every_finding(project: Project) -> None:
