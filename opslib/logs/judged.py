@@ -31,7 +31,7 @@ _WHOLE = 2_500  # lines
 _QUARTER = timedelta(minutes=15)
 # So many of a source's requests failing is no ordinary day, however few they are.
 _SHARES = ((2, 0.5), (4, 0.25), (12, 0.1))
-_IN_A_QUARTER = ((4, 0.25),)
+_IN_A_QUARTER = ((4, 0.5), (12, 0.25))  # at night a handful of requests is a quarter hour
 _TIMES, _SHARE = 3, 0.01  # of all patterns together: so often what one may have, and of requests
 
 
