@@ -300,7 +300,7 @@ def test_an_interrupted_batch_ends_soon_and_every_run_is_kept(
 ) -> None:
     process, others = waiting
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     kept = reading.list_records()
     assert [record.outcome for record in kept] == ["interrupted", "interrupted"]
