@@ -47,6 +47,15 @@ def understood(asked: str = "this") -> Iterator[None]:
         raise told from exc
 
 
+def tried(look: Callable[[], T], asked: str = "this") -> T | OpsError:
+    """What a read answers; when it could not be read, the error itself."""
+    try:
+        with understood(asked):
+            return look()
+    except OpsError as exc:
+        return exc
+
+
 def in_a_line(exc: BaseException) -> str:
     """An error's type and what it says, also of one that cannot say it."""
     return cut(plain(" ".join("".join(traceback.format_exception_only(exc)).split())), 300)

@@ -29,11 +29,12 @@ from opslib.core import (
     planner,
     window,
 )
+from opslib.core.defects import tried
 from opslib.core.reads import logs
 from opslib.core.reads.functions import Function, read_points
 from opslib.functions import invocations
 from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting
-from opslib.functions.invocations import NONE, UNRESERVED, tried
+from opslib.functions.invocations import NONE, UNRESERVED
 
 GATEWAY_SECONDS = 29  # how long API Gateway waits for a function, at least
 GATEWAY_NOTE = (

@@ -5,7 +5,7 @@ How many, how they ended, how long they took, how many ran at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import THROTTLED
-from opslib.core.defects import understood
+from opslib.core.defects import tried
 from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
@@ -107,15 +107,6 @@ def check_functions(
     found = [finding for *_, judged in looked for finding in judged]
     note = f"{within}. {account_note(limits)}"
     return Plotted(found, frame(rows, FUNCTIONS), note, panels(points, within, uses), within)
-
-
-def tried(look: Callable[[], Any]) -> Any:
-    """What a read answers; when it could not be read, the error itself."""
-    try:
-        with understood():
-            return look()
-    except OpsError as exc:
-        return exc
 
 
 def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:

@@ -25,7 +25,7 @@ from opslib.core import (
     count,
     window,
 )
-from opslib.core.defects import understood
+from opslib.core.defects import tried
 from opslib.core.reads.functions import Function, modified
 from opslib.core.reads.versions import most_errors, traffic
 from opslib.functions.configurations import shares, told_shares, weights
@@ -45,7 +45,7 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
     or a trial that is older than a day, is one that nobody ended.
     """
     named = [name for name, facts in ops.target["functions"].items() if "alias" in facts]
-    aliases = ops.each(partial(_alias, ops), named)
+    aliases = ops.each(lambda name: tried(partial(_alias, ops, name), f"alias of {name}"), named)
     found: list[Finding] = []
     for name, alias in aliases.items():
         asked = Question(f"shares of {name}", "one version, or a newer one on trial", _DOCS)
@@ -61,13 +61,9 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
     return Findings(found)
 
 
-def _alias(ops: Connection, name: str) -> Json | OpsError:
-    try:
-        with understood(f"the alias of {name}"):
-            alias = Function(ops, name).alias() or {}
-            return alias if alias["FunctionVersion"] else {}
-    except OpsError as exc:
-        return exc
+def _alias(ops: Connection, name: str) -> Json:
+    alias = Function(ops, name).alias() or {}
+    return alias if alias["FunctionVersion"] else {}
 
 
 def _raised(error: OpsError) -> Finding:

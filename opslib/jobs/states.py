@@ -153,7 +153,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     if messages:
         yield asked.answer("warn", seen, next="queues/dead-letters")
         return
-    words = list(_MEANINGS["queued"].split())
+    words = _MEANINGS["queued"].split()
     text = f"SELECT item FROM {rows.source(facts)} "
     text += "WHERE lower(status::text) = ANY(:words) ORDER BY created_at LIMIT 10"
     items = ", ".join(sql.query(ops, text, {"item": "str"}, words=words)["item"])

@@ -18,6 +18,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import BACKLOG
+from opslib.core.defects import tried
 from opslib.core.reads import metrics
 from opslib.core.text import cut, decoded
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
@@ -82,10 +83,7 @@ def _read(ops: Connection) -> tuple[Frame, dict[str, OpsError]]:
 
 
 def _attributes(ops: Connection, name: str) -> dict[str, str] | OpsError:
-    try:
-        return Queue(ops, name).attributes()
-    except OpsError as exc:
-        return exc
+    return tried(lambda: Queue(ops, name).attributes(), f"queue {name}")
 
 
 def _measured(ops: Connection, names: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
