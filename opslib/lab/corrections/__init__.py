@@ -23,6 +23,7 @@ MODULES = (
     "cloudwatch.metrics",
     "cloudwatch.alarms",  # after metrics: evaluated on what the gauges read
     "cloudwatch.dashboards",
+    "ecs.services",
     "gateways",
     "lambdas.functions",
     "logs.insights",
