@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from opslib.lab.corrections.ecs import fates
+from opslib.lab.corrections.ecs import scaling as ecs_scaling
 from opslib.lab.corrections.ecs.schedulers import Scheduler, stop
 from opslib.lab.places import Place
 
@@ -211,3 +212,76 @@ def test_the_api_answers_as_aws_does(service: Any, place: Place) -> None:
         with pytest.raises(ClientError) as error:
             getattr(service, operation)(**given)
         assert error.value.response["Error"]["Code"] == code
+
+
+def test_the_targets_of_a_service_are_as_its_tasks_are(
+    service: Any, aws: Any, place: Place
+) -> None:
+    vpc = aws("ec2").create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    elb = aws("elbv2")
+    made = elb.create_target_group(
+        Name="front", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip"
+    )
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    app = {"name": "app", "image": "public.ecr.aws/nginx:1", "memory": 512}
+    service.register_task_definition(family="front", containerDefinitions=[app])
+    behind = [{"targetGroupArn": group, "containerName": "app", "containerPort": 8501}]
+    place.client("ecs").create_service(
+        cluster="main",
+        serviceName="front",
+        desiredCount=2,
+        taskDefinition="front",
+        loadBalancers=behind,
+    )
+
+    def health() -> set[tuple[str, str | None]]:
+        found = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {
+            (each["TargetHealth"]["State"], each["TargetHealth"].get("Reason")) for each in found
+        }
+
+    assert health() == {("healthy", None)}
+    place.faults["targets"] = {"front": "503"}
+    assert health() == {("unhealthy", "Target.ResponseCodeMismatch")}
+    place.faults["targets"] = {"front": "timeout"}
+    assert health() == {("unhealthy", "Target.Timeout")}
+    place.faults.clear()
+    task = service.list_tasks(cluster="main", serviceName="front")["taskArns"][0]
+    service.stop_task(cluster="main", task=task)
+    assert ("draining", "Target.DeregistrationInProgress") in health()
+
+
+def test_a_service_is_kept_within_its_bounds_and_a_policy_needs_a_target(
+    service: Any, aws: Any, place: Place
+) -> None:
+    app = {"name": "app", "image": "public.ecr.aws/nginx:1", "memory": 512}
+    service.register_task_definition(family="api", containerDefinitions=[app])
+    given = {"cluster": "main", "serviceName": "api", "taskDefinition": "api"}
+    place.client("ecs").create_service(**given, desiredCount=1)
+    scaling = aws("application-autoscaling")
+    about = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": "service/main/api",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+    tracking = {
+        "TargetValue": 60.0,
+        "PredefinedMetricSpecification": {
+            "PredefinedMetricType": "ECSServiceAverageCPUUtilization"
+        },
+    }
+    policy = {"PolicyName": "cpu", "PolicyType": "TargetTrackingScaling", **about}
+    with pytest.raises(ClientError, match="ObjectNotFoundException"):
+        scaling.put_scaling_policy(**policy, TargetTrackingScalingPolicyConfiguration=tracking)
+    scaling.register_scalable_target(**about, MinCapacity=2, MaxCapacity=4)
+    scaling.put_scaling_policy(**policy, TargetTrackingScalingPolicyConfiguration=tracking)
+    for count, wanted in ((1, 2), (9, 4), (3, 3)):
+        service.update_service(cluster="main", service="api", desiredCount=count)
+        ecs_scaling.tick(place.world, place.now())
+        (found,) = service.describe_services(cluster="main", services=["api"])["services"]
+        assert found["desiredCount"] == wanted
+    done = scaling.describe_scaling_activities(ServiceNamespace="ecs")["ScalingActivities"]
+    assert [each["Cause"] for each in done] == [
+        "maximum capacity was set to 4",
+        "minimum capacity was set to 2",
+    ]

@@ -24,6 +24,8 @@ MODULES = (
     "cloudwatch.alarms",  # after metrics: evaluated on what the gauges read
     "cloudwatch.dashboards",
     "ecs.services",
+    "ecs.targets",
+    "ecs.scaling",
     "gateways",
     "lambdas.functions",
     "logs.insights",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from opslib.lab.corrections.ecs.fates import UNPLACED, Fate
 Shape = dict[str, Any]
 PENDING, RUNNING, SETTLED, DRAINED = (timedelta(seconds=each) for each in (0.4, 1.5, 2.2, 1.0))
 _KEPT_EVENTS, _KEPT_STOPPED = 100, timedelta(hours=1)
-_ALIVE = ("PROVISIONING", "PENDING", "RUNNING")
 _AGAIN = timedelta(seconds=2)  # before a task is started again in place of one that failed
 
 
@@ -199,9 +199,20 @@ class Scheduler:
             "lastStatus": "PROVISIONING",
             "healthStatus": "UNKNOWN",
             "containers": [],
-            "attachments": [],
+            "attachments": [
+                {
+                    "type": "ElasticNetworkInterface",
+                    "status": "ATTACHED",
+                    "details": [{"name": "privateIPv4Address", "value": self._address(arn)}],
+                }
+            ],
             "tags": [],
         }
+
+    def _address(self, arn: str) -> str:
+        """A private address of its own."""
+        number = zlib.crc32(arn.encode())
+        return f"10.{90 + number % 9}.{number // 9 % 250}.{4 + number // 2250 % 250}"
 
     def _drain(self, primary: Shape, old: Iterable[Shape], now: datetime) -> None:
         """Old tasks go as far as enough are healthy without them; then what is too many."""
@@ -306,10 +317,6 @@ class Scheduler:
             "pendingCount": len(tasks) - running,
         }
 
-    def addresses(self) -> Iterator[Shape]:
-        """Tasks that a load balancer knows: those that run or drain."""
-        yield from (each for each in self.tasks if each["lastStatus"] in _ALIVE)
-
 
 def stop(task: Shape, now: datetime, code: str, reason: str) -> None:
     """It drains, and is gone a moment later."""
@@ -323,3 +330,8 @@ def stop(task: Shape, now: datetime, code: str, reason: str) -> None:
 
 def _short(task: Shape) -> str:
     return str(task["taskArn"]).rpartition("/")[2]
+
+
+def address(task: Shape) -> str:
+    """Its private address, as a load balancer knows it."""
+    return str(task["attachments"][0]["details"][0]["value"])

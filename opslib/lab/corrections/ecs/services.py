@@ -61,9 +61,34 @@ def tick(world: Ground[Standing], now: datetime) -> None:
         _step(world, key, now)
 
 
+def every() -> list[tuple[_Key, Scheduler]]:
+    """Each with its account, region, cluster and name; those that were deleted left out."""
+    return [(key, each) for key, each in _services.items() if each.shown["status"] == "ACTIVE"]
+
+
 def find(account: str, region: str, cluster: str, name: str) -> Scheduler:
     """For estates and their drills. KeyError when it is not there."""
     return _services[account, region, cluster, name]
+
+
+def behind(world: Ground[Standing], account: str, region: str, group: str) -> Iterator[Shape]:
+    """The tasks that are registered in a target group (its ARN), with `port`, as they are now."""
+    for key, service in list(_services.items()):
+        for balancer in service.shown["loadBalancers"]:
+            if key[:2] == (account, region) and balancer.get("targetGroupArn") == group:
+                _step(world, key, world.now())
+                for task in service.tasks:
+                    if task["lastStatus"] == "RUNNING":
+                        yield {**task, "port": balancer.get("containerPort", 80)}
+
+
+def registered(account: str, region: str, group: str) -> bool:
+    """Whether a service registers its tasks in a target group."""
+    return any(
+        key[:2] == (account, region)
+        and any(each.get("targetGroupArn") == group for each in service.shown["loadBalancers"])
+        for key, service in _services.items()
+    )
 
 
 def _step(world: Ground[Standing], key: _Key, now: datetime) -> None:
@@ -133,6 +158,7 @@ def create_service(call: Call) -> Result:
     if key in _services and _services[key].shown["status"] == "ACTIVE":
         raise AwsError("InvalidParameterException", "Creation of service was not idempotent.", 400)
     definition = _definition(call, given["taskDefinition"])
+    call.moto()  # it looks at the network, and tells other services that there is such a one
     base = f"arn:aws:ecs:{call.region}:{call.account}"
     taken = {each: value for each, value in given.items() if each not in ("cluster", "clientToken")}
     shown = {
@@ -187,8 +213,9 @@ def delete_service(call: Call) -> Result:
     if service.desired and not call.params.get("force"):
         text = "The service cannot be stopped while it is scaled above 0."
         raise AwsError("InvalidParameterException", text, 400)
+    call.moto()
     service.shown |= {"status": "DRAINING" if service.tasks else "INACTIVE", "desiredCount": 0}
-    for each in list(service.addresses()):
+    for each in service.tasks:
         schedulers.stop(each, call.received, "ServiceSchedulerInitiated", "Service was deleted")
     return {"service": service.described()}
 

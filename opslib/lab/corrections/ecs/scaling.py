@@ -1,0 +1,85 @@
+"""Application Auto Scaling of ECS services.
+
+Moto takes a policy of a target that is not there, keeps the alarms of one that was replaced, never
+scales, and has no activities.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from opslib.lab.aws.ground import Ground, Standing
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
+from opslib.lab.corrections.ecs import services
+from opslib.lab.corrections.ecs.schedulers import Shape
+
+_SERVICE = "application-autoscaling"
+_activities: dict[tuple[str, str], list[Shape]] = {}  # by account and region, newest first
+
+
+def reset() -> None:
+    _activities.clear()
+
+
+def held() -> tuple[dict[Any, Any], ...]:
+    return (_activities,)
+
+
+def tick(world: Ground[Standing], now: datetime) -> None:
+    """Keeps each service within its bounds, whoever set its count."""
+    for (account, region, cluster, name), service in list(services.every()):
+        resource = f"service/{cluster}/{name}"
+        known = world.backend(_SERVICE, account, region).targets.get("ecs:service:DesiredCount", {})
+        if target := known.get(resource):
+            wanted = min(max(service.desired, target.min_capacity), target.max_capacity)
+            if wanted != service.desired:
+                which = "minimum" if wanted > service.desired else "maximum"
+                service.shown["desiredCount"] = wanted
+                _tell(account, region, resource, wanted, which, now)
+
+
+def _tell(account: str, region: str, resource: str, wanted: int, which: str, now: datetime) -> None:
+    done = {
+        "ActivityId": str(uuid.uuid4()),
+        "ServiceNamespace": "ecs",
+        "ResourceId": resource,
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "Description": f"Setting desired count to {wanted}.",
+        "Cause": f"{which} capacity was set to {wanted}",
+        "StartTime": now,
+        "EndTime": now,
+        "StatusCode": "Successful",
+        "StatusMessage": f"Successfully set desired count to {wanted}. Change successfully "
+        "fulfilled by ecs.",
+    }
+    _activities.setdefault((account, region), []).insert(0, done)
+
+
+@answers(_SERVICE, "PutScalingPolicy")
+def put_scaling_policy(call: Call) -> Result:
+    given, backend = call.params, call.backend()
+    dimension, resource = given["ScalableDimension"], given["ResourceId"]
+    if resource not in backend.targets.get(dimension, {}):
+        raise AwsError(
+            "ObjectNotFoundException",
+            f"No scalable target registered for service namespace: {given['ServiceNamespace']}, "
+            f"resource ID: {resource}, scalable dimension: {dimension}",
+            400,
+        )
+    for policy in list(backend.policies.values()):
+        if (policy.policy_name, policy.resource_id) == (given["PolicyName"], resource):
+            policy.delete_alarms(call.account, call.region)
+    return call.moto()
+
+
+@answers(_SERVICE, "DescribeScalingActivities")
+def describe_scaling_activities(call: Call) -> Result:
+    wanted = {k: v for k, v in call.params.items() if k in ("ServiceNamespace", "ResourceId")}
+    found = [
+        each
+        for each in _activities.get((call.account, call.region), [])
+        if all(each[name] == value for name, value in wanted.items())
+    ]
+    return {"ScalingActivities": found[: call.params.get("MaxResults") or 50]}
