@@ -25,6 +25,7 @@ from opslib.lab.resources import (
     placeholders,
     queues,
     secrets,
+    services,
     users,
 )
 from opslib.lab.resources.databases import logins, rds
@@ -142,6 +143,8 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     buckets.seed(place)
     if "functions" in place.facts:
         _functions(place, about, network)
+    if "services" in place.facts:
+        services.seed(place, about.services, network.of_functions() if network else {})
     if "api" in place.facts:
         drawn = mock_random.getstate()  # the ids of all else are as they were without it
         gateways.seed(place, about.traffic.function)

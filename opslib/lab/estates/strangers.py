@@ -38,7 +38,7 @@ def about(place: Place) -> Data:
     behind = next(iter(facts.get("functions", {})), "")
     traffic = _traffic(place, behind)
     return Data(
-        network=Network() if "network" in facts else None,
+        network=Network() if {"network", "services"} & facts.keys() else None,
         database=_database(place),
         functions=_functions(place, behind),
         users=_users(facts["users"]) if "users" in facts else Users(),

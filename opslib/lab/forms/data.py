@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from opslib.lab.forms.days import Api, Clock, Lines, Measured, Traffic
-from opslib.lab.forms.values import STRICT, Duration
+from opslib.lab.forms.values import STRICT, Duration, Range
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -83,6 +83,21 @@ class Functions:
     concurrency: Mapping[str, int] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     clocks: Mapping[str, Clock] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Services:
+    """How the containers of the services are built. `revisions`: days before the start of each.
+
+    `variables`, `secrets`: values of those that the target's file names; a secret's is its ARN, as
+    `{secret_arn database.secret}:password::`. `cpu`, `memory`: percent at night and at the peak.
+    """
+
+    revisions: Mapping[str, list[int]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    cpu: Range = (9, 38)
+    memory: Range = (34, 46)
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -167,6 +182,7 @@ class Data:
     network: Network | None = None
     database: Database = field(default_factory=Database)
     functions: Functions = field(default_factory=Functions)
+    services: Services = field(default_factory=Services)
     users: Users = field(default_factory=Users)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     queues: Queues = field(default_factory=Queues)

@@ -28,6 +28,7 @@ def seed(place: Place, about: data.Network) -> Network:
     for name, port in about.let_in.items():
         let_in(place, network.groups[name], network.groups["lambda"], port)
     _endpoints(place, network, facts.get("endpoints", {}))
+    place.memory["vpc"] = network.vpc
     if "database" in network.groups:
         place.memory["database_group"] = network.groups["database"]
     return network
