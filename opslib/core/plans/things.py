@@ -96,7 +96,7 @@ class Thing:
         """Reads its state."""
         return self.read(self.kind.status)
 
-    def _until(self, path: str, pending: Sequence[str], expect: Sequence[str], most: int) -> Wait:
+    def until(self, path: str, pending: Sequence[str], expect: Sequence[str], most: int) -> Wait:
         kind, path = self.kind, self.read(path)["path"]
         named = self._named(kind.key)
         return Wait(kind.service, kind.describe, path, [*pending], [*expect], most, **named)
@@ -116,7 +116,7 @@ class Thing:
     def made(self, title: str, do: Aws) -> list[Step]:
         """It is made, and waited for until it serves; undo deletes it."""
         kind = self.kind
-        until = self._until(kind.status, kind.pending, kind.serving[:1], kind.seconds)
+        until = self.until(kind.status, kind.pending, kind.serving[:1], kind.seconds)
         waiting = f"Wait until {self} is {kind.serving[0]}"
         return [
             Step(title, do, "absent", "creating", [self.gone()]),
@@ -145,7 +145,7 @@ class Thing:
         pending += [f"{after} {state}" for state in passing if state not in kind.serving]
         done = [f"{after} {state}" for state in kind.serving]
         path = f"[to_string({attribute}), {kind.status}] | join(' ', @)"
-        until = self._until(path, pending, done, seconds or kind.seconds)
+        until = self.until(path, pending, done, seconds or kind.seconds)
         undo = [self.put(attribute, before)] if reversible else None
         do = self.put(attribute, after)
         return [

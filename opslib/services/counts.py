@@ -1,0 +1,170 @@
+"""How many tasks run: the count, and the bounds within which auto-scaling moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opslib.core import (
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Planned,
+    Question,
+    Read,
+    Step,
+    UsageError,
+    check,
+    count,
+    planner,
+)
+from opslib.services.reading import SERVICE, Service
+
+_SCALING = "application-autoscaling"
+_BOUNDS = "ScalableTargets[0].[MinCapacity, MaxCapacity]"
+
+
+def _named(service: Service) -> Json:
+    facts = service.facts
+    return {
+        "ServiceNamespace": "ecs",
+        "ResourceId": f"service/{facts['cluster']}/{facts['name']}",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+
+
+def _bounds(service: Service) -> Json | None:
+    """Its scalable target (DescribeScalableTargets); None: nothing scales it."""
+    at = _named(service)
+    wanted = {"ServiceNamespace": at["ServiceNamespace"], "ResourceIds": [at["ResourceId"]]}
+    found = service.ops.call(_SCALING, "describe_scalable_targets", **wanted)["ScalableTargets"]
+    return dict(found[0]) if found else None
+
+
+@check("Is there room to scale?")
+def check_scaling(ops: Connection, service: str = "") -> Findings:
+    """Each service's count against its bounds: at the upper one, nothing more can be started."""
+    chosen = [service] if service else ops.target["services"]
+    found = ops.each(lambda name: _judged(Service(ops, name)), chosen, "scaling of {}")
+    return Findings(found.values())
+
+
+def _judged(service: Service) -> Finding:
+    asked = Question(
+        f"scaling of {service.key}",
+        "within its bounds, below the upper one",
+        "application-autoscaling DescribeScalableTargets",
+    )
+    told, bounds = service.described, _bounds(service)
+    tasks, facts = told["desiredCount"], service.facts
+    if bounds is None:
+        seen = f"{count(tasks, 'task')}, nothing scales it"
+        if "max_tasks" in facts:
+            return asked.answer("warn", f"{seen}, though max_tasks is described")
+        return asked.answer("ok", seen, cause="at-capacity")
+    low, high = bounds["MinCapacity"], bounds["MaxCapacity"]
+    seen = f"{count(tasks, 'task')}, between {low} and {high}"
+    off = [name for name, value in bounds.get("SuspendedState", {}).items() if value]
+    if off:
+        return asked.answer("warn", f"{seen}; suspended: {', '.join(off)}", next="services/scale")
+    if tasks >= high > low:
+        return asked.answer(
+            "warn", f"{seen}: it cannot grow", cause="at-capacity", next="services/scale"
+        )
+    described = facts.get("min_tasks", low), facts.get("max_tasks", high)
+    if described != (low, high):
+        seen += f"; described as {described[0]} to {described[1]}"
+        return asked.answer("warn", seen, next="services/scale")
+    return asked.answer("ok", seen, cause="at-capacity")
+
+
+@planner
+def plan_scale(
+    ops: Connection, service: str, tasks: int = -1, least: int = -1, most: int = -1
+) -> Planned:
+    """Another count, and bounds that let it stay: auto-scaling pulls back what is outside them.
+
+    -1: as it is; bounds that the count would break are moved with it. Raises UsageError.
+    """
+    known = Service(ops, service)
+    told, bounds = known.described, _bounds(known)
+    present, wanted = told["desiredCount"], told["desiredCount"] if tasks < 0 else tasks
+    steps: list[Step] = []
+    notes: list[str] = []
+    if bounds is None and max(least, most) >= 0:
+        raise UsageError(f"Nothing scales {service}: least and most have no meaning here.")
+    if bounds is not None:
+        was = bounds["MinCapacity"], bounds["MaxCapacity"]
+        low, high = (
+            least if least >= 0 else min(was[0], wanted),
+            most if most >= 0 else max(was[1], wanted),
+        )
+        if not low <= wanted <= high:
+            raise UsageError(f"{wanted} tasks are not between least={low} and most={high}.")
+        steps += _moved(known, was, (low, high))
+        notes = [f"Auto-scaling goes on between {low} and {high}: within them it moves the count."]
+    if wanted != present:
+        thing = known.thing
+        change = ("desiredCount", present, wanted)
+        steps.append(
+            Step(
+                f"Service {told['serviceName']}: {present} tasks become {wanted}",
+                thing.put("desiredCount", wanted),
+                present,
+                wanted,
+                [thing.put("desiredCount", present)],
+                thing.read("desiredCount"),
+            )
+        )
+        until = thing.until(
+            "[runningCount == desiredCount, pendingCount] | to_string(@)",
+            [
+                "[false,0]",
+                *(f"[{b},{n}]" for b in ("true", "false") for n in range(1, wanted + present + 1)),
+            ],
+            ["[true,0]"],
+            SERVICE.seconds,
+        )
+        steps.append(Step(f"Wait until {count(wanted, 'task')} run", until, None, "[true,0]", []))
+        notes += [*_warned(known, change[2])]
+    return Planned(
+        f"{service}: {count(wanted, 'task')}",
+        steps,
+        notes if steps else ["Choose what to change: tasks, least, most."],
+    )
+
+
+def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Step]:
+    if was == wanted:
+        return
+    at = _named(service)
+
+    def put(bounds: tuple[int, int]) -> Aws:
+        given = {"MinCapacity": bounds[0], "MaxCapacity": bounds[1]}
+        return Aws(_SCALING, "register_scalable_target", **at, **given)
+
+    name = service.facts["name"]
+    seen = Read(
+        _SCALING,
+        "describe_scalable_targets",
+        _BOUNDS,
+        ServiceNamespace="ecs",
+        ResourceIds=[at["ResourceId"]],
+    )
+    yield Step(
+        f"Bounds of {name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}",
+        put(wanted),
+        [*was],
+        [*wanted],
+        [put(was)],
+        seen,
+    )
+
+
+def _warned(service: Service, wanted: int) -> Iterator[str]:
+    if wanted == 0:
+        yield "With no task nothing answers: the load balancer says 503."
+    described = service.facts.get("tasks", wanted)
+    if described != wanted:
+        yield f"The target's file says {described} tasks: what deploys it may set that again."

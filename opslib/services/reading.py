@@ -1,0 +1,199 @@
+"""ECS services as they are: the service, its tasks also where they stopped, its revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, OpsError, frame
+from opslib.core.plans.things import Kind, Thing
+
+SERVICE = Kind(
+    noun="service",
+    service="ecs",
+    describe="describe_services",
+    at="services[0]",
+    key="services[]",
+    called="service",
+    status="deployments[?status=='PRIMARY'].rolloutState | [0]",
+    pending=("IN_PROGRESS",),
+    serving=("COMPLETED",),
+    modify="update_service",
+    seconds=1800,
+)
+REVISIONS = {
+    "revision": "int64",
+    "live": "bool",
+    "deployed": UTC_TIME,
+    "outcome": "str",
+    "image": "str",
+    "cpu": "str",
+    "memory": "str",
+    "arn": "str",
+}
+_PER_CALL = 100  # tasks
+
+
+@dataclass(frozen=True)
+class Service:
+    """An ECS service of the target. `key`: what the target's file calls it."""
+
+    ops: Connection
+    key: str
+
+    @property
+    def facts(self) -> Any:
+        """What the target's file says of it."""
+        return self.ops.target["services"][self.key]
+
+    @property
+    def thing(self) -> Thing:
+        return Thing(SERVICE, str(self.facts["name"]), {"cluster": str(self.facts["cluster"])})
+
+    @cached_property
+    def described(self) -> Json:
+        """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
+        found = self.thing.describe(self.ops)
+        if found["status"] == "INACTIVE":
+            raise NotFound(f"service {self.facts['name']} not found in {self.ops.where}: deleted.")
+        return found
+
+    def tasks(self, *statuses: str) -> list[Json]:
+        """Its tasks whose desired status is one of these: RUNNING, and STOPPED of the last hour.
+
+        ECS DescribeTasks, with tasks of none of its services left out.
+        """
+        at = {"cluster": self.facts["cluster"]}
+        lists = [
+            partial(
+                self.ops.pages,
+                "ecs",
+                "list_tasks",
+                "taskArns",
+                serviceName=self.facts["name"],
+                desiredStatus=status,
+                **at,
+            )
+            for status in statuses
+        ]
+        arns = [arn for found in self.ops.gather(*lists) for arn in found]
+        parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
+        reads = [
+            partial(self.ops.call, "ecs", "describe_tasks", tasks=part, **at) for part in parts
+        ]
+        # one that ECS forgot meanwhile is in `failures`
+        return [task for answer in self.ops.gather(*reads) for task in answer["tasks"]]
+
+    def deployments(self) -> list[Json]:
+        """Its deployments of the last 90 days, newest first, each with its `taskDefinition`.
+
+        ECS ListServiceDeployments, DescribeServiceRevisions.
+        """
+        where = {"cluster": self.facts["cluster"], "service": self.facts["name"]}
+        found = self.ops.pages(
+            "ecs", "list_service_deployments", "serviceDeployments", limit=60, **where
+        )
+        of = self._definitions([each["targetServiceRevisionArn"] for each in found])
+        return [
+            each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
+        ]
+
+    def _definitions(self, arns: Sequence[str]) -> dict[str, str]:
+        """Task definitions by the service revision that had them."""
+        parts = [[*arns[n : n + 20]] for n in range(0, len(arns), 20)]
+        reads = [
+            partial(self.ops.call, "ecs", "describe_service_revisions", serviceRevisionArns=part)
+            for part in parts
+        ]
+        return {
+            each["serviceRevisionArn"]: each["taskDefinition"]
+            for answer in self.ops.gather(*reads)
+            for each in answer["serviceRevisions"]
+        }
+
+    def definition(self, arn: str = "") -> Json:
+        """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
+        of = arn or self.described["taskDefinition"]
+        found = self.ops.call("ecs", "describe_task_definition", taskDefinition=of)
+        return dict(found["taskDefinition"])
+
+    def container(self, definition: Json) -> Json:
+        """The container with the app: the one named, else the first that is essential."""
+        every = definition["containerDefinitions"]
+        named = [each for each in every if each["name"] == self.facts.get("container")]
+        essential = [each for each in every if each.get("essential", True)]
+        return dict((named or essential or every)[0])
+
+
+def number(arn: str) -> int:
+    """The revision of a task definition's ARN."""
+    return int(arn.rpartition(":")[2])
+
+
+def list_revisions(ops: Connection, service: str, newest: int = 15) -> Frame:
+    """Its newest active revisions, and how the last deployment of each ended. Columns: REVISIONS.
+
+    `outcome`: SUCCESSFUL, or how else ECS says that it ended; empty where none is known, as after
+    90 days.
+    """
+    known = Service(ops, service)
+    present = known.described["taskDefinition"]
+    family = present.rpartition("/")[2].rpartition(":")[0]
+    arns, deployments = ops.gather(
+        partial(
+            ops.pages,
+            "ecs",
+            "list_task_definitions",
+            "taskDefinitionArns",
+            limit=newest,
+            familyPrefix=family,
+            sort="DESC",
+        ),
+        known.deployments,
+    )
+    last: dict[str, Json] = {}
+    for each in reversed(deployments):
+        last[each["taskDefinition"]] = each
+    described = ops.each(known.definition, [*dict.fromkeys([*arns, present])])
+    rows = [_row(known, arn, each, last.get(arn), present) for arn, each in described.items()]
+    return frame(sorted(rows, key=lambda row: -row["revision"]), REVISIONS)
+
+
+def _row(service: Service, arn: str, definition: Json, last: Json | None, present: str) -> Json:
+    return {
+        "revision": number(arn),
+        "live": arn == present,
+        "deployed": last and last["createdAt"],
+        "outcome": last["status"] if last else "",
+        "image": service.container(definition)["image"],
+        "cpu": definition.get("cpu", ""),
+        "memory": definition.get("memory", ""),
+        "arn": arn,
+    }
+
+
+def lacks_image(ops: Connection, image: str) -> str:
+    """Why an image of ECR cannot be pulled; empty when it can, or when it is not in ECR.
+
+    Raises OpsError for what ECR does not tell.
+    """
+    host, _, rest = image.partition("/")
+    if ".dkr.ecr." not in host:
+        return ""
+    name, _, tag = rest.partition("@" if "@" in rest else ":")
+    wanted = {"imageDigest": tag} if "@" in rest else {"imageTag": tag or "latest"}
+    try:
+        ops.call(
+            "ecr",
+            "describe_images",
+            registryId=host.partition(".")[0],
+            repositoryName=name,
+            imageIds=[wanted],
+        )
+    except NotFound as exc:
+        return str(exc)
+    except OpsError:
+        raise
+    return ""

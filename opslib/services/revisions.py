@@ -1,0 +1,194 @@
+"""Another revision for a service: back to one that worked, or the same with another size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opslib.core import (
+    Aws,
+    Connection,
+    Frame,
+    Json,
+    OpsError,
+    Planned,
+    Refused,
+    Step,
+    UsageError,
+    planner,
+    result,
+    unknown_name,
+)
+from opslib.services.reading import SERVICE, Service, lacks_image, list_revisions, number
+
+COMPLETED = "SUCCESSFUL"
+# vCPU units: MB that Fargate has for them (AWS: task definition parameters, task size)
+_FARGATE = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4097, 1024)),
+    1024: tuple(range(2048, 8193, 1024)),
+    2048: tuple(range(4096, 16385, 1024)),
+    4096: tuple(range(8192, 30721, 1024)),
+    8192: tuple(range(16384, 61441, 4096)),
+    16384: tuple(range(32768, 122881, 8192)),
+}
+
+
+@planner
+def plan_rollback(ops: Connection, service: str, to: int = 0) -> Planned:
+    """Give a service an earlier revision: the last one whose deployment completed, or `to`.
+
+    Raises UsageError (no such revision), Refused (none that completed is known, or its image is
+    gone).
+    """
+    known = Service(ops, service)
+    found, present = list_revisions(ops, service), known.described["taskDefinition"]
+    row = _chosen(service, found, number(present), to)
+    if row.revision == number(present):
+        note = f"It has revision {row.revision} already."
+        return Planned(f"{service} stays at revision {row.revision}", notes=[note])
+    notes = [*_doubts(ops, row)]
+    controller = known.described.get("deploymentController", {}).get("type", "ECS")
+    if controller != "ECS":
+        raise Refused(
+            f"{service} is deployed by {controller}: take it back there. Nothing was changed."
+        )
+    steps = deployed(known, row.arn, f"revision {number(present)} to {row.revision}")
+    return Planned(f"roll {service} back to revision {row.revision}", steps, notes)
+
+
+def _chosen(service: str, found: Frame, live: int, to: int) -> Any:
+    if to:
+        if to not in set(found["revision"]):
+            raise unknown_name("revision", str(to), map(str, found["revision"]), f" of {service}")
+        return next(row for row in found.itertuples() if row.revision == to)
+    well = found[(found["outcome"] == COMPLETED) & (found["revision"] != live)]
+    well = well.sort_values("deployed", ascending=False)
+    if not len(well):
+        raise Refused(
+            f"No other revision of {service} is known to have been deployed to its end (ECS tells "
+            "of 90 days). Nothing was changed; choose one: to=…"
+        )
+    return next(well.itertuples())
+
+
+def _doubts(ops: Connection, row: Any) -> Iterator[str]:
+    if row.outcome and row.outcome != COMPLETED:
+        yield f"The last deployment of revision {row.revision} ended as {row.outcome}."
+    if not row.outcome:
+        yield f"Nothing tells how a deployment of revision {row.revision} ended."
+    try:
+        missing = lacks_image(ops, row.image)
+    except OpsError as exc:
+        yield f"Whether its image {row.image} is still there is not known: {exc}"
+        return
+    if missing:
+        raise Refused(
+            f"The image of revision {row.revision} is gone: {missing} Nothing was changed; choose "
+            "another: to=…"
+        )
+
+
+def deployed(service: Service, definition: Any, title: str) -> list[Step]:
+    """Steps that give it a task definition and wait until its deployment completed."""
+    thing, present = service.thing, service.described["taskDefinition"]
+    until = thing.until(SERVICE.status, SERVICE.pending, SERVICE.serving, SERVICE.seconds)
+    do = thing.call("update_service", taskDefinition=definition)
+    undo = [thing.call("update_service", taskDefinition=present)]
+    what = f"Service {service.facts['name']}: {title}"
+    known = isinstance(definition, str)
+    return [
+        Step(
+            what,
+            do,
+            present,
+            definition if known else title,
+            undo,
+            thing.read("taskDefinition") if known else None,
+        ),
+        Step(f"Wait until {thing} runs it", until, None, "COMPLETED", [], thing.status()),
+    ]
+
+
+@planner
+def plan_size(ops: Connection, service: str, cpu: int = 0, memory_mb: int = 0) -> Planned:
+    """Give its tasks another size, by a new revision that keeps every other field of its present.
+
+    0: as it is. Raises UsageError (no size that Fargate has).
+    """
+    known = Service(ops, service)
+    answer = ops.call(
+        "ecs",
+        "describe_task_definition",
+        taskDefinition=known.described["taskDefinition"],
+        include=["TAGS"],
+    )
+    old = answer["taskDefinition"]
+    was = int(old.get("cpu") or 0), int(old.get("memory") or 0)
+    wanted = cpu or was[0], memory_mb or was[1]
+    if wanted == was:
+        return Planned(f"{service} stays at {_told(was)}", notes=["Choose: cpu, memory_mb."])
+    if "FARGATE" in old.get("requiresCompatibilities", ()):
+        _require_size(*wanted)
+    _require_room(old, wanted[1])
+    given = _kept(ops, old, answer.get("tags", [])) | {
+        "cpu": str(wanted[0]),
+        "memory": str(wanted[1]),
+    }
+    made = result("revision.taskDefinition.taskDefinitionArn")
+    title = f"{old['family']}: {_told(was)} becomes {_told(wanted)}"
+    register = Step(
+        f"New revision of {title}",
+        Aws("ecs", "register_task_definition", **given),
+        _told(was),
+        _told(wanted),
+        [Aws("ecs", "deregister_task_definition", taskDefinition=made)],
+        name="revision",
+    )
+    steps = [register, *deployed(known, made, f"from revision {old['revision']} to the new one")]
+    return Planned(f"{service}: tasks of {_told(wanted)}", steps, [*_notes(known, wanted)])
+
+
+def _told(size: tuple[int, int]) -> str:
+    return f"{size[0] / 1024:g} vCPU and {size[1]:,} MB"
+
+
+def _require_size(cpu: int, memory_mb: int) -> None:
+    if cpu not in _FARGATE:
+        raise UsageError(f"cpu={cpu}: Fargate has {', '.join(map(str, _FARGATE))}.")
+    if memory_mb not in _FARGATE[cpu]:
+        sizes = _FARGATE[cpu]
+        raise UsageError(
+            f"memory_mb={memory_mb}: with cpu={cpu} Fargate has {sizes[0]:,} to {sizes[-1]:,} MB, "
+            f"in steps of {sizes[1] - sizes[0]:,}."
+        )
+
+
+def _require_room(old: Json, memory_mb: int) -> None:
+    """Its containers' own limits have to fit into the task's."""
+    limits = [
+        each.get("memory") or each.get("memoryReservation") or 0
+        for each in old["containerDefinitions"]
+    ]
+    if sum(limits) > memory_mb:
+        raise UsageError(
+            f"memory_mb={memory_mb}: the containers of revision {old['revision']} are given "
+            f"{sum(limits):,} MB themselves; that stays as it is here."
+        )
+
+
+def _kept(ops: Connection, old: Json, tags: list[Json]) -> Json:
+    """What RegisterTaskDefinition takes of a description: all but what ECS adds by itself."""
+    shape = ops.client("ecs").meta.service_model.operation_model("RegisterTaskDefinition")
+    taken = {k: v for k, v in old.items() if k in shape.input_shape.members and v not in (None, [])}
+    return taken | ({"tags": tags} if tags else {})
+
+
+def _notes(service: Service, wanted: tuple[int, int]) -> Iterator[str]:
+    facts = service.facts
+    described = facts.get("cpu", wanted[0]), facts.get("memory_mb", wanted[1])
+    if described != wanted:
+        yield (
+            f"The target's file says {_told(described)}: change it there and in what deploys it "
+            "(Terraform), or the next deployment takes this back."
+        )

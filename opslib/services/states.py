@@ -1,0 +1,276 @@
+"""Is each service as it is meant to be: its count, its deployment, its tasks, its targets?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    Sign,
+    answer,
+    check,
+    count,
+    frame,
+    sign_of,
+)
+from opslib.services import stops
+from opslib.services.reading import Service, number
+
+TASKS = {
+    "service": "str",
+    "task": "str",
+    "revision": "int64",
+    "status": "str",
+    "health": "str",
+    "started": UTC_TIME,
+    "stopped": UTC_TIME,
+    "reason": "str",
+}
+STUCK, BAD_REVISION = "deployment-stuck", "bad-revision"
+_UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck
+_LATELY = timedelta(hours=1)
+_DESCRIBE = "ecs DescribeServices"
+EVENTS = (
+    Sign("no-capacity", r"unable to place", "no task can be placed", next="services/scale"),
+    Sign(
+        BAD_REVISION,
+        r"unable to consistently start|deployment failed|tasks failed to start",
+        "tasks of the newest deployment do not stay",
+        next="services/rollback",
+    ),
+    Sign(
+        stops.UNHEALTHY,
+        r"failed .*health check|is unhealthy",
+        "health checks fail",
+        next="logs/errors",
+    ),
+    Sign(
+        "service-misconfigured",
+        r"unable to (assume|register|start)|was unable|throttl|error",
+        "ECS cannot do what it has to",
+        next="services/health",
+    ),
+    Sign("", "", "as usual"),
+)
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+TARGETS = {
+    "Target.ResponseCodeMismatch": "its health path answers another status than the one wanted",
+    "Target.Timeout": "its health path does not answer in time",
+    "Target.FailedHealthChecks": "its port does not answer",
+    "Target.NotInUse": "no listener uses the target group, or its zone is off",
+    "Target.InvalidState": "it is stopped",
+    "Target.IpUnusable": "a load balancer uses its address",
+    "Target.HealthCheckDisabled": "its health is not asked",
+    "Elb.InternalError": "an error of the load balancer",
+}
+
+
+@check("Do the services run what they are meant to?")
+def check_services(ops: Connection, service: str = "") -> Findings:
+    """Count against what is desired, the newest deployment, and what ECS's events say of the last
+    hour; of one service, or of all that the target's file names.
+    """
+    chosen = [service] if service else ops.target["services"]
+    found = ops.each(lambda name: [*_judged(Service(ops, name))], chosen, "service {}")
+    return Findings(each for of in found.values() for each in of)
+
+
+def _judged(service: Service) -> Iterator[Finding]:
+    yield _counted(service)
+    yield answer(f"deployment of {service.key}", partial(_deployment, service))
+    yield _events(service)
+
+
+def _counted(service: Service) -> Finding:
+    told, facts = service.described, service.facts
+    running, wanted, pending = (told[f"{of}Count"] for of in ("running", "desired", "pending"))
+    least = facts.get("min_tasks", facts.get("tasks", 1))
+    asked = Question(f"tasks of {service.key}", f"as many as desired, at least {least}", _DESCRIBE)
+    seen = f"{running} of {wanted} run" + f", {pending} begin" * bool(pending)
+    if told["status"] != "ACTIVE":
+        return asked.answer("critical", f"{seen}; the service is {told['status']}")
+    if wanted < least:
+        status = "critical" if not running and least else "warn"
+        return asked.answer(
+            status, f"{seen}; fewer are desired than described", next="services/scale"
+        )
+    if running >= wanted:
+        return asked.answer("ok", seen)
+    return asked.answer(
+        "critical" if running < max(1, least) else "warn", seen, next="services/health"
+    )
+
+
+def _deployment(service: Service) -> Finding:
+    """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html"""
+    told = service.described
+    rule = f"completed, or under way for less than {_UNDER_WAY.seconds // 60} minutes"
+    asked = Question(f"deployment of {service.key}", rule, _DESCRIBE)
+    kind = told.get("deploymentController", {}).get("type", "ECS")
+    primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
+    if kind != "ECS" or primary is None:
+        return asked.answer(
+            "unknown",
+            f"deployed by {kind}: ECS does not tell how it went",
+            next="deployments/verify",
+        )
+    age, state = service.ops.now() - primary["createdAt"], primary.get("rolloutState")
+    failed = primary.get("failedTasks", 0)
+    seen = f"revision {number(primary['taskDefinition'])}, since "
+    seen += f"{primary['createdAt']:%m-%d %H:%M} UTC: {state}"
+    seen += f", {count(failed, 'task')} failed" * bool(failed)
+    if state == "COMPLETED":
+        return _taken_back(service, asked, seen) or asked.answer("ok", seen, cause=BAD_REVISION)
+    if state == "IN_PROGRESS" and age < _UNDER_WAY and not failed:
+        return asked.answer("ok", f"{seen}, ends by itself", cause=STUCK)
+    why = primary.get("rolloutStateReason", "")
+    if state == "FAILED" or failed:
+        return asked.answer(
+            "critical", f"{seen}: {why}", cause=BAD_REVISION, next="services/rollback"
+        )
+    if state == "IN_PROGRESS":
+        return asked.answer(
+            "critical",
+            f"{seen}, for {age.total_seconds() / 60:.0f} min",
+            cause=STUCK,
+            next="services/health",
+        )
+    return asked.answer("unknown", f"{seen}: {why}")
+
+
+def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
+    """A deployment of the last day that ECS itself took back."""
+    for each in service.deployments()[:3]:
+        age = service.ops.now() - each["createdAt"]
+        if each["status"].startswith("ROLLBACK") and age < timedelta(days=1):
+            of = each.get("taskDefinition")
+            which = f"revision {number(of)}" if of else "the newest"
+            why = each.get("statusReason") or each["status"]
+            seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
+            return asked.answer(
+                "warn",
+                seen,
+                cause=BAD_REVISION,
+                next="logs/errors",
+            )
+    return None
+
+
+def _events(service: Service) -> Finding:
+    now = service.ops.now()
+    asked = Question(f"events of {service.key}", "none that is a trouble within an hour", _DESCRIBE)
+    told = [
+        each for each in service.described.get("events", ()) if now - each["createdAt"] < _LATELY
+    ]
+    shown = [(each, sign_of(EVENTS, each["message"])) for each in told]
+    bad = [(each, sign) for each, sign in shown if sign.name]
+    if not bad:
+        return asked.answer("ok", f"{count(len(told), 'event')}, none of them a trouble")
+    (first, sign), many = bad[0], len(bad)
+    seen = f"{sign.means}: {first['message']}" + f" ({many} like it)" * (many > 1)
+    status = "critical" if sign.name in ("no-capacity", BAD_REVISION) else "warn"
+    return asked.answer(status, seen, cause=sign.name, next=sign.next)
+
+
+@check("Why did tasks stop?")
+def check_tasks(ops: Connection, service: str = "") -> Findings:
+    """Tasks that run, and those that stopped within the last hour, by what ECS says of each.
+
+    Evidence: TASKS. ECS forgets stopped tasks after an hour.
+    """
+    chosen = [service] if service else ops.target["services"]
+    found = ops.each(lambda name: _tasks(Service(ops, name)), chosen, "tasks of {}")
+    rows = [row for _, told in found.values() for row in told]
+    return Findings(
+        (each for findings, _ in found.values() for each in findings), frame(rows, TASKS)
+    )
+
+
+def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
+    every = service.tasks("RUNNING", "STOPPED")
+    stopped = [each for each in every if each["lastStatus"] == "STOPPED"]
+    asked = Question(
+        f"stopped tasks of {service.key}", "only those that were meant to", "ecs DescribeTasks"
+    )
+    found = []
+    for sign, many, newest in stops.counted(stopped):
+        if sign.name in (stops.MEANT, "host-ended"):
+            continue
+        seen = f"{count(many, 'task')} within an hour, {sign.means}: {stops.reason(newest)}"
+        alive = service.described["runningCount"] >= max(1, service.described["desiredCount"])
+        status = "warn" if alive or many == 1 else "critical"
+        found.append(asked.answer(status, seen, cause=sign.name, next=sign.next))
+    if not found:
+        seen = f"{count(len(stopped), 'task')} within an hour" + ", as meant" * bool(stopped)
+        found = [asked.answer("ok", seen)]
+    bad = [
+        each for each in every if each.get("healthStatus") == "UNHEALTHY" and each not in stopped
+    ]
+    if bad:
+        seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
+        found.append(asked.answer("critical", seen, cause=stops.UNHEALTHY, next="logs/errors"))
+    return found, [_row(service, each) for each in every]
+
+
+def _row(service: Service, task: Json) -> Json:
+    return {
+        "service": service.key,
+        "task": task["taskArn"].rpartition("/")[2],
+        "revision": number(task["taskDefinitionArn"]),
+        "status": task["lastStatus"],
+        "health": task.get("healthStatus", ""),
+        "started": task.get("startedAt"),
+        "stopped": task.get("stoppedAt"),
+        "reason": stops.reason(task),
+    }
+
+
+@check("Does the load balancer take its tasks for healthy?")
+def check_targets(ops: Connection, service: str = "") -> Findings:
+    """The targets of each service's target groups, with the load balancer's reason for each."""
+    chosen = [service] if service else ops.target["services"]
+    found = ops.each(lambda name: [*_targets(Service(ops, name))], chosen, "targets of {}")
+    return Findings(each for of in found.values() for each in of)
+
+
+def _targets(service: Service) -> Iterator[Finding]:
+    """One finding a target group; none for a service that no load balancer knows."""
+    groups = [
+        each["targetGroupArn"]
+        for each in service.described.get("loadBalancers", ())
+        if "targetGroupArn" in each
+    ]
+    for group in groups:
+        told = service.ops.call("elbv2", "describe_target_health", TargetGroupArn=group)
+        yield _health(service, group.split("/")[1], told["TargetHealthDescriptions"])
+
+
+def _health(service: Service, group: str, told: list[Json]) -> Finding:
+    asked = Question(
+        f"targets of {service.key} in {group}",
+        "all healthy, at least one",
+        "elbv2 DescribeTargetHealth",
+    )
+    states = Counter(each["TargetHealth"]["State"] for each in told)
+    seen = ", ".join(f"{many} {state}" for state, many in states.items()) or "none is registered"
+    bad = [
+        each["TargetHealth"]
+        for each in told
+        if each["TargetHealth"]["State"] in ("unhealthy", "unavailable", "unused")
+    ]
+    for reason, many in Counter(each.get("Reason", "") for each in bad).items():
+        said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
+        seen += f"; {many} {reason}: {TARGETS.get(reason, 'not understood')} ({said})"
+    if not states["healthy"]:
+        return asked.answer("critical", seen, cause="targets-unhealthy", next="logs/errors")
+    if bad:
+        return asked.answer("warn", seen, cause="targets-unhealthy", next="services/health")
+    return asked.answer("ok", seen, cause="targets-unhealthy")
