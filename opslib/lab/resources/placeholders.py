@@ -63,8 +63,8 @@ def text(place: Place, value: str) -> str:
 def _named(place: Place, found: re.Match[str]) -> Any:
     what, factor, path = found.groups()
     value = _KNOWN[path](place) if path in _KNOWN else _fact(place, path)
-    if what == "secret_arn":
-        return secrets.arn(place, value)
+    if what == "secret_arn":  # a fact that names it, or the secret's own entry
+        return secrets.arn(place, value if isinstance(value, str) else path.rpartition(".")[2])
     if what == "queue_url":
         return queue_url(place, value)
     return value if factor is None else float(factor) * value
