@@ -96,6 +96,7 @@ class Services:
     revisions: Mapping[str, list[int]] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    needs_mb: Mapping[str, int] = field(default_factory=dict)  # a task that has less is killed
     cpu: Range = (9, 38)
     memory: Range = (34, 46)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -73,18 +73,26 @@ def _images(place: Place, key: str, about: data.Services) -> None:
 
 def _definitions(place: Place, key: str, about: data.Services) -> None:
     for tag in _tags(about, key):
-        register(place, key, image(place, key, tag), about)
+        register(place, key, about, tag)
+    needs = {"memory_mb": about.needs_mb.get(key, 0), "variables": list(about.variables)}
+    place.memory.setdefault("containers", {})[family(place, key)] = needs
 
 
-def register(place: Place, key: str, of: str, about: data.Services) -> str:
-    """A new revision for an image. Returns its ARN."""
+def register(
+    place: Place,
+    key: str,
+    about: data.Services,
+    tag: str = "",
+    change: Callable[[dict[str, Any]], None] = lambda given: None,
+) -> str:
+    """A new revision for an image, the newest without a tag. Returns its ARN."""
     facts = place.facts["services"][key]
     known = {name: text(place, value) for name, value in about.variables.items()}
     secrets = {name: text(place, value) for name, value in about.secrets.items()}
     wanted = facts.get("variables", ())
     container = {
         "name": facts.get("container", "app"),
-        "image": of,
+        "image": image(place, key, tag or _tags(about, key)[-1]),
         "essential": True,
         "environment": [
             {"name": each, "value": known.get(each, "on")} for each in wanted if each not in secrets
@@ -101,16 +109,18 @@ def register(place: Place, key: str, of: str, about: data.Services) -> str:
         },
     }
     role = f"arn:aws:iam::{place.account}:role/{family(place, key)}"
-    made = place.client("ecs").register_task_definition(
-        family=family(place, key),
-        containerDefinitions=[container],
-        requiresCompatibilities=["FARGATE"],
-        networkMode="awsvpc",
-        cpu=str(facts.get("cpu", _CPU)),
-        memory=str(facts.get("memory_mb", _MEMORY_MB)),
-        executionRoleArn=f"{role}-execution",
-        taskRoleArn=f"{role}-task",
-    )
+    given = {
+        "family": family(place, key),
+        "containerDefinitions": [container],
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": str(facts.get("cpu", _CPU)),
+        "memory": str(facts.get("memory_mb", _MEMORY_MB)),
+        "executionRoleArn": f"{role}-execution",
+        "taskRoleArn": f"{role}-task",
+    }
+    change(given)
+    made = place.client("ecs").register_task_definition(**given)
     return str(made["taskDefinition"]["taskDefinitionArn"])
 
 

@@ -92,11 +92,17 @@ def registered(account: str, region: str, group: str) -> bool:
 
 
 def _step(world: Ground[Standing], key: _Key, now: datetime) -> None:
-    service, backend = _services[key], world.backend("ecs", *key[:2])
+    step(world, _services[key], now)
+
+
+def step(world: Ground[Standing], service: Scheduler, now: datetime) -> None:
+    """Lets a service go on until now; what becomes of its tasks is looked for each time."""
+    key = service.shown["clusterArn"].split(":")[4], service.shown["clusterArn"].split(":")[3]
+    backend = world.backend("ecs", *key)
     arn = service.shown["taskDefinition"]
     family, revision = arn.rpartition("/")[2].rsplit(":", 1)
     definition = backend.task_definitions.get(family, {}).get(int(revision))
-    fate = fates.of(world, *key[:2], definition) if definition else None
+    fate = fates.of(world, *key, definition) if definition else None
     service.step(now, {arn: fate})
     for task in service.tasks:
         if not task["containers"] and definition and task["taskDefinitionArn"] == arn:

@@ -1,0 +1,142 @@
+"""Verbs about ECS services: a revision that cannot live, no room for tasks, targets that fail."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.lab.corrections.ecs import services as ecs
+from opslib.lab.corrections.ecs.schedulers import Scheduler
+from opslib.lab.forms.values import Duration
+from opslib.lab.resources import services
+from opslib.lab.verbs.verbs import Stage, Verb, verb
+
+_STEP = timedelta(seconds=10)
+
+
+def _scheduler(stage: Stage, key: str) -> Scheduler:
+    facts = stage.place.facts["services"][key]
+    return ecs.find(stage.place.account, stage.place.region, facts["cluster"], facts["name"])
+
+
+def _keep(stage: Stage, key: str) -> None:
+    stage.kept = copy.deepcopy(vars(_scheduler(stage, key)))
+
+
+def _put_back(stage: Stage, key: str) -> None:
+    if stage.kept:
+        vars(_scheduler(stage, key)).update(stage.kept)
+
+
+def _since(stage: Stage, key: str, when: datetime, change: Callable[[Scheduler], None]) -> None:
+    """What the scheduler has made of a change from then until now."""
+    service, now = _scheduler(stage, key), stage.place.now()
+    change(service)
+    while when < now:
+        ecs.step(stage.place.world, service, when)
+        when += _STEP
+
+
+@verb("release", "ecs", "elasticloadbalancing", "ecr")
+class Release(Verb):
+    """A new revision of a service's task definition, deployed since a while.
+
+    tag:      of its image, which is not in the registry
+    memory:   MB, of which the app needs more
+    lost:     variables that it has no longer
+    secret:   the key of the secret that it asks for, which is not there
+    breaker:  whether the circuit breaker takes it back
+    """
+
+    service: str
+    since: Duration = timedelta(minutes=12)
+    tag: str = ""
+    memory: int = 0
+    lost: frozenset[str] = frozenset()
+    secret: str = ""
+    breaker: bool = False
+
+    def apply(self, stage: Stage) -> None:
+        _keep(stage, self.service)
+        place, when = stage.place, stage.ago(self.since)
+        arn = services.register(
+            place, self.service, place.memory["data"].services, change=self._changed(stage)
+        )
+
+        def deploy(scheduler: Scheduler) -> None:
+            given = copy.deepcopy(scheduler.shown["deploymentConfiguration"])
+            given["deploymentCircuitBreaker"] = {"enable": self.breaker, "rollback": self.breaker}
+            scheduler.shown["deploymentConfiguration"] = given
+            scheduler.deploy(arn, when)
+
+        _since(stage, self.service, when, deploy)
+        stage.place.memory.setdefault("released", {})[stage.drill] = arn
+
+    def _changed(self, stage: Stage) -> Callable[[dict[str, Any]], None]:
+        def change(given: dict[str, Any]) -> None:
+            (container,) = given["containerDefinitions"]
+            if self.tag:
+                container["image"] = services.image(stage.place, self.service, self.tag)
+            if self.memory:
+                given["memory"] = str(self.memory)
+            for kind in ("environment", "secrets"):
+                container[kind] = [e for e in container[kind] if e["name"] not in self.lost]
+            if self.secret:
+                for each in container["secrets"]:
+                    arn = ":".join(each["valueFrom"].split(":")[:7])
+                    each["valueFrom"] = f"{arn}:{self.secret}::"
+
+        return change
+
+    def holds(self, stage: Stage) -> bool:
+        now = _scheduler(stage, self.service).shown["taskDefinition"]
+        return bool(now == stage.place.memory.get("released", {}).get(stage.drill))
+
+    def undo(self, stage: Stage) -> None:
+        _put_back(stage, self.service)
+        if arn := stage.place.memory.get("released", {}).pop(stage.drill, ""):
+            family, revision = arn.rpartition("/")[2].rsplit(":", 1)
+            stage.place.backend("ecs").task_definitions[family].pop(int(revision), None)
+
+
+@verb("no_room", "ecs", "elasticloadbalancing")
+class NoRoom(Verb):
+    """There is no capacity for tasks, while more are desired since a while."""
+
+    service: str
+    tasks: int
+    since: Duration = timedelta(minutes=12)
+
+    def apply(self, stage: Stage) -> None:
+        _keep(stage, self.service)
+        family = services.family(stage.place, self.service)
+        stage.place.faults.setdefault("tasks", {})[family] = "capacity"
+        _since(
+            stage,
+            self.service,
+            stage.ago(self.since),
+            lambda scheduler: scheduler.shown.update(desiredCount=self.tasks),
+        )
+
+    def undo(self, stage: Stage) -> None:
+        stage.place.faults["tasks"].pop(services.family(stage.place, self.service), None)
+        if not stage.place.faults["tasks"]:
+            del stage.place.faults["tasks"]
+        _put_back(stage, self.service)
+
+
+@verb("targets", "elasticloadbalancing")
+class Targets(Verb):
+    """How the health checks of a service's target group are answered: a status, or `timeout`."""
+
+    service: str
+    answers: str
+
+    def apply(self, stage: Stage) -> None:
+        group = stage.place.facts["services"][self.service]["target_group"]
+        stage.place.faults.setdefault("targets", {})[group] = self.answers
+
+    def undo(self, stage: Stage) -> None:
+        stage.place.faults.pop("targets", None)
