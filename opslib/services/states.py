@@ -35,6 +35,7 @@ TASKS = {
     "reason": "str",
 }
 STUCK, BAD_REVISION = "deployment-stuck", "bad-revision"
+OF_REVISION = Sign(BAD_REVISION, "", "the revision does not work", next="services/rollback")
 _UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck
 _LATELY = timedelta(hours=1)
 _DESCRIBE = "ecs DescribeServices"
@@ -133,9 +134,8 @@ def _deployment(service: Service) -> Finding:
         return asked.answer("ok", f"{seen}, ends by itself", cause=STUCK)
     why = primary.get("rolloutStateReason", "")
     if state == "FAILED" or failed:
-        return asked.answer(
-            "critical", f"{seen}: {why}", cause=BAD_REVISION, next="services/rollback"
-        )
+        shown = _shown(service, primary["taskDefinition"])
+        return asked.answer("critical", f"{seen}: {why}", cause=shown.name, next=shown.next)
     if state == "IN_PROGRESS":
         return asked.answer(
             "critical",
@@ -155,13 +155,27 @@ def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
             which = f"revision {number(of)}" if of else "the newest"
             why = each.get("statusReason") or each["status"]
             seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
-            return asked.answer(
-                "warn",
-                seen,
-                cause=BAD_REVISION,
-                next="logs/errors",
-            )
+            cause = _shown(service, of).name if of else BAD_REVISION
+            return asked.answer("warn", seen, cause=cause, next="logs/errors")
     return None
+
+
+def _failed(service: Service) -> list[str]:
+    """Task definitions whose deployment failed, or fails now, newest first."""
+    found = [
+        each["taskDefinition"]
+        for each in service.described["deployments"]
+        if each.get("rolloutState") != "COMPLETED" and each.get("failedTasks")
+    ]
+    old = [each for each in service.deployments()[:3] if each["status"].startswith("ROLLBACK")]
+    return [*found, *(each["taskDefinition"] for each in old if each["taskDefinition"])]
+
+
+def _shown(service: Service, definition: str) -> Sign:
+    """What its stopped tasks show: what it lacks, else that it is the revision's own fault."""
+    tasks = [each for each in service.tasks("STOPPED") if each["taskDefinitionArn"] == definition]
+    found = [sign for sign, *_ in stops.counted(tasks) if sign.name not in stops.WELL]
+    return found[0] if found and found[0].name not in stops.ITS_OWN else OF_REVISION
 
 
 def _events(service: Service) -> Finding:
@@ -177,6 +191,8 @@ def _events(service: Service) -> Finding:
     (first, sign), many = bad[0], len(bad)
     seen = f"{sign.means}: {first['message']}" + f" ({many} like it)" * (many > 1)
     status = "critical" if sign.name in ("no-capacity", BAD_REVISION) else "warn"
+    if sign.name == BAD_REVISION and (failed := _failed(service)):
+        sign = _shown(service, failed[0])
     return asked.answer(status, seen, cause=sign.name, next=sign.next)
 
 
@@ -200,13 +216,15 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
     asked = Question(
         f"stopped tasks of {service.key}", "only those that were meant to", "ecs DescribeTasks"
     )
-    found = []
+    found, failed = [], _failed(service)
     for sign, many, newest in stops.counted(stopped):
-        if sign.name in (stops.MEANT, "host-ended"):
+        if sign.name in stops.WELL:
             continue
         seen = f"{count(many, 'task')} within an hour, {sign.means}: {stops.reason(newest)}"
         alive = service.described["runningCount"] >= max(1, service.described["desiredCount"])
         status = "warn" if alive or many == 1 else "critical"
+        if sign.name in stops.ITS_OWN and newest["taskDefinitionArn"] in failed:
+            sign = OF_REVISION
         found.append(asked.answer(status, seen, cause=sign.name, next=sign.next))
     if not found:
         seen = f"{count(len(stopped), 'task')} within an hour" + ", as meant" * bool(stopped)

@@ -12,14 +12,32 @@ from opslib.core import Json, Sign, sign_of
 MEANT = "meant to stop"
 NOT_UNDERSTOOD = "task-stopped"
 OUT_OF_MEMORY, UNHEALTHY = "task-out-of-memory", "task-unhealthy"
+EXITS = "task-exits"
+WELL = (MEANT, "host-ended")
+ITS_OWN = (EXITS, UNHEALTHY, "container-not-started")  # may be the revision's own fault
 _KILLED, _ENDED = 137, 143
 STOPS = (
+    Sign(
+        "task-without-network",
+        r"(ResourceInitialization|CannotPull|CannotStart|pull image|registry auth).*(time-?d? ?out"
+        r"|deadline exceeded|dial tcp|no route|unreachable|connection (refused|reset)|no such host)"
+        r"|network interface provisioning",
+        "it cannot reach the registry or a service: no way out of its subnets",
+        next="network/endpoints",
+    ),
     Sign(
         "image-not-pulled",
         r"CannotPull\w*|pull access denied|manifest (unknown|for .* not found)|toomanyrequests"
         r"|failed to resolve ref|image .*(not found|does not exist)|ImageNotFound",
         "its image cannot be pulled",
         next="services/rollback",
+    ),
+    Sign(
+        "log-group-missing",
+        r"(log group|log stream|awslogs|logging driver|logger).{0,80}(does not exist|not exist"
+        r"|failed|AccessDenied|not authorized)|failed to (validate|create) log",
+        "the log group that it writes to is not there, or closed to it",
+        next="services/health",
     ),
     Sign(
         "secret-denied",
@@ -36,24 +54,10 @@ STOPS = (
         next="services/rollback",
     ),
     Sign(
-        "log-group-missing",
-        r"(log group|log stream|awslogs|logging driver|logger).{0,80}(does not exist|not exist"
-        r"|failed|AccessDenied|not authorized)|failed to (validate|create) log",
-        "the log group that it writes to is not there, or closed to it",
-        next="services/health",
-    ),
-    Sign(
-        "task-without-network",
-        r"(ResourceInitializationError|CannotStart|connection issue|pull).*(timeout|timed out"
-        r"|deadline exceeded|dial tcp|no route|unreachable|connection refused)"
-        r"|network interface provisioning",
-        "it cannot reach the registry or a service: no way out of its subnets",
-        next="network/endpoints",
-    ),
-    Sign(
         "no-capacity",
         r"capacity is unavailable|unable to place|RESOURCE:|insufficient (cpu|memory|capacity)"
-        r"|no container instances|outofcapacity|vcpu limit|reached the limit on the number of",
+        r"|no container instances"
+        r"|InsufficientFreeAddresses|not enough .{0,20}addresses|outofcapacity|vcpu limit|reached the limit on the number of",
         "there is no capacity for it where it may run",
         next="services/scale",
     ),
@@ -91,7 +95,7 @@ STOPS = (
     Sign(
         "host-ended",
         r"terminationnotice|host.*(maintenance|retire|terminat)|infrastructure|instance.*terminat"
-        r"|FARGATE.*(patch|update|platform)|task maintenance|AGENT",
+        r"|FARGATE.*(patch|update|platform)|maintenance on the",
         "what it ran on was ended or renewed by AWS",
     ),
     Sign(
@@ -101,7 +105,7 @@ STOPS = (
         "somebody or a deployment stopped it",
     ),
     Sign(
-        "task-exits",
+        EXITS,
         r"essential container|exited|exit ?code",
         "its app ended by itself: its log says why",
         next="logs/errors",
@@ -125,7 +129,7 @@ def sign(task: Json) -> Sign:
     found = sign_of(STOPS, reason(task))
     codes = {each.get("exitCode") for each in task.get("containers", ())} - {None, 0}
     if found.name == MEANT and codes - {_KILLED, _ENDED, 130}:
-        return next(each for each in STOPS if each.name == "task-exits")
+        return next(each for each in STOPS if each.name == EXITS)
     return found
 
 
