@@ -56,8 +56,8 @@ STOPS = (
     Sign(
         "no-capacity",
         r"capacity is unavailable|unable to place|RESOURCE:|insufficient (cpu|memory|capacity)"
-        r"|no container instances"
-        r"|InsufficientFreeAddresses|not enough .{0,20}addresses|outofcapacity|vcpu limit|reached the limit on the number of",
+        r"|no container instances|InsufficientFreeAddresses|not enough .{0,20}addresses"
+        r"|outofcapacity|vcpu limit|reached the limit on the number of",
         "there is no capacity for it where it may run",
         next="services/scale",
     ),

@@ -26,6 +26,7 @@ from opslib.lab.resources import (
     queues,
     secrets,
     services,
+    tables,
     users,
 )
 from opslib.lab.resources.databases import logins, rds
@@ -143,6 +144,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     buckets.seed(place)
     if "functions" in place.facts:
         _functions(place, about, network)
+    tables.seed(place)
     if "services" in place.facts:
         services.seed(place, about.services, network.of_functions() if network else {})
     if "api" in place.facts:

@@ -1,0 +1,285 @@
+"""Backups of a table: on demand and to a point in time; a restore, and what it does not bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Planned,
+    Question,
+    Read,
+    Refused,
+    Step,
+    UsageError,
+    Wait,
+    answer,
+    check,
+    frame,
+    planner,
+    result,
+)
+from opslib.core.plans.things import Thing
+from opslib.core.times import moment
+from opslib.tables.reading import TABLE, Table, billing
+
+BACKUPS = {
+    "backup": "str",
+    "type": "str",
+    "status": "str",
+    "created": UTC_TIME,
+    "size_mb": "float64",
+    "arn": "str",
+}
+_POINT = "ContinuousBackupsDescription.PointInTimeRecoveryDescription"
+_CREATED = "BackupDetails.BackupArn"
+
+
+def list_backups(ops: Connection, table: str) -> Frame:
+    """A table's backups, newest first: taken on demand, by DynamoDB and by AWS Backup.
+
+    DynamoDB ListBackups. Columns: BACKUPS.
+    """
+    shape = "{backup: BackupName, type: BackupType, status: BackupStatus, arn: BackupArn, "
+    shape += "created: BackupCreationDateTime, size_mb: BackupSizeBytes}"
+    rows = ops.pages(
+        "dynamodb",
+        "list_backups",
+        f"BackupSummaries[].{shape}",
+        TableName=Table(ops, table).name,
+        BackupType="ALL",
+    )
+    found = frame(rows, BACKUPS).sort_values("created", ascending=False, ignore_index=True)
+    found["size_mb"] = (found["size_mb"] / 1e6).round(3)
+    return found
+
+
+def point_in_time(ops: Connection, name: str) -> Json:
+    """DynamoDB DescribeContinuousBackups of a table: status, earliest and latest moment."""
+    found = Read("dynamodb", "describe_continuous_backups", _POINT, TableName=name).perform(ops)
+    return dict(found or {})
+
+
+@check("Can the tables be brought back?")
+def check_backups(ops: Connection, table: str = "") -> Findings:
+    """Point-in-time recovery of one table, or of all that the file names; else a recent backup."""
+    chosen = [table] if table else [*ops.target["tables"]]
+    return Findings(ops.each(partial(_restorable, ops), chosen, "backups of {}").values())
+
+
+def _restorable(ops: Connection, key: str) -> Finding:
+    told = point_in_time(ops, Table(ops, key).name)
+    rule = "to a moment, or a backup of the last day"
+    asked = Question(f"{key} can be restored", rule, "dynamodb DescribeContinuousBackups")
+    if told.get("PointInTimeRecoveryStatus") == "ENABLED":
+        earliest, latest = (told[f"{of}RestorableDateTime"] for of in ("Earliest", "Latest"))
+        seen = f"from {earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC"
+        return asked.judged(ops.now() - latest < timedelta(minutes=30), seen)
+    found = list_backups(ops, key)
+    usable = found[found["status"] == "AVAILABLE"]
+    if usable.empty:
+        return asked.answer(
+            "critical", "no recovery to a moment, and no backup", next="tables/backup"
+        )
+    newest = usable.iloc[0]
+    seen = f"no recovery to a moment; newest backup {newest['backup']}, "
+    seen += f"{newest['created']:%Y-%m-%d %H:%M} UTC"
+    return asked.judged(
+        ops.now() - newest["created"] < timedelta(days=1),
+        seen,
+        otherwise="warn",
+        next="tables/backup",
+    )
+
+
+@planner
+def plan_backup(ops: Connection, table: str) -> Planned:
+    """Take a backup on demand, named by table and time; undone by deleting it."""
+    known = Table(ops, table)
+    known.thing.describe(ops)
+    name = f"{known.name}-{ops.now():%Y%m%d-%H%M}"
+    if name in set(list_backups(ops, table)["backup"]):
+        raise Refused(f"A backup {name} was taken this very minute. Nothing was changed.")
+    arn = result(f"backup.{_CREATED}")
+    take = Step(
+        f"Take backup {name}",
+        Aws("dynamodb", "create_backup", TableName=known.name, BackupName=name),
+        "absent",
+        "creating",
+        [Aws("dynamodb", "delete_backup", BackupArn=arn)],
+        name="backup",
+    )
+    path = "BackupDescription.BackupDetails.BackupStatus"
+    until = Wait("dynamodb", "describe_backup", path, ["CREATING"], ["AVAILABLE"], BackupArn=arn)
+    wait = Step("Wait until it is available", until, None, "AVAILABLE", [])
+    note = "The table goes on serving. The backup stays until it is deleted, and is paid for."
+    return Planned(f"take a backup of {known.name}", [take, wait], [note])
+
+
+@planner
+def plan_restore(
+    ops: Connection, table: str, backup: str = "", at: str = "", to: str = ""
+) -> Planned:
+    """Restore into a new table: a backup by its name, or the table as of a moment (UTC).
+
+    `to`: the new table's name; empty: named by the day. Raises UsageError (no such backup, a moment
+    outside of what can be restored, both or neither given), Refused (a table of that name).
+    """
+    known = Table(ops, table)
+    if bool(backup) == bool(at):
+        raise UsageError("Say one: backup=… (a name from the list), or at=… (a moment, UTC).")
+    new = Thing(TABLE, to or f"{known.name}_restored_{ops.now():%Y%m%d}")
+    if new.exists(ops):
+        raise Refused(
+            f"There is a table {new.name} already. Nothing was changed; say another: to=…"
+        )
+    do, what = (_from_backup if backup else _to_moment)(ops, known, backup or at, new.name)
+    notes = [
+        f"{known.name} stays as it is, and is what the app goes on using.",
+        "A restore brings items, keys, indexes and capacity. It does not bring time to live, "
+        "auto-scaling, streams, tags, alarms, recovery to a moment: after it, each is listed.",
+    ]
+    return Planned(
+        f"restore {known.name} {what} into {new.name}",
+        new.made(f"Make table {new.name} {what}", do),
+        notes,
+    )
+
+
+def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Aws, str]:
+    found = list_backups(ops, table.key)
+    known = found[(found["backup"] == name) & (found["status"] == "AVAILABLE")]
+    if known.empty:
+        offered = ", ".join(found["backup"].head(5)) or "none"
+        raise UsageError(
+            f"{table.name} has no backup {name!r} that is available. There are: {offered}."
+        )
+    given = {"TargetTableName": to, "BackupArn": known.iloc[0]["arn"]}
+    return Aws("dynamodb", "restore_table_from_backup", **given), f"from backup {name}"
+
+
+def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, str]:
+    told, when = point_in_time(ops, table.name), moment(at, ops.now())
+    if told.get("PointInTimeRecoveryStatus") != "ENABLED":
+        raise Refused(
+            f"Recovery to a moment is off for {table.name}: only its backups can be "
+            "restored. Nothing was changed."
+        )
+    earliest, latest = told["EarliestRestorableDateTime"], told["LatestRestorableDateTime"]
+    if not earliest <= when <= latest:
+        raise UsageError(
+            f"{when:%Y-%m-%d %H:%M} is outside of what can be restored: "
+            f"{earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC."
+        )
+    given = {
+        "SourceTableName": table.name,
+        "TargetTableName": to,
+        "RestoreDateTime": when.isoformat(),
+    }
+    do = Aws("dynamodb", "restore_table_to_point_in_time", **given)
+    return do, f"as of {when:%Y-%m-%d %H:%M} UTC"
+
+
+@check("What did the restore not bring?")
+def check_restored(ops: Connection, table: str, restored: str) -> Findings:
+    """Each setting of the table that a restore leaves out, as the table has it and the copy does.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CreateBackup.html
+    """
+    known, new = Table(ops, table), Thing(TABLE, restored)
+    old, copy = ops.gather(lambda: known.described, lambda: new.describe(ops))
+    found = [_items(old, copy, restored)]
+    for what, read in _SETTINGS.items():
+        question = f"{what} of {restored}"
+        found.append(answer(question, partial(_compared, ops, question, read, old, copy)))
+    return Findings(found)
+
+
+def _items(old: Json, copy: Json, restored: str) -> Finding:
+    asked = Question(f"items of {restored}", "some, as the table has", "dynamodb DescribeTable")
+    seen = (
+        f"{copy.get('ItemCount', 0):,} of {old.get('ItemCount', 0):,} (DynamoDB counts every six "
+    )
+    return asked.judged(
+        bool(copy.get("ItemCount") or not old.get("ItemCount")),
+        seen + "hours)",
+        otherwise="unknown",
+    )
+
+
+def _compared(
+    ops: Connection,
+    question: str,
+    read: Callable[[Connection, Json], Any],
+    old: Json,
+    copy: Json,
+) -> Finding:
+    was, now = read(ops, old), read(ops, copy)
+    asked = Question(question, f"{was or 'none'}, as the table has", "dynamodb")
+    if was == now:
+        return asked.answer("ok", f"{now or 'none'}")
+    return asked.answer("warn", f"{now or 'none'}: set it before the app is given this table")
+
+
+def _live(ops: Connection, table: Json) -> str:
+    told = ops.call("dynamodb", "describe_time_to_live", TableName=table["TableName"])
+    about = told["TimeToLiveDescription"]
+    return str(about.get("AttributeName", "")) if about["TimeToLiveStatus"] == "ENABLED" else ""
+
+
+def _stream(ops: Connection, table: Json) -> str:
+    return str(table.get("StreamSpecification", {}).get("StreamViewType", ""))
+
+
+def _tags(ops: Connection, table: Json) -> str:
+    found = ops.pages("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=table["TableArn"])
+    return ", ".join(sorted(each["Key"] for each in found))
+
+
+def _scaled(ops: Connection, table: Json) -> str:
+    found = ops.pages(
+        "application-autoscaling",
+        "describe_scalable_targets",
+        "ScalableTargets",
+        ServiceNamespace="dynamodb",
+        ResourceIds=[f"table/{table['TableName']}"],
+    )
+    return ", ".join(f"{each['MinCapacity']} to {each['MaxCapacity']}" for each in found)
+
+
+def _point(ops: Connection, table: Json) -> str:
+    told = point_in_time(ops, table["TableName"])
+    return "on" * (told.get("PointInTimeRecoveryStatus") == "ENABLED")
+
+
+def _alarms(ops: Connection, table: Json) -> str:
+    found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms")
+    return ", ".join(_about(found, table["TableName"]))
+
+
+def _about(alarms: list[Json], table: str) -> Iterator[str]:
+    """The metrics that alarms of a table watch."""
+    for each in sorted(alarms, key=lambda alarm: alarm["AlarmName"]):
+        if {"Name": "TableName", "Value": table} in each.get("Dimensions", ()):
+            yield each["MetricName"]
+
+
+_SETTINGS: dict[str, Callable[[Connection, Json], Any]] = {
+    "time to live": _live,
+    "stream": _stream,
+    "tags": _tags,
+    "auto-scaling": _scaled,
+    "recovery to a moment": _point,
+    "alarms": _alarms,
+    "billing": lambda ops, table: billing(table),
+    "deletion protection": lambda ops, table: "on" * bool(table.get("DeletionProtectionEnabled")),
+}
