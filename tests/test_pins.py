@@ -33,6 +33,7 @@ from tests.states import differences
 PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
+CAPTIONS = "lab/image-caption-prod"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -75,6 +76,15 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/restore", {}),
         ("", "databases/snapshot", {}),
         ("", "functions/rollback", {}),
+    ),
+    CAPTIONS: (
+        ("", "services/rollback", {}),
+        ("image-not-pulled", "services/rollback", {"to": 2}),
+        ("", "services/scale", {"tasks": 3}),
+        ("", "services/scale", {"tasks": 12}),
+        ("", "services/size", {"cpu": 1024, "memory_mb": 2048}),
+        ("", "tables/backup", {}),
+        ("", "tables/restore", {}),
     ),
     LEDGER: (
         ("", "databases/execute", {"statement": OLD}),

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.users import invitations
 from opslib.lab.places import Place
 
@@ -72,6 +73,7 @@ def state(place: Place) -> Tree:
             for name, board in place.backend("cloudwatch").dashboards.items()
         },
         "sql": _databases(place),
+        **{name: found for name, found in _containers(place).items() if found},
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
     return plain
@@ -196,6 +198,33 @@ def _rds(place: Place) -> Tree:
         "parameter groups": {
             name: group.parameters for name, group in dict(rds.db_parameter_groups).items()
         },
+    }
+
+
+def _containers(place: Place) -> Tree:
+    """Services, their revisions and bounds; tables with their items, and backups of them."""
+    ecs, dynamo = place.backend("ecs"), place.backend("dynamodb")
+    scaled = place.backend("application-autoscaling").targets
+    return {
+        "ecs": {
+            name: [service.shown["taskDefinition"], service.desired]
+            for (account, region, *_, name), service in services.every()
+            if (account, region) == (place.account, place.region)
+        },
+        "revisions": {
+            family: sorted(number for number, each in known.items() if each.status == "ACTIVE")
+            for family, known in ecs.task_definitions.items()
+        },
+        "scaling": {
+            name: [each.min_capacity, each.max_capacity]
+            for known in scaled.values()
+            for name, each in known.items()
+        },
+        "dynamodb": {
+            name: _hash(json.dumps([item.to_json() for item in table.all_items()], default=str))
+            for name, table in dynamo.tables.items()
+        },
+        "backups": sorted(dynamo.backups),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -41,6 +42,7 @@ BACKUPS = {
     "arn": "str",
 }
 _POINT = "ContinuousBackupsDescription.PointInTimeRecoveryDescription"
+LATEST = "latest"
 _CREATED = "BackupDetails.BackupArn"
 
 
@@ -127,15 +129,16 @@ def plan_backup(ops: Connection, table: str) -> Planned:
 
 @planner
 def plan_restore(
-    ops: Connection, table: str, backup: str = "", at: str = "", to: str = ""
+    ops: Connection, table: str, backup: str = "", at: str = LATEST, to: str = ""
 ) -> Planned:
-    """Restore into a new table: a backup by its name, or the table as of a moment (UTC).
+    """Restore into a new table: a backup by its name, or the table as of a moment (UTC, or latest).
 
-    `to`: the new table's name; empty: named by the day. Raises UsageError (no such backup, a moment
-    outside of what can be restored, both or neither given), Refused (a table of that name).
+    A backup goes before a moment that is left at "latest". `to`: the new table's name; empty: named
+    by the day. Raises UsageError (no such backup, a moment outside of what can be restored, both
+    given), Refused (a table of that name, recovery to a moment is off).
     """
     known = Table(ops, table)
-    if bool(backup) == bool(at):
+    if backup and at != LATEST:
         raise UsageError("Say one: backup=… (a name from the list), or at=… (a moment, UTC).")
     new = Thing(TABLE, to or f"{known.name}_restored_{ops.now():%Y%m%d}")
     if new.exists(ops):
@@ -168,24 +171,30 @@ def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Aws
 
 
 def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, str]:
-    told, when = point_in_time(ops, table.name), moment(at, ops.now())
+    given = {"SourceTableName": table.name, "TargetTableName": to}
+    operation = "restore_table_to_point_in_time"
+    if re.fullmatch(r"\d+\s*[smhdw]", at.strip()):
+        raise UsageError(
+            f"at={at!r} is another moment each time that it is read; say the moment itself, in "
+            f"UTC: {moment(at, ops.now()):%Y-%m-%dT%H:%M}."
+        )
+    told = point_in_time(ops, table.name)
     if told.get("PointInTimeRecoveryStatus") != "ENABLED":
         raise Refused(
             f"Recovery to a moment is off for {table.name}: only its backups can be "
             "restored. Nothing was changed."
         )
+    if at == LATEST:
+        do = Aws("dynamodb", operation, **given, UseLatestRestorableTime=True)
+        return do, "as of the latest moment"
     earliest, latest = told["EarliestRestorableDateTime"], told["LatestRestorableDateTime"]
+    when = moment(at)
     if not earliest <= when <= latest:
         raise UsageError(
             f"{when:%Y-%m-%d %H:%M} is outside of what can be restored: "
             f"{earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC."
         )
-    given = {
-        "SourceTableName": table.name,
-        "TargetTableName": to,
-        "RestoreDateTime": when.isoformat(),
-    }
-    do = Aws("dynamodb", "restore_table_to_point_in_time", **given)
+    do = Aws("dynamodb", operation, **given, RestoreDateTime=when.isoformat())
     return do, f"as of {when:%Y-%m-%d %H:%M} UTC"
 
 

@@ -15,6 +15,7 @@ from moto.s3.utils import _VersionedKeyStore
 from opslib.core.connections import targets
 from opslib.lab import snapshots
 from opslib.lab.aws import copies
+from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.rds import clusters
 from opslib.lab.places import Place
 from opslib.lab.server import opened
@@ -93,10 +94,14 @@ def spoil(place: Place) -> None:
     """Changes something of everything."""
     lambda_, s3, sqs = place.client("lambda"), place.client("s3"), place.client("sqs")
     functions = place.backend("lambda")._lambdas._functions
-    first, second, *_ = list(functions)
-    lambda_.publish_version(FunctionName=first)
-    lambda_.update_function_configuration(FunctionName=first, Timeout=7)
-    lambda_.delete_function(FunctionName=second)
+    for name in list(functions)[:1]:
+        lambda_.publish_version(FunctionName=name)
+        lambda_.update_function_configuration(FunctionName=name, Timeout=7)
+    for name in list(functions)[1:2]:
+        lambda_.delete_function(FunctionName=name)
+    for (*_, cluster, service), known in services.every():
+        if known.shown["serviceArn"].split(":")[4] == place.account:
+            place.client("ecs").update_service(cluster=cluster, service=service, desiredCount=5)
     for name in place.backend("sqs").queues:
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         sqs.purge_queue(QueueUrl=url)

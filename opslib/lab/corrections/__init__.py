@@ -41,6 +41,7 @@ MODULES = (
     "rds.replicas",
     "rds.restores",
     "secrets",
+    "tables",
     "trails",
     "users",
 )

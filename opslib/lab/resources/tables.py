@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opslib.lab import rhythms
+from opslib.lab.corrections.tables import changes
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 
@@ -38,10 +39,11 @@ def _create(place: Place, facts: Mapping[str, Any]) -> None:
 
 
 def put(place: Place, name: str, items: list[dict[str, Any]]) -> None:
-    """Items, in DynamoDB's JSON: straight into moto's table, one by one."""
-    backend = place.backend("dynamodb")
+    """Items, in DynamoDB's JSON, that were there before the lab's start."""
+    table = place.backend("dynamodb").get_table(name)
     for item in items:
-        backend.put_item(name, item)
+        table.put_item(item)
+    changes(table).clear()
 
 
 def _measure(place: Place, key: str, name: str) -> None:
