@@ -78,6 +78,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/rollback", {}),
     ),
     CAPTIONS: (
+        ("", "edge/block", {"address": "45.83.64.7"}),
         ("", "services/rollback", {}),
         ("image-not-pulled", "services/rollback", {"to": 2}),
         ("", "services/scale", {"tasks": 3}),

@@ -18,7 +18,9 @@ def count(number: int, noun: str) -> str:
     """1 line, 1,204 lines, 2 dependencies."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith(("cy", "ry")) else f"{number:,} {noun}s"
+    if noun.endswith(("cy", "ry")):
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def number(value: float, unit: str = "") -> str:

@@ -225,6 +225,11 @@ def _containers(place: Place) -> Tree:
             for name, table in dynamo.tables.items()
         },
         "backups": sorted(dynamo.backups),
+        "blocked": {
+            each.name: sorted(each.addresses)
+            for region in ("us-east-1", place.region)
+            for each in place.world.backend("wafv2", place.account, region).ip_sets.values()
+        },
     }
 
 

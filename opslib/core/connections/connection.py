@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -140,6 +141,14 @@ class Connection:
     def where(self) -> str:
         """Account and region, as messages name them."""
         return f"{self.target.account}/{self.target.region}"
+
+    def at(self, region: str) -> Connection:
+        """The same, in another region of the account: global services answer in one alone."""
+        if region in ("", self.target.region):
+            return self
+        other = copy(self)
+        other.target = replace(self.target, region=region)
+        return other
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -6,8 +6,7 @@ And the target's key metrics against their thresholds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
@@ -119,9 +118,7 @@ def query(
     Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
     answered one of them with an error of its own.
     """
-    if region and region != ops.target.region:
-        ops = copy(ops)
-        ops.target = replace(ops.target, region=region)
+    ops = ops.at(region or "")
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)

@@ -5,9 +5,10 @@ Management events, the last 5,000 of a region.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +52,7 @@ _RESOURCES = {
     "DBClusterParameterGroupName": "AWS::RDS::DBClusterParameterGroup",
     "DBSubnetGroupName": "AWS::RDS::DBSubnetGroup",
 }
+_PARAMETERS = {"UpdateIPSet"}  # of the others they are not kept
 trails: dict[tuple[str, str], deque[Event]] = {}
 
 
@@ -70,6 +72,7 @@ class Event:
     agent: str
     resources: tuple[tuple[str, str], ...] = ()  # (type, name)
     error: tuple[str, str] | None = None  # (code, message)
+    parameters: str = ""  # JSON, of operations that are asked for theirs
 
     @property
     def read_only(self) -> bool:
@@ -121,4 +124,6 @@ def _with_resources(event: Event, call: Call) -> Event:
         for name, every in given.items()
         for each in every
     )
-    return Event(**{**event.__dict__, "resources": named})
+    told = {name[:1].lower() + name[1:]: value for name, value in params.items()}
+    kept = json.dumps(told) if event.operation in _PARAMETERS else ""
+    return replace(event, resources=named, parameters=kept)

@@ -26,6 +26,7 @@ MODULES = (
     "ecs.services",
     "ecs.targets",
     "ecs.scaling",
+    "firewalls",
     "gateways",
     "lambdas.functions",
     "logs.insights",

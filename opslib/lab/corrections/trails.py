@@ -94,7 +94,8 @@ def _shown(event: Event) -> dict[str, Any]:
 
 
 def _whole(event: Event) -> dict[str, Any]:
-    """The record itself; request parameters and answers are not kept."""
+    """The record itself; answers are not kept, request parameters of few operations are."""
+    asked = {"requestParameters": json.loads(event.parameters)} if event.parameters else {}
     error = {"errorCode": event.error[0], "errorMessage": event.error[1]} if event.error else {}
     return {
         "eventVersion": "1.11",
@@ -112,6 +113,7 @@ def _whole(event: Event) -> dict[str, Any]:
         "sourceIPAddress": event.address,
         "userAgent": event.agent,
         **error,
+        **asked,
         "requestID": event.id,
         "eventID": event.id,
         "readOnly": event.read_only,

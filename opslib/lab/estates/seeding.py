@@ -17,6 +17,7 @@ from opslib.lab.places import Place
 from opslib.lab.resources import (
     buckets,
     certificates,
+    firewalls,
     functions,
     gateways,
     monitors,
@@ -145,6 +146,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     if "functions" in place.facts:
         _functions(place, about, network)
     tables.seed(place)
+    firewalls.seed(place, about.blocked)
     if "services" in place.facts:
         services.seed(place, about.services, network.of_functions() if network else {})
     if "api" in place.facts:

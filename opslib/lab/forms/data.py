@@ -188,6 +188,7 @@ class Data:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     queues: Queues = field(default_factory=Queues)
     jobs: Jobs = field(default_factory=Jobs)
+    blocked: list[str] = field(default_factory=list)  # addresses in the set of `edge`
     traffic: Traffic = field(default_factory=Traffic)
     lines: Lines = field(default_factory=Lines)
     api: Api = field(default_factory=Api)

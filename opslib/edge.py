@@ -1,0 +1,241 @@
+"""What stands before the system: the addresses that AWS WAF turns away."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from opslib.core import (
+    UTC_TIME,
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    NotFound,
+    OpsError,
+    Planned,
+    Question,
+    Refused,
+    Step,
+    UsageError,
+    answer,
+    check,
+    count,
+    frame,
+    planner,
+)
+from opslib.core.plans.listed import Listed, There
+from opslib.core.text import decoded
+
+BLOCKED = {"address": "str", "since": UTC_TIME, "by": "str"}
+_WAF, _GLOBAL = "wafv2", "us-east-1"
+_WIDEST = {4: 16, 6: 32}  # a wider network is not somebody: it is a country or a provider
+_EVENTS = 200
+
+
+class Addresses:
+    """The set of addresses that the target's file names, where its scope has it."""
+
+    def __init__(self, ops: Connection) -> None:
+        facts = ops.target["edge"]
+        self.scope, self.name = str(facts.get("scope", "REGIONAL")), str(facts["ip_set"])
+        self.region = _GLOBAL if self.scope == "CLOUDFRONT" else ops.target.region
+        self.ops, self.facts = ops.at(self.region), facts
+        found = _every(self.ops, "list_ip_sets", "IPSets", self.scope)
+        ids = [each["Id"] for each in found if each["Name"] == self.name]
+        if not ids:
+            raise NotFound(
+                f"WAF has no set of addresses {self.name!r} of scope {self.scope} in "
+                f"{self.region}; {len(found)} others are there."
+            )
+        self.key = {"Name": self.name, "Scope": self.scope, "Id": ids[0]}
+        told = self.ops.call(_WAF, "get_ip_set", **self.key)["IPSet"]
+        self.held: Json = told
+        self.addresses = sorted(map(str, told["Addresses"]))
+
+    @property
+    def version(self) -> int:
+        return 6 if self.held["IPAddressVersion"] == "IPV6" else 4
+
+
+def _every(ops: Connection, operation: str, key: str, scope: str) -> list[Json]:
+    """All that WAF lists, to the end: botocore has no paginator for it."""
+    found: list[Json] = []
+    more: Json = {}
+    while True:
+        answer = ops.call(_WAF, operation, Scope=scope, Limit=100, **more)
+        found += answer.get(key, [])
+        if not answer.get("NextMarker") or not answer.get(key):
+            return found
+        more = {"NextMarker": answer["NextMarker"]}
+
+
+def list_blocked(ops: Connection) -> Frame:
+    """Every address that is turned away, and who put it there and when, as CloudTrail knows it.
+
+    CloudTrail knows of 90 days. Columns: BLOCKED.
+    """
+    known = Addresses(ops)
+    since: dict[str, tuple[Any, str]] = {}
+    before: set[str] = set()
+    for event in _updates(known):
+        now = set(event["addresses"])
+        since |= dict.fromkeys(now - before, (event["time"], event["by"]))
+        before = now
+    rows = [
+        {
+            "address": each,
+            "since": since.get(each, (None, ""))[0],
+            "by": since.get(each, ("", ""))[1],
+        }
+        for each in known.addresses
+    ]
+    return frame(rows, BLOCKED)
+
+
+def _updates(known: Addresses) -> Iterator[Json]:
+    """Each change of the set, oldest first; none where CloudTrail cannot be asked."""
+    wanted = [{"AttributeKey": "EventName", "AttributeValue": "UpdateIPSet"}]
+    try:
+        found = known.ops.pages(
+            "cloudtrail", "lookup_events", "Events[]", _EVENTS, LookupAttributes=wanted
+        )
+    except OpsError:
+        return
+    for event in reversed(found):
+        asked = decoded(event.get("CloudTrailEvent", ""), {}).get("requestParameters") or {}
+        if (asked.get("name") or asked.get("Name")) == known.name:
+            addresses = asked.get("addresses") or asked.get("Addresses") or []
+            by = event.get("Username", "somebody")
+            yield {"time": event["EventTime"], "by": by, "addresses": addresses}
+
+
+@check("Does the set turn anybody away?")
+def check_firewall(ops: Connection) -> Findings:
+    """The set itself, and whether a rule of the web ACL that the file names blocks what it has."""
+    known = Addresses(ops)
+    asked = Question(f"set {known.name}", "there", f"wafv2 GetIPSet, {known.scope}")
+    seen = f"{count(len(known.addresses), 'address')}"
+    if about := known.held.get("Description"):
+        seen += f"; it says of itself: {about}"
+    found = [asked.answer("ok", seen)]
+    if "acl" in known.facts:
+        words = f"{known.facts['acl']} blocks {known.name}"
+        found.append(answer(words, partial(_rule, known, words)))
+    return Findings(found)
+
+
+def _rule(known: Addresses, words: str) -> Finding:
+    asked = Question(words, "a rule with action Block", "wafv2 GetWebACL")
+    name = known.facts["acl"]
+    listed = _every(known.ops, "list_web_acls", "WebACLs", known.scope)
+    ids = [each["Id"] for each in listed if each["Name"] == name]
+    if not ids:
+        raise NotFound(f"WAF has no web ACL {name!r} of scope {known.scope} in {known.region}.")
+    acl = known.ops.call(_WAF, "get_web_acl", Name=name, Scope=known.scope, Id=ids[0])["WebACL"]
+    rules = [each for each in acl["Rules"] if known.held["ARN"] in str(each["Statement"])]
+    if not rules:
+        return asked.answer("critical", "no rule names the set: it turns nobody away")
+    action = next(iter(rules[0].get("Action") or rules[0].get("OverrideAction") or {"?": 0}))
+    seen = f"rule {rules[0]['Name']}, priority {rules[0]['Priority']}: {action}"
+    if "NotStatement" in str(rules[0]["Statement"]):
+        return asked.answer("unknown", f"{seen}, for those that are not in the set")
+    return asked.judged(action == "Block", f"{seen}")
+
+
+@planner
+def plan_block(ops: Connection, address: str, reason: str, unblock: bool = False) -> Planned:
+    """Turn an address away, or let it in again; the others in the set stay.
+
+    Raises UsageError (no address, another version than the set's, no reason), Refused (private, our
+    own, too wide, or never to be blocked as the file says).
+    """
+    known, network = Addresses(ops), _network(address)
+    if not reason.strip():
+        raise UsageError("reason is empty: who looks at the set later wants to know why.")
+    if network.version != known.version:
+        raise UsageError(f"{network} is IPv{network.version}; the set takes IPv{known.version}.")
+    wanted = str(network)
+    there = wanted in known.addresses
+    if unblock != there:
+        said = "is not in the set" if unblock else "is in the set already"
+        return Planned(f"{wanted} {said}", notes=[f"{known.name} stays as it is."])
+    if not unblock:
+        _require_a_stranger(known, network)
+    becomes = (
+        [each for each in known.addresses if each != wanted]
+        if unblock
+        else [*known.addresses, wanted]
+    )
+    title = f"Set {known.name}: {'without' if unblock else 'with'} {wanted}"
+    step = Step(
+        title,
+        _changed(known, wanted, add=not unblock),
+        known.addresses,
+        sorted(becomes),
+        [_changed(known, wanted, add=unblock)],
+        There(known.region, _WAF, "get_ip_set", "sort(IPSet.Addresses)", **known.key),
+    )
+    notes = [
+        f"Why: {reason.strip()}",
+        f"{count(len(becomes), 'address')} in the set then; "
+        "it takes up to a minute until it is so everywhere.",
+    ]
+    verb = "let in" if unblock else "block"
+    return Planned(f"{verb} {wanted}", [step], notes)
+
+
+def _changed(known: Addresses, address: str, add: bool) -> Listed:
+    given: Json = {"add": [address]} if add else {"drop": [address]}
+    about = known.held.get("Description")
+    more = {"Description": about} if about else {}
+    return Listed(
+        Aws(_WAF, "get_ip_set", **known.key),
+        Aws(_WAF, "update_ip_set", **known.key, **more),
+        "IPSet.Addresses",
+        "Addresses",
+        "LockToken",
+        region=known.region,
+        **given,
+    )
+
+
+def _network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """One address, or a network in CIDR form; host bits are no offence."""
+    try:
+        return ipaddress.ip_network(address.strip(), strict=False)
+    except ValueError as exc:
+        raise UsageError(
+            f"address={address!r} is neither an IP address nor a network like 203.0.113.0/24."
+        ) from exc
+
+
+def _require_a_stranger(known: Addresses, network: Any) -> None:
+    if not network.is_global:
+        raise Refused(
+            f"{network} is no public address: it is private or reserved, and nobody outside has "
+            "it. Behind a load balancer the caller is in X-Forwarded-For. Nothing was changed."
+        )
+    if network.prefixlen < _WIDEST[network.version]:
+        raise Refused(
+            f"{network} are {network.num_addresses:,} addresses: too many to be one caller. "
+            f"At most /{_WIDEST[network.version]} is taken here. Nothing was changed."
+        )
+    for each, whose in _own(known):
+        if network.overlaps(ipaddress.ip_network(each, strict=False)):
+            raise Refused(f"{network} has {each} in it: {whose}. Nothing was changed.")
+
+
+def _own(known: Addresses) -> Iterator[tuple[str, str]]:
+    """Addresses that must not be turned away, and whose they are."""
+    for each in known.facts.get("never", ()):
+        if ipaddress.ip_network(each, strict=False).version == known.version:
+            yield each, "the target's file says that it is never to be blocked (edge.never)"
+    if known.version == 4:
+        path = "Addresses[].PublicIp"
+        for each in known.ops.pages("ec2", "describe_addresses", path):
+            yield each, f"an Elastic IP of account {known.ops.target.account}, our own"
