@@ -77,7 +77,8 @@ def _every(ops: Connection, operation: str, key: str, scope: str) -> list[Json]:
 def list_blocked(ops: Connection) -> Frame:
     """Every address that is turned away, and who put it there and when, as CloudTrail knows it.
 
-    CloudTrail knows of 90 days. Columns: BLOCKED.
+    It knows of 90 days; of what was there with the first change of these it tells nothing.
+    Columns: BLOCKED.
     """
     known = Addresses(ops)
     since: dict[str, tuple[Any, str]] = {}

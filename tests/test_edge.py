@@ -1,0 +1,106 @@
+"""Addresses that are turned away: one more, the others kept; none of ours; somebody else faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib import apply, connect, edge
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import Refused, UsageError
+from tests.undoing import undo
+
+TARGET = "lab/image-caption-prod"
+CALLER = "45.83.64.7"
+
+pytestmark = pytest.mark.usefixtures("records_folder")
+
+
+@pytest.fixture
+def ops(lab: Any) -> Connection:
+    return connect(TARGET)
+
+
+def held(ops: Connection) -> set[str]:
+    return set(edge.list_blocked(ops)["address"])
+
+
+def test_one_is_added_the_others_stay_and_the_undo_takes_just_that_one(ops: Connection) -> None:
+    before = held(ops)
+    plan = edge.plan_block(ops, CALLER, "floods the login")
+    assert held(ops) == before
+    applied = apply(ops, plan, plan.id, TARGET)
+    assert held(ops) == {*before, f"{CALLER}/32"}
+    assert applied.verify(edge.check_firewall).worst == "ok"
+    undo(ops, applied)
+    assert held(ops) == before
+
+
+def test_somebody_who_was_faster_is_not_overwritten(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waf = ops.client("wafv2")
+    key = edge.Addresses(ops).key
+    plan, other = edge.plan_block(ops, CALLER, "floods"), "45.83.64.99/32"
+    change, before = Connection.change, held(ops)
+
+    def slowly(self: Connection, service: str, operation: str, *args: Any, **given: Any) -> Any:
+        if operation == "update_ip_set" and other not in held(ops):
+            told = waf.get_ip_set(**key)
+            addresses = [*told["IPSet"]["Addresses"], other]
+            waf.update_ip_set(**key, Addresses=addresses, LockToken=told["LockToken"])
+        return change(self, service, operation, *args, **given)
+
+    monkeypatch.setattr(Connection, "change", slowly)
+    applied = apply(ops, plan, plan.id, TARGET)
+    monkeypatch.undo()
+    assert held(ops) == {*before, other, f"{CALLER}/32"}
+    undo(ops, applied)
+    told = waf.get_ip_set(**key)
+    waf.update_ip_set(**key, Addresses=sorted(before), LockToken=told["LockToken"])
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        ("10.0.0.1", Refused, "no public address"),
+        ("127.0.0.1", Refused, "no public address"),
+        ("8.0.0.0/8", Refused, "16,777,216 addresses"),
+        ("2a00::1", UsageError, "IPv6; the set takes IPv4"),
+        ("everybody", UsageError, "neither an IP address"),
+    ],
+)
+def test_what_is_no_caller_is_refused(
+    ops: Connection, address: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        edge.plan_block(ops, address, "why")
+
+
+def test_an_address_that_is_never_to_be_blocked_is_refused(ops: Connection) -> None:
+    ops.target.facts["edge"]["never"] = ["9.9.9.0/28"]
+    with pytest.raises(Refused, match="never to be blocked"):
+        edge.plan_block(ops, "9.9.9.3", "why")
+
+
+def test_without_a_reason_nothing_is_planned_and_twice_is_nothing_to_do(ops: Connection) -> None:
+    with pytest.raises(UsageError, match="reason"):
+        edge.plan_block(ops, CALLER, " ")
+    there = sorted(held(ops))[0]
+    assert not edge.plan_block(ops, there, "again").steps
+    assert edge.plan_block(ops, there, "it was a customer", unblock=True).steps
+
+
+def test_a_rule_that_only_counts_turns_nobody_away(ops: Connection) -> None:
+    waf = ops.client("wafv2")
+    (listed,) = waf.list_web_acls(Scope="CLOUDFRONT")["WebACLs"]
+    key = {"Name": listed["Name"], "Id": listed["Id"], "Scope": "CLOUDFRONT"}
+    acl = waf.get_web_acl(**key)
+    given = {k: acl["WebACL"][k] for k in ("DefaultAction", "VisibilityConfig", "Rules")}
+    counting = [{**each, "Action": {"Count": {}}} for each in given["Rules"]]
+    waf.update_web_acl(**key, **{**given, "Rules": counting}, LockToken=acl["LockToken"])
+    assert edge.check_firewall(ops).worst == "critical"
+    acl = waf.get_web_acl(**key)
+    waf.update_web_acl(**key, **given, LockToken=acl["LockToken"])
+    assert edge.check_firewall(ops).worst == "ok"
