@@ -90,8 +90,8 @@ def list_blocked(ops: Connection) -> Frame:
     rows = [
         {
             "address": each,
-            "since": since.get(each, (None, ""))[0],
-            "by": since.get(each, ("", ""))[1],
+            "since": since.get(each, (None, unknown))[0],
+            "by": since.get(each, (None, unknown))[1],
         }
         for each in known.addresses
     ]
@@ -99,14 +99,11 @@ def list_blocked(ops: Connection) -> Frame:
 
 
 def _updates(known: Addresses) -> Iterator[Json]:
-    """Each change of the set, oldest first; none where CloudTrail cannot be asked."""
+    """Each change of the set, oldest first (CloudTrail LookupEvents)."""
     wanted = [{"AttributeKey": "EventName", "AttributeValue": "UpdateIPSet"}]
-    try:
-        found = known.ops.pages(
-            "cloudtrail", "lookup_events", "Events[]", _EVENTS, LookupAttributes=wanted
-        )
-    except OpsError:
-        return
+    found = known.ops.pages(
+        "cloudtrail", "lookup_events", "Events[]", _EVENTS, LookupAttributes=wanted
+    )
     for event in reversed(found):
         asked = decoded(event.get("CloudTrailEvent", ""), {}).get("requestParameters") or {}
         if (asked.get("name") or asked.get("Name")) == known.name:

@@ -159,6 +159,7 @@ def test_looking_changes_nothing(lab: PracticeLab, case: Case) -> None:
 
 # What is only shown beside what is judged, and missing there: tests of their own ask for it.
 BESIDE = {
+    ("edge/block", "cloudtrail:LookupEvents"),  # said where the name would stand
     ("databases/health", "rds:DescribePendingMaintenanceActions"),
     ("functions/health", "lambda:GetAccountSettings"),
     ("functions/scale", "lambda:GetAccountSettings"),
@@ -260,6 +261,7 @@ REMAINS = {
     "jobs/oversized": ".analysis_jobs",  # the job that was started again
 }
 TOLD_BESIDE = {
+    ("edge/block", "cloudtrail:LookupEvents"),  # said where the name would stand
     "tables/restore": {"warn"},  # what a restore does not bring
     "users/password": {"warn"},  # a one-time password has to be changed
 }

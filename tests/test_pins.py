@@ -86,6 +86,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "services/size", {"cpu": 1024, "memory_mb": 2048}),
         ("", "tables/backup", {}),
         ("", "tables/restore", {}),
+        ("", "users/disable", {}),
     ),
     LEDGER: (
         ("", "databases/execute", {"statement": OLD}),

@@ -227,7 +227,7 @@ def _containers(place: Place) -> Tree:
         "backups": sorted(dynamo.backups),
         "blocked": {
             each.name: sorted(each.addresses)
-            for region in ("us-east-1", place.region)
+            for region in ("aws", place.region)  # moto keeps CloudFront's in the first
             for each in place.world.backend("wafv2", place.account, region).ip_sets.values()
         },
     }

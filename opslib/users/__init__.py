@@ -1,5 +1,6 @@
 """Users of the Cognito pool and of the application."""
 
+from opslib.users.disabling import check_enabled, plan_disable
 from opslib.users.signins import check_sign_in
 from opslib.users.users import (
     check_synced,
@@ -11,10 +12,12 @@ from opslib.users.users import (
 )
 
 __all__ = [
+    "check_enabled",
     "check_sign_in",
     "check_synced",
     "list_users",
     "plan_create",
+    "plan_disable",
     "plan_password",
     "plan_reset_mfa",
     "plan_sync",

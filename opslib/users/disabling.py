@@ -1,0 +1,99 @@
+"""A user who must not get in: disabled and signed out; how long what was issued still counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from opslib.core import (
+    Aws,
+    Connection,
+    Findings,
+    Json,
+    Planned,
+    Question,
+    Read,
+    Step,
+    check,
+    planner,
+)
+from opslib.users.users import find_user, pool_id
+
+_COGNITO = "cognito-idp"
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+
+
+@planner
+def plan_disable(ops: Connection, user: str, enable: bool = False) -> Planned:
+    """Disable a user of the pool and sign out everywhere; or `enable` again.
+
+    Signing out cannot be undone: whoever is enabled again signs in anew. Raises NotFound,
+    UsageError.
+    """
+    pool = pool_id(ops)
+    seen = find_user(ops, user, pool)
+    who = {"UserPoolId": pool, "Username": seen["username"]}
+    email = seen["email"] or seen["username"]
+    if seen["enabled"] == enable:
+        note = f"{email} is {'enabled' if enable else 'disabled'} already."
+        return Planned(f"{email} stays as it is", notes=[note])
+    on, off = (Aws(_COGNITO, f"admin_{verb}_user", **who) for verb in ("enable", "disable"))
+    step = Step(
+        f"{'Enable' if enable else 'Disable'} {email}",
+        on if enable else off,
+        seen["enabled"],
+        enable,
+        [off if enable else on],
+        Read(_COGNITO, "admin_get_user", "Enabled", **who),
+    )
+    if enable:
+        return Planned(f"let {email} in again", [step], ["Tokens of before stay revoked."])
+    out = Aws(_COGNITO, "admin_user_global_sign_out", **who)
+    steps = [step, Step(f"Sign {email} out everywhere", out, None, "refresh tokens revoked", [])]
+    return Planned(f"disable {email}", steps, [*_notes(ops, pool)])
+
+
+def _notes(ops: Connection, pool: str) -> Iterator[str]:
+    yield (
+        "Refresh tokens are revoked at once. An access or id token that was issued before is taken "
+        "until it expires by whatever checks it without asking Cognito (a JWT authoriser does): "
+        f"for {longest(ops, pool)} at most."
+    )
+    yield "Signing out is not undone: whoever is enabled again signs in anew."
+
+
+def longest(ops: Connection, pool: str) -> str:
+    """How long a token that is issued now may live, by the pool's app clients."""
+    ids = ops.pages(
+        _COGNITO,
+        "list_user_pool_clients",
+        "UserPoolClients[].ClientId",
+        UserPoolId=pool,
+        MaxResults=60,
+    )
+    told = ops.each(
+        lambda id: ops.call(_COGNITO, "describe_user_pool_client", UserPoolId=pool, ClientId=id),
+        ids,
+    )
+    seconds = [
+        _lives(each["UserPoolClient"], kind) for each in told.values() for kind in ("Access", "Id")
+    ]
+    return str(timedelta(seconds=max(seconds, default=3600)))
+
+
+def _lives(client: Json, kind: str) -> int:
+    """Cognito: an hour where a client says nothing; 0 stands for that, too."""
+    value = client.get(f"{kind}TokenValidity") or 0
+    unit = client.get("TokenValidityUnits", {}).get(f"{kind}Token", "hours")
+    return int(value * _UNITS[unit]) or 3600
+
+
+@check("May the user sign in?")
+def check_enabled(ops: Connection, user: str, enabled: bool = False) -> Findings:
+    """Whether a user is disabled, or enabled, as it is meant to be (Cognito AdminGetUser)."""
+    seen = find_user(ops, user)
+    words = {True: "enabled", False: "disabled"}
+    asked = Question(f"user {seen['email']}", words[enabled], "cognito-idp AdminGetUser")
+    return Findings(
+        [asked.judged(seen["enabled"] == enabled, f"{words[seen['enabled']]}, {seen['status']}")]
+    )
