@@ -261,7 +261,6 @@ REMAINS = {
     "jobs/oversized": ".analysis_jobs",  # the job that was started again
 }
 TOLD_BESIDE = {
-    ("edge/block", "cloudtrail:LookupEvents"),  # said where the name would stand
     "tables/restore": {"warn"},  # what a restore does not bring
     "users/password": {"warn"},  # a one-time password has to be changed
 }
