@@ -80,21 +80,19 @@ def list_blocked(ops: Connection) -> Frame:
     It knows of 90 days; of what was there with the first change of these it tells nothing.
     Columns: BLOCKED.
     """
-    known = Addresses(ops)
+    known, unknown = Addresses(ops), ""
     since: dict[str, tuple[Any, str]] = {}
-    before: set[str] = set()
-    for event in _updates(known):
+    before: set[str] | None = None  # which of them the first known change brought, it does not say
+    try:
+        updates = [*_updates(known)]
+    except OpsError as exc:
+        updates, unknown = [], f"not known: {exc}"
+    for event in updates:
         now = set(event["addresses"])
-        since |= dict.fromkeys(now - before, (event["time"], event["by"]))
+        since |= {each: (event["time"], event["by"]) for each in now - (before or now)}
         before = now
-    rows = [
-        {
-            "address": each,
-            "since": since.get(each, (None, unknown))[0],
-            "by": since.get(each, (None, unknown))[1],
-        }
-        for each in known.addresses
-    ]
+    told = {each: since.get(each, (None, unknown)) for each in known.addresses}
+    rows = [{"address": each, "since": when, "by": by} for each, (when, by) in told.items()]
     return frame(rows, BLOCKED)
 
 
