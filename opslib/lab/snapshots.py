@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from opslib.lab.corrections.users import invitations
+from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
 
 Tree = dict[str, Any]
@@ -71,6 +72,7 @@ def state(place: Place) -> Tree:
             name: _hash(board.body)
             for name, board in place.backend("cloudwatch").dashboards.items()
         },
+        "executions": _executions(place),
         "sql": _databases(place),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
@@ -197,6 +199,12 @@ def _rds(place: Place) -> Tree:
             name: group.parameters for name, group in dict(rds.db_parameter_groups).items()
         },
     }
+
+
+def _executions(place: Place) -> Tree:
+    machines = place.backend("stepfunctions").state_machines
+    found = (each for machine in machines for each in executions.every(machine.arn))
+    return {each.arn: [each.status, each.input] for each in found}
 
 
 def _databases(place: Place) -> Tree:

@@ -40,6 +40,7 @@ MODULES = (
     "secrets",
     "trails",
     "users",
+    "workflows.operations",
 )
 
 

@@ -26,6 +26,7 @@ from opslib.lab.resources import (
     queues,
     secrets,
     users,
+    workflows,
 )
 from opslib.lab.resources.databases import logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
@@ -36,7 +37,7 @@ from opslib.lab.traffic import clocks, days, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
-from opslib.lab.work import jobs, workers
+from opslib.lab.work import deliveries, jobs, workers
 from opslib.lab.work.workers import Work
 
 _POOL_SECONDS = 5.0
@@ -150,6 +151,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)
+    workflows.seed(place, about)
     if "terraform" in place.facts:
         described.seed(place, about.terraform)
 
@@ -196,6 +198,7 @@ def tick(place: Place, now: datetime, application: Application) -> None:
     _keep_pool(place, now)
     if application.work:
         workers.tick(place, now, application.work)
+    deliveries.tick(place)
     application.tick(place, now)
 
 

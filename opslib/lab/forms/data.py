@@ -134,6 +134,19 @@ class Jobs:
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
+class Workflow:
+    """A state machine of the target's file: its definition in the Amazon States Language.
+
+    `allows`: the actions of its role.
+    """
+
+    allows: list[str] = field(default_factory=lambda: ["lambda:InvokeFunction"])
+    definition: Mapping[str, Any] = field(
+        default_factory=lambda: {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+    )
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
 class Alarm:
     """`above` may be a placeholder with a factor: `{0.8 * database.max_connections}`."""
 
@@ -171,6 +184,7 @@ class Data:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     queues: Queues = field(default_factory=Queues)
     jobs: Jobs = field(default_factory=Jobs)
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     lines: Lines = field(default_factory=Lines)
     api: Api = field(default_factory=Api)

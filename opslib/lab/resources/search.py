@@ -1,4 +1,4 @@
-"""What the lab's stand-in for OpenSearch holds: indices with their documents, in the place's memory.
+"""What the lab's stand-in for OpenSearch holds: indices with documents, in the place's memory.
 
 It is a stand-in: no Lucene, no nodes. A fault takes documents from it, or makes it refuse them.
 """
@@ -27,9 +27,7 @@ def held(place: Place) -> dict[str, Any]:
 def index_of(place: Place, index: str) -> dict[str, Any] | None:
     """An open or closed index by its name or an alias of it; None where there is none."""
     all_of_it = held(place)
-    found: dict[str, Any] | None = all_of_it["indices"].get(
-        all_of_it["aliases"].get(index, index)
-    )
+    found: dict[str, Any] | None = all_of_it["indices"].get(all_of_it["aliases"].get(index, index))
     return found
 
 
@@ -42,7 +40,8 @@ def put(place: Place, index: str, id: str, document: dict[str, Any]) -> None:
         raise Unavailable(str(fault["refuses"]))
     found = index_of(place, index)
     if found is None:
-        found = held(place)["indices"][index] = {"documents": {}}
+        made: dict[str, Any] = {"documents": {}}
+        found = held(place)["indices"][index] = made
     found["documents"][str(id)] = dict(document)
 
 

@@ -72,7 +72,11 @@ def begin(place: Place, drill: str) -> None:
 
 
 def erase(place: Place, drill: str) -> None:
-    """Takes away every line that was written for a drill or while it was on."""
+    """Takes away every line that was written for a drill or while it was on, and every point."""
+    for namespace, metric, dimensions, minute, value in place.memory.get("points", {}).pop(
+        drill, []
+    ):
+        place.metrics.drop(namespace, metric, dimensions, minute, value)
     _delete(place, place.memory.get("drills", {}).pop(drill, set()))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from opslib.lab.aws.handlers import Invocation
+from opslib.lab.estates.dms import processing
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets
@@ -78,7 +79,9 @@ def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 def seed(place: Place) -> None:
     """An object for each document; a deleted one's is under a delete marker."""
     s3, name = place.backend("s3"), bucket(place)
-    for row in statements.asked(place, "stored", [["ready", "deleted"]]):
+    stored = statements.asked(place, "stored", [["ready", "deleted"]])
+    processing.seed(place, stored)
+    for row in stored:
         body = _PAGE + str(row["text"]).encode()
         buckets.put(place, name, row["s3_key"], body, row["created_at"], "application/pdf")
         if row["deleted_at"]:
@@ -95,6 +98,6 @@ APPLICATION = Application(
         ("GET", "/documents"): documents,
         ("POST", "/uploads"): init_upload,
     },
-    functions={"migrations": migrate},
+    functions={"migrations": migrate, **processing.FUNCTIONS},
     seed=seed,
 )

@@ -1,0 +1,107 @@
+"""Verbs about state machines: items that come in, and what really becomes of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from opslib.lab.corrections.workflows import executions
+from opslib.lab.forms.values import Duration
+from opslib.lab.resources import buckets, names, queues, search, workflows
+from opslib.lab.resources.databases import statements
+from opslib.lab.verbs.verbs import Stage, Verb, verb
+from opslib.lab.work import deliveries
+
+_SEEN = ("stepfunctions", "database", "s3", "sqs", "lambda", "logs", "metrics")
+
+
+@verb("processed", *_SEEN)
+class Processed(Verb):
+    """Items that come in now, and are processed to their end, however that is.
+
+    Their rows are made by the estate's statement `uploaded`, and taken away by `removed`.
+
+    name:   what each is called, `{at}` in it counts
+    body:   what its object holds
+    """
+
+    workflow: str
+    count: int = 1
+    name: str = "report-{at}.pdf"
+    size: int = 96_000_000
+    body: str = "%PDF-1.4\n% a document of the lab\nA report"
+
+    def apply(self, stage: Stage) -> None:
+        place, facts = stage.place, stage.place.facts["workflows"][self.workflow]
+        stage.kept = ids = []
+        for at in range(self.count):
+            drawn = names.generator(place, f"{stage.drill}/{at}")
+            id = str(UUID(int=drawn.getrandbits(128), version=4))
+            called = self.name.format(at=at + 1)
+            row = statements.asked(place, "uploaded", [id, called, self.size, id, called])[0]
+            key, bucket = row[facts["object"]["key"]], facts["object"]["bucket"]
+            held = str(place.facts["buckets"][bucket]["name"])
+            buckets.put(place, held, key, self.body.encode(), place.now(), "application/pdf")
+            ids.append((id, held, key))
+            given = {field: value.format_map(row) for field, value in facts["input"].items()}
+            queues.send(place, facts["queue"], given)
+        deliveries.tick(place)
+        executions.settle()
+        place.metrics.tick()
+
+    def undo(self, stage: Stage) -> None:
+        """With what anyone started for them meanwhile."""
+        place, ids = stage.place, [id for id, _, _ in stage.kept or ()]
+        executions.settle()
+
+        def about(text: str) -> bool:
+            return any(id in text for id in ids)
+
+        machine = workflows.arn(place, self.workflow)
+        found = [each.arn for each in executions.every(machine) if about(each.input)]
+        executions.forget(found)
+        bodies = [m.body for name in queues.every(place) for m in queues.held(place, name)]
+        queues.take_back(place, list(filter(about, bodies)), stage.since)
+        for id, bucket, key in stage.kept or ():
+            buckets.forget(place, bucket, key)
+            for index in search.held(place)["indices"].values():
+                index["documents"].pop(id, None)
+        statements.asked(place, "removed", [ids])
+
+
+@verb("refuse_writes")
+class RefuseWrites(Verb):
+    """The search index takes no write."""
+
+    bare: ClassVar[str] = "says"
+    says: str
+
+    def apply(self, stage: Stage) -> None:
+        search.held(stage.place)["fault"]["refuses"] = self.says
+
+    def undo(self, stage: Stage) -> None:
+        search.held(stage.place)["fault"].pop("refuses", None)
+
+
+@verb("stuck", "stepfunctions", "metrics")
+class Stuck(Verb):
+    """Executions that began a while ago and are in their first state still: nobody ends them."""
+
+    workflow: str
+    ago: list[Duration]
+    input: dict[str, Any]
+
+    def apply(self, stage: Stage) -> None:
+        stage.kept = []
+        for at, ago in enumerate(self.ago):
+            drawn = names.generator(stage.place, f"{stage.drill}/{at}")
+            id = str(UUID(int=drawn.getrandbits(128), version=4))
+            given = json.loads(json.dumps(self.input).replace("{id}", id))
+            when = stage.ago(ago + timedelta(seconds=at))
+            made = workflows.add(stage.place, self.workflow, f"{id}-1", given, when, None)
+            stage.kept.append(made.arn)
+
+    def undo(self, stage: Stage) -> None:
+        executions.forget(stage.kept or ())
