@@ -22,6 +22,7 @@ from opslib import (
     network,
     queues,
     records,
+    workflows,
 )
 from opslib.core import (
     SEVERITY,
@@ -87,6 +88,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 partial(jobs.check_states, minutes=minutes),
             )
         ],
+        ("workflows", "workflows"): [partial(workflows.check_executions, minutes=minutes)],
         ("functions", "functions"): [
             functions.check_configuration,
             partial(functions.check_functions, minutes=minutes),

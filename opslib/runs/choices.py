@@ -20,6 +20,7 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
     "network": "network",
     "queues": "queues",
     "users": "users",
+    "workflows": "workflows",
 }
 
 

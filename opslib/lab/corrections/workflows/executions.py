@@ -131,8 +131,9 @@ def _events(worker: Any, before: int) -> list[Result]:
     found = [_plain(event) for event in worker.env.event_manager.get_event_history()]
     if before:  # a redrive's begin is told by ExecutionRedriven
         found = [event for event in found if event["type"] != "ExecutionStarted"]
-    for at, event in enumerate(found, before + 1):
-        event["id"], event["previousEventId"] = at, at - 1
+        for event in found:
+            event["id"] += before - 1
+            event["previousEventId"] += before - 1
     return found
 
 
