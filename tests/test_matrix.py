@@ -38,6 +38,9 @@ TARGETS = [targets.load(name) for name in targets.names()]
 TARGET = {each.system: each.key for each in sorted(TARGETS, key=lambda each: -each.production)}
 LED: dict[str, set[str]] = {}  # by the entry that ran last: where findings that name a cause send
 TOOLS = {  # where one is sent with something to look for, and what that is
+    "changes/configuration": "who changed the role or definition that the finding names",
+    "functions/configuration": "the limits of the function that the failing state calls",
+    "queues/dead-letters": "the letters of what failed",
     "databases/query": "the statement that the finding quotes",
     "logs/search": "the lines that the finding quotes",
     "logs/throttling": "whether the throttling has ended: then the letters are sent back",

@@ -19,6 +19,13 @@ SIGNS = (
         next=_LIMITS,
     ),
     Sign(
+        "state-denied",
+        r"^(aborted: )?\w+\."
+        r"(\w*AccessDenied|Permissions|AWSLambdaException: .*not authorized)",
+        means="the state machine's role may not do that: see what was taken from it",
+        next="changes/configuration",
+    ),
+    Sign(
         "state-data-too-large",
         r"States\.DataLimitExceeded|maximum number of (bytes|characters)",
         means="a state gave on more than 256 KiB: keep it in S3, and give on the key",
