@@ -69,7 +69,7 @@ def _refusal(
     if how == "stop" and not runs:
         return f"No execution of {item} runs; start it anew: how=new"
     if state == "done" or (last and last["status"] == DONE and state != "failed"):
-        return f"{item} has not failed: its row says {state or 'nothing'}, its last execution ended"
+        return f"{item} has not failed: {f'its row says {state}' if row else 'it succeeded last'}"
     if how == "redrive" and (not last or last.get("redriveStatus") != "REDRIVABLE"):
         reason = last.get("redriveStatusReason", "not redrivable") if last else "no execution"
         return f"{item} cannot be redriven ({reason}); start it anew: how=new"
@@ -113,7 +113,7 @@ def _start(machine: Machine, item: str, known: list[Json], row: Json | None) -> 
     listed = {"stateMachineArn": machine.arn}
     stop = {"executionArn": result("started.executionArn")}
     return Step(
-        f"Start {name}; before it: {known[0]['status'] if known else 'never executed'}",
+        f"Start {name}",
         Aws("stepfunctions", "start_execution", **listed, name=name, input=json.dumps(given)),
         None,
         name,

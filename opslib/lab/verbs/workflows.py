@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from datetime import timedelta
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import ClassVar
 from uuid import UUID
 
 from opslib.lab.corrections.workflows import executions
@@ -25,6 +24,7 @@ class Processed(Verb):
 
     name:   what each is called, `{at}` in it counts
     body:   what its object holds
+    hang:   how long ago their executions began, which nobody ends; none: they are processed now
     """
 
     workflow: str
@@ -32,11 +32,12 @@ class Processed(Verb):
     name: str = "report-{at}.pdf"
     size: int = 96_000_000
     body: str = "%PDF-1.4\n% a document of the lab\nA report"
+    hang: list[Duration] = field(default_factory=list)
 
     def apply(self, stage: Stage) -> None:
         place, facts = stage.place, stage.place.facts["workflows"][self.workflow]
         stage.kept = ids = []
-        for at in range(self.count):
+        for at in range(len(self.hang) or self.count):
             drawn = names.generator(place, f"{stage.drill}/{at}")
             id = str(UUID(int=drawn.getrandbits(128), version=4))
             called = self.name.format(at=at + 1)
@@ -46,7 +47,12 @@ class Processed(Verb):
             buckets.put(place, held, key, self.body.encode(), place.now(), "application/pdf")
             ids.append((id, held, key))
             given = {field: value.format_map(row) for field, value in facts["input"].items()}
-            queues.send(place, facts["queue"], given)
+            if self.hang:
+                about, begun = given | {"attempt": 1}, stage.ago(self.hang[at])
+                workflows.add(place, self.workflow, f"{id}-1", about, begun, None)
+                statements.asked(place, "begun", [1, id])
+            else:
+                queues.send(place, facts["queue"], given)
         deliveries.tick(place)
         executions.settle()
         place.metrics.tick()
@@ -83,25 +89,3 @@ class RefuseWrites(Verb):
 
     def undo(self, stage: Stage) -> None:
         search.held(stage.place)["fault"].pop("refuses", None)
-
-
-@verb("stuck", "stepfunctions", "metrics")
-class Stuck(Verb):
-    """Executions that began a while ago and are in their first state still: nobody ends them."""
-
-    workflow: str
-    ago: list[Duration]
-    input: dict[str, Any]
-
-    def apply(self, stage: Stage) -> None:
-        stage.kept = []
-        for at, ago in enumerate(self.ago):
-            drawn = names.generator(stage.place, f"{stage.drill}/{at}")
-            id = str(UUID(int=drawn.getrandbits(128), version=4))
-            given = json.loads(json.dumps(self.input).replace("{id}", id))
-            when = stage.ago(ago + timedelta(seconds=at))
-            made = workflows.add(stage.place, self.workflow, f"{id}-1", given, when, None)
-            stage.kept.append(made.arn)
-
-    def undo(self, stage: Stage) -> None:
-        executions.forget(stage.kept or ())
