@@ -47,6 +47,7 @@ NOT_DAILY = {
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "users.check_sign_in": PERSON,
+    "workflows.check_item": PERSON,
     "users.check_synced": "it lists every user; who never signed in need not be known",
 }
 

@@ -26,7 +26,6 @@ from opslib.lab.resources import (
     queues,
     secrets,
     users,
-    workflows,
 )
 from opslib.lab.resources.databases import logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
@@ -37,7 +36,7 @@ from opslib.lab.traffic import clocks, days, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
-from opslib.lab.work import deliveries, jobs, workers
+from opslib.lab.work import deliveries, executions, jobs, workers
 from opslib.lab.work.workers import Work
 
 _POOL_SECONDS = 5.0
@@ -151,7 +150,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)
-    workflows.seed(place, about)
+    executions.seed(place, about)
     if "terraform" in place.facts:
         described.seed(place, about.terraform)
 

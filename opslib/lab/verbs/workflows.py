@@ -6,12 +6,12 @@ from dataclasses import field
 from typing import ClassVar
 from uuid import UUID
 
-from opslib.lab.corrections.workflows import executions
+from opslib.lab.corrections.workflows import executions as held
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import buckets, names, queues, search, workflows
+from opslib.lab.resources import buckets, names, queues, search
 from opslib.lab.resources.databases import statements
 from opslib.lab.verbs.verbs import Stage, Verb, verb
-from opslib.lab.work import deliveries
+from opslib.lab.work import deliveries, executions
 
 _SEEN = ("stepfunctions", "database", "s3", "sqs", "lambda", "logs", "metrics")
 
@@ -43,31 +43,31 @@ class Processed(Verb):
             called = self.name.format(at=at + 1)
             row = statements.asked(place, "uploaded", [id, called, self.size, id, called])[0]
             key, bucket = row[facts["object"]["key"]], facts["object"]["bucket"]
-            held = str(place.facts["buckets"][bucket]["name"])
-            buckets.put(place, held, key, self.body.encode(), place.now(), "application/pdf")
-            ids.append((id, held, key))
+            bucket_name = str(place.facts["buckets"][bucket]["name"])
+            buckets.put(place, bucket_name, key, self.body.encode(), place.now(), "application/pdf")
+            ids.append((id, bucket_name, key))
             given = {field: value.format_map(row) for field, value in facts["input"].items()}
             if self.hang:
                 about, begun = given | {"attempt": 1}, stage.ago(self.hang[at])
-                workflows.add(place, self.workflow, f"{id}-1", about, begun, None)
+                executions.add(place, self.workflow, f"{id}-1", about, begun, None)
                 statements.asked(place, "begun", [1, id])
             else:
                 queues.send(place, facts["queue"], given)
         deliveries.tick(place)
-        executions.settle()
+        held.settle()
         place.metrics.tick()
 
     def undo(self, stage: Stage) -> None:
         """With what anyone started for them meanwhile."""
         place, ids = stage.place, [id for id, _, _ in stage.kept or ()]
-        executions.settle()
+        held.settle()
 
         def about(text: str) -> bool:
             return any(id in text for id in ids)
 
-        machine = workflows.arn(place, self.workflow)
-        found = [each.arn for each in executions.every(machine) if about(each.input)]
-        executions.forget(found)
+        machine = executions.arn(place, self.workflow)
+        found = [each.arn for each in held.every(machine) if about(each.input)]
+        held.forget(found)
         bodies = [m.body for name in queues.every(place) for m in queues.held(place, name)]
         queues.take_back(place, list(filter(about, bodies)), stage.since)
         for id, bucket, key in stage.kept or ():

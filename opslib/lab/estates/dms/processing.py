@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.aws.handlers import FunctionHandler, Invocation
 from opslib.lab.places import Place
-from opslib.lab.resources import names, search, workflows
+from opslib.lab.resources import names, search
 from opslib.lab.resources.databases import statements
 from opslib.lab.traffic import lines
+from opslib.lab.work import executions
 
 _SCANNED_BYTES, _SCAN_SECONDS = 6_000_000, 6.0  # a second; of each
 _PAST = timedelta(days=7)
@@ -144,7 +145,7 @@ def seed(place: Place, documents: list[dict[str, Any]]) -> None:
             given = {"documentId": str(row["id"]), "tenantId": str(row["tenant_id"]), "attempt": 1}
             seconds = 2 * _SCAN_SECONDS + int(row["size_bytes"]) / _SCANNED_BYTES
             called = f"{row['id']}-1"
-            workflows.add(place, "documents", called, given, row["created_at"], seconds)
+            executions.add(place, "documents", called, given, row["created_at"], seconds)
 
 
 FUNCTIONS: dict[str, FunctionHandler] = {

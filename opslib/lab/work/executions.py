@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.corrections.workflows import executions
+from opslib.lab.corrections.workflows import executions as kept
 from opslib.lab.corrections.workflows.executions import Execution
 from opslib.lab.forms import data
 from opslib.lab.places import Place
@@ -58,7 +58,7 @@ def seed(place: Place, about: data.Data) -> None:
                 "destinations": [{"cloudWatchLogsLogGroup": to}],
             },
         )
-        executions.measure(place, arn(place, key))
+        kept.measure(place, arn(place, key))
 
 
 def add(
@@ -81,7 +81,7 @@ def add(
         made.status, made.stopped = "SUCCEEDED", when + timedelta(seconds=seconds)
         made.output = made.input
     made.events = lambda: list(_told(made, seconds))
-    executions.add(made)
+    kept.add(made)
     return made
 
 
