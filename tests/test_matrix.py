@@ -71,6 +71,7 @@ EVERYTHING = [
     "lambda",
     "logs",
     "metrics",
+    "opensearch",
     "rds",
     "s3",
     "secrets",
