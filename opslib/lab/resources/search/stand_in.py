@@ -47,6 +47,8 @@ def answer(
     try:
         if denied := indices.held(place)["fault"].get("denied"):
             raise Problem(403, "security_exception", str(denied))
+        if (action := f"opensearch:{method} {inner.path}") in place.faults.get("deny", {}):
+            raise Problem(403, "security_exception", f"no permissions for [{action}]")
         for verbs, pattern, operation in ROUTES:
             if method in verbs.split("|") and (found := re.fullmatch(pattern, inner.path)):
                 return _json(200, operation(Asked(place, found.groups(), query, body)))
