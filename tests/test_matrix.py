@@ -74,6 +74,7 @@ EVERYTHING = [
     "lambda",
     "logs",
     "metrics",
+    "opensearch",
     "rds",
     "s3",
     "secrets",

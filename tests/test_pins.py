@@ -33,6 +33,7 @@ from tests.states import differences
 PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
+DOCUMENTS = "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -110,10 +111,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             {"metric": "Pinned", "value": 2.5, "unit": "Count", "dimensions": {"of": "a test"}},
         ),
     ),
+    DOCUMENTS: (
+        ("documents-not-indexed", "search/reindex", {}),
+        ("index-missing", "search/reindex", {}),
+        ("documents-stale", "search/reindex", {"strays": True}),
+        ("", "search/restore", {}),
+    ),
 }
 
 # What differs from one lab to the next, in texts and names.
 PASSING = (
+    (r"\b20\d\d-\d\d-\d\dt\d\d-\d\d-\d\d\.[0-9a-f]{8}\b", "<snapshot>"),
+    (r"-restored-\d{8}-\d{4}\b", "-restored-<time>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?", "<time>"),
     (r"\d{8}T\d{6}Z", "<time>"),
@@ -179,7 +188,9 @@ PASSING_PARTS = {
         "bluemoxon-staging/database",
         "bluemoxon-production/database",
         "loglineos-db-production",
+        "dms/database/password",
     },
+    "search": {"indices"},  # documents say when they were made
     "s3": {"loglineos-terraform-state"},
 }
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
-from opslib.core import Connection, Finding, Findings, Json, NotFound, Question, check, poll
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    NotFound,
+    Question,
+    answer,
+    check,
+    poll,
+)
+from opslib.core.reads import domains
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine
 
@@ -51,17 +61,32 @@ def _ended(machine: Machine, last: Json) -> Finding:
 
 
 def _left(machine: Machine, item: str) -> Iterator[Finding]:
-    """Its row's state, its object. An entry in an index is `search`'s to look for."""
-    row, where = machine.row(item), machine.facts.get("object")
+    """Its row's state, its object, its entry in the index."""
+    row, ops, facts = machine.row(item), machine.ops, machine.facts
     if row is None:
         return
-    asked = Question(f"row of {item}", "done", f"table {machine.facts['table']}")
+    asked = Question(f"row of {item}", "done", f"table {facts['table']}")
     error = row.get(machine.column("error")) or ""
     yield asked.judged(row["state"] == "done", f"{row['state']}: {error}".rstrip(": "))
-    if where:
-        bucket, key = machine.ops.target["buckets"][where["bucket"]]["name"], row[where["key"]]
-        size = None
-        with suppress(NotFound):
-            size = machine.ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"]
-        there = Question(f"object of {item}", f"in {bucket}", "s3 HeadObject")
-        yield there.judged(size is not None, f"{key}: {size} bytes" if size else f"no {key}")
+    if "object" in facts:
+        bucket = ops.target["buckets"][facts["object"]["bucket"]]["name"]
+        yield answer(f"object of {item}", lambda: _object(ops, bucket, row[facts["object"]["key"]]))
+    if "index" in facts and row["state"] == "done":
+        name = str(ops.target["search"]["indices"][facts["index"]]["index"])
+        yield answer(f"entry of {item}", lambda: _entry(ops, name, item))
+
+
+def _object(ops: Connection, bucket: str, key: str) -> Finding:
+    asked = Question(f"object {key}", f"in {bucket}", "s3 HeadObject")
+    try:
+        size = ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"]
+    except NotFound:
+        return asked.answer("critical", "it is not there")
+    return asked.answer("ok", f"{size} bytes")
+
+
+def _entry(ops: Connection, index: str, item: str) -> Finding:
+    asked = Question(f"entry of {item}", f"in index {index}", f"POST {index}/_mget")
+    told = domains.ask(ops, "POST", f"/{index}/_mget", {"ids": [item], "_source": False})
+    found = bool(told["docs"][0].get("found"))
+    return asked.judged(found, "found" if found else "not found", next="search/reindex")

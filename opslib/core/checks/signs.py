@@ -52,7 +52,7 @@ FAILURES = (
         r"cluster_?block|flood.?stage|read-only-allow-delete|es_rejected_execution"
         r"|(master|cluster.?manager)_not_discovered|no_?shard_?available|unavailable_?shards",
         advice="mend the search domain, then send back",
-        next="logs/search",
+        next="search/health",
     ),
     Sign(
         "throttled",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import ClassVar
 from uuid import UUID
 
 from opslib.lab.corrections.workflows import executions as held
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import buckets, names, queues, search
+from opslib.lab.resources import buckets, names, queues
 from opslib.lab.resources.databases import statements
+from opslib.lab.resources.search import indices
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 from opslib.lab.work import deliveries, executions
 
@@ -72,20 +72,6 @@ class Processed(Verb):
         queues.take_back(place, list(filter(about, bodies)), stage.since)
         for id, bucket, key in stage.kept or ():
             buckets.forget(place, bucket, key)
-            for index in search.held(place)["indices"].values():
+            for index in indices.held(place)["indices"].values():
                 index["documents"].pop(id, None)
         statements.asked(place, "removed", [ids])
-
-
-@verb("refuse_writes")
-class RefuseWrites(Verb):
-    """The search index takes no write."""
-
-    bare: ClassVar[str] = "says"
-    says: str
-
-    def apply(self, stage: Stage) -> None:
-        search.held(stage.place)["fault"]["refuses"] = self.says
-
-    def undo(self, stage: Stage) -> None:
-        search.held(stage.place)["fault"].pop("refuses", None)

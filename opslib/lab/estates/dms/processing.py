@@ -85,11 +85,11 @@ def extract(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
 
 
 def index(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    document = _document(place, event)
-    members = {name: str(document[name]) for name in ("tenant_id", "name", "text")}
-    where = str(place.facts.get("search", {}).get("index", "documents"))
+    """Writes what the target's file says of the index, of the row."""
+    document, about = _document(place, event), place.facts["search"]["indices"]["documents"]
+    members = {name: str(document[column]) for name, column in about["fields"].items()}
     try:
-        search.put(place, where, str(document["id"]), members)
+        search.put(place, str(about["index"]), str(document["id"]), members)
     except search.Unavailable as exc:
         raise IndexingFailed(f"indexing failed: {exc}") from exc
     _say(place, invocation, "INFO", message="document indexed", **_about(event))

@@ -9,7 +9,8 @@ SELECT id, name, status, size_bytes, created_at FROM documents
 WHERE tenant_id = %s AND deleted_at IS NULL ORDER BY created_at DESC LIMIT %s
 
 -- statement document
-SELECT id, tenant_id, name, status, size_bytes, s3_key, error_message, attempts, text FROM documents WHERE id = %s
+SELECT id, tenant_id, name, content_type, status, size_bytes, s3_key, error_message, attempts, text, created_at
+FROM documents WHERE id = %s
 
 -- statement tenants
 SELECT id, name FROM tenants ORDER BY name
