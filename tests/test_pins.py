@@ -116,6 +116,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("index-missing", "search/reindex", {}),
         ("documents-stale", "search/reindex", {"strays": True}),
         ("", "search/restore", {}),
+        ("item-unreadable", "workflows/restart", {}),
     ),
 }
 

@@ -80,6 +80,7 @@ def draft(account: Account, head: Json) -> Draft:
     for section in (_functions, _api, _queues, _buckets, _database, _named, _network, _alarms):
         section(made)
     facts["dashboards"] = _by_name(made, "dashboards", lambda each: each["name"])
+    facts["workflows"] = _by_name(made, "state machines", lambda each: {"name": each["name"]})
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = (each["name"] for each in account["certificates"])
     facts["certificates"] = {name: {"min_days": _VALID_DAYS} for name in sorted(domains)}

@@ -87,6 +87,6 @@ def _object(ops: Connection, bucket: str, key: str) -> Finding:
 
 def _entry(ops: Connection, index: str, item: str) -> Finding:
     asked = Question(f"entry of {item}", f"in index {index}", f"POST {index}/_mget")
-    told = domains.ask(ops, "POST", f"/{index}/_mget", {"ids": [item], "_source": False})
+    told = domains.ask(ops, "POST", f"/{index}/_mget?_source=false", {"ids": [item]})
     found = bool(told["docs"][0].get("found"))
     return asked.judged(found, "found" if found else "not found", next="search/reindex")
