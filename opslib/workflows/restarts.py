@@ -17,7 +17,6 @@ from opslib.core import (
     Step,
     UsageError,
     planner,
-    result,
 )
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine
@@ -51,7 +50,7 @@ def plan_restart(ops: Connection, workflow: str, item: str, how: str = "new") ->
     stop = [_stop(last)] if how == "stop" and last else []
     redriven = how == "redrive" and last
     step = _redrive(machine, last) if redriven and last else _start(machine, item, known, row)
-    note = "Undo stops it while it runs; what an execution did stays done."
+    note = "While it runs it can be stopped: stepfunctions stop_execution. What it did stays done."
     return Planned(f"start the execution of {item} again", [*stop, step], [note])
 
 
@@ -89,7 +88,6 @@ def _redrive(machine: Machine, last: Json) -> Step:
         Aws("stepfunctions", "redrive_execution", **about),
         last["status"],
         "RUNNING",
-        undo=[Aws("stepfunctions", "stop_execution", **about)],
     )
 
 
@@ -111,17 +109,14 @@ def _start(machine: Machine, item: str, known: list[Json], row: Json | None) -> 
     name = template.format_map({"item": item, "attempt": attempt} | given)
     name = re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)[-_LONGEST:]
     listed = {"stateMachineArn": machine.arn}
-    stop = {"executionArn": result("started.executionArn")}
     return Step(
         f"Start {name}",
         Aws("stepfunctions", "start_execution", **listed, name=name, input=json.dumps(given)),
         None,
         name,
-        undo=[Aws("stepfunctions", "stop_execution", **stop)],
         observe=Read(
             "stepfunctions", "list_executions", f"executions[?name=='{name}'].name | [0]", **listed
         ),
-        name="started",
     )
 
 

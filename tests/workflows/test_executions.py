@@ -59,14 +59,18 @@ def test_letters_of_a_work_flow_are_of_its_items_and_go_through_it_again(
     before = lab.state("dms-dev")
     with lab.broken("item-unreadable", "dms-dev"):
         found, item = letters.find_letters(ops, "processing"), workflows.find_failed(ops, FLOW)
-        assert (list(found["failure"]), list(found["item"])) == (["item cannot be read"], [item])
+        told = list(found["failure"]), list(found["item"])
+        assert told == (["item cannot be read"], [item])
         plan = queues.plan_redrive(ops, "processing")
         to = plan.steps[0].do["parameters"]["DestinationArn"]
         assert to.endswith(":dms-processing-dev")
         apply(ops, plan, "now")
         again, _ = poll(lambda: names(ops), lambda known: f"{item}-2" in known, 20)
         assert f"{item}-2" in again
-        assert workflows.check_item(ops, FLOW, item, 20)[0].check == f"execution {item}-2"
+        found = workflows.check_item(ops, FLOW, item, 20)
+        assert (found.worst, found[0].check) == ("ok", f"execution {item}-2")
+        assert [f.seen for f in found if f.check.startswith("entry")] == ["found"]
+        assert workflows.check_executions(ops).worst == "ok", "what was mended counts no more"
     assert lab.state("dms-dev") == before
 
 

@@ -13,6 +13,7 @@ from opslib.lab.resources.search import indices
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 from opslib.lab.work import deliveries, executions
 
+_PDF = "application/pdf"
 _SEEN = ("stepfunctions", "database", "s3", "sqs", "lambda", "logs", "metrics")
 
 
@@ -24,6 +25,7 @@ class Processed(Verb):
 
     name:   what each is called, `{at}` in it counts
     body:   what its object holds
+    since:  what its object holds now: somebody put it there anew
     hang:   how long ago their executions began, which nobody ends; none: they are processed now
     """
 
@@ -32,6 +34,7 @@ class Processed(Verb):
     name: str = "report-{at}.pdf"
     size: int = 96_000_000
     body: str = "%PDF-1.4\n% a document of the lab\nA report"
+    since: str = ""
     hang: list[Duration] = field(default_factory=list)
 
     def apply(self, stage: Stage) -> None:
@@ -44,7 +47,7 @@ class Processed(Verb):
             row = statements.asked(place, "uploaded", [id, called, self.size, id, called])[0]
             key, bucket = row[facts["object"]["key"]], facts["object"]["bucket"]
             bucket_name = str(place.facts["buckets"][bucket]["name"])
-            buckets.put(place, bucket_name, key, self.body.encode(), place.now(), "application/pdf")
+            buckets.put(place, bucket_name, key, self.body.encode(), place.now(), _PDF)
             ids.append((id, bucket_name, key))
             given = {field: value.format_map(row) for field, value in facts["input"].items()}
             if self.hang:
@@ -55,6 +58,8 @@ class Processed(Verb):
                 queues.send(place, facts["queue"], given)
         deliveries.tick(place)
         held.settle()
+        for _, bucket_name, key in ids if self.since else ():
+            buckets.put(place, bucket_name, key, self.since.encode(), place.now(), _PDF)
         place.metrics.tick()
 
     def undo(self, stage: Stage) -> None:
