@@ -203,6 +203,24 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         "the database takes no login, so nothing is asked of it",
     ),
     (
+        {"access-denied"},
+        {
+            "documents-not-indexed",
+            "documents-stale",
+            "expensive-search",
+            "index-missing",
+            "search-red",
+            "search-write-blocked",
+            "search-yellow",
+        },
+        "the domain that lets nobody in tells nothing",
+    ),
+    (
+        {"index-missing", "search-red"},
+        {"documents-not-indexed", "documents-stale", "search-red", "search-yellow"},
+        "an index that is gone, or cannot be read, has nothing to look at",
+    ),
+    (
         {"bucket-missing"},
         {"orphans", "stale-listings", "orphan-keys-miscompared", "images-too-large"},
         "what was in the bucket is gone with it",

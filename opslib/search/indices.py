@@ -63,12 +63,18 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     name, nothing = str(facts["index"]), frame([], DOCUMENTS)
     asked = Question(f"index {name}", "it is there", f"GET {name}")
     try:
-        ((real, told),) = domains.ask(ops, "GET", f"/{name}").items()
+        real: Json = domains.ask(ops, "GET", f"/{name}")
     except NotFound:
         seen = "it is not there: nothing is found, and the next write makes one of another form"
         return [asked.answer("critical", seen, cause=MISSING, next=_REINDEX)], nothing
-    judged = [asked.answer("ok", f"it is {real}", cause=MISSING)]
-    judged += _fields(name, facts, told.get("mappings", {}))
+    if closed := [
+        key for key, of in real.items() if "verified_before_close" in str(of["settings"])
+    ]:
+        seen = f"{', '.join(closed)} is closed: neither read nor written until it is opened"
+        return [asked.answer("critical", seen)], nothing
+    judged = [asked.answer("ok", f"it is {', '.join(real)}", cause=MISSING)]
+    for told in real.values():
+        judged += _fields(name, facts, told.get("mappings", {}))
     if "table" not in facts:
         return judged, nothing
     held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"])
@@ -122,9 +128,8 @@ def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:
     `empty`: an index that is not there lacks all. Raises NotFound, OpsError: too many to compare.
     """
     facts = described(ops, index)
-    wanted = set(
-        _ids(ops, facts)
-    )  # first: what is indexed meanwhile is there when it is looked for
+    # The rows first: what is indexed meanwhile is there when it is looked for.
+    wanted = set(_ids(ops, facts))
     held = set() if empty else set(_held(ops, str(facts["index"])))
     changed, minutes = facts.get("changed"), int(facts.get("settle_minutes", 10))
     late = f"{quoted(changed)} < now() - interval '{minutes} minutes'" if changed else "true"

@@ -44,7 +44,7 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool 
         )
     if source != TABLE:
         domains.ask(ops, "GET", f"/{source}")
-    missing = not exists(ops, name)
+    missing = not behind(ops, name)
     found = indices.find_documents(ops, index, empty=missing)
     late = [*found[found["why"] == indices.LATE]["id"]]
     put = late[:_MOST]
@@ -66,13 +66,12 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool 
     return Planned(said + f", take {len(extra)} out" * (strays and bool(extra)), steps, notes)
 
 
-def exists(ops: Connection, name: str) -> bool:
-    """Whether there is an index, or an alias, of that name; denied is an error."""
+def behind(ops: Connection, name: str) -> list[str]:
+    """The indices that a name stands for: itself, those of an alias, none; denied is an error."""
     try:
-        domains.ask(ops, "GET", f"/{name}")
+        return [*domains.ask(ops, "GET", f"/{name}")]
     except NotFound:
-        return False
-    return True
+        return []
 
 
 def read(name: str) -> Search:

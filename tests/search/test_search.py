@@ -219,7 +219,7 @@ def test_a_write_that_is_blocked_changes_nothing_and_says_why(
         with pytest.raises(OpsError, match=r"cluster_block_exception.*flood-stage watermark"):
             apply(lost, search.plan_reindex(lost, "documents"), "now")
         assert lab.state(KEY) == before
-        assert search.check_load(lost).causes == {"search-write-blocked"}
+        assert search.check_writes(lost).causes == {"search-write-blocked"}
 
 
 def test_the_stale_half_of_an_alias_is_another_index(ops: Connection, clean: Any) -> None:
@@ -236,3 +236,81 @@ def test_the_stale_half_of_an_alias_is_another_index(ops: Connection, clean: Any
     assert held(ops, "documents-v2") == 1065
     domains.ask(ops, "DELETE", "/documents-v2")
     apply(ops, search.plan_restore(ops, "documents", name="documents"), "now")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, ops: Connection) -> dict[str, Any]:
+    """What the domain answers instead, by path."""
+    answers: dict[str, Any] = {}
+    ask = domains.ask
+
+    def instead(ops: Connection, method: str, path: str, body: Any = None) -> Any:
+        known = answers.get(path.partition("?")[0])
+        return ask(ops, method, path, body) if known is None else known
+
+    monkeypatch.setattr(domains, "ask", instead)
+    return answers
+
+
+def test_a_block_of_the_whole_cluster_is_seen(ops: Connection, told: dict[str, Any]) -> None:
+    """As AWS sets it when storage runs out."""
+    on = {"cluster.blocks.create_index": "true", "cluster.max_shards_per_node": "1000"}
+    told["/_cluster/settings"] = {"persistent": on, "transient": {}}
+    found = search.check_writes(ops)
+    assert (found[0].seen, found.causes) == ("the cluster: create_index", {"search-write-blocked"})
+
+
+def test_a_closed_index_and_another_mapping_are_told(ops: Connection, told: dict[str, Any]) -> None:
+    index = {"settings": {"index": {"verified_before_close": "true"}}, "mappings": {}}
+    told["/documents"] = {"documents-v1": index}
+    assert "documents-v1 is closed" in search.check_indices(ops)[0].seen
+    fields = {"tenantId": {"type": "text"}}
+    told["/documents"] = {"documents-v1": {"settings": {}, "mappings": {"properties": fields}}}
+    [field] = [each for each in search.check_indices(ops) if each.check == "fields of documents"]
+    assert field.status == "warn"
+    assert field.seen.startswith("tenantId is text, not keyword; name is missing, not text")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "seen"),
+    [
+        ({}, "ok", "Active, OpenSearch_2.19"),
+        ({"Processing": True, "DomainProcessingStatus": "Modifying"}, "warn", "Modifying"),
+        ({"UpgradeProcessing": True}, "warn", "UpgradeProcessing"),
+        ({"DomainProcessingStatus": "Isolated"}, "critical", "Isolated"),
+        ({"Deleted": True, "DomainProcessingStatus": "Deleting"}, "critical", "Deleting"),
+        ({"Created": False, "DomainProcessingStatus": "Creating"}, "warn", "Creating"),
+        ({"DomainProcessingStatus": "A new one"}, "warn", "A new one"),
+    ],
+)
+def test_each_state_of_a_domain_is_judged(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, said: Any, status: str, seen: str
+) -> None:
+    known = domains.describe(ops) | said
+    monkeypatch.setattr(domains, "describe", lambda ops: known)
+    [found] = search.check_domain(ops)
+    assert found.status == status
+    assert seen in found.seen
+
+
+def test_more_than_can_be_compared_is_counted_only(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_FEW": 10, "_MOST": 1000}.items():
+        monkeypatch.setattr(indices, name, value)
+    found = search.check_indices(ops)
+    assert (found.worst, found[-1].seen) == ("ok", "1,065 documents, 1,065 rows")
+    with pytest.raises(OpsError, match="Over 1,000 rows"):
+        search.find_documents(ops, "documents")
+
+
+def test_a_row_that_has_just_changed_is_on_its_way(lost: Connection) -> None:
+    """Not missing yet: the app has some minutes to index it."""
+    facts = dict(lost.target["search"]["indices"]["documents"]) | {"settle_minutes": 10_000_000}
+    lost.target["search"]["indices"]["documents"] = facts
+    found = search.find_documents(lost, "documents")
+    assert set(found["why"]) == {indices.COMING}
+    judged = search.check_indices(lost)
+    assert judged.worst == "ok"
+    assert any("17 rows changed just now" in each.seen for each in judged)
+    assert search.plan_reindex(lost, "documents").steps == ()

@@ -12,7 +12,9 @@ from opslib.lab.resources.search.indices import Index
 
 def _settings_of(asked: Asked, name: str, each: Index) -> Json:
     fault = asked.state["fault"].get("blocks", {})
-    blocks = {"blocks": {fault[name]: "true"}} if name in fault else {}
+    blocks: Json = {"blocks": {fault[name]: "true"}} if name in fault else {}
+    if each["closed"]:
+        blocks |= {"verified_before_close": "true"}
     about = {"uuid": each["uuid"], "creation_date": str(each["created"]), "provided_name": name}
     return {"settings": {"index": {**each["settings"], **about, **blocks}}}
 
@@ -22,11 +24,23 @@ def settings(asked: Asked) -> Json:
     if name and name != "_all":
         index(asked, name)
         name = indices.resolved(asked.place, name)
+    flat = _flat if "flat_settings" in asked.query else dict
     return {
-        key: _settings_of(asked, key, each)
+        key: {"settings": flat(_settings_of(asked, key, each)["settings"])}
         for key, each in asked.state["indices"].items()
         if name in (None, "_all", key)
     }
+
+
+def _flat(tree: Json, above: str = "") -> Json:
+    found: Json = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return found
+
+
+def cluster_settings(asked: Asked) -> Json:
+    return {"persistent": asked.state["fault"].get("settings", {}), "transient": {}}
 
 
 def mapping(asked: Asked) -> Json:
@@ -94,6 +108,7 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("GET", r"/_cat/aliases", clusters.cat_aliases),
     ("GET", r"/_cat/allocation", clusters.cat_allocation),
     ("GET|POST", r"/_cluster/allocation/explain", clusters.explain),
+    ("GET", r"/_cluster/settings", cluster_settings),
     ("GET", r"(?:/([^/]+))?/_settings", settings),
     ("GET", rf"{_NAME}/_mapping", mapping),
     ("GET|POST", rf"{_NAME}/_count", documents.count),
