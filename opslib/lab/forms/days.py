@@ -102,6 +102,7 @@ class Api:
     `error`: the member of an answer that says what cannot be done. `lost`, `failed`: what its log
     says, before the reason, when the database cannot be reached and when a statement fails.
     `most_ms`: a request counts no longer in the metrics, however slow the lab's machine is.
+    `authorizer`: API Gateway lets in who has a token of the users' pool.
     """
 
     breakable: str = ".*"
@@ -109,6 +110,7 @@ class Api:
     lost: str = ""
     failed: str = ""
     most_ms: float = math.inf
+    authorizer: bool = False
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

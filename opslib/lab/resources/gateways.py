@@ -5,13 +5,14 @@ Nothing goes through it: the app answers by itself. It is there to be looked at.
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 
 
-def seed(place: Place, function: str) -> None:
+def seed(place: Place, function: str, authorizer: bool) -> None:
     """An HTTP API with one route to the function; its own domain, or API Gateway's with a stage."""
     client, id = place.client("apigatewayv2"), names.gateway(place)
     url = urlsplit(str(place.facts["api"]["url"]))
@@ -27,9 +28,27 @@ def seed(place: Place, function: str) -> None:
         uri = names.arn(place, "lambda", f"function:{names.function(place, function)}")
         given = {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "2.0"}
         behind = client.create_integration(ApiId=id, IntegrationUri=uri, **given)["IntegrationId"]
-        client.create_route(ApiId=id, RouteKey="$default", Target=f"integrations/{behind}")
+        tokens = _authorizer(place, id) if authorizer else {}
+        client.create_route(
+            ApiId=id, RouteKey="$default", Target=f"integrations/{behind}", **tokens
+        )
     if own and url.hostname:
         client.create_domain_name(DomainName=url.hostname)
         client.create_api_mapping(
             ApiId=id, DomainName=url.hostname, Stage="$default", ApiMappingKey=url.path.strip("/")
         )
+
+
+def _authorizer(place: Place, id: str) -> dict[str, Any]:
+    """Tokens of the users' pool, for its app clients; what a route says of it."""
+    pool = place.memory["pool"]
+    clients = place.backend("cognito-idp").user_pools[pool].clients
+    issuer = f"https://cognito-idp.{place.region}.amazonaws.com/{pool}"
+    made = place.client("apigatewayv2").create_authorizer(
+        ApiId=id,
+        Name="users",
+        AuthorizerType="JWT",
+        IdentitySource=["$request.header.Authorization"],
+        JwtConfiguration={"Audience": [*clients], "Issuer": issuer},
+    )
+    return {"AuthorizationType": "JWT", "AuthorizerId": made["AuthorizerId"]}
