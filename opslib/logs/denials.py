@@ -91,7 +91,7 @@ def _objects(
             if "allowed" not in _simulated(ops, role, ["s3:GetObject", "s3:PutObject"], on):
                 wrong.append(f"{key}: its role may neither read nor write objects of {name}")
     if wrong:
-        follow = "changes/configuration"
+        follow = "logs/errors"
         return _OBJECTS.answer("critical", "; ".join(wrong), cause=STORAGE, next=follow)
     seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
     return _OBJECTS.answer("ok", seen, cause=STORAGE)
@@ -108,7 +108,7 @@ def _others(ops: Connection, live: dict[str, Json], denied: list[Denied]) -> Fin
         not wrong,
         "; ".join(wrong) or "no line of a denial",
         cause=ROLE,
-        next="changes/configuration",
+        next="logs/errors",
     )
 
 

@@ -191,7 +191,7 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
             wrong.append(f"authorizer {called} asks another pool: {', '.join(arns)}")
     said = _beside(lines, _TOKENS)
     if wrong:
-        follow = "changes/configuration" if "authorizer" in wrong[0] else "functions/environment"
+        follow = "logs/errors" if "authorizer" in wrong[0] else "functions/environment"
         return _SIGN_IN.answer("critical", "; ".join(wrong) + said, cause=LOGIN, next=follow)
     seen = f"pool {pool}, {count(len(listed), 'app client')}"
     if said:
