@@ -37,7 +37,7 @@ def test_each_cause_is_found_by_configuration_and_lines_and_no_other(
     with ExitStack() as broken:
         for drill in drills:
             broken.enter_context(lab.broken(drill, "dms-dev"))
-        found = needs.check_needs(dms, KEY)
+        found = needs.check_needs(dms)
     assert found.causes == causes
     assert all("line" in each.seen for each in found.troubles)
     assert {each.rules_out for each in found if each.status == "ok"}.isdisjoint(causes)

@@ -66,6 +66,8 @@ class Traffic:
     routes: list[tuple[float, str, str, float]] = field(
         default_factory=list
     )  # share, how, what, ms
+    # other functions than that one, by the route that each serves: `GET /search`
+    behind: Mapping[str, str] = field(default_factory=dict)
     spread: float = 0.45  # sigma of the durations
     created: int = 201  # what a POST is answered
     users: int = 0  # so many names

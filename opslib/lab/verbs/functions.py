@@ -78,7 +78,7 @@ class Deploy(Verb):
 
     def _retell(self, stage: Stage, since: datetime) -> None:
         day = days.of(stage.place)
-        if day is not None and day.key == self.function:
+        if day is not None and self.function in day.keys:
             stage.retell(since)
 
 
