@@ -54,7 +54,7 @@ def comparable(data: Any) -> Any:
     made["orphans"] = {each["table"]: each for each in data.get("orphans", {}).values()}
     made["dashboards"] = list(data.get("dashboards", {}).values())
     made["metrics"] = {
-        f"{each['metric']} {sorted(each.get('dimensions', {}).items())}": each
+        f"{each.get('metric')} {sorted(each.get('dimensions', {}).items())}": each
         for each in data.get("metrics", {}).values()
     }
     return made

@@ -21,7 +21,7 @@ from opslib.databases.health import (
     connection_limit,
 )
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
-from opslib.databases.instances.conditions import check_conditions
+from opslib.databases.instances.conditions import check_conditions, entrance
 from opslib.databases.instances.events import check_events
 from opslib.databases.instances.replicas import (
     check_replica,
@@ -65,6 +65,7 @@ __all__ = [
     "check_sync",
     "compare_sides",
     "connection_limit",
+    "entrance",
     "explain_query",
     "explain_statement",
     "ids_of",

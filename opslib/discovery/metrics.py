@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from opslib.core.checks.shares import Share
+from opslib.core.errors import UsageError
 from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
 from opslib.discovery.known import known
@@ -73,6 +75,8 @@ def _round(value: float) -> float:
 def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
     """What an alarm watches is a key metric, its threshold the critical limit."""
     if "MetricName" not in alarm:  # of metric math
+        if share := _share(alarm):
+            found[made.short(alarm["name"], found)] = share
         return
     dimensions = {pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions", ())}
     statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
@@ -90,3 +94,27 @@ def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
         found[same]["below"] = True
     elif found[same].get("warn", limit) >= limit:
         found[same]["warn"] = _round(limit / 2)
+
+
+def _share(alarm: Json) -> Json | None:
+    """What an alarm on metric math watches, where it is arithmetic of sums."""
+    asked = alarm.get("Metrics", ())
+    expression = [each["Expression"] for each in asked if "Expression" in each]
+    of = {}
+    for each in asked:
+        told = each.get("MetricStat", {})
+        if told.get("Stat") in ("Sum", "SampleCount"):
+            pairs = told["Metric"].get("Dimensions", ())
+            of[each["Id"]] = {
+                "namespace": told["Metric"]["Namespace"],
+                "metric": told["Metric"]["MetricName"],
+                "dimensions": {pair["Name"]: pair["Value"] for pair in pairs},
+                "statistic": told["Stat"],
+            }
+    try:
+        Share("; ".join(expression), of)
+    except UsageError:  # functions, other statistics: no share of sums
+        return None
+    told = {"expression": expression[0], "of": of, "critical": _round(alarm["Threshold"])}
+    below = {"below": True} if alarm["ComparisonOperator"].startswith("Less") else {}
+    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told, **below}

@@ -112,7 +112,10 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 migrations_head=databases.check_migrations,
             ),
         ],
-        ("errors", "functions"): [partial(logs.check_errors, minutes=minutes)],
+        ("errors", "functions"): [
+            partial(logs.check_errors, minutes=minutes),
+            partial(logs.check_needs, minutes=minutes),
+        ],
         ("backups", "database"): [databases.check_backups],
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})

@@ -8,6 +8,7 @@ from opslib.users.users import (
     plan_password,
     plan_reset_mfa,
     plan_sync,
+    pool_id,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "plan_password",
     "plan_reset_mfa",
     "plan_sync",
+    "pool_id",
 ]

@@ -34,6 +34,7 @@ MODULES = (
     "networks",
     "objects",
     "rds.orderables",
+    "permissions",
     "queues",
     "rds.replicas",
     "rds.restores",

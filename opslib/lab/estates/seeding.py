@@ -146,7 +146,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
         _functions(place, about, network)
     if "api" in place.facts:
         drawn = mock_random.getstate()  # the ids of all else are as they were without it
-        gateways.seed(place, about.traffic.function)
+        gateways.seed(place, about.traffic, about.api.authorizer)
         mock_random.setstate(drawn)
     measures.seed_day(place, about.metrics)
     queues.measure(place)

@@ -86,7 +86,8 @@ class System:
         return App(place, key, about, self.application.routes, self.application.said)
 
     def _keys(self) -> Iterator[str]:
-        yield self.data("").traffic.function
+        traffic = self.data("").traffic
+        yield from dict.fromkeys([traffic.function, *traffic.behind.values()])
         yield from self.application.functions
 
     def _function(self, key: str) -> FunctionHandler:

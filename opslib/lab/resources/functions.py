@@ -20,6 +20,10 @@ from opslib.lab.resources import names
 
 LATEST = "$LATEST"
 TIMEOUT_SECONDS, MEMORY_MB = 30, 512  # of a function whose file does not say
+_POLICY = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", "Action": '
+    '["s3:*", "sqs:*", "logs:*", "secretsmanager:GetSecretValue", "cognito-idp:*", "states:*"]}]}'
+)
 
 
 class Saved(NamedTuple):
@@ -59,6 +63,9 @@ def seed(
         Path="/",
         AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
     )["Role"]["Arn"]
+    place.client("iam").put_role_policy(
+        RoleName=f"{place.name}-lambda", PolicyName="app", PolicyDocument=_POLICY
+    )
     place.memory["schema"] = build.schema
     for key, facts in place.facts["functions"].items():
         place.backend("lambda").create_function(
