@@ -33,6 +33,7 @@ from tests.states import differences
 PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
+DOCUMENTS = "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -109,6 +110,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             "metrics/publish",
             {"metric": "Pinned", "value": 2.5, "unit": "Count", "dimensions": {"of": "a test"}},
         ),
+    ),
+    DOCUMENTS: (
+        ("object-deleted", "buckets/restore", {}),
+        ("object-overwritten", "buckets/restore", {}),
     ),
 }
 

@@ -1,12 +1,16 @@
-"""Buckets of S3: how they are set, and the objects that no row names."""
+"""Buckets of S3: how they are set, what was in them when, and the objects that no row names."""
 
 from opslib.buckets.orphans import check_orphans, plan_delete, sample_orphans
+from opslib.buckets.restores import check_back, check_past, plan_past
 from opslib.buckets.settings import check_bucket, plan_create
 
 __all__ = [
+    "check_back",
     "check_bucket",
     "check_orphans",
+    "check_past",
     "plan_create",
     "plan_delete",
+    "plan_past",
     "sample_orphans",
 ]

@@ -27,9 +27,7 @@ def held(place: Place) -> dict[str, Any]:
 def index_of(place: Place, index: str) -> dict[str, Any] | None:
     """An open or closed index by its name or an alias of it; None where there is none."""
     all_of_it = held(place)
-    found: dict[str, Any] | None = all_of_it["indices"].get(
-        all_of_it["aliases"].get(index, index)
-    )
+    found: dict[str, Any] | None = all_of_it["indices"].get(all_of_it["aliases"].get(index, index))
     return found
 
 

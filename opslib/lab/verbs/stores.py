@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from opslib.lab.forms.values import Duration
@@ -108,6 +109,39 @@ class Objects(Verb):
     def undo(self, stage: Stage) -> None:
         for key in stage.kept or ():
             buckets.forget(stage.place, self._name(stage), self.prefix + key)
+
+    def _name(self, stage: Stage) -> str:
+        return str(stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("spoil", "s3")
+class Spoil(Verb):
+    """Objects of a bucket are deleted, or written over where `text` is given, a while ago.
+
+    keys: a pattern of those that are there
+    """
+
+    bucket: str
+    keys: str
+    text: str = ""
+    ago: Duration = timedelta(minutes=40)
+
+    def apply(self, stage: Stage) -> None:
+        place, name = stage.place, self._name(stage)
+        keys, when = buckets.held(place, name).keys, stage.ago(self.ago)
+        stage.kept = {
+            key: list(keys.getlist(key)) for key in list(keys) if fnmatchcase(key, self.keys)
+        }
+        for key in stage.kept:
+            if self.text:
+                buckets.put(place, name, key, self.text.encode(), when, "text/plain")
+            else:
+                buckets.hide(place, name, key, when)
+
+    def undo(self, stage: Stage) -> None:
+        """As they were, whatever was done about it meanwhile."""
+        for key, versions in (stage.kept or {}).items():
+            buckets.held(stage.place, self._name(stage)).keys.setlist(key, versions)
 
     def _name(self, stage: Stage) -> str:
         return str(stage.place.facts["buckets"][self.bucket]["name"])
