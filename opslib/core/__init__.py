@@ -24,6 +24,7 @@ from opslib.core.plans.exact import Discard, Shown
 from opslib.core.plans.objects import CopyVersions, DeleteVersions
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
+from opslib.core.plans.searches import Search
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
@@ -55,6 +56,7 @@ __all__ = [
     "Question",
     "Read",
     "Refused",
+    "Search",
     "Select",
     "Shown",
     "Sign",

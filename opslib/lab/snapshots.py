@@ -18,6 +18,7 @@ from psycopg import sql
 
 from opslib.lab.corrections.users import invitations
 from opslib.lab.places import Place
+from opslib.lab.resources.search import indices
 
 Tree = dict[str, Any]
 _FUNCTION = (
@@ -56,7 +57,7 @@ _ALARM = (
 
 def state(place: Place) -> Tree:
     """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards",
-    "sql"} of a target.
+    "search", "sql"} of a target.
     """
     tree = {
         "lambda": _functions(place),
@@ -71,6 +72,7 @@ def state(place: Place) -> Tree:
             name: _hash(board.body)
             for name, board in place.backend("cloudwatch").dashboards.items()
         },
+        "search": _search(place),
         "sql": _databases(place),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
@@ -108,6 +110,18 @@ def _functions(place: Place) -> Tree:
 def _function(function: Any) -> Tree:
     config = function.get_configuration()
     return {key: config.get(key) for key in _FUNCTION.split()}
+
+
+def _search(place: Place) -> Tree:
+    held = indices.held(place)
+    return {
+        "aliases": held["aliases"],
+        "indices": {
+            name: {key: value for key, value in each.items() if key not in ("uuid", "created")}
+            | {"documents": _hash(json.dumps(each["documents"], sort_keys=True, default=str))}
+            for name, each in held["indices"].items()
+        },
+    }
 
 
 def _queues(place: Place) -> Tree:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, changing
-from opslib.core.connections.http import Api, Response, authorised, request
+from opslib.core.connections.http import Api, Response, authorised, request, sign
 from opslib.core.connections.identities import Identity
 from opslib.core.connections.sharing import Sharing
 from opslib.core.connections.targets import Target
@@ -240,6 +240,14 @@ class Connection:
                 f"parameters/targets/{self.target.key}.yaml."
             )
         key = authorised(self.target["api"], self.secret, auth)
+        return request(api, method, path, body, key, self.journal)
+
+    def signed(self, service: str, api: Api, method: str, path: str, body: bytes) -> Response:
+        """A request to an address of a service's own, signed; in the lab to its stand-in there."""
+        if at := self._access.endpoint:
+            api = Api(f"{at}/_{service}/{self.target.key}", {}, api.timeout_seconds, api.called)
+        with calls.errors(service, "sign", self.where, {}, self._access.profile):
+            key = sign(api, method, path, body, self._access.session, service)
         return request(api, method, path, body, key, self.journal)
 
     def secret(self, name: str) -> Any:

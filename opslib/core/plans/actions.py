@@ -10,6 +10,8 @@ Action
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
 └── Invoke    a Lambda function, once
+
+What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ MODULES = (
     "queues",
     "rds.replicas",
     "rds.restores",
+    "searches",
     "secrets",
     "trails",
     "users",

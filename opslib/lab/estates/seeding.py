@@ -31,6 +31,7 @@ from opslib.lab.resources.databases import logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
+from opslib.lab.resources.search import domains as searches
 from opslib.lab.resources.terraform import described
 from opslib.lab.traffic import clocks, days, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
@@ -92,6 +93,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
         _seed_rest(place, about, network)
     if "users" in place.facts:
         users.fill(place, about.users)
+    searches.fill(place)
     application.seed(place)
     if days.of(place):
         journals.append_requests(place, names.start(place) - timedelta(days=1), names.start(place))
@@ -150,6 +152,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)
+    searches.seed(place, network.of_functions() if network else {})
     if "terraform" in place.facts:
         described.seed(place, about.terraform)
 

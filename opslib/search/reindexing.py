@@ -1,0 +1,96 @@
+"""Documents that an index lacks are put into it."""
+
+from __future__ import annotations
+
+from opslib.core import (
+    Connection,
+    Json,
+    NotFound,
+    Planned,
+    Step,
+    UsageError,
+    count,
+    planner,
+    quoted,
+    result,
+)
+from opslib.core.connections.sql import identifier
+from opslib.core.plans.searches import Put, Search, Take
+from opslib.core.reads import domains
+from opslib.search import indices
+
+_BATCH, _MOST = 1_000, 50_000
+TABLE = "table"
+
+
+@planner
+def plan_reindex(ops: Connection, index: str, source: str = TABLE) -> Planned:
+    """Puts what an index lacks: made of its rows, or taken from another index (`source`).
+
+    An index that is missing is made first, with the mapping that is described. What is there is not
+    written over. Raises UsageError (not described), NotFound (no such source).
+    """
+    facts = indices.described(ops, index)
+    name, lacking = str(facts["index"]), "table" if "table" not in facts else ""
+    if source == TABLE and "fields" not in facts:
+        lacking = lacking or "fields"
+    if lacking:
+        raise UsageError(
+            f"search.indices.{index} in parameters/targets/{ops.target.key}.yaml describes no "
+            f"{lacking}, which says what belongs into the index. Add it."
+        )
+    if source != TABLE:
+        domains.ask(ops, "GET", f"/{source}")
+    missing = not exists(ops, name)
+    found = indices.find_documents(ops, index, empty=missing)
+    late = [*found[found["why"] == indices.LATE]["id"]]
+    put = late[:_MOST]
+    steps = [_made(name, facts)] if missing else []
+    steps += [
+        _batch(name, facts, source, put[at : at + _BATCH], at // _BATCH + 1)
+        for at in range(0, len(put), _BATCH)
+    ]
+    notes = ["What a document holds is read when it is put; one that is there by then is left."]
+    if left := len(late) - len(put):
+        notes.append(f"{left:,} more are left: run it again after this.")
+    if extra := int((found["why"] == indices.EXTRA).sum()):
+        notes.append(f"{count(extra, 'document')} whose row is gone stay: see search/health.")
+    if missing:
+        notes.append("Undo takes the index away again, with what was written to it meanwhile.")
+    return Planned(f"put {count(len(put), 'document')} into {name}", steps, notes)
+
+
+def exists(ops: Connection, name: str) -> bool:
+    """Whether there is an index, or an alias, of that name; denied is an error."""
+    try:
+        domains.ask(ops, "GET", f"/{name}")
+    except NotFound:
+        return False
+    return True
+
+
+def read(name: str) -> Search:
+    """Reads the name of an index, where there is one."""
+    return Search("GET", f"/{name}", pick="keys(@) | [0]")
+
+
+def _made(name: str, facts: Json) -> Step:
+    mapping = facts["mapping"].plain() if "mapping" in facts else {}
+    do = Search("PUT", f"/{name}", {"mappings": mapping})
+    return Step(
+        f"Make index {name}", do, "absent", name, [Search("DELETE", f"/{name}")], read(name)
+    )
+
+
+def _batch(name: str, facts: Json, source: str, ids: list[str], number: int) -> Step:
+    fields = (
+        f"{quoted(column)} AS {identifier(field)}"
+        for field, column in facts.get("fields", {}).items()
+    )
+    made = f"(SELECT row_to_json(d)::text FROM (SELECT {', '.join(fields)}) AS d) AS document"
+    rows = source == TABLE
+    do = Put(name, ids, *((indices.chosen(facts, made), "") if rows else ("", source)))
+    counted = Search("GET", f"/{name}/_count", {"query": {"ids": {"values": ids}}}, "count")
+    title = f"Put {count(len(ids), 'document')} into {name}"
+    undo = [Take(name, result(f"batch{number}.created"))]
+    return Step(title, do, 0, len(ids), undo, counted, f"batch{number}")
