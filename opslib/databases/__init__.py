@@ -5,7 +5,12 @@ from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.catalogue import check_catalogue
 from opslib.databases.data.queries import check_query, explain_query, plot_query
-from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
+from opslib.databases.data.rows import (
+    check_statement,
+    explain_statement,
+    plan_statement,
+    steps_for_statement,
+)
 from opslib.databases.data.soft_deletions import (
     check_deleted,
     check_rows,
@@ -87,5 +92,6 @@ __all__ = [
     "plot_query",
     "query",
     "soft_delete_flag",
+    "steps_for_statement",
     "storage_wanted",
 ]

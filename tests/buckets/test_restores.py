@@ -254,7 +254,10 @@ def test_denied_is_not_a_bucket_without_rules(ops: Connection, lab: PracticeLab,
     assert restores.check_past(ops, "documents", ROOT, "1h").worst == "ok"
     with lab.denied("s3:GetBucketLifecycleConfiguration", "dms-dev"):
         found = restores.check_past(ops, "documents", ROOT, "1h")
-        assert (found.worst, "Denied: s3 get_bucket_lifecycle" in found[-1].seen) == ("unknown", True)
+        assert (found.worst, "Denied: s3 get_bucket_lifecycle" in found[-1].seen) == (
+            "unknown",
+            True,
+        )
         assert restores.plan_past(ops, "documents", ROOT, "1h").steps == ()
 
 

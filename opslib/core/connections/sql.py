@@ -205,6 +205,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(value: str) -> str:
+    """A value in a statement that has no parameters: text, of which the server makes its type."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def list_tables(ops: Connection, at: Params | None = None) -> list[str]:
     """The tables that the secret's role sees, `public` ones without the schema."""
     found = ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -9,8 +10,9 @@ from typing import Any
 
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
+from opslib.core.errors import OpsError, Refused
 from opslib.core.plans.actions import Action
+from opslib.core.reads.objects import Version, list_versions
 from opslib.core.tables import Json
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
@@ -49,6 +51,29 @@ class CopyVersions(Action, kind="copy versions"):
         copy = partial(_copy, ops, self["bucket"])
         made = ops.gather(*(partial(_tried, copy, each) for each in self["objects"]))
         return _ended("copied", "Copied", made)
+
+
+class Erase(Action, kind="erase"):
+    """Delete every version and marker of a key, or below a prefix, while they are those shown."""
+
+    def __init__(self, bucket: str, named: str, versions: int, digest: str) -> None: ...
+
+    def __str__(self) -> str:
+        each = f"{self['versions']:,} versions and markers of {self['named']}"
+        return f"s3.delete_objects(Bucket={self['bucket']}) of {each}, digest {self['digest']}"
+
+    def perform(self, ops: Connection) -> Any:
+        found = list_versions(ops, self["bucket"], self["named"])
+        if digest(found) != self["digest"]:
+            raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
+        each = [{"Key": one.key, "VersionId": one.id} for one in found]
+        return {"deleted": len(delete_versions(ops, self["bucket"], each)["Deleted"])}
+
+
+def digest(versions: Iterable[Version]) -> str:
+    """Which versions they are, whatever they are called."""
+    text = "".join(sorted(f"{one.key}\0{one.id}\0" for one in versions))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from opslib.core import UTC_TIME, Connection, Frame, NotFound, Refused, frame
 from opslib.core.connections import calls
-from opslib.core.tables import Json
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound, Refused
+from opslib.core.tables import UTC_TIME, Frame, Json, frame
 
 OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME, "etag": "str"}
 _MOST = 200_000  # versions that are held at once

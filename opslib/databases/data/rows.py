@@ -77,8 +77,7 @@ def trial(ops: Connection, effect: Effect) -> tuple[str, Json]:
     return measured, sql.measure(ops, measured)
 
 
-@planner
-def plan_statement(
+def steps_for_statement(
     ops: Connection, statement: str, most: int = 1000, snapshot: bool = True
 ) -> Planned:
     """The statement in one transaction, committed only when it does what is shown here.
@@ -116,6 +115,9 @@ def plan_statement(
     if follows:
         notes.insert(0, f"It takes rows of other tables along: {'; '.join(follows)}.")
     return Planned(f"change {count(number, 'row')} by a statement", [*kept, step], notes)
+
+
+plan_statement = planner(steps_for_statement)
 
 
 def _refuse_many(said: str, number: float, most: int) -> None:

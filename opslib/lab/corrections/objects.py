@@ -1,4 +1,4 @@
-"""S3 DeleteObjects.
+"""S3 DeleteObjects, and GetObjectRetention, which moto does not have.
 
 With an ETag a key is deleted only while its object has it.
 
@@ -9,9 +9,10 @@ A fault may protect keys, which the answer then lists as errors, as AWS does in 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from opslib.lab.aws.operations import Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 
 @answers("s3", "DeleteObjects")
@@ -43,3 +44,20 @@ def delete_objects(call: Call) -> Result:
         marker = {"DeleteMarker": True, "DeleteMarkerVersionId": meta["version-id"]} if made else {}
         deleted.append({**each, **marker})
     return {"Errors": errors, **({} if delete.get("Quiet") else {"Deleted": deleted})}
+
+
+@answers("s3", "GetObjectRetention", "GetObjectLegalHold")
+def locks(call: Call) -> Result:
+    bucket, at = call.params["Bucket"], call.params.get("VersionId")
+    if not call.backend().get_bucket(bucket).object_lock_enabled:
+        raise AwsError("InvalidRequest", "Bucket is missing Object Lock Configuration", 400)
+    key = call.backend().get_object(bucket, call.params["Key"], version_id=at)
+    if key is None:
+        raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+    if call.operation == "GetObjectLegalHold" and key.lock_legal_status:
+        return {"LegalHold": {"Status": key.lock_legal_status}}
+    if call.operation == "GetObjectRetention" and key.lock_mode:
+        until = datetime.fromisoformat(key.lock_until)
+        return {"Retention": {"Mode": key.lock_mode, "RetainUntilDate": until}}
+    message = "The specified object does not have a ObjectLock configuration"
+    raise AwsError("NoSuchObjectLockConfiguration", message, 404)

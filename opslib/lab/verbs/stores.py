@@ -114,6 +114,33 @@ class Objects(Verb):
         return str(stage.place.facts["buckets"][self.bucket]["name"])
 
 
+@verb("hold", "s3")
+class Hold(Verb):
+    """A legal hold on every version of objects of a bucket. `keys`: a pattern."""
+
+    bucket: str
+    keys: str
+
+    def apply(self, stage: Stage) -> None:
+        held = self._bucket(stage)
+        stage.kept = held.object_lock_enabled
+        held.object_lock_enabled = True
+        self._set(stage, "ON")
+
+    def undo(self, stage: Stage) -> None:
+        self._set(stage, None)
+        self._bucket(stage).object_lock_enabled = stage.kept
+
+    def _set(self, stage: Stage, status: str | None) -> None:
+        for key, versions in self._bucket(stage).keys.lists():
+            for each in versions if fnmatchcase(key, self.keys) else ():
+                if hasattr(each, "lock_legal_status"):
+                    each.lock_legal_status = status
+
+    def _bucket(self, stage: Stage) -> Any:
+        return buckets.held(stage.place, stage.place.facts["buckets"][self.bucket]["name"])
+
+
 @verb("spoil", "s3")
 class Spoil(Verb):
     """Objects of a bucket are deleted, or written over where `text` is given, a while ago.
