@@ -22,6 +22,7 @@ from opslib import (
     network,
     queues,
     records,
+    search,
 )
 from opslib.core import (
     SEVERITY,
@@ -113,6 +114,14 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("backups", "database"): [databases.check_backups],
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
+        ],
+        ("search", "search"): [
+            search.check_domain,
+            search.check_cluster,
+            search.check_load,
+            search.check_searches,
+            search.check_indices,
+            search.check_snapshots,
         ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],

@@ -1,7 +1,7 @@
 """The search domain: how it is, what is missing in its indices, and how they get it back."""
 
 from opslib.search.domain import check_cluster, check_domain, check_load, check_searches
-from opslib.search.indices import check_documents, check_indices, find_documents
+from opslib.search.indices import check_indices, find_documents
 from opslib.search.reindexing import plan_reindex
 from opslib.search.snapshots import (
     check_restored,
@@ -13,7 +13,6 @@ from opslib.search.snapshots import (
 
 __all__ = [
     "check_cluster",
-    "check_documents",
     "check_domain",
     "check_indices",
     "check_load",

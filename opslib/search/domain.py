@@ -11,6 +11,7 @@ from opslib.core import (
     Findings,
     Question,
     check,
+    count,
     number,
     window,
 )
@@ -64,11 +65,10 @@ def check_cluster(ops: Connection) -> Findings:
     for colour, words, rule, cause, status in _COLOURS:
         bad = sorted(name for name, seen in colours.items() if seen == colour)
         asked = Question(words, rule, "GET _cluster/health, _cluster/allocation/explain")
-        seen = (
-            f"{told['status']}: {told['active_shards']} shards on {told['number_of_nodes']} nodes"
-        )
+        seen = f"{told['status']}: {count(told['active_shards'], 'shard')} on "
+        seen += count(told["number_of_nodes"], "node")
         if told["status"] == colour:
-            seen += f", {told['unassigned_shards']} on none, of {', '.join(bad[:5])}{why}"
+            seen += f", {told['unassigned_shards']} on none: of {', '.join(bad[:5])}{why}"
         passed = told["status"] != colour and not bad
         judged.append(asked.judged(passed, seen, otherwise=status, cause=cause, next=_HEALTH))
     return Findings(judged)
@@ -147,7 +147,7 @@ def _blocks(ops: Connection) -> Finding:
     seen = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in sorted(blocked.items()))
     if any("read_only_allow_delete" in kinds for kinds in blocked.values()):
         seen += ". The disk was full: make room or enlarge it; the block goes by itself then"
-    return asked.judged(not blocked, seen or f"{len(told)} indices", cause=BLOCKED, next=_HEALTH)
+    return asked.judged(not blocked, seen or f"none of {len(told)}", cause=BLOCKED, next=_HEALTH)
 
 
 def _on(value: Any) -> bool:

@@ -26,9 +26,9 @@ from opslib.core.text import cut
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 MISSING, NOT_INDEXED = "index-missing", "documents-not-indexed"  # the causes that findings name
-LATE, EXTRA = "not indexed", "its row is gone"
+LATE, EXTRA, COMING = "not indexed", "its row is gone", "changed just now"
 _REINDEX = "search/reindex"
-_MOST = 500_000  # ids that are compared
+_FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
 _PAGE = 5_000
 
 
@@ -41,26 +41,45 @@ def described(ops: Connection, index: str) -> Json:
     return facts
 
 
-@check("Are the indices there, and do they hold as much as their tables?")
-def check_indices(ops: Connection) -> Findings:
-    """Each index that the file describes: there, open, its fields of the types that are described,
-    and with so many documents as its table has rows for it.
+@check("Are the indices there, and is in them what the tables say?")
+def check_indices(ops: Connection, index: str = "") -> Findings:
+    """An index, or each that the file describes: there, open, with the fields that are described.
+
+    And with the documents of its table's rows, compared by id where they are not very many. What is
+    not alike is the evidence: DOCUMENTS.
     """
-    judged: list[Finding] = []
-    for key, facts in ops.target["search"].get("indices", {}).items():
-        name = str(facts["index"])
-        asked = Question(f"index {name}", "there and open", f"GET {name}")
-        try:
-            (real,) = domains.ask(ops, "GET", f"/{name}").items()
-        except NotFound:
-            seen = "it is not there: nothing is found in it, and a write makes one of another form"
-            judged.append(asked.answer("critical", seen, cause=MISSING, next=_REINDEX))
-            continue
-        judged.append(asked.answer("ok", f"{real[0]}", cause=MISSING))
-        judged += [*_fields(name, facts, real[1].get("mappings", {}))]
-        if "table" in facts:
-            judged.append(_counted(ops, key, facts))
-    return Findings(judged)
+    known = ops.target["search"].get("indices", {})
+    keys = [index] if index and described(ops, index) else list(known)
+    read = ops.each(lambda key: _looked(ops, key, known[key]), keys, "index {}")
+    rows = [row for _, found in read.values() for row in found.to_dict("records")]
+    return Findings(
+        [each for judged, _ in read.values() for each in judged],
+        frame(rows, DOCUMENTS) if rows else None,
+    )
+
+
+def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Frame]:
+    name, nothing = str(facts["index"]), frame([], DOCUMENTS)
+    asked = Question(f"index {name}", "it is there", f"GET {name}")
+    try:
+        ((real, told),) = domains.ask(ops, "GET", f"/{name}").items()
+    except NotFound:
+        seen = "it is not there: nothing is found, and the next write makes one of another form"
+        return [asked.answer("critical", seen, cause=MISSING, next=_REINDEX)], nothing
+    judged = [asked.answer("ok", f"it is {real}", cause=MISSING)]
+    judged += _fields(name, facts, told.get("mappings", {}))
+    if "table" not in facts:
+        return judged, nothing
+    held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"])
+    wanted = int(ask(ops, f"SELECT count(*) AS n FROM {_rows(facts)}")["n"][0])
+    seen, few = f"{held:,} documents, {wanted:,} rows", max(held, wanted) <= _FEW
+    asked = Question(f"what {name} holds", "the documents of the rows", "GET _count, SQL, both ids")
+    if few or (held != wanted and max(held, wanted) <= _MOST):
+        found = find_documents(ops, key)
+        return [*judged, _compared(asked, seen, found)], found
+    alike = abs(held - wanted) <= 0.001 * wanted  # so many may be on their way
+    judged.append(asked.judged(alike, seen, otherwise="warn", cause=NOT_INDEXED, next=_REINDEX))
+    return judged, nothing
 
 
 def _fields(name: str, facts: Json, mapping: Json) -> Iterator[Finding]:
@@ -73,50 +92,24 @@ def _fields(name: str, facts: Json, mapping: Json) -> Iterator[Finding]:
         for field, of in wanted.items()
         if "type" in of and present.get(field, {}).get("type") != of["type"]
     ]
-    asked = Question(f"fields of {name}", "as described", f"GET {name}/_mapping")
+    asked = Question(f"fields of {name}", "as described", f"GET {name}")
     yield asked.judged(not other, "; ".join(other) or f"{len(wanted)} of them", otherwise="warn")
-
-
-def _counted(ops: Connection, key: str, facts: Json) -> Finding:
-    """How many are in it, and how many should be; when not as many, which are late by now."""
-    asked = Question(f"documents of {key}", "as many as rows", "GET _count, SQL count(*)")
-    held = int(domains.ask(ops, "GET", f"/{facts['index']}/_count")["count"])
-    wanted = int(ask(ops, f"SELECT count(*) AS n FROM {_rows(facts)}")["n"][0])
-    seen = f"{held:,} documents, {wanted:,} rows"
-    if held == wanted:
-        return asked.answer("ok", seen, cause=NOT_INDEXED)
-    if max(held, wanted) > _MOST:
-        most = 0.001 * wanted
-        return asked.judged(abs(held - wanted) < most, seen, otherwise="warn", cause=NOT_INDEXED)
-    return _told(key, find_documents(ops, key), seen)
 
 
 def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
 
-@check("Which documents are missing, and which should not be there?")
-def check_documents(ops: Connection, index: str) -> Findings:
-    """The ids of an index and of its table's rows, compared both ways. Evidence: DOCUMENTS."""
-    found = find_documents(ops, index)
-    return Findings([_told(index, found)], found)
-
-
-def _told(key: str, found: Frame, seen: str = "") -> Finding:
-    asked = Question(f"documents of {key}", "those of the rows", "ids of both, compared")
+def _compared(asked: Question, seen: str, found: Frame) -> Finding:
     late, extra = (list(found[found["why"] == why]["id"]) for why in (LATE, EXTRA))
-    parts = [seen] if seen else []
-    for what, ids in ((LATE, late), ("whose row is gone", extra)):
+    for what, ids in (("not indexed", late), ("whose row is gone", extra)):
         if ids:
-            parts.append(f"{count(len(ids), 'document')} {what}: {cut(', '.join(ids[:3]), 130)}")
-    if fresh := len(found) - len(late) - len(extra):
-        parts.append(f"{count(fresh, 'row')} changed just now")
-    said = "; ".join(parts) or "the same on both sides"
-    status = "critical" if late else "warn"
-    cause = NOT_INDEXED if late or not extra else ""
-    return asked.judged(
-        not late and not extra, said, otherwise=status, cause=cause, next=_REINDEX if late else ""
-    )
+            seen += f"; {count(len(ids), 'document')} {what}: {cut(', '.join(ids), 90)}"
+    if coming := len(found) - len(late) - len(extra):
+        seen += f"; {count(coming, 'row')} changed just now"
+    if extra and not late:
+        return asked.answer("warn", seen)
+    return asked.judged(not late, seen, cause=NOT_INDEXED, next=_REINDEX)
 
 
 def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:
@@ -156,7 +149,7 @@ def _why(held: bool, late: Any) -> str:
     """Of one that is on one side only: what it is, after the rows were looked at once more."""
     if late is None:  # no row any more, or one that is not to be found
         return EXTRA if held else ""
-    return "" if held else LATE if late else "on its way"
+    return "" if held else LATE if late else COMING
 
 
 def _id(facts: Json) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from opslib.core import (
     Connection,
     Json,
@@ -46,10 +48,9 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE) -> Planned:
     late = [*found[found["why"] == indices.LATE]["id"]]
     put = late[:_MOST]
     steps = [_made(name, facts)] if missing else []
-    steps += [
-        _batch(name, facts, source, put[at : at + _BATCH], at // _BATCH + 1)
-        for at in range(0, len(put), _BATCH)
-    ]
+    for at in range(0, len(put), _BATCH):
+        step = _batch(name, facts, source, put[at : at + _BATCH], at // _BATCH + 1)
+        steps.append(replace(step, undo=[]) if missing else step)  # they go with the index
     notes = ["What a document holds is read when it is put; one that is there by then is left."]
     if left := len(late) - len(put):
         notes.append(f"{left:,} more are left: run it again after this.")

@@ -22,7 +22,7 @@ from tests.states import differences
 TARGET = "lab/dms-dev"
 NAME = "dms-documents-dev"
 TENANT = "7e4a0000-0000-4000-8000-000000000001"
-ID = "d0c00000-0000-4000-8000-0000000000ee"
+ID = "e0c00000-0000-4000-8000-0000000000ee"
 BELOW = f"{TENANT}/documents/{ID}/"
 
 

@@ -33,7 +33,7 @@ _MEANINGS: Meanings = (
     (
         "not authorized to perform",
         NotAllowed,
-        "Denied: {asked}: {said} The domain's access policy or the role's own has to allow it.",
+        "Denied: {asked}: {said}. The domain's access policy or the role's own has to allow it.",
     ),
     (
         "[Ss]ignature|security token|^40[13]",

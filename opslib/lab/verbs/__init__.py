@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from opslib.lab.verbs import access, databases, functions, held, jobs, requests, stores, verbs
+from opslib.lab.verbs import (
+    access,
+    databases,
+    functions,
+    held,
+    jobs,
+    requests,
+    searches,
+    stores,
+    verbs,
+)
 
-__all__ = ["access", "databases", "functions", "held", "jobs", "requests", "stores", "verbs"]
+__all__ = [
+    "access",
+    "databases",
+    "functions",
+    "held",
+    "jobs",
+    "requests",
+    "searches",
+    "stores",
+    "verbs",
+]
