@@ -112,6 +112,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
     ),
     DOCUMENTS: (
+        ("", "buckets/erase", {}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
     ),

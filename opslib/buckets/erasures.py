@@ -211,8 +211,8 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
         take: Action = Take(index, [id])
         steps.append(Step(f"Take {id} out of the search index {index}", take, after="absent"))
     table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {literal(id)}"
-    change = f"UPDATE {table} SET {facts['set']} {where}"
-    what = change if "set" in facts else f"DELETE FROM {table} {where}"
+    marks = facts.get("set")
+    what = f"UPDATE {table} SET {marks} {where}" if marks else f"DELETE FROM {table} {where}"
     row = databases.steps_for_statement(ops, what, 1, False)
     notes = ["It cannot be undone. Copies that stay are in the table above.", *[*row.notes][1:]]
     return Planned(f"erase {kind} {id}", [*steps, *row.steps], notes)

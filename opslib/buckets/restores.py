@@ -46,7 +46,7 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
     past = look(ops, bucket, name, at)
     asked = Question(f"Versions that {past.bucket} keeps", "Enabled", "s3 GetBucketVersioning")
     kept = asked.judged(past.versioning == "Enabled", past.versioning or "none", otherwise="warn")
-    where = f"{name or 'everything'} as of {past.at:%Y-%m-%d %H:%M:%S} UTC"
+    where, when = name or "everything", f"as of {past.at:%Y-%m-%d %H:%M:%S} UTC"
     found, total = [kept], len(past.keys)
     if not total:
         gone = Question(where, "something", "s3 ListObjectVersions")
@@ -54,7 +54,7 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
         return Findings([kept, gone.answer("unknown", seen)])
     for state, cause in _CAUSES.items():
         keys = past.of(state)
-        question = Question(f"{where}: {state}", "none", "s3 ListObjectVersions")
+        question = Question(f"{where}: {state} then", "none", "s3 ListObjectVersions")
         seen = f"{len(keys):,} of {count(total, 'key')}{_some(keys)}"
         found.append(question.judged(not keys, seen, otherwise="warn", cause=cause))
     if lost := past.of(LOST):
@@ -67,8 +67,8 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
         for key in past.keys
         if key.state != SAME
     ]
-    same = count(len(past.of(SAME)), "key")
-    return Findings(found, frame(rows, KEYS), f"{same} as then; those that are not:")
+    same = f"Not shown, for it is the same {when} and now: {count(len(past.of(SAME)), 'key')}."
+    return Findings(found, frame(rows, KEYS), same)
 
 
 def _some(keys: Sequence[Key]) -> str:

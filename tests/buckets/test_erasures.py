@@ -10,7 +10,7 @@ import pytest
 
 from opslib import NotAllowed, NotFound, OpsError, Refused, UsageError, apply
 from opslib.buckets import erasures
-from opslib.core.connections import sql
+from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.plans import objects as actions
 from opslib.core.reads.objects import list_versions
@@ -43,8 +43,8 @@ def document(ops: Connection) -> Iterator[Any]:
     lock = {"Bucket": NAME, "BypassGovernanceRetention": True}
     for each in list_versions(ops, NAME, BELOW):
         s3.delete_object(Key=each.key, VersionId=each.id, **lock)
-    with sql.sessions.session(ops, "tidy up", write=True) as session:
-        sql.sessions.run(session, "DELETE FROM documents WHERE id = :id", {"id": ID})
+    with sessions.session(ops, "tidy up", write=True) as session:
+        sessions.run(session, "DELETE FROM documents WHERE id = :id", {"id": ID})
         session.commit()
 
 

@@ -26,7 +26,12 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def version(id: str, hours: float, size: int | None = 3, **more: Any) -> Version:
     """One of key `k`, written so many hours after AT; without a size it is a delete marker."""
     when = AT + timedelta(hours=hours)
-    given = {"latest": False, "etag": f'"{id}"', "storage": "STANDARD", "thawed": None} | more
+    given: dict[str, Any] = {
+        "latest": False,
+        "etag": f'"{id}"',
+        "storage": "STANDARD",
+        "thawed": None,
+    } | more
     return Version("k", id, when, size=size, **given)
 
 

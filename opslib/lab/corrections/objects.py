@@ -1,4 +1,5 @@
-"""S3 DeleteObjects, and GetObjectRetention, which moto does not have.
+"""S3 DeleteObjects; GetObjectRetention, which moto does not have; and ListObjectVersions, in which
+moto orders by times that it does not tell, and copies the whole bucket for each page.
 
 With an ETag a key is deleted only while its object has it.
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
@@ -61,3 +63,46 @@ def locks(call: Call) -> Result:
         return {"Retention": {"Mode": key.lock_mode, "RetainUntilDate": until}}
     message = "The specified object does not have a ObjectLock configuration"
     raise AwsError("NoSuchObjectLockConfiguration", message, 404)
+
+
+@answers("s3", "ListObjectVersions")
+def list_object_versions(call: Call) -> Result:
+    """In the order in which they were put, the newest first, as S3 does."""
+    given = call.params
+    if given.get("Delimiter"):
+        return call.moto()
+    keys = call.backend().get_bucket(given["Bucket"]).keys
+    prefix, most = given.get("Prefix", ""), given.get("MaxKeys", 1000)
+    key_marker, marker = given.get("KeyMarker", ""), given.get("VersionIdMarker", "")
+    entries = [
+        (key, each, at == 0)
+        for key in sorted(key for key in keys if key.startswith(prefix) and key >= key_marker)
+        for at, each in enumerate(reversed(keys.getlist(key)))
+    ]
+    last = next(
+        (
+            at
+            for at, (key, each, _) in enumerate(entries)
+            if (key, each.version_id) == (key_marker, marker)
+        ),
+        None,
+    )
+    if last is not None:
+        entries = entries[last + 1 :]
+    elif key_marker:
+        entries = [each for each in entries if each[0] > key_marker]
+    told: Result = {name: given[name] for name in ("Prefix", "EncodingType") if name in given}
+    told |= {"Name": given["Bucket"], "MaxKeys": most, "IsTruncated": len(entries) > most}
+    url = given.get("EncodingType") == "url"
+    told |= {"Versions": [], "DeleteMarkers": []}
+    for key, each, latest in entries[:most]:
+        said = {"Key": quote(key) if url else key, "VersionId": each.version_id, "IsLatest": latest}
+        said["LastModified"] = each.last_modified.replace(microsecond=0)
+        if hasattr(each, "etag"):
+            more = {"ETag": each.etag, "Size": each.size, "StorageClass": each.storage_class}
+            told["Versions"].append(said | more)
+        else:
+            told["DeleteMarkers"].append(said)
+        if told["IsTruncated"]:
+            told |= {"NextKeyMarker": said["Key"], "NextVersionIdMarker": each.version_id}
+    return told
