@@ -5,6 +5,7 @@ from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.catalogue import check_catalogue
 from opslib.databases.data.queries import check_query, explain_query, plot_query
+from opslib.databases.data.quotas import check_quotas, plot_quotas
 from opslib.databases.data.rows import (
     check_statement,
     explain_statement,
@@ -59,6 +60,7 @@ __all__ = [
     "check_load",
     "check_migrations",
     "check_query",
+    "check_quotas",
     "check_replica",
     "check_restored",
     "check_rows",
@@ -90,6 +92,7 @@ __all__ = [
     "plan_storage",
     "plan_sync",
     "plot_query",
+    "plot_quotas",
     "query",
     "soft_delete_flag",
     "steps_for_statement",

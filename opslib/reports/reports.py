@@ -110,6 +110,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 migrations_head=databases.check_migrations,
             ),
         ],
+        ("database", "quotas"): [
+            partial(databases.check_quotas, quota=quota) for quota in facts.get("quotas", {})
+        ],
         ("errors", "functions"): [partial(logs.check_errors, minutes=minutes)],
         ("backups", "database"): [databases.check_backups],
         ("buckets", "buckets"): [

@@ -77,7 +77,7 @@ def sections(target: str) -> list[tuple[str, Callable[..., Any]]]:
     return reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
 
 
-TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production")
+TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production", "dms-dev")
 
 
 @pytest.fixture(scope="module")
