@@ -113,6 +113,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     DOCUMENTS: (
         ("", "buckets/erase", {}),
+        ("", "databases/insert", {}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
     ),

@@ -4,6 +4,7 @@ from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.catalogue import check_catalogue
+from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
 from opslib.databases.data.queries import check_query, explain_query, plot_query
 from opslib.databases.data.quotas import check_quotas, plot_quotas
 from opslib.databases.data.rows import (
@@ -57,6 +58,8 @@ __all__ = [
     "check_deleted",
     "check_events",
     "check_grown",
+    "check_insert",
+    "check_inserted",
     "check_load",
     "check_migrations",
     "check_query",
@@ -83,6 +86,7 @@ __all__ = [
     "name_of_replica",
     "name_of_restored",
     "plan_class",
+    "plan_insert",
     "plan_migration",
     "plan_replica",
     "plan_restore",

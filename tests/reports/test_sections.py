@@ -24,6 +24,7 @@ NOT_DAILY = {
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
     "buckets.check_erasure": PERSON,
     "buckets.check_past": PERSON,
+    "databases.check_insert": PERSON,
     "databases.check_query": PERSON,
     "databases.check_rows": PERSON,
     "databases.check_size": "of an instance: state and what waits are check_status's too",
