@@ -126,6 +126,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             search.check_indices,
             search.check_snapshots,
         ],
+        ("buckets", "uploads"): [
+            partial(look, upload=upload)
+            for upload in facts.get("uploads", {})
+            for look in (buckets.check_cors, buckets.check_uploads)
+        ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [network.check_endpoints, network.check_routes],

@@ -24,6 +24,8 @@ NOT_DAILY = {
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
     "buckets.check_erasure": PERSON,
     "buckets.check_past": PERSON,
+    "buckets.check_room": "check_quotas by the way of what is uploaded",
+    "buckets.check_written": PERSON,
     "databases.check_insert": PERSON,
     "databases.check_query": PERSON,
     "databases.check_rows": PERSON,

@@ -10,11 +10,36 @@ A fault may protect keys, which the answer then lists as errors, as AWS does in 
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from moto.s3.exceptions import AccessForbidden
+from moto.s3.responses import S3Response
+
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
+
+
+def install() -> None:
+    """A browser's preflight is answered by the first rule that fits, as S3 does; moto takes all."""
+    S3Response._set_cors_headers_options = _preflight
+
+
+def _preflight(self: Any, headers: Any, bucket: Any) -> None:
+    def like(text: str, patterns: Any, how: int = 0) -> bool:
+        several = [patterns] if isinstance(patterns, str) else patterns or ()
+        return any(re.fullmatch(re.escape(p).replace(r"\*", ".*"), text, how) for p in several)
+
+    origin, method = headers.get("Origin", ""), headers.get("Access-Control-Request-Method", "")
+    asked = [each.strip() for each in headers.get("Access-Control-Request-Headers", "").split(",")]
+    for rule in bucket.cors:
+        fits = like(origin, rule.allowed_origins) and like(method, rule.allowed_methods)
+        if fits and all(like(each, rule.allowed_headers, re.I) for each in asked if each):
+            told = {"Origin": origin, "Methods": method, "Headers": ", ".join(asked)}
+            self.response_headers |= {f"Access-Control-Allow-{k}": v for k, v in told.items() if v}
+            return
+    raise AccessForbidden("CORSResponse: This CORS request is not allowed.")
 
 
 @answers("s3", "DeleteObjects")

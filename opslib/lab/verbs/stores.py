@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -112,6 +113,27 @@ class Objects(Verb):
 
     def _name(self, stage: Stage) -> str:
         return str(stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("cors", "s3")
+class Cors(Verb):
+    """The rules of a bucket name other origins."""
+
+    bucket: str
+    origins: list[str]
+
+    def apply(self, stage: Stage) -> None:
+        held = self._bucket(stage)
+        stage.kept = held.cors
+        held.cors = copy.deepcopy(held.cors)
+        for rule in held.cors:
+            rule.allowed_origins = list(self.origins)
+
+    def undo(self, stage: Stage) -> None:
+        self._bucket(stage).cors = stage.kept
+
+    def _bucket(self, stage: Stage) -> Any:
+        return buckets.held(stage.place, stage.place.facts["buckets"][self.bucket]["name"])
 
 
 @verb("hold", "s3")
