@@ -145,7 +145,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "page", lambda *_: b"")
 
 
-# What a drill's findings name beside it, for it is as true: the version that brought it is bad.
 
 def expected(system: str, drill: str) -> dict[str, set[str]]:
     """What each entry should name.

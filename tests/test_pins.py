@@ -117,6 +117,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("documents-stale", "search/reindex", {"strays": True}),
         ("", "search/restore", {}),
         ("item-unreadable", "workflows/restart", {}),
+        ("", "buckets/erase", {}),
+        ("", "databases/insert", {}),
+        ("object-deleted", "buckets/restore", {}),
+        ("object-overwritten", "buckets/restore", {}),
     ),
 }
 

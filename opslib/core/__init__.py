@@ -21,6 +21,7 @@ from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.plans.applying import planner
 from opslib.core.plans.exact import Discard, Shown
+from opslib.core.plans.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
 from opslib.core.plans.searches import Search
@@ -36,7 +37,10 @@ __all__ = [
     "Action",
     "Aws",
     "Connection",
+    "CopyVersions",
+    "DeleteVersions",
     "Discard",
+    "Erase",
     "Finding",
     "Findings",
     "Frame",

@@ -4,8 +4,15 @@ from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.catalogue import check_catalogue
+from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
 from opslib.databases.data.queries import check_query, explain_query, plot_query
-from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
+from opslib.databases.data.quotas import check_quotas, plot_quotas
+from opslib.databases.data.rows import (
+    check_statement,
+    explain_statement,
+    plan_statement,
+    steps_for_statement,
+)
 from opslib.databases.data.soft_deletions import (
     check_deleted,
     check_rows,
@@ -51,9 +58,12 @@ __all__ = [
     "check_deleted",
     "check_events",
     "check_grown",
+    "check_insert",
+    "check_inserted",
     "check_load",
     "check_migrations",
     "check_query",
+    "check_quotas",
     "check_replica",
     "check_restored",
     "check_rows",
@@ -77,6 +87,7 @@ __all__ = [
     "name_of_replica",
     "name_of_restored",
     "plan_class",
+    "plan_insert",
     "plan_migration",
     "plan_replica",
     "plan_restore",
@@ -86,7 +97,9 @@ __all__ = [
     "plan_storage",
     "plan_sync",
     "plot_query",
+    "plot_quotas",
     "query",
     "soft_delete_flag",
+    "steps_for_statement",
     "storage_wanted",
 ]

@@ -116,6 +116,9 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             partial(logs.check_errors, minutes=minutes),
             partial(logs.check_needs, minutes=minutes),
         ],
+        ("database", "quotas"): [
+            partial(databases.check_quotas, quota=quota) for quota in facts.get("quotas", {})
+        ],
         ("backups", "database"): [databases.check_backups],
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
@@ -127,6 +130,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             search.check_searches,
             search.check_indices,
             search.check_snapshots,
+        ],
+        ("buckets", "uploads"): [
+            partial(look, upload=upload)
+            for upload in facts.get("uploads", {})
+            for look in (buckets.check_cors, buckets.check_uploads)
         ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],

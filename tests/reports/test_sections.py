@@ -22,6 +22,11 @@ PERSON = "it wants what only a person knows: a user, a pattern, an item, a state
 DEPLOYMENT = "it looks at one plan or release, when there is one"
 NOT_DAILY = {
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
+    "buckets.check_erasure": PERSON,
+    "buckets.check_past": PERSON,
+    "buckets.check_room": "check_quotas by the way of what is uploaded",
+    "buckets.check_written": PERSON,
+    "databases.check_insert": PERSON,
     "databases.check_query": PERSON,
     "databases.check_rows": PERSON,
     "databases.check_size": "of an instance: state and what waits are check_status's too",

@@ -184,7 +184,8 @@ class Connection:
     def _client_for_one(self, service: str, seconds: float) -> Any:
         """Over a connection of its own: one that was left waiting may be closed when it is used."""
         once = calls.patient(self._access.config, seconds)
-        return self._access.client(service, self.target.region, once)
+        with self._lock:  # boto3 makes one client at a time
+            return self._access.client(service, self.target.region, once)
 
     def _call(
         self,

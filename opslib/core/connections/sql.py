@@ -131,11 +131,13 @@ def measure(ops: Connection, statement: str) -> Json:
 def change(ops: Connection, statement: str, expected: Params) -> Json:
     """`measure`, and committed when it finds what is expected, no less and no more.
 
+    Not compared: `made`, the keys of rows that it made.
     Raises OpsError (something else: rolled back), Lost (while committing).
     """
     with sessions.session(ops, brief(statement), write=True) as session:
         found = _measured(session, statement)
-        wrong = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
+        keys = sorted({*found, *expected} - {"made"})
+        wrong = [key for key in keys if found.get(key) != expected.get(key)]
         if wrong:
             session.rollback()
             seen = "; ".join(
@@ -203,6 +205,11 @@ def quoted(name: str) -> str:
 def identifier(name: str) -> str:
     """One SQL identifier, quoted, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """A value in a statement that has no parameters: text, of which the server makes its type."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def list_tables(ops: Connection, at: Params | None = None) -> list[str]:
