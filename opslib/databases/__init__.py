@@ -20,6 +20,7 @@ from opslib.databases.health import (
     check_status,
     connection_limit,
 )
+from opslib.databases.instances.capacities import check_bounds, check_capacity, plan_capacity
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
 from opslib.databases.instances.conditions import check_conditions
 from opslib.databases.instances.events import check_events
@@ -44,6 +45,8 @@ __all__ = [
     "ask_dry_run",
     "check_activity",
     "check_backups",
+    "check_bounds",
+    "check_capacity",
     "check_catalogue",
     "check_class",
     "check_conditions",
@@ -75,6 +78,7 @@ __all__ = [
     "metric_keys",
     "name_of_replica",
     "name_of_restored",
+    "plan_capacity",
     "plan_class",
     "plan_migration",
     "plan_replica",

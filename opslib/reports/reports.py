@@ -105,6 +105,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             partial(databases.check_events, hours=hours),
             *_if_in(
                 database,
+                cluster=databases.check_capacity,
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
             ),

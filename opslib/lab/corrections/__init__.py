@@ -35,6 +35,7 @@ MODULES = (
     "objects",
     "rds.orderables",
     "queues",
+    "rds.capacities",
     "rds.replicas",
     "rds.restores",
     "secrets",

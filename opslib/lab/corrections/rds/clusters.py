@@ -18,9 +18,11 @@ from datetime import UTC, datetime, timedelta
 from moto.rds.models import DBCluster, DBInstance, RDSBackend
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
+from opslib.lab.corrections.rds import capacities
 
 log = logging.getLogger("opslib.lab")
 
+_BOUNDS = "ServerlessV2ScalingConfiguration"
 SECONDS = 1.2  # how long what takes minutes in AWS takes here
 HOST = "127.0.0.1"
 _timers: set[threading.Timer] = set()
@@ -129,6 +131,7 @@ def require_new(call: Call) -> None:
 def create_db_cluster(call: Call) -> Result:
     require_new(call)
     require_password(call.params.get("MasterUserPassword"))
+    capacities.require_bounds(call.params.get(_BOUNDS))
     call.moto()
     cluster, postgres = find(call, call.params["DBClusterIdentifier"]), call.world.postgres
     cluster.port = postgres.port
@@ -153,7 +156,11 @@ def modify_db_cluster(call: Call) -> Result:
     require_available(cluster)
     password = call.params.get("MasterUserPassword")
     require_password(password)
+    capacities.require_bounds(call.params.get(_BOUNDS))
+    before = cluster.serverless_v2_scaling_configuration
     answer = call.moto()
+    if _BOUNDS in call.params:
+        capacities.bounded(cluster, before)
     if password:
         call.world.postgres.create_role(cluster.master_username, password)
     return answer
