@@ -96,6 +96,7 @@ def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     for key in ("DBSubnetGroup", "VpcSecurityGroups", "ServerlessV2ScalingConfiguration"):
         assert made[key] == source[key]
     assert [m["DBInstanceIdentifier"] for m in made["DBClusterMembers"]] == [f"{name}-1"]
+    assert made["DeletionProtection"] is False, "or it could not be undone"
     undo_last(ops)
     assert not any(name in path for path in differences(clean, lab.state()))
 
@@ -151,6 +152,37 @@ def test_a_restore_that_is_not_said_clearly_is_no_plan(
 def test_a_name_that_is_taken_is_refused(ops: Connection) -> None:
     with pytest.raises(Refused, match="exists already"):
         restores.plan_restore(ops, to="latest", name=CLUSTER)
+
+
+def test_a_cluster_is_restored_with_what_it_would_not_have_by_itself() -> None:
+    described = {
+        "DBSubnetGroup": "private",
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1", "Status": "active"}],
+        "DBClusterParameterGroup": "shop16",
+        "EnabledCloudwatchLogsExports": ["postgresql"],
+        "IAMDatabaseAuthenticationEnabled": True,
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2.0},
+        "NetworkType": "DUAL",
+        "DeletionProtection": True,
+        "TagList": [{"Key": "app", "Value": "shop"}, {"Key": "aws:cloudformation:x", "Value": "y"}],
+        "HttpEndpointEnabled": True,
+        "ActivityStreamStatus": "stopped",
+        "AssociatedRoles": [{"RoleArn": "arn:aws:iam::1:role/import", "FeatureName": "s3Import"}],
+    }
+    new = rds.Database(rds.CLUSTER, "shop-restored")
+    assert restores.like(new, described) == {
+        "DBSubnetGroupName": "private",
+        "VpcSecurityGroupIds": ["sg-1"],
+        "DBClusterParameterGroupName": "shop16",
+        "EnableCloudwatchLogsExports": ["postgresql"],
+        "EnableIAMDatabaseAuthentication": True,
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2.0},
+        "NetworkType": "DUAL",
+        "Tags": [{"Key": "app", "Value": "shop"}],
+    }
+    [lacking] = restores._lacks(described)
+    assert lacking.endswith("has: the Data API, role arn:aws:iam::1:role/import.")
+    assert not restores._lacks({"ActivityStreamStatus": "stopped"})
 
 
 def test_an_instance_is_restored_with_what_it_needs() -> None:

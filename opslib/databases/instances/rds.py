@@ -204,6 +204,7 @@ PLACE = {
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "StorageType": "StorageType",
+    "NetworkType": "NetworkType",
     "Port": "Port",
 }
 # gp3 below 400 GiB has a fixed rate, which the calls do not take
