@@ -21,6 +21,7 @@ from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.plans.applying import planner
 from opslib.core.plans.exact import Discard, Shown
+from opslib.core.plans.logins import Login, Password, Renewed
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
@@ -42,16 +43,19 @@ __all__ = [
     "Http",
     "Json",
     "Line",
+    "Login",
     "NotAllowed",
     "NotFound",
     "OpsError",
     "Panel",
+    "Password",
     "Plan",
     "Planned",
     "Plotted",
     "Question",
     "Read",
     "Refused",
+    "Renewed",
     "Select",
     "Shown",
     "Sign",

@@ -39,6 +39,7 @@ from opslib.databases.instances.storages import (
     storage_wanted,
 )
 from opslib.databases.migrations import check_migrations, judge_schema, plan_migration
+from opslib.databases.passwords import check_password, plan_password
 from opslib.databases.syncs import ask_dry_run, check_sync, compare_sides, plan_sync
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "check_grown",
     "check_load",
     "check_migrations",
+    "check_password",
     "check_query",
     "check_replica",
     "check_restored",
@@ -81,6 +83,7 @@ __all__ = [
     "plan_capacity",
     "plan_class",
     "plan_migration",
+    "plan_password",
     "plan_replica",
     "plan_restore",
     "plan_snapshot",

@@ -260,15 +260,6 @@ def test_a_deleted_cluster_takes_its_database_along_and_its_last_snapshot_brings
     assert orders(rds, "shop") == 3
 
 
-def test_a_new_password_is_the_one_that_logs_in(rds: Any) -> None:
-    rds.modify_db_cluster(
-        DBClusterIdentifier="shop", MasterUserPassword="another-password", ApplyImmediately=True
-    )
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        login(rds, "shop")
-    login(rds, "shop", "another-password").close()
-
-
 def test_a_stopped_cluster_takes_no_logins(rds: Any) -> None:
     rds.stop_db_cluster(DBClusterIdentifier="shop")
     with pytest.raises(psycopg.OperationalError):
@@ -299,3 +290,17 @@ def applied(rds: Any) -> str:
     [instance] = rds.describe_db_instances(DBInstanceIdentifier="shop-1")["DBInstances"]
     status: str = instance["DBParameterGroups"][0]["ParameterApplyStatus"]
     return status
+
+
+def test_a_password_is_pending_for_a_while_and_then_the_only_one(rds: Any) -> None:
+    rds.modify_db_cluster(DBClusterIdentifier="shop", MasterUserPassword="another-password")
+    cluster = describe(rds, "shop")
+    assert cluster["PendingModifiedValues"] == {"MasterUserPassword": "****"}
+    assert cluster["Status"] == "resetting-master-credentials"
+    with login(rds, "shop"):
+        pass  # not yet
+    wait_for_cluster(rds, "shop")
+    with login(rds, "shop", "another-password"):
+        assert "MasterUserPassword" not in describe(rds, "shop").get("PendingModifiedValues", {})
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        login(rds, "shop")

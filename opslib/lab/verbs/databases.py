@@ -100,6 +100,27 @@ class Demand(Verb):
 _CAPACITY = (("ServerlessDatabaseCapacity", 0, "Count"), ("ACUUtilization", 100, "Percent"))
 
 
+@verb("rotated", "secrets", "database")
+class Rotated(Verb):
+    """The database's password is of a while ago; the app's own pool has connected anew since."""
+
+    since: Duration = timedelta(minutes=50)
+
+    def apply(self, stage: Stage) -> None:
+        place = stage.place
+        secret = place.backend("secretsmanager").secrets[names.login_secret(place)]
+        version = secret.versions[secret.default_version_id]
+        stage.kept = version, version["createdate"]
+        for connection in place.memory["pool connections"]:
+            connection.close()
+        version["createdate"] = int(stage.ago(self.since).timestamp())
+        rds.keep_pool(place)
+
+    def undo(self, stage: Stage) -> None:
+        version, created = stage.kept
+        version["createdate"] = created
+
+
 @verb("sessions", "database")
 class Sessions(Verb):
     """Sessions of a program, each in one long statement. `prepare` is executed before it.

@@ -37,6 +37,7 @@ def install() -> None:
         lambda self: datetime.now(UTC).replace(microsecond=0)
     )
     DBCluster.save_automated_backup = lambda self: None
+    DBCluster.pending_modified_values = property(lambda self: self.__dict__.get("lab_password"))
 
 
 def reset() -> None:
@@ -49,6 +50,8 @@ def _status(self: DBCluster) -> str:
     """moto: 'creating' when first asked, then 'available'. Here: while the work goes on."""
     if self.__dict__.get("lab_busy"):
         return "creating"
+    if self.__dict__.get("lab_password"):
+        return "resetting-master-credentials"
     return "available" if self._status == "creating" else str(self._status)
 
 
@@ -162,8 +165,20 @@ def modify_db_cluster(call: Call) -> Result:
     if _BOUNDS in call.params:
         capacities.bounded(cluster, before)
     if password:
-        call.world.postgres.create_role(cluster.master_username, password)
+        _reset(call, cluster, password)
     return answer
+
+
+def _reset(call: Call, cluster: DBCluster, password: str) -> None:
+    """RDS says that a password is pending, and applies it after a while."""
+    cluster.lab_password = mine = {"MasterUserPassword": "****"}
+
+    def work() -> None:
+        call.world.postgres.create_role(cluster.master_username, password)
+        if cluster.__dict__.get("lab_password") is mine:
+            del cluster.lab_password
+
+    later(call, work)
 
 
 def require_password(password: str | None) -> None:
