@@ -14,6 +14,7 @@ from opslib.databases.data.soft_deletions import (
     soft_delete_flag,
 )
 from opslib.databases.data.statements import check_statements
+from opslib.databases.downgrades import check_taken_back, plan_migration_back
 from opslib.databases.health import (
     check_connections,
     check_load,
@@ -68,6 +69,7 @@ __all__ = [
     "check_status",
     "check_storage",
     "check_sync",
+    "check_taken_back",
     "compare_sides",
     "connection_limit",
     "explain_query",
@@ -83,6 +85,7 @@ __all__ = [
     "plan_capacity",
     "plan_class",
     "plan_migration",
+    "plan_migration_back",
     "plan_password",
     "plan_replica",
     "plan_restore",
