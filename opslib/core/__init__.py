@@ -21,6 +21,7 @@ from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.plans.applying import planner
 from opslib.core.plans.exact import Discard, Shown
+from opslib.core.plans.logins import Login, Password, Renewed
 from opslib.core.plans.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
@@ -47,10 +48,12 @@ __all__ = [
     "Http",
     "Json",
     "Line",
+    "Login",
     "NotAllowed",
     "NotFound",
     "OpsError",
     "Panel",
+    "Password",
     "Plan",
     "Planned",
     "Plotted",
@@ -58,6 +61,7 @@ __all__ = [
     "Read",
     "Refused",
     "Search",
+    "Renewed",
     "Select",
     "Shown",
     "Sign",

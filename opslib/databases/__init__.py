@@ -21,12 +21,14 @@ from opslib.databases.data.soft_deletions import (
     soft_delete_flag,
 )
 from opslib.databases.data.statements import check_statements
+from opslib.databases.downgrades import check_taken_back, plan_migration_back
 from opslib.databases.health import (
     check_connections,
     check_load,
     check_status,
     connection_limit,
 )
+from opslib.databases.instances.capacities import check_bounds, check_capacity, plan_capacity
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
 from opslib.databases.instances.conditions import check_conditions, entrance
 from opslib.databases.instances.events import check_events
@@ -45,12 +47,15 @@ from opslib.databases.instances.storages import (
     storage_wanted,
 )
 from opslib.databases.migrations import check_migrations, judge_schema, plan_migration
+from opslib.databases.passwords import check_password, plan_password
 from opslib.databases.syncs import ask_dry_run, check_sync, compare_sides, plan_sync
 
 __all__ = [
     "ask_dry_run",
     "check_activity",
     "check_backups",
+    "check_bounds",
+    "check_capacity",
     "check_catalogue",
     "check_class",
     "check_conditions",
@@ -62,6 +67,7 @@ __all__ = [
     "check_inserted",
     "check_load",
     "check_migrations",
+    "check_password",
     "check_query",
     "check_quotas",
     "check_replica",
@@ -73,6 +79,7 @@ __all__ = [
     "check_status",
     "check_storage",
     "check_sync",
+    "check_taken_back",
     "compare_sides",
     "connection_limit",
     "entrance",
@@ -86,9 +93,12 @@ __all__ = [
     "metric_keys",
     "name_of_replica",
     "name_of_restored",
+    "plan_capacity",
     "plan_class",
     "plan_insert",
     "plan_migration",
+    "plan_migration_back",
+    "plan_password",
     "plan_replica",
     "plan_restore",
     "plan_snapshot",

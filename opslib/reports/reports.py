@@ -106,8 +106,10 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_catalogue,
             databases.check_conditions,
             partial(databases.check_events, hours=hours),
+            databases.check_password,
             *_if_in(
                 database,
+                cluster=databases.check_capacity,
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
             ),

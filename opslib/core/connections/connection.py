@@ -251,14 +251,15 @@ class Connection:
         return request(api, method, path, body, key, self.journal)
 
     def secret(self, name: str) -> Any:
-        """A secret's current value (Secrets Manager), decoded when it is JSON.
+        """A secret's current value (Secrets Manager), decoded when it is JSON; 0123 is a text.
 
         Masked in every output from here on.
         """
         text = self.call("secretsmanager", "get_secret_value", SecretId=name).get("SecretString")
         if text is None:
             raise OpsError(f"Secret {name!r} in {self.where} holds no text (SecretString).")
-        return decoded(text, text)
+        found = decoded(text, text)
+        return found if isinstance(found, (dict, list, str)) else text
 
     def reading_once(self) -> AbstractContextManager[None]:
         """Inside, AWS is asked once for what is asked in the same words: many checks, one look."""

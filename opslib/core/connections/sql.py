@@ -107,7 +107,7 @@ def execute(
                 "It was rolled back; preview again to see what the rows are now."
             )
         sessions.run(session, "SET CONSTRAINTS ALL IMMEDIATE")
-        gone = [f"{name} {said}" for name, said in _touched(session).items() if "deleted" in said]
+        gone = [f"{name} {said}" for name, said in touched(session).items() if "deleted" in said]
         if gone and len(gone) > 1:
             session.rollback()
             raise OpsError(
@@ -155,10 +155,10 @@ def _measured(session: Any, statement: str) -> Json:
     sessions.run(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     found: Json = sessions.run(session, statement).scalar_one()
     sessions.run(session, "SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred happens now
-    return found | {"tables": _touched(session)}
+    return found | {"tables": touched(session)}
 
 
-def _touched(session: Any) -> dict[str, str]:
+def touched(session: Any) -> dict[str, str]:
     """By table: how many rows this transaction added, changed, deleted, in words."""
     found = {}
     for row in sessions.run(session, _TOUCHED_SQL).mappings():

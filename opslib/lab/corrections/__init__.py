@@ -36,6 +36,7 @@ MODULES = (
     "rds.orderables",
     "permissions",
     "queues",
+    "rds.capacities",
     "rds.replicas",
     "rds.restores",
     "searches",

@@ -60,7 +60,8 @@ class Database:
 
     application: str = "app"  # its application_name
     pool: int = 5  # connections that the app keeps open
-    login: Literal["dbname", "database"] = "dbname"  # what the secret calls the database
+    # what the secret calls the database; `password`: it is the password and nothing else
+    login: Literal["dbname", "database", "password"] = "dbname"
     password_days: int = 30  # the secret's age
     created_days: int = 300
     last_backup: Duration = timedelta(hours=4)

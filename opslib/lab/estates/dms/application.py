@@ -67,14 +67,21 @@ def _first_tenant(place: Place) -> str:
 
 
 def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """Applies what the deployed code brings and the database has not had."""
-    if event:
-        raise ValueError(f"Unknown options: {', '.join(sorted(event))}")
+    """Applies what the deployed code brings and the database has not had; or takes one back."""
+    if unknown := event.keys() - {"direction", "dry_run"}:
+        raise ValueError(f"Unknown options: {', '.join(sorted(unknown))}")
     head, migrations = invocation.variables["SCHEMA_VERSION"], place.memory["migrations"]
     with rds.connect(place, "dms-migrations") as connection:
-        done: dict[str, Any] = migrations.run(connection, head)
+        if event.get("direction") == "down":
+            at, before = migrations.newest(connection)
+            if event.get("dry_run"):
+                return {"statements": [at.down.strip()], "current": at.name}
+            migrations.downgrade(connection, before.name)
+            done = {"applied": [], "taken_back": at.name, "current": before.name}
+        else:
+            done = migrations.run(connection, head)
     told = {"applied": done["applied"], "current": done["current"]}
-    invocation.log(lines.entry("INFO", place.now(), message="migrations applied", **told))
+    invocation.log(lines.entry("INFO", place.now(), message="migrations done", **told))
     return done
 
 

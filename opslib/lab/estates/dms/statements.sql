@@ -12,6 +12,9 @@ WHERE tenant_id = %s AND deleted_at IS NULL ORDER BY created_at DESC LIMIT %s
 SELECT id, tenant_id, name, content_type, status, size_bytes, s3_key, error_message, attempts, text, created_at
 FROM documents WHERE id = %s
 
+-- statement views
+SELECT at, agent FROM document_views WHERE document_id = md5(%s)::uuid ORDER BY at DESC LIMIT 20
+
 -- statement tenants
 SELECT id, name FROM tenants ORDER BY name
 
