@@ -50,8 +50,38 @@ _JSON = "application/json"
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]
-    def log(self, type: str, message: str, *args: Any) -> None:
+    """Answers in one packet, and closes."""
+
+    wbufsize = -1
+
+    def run_wsgi(self) -> None:
+        """In place of werkzeug's, which waits for what else is sent: `Application` reads all."""
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        self.environ = self.make_environ()
+        try:
+            for part in self.server.app(self.environ, self._begin):
+                self.wfile.write(part)
+            self.wfile.flush()
+        except ConnectionError:  # whoever asked is gone
+            self.close_connection = True
+        except Exception:
+            log.exception("%s %s", self.command, self.path)
+            self.send_error(500)
+
+    def _begin(self, status: str, headers: list[tuple[str, str]]) -> None:
+        code, _, phrase = status.partition(" ")
+        self.send_response(int(code), phrase)
+        for name, value in (*headers, ("Connection", "close")):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_request(self, *_: Any) -> None:
         """No line a request."""
+
+    def log(self, *_: Any) -> None:
+        """Nor one for what was no request."""
 
 
 class Application:
