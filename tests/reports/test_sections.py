@@ -53,7 +53,7 @@ NOT_DAILY = {
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "users.check_sign_in": PERSON,
     "workflows.check_item": PERSON,
-    "reports.check_severity": "what the file says; its verdict names the level where it is critical",
+    "reports.check_severity": "what the file says; its verdict names the level",
     "users.check_synced": "it lists every user; who never signed in need not be known",
 }
 
