@@ -7,11 +7,22 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from opslib.core import Connection, Finding, Findings, Frame, Json, Question, check, frame, window
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    Question,
+    answer,
+    check,
+    frame,
+    window,
+)
 from opslib.core.reads import metrics
 from opslib.core.text import cut
 from opslib.workflows.histories import FAILED, Failure, find_failure
-from opslib.workflows.machines import DONE, RUNNING, Machine
+from opslib.workflows.machines import DONE, MOST, RUNNING, Machine
 
 STUCK = "executions-stuck"  # a cause that findings name
 SHOWN = {
@@ -55,37 +66,46 @@ def _judge(ops: Connection, workflow: str, minutes: float) -> tuple[list[Finding
     )
     state = about.get("status", "ACTIVE")
     seen = f"{state}, {about['type'].lower()}, logging {logged}"
-    found = [asked.judged(state == "ACTIVE", seen), *_counted(ops, machine, minutes, logged)]
+    found = [asked.judged(state == "ACTIVE", seen)]
+    found.append(answer(f"throttling of {machine.name}", partial(_throttled, machine, minutes)))
     if machine.express:
-        return found, []
-    recent, running = machine.executions(window(ops, minutes).start), _running(machine)
+        look = partial(_express, machine, minutes, logged)
+        return [*found, answer(f"executions of {machine.name}", look)], []
+    recent = machine.executions(window(ops, minutes).start)
     failed = _explained(machine, recent)
-    stuck, rows = _stuck(machine, running)
+    stuck, rows = _stuck(machine)
     told = [*(each.row for each in failed), *rows]
     return [*found, *_failed(machine, recent, failed, minutes), stuck], told
 
 
-def _counted(ops: Connection, machine: Machine, minutes: float, logged: str) -> Iterator[Finding]:
-    """What only CloudWatch counts: throttled transitions; of an express machine everything."""
-    names = ["ExecutionThrottled", "ExecutionsStarted", "ExecutionsFailed", "ExecutionsTimedOut"]
-    about, within = {"StateMachineArn": machine.arn}, window(ops, minutes)
+def _counted(machine: Machine, minutes: float, *names: str) -> list[int]:
+    """Sums of the machine's metrics."""
+    about, ops = {"StateMachineArn": machine.arn}, machine.ops
     queries = [
         metrics.asked(f"m{at}", "AWS/States", name, about, "Sum", 300, name)
         for at, name in enumerate(names)
     ]
-    sums = metrics.query(ops, queries, within).groupby("label")["value"].sum()
-    held, begun, *bad = (int(sums.get(name, 0)) for name in names)
-    if held:
-        throttled = Question(f"{machine.name} throttled", "never", "cloudwatch AWS/States")
-        yield throttled.answer("warn", f"{held} transitions had to wait", next="logs/throttling")
-    if machine.express:
-        asked = Question(f"executions of {machine.name}", "none failed", "cloudwatch AWS/States")
-        seen = f"{sum(bad)} of {begun} failed. Step Functions keeps no history of express ones: "
-        seen += "their log group tells" if logged != "OFF" else "and they do not log"
-        many = sum(bad) > _MANY * begun
-        yield asked.judged(
-            not sum(bad), seen, otherwise="critical" if many else "warn", next="logs/search"
-        )
+    sums = metrics.query(ops, queries, window(ops, minutes)).groupby("label")["value"].sum()
+    return [int(sums.get(name, 0)) for name in names]
+
+
+def _throttled(machine: Machine, minutes: float) -> Finding:
+    [held] = _counted(machine, minutes, "ExecutionThrottled")
+    asked = Question(f"throttling of {machine.name}", "none", "cloudwatch AWS/States")
+    return asked.judged(
+        not held, f"{held} transitions had to wait", otherwise="warn", next="logs/throttling"
+    )
+
+
+def _express(machine: Machine, minutes: float, logged: str) -> Finding:
+    """Of an express machine CloudWatch counts the executions, and its log tells of them."""
+    names = "ExecutionsStarted", "ExecutionsFailed", "ExecutionsTimedOut"
+    begun, *bad = _counted(machine, minutes, *names)
+    asked = Question(f"executions of {machine.name}", "none failed", "cloudwatch AWS/States")
+    seen = f"{sum(bad)} of {begun} failed. Step Functions keeps no history of express ones: "
+    seen += "their log group tells" if logged != "OFF" else "and they do not log"
+    status = "critical" if sum(bad) > _MANY * begun else "warn"
+    return asked.judged(not sum(bad), seen, otherwise=status, next="logs/search")
 
 
 def _explained(machine: Machine, recent: Frame) -> list[Failed]:
@@ -114,6 +134,7 @@ def _failed(
         f"{n} {status.lower()}" for status, n in recent["status"].value_counts().items()
     )
     total = f"{counts or 'none'} in {minutes / 60:g} h"
+    total += f", the newest {MOST:,} only" if len(recent) >= MOST else ""
     left = [each for each in failed if not each.mended]
     if not left:
         again = f"; {len(failed)} failed and succeeded later" if failed else ""
@@ -129,12 +150,9 @@ def _failed(
         yield asked.answer(status, seen, cause=cause, next=why.next)
 
 
-def _running(machine: Machine) -> Frame:
-    return machine.executions(None, "RUNNING")
-
-
-def _stuck(machine: Machine, running: Frame) -> tuple[Finding, list[Json]]:
+def _stuck(machine: Machine) -> tuple[Finding, list[Json]]:
     """Whether one runs for much longer than those did that succeeded last."""
+    running = machine.executions(None, "RUNNING")
     usual = machine.executions(None, DONE, _USUAL)["minutes"].max()
     asked = Question(
         f"running executions of {machine.name}",

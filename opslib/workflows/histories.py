@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from opslib.core import FAILURES, Json, Sign, sign_of
+from opslib.core import FAILURES, Json, NotAllowed, Sign, sign_of
 from opslib.core.text import decoded
 from opslib.workflows.machines import Machine
 
@@ -69,15 +69,19 @@ class Failure(NamedTuple):
 def find_failure(machine: Machine, execution: Json) -> Failure:
     """Of an execution as DescribeExecution tells it, read from the end of its history."""
     asked = {"executionArn": execution["executionArn"], "maxResults": _EVENTS}
-    events = machine.call(
-        "get_execution_history", **asked, reverseOrder=True, includeExecutionData=False
-    )["events"]
+    unread = ""
+    try:
+        events = machine.call(
+            "get_execution_history", **asked, reverseOrder=True, includeExecutionData=False
+        )["events"]
+    except NotAllowed:
+        events, unread = [], "a state (its history may not be read)"
     aborted = "aborted: " * (execution["status"] == "ABORTED")
     error = _said(execution.get("error", ""), execution.get("cause", ""))
     if execution["status"] == "TIMED_OUT":
         error = error or "States.Timeout: the execution took longer than it may"
     at, said = _place(events)
-    return explained(at, aborted + (error or said))
+    return explained(unread or at, aborted + (error or said))
 
 
 def explained(state: str, error: str) -> Failure:

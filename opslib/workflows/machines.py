@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -21,7 +20,7 @@ EXECUTIONS = {
     "arn": "str",
 }
 RUNNING, DONE = ("RUNNING", "PENDING_REDRIVE"), "SUCCEEDED"
-_MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
+MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
 
 
 class Machine:
@@ -48,34 +47,25 @@ class Machine:
         """Step Functions lists no executions of such, and keeps no history of them."""
         return bool(self.about["type"] == "EXPRESS")
 
-    def executions(self, since: datetime | None, status: str = "", most: int = _MOST) -> Frame:
+    def executions(self, since: datetime | None, status: str = "", most: int = MOST) -> Frame:
         """Those that began since then, newest first, of a status or of all. Columns: EXECUTIONS."""
-        now, rows = self.ops.now(), []
-        for each in self._listed(status, most):
-            if since and each["startDate"] < since:
-                break
-            ended = each.get("stopDate")
-            rows.append(
-                {
-                    "execution": each["name"],
-                    "status": each["status"],
-                    "started": each["startDate"],
-                    "stopped": ended,
-                    "minutes": round(((ended or now) - each["startDate"]).total_seconds() / 60, 1),
-                    "arn": each["executionArn"],
-                }
-            )
-        return frame(rows, EXECUTIONS)
-
-    def _listed(self, status: str, most: int) -> Iterator[Json]:
-        asked: Json = {"stateMachineArn": self.arn, "maxResults": min(most, 1000)}
+        asked = {"stateMachineArn": self.arn, "maxResults": min(most, 1000)}
         asked |= {"statusFilter": status} if status else {}
-        for _ in range(-(-most // 1000)):
-            answer = self.call("list_executions", **asked)
-            yield from answer["executions"]
-            if not (token := answer.get("nextToken")):
-                return
-            asked["nextToken"] = token
+        listed = self.ops.pages("stepfunctions", "list_executions", "executions[]", most, **asked)
+        now = self.ops.now()
+        rows = [
+            {
+                "execution": each["name"],
+                "status": each["status"],
+                "started": each["startDate"],
+                "stopped": each.get("stopDate"),
+                "minutes": (each.get("stopDate", now) - each["startDate"]).total_seconds() / 60,
+                "arn": each["executionArn"],
+            }
+            for each in listed
+            if since is None or each["startDate"] >= since
+        ]
+        return frame(rows, EXECUTIONS).round({"minutes": 1})
 
     def describe(self, arn: str) -> Json:
         """An execution, with its input decoded, `item`: what it is about, "" where it says none."""

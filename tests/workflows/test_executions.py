@@ -129,6 +129,17 @@ def test_a_machine_that_is_gone_is_critical_and_a_denied_one_is_unknown(
     assert (gone.worst, gone.causes) == ("critical", {"described-and-gone"})
 
 
+def test_a_denied_history_hides_no_failure(ops: Connection, lab: Any) -> None:
+    with (
+        lab.broken("item-unreadable", "dms-dev"),
+        lab.denied("stepfunctions:GetExecutionHistory", "dms-dev"),
+        lab.denied("cloudwatch:GetMetricData", "dms-dev"),
+    ):
+        found = workflows.check_executions(ops)
+    assert found.causes == {"item-unreadable", "access-denied"}
+    assert "failed in a state (its history may not be read): CorruptDocument" in str(found)
+
+
 def test_of_express_machines_only_the_metrics_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(_: str, operation: str) -> tuple[int, bytes]:
         told: dict[str, Any] = {"type": "EXPRESS", "status": "ACTIVE", "stateMachineArn": "a"}
