@@ -214,9 +214,9 @@ def _tables(facts: Any) -> Iterator[tuple[str, str]]:
     for each in facts.get("search", {}).get("indices", {}).values():
         if "table" in each:
             words = _WORD.findall(_QUOTED.sub("", each.get("where", "")))
-            columns = [each.get("id", "id"), *each.get("fields", {}).values()]
-            columns += [word for word in words if word.upper() not in _SQL]
-            kinds = dict.fromkeys(columns, "text")
+            asked_of = [each.get("id", "id"), *each.get("fields", {}).values()]
+            asked_of += [word for word in words if word.upper() not in _SQL]
+            kinds = dict.fromkeys(asked_of, "text")
             if "changed" in each:
                 kinds[each["changed"]] = "timestamptz"
             yield each["table"], ", ".join(f"{identifier(of)} {kind}" for of, kind in kinds.items())
