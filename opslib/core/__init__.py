@@ -23,6 +23,7 @@ from opslib.core.plans.applying import planner
 from opslib.core.plans.exact import Discard, Shown
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
+from opslib.core.plans.watching import Watch
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
@@ -60,6 +61,7 @@ __all__ = [
     "Unfinished",
     "UsageError",
     "Wait",
+    "Watch",
     "Window",
     "answer",
     "ask",

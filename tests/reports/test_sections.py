@@ -47,7 +47,7 @@ NOT_DAILY = {
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "users.check_sign_in": PERSON,
-    "reports.check_severity": "what the file says; its verdict names the level where it is critical",
+    "reports.check_severity": "what the file says; a verdict names the level by itself",
     "users.check_synced": "it lists every user; who never signed in need not be known",
 }
 
