@@ -26,6 +26,7 @@ from opslib.core.plans.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.results import result
 from opslib.core.plans.searches import Search
+from opslib.core.plans.watching import Watch
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
@@ -70,6 +71,7 @@ __all__ = [
     "Unfinished",
     "UsageError",
     "Wait",
+    "Watch",
     "Window",
     "answer",
     "ask",

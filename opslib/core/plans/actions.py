@@ -9,7 +9,8 @@ Action
 ├── Select    the one value that a query answers
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
-└── Invoke    a Lambda function, once
+├── Invoke    a Lambda function, once
+└── Watch     a version as it begins to serve (watching)
 
 What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
 """

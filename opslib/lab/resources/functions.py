@@ -66,7 +66,7 @@ def seed(
     place.client("iam").put_role_policy(
         RoleName=f"{place.name}-lambda", PolicyName="app", PolicyDocument=_POLICY
     )
-    place.memory["schema"] = build.schema
+    place.memory["schema"], place.memory["handler"] = build.schema, build.handler
     for key, facts in place.facts["functions"].items():
         place.backend("lambda").create_function(
             {
@@ -203,6 +203,8 @@ def observe(place: Place, now: datetime) -> None:
             and (version := live(place, key)) != promotions(place, key)[-1][1]
         ):
             promotions(place, key).append((now, version))
+            if version_of(place, key, version).handler != place.memory["handler"]:
+                place.memory.setdefault("bad", set()).add((key, version))  # it cannot start
 
 
 def is_bad(place: Place, key: str, version: str) -> bool:
