@@ -44,6 +44,7 @@ LED: dict[str, set[str]] = {}  # by the entry that ran last: where findings that
 TOOLS = {  # where one is sent with something to look for, and what that is
     "changes/configuration": "who changed the role or definition that the finding names",
     "functions/configuration": "the limits of the function that the failing state calls",
+    "search/health": "why the search domain takes no writes",
     "queues/dead-letters": "the letters of what failed",
     "databases/query": "the statement that the finding quotes",
     "logs/search": "the lines that the finding quotes",

@@ -74,6 +74,12 @@ FAILURES = (
         next="functions/configuration",
     ),
     Sign(
+        "function timed out",
+        r"task timed out after|sandbox\.timedout",
+        advice="see whether its time-out fits the work, and what it waited for; then send back",
+        next="functions/configuration",
+    ),
+    Sign(
         "timed out",
         r"timed ?-?out|time-?out(?!_|\w*[\"']?\s*[:=]\s*\d)|deadline|deadlock|lock wait"
         r"|connection.{0,60}(reset|refused|closed|aborted|lost|failed|terminated|error|dropped)"
