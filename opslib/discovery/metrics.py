@@ -18,7 +18,8 @@ def describe(made: Draft, connections: int = 0) -> None:
     for each in made.account["metrics"]:
         dimensions = {pair["Name"]: pair["Value"] for pair in each.get("Dimensions", ())}
         about = usual.get((each["Namespace"], each["MetricName"]))
-        thing = ",".join(f"{key}={value}" for key, value in dimensions.items())
+        pairs = sorted(dimensions.items(), reverse=True)  # DomainName before ClientId
+        thing = ",".join(f"{key}={value}" for key, value in pairs)
         if about and thing in own:
             name = each["MetricName"]
             key = f"{own[thing]}-{known('short').get(name, name.lower())}"
@@ -51,6 +52,8 @@ def _own(made: Draft) -> dict[str, str]:
     ):
         if kind in database:
             found[f"{dimension}={database[kind]}"] = "database"
+    if domain := facts.get("search", {}).get("domain"):
+        found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:
         found[f"ApiId={made.api_id}"] = "api"
     for key, each in facts.get("queues", {}).items():

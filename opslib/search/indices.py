@@ -27,7 +27,7 @@ from opslib.core.text import cut
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 # The causes that findings name.
 MISSING, NOT_INDEXED, STALE = "index-missing", "documents-not-indexed", "documents-stale"
-LATE, EXTRA, COMING = "not indexed", "row is gone", "changed just now"
+LATE, EXTRA, COMING = "not indexed", "without a row", "changed just now"
 _REINDEX = "search/reindex"
 _FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
 _PAGE = 5_000
@@ -117,7 +117,7 @@ def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
         said = f"{seen}; {len(ids):,} {why}: {cut(', '.join(ids), 120)}" if ids else seen
         if why == LATE and (coming := int((found["why"] == COMING).sum())):
             said += f"; {count(coming, 'row')} changed just now"
-        asked = Question(f"{name} {words}", rule, "ids of the index and of SQL")
+        asked = Question(f"index {name} {words}", rule, "ids of the index and of SQL")
         yield asked.judged(not ids, said, otherwise=status, cause=cause, next=_REINDEX)
 
 

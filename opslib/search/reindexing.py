@@ -53,17 +53,18 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool 
         step = _batch(name, facts, source, put[at : at + _BATCH], at // _BATCH + 1)
         steps.append(replace(step, undo=[]) if missing else step)  # they go with the index
     notes = ["What a document holds is read when it is put; one that is there by then is left."]
+    said = [f"put {count(len(put), 'document')} into {name}"] if put or missing else []
     if left := len(late) - len(put):
         notes.append(f"{left:,} more are left: run it again after this.")
     extra = [*found[found["why"] == indices.EXTRA]["id"]]
     if extra and strays:
         steps.append(_stray(name, extra))
+        said.append(f"take {count(len(extra), 'document')} out of {name}")
     elif extra:
-        notes.append(f"{count(len(extra), 'document')} whose row is gone stay: strays=True.")
+        notes.append(f"{count(len(extra), 'document')} without a row stay: strays=True.")
     if missing:
         notes.append("Undo takes the index away again, with what was written to it meanwhile.")
-    said = f"put {count(len(put), 'document')} into {name}"
-    return Planned(said + f", take {len(extra)} out" * (strays and bool(extra)), steps, notes)
+    return Planned(", ".join(said) or f"{name} lacks nothing", steps, notes if said else notes[1:])
 
 
 def behind(ops: Connection, name: str) -> list[str]:
@@ -94,7 +95,7 @@ def _holds(name: str, ids: list[str]) -> Search:
 
 
 def _stray(name: str, ids: list[str]) -> Step:
-    title = f"Take {count(len(ids), 'document')} whose row is gone out of {name}"
+    title = f"Take {count(len(ids), 'document')} without a row out of {name}"
     return Step(title, Take(name, ids), len(ids), 0, None, _holds(name, ids))
 
 

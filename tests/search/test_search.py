@@ -54,7 +54,7 @@ def test_equal_counts_hide_nothing(ops: Connection, clean: Any) -> None:
     assert set(search.find_documents(ops, "documents")["id"]) == {id, "no-row"}
     assert search.check_indices(ops).causes == {LOST, indices.STALE}
     plan = search.plan_reindex(ops, "documents")
-    assert "1 document whose row is gone stay: strays=True." in plan.notes
+    assert "1 document without a row stay: strays=True." in plan.notes
     assert plan.reversible
     plan = search.plan_reindex(ops, "documents", strays=True)
     assert not plan.reversible

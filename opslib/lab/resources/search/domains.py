@@ -73,7 +73,12 @@ def _measure(place: Place, of: dict[str, str]) -> None:
         about = "AWS/ES", f"ClusterStatus.{colour}", of
         place.metrics.baseline(*about, partial(_steady, float(colour == "green")), "Count")
         place.metrics.gauge(*about, partial(_is, place, colour), "Count")
+    place.metrics.gauge("AWS/ES", "SearchableDocuments", of, partial(_searchable, place), "Count")
     place.metrics.gauge("AWS/ES", "ClusterIndexWritesBlocked", of, partial(_blocked, place))
+
+
+def _searchable(place: Place) -> float:
+    return float(sum(len(each["documents"]) for each in indices.held(place)["indices"].values()))
 
 
 def _steady(value: float, minute: float) -> float:
