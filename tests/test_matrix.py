@@ -71,6 +71,7 @@ EVERYTHING = [
     "lambda",
     "logs",
     "metrics",
+    "opensearch",
     "rds",
     "s3",
     "secrets",
@@ -196,6 +197,24 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"database-unavailable"},
         {"connections-near-limit", "database-cpu-high", "slow-query", "migration-pending"},
         "the database takes no login, so nothing is asked of it",
+    ),
+    (
+        {"access-denied"},
+        {
+            "documents-not-indexed",
+            "documents-stale",
+            "expensive-search",
+            "index-missing",
+            "search-red",
+            "search-write-blocked",
+            "search-yellow",
+        },
+        "the domain that lets nobody in tells nothing",
+    ),
+    (
+        {"index-missing", "search-red"},
+        {"documents-not-indexed", "documents-stale", "search-red", "search-yellow"},
+        "an index that is gone, or cannot be read, has nothing to look at",
     ),
     (
         {"bucket-missing"},

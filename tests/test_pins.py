@@ -116,11 +116,17 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/insert", {}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
+        ("documents-not-indexed", "search/reindex", {}),
+        ("index-missing", "search/reindex", {}),
+        ("documents-stale", "search/reindex", {"strays": True}),
+        ("", "search/restore", {}),
     ),
 }
 
 # What differs from one lab to the next, in texts and names.
 PASSING = (
+    (r"\b20\d\d-\d\d-\d\dt\d\d-\d\d-\d\d\.[0-9a-f]{8}\b", "<snapshot>"),
+    (r"-restored-\d{8}-\d{4}\b", "-restored-<time>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?", "<time>"),
     (r"\d{8}T\d{6}Z", "<time>"),
@@ -186,7 +192,9 @@ PASSING_PARTS = {
         "bluemoxon-staging/database",
         "bluemoxon-production/database",
         "loglineos-db-production",
+        "dms/database/password",
     },
+    "search": {"indices"},  # documents say when they were made
     "s3": {"loglineos-terraform-state"},
 }
 

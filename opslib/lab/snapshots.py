@@ -72,8 +72,8 @@ def state(place: Place) -> Tree:
             name: _hash(board.body)
             for name, board in place.backend("cloudwatch").dashboards.items()
         },
-        "search": _search(place),
         "sql": _databases(place),
+        **({"search": _search(place)} if "search" in place.facts else {}),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
     return plain

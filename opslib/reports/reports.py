@@ -121,7 +121,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("search", "search"): [
             search.check_domain,
             search.check_cluster,
-            search.check_load,
+            search.check_writes,
             search.check_searches,
             search.check_indices,
             search.check_snapshots,

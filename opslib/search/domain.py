@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from opslib.core import (
     Connection,
@@ -21,34 +20,26 @@ from opslib.core.text import cut
 YELLOW, RED = "search-yellow", "search-red"  # the causes that findings name
 BLOCKED, SLOW = "search-write-blocked", "expensive-search"
 _HEALTH = "search/health"
-_MINUTES = 15
 _MILLION = 1_000_000
 
 
 @check("Is the search domain as it should be, as AWS describes it?")
 def check_domain(ops: Connection) -> Findings:
-    """States, changes under way, upgrades, software of the service. An address of one's own is
-    only asked who it is.
-    """
+    """Its state, and what is under way. An address of one's own is only asked who it is."""
     if not domains.is_described(ops):
         told = domains.ask(ops, "GET", "/")
         seen = f"{told['version'].get('distribution', 'elasticsearch')} {told['version']['number']}"
         return Findings([Question("search answers", "it does", "GET /").answer("ok", seen)])
     found = domains.describe(ops)
-    name, state = found["DomainName"], found.get("DomainProcessingStatus", "Active")
-    asked = Question(f"domain {name}", "active, no change under way", "opensearch DescribeDomain")
-    status = {"Active": "ok", "Isolated": "critical", "Deleting": "critical"}.get(state, "warn")
-    seen = f"{state}, {found['EngineVersion']}"
-    if found.get("Deleted"):
-        status, seen = "critical", f"it is being deleted; {seen}"
-    elif not found.get("Created") or found.get("UpgradeProcessing") or found.get("Processing"):
-        status, seen = max(status, "warn", key=["ok", "warn", "critical"].index), f"busy: {seen}"
-    software = found.get("ServiceSoftwareOptions", {})
-    if software.get("UpdateStatus") == "IN_PROGRESS":
-        status, seen = max(status, "warn", key=["ok", "warn", "critical"].index), f"{seen}, updated"
-    elif software.get("UpdateAvailable"):
-        seen += f"; an update waits: {software.get('NewVersion')}"
-    return Findings([asked.answer(status, seen)])
+    state = str(found.get("DomainProcessingStatus", "Active"))
+    busy = [key for key in ("Deleted", "Processing", "UpgradeProcessing") if found.get(key)]
+    asked = Question(
+        f"domain {found['DomainName']}", "active, nothing under way", "opensearch DescribeDomain"
+    )
+    well = found.get("Created") and state == "Active" and not busy
+    lost = found.get("Deleted") or state in ("Isolated", "Deleting")
+    seen = ", ".join([state, found["EngineVersion"], *busy])
+    return Findings([asked.judged(bool(well), seen, otherwise="critical" if lost else "warn")])
 
 
 @check("Is the cluster green, and if not, which shard is where it should not be?")
@@ -98,91 +89,28 @@ def _why(ops: Connection) -> str:
     return f"{kind} of {worst['index']}[{worst['shard']}]: {info.get('reason')}: {said}"
 
 
-class _Limit(NamedTuple):
-    """A metric of the domain that says trouble from a value on, as AWS's documents have it."""
-
-    metric: str
-    statistic: str
-    unit: str
-    warn: float
-    critical: float
-    cause: str = ""
-
-    def status(self, value: float) -> str:
-        below = self.metric == "FreeStorageSpace"
-        beyond = [(value <= at if below else value >= at) for at in (self.warn, self.critical)]
-        return "critical" if beyond[1] else "warn" if beyond[0] else "ok"
-
-
-# "Recommended CloudWatch alarms for Amazon OpenSearch Service".
-_LIMITS = (
-    _Limit("ClusterIndexWritesBlocked", "Maximum", "count", 1, 1, BLOCKED),
-    _Limit("AutomatedSnapshotFailure", "Maximum", "count", 1, 1),
-    _Limit("CPUUtilization", "Average", "%", 80, 95),
-    _Limit("JVMMemoryPressure", "Maximum", "%", 80, 95),
-    _Limit("KMSKeyInaccessible", "Maximum", "count", 1, 1),
-)
-
-
-@check("Does the domain take writes, and has it room?")
-def check_load(ops: Connection) -> Findings:
-    """Write blocks of the indices, and the domain's metrics against AWS's recommended alarms.
-
-    GetMetricData of the last quarter of an hour.
-    """
-    judged = [_blocks(ops)]
-    if domains.is_described(ops):
-        judged += _measured(ops)
-    return Findings(judged)
-
-
-def _blocks(ops: Connection) -> Finding:
-    asked = Question("writes to the indices", "not blocked", "GET _all/_settings")
-    told = domains.ask(ops, "GET", "/_all/_settings")
+@check("Does the domain take writes?")
+def check_writes(ops: Connection) -> Findings:
+    """Blocks of the indices: of a disk that is all but full, or set by hand."""
+    asked = Question("writes to the indices", "not blocked", "GET _settings, _cluster/settings")
+    told = domains.ask(ops, "GET", "/_all/_settings?flat_settings=true")
+    every = {name: of["settings"] for name, of in told.items()}
+    of_all = domains.ask(ops, "GET", "/_cluster/settings?flat_settings=true")
+    every["the cluster"] = of_all["persistent"] | of_all["transient"]
     blocked = {
-        name: [kind for kind, on in of["settings"]["index"].get("blocks", {}).items() if _on(on)]
-        for name, of in told.items()
+        name: [key.rpartition(".")[2] for key, on in of.items() if ".blocks." in key and _on(on)]
+        for name, of in every.items()
     }
     blocked = {name: kinds for name, kinds in blocked.items() if kinds}
     seen = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in sorted(blocked.items()))
     if any("read_only_allow_delete" in kinds for kinds in blocked.values()):
         seen += ". The disk was full: make room or enlarge it; the block goes by itself then"
-    return asked.judged(not blocked, seen or f"none of {len(told)}", cause=BLOCKED, next=_HEALTH)
+    seen = seen or f"none of {len(told)}"
+    return Findings([asked.judged(not blocked, seen, cause=BLOCKED, next=_HEALTH)])
 
 
 def _on(value: Any) -> bool:
     return str(value).lower() == "true"
-
-
-def dimensions(ops: Connection) -> dict[str, str]:
-    return {"DomainName": ops.target["search"]["domain"], "ClientId": ops.target.account}
-
-
-def _measured(ops: Connection) -> Iterator[Finding]:
-    ebs = domains.describe(ops).get("EBSOptions", {})
-    size = float(ebs.get("VolumeSize") or 0) * 1024  # MB, of a node
-    room = [_Limit("FreeStorageSpace", "Minimum", "MB", 0.25 * size, 0.1 * size)] if size else []
-    limits = [*_LIMITS, *room]
-    found = newest(ops, [(each.metric, each.statistic) for each in limits])
-    for each in limits:
-        value, low = found.get(each.metric), each.metric == "FreeStorageSpace"
-        rule = f"{'above' if low else 'below'} {number(each.warn, each.unit)}"
-        asked = Question(f"{each.metric} of the domain", rule, "GetMetricData AWS/ES")
-        if value is not None:
-            seen = number(value, each.unit)
-            yield asked.answer(each.status(value), seen, cause=each.cause, next=_HEALTH)
-        elif each.metric != "KMSKeyInaccessible":  # told only where there is a key
-            yield asked.answer("unknown", f"no data for {_MINUTES} minutes")
-
-
-def newest(ops: Connection, asked: list[tuple[str, str]]) -> dict[str, float]:
-    """By metric of the domain its last value within a quarter of an hour."""
-    queries = [
-        metrics.asked(f"m{at}", "AWS/ES", name, dimensions(ops), statistic, 60, name)
-        for at, (name, statistic) in enumerate(asked)
-    ]
-    found = metrics.query(ops, queries, window(ops, _MINUTES))
-    return dict(found.groupby("label")["value"].last())
 
 
 @check("Are searches answered in time, and which are not?")
@@ -191,16 +119,20 @@ def check_searches(ops: Connection) -> Findings:
     slow = float(ops.target["search"].get("slow_ms", 1000))
     judged = [_running(ops, slow)]
     if domains.is_described(ops):
-        value = newest(ops, [("SearchLatency", "Average")]).get("SearchLatency")
+        of = {"DomainName": ops.target["search"]["domain"], "ClientId": ops.target.account}
+        query = metrics.asked("m", "AWS/ES", "SearchLatency", of, "Average")
+        values = metrics.query(ops, [query], window(ops, metrics.RECENT_MINUTES))["value"]
+        worst = max(values, default=0.0)  # nobody searches: nothing is slow
         asked = Question("latency of searches", f"below {slow:g} ms", "GetMetricData AWS/ES")
-        if value is None:
-            judged.append(asked.answer("unknown", f"no data for {_MINUTES} minutes"))
-        else:
-            seen, most = number(value, "ms"), "warn" if value < 5 * slow else "critical"
-            judged.append(
-                asked.judged(value < slow, seen, otherwise=most, cause=SLOW, next=_HEALTH)
-            )
+        most = "warn" if worst < 5 * slow else "critical"
+        seen = number(worst, "ms") if len(values) else "no search was measured"
+        judged.append(asked.judged(worst < slow, seen, otherwise=most, cause=SLOW, next=_HEALTH))
     return Findings(judged)
+
+
+def metric_keys(ops: Connection) -> list[str]:
+    """Which of the target's key metrics are the domain's."""
+    return metrics.metric_keys(ops, "AWS/ES")
 
 
 def _running(ops: Connection, slow: float) -> Finding:

@@ -25,8 +25,9 @@ from opslib.core.reads import domains
 from opslib.core.text import cut
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
-MISSING, NOT_INDEXED = "index-missing", "documents-not-indexed"  # the causes that findings name
-LATE, EXTRA, COMING = "not indexed", "its row is gone", "changed just now"
+# The causes that findings name.
+MISSING, NOT_INDEXED, STALE = "index-missing", "documents-not-indexed", "documents-stale"
+LATE, EXTRA, COMING = "not indexed", "row is gone", "changed just now"
 _REINDEX = "search/reindex"
 _FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
 _PAGE = 5_000
@@ -62,21 +63,27 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     name, nothing = str(facts["index"]), frame([], DOCUMENTS)
     asked = Question(f"index {name}", "it is there", f"GET {name}")
     try:
-        ((real, told),) = domains.ask(ops, "GET", f"/{name}").items()
+        real: Json = domains.ask(ops, "GET", f"/{name}")
     except NotFound:
         seen = "it is not there: nothing is found, and the next write makes one of another form"
         return [asked.answer("critical", seen, cause=MISSING, next=_REINDEX)], nothing
-    judged = [asked.answer("ok", f"it is {real}", cause=MISSING)]
-    judged += _fields(name, facts, told.get("mappings", {}))
+    if closed := [
+        key for key, of in real.items() if "verified_before_close" in str(of["settings"])
+    ]:
+        seen = f"{', '.join(closed)} is closed: neither read nor written until it is opened"
+        return [asked.answer("critical", seen)], nothing
+    judged = [asked.answer("ok", f"it is {', '.join(real)}", cause=MISSING)]
+    for told in real.values():
+        judged += _fields(name, facts, told.get("mappings", {}))
     if "table" not in facts:
         return judged, nothing
     held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"])
     wanted = int(ask(ops, f"SELECT count(*) AS n FROM {_rows(facts)}")["n"][0])
     seen, few = f"{held:,} documents, {wanted:,} rows", max(held, wanted) <= _FEW
-    asked = Question(f"what {name} holds", "the documents of the rows", "GET _count, SQL, both ids")
     if few or (held != wanted and max(held, wanted) <= _MOST):
         found = find_documents(ops, key)
-        return [*judged, _compared(asked, seen, found)], found
+        return [*judged, *_compared(name, seen, found)], found
+    asked = Question(f"documents of {name}", "as many as rows", "GET _count, SQL count(*)")
     alike = abs(held - wanted) <= 0.001 * wanted  # so many may be on their way
     judged.append(asked.judged(alike, seen, otherwise="warn", cause=NOT_INDEXED, next=_REINDEX))
     return judged, nothing
@@ -100,16 +107,18 @@ def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
 
-def _compared(asked: Question, seen: str, found: Frame) -> Finding:
-    late, extra = (list(found[found["why"] == why]["id"]) for why in (LATE, EXTRA))
-    for what, ids in (("not indexed", late), ("whose row is gone", extra)):
-        if ids:
-            seen += f"; {count(len(ids), 'document')} {what}: {cut(', '.join(ids), 90)}"
-    if coming := len(found) - len(late) - len(extra):
-        seen += f"; {count(coming, 'row')} changed just now"
-    if extra and not late:
-        return asked.answer("warn", seen)
-    return asked.judged(not late, seen, cause=NOT_INDEXED, next=_REINDEX)
+def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
+    """What it lacks, and what it should not have: each has a cause of its own."""
+    for words, rule, why, cause, status in (
+        ("lacks nothing", "each row is in it", LATE, NOT_INDEXED, "critical"),
+        ("holds nothing else", "each document has its row", EXTRA, STALE, "warn"),
+    ):
+        ids = list(found[found["why"] == why]["id"])
+        said = f"{seen}; {len(ids):,} {why}: {cut(', '.join(ids), 120)}" if ids else seen
+        if why == LATE and (coming := int((found["why"] == COMING).sum())):
+            said += f"; {count(coming, 'row')} changed just now"
+        asked = Question(f"{name} {words}", rule, "ids of the index and of SQL")
+        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=_REINDEX)
 
 
 def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:
@@ -119,9 +128,8 @@ def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:
     `empty`: an index that is not there lacks all. Raises NotFound, OpsError: too many to compare.
     """
     facts = described(ops, index)
-    wanted = set(
-        _ids(ops, facts)
-    )  # first: what is indexed meanwhile is there when it is looked for
+    # The rows first: what is indexed meanwhile is there when it is looked for.
+    wanted = set(_ids(ops, facts))
     held = set() if empty else set(_held(ops, str(facts["index"])))
     changed, minutes = facts.get("changed"), int(facts.get("settle_minutes", 10))
     late = f"{quoted(changed)} < now() - interval '{minutes} minutes'" if changed else "true"

@@ -26,11 +26,12 @@ TABLE = "table"
 
 
 @planner
-def plan_reindex(ops: Connection, index: str, source: str = TABLE) -> Planned:
+def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool = False) -> Planned:
     """Puts what an index lacks: made of its rows, or taken from another index (`source`).
 
-    An index that is missing is made first, with the mapping that is described. What is there is not
-    written over. Raises UsageError (not described), NotFound (no such source).
+    `strays`: takes out documents whose row is gone, for good. An index that is missing is made
+    first, with the mapping that is described. What is there is not written over. Raises UsageError
+    (not described), NotFound (no such source).
     """
     facts = indices.described(ops, index)
     name, lacking = str(facts["index"]), "table" if "table" not in facts else ""
@@ -43,7 +44,7 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE) -> Planned:
         )
     if source != TABLE:
         domains.ask(ops, "GET", f"/{source}")
-    missing = not exists(ops, name)
+    missing = not behind(ops, name)
     found = indices.find_documents(ops, index, empty=missing)
     late = [*found[found["why"] == indices.LATE]["id"]]
     put = late[:_MOST]
@@ -54,20 +55,23 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE) -> Planned:
     notes = ["What a document holds is read when it is put; one that is there by then is left."]
     if left := len(late) - len(put):
         notes.append(f"{left:,} more are left: run it again after this.")
-    if extra := int((found["why"] == indices.EXTRA).sum()):
-        notes.append(f"{count(extra, 'document')} whose row is gone stay: see search/health.")
+    extra = [*found[found["why"] == indices.EXTRA]["id"]]
+    if extra and strays:
+        steps.append(_stray(name, extra))
+    elif extra:
+        notes.append(f"{count(len(extra), 'document')} whose row is gone stay: strays=True.")
     if missing:
         notes.append("Undo takes the index away again, with what was written to it meanwhile.")
-    return Planned(f"put {count(len(put), 'document')} into {name}", steps, notes)
+    said = f"put {count(len(put), 'document')} into {name}"
+    return Planned(said + f", take {len(extra)} out" * (strays and bool(extra)), steps, notes)
 
 
-def exists(ops: Connection, name: str) -> bool:
-    """Whether there is an index, or an alias, of that name; denied is an error."""
+def behind(ops: Connection, name: str) -> list[str]:
+    """The indices that a name stands for: itself, those of an alias, none; denied is an error."""
     try:
-        domains.ask(ops, "GET", f"/{name}")
+        return [*domains.ask(ops, "GET", f"/{name}")]
     except NotFound:
-        return False
-    return True
+        return []
 
 
 def read(name: str) -> Search:
@@ -83,6 +87,17 @@ def _made(name: str, facts: Json) -> Step:
     )
 
 
+def _holds(name: str, ids: list[str]) -> Search:
+    """Counts which of these an index holds."""
+    asked = {"query": {"ids": {"values": ids}}}
+    return Search("GET", f"/{name}/_count", asked, "count")
+
+
+def _stray(name: str, ids: list[str]) -> Step:
+    title = f"Take {count(len(ids), 'document')} whose row is gone out of {name}"
+    return Step(title, Take(name, ids), len(ids), 0, None, _holds(name, ids))
+
+
 def _batch(name: str, facts: Json, source: str, ids: list[str], number: int) -> Step:
     fields = (
         f"{quoted(column)} AS {identifier(field)}"
@@ -91,7 +106,6 @@ def _batch(name: str, facts: Json, source: str, ids: list[str], number: int) -> 
     made = f"(SELECT row_to_json(d)::text FROM (SELECT {', '.join(fields)}) AS d) AS document"
     rows = source == TABLE
     do = Put(name, ids, *((indices.chosen(facts, made), "") if rows else ("", source)))
-    counted = Search("GET", f"/{name}/_count", {"query": {"ids": {"values": ids}}}, "count")
     title = f"Put {count(len(ids), 'document')} into {name}"
     undo = [Take(name, result(f"batch{number}.created"))]
-    return Step(title, do, 0, len(ids), undo, counted, f"batch{number}")
+    return Step(title, do, 0, len(ids), undo, _holds(name, ids), f"batch{number}")

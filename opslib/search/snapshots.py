@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from datetime import UTC, datetime
+from operator import itemgetter
 
 from opslib.core import (
     UTC_TIME,
@@ -23,17 +24,17 @@ from opslib.core import (
 from opslib.core.plans.searches import Search, Serves
 from opslib.core.reads import domains
 from opslib.search import indices
-from opslib.search.reindexing import exists, read
+from opslib.search.reindexing import behind, read
 
 SNAPSHOTS = {
     "snapshot": "str",
     "repository": "str",
     "state": "str",
-    "ended": UTC_TIME,
-    "failed_shards": "int64",
+    "started": UTC_TIME,
     "indices": "str",
 }
 _GOOD = "SUCCESS"
+_SHOWN = 12
 _HOURS = 26  # AWS takes one an hour, of old versions one a day
 _SAFE = r"[a-z0-9][a-z0-9_.-]{0,200}"
 
@@ -47,23 +48,18 @@ def find_snapshots(ops: Connection) -> Frame:
             "snapshot": each["snapshot"],
             "repository": repository,
             "state": each["state"],
-            "ended": each.get("end_time_in_millis", each["start_time_in_millis"]),
-            "failed_shards": each.get("shards", {}).get("failed", 0),
+            "started": datetime.fromtimestamp(each["start_time_in_millis"] / 1000, UTC),
             "indices": ", ".join(sorted(each["indices"])),
         }
         for repository in domains.ask(ops, "GET", "/_snapshot")
         for each in domains.ask(ops, "GET", f"/_snapshot/{repository}/_all")["snapshots"]
     ]
-    import pandas as pd
-
-    for row in rows:
-        row["ended"] = pd.Timestamp(row["ended"], unit="ms", tz="UTC")
-    return frame(sorted(rows, key=lambda row: row["ended"], reverse=True), SNAPSHOTS)
+    return frame(sorted(rows, key=itemgetter("started"), reverse=True), SNAPSHOTS)
 
 
 @check("Is there a snapshot of today that can be restored?")
 def check_snapshots(ops: Connection) -> Findings:
-    """Age of the newest good snapshot, and those that failed. Evidence: SNAPSHOTS."""
+    """Age of the newest good snapshot, and how many failed. Evidence: SNAPSHOTS, the newest."""
     found = find_snapshots(ops)
     good = found[found["state"] == _GOOD]
     asked = Question("newest snapshot", f"good, within {_HOURS} h", "GET _snapshot/…/_all")
@@ -71,11 +67,11 @@ def check_snapshots(ops: Connection) -> Findings:
         seen = f"none of {len(found)} is good" if len(found) else "there is none"
         return Findings([asked.answer("critical", seen)], found)
     newest = good.iloc[0]
-    hours = (ops.now() - newest["ended"]).total_seconds() / 3600
+    hours = (ops.now() - newest["started"]).total_seconds() / 3600
     bad = int((found["state"].isin(["FAILED", "PARTIAL"])).sum())
-    seen = f"{newest['snapshot']} of {newest['ended']:%Y-%m-%d %H:%M} UTC, {len(good)} good"
+    seen = f"{newest['snapshot']} of {newest['started']:%Y-%m-%d %H:%M} UTC, {len(good)} good"
     seen += f", {bad} failed" * bool(bad)
-    return Findings([asked.judged(hours < _HOURS, seen, otherwise="warn")], found)
+    return Findings([asked.judged(hours < _HOURS, seen, otherwise="warn")], found.head(_SHOWN))
 
 
 @planner
@@ -94,13 +90,15 @@ def plan_restore(ops: Connection, index: str, snapshot: str = "latest", name: st
     if chosen.empty:
         raise UsageError(f"No snapshot {snapshot!r} in {ops.where}. See the list of them.")
     row = chosen.iloc[0]
-    real = _held_in(ops, wanted, str(row["indices"]).split(", "), row["snapshot"])
+    real = next(iter(behind(ops, wanted)), wanted)
+    if real not in str(row["indices"]).split(", "):
+        raise UsageError(f"Snapshot {row['snapshot']} holds no {real}; it has {row['indices']}.")
     if row["state"] != _GOOD:
         raise Refused(f"Snapshot {row['snapshot']} is {row['state']}: choose one that is {_GOOD}.")
-    name = name or f"{real}-restored-{row['ended']:%Y%m%d-%H%M}"
+    name = name or f"{real}-restored-{row['started']:%Y%m%d-%H%M}"
     if not re.fullmatch(_SAFE, name):
         raise UsageError(f"name={name!r}: small letters, digits, - _ . and no space.")
-    if exists(ops, name):
+    if behind(ops, name):
         raise Refused(
             f"An index or alias {name} is there already. OpenSearch would refuse, and to delete it "
             "first would leave nothing if the restore fails. Nothing was changed; name another."
@@ -122,24 +120,11 @@ def plan_restore(ops: Connection, index: str, snapshot: str = "latest", name: st
         ),
     ]
     notes = [
-        f"What was written after {row['ended']:%Y-%m-%d %H:%M} UTC is not in it, and what was "
+        f"What was written after {row['started']:%Y-%m-%d %H:%M} UTC is not in it, and what was "
         "erased since is in it again: forget it there, too.",
         f"{wanted} stays as it is. What it lacks is put into it by search/reindex, source={name}.",
     ]
     return Planned(f"restore {real} of {row['snapshot']} as {name}", steps, notes)
-
-
-def _held_in(ops: Connection, wanted: str, held: list[str], snapshot: str) -> str:
-    """The index in a snapshot that an index or alias of the file stands for."""
-    aliases = domains.ask(ops, "GET", "/_cat/aliases?format=json")
-    behind = [each["index"] for each in aliases if each["alias"] == wanted]
-    for name in (wanted, *behind):
-        if name in held:
-            return str(name)
-    near = [name for name in held if fnmatchcase(name, f"{wanted}*")]
-    raise UsageError(
-        f"Snapshot {snapshot} holds no {wanted}{'; near: ' if near else ''}{', '.join(near)}."
-    )
 
 
 @check("Is the restored index usable?")
@@ -149,7 +134,7 @@ def check_restored(ops: Connection, index: str, name: str) -> Findings:
     asked = Question(f"documents of {name}", "some", "GET _count")
     wanted = str(indices.described(ops, index)["index"])
     seen = f"{here:,}"
-    if name != wanted and exists(ops, wanted):
+    if name != wanted and behind(ops, wanted):
         there = domains.ask(ops, "GET", f"/{wanted}/_count")["count"]
         seen += f"; the present {wanted} has {there:,}"
     return Findings([asked.judged(here > 0, seen)])

@@ -97,7 +97,9 @@ class Take(Action, kind="search take"):
     def __init__(self, index: str, ids: Any) -> None: ...
 
     def __str__(self) -> str:
-        return f"POST /_bulk: delete from {self['index']} the documents that were created"
+        listed = isinstance(self["ids"], list)
+        many = f"{len(self['ids'])} documents" if listed else "the documents that were put"
+        return f"POST /_bulk: delete {many} from {self['index']}"
 
     def perform(self, ops: Connection) -> Json:
         lines = [[{"delete": {"_index": self["index"], "_id": id}}] for id in self["ids"]]

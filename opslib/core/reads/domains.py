@@ -16,6 +16,7 @@ from opslib.core.errors import (
     NotFound,
     OpsError,
     Unfinished,
+    UsageError,
     translated,
 )
 from opslib.core.tables import Json
@@ -68,6 +69,11 @@ def _api(ops: Connection) -> Api:
     """Where it is: the file's address, else as AWS says. Raises Unfinished: it has none yet."""
     facts = ops.target["search"]
     url = facts.get("url", "")
+    if not url and not is_described(ops):
+        where = f"parameters/targets/{ops.target.key}.yaml"
+        raise UsageError(
+            f"Where the search is, nothing says: add search.domain, or search.url to {where}."
+        )
     if not url and not ops.target.lab:
         found = describe(ops)
         host = found.get("Endpoint") or found.get("Endpoints", {}).get("vpc")

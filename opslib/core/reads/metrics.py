@@ -184,7 +184,7 @@ def thresholds(metric: Metric) -> str:
     return ", ".join(f"{name} {side} {number(at, metric.unit)}" for name, at in metric.limits)
 
 
-def metric_keys(ops: Connection) -> list[str]:
-    """Which of the target's key metrics are the database's own."""
+def metric_keys(ops: Connection, namespace: str = "AWS/RDS") -> list[str]:
+    """Which of the target's key metrics are the database's own, or another service's."""
     facts = ops.target.facts.get("metrics", {})
-    return [key for key, of in facts.items() if of["namespace"] == "AWS/RDS"]
+    return [key for key, of in facts.items() if of["namespace"] == namespace]

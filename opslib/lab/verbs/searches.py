@@ -9,7 +9,7 @@ from opslib.lab.resources.search import indices
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
 
-@verb("search", "opensearch", "metrics")
+@verb("search", "opensearch", "metrics", "api")
 class Search(Verb):
     """What is wrong with the domain, as the stand-in's `fault` has it: unassigned, blocks, …"""
 

@@ -12,6 +12,7 @@ from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets
 from opslib.lab.resources.databases import rds, statements
+from opslib.lab.resources.search import indices as search
 from opslib.lab.traffic import lines
 from opslib.lab.traffic.apps import reason
 from opslib.lab.traffic.requests import Answer, Problem, Request
@@ -25,8 +26,9 @@ def bucket(place: Place) -> str:
 
 
 def health(request: Request) -> Answer:
-    """200, or 503 when the database cannot be used."""
+    """200, or 503 when the database cannot be used; the search's colour beside it."""
     told: dict[str, Any] = {"status": "healthy", "database": "connected"}
+    told["search"] = search.colour(request.place)
     try:
         statements.asked(request.place, "health")
     except psycopg.Error as exc:

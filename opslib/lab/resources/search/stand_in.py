@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -20,7 +21,8 @@ from botocore.credentials import Credentials
 from opslib.lab.aws import credentials
 from opslib.lab.places import Place
 from opslib.lab.resources.search import indices
-from opslib.lab.resources.search.operations import ROUTES, Asked, Problem
+from opslib.lab.resources.search.asked import Asked, Problem
+from opslib.lab.resources.search.operations import ROUTES
 
 SERVICE = "es"
 _SIGNED = re.compile(
@@ -45,6 +47,8 @@ def answer(
     try:
         if denied := indices.held(place)["fault"].get("denied"):
             raise Problem(403, "security_exception", str(denied))
+        if (action := f"opensearch:{method} {inner.path}") in place.faults.get("deny", {}):
+            raise Problem(403, "security_exception", f"no permissions for [{action}]")
         for verbs, pattern, operation in ROUTES:
             if method in verbs.split("|") and (found := re.fullmatch(pattern, inner.path)):
                 return _json(200, operation(Asked(place, found.groups(), query, body)))
@@ -56,6 +60,8 @@ def answer(
         )
     except Problem as exc:
         return _json(exc.status, exc.told())
+    except ValueError as exc:  # a query of another kind, a number that is none
+        return _json(400, Problem(400, "parsing_exception", str(exc)).told())
 
 
 def _json(status: int, told: Any) -> Answer:
@@ -77,7 +83,9 @@ def _turned_away(
     if found["service"] != SERVICE or found["region"] != place.region:
         scope = f"{found['region']}/{found['service']}"
         return {"message": f"Credential should be scoped to {place.region}/{SERVICE}, not {scope}"}
-    if not _fits(found, secret, method, url, headers, body):
+    hashed = headers.get("x-amz-content-sha256", sha256(body).hexdigest())
+    whole = compare_digest(hashed, sha256(body).hexdigest())
+    if not whole or not _fits(found, secret, method, url, headers, body):
         return {"message": _NO_MATCH}
     if denied := {action, "es:ESHttp*", "es:*"} & place.faults.get("deny", {}).keys():
         user = next(u for u in credentials.USERS if found["key"] in _key(place, u))
