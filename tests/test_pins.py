@@ -32,7 +32,7 @@ from tests.states import differences
 
 PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
-LEDGER = "lab/loglineos-production"
+LEDGER, DOCUMENTS = "lab/loglineos-production", "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -43,8 +43,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("bucket-missing", "buckets/create", {}),
         ("orphans", "buckets/orphans", {"kind": "images"}),
         ("stale-listings", "buckets/orphans", {"kind": "listings"}),
+        ("", "databases/capacity", {"most": "6"}),
         ("migration-pending", "databases/migrate", {}),
         ("migration-pending", "databases/migrate", {"snapshot": False}),
+        ("", "databases/password", {}),
         ("", "databases/restore", {}),
         ("", "databases/restore", {"to": "an hour ago", "name": "bluemoxon-looked-at"}),
         ("", "databases/snapshot", {}),
@@ -110,6 +112,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             {"metric": "Pinned", "value": 2.5, "unit": "Count", "dimensions": {"of": "a test"}},
         ),
     ),
+    DOCUMENTS: (("", "databases/migrate-back", {}),),
 }
 
 # What differs from one lab to the next, in texts and names.
