@@ -34,6 +34,7 @@ PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
 DOCUMENTS = "lab/dms-dev"
+LEDGER, DOCUMENTS = "lab/loglineos-production", "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -44,8 +45,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("bucket-missing", "buckets/create", {}),
         ("orphans", "buckets/orphans", {"kind": "images"}),
         ("stale-listings", "buckets/orphans", {"kind": "listings"}),
+        ("", "databases/capacity", {"most": "6"}),
         ("migration-pending", "databases/migrate", {}),
         ("migration-pending", "databases/migrate", {"snapshot": False}),
+        ("", "databases/password", {}),
         ("", "databases/restore", {}),
         ("", "databases/restore", {"to": "an hour ago", "name": "bluemoxon-looked-at"}),
         ("", "databases/snapshot", {}),
@@ -122,6 +125,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
     ),
+    DOCUMENTS: (("", "databases/migrate-back", {}),),
 }
 
 # What differs from one lab to the next, in texts and names.
