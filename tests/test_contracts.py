@@ -163,6 +163,7 @@ BESIDE = {
     ("databases/health", "rds:DescribePendingMaintenanceActions"),
     ("functions/health", "lambda:GetAccountSettings"),
     ("functions/scale", "lambda:GetAccountSettings"),
+    ("functions/update", "lambda:GetAccountSettings"),
     ("logs/errors", "cloudwatch:GetMetricData"),
     ("reports/daily", "lambda:GetAccountSettings"),
     ("reports/daily", "rds:DescribePendingMaintenanceActions"),

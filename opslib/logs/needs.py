@@ -26,6 +26,7 @@ from opslib.core import (
     clock,
     count,
     number,
+    unread,
     window,
 )
 from opslib.core.checks.causes import NEAR_LIMIT
@@ -71,7 +72,10 @@ def check_needs(
     def needing(what: str) -> dict[str, Json]:
         return {key: live[key] for key, of in needs.items() if what in of}
 
-    found = []
+    failed = lines.attrs["failed"].items()  # a group that is gone is told by others
+    found = [
+        unread(f"lines of {name}", exc) for name, exc in failed if not isinstance(exc, NotFound)
+    ]
     if reaching := needing("database"):
         found.append(answer(_WAY.words, partial(_way, ops, reaching, lines)))
         found.append(answer(_SLOTS.words, partial(_slots, ops, lines, within)))

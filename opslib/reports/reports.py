@@ -44,6 +44,7 @@ from opslib.core.checks.checks import keep
 from opslib.records import Record
 from opslib.reports import certificates, secrets
 from opslib.reports.comparisons import since_last
+from opslib.reports.undescribed import check_undescribed
 
 DEPLOYED = {"function": "str", "version": "str", "published": UTC_TIME}
 RUNS = {
@@ -97,6 +98,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             partial(functions.check_shares, hours=hours),
             partial(_deployments, hours=hours),
         ],
+        ("functions", "prefix"): [check_undescribed],
         ("database", "database"): [
             databases.check_status,
             databases.check_connections,
