@@ -40,7 +40,15 @@ gc.set_threshold(50_000, 20, 20)
 
 # What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in
 # this order.
-SLOWEST = ("test_contracts", "test_matrix", "test_pins", "test_migrations", "test_process")
+SLOWEST = (
+    "test_contracts",
+    "test_matrix",
+    "test_misfits",
+    "test_pins",
+    "test_migrations",
+    "test_instance_restores",
+    "test_process",
+)
 
 
 def pytest_collection_finish() -> None:

@@ -5,6 +5,7 @@ Denied is unknown, a preview is inert, an undo brings back.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -213,7 +214,7 @@ def at_once(procedure: str, operations: list[str]) -> list[list[str]]:
 def names(found: Finding, operation: str) -> bool:
     """Whether it says that this operation is denied."""
     service, _, asked = operation.partition(":")
-    return f"{service} {xform_name(asked)}" in found.seen
+    return re.search(rf"\b{service} {xform_name(asked)}\b", found.seen) is not None
 
 
 def says_so(found: Finding) -> bool:
