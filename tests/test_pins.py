@@ -34,7 +34,6 @@ PINS = Path(__file__).parent / "pins"
 STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
 DOCUMENTS = "lab/dms-dev"
-LEDGER, DOCUMENTS = "lab/loglineos-production", "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -122,10 +121,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("item-unreadable", "workflows/restart", {}),
         ("", "buckets/erase", {}),
         ("", "databases/insert", {}),
+        ("", "databases/migrate-back", {}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
     ),
-    DOCUMENTS: (("", "databases/migrate-back", {}),),
 }
 
 # What differs from one lab to the next, in texts and names.
