@@ -33,10 +33,10 @@ from opslib.core import (
     planner,
     quoted,
 )
+from opslib.core.actions.objects import digest
+from opslib.core.actions.searches import Take
 from opslib.core.connections.sql import literal
 from opslib.core.connections.targets import Facts
-from opslib.core.plans.objects import digest
-from opslib.core.plans.searches import Take
 from opslib.core.reads import domains
 from opslib.core.reads.objects import Version, list_versions
 

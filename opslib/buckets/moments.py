@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from opslib.core import Connection, NotAllowed, NotFound, UsageError, number
-from opslib.core.plans.objects import ARCHIVES
+from opslib.core.actions.objects import ARCHIVES
 from opslib.core.reads.objects import Version, list_versions, versioning
 from opslib.core.times import moment
 

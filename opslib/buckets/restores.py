@@ -31,8 +31,8 @@ from opslib.core import (
     planner,
     result,
 )
+from opslib.core.actions.objects import LARGEST
 from opslib.core.plans.applying import Applied
-from opslib.core.plans.objects import LARGEST
 from opslib.core.reads.objects import list_versions
 
 KEYS = {"key": "str", "state": "str", "then": "str", "now": "str", "to do": "str"}

@@ -20,8 +20,8 @@ from opslib.core import (
     check,
     planner,
 )
+from opslib.core.actions.actions import Invoke
 from opslib.core.connections import sessions, sql
-from opslib.core.plans.actions import Invoke
 from opslib.core.reads import functions
 from opslib.databases import migrations
 from opslib.databases.instances import snapshots, states

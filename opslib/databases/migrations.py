@@ -24,9 +24,9 @@ from opslib.core import (
     planner,
     quoted,
 )
+from opslib.core.actions.actions import Invoke
 from opslib.core.connections import sql
 from opslib.core.connections.targets import LAB, Facts
-from opslib.core.plans.actions import Invoke
 from opslib.core.reads import functions
 from opslib.databases.instances import snapshots
 

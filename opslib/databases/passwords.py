@@ -34,8 +34,8 @@ from opslib.core import (
     result,
     window,
 )
+from opslib.core.actions.logins import CURRENT, PENDING, REFUSED, TAKEN
 from opslib.core.connections import addresses
-from opslib.core.plans.logins import CURRENT, PENDING, REFUSED, TAKEN
 from opslib.core.reads import logs
 from opslib.databases.instances import rds, states
 

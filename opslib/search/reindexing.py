@@ -16,8 +16,8 @@ from opslib.core import (
     quoted,
     result,
 )
+from opslib.core.actions.searches import Put, Search, Take
 from opslib.core.connections.sql import identifier
-from opslib.core.plans.searches import Put, Search, Take
 from opslib.core.reads import domains
 from opslib.search import indices
 

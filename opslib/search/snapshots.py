@@ -21,7 +21,7 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.plans.searches import Search, Serves
+from opslib.core.actions.searches import Search, Serves
 from opslib.core.reads import domains
 from opslib.search import indices
 from opslib.search.reindexing import behind, read

@@ -10,9 +10,9 @@ import pytest
 
 from opslib import NotAllowed, NotFound, OpsError, Refused, UsageError, apply
 from opslib.buckets import erasures
+from opslib.core.actions import objects as actions
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.plans import objects as actions
 from opslib.core.reads.objects import list_versions
 from opslib.records import reading
 from tests import notebooks

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, changes
+from opslib.core.actions import logins
+from opslib.core.actions import passwords as generated
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
-from opslib.core.plans import logins
-from opslib.core.plans import passwords as generated
 from opslib.core.reads import logs
 from opslib.core.tables import frame
 from opslib.core.waiting import poll

@@ -9,9 +9,9 @@ import pytest
 
 from opslib import apply, search
 from opslib.changes import plan_undo
+from opslib.core.actions.searches import Put, Take
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused, UsageError
-from opslib.core.plans.searches import Put, Take
 from opslib.core.reads import domains
 from opslib.records import list_records
 from opslib.search import indices, snapshots

@@ -207,10 +207,7 @@ class Connection:
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
     ) -> list[Any]:
-        """Every item of a paginated AWS call, to the end (or the first `limit`).
-
-        `key` is a JMESPath to the items.
-        """
+        """Every item (`key`: JMESPath) of a paginated AWS call, to the end or the first `limit`."""
         import jmespath
 
         client = self.client(service)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
-from opslib.core.plans.actions import Action
 from opslib.core.reads.objects import Version, list_versions
 from opslib.core.tables import Json
 

@@ -27,11 +27,11 @@ from typing import Any, ClassVar, Self
 import jmespath
 
 from opslib.core import redaction
+from opslib.core.actions import lambdas, passwords
+from opslib.core.actions.results import resolved
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
-from opslib.core.plans import lambdas, passwords
-from opslib.core.plans.results import resolved
 from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 

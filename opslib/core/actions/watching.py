@@ -6,9 +6,9 @@ import re
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from opslib.core.actions.actions import Action, Aws
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
-from opslib.core.plans.actions import Action, Aws
 from opslib.core.reads.log_levels import read
 from opslib.core.times import Window
 from opslib.core.waiting import poll

@@ -10,11 +10,11 @@ import json
 from typing import Any
 
 from opslib.core import redaction
+from opslib.core.actions import passwords
+from opslib.core.actions.actions import Action, Aws
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError
-from opslib.core.plans import passwords
-from opslib.core.plans.actions import Action, Aws
 from opslib.core.text import decoded
 from opslib.core.waiting import poll
 
