@@ -67,7 +67,10 @@ class Erase(Action, kind="erase"):
         if digest(found) != self["digest"]:
             raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
         each = [{"Key": one.key, "VersionId": one.id} for one in found]
-        return {"deleted": len(delete_versions(ops, self["bucket"], each)["Deleted"])}
+        deleted = len(delete_versions(ops, self["bucket"], each)["Deleted"])
+        if left := list_versions(ops, self["bucket"], self["named"]):
+            raise OpsError(f"{len(left):,} versions of {self['named']} are there still, or again.")
+        return {"deleted": deleted}
 
 
 def digest(versions: Iterable[Version]) -> str:
