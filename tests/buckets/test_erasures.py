@@ -187,6 +187,10 @@ def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{s3_key}"}])
     [place] = erasures._places(ops, facts, ID)
     assert [each.key for each in place.versions] == [f"{BELOW}a.pdf"]
+    plan = erasures.plan_erasure(ops, "document", ID)
+    applied = apply(ops, plan, "now")
+    assert applied.verify(erasures.check_erased, "document", ID, plan.steps).worst == "ok"
+    assert [each.key for each in list_versions(ops, NAME, BELOW)] == [f"{BELOW}a.pdf.bak"]
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{error_message}/"}])
     with pytest.raises(Refused, match=r"error_message of documents .* is empty"):
         erasures._places(ops, facts, ID)
