@@ -38,7 +38,7 @@ from opslib.core.actions.searches import Take
 from opslib.core.connections.sql import literal
 from opslib.core.connections.targets import Facts
 from opslib.core.reads import domains
-from opslib.core.reads.objects import Version, list_versions
+from opslib.core.reads.objects import Version, versions_at
 
 OBJECTS = {
     "bucket": "str",
@@ -78,9 +78,7 @@ def _places(ops: Connection, facts: Facts, id: str) -> list[Place]:
     for bucket, template in at:
         name = ops.target["buckets"][bucket]["name"]
         named = re.sub(r"\{(\w+)\}", lambda hit: str(row[hit[1]]), template)
-        versions = list_versions(ops, name, named)
-        if not named.endswith("/"):  # a key is no prefix of others
-            versions = [each for each in versions if each.key == named]
+        versions = versions_at(ops, name, named)
         found.append(Place(name, named, versions))
     return found
 
@@ -225,7 +223,7 @@ def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> 
     for do in (step.do for step in steps):
         if isinstance(do, Erase):
             asked = Question(f"versions of {do['named']}", "none", "s3 ListObjectVersions")
-            left = len(list_versions(ops, do["bucket"], do["named"]))
+            left = len(versions_at(ops, do["bucket"], do["named"]))
             found.append(asked.judged(not left, f"{left:,} of {do['versions']:,} are left"))
         if isinstance(do, Take):
             asked = Question(f"entry in {do['index']}", "none", f"GET /{do['index']}/_mget")

@@ -170,6 +170,15 @@ def test_what_changed_since_it_was_shown_is_not_erased(ops: Connection, document
     assert left(ops) == 2
 
 
+def test_the_row_stays_while_anything_is_left(
+    ops: Connection, document: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "_failed", lambda *_: {})  # S3 says that it is done
+    with pytest.raises(OpsError, match=r"1 versions of .* are there still, or again"):
+        apply(ops, erasures.plan_erasure(ops, "document", ID), "now")
+    assert sql.value(ops, "SELECT text FROM documents WHERE id = :id", {"id": ID})
+
+
 def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
     ops: Connection, document: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +187,10 @@ def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{s3_key}"}])
     [place] = erasures._places(ops, facts, ID)
     assert [each.key for each in place.versions] == [f"{BELOW}a.pdf"]
+    plan = erasures.plan_erasure(ops, "document", ID)
+    applied = apply(ops, plan, "now")
+    assert applied.verify(erasures.check_erased, "document", ID, plan.steps).worst == "ok"
+    assert [each.key for each in list_versions(ops, NAME, BELOW)] == [f"{BELOW}a.pdf.bak"]
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{error_message}/"}])
     with pytest.raises(Refused, match=r"error_message of documents .* is empty"):
         erasures._places(ops, facts, ID)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,6 +102,18 @@ def test_versions_come_in_pages_and_in_the_order_in_which_they_were_put(
     assert s3.list_object_versions(Bucket=bucket, Prefix="b")["Versions"][0]["Key"] == "b"
     after = s3.list_object_versions(Bucket=bucket, KeyMarker="a b+ü")
     assert [each["Key"] for each in after["Versions"]] == ["b"]
+
+
+def test_two_calls_at_once_delete_what_each_names(s3: Any, bucket: str) -> None:
+    put = [s3.put_object(Bucket=bucket, Key="a", Body=b"x")["VersionId"] for _ in range(80)]
+
+    def gone(ids: list[str]) -> None:
+        objects = [{"Key": "a", "VersionId": id} for id in ids]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(gone, [put[at::4] for at in range(4)]))
+    assert "Versions" not in s3.list_object_versions(Bucket=bucket)
 
 
 def test_a_lock_is_told_and_its_absence_has_a_code_of_its_own(s3: Any) -> None:

@@ -12,7 +12,12 @@ from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
+<<<<<<< HEAD:opslib/core/actions/objects.py
 from opslib.core.reads.objects import Version, list_versions
+=======
+from opslib.core.plans.actions import Action
+from opslib.core.reads.objects import Version, versions_at
+>>>>>>> C:opslib/core/plans/objects.py
 from opslib.core.tables import Json
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
@@ -63,11 +68,14 @@ class Erase(Action, kind="erase"):
         return f"s3.delete_objects(Bucket={self['bucket']}) of {each}, digest {self['digest']}"
 
     def perform(self, ops: Connection) -> Any:
-        found = list_versions(ops, self["bucket"], self["named"])
+        found = versions_at(ops, self["bucket"], self["named"])
         if digest(found) != self["digest"]:
             raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
         each = [{"Key": one.key, "VersionId": one.id} for one in found]
-        return {"deleted": len(delete_versions(ops, self["bucket"], each)["Deleted"])}
+        deleted = len(delete_versions(ops, self["bucket"], each)["Deleted"])
+        if left := versions_at(ops, self["bucket"], self["named"]):
+            raise OpsError(f"{len(left):,} versions of {self['named']} are there still, or again.")
+        return {"deleted": deleted}
 
 
 def digest(versions: Iterable[Version]) -> str:

@@ -51,6 +51,12 @@ def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
     return [each for each in found if each.key == named] or found
 
 
+def versions_at(ops: Connection, bucket: str, at: str) -> list[Version]:
+    """The same of a prefix that ends with a slash, else of a key and no other that begins so."""
+    found = list_versions(ops, bucket, at)
+    return [each for each in found if at.endswith("/") or each.key == at]
+
+
 def list_objects(ops: Connection, bucket: str, prefix: str) -> Frame:
     """Every object under a prefix, to the last page (S3 ListObjectsV2). Columns: OBJECTS.
 

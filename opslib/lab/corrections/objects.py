@@ -11,6 +11,7 @@ A fault may protect keys, which the answer then lists as errors, as AWS does in 
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -42,8 +43,16 @@ def _preflight(self: Any, headers: Any, bucket: Any) -> None:
     raise AccessForbidden("CORSResponse: This CORS request is not allowed.")
 
 
+_ONE_AT_A_TIME = threading.Lock()  # moto loses what two calls delete of one key at once
+
+
 @answers("s3", "DeleteObjects")
 def delete_objects(call: Call) -> Result:
+    with _ONE_AT_A_TIME:
+        return _delete_objects(call)
+
+
+def _delete_objects(call: Call) -> Result:
     protected = tuple(
         prefix
         for place in call.world.places_in(call.account, call.region)
