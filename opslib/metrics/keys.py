@@ -144,8 +144,9 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
         return asked.answer("unknown", seen)
     side = "lowest" if metric.below else "highest"
     worst, now = number(said[side], metric.unit), number(said["now"], metric.unit)
-    of = {at: f" ({of})" * bool(of) for at, of in points[["time", "of"]].itertuples(index=False)}
-    now, worst = now + of[points["time"].iloc[-1]], worst + of[said["worst_at"]]
+    if metric.share:  # with the counts that it is of
+        of = points.set_index("time")["of"]
+        now, worst = f"{now} ({of.iloc[-1]})", f"{worst} ({of[said['worst_at']]})"
     seen, status = f"now {now}", _status(metric, points, said[side])
     newest = points["time"].iloc[-1].to_pydatetime()
     if (age := within.end - newest) > _LATE:  # it is not now
