@@ -12,12 +12,7 @@ from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
-<<<<<<< HEAD:opslib/core/actions/objects.py
-from opslib.core.reads.objects import Version, list_versions
-=======
-from opslib.core.plans.actions import Action
 from opslib.core.reads.objects import Version, versions_at
->>>>>>> C:opslib/core/plans/objects.py
 from opslib.core.tables import Json
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
