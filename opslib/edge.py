@@ -28,7 +28,7 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.plans.listed import Listed, There
+from opslib.core.actions.listed import Listed, There
 from opslib.core.text import decoded
 
 BLOCKED = {"address": "str", "since": UTC_TIME, "by": "str"}
@@ -89,7 +89,7 @@ def list_blocked(ops: Connection) -> Frame:
         updates, unknown = [], f"not known: {exc}"
     for event in updates:
         now = set(event["addresses"])
-        since |= {each: (event["time"], event["by"]) for each in now - (before or now)}
+        since |= dict.fromkeys(now - (before or now), (event["time"], event["by"]))
         before = now
     told = {each: since.get(each, (None, unknown)) for each in known.addresses}
     rows = [{"address": each, "since": when, "by": by} for each, (when, by) in told.items()]

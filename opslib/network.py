@@ -14,6 +14,7 @@ from opslib.core import (
     Frame,
     Json,
     NotFound,
+    OpsError,
     Question,
     check,
     count,
@@ -186,13 +187,13 @@ def find_vpc(ops: Connection) -> str:
 
 
 def find_caller(ops: Connection) -> networks.Caller:
-    """The target's `network.function` in its VPC, as its alias serves it. Raises NotFound."""
+    """The target's `network.function` in its VPC, as its alias serves it. Raises OpsError."""
     function = ops.target["network"]["function"]
     found = networks.caller(ops, function)
     if found is None:
-        raise NotFound(
-            f"Function {function!r} is in no VPC ({ops.where}), so it needs no endpoints. "
-            "Correct network.function."
+        raise OpsError(
+            f"Function {function!r} is in no VPC ({ops.where}), so no endpoint serves it: did a "
+            "deployment take it out? Else correct network.function."
         )
     return found
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from opslib.core.actions.actions import Action
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
-from opslib.core.plans.actions import Action
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
 from tests.projects import Project

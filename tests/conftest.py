@@ -5,12 +5,15 @@ Healthy before and after every test that uses it.
 
 from __future__ import annotations
 
+import gc
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import botocore.hooks
 import botocore.session
 import pytest
 
@@ -23,11 +26,35 @@ from tests.projects import Project
 os.environ["MPLBACKEND"] = "agg"
 # Thousands of connections are made here: the models of the services are read once a process.
 botocore.session.create_loader = lambda _=None: calls.descriptions()
+# Each has a hundred handlers, of which botocore wants to know whether they take **kwargs: its way
+# makes a signature of each.
+_slowly = botocore.hooks.accepts_kwargs
+botocore.hooks.accepts_kwargs = lambda handler: (
+    handler.__code__.co_flags & inspect.CO_VARKEYWORDS
+    if hasattr(handler, "__code__")
+    else _slowly(handler)
+)
+# And they are garbage that is cheap to keep for a while and dear to look for.
+gc.set_threshold(50_000, 20, 20)
 
 
 # What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in
 # this order.
-SLOWEST = ("test_contracts", "test_matrix", "test_pins", "test_migrations", "test_process")
+SLOWEST = (
+    "test_contracts",
+    "test_matrix",
+    "test_misfits",
+    "test_pins",
+    "test_migrations",
+    "test_instance_restores",
+    "test_process",
+)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is no garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

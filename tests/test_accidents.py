@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, changes, connect
+from opslib.core.actions.results import result
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans import performing
 from opslib.core.plans.plans import Step
-from opslib.core.plans.results import result
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from tests import accidents

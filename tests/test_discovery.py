@@ -54,7 +54,7 @@ def comparable(data: Any) -> Any:
     made["orphans"] = {each["table"]: each for each in data.get("orphans", {}).values()}
     made["dashboards"] = list(data.get("dashboards", {}).values())
     made["metrics"] = {
-        f"{each['metric']} {sorted(each.get('dimensions', {}).items())}": each
+        f"{each.get('metric')} {sorted(each.get('dimensions', {}).items())}": each
         for each in data.get("metrics", {}).values()
     }
     return made
@@ -125,3 +125,10 @@ def test_what_a_file_names_and_the_account_lacks_is_told(lab: PracticeLab) -> No
         "Not there, in 111122223333/us-west-2: never/was",
     ]
     assert any("Not known" in line and "bluemoxon-staging-api-errors" in line for line in lines)
+
+
+def test_a_search_domain_is_found_and_its_key_metrics(lab: PracticeLab) -> None:
+    made = yaml.safe_load(discovery.written(discovery.discover(connect("lab/dms-dev"))))
+    assert made["search"] == {"domain": "dms-search-dev"}
+    measured = {each["metric"] for each in made["metrics"].values()}
+    assert {"SearchLatency", "JVMMemoryPressure"} <= measured

@@ -2,10 +2,13 @@
 
 The cause is named by those that should, and by no other.
 
-Of entries that read what a drill touches, one of each procedure is run under it; all entries with
-`pytest --all`. Two drills at a time: a sample of the pairs, all of them with `--all`. What an entry
-reads is in tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target
-says whether that is still so.
+Those that should name it are run under each drill alone. Those that should not, and read what it
+touches, are run under a few drills at once (`BATCHES`: none hides another, and what they touch is
+alike), one of each procedure: what would name one of them wrongly does so beside the others, too,
+and what names one there has to name none under each alone. With `pytest --all` every entry is run
+under every drill alone. Two drills at a time: a sample of the pairs, all of them with `--all`. What
+an entry reads is in tests/pins/reads.json, made by `--write-pins`; the run of it against the
+healthy target says whether that is still so.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
+from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,10 @@ TARGETS = [targets.load(name) for name in targets.names()]
 TARGET = {each.system: each.key for each in sorted(TARGETS, key=lambda each: -each.production)}
 LED: dict[str, set[str]] = {}  # by the entry that ran last: where findings that name a cause send
 TOOLS = {  # where one is sent with something to look for, and what that is
+    "changes/configuration": "who changed the role or definition that the finding names",
+    "functions/configuration": "the limits of the function that the failing state calls",
+    "search/health": "why the search domain takes no writes",
+    "queues/dead-letters": "the letters of what failed",
     "databases/query": "the statement that the finding quotes",
     "logs/search": "the lines that the finding quotes",
     "logs/throttling": "whether the throttling has ended: then the letters are sent back",
@@ -71,6 +79,7 @@ EVERYTHING = [
     "lambda",
     "logs",
     "metrics",
+    "opensearch",
     "rds",
     "s3",
     "secrets",
@@ -92,20 +101,6 @@ def touches(system: str, drill: str) -> set[str]:
 def reads(entry: str) -> set[str]:
     """What a healthy run of it asks; an entry that is new may ask anything."""
     return set(pinned().get(entry, EVERYTHING))
-
-
-def concerned(system: str, drill: str) -> list[str]:
-    """Those that should name a drill; of those that can see it, one entry of each procedure.
-
-    Under each drill it is another one.
-    """
-    wanted, seeing = expected(system, drill), defaultdict(list)
-    for entry, procedure in entries(system).items():
-        if not wanted[entry] and reads(entry) & touches(system, drill):
-            seeing[procedure].append(entry)
-    turn = sorted(DRILLS).index((system, drill))
-    chosen = {group[turn % len(group)] for group in seeing.values()}
-    return [entry for entry in entries(system) if wanted[entry] or entry in chosen]
 
 
 def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
@@ -168,9 +163,10 @@ def test_a_cause_is_named_where_it_should_be_and_nowhere_else(
     drill: str,
 ) -> None:
     target, wanted = TARGET[system], expected(system, drill)
-    looking = entries(system) if request.config.getoption("--all") else concerned(system, drill)
+    looking = entries(system) if request.config.getoption("--all") else alone(system, drill)
     with lab.broken(drill, target):
-        named = {entry: look(entry, target, monkeypatch)[0] for entry in looking}
+        seen = {entry: look(entry, target, monkeypatch)[0] for entry in looking}
+    named = {entry: causes - DRILLS[system, drill].brings for entry, causes in seen.items()}
     assert named == {entry: wanted[entry] for entry in looking}
     led = set().union(*(LED[entry] for entry in looking if wanted[entry]))
     assert {name for name in led if not goes_on(system, drill, name)} == set()
@@ -196,6 +192,24 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"database-unavailable"},
         {"connections-near-limit", "database-cpu-high", "slow-query", "migration-pending"},
         "the database takes no login, so nothing is asked of it",
+    ),
+    (
+        {"access-denied"},
+        {
+            "documents-not-indexed",
+            "documents-stale",
+            "expensive-search",
+            "index-missing",
+            "search-red",
+            "search-write-blocked",
+            "search-yellow",
+        },
+        "the domain that lets nobody in tells nothing",
+    ),
+    (
+        {"index-missing", "search-red"},
+        {"documents-not-indexed", "documents-stale", "search-red", "search-yellow"},
+        "an index that is gone, or cannot be read, has nothing to look at",
     ),
     (
         {"bucket-missing"},
@@ -262,6 +276,89 @@ SAMPLE = [
 ]
 
 
+_AT_ONCE = 4
+
+
+def batches(system: str) -> list[list[str]]:
+    """All drills of a system, a few at once: those that touch the same side by side, and in one
+    batch none that hides another.
+    """
+    made: list[list[str]] = []
+    for drill in sorted(
+        (name for of, name in DRILLS if of == system),
+        key=lambda name: (sorted(touches(system, name)), name),
+    ):
+        fitting = (
+            each
+            for each in reversed(made)
+            if len(each) < _AT_ONCE and not any(hidden((drill, other)) for other in each)
+        )
+        if (batch := next(fitting, None)) is not None:
+            batch.append(drill)
+        else:
+            made.append([drill])
+    return made
+
+
+PLACES = {each: turn for turn, each in enumerate(sorted(DRILLS))}
+BATCHES = [(system, drills) for system in runbooks.systems() for drills in batches(system)]
+
+
+def seeing(system: str, drills: list[str]) -> dict[str, list[str]]:
+    """By procedure, its entries that read what one of some drills touches, and should name none."""
+    found: dict[str, list[str]] = defaultdict(list)
+    touched = set().union(*(touches(system, drill) for drill in drills))
+    wanted = [expected(system, drill) for drill in drills]
+    for entry, procedure in entries(system).items():
+        if reads(entry) & touched and not any(each[entry] for each in wanted):
+            found[procedure].append(entry)
+    return found
+
+
+def concerned(system: str, drills: list[str]) -> list[str]:
+    """Of those that should name none of some drills, one of each procedure, in turn."""
+    turn = PLACES[system, drills[0]]
+    return [group[turn % len(group)] for group in seeing(system, drills).values()]
+
+
+def alone(system: str, drill: str) -> list[str]:
+    """Those that should name a drill; and those that should not, but another of its batch."""
+    batch = next(drills for of, drills in BATCHES if of == system and drill in drills)
+    beside, wanted = seeing(system, batch), expected(system, drill)
+    less = [entry for entry in concerned(system, [drill]) if entries(system)[entry] not in beside]
+    return [entry for entry in entries(system) if wanted[entry] or entry in less]
+
+
+@pytest.mark.parametrize(
+    ("system", "drills"),
+    BATCHES,
+    ids=lambda each: each if isinstance(each, str) else "+".join(each),
+)
+def test_no_other_names_a_cause(
+    lab: PracticeLab,
+    records_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    drills: list[str],
+) -> None:
+    """Who names one where several are put in at once is asked under each alone."""
+    target = TARGET[system]
+    with ExitStack() as stack:
+        for drill in drills:
+            stack.enter_context(lab.broken(drill, target))
+        looked = {entry: look(entry, target, monkeypatch)[0] for entry in concerned(system, drills)}
+    wrong: dict[tuple[str, str], set[str]] = {}
+    for drill in drills:
+        again = [e for e, causes in looked.items() if causes and reads(e) & touches(system, drill)]
+        if not again:
+            continue
+        with lab.broken(drill, target):
+            named = {entry: look(entry, target, monkeypatch)[0] for entry in again}
+        brought = DRILLS[system, drill].brings
+        wrong |= {(drill, entry): of - brought for entry, of in named.items() if of - brought}
+    assert wrong == {}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         chosen = PAIRS if metafunc.config.getoption("--all") else SAMPLE
@@ -295,7 +392,8 @@ def test_of_two_troubles_at_once_both_are_named_and_no_other(
     with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]):
         named = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in looking}
     may_lack = hidden((one, other))
-    more = {entry: named[entry] - wanted[entry] for entry in looking}
+    brought = DRILLS[system, one].brings | DRILLS[system, other].brings
+    more = {entry: named[entry] - wanted[entry] - brought for entry in looking}
     assert {entry: causes for entry, causes in more.items() if causes} == {}
     lost = {entry: wanted[entry] - named[entry] - may_lack for entry in looking}
     assert {entry: causes for entry, causes in lost.items() if causes} == {}

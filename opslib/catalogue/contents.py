@@ -54,7 +54,7 @@ def _text(name: str, left_out: Callable[[str], None]) -> str:
 
 def _form(key: Json) -> str:
     """What stands at a key of a schema, in short."""
-    if forms := key.get("anyOf"):
+    if (forms := key.get("anyOf")) and "type" not in key:
         return ", or ".join(dict.fromkeys(_form(each) for each in forms))
     if "x-refers-to" in key:
         return {"target": "a target", "entry": "an entry"}.get(

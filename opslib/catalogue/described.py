@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from opslib.catalogue import procedures, runbooks
 from opslib.core import OpsError, UsageError, paths, strict_yaml, unknown_name
+from opslib.core.checks.shares import Share
 from opslib.core.connections import targets
 from opslib.core.strict_yaml import Document
 
@@ -18,7 +19,16 @@ def problems(name: str) -> list[str]:
     document = strict_yaml.read(targets.path(name))
     if found := strict_yaml.wrong(document, "target"):
         return found
-    return [*targets.misnamed(document), *_dangling(document)]
+    return [*targets.misnamed(document), *_dangling(document), *_expressions(document)]
+
+
+def _expressions(document: Document) -> Iterator[str]:
+    """Shares that cannot be told: no expression, or of amounts that are not there."""
+    for key, of in document.data.get("metrics", {}).items():
+        try:
+            Share(of.get("expression", "0"), of.get("of", {}))
+        except UsageError as exc:
+            yield document.said(["metrics", key, "expression"], str(exc).rstrip("."))
 
 
 def _dangling(document: Document) -> Iterator[str]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from opslib.changes.resources import UNREAD
 from opslib.core import Json, redaction
-from opslib.core.plans import passwords
+from opslib.core.actions import passwords
 from opslib.core.redaction.names import holds_a_secret
 from opslib.core.text import decoded
 

@@ -27,9 +27,9 @@ from opslib.core import (
     planner,
     redaction,
 )
+from opslib.core.actions.results import awaited
 from opslib.core.plans.performing import UNSURE, look
 from opslib.core.plans.plans import short
-from opslib.core.plans.results import awaited
 from opslib.records import Record
 
 CHANGES = {

@@ -3,6 +3,13 @@
 A connection, questions and findings, plans, tables, windows of time.
 """
 
+from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
+from opslib.core.actions.exact import Discard, Shown
+from opslib.core.actions.logins import Login, Password, Renewed
+from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
+from opslib.core.actions.results import result
+from opslib.core.actions.searches import Search
+from opslib.core.actions.watching import Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
@@ -18,11 +25,8 @@ from opslib.core.errors import (
     unknown_name,
 )
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
-from opslib.core.plans.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.plans.applying import planner
-from opslib.core.plans.exact import Discard, Shown
 from opslib.core.plans.plans import Plan, Planned, Step
-from opslib.core.plans.results import result
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
@@ -35,23 +39,30 @@ __all__ = [
     "Action",
     "Aws",
     "Connection",
+    "CopyVersions",
+    "DeleteVersions",
     "Discard",
+    "Erase",
     "Finding",
     "Findings",
     "Frame",
     "Http",
     "Json",
     "Line",
+    "Login",
     "NotAllowed",
     "NotFound",
     "OpsError",
     "Panel",
+    "Password",
     "Plan",
     "Planned",
     "Plotted",
     "Question",
     "Read",
     "Refused",
+    "Renewed",
+    "Search",
     "Select",
     "Shown",
     "Sign",
@@ -60,6 +71,7 @@ __all__ = [
     "Unfinished",
     "UsageError",
     "Wait",
+    "Watch",
     "Window",
     "answer",
     "ask",

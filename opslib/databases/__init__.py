@@ -4,8 +4,15 @@ from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.catalogue import check_catalogue
+from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
 from opslib.databases.data.queries import check_query, explain_query, plot_query
-from opslib.databases.data.rows import check_statement, explain_statement, plan_statement
+from opslib.databases.data.quotas import check_quotas, plot_quotas
+from opslib.databases.data.rows import (
+    check_statement,
+    explain_statement,
+    plan_statement,
+    steps_for_statement,
+)
 from opslib.databases.data.soft_deletions import (
     check_deleted,
     check_rows,
@@ -14,14 +21,16 @@ from opslib.databases.data.soft_deletions import (
     soft_delete_flag,
 )
 from opslib.databases.data.statements import check_statements
+from opslib.databases.downgrades import check_taken_back, plan_migration_back
 from opslib.databases.health import (
     check_connections,
     check_load,
     check_status,
     connection_limit,
 )
+from opslib.databases.instances.capacities import check_bounds, check_capacity, plan_capacity
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
-from opslib.databases.instances.conditions import check_conditions
+from opslib.databases.instances.conditions import check_conditions, entrance
 from opslib.databases.instances.events import check_events
 from opslib.databases.instances.replicas import (
     check_replica,
@@ -38,12 +47,15 @@ from opslib.databases.instances.storages import (
     storage_wanted,
 )
 from opslib.databases.migrations import check_migrations, judge_schema, plan_migration
+from opslib.databases.passwords import check_password, plan_password
 from opslib.databases.syncs import ask_dry_run, check_sync, compare_sides, plan_sync
 
 __all__ = [
     "ask_dry_run",
     "check_activity",
     "check_backups",
+    "check_bounds",
+    "check_capacity",
     "check_catalogue",
     "check_class",
     "check_conditions",
@@ -51,9 +63,13 @@ __all__ = [
     "check_deleted",
     "check_events",
     "check_grown",
+    "check_insert",
+    "check_inserted",
     "check_load",
     "check_migrations",
+    "check_password",
     "check_query",
+    "check_quotas",
     "check_replica",
     "check_restored",
     "check_rows",
@@ -63,8 +79,10 @@ __all__ = [
     "check_status",
     "check_storage",
     "check_sync",
+    "check_taken_back",
     "compare_sides",
     "connection_limit",
+    "entrance",
     "explain_query",
     "explain_statement",
     "ids_of",
@@ -75,8 +93,12 @@ __all__ = [
     "metric_keys",
     "name_of_replica",
     "name_of_restored",
+    "plan_capacity",
     "plan_class",
+    "plan_insert",
     "plan_migration",
+    "plan_migration_back",
+    "plan_password",
     "plan_replica",
     "plan_restore",
     "plan_snapshot",
@@ -85,7 +107,9 @@ __all__ = [
     "plan_storage",
     "plan_sync",
     "plot_query",
+    "plot_quotas",
     "query",
     "soft_delete_flag",
+    "steps_for_statement",
     "storage_wanted",
 ]

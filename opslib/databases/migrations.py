@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,9 +24,9 @@ from opslib.core import (
     planner,
     quoted,
 )
+from opslib.core.actions.actions import Invoke
 from opslib.core.connections import sql
 from opslib.core.connections.targets import LAB, Facts
-from opslib.core.plans.actions import Invoke
 from opslib.core.reads import functions
 from opslib.databases.instances import snapshots
 
@@ -56,15 +57,20 @@ class State:
     @property
     def ahead(self) -> bool:
         """Has the database had more than the code needs? So it is after a rollback of the code."""
-        has, needs = ((len(each), each) for each in (self.has, self.needs))
-        return self.ordered and bool(self.needs) and has > needs  # as `_statement` orders them
+        both = [
+            re.match(r"\d{8,}", each) for each in (self.has, self.needs)
+        ]  # a moment before a name
+        times = [match[0] for match in both if match]
+        has, needs = times if len(times) == 2 else (self.has, self.needs)
+        later = (len(has), has) > (len(needs), needs)  # as `newest` orders them
+        return self.ordered and bool(self.needs) and later
 
 
 def find_state(ops: Connection) -> State:
     """The last migration that the database has had (its table), and the one that the code needs."""
     facts = ops.target["database"]
-    has = str(sql.value(ops, _statement(facts)) or "")
-    return State(ops.target.name, has, _needed(ops), _tool(facts) in (_NUMBERED, "flyway"))
+    has = str(sql.value(ops, newest(facts)) or "")
+    return State(ops.target.name, has, _needed(ops), _tool(facts) in _ORDERED)
 
 
 def _needed(ops: Connection) -> str:
@@ -78,7 +84,8 @@ def _needed(ops: Connection) -> str:
     return str(answer.get(head["field"], "")) if isinstance(answer, dict) else ""
 
 
-_ALEMBIC, _NUMBERED = "alembic", "numbered"
+_ALEMBIC, _NUMBERED, _NODE = "alembic", "numbered", "node-pg-migrate"
+_ORDERED = (_NUMBERED, "flyway", _NODE)
 _NEWEST = {  # by whose table it is: the newest migration that counts, and whether they are numbered
     # It keeps one row; several heads are joined, so that none is overlooked.
     _ALEMBIC: "SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}",
@@ -87,6 +94,7 @@ _NEWEST = {  # by whose table it is: the newest migration that counts, and wheth
     "AND rolled_back_at IS NULL ORDER BY started_at DESC LIMIT 1",
     "flyway": "SELECT version FROM {table} WHERE success AND version IS NOT NULL "
     "ORDER BY installed_rank DESC LIMIT 1",
+    _NODE: "SELECT name FROM {table} ORDER BY run_on DESC, id DESC LIMIT 1",
     _NUMBERED: "SELECT {column}::text FROM {table} "
     'ORDER BY length({column}::text) DESC, {column}::text COLLATE "C" DESC LIMIT 1',
 }
@@ -99,7 +107,10 @@ def _tool(facts: Facts) -> str:
     return tool if tool in _NEWEST else _NUMBERED
 
 
-def _statement(facts: Facts) -> str:
+def newest(facts: Facts) -> str:
+    """The query for the newest migration that the database has had; OFFSET 1 finds that before,
+    but in Alembic's table.
+    """
     tool = _tool(facts)
     usual = _VERSION if tool == _ALEMBIC else "version"
     column = quoted(facts.get("migrations_column", usual))
@@ -184,10 +195,10 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
         )
     migrate = Step(
         f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {state.needs}",
-        do=_migrate(ops),
+        do=apply_action(ops),
         before=state.has,
         after=state.needs,
-        observe=Select(_statement(facts)),
+        observe=Select(newest(facts)),
     )
     reason = f"before migration {state.needs}"
     saved = snapshots.steps_for_snapshot(ops, reason) if snapshot else []
@@ -195,7 +206,7 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
     return Planned(f"migrate to {state.needs}", [*saved, migrate], notes)
 
 
-def _migrate(ops: Connection) -> Action:
+def apply_action(ops: Connection) -> Action:
     """What applies them: `database.migrate` names a function, else the API has a path for it."""
     facts = ops.target["database"].plain()
     if "migrate" not in facts:
@@ -207,7 +218,8 @@ def _migrate(ops: Connection) -> Action:
 
 
 _NOT_BACK = (
-    "A migration is not taken back by this project: its own downgrade, or a restore, does that."
+    "Undo does not take a migration back: databases/migrate-back does, where the target's file "
+    "names what runs its downgrade; else a restore."
 )
 _BACK = (
     "The way back is the snapshot: databases/restore brings it up beside this database. "

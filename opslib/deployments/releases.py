@@ -30,9 +30,9 @@ from opslib.core import (
     result,
     unread,
 )
+from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.plans.actions import Appears, find_object
 from opslib.core.plans.applying import Applied
 from opslib.core.reads import functions
 

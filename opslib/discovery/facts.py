@@ -77,9 +77,10 @@ def draft(account: Account, head: Json) -> Draft:
     facts["policy"] = {"apply_at_once": not production, "second_person": False, "plan_minutes": 60}
     made.note("title", "title: as people call it")
     made.note("policy", "policy: what a change needs here, see docs/targets.md")
-    for section in (_functions, _api, _queues, _buckets, _database, _users, _network, _alarms):
+    for section in (_functions, _api, _queues, _buckets, _database, _named, _network, _alarms):
         section(made)
     facts["dashboards"] = _by_name(made, "dashboards", lambda each: each["name"])
+    facts["workflows"] = _by_name(made, "state machines", lambda each: {"name": each["name"]})
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = (each["name"] for each in account["certificates"])
     facts["certificates"] = {name: {"min_days": _VALID_DAYS} for name in sorted(domains)}
@@ -237,11 +238,13 @@ def _opens(secret: Json, database: Json) -> bool:
     return has(secret["name"], "database") or database["name"] in secret["name"]
 
 
-def _users(made: Draft) -> None:
-    pools = [each["name"] for each in made.account["pools"]]
-    made.facts["users"] = {"pool": pools[0]} if pools else {}
-    for other in pools[1:]:
-        made.note("users", f"{other} is there, too: which is the app's?")
+def _named(made: Draft) -> None:
+    """What there is one of, as a rule."""
+    for section, key, kind in (("search", "domain", "search domains"), ("users", "pool", "pools")):
+        found = [each["name"] for each in made.account[kind]]
+        made.facts[section] = {key: found[0]} if found else {}
+        for other in found[1:]:
+            made.note(section, f"{other} is there, too: which is the app's?")
 
 
 def _network(made: Draft) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from opslib.core.checks.shares import Share
+from opslib.core.errors import UsageError
 from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
 from opslib.discovery.known import known
@@ -16,7 +18,8 @@ def describe(made: Draft, connections: int = 0) -> None:
     for each in made.account["metrics"]:
         dimensions = {pair["Name"]: pair["Value"] for pair in each.get("Dimensions", ())}
         about = usual.get((each["Namespace"], each["MetricName"]))
-        thing = ",".join(f"{key}={value}" for key, value in dimensions.items())
+        pairs = sorted(dimensions.items(), reverse=True)  # DomainName before ClientId
+        thing = ",".join(f"{key}={value}" for key, value in pairs)
         if about and thing in own:
             name = each["MetricName"]
             key = f"{own[thing]}-{known('short').get(name, name.lower())}"
@@ -49,6 +52,8 @@ def _own(made: Draft) -> dict[str, str]:
     ):
         if kind in database:
             found[f"{dimension}={database[kind]}"] = "database"
+    if domain := facts.get("search", {}).get("domain"):
+        found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:
         found[f"ApiId={made.api_id}"] = "api"
     for key, each in facts.get("queues", {}).items():
@@ -73,6 +78,8 @@ def _round(value: float) -> float:
 def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
     """What an alarm watches is a key metric, its threshold the critical limit."""
     if "MetricName" not in alarm:  # of metric math
+        if share := _share(alarm):
+            found[made.short(alarm["name"], found)] = share
         return
     dimensions = {pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions", ())}
     statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
@@ -90,3 +97,27 @@ def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
         found[same]["below"] = True
     elif found[same].get("warn", limit) >= limit:
         found[same]["warn"] = _round(limit / 2)
+
+
+def _share(alarm: Json) -> Json | None:
+    """What an alarm on metric math watches, where it is arithmetic of sums."""
+    asked = alarm.get("Metrics", ())
+    expression = [each["Expression"] for each in asked if "Expression" in each]
+    of = {}
+    for each in asked:
+        told = each.get("MetricStat", {})
+        if told.get("Stat") in ("Sum", "SampleCount"):
+            pairs = told["Metric"].get("Dimensions", ())
+            of[each["Id"]] = {
+                "namespace": told["Metric"]["Namespace"],
+                "metric": told["Metric"]["MetricName"],
+                "dimensions": {pair["Name"]: pair["Value"] for pair in pairs},
+                "statistic": told["Stat"],
+            }
+    try:
+        Share("; ".join(expression), of)
+    except UsageError:  # functions, other statistics: no share of sums
+        return None
+    told = {"expression": expression[0], "of": of, "critical": _round(alarm["Threshold"])}
+    below = {"below": True} if alarm["ComparisonOperator"].startswith("Less") else {}
+    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told, **below}

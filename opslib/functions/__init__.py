@@ -6,6 +6,7 @@ from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
 from opslib.functions.sources import check_sources
 from opslib.functions.trials import check_shares
+from opslib.functions.updates import plan_update
 from opslib.functions.versions import (
     check_alias,
     check_configuration,
@@ -28,4 +29,5 @@ __all__ = [
     "plan_capacity",
     "plan_environment",
     "plan_rollback",
+    "plan_update",
 ]

@@ -17,7 +17,7 @@ from opslib.core import (
     planner,
     redaction,
 )
-from opslib.core.plans.actions import Merge
+from opslib.core.actions.actions import Merge
 from opslib.core.reads.functions import Function, variables
 from opslib.core.redaction import names_a_secret
 from opslib.functions.configurations import ABSENT, UPDATE, Release, readable

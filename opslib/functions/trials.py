@@ -161,3 +161,25 @@ def choose(ops: Connection, function: str, alias: Json, to: str, hours: float = 
             f"trial (this procedure without `to` sends all to version {own}), then choose again."
         )
     return str(own)
+
+
+_EXPECTED = 5  # requests that should have come
+
+
+def judge_untried(
+    ops: Connection, asked: Question, function: str, found: Frame, hours: float
+) -> Finding:
+    """No request of the live version ended in so many hours.
+
+    That is *unknown*, and no news of a function that so seldom runs: by the requests of the others
+    (rows of `versions.TRAFFIC`) and the time since it was published.
+    """
+    live = Function(ops, function).live()
+    waited = min(ops.now() - modified(live), timedelta(hours=hours))
+    others, of = int(found["requests"].sum()), f"version {live['Version']}"
+    usual = others * (waited / timedelta(hours=hours))
+    seen = f"no request of {of} ended in {hours:g} h"
+    if usual < _EXPECTED:
+        seen += f", nor was one to be expected: others had {others}"
+        return asked.answer("ok", seen, rule="some requests, where there were some before")
+    return asked.answer("unknown", seen, rule="some requests", next="logs/search")

@@ -37,9 +37,16 @@ from opslib.core.reads.functions import (
     states,
 )
 from opslib.core.reads.versions import live_and_before, most_errors
-from opslib.functions import configurations, untried
+from opslib.functions import configurations
 from opslib.functions.configurations import CONFIGURATIONS, told_shares, weights
-from opslib.functions.trials import BAD_VERSION, FEWEST, MOST_PER_100, choose, judge_trial
+from opslib.functions.trials import (
+    BAD_VERSION,
+    FEWEST,
+    MOST_PER_100,
+    choose,
+    judge_trial,
+    judge_untried,
+)
 
 VERSIONS = {
     "version": "str",
@@ -82,7 +89,7 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     if alias and weights(alias):
         return Findings(judge_trial(asked, alias, found), found)
     if now is None:
-        return Findings([untried.judge(ops, asked, function, found, hours)], found)
+        return Findings([judge_untried(ops, asked, function, found, hours)], found)
     seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
     seen += f"({now.errors:,} of {now.requests:,})"
     if before is not None:

@@ -38,8 +38,8 @@ from opslib.core import (
     result,
     sign_of,
 )
+from opslib.core.actions.actions import file
 from opslib.core.connections import sql
-from opslib.core.plans.actions import file
 from opslib.core.reads import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import boto3
@@ -52,7 +53,7 @@ def _client(world: Ground[Any], service: str, account: str, region: str, user: s
             request.method, request.url, request.headers, request.body
         ).environ
         status, headers, body = gateway.respond(environ, quiet=True)
-        response = AWSResponse(request.url, status, headers, None)
+        response = AWSResponse(request.url, status, headers, BytesIO(body))
         response._content = body
         return response
 

@@ -128,6 +128,7 @@ class Drill:
     found_by: tuple[str, ...] = ()  # entries of the runbook or procedures
     touches: frozenset[str] = frozenset()  # what it can be seen in: logs, metrics, lambda …
 
+    brings: frozenset[str] = frozenset()  # other causes that are then named, too
     needs: Callable[[Place], bool] = lambda place: True  # what of a target it is about
 
     def fits(self, place: Place) -> bool:

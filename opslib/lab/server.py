@@ -1,8 +1,8 @@
 """The lab's server process: `python -m opslib.lab.server --folder F`. Started by opslib.lab.up().
 
 One threaded WSGI server on loopback: /_lab/ is the control plane, /_api/<target>/ a system's own
-HTTP API, everything
-else is AWS. PostgreSQL is its child. It ends when it is told to, and when its lab.json is gone.
+HTTP API, /_es/<target>/ the stand-in for its OpenSearch domain, everything else is AWS. PostgreSQL
+is its child. It ends when it is told to, and when its lab.json is gone.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from opslib.lab import control, corrections, folders
 from opslib.lab.aws import copies, moto
 from opslib.lab.aws.operations import rewind
 from opslib.lab.gateway import Gateway, status_line
+from opslib.lab.resources.search import stand_in
 from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
@@ -49,8 +50,38 @@ _JSON = "application/json"
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]
-    def log(self, type: str, message: str, *args: Any) -> None:
+    """Answers in one packet, and closes."""
+
+    wbufsize = -1
+
+    def run_wsgi(self) -> None:
+        """In place of werkzeug's, which waits for what else is sent: `Application` reads all."""
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        self.environ = self.make_environ()
+        try:
+            for part in self.server.app(self.environ, self._begin):
+                self.wfile.write(part)
+            self.wfile.flush()
+        except ConnectionError:  # whoever asked is gone
+            self.close_connection = True
+        except Exception:
+            log.exception("%s %s", self.command, self.path)
+            self.send_error(500)
+
+    def _begin(self, status: str, headers: list[tuple[str, str]]) -> None:
+        code, _, phrase = status.partition(" ")
+        self.send_response(int(code), phrase)
+        for name, value in (*headers, ("Connection", "close")):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_request(self, *_: Any) -> None:
         """No line a request."""
+
+    def log(self, *_: Any) -> None:
+        """Nor one for what was no request."""
 
 
 class Application:
@@ -65,12 +96,14 @@ class Application:
     ) -> Iterable[bytes]:
         _, _, first = environ["PATH_INFO"].partition("/")
         first, _, rest = first.partition("/")
-        if first not in ("_lab", "_api"):
+        if first not in ("_lab", "_api", "_es"):
             return self.gateway(environ, start_response)
         body = _body(environ)
         if first == "_lab":
             status, answer = control.handle(self.world, environ["REQUEST_METHOD"], rest, body)
             kind = _JSON
+        elif first == "_es":
+            status, kind, answer = self._search(environ, rest, body)
         else:
             status, kind, answer = self._api(environ, rest, body)
         start_response(
@@ -80,9 +113,7 @@ class Application:
 
     def _api(self, environ: dict[str, Any], path: str, body: bytes) -> tuple[int, str, bytes]:
         target, _, rest = path.partition("/")
-        headers = {
-            k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")
-        }
+        headers = _headers(environ)
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         try:
             place = self.world.place(target)
@@ -95,6 +126,25 @@ class Application:
         except Exception as exc:
             log.exception("%s /_api/%s", environ["REQUEST_METHOD"], path)
             return 500, _JSON, json.dumps({"detail": f"Internal Server Error: {exc!r}"}).encode()
+
+    def _search(self, environ: dict[str, Any], path: str, body: bytes) -> tuple[int, str, bytes]:
+        """The stand-in for OpenSearch. Its signature is over the address as it was sent."""
+        sent, method = environ["REQUEST_URI"], environ["REQUEST_METHOD"]
+        try:
+            place = self.world.place(path.partition("/")[0])
+            url = f"http://{environ['HTTP_HOST']}{sent}"
+            inner = sent.removeprefix(f"/_es/{place.name}")
+            return stand_in.answer(place, method, url, inner, _headers(environ), body)
+        except OpsError as exc:
+            return 404, _JSON, json.dumps({"message": str(exc)}).encode()
+        except Exception as exc:
+            log.exception("%s /_es/%s", method, path)
+            return 500, _JSON, json.dumps({"message": f"The lab failed: {exc!r}"}).encode()
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    told = {k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
+    return told | {"content-type": environ.get("CONTENT_TYPE", "")}
 
 
 def _body(environ: dict[str, Any]) -> bytes:

@@ -18,7 +18,9 @@ from psycopg import sql
 
 from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.users import invitations
+from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
+from opslib.lab.resources.search import indices
 
 Tree = dict[str, Any]
 _FUNCTION = (
@@ -57,7 +59,7 @@ _ALARM = (
 
 def state(place: Place) -> Tree:
     """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards",
-    "sql"} of a target.
+    "search", "sql"} of a target.
     """
     tree = {
         "lambda": _functions(place),
@@ -72,8 +74,10 @@ def state(place: Place) -> Tree:
             name: _hash(board.body)
             for name, board in place.backend("cloudwatch").dashboards.items()
         },
+        "executions": _executions(place),
         "sql": _databases(place),
         **{name: found for name, found in _containers(place).items() if found},
+        **({"search": _search(place)} if "search" in place.facts else {}),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
     return plain
@@ -110,6 +114,18 @@ def _functions(place: Place) -> Tree:
 def _function(function: Any) -> Tree:
     config = function.get_configuration()
     return {key: config.get(key) for key in _FUNCTION.split()}
+
+
+def _search(place: Place) -> Tree:
+    held = indices.held(place)
+    return {
+        "aliases": held["aliases"],
+        "indices": {
+            name: {key: value for key, value in each.items() if key not in ("uuid", "created")}
+            | {"documents": _hash(json.dumps(each["documents"], sort_keys=True, default=str))}
+            for name, each in held["indices"].items()
+        },
+    }
 
 
 def _queues(place: Place) -> Tree:
@@ -231,6 +247,12 @@ def _containers(place: Place) -> Tree:
             for each in place.world.backend("wafv2", place.account, region).ip_sets.values()
         },
     }
+
+
+def _executions(place: Place) -> Tree:
+    machines = place.backend("stepfunctions").state_machines
+    found = (each for machine in machines for each in executions.every(machine.arn))
+    return {each.arn: [each.status, each.input] for each in found}
 
 
 def _databases(place: Place) -> Tree:

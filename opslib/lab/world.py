@@ -192,12 +192,13 @@ class World(Ground[Place]):
                 self._begin_anew()
                 self.postgres.keep()
                 self._copy = _Seeded(self, files)
+                _freeze()
             else:
                 self.postgres.put_back()
             self._copy.put_back(self)
             self.broken.clear()
             self.settings["delay_ms"] = 0
-            _collect()
+            gc.collect()  # what was held before
             self.tick()  # the day from the seeding until now
             self.announce()
 
@@ -336,8 +337,8 @@ def _files() -> _Files:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.yaml"))}
 
 
-def _collect() -> None:
-    """What was held before a reset is garbage; what is held now is none."""
+def _freeze() -> None:
+    """What is held now is no garbage until the lab begins anew; then it is looked through again."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -1,6 +1,7 @@
 """CloudWatch Logs: lines, errors by pattern and kind, what was throttled, Logs Insights."""
 
 from opslib.core.reads.logs import query, search
+from opslib.logs.needs import check_needs
 from opslib.logs.searches import check_errors, check_following, check_lines, check_query, follow
 from opslib.logs.throttles import check_concurrency, check_throttling
 from opslib.logs.troubles import check_kinds, show_patterns
@@ -11,6 +12,7 @@ __all__ = [
     "check_following",
     "check_kinds",
     "check_lines",
+    "check_needs",
     "check_query",
     "check_throttling",
     "follow",

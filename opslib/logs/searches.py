@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from opslib.core import (
     Connection,
     Findings,
@@ -13,6 +15,7 @@ from opslib.core import (
     clock,
     count,
     poll,
+    unknown_name,
     window,
 )
 from opslib.core.reads import log_lines
@@ -136,9 +139,16 @@ def check_following(
 def check_query(
     ops: Connection, source: str, text: str, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
-    """Ask Logs Insights. Evidence: its answer."""
-    within = window(ops, minutes, since, until)
-    found = query(ops, source, text, within)
-    asked = Question("Logs Insights query", "it was answered", text)
+    """Ask Logs Insights, by a name of the target's file (`logs.queries`) or a query.
+
+    Evidence: its answer. Raises UsageError that offers the nearest name.
+    """
+    within, named = window(ops, minutes, since, until), ops.target.facts.get("logs", {})
+    known = named.get("queries", {})
+    if known and re.fullmatch(r"[\w-]+", text.strip()) and text.strip() not in known:
+        raise unknown_name("query", text, known, f" of {ops.target.name}")
+    said = known.get(text.strip(), {"title": "Logs Insights query", "query": text})
+    found = query(ops, source, said["query"], within)
+    asked = Question(said["title"], "it was answered", said["query"])
     seen = f"{count(len(found), 'row')} from {count(int(found.attrs['scanned']), 'line')}, {within}"
     return Findings([asked.answer("ok", seen)], found)

@@ -35,7 +35,6 @@ _SURE = 20  # so much was seen each week: that there is none now is no chance
 _DAY_HOURS = 26  # a day, and what a nightly run may be late
 _TREND_DAYS = 14
 _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
-# What counts what was asked for; of other metrics the samples count.
 _VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
 # What ends at nought; what ends at a hundred.
 _ENDS = {
@@ -55,6 +54,12 @@ class Counted(NamedTuple):
     namespace: str
     metric: str
     dimensions: tuple[tuple[str, str], ...]
+    asked_for: bool = False  # what a share is a share of
+
+    @property
+    def volume(self) -> bool:
+        """It counts what was asked for; of other metrics the samples count."""
+        return self.asked_for or self.metric in _VOLUMES
 
     @property
     def of(self) -> str:
@@ -75,7 +80,7 @@ def check_silence(ops: Connection) -> Findings:
     """
     counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
     queries = [
-        each.query(f"m{i}", "Sum" if each.metric in _VOLUMES else "SampleCount", 300)
+        each.query(f"m{i}", "Sum" if each.volume else "SampleCount", 300)
         for i, each in enumerate(counted)
     ]
     ends = [now - week * WEEK for week in range(_WEEKS + 1)]
@@ -114,7 +119,7 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
     if gap is None or gap.minutes < _LATE_MINUTES or gap.usual < _SURE:
         return None
     since = f"since {clock(gap.since, ops.now())}" if gap.since else f"for over {_HOURS} h"
-    volume = each.metric in _VOLUMES
+    volume = each.volume
     much = f"only {number(gap.seen)}" if gap.seen else "no"
     seen = (
         f"{much} {each.metric} {since} UTC; in the same {number(round(gap.minutes))} min of each "
@@ -141,11 +146,14 @@ def _not_run(ops: Connection) -> Iterator[Finding]:
 
 
 def _counted(ops: Connection) -> Iterator[Counted]:
-    """The functions' invocations, the key metrics."""
+    """The functions' invocations, the key metrics; of a share what it is a share of."""
     for of in ops.target.facts.get("functions", {}).values():
         yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
     for each in metrics.described(ops) if "metrics" in ops.target.facts else ():
-        yield Counted(each.namespace, each.metric, tuple(each.dimensions.items()))
+        wholes = each.share.wholes if each.share else {""}
+        for name in each.amounts.keys() & wholes:
+            of = each.amounts[name]
+            yield Counted(of.namespace, of.metric, tuple(of.dimensions.items()), bool(name))
 
 
 @check("Does something come to its limit?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from opslib.core import (
@@ -21,7 +22,8 @@ from opslib.core import (
     number,
     window,
 )
-from opslib.core.reads.metrics import RECENT_MINUTES, Metric, described, panel, read, thresholds
+from opslib.core.reads import metrics
+from opslib.core.reads.metrics import RECENT_MINUTES, Metric, panel, thresholds
 
 SUMMARY = {
     "metric": "str",
@@ -65,15 +67,20 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
     """Each key metric of the target: now, and the worst of the window. Evidence: SUMMARY.
 
     Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a
-    warning.
+    warning. A share is of so many minutes more as hold `at_least` of what it is a share of.
     """
-    within = window(ops, hours * 60)
-    points = read(ops, keys, within=within)
+    within, asked = window(ops, hours * 60), metrics.described(ops, keys)
+    answered = metrics.answered(ops, asked, within)
+    missing = _missing(ops, asked, set(answered["label"]))
     summaries, found, panels = [], [], []
-    for metric in described(ops, keys):
-        mine = points[points["metric"] == metric.key]
+    for metric in asked:
+        mine = frame(metrics.points(metric, answered, within), metrics.POINTS)
         said = _summary(metric, mine)
-        found.append(_finding(metric, mine, said, within))
+        finding = _finding(metric, mine, said, within)
+        if lost := [missing[each.key] for each in metric.amounts.values() if each.key in missing]:
+            seen = f"{'; '.join(lost)}. Without it: {finding.seen}"
+            finding = replace(finding, status="unknown", seen=seen)
+        found.append(finding)
         panels.append(panel(metric, mine))
         if metric.unit == "bytes":  # read in GB
             said = {k: v / 1e9 if isinstance(v, float) else v for k, v in said.items()}
@@ -82,8 +89,36 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
     return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
 
 
+def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> dict[str, str]:
+    """The amounts of shares that CloudWatch has not had for two weeks (ListMetrics), and why that
+    matters: where its name is wrong, nothing would ever be counted.
+    """
+    named = {
+        each.key: each
+        for metric in asked
+        for name, each in metric.amounts.items()
+        if name and each.key not in answered and not metric.of[name].get("rare")
+    }
+
+    def seen(key: str) -> str:
+        each = named[key]
+        pairs = [{"Name": name, "Value": value} for name, value in each.dimensions.items()]
+        given: Json = {"Namespace": each.namespace, "MetricName": each.metric, "Dimensions": pairs}
+        if ops.pages("cloudwatch", "list_metrics", "Metrics[]", **given):
+            return ""
+        of = " of ".join([each.metric, *each.dimensions.values()])
+        return (
+            f"{each.namespace} has had no {of} for two weeks at least: another name, or never "
+            "counted (then say `rare: true` of it)"
+        )
+
+    found = ops.each(seen, named, "whether CloudWatch knows {}")
+    return {key: text for key, text in found.items() if text}
+
+
 def _summary(metric: Metric, points: Frame) -> Json:
     said = {**vars(metric), "metric": metric.key, "points": len(points)}
+    points = points.dropna(subset="value")
     if points.empty:
         return said
     values = points["value"]
@@ -97,14 +132,21 @@ def _summary(metric: Metric, points: Frame) -> Json:
 
 
 def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Finding:
-    source = f"GetMetricData {metric.namespace} {metric.metric} {metric.statistic}"
-    asked = Question(metric.title, thresholds(metric), source)
+    told = metric.expression or f"{metric.namespace} {metric.metric} {metric.statistic}"
+    asked = Question(metric.title, thresholds(metric), f"GetMetricData {told}")
+    if metric.share and points["value"].dropna().empty:
+        few = f"too few to judge ({metric.share.whole}: at least {number(metric.at_least)}): "
+        few += points["of"].iloc[-1] if len(points) else f"none, {within}"
+        return asked.answer("unknown", few)
     if points.empty:
         name = ", ".join(f"{key}={value}" for key, value in metric.dimensions.items()) or "its name"
         seen = f"no data, {within}: nothing happened, or {name} is not its name"
         return asked.answer("unknown", seen)
     side = "lowest" if metric.below else "highest"
     worst, now = number(said[side], metric.unit), number(said["now"], metric.unit)
+    if metric.share:  # with the counts that it is of
+        of = points.set_index("time")["of"]
+        now, worst = f"{now} ({of.iloc[-1]})", f"{worst} ({of[said['worst_at']]})"
     seen, status = f"now {now}", _status(metric, points, said[side])
     newest = points["time"].iloc[-1].to_pydatetime()
     if (age := within.end - newest) > _LATE:  # it is not now
@@ -119,7 +161,8 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
     if status == "ok":
         return asked.answer("ok", seen)
     service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
-    return asked.answer(status, seen, next=_FOLLOWS.get((metric.namespace, metric.metric), service))
+    follow = metric.next or _FOLLOWS.get((metric.namespace, metric.metric), service)
+    return asked.answer(status, seen, next=follow)
 
 
 def _stopped(metric: Metric, points: Frame, age: timedelta) -> bool:

@@ -132,7 +132,8 @@ class Dead(Queue):
         bodies = [unwrapped(text) for _, text in letters]
         ids = [str(find_field(body, "job_id") or "") for body in bodies]
         kept = self._job_errors(list(filter(None, ids)))
-        fields = list(dict.fromkeys(str(facts["item"]) for facts in self._jobs().values()))
+        works = (*self._jobs().values(), *self._of("workflows").values())
+        fields = list(dict.fromkeys(str(facts["item"]) for facts in works if "item" in facts))
         item, proofs = next(iter(fields), "id"), Proofs(self.ops, set(fields))
         found = []
         for (attributes, _), body, job in zip(letters, bodies, ids, strict=True):
@@ -156,8 +157,11 @@ class Dead(Queue):
 
     def _jobs(self) -> Json:
         """The kinds of jobs that come through this queue."""
-        kinds = self.ops.target.facts.get("jobs", {})
-        return {kind: of for kind, of in kinds.items() if of.get("queue") == self.queue}
+        return self._of("jobs")
+
+    def _of(self, section: str) -> Json:
+        every = self.ops.target.facts.get(section, {})
+        return {name: of for name, of in every.items() if of.get("queue") == self.queue}
 
     def _job_errors(self, ids: list[str]) -> dict[str, str]:
         """Job id: error, from the jobs' tables; empty when the database does not answer."""

@@ -27,7 +27,7 @@ from opslib.core import (
     poll,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.queues.letters import Dead, depths
+from opslib.queues.letters import Dead, Queue, depths
 from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 
@@ -121,13 +121,15 @@ def plan_redrive(ops: Connection, queue: str, per_second: int = 0) -> Planned:
         )
     _refuse_others(dead, work, sources, "send back")
     at = {"SourceArn": attributes["QueueArn"]}
+    # said, since SQS knows where a letter came from only where it put it there itself
+    to = {"DestinationArn": Queue(ops, work).attributes()["QueueArn"]}
     rate = {"MaxNumberOfMessagesPerSecond": per_second} if per_second else {}
     status = ("sqs", "list_message_move_tasks", "Results[0].Status")
     patience = 600 + (2 * waiting // per_second if per_second else waiting // 50)
     steps = [
         Step(
             f"Send {waiting} messages of {dead.name} back to {work}",
-            Aws("sqs", "start_message_move_task", **at, **rate),
+            Aws("sqs", "start_message_move_task", **at, **to, **rate),
             f"{waiting} in {dead.name}",
             f"they are in {work}",
         ),

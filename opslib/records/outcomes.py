@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import SEVERITY, Json
-from opslib.core.checks.evidence import evidence
+from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
 from opslib.core.plans.performing import UNSURE
 
@@ -127,10 +127,16 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
         "status": status,
         "exit_status": exit_status(outcome, status),
         "verdict": str(verdict),
-        "evidence": evidence(known(f) for f in counted),
+        "evidence": [*_severity(told), *evidence(known(f) for f in counted)],
         "changed": changed,
         "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }
+
+
+def _severity(told: Sequence[Event]) -> list[Line]:
+    """What the verdict said of it, by the times of then."""
+    said = _last(told, "verdict").get("evidence") or ()
+    return [(str(label), str(text)) for label, text in said if label == "severity"]
 
 
 def _counted(checks: int, bad: int) -> str:

@@ -22,6 +22,8 @@ from opslib import (
     network,
     queues,
     records,
+    search,
+    workflows,
 )
 from opslib.core import (
     SEVERITY,
@@ -42,6 +44,7 @@ from opslib.core.checks.checks import keep
 from opslib.records import Record
 from opslib.reports import certificates, secrets
 from opslib.reports.comparisons import since_last
+from opslib.reports.undescribed import check_undescribed
 
 DEPLOYED = {"function": "str", "version": "str", "published": UTC_TIME}
 RUNS = {
@@ -87,6 +90,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 partial(jobs.check_states, minutes=minutes),
             )
         ],
+        ("workflows", "workflows"): [partial(workflows.check_executions, minutes=minutes)],
         ("functions", "functions"): [
             functions.check_configuration,
             partial(functions.check_functions, minutes=minutes),
@@ -94,6 +98,7 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             partial(functions.check_shares, hours=hours),
             partial(_deployments, hours=hours),
         ],
+        ("functions", "prefix"): [check_undescribed],
         ("database", "database"): [
             databases.check_status,
             databases.check_connections,
@@ -103,16 +108,37 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_catalogue,
             databases.check_conditions,
             partial(databases.check_events, hours=hours),
+            databases.check_password,
             *_if_in(
                 database,
+                cluster=databases.check_capacity,
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
             ),
         ],
-        ("errors", "functions"): [partial(logs.check_errors, minutes=minutes)],
+        ("errors", "functions"): [
+            partial(logs.check_errors, minutes=minutes),
+            partial(logs.check_needs, minutes=minutes),
+        ],
+        ("database", "quotas"): [
+            partial(databases.check_quotas, quota=quota) for quota in facts.get("quotas", {})
+        ],
         ("backups", "database"): [databases.check_backups],
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
+        ],
+        ("search", "search"): [
+            search.check_domain,
+            search.check_cluster,
+            search.check_writes,
+            search.check_searches,
+            search.check_indices,
+            search.check_snapshots,
+        ],
+        ("buckets", "uploads"): [
+            partial(look, upload=upload)
+            for upload in facts.get("uploads", {})
+            for look in (buckets.check_cors, buckets.check_uploads)
         ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],

@@ -19,7 +19,9 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
     "jobs": "jobs",
     "network": "network",
     "queues": "queues",
+    "search": "search",
     "users": "users",
+    "workflows": "workflows",
 }
 
 
@@ -35,7 +37,7 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            known = target.facts.get(parameter.of, {}) if parameter.any else target[parameter.of]
+            known = target.facts.get(parameter.of, {}) if parameter.any else _at(target, parameter)
             named = _names(given.get(parameter.name, parameter.default))
             absent = [name for name in named if name not in known]
             if absent and parameter.name not in given:
@@ -46,7 +48,7 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
 
 
 def _instead(procedure: Procedure, target: Target, parameter: Parameter) -> str:
-    known: list[str] = list(target[parameter.of])
+    known: list[str] = list(_at(target, parameter))
     if len(known) == 1:
         return known[0]
     if parameter.all:
@@ -56,6 +58,14 @@ def _instead(procedure: Procedure, target: Target, parameter: Parameter) -> str:
         f"({parameter.of} in parameters/targets/{target.key}.yaml). "
         f"Give it with -p {parameter.name}=…"
     )
+
+
+def _at(target: Target, parameter: Parameter) -> Json:
+    """The section of the file whose names a parameter takes; `search.indices` lies deeper."""
+    found: Json = target.facts
+    for part in parameter.of.split("."):
+        found = found[part]
+    return found
 
 
 def _names(value: Any) -> list[str]:

@@ -9,6 +9,7 @@ from opslib.users.users import (
     plan_password,
     plan_reset_mfa,
     plan_sync,
+    pool_id,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "plan_password",
     "plan_reset_mfa",
     "plan_sync",
+    "pool_id",
 ]

@@ -26,7 +26,7 @@ from opslib.core import (
     planner,
     quoted,
 )
-from opslib.core.plans.actions import generated
+from opslib.core.actions.actions import generated
 
 USERS = {
     "email": "str",

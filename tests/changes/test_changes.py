@@ -13,8 +13,8 @@ import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
 from opslib.core import redaction
+from opslib.core.actions.actions import Aws, Read
 from opslib.core.connections.connection import Connection
-from opslib.core.plans.actions import Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.functions.versions import list_versions, plan_rollback

@@ -144,3 +144,27 @@ def test_practice_goes_to_its_own_database_whatever_the_file_says() -> None:
     file = {"host": "prod.example.com", "name": "prod", "user": "x", "tunnel": {"port": 1}}
     made = found(file, {**RDS, "host": "127.0.0.1"}, lab=True)
     assert (made.host, made.port, made.database, made.username) == ("127.0.0.1", 5433, "d", "u")
+
+
+@pytest.mark.parametrize("password", ["p", "x=1;y", "correct horse", "a://b", "12345678"])
+def test_a_secret_may_be_the_password_alone_when_file_or_rds_say_the_rest(password: str) -> None:
+    cluster: Any = {"Engine": "aurora-postgresql", "Endpoint": "c.example.com", "Port": 5432}
+    cluster |= {"DatabaseName": "d", "MasterUsername": "keeper"}
+    if "://" not in password:  # that is an address
+        made = found({"cluster": "shop"}, password, **cluster)
+        assert (made.username, made.password, made.host) == ("keeper", password, "c.example.com")
+        file = {"host": "h.example.com", "name": "d", "user": "u"}
+        made = found(file, f"{password}\n")
+        assert (made.username, made.password, made.database) == ("u", password, "d")
+    with pytest.raises(OpsError) as refused:
+        found({"host": "h.example.com", "name": "d", "cluster": "shop"}, password)
+    assert password == "p" or password not in str(refused.value)
+
+
+def test_a_readers_login_is_never_given_the_name_of_the_master() -> None:
+    rds: Any = {"Engine": "postgres", "Endpoint": {"Address": "h", "Port": 1}, "DBName": "d"}
+    ops = Ops({"instance": "shop", "user": "boss"}, "p", MasterUsername="boss", **rds)
+    with pytest.raises(OpsError, match="nothing says its user"):
+        addresses.find(ops, "shop/reader")  # type: ignore[arg-type]
+    ops.value = {"username": "reader", "password": "p"}
+    assert addresses.find(ops, "shop/reader").username == "reader"  # type: ignore[arg-type]

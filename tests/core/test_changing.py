@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from opslib import NotFound, OpsError, Unfinished, apply
+from opslib.core.actions.actions import Aws, Read
 from opslib.core.connections import changing
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans import performing
-from opslib.core.plans.actions import Aws, Read
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
 from opslib.records import reading

@@ -16,7 +16,7 @@ import pytest
 from nbformat import v4
 
 from opslib.core import Finding, Findings, Plan, Step, console, frame
-from opslib.core.plans.actions import Aws
+from opslib.core.actions.actions import Aws
 from opslib.core.reads import log_lines
 from opslib.core.tables import html_frame
 from opslib.core.text import plain, printable, visible

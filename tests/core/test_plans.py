@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, conclude, connect
+from opslib.core.actions.actions import Aws, Merge, Read, Wait
+from opslib.core.actions.results import result
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Policy
 from opslib.core.errors import Unfinished
-from opslib.core.plans.actions import Aws, Merge, Read, Wait
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
-from opslib.core.plans.results import result
 from opslib.core.reads import functions
 from opslib.functions import versions
 from tests.conftest import PracticeLab

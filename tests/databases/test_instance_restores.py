@@ -33,7 +33,7 @@ def add_span(ops: Connection) -> None:
 
 def test_backups_of_an_instance_say_how_far_back_it_goes(ops: Connection) -> None:
     found = snapshots.check_backups(ops)
-    assert (found.worst, len(found), len(found.evidence)) == ("ok", 3, 7)
+    assert (found.worst, len(found), len(found.evidence)) == ("ok", 4, 7)
     assert " to " in found[1].seen  # from when: only DescribeDBInstanceAutomatedBackups tells
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from opslib import Refused, UsageError, apply, connect
+from opslib.core.actions import actions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.plans import actions
 from opslib.databases.instances import classes, replicas, storages
 from tests import notebooks
 from tests.conftest import PracticeLab

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, Unfinished, UsageError, apply, connect
+from opslib.core.actions import lambdas
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
-from opslib.core.plans import lambdas
 from opslib.databases import migrations
 from tests import notebooks
 from tests.conftest import PracticeLab

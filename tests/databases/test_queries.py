@@ -231,6 +231,17 @@ def test_of_a_large_answer_only_the_first_rows_leave_the_server(ops: Connection)
     assert queries.check_query(ops, slowly, 5)[0].status == "ok"
 
 
+def test_what_the_server_is_is_asked_once_for_sessions_that_are_alike(ops: Connection) -> None:
+    mark = f"alike_{id(ops)}"
+    for _ in range(3):
+        query(ops, f"SELECT 1 AS {mark}")
+    version = "SELECT calls FROM pg_stat_statements WHERE query ILIKE 'select pg_catalog.version%'"
+    before = value(ops, version)
+    for _ in range(3):
+        query(ops, f"SELECT 1 AS {mark}")
+    assert value(ops, version) == before
+
+
 def test_a_statement_that_is_too_slow_is_cancelled_and_unknown(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

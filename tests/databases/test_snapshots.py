@@ -6,7 +6,8 @@ Taken, brought back beside the present database, proved by a login and its rows.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ CLUSTER = "bluemoxon-staging"
 
 def test_backups_that_are_as_described_pass(ops: Connection) -> None:
     found = snapshots.check_backups(ops)
-    assert (found.worst, found.causes, len(found)) == ("ok", set(), 3)
+    assert (found.worst, found.causes, len(found)) == ("ok", set(), 4)
     assert list(found.evidence.columns) == list(snapshots.SNAPSHOTS)
 
 
@@ -59,6 +60,53 @@ def test_a_snapshot_by_hand_does_not_hide_that_no_other_is_taken(
         [row | {"snapshot": "s", "status": "available"} for row in rows], snapshots.SNAPSHOTS
     )
     assert snapshots._latest(rds.database_of(ops), found, by_itself).status == status
+
+
+DAYS = [("automated", day) for day in range(35)]
+
+
+@pytest.mark.parametrize(
+    ("taken", "status", "said"),
+    [
+        pytest.param(DAYS, "ok", "35 automated in 35 days", id="each day"),
+        pytest.param(
+            [("awsbackup", 6), *DAYS[:5], *DAYS[7:]], "ok", "1 awsbackup", id="AWS Backup"
+        ),
+        pytest.param(DAYS[:9] + DAYS[10:], "ok", "34 automated", id="the window was moved"),
+        pytest.param(
+            DAYS[:9] + DAYS[12:], "warn", "none from 11-10 14:00 to 11-14 14:00", id="gap"
+        ),
+        pytest.param(DAYS[3:], "warn", "to 11-22 14:00", id="none lately"),
+        pytest.param(DAYS[:7], "warn", "7 automated in 35 days; none from 10-18", id="a week only"),
+        pytest.param([("manual", day) for day in range(35)], "warn", "none in 35", id="by hand"),
+        pytest.param(DAYS[::5], "warn", "and 2 times more", id="many gaps"),
+    ],
+)
+def test_a_day_without_a_snapshot_is_named(taken: Any, status: str, said: str) -> None:
+    now = datetime(2026, 11, 22, 14, tzinfo=UTC)
+    rows = [
+        {"snapshot": f"s{at}", "type": kind, "status": "available"}
+        | {"created": now - timedelta(days=day)}
+        for at, (kind, day) in enumerate(taken)
+    ]
+    ops: Any = SimpleNamespace(now=lambda: now, target={"database": {"cluster": "shop"}})
+    found = snapshots._daily(ops, frame(rows, snapshots.SNAPSHOTS), now - timedelta(days=35))
+    assert (found.status, said in found.seen) == (status, True), found.seen
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest", "status"), [(35, 0, "ok"), (9, 0, "warn"), (35, 0.2, "critical")]
+)
+def test_the_window_of_a_restore_is_as_long_as_backups_are_kept(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, earliest: int, latest: float, status: str
+) -> None:
+    days = [ops.now() - timedelta(days=each) for each in (earliest, latest)]
+    monkeypatch.setattr(snapshots, "window", lambda *_: days)
+    real = rds.Database.describe
+    kept = {"BackupRetentionPeriod": 35, "ClusterCreateTime": ops.now() - timedelta(days=90)}
+    monkeypatch.setattr(rds.Database, "describe", lambda self, ops: real(self, ops) | kept)
+    found = snapshots.check_backups(ops)
+    assert found[1].status == status, found[1].seen
 
 
 def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
@@ -96,6 +144,7 @@ def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     for key in ("DBSubnetGroup", "VpcSecurityGroups", "ServerlessV2ScalingConfiguration"):
         assert made[key] == source[key]
     assert [m["DBInstanceIdentifier"] for m in made["DBClusterMembers"]] == [f"{name}-1"]
+    assert made["DeletionProtection"] is False, "or it could not be undone"
     undo_last(ops)
     assert not any(name in path for path in differences(clean, lab.state()))
 
@@ -151,6 +200,37 @@ def test_a_restore_that_is_not_said_clearly_is_no_plan(
 def test_a_name_that_is_taken_is_refused(ops: Connection) -> None:
     with pytest.raises(Refused, match="exists already"):
         restores.plan_restore(ops, to="latest", name=CLUSTER)
+
+
+def test_a_cluster_is_restored_with_what_it_would_not_have_by_itself() -> None:
+    described = {
+        "DBSubnetGroup": "private",
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1", "Status": "active"}],
+        "DBClusterParameterGroup": "shop16",
+        "EnabledCloudwatchLogsExports": ["postgresql"],
+        "IAMDatabaseAuthenticationEnabled": True,
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2.0},
+        "NetworkType": "DUAL",
+        "DeletionProtection": True,
+        "TagList": [{"Key": "app", "Value": "shop"}, {"Key": "aws:cloudformation:x", "Value": "y"}],
+        "HttpEndpointEnabled": True,
+        "ActivityStreamStatus": "stopped",
+        "AssociatedRoles": [{"RoleArn": "arn:aws:iam::1:role/import", "FeatureName": "s3Import"}],
+    }
+    new = rds.Database(rds.CLUSTER, "shop-restored")
+    assert restores.like(new, described) == {
+        "DBSubnetGroupName": "private",
+        "VpcSecurityGroupIds": ["sg-1"],
+        "DBClusterParameterGroupName": "shop16",
+        "EnableCloudwatchLogsExports": ["postgresql"],
+        "EnableIAMDatabaseAuthentication": True,
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2.0},
+        "NetworkType": "DUAL",
+        "Tags": [{"Key": "app", "Value": "shop"}],
+    }
+    [lacking] = restores._lacks(described)
+    assert lacking.endswith("has: the Data API, role arn:aws:iam::1:role/import.")
+    assert not restores._lacks({"ActivityStreamStatus": "stopped"})
 
 
 def test_an_instance_is_restored_with_what_it_needs() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
 from opslib.core import redaction
+from opslib.core.actions import actions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.plans import actions
 from opslib.deployments import releases
 from opslib.records import reading
 from tests import notebooks

@@ -12,7 +12,7 @@ from opslib.core.findings import Question
 from opslib.core.reads.functions import POINTS
 from opslib.core.tables import frame
 from opslib.core.times import Window
-from opslib.functions import invocations, untried
+from opslib.functions import invocations, trials
 
 END = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 DAY = Window(END - timedelta(hours=24), END)
@@ -82,6 +82,6 @@ def test_a_new_version_that_served_nothing_yet_is_unknown_where_it_should_have(
     found: Any = frame(
         [{"version": "6", "requests": others}], {"version": "str", "requests": "int64"}
     )
-    judged = untried.judge(ops, Question("errors"), "f", found, 24)
+    judged = trials.judge_untried(ops, Question("errors"), "f", found, 24)
     assert judged.status == status
     assert "version 7" in judged.seen

@@ -260,18 +260,47 @@ def test_a_deleted_cluster_takes_its_database_along_and_its_last_snapshot_brings
     assert orders(rds, "shop") == 3
 
 
-def test_a_new_password_is_the_one_that_logs_in(rds: Any) -> None:
-    rds.modify_db_cluster(
-        DBClusterIdentifier="shop", MasterUserPassword="another-password", ApplyImmediately=True
-    )
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        login(rds, "shop")
-    login(rds, "shop", "another-password").close()
-
-
 def test_a_stopped_cluster_takes_no_logins(rds: Any) -> None:
     rds.stop_db_cluster(DBClusterIdentifier="shop")
     with pytest.raises(psycopg.OperationalError):
         login(rds, "shop")
     rds.start_db_cluster(DBClusterIdentifier="shop")
     assert orders(rds, "shop") == 3
+
+
+def test_bounds_of_capacity_are_checked_and_max_connections_waits_for_a_restart(rds: Any) -> None:
+    change = {"DBClusterIdentifier": "shop"}
+    for least, most, seconds in ((0.5, 2.2, None), (3, 2, None), (0, 0.5, None), (1, 2, 300)):
+        bounds = {"MinCapacity": least, "MaxCapacity": most, "SecondsUntilAutoPause": seconds}
+        told = {key: value for key, value in bounds.items() if value is not None}
+        with pytest.raises(ClientError, match="InvalidParameter"):
+            rds.modify_db_cluster(**change, ServerlessV2ScalingConfiguration=told)
+    rds.modify_db_cluster(
+        **change, ServerlessV2ScalingConfiguration={"MinCapacity": 0, "MaxCapacity": 4}
+    )
+    kept = describe(rds, "shop")["ServerlessV2ScalingConfiguration"]
+    assert kept == {"MinCapacity": 0, "MaxCapacity": 4, "SecondsUntilAutoPause": 300}
+    assert applied(rds) == "pending-reboot"
+    rds.reboot_db_instance(DBInstanceIdentifier="shop-1")
+    wait_for_instance(rds, "shop-1")
+    assert applied(rds) == "in-sync"
+
+
+def applied(rds: Any) -> str:
+    [instance] = rds.describe_db_instances(DBInstanceIdentifier="shop-1")["DBInstances"]
+    status: str = instance["DBParameterGroups"][0]["ParameterApplyStatus"]
+    return status
+
+
+def test_a_password_is_pending_for_a_while_and_then_the_only_one(rds: Any) -> None:
+    rds.modify_db_cluster(DBClusterIdentifier="shop", MasterUserPassword="another-password")
+    cluster = describe(rds, "shop")
+    assert cluster["PendingModifiedValues"] == {"MasterUserPassword": "****"}
+    assert cluster["Status"] == "resetting-master-credentials"
+    with login(rds, "shop"):
+        pass  # not yet
+    wait_for_cluster(rds, "shop")
+    with login(rds, "shop", "another-password"):
+        assert "MasterUserPassword" not in describe(rds, "shop").get("PendingModifiedValues", {})
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        login(rds, "shop")

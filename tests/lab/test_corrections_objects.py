@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -79,6 +81,58 @@ def test_a_protected_key_is_an_error_in_an_answer_that_succeeded(
     ]
     assert [each["Key"] for each in answer["Deleted"]] == ["books/8/a"]
     assert keys(s3, bucket) == ["books/7/a"]
+
+
+def test_versions_come_in_pages_and_in_the_order_in_which_they_were_put(
+    s3: Any, bucket: str
+) -> None:
+    for body in (b"1", b"22", b"333"):
+        s3.put_object(Bucket=bucket, Key="a b+ü", Body=body)
+    s3.delete_object(Bucket=bucket, Key="a b+ü")
+    s3.put_object(Bucket=bucket, Key="b", Body=b"4444")
+    pages = s3.get_paginator("list_object_versions").paginate(
+        Bucket=bucket, PaginationConfig={"PageSize": 2}
+    )
+    told = [page.get("DeleteMarkers", []) + page.get("Versions", []) for page in pages]
+    assert [[(e["Key"], e.get("Size"), e["IsLatest"]) for e in page] for page in told] == [
+        [("a b+ü", None, True), ("a b+ü", 3, False)],
+        [("a b+ü", 2, False), ("a b+ü", 1, False)],
+        [("b", 4, True)],
+    ]
+    assert s3.list_object_versions(Bucket=bucket, Prefix="b")["Versions"][0]["Key"] == "b"
+    after = s3.list_object_versions(Bucket=bucket, KeyMarker="a b+ü")
+    assert [each["Key"] for each in after["Versions"]] == ["b"]
+
+
+def test_two_calls_at_once_delete_what_each_names(s3: Any, bucket: str) -> None:
+    put = [s3.put_object(Bucket=bucket, Key="a", Body=b"x")["VersionId"] for _ in range(80)]
+
+    def gone(ids: list[str]) -> None:
+        objects = [{"Key": "a", "VersionId": id} for id in ids]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(gone, [put[at::4] for at in range(4)]))
+    assert "Versions" not in s3.list_object_versions(Bucket=bucket)
+
+
+def test_a_lock_is_told_and_its_absence_has_a_code_of_its_own(s3: Any) -> None:
+    name = f"practice-{uuid.uuid4().hex[:12]}"
+    where = {"LocationConstraint": "us-west-2"}
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=True)
+    at = {"Bucket": name, "Key": "a"}
+    at["VersionId"] = s3.put_object(**at, Body=b"x")["VersionId"]
+    for read in (s3.get_object_retention, s3.get_object_legal_hold):
+        with pytest.raises(ClientError, match="NoSuchObjectLockConfiguration"):
+            read(**at)
+    until = datetime(2999, 1, 1, tzinfo=UTC)
+    s3.put_object_retention(**at, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until})
+    s3.put_object_legal_hold(**at, LegalHold={"Status": "ON"})
+    kept = {"Mode": "COMPLIANCE", "RetainUntilDate": until}
+    assert s3.get_object_retention(**at)["Retention"] == kept
+    assert s3.get_object_legal_hold(**at)["LegalHold"] == {"Status": "ON"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(**at)
 
 
 def test_a_missing_bucket_is_said(s3: Any) -> None:

@@ -72,6 +72,11 @@ jobs:
     function: mailer
     stale_minutes: 10
     trigger: /mails/{id}
+search:
+  domain: shop-search
+  indices:
+    orders: {index: orders-v1, table: shop.orders, id: number, where: "state = 'paid' AND NOT gone IS NULL",
+             changed: updated, fields: {total: total}, mapping: {properties: {total: {type: long}}}}
 users: {pool: shop-users, table: accounts}
 network: {vpc: shop, endpoints: {s3: Gateway, sqs: Interface}}
 terraform: {directory: terraform, bucket: shop-terraform, state: state.json, plan: plan.json}
@@ -195,6 +200,8 @@ def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection)
         ("logs/errors", {}),
         ("metrics/dashboard", {"dashboard": "main"}),
         ("queues/dead-letters", {}),
+        ("search/health", {}),
+        ("search/reindex", {"index": "orders"}),
     ],
 )
 def test_a_procedure_finds_nothing_wrong(home: Path, procedure: str, given: dict[str, str]) -> None:
@@ -214,6 +221,7 @@ def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str
         for procedure in told["found_by"]:
             given = {"bucket": "uploads"} if procedure.startswith("buckets/") else {}
             given |= {"function": "web"} if procedure.startswith("functions/") else {}
+            given |= {"index": "orders"} if procedure.startswith("search/") else {}
             found = notebooks.run(procedure, target=TARGET, **given)["ops"].findings
             assert found.causes == {name}, procedure
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opslib import UsageError
+from opslib import UsageError, connect
 from opslib.core.reads import log_lines, logs
 from opslib.core.times import Window, window
 from opslib.logs import searches, throttles
@@ -267,3 +267,12 @@ def test_a_filter_pattern_that_is_none_is_told_how_to_write_one(ops: Any) -> Non
         match=r"'\"unterminated' is no filter pattern\. Write a word, a phrase in quotes",
     ):
         logs.search(ops, "api", '"unterminated', window(ops, 5))
+
+
+def test_a_query_is_asked_by_its_name_in_the_targets_file(lab: Any) -> None:
+    ops = connect("lab/dms-dev")
+    found = searches.check_query(ops, "list-documents", "slow-requests", 60)
+    assert found[0].check == "Requests of more than a second, slowest first"
+    assert "filter duration_ms > 1000" in found[0].source
+    with pytest.raises(UsageError, match="'slow-requests'"):
+        searches.check_query(ops, "list-documents", "slow-request")

@@ -202,7 +202,7 @@ def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:
         ("KeyError: 'book_id'", "message cannot be read"),
         ("AccessDeniedException: User is not authorized to perform", "denied"),
         ("NoSuchKey: The specified key does not exist.", "what it needs is gone"),
-        ("2026-11-22T10:00:00Z abc Task timed out after 600.00 seconds", "timed out"),
+        ("2026-11-22T10:00:00Z abc Task timed out after 600.00 seconds", "function timed out"),
         ("ZeroDivisionError: division by zero", "other error"),
         ("", "no error recorded"),
     ],

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from opslib import Refused, UsageError, apply, changes, connect
+from opslib.core.actions.actions import Aws
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.identities import Identity
 from opslib.core.connections.targets import Policy
-from opslib.core.plans.actions import Aws
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.records import list_records

@@ -22,6 +22,11 @@ PERSON = "it wants what only a person knows: a user, a pattern, an item, a state
 DEPLOYMENT = "it looks at one plan or release, when there is one"
 NOT_DAILY = {
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
+    "buckets.check_erasure": PERSON,
+    "buckets.check_past": PERSON,
+    "buckets.check_room": "check_quotas by the way of what is uploaded",
+    "buckets.check_written": PERSON,
+    "databases.check_insert": PERSON,
     "databases.check_query": PERSON,
     "databases.check_rows": PERSON,
     "databases.check_size": "of an instance: state and what waits are check_status's too",
@@ -47,6 +52,8 @@ NOT_DAILY = {
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "users.check_sign_in": PERSON,
+    "workflows.check_item": PERSON,
+    "reports.check_severity": "what the file says; its verdict names the level",
     "users.check_synced": "it lists every user; who never signed in need not be known",
 }
 
@@ -75,7 +82,7 @@ def sections(target: str) -> list[tuple[str, Callable[..., Any]]]:
     return reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
 
 
-TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production")
+TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production", "dms-dev")
 
 
 @pytest.fixture(scope="module")

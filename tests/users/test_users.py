@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from opslib import Refused, UsageError, apply, connect
+from opslib.core.actions import passwords
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
-from opslib.core.plans import passwords
 from opslib.users import signins, users
 from tests import notebooks
 from tests.conftest import PracticeLab

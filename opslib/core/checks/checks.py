@@ -128,6 +128,7 @@ _SECTIONS = {
     "rds ": "database",
     "cognito-idp ": "users",
     "ec2 ": "network",
+    "opensearch ": "search",
     "VPC": "network",
     "s3 ": "buckets",
     "cloudwatch ": "dashboards",

@@ -48,6 +48,13 @@ FAILURES = (
         next="jobs/oversized",
     ),
     Sign(
+        "search takes no writes",
+        r"cluster_?block|flood.?stage|read-only-allow-delete|es_rejected_execution"
+        r"|(master|cluster.?manager)_not_discovered|no_?shard_?available|unavailable_?shards",
+        advice="mend the search domain, then send back",
+        next="search/health",
+    ),
+    Sign(
         "throttled",
         r"throttl|too many (requests|tokens|connections|clients)|rate ?(limit|exceeded)|quota"
         r"|connection slots"
@@ -64,6 +71,12 @@ FAILURES = (
         r"|unable to locate credentials|role .{0,60}does not exist|signature.{0,20}not match"
         r"|(status|http|code|error)\W{0,12}40[13]\b|\b40[13] client",
         advice="mend the permission or the login, then send back",
+        next="functions/configuration",
+    ),
+    Sign(
+        "function timed out",
+        r"task timed out after|sandbox\.timedout",
+        advice="see whether its time-out fits the work, and what it waited for; then send back",
         next="functions/configuration",
     ),
     Sign(
@@ -99,6 +112,14 @@ FAILURES = (
         r"|is not (set|configured)|not been configured",
         advice="see which variable the function lacks, set it, then send back",
         next="functions/configuration",
+    ),
+    Sign(
+        "item cannot be read",
+        r"\b(corrupt(ed)?|unreadable|damaged)\b|not a (valid )?(pdf|image|zip|document)"
+        r"|cannot (identify|open) (image|file|document)|unsupported (file|image|document|media)"
+        r"|password.?protected|encrypted (pdf|document|file)|bad (magic|zip)|no (pdf|file) header",
+        advice="sent back as it is, it fails again: have it put there anew, then send back",
+        next="logs/search",
     ),
     Sign(
         "message cannot be read",

@@ -47,16 +47,24 @@ def find(ops: Connection, secret: str = "", at: Params | None = None) -> URL:
             f"The database of {ops.target.name} is {engine} (database.engine in its file): only "
             "PostgreSQL is supported so far. Nothing was asked of it."
         )
-    name = secret or facts.get("secret") or _managed(ops).secret
+    name = secret or secret_of(ops)
     told = parts(ops.secret(name), name, facts.get("secret_keys", {}))
+    own = ("user",) if not secret else ()  # what file and RDS say of it: nothing of a reader's
     if not lab:  # whose databases are on this machine, whatever the file says of the real one
-        told |= {key: facts[key] for key in ("host", "port", "name", "user") if key in facts}
-    if "host" not in told or "name" not in told:
-        told = _managed(ops).parts | told
+        told |= {key: facts[key] for key in ("host", "port", "name", *own) if key in facts}
+    if any(part not in told for part in ("host", "name", *own)):
+        known = _managed(ops).parts
+        told = {key: known[key] for key in known if key != "user" or own} | told
     made = _url(told, name, ops.target.key)
-    if at:  # where the tunnel does not lead
-        made, facts = made.set(**at), {k: v for k, v in facts.items() if k != "tunnel"}
+    made = made.set(**at or {})
+    if at and "host" in at:  # where the tunnel does not lead
+        facts = {k: v for k, v in facts.items() if k != "tunnel"}
     return made if lab else _secured(made, facts)
+
+
+def secret_of(ops: Connection) -> str:
+    """The secret with the login: the one that the file names, else RDS's own."""
+    return str(ops.target["database"].get("secret") or _managed(ops).secret)
 
 
 def url(secret: Any, name: str, **instead: Any) -> URL:
@@ -69,8 +77,8 @@ def parts(secret: Any, name: str, called: Params | None = None) -> Json:
     """The parts of a login that a secret holds: those of _PARTS, and `ssl`, those it has.
 
     A mapping, as RDS writes it or with other keys (`called`; dots lead inwards); a URL of any
-    PostgreSQL flavour, JDBC's too; libpq's key=value, or Npgsql's with semicolons. Raises
-    UsageError, without a value in it.
+    PostgreSQL flavour, JDBC's too; libpq's key=value, or Npgsql's with semicolons; a text that is
+    none of these is the password alone. Raises OpsError, without a value in it.
     """
     if isinstance(secret, dict):
         flat = {_plain(key): value for key, value in secret.items()}
@@ -89,9 +97,21 @@ def parts(secret: Any, name: str, called: Params | None = None) -> Json:
     pairs = [pair.split("=", 1) for pair in text.split(";") if "=" in pair]
     if ";" not in text:
         pairs = re.findall(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", text)
-    if not pairs:
-        raise _no_login(name, "it is neither JSON nor a URL")
+    if not any(_plain(key.strip()) in known for key, *_ in pairs for known in _PARTS.values()):
+        return {"password": text} if text else {}
     return parts({key.strip(): value.strip().strip("'") for key, value in pairs}, name)
+
+
+def password_at(secret: Any, called: Params | None = None) -> list[str] | None:
+    """By which keys one comes to the password in a secret; none: it is the whole; None: it is in an
+    address, or not there.
+    """
+    if not isinstance(secret, dict):
+        return [] if parts(secret, "") == {"password": str(secret).strip()} else None
+    if key := (called or {}).get("password"):
+        return [key] if key in secret else key.split(".")
+    found = [key for key in secret if _plain(key) in _PARTS["password"] and secret[key]]
+    return found[:1] or None
 
 
 def _of_url(text: str, name: str) -> Json:

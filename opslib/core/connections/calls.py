@@ -155,7 +155,10 @@ def _misread(model: Any, answer: Json, told: Any) -> bool:
     shape = model.output_shape
     if told is None or shape is None or not shape.members or set(answer) - {"ResponseMetadata"}:
         return False
-    lists = any(part.type_name == "list" for part in shape.members.values())
+    parts = shape.members.values()
+    if all("location" in part.serialization for part in parts):  # in headers, which may be left out
+        return False
+    lists = any(part.type_name == "list" for part in parts)
     if lists and model.service_model.service_name in _LISTING:
         return True
     body, protocol = told.content.strip(), model.service_model.metadata["protocol"]

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, changing
-from opslib.core.connections.http import Api, Response, authorised, request
+from opslib.core.connections.http import Api, Response, authorised, request, sign
 from opslib.core.connections.identities import Identity
 from opslib.core.connections.sharing import Sharing
 from opslib.core.connections.targets import Target
@@ -193,7 +193,8 @@ class Connection:
     def _client_for_one(self, service: str, seconds: float) -> Any:
         """Over a connection of its own: one that was left waiting may be closed when it is used."""
         once = calls.patient(self._access.config, seconds)
-        return self._access.client(service, self.target.region, once)
+        with self._lock:  # boto3 makes one client at a time
+            return self._access.client(service, self.target.region, once)
 
     def _call(
         self,
@@ -215,10 +216,7 @@ class Connection:
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
     ) -> list[Any]:
-        """Every item of a paginated AWS call, to the end (or the first `limit`).
-
-        `key` is a JMESPath to the items.
-        """
+        """Every item (`key`: JMESPath) of a paginated AWS call, to the end or the first `limit`."""
         import jmespath
 
         client = self.client(service)
@@ -250,15 +248,24 @@ class Connection:
         key = authorised(self.target["api"], self.secret, auth)
         return request(api, method, path, body, key, self.journal)
 
+    def signed(self, service: str, api: Api, method: str, path: str, body: bytes) -> Response:
+        """A request to an address of a service's own, signed; in the lab to its stand-in there."""
+        if at := self._access.endpoint:
+            api = Api(f"{at}/_{service}/{self.target.key}", {}, api.timeout_seconds, api.called)
+        with calls.errors(service, "sign", self.where, {}, self._access.profile):
+            key = sign(api, method, path, body, self._access.session, service)
+        return request(api, method, path, body, key, self.journal)
+
     def secret(self, name: str) -> Any:
-        """A secret's current value (Secrets Manager), decoded when it is JSON.
+        """A secret's current value (Secrets Manager), decoded when it is JSON; 0123 is a text.
 
         Masked in every output from here on.
         """
         text = self.call("secretsmanager", "get_secret_value", SecretId=name).get("SecretString")
         if text is None:
             raise OpsError(f"Secret {name!r} in {self.where} holds no text (SecretString).")
-        return decoded(text, text)
+        found = decoded(text, text)
+        return found if isinstance(found, (dict, list, str)) else text
 
     def reading_once(self) -> AbstractContextManager[None]:
         """Inside, AWS is asked once for what is asked in the same words: many checks, one look."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from opslib.core import redaction
 from opslib.core.defects import families_of, in_a_line, understood
@@ -24,7 +26,7 @@ from opslib.core.errors import (
     translated,
 )
 from opslib.core.journal import Journal
-from opslib.core.tables import Params
+from opslib.core.tables import Json, Params
 from opslib.core.text import decoded
 
 
@@ -32,11 +34,15 @@ from opslib.core.text import decoded
 class Api:
     """Where a system's API is: `api.url` of the target, or the lab's; its headers, how long to wait
     for an answer.
+
+    `called`: what records call it. `tunnel`: a host and port that lead there instead of its name.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 10.0
+    called: str = "http"
+    tunnel: tuple[str, int] | None = None
 
 
 _READS = ("GET", "HEAD")
@@ -158,6 +164,33 @@ def authorised(api: Params, read: Callable[[str], Any], asked: bool) -> dict[str
     return {header: f"{scheme} {value}".strip()}
 
 
+def sign(
+    api: Api, method: str, path: str, body: bytes, session: Any, service: str
+) -> dict[str, str]:
+    """The headers by which AWS knows who sends a request (SigV4), with a boto3 session's login.
+
+    None where the address has an authorisation of its own.
+    """
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    if "Authorization" in api.headers:
+        return {}
+    held = {"Content-Type": "application/json"}
+    held["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
+    asked = AWSRequest(method, api.url + path, held, body)
+    login = session.get_credentials().get_frozen_credentials()
+    SigV4Auth(login, service, session.region_name).add_auth(asked)
+    return {name: str(value) for name, value in asked.headers.items()}
+
+
+def _content(body: Any) -> Json:
+    """How a body is handed to urllib3: bytes as they are, all else as JSON."""
+    if body is None:
+        return {}
+    return {"body" if isinstance(body, bytes) else "json": body}
+
+
 def request(
     api: Api, method: str, path: str, body: Any, key: Mapping[str, str], journal: Journal
 ) -> Response:
@@ -168,23 +201,28 @@ def request(
     """
     import urllib3
 
-    url = api.url + path
+    url, pool, held = api.url + path, urllib3.PoolManager(), {}
+    if api.tunnel:  # its certificate, and what is signed, are of its own name
+        parts = urlsplit(url)
+        host, held = parts.hostname, {"Host": parts.netloc}
+        url = parts._replace(netloc="{}:{}".format(*api.tunnel)).geturl()
+        pool = urllib3.PoolManager(server_hostname=host, assert_hostname=host)
     for name, value in api.headers.items():
         if redaction.names_a_secret(name):
             redaction.register(value, f"header {name}")
-    headers = {"Accept": "application/json", **api.headers, **key}
+    headers = {"Accept": "application/json", **held, **api.headers, **key}
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
     asked = f"{method} {url}"
     try:
         with understood(asked):
-            answer = urllib3.PoolManager().request(
+            answer = pool.request(
                 method,
                 url,
                 headers=headers,
                 retries=False,
                 redirect=False,
                 timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
-                **({} if body is None else {"json": body}),
+                **_content(body),
             )
         error = str(answer.status) if answer.status >= 400 else None
     except NotUnderstood as exc:
@@ -197,7 +235,7 @@ def request(
         sent = re.search(_NOT_SENT, families) is None  # it may be done
         raise (Lost(str(told)) if sent and method not in _READS else told) from cause
     finally:
-        journal.call("http", f"{method} {path.split('?')[0]}", started, ticks, error=error)
+        journal.call(api.called, f"{method} {path.split('?')[0]}", started, ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8-sig", "replace")
     return Response(method, url, answer.status, seconds, kind, text, decoded(text))

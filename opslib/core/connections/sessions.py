@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections import addresses
@@ -25,7 +26,7 @@ from opslib.core.errors import (
     UsageError,
     translated,
 )
-from opslib.core.tables import Params
+from opslib.core.tables import Json, Params
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, CursorResult, Engine
@@ -113,11 +114,7 @@ def reads_apart(ops: Ops) -> bool:
 
 
 def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
-    """An engine for one session at a time; none of our connections stays open, for they may be what
-    runs out.
-    """
-    from sqlalchemy import NullPool, create_engine, event
-
+    """An engine for sessions; none of our connections stays open, for they may be what runs out."""
     apart = reads_apart(ops) and not (write or own)
     where = addresses.find(ops, ops.target["database"]["reader_secret"] if apart else "", at)
     if ops.target.lab and where.host not in addresses.LOOPBACK:
@@ -134,19 +131,25 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
     }
     for variable in filter(_LIBPQ.match, [*os.environ]):  # the target's file says it all
         os.environ.pop(variable, None)
+    asked: Json = {"sslmode": "disable"} if ops.target.lab else {}
+    asked |= {
+        "connect_timeout": CONNECT_SECONDS,
+        "client_encoding": "utf8",
+        "application_name": f"opslib/{ops.identity.user}"[:63],
+        "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
+        # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
+        "prepare_threshold": 0,
+    }
+    return _made(where, tuple(asked.items()))
+
+
+@lru_cache(maxsize=16)
+def _made(where: URL, asked: tuple[tuple[str, Any], ...]) -> Engine:
+    """Of sessions that are alike one: SQLAlchemy asks of each first what server it is."""
+    from sqlalchemy import NullPool, create_engine, event
+
     engine = create_engine(
-        where,
-        poolclass=NullPool,
-        hide_parameters=True,
-        connect_args=({"sslmode": "disable"} if ops.target.lab else {})
-        | {
-            "connect_timeout": CONNECT_SECONDS,
-            "client_encoding": "utf8",
-            "application_name": f"opslib/{ops.identity.user}"[:63],
-            "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
-            # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
-            "prepare_threshold": 0,
-        },
+        where, poolclass=NullPool, hide_parameters=True, connect_args=dict(asked)
     )
     event.listen(engine, "before_cursor_execute", _marked, retval=True)
     return engine

@@ -1,1 +1,1 @@
-"""Change as data: actions, steps, plans; applied, verified, concluded."""
+"""Change as data: steps and plans; applied, verified, concluded."""

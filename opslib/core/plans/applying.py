@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, TypeAlias, TypeVar
 
+from opslib.core.actions.actions import Action
 from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
-from opslib.core.plans.actions import Action
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 

@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 from uuid import NAMESPACE_OID, uuid5
 
+from opslib.core.actions.actions import Action
+from opslib.core.actions.results import awaited, resolved, result
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError, Refused
-from opslib.core.plans.actions import Action
 from opslib.core.plans.plans import Plan, Step
-from opslib.core.plans.results import awaited, resolved, result
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from opslib.core.actions.actions import Action
 from opslib.core.errors import Refused
 from opslib.core.findings import MIME
-from opslib.core.plans.actions import Action
 from opslib.core.tables import Json, escaped, html_table, safe, text_table
 from opslib.core.text import cut
 

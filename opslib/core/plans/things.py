@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from opslib.core.actions.actions import Aws, Read, Wait
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
-from opslib.core.plans.actions import Aws, Read, Wait
 from opslib.core.plans.plans import Step
 from opslib.core.tables import Json, Params
 

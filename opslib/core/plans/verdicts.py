@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from opslib.core import redaction
+from opslib.core.checks import severities
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import MIME, Findings
@@ -62,7 +63,7 @@ def conclude(ops: Connection) -> Verdict:
         tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
         plan.id if plan and steps else "",
-        tuple(evidence(counted)),
+        (*severities.told(ops, bad), *evidence(counted)),
     )
     ops.journal.write("verdict", **asdict(verdict))
     return verdict

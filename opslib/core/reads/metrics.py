@@ -5,19 +5,22 @@ And the target's key metrics against their thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import chain
 
 from opslib.core.checks.plots import Line, Panel
+from opslib.core.checks.shares import Share
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, unknown_name
 from opslib.core.tables import UTC_TIME, Frame, Json, frame
 from opslib.core.text import number
 from opslib.core.times import Window, window
 
-POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64"}
+POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64", "of": "str"}
+PERIOD = 300  # seconds
 PAGE = 500  # queries in one GetMetricData
 RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
 
@@ -26,19 +29,39 @@ RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may
 class Metric:
     """A key metric of the target, as its file describes it.
 
-    `below`: it is bad when it is too low.
+    `below`: it is bad when it is too low. With an `expression` it is a share of the amounts that
+    `of` describes, told where there are `at_least` so many.
     """
 
     key: str
     title: str
-    namespace: str
-    metric: str
-    statistic: str
+    namespace: str = ""
+    metric: str = ""
+    statistic: str = "Sum"
     dimensions: Mapping[str, str] = field(default_factory=dict, hash=False)
     unit: str = ""
     warn: float | None = None
     critical: float | None = None
     below: bool = False
+    expression: str = ""
+    of: Mapping[str, Json] = field(default_factory=dict, hash=False)
+    at_least: float = 20
+    next: str = ""
+
+    @cached_property
+    def share(self) -> Share | None:
+        """Its expression. Raises UsageError when it is none."""
+        return Share(self.expression, dict(self.of)) if self.expression else None
+
+    @property
+    def amounts(self) -> dict[str, Metric]:
+        """What is asked for it: itself, or the amounts of a share, by their names."""
+        if not self.share:
+            return {"": self}
+        told = {
+            name: {k: v for k, v in each.items() if k != "rare"} for name, each in self.of.items()
+        }
+        return {name: Metric(f"{self.key}/{name}", self.title, **of) for name, of in told.items()}
 
     def status(self, value: float) -> str:
         """Of one value, as findings have it: ok, warn or critical."""
@@ -99,10 +122,38 @@ def read(
 
     Columns: POINTS, by metric and time.
     """
-    metrics = described(ops, keys)
-    queries = [metric.query(f"m{i}", period) for i, metric in enumerate(metrics)]
-    found = query(ops, queries, within or window(ops, hours * 60))
-    return frame(found.rename(columns={"label": "metric"}).to_dict("records"), POINTS)
+    metrics, within = described(ops, keys), within or window(ops, hours * 60)
+    found = answered(ops, metrics, within, period)
+    return frame(chain.from_iterable(points(each, found, within) for each in metrics), POINTS)
+
+
+def answered(
+    ops: Connection, metrics: Sequence[Metric], within: Window, period: int = 300
+) -> Frame:
+    """What GetMetricData answers of them, labelled by their keys; an amount: `key/name`."""
+    asked = chain.from_iterable(metric.amounts.values() for metric in metrics)
+    queries = [each.query(f"m{i}", period) for i, each in enumerate(asked)]
+    return query(ops, queries, within)
+
+
+def points(metric: Metric, found: Frame, within: Window) -> Iterator[Json]:
+    """Its values as POINTS, of what was answered; a share's are those of its windows.
+
+    A part of a share that has nothing where another has something is 0 there: CloudWatch leaves
+    that out.
+    """
+    if not metric.share:
+        mine = found[found["label"] == metric.key].rename(columns={"label": "metric"})
+        yield from mine.assign(of="").to_dict("records")
+        return
+    labels = {each.key: name for name, each in metric.amounts.items()}
+    over = within.end - timedelta(seconds=PERIOD)  # what is still counted would be half a share
+    mine = found[found["label"].isin(labels) & (found["time"] <= over)]
+    sums = mine.pivot_table("value", "time", "label", "sum").rename(columns=labels)
+    sums = sums.reindex(columns=list(labels.values())).fillna(0.0)
+    rows = RECENT_MINUTES * 60 // PERIOD
+    for each in metric.share.windows(sums, metric.at_least, rows) if len(sums) else ():
+        yield {"metric": metric.key, **each}
 
 
 SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
@@ -171,7 +222,8 @@ def _rows(results: Iterable[Json]) -> Iterable[Json]:
 
 def panel(metric: Metric, points: Frame) -> Panel:
     """Its values (rows of POINTS) with its thresholds."""
-    line = Line(metric.statistic, points.set_index("time")["value"])
+    of = points.dropna(subset="value").set_index("time")["value"]
+    line = Line(metric.expression or metric.statistic, of)
     return Panel(metric.title, metric.unit or metric.statistic, [line], metric.limits)
 
 
@@ -181,7 +233,7 @@ def thresholds(metric: Metric) -> str:
     return ", ".join(f"{name} {side} {number(at, metric.unit)}" for name, at in metric.limits)
 
 
-def metric_keys(ops: Connection) -> list[str]:
-    """Which of the target's key metrics are the database's own."""
+def metric_keys(ops: Connection, namespace: str = "AWS/RDS") -> list[str]:
+    """Which of the target's key metrics are the database's own, or another service's."""
     facts = ops.target.facts.get("metrics", {})
-    return [key for key, of in facts.items() if of["namespace"] == "AWS/RDS"]
+    return [key for key, of in facts.items() if of.get("namespace") == namespace]

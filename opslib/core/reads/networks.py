@@ -79,7 +79,12 @@ def open_to_all(group: Json, port: int) -> bool:
 
 def caller(ops: Connection, function: str) -> Caller | None:
     """A function as it calls others (its live configuration); None when it is in no VPC."""
-    config = functions.live(ops, function).get("VpcConfig") or {}
+    return of(ops, functions.live(ops, function))
+
+
+def of(ops: Connection, configuration: Json) -> Caller | None:
+    """The same of a configuration that was read."""
+    config = configuration.get("VpcConfig") or {}
     if not (subnets := config.get("SubnetIds")):
         return None
     read = partial(ops.pages, "ec2", "describe_subnets", "Subnets[].CidrBlock")

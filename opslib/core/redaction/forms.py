@@ -76,7 +76,7 @@ def parts(value: str, label: str) -> Iterator[tuple[Any, str]]:
     for hit in _PASSWORD.finditer(value):
         yield hit[1] or hit[2] or hit[3], f"{label}:password"
     for hit in _QUERY.finditer(value):
-        if names_a_secret(hit[1], hit[2]):
+        if names_a_secret(hit[1], hit[2]) or hit[1].lower().endswith("signature"):
             yield from ((part, f"{label}:{hit[1]}") for part in {hit[2], unquote(hit[2])})
     for line in map(str.strip, value.splitlines() if "\n" in value.strip() else ()):
         entry = ENTRY.fullmatch(line)

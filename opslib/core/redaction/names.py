@@ -10,7 +10,7 @@ _NAME = re.compile(
     r"|(?:^|[-_])(?:pat|salt|pepper)$|webhook[-_]?url"
     r"|(?:database|db|redis|broker|amqp|rabbitmq|mongo(?:db)?|postgres(?:ql)?|mysql|celery\w*"
     r"|jdbc|cache|sqlalchemy\w*)[-_]?(?:ur[il]|dsn)"
-    r"|(?:^|[-_])auth(?:entication|orization)?$",
+    r"|(?:^|[-_])auth(?:entication|orization)?$|signed[-_]?url",
     re.IGNORECASE,
 )
 # A value beside one of these is a secret, also in prose and in others' data.
@@ -18,7 +18,7 @@ SURE = (
     r"passw(?:or)?ds?|passphrase|(?<![a-z])pwd|(?:api|account|private|signing|encryption|shared"
     r"|secret|master|license)[-_]?key|secret[-_]?access[-_]?key|client[-_]?secret"
     r"|(?:session|access|auth|refresh|id|bearer|security|api|bot|github|gitlab|slack)[-_]?token"
-    r"|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn"
+    r"|signed[-_]?url|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn"
 )
 _SURE_KEY = re.compile(rf"(?i)(?:.*?(?:{SURE})|(?:token|secret[-_]?value))[-_]?\d*")
 # NAME=value, NAME: value

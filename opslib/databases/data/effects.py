@@ -99,6 +99,9 @@ class Effect:
             made.append(self._before())
             said["met"] = "(SELECT count(*) FROM before)"
             said["before"] = _digest("before", "r::text")
+        elif self.key and not parts:
+            named = ", ".join(f"'k{at}', (r).{identifier(k)}" for at, k in enumerate(self.key))
+            said["made"] = f"(SELECT json_agg(json_build_object({named})) FROM changed)"
         for number, (above, table, own, there) in enumerate(self.cascades, 1):
             mine = ", ".join(f"o.{identifier(c)}" for c in own)
             theirs = ", ".join(f"(p.r).{identifier(c)}" for c in there)
@@ -110,6 +113,23 @@ class Effect:
             said[f"follow{number}"] = _digest(f"follow{number}", "r::text")
         pairs = ", ".join(f"'{key}', {value}" for key, value in said.items())
         return ",\n".join(made) + f"\nSELECT json_build_object({pairs})"
+
+    def taken_back(self, ops: Connection) -> str:
+        """The statement that deletes one row that this one made, by its key (:k0, :k1): only while
+        nothing that would go or lose its reference with it refers to it.
+        """
+        below = of(ops, f"DELETE FROM {self.name} WHERE false").cascades
+        free = [
+            f"NOT EXISTS (SELECT FROM {table} o WHERE "
+            + " AND ".join(
+                f"o.{identifier(a)} = t.{identifier(b)}" for a, b in zip(own, there, strict=True)
+            )
+            + ")"
+            for above, table, own, there in below
+            if not above
+        ]
+        same = [f"t.{identifier(k)} = :k{at}" for at, k in enumerate(self.key)]
+        return f"DELETE FROM {self.name} t WHERE {' AND '.join([*same, *free])}"
 
     def sampled(self, limit: int) -> str:
         """One statement that does it and answers the first rows: as they were, or as added."""

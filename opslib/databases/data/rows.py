@@ -6,6 +6,7 @@ What a statement is and does is asked of the database: see `effects`.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from opslib.core import (
     Connection,
@@ -16,10 +17,12 @@ from opslib.core import (
     Question,
     Refused,
     Shown,
+    Sql,
     Step,
     check,
     count,
     planner,
+    result,
 )
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.sql import brief
@@ -51,12 +54,12 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
     rds.database_of(ops)  # a target without a database has no rows
     if not statement.strip():
         return Findings(note=f"No statement was given: {effects.FORMS}.")
-    rows, number = _sample(ops, effects.of(ops, statement), limit)
+    rows, number = sample(ops, effects.of(ops, statement), limit)
     seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
     return Findings([_MEANT.judged(number > 0, seen, otherwise="warn")], rows)
 
 
-def _sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:
+def sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:
     with sessions.session(ops, f"{brief(effect.text)} (rolled back)", write=True) as session:
         rows = queries.shown(sessions.run(session, effect.sampled(limit)), limit)
     met = rows.pop("rows met")
@@ -74,11 +77,12 @@ def trial(ops: Connection, effect: Effect) -> tuple[str, Json]:
     twice = [sql.measure(ops, effect.measured(effect.columns, parts=True)) for _ in range(2)]
     each = zip(effect.columns, *(found["parts"] for found in twice), strict=True)
     measured = effect.measured([name for name, one, other in each if one == other])
-    return measured, sql.measure(ops, measured)
+    found = sql.measure(ops, measured)
+    found.pop("made", None)  # other keys each time
+    return measured, found
 
 
-@planner
-def plan_statement(
+def steps_for_statement(
     ops: Connection, statement: str, most: int = 1000, snapshot: bool = True
 ) -> Planned:
     """The statement in one transaction, committed only when it does what is shown here.
@@ -104,18 +108,25 @@ def plan_statement(
             "changed."
         )
     follows = [f"{name}: {said}" for name, said in found["tables"].items() if name != effect.plain]
+    added = effect.verb == "Insert" and bool(effect.key)
+    made: Any = result("rows.made")
     step = Step(
         f"Change {count(number, 'row')}",
         do=Shown(effect.text, measured, found),
         before=f"{count(number, 'row')}, digest {(found.get('before') or found['after'])[:12]}",
         after=f"{count(number, 'row')} changed",
+        undo=[Sql(effect.taken_back(ops), made, number)] if added else None,
+        name="rows" if added else "",
     )
     saved = snapshots.steps_for_snapshot(ops, "before a change of rows") if snapshot else []
     kept = [replace(each, undo=[]) for each in saved]  # undo leaves it there: the only way back
-    notes = [*_NOTES[: 1 + snapshot], *effect.notes]
+    notes = [_ADDED, *effect.notes] if added else [*_NOTES[: 1 + snapshot], *effect.notes]
     if follows:
         notes.insert(0, f"It takes rows of other tables along: {'; '.join(follows)}.")
     return Planned(f"change {count(number, 'row')} by a statement", [*kept, step], notes)
+
+
+plan_statement = planner(steps_for_statement)
 
 
 def _refuse_many(said: str, number: float, most: int) -> None:
@@ -126,6 +137,10 @@ def _refuse_many(said: str, number: float, most: int) -> None:
         )
 
 
+_ADDED = (
+    "Undo deletes the rows that it added, by their keys, all or none, and only while no other row "
+    "refers to one of them."
+)
 _NOTES = [
     "It cannot be undone from here: what the rows held is in the table above, as far as it is "
     "shown. All or none: when it would do anything else than shown, it is rolled back.",

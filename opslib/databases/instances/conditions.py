@@ -201,11 +201,7 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
     asked = Question(
         "who gets to it", "the functions, not everybody", f"{_GUIDE}Overview.RDSSecurityGroups.html"
     )
-    found = (members or [described])[0].get("VpcSecurityGroups") or described.get(
-        "VpcSecurityGroups", ()
-    )
-    groups = networks.find_groups(ops, {each["VpcSecurityGroupId"] for each in found})
-    port = _port(ops, described)
+    groups, port = _entrance(ops, described, members)
     public = [each[rds.INSTANCE.key] for each in members if each.get("PubliclyAccessible")]
     world = [group["GroupId"] for group in groups if networks.open_to_all(group, port)]
     seen = f"{', '.join(world)} lets every address in on port {port}" if world else ""
@@ -221,6 +217,23 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
         return asked.answer("critical", seen, next="network/endpoints")
     seen = f"port {port}: not every address, and the functions in its VPC"
     return asked.answer("ok", seen, cause=EXPOSED)
+
+
+def entrance(ops: Connection) -> tuple[list[Json], int, bool]:
+    """The security groups of the target's database, its port, whether its address is public."""
+    database = rds.database_of(ops)
+    described = database.describe(ops)
+    members = rds.members(ops, database, described)
+    public = any(each.get("PubliclyAccessible") for each in members)
+    return *_entrance(ops, described, members), public
+
+
+def _entrance(ops: Connection, described: Json, members: list[Json]) -> tuple[list[Json], int]:
+    found = (members or [described])[0].get("VpcSecurityGroups") or described.get(
+        "VpcSecurityGroups", ()
+    )
+    groups = networks.find_groups(ops, {each["VpcSecurityGroupId"] for each in found})
+    return groups, _port(ops, described)
 
 
 def _port(ops: Connection, described: Json) -> int:

@@ -39,6 +39,7 @@ CLUSTER = Kind(
     pending=PENDING,
     delete="delete_db_cluster",
     deleting={"SkipFinalSnapshot": True},
+    modify="modify_db_cluster",  # ApplyImmediately would apply what waits for the window, too
 )
 INSTANCE = Kind(
     noun="instance",
@@ -125,8 +126,8 @@ def instance_of(ops: Connection) -> tuple[Database, Json]:
     if database.kind is CLUSTER:
         raise UsageError(
             f"{ops.target.name} has an Aurora {database}, no instance of its own. Its members are "
-            "sized in the cluster: for Serverless v2 raise the maximum of "
-            "ServerlessV2ScalingConfiguration; for more readers add an instance to the cluster "
+            "sized in the cluster: for Serverless v2 by its bounds of capacity "
+            "(databases/capacity); for more readers add an instance to the cluster "
             "(create-db-instance with its DBClusterIdentifier)."
         )
     return database, database.describe(ops)
@@ -203,6 +204,7 @@ PLACE = {
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "StorageType": "StorageType",
+    "NetworkType": "NetworkType",
     "Port": "Port",
 }
 # gp3 below 400 GiB has a fixed rate, which the calls do not take

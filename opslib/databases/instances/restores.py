@@ -79,9 +79,24 @@ def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = 
         f"{database} goes on as it is, and the app goes on using it: pointing the app to "
         f"{new.name} is a decision of its own.",
         "Undo deletes the new one without a final snapshot.",
-        "Alarms, Terraform's state and deletion protection do not know of the new one.",
+        "Alarms and Terraform's state do not know of the new one, and its deletion protection is "
+        "off, so that it can be undone: switch it on when it stays.",
+        *_lacks(described),
     ]
     return Planned(f"restore {said} of {database} into {new.name}", steps, notes)
+
+
+def _lacks(described: Json) -> list[str]:
+    """What the present one has and a restored one gets only by calls of its own."""
+    said = {
+        "the Data API": described.get("HttpEndpointEnabled"),
+        "the activity stream": described.get("ActivityStreamStatus", "stopped") != "stopped",
+        "the global database": described.get("GlobalClusterIdentifier"),
+        "custom endpoints": described.get("CustomEndpoints"),
+    }
+    said |= {f"role {each['RoleArn']}": True for each in described.get("AssociatedRoles", ())}
+    lacking = ", ".join(what for what, has in said.items() if has)
+    return [f"The new one has not, as the present one has: {lacking}."] if lacking else []
 
 
 def name_of_restored(plan: Plan) -> str:
@@ -145,7 +160,8 @@ def like(new: rds.Database, described: Json) -> Json:
 def _instance_in(cluster: rds.Database, described: Json, present: list[Json]) -> list[Step]:
     """An instance like the present writer: a restored cluster has none."""
     instance = {"DBInstanceClass": "db.serverless", "PubliclyAccessible": False}
-    instance |= rds.taken(present[0], rds.MAKE) if present else {}
+    own = rds.MAKE | {"Tags": rds.PLACE["Tags"]}
+    instance |= rds.taken(present[0], own) if present else {}
     made = rds.Database(rds.INSTANCE, f"{cluster.name}-1")
     make = made.call("create_db_instance", Engine=described["Engine"], **instance, **cluster.key)
     return made.made(f"Make instance {made.name} in it", make)

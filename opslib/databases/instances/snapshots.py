@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from opslib.core import (
     UTC_TIME,
@@ -38,6 +39,7 @@ _SHAPE = """{
     engine_version: EngineVersion
 }"""
 _DAILY_HOURS = 26  # a day, and the length of a backup window
+_DAY, _NAMED = timedelta(days=1), 5  # how many gaps are named
 _LAG = timedelta(minutes=30)  # RDS ships logs every five minutes
 
 
@@ -57,33 +59,62 @@ def list_snapshots(ops: Connection, days: float = 0) -> Frame:
 
 @check("Backups")
 def check_backups(ops: Connection) -> Findings:
-    """Are backups kept long enough, can a moment ago be restored, is there a snapshot of today?
+    """Are backups kept long enough, can each moment of that time be restored, is there a snapshot
+    of today, and of each day before?
 
-    Evidence: SNAPSHOTS of the last week.
+    Evidence: SNAPSHOTS of all that time.
     """
-    database = rds.database_of(ops)
-    described, found = ops.gather(lambda: database.describe(ops), lambda: list_snapshots(ops, 7))
-    kept = _retention(database, described, ops.target["database"].get("backup_days", 1))
+    database, wanted = rds.database_of(ops), ops.target["database"].get("backup_days", 1)
+    described = database.describe(ops)
+    retained = described.get("BackupRetentionPeriod") or 0
+    found = list_snapshots(ops, max(7, retained, wanted))
+    kept = _retention(database, described, wanted)
     earliest, latest = window(ops, database, described)
+    made = described.get("ClusterCreateTime") or described.get("InstanceCreateTime")
+    since = ops.now() - timedelta(days=retained)
+    since = max(since, made) if made else since  # so far back there has to be something
     restorable = Question(
         f"{database} can be restored to a moment",
-        f"until {_LAG.seconds // 60} minutes ago at most",
+        f"from {since:%Y-%m-%d %H:%M} until {_LAG.seconds // 60} minutes ago",
         kept.source,
     )
     if latest is None:
         until = restorable.answer("unknown", "RDS names no latest restorable time")
     else:
-        since = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
-        seen = f"{since}to {latest:%Y-%m-%d %H:%M} UTC"
-        until = restorable.judged(ops.now() - latest <= _LAG, seen)
-    by_itself = bool(described.get("BackupRetentionPeriod")) and not _young(ops, described)
-    return Findings([kept, until, _latest(database, found, by_itself)], found)
+        begins = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
+        seen = f"{begins}to {latest:%Y-%m-%d %H:%M} UTC"
+        short = earliest is not None and earliest > since + _DAY
+        seen += "; it was kept for less until lately, or was off" * short
+        late = ops.now() - latest > _LAG
+        until = restorable.judged(
+            not (late or short), seen, otherwise="critical" if late else "warn"
+        )
+    by_itself = bool(retained) and ops.now() - since >= timedelta(hours=_DAILY_HOURS)
+    looked = [kept, until, _latest(database, found, by_itself)]
+    return Findings([*looked, *([_daily(ops, found, since)] if by_itself else [])], found)
 
 
-def _young(ops: Connection, described: Json) -> bool:
-    """Whether it is not there for long enough to have been backed up by itself."""
-    made = described.get("ClusterCreateTime") or described.get("InstanceCreateTime")
-    return made is not None and ops.now() - made < timedelta(hours=_DAILY_HOURS)
+def _daily(ops: Connection, found: Frame, since: datetime) -> Finding:
+    """Is there a snapshot of each day, taken by itself? A gap is of two days, for the backup window
+    may have been moved; while a cluster is stopped none is taken.
+    """
+    source = f"rds {rds.database_of(ops).snapshots.describe}"
+    asked = Question("A snapshot of each day, taken by itself", f"since {since:%Y-%m-%d}", source)
+    usable = found[(found["type"] != "manual") & (found["status"] == "available")]
+    times = [since, *sorted(usable["created"]), ops.now()]
+    gaps = [
+        f"{begin:%m-%d %H:%M} to {end:%m-%d %H:%M}"
+        for begin, end in pairwise(times)
+        if end - begin > 2 * _DAY
+    ]
+    by = ", ".join(f"{number} {kind}" for kind, number in usable["type"].value_counts().items())
+    seen = f"{by or 'none'} in {(ops.now() - since) / _DAY:.0f} days"
+    if gaps:
+        seen += (
+            f"; none from {', '.join(gaps[:_NAMED])}"
+            + f" and {len(gaps) - _NAMED} times more" * (len(gaps) > _NAMED)
+        )
+    return asked.judged(not gaps, seen, otherwise="warn", next="databases/snapshot")
 
 
 def _retention(database: rds.Database, described: Json, wanted: int) -> Finding:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Finding, Findings, Json, OpsError, Question, frame
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    OpsError,
+    Question,
+    Refused,
+    frame,
+)
 from opslib.core.connections import sql
 from opslib.databases.instances import rds
 
@@ -87,6 +97,12 @@ def login(ops: Connection) -> Finding:
     except OpsError as exc:
         return _LOGIN.answer("critical", str(exc), next="databases/health")
     return _LOGIN.answer("ok", f"PostgreSQL {version} answers")
+
+
+def require_login(ops: Connection) -> None:
+    """Raises Refused when the database takes no login with the present secret."""
+    if (found := login(ops)).status != "ok":
+        raise Refused(f"No login now: {found.seen} Nothing was changed; see databases/health.")
 
 
 def compared(ops: Connection, other: rds.Database) -> Findings:

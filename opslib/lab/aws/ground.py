@@ -26,7 +26,7 @@ class Counts(Protocol):
         namespace: str,
         metric: str,
         dimensions: Mapping[str, str],
-        timestamp: datetime,
+        timestamp: datetime | float,
         point: float,
         unit: str = ...,
     ) -> None: ...

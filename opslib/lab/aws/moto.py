@@ -7,6 +7,8 @@ from typing import Any
 
 import moto.core.utils
 import moto.utilities.utils
+from botocore.exceptions import UnknownServiceError
+from botocore.session import Session
 from moto.core.loaders import Loader, create_loader
 
 _moto_load_resource = moto.utilities.utils.load_resource
@@ -25,6 +27,24 @@ def lighten() -> None:
     """To be called before moto's services are imported; later it has no effect."""
     moto.core.utils.create_loader = loader
     moto.utilities.utils.load_resource = _load_resource
+    Session.get_available_regions = _regions
+
+
+def _regions(
+    self: Session, service_name: str, partition_name: str = "aws", allow_non_regional: bool = False
+) -> list[str]:
+    """As botocore's, which parses the service's whole model to know how its addresses begin: EC2's
+    when moto is imported.
+    """
+    prefix = service_name
+    if service_name != "ec2":
+        try:
+            model = loader().load_service_model(service_name, "service-2")
+        except UnknownServiceError:
+            return []
+        prefix = model["metadata"].get("endpointPrefix", service_name)
+    resolver = self._get_internal_component("endpoint_resolver")
+    return list(resolver.get_available_endpoints(prefix, partition_name, allow_non_regional))
 
 
 def _load_resource(resource: str) -> Any:

@@ -38,13 +38,17 @@ MODULES = (
     "networks",
     "objects",
     "rds.orderables",
+    "permissions",
     "queues",
+    "rds.capacities",
     "rds.replicas",
     "rds.restores",
+    "searches",
     "secrets",
     "tables",
     "trails",
     "users",
+    "workflows.operations",
 )
 
 

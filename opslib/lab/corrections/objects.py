@@ -1,4 +1,5 @@
-"""S3 DeleteObjects.
+"""S3 DeleteObjects; GetObjectRetention, which moto does not have; and ListObjectVersions, in which
+moto orders by times that it does not tell, and copies the whole bucket for each page.
 
 With an ETag a key is deleted only while its object has it.
 
@@ -9,13 +10,49 @@ A fault may protect keys, which the answer then lists as errors, as AWS does in 
 
 from __future__ import annotations
 
+import re
+import threading
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from opslib.lab.aws.operations import Call, Result, answers
+from moto.s3.exceptions import AccessForbidden
+from moto.s3.responses import S3Response
+
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
+
+
+def install() -> None:
+    """A browser's preflight is answered by the first rule that fits, as S3 does; moto takes all."""
+    S3Response._set_cors_headers_options = _preflight
+
+
+def _preflight(self: Any, headers: Any, bucket: Any) -> None:
+    def like(text: str, patterns: Any, how: int = 0) -> bool:
+        several = [patterns] if isinstance(patterns, str) else patterns or ()
+        return any(re.fullmatch(re.escape(p).replace(r"\*", ".*"), text, how) for p in several)
+
+    origin, method = headers.get("Origin", ""), headers.get("Access-Control-Request-Method", "")
+    asked = [each.strip() for each in headers.get("Access-Control-Request-Headers", "").split(",")]
+    for rule in bucket.cors:
+        fits = like(origin, rule.allowed_origins) and like(method, rule.allowed_methods)
+        if fits and all(like(each, rule.allowed_headers, re.I) for each in asked if each):
+            told = {"Origin": origin, "Methods": method, "Headers": ", ".join(asked)}
+            self.response_headers |= {f"Access-Control-Allow-{k}": v for k, v in told.items() if v}
+            return
+    raise AccessForbidden("CORSResponse: This CORS request is not allowed.")
+
+
+_ONE_AT_A_TIME = threading.Lock()  # moto loses what two calls delete of one key at once
 
 
 @answers("s3", "DeleteObjects")
 def delete_objects(call: Call) -> Result:
+    with _ONE_AT_A_TIME:
+        return _delete_objects(call)
+
+
+def _delete_objects(call: Call) -> Result:
     protected = tuple(
         prefix
         for place in call.world.places_in(call.account, call.region)
@@ -43,3 +80,63 @@ def delete_objects(call: Call) -> Result:
         marker = {"DeleteMarker": True, "DeleteMarkerVersionId": meta["version-id"]} if made else {}
         deleted.append({**each, **marker})
     return {"Errors": errors, **({} if delete.get("Quiet") else {"Deleted": deleted})}
+
+
+@answers("s3", "GetObjectRetention", "GetObjectLegalHold")
+def locks(call: Call) -> Result:
+    bucket, at = call.params["Bucket"], call.params.get("VersionId")
+    if not call.backend().get_bucket(bucket).object_lock_enabled:
+        raise AwsError("InvalidRequest", "Bucket is missing Object Lock Configuration", 400)
+    key = call.backend().get_object(bucket, call.params["Key"], version_id=at)
+    if key is None:
+        raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+    if call.operation == "GetObjectLegalHold" and key.lock_legal_status:
+        return {"LegalHold": {"Status": key.lock_legal_status}}
+    if call.operation == "GetObjectRetention" and key.lock_mode:
+        until = datetime.fromisoformat(key.lock_until)
+        return {"Retention": {"Mode": key.lock_mode, "RetainUntilDate": until}}
+    message = "The specified object does not have a ObjectLock configuration"
+    raise AwsError("NoSuchObjectLockConfiguration", message, 404)
+
+
+@answers("s3", "ListObjectVersions")
+def list_object_versions(call: Call) -> Result:
+    """In the order in which they were put, the newest first, as S3 does."""
+    given = call.params
+    if given.get("Delimiter"):
+        return call.moto()
+    keys = call.backend().get_bucket(given["Bucket"]).keys
+    prefix, most = given.get("Prefix", ""), given.get("MaxKeys", 1000)
+    key_marker, marker = given.get("KeyMarker", ""), given.get("VersionIdMarker", "")
+    entries = [
+        (key, each, at == 0)
+        for key in sorted(key for key in keys if key.startswith(prefix) and key >= key_marker)
+        for at, each in enumerate(reversed(keys.getlist(key)))
+    ]
+    last = next(
+        (
+            at
+            for at, (key, each, _) in enumerate(entries)
+            if (key, each.version_id) == (key_marker, marker)
+        ),
+        None,
+    )
+    if last is not None:
+        entries = entries[last + 1 :]
+    elif key_marker:
+        entries = [each for each in entries if each[0] > key_marker]
+    told: Result = {name: given[name] for name in ("Prefix", "EncodingType") if name in given}
+    told |= {"Name": given["Bucket"], "MaxKeys": most, "IsTruncated": len(entries) > most}
+    url = given.get("EncodingType") == "url"
+    told |= {"Versions": [], "DeleteMarkers": []}
+    for key, each, latest in entries[:most]:
+        said = {"Key": quote(key) if url else key, "VersionId": each.version_id, "IsLatest": latest}
+        said["LastModified"] = each.last_modified.replace(microsecond=0)
+        if hasattr(each, "etag"):
+            more = {"ETag": each.etag, "Size": each.size, "StorageClass": each.storage_class}
+            told["Versions"].append(said | more)
+        else:
+            told["DeleteMarkers"].append(said)
+        if told["IsTruncated"]:
+            told |= {"NextKeyMarker": said["Key"], "NextVersionIdMarker": each.version_id}
+    return told

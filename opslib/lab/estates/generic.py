@@ -12,6 +12,7 @@ from opslib.lab.verbs.access import Deny, LoseBucket
 from opslib.lab.verbs.databases import Connections
 from opslib.lab.verbs.functions import Deploy
 from opslib.lab.verbs.requests import Answers
+from opslib.lab.verbs.searches import LoseIndex
 from opslib.lab.verbs.stores import Messages
 from opslib.lab.verbs.verbs import Verb
 
@@ -84,6 +85,14 @@ def drills() -> Iterator[Drill]:
         lambda key: [LoseBucket(bucket=key)],
     )
     yield _drill(
+        "index-missing",
+        "Searches find nothing at all: the index is gone",
+        "Somebody deleted the index.",
+        ("search/health", "search/reindex", _DAILY),
+        _index,
+        lambda index: [LoseIndex(index=index)],
+    )
+    yield _drill(
         "access-denied",
         "The queues cannot be looked at: AccessDenied",
         "The operator's role lost its read access to SQS.",
@@ -124,6 +133,11 @@ def _drill(
 
 def _probes(facts: Any) -> Any:
     return facts.get("api", {}).get("probes")
+
+
+def _index(facts: Any) -> str | None:
+    every = facts.get("search", {}).get("indices", {}).values()
+    return next((str(each["index"]) for each in every), None)
 
 
 def _queue(facts: Any) -> str | None:

@@ -34,12 +34,13 @@ from opslib.lab.resources.databases import logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
+from opslib.lab.resources.search import domains as searches
 from opslib.lab.resources.terraform import described
 from opslib.lab.traffic import clocks, days, journals, measures, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
-from opslib.lab.work import jobs, workers
+from opslib.lab.work import deliveries, executions, jobs, workers
 from opslib.lab.work.workers import Work
 
 _POOL_SECONDS = 5.0
@@ -95,6 +96,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
         _seed_rest(place, about, network)
     if "users" in place.facts:
         users.fill(place, about.users)
+    searches.fill(place)
     application.seed(place)
     if days.of(place):
         journals.append_requests(place, names.start(place) - timedelta(days=1), names.start(place))
@@ -151,12 +153,14 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
         services.seed(place, about.services, network.of_functions() if network else {})
     if "api" in place.facts:
         drawn = mock_random.getstate()  # the ids of all else are as they were without it
-        gateways.seed(place, about.traffic.function)
+        gateways.seed(place, about.traffic, about.api.authorizer)
         mock_random.setstate(drawn)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)
+    executions.seed(place, about)
+    searches.seed(place, network.of_functions() if network else {})
     if "terraform" in place.facts:
         described.seed(place, about.terraform)
 
@@ -203,6 +207,7 @@ def tick(place: Place, now: datetime, application: Application) -> None:
     _keep_pool(place, now)
     if application.work:
         workers.tick(place, now, application.work)
+    deliveries.tick(place)
     application.tick(place, now)
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
+from opslib.core.reads.metrics import Metric as KeyMetric
+from opslib.core.tables import frame
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
@@ -101,7 +104,7 @@ def _traffic(place: Place, behind: str) -> Traffic:
     limits = [
         limit * (1000 if metric.get("unit") == "s" else 1)
         for metric in place.facts.get("metrics", {}).values()
-        if metric["metric"] in _TIMES
+        if metric.get("metric") in _TIMES
         for limit in _limits(metric)
     ]
     ms = min(60.0, 0.1 * min(limits, default=600.0))
@@ -115,7 +118,7 @@ def _limits(metric: Mapping[str, Any]) -> list[float]:
 
 def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
     """What the file calls key metrics, on their good side; then what RDS tells of any database."""
-    for key, each in facts.get("metrics", {}).items():
+    for key, each in _plain(facts).items():
         if each["namespace"] not in _TRUE:
             yield key, _measured(each["namespace"], dict(each.get("dimensions", {})), _day(each))
     database = facts.get("database", {})
@@ -126,13 +129,36 @@ def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
         if kind in database:
             known = {
                 each["metric"]
-                for each in facts.get("metrics", {}).values()
+                for each in _plain(facts).values()
                 if each.get("dimensions", {}).get(dimension) == database[kind]
             }
             of = {dimension: str(database[kind])}
             for at, told in enumerate(METRICS):
                 if told[0] not in known:
                     yield f"{kind} {at}", _measured("AWS/RDS", of, told)
+
+    for key, each in facts.get("metrics", {}).items():
+        for name, many in _well(each).items():
+            of = each["of"][name]
+            dimensions = dict(of.get("dimensions", {}))
+            day = Metric(metric=of["metric"], value=many)
+            yield f"{key} {name}", _measured(of["namespace"], dimensions, day)
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The key metrics that are no shares."""
+    return {key: each for key, each in facts.get("metrics", {}).items() if "metric" in each}
+
+
+def _well(metric: Mapping[str, Any]) -> dict[str, float]:
+    """Of a share each amount, some or none a minute, so that it is on its good side."""
+    known = KeyMetric("", **metric)
+    for many in product((10.0, 0.0), repeat=len(known.of)) if known.share else ():
+        told = dict(zip(known.of, many, strict=True))
+        value = known.share.value(frame([told], dict.fromkeys(told, "float64")))  # type: ignore[union-attr]
+        if known.status(value) == "ok" and value == value:
+            return told
+    return {}
 
 
 def _measured(namespace: str, dimensions: dict[str, str], told: Any) -> Measured:
@@ -160,7 +186,7 @@ def _alarms(facts: Mapping[str, Any]) -> Iterator[tuple[str, Alarm]]:
     names = [*described.get("expected", {})]
     if not names and described:
         names = [str(described["patterns"][0]).replace("*", "quiet").replace("?", "x")]
-    metrics = {key: each for key, each in facts.get("metrics", {}).items() if not each.get("below")}
+    metrics = {key: each for key, each in _plain(facts).items() if not each.get("below")}
     for name in names:
         near = get_close_matches(name, metrics, n=1, cutoff=0.0)
         yield (
@@ -180,7 +206,7 @@ def _alarm(metric: Mapping[str, Any]) -> Alarm:
 
 
 def _widgets(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for each in facts.get("metrics", {}).values():
+    for each in _plain(facts).values():
         pairs = [part for pair in each.get("dimensions", {}).items() for part in pair]
         shown = [[each["namespace"], each["metric"], *pairs]]
         yield {"title": each["title"], "metrics": shown, "stat": each["statistic"]}

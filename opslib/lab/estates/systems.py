@@ -29,13 +29,17 @@ _STATEMENT = re.compile(r"^-- statement (\S+)\n", re.MULTILINE)
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class About:
-    """A drill in drills.yaml; `targets`: the environments for it, where not all."""
+    """A drill in drills.yaml; `targets`: the environments for it, where not all.
+
+    `brings`: other causes that are truly there then, and named: dead letters of what failed.
+    """
 
     title: str
     cause: str
     found_by: list[str]
     does: list[dict[str, Any]]
     targets: list[str] = field(default_factory=list)
+    brings: list[str] = field(default_factory=list)
 
 
 class System:
@@ -82,7 +86,8 @@ class System:
         return App(place, key, about, self.application.routes, self.application.said)
 
     def _keys(self) -> Iterator[str]:
-        yield self.data("").traffic.function
+        traffic = self.data("").traffic
+        yield from dict.fromkeys([traffic.function, *traffic.behind.values()])
         yield from self.application.functions
 
     def _function(self, key: str) -> FunctionHandler:
@@ -111,6 +116,7 @@ class System:
                 cause=about.cause,
                 found_by=found_by,
                 targets=targets,
+                brings=frozenset(about.brings),
             )
 
 

@@ -60,7 +60,8 @@ class Database:
 
     application: str = "app"  # its application_name
     pool: int = 5  # connections that the app keeps open
-    login: Literal["dbname", "database"] = "dbname"  # what the secret calls the database
+    # what the secret calls the database; `password`: it is the password and nothing else
+    login: Literal["dbname", "database", "password"] = "dbname"
     password_days: int = 30  # the secret's age
     created_days: int = 300
     last_backup: Duration = timedelta(hours=4)
@@ -150,6 +151,19 @@ class Jobs:
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
+class Workflow:
+    """A state machine of the target's file: its definition in the Amazon States Language.
+
+    `allows`: the actions of its role.
+    """
+
+    allows: list[str] = field(default_factory=lambda: ["lambda:InvokeFunction"])
+    definition: Mapping[str, Any] = field(
+        default_factory=lambda: {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+    )
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
 class Alarm:
     """`above` may be a placeholder with a factor: `{0.8 * database.max_connections}`."""
 
@@ -189,6 +203,7 @@ class Data:
     queues: Queues = field(default_factory=Queues)
     jobs: Jobs = field(default_factory=Jobs)
     blocked: list[str] = field(default_factory=list)  # addresses in the set of `edge`
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     lines: Lines = field(default_factory=Lines)
     api: Api = field(default_factory=Api)

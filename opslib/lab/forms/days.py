@@ -66,6 +66,8 @@ class Traffic:
     routes: list[tuple[float, str, str, float]] = field(
         default_factory=list
     )  # share, how, what, ms
+    # other functions than that one, by the route that each serves: `GET /search`
+    behind: Mapping[str, str] = field(default_factory=dict)
     spread: float = 0.45  # sigma of the durations
     created: int = 201  # what a POST is answered
     users: int = 0  # so many names
@@ -102,6 +104,7 @@ class Api:
     `error`: the member of an answer that says what cannot be done. `lost`, `failed`: what its log
     says, before the reason, when the database cannot be reached and when a statement fails.
     `most_ms`: a request counts no longer in the metrics, however slow the lab's machine is.
+    `authorizer`: API Gateway lets in who has a token of the users' pool.
     """
 
     breakable: str = ".*"
@@ -109,6 +112,7 @@ class Api:
     lost: str = ""
     failed: str = ""
     most_ms: float = math.inf
+    authorizer: bool = False
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

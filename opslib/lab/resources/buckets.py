@@ -60,6 +60,12 @@ def put(place: Place, name: str, key: str, body: bytes, when: datetime, kind: st
     made.set_metadata({"Content-Type": kind})
 
 
+def hide(place: Place, name: str, key: str, when: datetime) -> None:
+    """Puts a delete marker on an object of a versioned bucket, as of that time."""
+    place.backend("s3").delete_object(name, key)
+    held(place, name).keys.getlist(key)[-1].last_modified = when.replace(tzinfo=None)
+
+
 def forget(place: Place, name: str, key: str) -> None:
     """Takes an object away with all its versions, as if it had never been there."""
     bucket = place.backend("s3").buckets.get(name)

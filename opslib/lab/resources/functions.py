@@ -20,6 +20,10 @@ from opslib.lab.resources import names
 
 LATEST = "$LATEST"
 TIMEOUT_SECONDS, MEMORY_MB = 30, 512  # of a function whose file does not say
+_POLICY = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", "Action": '
+    '["s3:*", "sqs:*", "logs:*", "secretsmanager:GetSecretValue", "cognito-idp:*", "states:*"]}]}'
+)
 
 
 class Saved(NamedTuple):
@@ -59,7 +63,10 @@ def seed(
         Path="/",
         AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
     )["Role"]["Arn"]
-    place.memory["schema"] = build.schema
+    place.client("iam").put_role_policy(
+        RoleName=f"{place.name}-lambda", PolicyName="app", PolicyDocument=_POLICY
+    )
+    place.memory["schema"], place.memory["handler"] = build.schema, build.handler
     for key, facts in place.facts["functions"].items():
         place.backend("lambda").create_function(
             {
@@ -196,6 +203,8 @@ def observe(place: Place, now: datetime) -> None:
             and (version := live(place, key)) != promotions(place, key)[-1][1]
         ):
             promotions(place, key).append((now, version))
+            if version_of(place, key, version).handler != place.memory["handler"]:
+                place.memory.setdefault("bad", set()).add((key, version))  # it cannot start
 
 
 def is_bad(place: Place, key: str, version: str) -> bool:

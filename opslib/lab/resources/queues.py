@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from opslib.lab.forms import data
@@ -136,13 +137,14 @@ def take_back(place: Place, bodies: Sequence[str], since: datetime) -> None:
 
 
 def hand_over(place: Place) -> None:
-    """A mapping from each kind of job's queue to its function, as callers get it.
+    """A mapping from the queue of each kind of job and workflow to its function, as callers get it.
 
     moto's own call would hand over messages itself, beside the lab's workers.
     """
     from moto.awslambda.models import EventSourceMapping
 
-    for job in place.facts.get("jobs", {}).values():
+    of = (place.facts.get(section, {}).values() for section in ("jobs", "workflows"))
+    for job in chain.from_iterable(of):
         if not {"queue", "function"} <= job.keys():
             continue
         facts = place.facts["functions"][job["function"]]

@@ -67,10 +67,10 @@ class App:
         time.sleep(fault.get("seconds", 0))
         if fault.get("kind") == "404" or not path.startswith(f"{self._base}/"):
             return 404, JSON, b'{"message":"Not Found"}'
-        if functions.stopped(self._place, self._key):
+        asked = path[len(self._base) :].rstrip("/") or "/"
+        if functions.stopped(self._place, self._served(method, asked)):
             # What API Gateway makes of a throttle.
             return 503, JSON, b'{"message":"Service Unavailable"}'
-        asked = path[len(self._base) :].rstrip("/") or "/"
         status, answer = self.serve(Request(self._place, method, asked, query, headers, body))
         return status, JSON, encode(answer)
 
@@ -101,7 +101,8 @@ class App:
         if not trouble:
             said = self._said(answer) if status >= 400 else ""
             trouble = [self._line(request, when, id, status, round(taken_ms, 2), said)]
-        self._tell(when, id, status, taken_ms, trouble)
+        key = self._served(request.method, request.path)
+        self._tell(key, when, id, status, taken_ms, trouble)
         return status, answer
 
     def _answer(self, request: Request, id: str) -> Troubled:
@@ -114,7 +115,8 @@ class App:
         except Hanging as exc:
             time.sleep(HANG_SECONDS)
             now = self._place.now()
-            limit = functions.live_function(self._place, self._key).timeout
+            key = self._served(request.method, request.path)
+            limit = functions.live_function(self._place, key).timeout
             text = f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {id} Task timed out after {limit}.00 seconds"
             told = [lines.entry("WARN", now, message=str(exc)), text]
             return 503, {"message": "Service Unavailable"}, told
@@ -136,7 +138,8 @@ class App:
 
     def _fails(self, request: Request) -> bool:
         """Of a bad version, the second of each four requests for the same path."""
-        bad = functions.is_bad(self._place, self._key, functions.live(self._place, self._key))
+        key = self._served(request.method, request.path)
+        bad = functions.is_bad(self._place, key, functions.live(self._place, key))
         if not bad or not re.fullmatch(self._about.breakable, request.path):
             return False
         seen = self._place.memory.setdefault("asked", {})
@@ -159,14 +162,21 @@ class App:
         asked = Asked(id, 0, request.method, request.path, status, ms, user, message=said)
         return self._texts.line(asked, when)
 
-    def _tell(self, when: datetime, id: str, status: int, ms: float, told: list[str]) -> None:
-        place, version = self._place, functions.live(self._place, self._key)
-        run = lines.Run(id, version, functions.memory(place, self._key), ms)
+    def _served(self, method: str, path: str) -> str:
+        """The function that answers it."""
+        day = days.of(self._place)
+        return day.served(method, path) if day else self._key
+
+    def _tell(
+        self, key: str, when: datetime, id: str, status: int, ms: float, told: list[str]
+    ) -> None:
+        place, version = self._place, functions.live(self._place, key)
+        run = lines.Run(id, version, functions.memory(place, key), ms)
         texts = journals.spread(when, lines.framed(run, told))
-        journals.write(place, self._key, texts, version)
+        journals.write(place, key, texts, version)
         # What fails while a drill is on is not counted: nothing of it is left when it is mended.
         if status < 500:
-            measures.answered(place, self._key, when, min(round(ms, 2), self._about.most_ms))
+            measures.answered(place, key, when, min(round(ms, 2), self._about.most_ms))
 
     @property
     def _texts(self) -> lines.Texts:

@@ -27,6 +27,7 @@ class Day(traffic.Traffic):
     def __init__(self, place: Place, day: forms.Traffic, lines: forms.Lines) -> None:
         super().__init__(place, day.function, day.per_minute)
         self.day = day
+        self.behind = day.behind
         self.texts = Texts(lines, urlsplit(str(place.facts["api"]["url"])).path)
         rng = names.generator(place, "users")
         self._users = [f"user-{rng.randrange(1, 8000):04d}" for _ in range(day.users)]
@@ -69,15 +70,16 @@ class Day(traffic.Traffic):
         )
 
     def _cut(self, minute: float, request: Request) -> Request:
-        version = functions.live_at(self.place, self.key, traffic.at(minute, request))
-        limit = self._limit_ms(version)
+        key = self.served(request.method, request.path)
+        version = functions.live_at(self.place, key, traffic.at(minute, request))
+        limit = self._limit_ms(key, version)
         if request.outcome != ANSWERED or request.latency_ms < limit:
             return request
         return request._replace(status=504, latency_ms=limit, outcome=TIMED_OUT, message="")
 
-    def _read_limit_ms(self, version: str) -> float:
+    def _read_limit_ms(self, key: str, version: str) -> float:
         """A version's timeout, which never changes."""
-        return float(functions.version_of(self.place, self.key, version).timeout) * 1000
+        return float(functions.version_of(self.place, key, version).timeout) * 1000
 
     def lines(self, asked: Request, when: datetime, version: str, memory_mb: int) -> list[str]:
         return self.texts.request(asked, when, version, memory_mb)

@@ -72,7 +72,11 @@ def begin(place: Place, drill: str) -> None:
 
 
 def erase(place: Place, drill: str) -> None:
-    """Takes away every line that was written for a drill or while it was on."""
+    """Takes away every line that was written for a drill or while it was on, and every point."""
+    for namespace, metric, dimensions, minute, value in place.memory.get("points", {}).pop(
+        drill, []
+    ):
+        place.metrics.drop(namespace, metric, dimensions, minute, value)
     _delete(place, place.memory.get("drills", {}).pop(drill, set()))
 
 
@@ -84,9 +88,13 @@ def _delete(place: Place, streams: Iterable[tuple[str, str]]) -> None:
 
 
 def append_requests(place: Place, since: datetime, until: datetime) -> None:
-    """What the function behind the API wrote in (since, until] of the day's requests."""
+    """What the functions behind the API wrote in (since, until] of the day's requests."""
     place.memory["told"] = until
-    place.logs(names.log_group(place, traffic.of(place).key), _requests(place, since, until))
+    told: dict[str, list[LogEvent]] = {key: [] for key in traffic.of(place).keys}
+    for key, event in _requests(place, since, until):
+        told[key].append(event)
+    for key, events in told.items():
+        place.logs(names.log_group(place, key), events)
 
 
 def retell(place: Place, since: datetime) -> None:
@@ -95,23 +103,26 @@ def retell(place: Place, since: datetime) -> None:
     After something that was told late or taken back.
     """
     begin = max(since, names.start(place) - timedelta(days=1)).replace(second=0, microsecond=0)
-    group = place.backend("logs").groups[names.log_group(place, traffic.of(place).key)]
-    log_stores.cut(group, place.memory["streams"], int(begin.timestamp() * 1000))
+    for key in traffic.of(place).keys:
+        group = place.backend("logs").groups[names.log_group(place, key)]
+        log_stores.cut(group, place.memory["streams"], int(begin.timestamp() * 1000))
     append_requests(place, begin - STEP, place.memory["told"])
 
 
-def _requests(place: Place, since: datetime, until: datetime) -> Iterator[LogEvent]:
-    seen = traffic.of(place)
-    memory, streams = functions.memory(place, seen.key), place.memory.setdefault("streams", set())
+def _requests(place: Place, since: datetime, until: datetime) -> Iterator[tuple[str, LogEvent]]:
+    """Each with the function whose line it is."""
+    seen, streams = traffic.of(place), place.memory.setdefault("streams", set())
+    memory = {key: functions.memory(place, key) for key in seen.keys}
     for minute in minutes(since, until):
         for number, asked in enumerate(seen.happened(minute)):
             when = traffic.at(minute, asked)
             if since < when <= until and asked.outcome != traffic.THROTTLED:
-                version = functions.live_at(place, seen.key, when)
-                name = stream(place, seen.key, when, version, str(number % _CONTAINERS))
+                key = seen.served(asked.method, asked.path)
+                version = functions.live_at(place, key, when)
+                name = stream(place, key, when, version, str(number % _CONTAINERS))
                 streams.add(name)
-                for at, text in spread(when, seen.lines(asked, when, version, memory)):
-                    yield at, name, text
+                for at, text in spread(when, seen.lines(asked, when, version, memory[key])):
+                    yield key, (at, name, text)
 
 
 def minutes(since: datetime, until: datetime) -> Iterator[float]:

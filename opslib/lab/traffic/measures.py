@@ -25,16 +25,9 @@ Measured = Callable[[float], float | Samples | None]
 
 def api(place: Place) -> None:
     """Exactly the requests that the log tells of, and those that never reached the function."""
-    function = {"FunctionName": names.function(place, traffic.of(place).key)}
+    for key in traffic.of(place).keys:
+        _function(place, key)
     gateway = {"ApiId": names.gateway(place)}
-    for metric, fn, unit in (
-        ("Invocations", _counted(place, _ran), COUNT),
-        ("Errors", _marked(place, _ran, _failed), COUNT),
-        ("Throttles", _counted(place, lambda r: not _ran(r)), COUNT),
-        ("Duration", _values(place, _ran, lambda r: r.latency_ms), MILLISECONDS),
-        ("ConcurrentExecutions", lambda m: float(1 + len(traffic.of(place).at(m)) // 6), COUNT),
-    ):
-        place.metrics.baseline("AWS/Lambda", metric, function, fn, unit)
     for metric, fn, unit in (
         ("Count", _counted(place, _all), COUNT),
         ("4xx", _marked(place, _all, lambda r: r.status // 100 == 4), COUNT),
@@ -51,6 +44,30 @@ def api(place: Place) -> None:
         ),
     ):
         place.metrics.baseline("AWS/ApiGateway", metric, gateway, fn, unit)
+
+
+def _function(place: Place, key: str) -> None:
+    """Of the requests that are its own."""
+    seen, function = traffic.of(place), {"FunctionName": names.function(place, key)}
+
+    def mine(request: Request) -> bool:
+        return seen.served(request.method, request.path) == key
+
+    def ran(request: Request) -> bool:
+        return _ran(request) and mine(request)
+
+    for metric, fn, unit in (
+        ("Invocations", _counted(place, ran), COUNT),
+        ("Errors", _marked(place, ran, _failed), COUNT),
+        ("Throttles", _counted(place, lambda r: not _ran(r) and mine(r)), COUNT),
+        ("Duration", _values(place, ran, lambda r: r.latency_ms), MILLISECONDS),
+        (
+            "ConcurrentExecutions",
+            lambda m: float(1 + sum(map(mine, seen.at(m))) // 6),
+            COUNT,
+        ),
+    ):
+        place.metrics.baseline("AWS/Lambda", metric, function, fn, unit)
 
 
 def _all(request: Request) -> bool:

@@ -8,7 +8,7 @@ Log lines and metrics are both made from what `happened`, so they agree with one
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from random import Random
@@ -48,8 +48,12 @@ class Traffic(ABC):
     """The requests that reach an API, by minute, and what its function's log says of each."""
 
     def __init__(self, place: Place, key: str, per_minute: tuple[float, float]) -> None:
-        """`key`: the function behind the API. `per_minute`: requests at night and at the peak."""
+        """`key`: the function behind the API, but for what another one is `behind`.
+
+        `per_minute`: requests at night and at the peak.
+        """
         self.place, self.key = place, key
+        self.behind: Mapping[str, str] = {}  # other functions, by `GET /path`
         self._number = names.number(place, "traffic")
         self._rate = rhythms.counts(
             rhythms.daily_rhythm(*per_minute, 0.15, self._number), self._number + 1
@@ -84,15 +88,32 @@ class Traffic(ABC):
         A version that is bad fails the first of each minute.
         """
         asked = self.at(minute)
-        if not self.place.memory.get("bad"):
+        bad = {key for key, _ in self.place.memory.get("bad", ())}
+        mine, others = list[Request](), list[Request]()
+        for request in asked if bad else ():
+            of = mine if self.served(request.method, request.path) in bad else others
+            of.append(request)
+        if not mine:
             return asked
-        first = max(_FLOOR[int(minute // MINUTE) % 5], round(len(asked) * _BAD_SHARE))
-        failed = [self._failed(minute, request) for request in asked[:first]]
-        return (*failed, *asked[first:])
+        first = max(_FLOOR[int(minute // MINUTE) % 5], round(len(mine) * _BAD_SHARE))
+        failed = [self._failed(minute, request) for request in mine[:first]]
+        return (*failed, *mine[first:], *others)
+
+    @property
+    def keys(self) -> list[str]:
+        """The functions behind the API."""
+        return [*dict.fromkeys([self.key, *self.behind.values()])]
+
+    def served(self, method: str, path: str) -> str:
+        """The function that answers a request: of its route, else of the route that it is below."""
+        below = "/" + path.strip("/").partition("/")[0]
+        known = self.behind.get
+        return known(f"{method} {path}") or known(f"{method} {below}", self.key)
 
     def _failed(self, minute: float, request: Request) -> Request:
-        version = functions.live_at(self.place, self.key, at(minute, request))
-        bad = functions.is_bad(self.place, self.key, version)
+        key = self.served(request.method, request.path)
+        version = functions.live_at(self.place, key, at(minute, request))
+        bad = functions.is_bad(self.place, key, version)
         return request._replace(status=500, outcome=CRASHED) if bad else request
 
 

@@ -9,9 +9,11 @@ from opslib.lab.verbs import (
     held,
     jobs,
     requests,
+    searches,
     services,
     stores,
     verbs,
+    workflows,
 )
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "held",
     "jobs",
     "requests",
+    "searches",
     "services",
     "stores",
     "verbs",
+    "workflows",
 ]

@@ -14,7 +14,12 @@ from opslib.lab.resources import names, users
 from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
-AREAS = {"cloudwatch": "metrics", "cognito-idp": "cognito", "secretsmanager": "secrets"}
+AREAS = {
+    "cloudwatch": "metrics",
+    "cognito-idp": "cognito",
+    "es": "opensearch",
+    "secretsmanager": "secrets",
+}
 
 
 @verb("deny")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -51,6 +52,73 @@ class Connections(Verb):
             connection.close()
         for overlay in overlays:
             overlay.remove()
+
+
+@verb("demand", "metrics")
+class Demand(Verb):
+    """The load asks for so much capacity; the cluster gives what its bounds allow, also new ones.
+
+    acu: of each instance
+    """
+
+    acu: float
+    since: Duration = timedelta(minutes=50)
+
+    def apply(self, stage: Stage) -> None:
+        place, since = stage.place, stage.ago(self.since)
+        bounds = [(since.timestamp(), self._bounds(stage))]  # since when they are so
+        overlays: list[Any] = []
+        stage.kept = bounds, overlays
+
+        def used(minute: float, of: float = 0) -> float:
+            least, most = next((each for at, each in bounds[::-1] if at <= minute), bounds[0][1])
+            given = min(max(self.acu, least), most)
+            return of * given / most if of else given
+
+        for each in rds.dimensions(place):
+            for metric, of, unit in _CAPACITY:
+                fn = partial(used, of=of)
+                about = ("AWS/RDS", metric, each, since, None, fn, unit)
+                overlays.append(place.metrics.overlay(*about))
+
+    def _bounds(self, stage: Stage) -> tuple[float, float]:
+        clusters = stage.place.backend("rds").clusters
+        held = clusters[str(stage.place.facts["database"]["cluster"])]
+        bounds = held.serverless_v2_scaling_configuration
+        return bounds["MinCapacity"], bounds["MaxCapacity"]
+
+    def tick(self, stage: Stage) -> None:
+        bounds, now = stage.kept[0], self._bounds(stage)
+        if now != bounds[-1][1]:
+            bounds.append((stage.place.now().timestamp(), now))
+
+    def undo(self, stage: Stage) -> None:
+        for overlay in stage.kept[1]:
+            overlay.remove()
+
+
+_CAPACITY = (("ServerlessDatabaseCapacity", 0, "Count"), ("ACUUtilization", 100, "Percent"))
+
+
+@verb("rotated", "secrets", "database")
+class Rotated(Verb):
+    """The database's password is of a while ago; the app's own pool has connected anew since."""
+
+    since: Duration = timedelta(minutes=50)
+
+    def apply(self, stage: Stage) -> None:
+        place = stage.place
+        secret = place.backend("secretsmanager").secrets[names.login_secret(place)]
+        version = secret.versions[secret.default_version_id]
+        stage.kept = version, version["createdate"]
+        for connection in place.memory["pool connections"]:
+            connection.close()
+        version["createdate"] = int(stage.ago(self.since).timestamp())
+        rds.keep_pool(place)
+
+    def undo(self, stage: Stage) -> None:
+        version, created = stage.kept
+        version["createdate"] = created
 
 
 @verb("sessions", "database")

@@ -19,6 +19,7 @@ class Deploy(Verb):
 
     bad:                fails one request in four
     lost, timeout, memory, variables: its settings are other ones than those of the version before
+    outside:            it is in no VPC
     ahead:              its code is of the next migration, which nobody has run
     """
 
@@ -29,6 +30,7 @@ class Deploy(Verb):
     timeout: int | None = None
     memory: int | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    outside: bool = False
     ahead: bool = False
 
     def touched(self) -> frozenset[str]:
@@ -47,6 +49,8 @@ class Deploy(Verb):
             function.memory_size = self.memory or function.memory_size
             kept = {k: v for k, v in function.environment_vars.items() if k not in self.lost}
             function.environment_vars = {**kept, **more}
+            if self.outside:
+                function._vpc_config = {}
             if self.ahead:
                 _know(function, place.memory["schema"], schema)
 
@@ -55,6 +59,10 @@ class Deploy(Verb):
         if self.bad:
             place.memory.setdefault("bad", set()).add(stage.kept)
         self._retell(stage, when)
+
+    def holds(self, stage: Stage) -> bool:
+        """Whether what it deployed is still called."""
+        return not stage.kept or functions.live(stage.place, self.function) == stage.kept[1]
 
     def undo(self, stage: Stage) -> None:
         place = stage.place
@@ -70,7 +78,7 @@ class Deploy(Verb):
 
     def _retell(self, stage: Stage, since: datetime) -> None:
         day = days.of(stage.place)
-        if day is not None and day.key == self.function:
+        if day is not None and self.function in day.keys:
             stage.retell(since)
 
 

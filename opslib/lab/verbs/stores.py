@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from opslib.lab.forms.values import Duration
@@ -108,6 +110,87 @@ class Objects(Verb):
     def undo(self, stage: Stage) -> None:
         for key in stage.kept or ():
             buckets.forget(stage.place, self._name(stage), self.prefix + key)
+
+    def _name(self, stage: Stage) -> str:
+        return str(stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("cors", "s3")
+class Cors(Verb):
+    """The rules of a bucket name other origins."""
+
+    bucket: str
+    origins: list[str]
+
+    def apply(self, stage: Stage) -> None:
+        held = self._bucket(stage)
+        stage.kept = held.cors
+        held.cors = copy.deepcopy(held.cors)
+        for rule in held.cors:
+            rule.allowed_origins = list(self.origins)
+
+    def undo(self, stage: Stage) -> None:
+        self._bucket(stage).cors = stage.kept
+
+    def _bucket(self, stage: Stage) -> Any:
+        return buckets.held(stage.place, stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("hold", "s3")
+class Hold(Verb):
+    """A legal hold on every version of objects of a bucket. `keys`: a pattern."""
+
+    bucket: str
+    keys: str
+
+    def apply(self, stage: Stage) -> None:
+        held = self._bucket(stage)
+        stage.kept = held.object_lock_enabled
+        held.object_lock_enabled = True
+        self._set(stage, "ON")
+
+    def undo(self, stage: Stage) -> None:
+        self._set(stage, None)
+        self._bucket(stage).object_lock_enabled = stage.kept
+
+    def _set(self, stage: Stage, status: str | None) -> None:
+        for key, versions in self._bucket(stage).keys.lists():
+            for each in versions if fnmatchcase(key, self.keys) else ():
+                if hasattr(each, "lock_legal_status"):
+                    each.lock_legal_status = status
+
+    def _bucket(self, stage: Stage) -> Any:
+        return buckets.held(stage.place, stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("spoil", "s3")
+class Spoil(Verb):
+    """Objects of a bucket are deleted, or written over where `text` is given, a while ago.
+
+    keys: a pattern of those that are there
+    """
+
+    bucket: str
+    keys: str
+    text: str = ""
+    ago: Duration = timedelta(minutes=40)
+
+    def apply(self, stage: Stage) -> None:
+        place, name = stage.place, self._name(stage)
+        keys, when = buckets.held(place, name).keys, stage.ago(self.ago)
+        stage.kept = {
+            key: list(keys.getlist(key)) for key in list(keys) if fnmatchcase(key, self.keys)
+        }
+        for key in stage.kept:
+            if self.text:
+                buckets.put(place, name, key, self.text.encode(), when, "text/plain")
+            else:
+                buckets.hide(place, name, key, when)
+
+    def undo(self, stage: Stage) -> None:
+        """As they were, whatever was done about it meanwhile."""
+        for key, versions in (stage.kept or {}).items():
+            buckets.held(stage.place, self._name(stage)).keys.setlist(key, versions)
 
     def _name(self, stage: Stage) -> str:
         return str(stage.place.facts["buckets"][self.bucket]["name"])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter, mul
@@ -269,6 +270,20 @@ class Store:
         with self._lock:
             series = self._series(namespace, metric, dimensions, unit)
             series.put(epoch(timestamp) // resolution * resolution, sample)
+
+    def drop(
+        self,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, str],
+        minute: float,
+        value: float,
+    ) -> None:
+        """Takes back a point that was put."""
+        series = self.series.get(make_key(namespace, metric, dimensions))
+        with self._lock, suppress(ValueError):
+            if series:
+                series.points.remove((minute, Samples((float(value),), (1.0,))))
 
     def tick(self) -> None:
         """Keeps what every gauge reads. Called each minute."""

@@ -127,12 +127,27 @@ def _require_settled(function: LambdaFunction) -> None:
         )
 
 
+def _require_code(call: Call) -> None:
+    """What S3 does not have is refused, as Lambda does."""
+    bucket, key = call.params.get("S3Bucket"), call.params.get("S3Key")
+    if bucket and call.backend("s3").get_object(bucket, key) is None:
+        raise AwsError(
+            "InvalidParameterValueException",
+            "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The "
+            "specified key does not exist.",
+        )
+
+
 @answers("lambda", "UpdateFunctionConfiguration", "UpdateFunctionCode")
 def update(call: Call) -> Result:
     function = find(call)
     _require_settled(function)
     _require_revision(call, _revision(function))
+    if call.params.get("DryRun"):
+        _require_code(call)
+        return _configuration(function)
     if call.operation == "UpdateFunctionCode":
+        _require_code(call)
         call.moto()
     else:
         function.update_configuration(

@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -145,11 +146,19 @@ def _run_in_turn(call: Call, function: LambdaFunction, event: Any) -> None:
 
 
 def _count_throttle(place: Standing, function: LambdaFunction) -> None:
-    if not place.memory.get(
-        "drills"
-    ):  # nothing of what happens in a drill is left when it is mended
-        name = {"FunctionName": function.function_name}
-        place.metrics.put("AWS/Lambda", "Throttles", name, place.now(), 1.0, "Count")
+    _put(place, "Throttles", function.function_name, 1.0, "Count")
+
+
+def _put(place: Standing, metric: str, function: str, value: float, unit: str) -> None:
+    """A point. What is counted while a drill is on goes when it is mended (`journals.erase`)."""
+    drills, about = (
+        place.memory.get("drills", {}),
+        ("AWS/Lambda", metric, {"FunctionName": function}),
+    )
+    point = (*about, place.now().timestamp() // 60 * 60, value)
+    place.metrics.put(*point, unit)
+    if drills:
+        place.memory.setdefault("points", {}).setdefault([*drills][-1], []).append(point)
 
 
 def _run(call: Call, function: LambdaFunction, event: Any) -> _Outcome:
@@ -194,10 +203,20 @@ def _execute(place: Standing, function: LambdaFunction, event: Any, request_id: 
         return outcome
     place.logs(
         f"/aws/lambda/{invocation.function}",
-        [(began, stream(place, invocation), line) for line in outcome.lines],
+        [(began, _stream(place, invocation), line) for line in outcome.lines],
     )
     _count(place, invocation, seconds, failed=outcome.error is not None)
     return outcome
+
+
+def _stream(place: Standing, invocation: Invocation) -> str:
+    """Where it logs: while a drill is on, in a stream that goes with it."""
+    name, drills = stream(place, invocation), place.memory.get("drills", {})
+    if drills:
+        drill = [*drills][-1]
+        name = f"{name[:-8]}{zlib.crc32(drill.encode()):08x}"
+        drills[drill].add((f"/aws/lambda/{invocation.function}", name))
+    return name
 
 
 def _failed(exc: Exception, invocation: Invocation) -> _Outcome:
@@ -249,11 +268,9 @@ def stream(place: Standing, invocation: Invocation) -> str:
 
 
 def _count(place: Standing, invocation: Invocation, seconds: float, failed: bool) -> None:
-    now = place.now()
-    dimensions = {"FunctionName": invocation.function}
     for metric, value, unit in (
         ("Invocations", 1.0, "Count"),
         ("Errors", float(failed), "Count"),
         ("Duration", seconds * 1000, "Milliseconds"),
     ):
-        place.metrics.put("AWS/Lambda", metric, dimensions, now, value, unit)
+        _put(place, metric, invocation.function, value, unit)

@@ -37,31 +37,26 @@ class Row:
     Those that a query made, the system's, Lambda's, then those of a JSON message.
     """
 
-    __slots__ = ("_json", "_lambda", "event", "group", "made")
+    __slots__ = ("event", "group", "made")
 
     def __init__(
         self, event: Event | None, group: str = "", made: dict[str, Any] | None = None
     ) -> None:
         self.event, self.group, self.made = event, group, made or {}
-        self._json: Any = ...
-        self._lambda: dict[str, Any] | None = None
 
     def get(self, name: str) -> Any:
-        if name in self.made:
-            return self.made[name]
-        if isinstance(self.made.get(name.partition(".")[0]), dict | list):
-            return _reach(self.made, name)  # what jsonParse made
+        if self.made:
+            if name in self.made:
+                return self.made[name]
+            if isinstance(self.made.get(name.partition(".")[0]), dict | list):
+                return _reach(self.made, name)  # what jsonParse made
         if self.event is None:
             return None
         if name.startswith("@"):
-            return self._system(name)
-        if self._json is ...:
-            self._json = _parsed(self.event.message)
-        return _reach(self._json, name)
+            return self._system(self.event, name)
+        return _reach(self.event.once("JSON", _parsed), name)
 
-    def _system(self, name: str) -> Any:
-        event = self.event
-        assert event is not None
+    def _system(self, event: Event, name: str) -> Any:
         if name == "@message":
             return event.message
         if name == "@timestamp":
@@ -72,9 +67,9 @@ class Row:
             return event.event_id
         if name in ("@logStream", "@log"):
             return event.stream if name == "@logStream" else self.group
-        if self._lambda is None:
-            self._lambda = _lambda_fields(event.message) if ":/aws/lambda/" in self.group else {}
-        return self._lambda.get(name)
+        if ":/aws/lambda/" not in self.group:
+            return None
+        return event.once("Lambda", _lambda_fields).get(name)
 
 
 class Moment(int):

@@ -24,6 +24,7 @@ from moto.logs.exceptions import InvalidParameterException
 
 Matcher = Callable[[str], bool]
 _Test = Callable[[Any], bool]
+_Search = Callable[[str], re.Match[str] | None]
 
 _TERM = re.compile(r'\s*(?:(\?)|(-\s*))?("(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)*%|[^\s"%]+)')
 _REGEX = re.compile(r"[\w:#=@/;,\- ^$?\[\]{}|\\*+.]+", re.ASCII)
@@ -69,9 +70,9 @@ def _bad_term(term: str) -> InvalidParameterException:
 
 
 def _compile_terms(text: str) -> Matcher:
-    optional: list[Matcher] = []
-    included: list[Matcher] = []
-    excluded: list[Matcher] = []
+    optional: list[str | _Search] = []
+    included: list[str | _Search] = []
+    excluded: list[str | _Search] = []
     position = 0
     while position < len(text):
         match = _TERM.match(text, position)
@@ -80,31 +81,51 @@ def _compile_terms(text: str) -> Matcher:
         into = optional if match[1] else excluded if match[2] else included
         into.append(_term(match[3]))
         position = match.end()
-    if included or excluded:
+    if excluded:
+        wanted, unwanted = _every(included), _some(excluded)
+        return lambda message: wanted(message) and not unwanted(message)
+    return _some(optional) if optional and not included else _every(included)
+
+
+# A page has thousands of lines: they are looked through without a generator.
+def _every(terms: list[str | _Search]) -> Matcher:
+    words, searches = _kinds(terms)
+    if searches:
         return lambda message: (
-            all(found(message) for found in included)
-            and not any(found(message) for found in excluded)
+            all(map(message.__contains__, words)) and all(search(message) for search in searches)
         )
-    if optional:
-        return lambda message: any(found(message) for found in optional)
-    return lambda message: True
+    return lambda message: all(map(message.__contains__, words))
 
 
-def _term(term: str) -> Matcher:
+def _some(terms: list[str | _Search]) -> Matcher:
+    words, searches = _kinds(terms)
+    if searches:
+        return lambda message: (
+            any(map(message.__contains__, words)) or any(search(message) for search in searches)
+        )
+    return lambda message: any(map(message.__contains__, words))
+
+
+def _kinds(terms: list[str | _Search]) -> tuple[list[str], list[_Search]]:
+    words = [term for term in terms if isinstance(term, str)]
+    return words, [term for term in terms if not isinstance(term, str)]
+
+
+def _term(term: str) -> str | _Search:
+    """What is to be in a message."""
     if term.startswith("%"):
-        search = _regex(term)
-        return lambda message: search(message) is not None
+        return _regex(term)
     if term.startswith('"'):
         phrase = re.sub(r"\\(.)", r"\1", term[1:-1])
         if not phrase:
             raise _bad_term(term)
-        return lambda message: not phrase.strip() or phrase in message
+        return phrase if phrase.strip() else ""  # which is in every message
     if not re.fullmatch(r"\w+", term):
         raise _bad_term(term)
-    return lambda message: term in message
+    return term
 
 
-def _regex(term: str) -> Callable[[str], re.Match[str] | None]:
+def _regex(term: str) -> _Search:
     body = term[1:-1]
     if not _REGEX.fullmatch(body):
         raise _bad_term(term)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 from time import time
 from typing import Any
@@ -30,7 +30,7 @@ class Event:
     Takes the place of moto's LogEvent, which is found by walking through every stream.
     """
 
-    __slots__ = ("ingestion_time", "message", "number", "stream", "timestamp")
+    __slots__ = ("ingestion_time", "message", "number", "read", "stream", "timestamp")
 
     def __init__(self, ingestion_time: int, log_event: dict[str, Any], stream: str = "") -> None:
         self.ingestion_time = ingestion_time
@@ -38,9 +38,16 @@ class Event:
         self.message: str = log_event["message"]
         self.stream = stream
         self.number = next(_numbers)
+        self.read: dict[str, Any] = {}  # what was found in the message, by what was looked for
+
+    def once(self, what: str, look: Callable[[str], Any]) -> Any:
+        """What a look finds in the message, which one query after the other wants to know."""
+        if what not in self.read:
+            self.read[what] = look(self.message)
+        return self.read[what]
 
     def __deepcopy__(self, memo: object) -> Event:
-        return self  # nothing of it ever changes
+        return self  # nothing of it ever changes, and what was read of it is true of it again
 
     @property
     def event_id(self) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,7 @@ from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundExce
 from moto.logs.models import LogGroup, LogsBackend, LogStream, logs_backends
 from moto.logs.responses import LogsResponse
 
-from opslib.lab.corrections.logs.log_patterns import Matcher, compile_pattern
+from opslib.lab.corrections.logs.log_patterns import compile_pattern
 from opslib.lab.corrections.logs.log_stores import Event, forget, ingest, page
 
 # AWS searches so far for one page, and answers what it found there: perhaps nothing, with a token
@@ -177,7 +177,8 @@ def _filter_log_events(self: LogsResponse) -> str:
             value=limit,
         )
     wanted = _streams(group, asked.get("logStreamNames"), asked.get("logStreamNamePrefix"))
-    matches = compile_pattern(asked.get("filterPattern") or "")
+    pattern = asked.get("filterPattern") or ""
+    matches = compile_pattern(pattern)
     start, end = asked.get("startTime"), asked.get("endTime")
     forward, after = True, None
     if asked.get("nextToken"):
@@ -189,7 +190,9 @@ def _filter_log_events(self: LogsResponse) -> str:
                 "startFromHead=false needs a startTime on or after 2024-01-01."
             )
     scanned, more = page(group, start, end, after, SCANNED_A_PAGE, forward)
-    found, last, more = _select(scanned, wanted, matches, limit, more)
+    found, last, more = _select(
+        scanned, wanted, lambda event: event.once(f"filter {pattern}", matches), limit, more
+    )
     answer: dict[str, Any] = {
         "events": [event.to_filter_dict() for event in found],
         "searchedLogStreams": [],
@@ -215,7 +218,7 @@ def _streams(group: LogGroup, names: list[str] | None, prefix: str | None) -> fr
 def _select(
     scanned: Sequence[Event],
     wanted: frozenset[str] | None,
-    matches: Matcher,
+    matches: Callable[[Event], bool],
     limit: int,
     more: bool,
 ) -> tuple[list[Event], Event | None, bool]:
@@ -225,7 +228,7 @@ def _select(
     found: list[Event] = []
     last, size = None, 0
     for event in scanned:
-        if (wanted is None or event.stream in wanted) and matches(event.message):
+        if (wanted is None or event.stream in wanted) and matches(event):
             size += len(event.message) + 26  # what AWS counts for an event beside its message
             if found and (size > BYTES_A_PAGE or len(found) == limit):
                 return found, last, True

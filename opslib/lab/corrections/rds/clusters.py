@@ -18,9 +18,11 @@ from datetime import UTC, datetime, timedelta
 from moto.rds.models import DBCluster, DBInstance, RDSBackend
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
+from opslib.lab.corrections.rds import capacities
 
 log = logging.getLogger("opslib.lab")
 
+_BOUNDS = "ServerlessV2ScalingConfiguration"
 SECONDS = 1.2  # how long what takes minutes in AWS takes here
 HOST = "127.0.0.1"
 _timers: set[threading.Timer] = set()
@@ -35,6 +37,7 @@ def install() -> None:
         lambda self: datetime.now(UTC).replace(microsecond=0)
     )
     DBCluster.save_automated_backup = lambda self: None
+    DBCluster.pending_modified_values = property(lambda self: self.__dict__.get("lab_password"))
 
 
 def reset() -> None:
@@ -47,6 +50,8 @@ def _status(self: DBCluster) -> str:
     """moto: 'creating' when first asked, then 'available'. Here: while the work goes on."""
     if self.__dict__.get("lab_busy"):
         return "creating"
+    if self.__dict__.get("lab_password"):
+        return "resetting-master-credentials"
     return "available" if self._status == "creating" else str(self._status)
 
 
@@ -129,6 +134,7 @@ def require_new(call: Call) -> None:
 def create_db_cluster(call: Call) -> Result:
     require_new(call)
     require_password(call.params.get("MasterUserPassword"))
+    capacities.require_bounds(call.params.get(_BOUNDS))
     call.moto()
     cluster, postgres = find(call, call.params["DBClusterIdentifier"]), call.world.postgres
     cluster.port = postgres.port
@@ -153,10 +159,26 @@ def modify_db_cluster(call: Call) -> Result:
     require_available(cluster)
     password = call.params.get("MasterUserPassword")
     require_password(password)
+    capacities.require_bounds(call.params.get(_BOUNDS))
+    before = cluster.serverless_v2_scaling_configuration
     answer = call.moto()
+    if _BOUNDS in call.params:
+        capacities.bounded(cluster, before)
     if password:
-        call.world.postgres.create_role(cluster.master_username, password)
+        _reset(call, cluster, password)
     return answer
+
+
+def _reset(call: Call, cluster: DBCluster, password: str) -> None:
+    """RDS says that a password is pending, and applies it after a while."""
+    cluster.lab_password = mine = {"MasterUserPassword": "****"}
+
+    def work() -> None:
+        call.world.postgres.create_role(cluster.master_username, password)
+        if cluster.__dict__.get("lab_password") is mine:
+            del cluster.lab_password
+
+    later(call, work)
 
 
 def require_password(password: str | None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from moto.rds.models import DBInstance, DBInstanceClustered
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
-from opslib.lab.corrections.rds import clusters, orderables, replicas
+from opslib.lab.corrections.rds import capacities, clusters, orderables, replicas
 from opslib.lab.corrections.rds.clusters import HOST, later, require_password
 from opslib.lab.corrections.rds.shared import (
     begin,
@@ -172,6 +172,7 @@ def reboot_db_instance(call: Call) -> Result:
     def work() -> None:
         serve(call, instance, True)
         limit(call, instance)
+        capacities.restarted(instance)
 
     begin(call, instance, "rebooting", work)
     return {"DBInstance": instance}

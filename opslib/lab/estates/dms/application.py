@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from opslib.lab.aws.handlers import Invocation
+from opslib.lab.estates.dms import processing
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets
 from opslib.lab.resources.databases import rds, statements
+from opslib.lab.resources.search import indices as search
 from opslib.lab.traffic import lines
 from opslib.lab.traffic.apps import reason
 from opslib.lab.traffic.requests import Answer, Problem, Request
@@ -25,8 +27,9 @@ def bucket(place: Place) -> str:
 
 
 def health(request: Request) -> Answer:
-    """200, or 503 when the database cannot be used."""
+    """200, or 503 when the database cannot be used; the search's colour beside it."""
     told: dict[str, Any] = {"status": "healthy", "database": "connected"}
+    told["search"] = search.colour(request.place)
     try:
         statements.asked(request.place, "health")
     except psycopg.Error as exc:
@@ -64,25 +67,37 @@ def _first_tenant(place: Place) -> str:
 
 
 def migrate(event: Any, place: Place, invocation: Invocation) -> dict[str, Any]:
-    """Applies what the deployed code brings and the database has not had."""
-    if event:
-        raise ValueError(f"Unknown options: {', '.join(sorted(event))}")
+    """Applies what the deployed code brings and the database has not had; or takes one back."""
+    if unknown := event.keys() - {"direction", "dry_run"}:
+        raise ValueError(f"Unknown options: {', '.join(sorted(unknown))}")
     head, migrations = invocation.variables["SCHEMA_VERSION"], place.memory["migrations"]
     with rds.connect(place, "dms-migrations") as connection:
-        done: dict[str, Any] = migrations.run(connection, head)
+        if event.get("direction") == "down":
+            at, before = migrations.newest(connection)
+            if event.get("dry_run"):
+                return {"statements": [at.down.strip()], "current": at.name}
+            migrations.downgrade(connection, before.name)
+            done = {"applied": [], "taken_back": at.name, "current": before.name}
+        else:
+            done = migrations.run(connection, head)
     told = {"applied": done["applied"], "current": done["current"]}
-    invocation.log(lines.entry("INFO", place.now(), message="migrations applied", **told))
+    invocation.log(lines.entry("INFO", place.now(), message="migrations done", **told))
     return done
 
 
 def seed(place: Place) -> None:
-    """An object for each document; a deleted one's is under a delete marker."""
-    s3, name = place.backend("s3"), bucket(place)
-    for row in statements.asked(place, "stored", [["ready", "deleted"]]):
-        body = _PAGE + str(row["text"]).encode()
-        buckets.put(place, name, row["s3_key"], body, row["created_at"], "application/pdf")
+    """An object for each document, of some a scan before it; a deleted one's is under a marker."""
+    name, stored = bucket(place), statements.asked(place, "stored", [["ready", "deleted"]])
+    processing.seed(place, stored)
+    for row in stored:
+        key, at, pages = row["s3_key"], row["created_at"], [str(row["text"])]
+        if str(row["id"]).startswith(("d0c", "0")):
+            pages.insert(0, "a scan that was too dark")
+        for page in pages:
+            buckets.put(place, name, key, _PAGE + page.encode(), at, "application/pdf")
+            at += timedelta(minutes=4)
         if row["deleted_at"]:
-            s3.delete_object(name, row["s3_key"])
+            buckets.hide(place, name, key, row["deleted_at"])
 
 
 def tick(place: Place, now: datetime) -> None:
@@ -95,6 +110,6 @@ APPLICATION = Application(
         ("GET", "/documents"): documents,
         ("POST", "/uploads"): init_upload,
     },
-    functions={"migrations": migrate},
+    functions={"migrations": migrate, **processing.FUNCTIONS},
     seed=seed,
 )

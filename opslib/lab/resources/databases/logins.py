@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from opslib.core.connections import addresses
+from opslib.core.text import decoded
 from opslib.lab.places import Place
 from opslib.lab.resources import names, secrets
 
@@ -47,8 +48,11 @@ def owner(place: Place, password: str) -> psycopg.Connection[Any]:
 def put_login(place: Place, password: str, age_days: int, member: str) -> None:
     """The secret that the facts name, its parts called as they say; else one as RDS manages it.
 
-    `member`: what it calls the database, `dbname` or `database`.
+    `member`: what it calls the database, `dbname` or `database`; `password`: it is that alone.
     """
+    if member == "password":
+        secrets.put(place, names.login_secret(place), password, age_days)
+        return
     name, port = names.database(place), place.world.postgres.port
     login = {"host": "127.0.0.1", "port": port, "username": name, "password": password}
     login[member] = name
@@ -69,9 +73,15 @@ def connect(place: Place, application: str) -> psycopg.Connection[Any]:
 
     Raises psycopg.OperationalError.
     """
-    name = names.login_secret(place)
-    held = json.loads(secrets.read(place, name))
-    login = addresses.parts(held, name, place.facts["database"].get("secret_keys"))
+    name, own = names.login_secret(place), names.database(place)
+    text = secrets.read(place, name)
+    held = addresses.parts(decoded(text, text), name, place.facts["database"].get("secret_keys"))
+    login = {
+        "host": "127.0.0.1",
+        "port": place.world.postgres.port,
+        "user": own,
+        "name": own,
+    } | held
     return psycopg.connect(
         host=login["host"],
         port=login["port"],

@@ -51,6 +51,13 @@ class Migrations:
         row = database.execute(self.latest.encode()).fetchone()
         return row[0] if row else None
 
+    def newest(self, database: Database) -> tuple[Revision, Revision]:
+        """The newest revision that the database has had, and the one before it."""
+        at = self._at(self.current(database) or "")
+        if not (at and self.revisions[at].down):
+            raise ValueError(f"{self.revisions[at].name} has no way back")
+        return self.revisions[at], self.revisions[at - 1]
+
     def pending(self, database: Database, head: str) -> list[Revision]:
         """The revisions up to the code's head that the database has not had."""
         at = self.current(database)

@@ -9,7 +9,10 @@ Action
 ├── Select    the one value that a query answers
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
-└── Invoke    a Lambda function, once
+├── Invoke    a Lambda function, once
+└── Watch     a version as it begins to serve (watching)
+
+What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from typing import Any, ClassVar, Self
 import jmespath
 
 from opslib.core import redaction
+from opslib.core.actions import lambdas, passwords
+from opslib.core.actions.results import resolved
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
-from opslib.core.plans import lambdas, passwords
-from opslib.core.plans.results import resolved
 from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 

@@ -45,9 +45,10 @@ def generate(ops: Connection, label: str) -> str:
     return password
 
 
-def made() -> str:
-    """Twenty characters with at least one lower-case and upper-case letter, digit and sign."""
-    chosen = [secrets.choice(characters) for characters in _CLASSES]
-    chosen += [secrets.choice("".join(_CLASSES)) for _ in range(_LENGTH - len(chosen))]
+def made(length: int = _LENGTH, signs: str = _CLASSES[-1]) -> str:
+    """Characters, with at least one lower-case and upper-case letter, digit and sign."""
+    classes = (*_CLASSES[:-1], signs)
+    chosen = [secrets.choice(characters) for characters in classes]
+    chosen += [secrets.choice("".join(classes)) for _ in range(length - len(chosen))]
     secrets.SystemRandom().shuffle(chosen)
     return "".join(chosen)

@@ -7,9 +7,9 @@ from typing import Any
 
 import jmespath
 
+from opslib.core.actions.actions import Action, Aws
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
-from opslib.core.plans.actions import Action, Aws
 
 _TRIES = 5
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from opslib.core.actions.actions import Action
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
-from opslib.core.plans.actions import Action
 from opslib.core.tables import Json
 
 _HIDDEN_SECONDS = 60

@@ -1,0 +1,1 @@
+"""What a step does, as data: shown, hashed, kept and performed."""

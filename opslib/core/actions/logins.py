@@ -1,0 +1,158 @@
+"""A login of the database gets another password, and the old one again when nobody can log in.
+
+The passwords are versions of a secret, named by their stages: no value is in an action, so none is
+in a plan, a record or a hash. They are read when it is performed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opslib.core import redaction
+from opslib.core.actions import passwords
+from opslib.core.actions.actions import Action, Aws
+from opslib.core.connections import sessions, sql
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import Lost, NotFound, OpsError
+from opslib.core.text import decoded
+from opslib.core.waiting import poll
+
+CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
+REFUSED, TAKEN = "refused", "taken"
+_LENGTH = 32  # Aurora takes 8 to 41 characters, RDS's PostgreSQL 8 to 128
+
+
+class Renewed(Action, kind="renewed"):
+    """A version of the secret, pending, with a new password in it and all else as it is.
+
+    Only signs that Aurora takes and an address needs no escape for. A killed run loses nothing: the
+    new password is kept before the database is told of it.
+    """
+
+    def __init__(self, secret: str, at: list[str]) -> None: ...
+
+    def __str__(self) -> str:
+        field = f"its {'.'.join(self['at'])}" if self["at"] else "it"
+        return f"secretsmanager.put_secret_value({self['secret']}, {PENDING}): {field} made anew"
+
+    def perform(self, ops: Connection) -> Any:
+        password = passwords.made(_LENGTH, "-_.")
+        redaction.register(password, f"new password of {self['secret']}")
+        value = _placed(ops.secret(self["secret"]), self["at"], password)
+        text = value if isinstance(value, str) else json.dumps(value)
+        given = {"SecretId": self["secret"], "SecretString": text, "VersionStages": [PENDING]}
+        return ops.change("secretsmanager", "put_secret_value", self.token, **given)
+
+
+def _placed(secret: Any, at: list[str], password: str) -> Any:
+    if not at:
+        return password
+    return {**secret, at[0]: _placed(secret[at[0]], at[1:], password)}
+
+
+class Login(Action, kind="login"):
+    """Whether the database takes a login with the password of that version of the secret.
+
+    Where there is no such version, none is taken.
+    """
+
+    def __init__(self, secret: str, at: list[str], stage: str) -> None: ...
+
+    def __str__(self) -> str:
+        return f"log in with {self['stage']} of secret {self['secret']}"
+
+    def perform(self, ops: Connection) -> Any:
+        try:
+            password = self._password(ops, self["stage"])
+        except NotFound:
+            return REFUSED
+        return TAKEN if _why_refused(ops, password) is None else REFUSED
+
+    def _password(self, ops: Connection, stage: str) -> str:
+        given = {"SecretId": self["secret"], "VersionStage": stage}
+        text = ops.call("secretsmanager", "get_secret_value", **given)["SecretString"]
+        found = decoded(text, text) if self["at"] else text.strip()
+        for key in self["at"]:
+            found = found[key]
+        redaction.register(str(found), f"password of {self['secret']}")
+        return str(found)
+
+
+class Password(Login, kind="password"):
+    """The database's login gets the password of one version, and is tried until it is taken.
+
+    `back`: the version whose password it has; that is set again when no login succeeds. `by`: RDS's
+    call for the master's; none: the role alters itself, and the server sees a hash.
+    """
+
+    def __init__(
+        self, secret: str, at: list[str], stage: str, back: str, by: Aws | None, seconds: int = 300
+    ) -> None: ...
+
+    def __str__(self) -> str:
+        call = str(self.of(self["by"])) if self["by"] else "ALTER ROLE … PASSWORD"
+        return f"{call} with {self['stage']} of {self['secret']}, and a login; else {self['back']}"
+
+    def perform(self, ops: Connection) -> Any:
+        new, old = (self._password(ops, self[key]) for key in ("stage", "back"))
+        if _why_refused(ops, new) is None:
+            return {"login": TAKEN}
+        if (why := self._given(ops, new, old)) is None:
+            return {"login": TAKEN}
+        print("No login with the new password: the old one is set again.", flush=True)
+        if (still := self._given(ops, old, new)) is not None:
+            raise Lost(
+                f"No login with the new password ({why}), and none with the old one, which was set "
+                f"again ({still}). Both are in secret {self['secret']} ({PENDING}, {CURRENT})."
+            )
+        raise OpsError(
+            f"No login with the new password: {why} The old one was set again, and is taken: the "
+            "consumers' logins are as before."
+        )
+
+    def _given(self, ops: Connection, password: str, present: str) -> str | None:
+        """The password is set; why no login succeeds with it, or None."""
+        try:
+            if self["by"]:
+                by = self["by"]
+                ops.change(
+                    by["service"],
+                    by["operation"],
+                    self.token,
+                    **by["parameters"],
+                    MasterUserPassword=password,
+                )
+            else:
+                _alter(ops, password, present)
+        except Lost:
+            pass  # the login says whether it was done
+        except OpsError as exc:
+            return str(exc)
+        why, _ = poll(
+            lambda: _why_refused(ops, password),
+            lambda why: why is None,
+            self["seconds"],
+            lambda _: "RDS applies a password within minutes; no login yet",
+        )
+        return why
+
+
+def _why_refused(ops: Connection, password: str) -> str | None:
+    try:
+        with sessions.session(ops, "a login", at={"password": password}, own=True) as session:
+            sessions.run(session, "SELECT 1")
+    except OpsError as exc:
+        return str(exc)
+    return None
+
+
+def _alter(ops: Connection, password: str, present: str) -> None:
+    """The role gives itself a password, hashed here, so that no log of the server holds it."""
+    at = {"password": present}
+    with sessions.session(ops, "ALTER ROLE … PASSWORD", write=True, at=at) as session:
+        raw: Any = session.connection.driver_connection
+        user = raw.info.user
+        hashed = raw.pgconn.encrypt_password(password.encode(), user.encode()).decode()
+        sessions.run(session, f"ALTER ROLE {sql.identifier(user)} PASSWORD '{hashed}'")
+        session.commit()

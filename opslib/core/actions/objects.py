@@ -1,0 +1,185 @@
+"""Actions on versions of objects: thousands at once, each told apart by its version's id."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from opslib.core.actions.actions import Action
+from opslib.core.connections import calls
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Refused
+from opslib.core.reads.objects import Version, versions_at
+from opslib.core.tables import Json
+
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
+LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
+_PART = 256 * 1024**2
+_SECONDS = 900
+_A_CALL, _AT_ONCE = 1000, 8
+_PAUSES = (0.0, 0.5, 2.0)
+_PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
+
+
+class DeleteVersions(Action, kind="delete versions"):
+    """Delete these versions and markers for good; one that is gone already is done.
+
+    `objects`: Key and VersionId of each, and what else its answer is to tell of it.
+    """
+
+    def __init__(self, bucket: str, objects: list[Json]) -> None: ...
+
+    def __str__(self) -> str:
+        return f"s3.delete_objects(Bucket={self['bucket']}) of {len(self['objects']):,} versions"
+
+    def perform(self, ops: Connection) -> Any:
+        return delete_versions(ops, self["bucket"], self["objects"])
+
+
+class CopyVersions(Action, kind="copy versions"):
+    """Put these versions on top of their keys again, with metadata, tags, class and encryption."""
+
+    def __init__(self, bucket: str, objects: list[Json]) -> None: ...
+
+    def __str__(self) -> str:
+        return f"s3.copy_object(Bucket={self['bucket']}) of {len(self['objects']):,} versions"
+
+    def perform(self, ops: Connection) -> Any:
+        copy = partial(_copy, ops, self["bucket"])
+        made = ops.gather(*(partial(_tried, copy, each) for each in self["objects"]))
+        return _ended("copied", "Copied", made)
+
+
+class Erase(Action, kind="erase"):
+    """Delete every version and marker of a key, or below a prefix, while they are those shown."""
+
+    def __init__(self, bucket: str, named: str, versions: int, digest: str) -> None: ...
+
+    def __str__(self) -> str:
+        each = f"{self['versions']:,} versions and markers of {self['named']}"
+        return f"s3.delete_objects(Bucket={self['bucket']}) of {each}, digest {self['digest']}"
+
+    def perform(self, ops: Connection) -> Any:
+        found = versions_at(ops, self["bucket"], self["named"])
+        if digest(found) != self["digest"]:
+            raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
+        each = [{"Key": one.key, "VersionId": one.id} for one in found]
+        deleted = len(delete_versions(ops, self["bucket"], each)["Deleted"])
+        if left := versions_at(ops, self["bucket"], self["named"]):
+            raise OpsError(f"{len(left):,} versions of {self['named']} are there still, or again.")
+        return {"deleted": deleted}
+
+
+def digest(versions: Iterable[Version]) -> str:
+    """Which versions they are, whatever they are called."""
+    text = "".join(sorted(f"{one.key}\0{one.id}\0" for one in versions))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
+    """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
+    batches = [objects[at : at + _A_CALL] for at in range(0, len(objects), _A_CALL)]
+    made: list[Any] = []
+    for at in range(0, len(batches), _AT_ONCE):
+        wave = batches[at : at + _AT_ONCE]
+        for each in ops.gather(*(partial(_delete, ops, bucket, batch) for batch in wave)):
+            made += each
+        gone = sum(isinstance(each, dict) for each in made)
+        print(f"{gone:,} of {len(objects):,} versions deleted", flush=True)
+    return _ended("deleted", "Deleted", made)
+
+
+def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
+    """Each of them, or the error that kept it. What passes is asked for again."""
+    left = {(each["Key"], each["VersionId"]): each for each in batch}
+    made, failed = list[Any](), dict[tuple[str, str], str]()
+    for pause in _PAUSES:
+        time.sleep(pause)
+        try:
+            failed = _failed(ops, bucket, left)
+        except OpsError as exc:
+            return [*made, *[exc] * len(left)]
+        made += [each for at, each in left.items() if at not in failed]
+        left = {at: left[at] for at in failed}
+        if not any(code in said for said in failed.values() for code in _PASSING):
+            break
+    return [*made, *map(OpsError, failed.values())]
+
+
+def _failed(
+    ops: Connection, bucket: str, left: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """One call: what could not be deleted, and why."""
+    named = [{"Key": key, "VersionId": version} for key, version in left]
+    try:
+        ops.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": named, "Quiet": True})
+    except OpsError as exc:
+        if exc.done is None:
+            raise
+        return {
+            (e["Key"], e.get("VersionId")): f"{e['Key']}: {e.get('Code')}: {e.get('Message')}"
+            for e in exc.done["Errors"]
+        }
+    return {}
+
+
+def _tried(act: Callable[[Json], Json], each: Json) -> Any:
+    try:
+        return act(each)
+    except OpsError as exc:
+        return exc
+
+
+def _ended(verb: str, word: str, made: Sequence[Any]) -> Json:
+    done = [each for each in made if isinstance(each, dict)]
+    answer, failed = {word: done}, [each for each in made if isinstance(each, OpsError)]
+    if not failed:
+        return answer
+    kinds = {type(each) for each in failed}
+    kind = kinds.pop() if len(kinds) == 1 else OpsError
+    error = kind(
+        f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
+        f"{failed[0]}"
+    )
+    error.done = answer if done else None
+    raise error
+
+
+def _copy(ops: Connection, bucket: str, each: Json) -> Json:
+    """The key and the new version's id. Raises OpsError, Lost (it may be there)."""
+    at = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
+    head = ops.call("s3", "head_object", **at)
+    names = ["ServerSideEncryption", "SSEKMSKeyId", "WebsiteRedirectLocation", "StorageClass"]
+    kept = {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
+    kept |= {"MetadataDirective": "COPY", "TaggingDirective": "COPY"}
+    to = {"Bucket": bucket, "Key": each["Key"]}
+    if head["ContentLength"] > LARGEST:
+        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept)}
+    if "BucketKeyEnabled" in head:
+        kept["BucketKeyEnabled"] = head["BucketKeyEnabled"]
+    made = ops.call_once(_SECONDS, "s3", "copy_object", **to, CopySource=at, **kept)
+    return {"Key": each["Key"], "VersionId": made["VersionId"]}
+
+
+def _copy_in_parts(ops: Connection, at: Json, to: Json, kept: Json) -> str:
+    """In parts, as boto3 does it, which keeps metadata and tags."""
+    from boto3.s3.transfer import TransferConfig
+
+    client, made = ops.client("s3"), list[str]()
+
+    def ended(parsed: Json, **_: Any) -> None:
+        if parsed.get("Key") == to["Key"]:
+            made.append(parsed.get("VersionId", ""))
+
+    event = "after-call.s3.CompleteMultipartUpload"
+    client.meta.events.register(event, ended)
+    try:
+        with calls.errors("s3", "copy", ops.where, to):
+            config = TransferConfig(multipart_threshold=1, multipart_chunksize=_PART)
+            client.copy(at, **to, ExtraArgs=kept, Config=config)
+    finally:
+        client.meta.events.unregister(event, ended)
+    return made[0]

@@ -1,0 +1,70 @@
+"""How bad it may be, by the rules of the target's file: by when to respond, and whom to tell when.
+
+Nothing is guessed: what no rule of the file fits is for the operator to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from opslib.core.checks.evidence import Line
+from opslib.core.connections.connection import Connection
+from opslib.core.findings import Finding
+from opslib.core.times import clock
+
+
+class Severity(NamedTuple):
+    """A level of the target's file, as it counts from a moment."""
+
+    name: str
+    title: str
+    respond: str
+    escalate: str
+    matches: tuple[str, ...]
+
+    def fits(self, f: Finding) -> bool:
+        """Whether one of its patterns is of the finding's cause, or of what was asked."""
+        return any(
+            fnmatchcase(of, pattern) for of in (f.cause, f.check) for pattern in self.matches
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.title}: respond {self.respond}; {self.escalate}"
+
+
+def severities(ops: Connection, since: datetime) -> list[Severity]:
+    """Those of the target's file, the worst first; empty where it describes none."""
+    about = ops.target.facts.get("severities", {})
+    contacts, minutes = about.get("contacts", {}), about.get("escalate_after_minutes")
+    found = []
+    for name, level in about.get("levels", {}).items():
+        within = level.get("respond_minutes")
+        respond = level.get("respond", "when it can be")
+        if within is not None:
+            at = clock(since + timedelta(minutes=within), ops.now())
+            respond = f"by {at} UTC" if within else "at once"
+        to = level["escalate_to"]
+        who = f"{to} ({contacts.get(to, 'no contact in the file')})"
+        escalate = f"tell {who}"
+        if within is not None and minutes is not None:
+            at = clock(since + timedelta(minutes=minutes), ops.now())
+            escalate = f"not solved by {at} UTC: {who}"
+        matches = tuple(level.get("matches", ()))
+        found.append(Severity(name, level["title"], respond, escalate, matches))
+    return found
+
+
+def told(ops: Connection, bad: Iterable[Finding]) -> list[Line]:
+    """The line of a verdict: of what is critical, the worst level that a rule of the file gives."""
+    critical = [f for f in bad if f.status == "critical"]
+    known = severities(ops, ops.now()) if critical else []
+    if not known:
+        return []
+    for level in known:
+        if fits := [f.cause or f.check for f in critical if level.fits(f)]:
+            return [("severity", f"may be {level} (rule: {fits[0]})")]
+    named = "; ".join(f"{each.name} {each.title}" for each in known)
+    return [("severity", f"no rule of the target's file fits: choose. {named}")]

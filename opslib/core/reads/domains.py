@@ -1,0 +1,117 @@
+"""The target's search domain (OpenSearch), asked by signed requests; its errors in our words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from opslib.core import redaction
+from opslib.core.connections.connection import Connection
+from opslib.core.connections.http import Api, authorised
+from opslib.core.errors import (
+    Lost,
+    Meanings,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Unfinished,
+    UsageError,
+    translated,
+)
+from opslib.core.tables import Json
+
+SECONDS = 30.0
+# By status, OpenSearch's type of the error, and its text.
+_MEANINGS: Meanings = (
+    (
+        "security_exception",
+        NotAllowed,
+        "Denied: {asked}: {said}. IAM let it in; the domain's own roles (fine-grained access "
+        "control) do not: map {who} to a role there that may.",
+    ),
+    ("cluster_block|index_closed|snapshot_restore|already_exists", OpsError, "{asked}: {said}"),
+    (
+        "not authorized to perform",
+        NotAllowed,
+        "Denied: {asked}: {said}. The domain's access policy or the role's own has to allow it.",
+    ),
+    (
+        "[Ss]ignature|security token|^40[13]",
+        NotAllowed,
+        "{asked} was not let in ({status}: {said}). See the clock of this machine and the login; a "
+        "domain with users of its own wants search.key in the target's file.",
+    ),
+    ("^404", NotFound, "Not found: {asked}: {said}"),
+    (
+        "^(429|50[0234])",
+        Unfinished,
+        "{asked} was turned away ({status}: {said}). The domain is overloaded or lacks shards: see "
+        "search/health.",
+    ),
+    ("", OpsError, "{asked} failed: {status}: {said}"),
+)
+
+
+def is_described(ops: Connection) -> bool:
+    """Whether the target's file names a domain of AWS, and not an address alone."""
+    return "domain" in ops.target["search"]
+
+
+def describe(ops: Connection) -> Json:
+    """The domain as AWS describes it. Raises NotFound, NotAllowed."""
+    name = ops.target["search"]["domain"]
+    found: Json = ops.call("opensearch", "describe_domain", DomainName=name)["DomainStatus"]
+    return found
+
+
+def _api(ops: Connection) -> Api:
+    """Where it is: the file's address, else as AWS says. Raises Unfinished: it has none yet."""
+    facts = ops.target["search"]
+    url = facts.get("url", "")
+    if not url and not is_described(ops):
+        where = f"parameters/targets/{ops.target.key}.yaml"
+        raise UsageError(
+            f"Where the search is, nothing says: add search.domain, or search.url to {where}."
+        )
+    if not url and not ops.target.lab:
+        found = describe(ops)
+        host = found.get("Endpoint") or found.get("Endpoints", {}).get("vpc")
+        if not host:
+            raise Unfinished(f"Domain {facts['domain']} has no endpoint yet: it is being made.")
+        url = f"https://{host}"
+    to = facts.get("tunnel")
+    tunnel = (str(to.get("host", "localhost")), int(to["port"])) if to else None
+    headers = {} if ops.target.lab else authorised(facts, ops.secret, True)
+    return Api(url.rstrip("/"), headers, SECONDS, "opensearch", tunnel)
+
+
+def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
+    """What the domain answers; `body`: JSON, or lines of it in a list.
+
+    Raises NotAllowed, NotFound, Unfinished, Lost (a change), OpsError.
+    """
+    api = ops.kept(Api) or ops.keep(_api(ops))
+    lines = [json.dumps(each) for each in body] if isinstance(body, list) else [json.dumps(body)]
+    content = b"" if body is None else "".join(f"{line}\n" for line in lines).encode()
+    service = "aoss" if ".aoss." in (urlsplit(api.url).hostname or "") else "es"
+    answer = ops.signed(service, api, method, path, content)
+    asked = f"{method} {path.partition('?')[0]} of {_name(ops)}"
+    if answer.ok and answer.body is not None:
+        return answer.body
+    told = answer.body if isinstance(answer.body, dict) else {}
+    found = told.get("error")
+    error: Json = found if isinstance(found, dict) else {}
+    kind, why = error.get("type", ""), error.get("reason")
+    why = why or told.get("Message") or told.get("message") or answer.text
+    said = redaction.mask(f"{kind}: {why}" if kind else str(why))[:400]
+    if method != "GET" and answer.status in (502, 504):
+        raise Lost(f"{asked}: its answer was lost ({answer.status}), so it may be done.")
+    shown = f"{answer.status} {said}"
+    raise translated(
+        _MEANINGS, shown, asked=asked, status=answer.status, said=said, who=ops.identity.user
+    )
+
+
+def _name(ops: Connection) -> str:
+    return str(ops.target["search"].get("domain") or "the search domain")

@@ -1,0 +1,166 @@
+"""New code for a function: published, put behind the alias, watched, taken back when it fails."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from opslib.core import (
+    Aws,
+    Connection,
+    Json,
+    Planned,
+    Refused,
+    Step,
+    UsageError,
+    Wait,
+    Watch,
+    planner,
+    result,
+)
+from opslib.core.reads.functions import Function, states
+from opslib.functions.configurations import GET, differences, settled, weights
+
+_IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w.-]+/\S+[:@]\S+")
+
+
+@planner
+def plan_update(
+    ops: Connection,
+    function: str,
+    code: str = "",
+    sha256: str = "",
+    description: str = "",
+    watch_seconds: float = 300,
+) -> Planned:
+    """What $LATEST has, or `code` (s3://bucket/key?versionId=…, an image), becomes what is live.
+
+    `sha256`: of the code, as Lambda writes it; another one is refused. Lambda validates the code
+    without taking it over (DryRun). Raises UsageError, Refused: no alias, a split of its traffic,
+    an update that failed, nothing new.
+    """
+    known = Function(ops, function)
+    name, alias, at = known.name, known.alias(), {"FunctionName": known.name}
+    if alias is None:
+        raise Refused(
+            f"{name} has no alias: new code would be live at once, and nothing could take it back. "
+            "Nothing was changed; name an alias in the target's file (functions.*.alias)."
+        )
+    if weights(alias):
+        raise Refused(
+            f"Alias {alias['Name']} of {name} splits its traffic: a deployment is going "
+            "on. Nothing was changed; finish it, or functions/rollback."
+        )
+    if known.reserved() == 0:
+        raise Refused(
+            f"The concurrency of {name} is 0: nothing would call the new version. "
+            "Nothing was changed; functions/scale gives it some."
+        )
+    latest, live = settled(known), known.live()
+    if states(latest)[1] != "Successful" and not code:
+        raise Refused(
+            f"The last update of {name} is {states(latest)[1]}: "
+            f"{latest.get('LastUpdateStatusReason', '')}. Nothing was changed."
+        )
+    given, steps, notes = _code(code), list[Step](), list[str]()
+    expected: Any = sha256 or latest["CodeSha256"]
+    if given:
+        ops.call("lambda", "update_function_code", DryRun=True, **at, **given)
+        put = Aws("lambda", "update_function_code", RevisionId=latest["RevisionId"], **at, **given)
+        wait = Wait(
+            "lambda",
+            GET,
+            "LastUpdateStatus",
+            ["InProgress"],
+            ["Successful"],
+            300,
+            FunctionName=name,
+        )
+        steps = [
+            Step(
+                f"Code of $LATEST of {name}: {code}",
+                put,
+                latest["CodeSha256"][:12],
+                code,
+                undo=[],
+                name="code",
+            ),
+            Step("Wait until Lambda has taken it over", wait, undo=[]),
+        ]
+        expected = sha256 or result("code.CodeSha256")
+        notes = ["$LATEST keeps the new code when the alias goes back: nothing calls that."]
+    elif sha256 and sha256 != latest["CodeSha256"]:
+        raise Refused(
+            f"$LATEST of {name} has code {latest['CodeSha256']}, not {sha256}. Nothing "
+            "was changed; see what was deployed there."
+        )
+    changes = differences(live, latest)
+    if not given and live["CodeSha256"] == latest["CodeSha256"] and not changes:
+        note = (
+            f"$LATEST has the code and configuration of version {live['Version']}, which is live."
+        )
+        return Planned(f"{name} stays at version {live['Version']}", notes=[note])
+    text = description or latest.get("Description", "")
+    steps += _released(known, alias, live, expected, text, changes, watch_seconds)
+    return Planned(f"update {name} from version {live['Version']}", steps, notes)
+
+
+def _code(code: str) -> Json:
+    """What UpdateFunctionCode takes. Raises UsageError."""
+    if not code or _IMAGE.fullmatch(code):
+        return {"ImageUri": code} if code else {}
+    at = urlsplit(code)
+    if at.scheme != "s3" or not at.netloc or not at.path.strip("/"):
+        raise UsageError(
+            f"{code!r} is neither s3://bucket/key (?versionId=…) nor an image's URI "
+            "with its tag or digest."
+        )
+    version = parse_qs(at.query).get("versionId", [""])[0]
+    found = {"S3Bucket": at.netloc, "S3Key": at.path.lstrip("/")}
+    return found | ({"S3ObjectVersion": version} if version else {})
+
+
+def _released(
+    known: Function,
+    alias: Json,
+    live: Json,
+    sha256: Any,
+    text: str,
+    changes: list[str],
+    seconds: float,
+) -> list[Step]:
+    """$LATEST published, active, behind the alias, and watched."""
+    name, number, at = known.name, live["Version"], {"FunctionName": known.name}
+    move = partial(Aws, "lambda", "update_alias", **at, Name=alias["Name"])
+    new, also = result("published.Version"), f"; with it: {'; '.join(changes)}" if changes else ""
+    publish = Aws("lambda", "publish_version", **at, CodeSha256=sha256, Description=text)
+    active = Wait(
+        "lambda", GET, "State || 'Active'", ["Pending"], ["Active"], 300, **at, Qualifier=new
+    )
+    back = move(FunctionVersion=number)
+    group = (live.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
+    return [
+        Step(
+            f"Publish $LATEST of {name}",
+            publish,
+            f"version {number}",
+            f"a new version{also}",
+            undo=[],
+            name="published",
+        ),
+        Step("Wait until it can run", active, undo=[]),
+        Step(
+            f"Alias {alias['Name']} of {name}: from version {number} to that one",
+            move(FunctionVersion=new, RevisionId=alias["RevisionId"]),
+            number,
+            "the new version",
+            undo=[back],
+        ),
+        Step(
+            f"Watch it for {seconds:g} s; when it does worse than version {number}, back to that",
+            Watch(group, new, number, seconds, back),
+            undo=[],
+        ),
+    ]

@@ -1,0 +1,122 @@
+"""What functions may not do: by the lines that say so, and by what their roles allow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+from opslib.core import (
+    Connection,
+    Finding,
+    Frame,
+    Json,
+    OpsError,
+    Question,
+    answer,
+    clock,
+    count,
+)
+
+STORAGE, ROLE = "storage-denied", "role-denied"  # the causes that findings name
+_REFUSED = re.compile(
+    r"authorized to perform:? (?P<action>[\w-]+:\w+)"
+    r"(?: on resource: \W{0,2}(?P<on>arn:[^\s\"'\\]+))?"
+)
+_SIMULATED = "FilterLogEvents, iam SimulatePrincipalPolicy"
+_OBJECTS = Question("permissions for objects", "nothing that is asked for is denied", _SIMULATED)
+_OTHERS = Question("other permissions", "nothing that is asked for is denied", _SIMULATED)
+
+
+class Denied(NamedTuple):
+    """What the lines say that a function may not do."""
+
+    function: str
+    action: str
+    on: str  # the newest that they name
+    lines: int
+    last: datetime
+
+    def told(self, ops: Connection, role: str) -> str:
+        """In words, with what its role says of it now."""
+        try:
+            allowed = "allowed" in _simulated(ops, role, [self.action], self.on)
+        except OpsError as exc:
+            why = f"its role was not asked: {exc}"
+        else:
+            why = "its role does not allow it"
+            if allowed:
+                why = "its role allows it: the bucket, key or endpoint does not, or it was mended"
+        told = f"{count(self.lines, 'line')}, last {clock(self.last, ops.now())} UTC"
+        return f"{self.function}: {self.action} on {self.on} denied ({told}); {why}"
+
+
+def _denied(live: dict[str, Json], lines: Frame) -> list[Denied]:
+    """By function, action and what it is on, without the key of an object."""
+    found: dict[tuple[str, str, str], Denied] = {}
+    for row in lines.itertuples():
+        for said in _REFUSED.finditer(row.message) if row.source in live else ():
+            on = (said["on"] or "*").rstrip(").,:;")
+            each = (row.source, said["action"], on.partition("/")[0])
+            seen = found[each].lines if each in found else 0
+            found[each] = Denied(row.source, said["action"], on, seen + 1, row.time)
+    return list(found.values())
+
+
+def judged(
+    ops: Connection, live: dict[str, Json], buckets: dict[str, list[str]], lines: Frame
+) -> Iterator[Finding]:
+    """What they may do with objects, and all else. `live`, `buckets`: by function."""
+    denied = _denied(live, lines)
+    yield answer(_OBJECTS.words, partial(_objects, ops, live, buckets, denied))
+    yield answer(_OTHERS.words, partial(_others, ops, live, denied))
+
+
+def _objects(
+    ops: Connection, live: dict[str, Json], needs: dict[str, list[str]], denied: list[Denied]
+) -> Finding:
+    """S3: what the lines say; without one, whether each may use the buckets that it needs."""
+    wrong = [
+        each.told(ops, live[each.function]["Role"])
+        for each in denied
+        if each.action.startswith("s3:")
+    ]
+    known, asked = ops.target.facts.get("buckets", {}), 0
+    for key, of in needs.items() if not wrong else ():
+        for name in (known[what]["name"] for what in of):
+            asked += 1
+            on, role = f"arn:aws:s3:::{name}/*", live[key]["Role"]
+            if "allowed" not in _simulated(ops, role, ["s3:GetObject", "s3:PutObject"], on):
+                wrong.append(f"{key}: its role may neither read nor write objects of {name}")
+    if wrong:
+        follow = "logs/errors"
+        return _OBJECTS.answer("critical", "; ".join(wrong), cause=STORAGE, next=follow)
+    seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
+    return _OBJECTS.answer("ok", seen, cause=STORAGE)
+
+
+def _others(ops: Connection, live: dict[str, Json], denied: list[Denied]) -> Finding:
+    """Every other service: what the lines say."""
+    wrong = [
+        each.told(ops, live[each.function]["Role"])
+        for each in denied
+        if not each.action.startswith("s3:")
+    ]
+    return _OTHERS.judged(
+        not wrong,
+        "; ".join(wrong) or "no line of a denial",
+        cause=ROLE,
+        next="logs/errors",
+    )
+
+
+def _simulated(ops: Connection, role: str, actions: list[str], on: str) -> list[str]:
+    """What a role's own policies say; what the thing's policy says is not asked.
+
+    One decision for each action: allowed, explicitDeny, implicitDeny.
+    """
+    given: Json = {"PolicySourceArn": role, "ActionNames": actions, "ResourceArns": [on]}
+    path = "EvaluationResults[].EvalDecision"
+    return list(ops.pages("iam", "simulate_principal_policy", path, **given))

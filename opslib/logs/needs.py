@@ -1,0 +1,224 @@
+"""What functions need, and whether they can have it: by their configuration, and by their lines.
+
+A need is described (`functions.*.needs`), or known by what a function's variables name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from opslib import databases, users
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Json,
+    NotFound,
+    OpsError,
+    Question,
+    answer,
+    check,
+    clock,
+    count,
+    number,
+    unread,
+    window,
+)
+from opslib.core.checks.causes import NEAR_LIMIT
+from opslib.core.reads import functions, logs, metrics, networks
+from opslib.core.reads.log_levels import read
+from opslib.core.text import cut
+from opslib.logs import denials, judged
+from opslib.logs.kinds import kind_of
+
+OUTSIDE = "function-outside-vpc"  # the causes that findings name
+LOGIN = "cognito-misconfigured"
+_FULL = r"connection slots|too many (?:clients|connections)|connection pool"
+_TOKENS = r"cognito|user ?pool|\bjwks?\b|issuer|audience|app client"
+_POOL, _CLIENT = r"[a-z]{2}(?:-[a-z]+)+-\d_\w+", r"[a-z0-9]{26}"
+_WAY = Question(
+    "way to the database",
+    "each function that needs it is in its VPC, and let in",
+    "lambda GetFunctionConfiguration, ec2 DescribeSecurityGroups",
+)
+_SLOTS = Question("lines of a database that is full", "none", "FilterLogEvents, GetMetricData")
+_SIGN_IN = Question(
+    "user pool of functions and API",
+    "the target's, with app clients that it has",
+    "lambda GetFunctionConfiguration, apigatewayv2 GetAuthorizers, cognito-idp",
+)
+
+
+@check("Can the functions have what they need?")
+def check_needs(
+    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
+) -> Findings:
+    """The ways to the database, its connections, the user pool, permissions: a finding each.
+
+    Each with what is configured, and with the lines of trouble that say the same.
+    """
+    within = window(ops, minutes, since, until)
+    lines = judged.troubles(judged.read_lines(ops, function, within))
+    live = ops.each(
+        partial(functions.live, ops), functions.named(ops, function), "configuration of {}"
+    )
+    needs = {key: _needs(ops, key, config) for key, config in live.items()}
+
+    def needing(what: str) -> dict[str, Json]:
+        return {key: live[key] for key, of in needs.items() if what in of}
+
+    failed = lines.attrs["failed"].items()  # a group that is gone is told by others
+    found = [
+        unread(f"lines of {name}", exc) for name, exc in failed if not isinstance(exc, NotFound)
+    ]
+    if reaching := needing("database"):
+        found.append(answer(_WAY.words, partial(_way, ops, reaching, lines)))
+        found.append(answer(_SLOTS.words, partial(_slots, ops, lines, within)))
+    if "users" in ops.target.facts:
+        found.append(answer(_SIGN_IN.words, partial(_sign_in, ops, needing("users"), lines)))
+    buckets = {
+        key: [what[8:] for what in of if what[:8] == "buckets."] for key, of in needs.items()
+    }
+    return Findings([*found, *denials.judged(ops, live, buckets, lines)])
+
+
+def _needs(ops: Connection, key: str, config: Json) -> set[str]:
+    facts = ops.target.facts
+    if (told := facts["functions"][key].get("needs")) is not None:
+        return set(told)
+    database = facts.get("database", {})
+    named = {"database": [database.get(each) for each in ("secret", "cluster", "instance")]}
+    named |= {f"buckets.{name}": [of["name"]] for name, of in facts.get("buckets", {}).items()}
+    values = list(functions.variables(config).values())
+    pool = any(re.fullmatch(_POOL, value) for value in values)
+    found = {
+        what
+        for what, names in named.items()
+        if any(name and _holds(value, name) for name in names for value in values)
+    }
+    return found | ({"users"} if pool else set())
+
+
+def _holds(value: str, name: str) -> bool:
+    """Whether a variable names it: as a whole, in an address, in an ARN."""
+    name = re.escape(name)
+    return bool(re.search(rf"(?:^|[/:@]){name}(?:$|[./:])|:secret:{name}-\w{{6}}$", value))
+
+
+def _beside(lines: Frame, pattern: str, sources: Iterable[str] = ()) -> str:
+    """What the lines of trouble say of it, to be put after what is configured; or nothing."""
+    mine = lines[lines["source"].isin(list(sources))] if sources else lines
+    mine = mine[mine["message"].str.contains(pattern, case=False, regex=True)]
+    if mine.empty:
+        return ""
+    first, last = (mine["time"].iloc[at] for at in (0, -1))
+    example = cut(read(str(mine["message"].iloc[-1])).text, 160)
+    return f"; {count(len(mine), 'line')} since {clock(first, last)} UTC, as {example}"
+
+
+def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
+    """In the database's VPC, let out to it and let in."""
+    groups, port, public = databases.entrance(ops)
+    home = {group.get("VpcId") for group in groups}
+    lost = {}
+    for key, config in needing.items():
+        way = networks.of(ops, config)
+        if public or not groups:
+            continue
+        if way is None:
+            lost[key] = "is in no VPC"
+        elif not way.enters(groups, port):
+            apart = home.isdisjoint(group.get("VpcId") for group in way.groups)
+            lost[key] = "is in another VPC" * apart or f"is not let in on port {port}"
+        elif not way.leaves(groups, port):
+            lost[key] = f"lets nothing out on port {port}: its own security groups"
+    if not lost:
+        seen = f"{count(len(needing), 'function')}: " + (
+            "its address is public" if public else f"a way through the security groups, port {port}"
+        )
+        return _WAY.answer("ok", seen, cause=OUTSIDE)
+    told = [f"{key} (version {needing[key].get('Version')}) {why}" for key, why in lost.items()]
+    kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
+    seen = "; ".join(told) + _beside(kinds, "", lost)
+    return _WAY.answer("critical", seen, cause=OUTSIDE, next="functions/rollback")
+
+
+def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
+    """Whether the lines say that the database takes no more connections; beside what it has."""
+    said = _beside(lines, _FULL)
+    if not said:
+        return _SLOTS.answer("ok", "none", cause=NEAR_LIMIT)
+    facts = ops.target["database"]
+    names = {"DBInstanceIdentifier": "instance", "DBClusterIdentifier": "cluster"}
+    of = {key: facts[kind] for key, kind in names.items() if kind in facts}
+    asked = [metrics.asked("m", "AWS/RDS", "DatabaseConnections", of, "Maximum")]
+    try:
+        points = metrics.query(ops, asked, within)
+        most = f"at most {number(points['value'].max())}" if len(points) else "not measured"
+    except OpsError as exc:
+        most = f"not read: {exc}"
+    limit = f" of {facts['max_connections']}" if "max_connections" in facts else ""
+    seen = f"connections: {most}{limit}{said}"
+    return _SLOTS.answer("critical", seen, cause=NEAR_LIMIT, next="databases/health")
+
+
+def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
+    """The pool and app clients that functions and the API's authorizers name, against the pool."""
+    pool = users.pool_id(ops)
+    listed = ops.pages(
+        "cognito-idp", "list_user_pool_clients", "UserPoolClients[].ClientId", UserPoolId=pool
+    )
+    wrong = []
+    for key, config in needing.items():
+        for name, value in functions.variables(config).items():
+            if re.fullmatch(_POOL, value) and value != pool:
+                wrong.append(f"{name} of {key} names pool {value}, not {pool}")
+            elif "CLIENT" in name and re.fullmatch(_CLIENT, value) and value not in listed:
+                wrong.append(f"{name} of {key} names an app client that {pool} does not have")
+    issuer = f"https://cognito-idp.{ops.target.region}.amazonaws.com/{pool}"
+    for each in _authorizers(ops):
+        jwt: Json = each.get("JwtConfiguration") or {}
+        called = each.get("Name", each.get("name"))
+        given = str(jwt.get("Issuer", issuer)).rstrip("/")
+        audience = jwt.get("Audience", listed)
+        arns = each.get("providerARNs", ())
+        if "cognito-idp" in given and given != issuer:
+            wrong.append(f"authorizer {called} takes tokens of {given}, not of {issuer}")
+        elif given == issuer and not {*audience} & {*listed}:
+            wrong.append(f"authorizer {called}: none of its audience is an app client of {pool}")
+        elif arns and not any(arn.endswith(f"/{pool}") for arn in arns):
+            wrong.append(f"authorizer {called} asks another pool: {', '.join(arns)}")
+    said = _beside(lines, _TOKENS)
+    if wrong:
+        follow = "logs/errors" if "authorizer" in wrong[0] else "functions/environment"
+        return _SIGN_IN.answer("critical", "; ".join(wrong) + said, cause=LOGIN, next=follow)
+    seen = f"pool {pool}, {count(len(listed), 'app client')}"
+    if said:
+        return _SIGN_IN.answer("warn", f"{seen}, as described{said}", next="users/sign-in")
+    return _SIGN_IN.answer("ok", seen, cause=LOGIN)
+
+
+def _authorizers(ops: Connection) -> Iterator[Json]:
+    """Those of the API's that a route of it uses: an HTTP API's, else a REST API's."""
+    metered = metrics.described(ops) if "metrics" in ops.target.facts else ()
+    ids = {
+        of.dimensions["ApiId"]
+        for each in metered
+        for of in each.amounts.values()
+        if "ApiId" in of.dimensions
+    }
+    host = urlsplit(str(ops.target.facts.get("api", {}).get("url", ""))).hostname or ""
+    ids |= {host.split(".")[0]} if ".execute-api." in host else set()
+    for id in sorted(ids):
+        ask = partial(ops.pages, "apigatewayv2")
+        try:
+            used = {*ask("get_routes", "Items[].AuthorizerId", ApiId=id)}
+            every = ask("get_authorizers", "Items[]", ApiId=id)
+            yield from (each for each in every if each["AuthorizerId"] in used)
+        except NotFound:
+            yield from ops.call("apigateway", "get_authorizers", restApiId=id).get("items", ())

@@ -1,0 +1,30 @@
+"""Severity and escalation as the target's file has them, from when a trouble began."""
+
+from __future__ import annotations
+
+from opslib.core import Connection, Findings, Question, check, clock, frame, unknown_name
+from opslib.core.checks.severities import severities
+from opslib.core.times import moment
+
+LEVELS = {"level": "str", "means": "str", "respond": "str", "escalate": "str", "rules": "str"}
+
+
+@check("How bad is it, and who is told when?")
+def check_severity(ops: Connection, severity: str = "", since: str = "") -> Findings:
+    """The levels of the target's file (`severities`), their times counted from `since`; the one
+    that was chosen as a finding. Evidence: LEVELS. Raises UsageError: none described, no such one.
+    """
+    named = ops.target["severities"]["levels"]
+    if severity and severity not in named:
+        raise unknown_name("severity", severity, named, f" of {ops.target.name}")
+    begun = moment(since, ops.now()) if since else ops.now()
+    found = severities(ops, begun)
+    rows = [
+        (each.name, each.title, each.respond, each.escalate, ", ".join(each.matches))
+        for each in found
+    ]
+    table = frame([dict(zip(LEVELS, row, strict=True)) for row in rows], LEVELS)
+    asked = Question("severity", "chosen by whoever is on call", "the target's file")
+    told = [asked.answer("ok", str(each)) for each in found if each.name == severity]
+    note = f"Counted from {clock(begun, ops.now())} UTC."
+    return Findings(told, table, note if told else f"{note} None is chosen (severity).")

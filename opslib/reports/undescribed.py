@@ -1,0 +1,48 @@
+"""What is named like the system's own, and is not in its target's file: nobody looks at it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from opslib.core import Connection, Finding, Findings, Question, check, count
+
+_LISTED = {
+    "function": ("lambda", "list_functions", "Functions[].FunctionName"),
+    "queue": ("sqs", "list_queues", "QueueUrls[]"),
+    "state machine": ("stepfunctions", "list_state_machines", "stateMachines[].name"),
+}
+
+
+@check("Is all that is the system's in its target's file?")
+def check_undescribed(ops: Connection) -> Findings:
+    """Functions, queues, state machines whose name begins with the target's `prefix`."""
+    prefix, known = ops.target["prefix"], set(_texts(ops.target.facts))
+
+    def named(kind: str) -> Finding:
+        found = {re.split("[/:]", each)[-1] for each in ops.pages(*_LISTED[kind])}
+        mine = sorted(name for name in found if name.startswith(prefix))
+        lost = [name for name in mine if name not in known]
+        rule = f"each that is named {prefix}… is in the target's file"
+        asked = Question(f"{kind}s of the system", rule, " ".join(_LISTED[kind][:2]))
+        if not lost:
+            return asked.answer("ok", count(len(mine), kind))
+        seen = (
+            f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. What the file does not name "
+        )
+        return asked.answer("warn", f"{seen}is looked at by nothing here (opslib target discover)")
+
+    return Findings(ops.each(named, _LISTED, "every {}").values())
+
+
+def _texts(facts: Any) -> Iterator[str]:
+    """Every text in a file; of an ARN its last part."""
+    if isinstance(facts, str):
+        yield re.split("[/:]", facts)[-1]
+    for each in facts.values() if isinstance(facts, dict) else facts if _many(facts) else ():
+        yield from _texts(each)
+
+
+def _many(facts: Any) -> bool:
+    return isinstance(facts, (list, tuple))

@@ -1,0 +1,92 @@
+"""What became of an item: its last execution, its row, its object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    NotFound,
+    Question,
+    answer,
+    check,
+    poll,
+)
+from opslib.core.reads import domains
+from opslib.workflows.histories import find_failure
+from opslib.workflows.machines import DONE, RUNNING, Machine
+
+_NEXT = "workflows/executions"
+
+
+def find_failed(ops: Connection, workflow: str, item: str = "") -> str:
+    """The item, or the one that failed last, by the table, else the executions; "": none did."""
+    return item or Machine(ops, workflow).last_failed()
+
+
+@check("How did it end, and is all of it there?")
+def check_item(ops: Connection, workflow: str, item: str, wait_seconds: float = 0) -> Findings:
+    """Its newest execution, waited for while it runs; then its row and its object."""
+    machine = Machine(ops, workflow)
+    if not item:
+        return Findings([Question("failed items", "none").answer("ok", "none")])
+    known = machine.executions_of(item)
+    found = list(_left(machine, item)) if not known else []
+    if known:
+        last, _ = poll(
+            lambda: machine.describe(known[0]["executionArn"]),
+            lambda told: told["status"] not in RUNNING,
+            wait_seconds,
+            lambda told: f"{told['name']} is in {find_failure(machine, told).state}",
+        )
+        found = [_ended(machine, last), *_left(machine, item)]
+    if not found:
+        raise NotFound(f"{item} has no execution of {machine.name} in {ops.where}, and no row.")
+    return Findings(found)
+
+
+def _ended(machine: Machine, last: Json) -> Finding:
+    asked = Question(f"execution {last['name']}", DONE, "stepfunctions GetExecutionHistory")
+    if last["status"] == DONE:
+        return asked.answer("ok", DONE)
+    why = find_failure(machine, last)
+    if last["status"] in RUNNING:
+        seen = f"in {why.state}, since {last['startDate']:%m-%d %H:%M} UTC"
+        return asked.answer("unknown", seen, next=_NEXT)
+    seen = f"{last['status']} in {why.state or 'no state'}: {why.error}; {why.means}"
+    return asked.answer("critical", seen, next=why.next or _NEXT)
+
+
+def _left(machine: Machine, item: str) -> Iterator[Finding]:
+    """Its row's state, its object, its entry in the index."""
+    row, ops, facts = machine.row(item), machine.ops, machine.facts
+    if row is None:
+        return
+    asked = Question(f"row of {item}", "done", f"table {facts['table']}")
+    error = row.get(machine.column("error")) or ""
+    yield asked.judged(row["state"] == "done", f"{row['state']}: {error}".rstrip(": "))
+    if "object" in facts:
+        bucket = ops.target["buckets"][facts["object"]["bucket"]]["name"]
+        yield answer(f"object of {item}", lambda: _object(ops, bucket, row[facts["object"]["key"]]))
+    if "index" in facts and row["state"] == "done":
+        name = str(ops.target["search"]["indices"][facts["index"]]["index"])
+        yield answer(f"entry of {item}", lambda: _entry(ops, name, item))
+
+
+def _object(ops: Connection, bucket: str, key: str) -> Finding:
+    asked = Question(f"object {key}", f"in {bucket}", "s3 HeadObject")
+    try:
+        size = ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"]
+    except NotFound:
+        return asked.answer("critical", "it is not there")
+    return asked.answer("ok", f"{size} bytes")
+
+
+def _entry(ops: Connection, index: str, item: str) -> Finding:
+    asked = Question(f"entry of {item}", f"in index {index}", f"POST {index}/_mget")
+    told = domains.ask(ops, "POST", f"/{index}/_mget?_source=false", {"ids": [item]})
+    found = bool(told["docs"][0].get("found"))
+    return asked.judged(found, "found" if found else "not found", next="search/reindex")

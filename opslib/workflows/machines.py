@@ -1,0 +1,113 @@
+"""A state machine of the target's file, and its executions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame, quoted
+from opslib.core.connections import sql
+from opslib.core.connections.sql import identifier
+from opslib.core.text import decoded
+
+EXECUTIONS = {
+    "execution": "str",
+    "status": "str",
+    "started": UTC_TIME,
+    "stopped": UTC_TIME,
+    "minutes": "float64",
+    "arn": "str",
+}
+RUNNING, DONE = ("RUNNING", "PENDING_REDRIVE"), "SUCCEEDED"
+MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
+
+
+class Machine:
+    """By its key in the target's file. Raises NotFound."""
+
+    def __init__(self, ops: Connection, workflow: str) -> None:
+        self.ops, self.key, self.facts = ops, workflow, ops.target["workflows"][workflow]
+        self.name = str(self.facts["name"])
+        every = ops.pages("stepfunctions", "list_state_machines", "stateMachines[]")
+        arns = [each["stateMachineArn"] for each in every if each["name"] == self.name]
+        if not arns:
+            raise NotFound(f"State machine '{self.name}' not found in {ops.where}.")
+        self.arn = str(arns[0])
+
+    def call(self, operation: str, **parameters: Any) -> Json:
+        return self.ops.call("stepfunctions", operation, **parameters)
+
+    @cached_property
+    def about(self) -> Json:
+        return self.call("describe_state_machine", stateMachineArn=self.arn)
+
+    @property
+    def express(self) -> bool:
+        """Step Functions lists no executions of such, and keeps no history of them."""
+        return bool(self.about["type"] == "EXPRESS")
+
+    def executions(self, since: datetime | None, status: str = "", most: int = MOST) -> Frame:
+        """Those that began since then, newest first, of a status or of all. Columns: EXECUTIONS."""
+        asked = {"stateMachineArn": self.arn, "maxResults": min(most, 1000)}
+        asked |= {"statusFilter": status} if status else {}
+        listed = self.ops.pages("stepfunctions", "list_executions", "executions[]", most, **asked)
+        now = self.ops.now()
+        rows = [
+            {
+                "execution": each["name"],
+                "status": each["status"],
+                "started": each["startDate"],
+                "stopped": each.get("stopDate"),
+                "minutes": (each.get("stopDate", now) - each["startDate"]).total_seconds() / 60,
+                "arn": each["executionArn"],
+            }
+            for each in listed
+            if since is None or each["startDate"] >= since
+        ]
+        return frame(rows, EXECUTIONS).round({"minutes": 1})
+
+    def describe(self, arn: str) -> Json:
+        """An execution, with its input decoded, `item`: what it is about, "" where it says none."""
+        told = self.call("describe_execution", executionArn=arn)
+        given = decoded(told.get("input", "{}"), {})
+        named = given.get(self.facts.get("item"), "") if isinstance(given, dict) else ""
+        return told | {"input": given, "item": str(named)}
+
+    def executions_of(self, item: str) -> list[Json]:
+        """Those about an item, newest first, described: by their names, else by their inputs."""
+        listed = self.executions(None)
+        named = listed[listed["execution"].str.contains(item, regex=False)]
+        looked = named if len(named) else listed.head(_LOOKED_INTO)
+        told = self.ops.each(self.describe, looked["arn"].head(_LOOKED_INTO)).values()
+        return [each for each in told if each["item"] == item]
+
+    def row(self, item: str) -> Json | None:
+        """The item's row, with `state`: running, done, failed, or what the table says; None where
+        there is none, or no table.
+        """
+        if "table" not in self.facts:
+            return None
+        id = identifier(self.column("id"))
+        asked = f"SELECT to_jsonb(t) AS row FROM {quoted(self.facts['table'])} t "
+        found = sql.value(self.ops, f"{asked}WHERE {id}::text = :item", {"item": item})
+        return None if found is None else found | {"state": self._state(found)}
+
+    def last_failed(self) -> str:
+        """The item that failed last, by the table, else by the executions; "" where none did."""
+        failed = self.facts.get("states", {}).get("failed", ["failed"])
+        if "table" in self.facts:
+            id, status, updated = map(identifier, map(self.column, ("id", "status", "updated")))
+            asked = f"SELECT {id}::text FROM {quoted(self.facts['table'])} "
+            asked += f"WHERE {status}::text = ANY(:failed) ORDER BY {updated} DESC LIMIT 1"
+            return str(sql.value(self.ops, asked, {"failed": failed}) or "")
+        last = self.executions(None, "FAILED", 1)["arn"]
+        return "".join(self.describe(arn)["item"] for arn in last)
+
+    def column(self, key: str) -> str:
+        usual = {"error": "error_message", "updated": "updated_at"}
+        return str(self.facts.get("columns", {}).get(key) or usual.get(key, key))
+
+    def _state(self, row: Json) -> str:
+        said, states = str(row.get(self.column("status"))), self.facts.get("states", {})
+        return next((ours for ours, theirs in states.items() if said in theirs), said)

@@ -1,0 +1,46 @@
+"""What is named like the system's own and is not in its file is told, by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opslib import connect
+from opslib.reports.undescribed import check_undescribed
+
+NAMES = {
+    "list_functions": ["dms-search-dev", "shop-api"],
+    "list_queues": ["https://sqs.us-east-1.amazonaws.com/1/dms-processing-dev"],
+    "list_state_machines": ["dms-processing-dev"],
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        ({}, []),
+        ({"list_functions": ["dms-forgotten-dev"]}, ["dms-forgotten-dev"]),
+        (
+            {"list_queues": ["https://sqs.us-east-1.amazonaws.com/1/dms-old-dlq-dev"]},
+            ["dms-old-dlq-dev"],
+        ),
+    ],
+)
+def test_each_kind_is_compared_with_the_file(
+    lab: Any, monkeypatch: Any, more: dict[str, list[str]], lost: list[str]
+) -> None:
+    ops = connect("lab/dms-dev")
+    monkeypatch.setattr(
+        ops, "pages", lambda _, operation, *__: NAMES[operation] + more.get(operation, [])
+    )
+    found = check_undescribed(ops)
+    assert [each.status for each in found].count("warn") == len(lost)
+    assert all(any(name in each.seen for each in found) for name in lost)
+
+
+def test_the_lab_has_nothing_else_and_a_denial_is_unknown(lab: Any) -> None:
+    ops = connect("lab/dms-dev")
+    assert not check_undescribed(ops).troubles
+    with lab.denied("sqs:ListQueues", "dms-dev"):
+        assert {f.status for f in check_undescribed(ops)} == {"ok", "unknown"}
