@@ -16,10 +16,7 @@ from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import (
     buckets,
-    certificates,
-    firewalls,
     functions,
-    gateways,
     monitors,
     names,
     networks,
@@ -32,6 +29,7 @@ from opslib.lab.resources import (
 )
 from opslib.lab.resources.databases import logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
+from opslib.lab.resources.edges import certificates, firewalls, gateways
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
 from opslib.lab.resources.search import domains as searches

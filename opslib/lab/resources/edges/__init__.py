@@ -1,0 +1,1 @@
+"""What stands before an app: API Gateway, certificates, the firewall."""
