@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from opslib.lab.corrections.cloudwatch import mute_rules
 from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.users import invitations
 from opslib.lab.corrections.workflows import executions
@@ -241,6 +242,7 @@ def _containers(place: Place) -> Tree:
             for name, table in dynamo.tables.items()
         },
         "backups": sorted(dynamo.backups),
+        "silences": sorted(mute_rules.every(place.account, place.region)),
         "blocked": {
             each.name: sorted(each.addresses)
             for region in ("aws", place.region)  # moto keeps CloudFront's in the first

@@ -79,7 +79,11 @@ def _checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("metrics", "functions"): [metrics.check_silence] if "metrics" not in facts else [],
         ("metrics", "database"): [metrics.check_limits] if "metrics" not in facts else [],
-        ("alarms", "alarms"): [alarms.check_alarms, alarms.check_reach],
+        ("alarms", "alarms"): [
+            alarms.check_alarms,
+            alarms.check_reach,
+            alarms.check_silences,
+        ],
         ("queues", "queues"): [queues.check_dead_letters, queues.check_queues],
         ("jobs", "jobs"): [
             partial(look, kind=kind)

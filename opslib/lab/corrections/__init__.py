@@ -23,6 +23,7 @@ MODULES = (
     "cloudwatch.metrics",
     "cloudwatch.alarms",  # after metrics: evaluated on what the gauges read
     "cloudwatch.dashboards",
+    "cloudwatch.mute_rules",
     "ecs.services",
     "ecs.targets",
     "ecs.scaling",

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from opslib import alarms
+from opslib.alarms import states
 from opslib.core.checks import causes
 from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates, secrets
@@ -243,7 +244,7 @@ def test_a_topic_is_well_when_somebody_hears_it(
 ) -> None:
     found = answered(ops, monkeypatch, **said)["topic alerts"]
     assert (found.status, seen in found.seen) == (status, True)
-    assert found.cause == {"critical": alarms.UNHEARD, "unknown": "access-denied"}.get(status, "")
+    assert found.cause == {"critical": states.UNHEARD, "unknown": "access-denied"}.get(status, "")
 
 
 def test_an_action_that_cloudwatch_could_not_take_is_told(

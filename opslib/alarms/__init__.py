@@ -1,0 +1,6 @@
+"""CloudWatch alarms: their state, whom they reach, and silences that end by themselves."""
+
+from opslib.alarms.silences import check_silences, plan_silence
+from opslib.alarms.states import check_alarms, check_reach, list_alarms
+
+__all__ = ["check_alarms", "check_reach", "check_silences", "list_alarms", "plan_silence"]
