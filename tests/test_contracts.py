@@ -286,6 +286,8 @@ REMAINS = {
 }
 TOLD_BESIDE = {
     "tables/restore": {"warn"},  # what a restore does not bring
+    "databases/migrate-back": {"warn"},  # the code needs what was taken back
+    "databases/password": {"warn"},  # sessions of before go on until they end
     "users/password": {"warn"},  # a one-time password has to be changed
 }
 NO_STATE = {"metrics/publish"}  # a metric is none

@@ -42,6 +42,7 @@ SAMUEL = "samuel.okafor@example.com"
 # Each procedure that changes something, so that it has something to do.
 CASES: dict[str, tuple[Case, ...]] = {
     STAGING: (
+        ("", "alarms/silence", {}),
         ("bucket-missing", "buckets/create", {}),
         ("orphans", "buckets/orphans", {"kind": "images"}),
         ("stale-listings", "buckets/orphans", {"kind": "listings"}),
@@ -227,7 +228,8 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
     del state["sql"]
     for each in (*state["rds"]["clusters"].values(), *state["rds"]["instances"].values()):
         del each["preferred_backup_window"]
-    made: dict[str, Any] = {"sql": tables(target)}
+    described = "database" in targets.load(target).facts
+    made: dict[str, Any] = {"sql": tables(target) if described else {}}
     for part, held in state.items():
         left_out = PASSING_PARTS.get(part, set())
         made[part] = {
@@ -299,7 +301,7 @@ def test_plans_have_the_content_and_the_names_that_they_had(
     made = {}
     for drill, procedure, parameters in CASES[target]:
         given = dict(parameters)
-        if "to" in given and "ago" in given["to"]:
+        if "ago" in str(given.get("to")):
             given["to"] = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         with ExitStack() as stack:
             if drill:

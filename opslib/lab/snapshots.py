@@ -241,8 +241,8 @@ def _containers(place: Place) -> Tree:
             name: _hash(json.dumps([item.to_json() for item in table.all_items()], default=str))
             for name, table in dynamo.tables.items()
         },
-        "backups": sorted(dynamo.backups),
-        "silences": sorted(mute_rules.every(place.account, place.region)),
+        "backups": dict.fromkeys(sorted(dynamo.backups), True),
+        "silences": dict.fromkeys(sorted(mute_rules.every(place.account, place.region)), True),
         "blocked": {
             each.name: sorted(each.addresses)
             for region in ("aws", place.region)  # moto keeps CloudFront's in the first

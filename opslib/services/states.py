@@ -228,7 +228,7 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
         found.append(asked.answer(status, seen, cause=sign.name, next=sign.next))
     if not found:
         seen = f"{count(len(stopped), 'task')} within an hour" + ", as meant" * bool(stopped)
-        found = [asked.answer("ok", seen)]
+        found = [asked.answer("ok", seen, cause=stops.UNHEALTHY)]
     bad = [
         each for each in every if each.get("healthStatus") == "UNHEALTHY" and each not in stopped
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from opslib import connect
 from opslib.core.findings import Finding
-from opslib.reports import comparisons, reports
+from opslib.reports import changed, comparisons, reports
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -65,7 +65,9 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
     with lab.denied("cloudwatch:DescribeAlarms"):
         report = reports.daily(connect(TARGET))
     unknown = [f for f in report.findings if f.status == "unknown"]
-    assert [f.cause for f in unknown] == ["access-denied"] * 3  # state, reach, configuration
+    assert [f.cause for f in unknown] == [
+        "access-denied"
+    ] * 4  # state, reach, silences, configuration
     assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
     assert len(report["metrics"]) == 11
 
@@ -140,7 +142,7 @@ def test_a_change_that_was_made_is_listed(lab: Any, records_folder: Any) -> None
         "functions/rollback", TARGET, {"function": "api", "approved": "now", "watch_seconds": 0}
     )
     lab.reset()
-    found = reports.check_changes(connect(TARGET))
+    found = changed.check_changes(connect(TARGET))
     assert found.evidence is not None
     assert list(found.evidence["name"]) == ["functions/rollback"]
     assert "1 change: functions/rollback" in found[0].seen

@@ -15,7 +15,8 @@ import pytest
 from opslib import changes
 from opslib.core.connections import targets
 from opslib.core.connections.targets import Facts
-from opslib.reports import reports
+from opslib.reports import changed
+from opslib.reports import sections as reported
 from tests import rooms
 
 PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
@@ -79,10 +80,10 @@ def plain(look: Callable[..., Any]) -> Callable[..., Any]:
 
 def sections(target: str) -> list[tuple[str, Callable[..., Any]]]:
     described = targets.load(target)
-    return reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
+    return reported.checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
 
 
-TARGETS = ("bluemoxon-staging", "bluemoxon-production", "loglineos-production", "dms-dev")
+TARGETS = targets.names()
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +134,8 @@ def test_configuration_is_remembered_where_the_file_names_a_resource_and_not_ask
     site = {"api": {"url": "https://example.com", "probes": {"/": "it runs"}}}
     for facts, asked in ((site, False), (site | {"queues": {"mail": {"name": "mail"}}}, True)):
         described = SimpleNamespace(facts=Facts(facts, "a file"), key="site")
-        every = reports._checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
+        every = reported.checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
         looks = {plain(look) for _, look in every}
-        assert reports.check_changes in looks
+        assert changed.check_changes in looks
         assert ("configuration" in dict(every)) is asked
         assert (changes.check_recent in looks) is asked

@@ -120,17 +120,11 @@ class Connection:
         return self._kept.get(kind)
 
     def recording(self, plan: Any) -> AbstractContextManager[None]:
-        """What happens inside is kept as a record, by the engine or by ourselves.
-
-        Raises OpsError before, when it cannot.
-        """
+        """What happens inside is kept as a record. Raises OpsError before, when it cannot."""
         return self._recorder(self, plan)
 
     def beside(self, target: str) -> Connection:
-        """A connection to another target, to compare with; it writes into this one's journal.
-
-        Raises what `connect` does.
-        """
+        """One to another target, to compare with, in this journal. Raises what `connect` does."""
         if self._connect is None:
             raise OpsError(
                 f"This connection to {self.target.name} cannot make another, to {target}."
@@ -170,10 +164,7 @@ class Connection:
         return self._call(self.client(service), service, operation, parameters)
 
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
-        """`call` for what takes long and must not be done twice.
-
-        Waits so many seconds for the answer. Raises Lost when it may be done.
-        """
+        """`call` for what takes so many seconds, and not twice. Raises Lost when it may be done."""
         client = self._client_for_one(service, seconds)
         return self._call(client, service, operation, parameters, changing.send)
 

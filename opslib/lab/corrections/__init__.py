@@ -25,6 +25,7 @@ MODULES = (
     "cloudwatch.dashboards",
     "cloudwatch.mute_rules",
     "ecs.services",
+    "ecs.deployments",
     "ecs.targets",
     "ecs.scaling",
     "firewalls",

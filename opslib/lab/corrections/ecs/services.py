@@ -137,7 +137,7 @@ def _key(call: Call, name: str) -> _Key:
     return call.account, call.region, str(_cluster(call).name), name.rpartition("/")[2]
 
 
-def _found(call: Call, name: str) -> Scheduler:
+def seek(call: Call, name: str) -> Scheduler:
     key = _key(call, name)
     if key not in _services:
         raise AwsError("ServiceNotFoundException", "Service not found.", 400)
@@ -184,7 +184,7 @@ def create_service(call: Call) -> Result:
 
 @answers("ecs", "UpdateService")
 def update_service(call: Call) -> Result:
-    given, service = call.params, _found(call, call.params["service"])
+    given, service = call.params, seek(call, call.params["service"])
     if service.shown["status"] != "ACTIVE":
         raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.", 400)
     definition = service.shown["taskDefinition"]
@@ -215,7 +215,7 @@ def _deploy(call: Call, service: Scheduler, definition: str) -> None:
 
 @answers("ecs", "DeleteService")
 def delete_service(call: Call) -> Result:
-    service = _found(call, call.params["service"])
+    service = seek(call, call.params["service"])
     if service.desired and not call.params.get("force"):
         text = "The service cannot be stopped while it is scaled above 0."
         raise AwsError("InvalidParameterException", text, 400)
@@ -235,7 +235,7 @@ def describe_services(call: Call) -> Result:
     for name in given:
         key = _key(call, name)
         if key in _services:
-            found.append(_found(call, name).described())
+            found.append(seek(call, name).described())
         else:
             arn = f"arn:aws:ecs:{call.region}:{call.account}:service/{key[2]}/{key[3]}"
             failures.append({"arn": arn, "reason": "MISSING"})
@@ -252,7 +252,7 @@ def list_services(call: Call) -> Result:
         for key, each in _of_cluster(call, cluster.name)
         if each.shown["status"] != "INACTIVE"
     ]
-    return _page(call, "serviceArns", arns, 10)
+    return page(call, "serviceArns", arns, 10)
 
 
 def _of_cluster(call: Call, cluster: str) -> Iterator[tuple[_Key, Scheduler]]:
@@ -261,7 +261,7 @@ def _of_cluster(call: Call, cluster: str) -> Iterator[tuple[_Key, Scheduler]]:
             yield key, each
 
 
-def _page(call: Call, name: str, found: Sequence[Any], usual: int = _PAGE) -> Result:
+def page(call: Call, name: str, found: Sequence[Any], usual: int = _PAGE) -> Result:
     start = int(call.params.get("nextToken") or 0)
     end = start + int(call.params.get("maxResults") or usual)
     more = {"nextToken": str(end)} if end < len(found) else {}
@@ -280,7 +280,7 @@ def _tasks(call: Call) -> Iterator[Shape]:
 def list_tasks(call: Call) -> Result:
     given = call.params
     if "serviceName" in given:
-        _found(call, given["serviceName"])
+        seek(call, given["serviceName"])
     wanted = {
         "group": f"service:{given['serviceName'].rpartition('/')[2]}"
         if "serviceName" in given
@@ -295,7 +295,7 @@ def list_tasks(call: Call) -> Result:
         if all(value is None or each.get(name) == value for name, value in wanted.items())
         and ("family" not in given or f"/{given['family']}:" in each["taskDefinitionArn"])
     ]
-    return _page(call, "taskArns", found)
+    return page(call, "taskArns", found)
 
 
 @answers("ecs", "DescribeTasks")
@@ -327,59 +327,6 @@ def stop_task(call: Call) -> Result:
     raise AwsError("InvalidParameterException", text, 400)
 
 
-@answers("ecs", "ListServiceDeployments")
-def list_service_deployments(call: Call) -> Result:
-    service, wanted = _found(call, call.params["service"]), call.params.get("status", [])
-    found = [_brief(each) for each in service.history if not wanted or each["status"] in wanted]
-    return _page(call, "serviceDeployments", found, 20)
-
-
-def _brief(deployment: Shape) -> Shape:
-    own = ("taskDefinition", "deployment")
-    return {name: value for name, value in deployment.items() if name not in own}
-
-
-def _history(call: Call) -> Iterator[tuple[Scheduler, Shape]]:
-    for key, each in _services.items():
-        if key[:2] == (call.account, call.region):
-            yield from ((each, deployment) for deployment in each.history)
-
-
-@answers("ecs", "DescribeServiceDeployments")
-def describe_service_deployments(call: Call) -> Result:
-    wanted, found = call.params["serviceDeploymentArns"], []
-    for service, each in _history(call):
-        if each["serviceDeploymentArn"] in wanted:
-            about = _brief(each)
-            target = {
-                "arn": about.pop("targetServiceRevisionArn"),
-                "requestedTaskCount": service.desired,
-            }
-            found.append({**about, "targetServiceRevision": target})
-    known = {each["serviceDeploymentArn"] for each in found}
-    failures = [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known]
-    return {"serviceDeployments": found, "failures": failures}
-
-
-@answers("ecs", "DescribeServiceRevisions")
-def describe_service_revisions(call: Call) -> Result:
-    wanted = call.params["serviceRevisionArns"]
-    found = [
-        {
-            "serviceRevisionArn": each["targetServiceRevisionArn"],
-            "serviceArn": each["serviceArn"],
-            "clusterArn": each["clusterArn"],
-            "taskDefinition": each["taskDefinition"],
-            "createdAt": each["createdAt"],
-        }
-        for _, each in _history(call)
-        if each["targetServiceRevisionArn"] in wanted
-    ]
-    known = {each["serviceRevisionArn"] for each in found}
-    failures = [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known]
-    return {"serviceRevisions": found, "failures": failures}
-
-
 @answers("ecs", "ListTaskDefinitions")
 def list_task_definitions(call: Call) -> Result:
     """Moto ignores `sort` and sorts revisions as texts."""
@@ -392,4 +339,4 @@ def list_task_definitions(call: Call) -> Result:
     )
     if call.params.get("sort") == "DESC":
         found.reverse()
-    return _page(call, "taskDefinitionArns", [arn for *_, arn in found])
+    return page(call, "taskDefinitionArns", [arn for *_, arn in found])
