@@ -285,6 +285,7 @@ REMAINS = {
     "jobs/oversized": ".analysis_jobs",  # the job that was started again
 }
 TOLD_BESIDE = {
+    "alarms/silence": {"warn"},  # it is silent now
     "tables/restore": {"warn"},  # what a restore does not bring
     "databases/migrate-back": {"warn"},  # the code needs what was taken back
     "databases/password": {"warn"},  # sessions of before go on until they end

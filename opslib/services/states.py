@@ -51,7 +51,7 @@ EVENTS = (
         stops.UNHEALTHY,
         r"failed .*health check|is unhealthy",
         "health checks fail",
-        next="logs/errors",
+        next="services/health",
     ),
     Sign(
         "service-misconfigured",
@@ -156,7 +156,7 @@ def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
             why = each.get("statusReason") or each["status"]
             seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
             cause = _shown(service, of).name if of else BAD_REVISION
-            return asked.answer("warn", seen, cause=cause, next="logs/errors")
+            return asked.answer("warn", seen, cause=cause, next="services/health")
     return None
 
 
@@ -234,7 +234,7 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
     ]
     if bad:
         seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
-        found.append(asked.answer("critical", seen, cause=stops.UNHEALTHY, next="logs/errors"))
+        found.append(asked.answer("critical", seen, cause=stops.UNHEALTHY, next="services/health"))
     return found, [_row(service, each) for each in every]
 
 
@@ -288,7 +288,7 @@ def _health(service: Service, group: str, told: list[Json]) -> Finding:
         said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
         seen += f"; {many} {reason}: {TARGETS.get(reason, 'not understood')} ({said})"
     if not states["healthy"]:
-        return asked.answer("critical", seen, cause="targets-unhealthy", next="logs/errors")
+        return asked.answer("critical", seen, cause="targets-unhealthy", next="services/health")
     if bad:
         return asked.answer("warn", seen, cause="targets-unhealthy", next="services/health")
     return asked.answer("ok", seen, cause="targets-unhealthy")

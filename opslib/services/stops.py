@@ -77,7 +77,7 @@ STOPS = (
         UNHEALTHY,
         r"(failed|failing).{0,30}health checks?|health checks? fail|is unhealthy",
         "its health checks failed",
-        next="logs/errors",
+        next="services/health",
     ),
     Sign(
         "container-not-started",
@@ -108,9 +108,9 @@ STOPS = (
         EXITS,
         r"essential container|exited|exit ?code",
         "its app ended by itself: its log says why",
-        next="logs/errors",
+        next="services/health",
     ),
-    Sign(NOT_UNDERSTOOD, "", "for a reason that is not understood", next="logs/errors"),
+    Sign(NOT_UNDERSTOOD, "", "for a reason that is not understood", next="services/health"),
 )
 
 

@@ -6,7 +6,8 @@
 {queue_url queues.analysis.name}    the address of a queue
 {crc 431/0}                         a number that this seed draws for these words, in hexadecimal
 {username ada@example.com}          what the pool calls a user
-{name} {environment} {region} {account} {system} {gateway} {schema} {pool} {source_secret_arn}
+{name} {environment} {region} {account} {system} {gateway} {schema} {pool} {balancer} {targets}
+{source_secret_arn}
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _KNOWN: Mapping[str, Callable[[Place], Any]] = {
     "region": lambda place: place.region,
     "gateway": names.gateway,
     "schema": lambda place: place.memory.get("schema", ""),
+    "balancer": lambda place: place.memory.get("balancer", ""),
+    "targets": lambda place: place.memory.get("targets", ""),
     "pool": lambda place: place.memory.get("pool", ""),
     "source_secret_arn": _source_secret_arn,
 }

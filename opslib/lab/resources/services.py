@@ -140,6 +140,8 @@ def _balance(place: Place, facts: Mapping[str, Any], vpc: Mapping[str, list[str]
         Subnets=list(vpc["SubnetIds"]),
         SecurityGroups=list(vpc["SecurityGroupIds"]),
     )["LoadBalancers"][0]["LoadBalancerArn"]
+    place.memory["balancer"] = balancer.partition("loadbalancer/")[2]
+    place.memory["targets"] = group.rpartition(":")[2]
     elb.create_listener(
         LoadBalancerArn=balancer,
         Protocol="HTTP",
@@ -235,10 +237,28 @@ def _measure(place: Place, key: str, facts: Mapping[str, Any], about: data.Servi
     ):
         fn = rhythms.daily_rhythm(night, day, 0.12, number + at)
         place.metrics.baseline("AWS/ECS", metric, of, fn, "Percent")
+    if "target_group" in facts:
+        _measure_balancer(place, number + 7)
     insights = ("ECS/ContainerInsights", "RunningTaskCount", of)
     count = float(facts.get("tasks", _COUNT))
     place.metrics.baseline(*insights, lambda minute: count, "Count")
     place.metrics.gauge(*insights, partial(_running, place, dict(facts)), "Count")
+
+
+def _measure_balancer(place: Place, number: int) -> None:
+    """What the load balancer counts on a quiet day."""
+    both = {"LoadBalancer": place.memory["balancer"], "TargetGroup": place.memory["targets"]}
+    asked = rhythms.counts(rhythms.daily_rhythm(20, 140, 0.2, number), number)
+    seconds = rhythms.daily_rhythm(0.18, 0.42, 0.15, number + 1)
+    for metric, fn, unit in (
+        ("RequestCount", asked, "Count"),
+        ("HTTPCode_Target_5XX_Count", lambda minute: 0.0, "Count"),
+        ("HTTPCode_ELB_5XX_Count", lambda minute: 0.0, "Count"),
+        ("TargetResponseTime", seconds, "Seconds"),
+        ("UnHealthyHostCount", lambda minute: 0.0, "Count"),
+    ):
+        of = both if metric != "HTTPCode_ELB_5XX_Count" else {"LoadBalancer": both["LoadBalancer"]}
+        place.metrics.baseline("AWS/ApplicationELB", metric, of, fn, unit)
 
 
 def _running(place: Place, facts: Mapping[str, Any]) -> float:

@@ -39,7 +39,7 @@ def _since(stage: Stage, key: str, when: datetime, change: Callable[[Scheduler],
         when += _STEP
 
 
-@verb("release", "ecs", "elasticloadbalancing", "ecr")
+@verb("release", "ecs", "elbv2", "ecr")
 class Release(Verb):
     """A new revision of a service's task definition, deployed since a while.
 
@@ -101,7 +101,7 @@ class Release(Verb):
             stage.place.backend("ecs").task_definitions[family].pop(int(revision), None)
 
 
-@verb("no_room", "ecs", "elasticloadbalancing")
+@verb("no_room", "ecs", "elbv2")
 class NoRoom(Verb):
     """There is no capacity for tasks, while more are desired since a while."""
 
@@ -127,7 +127,7 @@ class NoRoom(Verb):
         _put_back(stage, self.service)
 
 
-@verb("targets", "elasticloadbalancing")
+@verb("targets", "elbv2")
 class Targets(Verb):
     """How the health checks of a service's target group are answered: a status, or `timeout`."""
 
