@@ -308,7 +308,9 @@ def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(
         before = settled(case.key)
         left = run(case.procedure, **sure, **given)
         verified = {found.status for found in left["ops"].findings if found.verifies}
-        assert verified - unwatched - TOLD_BESIDE.get(case.procedure, set()) == {"ok"}
+        beside = TOLD_BESIDE.get(case.procedure, set())
+        assert verified - unwatched - beside <= {"ok"}
+        assert verified
         assert differences(before, settled(case.key)) != [] or case.procedure in NO_STATE
         if left["plan"].reversible:
             run("changes/undo", **sure, record=reading.list_records()[0].id)

@@ -71,7 +71,16 @@ def put_scaling_policy(call: Call) -> Result:
     for policy in list(backend.policies.values()):
         if (policy.policy_name, policy.resource_id) == (given["PolicyName"], resource):
             policy.delete_alarms(call.account, call.region)
-    return call.moto()
+    answer = call.moto()
+    target = given.get("TargetTrackingScalingPolicyConfiguration", {}).get("TargetValue")
+    for alarm in call.backend("cloudwatch").alarms.values():
+        if target and alarm.name in {each["AlarmName"] for each in answer.get("Alarms", ())}:
+            # AWS's lower one rings whenever there is little to do; moto's thresholds are made up
+            high = "AlarmHigh" in alarm.name
+            alarm.threshold = target if high else 0.0
+            alarm.metric_name, alarm.statistic = "CPUUtilization", "Average"
+            alarm.comparison_operator = "GreaterThanThreshold" if high else "LessThanThreshold"
+    return answer
 
 
 @answers(_SERVICE, "DescribeScalingActivities")
