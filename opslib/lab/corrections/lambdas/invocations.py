@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 import time
 import traceback
@@ -221,6 +222,7 @@ def _stream(place: Standing, invocation: Invocation) -> str:
 
 def _failed(exc: Exception, invocation: Invocation) -> _Outcome:
     trace = traceback.format_list(traceback.extract_tb(exc.__traceback__)[1:])
+    trace = [re.sub(r'"[^"]*/([\w-]+/[\w-]+\.py)"', r'"/var/task/\1"', each) for each in trace]
     kind = type(exc).__name__
     invocation.log(f"[ERROR] {kind}: {exc}\nTraceback (most recent call last):\n{''.join(trace)}")
     payload = {
