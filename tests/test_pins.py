@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("item-unreadable", "workflows/restart", {}),
         ("", "buckets/erase", {}),
         ("", "databases/insert", {}),
-        ("", "databases/migrate-back", {}),
+        ("", "databases/migrate-back", {"snapshot": False}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
     ),

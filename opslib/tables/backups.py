@@ -105,12 +105,12 @@ def _restorable(ops: Connection, key: str) -> Finding:
 
 @planner
 def plan_backup(ops: Connection, table: str) -> Planned:
-    """Take a backup on demand, named by table and time; undone by deleting it."""
+    """Take a backup on demand, named by table, day and a free number; undone by deleting it."""
     known = Table(ops, table)
     known.thing.describe(ops)
-    name = f"{known.name}-{ops.now():%Y%m%d-%H%M}"
-    if name in set(list_backups(ops, table)["backup"]):
-        raise Refused(f"A backup {name} was taken this very minute. Nothing was changed.")
+    stem, taken = f"{known.name}-{ops.now():%Y-%m-%d}-", set(list_backups(ops, table)["backup"])
+    numbered = (f"{stem}{number}" for number in range(1, len(taken) + 2))
+    name = next(name for name in numbered if name not in taken)
     arn = result(f"backup.{_CREATED}")
     take = Step(
         f"Take backup {name}",

@@ -216,7 +216,7 @@ def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str
     def call(*_: Any, **__: Any) -> Any:
         return {"Attributes": raised(said.get("get_topic_attributes", {}))}
 
-    monkeypatch.setattr(alarms, "list_alarms", lambda _: every)
+    monkeypatch.setattr(states, "list_alarms", lambda _: every)
     monkeypatch.setattr(ops, "pages", pages)
     monkeypatch.setattr(ops, "call", call)
     return {f.check: f for f in alarms.check_reach(ops)}

@@ -128,7 +128,7 @@ def test_a_fact_that_is_not_described_names_the_file_and_the_nearest(home: Path)
 @pytest.mark.parametrize("name", targets.names())
 def test_every_described_target_loads(name: str) -> None:
     target = targets.load(name)
-    assert target.production == (target.environment == "production")
+    assert target.production == (target.environment in ("production", "prod"))
 
 
 @pytest.mark.parametrize("name", ["approved", "confirm", "target", "agree", "accept"])

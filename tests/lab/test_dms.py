@@ -20,7 +20,7 @@ def test_each_function_has_the_requests_of_its_routes_and_the_gateway_all(lab: A
     assert calls[LISTS] > calls[SEARCH] > calls[UPLOADS] * 0.5 > 0
     said = logs.search(ops, SEARCH, "", within)
     told = said["message"][said["message"].str.contains('"path"')]
-    assert abs(len(told) - calls[SEARCH]) <= 6  # a minute at each edge
+    assert abs(len(told) - calls[SEARCH]) <= 15  # a period at each edge
     assert told.str.contains('"path": "/search"').all()
 
 

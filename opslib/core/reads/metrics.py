@@ -169,7 +169,7 @@ def query(
     Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
     answered one of them with an error of its own.
     """
-    ops = ops.at(region or "")
+    ops = ops.at(region) if region else ops
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)
