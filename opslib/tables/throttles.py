@@ -125,7 +125,7 @@ def _sides(table: Table, asked: Question, points: Frame, sums: Frame) -> Iterato
         seen += "".join(f", {value:,.0f} on index {name}" for name, value in indexes.items())
         cause, why = _reason(table, low, side, points, sums)
         status = "critical" if not whole or whole > _few(sums, low) else "warn"
-        yield asked.answer(status, f"{seen}: {why}", cause=cause, next="logs/errors")
+        yield asked.answer(status, f"{seen}: {why}", cause=cause, next="tables/throttling")
 
 
 def _few(sums: Frame, side: str) -> float:
