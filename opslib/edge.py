@@ -45,7 +45,7 @@ class Addresses:
         self.scope, self.name = str(facts.get("scope", "REGIONAL")), str(facts["ip_set"])
         self.region = _GLOBAL if self.scope == "CLOUDFRONT" else ops.target.region
         self.ops, self.facts = ops.at(self.region), facts
-        found = _every(self.ops, "list_ip_sets", "IPSets", self.scope)
+        found = self.ops.pages(_WAF, "list_ip_sets", "IPSets", Scope=self.scope, Limit=100)
         ids = [each["Id"] for each in found if each["Name"] == self.name]
         if not ids:
             raise NotFound(
@@ -60,18 +60,6 @@ class Addresses:
     @property
     def version(self) -> int:
         return 6 if self.held["IPAddressVersion"] == "IPV6" else 4
-
-
-def _every(ops: Connection, operation: str, key: str, scope: str) -> list[Json]:
-    """All that WAF lists, to the end: botocore has no paginator for it."""
-    found: list[Json] = []
-    more: Json = {}
-    while True:
-        answer = ops.call(_WAF, operation, Scope=scope, Limit=100, **more)
-        found += answer.get(key, [])
-        if not answer.get("NextMarker") or not answer.get(key):
-            return found
-        more = {"NextMarker": answer["NextMarker"]}
 
 
 def list_blocked(ops: Connection) -> Frame:
@@ -128,7 +116,7 @@ def check_firewall(ops: Connection) -> Findings:
 def _rule(known: Addresses, words: str) -> Finding:
     asked = Question(words, "a rule with action Block", "wafv2 GetWebACL")
     name = known.facts["acl"]
-    listed = _every(known.ops, "list_web_acls", "WebACLs", known.scope)
+    listed = known.ops.pages(_WAF, "list_web_acls", "WebACLs", Scope=known.scope, Limit=100)
     ids = [each["Id"] for each in listed if each["Name"] == name]
     if not ids:
         raise NotFound(f"WAF has no web ACL {name!r} of scope {known.scope} in {known.region}.")

@@ -6,7 +6,7 @@ import base64
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -201,6 +201,34 @@ def errors(
                 raise
             said = in_a_line(exc)  # a file or a program that answers otherwise
             raise translated(FAMILIES, "CredentialRetrievalError", said=said, **more) from exc
+
+
+_TOKENS = ("NextToken", "nextToken", "NextMarker")
+
+
+def answers_of(client: Any, operation: str, parameters: Json) -> Iterable[Json]:
+    """Every page of a call, each asked for when it is read.
+
+    Of a call with pages that botocore has no paginator for (ecs ListServiceDeployments, wafv2
+    ListIPSets, secretsmanager ListSecretVersionIds) one is made of the token that it takes and
+    gives.
+    """
+    paginator = _paginator(client, operation)
+    call = getattr(client, operation)
+    return paginator.paginate(**parameters) if paginator else [call(**parameters)]
+
+
+def _paginator(client: Any, operation: str) -> Any:
+    from botocore.paginate import Paginator
+
+    if client.can_paginate(operation):
+        return client.get_paginator(operation)
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    given, told = (of.members if of else {} for of in (model.input_shape, model.output_shape))
+    token = next((each for each in _TOKENS if each in given and each in told), None)
+    lists = [name for name, shape in told.items() if shape.type_name == "list"]
+    about = {"input_token": token, "output_token": token, "result_key": lists}
+    return Paginator(getattr(client, operation), about, model) if token else None
 
 
 def question(service: str, operation: str, where: str, parameters: Json) -> str:

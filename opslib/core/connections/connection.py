@@ -212,10 +212,7 @@ class Connection:
 
         client = self.client(service)
         with calls.errors(service, operation, self.where, parameters, self._access.profile):
-            if client.can_paginate(operation):
-                answers = client.get_paginator(operation).paginate(**parameters)
-            else:
-                answers = [getattr(client, operation)(**parameters)]
+            answers = calls.answers_of(client, operation, parameters)
             found = chain.from_iterable(jmespath.search(key, answer) or () for answer in answers)
             items = (item for item in found if item is not None)
             return list(islice(counted(items, f"{service} {operation}"), limit))
