@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from moto.rds.utils import valid_preferred_maintenance_window
 
 from opslib import UsageError
 from opslib.lab import places
@@ -16,6 +17,7 @@ from opslib.lab.estates.seeding import Application
 from opslib.lab.estates.systems import System
 from opslib.lab.forms import reading
 from opslib.lab.forms.values import duration
+from opslib.lab.resources.databases import rds
 from opslib.lab.verbs import verbs
 
 ESTATE = """\
@@ -210,3 +212,21 @@ TOUCHED = {
 
 def test_durations_are_days_hours_minutes_and_seconds() -> None:
     assert duration("1d2h3m4s") == timedelta(days=1, hours=2, minutes=3, seconds=4)
+
+
+@pytest.mark.parametrize("window", ["sun:06:00-sun:06:30", "wed:23:45-thu:00:15"])
+def test_at_no_minute_of_the_day_a_backup_reaches_into_the_maintenance(window: str) -> None:
+    refused = 0
+    for minute in range(24 * 60):
+        said = datetime(2026, 11, 26, tzinfo=UTC) + timedelta(minutes=minute)
+        begins = rds.before_maintenance(said, window)
+        assert timedelta() <= said - begins <= timedelta(hours=1, minutes=1)
+        assert not valid_preferred_maintenance_window(window, _window(begins)), f"{said:%H:%M}"
+        moved, wrong = begins != said, valid_preferred_maintenance_window(window, _window(said))
+        assert moved or not wrong
+        refused += bool(wrong)
+    assert refused >= 60
+
+
+def _window(begins: datetime) -> str:
+    return f"{begins:%H:%M}-{begins + timedelta(minutes=30):%H:%M}"

@@ -17,6 +17,8 @@ from opslib.lab.resources.databases import logins
 from opslib.lab.resources.placeholders import filled
 
 _SERVERLESS = "ServerlessV2ScalingConfiguration"
+_MAINTENANCE = "PreferredMaintenanceWindow"
+_BACKUP, _DAY = 30, 24 * 60  # minutes
 _SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
 
 
@@ -60,8 +62,7 @@ def keep_pool(place: Place) -> None:
 
 
 def _instance(place: Place, about: data.Database, password: str) -> None:
-    rds, facts = place.client("rds"), place.facts["database"]
-    backup, network = names.start(place) - about.last_backup, _network(place)
+    rds, facts, network = place.client("rds"), place.facts["database"], _network(place)
     if about.parameters:
         network["DBParameterGroupName"] = _parameters(place, about.parameters)
     settings = {
@@ -69,8 +70,10 @@ def _instance(place: Place, about: data.Database, password: str) -> None:
         "EngineVersion": "16.6",
         "DBInstanceClass": "db.t4g.medium",
         "AllocatedStorage": 50,
+        _MAINTENANCE: "sun:06:00-sun:06:30",
         **filled(place, about.settings),
     }
+    backup = before_maintenance(names.start(place) - about.last_backup, settings[_MAINTENANCE])
     role = names.database(place)
     rds.create_db_instance(
         DBInstanceIdentifier=facts["instance"],
@@ -132,6 +135,17 @@ def _manage_login(place: Place, database: Any) -> None:
         )
 
 
+def before_maintenance(backup: datetime, window: str) -> datetime:
+    """When a backup begins: as said, or so early that its window ends before that of maintenance.
+
+    RDS takes no two that touch each other, at whatever hour the lab comes up.
+    """
+    begin, end = (int(at[4:6]) * 60 + int(at[7:]) for at in window.split("-"))
+    into = (backup.hour * 60 + backup.minute - begin + _BACKUP) % _DAY
+    reaches = into <= (end - begin) % _DAY + _BACKUP
+    return backup - timedelta(minutes=into + 1) if reaches else backup
+
+
 def _days(place: Place) -> int:
     return int(place.facts["database"].get("backup_days", 7))
 
@@ -140,7 +154,7 @@ def _kept(place: Place, backup: datetime) -> dict[str, Any]:
     """What an instance and a cluster have in common."""
     return {
         "BackupRetentionPeriod": _days(place),
-        "PreferredBackupWindow": f"{backup:%H:%M}-{backup + timedelta(minutes=30):%H:%M}",
+        "PreferredBackupWindow": f"{backup:%H:%M}-{backup + timedelta(minutes=_BACKUP):%H:%M}",
         "StorageEncrypted": True,
         "CopyTagsToSnapshot": True,
         "DeletionProtection": place.target.production,
