@@ -19,10 +19,9 @@ from opslib.core import (
     count,
     planner,
 )
-from opslib.services.reading import SERVICE, Service
+from opslib.services.reading import SERVICE, Service, each_service
 
 _SCALING = "application-autoscaling"
-_BOUNDS = "ScalableTargets[0].[MinCapacity, MaxCapacity]"
 
 
 def _named(service: Service) -> Json:
@@ -34,20 +33,22 @@ def _named(service: Service) -> Json:
     }
 
 
-def _bounds(service: Service) -> Json | None:
-    """Its scalable target (DescribeScalableTargets); None: nothing scales it."""
+def _target(service: Service, path: str = "") -> Read:
+    """Its scalable target (DescribeScalableTargets), which is None where nothing scales it."""
     at = _named(service)
-    wanted = {"ServiceNamespace": at["ServiceNamespace"], "ResourceIds": [at["ResourceId"]]}
-    found = service.ops.call(_SCALING, "describe_scalable_targets", **wanted)["ScalableTargets"]
-    return dict(found[0]) if found else None
+    return Read(
+        _SCALING,
+        "describe_scalable_targets",
+        f"ScalableTargets[0]{path}",
+        ServiceNamespace=at["ServiceNamespace"],
+        ResourceIds=[at["ResourceId"]],
+    )
 
 
 @check("Is there room to scale?")
 def check_scaling(ops: Connection, service: str = "") -> Findings:
     """Each service's count against its bounds: at the upper one, nothing more can be started."""
-    chosen = [service] if service else ops.target["services"]
-    found = ops.each(lambda name: _judged(Service(ops, name)), chosen, "scaling of {}")
-    return Findings(found.values())
+    return Findings(each_service(ops, service, _judged, "scaling of {}"))
 
 
 def _judged(service: Service) -> Finding:
@@ -56,7 +57,7 @@ def _judged(service: Service) -> Finding:
         "within its bounds, below the upper one",
         "application-autoscaling DescribeScalableTargets",
     )
-    told, bounds = service.described, _bounds(service)
+    told, bounds = service.described, _target(service).perform(service.ops)
     tasks, facts = told["desiredCount"], service.facts
     if bounds is None:
         seen = f"{count(tasks, 'task')}, nothing scales it"
@@ -88,7 +89,7 @@ def plan_scale(
     -1: as it is; bounds that the count would break are moved with it. Raises UsageError.
     """
     known = Service(ops, service)
-    told, bounds = known.described, _bounds(known)
+    told, bounds = known.described, _target(known).perform(ops)
     present, wanted = told["desiredCount"], told["desiredCount"] if tasks < 0 else tasks
     steps: list[Step] = []
     notes: list[str] = []
@@ -106,7 +107,6 @@ def plan_scale(
         notes = [f"Auto-scaling goes on between {low} and {high}: within them it moves the count."]
     if wanted != present:
         thing = known.thing
-        change = ("desiredCount", present, wanted)
         steps.append(
             Step(
                 f"Service {told['serviceName']}: {present} tasks become {wanted}",
@@ -127,7 +127,7 @@ def plan_scale(
             SERVICE.seconds,
         )
         steps.append(Step(f"Wait until {count(wanted, 'task')} run", until, None, "[true,0]", []))
-        notes += [*_warned(known, change[2])]
+        notes += [*_warned(known, wanted)]
     return Planned(
         f"{service}: {count(wanted, 'task')}",
         steps,
@@ -145,20 +145,13 @@ def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> I
         return Aws(_SCALING, "register_scalable_target", **at, **given)
 
     name = service.facts["name"]
-    seen = Read(
-        _SCALING,
-        "describe_scalable_targets",
-        _BOUNDS,
-        ServiceNamespace="ecs",
-        ResourceIds=[at["ResourceId"]],
-    )
     yield Step(
         f"Bounds of {name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}",
         put(wanted),
         [*was],
         [*wanted],
         [put(was)],
-        seen,
+        _target(service, ".[MinCapacity, MaxCapacity]"),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, OpsError, frame
+from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame
 from opslib.core.plans.things import Kind, Thing
 
+T = TypeVar("T")
 SERVICE = Kind(
     noun="service",
     service="ecs",
@@ -86,14 +87,23 @@ class Service:
         # one that ECS forgot meanwhile is in `failures`
         return [task for answer in self.ops.gather(*reads) for task in answer["tasks"]]
 
-    def deployments(self) -> list[Json]:
+    @cached_property
+    def stopped(self) -> list[Json]:
+        return self.tasks("STOPPED")
+
+    @cached_property
+    def latest(self) -> list[Json]:
+        """Its last deployments: those by which it is judged."""
+        return self.deployments(3)
+
+    def deployments(self, newest: int = 60) -> list[Json]:
         """Its deployments of the last 90 days, newest first, each with its `taskDefinition`.
 
         ECS ListServiceDeployments, DescribeServiceRevisions.
         """
         where = {"cluster": self.facts["cluster"], "service": self.facts["name"]}
         found = self.ops.pages(
-            "ecs", "list_service_deployments", "serviceDeployments", limit=60, **where
+            "ecs", "list_service_deployments", "serviceDeployments", limit=newest, **where
         )
         of = self._definitions([each["targetServiceRevisionArn"] for each in found])
         return [
@@ -125,6 +135,12 @@ class Service:
         named = [each for each in every if each["name"] == self.facts.get("container")]
         essential = [each for each in every if each.get("essential", True)]
         return dict((named or essential or every)[0])
+
+
+def each_service(ops: Connection, key: str, read: Callable[[Service], T], asked: str) -> list[T]:
+    """What is read of one service, or of each that the target's file names where none is said."""
+    chosen = [key] if key else ops.target["services"]
+    return [*ops.each(lambda name: read(Service(ops, name)), chosen, asked).values()]
 
 
 def number(arn: str) -> int:
@@ -194,6 +210,4 @@ def lacks_image(ops: Connection, image: str) -> str:
         )
     except NotFound as exc:
         return str(exc)
-    except OpsError:
-        raise
     return ""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 
 from opslib.core import (
     UTC_TIME,
@@ -22,7 +23,7 @@ from opslib.core import (
     sign_of,
 )
 from opslib.services import stops
-from opslib.services.reading import Service, number
+from opslib.services.reading import Service, each_service, number
 
 TASKS = {
     "service": "str",
@@ -79,9 +80,8 @@ def check_services(ops: Connection, service: str = "") -> Findings:
     """Count against what is desired, the newest deployment, and what ECS's events say of the last
     hour; of one service, or of all that the target's file names.
     """
-    chosen = [service] if service else ops.target["services"]
-    found = ops.each(lambda name: [*_judged(Service(ops, name))], chosen, "service {}")
-    return Findings(each for of in found.values() for each in of)
+    found = each_service(ops, service, lambda of: [*_judged(of)], "service {}")
+    return Findings(chain.from_iterable(found))
 
 
 def _judged(service: Service) -> Iterator[Finding]:
@@ -148,7 +148,7 @@ def _deployment(service: Service) -> Finding:
 
 def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
     """A deployment of the last day that ECS itself took back."""
-    for each in service.deployments()[:3]:
+    for each in service.latest:
         age = service.ops.now() - each["createdAt"]
         if each["status"].startswith("ROLLBACK") and age < timedelta(days=1):
             of = each.get("taskDefinition")
@@ -167,13 +167,13 @@ def _failed(service: Service) -> list[str]:
         for each in service.described["deployments"]
         if each.get("rolloutState") != "COMPLETED" and each.get("failedTasks")
     ]
-    old = [each for each in service.deployments()[:3] if each["status"].startswith("ROLLBACK")]
+    old = [each for each in service.latest if each["status"].startswith("ROLLBACK")]
     return [*found, *(each["taskDefinition"] for each in old if each["taskDefinition"])]
 
 
 def _shown(service: Service, definition: str) -> Sign:
     """What its stopped tasks show: what it lacks, else that it is the revision's own fault."""
-    tasks = [each for each in service.tasks("STOPPED") if each["taskDefinitionArn"] == definition]
+    tasks = [each for each in service.stopped if each["taskDefinitionArn"] == definition]
     found = [sign for sign, *_ in stops.counted(tasks) if sign.name not in stops.WELL]
     return found[0] if found and found[0].name not in stops.ITS_OWN else OF_REVISION
 
@@ -202,12 +202,9 @@ def check_tasks(ops: Connection, service: str = "") -> Findings:
 
     Evidence: TASKS. ECS forgets stopped tasks after an hour.
     """
-    chosen = [service] if service else ops.target["services"]
-    found = ops.each(lambda name: _tasks(Service(ops, name)), chosen, "tasks of {}")
-    rows = [row for _, told in found.values() for row in told]
-    return Findings(
-        (each for findings, _ in found.values() for each in findings), frame(rows, TASKS)
-    )
+    told = each_service(ops, service, _tasks, "tasks of {}")
+    rows = [row for _, tasks in told for row in tasks]
+    return Findings((each for findings, _ in told for each in findings), frame(rows, TASKS))
 
 
 def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
@@ -254,9 +251,8 @@ def _row(service: Service, task: Json) -> Json:
 @check("Does the load balancer take its tasks for healthy?")
 def check_targets(ops: Connection, service: str = "") -> Findings:
     """The targets of each service's target groups, with the load balancer's reason for each."""
-    chosen = [service] if service else ops.target["services"]
-    found = ops.each(lambda name: [*_targets(Service(ops, name))], chosen, "targets of {}")
-    return Findings(each for of in found.values() for each in of)
+    found = each_service(ops, service, lambda of: [*_targets(of)], "targets of {}")
+    return Findings(chain.from_iterable(found))
 
 
 def _targets(service: Service) -> Iterator[Finding]:
