@@ -62,12 +62,20 @@ def clock(when: Any, near: datetime) -> str:
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+_AGO = re.compile(r"(\d+)\s*([smhdw])")
+
+
+def is_relative(text: str) -> bool:
+    """Whether a moment is said as so long ago: another one each time that it is read."""
+    return bool(_AGO.fullmatch(text.strip()))
+
+
 def moment(text: str, now: datetime | None = None) -> datetime:
     """`30m`, `12h`, `1d`, `2w` ago, or an ISO date or time (UTC unless it says).
 
     Raises UsageError.
     """
-    ago = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
+    ago = _AGO.fullmatch(text.strip())
     try:
         if ago:
             return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -47,12 +47,12 @@ def plan_rollback(ops: Connection, service: str, to: int = 0) -> Planned:
     if row.revision == number(present):
         note = f"It has revision {row.revision} already."
         return Planned(f"{service} stays at revision {row.revision}", notes=[note])
-    notes = [*_doubts(ops, row)]
     controller = known.described.get("deploymentController", {}).get("type", "ECS")
     if controller != "ECS":
         raise Refused(
             f"{service} is deployed by {controller}: take it back there. Nothing was changed."
         )
+    notes = [*_doubts(ops, row)]
     steps = deployed(known, row.arn, f"revision {number(present)} to {row.revision}")
     return Planned(f"roll {service} back to revision {row.revision}", steps, notes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -29,8 +28,8 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.core.plans.things import Thing
-from opslib.core.times import moment
+from opslib.core.plans.things import Thing, free_name
+from opslib.core.times import is_relative, moment
 from opslib.tables.reading import TABLE, Table, billing
 
 BACKUPS = {
@@ -108,9 +107,7 @@ def plan_backup(ops: Connection, table: str) -> Planned:
     """Take a backup on demand, named by table, day and a free number; undone by deleting it."""
     known = Table(ops, table)
     known.thing.describe(ops)
-    stem, taken = f"{known.name}-{ops.now():%Y-%m-%d}-", set(list_backups(ops, table)["backup"])
-    numbered = (f"{stem}{number}" for number in range(1, len(taken) + 2))
-    name = next(name for name in numbered if name not in taken)
+    name = free_name(f"{known.name}-{ops.now():%Y-%m-%d}-", list_backups(ops, table)["backup"])
     arn = result(f"backup.{_CREATED}")
     take = Step(
         f"Take backup {name}",
@@ -173,7 +170,7 @@ def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Aws
 def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, str]:
     given = {"SourceTableName": table.name, "TargetTableName": to}
     operation = "restore_table_to_point_in_time"
-    if re.fullmatch(r"\d+\s*[smhdw]", at.strip()):
+    if is_relative(at):
         raise UsageError(
             f"at={at!r} is another moment each time that it is read; say the moment itself, in "
             f"UTC: {moment(at, ops.now()):%Y-%m-%dT%H:%M}."
@@ -215,14 +212,9 @@ def check_restored(ops: Connection, table: str, restored: str) -> Findings:
 
 def _items(old: Json, copy: Json, restored: str) -> Finding:
     asked = Question(f"items of {restored}", "some, as the table has", "dynamodb DescribeTable")
-    seen = (
-        f"{copy.get('ItemCount', 0):,} of {old.get('ItemCount', 0):,} (DynamoDB counts every six "
-    )
-    return asked.judged(
-        bool(copy.get("ItemCount") or not old.get("ItemCount")),
-        seen + "hours)",
-        otherwise="unknown",
-    )
+    had, has = old.get("ItemCount", 0), copy.get("ItemCount", 0)
+    seen = f"{has:,} of {had:,} (DynamoDB counts every six hours)"
+    return asked.judged(bool(has or not had), seen, otherwise="unknown")
 
 
 def _compared(

@@ -4,8 +4,9 @@ and what is asked of one and done with it is the same for every kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from opslib.core.actions.actions import Aws, Read, Wait
@@ -49,6 +50,12 @@ class Kind:
         return ops.pages(
             self.service, self.describe, f"{items}.{shape}" if shape else items, **given
         )
+
+
+def free_name(stem: str, taken: Iterable[str]) -> str:
+    """The stem with the first number behind it that makes a name which is free."""
+    held = {*taken}
+    return next(name for at in count(1) if (name := f"{stem}{at}") not in held)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.plans.things import Thing
+from opslib.core.plans.things import Thing, free_name
 from opslib.databases.instances import rds
 
 SNAPSHOTS = {
@@ -186,10 +186,8 @@ def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
     Its name is `<database>-2026-11-22-1`: the day, and the first number that is free.
     """
     database = rds.database_of(ops)
-    stem = f"{database.name}-{ops.now():%Y-%m-%d}-"
-    taken = set(list_snapshots(ops)["snapshot"])
-    names = (f"{stem}{number}" for number in range(1, len(taken) + 2))
-    new = Thing(database.snapshots, next(name for name in names if name not in taken))
+    name = free_name(f"{database.name}-{ops.now():%Y-%m-%d}-", list_snapshots(ops)["snapshot"])
+    new = Thing(database.snapshots, name)
     tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]
     take = new.call(new.kind.create, **database.key, Tags=tags)
     return new.made(f"Take snapshot {new}", take)
