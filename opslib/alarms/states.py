@@ -30,6 +30,7 @@ from opslib.core import (
     number,
 )
 from opslib.core.checks import causes
+from opslib.core.reads import metrics
 
 ALARMS = {
     "alarm": "str",
@@ -263,11 +264,9 @@ def _gone(ops: Connection, key: tuple[Any, ...]) -> Finding | None:
     asked = Question(f"{space} of {about}", "it sends metrics", "ListMetrics (of two weeks)")
 
     def look() -> Finding:
-        dimensions = [{"Name": name, "Value": value} for name, value in pairs]
-        given = {"Namespace": space, "Dimensions": dimensions}
-        some = ops.pages("cloudwatch", "list_metrics", "Metrics[]", limit=1, **given)
+        some = metrics.is_sent(ops, space, dict(pairs))
         seen = "some" if some else "none for two weeks: an alarm watches what is not there"
-        return asked.judged(bool(some), seen, otherwise="warn", next="metrics/dashboard")
+        return asked.judged(some, seen, otherwise="warn", next="metrics/dashboard")
 
     found = answer(asked.words, look)
     return None if found.status == "ok" else found

@@ -102,9 +102,7 @@ def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> di
 
     def seen(key: str) -> str:
         each = named[key]
-        pairs = [{"Name": name, "Value": value} for name, value in each.dimensions.items()]
-        given: Json = {"Namespace": each.namespace, "MetricName": each.metric, "Dimensions": pairs}
-        if ops.pages("cloudwatch", "list_metrics", "Metrics[]", **given):
+        if metrics.is_sent(ops, each.namespace, each.dimensions, MetricName=each.metric):
             return ""
         of = " of ".join([each.metric, *each.dimensions.values()])
         return (

@@ -189,6 +189,13 @@ def query(
     return _settled(frame(_rows(chain.from_iterable(pages)), SERIES), queries, within)
 
 
+def is_sent(ops: Connection, namespace: str, dimensions: Mapping[str, str], **given: str) -> bool:
+    """Whether CloudWatch has had such a metric within two weeks (ListMetrics)."""
+    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    asked = {"Namespace": namespace, "Dimensions": pairs, **given}
+    return bool(ops.pages("cloudwatch", "list_metrics", "Metrics[]", limit=1, **asked))
+
+
 def _settled(found: Frame, queries: Iterable[Json], within: Window) -> Frame:
     """Without the last sum of a line that still grows.
 
