@@ -175,7 +175,8 @@ def _held(ops: Connection, name: str) -> list[str]:
     page = domains.ask(ops, "GET", f"/{name}/_search?scroll=2m", body)
     found: list[str] = []
     while hits := page["hits"]["hits"]:
-        found = _few([*found, *(each["_id"] for each in hits)], "documents")
+        found += [each["_id"] for each in hits]
+        _few(found, "documents")
         asked = {"scroll": "2m", "scroll_id": page["_scroll_id"]}
         page = domains.ask(ops, "GET", "/_search/scroll", asked)
     return found
