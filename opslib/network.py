@@ -1,4 +1,4 @@
-"""VPC networking: can the functions reach the AWS services they need, through which endpoints?"""
+"""VPC networking: can functions and services reach the AWS services they need, and by what way?"""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check_paths(ops: Connection) -> Findings:
 class Surroundings(NamedTuple):
     """What endpoints are judged by.
 
-    The function with its subnets and groups, the route table of each subnet (of the others:
+    Who asks, with its subnets and groups, the route table of each subnet (of the others:
     "main"), whether private names are resolved, the security groups of the endpoints.
     """
 
@@ -92,15 +92,16 @@ class Surroundings(NamedTuple):
         names = [each["GroupId"] for each in endpoint.get("Groups", ())]
         groups = [self.groups[name] for name in names if name in self.groups]
         shut = interface and not self.caller.enters(groups, _HTTPS)
+        noun = self.caller.noun
         said = {
             f"it is of type {found}, {kind} was expected": found != kind,
             f"it is {state}": state.lower() != "available",
             "private DNS is off, so the service's name leads to the internet": public,
             "the VPC resolves no private names (enableDnsSupport, enableDnsHostnames)": nameless,
             f"no way from {', '.join(sorted(apart))}": apart,
-            f"its security groups ({', '.join(names) or 'none'}) do not let the function in on "
-            f"port {_HTTPS}": shut,
-            f"the function's security groups let nothing out to it on port {_HTTPS}": interface
+            f"its security groups ({', '.join(names) or 'none'}) do not let the {noun} in on port "
+            f"{_HTTPS}": shut,
+            f"the {noun}'s security groups let nothing out to it on port {_HTTPS}": interface
             and not self.caller.leaves(groups, _HTTPS),
             "its policy allows nothing": not _allows(endpoint.get("PolicyDocument")),
         }
@@ -187,13 +188,19 @@ def find_vpc(ops: Connection) -> str:
 
 
 def find_caller(ops: Connection) -> networks.Caller:
-    """The target's `network.function` in its VPC, as its alias serves it. Raises OpsError."""
-    function = ops.target["network"]["function"]
-    found = networks.caller(ops, function)
+    """Who needs the way out: `network.function` as its alias serves it, or `network.service`.
+
+    Where neither is named, the first function or service of the file. Raises OpsError.
+    """
+    facts, here = ops.target.facts, ops.target["network"]
+    noun = "function" if "function" in here or not facts.get("services") else "service"
+    read = networks.caller if noun == "function" else networks.of_service
+    name = here.get(noun) or next(iter(ops.target[f"{noun}s"]))
+    found = read(ops, name)
     if found is None:
         raise OpsError(
-            f"Function {function!r} is in no VPC ({ops.where}), so no endpoint serves it: did a "
-            "deployment take it out? Else correct network.function."
+            f"{noun.capitalize()} {name!r} is in no VPC ({ops.where}), so no endpoint serves it: "
+            f"did a deployment take it out? Else correct network.{noun}."
         )
     return found
 
@@ -216,7 +223,7 @@ def check_endpoints(ops: Connection) -> Findings:
 
 
 def _endpoint_finding(ops: Connection, row: Any) -> Finding:
-    rule = f"{row.expected}, available, with a way from the function's subnets"
+    rule = f"{row.expected}, available, with a way from the subnets that ask"
     asked = Question(f"endpoint {row.service}", rule, "ec2 DescribeVpcEndpoints")
     if not row.lacks:
         seen = f"{row.type} {row.endpoint}, {row.state}, a way from each subnet"
@@ -234,7 +241,7 @@ _BLACKHOLES = """RouteTables[].{
 _VPC_DOCS = "https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html"
 
 
-@check("Do the routes of the function's subnets lead anywhere?")
+@check("Do the routes of the subnets lead anywhere?")
 def check_routes(ops: Connection) -> Findings:
     """Routes that lead to what is gone, and the NAT gateways that the subnets use."""
     vpc, caller = find_vpc(ops), find_caller(ops)
@@ -250,7 +257,7 @@ def check_routes(ops: Connection) -> Findings:
     routes = [(table["table"], route) for table in used for route in table["routes"] or ()]
     gone = [(name, to["to"]) for name, to in routes if to["state"] == "blackhole"]
     lost = [f"{name}: {to} leads nowhere" for name, to in gone]
-    asked = Question("routes of the function's subnets", "each leads somewhere", _VPC_DOCS)
+    asked = Question(f"routes of the {caller.noun}'s subnets", "each leads somewhere", _VPC_DOCS)
     found = [asked.judged(not lost, "; ".join(lost) or count(len(routes), "route"))]
     if wanted := sorted({route["nat"] for _, route in routes if route["nat"]}):
         states = dict(

@@ -292,7 +292,7 @@ TOLD_BESIDE = {
     "databases/password": {"warn"},  # sessions of before go on until they end
     "users/password": {"warn"},  # a one-time password has to be changed
 }
-NO_STATE = {"metrics/publish"}  # a metric is none
+NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish"}  # what they change is none
 
 
 @every(changing())

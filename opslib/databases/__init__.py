@@ -3,6 +3,7 @@
 from opslib.core.connections.sql import query
 from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
+from opslib.databases.backends import check_ended, list_backends, plan_end
 from opslib.databases.catalogue import check_catalogue
 from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
 from opslib.databases.data.queries import check_query, explain_query, plot_query
@@ -38,6 +39,7 @@ from opslib.databases.instances.replicas import (
     name_of_replica,
     plan_replica,
 )
+from opslib.databases.instances.restarts import check_restarted, plan_restart
 from opslib.databases.instances.restores import check_restored, name_of_restored, plan_restore
 from opslib.databases.instances.snapshots import check_backups, list_snapshots, plan_snapshot
 from opslib.databases.instances.storages import (
@@ -49,6 +51,7 @@ from opslib.databases.instances.storages import (
 from opslib.databases.migrations import check_migrations, judge_schema, plan_migration
 from opslib.databases.passwords import check_password, plan_password
 from opslib.databases.syncs import ask_dry_run, check_sync, compare_sides, plan_sync
+from opslib.databases.upkeep import check_upkeep, list_upkeep, plan_upkeep
 
 __all__ = [
     "ask_dry_run",
@@ -61,6 +64,7 @@ __all__ = [
     "check_conditions",
     "check_connections",
     "check_deleted",
+    "check_ended",
     "check_events",
     "check_grown",
     "check_insert",
@@ -71,6 +75,7 @@ __all__ = [
     "check_query",
     "check_quotas",
     "check_replica",
+    "check_restarted",
     "check_restored",
     "check_rows",
     "check_size",
@@ -80,6 +85,7 @@ __all__ = [
     "check_storage",
     "check_sync",
     "check_taken_back",
+    "check_upkeep",
     "compare_sides",
     "connection_limit",
     "entrance",
@@ -87,25 +93,30 @@ __all__ = [
     "explain_statement",
     "ids_of",
     "judge_schema",
+    "list_backends",
     "list_load",
     "list_replicas",
     "list_snapshots",
+    "list_upkeep",
     "metric_keys",
     "name_of_replica",
     "name_of_restored",
     "plan_capacity",
     "plan_class",
+    "plan_end",
     "plan_insert",
     "plan_migration",
     "plan_migration_back",
     "plan_password",
     "plan_replica",
+    "plan_restart",
     "plan_restore",
     "plan_snapshot",
     "plan_soft_delete",
     "plan_statement",
     "plan_storage",
     "plan_sync",
+    "plan_upkeep",
     "plot_query",
     "plot_quotas",
     "query",

@@ -51,7 +51,9 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
         if heads.empty:
             seen += f"held by {', '.join(waiting['blocked_by'].unique())}, which shows no session"
             seen += " here (0: a prepared transaction)"
-        return Findings([asked.answer("critical", seen, cause=BLOCKED)], found)
+        return Findings(
+            [asked.answer("critical", seen, cause=BLOCKED, next="databases/sessions")], found
+        )
     long = found[~found["maintenance"]]
     if found.empty or long.empty:
         seen = f"{count(len(found), 'session')} of maintenance, nobody waits" * bool(len(found))

@@ -133,7 +133,10 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],
-        ("network", "network"): [network.check_endpoints, network.check_routes],
+        ("network", "network"): [
+            *_if_in(facts.get("network", {}), endpoints=network.check_endpoints),
+            network.check_routes,
+        ],
         ("deployments", "terraform"): _if_in(
             facts.get("terraform", {}), state=deployments.check_states, plan=deployments.check_drift
         ),

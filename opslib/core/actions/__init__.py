@@ -1,1 +1,28 @@
-"""What a step does, as data: shown, hashed, kept and performed."""
+"""What a step does, as data: shown, hashed, kept and performed.
+
+All of them are loaded: a record's step is undone in a kernel that its chapter never came into.
+"""
+
+from opslib.core.actions import (
+    actions,
+    exact,
+    listed,
+    logins,
+    muting,
+    objects,
+    searches,
+    upkeep,
+    watching,
+)
+
+__all__ = [
+    "actions",
+    "exact",
+    "listed",
+    "logins",
+    "muting",
+    "objects",
+    "searches",
+    "upkeep",
+    "watching",
+]

@@ -1,4 +1,4 @@
-"""What a function's requests pass in its VPC: security groups, routes, addresses."""
+"""What requests of a function or a service pass in its VPC: security groups, routes, addresses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ _PEERS = """{
 
 @dataclass(frozen=True)
 class Caller:
-    """A function in a VPC: its subnets, their address blocks, its security groups as described."""
+    """Who asks in a VPC: its subnets, their address blocks, its security groups as described.
+
+    `noun`: a function or a service.
+    """
 
     subnets: list[str]
     blocks: list[str]
     groups: list[Json]
+    noun: str = "function"
 
     @property
     def ids(self) -> set[str]:
@@ -82,17 +86,31 @@ def caller(ops: Connection, function: str) -> Caller | None:
     return of(ops, functions.live(ops, function))
 
 
-def of(ops: Connection, configuration: Json) -> Caller | None:
-    """The same of a configuration that was read."""
-    config = configuration.get("VpcConfig") or {}
-    if not (subnets := config.get("SubnetIds")):
+def of_service(ops: Connection, service: str) -> Caller | None:
+    """The tasks of an ECS service; None where they have no address of their own (awsvpc)."""
+    facts = ops.target["services"][service]
+    named = {"cluster": facts["cluster"], "services": [facts["name"]]}
+    path = "services[].networkConfiguration.awsvpcConfiguration"
+    found = ops.pages("ecs", "describe_services", path, **named)
+    if not found:
         return None
+    return _at(ops, found[0]["subnets"], found[0].get("securityGroups", ()), "service")
+
+
+def of(ops: Connection, configuration: Json) -> Caller | None:
+    """A function by a configuration that was read."""
+    config = configuration.get("VpcConfig") or {}
+    subnets = config.get("SubnetIds")
+    return _at(ops, subnets, config.get("SecurityGroupIds", ())) if subnets else None
+
+
+def _at(ops: Connection, subnets: list[str], ids: Iterable[str], noun: str = "function") -> Caller:
     read = partial(ops.pages, "ec2", "describe_subnets", "Subnets[].CidrBlock")
     blocks, groups = ops.gather(
         partial(read, SubnetIds=subnets),
-        partial(find_groups, ops, config.get("SecurityGroupIds", ())),
+        partial(find_groups, ops, ids),
     )
-    return Caller(subnets, blocks, groups)
+    return Caller(subnets, blocks, groups, noun)
 
 
 def find_groups(ops: Connection, ids: Iterable[str]) -> list[Json]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from opslib.core import Connection, Finding, Findings, Json, Question, answer, check, window
 from opslib.core.reads import metrics, networks
-from opslib.core.reads.functions import Function
 from opslib.databases.instances import rds, states
 
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"
@@ -215,7 +214,7 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
         return asked.answer("critical", seen, next="network/endpoints")
-    seen = f"port {port}: not every address, and the functions in its VPC"
+    seen = f"port {port}: not every address, and what asks it from its VPC"
     return asked.answer("ok", seen, cause=EXPOSED)
 
 
@@ -244,14 +243,15 @@ def _port(ops: Connection, described: Json) -> int:
 
 
 def _callers(ops: Connection) -> dict[str, networks.Caller]:
-    """The functions of the target that are in a VPC: of the network's section, else all."""
-    facts = ops.target.facts
-    one = facts.get("network", {}).get("function")
-    names = [one] if one else [*facts.get("functions", {})]
-    found = ops.each(partial(networks.caller, ops), names)
-    return {
-        Function(ops, name).name: caller for name, caller in found.items() if caller is not None
-    }
+    """What of the target is in a VPC: the one that the network's section names, else all."""
+    facts, here = ops.target.facts, ops.target.facts.get("network", {})
+    found: dict[str, networks.Caller | None] = {}
+    for part, read in (("functions", networks.caller), ("services", networks.of_service)):
+        one = here.get(part.removesuffix("s"))
+        known = facts.get(part, {})
+        told = ops.each(partial(read, ops), [one] if one else [*known])
+        found |= {str(known[key]["name"]): caller for key, caller in told.items()}
+    return {name: caller for name, caller in found.items() if caller is not None}
 
 
 def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Finding:

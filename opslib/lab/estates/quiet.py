@@ -33,7 +33,7 @@ METRICS: list[tuple[str, float, float, float, str]] = [
     ("DatabaseConnections", 3, 6, 0.1, "Count"),
     ("CPUUtilization", 6, 18, 0.15, "Percent"),
     ("FreeableMemory", 2.9e9, 2.4e9, 0.02, "Bytes"),
-    ("FreeStorageSpace", 6.4e10, 6.4e10, 0.001, "Bytes"),
+    ("FreeStorageSpace", 3.2e10, 3.2e10, 0.001, "Bytes"),
     ("ReadLatency", 0.0006, 0.0011, 0.2, "Seconds"),
     ("WriteLatency", 0.0012, 0.0021, 0.2, "Seconds"),
     ("ReadIOPS", 20, 90, 0.2, "Count/Second"),

@@ -54,11 +54,21 @@ def connect(place: Place, application: str = "") -> psycopg.Connection[Any]:
 def keep_pool(place: Place) -> None:
     """Opens the app's connections that are not open; as many as the database lets it."""
     held = place.memory.get("pool connections", ())
-    pool: list[psycopg.Connection[Any]] = [each for each in held if not each.closed]
+    pool: list[psycopg.Connection[Any]] = [each for each in held if _is_open(each)]
     place.memory["pool connections"] = pool
     with suppress(psycopg.OperationalError):
         while len(pool) < place.memory["data"].database.pool:
             pool.append(connect(place))
+
+
+def _is_open(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has it still: that it ended it is noticed when something is read."""
+    with suppress(psycopg.Error):
+        for _ in range(2):  # what it said at its end, and the end
+            connection.pgconn.consume_input()
+        return not connection.closed
+    connection.close()
+    return False
 
 
 def _instance(place: Place, about: data.Database, password: str) -> None:
