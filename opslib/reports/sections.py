@@ -134,6 +134,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("secrets", "secrets"): [secrets.check_ages],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [network.check_endpoints, network.check_routes],
+        ("deployments", "maintenance"): [changes.check_window],
         ("deployments", "terraform"): _if_in(
             facts.get("terraform", {}), state=deployments.check_states, plan=deployments.check_drift
         ),
