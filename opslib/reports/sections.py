@@ -86,6 +86,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             services.check_tasks,
             services.check_targets,
             services.check_scaling,
+            services.check_policies,
         ],
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
