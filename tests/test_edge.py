@@ -9,7 +9,7 @@ import pytest
 from opslib import apply, connect, edge
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
-from tests.undoing import undo
+from tests.undoing import confirmed, undo
 
 TARGET = "lab/image-caption-prod"
 CALLER = "45.83.64.7"
@@ -30,7 +30,7 @@ def test_one_is_added_the_others_stay_and_the_undo_takes_just_that_one(ops: Conn
     before = held(ops)
     plan = edge.plan_block(ops, CALLER, "floods the login")
     assert held(ops) == before
-    applied = apply(ops, plan, plan.id, TARGET)
+    applied = apply(ops, plan, plan.id, confirmed(TARGET))
     assert held(ops) == {*before, f"{CALLER}/32"}
     assert applied.verify(edge.check_firewall).worst == "ok"
     undo(ops, applied)
@@ -53,7 +53,7 @@ def test_somebody_who_was_faster_is_not_overwritten(
         return change(self, service, operation, *args, **given)
 
     monkeypatch.setattr(Connection, "change", slowly)
-    applied = apply(ops, plan, plan.id, TARGET)
+    applied = apply(ops, plan, plan.id, confirmed(TARGET))
     monkeypatch.undo()
     assert held(ops) == {*before, other, f"{CALLER}/32"}
     undo(ops, applied)

@@ -224,6 +224,7 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"orphans", "images-too-large"},
         "while keys are compared wrongly nothing is said of single objects",
     ),
+    ({"image-missing"}, {"image-vulnerable"}, "what is not there was not scanned"),
     (
         {"orphans"},
         {"stale-listings", "orphan-keys-miscompared"},

@@ -85,6 +85,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     CAPTIONS: (
         ("", "edge/block", {"address": "45.83.64.7"}),
+        ("", "services/autoscaling", {}),
+        ("", "services/deploy", {}),
         ("", "services/rollback", {}),
         ("image-not-pulled", "services/rollback", {"to": 2}),
         ("", "services/scale", {"tasks": 3}),

@@ -5,12 +5,14 @@ from opslib.changes.differences import check_configuration
 from opslib.changes.recent import check_recent
 from opslib.changes.resources import is_described
 from opslib.changes.undoing import CHANGES, list_changes, plan_resume, plan_undo
+from opslib.changes.windows import check_window
 
 __all__ = [
     "CHANGES",
     "approve",
     "check_configuration",
     "check_recent",
+    "check_window",
     "is_described",
     "list_changes",
     "plan_resume",

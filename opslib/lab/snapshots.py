@@ -237,6 +237,16 @@ def _containers(place: Place) -> Tree:
             for known in scaled.values()
             for name, each in known.items()
         },
+        "policies": {
+            each.policy_name: each.target_tracking_scaling_policy_configuration
+            for each in place.backend("application-autoscaling").policies.values()
+        },
+        "images": {
+            f"{name}:{tag}": each.__dict__.get("lab_scan", {})
+            for name, held in place.backend("ecr").repositories.items()
+            for each in held.images
+            for tag in each.image_tags
+        },
         "dynamodb": {
             name: _hash(json.dumps([item.to_json() for item in table.all_items()], default=str))
             for name, table in dynamo.tables.items()

@@ -86,6 +86,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             services.check_tasks,
             services.check_targets,
             services.check_scaling,
+            services.check_policies,
         ],
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
@@ -137,6 +138,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             *_if_in(facts.get("network", {}), endpoints=network.check_endpoints),
             network.check_routes,
         ],
+        ("deployments", "maintenance"): [changes.check_window],
         ("deployments", "terraform"): _if_in(
             facts.get("terraform", {}), state=deployments.check_states, plan=deployments.check_drift
         ),

@@ -1,17 +1,32 @@
-"""ECS services: what runs, why tasks stopped, their targets; revisions, size and count changed."""
+"""ECS services: what runs, why tasks stop; their image, revision, size, count, scaling changed."""
 
 from opslib.services.counts import check_scaling, plan_scale
+from opslib.services.images import check_image
+from opslib.services.policies import check_policies, plan_target
 from opslib.services.reading import list_revisions
+from opslib.services.releases import (
+    check_quiet,
+    check_released,
+    check_ways_back,
+    plan_deploy,
+)
 from opslib.services.revisions import plan_rollback, plan_size
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
+    "check_image",
+    "check_policies",
+    "check_quiet",
+    "check_released",
     "check_scaling",
     "check_services",
     "check_targets",
     "check_tasks",
+    "check_ways_back",
     "list_revisions",
+    "plan_deploy",
     "plan_rollback",
     "plan_scale",
     "plan_size",
+    "plan_target",
 ]

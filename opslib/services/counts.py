@@ -21,10 +21,10 @@ from opslib.core import (
 )
 from opslib.services.reading import SERVICE, Service, each_service
 
-_SCALING = "application-autoscaling"
+SCALING = "application-autoscaling"
 
 
-def _named(service: Service) -> Json:
+def named(service: Service) -> Json:
     facts = service.facts
     return {
         "ServiceNamespace": "ecs",
@@ -33,11 +33,11 @@ def _named(service: Service) -> Json:
     }
 
 
-def _target(service: Service, path: str = "") -> Read:
+def bounds_of(service: Service, path: str = "") -> Read:
     """Its scalable target (DescribeScalableTargets), which is None where nothing scales it."""
-    at = _named(service)
+    at = named(service)
     return Read(
-        _SCALING,
+        SCALING,
         "describe_scalable_targets",
         f"ScalableTargets[0]{path}",
         ServiceNamespace=at["ServiceNamespace"],
@@ -57,7 +57,7 @@ def _judged(service: Service) -> Finding:
         "within its bounds, below the upper one",
         "application-autoscaling DescribeScalableTargets",
     )
-    told, bounds = service.described, _target(service).perform(service.ops)
+    told, bounds = service.described, bounds_of(service).perform(service.ops)
     tasks, facts = told["desiredCount"], service.facts
     if bounds is None:
         seen = f"{count(tasks, 'task')}, nothing scales it"
@@ -89,7 +89,7 @@ def plan_scale(
     -1: as it is; bounds that the count would break are moved with it. Raises UsageError.
     """
     known = Service(ops, service)
-    told, bounds = known.described, _target(known).perform(ops)
+    told, bounds = known.described, bounds_of(known).perform(ops)
     present, wanted = told["desiredCount"], told["desiredCount"] if tasks < 0 else tasks
     steps: list[Step] = []
     notes: list[str] = []
@@ -117,16 +117,9 @@ def plan_scale(
                 thing.read("desiredCount"),
             )
         )
-        until = thing.until(
-            "[runningCount == desiredCount, pendingCount] | to_string(@)",
-            [
-                "[false,0]",
-                *(f"[{b},{n}]" for b in ("true", "false") for n in range(1, wanted + present + 1)),
-            ],
-            ["[true,0]"],
-            SERVICE.seconds,
-        )
-        steps.append(Step(f"Wait until {count(wanted, 'task')} run", until, None, "[true,0]", []))
+        all_run = "[runningCount == desiredCount && pendingCount == `0`] | [0]"
+        until = thing.until(all_run, [False], [True], SERVICE.seconds)
+        steps.append(Step(f"Wait until {count(wanted, 'task')} run", until, None, True, []))
         notes += [*_warned(known, wanted)]
     return Planned(
         f"{service}: {count(wanted, 'task')}",
@@ -138,11 +131,11 @@ def plan_scale(
 def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Step]:
     if was == wanted:
         return
-    at = _named(service)
+    at = named(service)
 
     def put(bounds: tuple[int, int]) -> Aws:
         given = {"MinCapacity": bounds[0], "MaxCapacity": bounds[1]}
-        return Aws(_SCALING, "register_scalable_target", **at, **given)
+        return Aws(SCALING, "register_scalable_target", **at, **given)
 
     name = service.facts["name"]
     yield Step(
@@ -151,7 +144,7 @@ def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> I
         [*was],
         [*wanted],
         [put(was)],
-        _target(service, ".[MinCapacity, MaxCapacity]"),
+        bounds_of(service, ".[MinCapacity, MaxCapacity]"),
     )
 
 

@@ -190,24 +190,41 @@ def _row(service: Service, arn: str, definition: Json, last: Json | None, presen
     }
 
 
+def find_image(ops: Connection, image: str) -> Json | None:
+    """An image as ECR describes it (DescribeImages); None for one that is not in ECR.
+
+    Raises NotFound, and OpsError for what ECR does not tell.
+    """
+    named = in_ecr(image)
+    if not named:
+        return None
+    asked = {**named, "imageIds": [named["imageId"]]}
+    del asked["imageId"]
+    found: Json = ops.call("ecr", "describe_images", **asked)["imageDetails"][0]
+    return found
+
+
+def in_ecr(image: str) -> Json:
+    """Registry, repository and imageId of an image's name; empty for one that is not in ECR."""
+    host, _, rest = image.partition("/")
+    if ".dkr.ecr." not in host:
+        return {}
+    mark = "@" if "@" in rest else ":"
+    name, _, tag = rest.partition(mark)
+    return {
+        "registryId": host.partition(".")[0],
+        "repositoryName": name,
+        "imageId": {"imageDigest": tag} if mark == "@" else {"imageTag": tag or "latest"},
+    }
+
+
 def lacks_image(ops: Connection, image: str) -> str:
     """Why an image of ECR cannot be pulled; empty when it can, or when it is not in ECR.
 
     Raises OpsError for what ECR does not tell.
     """
-    host, _, rest = image.partition("/")
-    if ".dkr.ecr." not in host:
-        return ""
-    name, _, tag = rest.partition("@" if "@" in rest else ":")
-    wanted = {"imageDigest": tag} if "@" in rest else {"imageTag": tag or "latest"}
     try:
-        ops.call(
-            "ecr",
-            "describe_images",
-            registryId=host.partition(".")[0],
-            repositoryName=name,
-            imageIds=[wanted],
-        )
+        find_image(ops, image)
     except NotFound as exc:
         return str(exc)
     return ""

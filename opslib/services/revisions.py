@@ -13,13 +13,14 @@ from opslib.core import (
     OpsError,
     Planned,
     Refused,
+    Rollout,
     Step,
     UsageError,
     planner,
     result,
     unknown_name,
 )
-from opslib.services.reading import SERVICE, Service, lacks_image, list_revisions, number
+from opslib.services.reading import Service, lacks_image, list_revisions, number
 
 COMPLETED = "SUCCESSFUL"
 # vCPU units: MB that Fargate has for them (AWS: task definition parameters, task size)
@@ -47,11 +48,7 @@ def plan_rollback(ops: Connection, service: str, to: int = 0) -> Planned:
     if row.revision == number(present):
         note = f"It has revision {row.revision} already."
         return Planned(f"{service} stays at revision {row.revision}", notes=[note])
-    controller = known.described.get("deploymentController", {}).get("type", "ECS")
-    if controller != "ECS":
-        raise Refused(
-            f"{service} is deployed by {controller}: take it back there. Nothing was changed."
-        )
+    require_ecs(known)
     notes = [*_doubts(ops, row)]
     steps = deployed(known, row.arn, f"revision {number(present)} to {row.revision}")
     return Planned(f"roll {service} back to revision {row.revision}", steps, notes)
@@ -89,14 +86,22 @@ def _doubts(ops: Connection, row: Any) -> Iterator[str]:
         )
 
 
-def deployed(service: Service, definition: Any, title: str) -> list[Step]:
-    """Steps that give it a task definition and wait until its deployment completed."""
+def deployed(
+    service: Service, definition: Any, title: str, *, taken_back: bool = False
+) -> list[Step]:
+    """Steps that give it a task definition and watch its deployment until it is complete.
+
+    `taken_back`: where it fails, and ECS's circuit breaker does not, the service gets the present
+    one again.
+    """
     thing, present = service.thing, service.described["taskDefinition"]
-    until = thing.until(SERVICE.status, SERVICE.pending, SERVICE.serving, SERVICE.seconds)
     do = thing.call("update_service", taskDefinition=definition)
     undo = [thing.call("update_service", taskDefinition=present)]
     what = f"Service {service.facts['name']}: {title}"
     known = isinstance(definition, str)
+    watch = Rollout(
+        str(service.facts["cluster"]), thing.name, definition, undo[0] if taken_back else None
+    )
     return [
         Step(
             what,
@@ -106,8 +111,48 @@ def deployed(service: Service, definition: Any, title: str) -> list[Step]:
             undo,
             thing.read("taskDefinition") if known else None,
         ),
-        Step(f"Wait until {thing} runs it", until, None, "COMPLETED", [], thing.status()),
+        Step(f"Watch until {thing} runs it", watch, None, "COMPLETED", [], thing.status()),
     ]
+
+
+def require_ecs(service: Service) -> None:
+    """Raises Refused: something else than ECS deploys it."""
+    controller = service.described.get("deploymentController", {}).get("type", "ECS")
+    if controller != "ECS":
+        raise Refused(
+            f"{service.key} is deployed by {controller}: do it there. Nothing was changed."
+        )
+
+
+def registered(
+    ops: Connection, service: Service, title: str, told: tuple[Any, Any], **other: Any
+) -> list[Step]:
+    """Steps to a new revision that keeps every other field of the present one, and its deployment.
+
+    `told`: before and after, in words. It is taken back when it fails.
+    """
+    old, tags = present_definition(ops, service)
+    made = result("revision.taskDefinition.taskDefinitionArn")
+    register = Step(
+        f"New revision of {old['family']}: {title}",
+        Aws("ecs", "register_task_definition", **_kept(ops, old, tags) | other),
+        *told,
+        [Aws("ecs", "deregister_task_definition", taskDefinition=made)],
+        name="revision",
+    )
+    onward = f"from revision {old['revision']} to the new one"
+    return [register, *deployed(service, made, onward, taken_back=True)]
+
+
+def present_definition(ops: Connection, service: Service) -> tuple[Json, list[Json]]:
+    """The task definition that it has, and the tags of that."""
+    answer = ops.call(
+        "ecs",
+        "describe_task_definition",
+        taskDefinition=service.described["taskDefinition"],
+        include=["TAGS"],
+    )
+    return answer["taskDefinition"], answer.get("tags", [])
 
 
 @planner
@@ -117,13 +162,7 @@ def plan_size(ops: Connection, service: str, cpu: int = 0, memory_mb: int = 0) -
     0: as it is. Raises UsageError (no size that Fargate has).
     """
     known = Service(ops, service)
-    answer = ops.call(
-        "ecs",
-        "describe_task_definition",
-        taskDefinition=known.described["taskDefinition"],
-        include=["TAGS"],
-    )
-    old = answer["taskDefinition"]
+    old, _ = present_definition(ops, known)
     was = int(old.get("cpu") or 0), int(old.get("memory") or 0)
     wanted = cpu or was[0], memory_mb or was[1]
     if wanted == was:
@@ -131,22 +170,10 @@ def plan_size(ops: Connection, service: str, cpu: int = 0, memory_mb: int = 0) -
     if "FARGATE" in old.get("requiresCompatibilities", ()):
         _require_size(*wanted)
     _require_room(old, wanted[1])
-    given = _kept(ops, old, answer.get("tags", [])) | {
-        "cpu": str(wanted[0]),
-        "memory": str(wanted[1]),
-    }
-    made = result("revision.taskDefinition.taskDefinitionArn")
-    title = f"{old['family']}: {_told(was)} becomes {_told(wanted)}"
-    register = Step(
-        f"New revision of {title}",
-        Aws("ecs", "register_task_definition", **given),
-        _told(was),
-        _told(wanted),
-        [Aws("ecs", "deregister_task_definition", taskDefinition=made)],
-        name="revision",
-    )
-    steps = [register, *deployed(known, made, f"from revision {old['revision']} to the new one")]
-    return Planned(f"{service}: tasks of {_told(wanted)}", steps, [*_notes(known, wanted)])
+    sizes = _told(was), _told(wanted)
+    given = {"cpu": str(wanted[0]), "memory": str(wanted[1])}
+    steps = registered(ops, known, f"{sizes[0]} becomes {sizes[1]}", sizes, **given)
+    return Planned(f"{service}: tasks of {sizes[1]}", steps, [*_notes(known, wanted)])
 
 
 def _told(size: tuple[int, int]) -> str:

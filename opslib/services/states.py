@@ -149,15 +149,22 @@ def _deployment(service: Service) -> Finding:
 def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
     """A deployment of the last day that ECS itself took back."""
     for each in service.latest:
-        age = service.ops.now() - each["createdAt"]
-        if each["status"].startswith("ROLLBACK") and age < timedelta(days=1):
-            of = each.get("taskDefinition")
+        age, of = service.ops.now() - each["createdAt"], each.get("taskDefinition") or ""
+        over = _is_over(service, of) or age > timedelta(days=1)
+        if each["status"].startswith("ROLLBACK") and not over:
             which = f"revision {number(of)}" if of else "the newest"
             why = each.get("statusReason") or each["status"]
             seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
             cause = _shown(service, of).name if of else BAD_REVISION
             return asked.answer("warn", seen, cause=cause, next="services/health")
     return None
+
+
+def _is_over(service: Service, definition: str) -> bool:
+    """Whether a deployment that failed is the past: a newer revision has completed since."""
+    now = service.described["deployments"][0]
+    later = definition and number(now["taskDefinition"]) > number(definition)
+    return bool(later) and now.get("rolloutState") == "COMPLETED"
 
 
 def _failed(service: Service) -> list[str]:
@@ -181,9 +188,10 @@ def _shown(service: Service, definition: str) -> Sign:
 def _events(service: Service) -> Finding:
     now = service.ops.now()
     asked = Question(f"events of {service.key}", "none that is a trouble within an hour", _DESCRIBE)
-    told = [
-        each for each in service.described.get("events", ()) if now - each["createdAt"] < _LATELY
-    ]
+    since, failed = now - _LATELY, _failed(service)
+    if failed and _is_over(service, max(failed, key=number)):
+        since = service.described["deployments"][0]["createdAt"]
+    told = [each for each in service.described.get("events", ()) if each["createdAt"] > since]
     shown = [(each, sign_of(EVENTS, each["message"])) for each in told]
     bad = [(each, sign) for each, sign in shown if sign.name]
     if not bad:
@@ -191,7 +199,7 @@ def _events(service: Service) -> Finding:
     (first, sign), many = bad[0], len(bad)
     seen = f"{sign.means}: {first['message']}" + f" ({many} like it)" * (many > 1)
     status = "critical" if sign.name in ("no-capacity", BAD_REVISION) else "warn"
-    if sign.name == BAD_REVISION and (failed := _failed(service)):
+    if sign.name == BAD_REVISION and failed:
         sign = _shown(service, failed[0])
     return asked.answer(status, seen, cause=sign.name, next=sign.next)
 

@@ -274,7 +274,13 @@ def test_a_service_is_kept_within_its_bounds_and_a_policy_needs_a_target(
     with pytest.raises(ClientError, match="ObjectNotFoundException"):
         scaling.put_scaling_policy(**policy, TargetTrackingScalingPolicyConfiguration=tracking)
     scaling.register_scalable_target(**about, MinCapacity=2, MaxCapacity=4)
-    scaling.put_scaling_policy(**policy, TargetTrackingScalingPolicyConfiguration=tracking)
+    first, again = (
+        scaling.put_scaling_policy(
+            **policy, TargetTrackingScalingPolicyConfiguration=tracking | {"TargetValue": value}
+        )
+        for value in (60.0, 50.0)
+    )
+    assert (again["PolicyARN"], again["Alarms"]) == (first["PolicyARN"], first["Alarms"])
     for count, wanted in ((1, 2), (9, 4), (3, 3)):
         service.update_service(cluster="main", service="api", desiredCount=count)
         ecs_scaling.tick(place.world, place.now())
@@ -285,3 +291,20 @@ def test_a_service_is_kept_within_its_bounds_and_a_policy_needs_a_target(
         "maximum capacity was set to 4",
         "minimum capacity was set to 2",
     ]
+
+
+def test_a_scan_tells_what_was_found_in_an_image_and_none_is_told_of_one_never_scanned(
+    aws: Any, place: Place
+) -> None:
+    ecr, manifest = aws("ecr"), json.dumps({"schemaVersion": 2, "mediaType": "x"})
+    ecr.create_repository(repositoryName="api")
+    ecr.put_image(repositoryName="api", imageManifest=manifest, imageTag="v1")
+    about = {"repositoryName": "api", "imageId": {"imageTag": "v1"}}
+    with pytest.raises(ClientError, match="ScanNotFoundException"):
+        ecr.describe_image_scan_findings(**about)
+    ecr.start_image_scan(**about)
+    [image] = place.backend("ecr").repositories["api"].images
+    image.lab_scan = {"CRITICAL": 2}
+    found = ecr.describe_image_scan_findings(**about)["imageScanFindings"]
+    assert found["findingSeverityCounts"] == {"CRITICAL": 2}
+    assert len({each["name"] for each in found["findings"]}) == 2

@@ -15,7 +15,7 @@ from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
 from opslib.core.connections.connection import Connection
 from opslib.core.defects import apart, understood
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
-from opslib.core.findings import Finding, Findings, P
+from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.journal import HERE
 from opslib.core.tables import Params
 
@@ -83,6 +83,23 @@ def unread(question: str, exc: OpsError) -> Finding:
         seen += missing_permission(exc)
     source = type(exc).__name__
     return Finding(status, question, seen, source=source, cause=cause, trace=exc.trace)
+
+
+def told(ops: Connection, words: Mapping[str, str]) -> Findings:
+    """What no check can see: by question, the operator's word for it, kept as just that.
+
+    `{"The code was reviewed": "Ana, pull request 214"}`. Without a word it is unknown; one that
+    says no is a warning.
+    """
+    found = []
+    for question, word in words.items():
+        asked = Question(question, "somebody says so", f"word of {ops.identity.user}")
+        status = "warn" if re.match(_NO, word) else "ok" if word.strip() else "unknown"
+        found.append(asked.answer(status, word.strip() or "nobody has said it: no check sees it"))
+    return keep(ops, Findings(found))
+
+
+_NO = r"(?i)\s*(no|not|none|never|nobody|false|n/a|todo|tbd|[-?]+)(?!\w)"
 
 
 def missing_permission(exc: NotAllowed) -> str:

@@ -15,6 +15,7 @@ from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
+from opslib.core.plans import maintenance
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 
@@ -30,6 +31,7 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
     def make(ops: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
         def again() -> Plan:
             planned = function(ops, *args, **kwargs)
+            steps = tuple(planned.steps)
             return Plan(
                 planned.summary,
                 ops.target.name,
@@ -37,8 +39,8 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
                 ops.target.region,
                 re.sub(r"[^\w@+=-]", "-", ops.identity.user),
                 ops.now().replace(microsecond=0),
-                tuple(planned.steps),
-                tuple(planned.notes),
+                steps,
+                (*planned.notes, *maintenance.notes(ops, steps)),
                 planned.undoes,
                 planned.resumes,
                 again,
@@ -110,6 +112,9 @@ def _write_down(ops: Connection, plan: Plan, approved: str, second: str) -> None
     try:
         ops.journal.write_down("plan", plan=plan.as_dict())
         told = {"approved": approved, "by": ops.identity.user, "second": second}
+        if why := maintenance.outside(ops):
+            told["outside"] = why
+            print(why, flush=True)
         ops.journal.write_down("applying", plan=plan.id, **told, room=True)
     except OpsError as exc:
         raise OpsError(f"{exc} Nothing was changed, for nothing would record it.") from exc
@@ -133,11 +138,7 @@ def _admitted(
     From here on the target is held, and the name is spent. Raises Refused.
     """
     target = ops.target
-    if target.production and confirm != target.name:
-        raise Refused(
-            f"{target.name} is production: nothing was changed. "
-            f"To go on, type its name: confirm = {target.name!r}."
-        )
+    _require_confirmed(ops, confirm)
     if ops.gate:  # before it is planned again: who changed the target until now has ended
         held.enter_context(ops.gate.holding(ops))
     fresh, second = plan.again() if plan.again else plan, ""
@@ -156,6 +157,23 @@ def _admitted(
     if ops.gate:
         ops.gate.spend(ops, approved if approved != AT_ONCE else "", [plan.id, fresh.id])
     return fresh, second
+
+
+def _require_confirmed(ops: Connection, confirm: str) -> None:
+    """Production's name is typed; outside of its maintenance window, that this is meant, too."""
+    target, outside = ops.target, maintenance.outside(ops)
+    meant = maintenance.phrase(ops)
+    if not target.production or confirm == meant or (confirm == target.name and not outside):
+        return
+    if not outside:
+        raise Refused(
+            f"{target.name} is production: nothing was changed. "
+            f"To go on, type its name: confirm = {target.name!r}."
+        )
+    raise Refused(
+        f"{target.name} is production, and nothing was changed. {outside} Wait for it; what cannot "
+        f"wait wants more than the name, and the record keeps it: confirm = {meant!r}."
+    )
 
 
 def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> str:

@@ -103,7 +103,7 @@ class Thing:
         """Reads its state."""
         return self.read(self.kind.status)
 
-    def until(self, path: str, pending: Sequence[str], expect: Sequence[str], most: int) -> Wait:
+    def until(self, path: str, pending: Sequence[Any], expect: Sequence[Any], most: int) -> Wait:
         kind, path = self.kind, self.read(path)["path"]
         named = self._named(kind.key)
         return Wait(kind.service, kind.describe, path, [*pending], [*expect], most, **named)

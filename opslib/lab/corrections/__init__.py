@@ -26,6 +26,7 @@ MODULES = (
     "cloudwatch.mute_rules",
     "ecs.services",
     "ecs.deployments",
+    "ecs.images",
     "ecs.targets",
     "ecs.scaling",
     "firewalls",

@@ -92,9 +92,11 @@ class Services:
 
     `variables`, `secrets`: values of those that the target's file names; a secret's is its ARN, as
     `{secret_arn database.secret}:password::`. `cpu`, `memory`: percent at night and at the peak.
+    `images`: others that were built, by tag, and what becomes of their tasks (`unhealthy`, `exit`).
     """
 
     revisions: Mapping[str, list[int]] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     needs_mb: Mapping[str, int] = field(default_factory=dict)  # a task that has less is killed

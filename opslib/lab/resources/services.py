@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from opslib.lab import rhythms
@@ -17,6 +18,7 @@ from opslib.lab.resources.placeholders import text
 
 _AGE = timedelta(days=400)
 _MEMORY_MB, _CPU, _COUNT = 2048, 1024, 2
+_DAYS = [40, 19, 6]  # before the start, of revisions of which the estate says nothing
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -59,16 +61,25 @@ def image(place: Place, key: str, tag: str) -> str:
 
 
 def _tags(about: data.Services, key: str) -> list[str]:
-    days = about.revisions.get(key, [40, 19, 6])
+    days = about.revisions.get(key, _DAYS)
     return [f"v1.{at}.0" for at, _ in enumerate(days)]
 
 
 def _images(place: Place, key: str, about: data.Services) -> None:
-    ecr, name = place.client("ecr"), family(place, key)
-    ecr.create_repository(repositoryName=name)
-    for tag in _tags(about, key):
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": _MANIFEST, "tag": tag})
-        ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag=tag)
+    """Those of its revisions; the next one, which was built today; those that live otherwise."""
+    ecr, name, tags = place.client("ecr"), family(place, key), _tags(about, key)
+    ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")
+    built: dict[str, float] = dict(zip(tags, about.revisions.get(key, _DAYS), strict=True))
+    built |= dict.fromkeys([f"v1.{len(tags)}.0", *about.images.get(key, {})], 0.1)
+    for tag, days in built.items():
+        fate = about.images.get(key, {}).get(tag, "")
+        told = {"schemaVersion": 2, "mediaType": _MANIFEST, "tag": tag, "lab": fate}
+        manifest = json.dumps(told)
+        digest = f"sha256:{sha256(manifest.encode()).hexdigest()}"
+        ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag=tag, imageDigest=digest)
+        image = place.backend("ecr").repositories[name].images[-1]
+        image.last_scan = names.start(place) - timedelta(days=days)
+        image.image_pushed_at = int(image.last_scan.timestamp())
 
 
 def _definitions(place: Place, key: str, about: data.Services) -> None:
@@ -183,7 +194,7 @@ def _service(
 def _history(place: Place, key: str, facts: Mapping[str, Any], about: data.Services) -> None:
     """The deployments of the days that it was built at, all of which completed."""
     service = services.find(place.account, place.region, facts["cluster"], facts["name"])
-    days, (newest,) = about.revisions.get(key, [40, 19, 6]), service.history
+    days, (newest,) = about.revisions.get(key, _DAYS), service.history
     arn = str(newest["taskDefinition"]).rpartition(":")[0]
     service.history, service.shown["createdAt"] = [], names.start(place) - _AGE
     for number, ago in enumerate(days, 1):

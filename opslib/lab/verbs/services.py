@@ -1,9 +1,10 @@
-"""Verbs about ECS services: a revision that cannot live, no room for tasks, targets that fail."""
+"""Verbs about ECS services: a revision that cannot live, no room, targets that fail, images."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -140,3 +141,34 @@ class Targets(Verb):
 
     def undo(self, stage: Stage) -> None:
         stage.place.faults.pop("targets", None)
+
+
+@verb("image", "ecr")
+class Image(Verb):
+    """An image of a service that was never pushed; or in which its scan found so many.
+
+    found:    how many of each severity; none: it is not there
+    """
+
+    service: str
+    tag: str
+    found: dict[str, int] = field(default_factory=dict)
+
+    def _held(self, stage: Stage) -> list[Any]:
+        name = services.family(stage.place, self.service)
+        held: list[Any] = stage.place.backend("ecr").repositories[name].images
+        return held
+
+    def apply(self, stage: Stage) -> None:
+        held = self._held(stage)
+        stage.kept = image = next((each for each in held if self.tag in each.image_tags), None)
+        if image and self.found:
+            image.lab_scan = dict(self.found)
+        elif image:
+            held.remove(image)
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept and self.found:
+            vars(stage.kept).pop("lab_scan", None)
+        elif stage.kept and not any(self.tag in e.image_tags for e in self._held(stage)):
+            self._held(stage).append(stage.kept)

@@ -72,10 +72,10 @@ def of(world: Ground[Standing], account: str, region: str, definition: Any) -> F
 
 
 def _image(world: Ground[Standing], region: str, container: Shape) -> Fate | None:
-    """An image of ECR has to be there; others are."""
-    if not (found := _ECR.fullmatch(container["image"])):
+    """An image of ECR has to be there; others are. Its manifest may say what becomes of it."""
+    if not (named := _ECR.fullmatch(container["image"])):
         return None
-    account, where, name, tag = found.groups()
+    account, where, name, tag = named.groups()
     repository = world.backend("ecr", account, where).repositories.get(name)
     ref = f"failed to resolve ref {container['image']}"
     if repository is None:
@@ -83,9 +83,10 @@ def _image(world: Ground[Standing], region: str, container: Shape) -> Fate | Non
             f"{ref}: pull access denied, repository does not exist or may require "
             "authorization: server message: insufficient_scope: authorization failed"
         )
-    if not any(tag in (*image.image_tags, image.image_digest) for image in repository.images):
+    found = [each for each in repository.images if tag in (*each.image_tags, each.image_digest)]
+    if not found:
         return _unpulled(f"{ref}: {container['image']}: not found")
-    return None
+    return KINDS.get(json.loads(found[0].image_manifest).get("lab", ""))
 
 
 def _unpulled(why: str) -> Fate:

@@ -1,7 +1,7 @@
 """Application Auto Scaling of ECS services.
 
-Moto takes a policy of a target that is not there, keeps the alarms of one that was replaced, never
-scales, and has no activities.
+Moto takes a policy of a target that is not there, gives one that is replaced another ARN and alarms
+beside the old ones, never scales, and has no activities.
 """
 
 from __future__ import annotations
@@ -57,6 +57,25 @@ def _tell(account: str, region: str, resource: str, wanted: int, which: str, now
     _activities.setdefault((account, region), []).insert(0, done)
 
 
+def _policy(call: Call) -> Any:
+    wanted = call.params["PolicyName"], call.params["ResourceId"]
+    every = call.backend().policies.values()
+    return next((each for each in every if (each.policy_name, each.resource_id) == wanted), None)
+
+
+def _replaced(call: Call, before: Any, answer: Any) -> Any:
+    """A policy that is written again keeps its ARN and, while it tracks, its alarms."""
+    after = _policy(call)
+    after.policy_arn = before.policy_arn
+    if not (before.alarms and after.alarms):
+        before.delete_alarms(call.account, call.region)
+        return {**answer, "PolicyARN": before.policy_arn}
+    after.delete_alarms(call.account, call.region)
+    after.alarms = before.alarms
+    shown = [{"AlarmName": each.name, "AlarmARN": each.alarm_arn} for each in after.alarms]
+    return {**answer, "PolicyARN": before.policy_arn, "Alarms": shown}
+
+
 @answers(_SERVICE, "PutScalingPolicy")
 def put_scaling_policy(call: Call) -> Result:
     given, backend = call.params, call.backend()
@@ -68,10 +87,8 @@ def put_scaling_policy(call: Call) -> Result:
             f"resource ID: {resource}, scalable dimension: {dimension}",
             400,
         )
-    for policy in list(backend.policies.values()):
-        if (policy.policy_name, policy.resource_id) == (given["PolicyName"], resource):
-            policy.delete_alarms(call.account, call.region)
-    answer = call.moto()
+    before = _policy(call)
+    answer: Shape = _replaced(call, before, call.moto()) if before else call.moto()
     target = given.get("TargetTrackingScalingPolicyConfiguration", {}).get("TargetValue")
     for alarm in call.backend("cloudwatch").alarms.values():
         if target and alarm.name in {each["AlarmName"] for each in answer.get("Alarms", ())}:

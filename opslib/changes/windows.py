@@ -1,0 +1,42 @@
+"""The maintenance window: is it now, when does it open, and does a change fit into it?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opslib.core import UTC_TIME, Connection, Findings, Question, check, frame
+from opslib.core.plans import maintenance
+
+WINDOWS = {"opens": UTC_TIME, "closes": UTC_TIME, "lasts": "str", "opens_in": "str"}
+_SHOWN = 4
+
+
+@check("Is it the maintenance window?")
+def check_window(ops: Connection, minutes: float = 0) -> Findings:
+    """Inside or outside now, and when it opens next. `minutes`: of a change that has to fit in.
+
+    Without minutes both are ok: it is only told. Evidence: WINDOWS, the next four. Raises
+    UsageError where the target's file describes none.
+    """
+    described, now = ops.target[maintenance.SECTION], ops.now()
+    rule = "; ".join(f"{', '.join(w['days'])} {w['from']} to {w['until']} UTC" for w in described)
+    found = maintenance.openings(ops)
+    first, seen = found[0], maintenance.told(ops, found[0])
+    if minutes:
+        rule += f"; {minutes:g} minutes fit"
+        fits = maintenance.is_open(ops, first) and now + timedelta(minutes=minutes) <= first.end
+        if not fits and maintenance.is_open(ops, first):
+            seen += f" A change of {minutes:g} minutes would end outside of it."
+    asked = Question("maintenance window", rule, f"{ops.target.key}.yaml, maintenance")
+    rows = [
+        {
+            "opens": each.start,
+            "closes": each.end,
+            "lasts": maintenance.long(each.end - each.start),
+            "opens_in": "open" if each.start <= now else maintenance.long(each.start - now),
+        }
+        for each in found[:_SHOWN]
+    ]
+    passed = not minutes or fits
+    answer = asked.judged(passed, seen, otherwise="warn", next="changes/maintenance")
+    return Findings([answer], frame(rows, WINDOWS))

@@ -1,0 +1,199 @@
+"""Target tracking: the value that auto-scaling aims at, and what another one would do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+
+from opslib.core import (
+    Aws,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Planned,
+    Question,
+    Read,
+    Step,
+    UsageError,
+    Window,
+    check,
+    count,
+    frame,
+    planner,
+    unknown_name,
+)
+from opslib.core.reads import metrics
+from opslib.services.counts import SCALING, bounds_of, named
+from opslib.services.reading import Service, each_service
+
+POLICIES = {
+    "service": "str",
+    "policy": "str",
+    "type": "str",
+    "metric": "str",
+    "target": "float64",
+    "scale_in_cooldown_seconds": "Int64",
+    "scale_out_cooldown_seconds": "Int64",
+    "scale_in_disabled": "bool",
+}
+_TRACKING, _CONFIGURATION = "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration"
+_CPU = "ECSServiceAverageCPUUtilization"
+_PERCENT = {  # predefined metrics that are a share of what a task has
+    _CPU: "CPUUtilization",
+    "ECSServiceAverageMemoryUtilization": "MemoryUtilization",
+}
+_LEAST, _MOST = 10, 90
+_SPAN = timedelta(minutes=15)
+_LOW = 0.9  # target tracking takes tasks away below so much of its target
+
+
+def _policies(service: Service) -> list[Json]:
+    """Its scaling policies (DescribeScalingPolicies)."""
+    at = {k: v for k, v in named(service).items() if k != "ScalableDimension"}
+    return service.ops.pages(SCALING, "describe_scaling_policies", "ScalingPolicies[]", **at)
+
+
+def _metric(policy: Json) -> str:
+    """What a policy measures: the predefined metric, or the name of one of its own."""
+    config = policy.get(_CONFIGURATION, {})
+    predefined = config.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    own = config.get("CustomizedMetricSpecification", {})
+    return str(predefined or own.get("MetricName") or ("of its own" if own else ""))
+
+
+@check("What does auto-scaling aim at?")
+def check_policies(ops: Connection, service: str = "") -> Findings:
+    """Each service's policies: does one track CPU with the value that the file describes?
+
+    Evidence: POLICIES.
+    """
+    told = each_service(ops, service, lambda of: (of, _policies(of)), "policies of {}")
+    rows = [_row(of, each) for of, policies in told for each in policies]
+    return Findings((_judged(*each) for each in told), frame(rows, POLICIES))
+
+
+def _row(service: Service, policy: Json) -> Json:
+    config = policy.get(_CONFIGURATION, {})
+    return {
+        "service": service.key,
+        "policy": policy["PolicyName"],
+        "type": policy["PolicyType"],
+        "metric": _metric(policy),
+        "target": config.get("TargetValue"),
+        "scale_in_cooldown_seconds": config.get("ScaleInCooldown"),
+        "scale_out_cooldown_seconds": config.get("ScaleOutCooldown"),
+        "scale_in_disabled": config.get("DisableScaleIn", False),
+    }
+
+
+def _judged(service: Service, policies: list[Json]) -> Finding:
+    described = service.facts.get("cpu_target")
+    rule = f"CPU of {described:g} %" if described else "a target, where bounds are described"
+    asked = Question(f"scaling policies of {service.key}", rule, f"{SCALING} ScalingPolicies")
+    seen = "; ".join(map(_told, policies)) or "none"
+    aims = [p[_CONFIGURATION]["TargetValue"] for p in policies if _metric(p) == _CPU]
+    passed = (
+        aims == [described] if described else bool(policies) or "max_tasks" not in service.facts
+    )
+    return asked.judged(passed, seen, otherwise="warn", next="services/autoscaling")
+
+
+def _told(policy: Json) -> str:
+    config = policy.get(_CONFIGURATION)
+    if config is None:
+        return f"{policy['PolicyName']}, {policy['PolicyType']}"
+    kept = ", takes no tasks away" * config.get("DisableScaleIn", False)
+    return f"{policy['PolicyName']} holds {_metric(policy)} at {config['TargetValue']:g}{kept}"
+
+
+@planner
+def plan_target(ops: Connection, service: str, value: float, policy: str = "") -> Planned:
+    """Another value for a policy that tracks a target; everything else of it is kept.
+
+    `policy`: its name, where there are several. Raises UsageError: no such policy (a wrong name
+    would add a second one), a value that no percentage should be.
+    """
+    known = Service(ops, service)
+    every = _policies(known)
+    chosen = _chosen(service, every, policy)
+    config, name = chosen[_CONFIGURATION], chosen["PolicyName"]
+    was, percent = config["TargetValue"], _PERCENT.get(_metric(chosen))
+    if not value or value == was:
+        return Planned(f"{name} stays at {was:g}", notes=["Choose another: value."])
+    if value < 0 or (percent and not _LEAST <= value <= _MOST):
+        rule = f"between {_LEAST} and {_MOST} %" if percent else "more than 0"
+        raise UsageError(f"value={value:g}: {_metric(chosen)} is to be held {rule}.")
+
+    def put(aim: float) -> Aws:
+        given = {"PolicyName": name, "PolicyType": _TRACKING}
+        given[_CONFIGURATION] = config | {"TargetValue": aim}
+        return Aws(SCALING, "put_scaling_policy", **named(known), **given)
+
+    at = {"ServiceNamespace": "ecs", "PolicyNames": [name]}
+    at["ResourceId"] = named(known)["ResourceId"]
+    path = f"ScalingPolicies[0].{_CONFIGURATION}.TargetValue"
+    seen = Read(SCALING, "describe_scaling_policies", path, **at)
+    step = Step(
+        f"{name}: {_metric(chosen)} of {was:g} becomes {value:g}",
+        put(value),
+        was,
+        float(value),
+        [put(was)],
+        seen,
+    )
+    notes = [*_estimate(known, percent, value), *_warned(known, chosen, every, value)]
+    return Planned(f"{service}: auto-scaling aims at {value:g}", [step], notes)
+
+
+def _chosen(service: str, every: list[Json], policy: str) -> Json:
+    tracking = {p["PolicyName"]: p for p in every if p["PolicyType"] == _TRACKING}
+    if policy and policy not in tracking:
+        raise unknown_name("policy", policy, tracking, f" of {service} that tracks a target")
+    if not policy and len(tracking) != 1:
+        told = ", ".join(tracking) or "none"
+        raise UsageError(f"{service} has {told} to track a target. Say which: policy=…")
+    return tracking[policy or next(iter(tracking))]
+
+
+def _estimate(service: Service, percent: str | None, value: float) -> Iterator[str]:
+    """What it would do now, as AWS says that it reckons: count x measured / aimed at, rounded up.
+
+    https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
+    """
+    if percent is None:
+        yield "What it would do now is not reckoned for this metric."
+        return
+    ops, facts, tasks = service.ops, service.facts, service.described["desiredCount"]
+    of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
+    asked = metrics.asked("m0", "AWS/ECS", percent, of, "Average", 60, percent)
+    found = metrics.query(ops, [asked], Window(ops.now() - _SPAN, ops.now()))["value"]
+    if found.empty or not tasks:
+        yield "What it would do now is not known: no value, or no task, of the last minutes."
+        return
+    now = float(found.mean())
+    need = tasks if _LOW * value <= now <= value else max(1, math.ceil(tasks * now / value))
+    bounds = bounds_of(service).perform(ops) or {}
+    low, high = bounds.get("MinCapacity", 0), bounds.get("MaxCapacity", need)
+    held = f", held at {min(max(need, low), high)} by its bounds {low} to {high}"
+    yield (
+        f"{percent} was {now:.0f} in the last 15 minutes with {count(tasks, 'task')}: at {value:g} "
+        f"about {count(need, 'task')}{held * (not low <= need <= high)}. An estimate."
+    )
+
+
+def _warned(service: Service, chosen: Json, every: list[Json], value: float) -> Iterator[str]:
+    if chosen[_CONFIGURATION].get("DisableScaleIn"):
+        yield "This policy takes no tasks away (DisableScaleIn), and that stays."
+    if others := [_told(p) for p in every if p is not chosen]:
+        yield f"Left as they are: {'; '.join(others)}. The one that wants the most tasks wins."
+    suspended = (bounds_of(service).perform(service.ops) or {}).get("SuspendedState", {})
+    if off := [name for name, value in suspended.items() if value]:
+        yield f"Suspended, so it does not act: {', '.join(off)}."
+    described = service.facts.get("cpu_target", value)
+    if _metric(chosen) == _CPU and described != value:
+        yield (
+            f"The target's file says {described:g}: change it there and in what deploys it "
+            "(Terraform), or the next deployment takes this back."
+        )

@@ -1,0 +1,161 @@
+"""A new image for a service: what is looked at before, the change, what is looked at after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import chain
+
+from opslib import alarms, databases, deployments, health, tables
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    NotFound,
+    Planned,
+    Question,
+    Refused,
+    Window,
+    check,
+    planner,
+)
+from opslib.core.reads import metrics
+from opslib.services import images
+from opslib.services.reading import Service, each_service, find_image, number
+from opslib.services.revisions import present_definition, registered, require_ecs
+from opslib.services.states import check_services, check_targets
+
+Look = Callable[[Connection], Findings]
+_LATEST = "latest"
+_SPAN, _FEWEST = timedelta(minutes=15), 20  # requests of which a share says something
+_MANY, _TOO_MANY = 1.0, 5.0  # failures in 100
+
+
+def _described(ops: Connection, *looks: tuple[str, Look]) -> Findings:
+    """What the checks answer whose part the target's file describes."""
+    asked = [look for part, look in looks if part in ops.target.facts]
+    return Findings(chain.from_iterable(look(ops) for look in asked))
+
+
+def check_ways_back(ops: Connection) -> Findings:
+    """Can tables and database be brought back, and would the newest Terraform plan destroy?
+
+    Of each only what the target's file describes.
+    """
+    planned = "plan" in ops.target.facts.get("terraform", {})
+    return _described(
+        ops,
+        ("tables", tables.check_backups),
+        ("database", databases.check_backups),
+        ("terraform" if planned else "", deployments.check_changes),
+    )
+
+
+def check_quiet(ops: Connection, service: str) -> Findings:
+    """Before: alarms and silences, the service, its targets. After: the same, probes, answers."""
+    of_it = [*check_services(ops, service), *check_targets(ops, service)]
+    around = _described(ops, ("alarms", alarms.check_alarms), ("alarms", alarms.check_silences))
+    return Findings([*of_it, *around])
+
+
+def check_released(ops: Connection, service: str) -> Findings:
+    """As before; and do the probes answer, and how many requests failed since?"""
+    probes = _described(ops, ("api", health.check_probes))
+    return Findings([*check_quiet(ops, service), *probes, *check_answers(ops, service)])
+
+
+@check("How many requests failed since its deployment?")
+def check_answers(ops: Connection, service: str = "") -> Findings:
+    """Answers of its targets with 5xx, of all requests since its newest deployment began.
+
+    At most a quarter of an hour; none for a service behind no load balancer. CloudWatch
+    GetMetricData.
+    """
+    return Findings(filter(None, each_service(ops, service, _answers, "answers of {}")))
+
+
+def _answers(service: Service) -> Finding | None:
+    ops, told = service.ops, service.described
+    groups = [b["targetGroupArn"] for b in told.get("loadBalancers", ()) if "targetGroupArn" in b]
+    if not groups:
+        return None
+    asked = Question(
+        f"answers of {service.key}", f"at most {_MANY:g} of 100 with 5xx", "AWS/ApplicationELB"
+    )
+    path = "TargetGroups[].LoadBalancerArns"
+    [balancer] = ops.pages("elbv2", "describe_target_groups", path, TargetGroupArns=groups[:1])
+    if not balancer:
+        return asked.answer("unknown", "no load balancer uses its target group")
+    within = {
+        "LoadBalancer": balancer[0].partition("loadbalancer/")[2],
+        "TargetGroup": groups[0].rpartition(":")[2],
+    }
+    end = ops.now()
+    start = max(end - _SPAN, min(told["deployments"][0]["createdAt"], end - timedelta(minutes=3)))
+    names = {"m0": "RequestCount", "m1": "HTTPCode_Target_5XX_Count"}
+    asks = [
+        metrics.asked(id, "AWS/ApplicationELB", name, within, "Sum", 60, name)
+        for id, name in names.items()
+    ]
+    sums = metrics.query(ops, asks, Window(start, end)).groupby("label")["value"].sum()
+    many, bad = (int(sums.get(name, 0)) for name in names.values())
+    seen = f"{bad} of {many} requests since {start:%H:%M} UTC"
+    if many < _FEWEST:
+        return asked.answer("unknown", f"{seen}: too few to say")
+    share = 100 * bad / many
+    status = "critical" if share > _TOO_MANY else "warn" if share > _MANY else "ok"
+    return asked.answer(status, seen, next="services/rollback")
+
+
+@planner
+def plan_deploy(ops: Connection, service: str, image: str) -> Planned:
+    """Give a service another image, by a new revision that keeps every other field.
+
+    `image`: a tag or digest of its repository. Raises UsageError; Refused: it is not there, a
+    deployment is under way, or another than ECS deploys it.
+    """
+    known = Service(ops, service)
+    wanted, notes = _resolved(ops, known, image)
+    require_ecs(known)
+    old, _ = present_definition(ops, known)
+    container = known.container(old)
+    if container["image"] == wanted[0]:
+        return Planned(f"{service} stays at {image}", notes=[f"It has {wanted[0]} already."])
+    for each in known.described["deployments"]:
+        if each.get("rolloutState") == "IN_PROGRESS":
+            raise Refused(
+                f"A deployment of {service} is under way (revision "
+                f"{number(each['taskDefinition'])}). Nothing was changed; wait for it, or take it "
+                "back: services/rollback."
+            )
+    containers = [
+        each | {"image": wanted[0]} if each["name"] == container["name"] else each
+        for each in old["containerDefinitions"]
+    ]
+    title = f"image of {container['name']}: {image}"
+    told = container["image"], " ".join(wanted)
+    steps = registered(ops, known, title, told, containerDefinitions=containers)
+    notes.append(f"The way back: revision {old['revision']}, {container['image']}.")
+    return Planned(f"deploy {image} to {service}", steps, notes)
+
+
+def _resolved(ops: Connection, service: Service, image: str) -> tuple[list[str], list[str]]:
+    """The image's name with its digest, which the plan's own name covers; and notes.
+
+    `latest` moves, so that its digest stands in for it.
+    """
+    name = images.named(service, image)
+    try:
+        found = find_image(ops, name)
+    except NotFound as exc:
+        raise Refused(f"{name} cannot be deployed: {exc} Nothing was changed.") from exc
+    if found is None and image == _LATEST:
+        raise Refused(
+            f"{name} moves, and what it is now cannot be asked here. Nothing was changed."
+        )
+    if found is None:
+        return [name], [f"{name} is not in ECR: whether it is there is not known."]
+    if image != _LATEST:
+        return [name, found["imageDigest"]], []
+    note = f"latest moves; it is {images.told(found)}. The revision names that digest instead."
+    return [images.named(service, found["imageDigest"])], [note]
