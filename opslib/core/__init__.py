@@ -8,9 +8,8 @@ from opslib.core.actions.exact import Discard, Shown
 from opslib.core.actions.logins import Login, Password, Renewed
 from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
-from opslib.core.actions.rollouts import Rollout
 from opslib.core.actions.searches import Search
-from opslib.core.actions.watching import Watch
+from opslib.core.actions.watching import Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from opslib import OpsError, Refused, UsageError, apply, services, told
 from opslib.core.actions.actions import Aws
-from opslib.core.actions.rollouts import Rollout
+from opslib.core.actions.watching import Rollout
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Unfinished
 from opslib.services.reading import Service
