@@ -34,7 +34,8 @@ MEASURES = {
     "cpu": ("CPUUtilization", "Average", _SERVICE),
 }
 COUNTED = [name for name, (_, statistic, _) in MEASURES.items() if statistic == "Sum"]
-WITHIN = timedelta(minutes=30)  # what a deployment brought shows within
+PAUSE = timedelta(minutes=30)  # so long it may be well, and is the same trouble
+WITHIN = timedelta(minutes=20)  # what a deployment brought shows within
 
 
 def groups(service: Service) -> list[Json]:
@@ -99,7 +100,7 @@ def episode(bad: pd.Series) -> tuple[datetime, datetime] | None:
         return None
     first = times[-1]
     for time in reversed(times):
-        if first - time > WITHIN:
+        if first - time > PAUSE:
             break
         first = time
     return first, times[-1]

@@ -1,7 +1,11 @@
-"""Lines grouped by what they have in common, also where what differs is a word, a name or a path.
+"""Texts of lines: grouped by what they have in common; words in them that mean trouble.
 
-After Drain (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017):
+Grouped also where what differs is a word, a name or a path. After Drain (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017):
 by the number of words and the first of them, then by how many words are the same at the same place.
+
+Words of trouble are for lines whose level is not understood. Not where they are negated ("without
+errors"), zero ("errors: 0"), part of a name or a path, or of a thing that is about errors ("error
+page").
 """
 
 from __future__ import annotations
@@ -15,6 +19,40 @@ _VARIABLE = re.compile(r"[\d<@/]")
 _ALIKE = 0.55  # so much of the words of a template is the same
 _MOST, _WORDS = 2_000, 60  # templates, and words of a line that are compared
 _FIRST_WORDS = 4  # lines that differ in their first word alone: from so many on it is left open
+_LONGEST = 4_000  # characters of a line that are looked at
+NOUN = re.compile(
+    r"[\s_-]+(?:codes?|counts?|rates?|budgets?|handl\w+|pages?|logs?|messages?|reports?|levels?"
+    r"|thresholds?|totals?|types?|tracking|boundar\w+|metrics?|free|ratio|percent\w*)\b",
+    re.I,
+)
+_TROUBLES = (
+    r"(?:errors?|exceptions?|fail(?:s|ed|ures?|ing)?|fatal|panic(?:ked)?|crash(?:e[sd])?|timeouts?"
+    r"|abort(?:ed)?|time[sd]?[ -]?out)"
+)
+_HARMLESS = re.compile(
+    rf"\b(?:no|not|0|zero|without|any|non|never|if|ignor\w+|handled|recover\w*|expected"
+    rf"|suppress\w*|clear\w*|resolved|fixed|un)[ -]+(?:\w+[ -]+)?{_TROUBLES}\b"
+    rf"|\b{_TROUBLES}(?:[ _-]?\w+)?[\"']?\s*[=:]\s*[\"']?"
+    r"(?:0+\b(?!\.\d*[1-9])|none|null|nil|no\b(?!\s*\w)|false|\[\]|\{\}|\"\"|'')"
+    rf"|\b{_TROUBLES}=(?:\s|$)"
+    rf"|\b{_TROUBLES}{NOUN.pattern}(?!\s*=\s*[1-9])",
+    re.I,
+)
+_TROUBLE_SAID = re.compile(
+    r"(?<![\w/.$-])(?:errors?|exceptions?|fail(?:s|ed|ures?|ing)?|fatal|panic(?:ked)?"
+    r"|crash(?:e[sd])?|killed|abort(?:ed|ing)?|traceback|refused|denied|unable to|can(?:not|'t)"
+    r"|could(?: not|n't)|unhandled|uncaught|out of memory|segfault\w*|segmentation fault"
+    r"|core dumped|unreachable|unavailable|corrupt(?:ed)?|deadlock(?:ed)?|exhausted|oom[- ]?kill\w*"
+    r"|no space left|throttled|time[sd][ -]?out|exited with (?!(?:code|status)\W*0\b)"
+    r"|time-?out (?:after|exceeded|while|waiting|error|expired|reached)"
+    r"|exit(?:ed)? (?:code|status):? ?(?!0)\d+)(?![\w/=-]|\.\w)"
+    r"|\b(?:errors?|exceptions?|fail(?:ed|ures?))(?:_count)?\s*=\s*[1-9]"
+    r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
+    r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
+    r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|Fault|ExitError)\b(?![\w/]|\.\w)"
+    r"|\*\* \(\w+|panicked at|OutOfMemory|Traceback \(most|npm ERR!",
+    re.I,
+)
 
 
 def templates(texts: Iterable[str]) -> list[str]:
@@ -69,3 +107,9 @@ def _joined(words: Iterable[str]) -> str:
         if word != ANY or kept[-1:] != [ANY]:
             kept.append(word)
     return " ".join(kept)
+
+
+def trouble(text: str) -> bool | None:
+    """Whether such words are in a text; False where they are denied there, None where none is."""
+    left, times = _HARMLESS.subn(" ", text[:_LONGEST])
+    return True if _TROUBLE_SAID.search(left) else False if times else None
