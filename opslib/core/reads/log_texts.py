@@ -1,7 +1,8 @@
 """Texts of lines: grouped by what they have in common; words in them that mean trouble.
 
-Grouped also where what differs is a word, a name or a path. After Drain (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017):
-by the number of words and the first of them, then by how many words are the same at the same place.
+Grouped also where what differs is a word, a name or a path. After Drain (He et al., "Drain: An
+Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017): by the number of words and the first
+of them, then by how many words are the same at the same place.
 
 Words of trouble are for lines whose level is not understood. Not where they are negated ("without
 errors"), zero ("errors: 0"), part of a name or a path, or of a thing that is about errors ("error
