@@ -47,6 +47,7 @@ TOOLS = {  # where one is sent with something to look for, and what that is
     "search/health": "why the search domain takes no writes",
     "queues/dead-letters": "the letters of what failed",
     "databases/query": "the statement that the finding quotes",
+    "logs/query": "which routes the slow requests are of",
     "logs/search": "the lines that the finding quotes",
     "logs/throttling": "whether the throttling has ended: then the letters are sent back",
     "metrics/dashboard": "when it began",
@@ -244,6 +245,16 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"bad-version", "timeout-too-low", "cold-start", "slow-query", "database-unavailable"},
         {"timeout-too-low", "cold-start", "slow-query", "function-throttled", "malformed-requests"},
         "requests that fail otherwise are not slow; what takes the most time is the cause",
+    ),
+    (
+        {"image-not-pulled", "bad-revision", "task-out-of-memory", "secret-missing"},
+        {"app-throws"},
+        "the revision that was deployed last is the one that serves",
+    ),
+    (
+        {"role-denied"},
+        {"app-throws", "app-too-slow", "upstream-throttled"},
+        "what is denied at once neither throws, nor waits, nor is throttled",
     ),
     (
         {"connections-near-limit", "database-cpu-high"},

@@ -35,8 +35,8 @@ class Parameter:
     `parameters`.
 
     `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
-    something in
-    that section of the target's file; `any`: a name of AWS's will do as well; `all`: so does `all`.
+    something in that section of the target's file (`of functions or services`: in one of them);
+    `any`: a name of AWS's will do as well; `all`: so does `all`.
     """
 
     name: str
@@ -47,6 +47,11 @@ class Parameter:
     of: str = ""
     any: bool = False
     all: bool = False
+
+    @property
+    def sections(self) -> list[str]:
+        """Those of the target's file in which it names something."""
+        return self.of.split(" or ") if self.of else []
 
     @property
     def told(self) -> str:

@@ -1,4 +1,4 @@
-"""What functions may not do: by the lines that say so, and by what their roles allow."""
+"""What functions and services may not do: by the lines that say so, and by what roles allow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OTHERS = Question("other permissions", "nothing that is asked for is denied", _
 
 
 class Denied(NamedTuple):
-    """What the lines say that a function may not do."""
+    """What the lines say that a function or service may not do."""
 
     function: str
     action: str
@@ -117,6 +117,8 @@ def _simulated(ops: Connection, role: str, actions: list[str], on: str) -> list[
 
     One decision for each action: allowed, explicitDeny, implicitDeny.
     """
+    if not role:  # of tasks that have none: nothing is allowed
+        return ["implicitDeny" for _ in actions]
     given: Json = {"PolicySourceArn": role, "ActionNames": actions, "ResourceArns": [on]}
     path = "EvaluationResults[].EvalDecision"
     return list(ops.pages("iam", "simulate_principal_policy", path, **given))

@@ -167,7 +167,8 @@ def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Find
     if name in ops.target.facts.get("functions", {}) and not _invoked(ops, name, within.end):
         return asked.answer("ok", "not there: the function was not called in two weeks")
     seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
-    return asked.answer("critical", seen, next="functions/configuration")
+    follows = "services/health" if name in ops.target.facts.get("services", ()) else ""
+    return asked.answer("critical", seen, next=follows or "functions/configuration")
 
 
 def _invoked(ops: Connection, name: str, end: datetime) -> bool:

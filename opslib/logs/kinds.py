@@ -14,7 +14,7 @@ from opslib.core import Sign, sign_of
 from opslib.core.reads.log_levels import ANSWERED, LONGEST, STATUS, flat, read, structured
 
 VALIDATION, OTHER = "validation", "other"
-START, CRASH = "start", "crash"
+START, CRASH, ANSWERS = "start", "crash", "answers 5xx"
 BY_VERSIONS = (OTHER, VALIDATION, START, CRASH)  # what a new version may have brought
 _SETTING = re.compile(
     r"(?<![\w.])(?![\w.-]*(?:status|code|errno|error)\b)[a-z_][\w.-]*[\"']?\s*[=:]\s*[\"']?"
@@ -78,7 +78,7 @@ KINDS = (
         r"|E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)\b"
         r"|not currently accepting connections"
         r"|the database system is (?:starting up|shutting down)|password authentication failed",
-        "something that the function needs cannot be reached, or takes no more callers",
+        "something that it needs cannot be reached, or takes no more callers",
         "look at the database's status, its connections and its CPU, then at the way there. "
         "A rollback helps only if a version opened more connections",
         "databases/health",
@@ -98,7 +98,7 @@ KINDS = (
         r"access ?denied|not authori[sz]ed|unauthori[sz]ed ?operation|permission denied"
         r"|(?:expired|invalid ?client|unrecognized ?client) ?token|security token .{0,40}(?:expired"
         r"|invalid)|\bstatus\W{0,3}403\b",
-        "something that the function may not do, or does not log in to",
+        "something that it may not do, or does not log in to",
         "see what role and settings it has, and what changed in them",
         "functions/configuration",
     ),
@@ -129,7 +129,7 @@ KINDS = (
         r"|(?:field|parameter|property|header) [^\n]*(?:required|missing)"
         r"|JSONDecodeError|SyntaxError[^\n]* JSON|not (?:valid )?JSON"
         r"|unprocessable|bad request|does not match (?:the )?schema",
-        "requests that the function refuses as they are",
+        "requests that are refused as they are",
         "find who sends them, and tell them what is refused. When all clients are hit, "
         "what is accepted has changed here",
         "logs/search",
@@ -143,7 +143,7 @@ KINDS = (
         "logs/search",
     ),
     Sign(
-        "answers 5xx",
+        ANSWERS,
         ANSWERED.pattern + r"|\bstatus 5\d\d\b|bad gateway|(?:service|temporarily) unavailable"
         r"|internal server error",
         "requests that were answered as failed",

@@ -1,6 +1,7 @@
-"""What functions need, and whether they can have it: by their configuration, and by their lines.
+"""What functions and services need, and whether they can have it: by their configuration and lines.
 
-A need is described (`functions.*.needs`), or known by what a function's variables name.
+A need is described (`functions.*.needs`), or known by what the variables of one name. A service is
+looked at by its task definition: the role of its tasks, their variables, subnets and groups.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import NEAR_LIMIT
-from opslib.core.reads import functions, logs, metrics, networks
+from opslib.core.reads import functions, logs, metrics, networks, services
 from opslib.core.reads.log_levels import read
 from opslib.core.text import cut
 from opslib.logs import denials, judged
@@ -43,18 +44,19 @@ _TOKENS = r"cognito|user ?pool|\bjwks?\b|issuer|audience|app client"
 _POOL, _CLIENT = r"[a-z]{2}(?:-[a-z]+)+-\d_\w+", r"[a-z0-9]{26}"
 _WAY = Question(
     "way to the database",
-    "each function that needs it is in its VPC, and let in",
-    "lambda GetFunctionConfiguration, ec2 DescribeSecurityGroups",
+    "each that needs it is in its VPC, and let in",
+    "lambda GetFunctionConfiguration, ecs DescribeTaskDefinition, ec2 DescribeSecurityGroups",
 )
 _SLOTS = Question("lines of a database that is full", "none", "FilterLogEvents, GetMetricData")
 _SIGN_IN = Question(
     "user pool of functions and API",
     "the target's, with app clients that it has",
-    "lambda GetFunctionConfiguration, apigatewayv2 GetAuthorizers, cognito-idp",
+    "lambda GetFunctionConfiguration, ecs DescribeTaskDefinition, apigatewayv2 GetAuthorizers, "
+    "cognito-idp",
 )
 
 
-@check("Can the functions have what they need?")
+@check("Can functions and services have what they need?")
 def check_needs(
     ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
@@ -64,9 +66,7 @@ def check_needs(
     """
     within = window(ops, minutes, since, until)
     lines = judged.troubles(judged.read_lines(ops, function, within))
-    live = ops.each(
-        partial(functions.live, ops), functions.named(ops, function), "configuration of {}"
-    )
+    live = ops.each(partial(_live, ops), _named(ops, function), "configuration of {}")
     needs = {key: _needs(ops, key, config) for key, config in live.items()}
 
     def needing(what: str) -> dict[str, Json]:
@@ -87,9 +87,28 @@ def check_needs(
     return Findings([*found, *denials.judged(ops, live, buckets, lines)])
 
 
+def _named(ops: Connection, source: str) -> list[str]:
+    """The functions and services that are asked for."""
+    facts = ops.target.facts
+    own = [*facts.get("functions", ()), *facts.get("services", ())]
+    asked = own if source == logs.ALL else logs.groups(ops, source)
+    return [name for name in asked if name in own]
+
+
+def _live(ops: Connection, key: str) -> Json:
+    of_function = key in ops.target.facts.get("functions", ())
+    return functions.live(ops, key) if of_function else services.as_configuration(ops, key)
+
+
+def _back(ops: Connection, keys: Iterable[str]) -> str:
+    """Where the first of these is taken back."""
+    of_function = next(iter(keys)) in ops.target.facts.get("functions", ())
+    return "functions/rollback" if of_function else "services/rollback"
+
+
 def _needs(ops: Connection, key: str, config: Json) -> set[str]:
     facts = ops.target.facts
-    if (told := facts["functions"][key].get("needs")) is not None:
+    if (told := facts.get("functions", {}).get(key, {}).get("needs")) is not None:
         return set(told)
     database = facts.get("database", {})
     named = {"database": [database.get(each) for each in ("secret", "cluster", "instance")]}
@@ -138,14 +157,14 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
         elif not way.leaves(groups, port):
             lost[key] = f"lets nothing out on port {port}: its own security groups"
     if not lost:
-        seen = f"{count(len(needing), 'function')}: " + (
+        seen = f"{', '.join(needing)}: " + (
             "its address is public" if public else f"a way through the security groups, port {port}"
         )
         return _WAY.answer("ok", seen, cause=OUTSIDE)
     told = [f"{key} (version {needing[key].get('Version')}) {why}" for key, why in lost.items()]
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
-    return _WAY.answer("critical", seen, cause=OUTSIDE, next="functions/rollback")
+    return _WAY.answer("critical", seen, cause=OUTSIDE, next=_back(ops, lost))
 
 
 def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
@@ -195,7 +214,8 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
             wrong.append(f"authorizer {called} asks another pool: {', '.join(arns)}")
     said = _beside(lines, _TOKENS)
     if wrong:
-        follow = "logs/errors" if "authorizer" in wrong[0] else "functions/environment"
+        known = "functions" in ops.target.facts and "authorizer" not in wrong[0]
+        follow = "functions/environment" if known else "logs/errors"
         return _SIGN_IN.answer("critical", "; ".join(wrong) + said, cause=LOGIN, next=follow)
     seen = f"pool {pool}, {count(len(listed), 'app client')}"
     if said:

@@ -85,10 +85,12 @@ def _throttled(
 def check_concurrency(ops: Connection, source: str = logs.ALL) -> Findings:
     """Reserved concurrency of the functions in `source` (Lambda GetFunctionConcurrency).
 
-    A reserve of 0 stops a function.
+    A reserve of 0 stops a function. A service has none: how many tasks it has is its own matter.
     """
     found = Findings()
     names = functions.named(ops, source)
+    if not names:
+        found.note = "No function is asked: only Lambda reserves concurrency."
     reserved = ops.each(lambda name: Function(ops, name).reserved(), names, "concurrency of {}")
     for name, most in reserved.items():
         seen = f"at most {most} at once" + ("" if most else "; it cannot run")

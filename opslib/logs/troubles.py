@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+from opslib import services
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -32,7 +33,7 @@ from opslib.core.reads import functions, log_lines, logs, versions
 from opslib.core.reads.concerns import concerns
 from opslib.core.reads.log_lines import most_in_an_hour
 from opslib.logs import judged
-from opslib.logs.kinds import BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
+from opslib.logs.kinds import ANSWERS, BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
 
 KINDS_FOUND = {
     "kind": "str",
@@ -46,6 +47,12 @@ PATTERNS = {"kind": "str", **log_lines.PATTERNS}
 MALFORMED = "malformed-requests"  # the cause that findings name
 RECENT = timedelta(minutes=15)  # what counts as still going on
 _SOURCE = "FilterLogEvents"
+OF_SERVICES = {  # what does for a service what that does for a function
+    "functions/configuration": "logs/errors",
+    "functions/latency": "services/latency",
+    "functions/rollback": "services/rollback",
+    "functions/scale": "services/size",
+}
 
 
 @check("What kinds of trouble are logged?")
@@ -135,7 +142,10 @@ def _served(ops: Connection, function: str, within: Window) -> tuple[Frame, str]
     Columns: `functions.POINTS`; empty when they could not be read: the lines are what is asked for.
     """
     try:
-        found = functions.read_points(ops, functions.named(ops, function), within)
+        names = functions.named(ops, function)
+        if not names:
+            return frame([], functions.POINTS), f"in {function}"
+        found = functions.read_points(ops, names, within)
     except OpsError as exc:
         return frame([], functions.POINTS), f"(invocations could not be counted: {exc})"
     invocations = found[found["metric"] == "Invocations"]["value"].sum()
@@ -179,8 +189,13 @@ def _judged(
     status = "critical" if going and not refused else "warn"
     if sign.name in BY_VERSIONS and (version := _version(ops, sources, within)):
         return asked.answer(status, seen + version, next="functions/rollback")
+    own = [name for name in sources if name in ops.target.facts.get("services", ())]
+    if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
+        return asked.answer(status, seen + began, next="services/rollback")
     seen += f"{sign.means[:1].upper()}{sign.means[1:]}: {sign.advice}"
     follows = "logs/search" if sign.name == OTHER else sign.next
+    if own == sources:
+        follows = OF_SERVICES.get(follows, follows)
     needs = {"databases": "database", "functions": "functions"}.get(follows.partition("/")[0])
     if needs and needs not in ops.target.facts:
         follows = "health/deep" if "api" in ops.target.facts else "logs/search"
@@ -190,7 +205,7 @@ def _judged(
 def _version(ops: Connection, names: list[str], within: Window) -> str:
     """The live version that fails more often than the one before it in the last day, in words."""
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
-    for name in filter(ops.target["functions"].__contains__, names):
+    for name in filter(ops.target.facts.get("functions", {}).__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
             return (
@@ -198,6 +213,15 @@ def _version(ops: Connection, names: list[str], within: Window) -> str:
                 f"{now.errors_per_100:g} in 100 requests, version {before.version} had "
                 f"{before.errors_per_100:g}: see whether it brought them"
             )
+    return ""
+
+
+def _deployed(ops: Connection, names: list[str], lines: Frame, within: Window) -> str:
+    """The deployment of a service with which its lines began, in words."""
+    for name in names:
+        times = lines.loc[lines["source"] == name, "time"]
+        if began := services.began_with(ops, name, times, within):
+            return f"They began with {began} of {name}: none before it. See whether it brought them"
     return ""
 
 
@@ -213,8 +237,10 @@ def _panels(kinds: dict[Sign, Frame], served: Frame, within: Window) -> list[Pan
             lines.append(Line(sign.name, of.resample(f"{step}min", on="time").size()))
     errors = served[served["metric"] == "Errors"].groupby("time")["value"].sum()
     width = step if len(lines) == 1 else 0
-    counts = Line("Errors", errors)
+    told = Panel(f"Lines of trouble per {step} min, by kind", "lines", lines, bar_minutes=width)
+    if served.empty:
+        return [told]
     return [
-        Panel(f"Lines of trouble per {step} min, by kind", "lines", lines, bar_minutes=width),
-        Panel(f"Errors that Lambda counts per {step} min", "count", [counts]),
+        told,
+        Panel(f"Errors that Lambda counts per {step} min", "count", [Line("Errors", errors)]),
     ]

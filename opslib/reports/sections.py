@@ -87,6 +87,19 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             services.check_targets,
             services.check_scaling,
             services.check_policies,
+            partial(services.check_answers, minutes=minutes),
+            *(
+                partial(services.check_latency, service=key, minutes=minutes)
+                for key, of in facts.get("services", {}).items()
+                if "target_group" in of
+            ),
+        ],
+        # where there are functions, their errors are read together with those of services
+        ("errors", "services"): []
+        if "functions" in facts
+        else [
+            partial(logs.check_errors, minutes=minutes),
+            partial(logs.check_needs, minutes=minutes),
         ],
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],

@@ -37,7 +37,7 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            known = target.facts.get(parameter.of, {}) if parameter.any else _at(target, parameter)
+            known = _described(target, parameter) if parameter.any else _at(target, parameter)
             named = _names(given.get(parameter.name, parameter.default))
             absent = [name for name in named if name not in known]
             if absent and parameter.name not in given:
@@ -61,10 +61,26 @@ def _instead(procedure: Procedure, target: Target, parameter: Parameter) -> str:
 
 
 def _at(target: Target, parameter: Parameter) -> Json:
-    """The section of the file whose names a parameter takes; `search.indices` lies deeper."""
-    found: Json = target.facts
-    for part in parameter.of.split("."):
+    """The section of the file whose names a parameter takes; `search.indices` lies deeper.
+
+    Of several (`functions or services`) those that are there. UsageError when none is.
+    """
+    if found := _described(target, parameter):
+        return found
+    found = target.facts
+    for part in parameter.sections[0].split("."):
         found = found[part]
+    return found
+
+
+def _described(target: Target, parameter: Parameter) -> Json:
+    """The same; empty when nothing is described."""
+    found: Json = {}
+    for section in parameter.sections:
+        told: Json = target.facts
+        for part in section.split("."):
+            told = told.get(part, {})
+        found |= told
     return found
 
 

@@ -1,7 +1,13 @@
-"""ECS services: what runs, why tasks stop; their image, revision, size, count, scaling changed."""
+"""ECS services: what runs, why tasks stopped, their targets, who answers 5xx, what is slow.
 
+Their image, revision, size, count and scaling changed.
+"""
+
+from opslib.services.balancers import check_answers
 from opslib.services.counts import check_scaling, plan_scale
 from opslib.services.images import check_image
+from opslib.services.latencies import check_latency
+from opslib.services.measures import began_with
 from opslib.services.policies import check_policies, plan_target
 from opslib.services.reading import list_revisions
 from opslib.services.releases import (
@@ -14,7 +20,10 @@ from opslib.services.revisions import plan_rollback, plan_size
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
+    "began_with",
+    "check_answers",
     "check_image",
+    "check_latency",
     "check_policies",
     "check_quiet",
     "check_released",

@@ -22,6 +22,7 @@ from opslib.core import (
 from opslib.services.reading import SERVICE, Service, each_service
 
 SCALING = "application-autoscaling"
+AT_CAPACITY = "at-capacity"  # the cause that findings name
 
 
 def named(service: Service) -> Json:
@@ -45,6 +46,12 @@ def bounds_of(service: Service, path: str = "") -> Read:
     )
 
 
+def bounds(service: Service) -> tuple[int, int] | None:
+    """Between which counts auto-scaling moves it; None where nothing scales it."""
+    found = bounds_of(service).perform(service.ops)
+    return (found["MinCapacity"], found["MaxCapacity"]) if found else None
+
+
 @check("Is there room to scale?")
 def check_scaling(ops: Connection, service: str = "") -> Findings:
     """Each service's count against its bounds: at the upper one, nothing more can be started."""
@@ -63,7 +70,7 @@ def _judged(service: Service) -> Finding:
         seen = f"{count(tasks, 'task')}, nothing scales it"
         if "max_tasks" in facts:
             return asked.answer("warn", f"{seen}, though max_tasks is described")
-        return asked.answer("ok", seen, cause="at-capacity")
+        return asked.answer("ok", seen, cause=AT_CAPACITY)
     low, high = bounds["MinCapacity"], bounds["MaxCapacity"]
     seen = f"{count(tasks, 'task')}, between {low} and {high}"
     off = [name for name, value in bounds.get("SuspendedState", {}).items() if value]
@@ -71,13 +78,13 @@ def _judged(service: Service) -> Finding:
         return asked.answer("warn", f"{seen}; suspended: {', '.join(off)}", next="services/scale")
     if tasks >= high > low:
         return asked.answer(
-            "warn", f"{seen}: it cannot grow", cause="at-capacity", next="services/scale"
+            "warn", f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale"
         )
     described = facts.get("min_tasks", low), facts.get("max_tasks", high)
     if described != (low, high):
         seen += f"; described as {described[0]} to {described[1]}"
         return asked.answer("warn", seen, next="services/scale")
-    return asked.answer("ok", seen, cause="at-capacity")
+    return asked.answer("ok", seen, cause=AT_CAPACITY)
 
 
 @planner

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame
 from opslib.core.plans.things import Kind, Thing
+from opslib.core.reads import services
 
 T = TypeVar("T")
 SERVICE = Kind(
@@ -131,10 +132,7 @@ class Service:
 
     def container(self, definition: Json) -> Json:
         """The container with the app: the one named, else the first that is essential."""
-        every = definition["containerDefinitions"]
-        named = [each for each in every if each["name"] == self.facts.get("container")]
-        essential = [each for each in every if each.get("essential", True)]
-        return dict((named or essential or every)[0])
+        return services.container(self.facts, definition)
 
 
 def each_service(ops: Connection, key: str, read: Callable[[Service], T], asked: str) -> list[T]:

@@ -9,26 +9,21 @@ from itertools import chain
 from opslib import alarms, databases, deployments, health, tables
 from opslib.core import (
     Connection,
-    Finding,
     Findings,
     NotFound,
     Planned,
-    Question,
     Refused,
-    Window,
-    check,
     planner,
 )
-from opslib.core.reads import metrics
 from opslib.services import images
-from opslib.services.reading import Service, each_service, find_image, number
+from opslib.services.balancers import check_answers
+from opslib.services.reading import Service, find_image, number
 from opslib.services.revisions import present_definition, registered, require_ecs
 from opslib.services.states import check_services, check_targets
 
 Look = Callable[[Connection], Findings]
 _LATEST = "latest"
-_SPAN, _FEWEST = timedelta(minutes=15), 20  # requests of which a share says something
-_MANY, _TOO_MANY = 1.0, 5.0  # failures in 100
+_LEAST, _MOST = timedelta(minutes=3), timedelta(minutes=15)  # that answers are looked at
 
 
 def _described(ops: Connection, *looks: tuple[str, Look]) -> Findings:
@@ -61,50 +56,10 @@ def check_quiet(ops: Connection, service: str) -> Findings:
 def check_released(ops: Connection, service: str) -> Findings:
     """As before; and do the probes answer, and how many requests failed since?"""
     probes = _described(ops, ("api", health.check_probes))
-    return Findings([*check_quiet(ops, service), *probes, *check_answers(ops, service)])
-
-
-@check("How many requests failed since its deployment?")
-def check_answers(ops: Connection, service: str = "") -> Findings:
-    """Answers of its targets with 5xx, of all requests since its newest deployment began.
-
-    At most a quarter of an hour; none for a service behind no load balancer. CloudWatch
-    GetMetricData.
-    """
-    return Findings(filter(None, each_service(ops, service, _answers, "answers of {}")))
-
-
-def _answers(service: Service) -> Finding | None:
-    ops, told = service.ops, service.described
-    groups = [b["targetGroupArn"] for b in told.get("loadBalancers", ()) if "targetGroupArn" in b]
-    if not groups:
-        return None
-    asked = Question(
-        f"answers of {service.key}", f"at most {_MANY:g} of 100 with 5xx", "AWS/ApplicationELB"
-    )
-    path = "TargetGroups[].LoadBalancerArns"
-    [balancer] = ops.pages("elbv2", "describe_target_groups", path, TargetGroupArns=groups[:1])
-    if not balancer:
-        return asked.answer("unknown", "no load balancer uses its target group")
-    within = {
-        "LoadBalancer": balancer[0].partition("loadbalancer/")[2],
-        "TargetGroup": groups[0].rpartition(":")[2],
-    }
-    end = ops.now()
-    start = max(end - _SPAN, min(told["deployments"][0]["createdAt"], end - timedelta(minutes=3)))
-    names = {"m0": "RequestCount", "m1": "HTTPCode_Target_5XX_Count"}
-    asks = [
-        metrics.asked(id, "AWS/ApplicationELB", name, within, "Sum", 60, name)
-        for id, name in names.items()
-    ]
-    sums = metrics.query(ops, asks, Window(start, end)).groupby("label")["value"].sum()
-    many, bad = (int(sums.get(name, 0)) for name in names.values())
-    seen = f"{bad} of {many} requests since {start:%H:%M} UTC"
-    if many < _FEWEST:
-        return asked.answer("unknown", f"{seen}: too few to say")
-    share = 100 * bad / many
-    status = "critical" if share > _TOO_MANY else "warn" if share > _MANY else "ok"
-    return asked.answer(status, seen, next="services/rollback")
+    age = ops.now() - Service(ops, service).described["deployments"][0]["createdAt"]
+    minutes = min(_MOST, max(_LEAST, age)).total_seconds() / 60
+    answers = check_answers(ops, service, minutes=minutes)
+    return Findings([*check_quiet(ops, service), *probes, *answers])
 
 
 @planner

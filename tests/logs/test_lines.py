@@ -12,7 +12,7 @@ import pytest
 from opslib import NotAllowed, NotFound, UsageError
 from opslib.core.reads import functions, log_lines, logs
 from opslib.core.reads.log_levels import read
-from opslib.core.reads.log_templates import templates
+from opslib.core.reads.log_texts import templates
 from opslib.core.tables import frame
 from opslib.core.times import Window
 from opslib.logs import judged, troubles

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.findings import Finding, Findings
@@ -66,6 +66,7 @@ class Panel:
     lines: Sequence[Line]
     thresholds: Sequence[tuple[str, float]] = ()
     bar_minutes: float = 0  # more than 0: bars of that width instead of lines
+    marks: Sequence[tuple[datetime, str]] = ()  # moments that a vertical line stands at, by name
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def words(panel: Panel) -> str:
         return "no data"
     if panel.thresholds:
         parts.append(_named(panel, panel.thresholds))
+    parts += [f"{name} at {when:%H:%M}" for when, name in panel.marks]
     return f"{'; '.join(parts)} ({panel.unit})"
 
 
@@ -207,6 +209,7 @@ def _draw_panel(axis: Any, panel: Panel, within: Window, incident: Window | None
         axis.yaxis.get_major_locator().set_params(integer=True)
     if incident:
         _shade(axis, within, incident)
+    _mark(axis, panel, within)
     if len(panel.lines) > 1:
         axis.legend(ncols=2 if len(panel.lines) > 3 else 1)
     axis.yaxis.set_major_formatter(lambda value, _: tick(value, panel.unit))
@@ -223,6 +226,17 @@ def _shade(axis: Any, within: Window, incident: Window) -> None:
     at, side = (incident.start, "right") if late else (incident.end, "left")
     place = {"transform": axis.get_xaxis_transform(), "va": "top", "ha": side, "clip_on": True}
     axis.text(at, 0.98, " incident ", fontsize=7.5, color="#7a5a14", **place)
+
+
+def _mark(axis: Any, panel: Panel, within: Window) -> None:
+    """What happened at a moment; below the top, where the incident's name is."""
+    for when, name in panel.marks:
+        if within.start <= when <= within.end:
+            axis.axvline(when, color=_GREY, linestyle=":", linewidth=1.2, marker="")
+            late = when - within.start > within.end - when
+            place = {"va": "top", "ha": "right" if late else "left", "clip_on": True}
+            at = {"transform": axis.get_xaxis_transform(), "fontsize": 7.5, "color": _GREY}
+            axis.text(when, 0.88, f" {printable(mask(name))} ", **at, **place)
 
 
 def _draw_lines(axis: Any, panel: Panel, within: Window) -> None:

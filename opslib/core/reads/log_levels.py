@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from opslib.core.reads import log_words
+from opslib.core.reads import log_texts
 from opslib.core.tables import Json
 from opslib.core.text import decoded
 
@@ -256,7 +256,7 @@ def _of_text(message: str) -> Said:
         none = re.search(r"\w", text) and _NONE.fullmatch(text)
         return Said(level, text or head, not none and _is_ill(level, answered))
     access = re.search(r"HTTP/\d(?:\.\d)?\"?\s+[1-4]\d\d\b", head)
-    return Said("", text, answered or (log_words.trouble(plain) if not access else False))
+    return Said("", text, answered or (log_texts.trouble(plain) if not access else False))
 
 
 def raised(message: str) -> str:
@@ -287,7 +287,7 @@ def _level(head: str) -> tuple[str, str] | None:
             hit = None
         after = head[token.start() + hit.end() :] if hit else ""
         bare = hit is not None and hit.group() == word
-        if hit and not (bare and ((words and not timed) or log_words.NOUN.match(after))):
+        if hit and not (bare and ((words and not timed) or log_texts.NOUN.match(after))):
             return hit[1].upper(), after.lstrip(" \t:|)]>-.,")
         timed = timed or _TIME.search(word) is not None
         if _PLAIN.fullmatch(word) and not (word.isupper() or _DATE.fullmatch(word)):

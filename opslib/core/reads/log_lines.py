@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
-from opslib.core.reads import log_templates
+from opslib.core.reads import log_texts
 from opslib.core.reads.log_levels import PLATFORM, TEXTS, read, said, structured
 from opslib.core.text import cut, plain, visible
 
@@ -71,7 +71,7 @@ def patterns(messages: Iterable[str]) -> list[str]:
     found = [""] * len(said)
     for level in {each.level for each in said}:
         places = [at for at, each in enumerate(said) if each.level == level]
-        made = log_templates.templates(texts[at] for at in places)
+        made = log_texts.templates(texts[at] for at in places)
         for at, text in zip(places, made, strict=True):
             found[at] = _titled(level, text)
     return found

@@ -25,7 +25,7 @@ from opslib.core import (
     poll,
     unknown_name,
 )
-from opslib.core.reads import log_lines
+from opslib.core.reads import log_lines, services
 from opslib.core.tables import Json
 from opslib.core.text import whole
 
@@ -79,40 +79,53 @@ def groups(
 ) -> dict[str, str]:
     """Log groups by the name of their source.
 
-    `source`: functions as the target's file calls them, log groups, all that begin with a text
-    (`my-app/*`), several with commas between them; or `all`: of the functions, and what
-    `logs.groups` and `logs.prefixes` of the target name. `failed`: takes what could not be listed;
-    else it is raised. Raises UsageError that offers the nearest names.
+    `source`: functions and services as the target's file calls them, log groups, all that begin
+    with a text (`my-app/*`), several with commas between them; or `all`: of the functions and
+    services, and what `logs.groups` and `logs.prefixes` of the target name. `failed`: takes what
+    could not be listed; else it is raised. Raises UsageError that offers the nearest names.
     """
-    functions, described = ops.target.facts.get("functions", {}), ops.target.facts.get("logs", {})
-    known = [*functions, *described.get("groups", ())]
+    facts, described = ops.target.facts, ops.target.facts.get("logs", {})
+    own = dict.fromkeys([*facts.get("functions", ()), *facts.get("services", ())])
+    known = [*own, *described.get("groups", ())]
     begun = [f"{prefix}*" for prefix in described.get("prefixes", ())]
     wanted = [*known, *begun] if source == ALL else filter(None, map(str.strip, source.split(",")))
     found: dict[str, str] = {}
     for name in wanted:
-        if name in functions:
-            found[name] = f"/aws/lambda/{functions[name]['name']}"
-        elif name in known or ("/" in name and not name.endswith("*")):
-            found[name] = name
-        else:
-            try:
-                listed = _listed(ops, name)
-            except OpsError as exc:
-                if failed is None:
-                    raise
-                failed[name] = exc
-                continue
-            if not listed and name not in begun:
-                raise unknown_name("function", name, [ALL, *known], f" of {ops.target.name}")
-            found |= {each: each for each in listed if each not in found.values()}
+        try:
+            mine = _named(ops, name, known)
+        except OpsError as exc:
+            if failed is None or isinstance(exc, UsageError):
+                raise
+            failed[name] = exc
+            continue
+        if not mine and name not in begun:
+            raise unknown_name(_noun(ops), name, [ALL, *known], f" of {ops.target.name}")
+        found |= {each: group for each, group in mine.items() if group not in found.values()}
     if source == ALL and not (known or begun):
         ops.target["functions"]  # says that none are described
     if not found and not failed:
         raise UsageError(
             f"No log group is named by {source!r}. "
-            f"Give a function of {ops.target.name}, or {ALL!r}."
+            f"Give a {_noun(ops)} of {ops.target.name}, or {ALL!r}."
         )
     return found
+
+
+def _named(ops: Connection, name: str, known: Sequence[str]) -> dict[str, str]:
+    """What one name means: a function, a service, a log group; else all that begin so."""
+    functions, facts = ops.target.facts.get("functions", {}), ops.target.facts
+    if name in functions:
+        return {name: f"/aws/lambda/{functions[name]['name']}"}
+    if name in facts.get("services", ()):
+        return {name: services.log_group(ops, name)}
+    if name in known or ("/" in name and not name.endswith("*")):
+        return {name: name}
+    return {each: each for each in _listed(ops, name)}
+
+
+def _noun(ops: Connection) -> str:
+    """What the target has that logs."""
+    return "service" if "functions" not in ops.target.facts else "function"
 
 
 def _listed(ops: Connection, name: str) -> list[str]:

@@ -34,7 +34,7 @@ from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
 from opslib.lab.resources.search import domains as searches
 from opslib.lab.resources.terraform import described
-from opslib.lab.traffic import clocks, days, journals, measures, troubles
+from opslib.lab.traffic import clocks, days, journals, measures, tasks, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import verbs
@@ -149,6 +149,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     firewalls.seed(place, about.blocked)
     if "services" in place.facts:
         services.seed(place, about.services, network.of_functions() if network else {})
+        tasks.seed(place, about)
     if "api" in place.facts:
         drawn = mock_random.getstate()  # the ids of all else are as they were without it
         gateways.seed(place, about.traffic, about.api.authorizer)
@@ -213,6 +214,7 @@ def _tell(place: Place, since: datetime, until: datetime) -> None:
     place.memory["ticked"] = until
     if "functions" in place.facts:
         clocks.append(place, since, until)
+    tasks.append(place, since, until)
 
 
 def _keep_pool(place: Place, now: datetime) -> None:

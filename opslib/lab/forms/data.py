@@ -102,6 +102,11 @@ class Services:
     needs_mb: Mapping[str, int] = field(default_factory=dict)  # a task that has less is killed
     cpu: Range = (9, 38)
     memory: Range = (34, 46)
+    allows: list[str] = field(
+        default_factory=lambda: ["dynamodb:*", "logs:*", "s3:*", "sqs:*", "secretsmanager:*"]
+    )  # actions of the tasks' role
+    # what is asked of each; a service that is not here gets a quiet day
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

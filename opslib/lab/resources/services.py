@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from opslib.lab import rhythms
 from opslib.lab.corrections.ecs import services
 from opslib.lab.forms import data
 from opslib.lab.places import Place
@@ -17,7 +15,7 @@ from opslib.lab.resources import names
 from opslib.lab.resources.placeholders import text
 
 _AGE = timedelta(days=400)
-_MEMORY_MB, _CPU, _COUNT = 2048, 1024, 2
+_MEMORY_MB, _CPU, COUNT = 2048, 1024, 2
 _DAYS = [40, 19, 6]  # before the start, of revisions of which the estate says nothing
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -28,13 +26,13 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
         _network(place, facts)
         _images(place, key, about)
         _definitions(place, key, about)
-        group = _balance(place, facts, vpc) if "target_group" in facts else ""
+        _role(place, key, about)
+        group = _balance(place, key, facts, vpc) if "target_group" in facts else ""
         _service(place, key, facts, group, vpc)
         _history(place, key, facts, about)
         if "max_tasks" in facts:
             _scaled(place, facts)
         place.logs(log_group(place, key), [])
-        _measure(place, key, facts, about)
 
 
 def log_group(place: Place, key: str) -> str:
@@ -135,7 +133,25 @@ def register(
     return str(made["taskDefinition"]["taskDefinitionArn"])
 
 
-def _balance(place: Place, facts: Mapping[str, Any], vpc: Mapping[str, list[str]]) -> str:
+def role(place: Place, key: str) -> str:
+    """The name of its tasks' role."""
+    return f"{family(place, key)}-task"
+
+
+def policy(allows: Iterable[str]) -> str:
+    statement = {"Effect": "Allow", "Action": sorted(allows), "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _role(place: Place, key: str, about: data.Services) -> None:
+    """What the app may do."""
+    iam, name = place.client("iam"), role(place, key)
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+    iam.put_role_policy(RoleName=name, PolicyName="app", PolicyDocument=policy(about.allows))
+
+
+def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str, list[str]]) -> str:
     elb, name = place.client("elbv2"), facts["target_group"]
     made = elb.create_target_group(
         Name=name,
@@ -146,13 +162,16 @@ def _balance(place: Place, facts: Mapping[str, Any], vpc: Mapping[str, list[str]
         HealthCheckPath=facts.get("health", "/"),
     )
     group = str(made["TargetGroups"][0]["TargetGroupArn"])
-    balancer = elb.create_load_balancer(
-        Name=facts["load_balancer"],
+    made = elb.create_load_balancer(
+        Name=facts.get("load_balancer", name),
         Subnets=list(vpc["SubnetIds"]),
         SecurityGroups=list(vpc["SecurityGroupIds"]),
-    )["LoadBalancers"][0]["LoadBalancerArn"]
+    )
+    balancer = made["LoadBalancers"][0]["LoadBalancerArn"]
     place.memory["balancer"] = balancer.partition("loadbalancer/")[2]
     place.memory["targets"] = group.rpartition(":")[2]
+    of = {"LoadBalancer": place.memory["balancer"], "TargetGroup": place.memory["targets"]}
+    place.memory.setdefault("behind", {})[key] = of
     elb.create_listener(
         LoadBalancerArn=balancer,
         Protocol="HTTP",
@@ -171,7 +190,7 @@ def _service(
         cluster=facts["cluster"],
         serviceName=facts["name"],
         taskDefinition=family(place, key),
-        desiredCount=facts.get("tasks", _COUNT),
+        desiredCount=facts.get("tasks", COUNT),
         launchType="FARGATE",
         networkConfiguration={
             "awsvpcConfiguration": {
@@ -208,6 +227,7 @@ def _history(place: Place, key: str, facts: Mapping[str, Any], about: data.Servi
             made["deployment"] = f"{newest['deployment']}{number}"
         service.history.insert(0, made)
         if number == len(days):
+            service.not_before = when
             for deployment in service.deployments:
                 deployment |= {"createdAt": when, "updatedAt": over}
             for task in service.tasks:
@@ -237,41 +257,3 @@ def _scaled(place: Place, facts: Mapping[str, Any]) -> None:
             "ScaleOutCooldown": 60,
         },
     )
-
-
-def _measure(place: Place, key: str, facts: Mapping[str, Any], about: data.Services) -> None:
-    """CPU and memory by the day; the tasks that run, true at every moment."""
-    of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
-    number = names.number(place, f"service {key}")
-    for at, (metric, night, day) in enumerate(
-        (("CPUUtilization", *about.cpu), ("MemoryUtilization", *about.memory))
-    ):
-        fn = rhythms.daily_rhythm(night, day, 0.12, number + at)
-        place.metrics.baseline("AWS/ECS", metric, of, fn, "Percent")
-    if "target_group" in facts:
-        _measure_balancer(place, number + 7)
-    insights = ("ECS/ContainerInsights", "RunningTaskCount", of)
-    count = float(facts.get("tasks", _COUNT))
-    place.metrics.baseline(*insights, lambda minute: count, "Count")
-    place.metrics.gauge(*insights, partial(_running, place, dict(facts)), "Count")
-
-
-def _measure_balancer(place: Place, number: int) -> None:
-    """What the load balancer counts on a quiet day."""
-    both = {"LoadBalancer": place.memory["balancer"], "TargetGroup": place.memory["targets"]}
-    asked = rhythms.counts(rhythms.daily_rhythm(20, 140, 0.2, number), number)
-    seconds = rhythms.daily_rhythm(0.18, 0.42, 0.15, number + 1)
-    for metric, fn, unit in (
-        ("RequestCount", asked, "Count"),
-        ("HTTPCode_Target_5XX_Count", lambda minute: 0.0, "Count"),
-        ("HTTPCode_ELB_5XX_Count", lambda minute: 0.0, "Count"),
-        ("TargetResponseTime", seconds, "Seconds"),
-        ("UnHealthyHostCount", lambda minute: 0.0, "Count"),
-    ):
-        of = both if metric != "HTTPCode_ELB_5XX_Count" else {"LoadBalancer": both["LoadBalancer"]}
-        place.metrics.baseline("AWS/ApplicationELB", metric, of, fn, unit)
-
-
-def _running(place: Place, facts: Mapping[str, Any]) -> float:
-    found = services.find(place.account, place.region, facts["cluster"], facts["name"])
-    return float(found.described()["runningCount"])

@@ -24,11 +24,13 @@ _LONG_MS = 1_000  # what is shorter than any function's timeout
 class Day(traffic.Traffic):
     """The requests that reach the function behind the API, by minute."""
 
-    def __init__(self, place: Place, day: forms.Traffic, lines: forms.Lines) -> None:
-        super().__init__(place, day.function, day.per_minute)
+    def __init__(
+        self, place: Place, day: forms.Traffic, lines: forms.Lines, purpose: str = "traffic"
+    ) -> None:
+        super().__init__(place, day.function, day.per_minute, purpose)
         self.day = day
         self.behind = day.behind
-        self.texts = Texts(lines, urlsplit(str(place.facts["api"]["url"])).path)
+        self.texts = Texts(lines, urlsplit(str(place.facts.get("api", {}).get("url", ""))).path)
         rng = names.generator(place, "users")
         self._users = [f"user-{rng.randrange(1, 8000):04d}" for _ in range(day.users)]
         low, high = day.items or (1, 0)

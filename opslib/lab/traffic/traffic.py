@@ -47,14 +47,16 @@ class Request(NamedTuple):
 class Traffic(ABC):
     """The requests that reach an API, by minute, and what its function's log says of each."""
 
-    def __init__(self, place: Place, key: str, per_minute: tuple[float, float]) -> None:
+    def __init__(
+        self, place: Place, key: str, per_minute: tuple[float, float], purpose: str = "traffic"
+    ) -> None:
         """`key`: the function behind the API, but for what another one is `behind`.
 
         `per_minute`: requests at night and at the peak.
         """
         self.place, self.key = place, key
         self.behind: Mapping[str, str] = {}  # other functions, by `GET /path`
-        self._number = names.number(place, "traffic")
+        self._number = names.number(place, purpose)
         self._rate = rhythms.counts(
             rhythms.daily_rhythm(*per_minute, 0.15, self._number), self._number + 1
         )

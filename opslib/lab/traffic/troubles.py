@@ -46,6 +46,7 @@ class Change:
     added:        so many more requests a minute of `route` with all this, instead of a change to
                   those that are there
     user:         and whose those are
+    service:      of a service of the target, and not of the API
     """
 
     bursts: tuple[int, int] = (1, 1)
@@ -60,6 +61,7 @@ class Change:
     throttled: bool = False
     added: float = 0.0
     user: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,13 @@ def _over(place: Place, trouble: Trouble) -> bool:
     return trouble.until is None and trouble.lasts is not None and not trouble.lasts(place)
 
 
-def applied(place: Place, minute: float, asked: Sequence[Request]) -> Sequence[Request]:
-    """A minute's requests with what is wrong then."""
+def applied(
+    place: Place, minute: float, asked: Sequence[Request], service: str = ""
+) -> Sequence[Request]:
+    """A minute's requests with what is wrong then: of the API, or of a service."""
     for name, held in place.faults.get("traffic", {}).items():
         for trouble in held:
-            if trouble.touches(minute):
+            if trouble.service == service and trouble.touches(minute):
                 asked = tuple(_with(name, trouble, minute, asked))
     return asked
 

@@ -12,6 +12,7 @@ from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.corrections.ecs.schedulers import Scheduler
 from opslib.lab.forms.values import Duration
 from opslib.lab.resources import services
+from opslib.lab.traffic import tasks
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
 _STEP = timedelta(seconds=10)
@@ -29,6 +30,7 @@ def _keep(stage: Stage, key: str) -> None:
 def _put_back(stage: Stage, key: str) -> None:
     if stage.kept:
         vars(_scheduler(stage, key)).update(stage.kept)
+    tasks.observe(stage.place)
 
 
 def _since(stage: Stage, key: str, when: datetime, change: Callable[[Scheduler], None]) -> None:
@@ -38,6 +40,7 @@ def _since(stage: Stage, key: str, when: datetime, change: Callable[[Scheduler],
     while when < now:
         ecs.step(stage.place.world, service, when)
         when += _STEP
+    tasks.observe(stage.place)
 
 
 @verb("release", "ecs", "elbv2", "ecr")
@@ -73,6 +76,7 @@ class Release(Verb):
             scheduler.deploy(arn, when)
 
         _since(stage, self.service, when, deploy)
+        stage.retell(when)
         stage.place.memory.setdefault("released", {})[stage.drill] = arn
 
     def _changed(self, stage: Stage) -> Callable[[dict[str, Any]], None]:
@@ -97,6 +101,7 @@ class Release(Verb):
 
     def undo(self, stage: Stage) -> None:
         _put_back(stage, self.service)
+        stage.retell(stage.ago(self.since))
         if arn := stage.place.memory.get("released", {}).pop(stage.drill, ""):
             family, revision = arn.rpartition("/")[2].rsplit(":", 1)
             stage.place.backend("ecs").task_definitions[family].pop(int(revision), None)
@@ -128,19 +133,25 @@ class NoRoom(Verb):
         _put_back(stage, self.service)
 
 
-@verb("targets", "elbv2")
+@verb("targets", "elbv2", "metrics")
 class Targets(Verb):
     """How the health checks of a service's target group are answered: a status, or `timeout`."""
 
     service: str
     answers: str
+    since: Duration = timedelta(minutes=12)
 
     def apply(self, stage: Stage) -> None:
         group = stage.place.facts["services"][self.service]["target_group"]
         stage.place.faults.setdefault("targets", {})[group] = self.answers
+        since = stage.ago(self.since)
+        stage.place.faults.setdefault("targets since", {})[group] = since.timestamp()
+        stage.retell(since)
 
     def undo(self, stage: Stage) -> None:
         stage.place.faults.pop("targets", None)
+        stage.place.faults.pop("targets since", None)
+        stage.retell(stage.ago(self.since))
 
 
 @verb("image", "ecr")
@@ -172,3 +183,66 @@ class Image(Verb):
             vars(stage.kept).pop("lab_scan", None)
         elif stage.kept and not any(self.tag in e.image_tags for e in self._held(stage)):
             self._held(stage).append(stage.kept)
+
+
+@verb("busy", "ecs", "elbv2", "metrics")
+class Busy(Verb):
+    """The app needs more CPU since a while, and auto-scaling has started tasks for it.
+
+    needs:  in tasks that are wholly busy
+    tasks:  how many are desired since then
+    """
+
+    service: str
+    needs: float
+    tasks: int
+    since: Duration = timedelta(minutes=40)
+
+    def apply(self, stage: Stage) -> None:
+        _keep(stage, self.service)
+        when = stage.ago(self.since)
+        held = stage.place.faults.setdefault("busy", {}).setdefault(self.service, [])
+        held.append((when.timestamp(), self.needs))
+        _since(
+            stage,
+            self.service,
+            when,
+            lambda scheduler: scheduler.shown.update(desiredCount=self.tasks),
+        )
+        stage.retell(when)
+
+    def undo(self, stage: Stage) -> None:
+        held = stage.place.faults["busy"][self.service]
+        held.remove((stage.ago(self.since).timestamp(), self.needs))
+        _put_back(stage, self.service)
+        stage.retell(stage.ago(self.since))
+
+
+@verb("revoke", "iam")
+class Revoke(Verb):
+    """The role of a service's tasks has lost actions: somebody has narrowed its policy."""
+
+    service: str
+    actions: frozenset[str]
+
+    def apply(self, stage: Stage) -> None:
+        stage.kept = self._allowed(stage)
+        allowed = stage.place.memory["data"].services.allows
+        self._put(stage, services.policy({*allowed} - self.actions))
+
+    def holds(self, stage: Stage) -> bool:
+        return not any(f'"{each}"' in self._allowed(stage) for each in self.actions)
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:
+            self._put(stage, stage.kept)
+
+    def _allowed(self, stage: Stage) -> str:
+        held = stage.place.backend("iam").get_role(services.role(stage.place, self.service))
+        return str(held.policies.get("app", ""))
+
+    def _put(self, stage: Stage, document: str) -> None:
+        name = services.role(stage.place, self.service)
+        stage.place.client("iam").put_role_policy(
+            RoleName=name, PolicyName="app", PolicyDocument=document
+        )

@@ -24,7 +24,7 @@ from pydantic import dataclasses
 from opslib.lab.forms.values import STRICT
 from opslib.lab.places import Drill, Place
 from opslib.lab.resources import placeholders
-from opslib.lab.traffic import journals
+from opslib.lab.traffic import days, journals, tasks
 
 Kind = TypeVar("Kind", bound="Verb")
 
@@ -148,4 +148,6 @@ def _stages(place: Place) -> dict[str, list[Stage]]:
 
 def _retell(place: Place) -> None:
     if since := place.memory.pop("retell", None):
-        journals.retell(place, since)
+        if days.of(place):
+            journals.retell(place, since)
+        tasks.retell(place, since)

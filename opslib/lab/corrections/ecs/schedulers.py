@@ -23,6 +23,7 @@ class Scheduler:
     shown:        of DescribeServices, without what is counted
     deployments:  newest first: PRIMARY, then ACTIVE ones that drain
     history:      every service deployment, newest first, as ListServiceDeployments has it
+    not_before:   when the next task may start
     """
 
     def __init__(self, shown: Shape, arn_of_task: str, when: datetime) -> None:
@@ -31,7 +32,7 @@ class Scheduler:
         self.deployments: list[Shape] = []
         self.history: list[Shape] = []
         self.fates: dict[str, Fate | None] = {}  # by task
-        self._not_before = when
+        self.not_before = when
 
     @property
     def name(self) -> str:
@@ -82,7 +83,7 @@ class Scheduler:
                 "status": "IN_PROGRESS",
             },
         )
-        self._not_before = when
+        self.not_before = when
 
     def of(self, deployment: Shape) -> list[Shape]:
         """Its tasks that are not stopped."""
@@ -158,7 +159,7 @@ class Scheduler:
             if each["id"] == task["startedBy"]:
                 each["failedTasks"] += each["rolloutState"] != "COMPLETED"
                 each["updatedAt"] = now
-        self._not_before = now + _AGAIN
+        self.not_before = now + _AGAIN
 
     def _stopped(self, task: Shape, now: datetime) -> None:
         task |= {"lastStatus": "STOPPED", "stoppedAt": now}
@@ -171,12 +172,12 @@ class Scheduler:
         most = math.floor(self.desired * given.get("maximumPercent", 200) / 100)
         alive = sum(each["desiredStatus"] == "RUNNING" for each in self.tasks)
         missing = min(self.desired - len(self.of(primary)), most - alive)
-        if missing <= 0 or now < self._not_before or primary["rolloutState"] == "FAILED":
+        if missing <= 0 or now < self.not_before or primary["rolloutState"] == "FAILED":
             return
         fate = fates.get(primary["taskDefinition"])
         if fate is UNPLACED:
             self.tell(now, f"was unable to place a task. Reason: {fate.reason}.")
-            self._not_before = now + _AGAIN * 3
+            self.not_before = now + _AGAIN * 3
             return
         made = [self._task(primary, now) for _ in range(missing)]
         self.fates |= {each["taskArn"]: fate for each in made}

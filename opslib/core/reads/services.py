@@ -1,0 +1,75 @@
+"""ECS services as their task definitions have them: where they log, what they may and know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import NotFound
+from opslib.core.tables import Json
+
+
+def container(facts: Any, definition: Json) -> Json:
+    """The container with the app: the one that the target's file names, else the first that is
+    essential.
+    """
+    every = definition["containerDefinitions"]
+    named = [each for each in every if each["name"] == facts.get("container")]
+    essential = [each for each in every if each.get("essential", True)]
+    return dict((named or essential or every)[0])
+
+
+def described(ops: Connection, key: str) -> Json:
+    """A service (ECS DescribeServices). Raises NotFound."""
+    facts = ops.target["services"][key]
+    given = {"cluster": facts["cluster"], "services": [facts["name"]]}
+    found = ops.call("ecs", "describe_services", **given)["services"]
+    if not found:
+        raise NotFound(f"Service {facts['name']} not found in {ops.where}.")
+    return dict(found[0])
+
+
+def definition(ops: Connection, key: str) -> Json:
+    """The task definition that it has (ECS DescribeTaskDefinition)."""
+    arn = described(ops, key)["taskDefinition"]
+    return dict(ops.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"])
+
+
+def log_group(ops: Connection, key: str) -> str:
+    """Where its app logs: as the target's file says, else its task definition (driver awslogs).
+
+    Raises NotFound where neither tells.
+    """
+    facts = ops.target["services"][key]
+    if "log_group" in facts:
+        return str(facts["log_group"])
+    logging = container(facts, definition(ops, key)).get("logConfiguration") or {}
+    if group := logging.get("options", {}).get("awslogs-group"):
+        return str(group)
+    driver = logging.get("logDriver", "none")
+    raise NotFound(
+        f"Service {key} of {ops.target.name} logs to no log group that is known (driver {driver}). "
+        "Name it in the target's file: log_group."
+    )
+
+
+def as_configuration(ops: Connection, key: str) -> Json:
+    """What its tasks may do, know and reach, in the form of a Lambda function's configuration.
+
+    Role, Environment, VpcConfig, Version (its revision). A secret is there by its ARN only.
+    """
+    facts, told, of = ops.target["services"][key], described(ops, key), definition(ops, key)
+    way = told.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
+    app = container(facts, of)
+    variables = {each["name"]: each["value"] for each in app.get("environment", ())}
+    for each in app.get("secrets", ()):  # the ARN alone, without the key in it
+        variables[each["name"]] = ":".join(each["valueFrom"].split(":")[:7])
+    return {
+        "Role": of.get("taskRoleArn", ""),
+        "Environment": {"Variables": variables},
+        "VpcConfig": {
+            "SubnetIds": way.get("subnets", []),
+            "SecurityGroupIds": way.get("securityGroups", []),
+        },
+        "Version": str(of["revision"]),
+    }

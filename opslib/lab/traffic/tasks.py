@@ -1,0 +1,247 @@
+"""What is asked of services: their tasks' log lines, what load balancer and ECS count of it.
+
+All of it is made from what `Served.happened` in a minute, so lines and metrics agree. Requests
+that find no healthy target are answered 503 by the load balancer, those that take longer than it
+waits 504: no task says so. (A load balancer whose targets all fail sends requests to them all the
+same; but ECS takes such tasks out of the group as fast as it brings new ones.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from opslib.lab import rhythms
+from opslib.lab.aws.ground import LogEvent
+from opslib.lab.corrections.ecs import services as ecs
+from opslib.lab.corrections.logs import log_stores
+from opslib.lab.forms import data
+from opslib.lab.forms import days as forms
+from opslib.lab.places import Place
+from opslib.lab.resources import names, services
+from opslib.lab.rhythms import Samples
+from opslib.lab.traffic import days, journals, troubles
+from opslib.lab.traffic.traffic import ANSWERED, CRASHED, THROTTLED, TIMED_OUT, Request, at
+
+_WAITS_MS = 60_000.0  # idle_timeout.timeout_seconds of a load balancer, when nobody set it
+_FREE = 0.8  # so busy tasks are as quick as idle ones
+_SLOWER = 10.0  # times, for each task that is missing
+_LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
+_KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
+_BALANCERS = (502, 503, 504)
+Span = tuple[float, float]  # epoch seconds from when to when a task ran
+
+
+class Served(days.Day):
+    """The requests to a service, by minute. `cpu`: percent of its usual tasks, by the minute."""
+
+    def __init__(
+        self, place: Place, key: str, day: forms.Traffic, lines: forms.Lines, cpu: rhythms.Rhythm
+    ) -> None:
+        super().__init__(place, day, lines, f"traffic of {key}")
+        self.key, self._cpu = key, cpu
+        self.facts = place.facts["services"][key]
+        self._usual = float(self.facts.get("tasks", services.COUNT))
+
+    @property
+    def keys(self) -> list[str]:
+        return [self.key]
+
+    def happened(self, minute: float) -> Sequence[Request]:
+        """Looked for once a second: each metric asks for the same."""
+        held = _scratch(self.place).setdefault(self.key, {})
+        if minute not in held:
+            held[minute] = self._happened(minute)
+        found: Sequence[Request] = held[minute]
+        return found
+
+    def _happened(self, minute: float) -> Sequence[Request]:
+        asked = troubles.applied(self.place, minute, self.at(minute), self.key)
+        load, targets = self.load(minute), bool(self.healthy(minute))
+        behind = "target_group" in self.facts
+        return [self._met(each, load, targets or not behind) for each in asked]
+
+    def _met(self, request: Request, load: float, taken: bool) -> Request:
+        if not taken:
+            return request._replace(status=503, latency_ms=1.0, outcome=THROTTLED)
+        ms = request.latency_ms * (1 + _SLOWER * max(0.0, load - _FREE))
+        if ms > _WAITS_MS and "target_group" in self.facts:
+            return request._replace(status=504, latency_ms=round(ms, 2), outcome=TIMED_OUT)
+        return request._replace(latency_ms=round(ms, 2))
+
+    def load(self, minute: float) -> float:
+        """How busy a task is, if it could be as busy as is asked: 1 is all that it has."""
+        needed = self._cpu(minute) / 100 * self._usual
+        for since, more in self.place.faults.get("busy", {}).get(self.key, ()):
+            needed += more if minute >= since else 0.0
+        return needed / max(1, len(running(self.place, self.key, minute)))
+
+    def cpu(self, minute: float) -> float | None:
+        """Percent, as ECS has it; None while nothing runs."""
+        return min(99.8, 100 * self.load(minute)) if running(self.place, self.key, minute) else None
+
+    def healthy(self, minute: float) -> list[str]:
+        """The tasks that the load balancer sends requests to."""
+        group = self.facts.get("target_group", "")
+        since = self.place.faults.get("targets since", {}).get(group)
+        fails = group in self.place.faults.get("targets", {}) and (not since or minute >= since)
+        return [] if fails else running(self.place, self.key, minute)
+
+    def lines(self, asked: Request, when: datetime, version: str, memory_mb: int) -> list[str]:
+        """What a task writes. It does not know that the load balancer did not wait for it."""
+        if asked.outcome == CRASHED and not asked.message:
+            return [self.texts.thrown(when, asked.id)]
+        own = asked._replace(status=200) if asked.outcome == TIMED_OUT else asked
+        return [self.texts.line(own, when)]
+
+
+def of(place: Place) -> dict[str, Served]:
+    """By service; empty where the target's file names none."""
+    held: dict[str, Served] = place.memory.get("served", {})
+    return held
+
+
+def seed(place: Place, about: data.Data) -> None:
+    """What is asked of each service on a day, and what is measured of it."""
+    for key in place.facts["services"]:
+        day = about.services.traffic.get(key) or _quiet(place.facts["services"][key])
+        number = names.number(place, f"service {key}")
+        cpu = rhythms.daily_rhythm(*about.services.cpu, 0.12, number)
+        served = Served(place, key, day, about.lines, cpu)
+        place.memory.setdefault("served", {})[key] = served
+        memory = rhythms.daily_rhythm(*about.services.memory, 0.12, number + 1)
+        _measure(place, key, served, memory)
+
+
+def _quiet(facts: Mapping[str, Any]) -> forms.Traffic:
+    routes = [(1.0, "GET", str(facts.get("health", "/")), 60.0)]
+    return forms.Traffic(per_minute=(2, 6), routes=routes)
+
+
+def running(place: Place, key: str, minute: float) -> list[str]:
+    """The ids of the tasks that ran in a minute, by when they started."""
+    known = _scratch(place)
+    if ("ran", key) not in known:
+        known["ran", key] = _ran(place, key)
+    held: dict[str, Span] = known["ran", key]
+    found = [id for id, (start, end) in held.items() if start < minute + 60 and end > minute]
+    return sorted(found, key=lambda id: held[id])
+
+
+def observe(place: Place) -> None:
+    """What happened is looked for anew: a drill has changed it."""
+    place.memory.pop("this second", None)
+
+
+def _scratch(place: Place) -> dict[Any, Any]:
+    """What was found out in this second."""
+    second, known = int(place.now().timestamp()), place.memory.get("this second")
+    if known is None or known[0] != second:
+        known = place.memory["this second"] = second, {}
+    held: dict[Any, Any] = known[1]
+    return held
+
+
+def _ran(place: Place, key: str) -> dict[str, Span]:
+    """Those that ECS knows, and those that it has forgotten since they were seen here."""
+    facts = place.facts["services"][key]
+    scheduler = ecs.find(place.account, place.region, facts["cluster"], facts["name"])
+    told: dict[str, Span] = {}
+    for task in scheduler.tasks:
+        end = task.get("stoppingAt")
+        if "startedAt" in task and not (end and end - task["startedAt"] < _LIVED):
+            span = task["startedAt"].timestamp(), end.timestamp() if end else float("inf")
+            told[task["taskArn"].rpartition("/")[2]] = span
+    held: dict[str, Span] = place.memory.setdefault("ran", {}).setdefault(key, {})
+    gone = (place.now() - _KEPT).timestamp()
+    old = {id: span for id, span in held.items() if span[1] <= gone}
+    place.memory["ran"][key] = old | told
+    return old | told
+
+
+def append(place: Place, since: datetime, until: datetime) -> None:
+    """What the tasks wrote in (since, until]."""
+    for key, served in of(place).items():
+        place.logs(services.log_group(place, key), _events(place, served, since, until))
+
+
+def retell(place: Place, since: datetime) -> None:
+    """Writes their lines since then anew, from the start of that minute."""
+    observe(place)
+    begin = max(since, names.start(place) - timedelta(days=1)).replace(second=0, microsecond=0)
+    for key in of(place):
+        group = place.backend("logs").groups.get(services.log_group(place, key))
+        if group is not None:
+            streams = place.memory.get("task streams", set())
+            log_stores.cut(group, streams, int(begin.timestamp() * 1000))
+    append(place, begin - journals.STEP, place.memory["ticked"])
+
+
+def _events(place: Place, served: Served, since: datetime, until: datetime) -> Iterator[LogEvent]:
+    """Each in the stream of its task, as the driver awslogs names it: prefix, container, task."""
+    streams = place.memory.setdefault("task streams", set())
+    container = served.facts.get("container", "app")
+    for minute in journals.minutes(since, until):
+        ids = running(place, served.key, minute)
+        for number, asked in enumerate(served.happened(minute) if ids else ()):
+            when = at(minute, asked)
+            if since < when <= until and asked.outcome != THROTTLED:
+                name = f"{container}/{container}/{ids[number % len(ids)]}"
+                streams.add(name)
+                for each, text in journals.spread(when, served.lines(asked, when, "", 0)):
+                    yield each, name, text
+
+
+def _measure(place: Place, key: str, served: Served, memory: rhythms.Rhythm) -> None:
+    facts = served.facts
+    of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
+    tasks = partial(_many, partial(running, place, key))
+    put = place.metrics.baseline
+    put("AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
+    put("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
+    put("ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
+    if "target_group" in facts:
+        _measure_balancer(place, served, place.memory["behind"][key])
+
+
+def _many(of: Callable[[float], list[str]], minute: float) -> float:
+    return float(len(of(minute)))
+
+
+def _measure_balancer(place: Place, served: Served, both: Mapping[str, str]) -> None:
+    """Its own answers are counted where there are some; a target's 5xx also where there are none.
+
+    RequestCount leaves out what no target could be chosen for.
+    """
+    alone = {"LoadBalancer": both["LoadBalancer"]}
+    put = partial(place.metrics.baseline, "AWS/ApplicationELB")
+
+    def counted(which: Callable[[Request], bool], none: float | None) -> rhythms.Baseline:
+        return lambda minute: float(sum(map(which, served.happened(minute)))) or none
+
+    def took(minute: float) -> Samples | None:
+        values = [each.latency_ms / 1000 for each in served.happened(minute) if _is_target(each)]
+        return Samples(values, [1.0] * len(values)) if values else None
+
+    def failing(minute: float) -> float:
+        return float(len(running(place, served.key, minute)) - len(served.healthy(minute)))
+
+    for dimensions in (both, alone):
+        put("RequestCount", dimensions, counted(lambda r: r.outcome != THROTTLED, 0.0), "Count")
+        put("TargetResponseTime", dimensions, took, "Seconds")
+        for hundred in (2, 4, 5):
+            fn = counted(lambda r, h=hundred: _is_target(r) and r.status // 100 == h, 0.0)  # type: ignore[misc]
+            put(f"HTTPCode_Target_{hundred}XX_Count", dimensions, fn, "Count")
+    for status in _BALANCERS:
+        fn = counted(lambda r, s=status: not _is_target(r) and r.status == s, None)  # type: ignore[misc]
+        put(f"HTTPCode_ELB_{status}_Count", alone, fn, "Count")
+    put("HTTPCode_ELB_5XX_Count", alone, counted(lambda r: not _is_target(r), None), "Count")
+    put("HealthyHostCount", both, partial(_many, served.healthy), "Count")
+    put("UnHealthyHostCount", both, failing, "Count")
+
+
+def _is_target(request: Request) -> bool:
+    """Whether a task answered, and not the load balancer in its place."""
+    return request.outcome in (ANSWERED, CRASHED) and request.status not in _BALANCERS

@@ -1,0 +1,147 @@
+"""What CloudWatch has of a service: of its load balancer, its CPU; and when something began.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame
+from opslib.core.reads import functions, metrics
+from opslib.services.reading import Service, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What is read: the metric, its statistic; whose it is: the target group's, the load balancer's as a
+# whole (its own answers are counted nowhere else), the service's.
+_GROUP, _BALANCER, _SERVICE = "group", "balancer", "service"
+MEASURES = {
+    "requests": ("RequestCount", "Sum", _GROUP),
+    "target_5xx": ("HTTPCode_Target_5XX_Count", "Sum", _GROUP),
+    "p50_s": ("TargetResponseTime", "p50", _GROUP),
+    "p95_s": ("TargetResponseTime", "p95", _GROUP),
+    "p99_s": ("TargetResponseTime", "p99", _GROUP),
+    "healthy": ("HealthyHostCount", "Average", _GROUP),
+    "of_all": ("RequestCount", "Sum", _BALANCER),
+    "elb_5xx": ("HTTPCode_ELB_5XX_Count", "Sum", _BALANCER),
+    "elb_502": ("HTTPCode_ELB_502_Count", "Sum", _BALANCER),
+    "elb_503": ("HTTPCode_ELB_503_Count", "Sum", _BALANCER),
+    "elb_504": ("HTTPCode_ELB_504_Count", "Sum", _BALANCER),
+    "cpu": ("CPUUtilization", "Average", _SERVICE),
+}
+COUNTED = [name for name, (_, statistic, _) in MEASURES.items() if statistic == "Sum"]
+PAUSE = timedelta(minutes=30)  # so long it may be well, and is the same trouble
+WITHIN = timedelta(minutes=20)  # what a deployment brought shows within
+
+
+def groups(service: Service) -> list[Json]:
+    """Dimensions of each of its target groups behind an Application Load Balancer.
+
+    ELB DescribeTargetGroups. Empty for a service that none is in front of.
+    """
+    told = service.described.get("loadBalancers", ())
+    arns = [each["targetGroupArn"] for each in told if "targetGroupArn" in each]
+    if not arns:
+        return []
+    found = service.ops.pages(
+        "elbv2", "describe_target_groups", "TargetGroups[]", TargetGroupArns=arns
+    )
+    return [
+        {
+            "LoadBalancer": arn.partition(":loadbalancer/")[2],
+            "TargetGroup": each["TargetGroupArn"].rpartition(":")[2],
+        }
+        for each in found
+        for arn in each["LoadBalancerArns"]
+        if ":loadbalancer/app/" in arn
+    ]
+
+
+def read(service: Service, group: Json, within: Window) -> Frame:
+    """MEASURES as columns, by the start of each whole period.
+
+    A count that CloudWatch leaves out is 0.
+    """
+    of = {
+        _GROUP: ("AWS/ApplicationELB", group),
+        _BALANCER: ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
+        _SERVICE: (
+            "AWS/ECS",
+            {"ClusterName": service.facts["cluster"], "ServiceName": service.facts["name"]},
+        ),
+    }
+    seconds = functions.period(within)
+    queries = [
+        metrics.asked(name, of[whose][0], metric, of[whose][1], statistic, seconds)
+        for name, (metric, statistic, whose) in MEASURES.items()
+    ]
+    found = metrics.query(service.ops, queries, within)
+    over = within.end - timedelta(seconds=seconds)  # a period that is still counted is no whole
+    wide = found[found["time"] <= over].pivot_table("value", "time", "id")
+    wide = wide.reindex(columns=[*MEASURES])
+    wide[COUNTED] = wide[COUNTED].fillna(0.0)
+    return frame(wide.reset_index().to_dict("records"), COLUMNS).set_index("time")
+
+
+COLUMNS = {"time": UTC_TIME, **dict.fromkeys(MEASURES, "float64")}
+
+
+def episode(bad: pd.Series) -> tuple[datetime, datetime] | None:
+    """From when to when it was bad the last time; pauses of up to half an hour are part of it.
+
+    `bad`: by the start of each period, in order.
+    """
+    times = [time.to_pydatetime() for time in bad.index[bad]]
+    if not times:
+        return None
+    first = times[-1]
+    for time in reversed(times):
+        if first - time > PAUSE:
+            break
+        first = time
+    return first, times[-1]
+
+
+def brought(deployments: Sequence[Json], bad: pd.Series) -> Json | None:
+    """The deployment with which the last episode began: all was well before it, and not after.
+
+    None where it was bad already when the window begins.
+    """
+    import pandas as pd
+
+    found = episode(bad)
+    if found is None or found[0] <= bad.index[0].to_pydatetime():
+        return None
+    step = bad.index.to_series().diff().min()
+    since = pd.Timestamp(found[0])
+    for each in deployments:  # newest first
+        if -step <= since - each["createdAt"] <= WITHIN:
+            return each
+    return None
+
+
+def told(deployment: Json, within: Window) -> str:
+    """A deployment in words."""
+    of = deployment.get("taskDefinition")
+    which = f"revision {number(of)}" if of else "a revision"
+    return f"the deployment of {which} at {clock(deployment['createdAt'], within.end)}"
+
+
+def began_with(ops: Connection, service: str, times: pd.Series, within: Window) -> str:
+    """The deployment of a service with which something began, in words; empty for none.
+
+    `times`: when it was seen.
+    """
+    import pandas as pd
+
+    counted = times.groupby(times.dt.floor("5min")).size()
+    every = pd.date_range(
+        pd.Timestamp(within.start).floor("5min"), within.end, freq="5min", tz="UTC"
+    )
+    bad = counted.reindex(every.astype(counted.index.dtype), fill_value=0) >= 2
+    found = brought(Service(ops, service).deployments(10), bad)
+    return told(found, within) if found else ""
