@@ -73,6 +73,7 @@ EVERYTHING = [
     "sns",
     "acm",
     "api",
+    "cloudtrail",
     "cognito",
     "database",
     "ec2",
