@@ -153,7 +153,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         recent = partial(changes.check_recent, minutes=hours * 60)
         suspicion = partial(changes.check_suspicion, minutes=hours * 60)
         described += [("access", changes.check_trail), ("access", suspicion)]
-        return [("configuration", remembered), *described, ("changes", recent)]
+        return [("configuration", remembered), *described, ("before", recent)]
     return described
 
 
