@@ -10,7 +10,7 @@ from opslib import functions
 from opslib.changes import memory, trails
 from opslib.changes.differences import accepted
 from opslib.changes.forms import Forms, own_key
-from opslib.changes.resources import declared
+from opslib.changes.resources import named
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -26,6 +26,7 @@ from opslib.core import (
     frame,
     window,
 )
+from opslib.core.text import cut
 
 RECENT = {
     "time": UTC_TIME,
@@ -60,11 +61,11 @@ def check_recent(
     rows, unseen = [*_known(ops, within, known)], []
     acts, trouble = trails.events(ops, within.start, within.end)
     unseen += [f"CloudTrail: {trouble}"] if trouble else []
-    names = sorted({name for _, name in (*declared(ops), *known.now)}, key=len, reverse=True)
+    names = sorted(named(ops) | {name for _, name in known.now}, key=len, reverse=True)
     for act in acts:
-        if named := next((name for name in names if act.names(name)), ""):
+        if about := next((name for name in names if act.names(name)), ""):
             kind = _DEPLOYED if act.deploys else "change"
-            rows.append(_row(act.time, act.what, named, act.by, "CloudTrail", kind))
+            rows.append(_row(act.time, act.what, about, act.by, "CloudTrail", kind))
     for read in (_versions, _services, _states):
         try:
             rows += (row for row in read(ops) if within.start <= row["time"] <= within.end)
@@ -75,7 +76,9 @@ def check_recent(
     rows.sort(key=lambda row: (late and row["time"] > onset, row["kind"] != _DEPLOYED))
     before = [row for row in rows if not late or row["time"] <= onset]
     told = [_told(row, within.end) for row in before[:_SHOWN]]
-    seen = f"it began {clock(onset, within.end)} ({first.check}). Before: " if first else ""
+    seen = (
+        f"it began {clock(onset, within.end)} ({cut(first.check, 60)}). Before: " if first else ""
+    )
     seen += count(len(before), "change") + (f": {'; '.join(told)}" if told else " known")
     seen += f"; since then {len(rows) - len(before)}" if late else ""
     seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
@@ -92,9 +95,9 @@ def check_recent(
 
 
 def _first(ops: Connection, asked: Window) -> Finding | None:
-    """What began first of this run's troubles, as far as they know and it is in the window."""
-    known = [each for each in ops.findings.troubles if each.began]
-    inside = [f for f in known if asked.start <= datetime.fromisoformat(f.began) <= asked.end]
+    """What began first of this run's troubles, as far as they know; not what is much older."""
+    start, end = (asked.start - _BEFORE).isoformat(), asked.end.isoformat()
+    inside = (each for each in ops.findings.troubles if start <= each.began <= end)
     return min(inside, key=lambda each: each.began, default=None)
 
 
@@ -126,8 +129,8 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
 def _versions(ops: Connection) -> Iterator[Json]:
     """Versions of functions that are live."""
     facts = ops.target.facts.get("functions", {})
-    named = [name for name, about in facts.items() if "alias" in about]
-    for name, versions in ops.each(partial(functions.list_versions, ops), named).items():
+    live = [name for name, about in facts.items() if "alias" in about]
+    for name, versions in ops.each(partial(functions.list_versions, ops), live).items():
         for row in versions[versions["live"]].itertuples():
             what = f"version {row.version} ({row.description}) live"
             yield _row(row.published, what, facts[name]["name"], "", "versions", _DEPLOYED)

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from opslib import records
 from opslib.changes.histories import details
 from opslib.core import Connection, Json, OpsError, Window, clock
-from opslib.core.text import decoded
+from opslib.core.text import cut, decoded
 
 # What services do by themselves all day, and what changes data only.
 _NOISE = re.compile(
     r"CreateLogStream|AssumeRole\w*|\w*NetworkInterface|Decrypt|GenerateDataKey\w*|\w*(InitiateAuth|AuthChallenge)"
-    r"|ConsoleLogin|(Put|Send|Receive|Delete)(LogEvents|MetricData|Message\w*)|StartQuery|StopQuery"
+    r"|(Put|Send|Receive|Delete)(LogEvents|MetricData|Message\w*)|StartQuery|StopQuery"
     r"|Sign(Up|In)|Invoke\w*"
 )
 _DEPLOYS = re.compile(
@@ -24,7 +24,7 @@ _DEPLOYS = re.compile(
     r"|CreateDeployment|ExecuteChangeSet|(Create|Update)Stack|StartPipelineExecution"
 )
 _DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden")
-_IDS = ("id", "name", "arn")
+_FIRST = "values(requestParameters || `{}`)[?type(@) == 'string'] | [:1]"
 _MOST = 250  # events; AWS answers two calls of 50 in a second
 
 
@@ -78,10 +78,12 @@ class Act(NamedTuple):
 
     @property
     def resource(self) -> str:
-        """What it was about: as CloudTrail names it, else the first id or name that was given."""
-        given = self.of("requestParameters") or {}
-        named = [v for k, v in given.items() if k.lower().endswith(_IDS) and isinstance(v, str)]
-        return ", ".join(self.of("Resources") or named[:1])
+        """What it was about: as CloudTrail names it, else the first text that it was given."""
+        return cut(", ".join(self.of("Resources") or self.of(_FIRST) or ()), 200)
+
+    @property
+    def is_noise(self) -> bool:
+        return bool(_NOISE.fullmatch(self.what))
 
     def is_own(self, ops: Connection) -> bool:
         """Whether the login did it that we use now."""
@@ -133,8 +135,7 @@ def look_up(
 def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:
     """What was written in the account and region, newest first; and why not all of it is known."""
     found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
-    acts = (act for act in found if not act.of("errorCode"))
-    return [act for act in acts if not _NOISE.fullmatch(act.what)], trouble
+    return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
 
 
 def own(target: str, since: datetime) -> list[Act]:

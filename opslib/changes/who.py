@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from opslib.changes import trails
-from opslib.changes.resources import data, declared, is_described
+from opslib.changes.resources import data, named
 from opslib.changes.trails import Act, look_up
 from opslib.core import (
     UTC_TIME,
@@ -19,7 +18,6 @@ from opslib.core import (
     Panel,
     Plotted,
     Question,
-    UsageError,
     Window,
     check,
     count,
@@ -38,9 +36,8 @@ TIMELINE = {
     "error": "str",
 }
 _GLOBAL = "us-east-1"  # where IAM's, CloudFront's and the console's events are
-_LOOKUPS, _EACH, _ALL = 60, 100, 1000  # lookups; events of each; of all that was changed
+_LOOKUPS, _EACH, _ALL = 120, 100, 1000  # lookups; events of each; of all that was changed
 _KEY = re.compile(r"[A-Z0-9]{16,128}")
-_TRACED = 5  # identities that were denied something: all that they did is looked up
 
 
 @dataclass(frozen=True)
@@ -71,100 +68,66 @@ def read_trail(
 ) -> Trail:
     """CloudTrail's events of a window, in the target's region and, for global services, us-east-1.
 
-    `resource`: a name or its beginning: each that the target's file has so is looked up, whole;
-    `who`: a user, a session, an access key's id or an ARN; `address`: one, or a network. Without
-    any: all that was changed, what names a resource of the target, reads that strangers begin with.
+    `resource`: a name or a part of it: each that the target's file has so is looked up, whole, with
+    what only read it; `all`; `who`: a user, a session, a role, an access key's id or an ARN;
+    `address`: one, or its beginning. Without any: all that was changed, and the reads that
+    strangers begin with; where not all changes could be read, each resource and rule, too.
     Raises UsageError.
     """
-    within = window(ops, minutes, since, until)
-    network = _network(address)
-    named = sorted({name.split(" ")[0] for _, name in (declared(ops) if is_described(ops) else ())})
-    mine = [name for name in named if resource in name] if resource else named
-    by_name = [
-        ("ResourceName", name) for name in dict.fromkeys([*mine, *[resource] * bool(resource)])
-    ]
-    everywhere: list[tuple[str, str]] = []
+    read = _Read(ops, window(ops, minutes, since, until))
+    known = sorted({name.split(" ")[0] for name in named(ops)})
+    mine = known if resource in ("", logs.ALL) else [name for name in known if resource in name]
+    mine += [resource] * (resource not in ("", logs.ALL, *mine))
+    said = data("suspicions.yaml")
     if who:
-        everywhere = [("AccessKeyId" if _KEY.fullmatch(who) else "Username", who.split("/")[-1])]
-        by_name = []
+        name = "AccessKeyId" if _KEY.fullmatch(who) else "Username"
+        read.all(name, [who.split("/")[-1]], _GLOBAL)
     elif resource:
-        everywhere = []
+        read.all("ResourceName", mine)
     elif event:
-        everywhere, by_name = [("EventName", event)], []
+        read.all("EventName", [event], _GLOBAL)
     else:
-        reads = [("EventName", each) for each in data("suspicions.yaml")["reads"]]
-        everywhere = [("ReadOnly", "false"), ("Username", "root"), *reads]
-    read = _Read(ops, within)
-    read.all(everywhere, everywhere=True)
-    read.all(by_name)
-    if not (who or resource or event):
-        read.closely()
+        read.all("ReadOnly", ["false"], _GLOBAL, _ALL)
+        if read.unseen and read.acts:
+            read.all(
+                "EventName", [e for of in said["rules"] for e in of.get("events", ())], _GLOBAL
+            )
+            read.all("ResourceName", mine)
+        read.all("Username", ["root"], _GLOBAL)
+        read.all("EventName", said["reads"], _GLOBAL)
+        denied = {a.key for a in read.acts.values() if a.denied and not a.is_own(ops)} - {""}
+        read.all("AccessKeyId", sorted(denied), _GLOBAL)  # all that those did
     acts = [
         act
         for act in read.acts.values()
         if not who or who in (act.by, act.key, act.of("userIdentity.arn"), act.principal)
         if not event or event in (act.name, act.what)
-        if not resource or any(act.names(name) for name in [*mine, resource])
-        if not network or _inside(act.address, network)
+        if not resource or any(map(act.names, mine))
+        if act.address.startswith(address)
     ]
-    return Trail(within, sorted(acts, key=lambda act: act.time, reverse=True), read.unseen)
+    return Trail(read.within, sorted(acts, key=lambda act: act.time, reverse=True), read.unseen)
 
 
 class _Read:
     """Lookups one after the other (AWS answers two a second), each event once, within a bound."""
 
     def __init__(self, ops: Connection, within: Window) -> None:
-        self._ops, self._within, self._asked = ops, within, 0
+        self._ops, self.within, self._asked = ops, within, 0
         self.acts: dict[str, Act] = {}
         self.unseen: list[str] = []
 
-    def all(self, wanted: list[tuple[str, str]], everywhere: bool = False) -> bool:
-        """Whether all was read."""
-        whole = True
-        regions = {self._ops.target.region, _GLOBAL} if everywhere else {self._ops.target.region}
-        for at, (name, value) in enumerate(wanted):
+    def all(self, name: str, values: list[str], also: str = "", most: int = _EACH) -> None:
+        """Every event with one of these values; `also` in another region."""
+        regions = dict.fromkeys([self._ops.target.region, also or self._ops.target.region])
+        for value in values:
             if self._asked >= _LOOKUPS:
-                left = ", ".join(each for _, each in wanted[at:])
-                self.unseen.append(f"not looked up, {_LOOKUPS} others were: {left}")
-                return False
-            for region in sorted(regions):
-                most = _ALL if name == "ReadOnly" else _EACH
-                found, trouble = look_up(self._ops.at(region), name, value, self._within, most)
+                self.unseen.append(f"{name} {value} was not looked up: {_LOOKUPS} others were")
+                continue
+            for region in regions:
+                found, trouble = look_up(self._ops.at(region), name, value, self.within, most)
                 self.acts |= {act.of("eventID"): act for act in found}
                 self._asked += 1
-                if trouble and trouble not in self.unseen:
-                    self.unseen.append(trouble)
-                whole = whole and not trouble
-        return whole
-
-    def closely(self) -> None:
-        """What rules ask for, where not all was read; all that those did who were denied."""
-        if self.unseen and self.acts:
-            rules = data("suspicions.yaml")["rules"]
-            self.all([("EventName", each) for of in rules for each in of.get("events", ())], True)
-        denied = (
-            a.key for a in self.acts.values() if a.denied and a.key and not a.is_own(self._ops)
-        )
-        keys = [*dict.fromkeys(denied)]
-        self.all([("AccessKeyId", key) for key in keys[:_TRACED]], everywhere=True)
-        if len(keys) > _TRACED:
-            self.unseen.append(f"{len(keys)} keys were denied something, {_TRACED} were looked up")
-
-
-def _network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(address.strip(), strict=False) if address.strip() else None
-    except ValueError as exc:
-        raise UsageError(
-            f"address={address!r} is neither an IP address nor a network like 203.0.113.0/24."
-        ) from exc
-
-
-def _inside(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    try:
-        return ipaddress.ip_address(address) in network
-    except ValueError:
-        return False
+                self.unseen += [trouble] * (bool(trouble) and trouble not in self.unseen)
 
 
 @check("What happened, in the order of time?")
@@ -174,12 +137,9 @@ def check_timeline(ops: Connection, trail: Trail) -> Findings:
     It judges nothing: ok, or unknown for a source that could not be read. Evidence: TIMELINE.
     """
     within, unseen = trail.within, [*trail.unseen]
-    rows = [_row(act, "CloudTrail") for act in trail.acts]
-    rows += [
-        _row(act, "records")
-        for act in trails.own(ops.target.name, within.start)
-        if act.time <= within.end
-    ]
+    ours = [act for act in trails.own(ops.target.name, within.start) if act.time <= within.end]
+    rows = [_row(act, "CloudTrail") for act in trail.acts if not act.is_noise]
+    rows += [_row(act, "records") for act in ours]
     panels: list[Panel] = []
     for words, read in {"alarms": _alarms, "error logs": _errors}.items():
         try:
