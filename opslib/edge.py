@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from opslib import changes
 from opslib.core import (
     UTC_TIME,
     Aws,
@@ -16,7 +17,6 @@ from opslib.core import (
     Frame,
     Json,
     NotFound,
-    OpsError,
     Planned,
     Question,
     Refused,
@@ -29,7 +29,6 @@ from opslib.core import (
     planner,
 )
 from opslib.core.actions.listed import Listed, There
-from opslib.core.text import decoded
 
 BLOCKED = {"address": "str", "since": UTC_TIME, "by": "str"}
 _WAF, _GLOBAL = "wafv2", "us-east-1"
@@ -68,34 +67,28 @@ def list_blocked(ops: Connection) -> Frame:
     It knows of 90 days; of what was there with the first change of these it tells nothing.
     Columns: BLOCKED.
     """
-    known, unknown = Addresses(ops), ""
+    known = Addresses(ops)
     since: dict[str, tuple[Any, str]] = {}
     before: set[str] | None = None  # which of them the first known change brought, it does not say
-    try:
-        updates = [*_updates(known)]
-    except OpsError as exc:
-        updates, unknown = [], f"not known: {exc}"
-    for event in updates:
-        now = set(event["addresses"])
-        since |= dict.fromkeys(now - (before or now), (event["time"], event["by"]))
+    updates, trouble = _updates(known)
+    unknown = f"not known: {trouble}" if trouble else ""
+    for when, by, now in updates:
+        since |= dict.fromkeys(now - (before or now), (when, by))
         before = now
     told = {each: since.get(each, (None, unknown)) for each in known.addresses}
     rows = [{"address": each, "since": when, "by": by} for each, (when, by) in told.items()]
     return frame(rows, BLOCKED)
 
 
-def _updates(known: Addresses) -> Iterator[Json]:
-    """Each change of the set, oldest first (CloudTrail LookupEvents)."""
-    wanted = [{"AttributeKey": "EventName", "AttributeValue": "UpdateIPSet"}]
-    found = known.ops.pages(
-        "cloudtrail", "lookup_events", "Events[]", _EVENTS, LookupAttributes=wanted
-    )
-    for event in reversed(found):
-        asked = decoded(event.get("CloudTrailEvent", ""), {}).get("requestParameters") or {}
-        if (asked.get("name") or asked.get("Name")) == known.name:
-            addresses = asked.get("addresses") or asked.get("Addresses") or []
-            by = event.get("Username", "somebody")
-            yield {"time": event["EventTime"], "by": by, "addresses": addresses}
+def _updates(known: Addresses) -> tuple[list[tuple[Any, str, set[str]]], str]:
+    """What the set held after each change of it and by whom, oldest first; why not all is known."""
+    found, trouble = changes.look_up(known.ops, "EventName", "UpdateIPSet", most=_EVENTS)
+    asked = ((act, act.of("requestParameters") or {}) for act in reversed(found))
+    return [
+        (act.time, act.by, set(given.get("addresses") or given.get("Addresses") or ()))
+        for act, given in asked
+        if (given.get("name") or given.get("Name")) == known.name
+    ], trouble
 
 
 @check("Does the set turn anybody away?")

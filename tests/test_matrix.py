@@ -74,6 +74,7 @@ EVERYTHING = [
     "sns",
     "acm",
     "api",
+    "cloudtrail",
     "cognito",
     "database",
     "ec2",

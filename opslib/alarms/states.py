@@ -160,7 +160,7 @@ def check_alarms(ops: Connection) -> Findings:
 
 
 def _state(ops: Connection, row: Any) -> Finding:
-    asked = Question(f"alarm {row.alarm}", row.threshold, _SOURCE)
+    asked = Question(f"alarm {row.alarm}", row.threshold, _SOURCE, row.since)
     seen = f"{row.state} since {clock(row.since, ops.now())}"
     if row.state == "OK":
         return asked.answer("ok", seen, cause=row.proves)

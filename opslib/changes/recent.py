@@ -10,10 +10,11 @@ from opslib import functions
 from opslib.changes import memory, trails
 from opslib.changes.differences import accepted
 from opslib.changes.forms import Forms, own_key
-from opslib.changes.resources import declared
+from opslib.changes.resources import named
 from opslib.core import (
     UTC_TIME,
     Connection,
+    Finding,
     Findings,
     Json,
     OpsError,
@@ -25,39 +26,61 @@ from opslib.core import (
     frame,
     window,
 )
+from opslib.core.text import cut
 
-RECENT = {"time": UTC_TIME, "what": "str", "resource": "str", "by": "str", "source": "str"}
-_BEFORE = timedelta(hours=3)
+RECENT = {
+    "time": UTC_TIME,
+    "kind": "str",
+    "what": "str",
+    "resource": "str",
+    "by": "str",
+    "source": "str",
+}
+_BEFORE = timedelta(hours=2)
 _SHOWN = 5
+_DEPLOYED = "deployment"
 
 
 @check("What was changed shortly before?")
 def check_recent(
     ops: Connection, minutes: float = 60, since: str = "", until: str = ""
 ) -> Findings:
-    """What was changed in the window and in the three hours before it, newest first.
+    """What was changed in the two hours before the trouble began, and since; deployments first.
 
-    From CloudTrail's writing events that name a resource of the target, versions that went live,
-    differences that reports found, and runs of ours. A change is a candidate, not a cause: ok, or
-    unknown where one of these could not be looked at. Evidence: RECENT. Raises UsageError.
+    It began with the first finding of this run that knows since when it is so (an alarm, errors);
+    where none does, with the window. From CloudTrail's writing events that name a resource of the
+    target, deployments of services, versions that went live, Terraform's states, differences that
+    reports found, and runs of ours. A change is a candidate, not a cause: ok, or unknown where one
+    of these could not be looked at. Evidence: RECENT. Raises UsageError.
     """
     asked = window(ops, minutes, since, until)
-    within = Window(asked.start - _BEFORE, asked.end)
+    first = _first(ops, asked)
+    onset = datetime.fromisoformat(first.began) if first else asked.start
+    within = Window(onset - _BEFORE, asked.end)
     known = memory.last(ops, Forms(own_key())) or memory.Memory()
     rows, unseen = [*_known(ops, within, known)], []
     acts, trouble = trails.events(ops, within.start, within.end)
     unseen += [f"CloudTrail: {trouble}"] if trouble else []
-    names = sorted({name for _, name in (*declared(ops), *known.now)}, key=len, reverse=True)
+    names = sorted(named(ops) | {name for _, name in known.now}, key=len, reverse=True)
     for act in acts:
-        if named := next((name for name in names if act.names(name)), ""):
-            rows.append(_row(act.time, act.what, named, act.by, "CloudTrail"))
-    try:
-        rows += _versions(ops, within)
-    except OpsError as exc:
-        unseen.append(f"versions: {exc}")
+        if about := next((name for name in names if act.names(name)), ""):
+            kind = _DEPLOYED if act.deploys else "change"
+            rows.append(_row(act.time, act.what, about, act.by, "CloudTrail", kind))
+    for read in (_versions, _services, _states):
+        try:
+            rows += (row for row in read(ops) if within.start <= row["time"] <= within.end)
+        except OpsError as exc:
+            unseen.append(f"deployments: {exc}")
+    late = bool(first)  # what came after the beginning is no candidate
     rows.sort(key=lambda row: row["time"], reverse=True)
-    told = [f"{clock(r['time'], within.end)} {r['what']} {r['resource']}" for r in rows[:_SHOWN]]
-    seen = count(len(rows), "change") + (f": {'; '.join(told)}" if told else " known")
+    rows.sort(key=lambda row: (late and row["time"] > onset, row["kind"] != _DEPLOYED))
+    before = [row for row in rows if not late or row["time"] <= onset]
+    told = [_told(row, within.end) for row in before[:_SHOWN]]
+    seen = (
+        f"it began {clock(onset, within.end)} ({cut(first.check, 60)}). Before: " if first else ""
+    )
+    seen += count(len(before), "change") + (f": {'; '.join(told)}" if told else " known")
+    seen += f"; since then {len(rows) - len(before)}" if late else ""
     seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
     question = Question(
         "changed shortly before",
@@ -71,8 +94,23 @@ def check_recent(
     return Findings([found], frame(rows, RECENT) if rows else None)
 
 
-def _row(time: datetime, what: str, resource: str, by: str, source: str) -> Json:
-    return {"time": time, "what": what, "resource": resource, "by": by, "source": source}
+def _first(ops: Connection, asked: Window) -> Finding | None:
+    """What began first of this run's troubles, as far as they know; not what is much older."""
+    start, end = (asked.start - _BEFORE).isoformat(), asked.end.isoformat()
+    inside = (each for each in ops.findings.troubles if start <= each.began <= end)
+    return min(inside, key=lambda each: each.began, default=None)
+
+
+def _told(row: Json, near: datetime) -> str:
+    by = f" by {row['by']}" if row["by"] else ""
+    return f"{clock(row['time'], near)} {row['what']} {row['resource']}{by}"
+
+
+def _row(
+    time: datetime, what: str, resource: str, by: str, source: str, kind: str = "change"
+) -> Json:
+    values = time, kind, what, resource, by, source
+    return dict(zip(RECENT, values, strict=True))
 
 
 def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Json]:
@@ -88,12 +126,30 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
             )
 
 
-def _versions(ops: Connection, within: Window) -> Iterator[Json]:
-    """Versions that are live and were published in the window."""
+def _versions(ops: Connection) -> Iterator[Json]:
+    """Versions of functions that are live."""
     facts = ops.target.facts.get("functions", {})
-    named = [name for name, about in facts.items() if "alias" in about]
-    for name, versions in ops.each(partial(functions.list_versions, ops), named).items():
+    live = [name for name, about in facts.items() if "alias" in about]
+    for name, versions in ops.each(partial(functions.list_versions, ops), live).items():
         for row in versions[versions["live"]].itertuples():
-            if within.start <= row.published <= within.end:
-                what = f"version {row.version} ({row.description}) live"
-                yield _row(row.published, what, facts[name]["name"], "", "versions")
+            what = f"version {row.version} ({row.description}) live"
+            yield _row(row.published, what, facts[name]["name"], "", "versions", _DEPLOYED)
+
+
+def _services(ops: Connection) -> Iterator[Json]:
+    """The newest deployments of services (ECS ListServiceDeployments)."""
+    for facts in ops.target.facts.get("services", {}).values():
+        where = {"cluster": facts["cluster"], "service": facts["name"]}
+        path = "serviceDeployments[].[createdAt, status]"
+        for when, status in ops.pages("ecs", "list_service_deployments", path, 20, **where):
+            what = f"deployment {status}"
+            yield _row(when, what, facts["name"], "", "ECS", _DEPLOYED)
+
+
+def _states(ops: Connection) -> Iterator[Json]:
+    """When Terraform's state was written: the end of an apply (S3 ListObjectVersions)."""
+    if facts := ops.target.facts.get("terraform"):
+        where = {"Bucket": facts["bucket"], "Prefix": facts["state"]}
+        path = "Versions[].LastModified"
+        for when in ops.pages("s3", "list_object_versions", path, 20, **where):
+            yield _row(when, "Terraform's state written", facts["state"], "", "S3", _DEPLOYED)

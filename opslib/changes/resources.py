@@ -86,6 +86,16 @@ def declared(ops: Connection) -> list[Key]:
     return found
 
 
+def named(ops: Connection) -> set[str]:
+    """Names in the target's file to find in what was done: of services, too, which `describe` does
+    not read.
+    """
+    services = ops.target.facts.get("services", {}).values()
+    return {name for _, name in _named(ops)} | {
+        facts[part] for facts in services for part in ("name", "family") if part in facts
+    }
+
+
 def _named(ops: Connection) -> Iterator[Key]:
     facts = ops.target.facts.plain()
     for kind, about in table().items():

@@ -1,4 +1,4 @@
-"""Who changed something: CloudTrail's writing events, and what our own records did."""
+"""Who did something: CloudTrail's events, and what our own records did."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.changes.histories import details
-from opslib.core import Connection, OpsError
-from opslib.core.text import decoded
+from opslib.core import Connection, Json, OpsError, Window, clock
+from opslib.core.text import cut, decoded
 
 # What services do by themselves all day, and what changes data only.
 _NOISE = re.compile(
     r"CreateLogStream|AssumeRole\w*|\w*NetworkInterface|Decrypt|GenerateDataKey\w*|\w*(InitiateAuth|AuthChallenge)"
-    r"|ConsoleLogin|(Put|Send|Receive|Delete)(LogEvents|MetricData|Message\w*)|StartQuery|StopQuery"
+    r"|(Put|Send|Receive|Delete)(LogEvents|MetricData|Message\w*)|StartQuery|StopQuery"
     r"|Sign(Up|In)|Invoke\w*"
 )
+_DEPLOYS = re.compile(
+    r"UpdateFunctionCode|PublishVersion|UpdateAlias|RegisterTaskDefinition|(Create|Update)Service"
+    r"|CreateDeployment|ExecuteChangeSet|(Create|Update)Stack|StartPipelineExecution"
+)
+_DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden")
+_FIRST = "values(requestParameters || `{}`)[?type(@) == 'string'] | [:1]"
 _MOST = 250  # events; AWS answers two calls of 50 in a second
 
 
 class Act(NamedTuple):
-    """Something that was done. `text`: all that was said of it, to find names in."""
+    """Something that was done. `text`: all that was said of it, to find names in; `said`: the
+    record of an event, as CloudTrail has it.
+    """
 
     time: datetime
     what: str
     by: str
     text: str
+    said: Json | None = None
 
     def names(self, name: str) -> bool:
         """Does it name a resource? Of an ARN or a path the end counts."""
@@ -37,30 +46,96 @@ class Act(NamedTuple):
         ends = (re.escape(word.removeprefix("/aws/lambda/").split("/")[-1]) for word in telling)
         return re.search(rf"(?<![\w.-])({'|'.join(ends)})(?![\w-])", self.text) is not None
 
+    @property
+    def name(self) -> str:
+        """What was called, without the version of the API that Lambda's events end with."""
+        return re.sub(r"20\d{6}(v\d+)?$", "", self.what)
 
-def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:
-    """What was written in the account and region (CloudTrail LookupEvents), newest first.
+    @property
+    def principal(self) -> str:
+        """Whose rights: a user's, or a role's; of single sign-on the person's."""
+        role = self.of("userIdentity.sessionContext.sessionIssuer.userName") or ""
+        return f"role {role}" if role and not role.startswith("AWSReservedSSO_") else self.by
 
-    And why not all of it is known; empty when it is. Of global services' events us-east-1 has the
-    only copy.
-    """
-    wanted = {"LookupAttributes": [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]}
-    try:
-        found = ops.pages(
-            "cloudtrail", "lookup_events", "Events[]", _MOST, StartTime=start, EndTime=end, **wanted
+    @property
+    def key(self) -> str:
+        return self.of("userIdentity.accessKeyId") or ""
+
+    @property
+    def who(self) -> str:
+        """Identity and key, of which both ends tell enough."""
+        return (
+            f"{self.principal} (key {self.key[:4]}…{self.key[-4:]})" if self.key else self.principal
         )
+
+    @property
+    def address(self) -> str:
+        return self.of("sourceIPAddress") or ""
+
+    @property
+    def denied(self) -> bool:
+        return bool(_DENIED.search(self.of("errorCode") or ""))
+
+    @property
+    def resource(self) -> str:
+        """What it was about: as CloudTrail names it, else the first text that it was given."""
+        return cut(", ".join(self.of("Resources") or self.of(_FIRST) or ()), 200)
+
+    @property
+    def is_noise(self) -> bool:
+        return bool(_NOISE.fullmatch(self.what))
+
+    def is_own(self, ops: Connection) -> bool:
+        """Whether the login did it that we use now."""
+        return bool(self.of("userIdentity.arn") == ops.identity.arn)
+
+    @property
+    def deploys(self) -> bool:
+        """Whether it brings a release: by its name, or by Terraform."""
+        return bool(_DEPLOYS.fullmatch(self.name)) or "Terraform" in str(self.of("userAgent"))
+
+    def of(self, path: str) -> Any:
+        """JMESPath into its record."""
+        import jmespath
+
+        return jmespath.search(path, self.said or {})
+
+
+def look_up(
+    ops: Connection, name: str, value: str, within: Window | None = None, most: int = _MOST
+) -> tuple[list[Act], str]:
+    """Events with one attribute (CloudTrail LookupEvents), newest first; and why not all of them.
+
+    The value is compared whole: the beginning of a name finds nothing. Of global services us-east-1
+    has the only copy. What reads and writes data (objects, items, invocations) is in none, nor is
+    anything older than 90 days; without a window, all that is known.
+    """
+    asked: Json = {"LookupAttributes": [{"AttributeKey": name, "AttributeValue": value}]}
+    if within:
+        asked |= {"StartTime": within.start, "EndTime": within.end}
+    try:
+        found = ops.pages("cloudtrail", "lookup_events", "Events[]", most, **asked)
     except OpsError as exc:
         return [], str(exc)
     acts = []
     for event in found:
         whole = event.get("CloudTrailEvent", "")
         said = decoded(whole, {})
-        failed = isinstance(said, dict) and said.get("errorCode")
-        if not failed and not _NOISE.fullmatch(event["EventName"]):
-            who = event.get("Username") or "somebody"
-            text = f"{whole} {event.get('Resources')}"
-            acts.append(Act(event["EventTime"], event["EventName"], who, text))
-    return acts, f"only the last {_MOST} events were read" if len(found) == _MOST else ""
+        named = [each["ResourceName"] for each in event.get("Resources", ())]
+        said = (said if isinstance(said, dict) else {}) | {"Resources": named}
+        text = f"{whole} {event.get('Resources')}"
+        who = event.get("Username") or said.get("userIdentity", {}).get("type") or "somebody"
+        acts.append(Act(event["EventTime"], event["EventName"], who, text, said))
+    if len(found) < most:
+        return acts, ""
+    first = clock(acts[-1].time, ops.now())
+    return acts, f"only the last {most} events with {name} {value} were read, those since {first}"
+
+
+def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:
+    """What was written in the account and region, newest first; and why not all of it is known."""
+    found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
+    return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
 
 
 def own(target: str, since: datetime) -> list[Act]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any, ParamSpec
 
 from opslib.core.tables import (
@@ -36,6 +37,7 @@ class Finding:
     verifies: bool = False  # seen after a change was applied
     trace: str = ""  # the way to an error that nobody foresaw
     rules_out: str = ""  # the named cause that this finding, which is ok, speaks against
+    began: str = ""  # since when it is so, ISO, UTC; empty where that is not known
 
     def __post_init__(self) -> None:
         if self.status not in SEVERITY:
@@ -59,6 +61,7 @@ class Question:
     words: str
     rule: str = ""
     source: str = ""
+    began: datetime | None = None  # since when it is as it is, where what is asked tells
 
     def answer(
         self, status: str, seen: str, *, cause: str = "", next: str = "", rule: str | None = None
@@ -70,7 +73,8 @@ class Question:
         threshold = self.rule if rule is None else rule
         if status == "ok":
             return Finding(status, self.words, seen, threshold, self.source, rules_out=cause)
-        return Finding(status, self.words, seen, threshold, self.source, cause, next)
+        began = self.began.isoformat() if self.began else ""
+        return Finding(status, self.words, seen, threshold, self.source, cause, next, began=began)
 
     def judged(
         self,

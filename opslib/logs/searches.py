@@ -19,7 +19,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.reads import log_lines
-from opslib.core.reads.log_lines import group_errors
+from opslib.core.reads.log_lines import burst, group_errors
 from opslib.core.reads.logs import (
     ALL,
     groups,
@@ -81,7 +81,8 @@ def check_errors(
     found = judged.not_read(ops, lines, within)
     frequent = patterns[patterns["most_in_an_hour"] > most]
     for row in frequent.head(_SHOWN).itertuples():
-        asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents")
+        begun = burst(patterns.attrs["times"][row.pattern], most)
+        asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents", begun)
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "
         seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 
 from opslib.core import (
     SEVERITY,
@@ -66,17 +66,24 @@ def daily(ops: Connection, hours: float = 24) -> Daily:
     goes on.
     """
     asked, before = checks(ops, hours), len(ops.findings)
-    asked.sort(key=lambda each: each[0] != "health")  # alone: how fast it answers is measured
-    at_once = [partial(_independent, ops, name, look) for name, look in asked]
-    alone = sum(name == "health" for name, _ in asked)
+    asked.sort(key=_turn)
     with ops.reading_once():
-        results = [*ops.gather(*at_once[:alone]), *ops.gather(*at_once[alone:])]
+        results = [
+            found
+            for _, turn in groupby(asked, _turn)
+            for found in ops.gather(*(partial(_independent, ops, *each) for each in turn))
+        ]
     found = list(chain.from_iterable(results))
     ops.findings[before:] = found  # in the report's order, not in that of the answers
     parts: dict[str, list[Findings]] = {}
     for (name, _), result in zip(asked, results, strict=True):
         parts.setdefault(name, []).append(result)
     return Daily(parts, since_last(ops, found), f"parameters/targets/{ops.target.key}.yaml")
+
+
+def _turn(asked: tuple[str, Check]) -> int:
+    """Health alone, for how fast it answers is measured; last what asks when the troubles began."""
+    return {"health": 0, "before": 2}.get(asked[0], 1)
 
 
 def _independent(ops: Connection, name: str, look: Check) -> Findings:

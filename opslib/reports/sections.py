@@ -169,7 +169,9 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     if changes.is_described(ops):
         remembered = partial(changes.check_configuration, next="changes/configuration")
         recent = partial(changes.check_recent, minutes=hours * 60)
-        return [("configuration", remembered), *described, ("changes", recent)]
+        suspicion = partial(changes.check_suspicion, minutes=hours * 60)
+        described += [("access", changes.check_trail), ("access", suspicion)]
+        return [("configuration", remembered), *described, ("before", recent)]
     return described
 
 

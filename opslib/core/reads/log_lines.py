@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
@@ -37,7 +37,11 @@ _VARIABLE = (
 
 
 def group_errors(events: Frame) -> Frame:
-    """Lines by what they have in common, the most frequent first. Columns: PATTERNS."""
+    """Lines by what they have in common, the most frequent first. Columns: PATTERNS.
+
+    `attrs["times"]`: when the lines of each pattern were written.
+    """
+    kinds = dict(iter(events.groupby(patterns(events["message"]))))
     rows = [
         {
             "count": len(lines),
@@ -48,9 +52,10 @@ def group_errors(events: Frame) -> Frame:
             "pattern": kind,
             "example": shown(lines["message"].iloc[-1], 300),
         }
-        for kind, lines in events.groupby(patterns(events["message"]))
+        for kind, lines in kinds.items()
     ]
     found = frame(rows, PATTERNS)
+    found.attrs["times"] = {kind: [*lines["time"]] for kind, lines in kinds.items()}
     return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -59,6 +64,15 @@ def most_in_an_hour(times: Any) -> int:
     import pandas as pd
 
     return int(pd.Series(1, pd.DatetimeIndex(times)).rolling("1h", closed="both").sum().max())
+
+
+def burst(times: Any, most: int) -> datetime | None:
+    """When the first hour begins in which more than so many of these times, in order, lie."""
+    import pandas as pd
+
+    when = pd.Series([*times])
+    found = when.shift(most)[when.diff(most) <= pd.Timedelta("1h")]
+    return None if found.empty else found.iloc[0].to_pydatetime()
 
 
 def patterns(messages: Iterable[str]) -> list[str]:

@@ -52,7 +52,14 @@ _RESOURCES = {
     "DBClusterParameterGroupName": "AWS::RDS::DBClusterParameterGroup",
     "DBSubnetGroupName": "AWS::RDS::DBSubnetGroup",
 }
-_PARAMETERS = {"UpdateIPSet"}  # of the others they are not kept
+# Of the others they are not kept.
+_PARAMETERS = {
+    "UpdateIPSet",
+    "AuthorizeSecurityGroupIngress",
+    "PutBucketAcl",
+    "PutPublicAccessBlock",
+    "GetSecretValue",
+}
 trails: dict[tuple[str, str], deque[Event]] = {}
 
 
@@ -73,6 +80,8 @@ class Event:
     resources: tuple[tuple[str, str], ...] = ()  # (type, name)
     error: tuple[str, str] | None = None  # (code, message)
     parameters: str = ""  # JSON, of operations that are asked for theirs
+    kind: str = "IAMUser"
+    more: str = ""  # JSON, what else the record has
 
     @property
     def read_only(self) -> bool:
@@ -96,7 +105,8 @@ def record(call: Call, key: str, error: AwsError | None) -> None:
         agent=str(call.request.user_agent),
         error=(error.code, error.message) if error else None,
     )
-    add(event if event.read_only else _with_resources(event, call))
+    bare = event.read_only and event.operation not in _PARAMETERS
+    add(event if bare else _with_resources(event, call))
 
 
 def add(event: Event) -> None:

@@ -1,8 +1,7 @@
 """CloudTrail LookupEvents, which moto lacks: answered from the calls that the lab received.
 
-They show at once; in AWS
-
-it takes minutes."""
+They show at once; in AWS it takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -96,12 +95,13 @@ def _shown(event: Event) -> dict[str, Any]:
 def _whole(event: Event) -> dict[str, Any]:
     """The record itself; answers are not kept, request parameters of few operations are."""
     asked = {"requestParameters": json.loads(event.parameters)} if event.parameters else {}
+    root = event.kind == "Root"
     error = {"errorCode": event.error[0], "errorMessage": event.error[1]} if event.error else {}
     return {
         "eventVersion": "1.11",
         "userIdentity": {
-            "type": "IAMUser",
-            "arn": f"arn:aws:iam::{event.account}:user/{event.user}",
+            "type": event.kind,
+            "arn": f"arn:aws:iam::{event.account}:{'root' if root else f'user/{event.user}'}",
             "accountId": event.account,
             "accessKeyId": event.key,
             "userName": event.user,
@@ -120,4 +120,5 @@ def _whole(event: Event) -> dict[str, Any]:
         "eventType": "AwsApiCall",
         "managementEvent": True,
         "recipientAccountId": event.account,
+        **json.loads(event.more or "{}"),
     }

@@ -37,7 +37,7 @@ from opslib.lab.resources.terraform import described
 from opslib.lab.traffic import clocks, days, journals, measures, tasks, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
-from opslib.lab.verbs import verbs
+from opslib.lab.verbs import trails, verbs
 from opslib.lab.work import deliveries, executions, jobs, workers
 from opslib.lab.work.workers import Work
 
@@ -95,6 +95,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     if "users" in place.facts:
         users.fill(place, about.users)
     searches.fill(place)
+    trails.seed(place)
     application.seed(place)
     if days.of(place):
         journals.append_requests(place, names.start(place) - timedelta(days=1), names.start(place))

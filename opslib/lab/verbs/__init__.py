@@ -12,6 +12,7 @@ from opslib.lab.verbs import (
     searches,
     services,
     stores,
+    trails,
     verbs,
     workflows,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "searches",
     "services",
     "stores",
+    "trails",
     "verbs",
     "workflows",
 ]
