@@ -83,6 +83,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     CAPTIONS: (
         ("", "edge/block", {"address": "45.83.64.7"}),
+        ("", "secrets/rotate", {"key": "hf_api_key", "generate": True}),
         ("", "services/rollback", {}),
         ("image-not-pulled", "services/rollback", {"to": 2}),
         ("", "services/scale", {"tasks": 3}),

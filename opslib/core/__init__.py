@@ -1,11 +1,16 @@
 """What every chapter is written with.
 
-A connection, questions and findings, plans, tables, windows of time.
+A connection, questions and findings, plans, tables, windows of time. Every kind of action is known
+here: an undo makes it anew from what a record keeps.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
+from opslib.core.actions.anew import Anew
 from opslib.core.actions.exact import Discard, Shown
+from opslib.core.actions.handed import Given
+from opslib.core.actions.listed import Listed, There
 from opslib.core.actions.logins import Login, Password, Renewed
+from opslib.core.actions.muting import Mute
 from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
 from opslib.core.actions.searches import Search
@@ -37,6 +42,7 @@ __all__ = [
     "SEVERITY",
     "UTC_TIME",
     "Action",
+    "Anew",
     "Aws",
     "Connection",
     "CopyVersions",
@@ -46,10 +52,13 @@ __all__ = [
     "Finding",
     "Findings",
     "Frame",
+    "Given",
     "Http",
     "Json",
     "Line",
+    "Listed",
     "Login",
+    "Mute",
     "NotAllowed",
     "NotFound",
     "OpsError",
@@ -68,6 +77,7 @@ __all__ = [
     "Sign",
     "Sql",
     "Step",
+    "There",
     "Unfinished",
     "UsageError",
     "Wait",

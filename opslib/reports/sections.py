@@ -20,6 +20,7 @@ from opslib import (
     network,
     queues,
     search,
+    secrets,
     services,
     tables,
     workflows,
@@ -30,7 +31,7 @@ from opslib.core import (
     Json,
     UsageError,
 )
-from opslib.reports import certificates, secrets
+from opslib.reports import certificates
 from opslib.reports.changed import check_changes, judged_deployments
 from opslib.reports.undescribed import check_undescribed
 
@@ -131,7 +132,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             for upload in facts.get("uploads", {})
             for look in (buckets.check_cors, buckets.check_uploads)
         ],
-        ("secrets", "secrets"): [secrets.check_ages],
+        ("secrets", "secrets"): [secrets.check_ages, secrets.check_taken],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [network.check_endpoints, network.check_routes],
         ("deployments", "terraform"): _if_in(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
+from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.forms.data import Person
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import names, users
+from opslib.lab.resources import names, secrets, users
 from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
@@ -164,6 +167,34 @@ class StaleCode(Verb):
         user = users.find(stage.place, self.email)
         if user is not None and stage.kept:
             vars(user).update(stage.kept)
+
+
+@verb("another_value", "secrets", "ecs")
+class AnotherValue(Verb):
+    """Somebody gave a key of a secret another value a while ago: the tasks that run are older."""
+
+    secret: str
+    key: str
+    since: Duration = timedelta(hours=3)
+
+    def apply(self, stage: Stage) -> None:
+        place, when = stage.place, stage.ago(self.since)
+        held = place.backend("secretsmanager").secrets[self.secret]
+        every = (each for at, each in ecs.every() if at[:2] == (place.account, place.region))
+        tasks = [task for service in every for task in service.tasks]
+        young = [task for task in tasks if task.get("startedAt", when) > when]
+        stage.kept = copy.deepcopy(vars(held)), [(task, task["startedAt"]) for task in young]
+        for task in young:
+            task["startedAt"] = when - self.since
+        value = {**json.loads(secrets.read(place, self.secret)), self.key: "another-" * 5}
+        secrets.put_again(place, self.secret, json.dumps(value), when)
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:
+            held, young = stage.kept
+            vars(stage.place.backend("secretsmanager").secrets[self.secret]).update(held)
+            for task, started in young:
+                task["startedAt"] = started
 
 
 @verb("plan", "s3")
