@@ -91,6 +91,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "services/size", {"cpu": 1024, "memory_mb": 2048}),
         ("", "tables/backup", {}),
         ("", "tables/restore", {}),
+        ("", "users/client-secret", {}),
         ("", "users/disable", {}),
     ),
     LEDGER: (

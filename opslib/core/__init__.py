@@ -7,7 +7,7 @@ here: an undo makes it anew from what a record keeps.
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.actions.anew import Anew
 from opslib.core.actions.exact import Discard, Shown
-from opslib.core.actions.handed import Given
+from opslib.core.actions.handed import ClientSecret, Given
 from opslib.core.actions.listed import Listed, There
 from opslib.core.actions.logins import Login, Password, Renewed
 from opslib.core.actions.muting import Mute
@@ -44,6 +44,7 @@ __all__ = [
     "Action",
     "Anew",
     "Aws",
+    "ClientSecret",
     "Connection",
     "CopyVersions",
     "DeleteVersions",

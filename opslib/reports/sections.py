@@ -23,6 +23,7 @@ from opslib import (
     secrets,
     services,
     tables,
+    users,
     workflows,
 )
 from opslib.core import (
@@ -132,6 +133,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             for upload in facts.get("uploads", {})
             for look in (buckets.check_cors, buckets.check_uploads)
         ],
+        ("health", "users"): _if_in(facts.get("users", {}), clients=users.check_clients),
         ("secrets", "secrets"): [secrets.check_ages, secrets.check_taken],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [network.check_endpoints, network.check_routes],

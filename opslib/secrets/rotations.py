@@ -49,8 +49,8 @@ def plan_rotate(
         return Planned(f"{key} of {secret} stays as it is", notes=["No value.", handed.how()])
     given = handed.Given(secret, key, source)
     title = f"Keep a new {key} beside the present one, as AWSPENDING of secret {secret}"
-    steps, consumers = steps_told(ops, of, key)
-    notes = [*_notes(ops, of, key, consumers, source)]
+    steps, consumers = steps_told(ops, of)
+    notes = [*_notes(ops, of, consumers, source)]
     return Planned(f"a new {key} in {secret}", [of.pending(title, given), *steps], notes)
 
 
@@ -90,20 +90,18 @@ def _source(ops: Connection, secret: str, key: str, value_file: str, generate: b
     return source
 
 
-def steps_told(ops: Connection, of: stages.Versions, key: str) -> tuple[list[Step], Frame]:
-    """The pending version becomes the present one, and whoever takes that key is started anew.
+def steps_told(ops: Connection, of: stages.Versions) -> tuple[list[Step], Frame]:
+    """The pending version becomes the present one, and whoever takes the secret is started anew.
 
     The undo starts them anew, too, when the old value is back.
     """
-    consumers = services.list_consumers(ops, of.arn, ops.now(), key)
+    consumers = services.list_consumers(ops, of.arn, ops.now())
     anew = services.steps_anew(ops, [*consumers["service"]])
     told = of.told(f"Tell everybody who reads secret {of.name}", [step.do for step in anew])
     return [told, *anew], consumers
 
 
-def _notes(
-    ops: Connection, of: stages.Versions, key: str, consumers: Frame, source: Json
-) -> Iterator[str]:
+def _notes(ops: Connection, of: stages.Versions, consumers: Frame, source: Json) -> Iterator[str]:
     for each in consumers.itertuples():
         yield f"{each.service} takes it as {each.takes}; {each.tasks} tasks are replaced."
         if each.pinned:

@@ -23,22 +23,19 @@ CONSUMERS = {
 _ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
 
 
-def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") -> Frame:
+def list_consumers(ops: Connection, arn: str, since: datetime) -> Frame:
     """Services of the target whose task definition takes a secret, or names it in a variable.
 
-    Of a JSON secret, those that may take `key`. Columns: CONSUMERS; `older`: tasks that run and
-    were started before `since`; `pinned`: it asks for one version, so for no newer one.
+    Columns: CONSUMERS; `older`: tasks that run and were started before `since`; `pinned`: it asks
+    for one version, so for no newer one.
     """
-    told = each_service(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
+    told = each_service(ops, "", lambda of: [*_rows(of, arn, since)], "secrets of {}")
     return frame((row for rows in told for row in rows), CONSUMERS)
 
 
-def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Json]:
-    taken = [
-        (name, rest)
-        for name, of, rest in _taken(service.definition())
-        if _names(of, arn) and (not key or rest[:1] in ([], [""], [key]))
-    ]
+def _rows(service: Service, arn: str, since: datetime) -> Iterator[Json]:
+    every = _taken(service.definition())
+    taken = [(name, rest) for name, of, rest in every if _names(of, arn)]
     if not taken:
         return
     started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]

@@ -119,3 +119,17 @@ def pending(ops: Connection, secret: str) -> Json:
     text = ops.call("secretsmanager", "get_secret_value", **given)["SecretString"]
     found: Json = decoded(text, {})
     return found
+
+
+class ClientSecret(Action, kind="client secret"):
+    """Cognito's app client takes what is pending in a secret as another one of its own."""
+
+    def __init__(self, client: Json, secret: str, key: str) -> None: ...
+
+    def __str__(self) -> str:
+        at = f"{self['key']} of {self['secret']}, {PENDING}"
+        return f"cognito-idp.add_user_pool_client_secret({self['client']['ClientId']}): {at}"
+
+    def perform(self, ops: Connection) -> Any:
+        given = {**self["client"], "ClientSecret": pending(ops, self["secret"])[self["key"]]}
+        return ops.change("cognito-idp", "add_user_pool_client_secret", self.token, **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -167,6 +168,30 @@ class StaleCode(Verb):
         user = users.find(stage.place, self.email)
         if user is not None and stage.kept:
             vars(user).update(stage.kept)
+
+
+@verb("app_client", "cognito")
+class AppClient(Verb):
+    """Somebody changed an app client of the target's file. `becomes`: by the names of the API."""
+
+    client: str
+    becomes: Mapping[str, Any]
+
+    def apply(self, stage: Stage) -> None:
+        held = self._held(stage)
+        stage.kept = dict(held.extended_config)
+        held.extended_config = {**held.extended_config, **stage.filled(self.becomes)}
+
+    def undo(self, stage: Stage) -> None:
+        held = self._held(stage)
+        for name in self.becomes if stage.kept else ():
+            held.extended_config[name] = stage.kept[name]
+
+    def _held(self, stage: Stage) -> Any:
+        place = stage.place
+        called = place.facts["users"]["clients"][self.client]["name"]
+        clients = place.backend("cognito-idp").user_pools[place.memory["pool"]].clients
+        return next(e for e in clients.values() if e.extended_config["ClientName"] == called)
 
 
 @verb("another_value", "secrets", "ecs")
