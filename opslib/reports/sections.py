@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from opslib import (
+    access,
     alarms,
     buckets,
     changes,
@@ -134,6 +135,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             for look in (buckets.check_cors, buckets.check_uploads)
         ],
         ("health", "users"): _if_in(facts.get("users", {}), clients=users.check_clients),
+        ("secrets", "access"): [access.check_keys, access.check_roles],
         ("secrets", "secrets"): [secrets.check_ages, secrets.check_taken],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [network.check_endpoints, network.check_routes],

@@ -30,6 +30,7 @@ MODULES = (
     "ecs.scaling",
     "firewalls",
     "gateways",
+    "identities",
     "lambdas.functions",
     "logs.insights",
     "rds.instances",

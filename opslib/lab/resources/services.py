@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from moto.moto_api._internal import mock_random
+
 from opslib.lab import rhythms
 from opslib.lab.corrections.ecs import services
 from opslib.lab.forms import data
@@ -24,6 +26,7 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
     """Each with the revisions that it had, the last of which runs. `vpc`: as a function has it."""
     for key, facts in place.facts.get("services", {}).items():
         _network(place, facts)
+        _roles(place, key)
         _images(place, key, about)
         _definitions(place, key, about)
         group = _balance(place, facts, vpc) if "target_group" in facts else ""
@@ -33,6 +36,15 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
             _scaled(place, facts)
         place.logs(log_group(place, key), [])
         _measure(place, key, facts, about)
+
+
+def _roles(place: Place, key: str) -> None:
+    """Of its tasks, and of their start. What is drawn afterwards is as it was without them."""
+    drawn = mock_random.getstate()
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    for name in (f"{family(place, key)}-task", f"{family(place, key)}-execution"):
+        place.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+    mock_random.setstate(drawn)
 
 
 def log_group(place: Place, key: str) -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
+from moto.iam.models import AccessKeyLastUsed
 
 from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.forms.data import Person
@@ -168,6 +169,30 @@ class StaleCode(Verb):
         user = users.find(stage.place, self.email)
         if user is not None and stage.kept:
             vars(user).update(stage.kept)
+
+
+@verb("access_key", "iam")
+class AccessKey(Verb):
+    """An IAM user with a key of that many days, used lately from somewhere."""
+
+    user: str
+    days: int
+    service: str = "s3"
+    region: str = ""
+
+    def apply(self, stage: Stage) -> None:
+        iam = stage.place.backend("iam")
+        iam.create_user(stage.place.region, self.user)
+        key = iam.create_access_key(self.user)
+        key.create_date = stage.ago(timedelta(days=self.days))
+        used = stage.ago(timedelta(hours=5))
+        key.last_used = AccessKeyLastUsed(used, self.service, self.region or stage.place.region)
+
+    def undo(self, stage: Stage) -> None:
+        iam = stage.place.backend("iam")
+        for key in list(iam.users[self.user].access_keys if self.user in iam.users else ()):
+            iam.delete_access_key(key.access_key_id, self.user)
+        iam.users.pop(self.user, None)
 
 
 @verb("app_client", "cognito")
