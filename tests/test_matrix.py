@@ -79,6 +79,7 @@ EVERYTHING = [
     "ecr",
     "ecs",
     "elbv2",
+    "iam",
     "lambda",
     "logs",
     "metrics",

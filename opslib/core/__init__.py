@@ -5,7 +5,6 @@ here: an undo makes it anew from what a record keeps.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
-from opslib.core.actions.anew import Anew
 from opslib.core.actions.exact import Discard, Shown
 from opslib.core.actions.handed import ClientSecret, Given
 from opslib.core.actions.listed import Listed, There
@@ -14,7 +13,7 @@ from opslib.core.actions.muting import Mute
 from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
 from opslib.core.actions.searches import Search
-from opslib.core.actions.watching import Watch
+from opslib.core.actions.watching import Anew, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from opslib.core import UTC_TIME, Connection, Frame, Json, Refused, Step, frame
-from opslib.core.actions.anew import Anew
+from opslib.core.actions.watching import Anew
 from opslib.services.reading import Service, each_service
 
 CONSUMERS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, connect, secrets
-from opslib.core.actions.anew import Anew
+from opslib.core.actions.watching import Anew
 from opslib.core.connections.connection import Connection
 from opslib.services.consumers import _names
 from tests import notebooks

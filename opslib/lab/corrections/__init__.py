@@ -30,7 +30,6 @@ MODULES = (
     "ecs.scaling",
     "firewalls",
     "gateways",
-    "identities",
     "lambdas.functions",
     "logs.insights",
     "rds.instances",
