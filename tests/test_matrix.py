@@ -81,6 +81,7 @@ EVERYTHING = [
     "ecr",
     "ecs",
     "elbv2",
+    "iam",
     "lambda",
     "logs",
     "metrics",

@@ -87,6 +87,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "edge/block", {"address": "45.83.64.7"}),
         ("", "services/autoscaling", {}),
         ("", "services/deploy", {}),
+        ("", "secrets/rotate", {"key": "hf_api_key", "generate": True}),
         ("", "services/rollback", {}),
         ("image-not-pulled", "services/rollback", {"to": 2}),
         ("", "services/scale", {"tasks": 3}),
@@ -94,6 +95,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "services/size", {"cpu": 1024, "memory_mb": 2048}),
         ("", "tables/backup", {}),
         ("", "tables/restore", {}),
+        ("", "users/client-secret", {}),
         ("", "users/disable", {}),
     ),
     LEDGER: (

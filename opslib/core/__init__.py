@@ -1,15 +1,19 @@
 """What every chapter is written with.
 
-A connection, questions and findings, plans, tables, windows of time.
+A connection, questions and findings, plans, tables, windows of time. Every kind of action is known
+here: an undo makes it anew from what a record keeps.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.actions.exact import Discard, Shown
+from opslib.core.actions.handed import ClientSecret, Given
+from opslib.core.actions.listed import Listed, There
 from opslib.core.actions.logins import Login, Password, Renewed
+from opslib.core.actions.muting import Mute
 from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
 from opslib.core.actions.searches import Search
-from opslib.core.actions.watching import Rollout, Watch
+from opslib.core.actions.watching import Anew, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
@@ -37,7 +41,9 @@ __all__ = [
     "SEVERITY",
     "UTC_TIME",
     "Action",
+    "Anew",
     "Aws",
+    "ClientSecret",
     "Connection",
     "CopyVersions",
     "DeleteVersions",
@@ -46,10 +52,13 @@ __all__ = [
     "Finding",
     "Findings",
     "Frame",
+    "Given",
     "Http",
     "Json",
     "Line",
+    "Listed",
     "Login",
+    "Mute",
     "NotAllowed",
     "NotFound",
     "OpsError",
@@ -69,6 +78,7 @@ __all__ = [
     "Sign",
     "Sql",
     "Step",
+    "There",
     "Unfinished",
     "UsageError",
     "Wait",

@@ -22,7 +22,6 @@ from opslib.core import (
     Password,
     Planned,
     Question,
-    Read,
     Refused,
     Renewed,
     Step,
@@ -31,11 +30,11 @@ from opslib.core import (
     check,
     count,
     planner,
-    result,
     window,
 )
 from opslib.core.actions.logins import CURRENT, PENDING, REFUSED, TAKEN
 from opslib.core.connections import addresses
+from opslib.core.plans import stages
 from opslib.core.reads import logs
 from opslib.databases.instances import rds, states
 
@@ -46,7 +45,6 @@ CONSUMERS = {
     "before_the_change": "int64",
     "oldest": UTC_TIME,
 }
-_MANAGER, _PREVIOUS = "secretsmanager", "AWSPREVIOUS"
 _FAILED = '?"password authentication failed" ?28P01'
 
 
@@ -61,7 +59,7 @@ def plan_password(ops: Connection) -> Planned:
     if "secret" not in facts:
         raise Refused(f"{_rds_manages(ops)} Nothing was changed.")
     name: str = facts["secret"]
-    current, previous = _versions(ops, name)
+    versions = stages.versions(ops, name)
     at = _place(ops, name)
     database = rds.database_of(ops)
     described = database.describe(ops)
@@ -72,17 +70,10 @@ def plan_password(ops: Connection) -> Planned:
     by = None
     if user == described["MasterUsername"]:
         by = Aws("rds", database.kind.modify, **database.key)
-    moved = partial(Aws, _MANAGER, "update_secret_version_stage", SecretId=name)
-    new = result("new.VersionId")
-    to_it = {"RemoveFromVersionId": current, "MoveToVersionId": new}
-    back = {"RemoveFromVersionId": new, "MoveToVersionId": current}
-    before = {"MoveToVersionId": previous} if previous else {}
     steps = [
-        Step(
+        versions.pending(
             f"Keep a new password beside the present one, as {PENDING} of secret {name}",
             Renewed(name, at),
-            undo=[moved(VersionStage=PENDING, RemoveFromVersionId=new)],
-            name="new",
         ),
         Step(
             f"Give it to {user} in {database}, and log in; if that fails, the old one again",
@@ -92,17 +83,7 @@ def plan_password(ops: Connection) -> Planned:
             [Password(name, at, CURRENT, PENDING, by)],
             Login(name, at, PENDING),
         ),
-        Step(
-            f"Tell everybody who reads secret {name}",
-            moved(VersionStage=CURRENT, **to_it),
-            [CURRENT],
-            [_PREVIOUS],
-            [
-                moved(VersionStage=CURRENT, **back),
-                moved(VersionStage=_PREVIOUS, RemoveFromVersionId=new, **before),
-            ],
-            Read(_MANAGER, "describe_secret", f'VersionIdsToStages."{current}"', SecretId=name),
-        ),
+        versions.told(f"Tell everybody who reads secret {name}"),
     ]
     how = (
         "by RDS, as the master user" if by else "as itself (ALTER ROLE): it is not the master user"
@@ -122,29 +103,6 @@ def _rds_manages(ops: Connection) -> str:
     kind = rds.database_of(ops).kind
     call = f"aws rds modify-db-{kind.noun} --rotate-master-user-password --apply-immediately"
     return f"RDS itself keeps this login's secret and rotates it: {call}."
-
-
-def _versions(ops: Connection, name: str) -> tuple[str, str]:
-    """The ids of the secret's present version and of the one before. Raises Refused."""
-    told = ops.call(_MANAGER, "describe_secret", SecretId=name)
-    owner, stages = told.get("OwningService"), told.get("VersionIdsToStages") or {}
-    found = {stage: id for id, each in stages.items() for stage in each}
-    why = ""
-    if owner:
-        why = f"is managed by {owner}: have that rotate it (secretsmanager rotate-secret)"
-    elif told.get("RotationEnabled"):
-        why = f"is rotated by {told.get('RotationLambdaARN') or 'Secrets Manager'}: "
-        why += "aws secretsmanager rotate-secret begins that now"
-    elif told.get("PrimaryRegion", ops.target.region) != ops.target.region:
-        why = f"is a copy of the one in {told['PrimaryRegion']}: change it there"
-    elif CURRENT not in found:
-        why = "has no current value"
-    elif found.get(PENDING, found[CURRENT]) != found[CURRENT]:
-        why = f"has a pending value ({found[PENDING]}): a rotation is under way, or broke off. "
-        why += "Undo that one first (changes/undo), or take the stage AWSPENDING away"
-    if why:
-        raise Refused(f"Secret {name!r} {why}. Nothing was changed.")
-    return found[CURRENT], found.get(_PREVIOUS, "")
 
 
 def _place(ops: Connection, name: str) -> list[str]:
@@ -175,7 +133,7 @@ def check_password(ops: Connection, minutes: float = 60) -> Findings:
     """
     name = addresses.secret_of(ops)
     path = f"Versions[?contains(VersionStages || `[]`, '{CURRENT}')].CreatedDate"
-    made = ops.pages(_MANAGER, "list_secret_version_ids", path, SecretId=name)
+    made = ops.pages(stages.MANAGER, "list_secret_version_ids", path, SecretId=name)
     user = str(addresses.find(ops).username)
     if not made:
         asked = Question(f"secret {name}", "a current value", "ListSecretVersionIds")

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from opslib.lab.corrections.cloudwatch import mute_rules
 from opslib.lab.corrections.ecs import services
-from opslib.lab.corrections.users import invitations
+from opslib.lab.corrections.users import client_secrets, invitations
 from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
 from opslib.lab.resources.search import indices
@@ -169,14 +169,17 @@ def _pools(place: Place) -> Tree:
     return {
         pool.name: {
             "users": {user.username: _user(user) for user in list(pool.users.values())},
-            "clients": {
-                client.id: client.extended_config for client in list(pool.clients.values())
-            },
+            "clients": {client.id: _client(client) for client in list(pool.clients.values())},
             "mfa": pool.mfa_config,
             "invitations": list(invitations(pool)),
         }
         for pool in list(place.backend("cognito-idp").user_pools.values())
     }
+
+
+def _client(client: Any) -> Tree:
+    held = [_hash(each["value"]) for each in client_secrets(client)]
+    return {**client.extended_config, **({"secrets": held} if held else {})}
 
 
 def _user(user: Any) -> Tree:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from opslib import (
+    access,
     alarms,
     buckets,
     changes,
@@ -20,8 +21,10 @@ from opslib import (
     network,
     queues,
     search,
+    secrets,
     services,
     tables,
+    users,
     workflows,
 )
 from opslib.core import (
@@ -30,7 +33,7 @@ from opslib.core import (
     Json,
     UsageError,
 )
-from opslib.reports import certificates, secrets
+from opslib.reports import certificates
 from opslib.reports.changed import check_changes, judged_deployments
 from opslib.reports.undescribed import check_undescribed
 
@@ -145,7 +148,9 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             for upload in facts.get("uploads", {})
             for look in (buckets.check_cors, buckets.check_uploads)
         ],
-        ("secrets", "secrets"): [secrets.check_ages],
+        ("health", "users"): _if_in(facts.get("users", {}), clients=users.check_clients),
+        ("secrets", "access"): [access.check_keys, access.check_roles],
+        ("secrets", "secrets"): [secrets.check_ages, secrets.check_taken],
         ("certificates", "certificates"): [certificates.check_expiry],
         ("network", "network"): [
             *_if_in(facts.get("network", {}), endpoints=network.check_endpoints),

@@ -20,6 +20,7 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
     "network": "network",
     "queues": "queues",
     "search": "search",
+    "secrets": "secrets",
     "users": "users",
     "workflows": "workflows",
 }

@@ -4,6 +4,7 @@ Their image, revision, size, count and scaling changed.
 """
 
 from opslib.services.balancers import check_answers
+from opslib.services.consumers import CONSUMERS, list_consumers, steps_anew
 from opslib.services.counts import check_scaling, plan_scale
 from opslib.services.images import check_image
 from opslib.services.latencies import check_latency
@@ -20,6 +21,7 @@ from opslib.services.revisions import plan_rollback, plan_size
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
+    "CONSUMERS",
     "began_with",
     "check_answers",
     "check_image",
@@ -32,10 +34,12 @@ __all__ = [
     "check_targets",
     "check_tasks",
     "check_ways_back",
+    "list_consumers",
     "list_revisions",
     "plan_deploy",
     "plan_rollback",
     "plan_scale",
     "plan_size",
     "plan_target",
+    "steps_anew",
 ]

@@ -1,5 +1,7 @@
 """Users of the Cognito pool and of the application."""
 
+from opslib.users.client_secrets import plan_client_secret
+from opslib.users.clients import check_clients
 from opslib.users.disabling import check_enabled, plan_disable
 from opslib.users.signins import check_sign_in
 from opslib.users.users import (
@@ -13,10 +15,12 @@ from opslib.users.users import (
 )
 
 __all__ = [
+    "check_clients",
     "check_enabled",
     "check_sign_in",
     "check_synced",
     "list_users",
+    "plan_client_secret",
     "plan_create",
     "plan_disable",
     "plan_password",

@@ -76,13 +76,13 @@ def longest(ops: Connection, pool: str) -> str:
         ids,
     )
     seconds = [
-        _lives(each["UserPoolClient"], kind) for each in told.values() for kind in ("Access", "Id")
+        lives(each["UserPoolClient"], kind) for each in told.values() for kind in ("Access", "Id")
     ]
     return str(timedelta(seconds=max(seconds, default=3600)))
 
 
-def _lives(client: Json, kind: str) -> int:
-    """Cognito: an hour where a client says nothing; 0 stands for that, too."""
+def lives(client: Json, kind: str) -> int:
+    """Seconds that its Access or Id tokens count; an hour where it says nothing, or 0."""
     value = client.get(f"{kind}TokenValidity") or 0
     unit = client.get("TokenValidityUnits", {}).get(f"{kind}Token", "hours")
     return int(value * _UNITS[unit]) or 3600

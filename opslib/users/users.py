@@ -139,6 +139,8 @@ def _without_row(ops: Connection) -> tuple[Frame, Frame]:
 @check("Users without a row")
 def check_synced(ops: Connection) -> Findings:
     """Has every user of the pool a row in the app's table? Evidence: USERS, those without."""
+    if "table" not in ops.target["users"]:
+        return Findings(note="The target's file describes no users.table.")
     missing, new = _without_row(ops)
     asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
@@ -277,10 +279,7 @@ def _guard_new(ops: Connection, email: str, pool: str) -> None:
 
 @planner
 def plan_password(ops: Connection, user: str, permanent: bool = False) -> Planned:
-    """Set a generated password.
-
-    For one sign-in, or `permanent` where nobody will choose another (a test account).
-    """
+    """Set a generated password: for one sign-in, or `permanent`, which nobody has to change."""
     seen, who = _who(ops, user)
     email = seen["email"]
     step = Step(

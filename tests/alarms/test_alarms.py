@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from opslib import alarms
+from opslib import alarms, secrets
 from opslib.alarms import states
 from opslib.core.checks import causes
 from opslib.core.errors import NotAllowed, NotFound
-from opslib.reports import certificates, secrets
+from opslib.reports import certificates
 
 TARGET = "lab/bluemoxon-staging"
 NOW, DAY = datetime(2026, 11, 26, 12, tzinfo=UTC), timedelta(days=1)

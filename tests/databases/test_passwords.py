@@ -18,6 +18,7 @@ from opslib.core.actions import passwords as generated
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
+from opslib.core.plans import stages
 from opslib.core.reads import logs
 from opslib.core.tables import frame
 from opslib.core.waiting import poll
@@ -149,6 +150,7 @@ STAGES = {"VersionIdsToStages": {"a": ["AWSCURRENT"], "b": ["AWSPREVIOUS"]}}
     [
         ({"OwningService": "rds"}, "is managed by rds"),
         ({"RotationEnabled": True, "RotationLambdaARN": "arn:rotate"}, "is rotated by arn:rotate"),
+        ({"DeletedDate": NOW}, "is marked for deletion, of 2026-11-22 14:00 UTC"),
         ({"VersionIdsToStages": {}}, "has no current value"),
         (
             {"VersionIdsToStages": {"a": ["AWSCURRENT"], "c": ["AWSPENDING"]}},
@@ -160,13 +162,14 @@ def test_a_secret_that_somebody_else_rotates_is_refused(described: Any, said: st
     ops: Any = Told(**STAGES | described)
     ops.target = SimpleNamespace(region="us-east-1")
     with pytest.raises(Refused, match=said):
-        passwords._versions(ops, "shop/db")
+        stages.versions(ops, "shop/db")
 
 
 def test_a_rotation_that_ended_left_its_stage_and_is_no_hindrance() -> None:
     ops: Any = Told(VersionIdsToStages={"a": ["AWSCURRENT", "AWSPENDING"], "b": ["AWSPREVIOUS"]})
     ops.target = SimpleNamespace(region="us-east-1")
-    assert passwords._versions(ops, "shop/db") == ("a", "b")
+    found = stages.versions(ops, "shop/db")
+    assert (found.current, found.previous) == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, UsageError, apply
-from opslib.core.actions.watching import Served
+from opslib.core.actions.watching.versions import Served
 from opslib.core.reads.functions import Function
 from opslib.functions import updates
 from opslib.functions.configurations import settled

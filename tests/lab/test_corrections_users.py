@@ -102,3 +102,27 @@ def test_mfa_is_shown_while_it_is_on_and_gone_when_it_is_off(
 def test_an_unknown_user_is_not_found(cognito: Any, pool: str) -> None:
     with pytest.raises(cognito.exceptions.UserNotFoundException):
         cognito.admin_get_user(UserPoolId=pool, Username="nobody@example.com")
+
+
+def test_a_client_has_two_secrets_at_most_and_never_none(cognito: Any, pool: str) -> None:
+    made = cognito.create_user_pool_client(UserPoolId=pool, ClientName="web", GenerateSecret=True)
+    ids = {"UserPoolId": pool, "ClientId": made["UserPoolClient"]["ClientId"]}
+    first = cognito.list_user_pool_client_secrets(**ids)["ClientSecrets"]
+    given = cognito.add_user_pool_client_secret(**ids, ClientSecret="a" * 24)
+    assert "ClientSecretValue" not in given["ClientSecretDescriptor"], "told only when made there"
+    with pytest.raises(cognito.exceptions.LimitExceededException):
+        cognito.add_user_pool_client_secret(**ids)
+    cognito.delete_user_pool_client_secret(**ids, ClientSecretId=first[0]["ClientSecretId"])
+    assert cognito.describe_user_pool_client(**ids)["UserPoolClient"]["ClientSecret"] == "a" * 24
+    (left,) = cognito.list_user_pool_client_secrets(**ids)["ClientSecrets"]
+    assert left["ClientSecretId"].startswith(f"{ids['ClientId']}--")
+    with pytest.raises(cognito.exceptions.InvalidParameterException):
+        cognito.delete_user_pool_client_secret(**ids, ClientSecretId=left["ClientSecretId"])
+
+
+def test_a_public_client_gets_no_secret(cognito: Any, pool: str) -> None:
+    made = cognito.create_user_pool_client(UserPoolId=pool, ClientName="web")["UserPoolClient"]
+    ids = {"UserPoolId": pool, "ClientId": made["ClientId"]}
+    with pytest.raises(cognito.exceptions.InvalidParameterException):
+        cognito.add_user_pool_client_secret(**ids)
+    assert cognito.list_user_pool_client_secrets(**ids)["ClientSecrets"] == []

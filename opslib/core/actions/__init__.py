@@ -6,6 +6,7 @@ All of them are loaded: a record's step is undone in a kernel that its chapter n
 from opslib.core.actions import (
     actions,
     exact,
+    handed,
     listed,
     logins,
     muting,
@@ -18,6 +19,7 @@ from opslib.core.actions import (
 __all__ = [
     "actions",
     "exact",
+    "handed",
     "listed",
     "logins",
     "muting",

@@ -4,12 +4,13 @@ Moto keeps what an update of an app client leaves out, shows MFA settings that a
 user anew
 
 when an invitation is sent again, and takes any temporary password. Invitations that would be mailed
-are kept here."""
+are kept here. An app client has one secret only, which nothing can add to."""
 
 from __future__ import annotations
 
 import secrets
 import string
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.cognitoidp.models import (
@@ -19,7 +20,7 @@ from moto.cognitoidp.models import (
     CognitoIdpUserPoolClient,
 )
 
-from opslib.lab.aws.operations import Call, Result, answers
+from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 _DEFAULTS = CognitoIdpUserPoolClient("pool_default", False, {}).extended_config
 _moto_create_user = CognitoIdpBackend.admin_create_user
@@ -88,3 +89,74 @@ def admin_get_user(call: Call) -> Result:
     """As moto; AWS leaves out the settings that a user without MFA does not have."""
     user = call.moto()
     return {key: value for key, value in user.items() if value or key == "Enabled"}
+
+
+_MOST_SECRETS = 2
+
+
+def client_secrets(client: CognitoIdpUserPoolClient) -> list[dict[str, Any]]:
+    """A client's secrets, oldest first; what DescribeUserPoolClient shows is the first."""
+    if "lab_secrets" not in client.__dict__:
+        client.__dict__["lab_secrets"] = []
+        if client.generate_secret:
+            give_secret(client, client.secret, datetime.now(UTC))
+    held: list[dict[str, Any]] = client.__dict__["lab_secrets"]
+    return held
+
+
+def give_secret(client: CognitoIdpUserPoolClient, value: str, created: datetime) -> None:
+    """The only secret of a client, since then."""
+    client.secret, client.__dict__["lab_secrets"] = value, []
+    _add_secret(client, value, created)
+
+
+def _add_secret(client: CognitoIdpUserPoolClient, value: str, when: datetime) -> dict[str, Any]:
+    held = client.__dict__["lab_secrets"]
+    last = max((int(each["ClientSecretId"].rpartition("--")[2]) for each in held), default=0)
+    id = f"{client.id}--{max(int(when.timestamp()), last + 1)}"
+    made = {"ClientSecretId": id, "ClientSecretCreateDate": when, "value": value}
+    held.append(made)
+    return made
+
+
+def _shown(secret: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in secret.items() if name != "value"}
+
+
+def _client(call: Call) -> CognitoIdpUserPoolClient:
+    given = call.params
+    return call.backend().describe_user_pool_client(given["UserPoolId"], given["ClientId"])
+
+
+@answers("cognito-idp", "AddUserPoolClientSecret")
+def add_user_pool_client_secret(call: Call) -> Result:
+    client, given = _client(call), call.params.get("ClientSecret")
+    held = client_secrets(client)
+    if not held:
+        raise AwsError("InvalidParameterException", "The client is not a confidential client.", 400)
+    if len(held) >= _MOST_SECRETS:
+        raise AwsError("LimitExceededException", "The client has 2 secrets already.", 400)
+    made = _add_secret(client, given or secrets.token_hex(26), call.received)
+    return {
+        "ClientSecretDescriptor": _shown(made)
+        | ({} if given else {"ClientSecretValue": made["value"]})
+    }
+
+
+@answers("cognito-idp", "ListUserPoolClientSecrets")
+def list_user_pool_client_secrets(call: Call) -> Result:
+    return {"ClientSecrets": [_shown(each) for each in client_secrets(_client(call))]}
+
+
+@answers("cognito-idp", "DeleteUserPoolClientSecret")
+def delete_user_pool_client_secret(call: Call) -> Result:
+    client, wanted = _client(call), call.params["ClientSecretId"]
+    held = client_secrets(client)
+    found = [each for each in held if each["ClientSecretId"] == wanted]
+    if not found:
+        raise AwsError("ResourceNotFoundException", "Client secret does not exist.", 400)
+    if len(held) == 1:
+        raise AwsError("InvalidParameterException", "The last secret cannot be deleted.", 400)
+    held.remove(found[0])
+    client.secret = held[0]["value"]
+    return {}

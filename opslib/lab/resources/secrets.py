@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opslib.lab.places import Place
 from opslib.lab.resources import names
@@ -31,6 +31,14 @@ def put(place: Place, name: str, value: str, age_days: int) -> None:
     )
     for version in held.versions.values():
         version["createdate"] = held.created_date
+
+
+def put_again(place: Place, name: str, value: str, when: datetime) -> None:
+    """Another value, that it has had since then."""
+    given = {"SecretId": name, "SecretString": value}
+    made = place.client("secretsmanager").put_secret_value(**given)["VersionId"]
+    held = place.backend("secretsmanager").secrets[name]
+    held.versions[made]["createdate"] = held.last_changed_date = int(when.timestamp())
 
 
 def read(place: Place, name: str) -> str:

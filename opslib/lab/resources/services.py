@@ -8,6 +8,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from moto.moto_api._internal import mock_random
+
 from opslib.lab.corrections.ecs import services
 from opslib.lab.forms import data
 from opslib.lab.places import Place
@@ -24,15 +26,26 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
     """Each with the revisions that it had, the last of which runs. `vpc`: as a function has it."""
     for key, facts in place.facts.get("services", {}).items():
         _network(place, facts)
+        _roles(place, key, about)
         _images(place, key, about)
         _definitions(place, key, about)
-        _role(place, key, about)
         group = _balance(place, key, facts, vpc) if "target_group" in facts else ""
         _service(place, key, facts, group, vpc)
         _history(place, key, facts, about)
         if "max_tasks" in facts:
             _scaled(place, facts)
         place.logs(log_group(place, key), [])
+
+
+def _roles(place: Place, key: str, about: data.Services) -> None:
+    """Of its tasks, and of their start. What is drawn afterwards is as it was without them."""
+    drawn, iam = mock_random.getstate(), place.client("iam")
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    for name in (role(place, key), f"{family(place, key)}-execution"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+    allowed = policy(about.allows)
+    iam.put_role_policy(RoleName=role(place, key), PolicyName="app", PolicyDocument=allowed)
+    mock_random.setstate(drawn)
 
 
 def log_group(place: Place, key: str) -> str:
@@ -141,14 +154,6 @@ def role(place: Place, key: str) -> str:
 def policy(allows: Iterable[str]) -> str:
     statement = {"Effect": "Allow", "Action": sorted(allows), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def _role(place: Place, key: str, about: data.Services) -> None:
-    """What the app may do."""
-    iam, name = place.client("iam"), role(place, key)
-    trust = '{"Version": "2012-10-17", "Statement": []}'
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-    iam.put_role_policy(RoleName=name, PolicyName="app", PolicyDocument=policy(about.allows))
 
 
 def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str, list[str]]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from opslib.lab.corrections.users import give_secret
 from opslib.lab.forms import data
 from opslib.lab.forms.data import Person
 from opslib.lab.places import Place
-from opslib.lab.resources import names
+from opslib.lab.resources import names, secrets
+
+_FLOWS = ("ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH")
 
 
 def seed(place: Place, about: data.Users) -> None:
@@ -42,16 +46,39 @@ def seed(place: Place, about: data.Users) -> None:
         MfaConfiguration="OPTIONAL",
         SoftwareTokenMfaConfiguration={"Enabled": True},
     )
-    cognito.create_user_pool_client(
-        UserPoolId=pool,
-        ClientName=f"{place.name}-web",
-        GenerateSecret=False,
-        ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-    )
+    _clients(place, pool, created)
     for group, text in about.groups.items():
         cognito.create_group(UserPoolId=pool, GroupName=group, Description=text)
     for person in about.people:
         add(place, person)
+
+
+def _clients(place: Place, pool: str, created: datetime) -> None:
+    """Those that the file describes, with the secret that it says; else one without a secret."""
+    cognito, facts = place.client("cognito-idp"), place.facts["users"]
+    if domain := facts.get("domain"):
+        cognito.create_user_pool_domain(UserPoolId=pool, Domain=domain)
+    for client in facts.get("clients", {"web": {"name": f"{place.name}-web"}}).values():
+        flows = [*client.get("oauth_flows", ())]
+        hosted = {
+            "AllowedOAuthFlows": flows,
+            "AllowedOAuthScopes": [*client.get("scopes", ())],
+            "AllowedOAuthFlowsUserPoolClient": True,
+            "SupportedIdentityProviders": ["COGNITO"],
+            "CallbackURLs": [*client.get("callback_urls", ())],
+            "LogoutURLs": [*client.get("logout_urls", ())],
+        }
+        made = cognito.create_user_pool_client(
+            UserPoolId=pool,
+            ClientName=client["name"],
+            GenerateSecret="secret" in client,
+            ExplicitAuthFlows=[*client.get("auth_flows", _FLOWS)],
+            **(hosted if flows else {}),
+        )["UserPoolClient"]["ClientId"]
+        if at := client.get("secret"):
+            value = json.loads(secrets.read(place, at["name"]))[at["key"]]
+            held = place.backend("cognito-idp").user_pools[pool].clients[made]
+            give_secret(held, value, created)
 
 
 def fill(place: Place, about: data.Users) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
+from moto.iam.models import AccessKeyLastUsed
 
+from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.forms.data import Person
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import names, users
+from opslib.lab.resources import names, secrets, users
 from opslib.lab.resources.terraform import described
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
@@ -164,6 +169,82 @@ class StaleCode(Verb):
         user = users.find(stage.place, self.email)
         if user is not None and stage.kept:
             vars(user).update(stage.kept)
+
+
+@verb("access_key", "iam")
+class AccessKey(Verb):
+    """An IAM user with a key of that many days, used lately from somewhere."""
+
+    user: str
+    days: int
+    service: str = "s3"
+    region: str = ""
+
+    def apply(self, stage: Stage) -> None:
+        iam = stage.place.backend("iam")
+        iam.create_user(stage.place.region, self.user)
+        key = iam.create_access_key(self.user)
+        key.create_date = stage.ago(timedelta(days=self.days))
+        used = stage.ago(timedelta(hours=5))
+        key.last_used = AccessKeyLastUsed(used, self.service, self.region or stage.place.region)
+
+    def undo(self, stage: Stage) -> None:
+        iam = stage.place.backend("iam")
+        for key in list(iam.users[self.user].access_keys if self.user in iam.users else ()):
+            iam.delete_access_key(key.access_key_id, self.user)
+        iam.users.pop(self.user, None)
+
+
+@verb("app_client", "cognito")
+class AppClient(Verb):
+    """Somebody changed an app client of the target's file. `becomes`: by the names of the API."""
+
+    client: str
+    becomes: Mapping[str, Any]
+
+    def apply(self, stage: Stage) -> None:
+        held = self._held(stage)
+        stage.kept = dict(held.extended_config)
+        held.extended_config = {**held.extended_config, **stage.filled(self.becomes)}
+
+    def undo(self, stage: Stage) -> None:
+        held = self._held(stage)
+        for name in self.becomes if stage.kept else ():
+            held.extended_config[name] = stage.kept[name]
+
+    def _held(self, stage: Stage) -> Any:
+        place = stage.place
+        called = place.facts["users"]["clients"][self.client]["name"]
+        clients = place.backend("cognito-idp").user_pools[place.memory["pool"]].clients
+        return next(e for e in clients.values() if e.extended_config["ClientName"] == called)
+
+
+@verb("another_value", "secrets", "ecs")
+class AnotherValue(Verb):
+    """Somebody gave a key of a secret another value a while ago: the tasks that run are older."""
+
+    secret: str
+    key: str
+    since: Duration = timedelta(hours=3)
+
+    def apply(self, stage: Stage) -> None:
+        place, when = stage.place, stage.ago(self.since)
+        held = place.backend("secretsmanager").secrets[self.secret]
+        every = (each for at, each in ecs.every() if at[:2] == (place.account, place.region))
+        tasks = [task for service in every for task in service.tasks]
+        young = [task for task in tasks if task.get("startedAt", when) > when]
+        stage.kept = copy.deepcopy(vars(held)), [(task, task["startedAt"]) for task in young]
+        for task in young:
+            task["startedAt"] = when - self.since
+        value = {**json.loads(secrets.read(place, self.secret)), self.key: "another-" * 5}
+        secrets.put_again(place, self.secret, json.dumps(value), when)
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:
+            held, young = stage.kept
+            vars(stage.place.backend("secretsmanager").secrets[self.secret]).update(held)
+            for task, started in young:
+                task["startedAt"] = started
 
 
 @verb("plan", "s3")

@@ -37,7 +37,7 @@ def check_ages(ops: Connection) -> Findings:
     Evidence: SECRETS.
     """
     facts, found, rows = ops.target["secrets"], [], []
-    read = ops.each(partial(_read, ops), facts, "secret {}")
+    read = ops.each(partial(read_age, ops), facts, "secret {}")
     for name, (made, described) in read.items():
         most = facts[name].get("max_age_days")
         rule = "it is there" if most is None else f"at most {most} days"
@@ -77,7 +77,7 @@ def _rotation(ops: Connection, name: str, described: Json) -> Iterator[Finding]:
         yield asked.answer("warn", seen, next="logs/search")
 
 
-def _read(ops: Connection, name: str) -> tuple[datetime | None, Json]:
+def read_age(ops: Connection, name: str) -> tuple[datetime | None, Json]:
     """When its current value was put there, None: never; and as it is described, empty: absent."""
     path = "Versions[?contains(VersionStages || `[]`, 'AWSCURRENT')].CreatedDate"
     try:

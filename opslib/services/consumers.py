@@ -1,0 +1,85 @@
+"""Services whose tasks hold a secret's value: read when a task starts, and kept as long as it runs.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from opslib.core import UTC_TIME, Connection, Frame, Json, Refused, Step, frame
+from opslib.core.actions.watching import Anew
+from opslib.services.reading import Service, each_service
+
+CONSUMERS = {
+    "service": "str",
+    "takes": "str",
+    "pinned": "bool",
+    "tasks": "int64",
+    "older": "int64",
+    "oldest": UTC_TIME,
+}
+_ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
+
+
+def list_consumers(ops: Connection, arn: str, since: datetime) -> Frame:
+    """Services of the target whose task definition takes a secret, or names it in a variable.
+
+    Columns: CONSUMERS; `older`: tasks that run and were started before `since`; `pinned`: it asks
+    for one version, so for no newer one.
+    """
+    told = each_service(ops, "", lambda of: [*_rows(of, arn, since)], "secrets of {}")
+    return frame((row for rows in told for row in rows), CONSUMERS)
+
+
+def _rows(service: Service, arn: str, since: datetime) -> Iterator[Json]:
+    every = _taken(service.definition())
+    taken = [(name, rest) for name, of, rest in every if _names(of, arn)]
+    if not taken:
+        return
+    started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]
+    yield {
+        "service": service.key,
+        "takes": ", ".join(name for name, _ in taken),
+        "pinned": any("".join(rest[1:]) not in ("", "AWSCURRENT") for _, rest in taken),
+        "tasks": len(started),
+        "older": sum(at < since for at in started),
+        "oldest": min(started, default=None),
+    }
+
+
+def _taken(definition: Json) -> Iterator[tuple[str, str, list[str]]]:
+    """By whom it is taken, the secret, and what of it: key, stage, version."""
+    for container in definition["containerDefinitions"]:
+        options = container.get("logConfiguration", {}).get("secretOptions", ())
+        for each in (*container.get("secrets", ()), *options):
+            parts = each["valueFrom"].split(":")
+            yield each["name"], ":".join(parts[:_ARN_PARTS]), parts[_ARN_PARTS:]
+        for each in container.get("environment", ()):
+            yield f"{each['name']} (its name)", each["value"], []
+        if of := container.get("repositoryCredentials", {}).get("credentialsParameter"):
+            yield "the registry's login", of, []
+
+
+def _names(of: str, arn: str) -> bool:
+    """An ARN may lack its last six signs; a variable may hold the name."""
+    short = arn[:-_SUFFIX]
+    return of in (arn, short, short.split(":", _ARN_PARTS - 1)[-1])
+
+
+def steps_anew(ops: Connection, services: Sequence[str]) -> list[Step]:
+    """Steps that start the tasks of each anew, so that they read what is there now.
+
+    Raises Refused: something else than ECS deploys it.
+    """
+    steps = []
+    for key in services:
+        service = Service(ops, key)
+        kind = service.described.get("deploymentController", {}).get("type", "ECS")
+        if kind != "ECS":
+            raise Refused(f"{key} is deployed by {kind}: begin that there. Nothing was changed.")
+        do = Anew(str(service.facts["cluster"]), str(service.facts["name"]))
+        title = f"Start the tasks of {key} anew, and wait until none of before is left"
+        steps.append(Step(title, do, "tasks of before", "tasks that read what is there now", []))
+    return steps
