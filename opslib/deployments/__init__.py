@@ -17,6 +17,7 @@ from opslib.deployments.terraform import (
     to_push,
     to_roll_back,
 )
+from opslib.deployments.ways import check_ways_back
 
 __all__ = [
     "check_again",
@@ -28,6 +29,7 @@ __all__ = [
     "check_reverted",
     "check_states",
     "check_taken_away",
+    "check_ways_back",
     "plan_backup",
     "plan_test_record",
     "to_plan",

@@ -14,7 +14,6 @@ from opslib.services.reading import list_revisions
 from opslib.services.releases import (
     check_quiet,
     check_released,
-    check_ways_back,
     plan_deploy,
 )
 from opslib.services.revisions import plan_rollback, plan_size
@@ -33,7 +32,6 @@ __all__ = [
     "check_services",
     "check_targets",
     "check_tasks",
-    "check_ways_back",
     "list_consumers",
     "list_revisions",
     "plan_deploy",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain
 
-from opslib import alarms, databases, deployments, health, tables
+from opslib import alarms, health
 from opslib.core import (
     Connection,
     Findings,
@@ -30,20 +30,6 @@ def _described(ops: Connection, *looks: tuple[str, Look]) -> Findings:
     """What the checks answer whose part the target's file describes."""
     asked = [look for part, look in looks if part in ops.target.facts]
     return Findings(chain.from_iterable(look(ops) for look in asked))
-
-
-def check_ways_back(ops: Connection) -> Findings:
-    """Can tables and database be brought back, and would the newest Terraform plan destroy?
-
-    Of each only what the target's file describes.
-    """
-    planned = "plan" in ops.target.facts.get("terraform", {})
-    return _described(
-        ops,
-        ("tables", tables.check_backups),
-        ("database", databases.check_backups),
-        ("terraform" if planned else "", deployments.check_changes),
-    )
 
 
 def check_quiet(ops: Connection, service: str) -> Findings:

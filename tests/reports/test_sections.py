@@ -55,7 +55,7 @@ NOT_DAILY = {
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "services.check_image": PERSON,
     "services.check_quiet": "of checks that are in the report, for one service",
-    "services.check_ways_back": "of checks that are in the report",
+    "deployments.check_ways_back": "of checks that are in the report",
     "users.check_sign_in": PERSON,
     "workflows.check_item": PERSON,
     "reports.check_severity": "what the file says; its verdict names the level",
