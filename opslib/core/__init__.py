@@ -4,7 +4,7 @@ A connection, questions and findings, plans, tables, windows of time.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
-from opslib.core.actions.exact import Discard, Shown
+from opslib.core.actions.exact import Discard, EraseItems, Shown
 from opslib.core.actions.logins import Login, Password, Renewed
 from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
@@ -43,6 +43,7 @@ __all__ = [
     "DeleteVersions",
     "Discard",
     "Erase",
+    "EraseItems",
     "Finding",
     "Findings",
     "Frame",

@@ -1,6 +1,11 @@
 """Users of the Cognito pool and of the application."""
 
-from opslib.users.disabling import check_enabled, plan_disable
+from opslib.users.disabling import (
+    check_enabled,
+    find_sign_in,
+    plan_disable,
+    steps_to_remove,
+)
 from opslib.users.signins import check_sign_in
 from opslib.users.users import (
     check_synced,
@@ -16,6 +21,7 @@ __all__ = [
     "check_enabled",
     "check_sign_in",
     "check_synced",
+    "find_sign_in",
     "list_users",
     "plan_create",
     "plan_disable",
@@ -23,4 +29,5 @@ __all__ = [
     "plan_reset_mfa",
     "plan_sync",
     "pool_id",
+    "steps_to_remove",
 ]
