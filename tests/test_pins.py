@@ -83,6 +83,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/rollback", {}),
     ),
     CAPTIONS: (
+        ("copy-behind", "buckets/copy", {}),
         ("", "buckets/erase", {"kind": "user", "id": USER}),
         ("", "edge/block", {"address": "45.83.64.7"}),
         ("", "services/rollback", {}),

@@ -6,7 +6,7 @@ A connection, questions and findings, plans, tables, windows of time.
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
 from opslib.core.actions.exact import Discard, EraseItems, Shown
 from opslib.core.actions.logins import Login, Password, Renewed
-from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
+from opslib.core.actions.objects import CopyAcross, CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
 from opslib.core.actions.searches import Search
 from opslib.core.actions.watching import Watch
@@ -39,6 +39,7 @@ __all__ = [
     "Action",
     "Aws",
     "Connection",
+    "CopyAcross",
     "CopyVersions",
     "DeleteVersions",
     "Discard",

@@ -71,8 +71,8 @@ def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]
         Aws(_COGNITO, f"admin_{verb}", **who)
         for verb in ("disable_user", "enable_user", "user_global_sign_out", "delete_user")
     )
-    there = Read(_COGNITO, "admin_get_user", "Enabled", **who)
-    shut = [Step(f"Disable {user}", off, True, False, [on], there)] if seen["enabled"] else []
+    # no `observe`: what was disabled is deleted by the same plan
+    shut = [Step(f"Disable {user}", off, True, False, [on])] if seen["enabled"] else []
     shut.append(Step(f"Sign {user} out everywhere", out, None, "refresh tokens revoked", []))
     status = Read(_COGNITO, "admin_get_user", "UserStatus", **who)
     return shut, [

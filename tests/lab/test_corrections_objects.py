@@ -140,3 +140,17 @@ def test_a_missing_bucket_is_said(s3: Any) -> None:
         with pytest.raises(ClientError) as error:
             getattr(s3, operation)(Bucket="practice-none")
         assert error.value.response["Error"]["Code"] == code
+
+
+def test_a_copy_is_made_of_what_is_meant_into_a_bucket_of_whom_is_meant(
+    s3: Any, bucket: str
+) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="a b+ü", Body=b"one")["ETag"]
+    given = {"Bucket": bucket, "Key": "b", "CopySource": {"Bucket": bucket, "Key": "a b+ü"}}
+    for wrong in ({"CopySourceIfMatch": '"0"'}, {"ExpectedBucketOwner": "999999999999"}):
+        with pytest.raises(ClientError, match=r"PreconditionFailed|AccessDenied"):
+            s3.copy_object(**given, **wrong)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner="999999999999")
+    s3.copy_object(**given, CopySourceIfMatch=etag)
+    assert keys(s3, bucket) == ["a b+ü", "b"]

@@ -1,5 +1,6 @@
-"""S3 DeleteObjects; GetObjectRetention, which moto does not have; and ListObjectVersions, in which
-moto orders by times that it does not tell, and copies the whole bucket for each page.
+"""S3 DeleteObjects; GetObjectRetention, which moto does not have; ListObjectVersions, in which
+moto orders by times that it does not tell, and copies the whole bucket for each page; and whose a
+bucket is.
 
 With an ETag a key is deleted only while its object has it.
 
@@ -14,7 +15,7 @@ import re
 import threading
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from moto.s3.exceptions import AccessForbidden
 from moto.s3.responses import S3Response
@@ -140,3 +141,22 @@ def list_object_versions(call: Call) -> Result:
         if told["IsTruncated"]:
             told |= {"NextKeyMarker": said["Key"], "NextVersionIdMarker": each.version_id}
     return told
+
+
+@answers("s3", "CopyObject", "ListObjectsV2")
+def owned(call: Call) -> Result:
+    """Of another account's bucket, where the caller names whose it has to be, nothing; and a copy
+    of what has another ETag than the caller says is none.
+    """
+    given, wanted = call.params, call.params.get("CopySourceIfMatch")
+    owner = given.get("ExpectedBucketOwner")
+    if owner and call.backend().get_bucket(given["Bucket"]).account_id != owner:
+        raise AwsError("AccessDenied", "Access Denied", 403)
+    if wanted:
+        source, _, version = unquote(given["CopySource"]).partition("?versionId=")
+        bucket, _, key = source.lstrip("/").partition("/")
+        held = call.backend().get_object(bucket, key, version_id=version or None)
+        if held is None or held.etag.strip('"') != wanted.strip('"'):
+            message = "At least one of the pre-conditions you specified did not hold"
+            raise AwsError("PreconditionFailed", message, 412)
+    return call.moto()
