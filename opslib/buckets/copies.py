@@ -100,9 +100,10 @@ class Pair:
 
     def _why(self, each: Held, copy: Held | None) -> str:
         if copy and copy.size == each.size:
-            # One made of parts has another ETag than its copy: then the later one is a copy of it.
+            # One made of parts has another ETag than its copy: then a later one is a copy of it.
+            # Of the same second nobody knows which came first.
             told = self.digests and "-" not in each.etag + copy.etag
-            if each.etag == copy.etag or (not told and copy.modified >= each.modified):
+            if each.etag == copy.etag or (not told and copy.modified > each.modified):
                 return ""
         if each.storage in ARCHIVES:
             return FROZEN
@@ -239,12 +240,17 @@ def _step(pair: Pair, objects: Sequence[Held], at: int) -> Step:
 def check_copied(ops: Connection, bucket: str, steps: Sequence[Step]) -> Findings:
     """Both listed again: what was planned is there, of the size and the digest that it has."""
     pair = _pair(ops, bucket)
-    planned = {each["Key"]: each for step in steps for each in step.do["objects"]}
-    lacking = [each for each in pair.of(MISSING, CHANGED) if each.key in planned]
-    # written again in the meantime: what was shown was copied, and the next run takes the rest
-    since = [each for each in lacking if each.etag != planned[each.key]["ETag"]]
-    seen = f"{len(planned) - len(lacking) + len(since):,} of {count(len(planned), 'object')}"
-    seen += f"; written again since: {len(since):,}" if since else ""
-    missing = len(lacking) - len(since)
+    (one, other), planned = pair.listed, [each for step in steps for each in step.do["objects"]]
+    lacking, since = list[str](), 0
+    for each in planned:
+        held, copy = one.get(each["Key"]), other.get(each["Key"])
+        again = held is None or held.etag != each["ETag"]  # the next run takes that
+        later = held is None or again or (copy and copy.modified >= held.modified)
+        if not copy or copy.size != each["Size"] or not (copy.etag == each["ETag"] or later):
+            lacking.append(each["Key"])
+        since += again
+    seen = f"{len(planned) - len(lacking):,} of {count(len(planned), 'object')}"
+    seen += f"; not so: {', '.join(lacking[:3])}" if lacking else ""
+    seen += f"; written or deleted since: {since:,}" if since else ""
     asked = Question(f"objects copied to {pair.to['name']}", "all of them", "s3 ListObjectsV2")
-    return Findings([asked.judged(not missing, seen)])
+    return Findings([asked.judged(not lacking, seen)])

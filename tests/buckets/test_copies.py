@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -118,19 +119,25 @@ def test_what_is_large_goes_in_parts_and_is_known_again(
     head = s3.head_object(Bucket=TO, Key=KEY)
     assert (head["ContentLength"], head["Metadata"]) == (part + 9, {"of": "a user"})
     assert head["ETag"] != s3.head_object(Bucket=NAME, Key=KEY)["ETag"]
-    assert copies.check_copies(ops, "images").worst == "ok"
-    put(s3, b"y" * (part + 9))
-    assert [*copies.check_copies(ops, "images").evidence["why"]] == [copies.CHANGED]
+    later = datetime.now(UTC) + timedelta(seconds=2)  # as S3 takes a second for it
+    pair = copies._pair(ops, "images")
+    one, other = (each[KEY] for each in pair.listed)
+    assert pair._why(one, other._replace(modified=later)) == ""
+    assert pair._why(one._replace(modified=later), other) == copies.CHANGED
 
 
 def test_where_kms_makes_etags_differ_the_later_one_is_the_copy(
-    ops: Connection, s3: Any, monkeypatch: pytest.MonkeyPatch
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(s3, b"one")
-    put(s3, b"two", bucket=TO)
-    assert copies.check_copies(ops, "images").causes == {copies.CAUSE}
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    one = copies.Held(KEY, 3, '"a"', at, "STANDARD")
+    later = one._replace(etag='"b"', modified=at + timedelta(seconds=1))
+    assert copies._pair(ops, "images")._why(one, later) == copies.CHANGED
     monkeypatch.setattr(copies.Pair, "encryption", lambda *_: "aws:kms")
-    assert copies.check_copies(ops, "images").causes == set()
+    pair = copies._pair(ops, "images")
+    assert pair._why(one, later) == ""
+    assert pair._why(later, one) == pair._why(one, one._replace(etag='"b"')) == copies.CHANGED
+    assert pair._why(one._replace(storage="GLACIER"), None) == copies.FROZEN
 
 
 def test_a_bucket_is_never_its_own_copy_and_needs_one_that_is_described(

@@ -51,6 +51,11 @@ def test_lists_come_in_pages_by_prefix_and_folder(s3: Any, bucket: str) -> None:
     for number in range(7):
         s3.put_object(Bucket=bucket, Key=f"books/{number % 2}/{number}.jpeg", Body=b"x")
     assert len(keys(s3, bucket, Prefix="books/1/", PaginationConfig={"PageSize": 2})) == 3
+    s3.delete_object(Bucket=bucket, Key="books/1/3.jpeg")
+    s3.put_object(Bucket=bucket, Key="books/1/3 b+ü.jpeg", Body=b"x")
+    listed = keys(s3, bucket, Prefix="books/1/", PaginationConfig={"PageSize": 1})
+    assert listed == ["books/1/1.jpeg", "books/1/3 b+ü.jpeg", "books/1/5.jpeg"]
+    assert keys(s3, bucket, StartAfter="books/1/3.jpeg") == ["books/1/5.jpeg"]
     folders = s3.list_objects_v2(Bucket=bucket, Prefix="books/", Delimiter="/")["CommonPrefixes"]
     assert [each["Prefix"] for each in folders] == ["books/0/", "books/1/"]
 
