@@ -154,8 +154,9 @@ def list_objects(call: Call) -> Result:
     held, prefix = call.backend().get_bucket(given["Bucket"]).keys, given.get("Prefix", "")
     after = given.get("ContinuationToken") or given.get("StartAfter", "")
     most, url = given.get("MaxKeys", 1000), given.get("EncodingType") == "url"
-    last = ((key, held.getlist(key)[-1]) for key in sorted(held) if key.startswith(prefix))
-    found = [*islice((each for each in last if each[0] > after and _seen(each[1])), most + 1)]
+    keys = sorted(key for key in held if key.startswith(prefix) and key > after)
+    last = ((key, held.getlist(key)[-1]) for key in keys)
+    found = [*islice((each for each in last if _seen(each[1])), most + 1)]
     told: Result = {name: given[name] for name in ("Prefix", "EncodingType") if name in given}
     told |= {"Name": given["Bucket"], "MaxKeys": most, "IsTruncated": len(found) > most}
     if told["IsTruncated"]:
