@@ -6,6 +6,9 @@ counts.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import shutil
 import statistics
@@ -14,24 +17,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import yaml
 
-from opslib import connect, lab
+from opslib import apply, buckets, connect, lab
 from opslib.catalogue import runbooks
 from opslib.core import paths
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
+from opslib.core.reads.objects import items_of, list_objects, list_versions
 from opslib.runs import runs
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
 MANY = 20
 DELAY_MS = 30  # a call to AWS from an office
+CAPTIONS = "lab/image-caption-prod"
+KEYS, THINGS, FEW = 20_000, 2_000, 20  # FEW: of what is done one by one, so many are timed
+USER = "be1c0000-0000-4000-8000-00000000000b"
 
 
 def main() -> None:
@@ -50,6 +58,7 @@ def main() -> None:
         reports_of_every_target(folder)
         many_against_papermill(folder)
         page_of_metrics(folder)
+        thousands(folder)
     finally:
         lab.down()
         shutil.rmtree(folder, ignore_errors=True)
@@ -235,6 +244,101 @@ def aws_one_by_one(ops, aws: str) -> None:  # type: ignore[no-untyped-def]
             ],
             environment,
         )
+
+
+def thousands(folder: Path) -> None:
+    """A prefix of many keys listed; a user's objects and items erased, as a person would else."""
+    ops, aws = connect(CAPTIONS), aws_command(folder)
+    s3, dynamo = ops.client("s3"), ops.client("dynamodb")
+    bucket, table = (
+        ops.target[of][key]["name"] for of, key in (("buckets", "images"), ("tables", "captions"))
+    )
+    for name in ("sign_in", "objects", "items"):
+        ops.target["erasure"]["user"].pop(name)
+    facts = ops.target["erasure"]["user"]
+    fill = ThreadPoolExecutor(8)
+    put = lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 100)  # noqa: E731
+    list(fill.map(put, [f"many/{at:05}.jpg" for at in range(KEYS)]))
+    lab.up().ask("POST", "settings", delay_ms=DELAY_MS)
+    try:
+        what = f"{KEYS:,} keys of a prefix, +{DELAY_MS} ms a call"
+        asked = ["s3api", "list-objects-v2", "--bucket", bucket, "--prefix", "many/"]
+        ours = lambda: list_objects(ops, bucket, "many/")  # noqa: E731
+        report(f"{what} / aws s3api", ours, lambda: called(ops, aws, asked), rounds=3)
+        pages = s3.get_paginator("list_objects_v2")
+        boto3 = lambda: [  # noqa: E731
+            each
+            for page in pages.paginate(Bucket=bucket, Prefix="many/")
+            for each in page["Contents"]
+        ]
+        report(f"{what} / boto3", ours, boto3, rounds=3)
+
+        facts["objects"] = [{"bucket": "images", "at": "images/{id}/"}]
+        lab.up().ask("POST", "settings", delay_ms=0)
+        list(fill.map(put, [f"images/{USER}/{at:04}.jpg" for at in range(THINGS + 2 * FEW)]))
+        lab.up().ask("POST", "settings", delay_ms=DELAY_MS)
+        rest = iter(list_versions(ops, bucket, f"images/{USER}/"))
+
+        def object_by_boto3() -> None:
+            one = next(rest)
+            s3.delete_object(Bucket=bucket, Key=one.key, VersionId=one.id)
+
+        def object_by_aws() -> None:
+            one = next(rest)
+            named = ["--bucket", bucket, "--key", one.key, "--version-id", one.id]
+            called(ops, aws, ["s3api", "delete-object", *named])
+
+        one_by_one("objects", (object_by_aws, object_by_boto3), lambda: erased(ops))
+
+        facts.pop("objects")
+        facts["items"] = [{"table": "captions", "key": "USER#{id}"}]
+        lab.up().ask("POST", "settings", delay_ms=0)
+        made = [{"PK": f"USER#{USER}", "SK": f"CAPTION#{at:05}"} for at in range(THINGS + 2 * FEW)]
+        items = [{name: {"S": value} for name, value in each.items()} for each in made]
+        list(fill.map(lambda item: dynamo.put_item(TableName=table, Item=item), items))
+        lab.up().ask("POST", "settings", delay_ms=DELAY_MS)
+        keys = iter(items_of(ops, table, f"USER#{USER}").keys)
+
+        def item_by_aws() -> None:
+            named = ["--table-name", table, "--key", json.dumps(next(keys))]
+            called(ops, aws, ["dynamodb", "delete-item", *named])
+
+        def item_by_boto3() -> None:
+            dynamo.delete_item(TableName=table, Key=next(keys))
+
+        one_by_one("items", (item_by_aws, item_by_boto3), lambda: erased(ops))
+    finally:
+        lab.up().ask("POST", "settings", delay_ms=0)
+
+
+def erased(ops) -> None:  # type: ignore[no-untyped-def]
+    """Looked for, planned, planned again, erased, and looked for again: as the notebook does."""
+    plan = buckets.plan_erasure(ops, "user", USER)
+    with contextlib.redirect_stdout(io.StringIO()):
+        applied = apply(ops, plan, "now", CAPTIONS)
+        found = applied.verify(buckets.check_erased, "user", USER, applied.plan.steps)
+    assert found.worst == "ok", found
+
+
+def one_by_one(
+    things: str, ways: tuple[Callable[[], None], Callable[[], None]], ours: Callable[[], None]
+) -> None:
+    """What is done one by one is timed for a few, and counted for all."""
+    theirs = [seconds(lambda way=way: [way() for _ in range(FEW)]) * THINGS / FEW for way in ways]  # type: ignore[misc]
+    mine = seconds(ours)
+    for name, other in zip(("aws command", "boto3"), theirs, strict=True):
+        what = f"{THINGS:,} {things} erased with proof / {name} one by one, +{DELAY_MS} ms a call"
+        print(what, f"{mine:.2f}", f"{other:.2f}", f"{mine / other:.4f}", sep="\t", flush=True)
+
+
+def called(ops, aws: str, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    """The aws command, in the lab's account."""
+    place = lab.up()
+    key, secret = place.credentials(ops.target.key)
+    login = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    where = {"AWS_DEFAULT_REGION": ops.target.region}
+    endpoint = ["--endpoint-url", place.aws_endpoint(ops.target.key)]
+    command([aws, *endpoint, *words], os.environ | login | where)
 
 
 def aws_command(folder: Path) -> str:

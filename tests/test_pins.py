@@ -38,6 +38,7 @@ DOCUMENTS = "lab/dms-dev"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
+USER = "1e4a0000-0000-4000-8000-000000000001"
 SAMUEL = "samuel.okafor@example.com"
 # Each procedure that changes something, so that it has something to do.
 CASES: dict[str, tuple[Case, ...]] = {
@@ -84,6 +85,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/rollback", {}),
     ),
     CAPTIONS: (
+        ("copy-behind", "buckets/copy", {}),
+        ("", "buckets/erase", {"kind": "user", "id": USER}),
         ("", "edge/block", {"address": "45.83.64.7"}),
         ("", "services/autoscaling", {}),
         ("", "services/deploy", {}),

@@ -1,17 +1,17 @@
-"""Erasure (`erasure` of the target's file): a row, every version of its objects, its search entry.
+"""Erasure (`erasure` of the target's file): all that belongs to a row or to an id, for good.
 
+Every version of its objects, its items of DynamoDB, its search entry, its row or its sign-in.
 Nothing of what is erased is kept with the record but keys, numbers and digests.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import groupby
 
-from opslib import databases
+from opslib import databases, tables, users
+from opslib.buckets.belongings import Belongings, Place, find, locks
 from opslib.core import (
     Action,
     Connection,
@@ -38,109 +38,64 @@ from opslib.core.actions.searches import Take
 from opslib.core.connections.sql import literal
 from opslib.core.connections.targets import Facts
 from opslib.core.reads import domains
-from opslib.core.reads.objects import Version, versions_at
+from opslib.core.reads.objects import versions_at
 
-OBJECTS = {
-    "bucket": "str",
+PARTS = {
+    "place": "str",
     "key": "str",
     "versions": "int64",
     "markers": "int64",
+    "items": "int64",
     "size_bytes": "int64",
 }
 HELD = "legal-hold"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A key of a bucket, or a prefix, and all that it has."""
-
-    bucket: str
-    named: str
-    versions: Sequence[Version]
-
-
-def _places(ops: Connection, facts: Facts, id: str) -> list[Place]:
-    """Where the row's objects are. Raises NotFound (no such row), Refused (a column is empty)."""
-    at = [(each["bucket"], each["at"]) for each in facts["objects"]]
-    names = sorted({name for _, template in at for name in re.findall(r"\{(\w+)\}", template)})
-    chosen = ", ".join(f"{quoted(name)}::text AS {quoted(name)}" for name in names)
-    table, key = facts["table"], facts["id"]
-    rows = ask(ops, f"SELECT {chosen} FROM {quoted(table)} WHERE {quoted(key)} = :id", {"id": id})
-    if len(rows) != 1:
-        raise NotFound(
-            f"{table} has {count(len(rows), 'row')} with {key} {id!r}, so where its objects are is "
-            "not known. A row that is gone leaves its objects: look for them by buckets/orphans."
-        )
-    row = rows.iloc[0]
-    if empty := [name for name in names if not row[name]]:
-        raise Refused(f"{empty[0]} of {table} {id} is empty: where its objects are is not said.")
-    found = []
-    for bucket, template in at:
-        name = ops.target["buckets"][bucket]["name"]
-        named = re.sub(r"\{(\w+)\}", lambda hit: str(row[hit[1]]), template)
-        versions = versions_at(ops, name, named)
-        found.append(Place(name, named, versions))
-    return found
-
-
-def _locks(ops: Connection, places: Sequence[Place]) -> list[str]:
-    """What may not be deleted, and until when. Denied is an error: it may be locked."""
-
-    def value(operation: str, part: str, **at: str) -> Json | str:
-        try:
-            found: Json | str = ops.call("s3", operation, **at).get(part, "")
-        except NotFound:
-            return ""
-        return found
-
-    def one(place: Place, version: Version) -> str:
-        at = {"Bucket": place.bucket, "Key": version.key, "VersionId": version.id}
-        hold = value("get_object_legal_hold", "LegalHold", **at)
-        kept = value("get_object_retention", "Retention", **at)
-        if isinstance(hold, dict) and hold.get("Status") == "ON":
-            return f"{version.key}: legal hold"
-        if isinstance(kept, dict) and kept and kept["RetainUntilDate"] > ops.now():
-            return f"{version.key}: {kept['Mode'].lower()} until {kept['RetainUntilDate']:%Y-%m-%d}"
-        return ""
-
-    told: list[str] = []
-    for place in places:
-        if value("get_object_lock_configuration", "ObjectLockConfiguration", Bucket=place.bucket):
-            real = [each for each in place.versions if not each.marker]
-            told += ops.gather(*(partial(one, place, each) for each in real))
-    return [each for each in told if each]
-
-
-def _by_key(place: Place) -> Iterable[tuple[str, Iterable[Version]]]:
-    return groupby(place.versions, lambda each: each.key)
-
-
-def _row(place: Place, key: str, versions: Sequence[Version]) -> Json:
-    markers = sum(each.marker for each in versions)
-    numbers = {"versions": len(versions) - markers, "markers": markers}
-    size = sum(each.size or 0 for each in versions)
-    return {"bucket": place.bucket, "key": key, **numbers, "size_bytes": size}
+_TOKENS = (
+    "Who is signed in now may go on writing with a token of before until it expires (an hour, as "
+    "Cognito makes them)."
+)
 
 
 @check("What is there to erase, and may it be?")
 def check_erasure(ops: Connection, kind: str, id: str) -> Findings:
-    """The row's objects with every version, what locks them, and where copies stay.
+    """What there is of it with every version, what locks it, and where copies stay.
 
-    Evidence: OBJECTS.
+    Evidence: PARTS; items by the first word of their sort key.
     """
-    facts = ops.target["erasure"][kind]
-    places = _places(ops, facts, id)
-    rows = [_row(place, key, [*group]) for place in places for key, group in _by_key(place)]
+    facts, found = ops.target["erasure"][kind], find(ops, kind, id)
+    rows = [*_rows(ops, found)]
+    there = _there(facts, f"{kind} {id}", found, rows)
+    held = answer("legal holds and locks", lambda: _free(ops, found.places))
+    told = [there, held, *_copies(ops, facts, found.places)]
+    if facts.get("sign_in"):
+        told.append(answer(f"sign-in of {id}", partial(users.find_sign_in, ops, id)))
+    return Findings(told, frame(rows, PARTS))
+
+
+def _rows(ops: Connection, found: Belongings) -> Iterator[Json]:
+    none = dict.fromkeys(("versions", "markers", "items"), 0)
+    for part in found.partitions:
+        yield from ({"place": part.table, **none, **row} for row in part.rows(ops))
+    for place in found.places:
+        yield from ({"place": place.bucket, **none, **row} for row in place.rows())
+
+
+def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> Finding:
+    source = "SELECT, s3 ListObjectVersions" if found.row else "s3 ListObjectVersions"
+    asked = Question(what, "what is meant", source + ", dynamodb Query" * bool(found.partitions))
+    if found.empty and not found.row:
+        return asked.answer("unknown", "nothing is there: it was erased, or this is another id")
+    keys = sum(bool(row["versions"] or row["markers"]) for row in rows)
+    every = sum(len(place.versions) for place in found.places)
     size = number(sum(row["size_bytes"] for row in rows), "bytes")
-    every = count(sum(len(place.versions) for place in places), "version")
-    there = Question(f"{kind} {id}", "what is meant", "SELECT, s3 ListObjectVersions")
-    seen = f"1 row of {facts['table']}; {count(len(rows), 'key')} with {every}, {size}"
-    found = [there.answer("ok", seen), answer("legal holds and locks", lambda: _free(ops, places))]
-    return Findings([*found, *_copies(ops, facts, places)], frame(rows, OBJECTS))
+    said = [f"1 row of {facts['table']}"] if found.row else []
+    items = sum(len(part.items.keys) for part in found.partitions)
+    said += [f"{count(items, 'item')} in DynamoDB"] if found.partitions else []
+    said.append(f"{count(keys, 'key')} with {count(every, 'version')}, {size}")
+    return asked.answer("ok", "; ".join(said))
 
 
 def _free(ops: Connection, places: Sequence[Place]) -> Finding:
-    held = _locks(ops, places)
+    held = locks(ops, places)
     asked = Question("legal holds and locks", "none", "s3 GetObjectLegalHold, GetObjectRetention")
     seen = f"{count(len(held), 'version')}: {held[0]}" if held else "none"
     return asked.judged(not held, seen, cause=HELD)
@@ -148,10 +103,12 @@ def _free(ops: Connection, places: Sequence[Place]) -> Finding:
 
 def _copies(ops: Connection, facts: Facts, places: Sequence[Place]) -> Iterator[Finding]:
     """Where copies stay that this does not reach."""
-    for bucket in dict.fromkeys(place.bucket for place in places):
+    reached = {place.bucket for place in places}
+    for bucket in sorted(reached):
         asked = Question(f"copies of {bucket} elsewhere", "none", "s3 GetBucketReplication")
-        yield answer(asked.words, partial(_replicas, ops, bucket, asked))
-    if "database" in ops.target.facts:
+        yield answer(asked.words, partial(_replicas, ops, bucket, reached, asked))
+    yield from tables.copies_of(ops, [each["table"] for each in facts.get("items", ())])
+    if "table" in facts:
         asked = Question("copies of the row", "backups that end", "rds DescribeDBSnapshots")
         yield answer(asked.words, partial(_backups, ops, asked))
     if "index" in facts:
@@ -160,14 +117,23 @@ def _copies(ops: Connection, facts: Facts, places: Sequence[Place]) -> Iterator[
         yield asked.answer("ok", seen)
 
 
-def _replicas(ops: Connection, bucket: str, asked: Question) -> Finding:
-    try:
-        rules = ops.call("s3", "get_bucket_replication", Bucket=bucket)["ReplicationConfiguration"]
-    except NotFound:
-        return asked.answer("ok", "not replicated")
-    to = {rule["Destination"]["Bucket"] for rule in rules["Rules"] if rule["Status"] == "Enabled"}
+def _replicas(ops: Connection, bucket: str, reached: set[str], asked: Question) -> Finding:
+    """Of a bucket, where it is replicated or copied to, but for what is erased, too."""
+    known = ops.target["buckets"]
+    copied = {
+        each["copy_to"] for each in known.values() if each["name"] == bucket and "copy_to" in each
+    }
+    to = {known[each]["name"] for each in copied}
+    none = "not replicated"
+    with suppress(NotFound):
+        found = ops.call("s3", "get_bucket_replication", Bucket=bucket)["ReplicationConfiguration"]
+        to |= {
+            each["Destination"]["Bucket"] for each in found["Rules"] if each["Status"] == "Enabled"
+        }
+        none = "rules are off"
+    to = {each for each in to if each.removeprefix("arn:aws:s3:::") not in reached}
     seen = f"replicated to {', '.join(sorted(to))}: what is deleted here by version stays there"
-    return asked.judged(not to, seen if to else "rules are off", otherwise="warn")
+    return asked.judged(not to, seen if to else none, otherwise="warn")
 
 
 def _backups(ops: Connection, asked: Question) -> Finding:
@@ -182,47 +148,55 @@ def _backups(ops: Connection, asked: Question) -> Finding:
 
 @planner
 def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
-    """Every version and marker of its objects, its search entry, last its row: for good.
+    """Every version and marker, every item, its search entry; last its row or sign-in: for good.
 
     The row goes last, since it says where the rest is: what broke off is gone on with by running
-    it again. Raises Refused (a legal hold, a lock), NotFound (no such row).
+    it again. Raises Refused (a legal hold, a lock), NotFound (no such row), UsageError (no id).
     """
-    facts = ops.target["erasure"][kind]
-    places = _places(ops, facts, id)
-    if held := _locks(ops, places):
+    facts, found = ops.target["erasure"][kind], find(ops, kind, id)
+    if held := locks(ops, found.places):
         raise Refused(
             f"{count(len(held), 'version')} may not be deleted, the first: {held[0]}. Nothing was "
             "deleted. Who put it there (legal, records management) has to take it off."
         )
-    steps = [
-        Step(
-            f"Erase {count(len(place.versions), 'version')} of {place.named} in {place.bucket}",
-            Erase(place.bucket, place.named, len(place.versions), digest(place.versions)),
-            before={"versions": len(place.versions)},
-            after={"versions": 0},
-        )
-        for place in places
-        if place.versions
-    ]
+    first, last = users.steps_to_remove(ops, id) if facts.get("sign_in") else ([], [])
+    steps = [*first, *map(_emptied, filter(lambda place: place.versions, found.places))]
+    steps += [part.step() for part in found.partitions if part.items.keys]
     if "index" in facts:
         index = ops.target["search"]["indices"][facts["index"]]["index"]
         take: Action = Take(index, [id])
         steps.append(Step(f"Take {id} out of the search index {index}", take, after="absent"))
-    table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {literal(id)}"
-    marks = facts.get("set")
-    what = f"UPDATE {table} SET {marks} {where}" if marks else f"DELETE FROM {table} {where}"
-    row = databases.steps_for_statement(ops, what, 1, False)
-    notes = ["It cannot be undone. Copies that stay are in the table above.", *[*row.notes][1:]]
-    return Planned(f"erase {kind} {id}", [*steps, *row.steps], notes)
+    notes = ["It cannot be undone. Copies that stay are in the table above."]
+    if found.row:
+        table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {literal(id)}"
+        marks = facts.get("set")
+        what = f"UPDATE {table} SET {marks} {where}" if marks else f"DELETE FROM {table} {where}"
+        row = databases.steps_for_statement(ops, what, 1, False)
+        last, notes = [*row.steps], notes + [*row.notes][1:]
+    elif facts.get("sign_in"):
+        notes.append(f"{_TOKENS} Look again then: nothing may be there.")
+    else:
+        notes.append("Whoever it is may go on writing: shut the user out before (users/disable).")
+    return Planned(f"erase {kind} {id}", [*steps, *last], notes)
+
+
+def _emptied(place: Place) -> Step:
+    return Step(
+        f"Erase {count(len(place.versions), 'version')} of {place.named} in {place.bucket}",
+        Erase(place.bucket, place.named, len(place.versions), digest(place.versions)),
+        before={"versions": len(place.versions)},
+        after={"versions": 0},
+    )
 
 
 @check("Is nothing of it left?")
 def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> Findings:
-    """Looked for again where it was: versions and markers, the search entry, the row."""
+    """Looked for again where it was: versions, markers, items, the search entry, row, sign-in."""
     facts, found = ops.target["erasure"][kind], []
     for do in (step.do for step in steps):
         if isinstance(do, Erase):
-            asked = Question(f"versions of {do['named']}", "none", "s3 ListObjectVersions")
+            what = f"versions of {do['named']} in {do['bucket']}"
+            asked = Question(what, "none", "s3 ListObjectVersions")
             left = len(versions_at(ops, do["bucket"], do["named"]))
             found.append(asked.judged(not left, f"{left:,} of {do['versions']:,} are left"))
         if isinstance(do, Take):
@@ -230,9 +204,17 @@ def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> 
             docs = domains.ask(ops, "GET", f"/{do['index']}/_mget", {"ids": do["ids"]})["docs"]
             left = sum(bool(each.get("found")) for each in docs)
             found.append(asked.judged(not left, f"{left} left"))
+    found += filter(None, (tables.left_of(ops, step) for step in steps))
+    if facts.get("sign_in"):
+        found.append(users.find_sign_in(ops, id, gone=True))
+    if "table" in facts:
+        found.append(_row_left(ops, facts, id))
+    return Findings(found)
+
+
+def _row_left(ops: Connection, facts: Facts, id: str) -> Finding:
     table = quoted(facts["table"])
     rows = ask(ops, f"SELECT 1 AS n FROM {table} WHERE {quoted(facts['id'])} = :id", {"id": id})
     asked = Question(f"row of {facts['table']}", "marked" if "set" in facts else "gone", "SELECT")
     seen = "there, as the target's file marks it" if len(rows) else "gone"
-    found.append(asked.judged(len(rows) == int("set" in facts), seen))
-    return Findings(found)
+    return asked.judged(len(rows) == int("set" in facts), seen)

@@ -52,6 +52,15 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     return Findings(found, frame(rows, SETTINGS))
 
 
+def is_shut(ops: Connection, bucket: str) -> bool:
+    """Whether public access to it is blocked, in all four ways (S3 GetPublicAccessBlock)."""
+    try:
+        told = ops.call("s3", "get_public_access_block", Bucket=bucket)
+    except NotFound:
+        return False
+    return all(told["PublicAccessBlockConfiguration"].get(part) for part in _BLOCK)
+
+
 def missing(ops: Connection, name: str) -> Finding:
     """The finding that a bucket is not there."""
     seen = f"no such bucket in {ops.where}"

@@ -5,12 +5,12 @@ here: an undo makes it anew from what a record keeps.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
-from opslib.core.actions.exact import Discard, Shown
+from opslib.core.actions.exact import Discard, EraseItems, Shown
 from opslib.core.actions.handed import ClientSecret, Given
 from opslib.core.actions.listed import Listed, There
 from opslib.core.actions.logins import Login, Password, Renewed
 from opslib.core.actions.muting import Mute
-from opslib.core.actions.objects import CopyVersions, DeleteVersions, Erase
+from opslib.core.actions.objects import CopyAcross, CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
 from opslib.core.actions.searches import Search
 from opslib.core.actions.watching import Anew, Rollout, Watch
@@ -45,10 +45,12 @@ __all__ = [
     "Aws",
     "ClientSecret",
     "Connection",
+    "CopyAcross",
     "CopyVersions",
     "DeleteVersions",
     "Discard",
     "Erase",
+    "EraseItems",
     "Finding",
     "Findings",
     "Frame",

@@ -1,4 +1,4 @@
-"""DynamoDB tables: throttles and why, backups, a restore and what it does not bring."""
+"""DynamoDB tables: throttles and why, backups, a restore and what it lacks, items of one."""
 
 from opslib.tables.backups import (
     check_backups,
@@ -7,12 +7,17 @@ from opslib.tables.backups import (
     plan_backup,
     plan_restore,
 )
+from opslib.tables.items import Partition, copies_of, find_partition, left_of
 from opslib.tables.throttles import check_throttles
 
 __all__ = [
+    "Partition",
     "check_backups",
     "check_restored",
     "check_throttles",
+    "copies_of",
+    "find_partition",
+    "left_of",
     "list_backups",
     "plan_backup",
     "plan_restore",

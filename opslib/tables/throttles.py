@@ -6,27 +6,36 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/throttling-diag
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Frame,
     Json,
     Question,
     Window,
     check,
+    frame,
     window,
 )
 from opslib.core.reads import metrics
 from opslib.tables.reading import Table
 
-HOT, SHORT, ACCOUNT, CAPPED = (
+THROTTLED = {
+    "table": "str",
+    "side": "str",
+    "index": "str",
+    "reason": "str",
+    "requests": "int64",
+}
+HOT, SHORT, ACCOUNT, CAPPED, INDEX = (
     "hot-partition",
     "table-capacity-short",
     "account-capacity-short",
     "table-capacity-capped",
+    "index-throttled",
 )
 _SIDES = ("Read", "Write")
 _REASONS = {  # the middle of a metric's name: what it says (CloudWatch has them since 2025)
@@ -37,10 +46,10 @@ _REASONS = {  # the middle of a metric's name: what it says (CloudWatch has them
 }
 _MEANS = {
     HOT: "one partition is asked for more than 3,000 reads or 1,000 writes a second: one key, or "
-    "keys side by side",
-    SHORT: "more is asked for than it is given",
-    CAPPED: "it is at the most that it was set to for on-demand",
-    ACCOUNT: "it is at the account's limit for a table",
+    "keys side by side. Spread it, or cache: more capacity does not help",
+    SHORT: "more is asked for than it is given: raise it, let it scale, or make it on-demand",
+    CAPPED: "it is at the most that it was set to for on-demand: raise that",
+    ACCOUNT: "it is at the account's limit for a table: ask Service Quotas for more",
 }
 _NEAR = 0.8  # of what is provisioned: then it is not one partition alone
 _OPERATIONS = (
@@ -58,98 +67,147 @@ _OPERATIONS = (
 _SECONDS = 60
 
 
+@dataclass(frozen=True)
+class _Metric:
+    """One of AWS/DynamoDB's metrics of a table: of all of it, of an index, or of an operation."""
+
+    name: str
+    index: str = ""
+    operation: str = ""
+
+    def query(self, id: str, table: str) -> Json:
+        of = {"GlobalSecondaryIndexName": self.index, "Operation": self.operation}
+        given = {"TableName": table} | {key: value for key, value in of.items() if value}
+        return metrics.asked(id, "AWS/DynamoDB", self.name, given, "Sum", _SECONDS)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What CloudWatch tells of a table: sums, and the most in a second, by metric."""
+
+    table: Table
+    indexes: list[str]
+    sums: dict[_Metric, float]
+    most: dict[_Metric, float]
+
+    def events(self, side: str, reason: str = "", index: str = "") -> float:
+        return self.sums.get(_Metric(f"{side}{reason}ThrottleEvents", index), 0)
+
+    def used(self, side: str, index: str = "") -> _Metric:
+        return _Metric(f"Consumed{side}CapacityUnits", index)
+
+
+def _asked(indexes: list[str]) -> Iterator[_Metric]:
+    for side in _SIDES:
+        for index in ("", *indexes):
+            yield _Metric(f"Consumed{side}CapacityUnits", index)
+            yield from (_Metric(f"{side}{of}ThrottleEvents", index) for of in ("", *_REASONS))
+    yield from (_Metric("ThrottledRequests", operation=each) for each in _OPERATIONS)
+    yield _Metric("SystemErrors")
+
+
+def _read(ops: Connection, within: Window, key: str) -> _Told:
+    table = Table(ops, key)
+    indexes = [each["IndexName"] for each in table.described.get("GlobalSecondaryIndexes", ())]
+    asked = {f"m{at}": metric for at, metric in enumerate(_asked(indexes))}
+    queries = [metric.query(id, table.name) for id, metric in asked.items()]
+    found = metrics.query(ops, queries, within).groupby("id")["value"]
+    sums, most = found.sum(), found.max() / _SECONDS
+    of = {asked[id]: value for id, value in sums.items()}
+    return _Told(table, indexes, of, {asked[id]: value for id, value in most.items()})
+
+
 @check("Is a table throttled, and why?")
 def check_throttles(ops: Connection, table: str = "", minutes: float = 60) -> Findings:
-    """Throttled requests of one table, or of all that the file names, by operation and reason.
+    """Throttled requests of one table, or of all that the file names, by index and reason.
 
-    From ReadThrottleEvents and WriteThrottleEvents (by table and by index) and ThrottledRequests
-    (by operation): *UserErrors*, which runbooks look at, has none of them. Evidence: SERIES.
+    From ReadThrottleEvents and WriteThrottleEvents, those of each reason, and ThrottledRequests (by
+    operation): *UserErrors*, which runbooks look at, has none of them. Evidence: THROTTLED.
     """
     within = window(ops, minutes)
     chosen = [table] if table else [*ops.target["tables"]]
-    found = ops.each(partial(_judged, ops, within), chosen, "throttles of {}")
-    return Findings(finding for findings in found.values() for finding in findings)
+    told = ops.each(partial(_read, ops, within), chosen, "throttles of {}")
+    found = [finding for key, each in told.items() for finding in _judged(key, each, within)]
+    rows = [row for key, each in told.items() for row in _rows(key, each)]
+    return Findings(found, frame(rows, THROTTLED))
 
 
-def _judged(ops: Connection, within: Window, key: str) -> list[Finding]:
-    table = Table(ops, key)
-    points = metrics.query(ops, [*_queries(table)], within)
-    sums = points.groupby("id")["value"].sum()
-    rule = f"none {within}"
-    asked = Question(f"throttles of {key}", rule, "cloudwatch GetMetricData, AWS/DynamoDB")
-    found = [*_sides(table, asked, points, sums)]
-    if sums.get("system", 0):
-        seen = f"{sums['system']:,.0f} requests were answered 500: DynamoDB's own errors"
+def _rows(key: str, told: _Told) -> Iterator[Json]:
+    for side in _SIDES:
+        for index in ("", *told.indexes):
+            of = {"table": key, "side": side.lower(), "index": index}
+            for reason, cause in {"": "any", **_REASONS}.items():
+                if requests := told.events(side, reason, index):
+                    yield {**of, "reason": cause, "requests": round(requests)}
+
+
+def _judged(key: str, told: _Told, within: Window) -> list[Finding]:
+    rule, source = f"none {within}", "cloudwatch GetMetricData, AWS/DynamoDB"
+    found = [
+        each
+        for side in _SIDES
+        for index in ("", *told.indexes)
+        for each in _side(key, told, side, index, Question("", rule, source))
+    ]
+    asked = Question(f"throttles of {key}", rule, source)
+    if failed := told.sums.get(_Metric("SystemErrors"), 0):
+        seen = f"{failed:,.0f} requests were answered 500: DynamoDB's own errors"
         found.append(asked.answer("warn", seen))
     if found:
         return found
-    used = ", ".join(f"{sums.get(f'used_{s.lower()}', 0):,.0f} {s.lower()} units" for s in _SIDES)
-    seen = f"none; {used} used"
-    return [asked.answer("ok", seen, cause=cause) for cause in (HOT, SHORT)]
+    used = ", ".join(f"{told.sums.get(told.used(s), 0):,.0f} {s.lower()} units" for s in _SIDES)
+    return [asked.answer("ok", f"none; {used} used")]
 
 
-def _queries(table: Table) -> Iterator[Json]:
-    """Of the table, of each of its indexes, and by operation."""
-    of = {"TableName": table.name}
-    ask = partial(metrics.asked, period=_SECONDS)
-    yield ask("system", "AWS/DynamoDB", "SystemErrors", of, "Sum")
-    indexes = [each["IndexName"] for each in table.described.get("GlobalSecondaryIndexes", ())]
-    for side in _SIDES:
-        low = side.lower()
-        yield ask(f"throttled_{low}", "AWS/DynamoDB", f"{side}ThrottleEvents", of, "Sum")
-        yield ask(f"used_{low}", "AWS/DynamoDB", f"Consumed{side}CapacityUnits", of, "Sum")
-        for at, index in enumerate(indexes):
-            name = of | {"GlobalSecondaryIndexName": index}
-            id = f"index{at}_{low}"
-            yield ask(id, "AWS/DynamoDB", f"{side}ThrottleEvents", name, "Sum", label=index)
-        for reason in _REASONS:
-            metric = f"{side}{reason}ThrottleEvents"
-            yield ask(f"{reason[0].lower()}{reason[1:]}_{low}", "AWS/DynamoDB", metric, of, "Sum")
-    for operation in _OPERATIONS:
-        name = of | {"Operation": operation}
-        id = f"by{operation}"
-        yield ask(id, "AWS/DynamoDB", "ThrottledRequests", name, "Sum", label=operation)
-
-
-def _sides(table: Table, asked: Question, points: Frame, sums: Frame) -> Iterator[Finding]:
-    by = [f"{id[2:]} {value:,.0f}" for id, value in sums.items() if id.startswith("by") and value]
-    for side in _SIDES:
-        low = side.lower()
-        whole = sums.get(f"throttled_{low}", 0)
-        labels = points[points["id"].str.match(rf"index\d+_{low}")].groupby("label")["value"].sum()
-        indexes = {name: value for name, value in labels.items() if value}
-        if not whole and not indexes:
-            continue
-        seen = f"{whole or sum(indexes.values()):,.0f} {low}s were throttled"
-        seen += f" ({', '.join(by)})" * bool(by)
-        seen += "".join(f", {value:,.0f} on index {name}" for name, value in indexes.items())
-        cause, why = _reason(table, low, side, points, sums)
-        status = "critical" if not whole or whole > _few(sums, low) else "warn"
-        yield asked.answer(status, f"{seen}: {why}", cause=cause, next="tables/throttling")
-
-
-def _few(sums: Frame, side: str) -> float:
-    """A hundredth of what was served: a client's own retries hide so few."""
-    return float(sums.get(f"used_{side}", 0)) / 100
-
-
-def _reason(table: Table, low: str, side: str, points: Frame, sums: Frame) -> tuple[str, str]:
-    """From the metrics that name it; else from what was used against what is provisioned."""
-    told = {
-        cause: sums.get(f"{reason[0].lower()}{reason[1:]}_{low}", 0)
-        for reason, cause in _REASONS.items()
-    }
-    cause = max(told, key=lambda name: told[name])
-    if told[cause]:
-        return cause, f"{_MEANS[cause]} (CloudWatch's own reason)"
-    used = points.loc[points["id"] == f"used_{low}", "value"].max() / _SECONDS
-    if table.on_demand:
-        return HOT, (
-            f"it is on-demand, and used at most {used:,.0f} units a second: {_MEANS[HOT]}, or more "
-            "than twice its highest load of before"
+def _side(key: str, told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:
+    """Reads or writes of the table or of an index: a finding for each reason that there is."""
+    whole = told.events(side, "", index)
+    reasons = {cause: told.events(side, reason, index) for reason, cause in _REASONS.items()}
+    named = {cause: requests for cause, requests in reasons.items() if requests}
+    if not whole and not named:
+        return
+    where = f"{side.lower()}s of {key}" + f", index {index}" * bool(index)
+    asked = Question(f"throttles: {where}", asked.rule, asked.source)
+    why = {cause: f"{_MEANS[cause]} (CloudWatch's own reason)" for cause in named}
+    guessed = {} if named else dict([_guessed(told, side, index)])
+    served = told.sums.get(told.used(side, index), 0) / 100  # a client's retries hide so few
+    for cause, text in (why or guessed).items():
+        requests = named.get(cause, whole)
+        seen = f"{requests:,.0f} {side.lower()}s were throttled{_operations(told)}: {text}"
+        if index:
+            seen += ". What is written to the table waits for its indexes" * (side == "Write")
+        yield asked.answer(
+            "critical" if requests > served else "warn",
+            seen,
+            cause=INDEX if index else cause,
+            next="tables/throttling",
         )
-    given = table.described["ProvisionedThroughput"][f"{side}CapacityUnits"]
+
+
+def _operations(told: _Told) -> str:
+    by = [f"{m.operation} {n:,.0f}" for m, n in told.sums.items() if m.operation and n]
+    return f" ({', '.join(by)})" if by else ""
+
+
+def _guessed(told: _Told, side: str, index: str) -> tuple[str, str]:
+    """Where no metric names the reason: from what was used against what is given."""
+    described, used = told.table.described, told.most.get(told.used(side, index), 0)
+    if index:
+        known = described["GlobalSecondaryIndexes"]
+        described = next(each for each in known if each["IndexName"] == index)
+    elif behind := [each for each in told.indexes if told.events(side, "", each)]:
+        return INDEX, f"its index {behind[0]} takes no more"
+    cap = described.get("OnDemandThroughput", {}).get(f"Max{side}RequestUnits", -1)
+    given = (
+        cap if told.table.on_demand else described["ProvisionedThroughput"][f"{side}CapacityUnits"]
+    )
     seen = f"at most {used:,.0f} of {given:,} units a second were used"
+    if told.table.on_demand and cap <= 0:
+        return HOT, (
+            f"it is on-demand, and used at most {used:,.0f} units a second: {_MEANS[HOT]}; or it "
+            "is more than twice its highest load of before"
+        )
     if used >= _NEAR * given:
-        return SHORT, f"{seen}: {_MEANS[SHORT]}"
+        cause = CAPPED if told.table.on_demand else SHORT
+        return cause, f"{seen}: {_MEANS[cause]}"
     return HOT, f"{seen}, so it is not the whole table: {_MEANS[HOT]}"

@@ -2,7 +2,12 @@
 
 from opslib.users.client_secrets import plan_client_secret
 from opslib.users.clients import check_clients
-from opslib.users.disabling import check_enabled, plan_disable
+from opslib.users.disabling import (
+    check_enabled,
+    find_sign_in,
+    plan_disable,
+    steps_to_remove,
+)
 from opslib.users.signins import check_sign_in
 from opslib.users.users import (
     check_synced,
@@ -19,6 +24,7 @@ __all__ = [
     "check_enabled",
     "check_sign_in",
     "check_synced",
+    "find_sign_in",
     "list_users",
     "plan_client_secret",
     "plan_create",
@@ -27,4 +33,5 @@ __all__ = [
     "plan_reset_mfa",
     "plan_sync",
     "pool_id",
+    "steps_to_remove",
 ]

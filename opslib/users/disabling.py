@@ -8,8 +8,10 @@ from datetime import timedelta
 from opslib.core import (
     Aws,
     Connection,
+    Finding,
     Findings,
     Json,
+    NotFound,
     Planned,
     Question,
     Read,
@@ -51,6 +53,48 @@ def plan_disable(ops: Connection, user: str, enable: bool = False) -> Planned:
     out = Aws(_COGNITO, "admin_user_global_sign_out", **who)
     steps = [step, Step(f"Sign {email} out everywhere", out, None, "refresh tokens revoked", [])]
     return Planned(f"disable {email}", steps, [*_notes(ops, pool)])
+
+
+def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]:
+    """What shuts a user out, and what deletes it from the pool for good; nothing where none is.
+
+    The first before what belongs to it is erased, so that it writes nothing more, the second last:
+    who is gone cannot be found again. `user`: username or sub.
+    """
+    pool = pool_id(ops)
+    try:
+        seen = find_user(ops, user, pool)
+    except NotFound:
+        return [], []
+    who = {"UserPoolId": pool, "Username": seen["username"]}
+    off, on, out, gone = (
+        Aws(_COGNITO, f"admin_{verb}", **who)
+        for verb in ("disable_user", "enable_user", "user_global_sign_out", "delete_user")
+    )
+    # no `observe`: what was disabled is deleted by the same plan
+    shut = [Step(f"Disable {user}", off, True, False, [on])] if seen["enabled"] else []
+    shut.append(Step(f"Sign {user} out everywhere", out, None, "refresh tokens revoked", []))
+    status = Read(_COGNITO, "admin_get_user", "UserStatus", **who)
+    return shut, [
+        Step(f"Delete {user} from the pool", gone, seen["status"], "absent", None, status)
+    ]
+
+
+def find_sign_in(ops: Connection, user: str, gone: bool = False) -> Finding:
+    """Whom the pool knows by that username or sub: of the address the first sign and the domain.
+
+    `gone`: nobody is meant to be there any more.
+    """
+    rule = "none" if gone else "one, or none any more"
+    asked = Question(f"sign-in of {user}", rule, "cognito-idp AdminGetUser")
+    pool = pool_id(ops)
+    try:
+        seen = find_user(ops, user, pool)
+    except NotFound:
+        return asked.answer("ok", "none in the pool")
+    first, _, domain = seen["email"].partition("@")
+    said = f"{first[:1]}…@{domain}" if domain else "no address"
+    return asked.judged(not gone, f"{said}, since {seen['created']:%Y-%m-%d}")
 
 
 def _notes(ops: Connection, pool: str) -> Iterator[str]:

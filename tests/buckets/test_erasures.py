@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opslib import NotAllowed, NotFound, OpsError, Refused, UsageError, apply
-from opslib.buckets import erasures
+from opslib.buckets import belongings, erasures
 from opslib.core.actions import objects as actions
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
@@ -185,7 +185,7 @@ def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
     facts = ops.target["erasure"]["document"]
     document.put_object(Bucket=NAME, Key=f"{BELOW}a.pdf.bak", Body=b"another key")
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{s3_key}"}])
-    [place] = erasures._places(ops, facts, ID)
+    [place] = belongings.find(ops, "document", ID).places
     assert [each.key for each in place.versions] == [f"{BELOW}a.pdf"]
     plan = erasures.plan_erasure(ops, "document", ID)
     applied = apply(ops, plan, "now")
@@ -193,7 +193,7 @@ def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
     assert [each.key for each in list_versions(ops, NAME, BELOW)] == [f"{BELOW}a.pdf.bak"]
     monkeypatch.setitem(facts, "objects", [{"bucket": "documents", "at": "{error_message}/"}])
     with pytest.raises(Refused, match=r"error_message of documents .* is empty"):
-        erasures._places(ops, facts, ID)
+        belongings.find(ops, "document", ID)
     with pytest.raises(UsageError, match="A value does not fit"):
         erasures.plan_erasure(ops, "document", "x'; DROP TABLE documents")
 

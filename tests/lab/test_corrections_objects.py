@@ -51,6 +51,11 @@ def test_lists_come_in_pages_by_prefix_and_folder(s3: Any, bucket: str) -> None:
     for number in range(7):
         s3.put_object(Bucket=bucket, Key=f"books/{number % 2}/{number}.jpeg", Body=b"x")
     assert len(keys(s3, bucket, Prefix="books/1/", PaginationConfig={"PageSize": 2})) == 3
+    s3.delete_object(Bucket=bucket, Key="books/1/3.jpeg")
+    s3.put_object(Bucket=bucket, Key="books/1/3 b+ü.jpeg", Body=b"x")
+    listed = keys(s3, bucket, Prefix="books/1/", PaginationConfig={"PageSize": 1})
+    assert listed == ["books/1/1.jpeg", "books/1/3 b+ü.jpeg", "books/1/5.jpeg"]
+    assert keys(s3, bucket, StartAfter="books/1/3.jpeg") == ["books/1/5.jpeg"]
     folders = s3.list_objects_v2(Bucket=bucket, Prefix="books/", Delimiter="/")["CommonPrefixes"]
     assert [each["Prefix"] for each in folders] == ["books/0/", "books/1/"]
 
@@ -140,3 +145,17 @@ def test_a_missing_bucket_is_said(s3: Any) -> None:
         with pytest.raises(ClientError) as error:
             getattr(s3, operation)(Bucket="practice-none")
         assert error.value.response["Error"]["Code"] == code
+
+
+def test_a_copy_is_made_of_what_is_meant_into_a_bucket_of_whom_is_meant(
+    s3: Any, bucket: str
+) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="a b+ü", Body=b"one")["ETag"]
+    given = {"Bucket": bucket, "Key": "b", "CopySource": {"Bucket": bucket, "Key": "a b+ü"}}
+    for wrong in ({"CopySourceIfMatch": '"0"'}, {"ExpectedBucketOwner": "999999999999"}):
+        with pytest.raises(ClientError, match=r"PreconditionFailed|AccessDenied"):
+            s3.copy_object(**given, **wrong)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner="999999999999")
+    s3.copy_object(**given, CopySourceIfMatch=etag)
+    assert keys(s3, bucket) == ["a b+ü", "b"]

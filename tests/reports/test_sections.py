@@ -22,6 +22,7 @@ from tests import rooms
 PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
 DEPLOYMENT = "it looks at one plan or release, when there is one"
 NOT_DAILY = {
+    "buckets.check_copies": "it lists every object of two buckets",
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
     "buckets.check_erasure": PERSON,
     "buckets.check_past": PERSON,

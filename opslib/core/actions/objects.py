@@ -19,7 +19,7 @@ ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before
 LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
 _PART = 256 * 1024**2
 _SECONDS = 900
-_A_CALL, _AT_ONCE = 1000, 8
+_A_CALL, _AT_ONCE, _A_WAVE = 1000, 8, 250
 _PAUSES = (0.0, 0.5, 2.0)
 _PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
 
@@ -51,6 +51,39 @@ class CopyVersions(Action, kind="copy versions"):
         copy = partial(_copy, ops, self["bucket"])
         made = ops.gather(*(partial(_tried, copy, each) for each in self["objects"]))
         return _ended("copied", "Copied", made)
+
+
+class CopyAcross(Action, kind="copy across"):
+    """Copy objects of a bucket to another, each while it is what was shown.
+
+    `objects`: Key, ETag and Size of each. `owner`: the account that has to own the other bucket,
+    whose default encryption the copies get.
+    """
+
+    def __init__(self, bucket: str, to: str, owner: str, objects: list[Json]) -> None: ...
+
+    def __str__(self) -> str:
+        each = f"{len(self['objects']):,} objects of {self['bucket']}"
+        return f"s3.copy_object(Bucket={self['to']}, ExpectedBucketOwner={self['owner']}) of {each}"
+
+    def perform(self, ops: Connection) -> Any:
+        copy, made = partial(_copied, ops, self), list[Any]()
+        for at in range(0, len(self["objects"]), _A_WAVE):
+            wave = self["objects"][at : at + _A_WAVE]
+            made += ops.gather(*(partial(_tried, copy, each) for each in wave))
+            print(f"{len(made):,} of {len(self['objects']):,} objects copied", flush=True)
+        return _ended("copied", "Copied", made)
+
+
+def _copied(ops: Connection, across: CopyAcross, each: Json) -> Json:
+    """The key and the version that it is there. Sent again, a copy is one version more."""
+    at, to = ({"Bucket": across[of], "Key": each["Key"]} for of in ("bucket", "to"))
+    kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": across["owner"]}
+    if each["Size"] > LARGEST:
+        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept) or "null"}
+    call = partial(ops.call_once, _SECONDS) if each["Size"] > _PART else ops.call
+    made = call("s3", "copy_object", **to, CopySource=at, **kept)
+    return {"Key": each["Key"], "VersionId": made.get("VersionId", "null")}
 
 
 class Erase(Action, kind="erase"):

@@ -1,5 +1,6 @@
-"""S3 DeleteObjects; GetObjectRetention, which moto does not have; and ListObjectVersions, in which
-moto orders by times that it does not tell, and copies the whole bucket for each page.
+"""S3 DeleteObjects; GetObjectRetention, which moto does not have; ListObjectVersions, in which
+moto orders by times that it does not tell, and ListObjectsV2: it copies the whole bucket for each
+page; and whose a bucket is.
 
 With an ETag a key is deleted only while its object has it.
 
@@ -13,8 +14,9 @@ from __future__ import annotations
 import re
 import threading
 from datetime import datetime
+from itertools import islice
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from moto.s3.exceptions import AccessForbidden
 from moto.s3.responses import S3Response
@@ -140,3 +142,58 @@ def list_object_versions(call: Call) -> Result:
         if told["IsTruncated"]:
             told |= {"NextKeyMarker": said["Key"], "NextVersionIdMarker": each.version_id}
     return told
+
+
+@answers("s3", "ListObjectsV2")
+def list_objects(call: Call) -> Result:
+    """In order of keys, without going through all versions of the whole bucket for each page."""
+    _owned(call)
+    given = call.params
+    if given.get("Delimiter") or given.get("FetchOwner"):
+        return call.moto()
+    held, prefix = call.backend().get_bucket(given["Bucket"]).keys, given.get("Prefix", "")
+    after = given.get("ContinuationToken") or given.get("StartAfter", "")
+    most, url = given.get("MaxKeys", 1000), given.get("EncodingType") == "url"
+    keys = sorted(key for key in held if key.startswith(prefix) and key > after)
+    last = ((key, held.getlist(key)[-1]) for key in keys)
+    found = [*islice((each for each in last if _seen(each[1])), most + 1)]
+    told: Result = {name: given[name] for name in ("Prefix", "EncodingType") if name in given}
+    told |= {"Name": given["Bucket"], "MaxKeys": most, "IsTruncated": len(found) > most}
+    if told["IsTruncated"]:
+        told["NextContinuationToken"] = found[most - 1][0]
+    told["Contents"] = [
+        {
+            "Key": quote(key) if url else key,
+            "LastModified": each.last_modified.replace(microsecond=0),
+            "ETag": each.etag,
+            "Size": each.size,
+            "StorageClass": each.storage_class,
+        }
+        for key, each in found[:most]
+    ]
+    return told | {"KeyCount": len(told["Contents"])}
+
+
+def _seen(last: Any) -> bool:
+    return hasattr(last, "etag")  # else it is a delete marker
+
+
+def _owned(call: Call) -> None:
+    """Of another account's bucket, where the caller names whose it has to be, nothing."""
+    owner = call.params.get("ExpectedBucketOwner")
+    if owner and call.backend().get_bucket(call.params["Bucket"]).account_id != owner:
+        raise AwsError("AccessDenied", "Access Denied", 403)
+
+
+@answers("s3", "CopyObject")
+def copy_object(call: Call) -> Result:
+    """Of what has another ETag than the caller says, none."""
+    _owned(call)
+    if wanted := call.params.get("CopySourceIfMatch"):
+        source, _, version = unquote(call.params["CopySource"]).partition("?versionId=")
+        bucket, _, key = source.lstrip("/").partition("/")
+        held = call.backend().get_object(bucket, key, version_id=version or None)
+        if held is None or held.etag.strip('"') != wanted.strip('"'):
+            message = "At least one of the pre-conditions you specified did not hold"
+            raise AwsError("PreconditionFailed", message, 412)
+    return call.moto()

@@ -111,13 +111,14 @@ class Services:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Person:
-    """A user of the pool; `role` is a group."""
+    """A user of the pool; `role` is a group. `id`: username and sub, drawn where it is empty."""
 
     email: str
     role: str
     days: int  # since when
     status: str = "CONFIRMED"
     mfa: bool = False
+    id: str = ""
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

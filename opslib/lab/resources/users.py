@@ -105,6 +105,11 @@ def add(place: Place, person: Person) -> Any:
     ]
     password = f"Lab-{names.number(place, person.email):08x}-Aa1!"
     user = backend.admin_create_user(pool, person.email, "SUPPRESS", password, attributes)
+    if person.id:
+        held = backend.user_pools[pool].users
+        user.id = user.username = person.id
+        user.update_attributes([{"Name": "sub", "Value": person.id}])
+        held[person.id] = held.pop(next(key for key, each in held.items() if each is user))
     user.password, user.status = password, person.status
     user.software_token_mfa_enabled = user.token_verified = person.mfa
     user.preferred_mfa_setting = "SOFTWARE_TOKEN_MFA" if person.mfa else None

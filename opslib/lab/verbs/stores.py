@@ -9,6 +9,8 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from moto.dynamodb.models.table import GlobalSecondaryIndex
+
 from opslib.lab.forms.values import Duration
 from opslib.lab.resources import buckets, names, pictures, queues
 from opslib.lab.resources.placeholders import Drawn
@@ -194,3 +196,35 @@ class Spoil(Verb):
 
     def _name(self, stage: Stage) -> str:
         return str(stage.place.facts["buckets"][self.bucket]["name"])
+
+
+@verb("capacity", "dynamodb", "metrics")
+class Capacity(Verb):
+    """A table of the target's file has so many units a second, in place of as many as it takes.
+
+    index: one that it then has, by the attribute that the table's own sort key is
+    """
+
+    table: str
+    read: int
+    write: int
+    index: str = ""
+
+    def apply(self, stage: Stage) -> None:
+        held = self._table(stage)
+        stage.kept = held.billing_mode, held.throughput, list(held.global_indexes)
+        units = {"ReadCapacityUnits": self.read, "WriteCapacityUnits": self.write}
+        held.billing_mode, held.throughput = "PROVISIONED", {"NumberOfDecreasesToday": 0, **units}
+        if self.index:
+            keys = [{"AttributeName": held.range_key_attr, "KeyType": "HASH"}]
+            about = {"IndexName": self.index, "KeySchema": keys, "ProvisionedThroughput": units}
+            made = {**about, "Projection": {"ProjectionType": "KEYS_ONLY"}}
+            held.global_indexes.append(GlobalSecondaryIndex.create(made, held.table_key_attrs))
+
+    def undo(self, stage: Stage) -> None:
+        held = self._table(stage)
+        held.billing_mode, held.throughput, held.global_indexes = stage.kept
+
+    def _table(self, stage: Stage) -> Any:
+        name = stage.place.facts["tables"][self.table]["name"]
+        return stage.place.backend("dynamodb").get_table(name)

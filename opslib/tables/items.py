@@ -1,0 +1,109 @@
+"""Items that belong to one id, as an erasure needs them: how many, of what kind, what keeps them.
+
+Nothing of an item but its keys is asked for, and none of these is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from opslib.core import (
+    Connection,
+    EraseItems,
+    Finding,
+    Json,
+    Question,
+    Step,
+    answer,
+    count,
+)
+from opslib.core.reads.objects import Items, digest_of, items_of
+from opslib.tables.backups import list_backups, point_in_time
+from opslib.tables.reading import Table
+
+_KIND = re.compile(r"[A-Za-z_]{2,40}(?=[#:/|])")  # a sort key's first word; more may be a person's
+_DAYS = 35
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The items of one partition of a table, or of one of its indexes."""
+
+    key: str  # what the target's file calls the table
+    table: str
+    value: str
+    index: str
+    items: Items
+
+    def rows(self, ops: Connection) -> Iterator[Json]:
+        """What they are, by the first word of their sort key: {key, items, size_bytes}."""
+        sort = ops.target["tables"][self.key].get("sort", "")
+        kinds = Counter(_kind(key, sort) for key in self.items.keys)
+        for at, (kind, items) in enumerate(sorted(kinds.items())):
+            of = f"{self.value} {kind}".rstrip()
+            yield {"key": of, "items": items, "size_bytes": self.items.size if at == 0 else 0}
+
+    def step(self) -> Step:
+        """That deletes them, while they are these."""
+        there, digest = len(self.items.keys), digest_of(self.items.keys)
+        of = f"{self.value} by {self.index}" if self.index else self.value
+        return Step(
+            f"Erase {count(there, 'item')} of {of} in {self.table}",
+            EraseItems(self.table, self.index, self.value, there, digest),
+            before={"items": there},
+            after={"items": 0},
+        )
+
+
+def _kind(key: Json, sort: str) -> str:
+    found = _KIND.match(str(*key.get(sort, {"": ""}).values()))
+    return f"{found[0]}…" if found else ""
+
+
+def find_partition(ops: Connection, table: str, value: str, index: str = "") -> Partition:
+    """The items of a partition (DynamoDB Query, keys only). Raises what `items_of` does."""
+    name = Table(ops, table).name
+    return Partition(table, name, value, index, items_of(ops, name, value, index))
+
+
+def left_of(ops: Connection, step: Step) -> Finding | None:
+    """Asked again, consistently: is nothing left of what a step erased? Nothing of other steps."""
+    do = step.do
+    if not isinstance(do, EraseItems):
+        return None
+    asked = Question(f"items of {do['value']} in {do['table']}", "none", "dynamodb Query")
+    left = len(items_of(ops, do["table"], do["value"], do["index"]).keys)
+    return asked.judged(not left, f"{left:,} of {do['items']:,} are left")
+
+
+def copies_of(ops: Connection, tables: list[str]) -> Iterator[Finding]:
+    """Where copies of items stay that no deletion reaches, and until when."""
+    for table in tables:
+        rule = "backups that end"
+        asked = Question(f"copies of items of {table}", rule, "dynamodb DescribeContinuousBackups")
+        yield answer(asked.words, partial(_kept, ops, table, asked))
+
+
+def _kept(ops: Connection, table: str, asked: Question) -> Finding:
+    known = Table(ops, table)
+    told, found = point_in_time(ops, known.name), list_backups(ops, table)
+    said = []
+    if told.get("PointInTimeRecoveryStatus") == "ENABLED":
+        until = ops.now() + timedelta(days=told.get("RecoveryPeriodInDays", _DAYS))
+        said.append(f"recovery to a moment holds them until {_day(until)}")
+    if known.described.get("StreamSpecification", {}).get("StreamEnabled"):
+        said.append(f"its stream until {_day(ops.now() + timedelta(days=1))}")
+    if len(found):
+        since = _day(found["created"].max())
+        said.append(f"{count(len(found), 'backup')} until deleted, the newest of {since}")
+    seen = "; ".join(said) or "no backup, no recovery to a moment"
+    return asked.judged(found.empty, seen, otherwise="warn", next="tables/backup")
+
+
+def _day(when: datetime) -> str:
+    return f"{when:%Y-%m-%d}"
