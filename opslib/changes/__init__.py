@@ -4,10 +4,10 @@ from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
 from opslib.changes.recent import check_recent
 from opslib.changes.resources import is_described
-from opslib.changes.suspicions import check_suspicion, check_trail
-from opslib.changes.trails import look_up
+from opslib.changes.trail.suspicions import check_suspicion, check_trail
+from opslib.changes.trail.trails import look_up
+from opslib.changes.trail.who import check_timeline, read_trail
 from opslib.changes.undoing import CHANGES, list_changes, plan_resume, plan_undo
-from opslib.changes.who import check_timeline, read_trail
 from opslib.changes.windows import check_window
 
 __all__ = [

@@ -11,10 +11,11 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from opslib.changes import memory, rules, trails
+from opslib.changes import memory, rules
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
 from opslib.changes.resources import UNREAD, Described, Key, describe, table, was_read
+from opslib.changes.trail import trails
 from opslib.core import (
     SEVERITY,
     UTC_TIME,

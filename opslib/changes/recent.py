@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from opslib import functions
-from opslib.changes import memory, trails
+from opslib.changes import memory
 from opslib.changes.differences import accepted
 from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import named
+from opslib.changes.trail import trails
 from opslib.core import (
     UTC_TIME,
     Connection,

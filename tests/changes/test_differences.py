@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from opslib.changes import differences, memory, rules, trails
+from opslib.changes import differences, memory, rules
 from opslib.changes.forms import Forms
 from opslib.changes.resources import UNREAD, Described
+from opslib.changes.trail import trails
 from opslib.core import NotAllowed, UsageError
 from opslib.core.findings import Findings
 from opslib.core.journal import Journal

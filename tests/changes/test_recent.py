@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from opslib import changes
-from opslib.changes import trails
-from opslib.changes.trails import Act
+from opslib.changes.trail import trails
+from opslib.changes.trail.trails import Act
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Question
 from opslib.core.reads.log_lines import burst

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from opslib import changes
-from opslib.changes import suspicions, trails
-from opslib.changes.trails import Act
-from opslib.changes.who import Trail
+from opslib.changes.trail import suspicions, trails
+from opslib.changes.trail.trails import Act
+from opslib.changes.trail.who import Trail
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Findings
 from opslib.core.times import window

@@ -12,8 +12,8 @@ from itertools import groupby
 
 from opslib.changes.differences import accepted
 from opslib.changes.resources import data
-from opslib.changes.trails import Act, look_up
-from opslib.changes.who import Trail, read_trail
+from opslib.changes.trail.trails import Act, look_up
+from opslib.changes.trail.who import Trail, read_trail
 from opslib.core import Connection, Finding, Findings, Json, Question, Window, check, clock, count
 from opslib.core.text import cut
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from opslib.changes import trails
 from opslib.changes.resources import data, named
-from opslib.changes.trails import Act, look_up
+from opslib.changes.trail import trails
+from opslib.changes.trail.trails import Act, look_up
 from opslib.core import (
     UTC_TIME,
     Connection,
