@@ -160,7 +160,11 @@ def _run(
 
     try:
         records = runs.run_many(
-            names, on, told.pairs(given), apply=apply, timeout_seconds=timeout, progress=progress
+            *(names, on, told.pairs(given)),
+            apply=apply,
+            timeout_seconds=timeout,
+            progress=progress,
+            printed=None if as_json else streams.Lines(line.end),
         )
     finally:
         line.end()

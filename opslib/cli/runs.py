@@ -13,6 +13,8 @@ from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
+_FEW = 20  # what passed is listed up to here
+
 
 def shown(record: Record, *, everything: bool = False) -> Json:
     """For JSON: the record with its findings, plan, changes and next; or all of its file.
@@ -28,11 +30,18 @@ def shown(record: Record, *, everything: bool = False) -> Json:
 def as_text(record: Record, given: list[str] | None = None) -> str:
     """Findings worst first, the verdict, what comes next, and where the record is.
 
-    `given`: the run's -p, for the plan.
+    `given`: the run's -p, for the plan. Of a report that has just run only what is not ok is
+    listed, and the rest counted.
     """
     details = reading.details(record)
     here = (record.name, details.get("procedure"), None)  # nobody is sent where he is
     found = [f | {"next": "" if f.get("next") in here else f["next"]} for f in findings(details)]
+    passed = sum(f.get("status") == "ok" for f in found) if given is not None else 0
+    if passed > _FEW or (passed and record.procedure.startswith("reports/")):
+        found = [f for f in found if f.get("status") != "ok"]
+        counted = [f"{passed} ok: opslib records show {record.id}"]
+    else:
+        counted = []
     header = ["status", "check", "seen", "threshold"] + ["next"] * any(f["next"] for f in found)
     rows = [[f.get(key) or "" for key in header] for f in found]
     lines = [
@@ -46,7 +55,7 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     ]
     table = [console.table(header, rows)] * bool(rows)
     return "\n\n".join(
-        [*filter(None, [shown_work(details.get("evidence"))]), *table, "\n".join(lines)]
+        [*filter(None, [shown_work(details.get("evidence"))]), *table, *counted, "\n".join(lines)]
     )
 
 
