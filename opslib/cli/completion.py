@@ -5,13 +5,14 @@ Nothing here may fail or print: what cannot be read is not offered.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class, split_arg_string
 
 from opslib.catalogue import procedures, runbooks
 from opslib.catalogue.procedures import Procedure
@@ -69,10 +70,17 @@ def target_names(_: Json) -> Named:
 
 
 @_offers
-def parameters(typed: Json) -> Named:
-    """NAME= of each parameter of what is to be run; where its target is typed, NAME=VALUE, too."""
-    on = (typed.get("targets") or ())[:1]
-    for name in typed.get("names") or [f"reports/{typed.get('name')}"]:
+def parameters(_: Json) -> Named:
+    """NAME= of each parameter of what is to be run; where its target is typed, NAME=VALUE, too.
+
+    From the line as it is typed: click has not read it while a -p lacks its value.
+    """
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))[1:]
+    after = dict(zip(words[1:], words, strict=False))  # each word, and the one before it
+    on = [word for word in words if after.get(word) in ("-t", "--target")][:1]
+    named = [word for word in words[1:] if not after[word].startswith("-")]
+    named = [f"reports/{word}" if words[0] == "report" else word for word in named]
+    for name in (name for name in named if not name.startswith("-")):
         for parameter in runbooks.find(name)[0].parameters:
             known: Any = targets.load(on[0]).facts if on and parameter.of else {}
             for part in parameter.of.split("."):

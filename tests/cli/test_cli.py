@@ -236,7 +236,7 @@ def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Proje
     assert out.index("critical") < out.index("ok  ")
     assert "\x1b" not in out
     assert "\x07" not in out
-    assert len(out.split("\n\n")[0].splitlines()) == 3  # under a pipe a row is a line
+    assert len(out.split("\n\n")[1].splitlines()) == 3  # under a pipe a row is a line
     assert "next:    queues/redrive" in out
 
 
@@ -418,7 +418,7 @@ def test_find_names_what_to_run_and_says_when_it_does_not_understand(
     words = ("people", "can't", "log", "in", "-t", "lab/bluemoxon-staging")
     [best, *_] = json.loads(said(capsys, "find", *words, "--json"))
     assert best["run"] == "opslib run bluemoxon/sign-in -t lab/bluemoxon-staging"
-    assert "bluemoxon/sign-in  read" in said(capsys, "find", *words)
+    assert "The first: opslib run bluemoxon/sign-in" in said(capsys, "find", *words)
     [first_look] = json.loads(said(capsys, "find", "qwertz", "--json"))
     assert first_look["name"] == "reports/triage"
     assert "'qwertz' is not understood" in first_look["why"]
