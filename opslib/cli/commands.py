@@ -158,14 +158,10 @@ def _run(
         label = console.called(name, target, among)
         return console.Progress(label) if label else line
 
+    heard: Any = {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
+    pairs = told.pairs(given)
     try:
-        records = runs.run_many(
-            *(names, on, told.pairs(given)),
-            apply=apply,
-            timeout_seconds=timeout,
-            progress=progress,
-            printed=None if as_json else streams.Lines(line.end),
-        )
+        records = runs.run_many(names, on, pairs, apply=apply, timeout_seconds=timeout, **heard)
     finally:
         line.end()
     from opslib import reports
