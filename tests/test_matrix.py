@@ -52,7 +52,8 @@ TOOLS = {  # where one is sent with something to look for, and what that is
     "logs/throttling": "whether the throttling has ended: then the letters are sent back",
     "metrics/dashboard": "when it began",
 }
-NOT_FOR_LOOKING = {"logs/follow", "logs/query"}  # show what one asks for, and judge nothing
+# They show what one asks for; triage judges what other entries judge, and sends on
+NOT_FOR_LOOKING = {"logs/follow", "logs/query", "reports/triage"}
 
 
 @functools.cache

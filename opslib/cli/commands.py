@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
 
-from opslib.cli import streams
+from opslib.cli import completion, streams
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
@@ -25,28 +25,33 @@ Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it
 
 
 class _Commands(click.Group):
-    """Groups with a module of their own come from it, when they are called for."""
+    """Commands with a module of their own come from it, when they are called for."""
 
-    groups = ("lab", "target")
+    modules: ClassVar = {
+        "completion": "opslib.cli.completion",
+        "find": "opslib.cli.finding",
+        "lab": "opslib.lab.commands",
+        "target": "opslib.cli.targets",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *self.groups]
+        return [*super().list_commands(ctx), *self.modules]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.groups:
+        if name not in self.modules:
             return super().get_command(ctx, name)
         from importlib import import_module
 
-        module = import_module("opslib.lab.commands" if name == "lab" else "opslib.cli.targets")
-        group: click.Command = getattr(module, name)
-        return group
+        command: click.Command = getattr(import_module(self.modules[name]), name)
+        return command
 
 
 @click.group(
     cls=_Commands, epilog=_STATUS, context_settings={"help_option_names": ["-h", "--help"]}
 )
+@click.version_option(package_name="opslib", message="opslib %(version)s")
 def cli() -> None:
-    """Runbooks that run: list procedures, run them on a target, look at the records."""
+    """Runbooks that run: find procedures, run them on a target, look at the records."""
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -58,9 +63,15 @@ _RUNNING = (
         multiple=True,
         required=True,
         help="Repeat, or a pattern: 'lab/*'.",
+        shell_complete=completion.target_names,
     ),
     click.option(
-        "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
+        "-p",
+        "given",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter; repeat for more.",
+        shell_complete=completion.parameters,
     ),
     click.option(
         "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
@@ -77,7 +88,7 @@ def _running(command: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
 
 
 @cli.command("list")
-@click.argument("system", required=False)
+@click.argument("system", required=False, shell_complete=completion.systems)
 @_json
 def list_(system: str | None, as_json: bool) -> None:
     """The procedures; or the runbook of a SYSTEM."""
@@ -88,7 +99,7 @@ def list_(system: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.names)
 @_json
 def show(name: str, as_json: bool) -> None:
     """What a procedure or runbook entry is for, does and takes."""
@@ -99,7 +110,9 @@ def show(name: str, as_json: bool) -> None:
 
 
 @cli.command(epilog=_STATUS)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.names
+)
 @click.option(
     "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
 )
@@ -116,7 +129,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 
 
 @cli.command(epilog=_STATUS)
-@click.argument("name")
+@click.argument("name", shell_complete=completion.reports)
 @_running
 def report(name: str, targets: tuple[str, ...], **options: Any) -> NoReturn:
     """Run the report reports/NAME on targets at the same time; a summary of several comes first."""
@@ -135,6 +148,7 @@ def _run(
     alone: bool = False,
 ) -> NoReturn:
     """Run and tell. `alone`: one is asked for, so its JSON is not a list."""
+    from opslib.cli import runs as told
     from opslib.runs import runs
 
     among = [(name, target) for name in names for target in on]
@@ -144,14 +158,13 @@ def _run(
         label = console.called(name, target, among)
         return console.Progress(label) if label else line
 
+    heard: Any = {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
+    pairs = told.pairs(given)
     try:
-        records = runs.run_many(
-            names, on, _pairs(given), apply=apply, timeout_seconds=timeout, progress=progress
-        )
+        records = runs.run_many(names, on, pairs, apply=apply, timeout_seconds=timeout, **heard)
     finally:
         line.end()
     from opslib import reports
-    from opslib.cli import runs as told
     from opslib.cli import summaries as several
 
     lines = reports.summarise(records) if len(records) > 1 else []
@@ -166,7 +179,7 @@ def _run(
 
 
 @cli.group(invoke_without_command=True)
-@click.option("--target", help="Of this target only.")
+@click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option(
     "--outcome",
@@ -240,7 +253,7 @@ def index_(rebuild: bool, as_json: bool) -> NoReturn:
 
 
 @records.command("show")
-@click.argument("id")
+@click.argument("id", shell_complete=completion.records)
 @_json
 def show_record(id: str, as_json: bool) -> None:
     """What a record says; the beginning of its ID is enough."""
@@ -253,27 +266,12 @@ def show_record(id: str, as_json: bool) -> None:
 
 
 @records.command()
-@click.argument("id")
+@click.argument("id", shell_complete=completion.records)
 def page(id: str) -> None:
     """Make a record's HTML page again; prints where it is."""
     from opslib.records import reading, sealing
 
     click.echo(sealing.make(reading.find(id)))
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """`name=value` as given; a name twice is refused."""
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise UsageError(f"-p {text!r} is not NAME=VALUE.")
-        if name in pairs:
-            both = "" if redaction.names_a_secret(name) else f": {pairs[name]!r} and {value!r}"
-            raise UsageError(f"-p {name}=… is given twice{both}.")
-        pairs[name] = value
-    redaction.register_typed(pairs)
-    return pairs
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -8,10 +8,12 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
-from opslib.core import Json, console, redaction
+from opslib.core import Json, UsageError, console, redaction
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
+
+_FEW = 20  # what passed is listed up to here
 
 
 def shown(record: Record, *, everything: bool = False) -> Json:
@@ -28,11 +30,18 @@ def shown(record: Record, *, everything: bool = False) -> Json:
 def as_text(record: Record, given: list[str] | None = None) -> str:
     """Findings worst first, the verdict, what comes next, and where the record is.
 
-    `given`: the run's -p, for the plan.
+    `given`: the run's -p, for the plan. Of a report that has just run only what is not ok is
+    listed, and the rest counted.
     """
     details = reading.details(record)
     here = (record.name, details.get("procedure"), None)  # nobody is sent where he is
     found = [f | {"next": "" if f.get("next") in here else f["next"]} for f in findings(details)]
+    passed = sum(f.get("status") == "ok" for f in found) if given is not None else 0
+    if passed > _FEW or (passed and record.procedure.startswith("reports/")):
+        found = [f for f in found if f.get("status") != "ok"]
+        counted = [f"{passed} ok: opslib records show {record.id}"]
+    else:
+        counted = []
     header = ["status", "check", "seen", "threshold"] + ["next"] * any(f["next"] for f in found)
     rows = [[f.get(key) or "" for key in header] for f in found]
     lines = [
@@ -46,7 +55,7 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     ]
     table = [console.table(header, rows)] * bool(rows)
     return "\n\n".join(
-        [*filter(None, [shown_work(details.get("evidence"))]), *table, "\n".join(lines)]
+        [*filter(None, [shown_work(details.get("evidence"))]), *table, *counted, "\n".join(lines)]
     )
 
 
@@ -108,3 +117,18 @@ def exit_status(found: list[Record]) -> int:
     """Of several runs what most wants a look: interrupted, failed, refused, critical, unknown."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4, 5) if status in statuses), 0)
+
+
+def pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """`name=value` as given; a name twice is refused."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"-p {text!r} is not NAME=VALUE.")
+        if name in found:
+            both = "" if redaction.names_a_secret(name) else f": {found[name]!r} and {value!r}"
+            raise UsageError(f"-p {name}=… is given twice{both}.")
+        found[name] = value
+    redaction.register_typed(found)
+    return found

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from opslib.core import OpsError
+from opslib.core import OpsError, console, redaction
+
+
+class Lines:
+    """What is printed bit by bit, to stdout as whole lines, each when it is there.
+
+    `before`: what makes room for a line, where progress is written over.
+    """
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before, self._begun = before, ""
+
+    def __call__(self, text: str) -> None:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._before()
+            print(console.plain(redaction.mask(line)), flush=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ written over.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -36,16 +37,18 @@ def as_json(value: Any) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Aligned text, its widest columns wrapped to fit (110 characters without a terminal).
+    """Aligned text: on a terminal its widest columns are wrapped to fit, else a line is a row.
 
     A short column is not wrapped, and a word is broken only when it is long.
     """
     lines = [list(header), *([plain(mask(str(cell))) for cell in row] for row in rows)]
+    if not sys.stdout.isatty():
+        return text_table(lines[0], ([" ".join(cell.split()) for cell in row] for row in lines[1:]))
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]
     words = [max(map(len, " ".join(column).split()), default=0) for column in columns]
     least = [max(_SHORT, min(longest, _LONG_WORD)) for longest in words]
-    room = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
+    room = shutil.get_terminal_size((110, 24)).columns
     while sum(widths) + 2 * (len(widths) - 1) > room:
         wide = [i for i, width in enumerate(widths) if width > least[i]]
         if not wide:
@@ -67,9 +70,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def coloured(text: str) -> str:
-    """A status in its colour, on a terminal."""
+    """A status in its colour, on a terminal; not where NO_COLOR is set (https://no-color.org)."""
     code = _COLOURS.get(text.strip())
-    return f"\x1b[{code}m{text}\x1b[0m" if code and sys.stdout.isatty() else text
+    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return f"\x1b[{code}m{text}\x1b[0m" if code and wanted else text
 
 
 def called(name: str, target: str, among: Collection[tuple[str, str]]) -> str:

@@ -166,7 +166,8 @@ DEFAULT_SECONDS = 3600.0
 class Request:
     """What is to be run.
 
-    `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line.
+    `tell` gets (cell, cells, section title) as cells start, and (0, 0, line) for a line; `printed`
+    what cells that are tagged `live` print, not yet masked.
     """
 
     id: str
@@ -180,6 +181,7 @@ class Request:
     output: str | None = None  # papermill's own copy
     forked: bool = False  # one of many, so its kernel is forked where that is safe
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
+    printed: Callable[[str], None] = lambda text: None
     options: Json = field(default_factory=dict)
 
     @classmethod

@@ -89,3 +89,31 @@ def _names(value: Any) -> list[str]:
     """The names in a value; log groups and `all` are none of the file's."""
     parts = [part.strip() for part in str(value).split(",")]
     return [part for part in parts if part and part != _ALL and not part.startswith("/")]
+
+
+_BESIDE = {  # what a procedure needs of the file beside its chapter's section and its parameters'
+    "databases/capacity": "database.cluster",
+    "databases/migrate-back": "database.migrate_back",
+    "databases/replica": "database.instance",
+    "databases/scale": "database.instance",
+    "databases/soft-delete": "database.soft_delete",
+    "databases/storage": "database.instance",
+    "databases/sync": "sync",
+    "deployments/plan": "terraform",
+    "deployments/rollback": "terraform",
+    "deployments/verify": "functions",
+    "edge/block": "edge",
+    "metrics/publish": "metrics_namespace",
+    "reports/severity": "severities",
+}
+
+
+def is_described(procedure: Procedure, target: Target) -> bool:
+    """Whether the target's file has what the procedure looks at: else it is of no use there."""
+    needed = [parameter.of for parameter in procedure.parameters]
+    needed += [_CHAPTERS.get(procedure.chapter, ""), _BESIDE.get(procedure.name, "")]
+    return all(_has(target.facts, place.split(".")) for place in needed if place)
+
+
+def _has(facts: Any, place: list[str]) -> bool:
+    return not place or (place[0] in facts and _has(facts[place[0]], place[1:]))

@@ -60,12 +60,19 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
     """Runs the cells, one after the other, until one fails, time is up, or it is told to stop."""
 
     def __init__(
-        self, manager: Manager, kernel: Kernel, outputs: Outputs, deadline: float, **options: Any
+        self,
+        manager: Manager,
+        kernel: Kernel,
+        outputs: Outputs,
+        deadline: float,
+        printed: Callable[[str], None] = lambda _: None,
+        **options: Any,
     ) -> None:
+        """`printed` gets what a cell tagged `live` prints, as it comes."""
         super().__init__(manager, km=kernel.manager, timeout_func=self._seconds_left, **options)
         self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
         self._cell_timeout = options.get("timeout") or math.inf
-        self.current = 0
+        self.current, self._printed = 0, printed
         self._replied = ""  # the request that the kernel has answered
 
     def _seconds_left(self, _: Any) -> float:
@@ -154,6 +161,9 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
                     return
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        said = msg["content"]
+        if said.get("name") == "stdout" and "live" in cell.metadata.get("tags", ()):
+            self._printed(said["text"])
         if msg["msg_type"] == "update_display_data":
             self._outputs.fit(msg["content"], cell_index, 0)
         return super().process_message(msg, cell, cell_index)

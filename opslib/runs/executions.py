@@ -99,6 +99,7 @@ class Execution:
             self._kernel,
             self.draft.outputs,
             deadline=time.monotonic() + self.request.timeout_seconds,
+            printed=self._print,
             timeout=options.get("execution_timeout"),
             startup_timeout=options.get("start_timeout", 60),
             **{name: options[name] for name in passed},
@@ -169,6 +170,11 @@ class Execution:
     def _tell(self, *said: Any) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone; the run is not
             self.request.tell(*said)
+
+    def _print(self, text: str) -> None:
+        self._pipe.pump()  # what is a secret is known before a line is shown
+        with contextlib.suppress(OSError):
+            self.request.printed(text)
 
     def _save(self, changed: bool) -> None:
         """As cells start, print and end. What a kernel had masked is known before it is saved."""

@@ -110,11 +110,13 @@ def run_many(
     apply: bool = False,
     timeout_seconds: float | None = None,
     progress: Callable[[str, str], Tell],
+    printed: Callable[[str], None] | None = None,
 ) -> list[Record]:
     """`run` each procedure on each target, 16 at the same time; their records in order.
 
     A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on
-    a target. All names and parameters are checked before the first run starts: raises UsageError.
+    a target; `printed` gets what a live cell prints, where only one runs.
+    All names and parameters are checked before the first run starts: raises UsageError.
     Of several targets one whose file is broken is a run that failed.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
     """
@@ -136,6 +138,7 @@ def run_many(
             *prepared[name, target],
             timeout_seconds=timeout_seconds,
             tell=progress(name, target),
+            printed=printed if len(wanted) == 1 else None,
             forked=forked,
         )
 

@@ -14,6 +14,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.reads.objects import list_versions
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import confirmed
 
 TARGET = "lab/image-caption-prod"
 NAME, TO = "image-caption-gen-images-prod", "image-caption-gen-backup-prod"
@@ -31,7 +32,7 @@ def put(s3: Any, body: bytes, bucket: str = NAME, key: str = KEY, **how: Any) ->
 
 
 def copied(ops: Connection) -> Any:
-    applied = apply(ops, copies.plan_copies(ops, "images"), "now", TARGET)
+    applied = apply(ops, copies.plan_copies(ops, "images"), "now", confirmed(TARGET))
     return applied.verify(copies.check_copied, "images", applied.plan.steps)
 
 

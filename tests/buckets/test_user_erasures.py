@@ -16,9 +16,10 @@ from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import confirmed
 
 TARGET = "lab/image-caption-prod"
-SURE = {"approved": "now", "confirm": TARGET}
+SURE = {"approved": "now", "confirm": confirmed(TARGET)}
 TABLE, NAME = "image_captions", "image-caption-gen-images-prod"
 LENA = "1e4a0000-0000-4000-8000-000000000001"
 ID = "abc00000-0000-4000-8000-0000000000ee"
@@ -55,7 +56,7 @@ def left(ops: Connection) -> int:
 
 def erased(ops: Connection) -> Any:
     plan = erasures.plan_erasure(ops, "user", ID)
-    applied = apply(ops, plan, "now", TARGET)
+    applied = apply(ops, plan, "now", confirmed(TARGET))
     return applied.verify(erasures.check_erased, "user", ID, applied.plan.steps)
 
 
@@ -144,7 +145,7 @@ def test_what_came_or_went_since_it_was_shown_is_not_erased(ops: Connection, use
     with pytest.raises(Refused, match="no longer what was shown"):
         plan.steps[-1].do.perform(ops)
     with pytest.raises(Refused):
-        apply(ops, plan, plan.id, TARGET)
+        apply(ops, plan, plan.id, confirmed(TARGET))
     assert left(ops) == 61
 
 
@@ -192,7 +193,7 @@ def test_a_table_that_takes_nothing_ends_it_and_it_is_gone_on_with_later(
         with pytest.raises(
             OpsError, match=r"items of image_captions were deleted.*it is throttled"
         ):
-            apply(ops, erasures.plan_erasure(ops, "user", ID), "now", TARGET)
+            apply(ops, erasures.plan_erasure(ops, "user", ID), "now", confirmed(TARGET))
     assert 0 < left(ops) < 60
     assert erased(ops).worst == "ok"
     assert left(ops) == 0

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from opslib.cli import commands
 from opslib.cli import runs as told
-from opslib.core import paths
+from opslib.core import console, paths
 from opslib.records import reading, records
 from tests.projects import JOURNAL, TARGET, Project
 
@@ -235,7 +236,7 @@ def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Proje
     assert out.index("critical") < out.index("ok  ")
     assert "\x1b" not in out
     assert "\x07" not in out
-    assert max(len(line) for line in out.split("\n\n")[0].splitlines()) <= 110
+    assert len(out.split("\n\n")[1].splitlines()) == 3  # under a pipe a row is a line
     assert "next:    queues/redrive" in out
 
 
@@ -409,3 +410,83 @@ def test_a_folder_is_found_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for name, folder in (("RECORDS", paths.records), ("LAB_DIR", paths.lab)):
         monkeypatch.setenv(f"OPSLIB_{name}", "~/kept")
         assert folder() == tmp_path / "kept"
+
+
+def test_find_names_what_to_run_and_says_when_it_does_not_understand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("people", "can't", "log", "in", "-t", "lab/bluemoxon-staging")
+    [best, *_] = json.loads(said(capsys, "find", *words, "--json"))
+    assert best["run"] == "opslib run bluemoxon/sign-in -t lab/bluemoxon-staging"
+    assert "The first: opslib run bluemoxon/sign-in" in said(capsys, "find", *words)
+    [first_look] = json.loads(said(capsys, "find", "qwertz", "--json"))
+    assert first_look["name"] == "reports/triage"
+    assert "'qwertz' is not understood" in first_look["why"]
+    assert "nothing is known yet" in said(capsys, "find", "I do not know yet")
+
+
+def test_a_report_begins_with_what_is_not_well_and_counts_the_rest(project: Project) -> None:
+    found = [{"status": s, "check": s, "seen": s} for s in ("ok", "critical", "ok")]
+    path = project.procedure("daily", JOURNAL, f"journal.write('findings', findings={found!r})")
+    (path.parent.parent / "reports").mkdir()
+    path.rename(path.parent.parent / "reports" / "daily.ipynb")
+    done = project.command("report", "daily", "-t", TARGET)
+    id = reading.list_records()[0].id
+    table, counted = done.stdout.split("\n\n")[-3:-1]
+    assert [line.split()[0] for line in table.splitlines()] == ["status", "critical"]
+    assert counted == f"2 ok: opslib records show {id}"
+    assert "ok        ok" in project.command("records", "show", id).stdout
+
+
+def test_a_live_cell_is_heard_line_by_line_and_not_in_json(project: Project) -> None:
+    path = project.procedure("follow", "print('one\\ntw', end='', flush=True)\nprint('o')")
+    notebook = json.loads(path.read_text())
+    notebook["cells"][-1]["metadata"]["tags"] = ["live"]
+    path.write_text(json.dumps(notebook))
+    done = project.command("run", "tests/follow", "-t", TARGET)
+    assert done.stdout.startswith("one\ntwo\n")
+    assert json.loads(project.command("run", "tests/follow", "-t", TARGET, "--json").stdout)
+
+
+@pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
+def test_colours_are_for_a_terminal_that_wants_them(
+    monkeypatch: pytest.MonkeyPatch, no_colour: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    assert ("\x1b" in console.coloured("critical")) is coloured
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: False))
+    assert console.coloured("critical") == "critical"
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == f"opslib {version('opslib')}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("opslib run queues/re", "queues/redrive"),
+        ("opslib run bluemoxon/sig", "bluemoxon/sign-in"),
+        ("opslib run logs/follow -t lab/dm", "lab/dms-dev"),
+        ("opslib run logs/follow -p sec", "seconds="),
+        ("opslib run logs/follow -t lab/dms-dev -p function=init", "function=init-upload"),
+        ("opslib report da", "daily"),
+        ("opslib list log", "loglineos"),
+    ],
+)
+def test_tab_completes_names(typed: str, offered: str) -> None:
+    words = typed.split()
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "opslib"],
+        env=os.environ | asked | {"_OPSLIB_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+    )
+    assert f"plain,{offered}" in done.stdout.splitlines()
+
+
+def test_completion_is_set_up_by_a_line_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    for shell in ("zsh", "fish", "bash"):
+        assert "_OPSLIB_COMPLETE" in said(capsys, "completion", shell)

@@ -16,12 +16,12 @@ from opslib.services.consumers import _names
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
-from tests.undoing import undo_last
+from tests.undoing import confirmed, undo_last
 
 KEY, TARGET = "image-caption-prod", "lab/image-caption-prod"
 SECRET, HF = "image-caption-gen-secrets-prod", "hf_api_key"
 NEW = "hf_a-new-value-0123456789abcdefghij"
-SURE = {"approved": "now", "confirm": TARGET, "target": TARGET}
+SURE = {"approved": "now", "confirm": confirmed(TARGET), "target": TARGET}
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_who_fails_with_the_new_value_ends_the_plan_and_the_way_back_is_named(
     monkeypatch.setattr(Anew, "_look", failing)
     plan = secrets.plan_rotate(ops, SECRET, HF, "new")
     with pytest.raises(OpsError, match=r"(?s)Step 3 of 3 .*do not stay.*changes/undo"):
-        apply(ops, plan, "now", TARGET)
+        apply(ops, plan, "now", confirmed(TARGET))
     monkeypatch.undo()
     lab.reset()
 
@@ -105,7 +105,7 @@ def test_a_file_that_was_written_again_is_another_plan(ops: Connection, private:
     plan = secrets.plan_rotate(ops, SECRET, HF, "new")
     os.utime(private, ns=(1, 1))
     with pytest.raises(Refused, match="has changed since"):
-        apply(ops, plan, "now", TARGET)
+        apply(ops, plan, "now", confirmed(TARGET))
 
 
 @pytest.mark.parametrize(

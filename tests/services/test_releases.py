@@ -153,7 +153,7 @@ def test_an_image_is_deployed_with_all_else_kept_and_undone(fresh: Connection) -
     assert {k for k in was if was[k] != now[k]} == {"image"}
     verified = [each for each in left["ops"].findings if each.verifies]
     assert {each.status for each in verified} == {"ok"}
-    assert {"answers of app", "targets of app in image-caption-gen-prod"} <= {
+    assert {"5xx that app answers itself", "targets of app in image-caption-gen-prod"} <= {
         each.check for each in verified
     }
     undo_last(ops)

@@ -14,11 +14,11 @@ from opslib.users import clients, plan_client_secret, users
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
-from tests.undoing import undo_last
+from tests.undoing import confirmed, undo_last
 
 KEY, TARGET = "image-caption-prod", "lab/image-caption-prod"
 SECRET, AT = "image-caption-gen-secrets-prod", "cognito_client_secret"
-SURE = {"approved": "now", "confirm": TARGET, "target": TARGET}
+SURE = {"approved": "now", "confirm": confirmed(TARGET), "target": TARGET}
 APP = "https://captions.example.com"
 
 
@@ -53,7 +53,7 @@ def test_a_second_secret_is_told_to_the_app_undone_and_the_first_goes_when_nobod
     notebooks.run("users/client-secret", **SURE)
     plan = plan_client_secret(ops, "web", remove_old=True)
     assert not plan.reversible
-    apply(ops, plan, "now", TARGET)
+    apply(ops, plan, "now", confirmed(TARGET))
     has = described(ops)
     assert (len(has["secrets"]), has["ClientSecret"]) == (1, ops.secret(SECRET)[AT])
     assert plan_client_secret(ops, "web", remove_old=True).steps == ()

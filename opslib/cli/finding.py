@@ -1,0 +1,70 @@
+"""The command `opslib find`: which procedure for what is seen."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Any
+
+import click
+
+from opslib.catalogue import symptoms
+from opslib.catalogue.symptoms import Found
+from opslib.cli import completion
+from opslib.core import Json, console
+from opslib.core.connections import targets
+from opslib.runs import choices
+
+_MOST = 7
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "-t", "--target", help="Only what helps there.", shell_complete=completion.target_names
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
+    """Which procedure for this symptom? The WORDS are the reporter's own: people can't log in.
+
+    The best comes first. With a target: entries of its runbook, and nothing that it has not.
+    """
+    said = " ".join(words)
+    of = targets.load(target) if target else None
+    guide = symptoms.Guide(of, choices.is_described, partial(print, file=sys.stderr))
+    found = guide.find(said)
+    rows = _rows(found, target or "TARGET", said)
+    for word, near in found.read.items():
+        click.echo(f"{word!r} is read as {near!r}.", err=True)
+    if as_json:
+        click.echo(console.as_json(rows))
+        return
+    header = ("name", "effect", "title", "it says")
+    click.echo(
+        console.table(header, [[r["name"], r["effect"], r["title"], r["why"]] for r in rows])
+    )
+    click.echo(f"\nThe first: {rows[0]['run']}")
+    if found.hits:
+        click.echo(f"Not it? A first look: {_first_look(target or 'TARGET')['run']}")
+
+
+def _rows(found: Found, target: str, said: str) -> list[Json]:
+    """The best hits; or the first look, saying why."""
+    rows: list[Json] = [
+        vars(hit) | {"run": f"opslib run {hit.name} -t {target}"} for hit in found.hits[:_MOST]
+    ]
+    if rows:
+        return rows
+    understood = "nothing is known yet" if found.unsure else f"{said!r} is not understood"
+    return [_first_look(target) | {"why": f"{understood}: see what the system itself says"}]
+
+
+def _first_look(target: str) -> dict[str, Any]:
+    return {
+        "name": symptoms.FIRST_LOOK,
+        "title": "A first look",
+        "procedure": symptoms.FIRST_LOOK,
+        "effect": "read",
+        "score": 0.0,
+        "run": f"opslib run {symptoms.FIRST_LOOK} -t {target}",
+    }

@@ -1,0 +1,73 @@
+"""Triage: which procedures for a symptom, in their order; and a first look, when none is known."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import chain
+
+from opslib import alarms, health, metrics, services
+from opslib.catalogue import symptoms
+from opslib.core import Connection, Finding, Findings, Question, check, frame
+from opslib.reports.reports import independent
+from opslib.reports.sections import Check
+from opslib.runs import choices
+
+STARTS = {"order": "int64", "run": "str", "title": "str", "effect": "str", "it_says": "str"}
+_MOST = 3
+_LOOKS: dict[str, list[Check]] = {  # by the part of the target's file that they need
+    "api": [health.check_probes],
+    "services": [services.check_services, services.check_targets],
+    "alarms": [alarms.check_alarms],
+    "metrics": [metrics.check_metrics],
+}
+_ORDER = ("first", "second", "third")
+
+
+@check("Where does one start?")
+def check_symptom(ops: Connection, symptom: str = "") -> Findings:
+    """The three procedures that fit what was said best, in their order, each as a finding.
+
+    A symptom that is not understood is *unknown*, and the first look says more; without one there
+    is no finding. Evidence: STARTS.
+    """
+    if not symptom.strip():
+        return Findings(note="No symptom is given: see below what the system itself says.")
+    found = symptoms.Guide(ops.target, choices.is_described).find(symptom)
+    read = [f"{word!r} is read as {near!r}." for word, near in found.read.items()]
+    asked = Question(f"symptom: {symptom}", "none", "what procedures and the runbook say")
+    if not found.hits:
+        seen = "nothing is known yet" if found.unsure else "not understood"
+        said = f"{seen}: the first look below says where it points"
+        return Findings([asked.answer("unknown", said)], note=" ".join(read))
+    hits = found.hits[:_MOST]
+    told = [
+        asked.answer("warn", f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
+        for order, hit in zip(_ORDER, hits, strict=False)
+    ]
+    rows = [
+        dict(zip(STARTS, (order, hit.name, hit.title, hit.effect, hit.why), strict=True))
+        for order, hit in enumerate(hits, 1)
+    ]
+    return Findings(told, frame(rows, STARTS), " ".join(read))
+
+
+def first_look(ops: Connection) -> Findings:
+    """Quick health, services, alarms and key metrics, of what the target describes, at once.
+
+    The note says where it points. A part that is denied or does not answer is one unknown finding.
+    """
+    looks = [(part, look) for part in _LOOKS if part in ops.target.facts for look in _LOOKS[part]]
+    before = len(ops.findings)
+    results = ops.gather(*(partial(independent, ops, part, look) for part, look in looks))
+    found = Findings(chain.from_iterable(results))
+    ops.findings[before:] = found
+    found.note = f"Looked at: {', '.join(dict(looks)) or 'nothing, none is described'}. "
+    found.note += _points_to(found.troubles)
+    return found
+
+
+def _points_to(troubles: list[Finding]) -> str:
+    named = list(dict.fromkeys(f.next for f in troubles if f.next))[:_MOST]
+    if named:
+        return f"It points to {', then '.join(named)}."
+    return "Something is not well, and nothing points further." if troubles else "Nothing is wrong."

@@ -1,0 +1,112 @@
+"""Which procedure for a symptom: in the words of people on call, of every system, with typos."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opslib.catalogue import procedures, symptoms
+from opslib.catalogue.symptoms import Guide
+from opslib.core import UsageError
+from opslib.core.connections import targets
+from opslib.runs import choices
+from tests.projects import Project
+
+SAID: Any = yaml.safe_load((Path(__file__).parent / "symptoms.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def guide(target: str) -> Guide:
+    return Guide(targets.load(target) if target else None, choices.is_described)
+
+
+def first(said: str, target: str = "", most: int = 3) -> list[str]:
+    """The procedures that are found first."""
+    return [hit.procedure for hit in guide(target).find(said).hits[:most]]
+
+
+@pytest.mark.parametrize("half", ["tuned", "held"])
+def test_the_right_procedure_is_among_the_first_three_for_95_of_100_sentences(half: str) -> None:
+    asked = [
+        (said, target, set(right)) for target, rows in SAID[half].items() for said, *right in rows
+    ]
+    missed = [each for each in asked if not each[2] & {*first(each[0], each[1])}]
+    assert len(asked) >= 50
+    assert len(missed) <= 0.05 * len(asked), missed
+
+
+def test_every_procedure_of_the_two_tables_is_there() -> None:
+    """What one is sent to exists; so a procedure that is renamed is renamed there, too."""
+    words = yaml.safe_load((Path(symptoms.__file__).parent / "words.yaml").read_text())
+    starts = {name for each in words["means"].values() for name in each.get("first", ())}
+    right = {
+        name
+        for half in SAID.values()
+        for rows in half.values()
+        for _, *names in rows
+        for name in names
+    }
+    assert starts | right <= {*procedures.names()}
+
+
+def test_with_a_target_its_own_entries_are_named_and_what_it_has_not_is_left_out() -> None:
+    found = guide("image-caption-prod").find("too slow, and the queue is full").hits
+    assert {hit.procedure.split("/")[0] for hit in found}.isdisjoint({"functions", "queues"})
+    [best, *_] = guide("bluemoxon-staging").find("a user can't log in").hits
+    assert (best.name, best.procedure) == ("bluemoxon/sign-in", "users/sign-in")
+    assert guide("").find("a user can't log in").hits[0].name == "users/sign-in"
+
+
+def test_an_alarm_is_known_by_its_name() -> None:
+    found = guide("loglineos-production").find("loglineos-stage0-duration rings").hits
+    assert "loglineos/high-latency" in [hit.name for hit in found[:2]]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("people cannot lgoin", {"lgoin": "login"}),
+        ("dead leters", {"leters": "letters"}),
+        ("ProvisionedThroughputExceededException", {}),
+        ("the databse is full", {"databse": "database"}),
+    ],
+)
+def test_a_letter_or_two_may_be_wrong_and_what_was_read_is_said(
+    said: str, read: dict[str, str]
+) -> None:
+    found = guide("").find(said)
+    assert found.read == read
+    assert found.hits
+
+
+@pytest.mark.parametrize(
+    ("said", "unsure"),
+    [("I do not know yet", True), ("no idea", True), ("qwertz zxcvb", False), ("it is", False)],
+)
+def test_what_is_not_understood_finds_nothing(said: str, unsure: bool) -> None:
+    found = guide("bluemoxon-staging").find(said)
+    assert (found.hits, found.unsure) == ([], unsure)
+
+
+def test_no_word_at_all_is_refused() -> None:
+    with pytest.raises(UsageError, match="Say what is seen"):
+        guide("").find(" ?! ")
+
+
+def test_what_is_new_in_a_notebook_or_runbook_is_found_without_code(project: Project) -> None:
+    """Also beside a notebook that cannot be read, which is told."""
+    path = project.procedure("kettle", "## When the kettle boils over", "1")
+    text = path.read_text().replace("somebody tests", "the tea tastes of soap; no tea at all")
+    path.write_text(text)
+    (path.parent / "broken.ipynb").write_text(json.dumps({"cells": []}))
+    told: list[str] = []
+    found = Guide(None, choices.is_described, told.append)
+    [hit] = found.find("my tea tasted soapy").hits
+    assert (hit.procedure, hit.why) == ("tests/kettle", "the tea tastes of soap")
+    assert len(told) == 1
+    assert "tests/broken" in told[0]
