@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
 
 from opslib.cli import streams
+from opslib.cli.given import GIVEN, NOTE, pairs
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
@@ -25,21 +26,25 @@ Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it
 
 
 class _Commands(click.Group):
-    """Groups with a module of their own come from it, when they are called for."""
+    """What has a module of its own comes from it, when it is called for."""
 
-    groups = ("lab", "target")
+    elsewhere: ClassVar = {
+        "lab": "opslib.lab.commands",
+        "target": "opslib.cli.targets",
+        "open": "opslib.cli.sittings",
+        "note": "opslib.cli.sittings",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *self.groups]
+        return [*super().list_commands(ctx), *self.elsewhere]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.groups:
+        if name not in self.elsewhere:
             return super().get_command(ctx, name)
         from importlib import import_module
 
-        module = import_module("opslib.lab.commands" if name == "lab" else "opslib.cli.targets")
-        group: click.Command = getattr(module, name)
-        return group
+        command: click.Command = getattr(import_module(self.elsewhere[name]), name)
+        return command
 
 
 @click.group(
@@ -59,9 +64,7 @@ _RUNNING = (
         required=True,
         help="Repeat, or a pattern: 'lab/*'.",
     ),
-    click.option(
-        "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeat for more."
-    ),
+    GIVEN,
     click.option(
         "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
     ),
@@ -103,6 +106,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option(
     "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
 )
+@NOTE
 @_running
 def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoReturn:
     """Run procedures (chapter/name) or runbook entries (system/entry) on targets; keep the records.
@@ -133,6 +137,7 @@ def _run(
     as_json: bool,
     apply: bool = False,
     alone: bool = False,
+    note: str = "",
 ) -> NoReturn:
     """Run and tell. `alone`: one is asked for, so its JSON is not a list."""
     from opslib.runs import runs
@@ -146,7 +151,13 @@ def _run(
 
     try:
         records = runs.run_many(
-            names, on, _pairs(given), apply=apply, timeout_seconds=timeout, progress=progress
+            names,
+            on,
+            pairs(given),
+            apply=apply,
+            note=note,
+            timeout_seconds=timeout,
+            progress=progress,
         )
     finally:
         line.end()
@@ -259,21 +270,6 @@ def page(id: str) -> None:
     from opslib.records import reading, sealing
 
     click.echo(sealing.make(reading.find(id)))
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """`name=value` as given; a name twice is refused."""
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise UsageError(f"-p {text!r} is not NAME=VALUE.")
-        if name in pairs:
-            both = "" if redaction.names_a_secret(name) else f": {pairs[name]!r} and {value!r}"
-            raise UsageError(f"-p {name}=… is given twice{both}.")
-        pairs[name] = value
-    redaction.register_typed(pairs)
-    return pairs
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
