@@ -8,8 +8,8 @@ Importing it starts no thread, opens no socket and reads no file.
 """
 
 from opslib.core import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
+from opslib.core.checks.notes import note
 from opslib.core.checks.plots import draw
-from opslib.core.notes import note
 from opslib.core.plans.applying import apply
 from opslib.core.plans.verdicts import conclude
 from opslib.session import connect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from opslib.cli.given import GIVEN, NOTE, pairs
-from opslib.core import notes
+from opslib.core.checks import notes
 
 
 @click.command()
@@ -30,6 +30,7 @@ def open(name: str, target: str, given: tuple[str, ...], note: str) -> None:
 @click.option("--kind", type=click.Choice(notes.KINDS), default="saw", show_default=True)
 def note(text: str, id: str, kind: str) -> None:
     """Add a note to a record, with its time: it is chained to the records and never changed."""
+    from opslib.records import find
     from opslib.records.chain import late_notes
 
-    click.echo(late_notes.add(id, notes.noted(text, kind)))
+    click.echo(late_notes.add(find(id).id, notes.noted(text, kind)))

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from opslib.core import Json, UsageError, paths, redaction
+from opslib.core.checks import notes
 from opslib.core.tables import escaped
 from opslib.records.sittings import places
 
@@ -82,6 +83,7 @@ def open_sitting(
         cell.setdefault("id", f"cell-{number}")
     if note:
         runs.put_note(notebook, note)
+        said["note"] = notes.noted(note).as_dict()
     path = places.folder() / f"{id}.ipynb"
     files.require_writable(path.parent)
     files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())
@@ -91,6 +93,7 @@ def open_sitting(
 def _prepared(cell: Any, folder: Path) -> None:
     """Its code is folded, but for parameters; a link leads to where it led."""
     cell["metadata"].pop("papermill", None)
+    cell["source"] = cell["source"].rstrip()
     if cell["cell_type"] == "code" and not any(
         "parameters" in tag for tag in cell["metadata"].get("tags", ())
     ):

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.manager import KernelManager
 
@@ -24,7 +25,7 @@ class Desk:
     def __init__(self, opened: Opened) -> None:
         self.path = opened.path
         self.shown = ""
-        self._manager = KernelManager()
+        self._manager: Any = KernelManager()
         environment = {**os.environ, "JPY_SESSION_NAME": str(opened.path)}
         self._manager.start_kernel(env=environment, cwd=str(opened.path.parent))
         self._client = self._manager.client()

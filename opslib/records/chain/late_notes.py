@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from opslib.core import Json, redaction
-from opslib.core.notes import Note
+from opslib.core.checks.notes import Note
 
 KIND = "note"
 
 
 def add(id: str, note: Note) -> str:
-    """Chain a note to the record of that id; what was done. Raises UsageError, OpsError."""
-    from opslib.records import index, reading
+    """Chain a note to a record; what was done. Raises OpsError."""
+    from opslib.records import index
 
-    record = reading.find(id)
-    index.enter(KIND, record.id, said=redaction.mask(f"{note.kind}: {note.text}"))
-    return f"Kept with record {record.id}: {note}"
+    index.enter(KIND, id, said=redaction.mask(f"{note.kind}: {note.text}"))
+    return f"Kept with record {id}: {note}"
 
 
 def of(id: str, entries: Sequence[Any]) -> list[Json]:

@@ -80,11 +80,26 @@ def _timed(runs: Sequence[Any]) -> list[Any]:
     return made
 
 
-def saved(path: Path) -> Any:
-    """The notebook as it was last saved; None when it is gone or half written."""
-    with contextlib.suppress(OSError, ValueError):
-        return sealing.read(path)
-    return None
+class Saved:
+    """The notebook as it was last saved, read again when it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._when, self._cells = 0.0, list[Any]()
+
+    def notebook(self) -> Any:
+        """None when it is gone or half written."""
+        with contextlib.suppress(OSError, ValueError):
+            return sealing.read(self.path)
+        return None
+
+    def cells(self) -> list[Any]:
+        """As last read, when it cannot be read now."""
+        with contextlib.suppress(OSError):
+            when = self.path.stat().st_mtime
+            if when != self._when and (said := self.notebook()):
+                self._when, self._cells = when, list(said["cells"])
+        return list(self._cells)
 
 
 def refreshed(notebook: Any, draft: Path, file: str) -> None:
@@ -94,7 +109,7 @@ def refreshed(notebook: Any, draft: Path, file: str) -> None:
     """
     path = paths.records() / file
     with contextlib.suppress(OSError):
-        if path.stat().st_mtime > draft.stat().st_mtime and (said := saved(path)):
+        if path.stat().st_mtime > draft.stat().st_mtime and (said := Saved(path).notebook()):
             notebook["cells"] = laid_out(said["cells"], runs_of(notebook))
 
 

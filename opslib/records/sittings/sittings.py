@@ -65,7 +65,7 @@ class Sitting:
         self._trouble = ""
         self._listening = False
         self._over, self._waiting = threading.Event(), threading.Event()
-        self._file: tuple[float, Any] = (0.0, None)
+        self._file = cells.Saved(path)
 
     def begin(self, target: str) -> None:
         """`connect` runs. What is under way goes on, unless it is of another target."""
@@ -173,7 +173,7 @@ class Sitting:
         """Begin a record. Raises OpsError, OSError: it cannot be kept."""
         from nbformat import v4
 
-        notebook = cells.saved(self._path) or v4.new_notebook()
+        notebook = self._file.notebook() or v4.new_notebook()
         opened: Json = notebook["metadata"].pop("opslib", {}).get("sitting", {})
         name = str(opened.get("name") or self._path.stem)
         procedure, stem = str(opened.get("procedure") or name), self._path.stem
@@ -198,6 +198,8 @@ class Sitting:
         os.environ |= {HERE: f"{name} {procedure}", places.MINE: str(os.getpid())}
         if self._connected:
             self._tell(self._connected)
+        if first and (note := opened.get("note")):
+            self._tell({**note, "event": "note"})
 
     def _parameters(self) -> Json:
         """As they are now, whoever set them: the values at the last `connect` count."""
@@ -211,7 +213,7 @@ class Sitting:
         *before, now = self._shell.history_manager.input_hist_raw
         count = len(before)
         if earlier:
-            by_code = {cell["source"].strip(): str(cell["id"]) for cell in self._cells()}
+            by_code = {cell["source"].strip(): str(cell["id"]) for cell in self._file.cells()}
             for number, code in enumerate(before):
                 if code.strip():
                     self._run(f"before-{number}", by_code.get(code.strip(), ""), code, count=number)
@@ -225,7 +227,7 @@ class Sitting:
 
     def _run(self, request: str, cell: str, code: str, **said: Any) -> None:
         runs = self._shown.nb["cells"]
-        like = next((each for each in self._cells() if each["id"] == cell), None)
+        like = next((each for each in self._file.cells() if each["id"] == cell), None)
         self._numbers[request], self._during = len(runs), (cell, len(runs))
         runs.append(cells.new_run(len(runs), cell, like, code, **said))
         self._tell({"event": cells.RUN})
@@ -253,19 +255,11 @@ class Sitting:
                 file.write(line + "\n")
         self._waiting.set()
 
-    def _cells(self) -> list[Any]:
-        """Of the notebook as it was last saved."""
-        with contextlib.suppress(OSError):
-            when = self._path.stat().st_mtime
-            if when != self._file[0] and (said := cells.saved(self._path)):
-                self._file = (when, said)
-        return list(self._file[1]["cells"]) if self._file[1] else []
-
     def _save(self, *, at_once: bool = False) -> bool:
         """Whether something waits for a later save."""
         if self._draft is None:
             return False
-        self._draft.notebook["cells"] = cells.laid_out(self._cells(), self._shown.nb["cells"])
+        self._draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
         told = cells.latest(self._told)
         return self._draft.save_soon(told, changed=True, at_once=at_once)
 
@@ -300,6 +294,6 @@ class Sitting:
         here = os.environ.get(HERE, "").split()
         said["next"] = [name for name in said["next"] if name not in here]
         draft.facts |= said
-        draft.notebook["cells"] = cells.laid_out(self._cells(), self._shown.nb["cells"])
+        draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
         self._before = draft.facts["id"]
         return sealing.keep(draft)
