@@ -208,3 +208,14 @@ def test_what_a_run_chooses_is_chosen(records_folder: Path) -> None:
     for cell in notebook["cells"]:
         for link in re.findall(r"\]\(([\w./-]+\.ipynb)\)", cell["source"]):
             assert (opened.path.parent / link).exists()
+
+
+def test_a_sitting_that_cannot_be_kept_may_look_and_not_change(
+    lab: PracticeLab, desk: Open, records_folder: Path
+) -> None:
+    at, before = desk("functions/rollback", approved="now", watch_seconds="0"), lab.state()
+    (records_folder / at.path.stem[:4]).write_text("not a folder")
+    shown = [at.run(cell) for cell in at.cells]
+    assert any("This sitting is not kept: Records cannot be written" in each for each in shown)
+    assert any("is not kept, so nothing was changed" in each for each in shown)
+    assert lab.state() == before
