@@ -9,6 +9,7 @@ Importing it starts no thread, opens no socket and reads no file.
 
 from opslib.core import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
 from opslib.core.checks.checks import told
+from opslib.core.checks.notes import note
 from opslib.core.checks.plots import draw
 from opslib.core.plans.applying import apply
 from opslib.core.plans.verdicts import conclude
@@ -25,5 +26,6 @@ __all__ = [
     "conclude",
     "connect",
     "draw",
+    "note",
     "told",
 ]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
-from opslib.catalogue import injected
-from opslib.core import Connection, OpsError, Refused
+from opslib.catalogue import following, injected
+from opslib.core import Connection, OpsError, Refused, redaction
+from opslib.core import journal as journals
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
 from opslib.core.journal import Journal
 from opslib.records import interactive
 from opslib.records.approvals import approvals
+from opslib.records.sittings import places
 
 
 def connect(target: str, beside: Connection | None = None) -> Connection:
@@ -30,8 +33,14 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
         injected.check(shell.user_ns)
         _fail_on_exit(shell)
     journal = beside.journal if beside else Journal()
+    sitting = _sitting(shell, journal, target) if beside is None else None
+    recorder = sitting.recorded if sitting else interactive.recorded
     access = _access(described)
-    ops = Connection(described, access, journal, interactive.recorded, connect, approvals)
+    ops = Connection(described, access, journal, recorder, connect, approvals)
+    if shell is not None:
+        ops.follow = partial(following.command, target=described.name, here=shell.user_ns)
+    if sitting:
+        sitting.joins(ops)
     if ops.identity.account != described.account:
         raise Refused(
             f"These credentials are for account {ops.identity.account}, but {described.name} is "
@@ -40,6 +49,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
             f"parameters/targets/{described.key}.yaml."
         )
     if beside is None:
+        journals.current = journal
         journal.write(
             "connected",
             target=described.name,
@@ -50,6 +60,20 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
             production=described.production,
         )
     return ops
+
+
+def _sitting(shell: Any, journal: Journal, target: str) -> Any:
+    """The sitting that this kernel is for, its record begun; None where none is, or an engine."""
+    path = places.here()
+    if shell is None or path is None or journal.kept:
+        return None
+    from opslib.records.sittings import sittings  # nobody needs it elsewhere
+
+    sitting = sittings.of(shell, path)
+    redaction.guard_kernel()
+    sitting.begin(target)
+    journal.hears = sitting.hears
+    return sitting
 
 
 def visit(profile: str | None, region: str) -> Connection:

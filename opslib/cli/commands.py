@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NoReturn
 import click
 
 from opslib.cli import completion, streams
+from opslib.cli.given import GIVEN, NOTE, pairs
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
@@ -31,6 +32,8 @@ class _Commands(click.Group):
         "completion": "opslib.cli.completion",
         "find": "opslib.cli.finding",
         "lab": "opslib.lab.commands",
+        "note": "opslib.cli.sittings",
+        "open": "opslib.cli.sittings",
         "target": "opslib.cli.targets",
     }
 
@@ -65,14 +68,7 @@ _RUNNING = (
         help="Repeat, or a pattern: 'lab/*'.",
         shell_complete=completion.target_names,
     ),
-    click.option(
-        "-p",
-        "given",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A parameter; repeat for more.",
-        shell_complete=completion.parameters,
-    ),
+    GIVEN,
     click.option(
         "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
     ),
@@ -116,6 +112,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option(
     "--apply", is_flag=True, help="Plan and apply in one run, where the target's policy allows it."
 )
+@NOTE
 @_running
 def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoReturn:
     """Run procedures (chapter/name) or runbook entries (system/entry) on targets; keep the records.
@@ -146,6 +143,7 @@ def _run(
     as_json: bool,
     apply: bool = False,
     alone: bool = False,
+    note: str = "",
 ) -> NoReturn:
     """Run and tell. `alone`: one is asked for, so its JSON is not a list."""
     from opslib.cli import runs as told
@@ -159,9 +157,10 @@ def _run(
         return console.Progress(label) if label else line
 
     heard: Any = {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
-    pairs = told.pairs(given)
     try:
-        records = runs.run_many(names, on, pairs, apply=apply, timeout_seconds=timeout, **heard)
+        records = runs.run_many(
+            names, on, pairs(given), apply=apply, note=note, timeout_seconds=timeout, **heard
+        )
     finally:
         line.end()
     from opslib import reports

@@ -8,7 +8,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
-from opslib.core import Json, UsageError, console, redaction
+from opslib.core import Json, console, redaction
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
@@ -117,18 +117,3 @@ def exit_status(found: list[Record]) -> int:
     """Of several runs what most wants a look: interrupted, failed, refused, critical, unknown."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4, 5) if status in statuses), 0)
-
-
-def pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """`name=value` as given; a name twice is refused."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise UsageError(f"-p {text!r} is not NAME=VALUE.")
-        if name in found:
-            both = "" if redaction.names_a_secret(name) else f": {found[name]!r} and {value!r}"
-            raise UsageError(f"-p {name}=… is given twice{both}.")
-        found[name] = value
-    redaction.register_typed(found)
-    return found

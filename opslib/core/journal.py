@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +87,8 @@ class Journal:
         self.kept = self._fd is not None  # does an engine keep this run as a record?
         place = os.environ.get(STEPS) if self.kept else None
         self.ledger = Ledger(Path(place)) if place else None
+        # Told each event: a sitting keeps itself, where no engine does.
+        self.hears: Callable[[Json], None] | None = None
 
     def write(self, event: str, **details: Any) -> None:
         entry = {"event": event, **details}
@@ -94,6 +97,8 @@ class Journal:
                 self.events.append(entry)
             if self._fd is not None:
                 self._send((json.dumps(entry, default=str) + "\n").encode())
+        if self.hears is not None and event != "secret":
+            self.hears(entry)
 
     def write_down(self, event: str, *, room: bool = False, **details: Any) -> None:
         """`write` what a change does, on the disk when this returns.
@@ -128,6 +133,9 @@ class Journal:
                 line = line[os.write(self._fd, line) :]  # type: ignore[arg-type]
         except OSError:  # the engine is gone; the notebook goes on
             self._fd = None
+
+
+current: Journal | None = None  # of the newest connection: what a note goes into
 
 
 def _inherited_pipe() -> int | None:

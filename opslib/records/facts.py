@@ -179,6 +179,7 @@ class Request:
     timeout_seconds: float
     folder: Path | None = None  # the kernel's
     output: str | None = None  # papermill's own copy
+    note: str = ""  # of who runs it
     forked: bool = False  # one of many, so its kernel is forked where that is safe
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
     printed: Callable[[str], None] = lambda text: None

@@ -41,6 +41,7 @@ def _alive(row: Row) -> bool:
 
 def _close(row: Row) -> None:
     from opslib.records import index, sealing
+    from opslib.records.sittings import cells
 
     try:
         notebook = sealing.read(paths.records() / row["path"])
@@ -54,8 +55,12 @@ def _close(row: Row) -> None:
         sealing.seal(draft, notebook)
         index.enter("again" if before else "late", row["id"], said=draft.facts["ended"])
         return
-    told = journal(draft.journal)
-    why = f"The process that ran it is gone: it was killed in cell {_reached(notebook)}, or ended "
+    told = cells.latest(journal(draft.journal))
+    reached = f"in cell {_reached(notebook)}"
+    if draft.facts.get("sitting"):
+        cells.refreshed(notebook, draft.path, draft.facts["sitting"]["file"])
+        reached = f"after {len(cells.runs_of(notebook))} cells were run"
+    why = f"The process that ran it is gone: it was killed {reached}, or ended "
     ending = Ending("interrupted", why + "where nothing could be written.")
     draft.facts |= outcomes.conclude(ending, outcomes.with_ledger(told, draft.ledger))
     draft.facts["ended"] = _last_sign(draft, row)

@@ -38,6 +38,7 @@ def add_up(told: Sequence[Event]) -> Json:
         "approved": _last(told, "approved") or None,
         "steps": _steps(told),
         "configuration": _last(told, "configuration") or None,
+        "notes": [_said(event) for event in told if event.get("event") == "note"],
     }
 
 

@@ -194,6 +194,27 @@ class Outputs:
         ]
 
 
+class Capped:
+    """For a client of nbclient, which makes a kernel's messages a cell's outputs: what fits."""
+
+    capped: Outputs
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        if msg["msg_type"] == "update_display_data":
+            self.capped.fit(msg["content"], cell_index, 0)
+        return super().process_message(msg, cell, cell_index)  # type: ignore[misc]
+
+    def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
+        out = super().output(outs, msg, display_id, cell_index)  # type: ignore[misc]
+        if out is not None and outs and outs[-1] is out:
+            self.capped.take(outs, cell_index)
+        return out
+
+    def clear_output(self, outs: list[Any], msg: Any, cell_index: int) -> None:
+        super().clear_output(outs, msg, cell_index)  # type: ignore[misc]
+        self.capped.forget(cell_index)
+
+
 def _replace(cells: list[Any], said: str, instead: str) -> None:
     for out in (out for cell in cells for out in cell.get("outputs", ())):
         held, key = (out, "text") if "text" in out else (out.get("data", {}), "text/plain")

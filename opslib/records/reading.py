@@ -55,16 +55,20 @@ def details(record: Record) -> Json:
 
     Raises OpsError.
     """
-    from opslib.records import copies
+    from opslib.records import copies, index
+    from opslib.records.chain import late_notes
 
     copies.fetch_missing(record.path)
     try:
         notebook = json.loads(record.path.read_text(encoding="utf-8"))
-        return dict(notebook["metadata"]["opslib"])
+        said = dict(notebook["metadata"]["opslib"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise UsageError(
             f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
         ) from exc
+    if added := late_notes.of(record.id, index.entries()):
+        said["notes"] = [*(said.get("notes") or ()), *added]
+    return said
 
 
 def applied_steps(id: str, target: str | None = None) -> list[Json]:

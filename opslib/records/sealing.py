@@ -25,6 +25,7 @@ from opslib.records.outputs import Outputs
 from opslib.records.records import Record
 
 _EVERY_SECONDS = 1.0
+_QUICK_SECONDS = 0.1
 _CLAIM = re.compile(r'<meta name="opslib-seal" content="(\S+) (\d+) ([0-9a-f]{64})">')
 _SHARE = 0.03  # of the time may go into saving
 
@@ -45,7 +46,7 @@ class Draft:
         self.reserve = files.Reserve(self.path)
         self.unkept = False  # could its end not be written?
         self.outputs = Outputs(self.path.with_suffix(".spill"))
-        self.saved_at = self._next = 0.0
+        self.saved_at = self._next = self._took = 0.0
         self._changed = False
 
     def masked(self, **more: Any) -> Any:
@@ -68,21 +69,24 @@ class Draft:
             raise files.unwritable(self.path.parent, exc) from exc
         return masked
 
-    def save_soon(self, told: Sequence[Event], *, changed: bool) -> None:
-        """Save what has changed, when the last save is long enough ago.
+    def save_soon(self, told: Sequence[Event], *, changed: bool, at_once: bool = False) -> bool:
+        """Save what has changed, when the last save is long enough ago; whether something waits.
 
-        When it cannot be, the run goes on.
+        `at_once`: now, unless saving takes long. When it cannot be saved, the run goes on.
         """
         self._changed |= changed
         started = time.monotonic()
-        if not self._changed or started < self._next:
-            return
+        due = started >= self._next or (at_once and self._took < _QUICK_SECONDS)
+        if not self._changed or not due:
+            return self._changed
         with contextlib.suppress(OSError):  # perhaps there is room again at the end
             self.outputs.save()
             self._put(self.masked(**outcomes.add_up(told)))
             self._changed = False
         ended = time.monotonic()
-        self._next = ended + max(_EVERY_SECONDS, (ended - started) / _SHARE)
+        self._took = ended - started
+        self._next = ended + max(_EVERY_SECONDS, self._took / _SHARE)
+        return self._changed
 
     def finish(self) -> OSError | None:
         """The last save, on the disk when this returns; what went wrong.

@@ -17,7 +17,7 @@ from papermill.engines import NotebookExecutionManager
 
 from opslib.core.text import plain
 from opslib.records.facts import uptime
-from opslib.records.outputs import Outputs, size
+from opslib.records.outputs import Capped, Outputs, size
 from opslib.runs.kernels import Kernel
 
 _QUIET_SECONDS = 10
@@ -56,7 +56,7 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
         self.cleanup_pbar()
 
 
-class Client(PapermillNotebookClient):  # type: ignore[misc]
+class Client(Capped, PapermillNotebookClient):  # type: ignore[misc]
     """Runs the cells, one after the other, until one fails, time is up, or it is told to stop."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
     ) -> None:
         """`printed` gets what a cell tagged `live` prints, as it comes."""
         super().__init__(manager, km=kernel.manager, timeout_func=self._seconds_left, **options)
-        self._kernel, self._outputs, self._deadline = kernel, outputs, deadline
+        self._kernel, self.capped, self._deadline = kernel, outputs, deadline
         self._cell_timeout = options.get("timeout") or math.inf
         self.current, self._printed = 0, printed
         self._replied = ""  # the request that the kernel has answered
@@ -109,7 +109,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
             self.nb_man.cell_exception(cell, cell_index=index, exception=exc)
             raise
         finally:
-            self._outputs.finish(cell, index)
+            self.capped.finish(cell, index)
             self.nb_man.cell_complete(cell, cell_index=index)
 
     async def _check_raise_for_error(self, cell: Any, cell_index: int, exec_reply: Any) -> None:
@@ -164,8 +164,6 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         said = msg["content"]
         if said.get("name") == "stdout" and "live" in cell.metadata.get("tags", ()):
             self._printed(said["text"])
-        if msg["msg_type"] == "update_display_data":
-            self._outputs.fit(msg["content"], cell_index, 0)
         return super().process_message(msg, cell, cell_index)
 
     def set_widgets_metadata(self) -> None:
@@ -173,16 +171,6 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         super().set_widgets_metadata()
         if size(json.dumps(self.nb.metadata.get("widgets", {}), default=str)) > _WIDGETS:
             del self.nb.metadata["widgets"]
-
-    def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
-        out = super().output(outs, msg, display_id, cell_index)
-        if out is not None and outs and outs[-1] is out:
-            self._outputs.take(outs, cell_index)
-        return out
-
-    def clear_output(self, outs: list[Any], msg: Any, cell_index: int) -> None:
-        super().clear_output(outs, msg, cell_index)
-        self._outputs.forget(cell_index)
 
     def close(self) -> None:
         """End the kernel at once (a graceful end stalls for seconds at times) and let go of it."""

@@ -13,6 +13,7 @@ from typing import Any
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from opslib.core import OpsError, journal
+from opslib.core.checks import notes
 from opslib.core.text import cut
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
@@ -56,6 +57,8 @@ class Execution:
             self.draft.discard()
             raise
         self._pipe = JournalPipe(self.draft.journal, lambda line: self._tell(0, 0, line))
+        if self.request.note:
+            self._pipe.put({"event": "note", **notes.noted(self.request.note).as_dict()})
         progress_bar = self.request.options.get("progress_bar", False)
         self._manager = Manager(self.nb, self._save, progress_bar)
         _active.add(self)

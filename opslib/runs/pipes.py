@@ -79,6 +79,11 @@ class JournalPipe:
         ):  # what is there when the machine goes down is what was done
             file.writelines(json.dumps(redaction.mask_tree(event)) + "\n" for event in kept)
 
+    def put(self, event: Event) -> None:
+        """What the engine itself has to tell, before the kernel does."""
+        with self._lock:
+            self._take([json.dumps(event).encode()])
+
     def finish(self) -> None:
         """Take in what is left and close.
 

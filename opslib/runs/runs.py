@@ -92,6 +92,8 @@ def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
 
     path = procedure.path
     notebook = parameterize_notebook(load_notebook_node(str(path)), wanted)
+    if more.get("note"):
+        put_note(notebook, more["note"])
     told = {"id": records.new_id(), "name": name, "folder": path.parent} | more
     request = Request.of(notebook, nb_kernel_name(notebook), {"input_path": str(path)}, **told)
     try:
@@ -102,12 +104,22 @@ def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
     return reading.find(request.id)
 
 
+def put_note(notebook: Any, text: str) -> None:
+    """Where a procedure leaves room for the operator's note, else below its title."""
+    cells = notebook["cells"]
+    blank = (each for each in cells if each["source"].startswith("*Operator's note"))
+    cell = next(blank, None) or next(c for c in cells if c["cell_type"] == "markdown")
+    head = "" if cell["source"].startswith("*Operator's note") else f"{cell['source']}\n\n"
+    cell["source"] = f"{head}**Note**: {text}"
+
+
 def run_many(
     names: Sequence[str],
     on: Sequence[str],
     parameters: Mapping[str, Any] | None = None,
     *,
     apply: bool = False,
+    note: str = "",
     timeout_seconds: float | None = None,
     progress: Callable[[str, str], Tell],
     printed: Callable[[str], None] | None = None,
@@ -140,6 +152,7 @@ def run_many(
             tell=progress(name, target),
             printed=printed if len(wanted) == 1 else None,
             forked=forked,
+            note=note,
         )
 
     if len(wanted) == 1:

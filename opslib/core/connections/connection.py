@@ -96,6 +96,8 @@ class Connection:
         self.gate = gate
         self.findings = Findings()
         self.changed = False  # has a plan been applied in this run?
+        # The line to type that opens what follows, by its name.
+        self.follow: Callable[[str], str] = lambda name: ""
         self._kept: dict[type, Any] = {}
         self._access, self._recorder, self._connect = access, recorder, connect
         self._clients: dict[tuple[str, str], Any] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from opslib.core import redaction
@@ -31,12 +31,14 @@ class Verdict:
     next: tuple[str, ...] = ()
     plan: str = ""
     evidence: tuple[Line, ...] = ()
+    lines: tuple[str, ...] = ()  # to type, of each that is next; empty where it is no procedure
 
     def __repr__(self) -> str:
         lines = [f"{self.outcome.upper()}: {self.sentence}"]
         lines += [f"{label}: {said}" for label, said in self.evidence]
         lines += [f"changed: {change}" for change in self.changed]
-        lines += [f"next: {step}" for step in self.next]
+        known = dict(zip(self.next, self.lines, strict=False))
+        lines += [f"next: {known.get(step) or step}" for step in self.next]
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **_: Any) -> Json:
@@ -65,6 +67,7 @@ def conclude(ops: Connection) -> Verdict:
         plan.id if plan and steps else "",
         (*severities.told(ops, bad), *evidence(counted)),
     )
+    verdict = replace(verdict, lines=tuple(map(ops.follow, verdict.next)))
     ops.journal.write("verdict", **asdict(verdict))
     return verdict
 

@@ -243,8 +243,13 @@ mask_tree = redactor.mask_tree
 
 def register_typed(parameters: Mapping[str, Any]) -> None:
     """Mask what was typed into a parameter that a secret's name names, or that stands beside it."""
-    for name in (*secret_keys(parameters), *filter(is_sure, parameters)):
+    for name in typed_secrets(parameters):
         register(parameters[name], f"parameter {name}")
+
+
+def typed_secrets(parameters: Mapping[str, Any]) -> list[str]:
+    """The parameters that a secret's name names, or that stand beside one."""
+    return sorted({*secret_keys(parameters), *filter(is_sure, parameters)})
 
 
 def is_masked(text: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from opslib.core import OpsError, paths
 from opslib.records import copies, files, records
 from opslib.records.records import Row
+from opslib.records.sittings import places
 
 _MOMENT = timedelta(seconds=30)
 _BESIDE_INDEX = ("", "-journal", "-wal", "-shm", ".lock")
@@ -32,7 +33,8 @@ class Look:
     """A look at the files in the place of the records: which are as they were sealed."""
 
     def __init__(self, names: set[str], pages: dict[str, str]) -> None:
-        self._names, self._pages = names - _of_the_index(), pages
+        worked_in = {name for name in names if name.startswith(f"{places.FOLDER}/")}
+        self._names, self._pages = names - worked_in - _of_the_index(), pages
         self._known: set[str] = set()
         self._open: set[str] = set()  # records of which we cannot know what lies beside them
         self._not_covered = 0

@@ -1,0 +1,36 @@
+"""Sittings and notes: `opslib open`, `opslib note`."""
+
+from __future__ import annotations
+
+import click
+
+from opslib.cli.given import GIVEN, NOTE, pairs
+from opslib.core.checks import notes
+
+
+@click.command()
+@click.argument("name")
+@click.option("-t", "--target", required=True, help="The target to work on.")
+@GIVEN
+@NOTE
+def open(name: str, target: str, given: tuple[str, ...], note: str) -> None:
+    """Open a procedure or runbook entry to work in: a sitting, which is kept as a record.
+
+    It is a copy with its parameters, checked as for a run; `notebooks/` stays as it is. Prints
+    where it is, and its address when a JupyterLab of this project runs.
+    """
+    from opslib.sittings import open_sitting
+
+    click.echo(repr(open_sitting(name, target, pairs(given), note)))
+
+
+@click.command()
+@click.argument("text")
+@click.option("--record", "id", required=True, help="Its id; the beginning is enough.")
+@click.option("--kind", type=click.Choice(notes.KINDS), default="saw", show_default=True)
+def note(text: str, id: str, kind: str) -> None:
+    """Add a note to a record, with its time: it is chained to the records and never changed."""
+    from opslib.records import find
+    from opslib.records.chain import late_notes
+
+    click.echo(late_notes.add(find(id).id, notes.noted(text, kind)))

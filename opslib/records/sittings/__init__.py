@@ -1,0 +1,1 @@
+"""A sitting's record: kept by the kernel itself, cell by cell."""

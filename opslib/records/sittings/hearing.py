@@ -1,0 +1,90 @@
+"""What a kernel sends, heard where it is sent: cells as they are run, and what they show."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from nbclient.client import NotebookClient
+from nbformat import v4
+
+from opslib.records.outputs import Capped, Outputs
+
+_SHOWN = {
+    *("stream", "display_data", "execute_result", "error"),
+    *("update_display_data", "clear_output"),
+}
+
+
+class Listener(Protocol):
+    """What is told of cells; `request` is the id of the message that asked for one."""
+
+    def begins(self, request: str, cell: str, code: str, count: int) -> str:
+        """What is to be said below the cell, before it is run."""
+
+    def shows(self, request: str, message: Any) -> None: ...
+
+    def ends(self, request: str) -> str:
+        """What is to be said below the cell, now that it has ended."""
+
+    def fails(self, exc: Exception) -> None:
+        """It cannot be kept. The kernel goes on."""
+
+    def leaves(self) -> None:
+        """The kernel is told to end."""
+
+
+def listen(session: Any, listener: Listener) -> None:
+    """Tell the listener what this session of a kernel sends, before it is sent."""
+    send = session.send
+
+    def heard(
+        stream: Any,
+        message: Any,
+        content: Any = None,
+        parent: Any = None,
+        ident: Any = None,
+        *rest: Any,
+        **more: Any,
+    ) -> Any:
+        try:
+            if said := _tell(listener, message, content, parent or {}):
+                shown = {"name": "stdout", "text": said}
+                send(stream, "stream", shown, parent=parent, ident=ident)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, cells go on
+            listener.fails(exc)
+        return send(stream, message, content, parent, ident, *rest, **more)
+
+    session.send = heard
+
+
+def _tell(listener: Listener, message: Any, content: Any, parent: Any) -> str:
+    if not isinstance(message, dict):
+        header = {"msg_type": message}
+        message = {"msg_type": message, "header": header, "content": content}
+        message["parent_header"] = parent.get("header", {})
+    kind, request = message["msg_type"], message["parent_header"].get("msg_id", "")
+    content = message["content"]
+    if kind == "execute_input":
+        cell = (parent.get("metadata") or {}).get("cellId") or ""
+        return listener.begins(request, str(cell), content["code"], content["execution_count"])
+    if kind in _SHOWN:
+        listener.shows(request, message)
+    elif kind == "status" and content["execution_state"] == "idle":
+        return listener.ends(request)
+    elif kind == "shutdown_reply":
+        listener.leaves()
+    return ""
+
+
+class Shown(Capped, NotebookClient):  # type: ignore[misc]
+    """Makes messages the outputs of runs, as whoever runs a notebook does: merged, replaced."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        super().__init__(v4.new_notebook())
+        self.reset_execution_trackers()
+        self.clear_before_next_output = False
+        self.capped = outputs
+
+    def take(self, number: int, message: Any) -> None:
+        """What the run of that number shows."""
+        self.process_message(message, self.nb["cells"][number], number)

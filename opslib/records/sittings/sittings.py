@@ -1,0 +1,299 @@
+"""A sitting kept as a record by the kernel that it is worked in.
+
+`connect` begins it, the kernel keeps cells as they are run, `conclude` seals it; the next cell then
+begins another that continues it. The kernel's end seals it as what it was. A kernel that is killed
+leaves a draft, which is closed like that of any run whose process is gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from opslib.core import Connection, Finding, Json, OpsError, Plan, redaction
+from opslib.core.journal import HERE, Ledger
+from opslib.pages import pages
+from opslib.records import facts, index, outcomes, records, sealing
+from opslib.records.interruptions import BEAT_SECONDS
+from opslib.records.outcomes import DONE, Ending, Event
+from opslib.records.sittings import cells, places
+from opslib.records.sittings.hearing import Shown, listen
+
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_NO_CELL = ("", -1)
+
+
+_of_this_kernel: list[Sitting] = []
+
+
+def of(shell: Any, path: Path) -> Sitting:
+    """The sitting of this kernel; made at its first `connect`."""
+    if not _of_this_kernel:
+        _of_this_kernel.append(Sitting(shell, path))
+    return _of_this_kernel[0]
+
+
+class Sitting:
+    """One a kernel. `listen` tells it of cells, in whatever thread sends."""
+
+    def __init__(self, shell: Any, path: Path) -> None:
+        self._shell, self._path = shell, path
+        self._lock = threading.RLock()
+        self._draft: sealing.Draft | None = None
+        self._shown: Shown
+        self._told: list[Event] = []
+        self._numbers: dict[str, int] = {}  # of runs, by request
+        self._during = _NO_CELL
+        self._names: list[str] = []  # of the parameters
+        self._connected: Event = {}
+        self._ops: Connection | None = None
+        self._found: dict[str, list[Finding]] = {}  # by the last run of each cell
+        self._seen = 0  # findings before the cell that runs
+        self._concluded = ""  # the request in which a verdict was given
+        self._before = ""  # the record that the next one continues
+        self._trouble = ""
+        self._listening = False
+        self._over, self._waiting = threading.Event(), threading.Event()
+        self._file = cells.Saved(path)
+
+    def begin(self, target: str) -> None:
+        """`connect` runs. What is under way goes on, unless it is of another target."""
+        with self._lock:
+            if self._draft and self._draft.facts["target"] == target:
+                self._draft.facts["parameters"] = self._parameters()
+                return
+            if self._draft:
+                self._seal(concluded=False)
+            try:
+                self._open(target)
+            except (OpsError, OSError) as exc:
+                self._trouble = str(exc)
+                print(f"This sitting is not kept: {exc} You can look; no plan will be applied.")
+                return
+            self._take_up_cells(earlier=not self._listening)
+            if not self._listening:
+                self._listening = True
+                listen(self._shell.kernel.session, self)
+                atexit.register(self.leaves)
+                threading.Thread(target=self._keep, name="opslib-sitting", daemon=True).start()
+
+    def joins(self, ops: Connection) -> None:
+        """The connection is made: its findings are the record's."""
+        self._ops = ops
+
+    def hears(self, event: Event) -> None:
+        """An event of the connection's journal."""
+        with self._lock:
+            if event["event"] == "connected":
+                self._connected = event
+            if event["event"] == "verdict" and self._ops:
+                self._concluded = self._request()[0]
+                self._judged(self._ops)
+            self._tell(event)
+
+    @contextmanager
+    def recorded(self, ops: Connection, plan: Plan) -> Iterator[None]:
+        """A change is part of the sitting's record. Raises OpsError, before, when there is none."""
+        if self._draft is None:
+            raise OpsError(f"This sitting is not kept, so nothing was changed. {self._trouble}")
+        ops.journal.ledger = Ledger(self._draft.ledger)
+        try:
+            yield
+        finally:
+            ops.journal.ledger = None
+
+    def begins(self, request: str, cell: str, code: str, count: int) -> str:
+        with self._lock:
+            said = ""
+            if self._draft is None and not (self._trouble or self._over.is_set()):
+                self._open(self._connected["target"])
+                said = f"{self._before} is sealed; from here on this is record {self._id}.\n"
+            if self._draft is not None:
+                self._run(request, cell, code, count=count, started=facts.moment())
+                self._forget(self._found.pop(cell, ()))
+                self._seen = len(self._ops.findings) if self._ops else 0
+                self._save(at_once=True)
+            return said
+
+    def shows(self, request: str, message: Any) -> None:
+        with self._lock:
+            number = self._numbers.get(request)
+            if number is not None:
+                self._shown.take(number, message)
+                self._waiting.set()
+
+    def ends(self, request: str) -> str:
+        with self._lock:
+            number = self._numbers.get(request)
+            if number is None or self._draft is None:
+                return ""
+            run = self._shown.nb["cells"][number]
+            said = run["metadata"]["opslib"]
+            said["ended"] = facts.moment()
+            self._draft.outputs.finish(run, number)
+            if self._ops and said["cell"]:
+                self._found[said["cell"]] = [*self._ops.findings[self._seen :]]
+            self._during = _NO_CELL
+            self._waiting.set()
+            if self._concluded != request:
+                return ""
+            page = self._draft.path.with_suffix(".html")
+            trouble = self._seal(concluded=True)
+            return f"{trouble or f'Kept and sealed as record {page.stem}: {page}'}\n"
+
+    def fails(self, exc: Exception) -> None:
+        """Say it once, where JupyterLab logs; a plan is not applied any more."""
+        if not self._trouble:
+            self._trouble = f"{type(exc).__name__}: {exc}"
+            print(f"This sitting is not kept any more: {self._trouble}", file=sys.__stderr__)
+
+    def leaves(self) -> None:
+        """The kernel ends: what there is is sealed as what it was."""
+        self._over.set()
+        with self._lock:
+            if self._draft is not None and os.environ.get(places.MINE) == str(os.getpid()):
+                self._seal(concluded=False)
+
+    @property
+    def _id(self) -> str:
+        return str(self._draft.facts["id"]) if self._draft else ""
+
+    def _open(self, target: str) -> None:
+        """Begin a record. Raises OpsError, OSError: it cannot be kept."""
+        from nbformat import v4
+
+        notebook = self._file.notebook() or v4.new_notebook()
+        opened: Json = notebook["metadata"].pop("opslib", {}).get("sitting", {})
+        name = str(opened.get("name") or self._path.stem)
+        procedure, stem = str(opened.get("procedure") or name), self._path.stem
+        first = bool(_ID.fullmatch(stem)) and not index.rows(id=stem)
+        self._before = self._before or ("" if first or not _ID.fullmatch(stem) else stem)
+        self._names = [*(opened.get("parameters") or {})]
+        given = self._parameters()
+        said = facts.at_start(name, procedure, target, given, stem if first else "")
+        said |= facts.of_the_code() | {
+            "sitting": {"id": stem, "file": f"{places.FOLDER}/{self._path.name}"},
+            "continues": self._before,
+        }
+        draft = sealing.Draft({**notebook, "cells": []}, said)
+        draft.begin()
+        try:
+            index.insert(records.row(said) | facts.lease())
+        except OpsError:
+            draft.discard()
+            raise
+        self._draft, self._shown, self._trouble = draft, Shown(draft.outputs), ""
+        self._told, self._numbers, self._concluded = [], {}, ""
+        os.environ |= {HERE: f"{name} {procedure}", places.MINE: str(os.getpid())}
+        if self._connected:
+            self._tell(self._connected)
+        if first and (note := opened.get("note")):
+            self._tell({**note, "event": "note"})
+
+    def _parameters(self) -> Json:
+        """As they are now, whoever set them: the values at the last `connect` count."""
+        known = self._shell.user_ns
+        given = {name: known[name] for name in self._names if name in known}
+        redaction.register_typed(given)
+        return dict(json.loads(json.dumps(given, default=str)))
+
+    def _take_up_cells(self, *, earlier: bool) -> None:
+        """The cell that runs now, and those that ran before anything listened."""
+        *before, now = self._shell.history_manager.input_hist_raw
+        count = len(before)
+        if earlier:
+            by_code = {cell["source"].strip(): str(cell["id"]) for cell in self._file.cells()}
+            for number, code in enumerate(before):
+                if code.strip():
+                    self._run(f"before-{number}", by_code.get(code.strip(), ""), code, count=number)
+        self._run(*self._request(), now, count=count, started=facts.moment())
+
+    def _request(self) -> tuple[str, str]:
+        """The message that the kernel is answering, and the cell that it asks for."""
+        parent = self._shell.kernel.get_parent("shell") or {}
+        cell = (parent.get("metadata") or {}).get("cellId") or ""
+        return str(parent.get("header", {}).get("msg_id", "")), str(cell)
+
+    def _run(self, request: str, cell: str, code: str, **said: Any) -> None:
+        runs = self._shown.nb["cells"]
+        like = next((each for each in self._file.cells() if each["id"] == cell), None)
+        self._numbers[request], self._during = len(runs), (cell, len(runs))
+        runs.append(cells.new_run(len(runs), cell, like, code, **said))
+        self._tell({"event": cells.RUN})
+
+    def _forget(self, found: Any) -> None:
+        """What a cell found counts until it is run again; its outputs stay."""
+        if self._ops and (gone := {id(finding) for finding in found}):
+            self._ops.findings[:] = [f for f in self._ops.findings if id(f) not in gone]
+
+    def _judged(self, ops: Connection) -> None:
+        """The findings of the record are those that the verdict is about."""
+        here = any(event["event"] == "step" for event in self._told)
+        counted = [f for f in ops.findings if f.verifies or here or not ops.changed]
+        self._told = [event for event in self._told if event["event"] != "findings"]
+        self._tell({"event": "findings", "findings": [asdict(f) for f in counted]})
+
+    def _tell(self, event: Event) -> None:
+        if self._draft is None:
+            return
+        event = json.loads(json.dumps({**event, "during": self._during}, default=str))
+        self._told.append(event)
+        with contextlib.suppress(OSError):  # a full disk shows when the record itself is saved
+            line = json.dumps(redaction.mask_tree(event))
+            with self._draft.journal.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        self._waiting.set()
+
+    def _save(self, *, at_once: bool = False) -> bool:
+        """Whether something waits for a later save."""
+        if self._draft is None:
+            return False
+        self._draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
+        told = cells.latest(self._told)
+        return self._draft.save_soon(told, changed=True, at_once=at_once)
+
+    def _keep(self) -> None:
+        """Save what has changed, and give a sign of life now and then."""
+        pages.prepare()  # what the end needs
+        beat = time.monotonic()
+        while not self._over.wait(1.0):
+            if self._waiting.wait(BEAT_SECONDS):
+                self._waiting.clear()
+                with self._lock:
+                    if not self._over.is_set() and self._save():
+                        self._waiting.set()
+            if self._id and time.monotonic() - beat > BEAT_SECONDS:
+                beat = time.monotonic()
+                with contextlib.suppress(OpsError):
+                    index.update(self._id, heartbeat=facts.moment())
+
+    def _seal(self, *, concluded: bool) -> str:
+        """Close the record; what went wrong with what was kept."""
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return ""
+        told = outcomes.with_ledger(cells.latest(self._told), draft.ledger)
+        said = outcomes.conclude(Ending(DONE), told) | {"ended": draft.ended()}
+        if not concluded:
+            outcome = "interrupted" if said["outcome"] == "ok" else said["outcome"]
+            said |= {"outcome": outcome, "verdict": f"Left without conclude. {said['verdict']}"}
+            said["exit_status"] = outcomes.exit_status(outcome, said["status"])
+        if self._trouble:
+            said["incomplete"] = f"Not all of the sitting was kept: {self._trouble}"
+        here = os.environ.get(HERE, "").split()
+        said["next"] = [name for name in said["next"] if name not in here]
+        draft.facts |= said
+        draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
+        self._before = draft.facts["id"]
+        return sealing.keep(draft)

@@ -1,0 +1,67 @@
+"""What JupyterLab may write: sittings and the rest, but not the catalogue.
+
+In `notebooks/` a procedure's defaults are everybody's, the scheduler's too. So it is shown there,
+and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from tornado.web import HTTPError
+from traitlets import Bool
+
+from opslib.core import paths
+
+
+class Contents(AsyncLargeFileManager):  # type: ignore[misc]
+    """`editable`: procedures may be saved, without what they showed."""
+
+    editable = Bool(False, config=True)
+
+    def is_writable(self, path: str) -> bool:
+        """JupyterLab does not even try to save by itself what is not."""
+        return self._may_change(path) and bool(super().is_writable(path))
+
+    async def save(self, model: Any, path: str = "") -> Any:
+        if not self._may_change(path):
+            _refuse(path)
+        if self._in_catalogue(path) and model.get("type") == "notebook" and model.get("content"):
+            for cell in model["content"]["cells"]:
+                if cell["cell_type"] == "code":
+                    cell |= {"outputs": [], "execution_count": None}
+                    cell["metadata"].pop("execution", None)
+        return await super().save(model, path)
+
+    async def delete_file(self, path: str) -> Any:
+        if not self._may_change(path):
+            _refuse(path)
+        return await super().delete_file(path)
+
+    async def rename_file(self, old_path: str, new_path: str) -> Any:
+        for path in (old_path, new_path):
+            if not self._may_change(path):
+                _refuse(path)
+        return await super().rename_file(old_path, new_path)
+
+    async def copy(self, from_path: str, to_path: str | None = None) -> Any:
+        if not self._may_change(from_path if to_path is None else to_path):
+            _refuse(to_path or from_path)
+        return await super().copy(from_path, to_path)
+
+    def _may_change(self, path: str) -> bool:
+        return self.editable or not self._in_catalogue(path)
+
+    def _in_catalogue(self, path: str) -> bool:
+        place = Path(self._get_os_path(path.strip("/"))).resolve()
+        return place.is_relative_to(paths.notebooks().resolve())
+
+
+def _refuse(path: str) -> NoReturn:
+    raise HTTPError(
+        403,
+        f"{path} is of the catalogue, which nobody works in: it was not changed. To work with a "
+        "procedure, open it: opslib open NAME -t TARGET. To write one: ./run lab --edit",
+    )

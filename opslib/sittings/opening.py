@@ -1,0 +1,116 @@
+"""A procedure opened to be worked in: a copy with its parameters, checked as for a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from opslib.core import Json, UsageError, paths, redaction
+from opslib.core.checks import notes
+from opslib.core.tables import escaped
+from opslib.records.sittings import places
+
+_LINK = re.compile(r"\]\(([\w./-]+\.ipynb)\)")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """`url`: in the JupyterLab that serves this project; empty when none runs."""
+
+    id: str
+    name: str
+    target: str
+    path: Path
+    url: str = ""
+
+    def __repr__(self) -> str:
+        where = self.url or f"no JupyterLab of this project runs: ./run lab, then open {self.shown}"
+        return f"{self.name} on {self.target}: {self.path}\nin JupyterLab: {where}"
+
+    @property
+    def shown(self) -> str:
+        """The path as JupyterLab knows it."""
+        root = paths.project_root()
+        inside = self.path.resolve().is_relative_to(root)
+        return self.path.resolve().relative_to(root).as_posix() if inside else str(self.path)
+
+    def _repr_html_(self) -> str:
+        told = f"{escaped(self.name)} on {escaped(self.target)}"
+        opens = escaped(json.dumps({"path": self.shown}))
+        return (
+            f'<p>Opened: <a href="#" data-commandlinker-command="docmanager:open" '
+            f'data-commandlinker-args="{opens}">{told}</a> ({escaped(self.shown)})</p>'
+        )
+
+
+def open_sitting(
+    name: str, target: str, parameters: Mapping[str, Any] | None = None, note: str = ""
+) -> Opened:
+    """Copy a procedure, or a runbook's entry, to be worked in on a target; where it is.
+
+    Values given as text are read as the parameter's type; what `run` chooses is chosen. `note` is
+    put where the operator's is. Raises UsageError before anything is written; OpsError when records
+    cannot be written.
+    """
+    from nbformat import v4
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    from opslib.records import facts, files, records
+    from opslib.runs import runs
+
+    given = dict(parameters or {})
+    if secret := redaction.typed_secrets(given):
+        raise UsageError(
+            f"{secret[0]} is a secret, and a sitting is a file. Open it without, and have the "
+            "notebook read it."
+        )
+    procedure, wanted = runs.prepare(name, target, given, apply=False)
+    notebook = parameterize_notebook(load_notebook_node(str(procedure.path)), wanted)
+    id = records.new_id()
+    said: Json = {"id": id, "name": name, "procedure": procedure.name, "target": target}
+    said["parameters"] = facts.parameters(notebook)
+    notebook["metadata"].pop("papermill", None)
+    notebook["metadata"]["opslib"] = {"sitting": said}
+    for number, cell in enumerate(notebook["cells"]):
+        _prepared(cell, procedure.path.parent)
+        cell.setdefault("id", f"cell-{number}")
+    if note:
+        runs.put_note(notebook, note)
+        said["note"] = notes.noted(note).as_dict()
+    path = places.folder() / f"{id}.ipynb"
+    files.require_writable(path.parent)
+    files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())
+    return Opened(id, name, target, path, url_of(path))
+
+
+def _prepared(cell: Any, folder: Path) -> None:
+    """Its code is folded, but for parameters; a link leads to where it led."""
+    cell["metadata"].pop("papermill", None)
+    cell["source"] = cell["source"].rstrip()
+    if cell["cell_type"] == "code" and not any(
+        "parameters" in tag for tag in cell["metadata"].get("tags", ())
+    ):
+        cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
+    if cell["cell_type"] == "markdown":
+        cell["source"] = _LINK.sub(
+            lambda hit: f"]({os.path.relpath(folder / hit[1], places.folder())})", cell["source"]
+        )
+
+
+def url_of(path: Path) -> str:
+    """In the JupyterLab of this machine that serves a folder above it; without its token."""
+    from jupyter_server.serverapp import list_running_servers
+
+    for server in list_running_servers():
+        root = Path(server.get("root_dir") or "/nowhere").resolve()
+        if path.resolve().is_relative_to(root):
+            inside = path.resolve().relative_to(root).as_posix()
+            return f"{server['url']}lab/tree/{quote(inside)}"
+    return ""

@@ -1,0 +1,75 @@
+"""In JupyterLab nobody changes a procedure; what is worked in can be saved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.web import HTTPError
+
+from opslib.core import paths
+from opslib.sittings.contents import Contents
+
+NAME = "notebooks/tests/looked-at.ipynb"
+
+
+def _manager(home: Path, **more: Any) -> Contents:
+    (home / "notebooks" / "tests").mkdir(parents=True)
+    (home / "records" / "sittings").mkdir(parents=True)
+    cell = {"cell_type": "code", "id": "one", "metadata": {}, "source": "1", "outputs": []}
+    whole = {"cells": [cell | {"execution_count": None}], "metadata": {}}
+    text = json.dumps(whole | {"nbformat": 4, "nbformat_minor": 5})
+    (home / NAME).write_text(text)
+    (home / "records" / "sittings" / "x.ipynb").write_text(text)
+    return Contents(root_dir=str(home), **more)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPSLIB_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_catalogue_is_shown_and_not_changed(home: Path) -> None:
+    manager: Any = _manager(home)
+    before = (home / NAME).read_text()
+    model = asyncio.run(manager.get(NAME))
+    assert model["writable"] is False
+    changes: list[Any] = [
+        lambda: manager.save(model, NAME),
+        lambda: manager.save(model, "notebooks/tests/new.ipynb"),
+        lambda: manager.save(model, "records/../notebooks/tests/new.ipynb"),
+        lambda: manager.delete_file(NAME),
+        lambda: manager.rename_file(NAME, "mine.ipynb"),
+        lambda: manager.rename_file("records/sittings/x.ipynb", "notebooks/x.ipynb"),
+        lambda: manager.copy(NAME, "notebooks/tests"),
+    ]
+    for change in changes:
+        with pytest.raises(HTTPError) as refused:
+            asyncio.run(change())
+        assert refused.value.status_code in (403, 404)
+    assert "opslib open NAME -t TARGET" in refused.value.log_message
+    assert (home / NAME).read_text() == before
+    assert sorted(path.name for path in paths.notebooks().rglob("*.ipynb")) == ["looked-at.ipynb"]
+
+
+def test_a_sitting_is_saved(home: Path) -> None:
+    manager = _manager(home)
+    model = asyncio.run(manager.get("records/sittings/x.ipynb"))
+    assert model["writable"]
+    model["content"]["cells"][0]["source"] = "2"
+    asyncio.run(manager.save(model, "records/sittings/x.ipynb"))
+    assert '"2"' in (home / "records" / "sittings" / "x.ipynb").read_text()
+
+
+def test_who_writes_procedures_saves_them_without_outputs(home: Path) -> None:
+    manager = _manager(home, editable=True)
+    model = asyncio.run(manager.get(NAME))
+    cell = model["content"]["cells"][0]
+    cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "an account"}]
+    cell["execution_count"] = 3
+    asyncio.run(manager.save(model, NAME))
+    assert "an account" not in (home / NAME).read_text()
