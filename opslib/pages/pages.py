@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from opslib.core import SEVERITY, Json
-from opslib.core.text import visible
+from opslib.core.text import cut, visible
 from opslib.pages import cells, commands, sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -51,7 +53,7 @@ def render(notebook: Any, seal: Json | None = None) -> str:
         cells=told,
         calls=calls,
         operations=_operations(calls),
-        odd_calls=[c for c in calls if c.get("error") or c.get("retries")],
+        odd_calls=_odd(calls),
     )
     return visible(str(made))
 
@@ -81,6 +83,7 @@ def template(name: str) -> Any:
         "shown": _shown,
         "time": datetime.fromisoformat,
         "picture": _picture,
+        "breakable": lambda text: escape(text).replace("/", Markup("/<wbr>")),
         "markdown": sanitise.markdown,
         "terminal": sanitise.terminal,
         "clean_html": sanitise.clean_html,
@@ -103,16 +106,29 @@ def findings(facts: Json) -> list[Json]:
     return sorted(after or found, key=lambda f: -SEVERITY[f.get("status", "unknown")])
 
 
-def _operations(calls: list[Json]) -> list[tuple[str, int, float, int]]:
-    """How often each was called, how many seconds that took, and how often it failed."""
+def _operations(calls: list[Json]) -> list[tuple[str, int, float]]:
+    """How often each was called, and how many seconds that took."""
     made: dict[str, list[Json]] = {}
     for call in calls:
-        made.setdefault(f"{call.get('service')}.{call.get('operation')}", []).append(call)
-    told = [
-        (name, len(of), sum(_seconds(c) for c in of), sum(bool(c.get("error")) for c in of))
-        for name, of in made.items()
-    ]
+        made.setdefault(_called(call), []).append(call)
+    told = [(name, len(of), sum(map(_seconds, of))) for name, of in made.items()]
     return sorted(told, key=lambda each: -each[1])
+
+
+def _odd(calls: list[Json]) -> list[Json]:
+    """Those that failed or were repeated: how often each, and the last request, for AWS."""
+    found: dict[tuple[str, str], Json] = {}
+    for call in calls:
+        error, retries = call.get("error"), call.get("retries")
+        if error or retries:
+            key = _called(call), str(error)
+            times = found[key]["times"] + 1 if key in found else 1
+            found[key] = {**call, "name": key[0], "times": times}
+    return sorted(found.values(), key=lambda each: -int(each["times"]))
+
+
+def _called(call: Json) -> str:
+    return cut(f"{call.get('service')}.{call.get('operation')}", 80)
 
 
 def _seconds(call: Json) -> float:
