@@ -85,7 +85,7 @@ def test_marks_in_one_place_are_one_line_named_by_the_worst() -> None:
 
 def test_a_table_that_is_no_table_of_marks_is_refused() -> None:
     found = plots.Plotted([], None, "", [plots.Panel("p", "ms", [])], DAY)
-    with pytest.raises(UsageError, match="Marks need the columns time and what.*time is not"):
+    with pytest.raises(UsageError, match=r"Marks need the columns time and what.*time is not"):
         plots.draw(found, marks=pd.DataFrame({"what": ["x"]}))
 
 

@@ -148,7 +148,7 @@ def test_a_picture_is_opaque_white_and_says_in_words_what_it_shows(ops: Any) -> 
     assert "Shaded:" in repr(picture)
     data, about = picture._repr_mimebundle_()
     assert "image/png" in data
-    assert about == {"image/png": {"needs_background": "light"}}
+    assert about == {"needs_background": "light"}
 
 
 def test_a_label_with_dollars_is_not_a_formula() -> None:

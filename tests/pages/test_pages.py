@@ -375,7 +375,7 @@ def test_a_previewed_page_says_how_it_is_applied() -> None:
     cell = v4.new_code_cell('to: str = ""  # x\nwatch: int = 120\napproved: str = ""')
     cell["metadata"]["tags"] = ["parameters"]
     page = of(facts, cell)
-    line = html.unescape(re.search(r'<pre class="apply">(.*?)</pre>', page)[1])  # type: ignore[index]
+    line = html.unescape(re.search(r'<pre class="apply">(.*?)</pre>', page)[1])
     assert shlex.split(line) == [
         *("opslib", "run", "a/b", "-t", TARGET, "-p", "to=it's 5"),
         *("-p", "approved=abc.me.now", "-p", f"confirm={TARGET}"),

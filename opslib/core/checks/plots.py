@@ -59,7 +59,7 @@ class Picture:
             MIME: {"picture": {"panels": self.panels}},
         }
         # By this JupyterLab knows it as drawn on white, and `connect` turns that round in the dark.
-        return data, {"image/png": {"needs_background": "light"}}
+        return data, {"needs_background": "light"}
 
 
 class Plotted(Findings):
