@@ -8,19 +8,18 @@ import base64
 import hashlib
 import json
 import re
-from collections import Counter
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from opslib.core import SEVERITY, Json
-from opslib.core.text import visible
-from opslib.pages import sanitise
+from opslib.core.text import cut, visible
+from opslib.pages import cells, commands, sanitise
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_NOT_SHOWN = {"injected-parameters", "papermill-error-cell-tag"}
-_NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 
 
 def prepare() -> None:
@@ -38,16 +37,23 @@ def render(notebook: Any, seal: Json | None = None) -> str:
     `seal`: the record's `id`, `number` in the chain and `sha256`, when it is sealed.
     """
     facts = notebook["metadata"].get("opslib", {})
+    found = findings(facts)
+    told = cells.shown(notebook, found)
     calls = facts.get("calls", [])
     made = template("page.html").render(
         facts=facts,
         seal=seal,
         **style(),
         title=title(notebook) or facts.get("name", "Notebook"),
-        findings=findings(facts),
-        cells=_shown_cells(notebook),
+        findings=found,
+        counts=cells.counts(found),
+        unshown=cells.unshown(found, told),
+        following=commands.following(facts, found),
+        to_apply=commands.to_apply(facts, notebook),
+        cells=told,
         calls=calls,
-        operations=Counter(f"{c.get('service')}.{c.get('operation')}" for c in calls).most_common(),
+        operations=_operations(calls),
+        odd_calls=_odd(calls),
     )
     return visible(str(made))
 
@@ -77,6 +83,7 @@ def template(name: str) -> Any:
         "shown": _shown,
         "time": datetime.fromisoformat,
         "picture": _picture,
+        "breakable": lambda text: escape(text).replace("/", Markup("/<wbr>")),
         "markdown": sanitise.markdown,
         "terminal": sanitise.terminal,
         "clean_html": sanitise.clean_html,
@@ -99,24 +106,39 @@ def findings(facts: Json) -> list[Json]:
     return sorted(after or found, key=lambda f: -SEVERITY[f.get("status", "unknown")])
 
 
-def _shown_cells(notebook: Any) -> list[Any]:
-    """The cells that have something to say; the title is not said twice."""
-    told, titled = [], False
-    for cell in notebook["cells"]:
-        tags, source = cell["metadata"].get("tags", ()), cell["source"]
-        if cell["cell_type"] == "markdown":
-            source = source if titled else re.sub(r"\A# .*\n?", "", source)
-            titled = True
-        unused = _NOTE_UNUSED.fullmatch(source.strip())
-        if source.strip() and not unused and not _NOT_SHOWN.intersection(tags):
-            more = {"source": source, "tags": tags, "lead": "lead" in tags}
-            told.append({"outputs": [], **cell} | more)
-    return told
+def _operations(calls: list[Json]) -> list[tuple[str, int, float]]:
+    """How often each was called, and how many seconds that took."""
+    made: dict[str, list[Json]] = {}
+    for call in calls:
+        made.setdefault(_called(call), []).append(call)
+    told = [(name, len(of), sum(map(_seconds, of))) for name, of in made.items()]
+    return sorted(told, key=lambda each: -each[1])
+
+
+def _odd(calls: list[Json]) -> list[Json]:
+    """Those that failed or were repeated: how often each, and the last request, for AWS."""
+    found: dict[tuple[str, str], Json] = {}
+    for call in calls:
+        error, retries = call.get("error"), call.get("retries")
+        if error or retries:
+            key = _called(call), str(error)
+            times = found[key]["times"] + 1 if key in found else 1
+            found[key] = {**call, "name": key[0], "times": times}
+    return sorted(found.values(), key=lambda each: -int(each["times"]))
+
+
+def _called(call: Json) -> str:
+    return cut(f"{call.get('service')}.{call.get('operation')}", 80)
+
+
+def _seconds(call: Json) -> float:
+    seconds = call.get("seconds")
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def _picture(data: Json) -> str:
     """The address of the picture in an output; empty when it has none, or a table as well."""
-    for mime in ("image/png", "image/jpeg", "image/gif"):
+    for mime in ("image/jpeg", "image/gif"):
         if mime in data and "text/html" not in data:
             return f"data:{mime};base64,{data[mime].replace(chr(10), '')}"
     if "image/svg+xml" in data and "text/html" not in data:  # so it runs nothing, loads nothing

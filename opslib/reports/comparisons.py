@@ -8,10 +8,12 @@ from datetime import datetime
 from opslib import records
 from opslib.core import SEVERITY, Connection, Finding, Findings, Json, UsageError, count, frame
 from opslib.core.findings import known
+from opslib.core.text import cut
 from opslib.records import Record
 
 PROCEDURE = "reports/daily"
 CHANGED = {"change": "str", "check": "str", "was": "str", "now": "str"}
+_BRIEF = 100  # characters of a finding, which stands whole among the findings
 COMPLETE = ("ok", "attention")  # how a report ends that came to its end
 
 
@@ -30,7 +32,8 @@ def since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
     said = count(len(rows), "difference") if rows else "nothing is different"
     said += f"; {count(same, 'trouble')} as before." if same > 0 else "."
     note = f"Since {record.started:%Y-%m-%d %H:%M} UTC (record {record.id}): {said}"
-    return Findings(evidence=frame(rows, CHANGED) if rows else None, note=note)
+    brief = [row | {name: cut(row[name], _BRIEF) for name in ("was", "now")} for row in rows]
+    return Findings(evidence=frame(brief, CHANGED) if rows else None, note=note)
 
 
 def last_before(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:

@@ -12,11 +12,15 @@ from opslib.core import (
     SEVERITY,
     Connection,
     Findings,
+    Frame,
+    Json,
     Question,
     Refused,
     UsageError,
+    frame,
 )
 from opslib.core.checks.checks import keep
+from opslib.core.checks.plots import MARKS
 from opslib.reports.comparisons import since_last
 from opslib.reports.sections import Check, checks
 
@@ -45,6 +49,24 @@ class Daily:
     def whole(self, section: str) -> Findings:
         """The findings of a section as its check made them, with evidence and plots."""
         return self.parts[section][0] if section in self.parts else self[section]
+
+    @property
+    def marks(self) -> Frame:
+        """What plots mark: what was deployed and changed, and since when alarms ring. MARKS."""
+        rows: list[Json] = []
+        for part in self.parts.get("changes", ()):
+            if part.evidence is not None and "what" in part.evidence:
+                for row in part.evidence.itertuples():
+                    kind = "deployment" if row.source == "versions" else "change"
+                    rows.append({"time": row.time, "what": row.what, "kind": kind})
+        for part in self.parts.get("alarms", ()):
+            if part.evidence is not None and {"alarm", "state", "since"} <= {*part.evidence}:
+                ringing = part.evidence[part.evidence["state"] == "ALARM"]
+                rows += [
+                    {"time": row.since, "what": row.alarm, "kind": "alarm"}
+                    for row in ringing.itertuples()
+                ]
+        return frame(rows, MARKS)
 
     @property
     def troubles(self) -> Findings:

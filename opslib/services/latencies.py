@@ -27,9 +27,11 @@ from opslib.core import (
     check,
     clock,
     count,
+    frame,
     number,
     window,
 )
+from opslib.core.checks.plots import MARKS
 from opslib.core.reads import log_lines, logs, metrics
 from opslib.services import balancers, measures
 from opslib.services.counts import AT_CAPACITY, bounds
@@ -137,7 +139,7 @@ def check_latency(
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
-    return Plotted(found, None, note, [*_panels(seen)], within)
+    return Plotted(found, None, note, [*_panels(seen)], within, _marks(seen))
 
 
 def _limit(ops: Connection, group: Json) -> float:
@@ -272,22 +274,26 @@ REASONS = {
 }
 
 
-def _panels(seen: Seen) -> Iterator[Panel]:
-    marks = [
-        (
-            each["createdAt"],
-            f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
-        )
+def _marks(seen: Seen) -> Frame:
+    rows = [
+        {
+            "time": each["createdAt"],
+            "what": f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
+            "kind": "deployment",
+        }
         for each in seen.deployments
-        if each["createdAt"] >= seen.within.start
     ]
+    return frame(rows, MARKS)
+
+
+def _panels(seen: Seen) -> Iterator[Panel]:
     limit = [("slow", seen.slow_s)] if seen.slow_s else []
     times = [Line(name[:3], seen.now[name].dropna()) for name in ("p50_s", "p95_s", "p99_s")]
-    yield Panel("Response time", "s", times, limit, marks=marks)
+    yield Panel("Response time", "s", times, limit)
     high = bounds(seen.service)
     tasks = [Line("healthy tasks", seen.now["healthy"].dropna())]
-    yield Panel("Tasks", "count", tasks, [("at most", high[1])] if high else [], marks=marks)
+    yield Panel("Tasks", "count", tasks, [("at most", high[1])] if high else [])
     cpu = [Line("CPU", seen.now["cpu"].dropna())]
-    yield Panel("CPU of the service", "%", cpu, [("busy", _BUSY)], marks=marks)
+    yield Panel("CPU of the service", "%", cpu, [("busy", _BUSY)])
     asked = [Line("requests", seen.now["requests"])]
-    yield Panel("Requests per period", "count", asked, marks=marks)
+    yield Panel("Requests per period", "count", asked)

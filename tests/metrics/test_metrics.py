@@ -146,7 +146,9 @@ def test_a_picture_is_opaque_white_and_says_in_words_what_it_shows(ops: Any) -> 
     assert "API errors per 5 minutes" in repr(picture)
     assert "critical 10" in repr(picture)
     assert "Shaded:" in repr(picture)
-    assert "image/png" in picture._repr_mimebundle_()
+    data, about = picture._repr_mimebundle_()
+    assert "image/png" in data
+    assert about == {"needs_background": "light"}
 
 
 def test_a_label_with_dollars_is_not_a_formula() -> None:

@@ -6,11 +6,15 @@ What strangers wrote is shown and does nothing, and a reader finds what matters 
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,11 +22,15 @@ from typing import Any
 import nbformat
 import pytest
 
+from opslib.core.checks import plots
+from opslib.core.findings import MIME
+from opslib.core.times import Window
 from opslib.pages import pages, sanitise
 from opslib.records import sealing, verification
 from tests.projects import JOURNAL, TARGET, Project
 
 v4 = nbformat.v4
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TAGS = (
     "<script",
     "<iframe",
@@ -217,7 +225,7 @@ def test_the_top_says_what_where_and_how_it_ended(project: Project) -> None:
     assert "<h1>Looks</h1>" in page
     assert "Practice lab" in page
     assert TARGET in page
-    assert '<span class="outcome attention">attention</span>' in page
+    assert '<span class="outcome attention worst-critical">attention</span>' in page
     statuses = re.findall(r'<td class="status (\w+)">', page)
     assert statuses == ["critical", "warn", "ok"]
     assert "<h2>Why</h2>" in page
@@ -312,3 +320,102 @@ def test_a_picture_is_not_taken_for_text() -> None:
     page = pages.render(v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[out])]))
     assert f"data:image/png;base64,{data}" in page
     assert "Figure" not in page
+
+
+def of(facts: dict[str, Any], *cells: Any) -> str:
+    """The page of a record with these facts."""
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# T"), *cells])
+    notebook["metadata"]["opslib"] = {"target": TARGET, "name": "a/b", "outcome": "ok"} | facts
+    return pages.render(notebook)
+
+
+def showing(**data: Any) -> Any:
+    """A cell that showed something of ours."""
+    markup = data.pop("html", "")
+    shown = {MIME: data, "text/plain": "x"} | ({"text/html": markup} if markup else {})
+    return v4.new_code_cell(
+        "found", execution_count=1, outputs=[v4.new_output("display_data", data=shown)]
+    )
+
+
+DEEP = {
+    "status": "critical",
+    "check": "depth",
+    "seen": "24 messages",
+    "next": "queues/dead-letters",
+}
+FINE = {"status": "ok", "check": "age", "seen": "2 s"}
+
+
+def test_a_finding_stands_once_and_its_cell_points_to_it() -> None:
+    table = '<table class="opslib-findings"><tr><td>critical</td><td>24 messages</td></tr></table>'
+    cell = showing(findings=[DEEP, FINE], html=table + "<p>the queue</p>")
+    page = of({"findings": [FINE, DEEP], "verdict": "1 of 2"}, cell, showing(verdict={}))
+    assert page.count("24 messages") == 1
+    assert '<tr id="finding-0"><td class="status critical">' in page
+    assert '<a href="#finding-0">depth</a>' in page
+    assert "the queue" in page
+    assert page.count("<td>2 s</td>") == 1, "what passed stands where it was asked"
+    assert "The verdict stands at the top." in page
+
+
+def test_a_page_says_what_to_type_next() -> None:
+    page = of({"findings": [DEEP, DEEP | {"check": "messages"}], "outcome": "attention"})
+    assert f"<code>opslib run queues/dead-letters -t {TARGET}</code>" in page
+    assert "depth, and 1 more" in page
+
+
+def test_a_previewed_page_says_how_it_is_applied() -> None:
+    facts = {
+        "outcome": "previewed",
+        "production": True,
+        "parameters": {"target": TARGET, "to": "it's 5", "watch": 120, "approved": ""},
+        "plan": {"id": "abc.me.now", "summary": "back", "steps": [{"title": "move"}]},
+    }
+    cell = v4.new_code_cell('to: str = ""  # x\nwatch: int = 120\napproved: str = ""')
+    cell["metadata"]["tags"] = ["parameters"]
+    page = of(facts, cell)
+    line = html.unescape(re.search(r'<pre class="apply">(.*?)</pre>', page)[1])
+    assert shlex.split(line) == [
+        *("opslib", "run", "a/b", "-t", TARGET, "-p", "to=it's 5"),
+        *("-p", "approved=abc.me.now", "-p", f"confirm={TARGET}"),
+    ]
+
+
+def test_the_badge_is_as_bad_as_the_worst_finding() -> None:
+    page = of({"findings": [FINE, DEEP], "outcome": "changed"})
+    assert '<span class="outcome changed worst-critical">' in page
+    assert '<span class="status critical">1 critical</span>' in page
+
+
+def test_a_picture_is_cut_into_its_panels_each_with_its_words() -> None:
+    panels = [plots.Panel(f"panel {n}", "ms", []) for n in range(3)]
+    found = plots.Plotted([], None, "", panels, Window(NOON - timedelta(hours=1), NOON))
+    picture, about = plots.draw(found)._repr_mimebundle_()
+    out = v4.new_output("display_data", data=json.loads(json.dumps(picture)), metadata=about)
+    page = of({}, v4.new_code_cell("draw(found)", outputs=[out]))
+    assert re.findall(r'<img alt="([^"]+)"', page) == [f"panel {n}: no data" for n in range(3)]
+    assert page.count('class="plot"') == 3
+
+
+def test_what_scrolls_can_be_reached_by_the_keyboard_and_pictures_have_words(
+    tmp_path: Path,
+) -> None:
+    """What axe-core finds in a page, asked of its structure: no network in a test."""
+    page = pages.render(record_of(hostile("http://x"), "http://x"))
+    scrolling = re.findall(r'<(?:div|pre) class="(?:wide|plots|stream)[^>]*>', page)
+    assert scrolling
+    assert all('tabindex="0" aria-label="' in tag for tag in scrolling)
+    assert "opacity" not in page, "a text that is faded is hard to read"
+    assert page.count("prefers-color-scheme: dark") == 1
+
+
+def test_calls_are_added_up_and_those_that_failed_keep_a_request_id() -> None:
+    call = {"service": "sqs", "operation": "GetQueueUrl", "seconds": 0.5, "request_id": "r"}
+    calls = [call | {"request_id": f"r{n}"} for n in range(40)]
+    calls += [call | {"request_id": f"bad{n}", "error": "AccessDenied"} for n in range(3)]
+    page = of({"calls": calls})
+    assert "43 AWS calls, 3 failed or repeated" in page
+    assert "sqs.GetQueueUrl × 43 (21.5 s)" in page
+    assert "bad2" in page
+    assert "r39" not in page

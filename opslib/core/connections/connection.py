@@ -286,7 +286,7 @@ class Connection:
 
     def _repr_html_(self) -> str:
         mark, _, rest = tables.escaped(self).partition(" · ")
-        return f"<p><strong>{mark}</strong> · {rest}</p>"
+        return f"{tables.IN_THE_DARK}<p><strong>{mark}</strong> · {rest}</p>"
 
     def __repr__(self) -> str:
         environment = "PRODUCTION" if self.target.production else self.target.environment

@@ -1,0 +1,119 @@
+"""What a picture shows: lines or bars over time with their thresholds, and the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, takewhile
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.redaction import mask
+from opslib.core.text import cut, number, printable, tick
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMED = 8  # lines that can be told apart in one panel
+_SHORT, _LONGEST = 6, 16  # characters of a name
+_FAR = 8.0  # a threshold so many times above the data would flatten it
+_SECONDS = ((3 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (180, 60, "min"), (1, 1, "s"))
+_BYTES = ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (1e3, 1e3, "kB"))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series of a panel: values by their times, which are UTC and in order."""
+
+    label: str
+    values: pd.Series
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a page: lines (or bars) over time, thresholds as (name, value)."""
+
+    title: str
+    unit: str
+    lines: Sequence[Line]
+    thresholds: Sequence[tuple[str, float]] = ()
+    bar_minutes: float = 0  # more than 0: bars of that width instead of lines
+
+    @property
+    def highest(self) -> float:
+        return max([0.0, *(float(line.values.max()) for line in self.lines if line.values.count())])
+
+    @property
+    def near(self) -> list[tuple[str, float]]:
+        """The thresholds that fit beside the data."""
+        highest = self.highest
+        return [at for at in self.thresholds if at[1] <= _FAR * highest or not highest]
+
+    def scaled(self) -> Panel:
+        """The same in the unit that its axis counts in: 0.04 s as 40 ms, 7,200 s as 120 min."""
+        top = max([self.highest, *(value for _, value in self.near)])
+        steps = {"s": _SECONDS, "bytes": _BYTES}.get(self.unit, ())
+        small = (0, 0.001, "ms") if self.unit == "s" and top else (0, 1.0, self.unit)
+        _, factor, unit = next((step for step in steps if top >= step[0]), small)
+        lines = [Line(line.label, line.values / factor) for line in self.lines]
+        limits = [(name, value / factor) for name, value in self.thresholds]
+        return replace(self, unit=unit, lines=lines, thresholds=limits)
+
+    def told_apart(self) -> tuple[list[Line], list[Line]]:
+        """The lines that have a name, in their order, and the others, which are the lowest."""
+        if len(self.lines) <= NAMED:
+            return [*self.lines], []
+        tops = [line.values.max() if line.values.count() else -1.0 for line in self.lines]
+        first = sorted(range(len(tops)), key=lambda at: -tops[at])[: NAMED - 1]
+        others = [line for at, line in enumerate(self.lines) if at not in first]
+        return [self.lines[at] for at in sorted(first)], others
+
+
+def words(panel: Panel) -> str:
+    """A panel in words: how much of what, the last and the highest value, and the thresholds."""
+    parts = []
+    for line in panel.lines:
+        if line.values.count():
+            highest, when = tick(line.values.max(), panel.unit), line.values.idxmax()
+            now = tick(line.values.iloc[-1], panel.unit)
+            parts.append(f"{line.label} now {now}, highest {highest} at {when:%H:%M}")
+    if not parts:
+        return "no data"
+    if panel.thresholds:
+        limits = (f"{name} {tick(value, panel.unit)}" for name, value in panel.thresholds)
+        parts.append(", ".join(limits))
+    return f"{'; '.join(parts)} ({panel.unit})"
+
+
+def named(thresholds: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in thresholds)
+
+
+def short_labels(lines: Sequence[Line]) -> list[str]:
+    """The names beside lines, without what all of them begin with: `bluemoxon-staging-`."""
+    texts = [printable(mask(line.label)) for line in lines]
+    ends = zip(min(texts, default=""), max(texts, default=""), strict=False)
+    same = "".join(sign for sign, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    same = same[: max(same.rfind(sign) for sign in " -_/.:") + 1]
+    texts = [text[len(same) :] for text in texts] if len(same) > _SHORT else texts
+    return [cut(text, _LONGEST) for text in texts]
+
+
+def lowest(panel: Panel) -> float:
+    return float(min(chain([0.0], (v for line in panel.lines for v in line.values if v == v))))
+
+
+def single(series: pd.Series) -> tuple[Any, Any]:
+    """The values that have no neighbour: no line shows them."""
+    known = series.notna()
+    alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
+    return series.index[alone], series[alone]
+
+
+def with_gaps(values: pd.Series) -> pd.Series:
+    """The series with a hole where there was no data, so that no line is drawn over it."""
+    import pandas as pd
+
+    steps = values.index.diff()
+    usual = steps.median()
+    holes = values.index[steps > 2.5 * usual] - steps[steps > 2.5 * usual] + usual
+    return pd.concat([values, pd.Series(float("nan"), holes)]).sort_index()
