@@ -110,7 +110,7 @@ _BESIDE = {  # what a procedure needs of the file beside its chapter's section a
 }
 
 
-def isdescribed(procedure: Procedure, target: Target) -> bool:
+def is_described(procedure: Procedure, target: Target) -> bool:
     """Whether the target's file has what the procedure looks at: else it is of no use there."""
     chapter, beside = _CHAPTERS.get(procedure.chapter, ""), _BESIDE.get(procedure.name, "")
     needed = [[place] for place in (chapter, beside) if place]
