@@ -1,0 +1,42 @@
+"""Looks at the target: the first is the baseline, the last is compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opslib.incidents import incidents, standing
+from opslib.incidents.incidents import Incident
+from opslib.incidents.standing import Compared
+from opslib.records import reading
+from opslib.records.records import Record
+from opslib.runs import runs
+
+FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
+POST_MORTEM = "incidents/post-mortem"
+Tell = Callable[[str, str], runs.Tell]
+
+
+def look(incident: Incident, kind: str, progress: Tell) -> Record:
+    """Run the first look and tie it; `kind`: `before` or `after`. Raises UsageError, OpsError."""
+    given = {"symptom": incident.title} if kind == "before" else {}
+    [record] = runs.run_many([FIRST_LOOK], [incident.target], given, progress=progress)
+    incidents.write("looked", incident.id, record=record.id, look=kind)
+    return record
+
+
+def look_back(incident: Incident, progress: Tell) -> Record:
+    """Read what happened outside of our records, and keep it as one: the procedure
+    incidents/post-mortem. Raises UsageError, OpsError.
+    """
+    given = {"incident": incident.id}
+    [record] = runs.run_many([POST_MORTEM], [incident.target], given, progress=progress)
+    return record
+
+
+def compared(incident: Incident) -> Compared | None:
+    """The last look with the first; None when one of them is not there."""
+    before, after = incident.looks("before"), incident.looks("after")
+    if not before or not after:
+        return None
+    then, now = (standing.said(reading.find(ids[-1])) for ids in (before, after))
+    return standing.compare(then.get("findings") or (), now.get("findings") or ())
