@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from opslib.core import Json, UsageError, redaction
+from opslib.core import Json, UsageError, paths, redaction
 from opslib.core.times import moment
-from opslib.records import index
+from opslib.records import files, index
 from opslib.records.chain import database
 
 KIND = "incident"
@@ -58,17 +58,22 @@ def every() -> list[Event]:
         return _in(connection)
 
 
-def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> None:
-    """Chain an event: `decide` sees those there are and gives the incident's id and what is said.
+def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
+    """Chain an event, and give its incident's id: `decide` sees those there are, and gives that id
+    and what is said.
 
     Nobody else, on whichever machine, can write one in between. What `decide` raises is raised, and
     nothing was written. Raises OpsError.
     """
+    if database.nothing_yet():
+        decide([])  # what is refused leaves nothing behind
+        files.require_writable(paths.records())
     with database.transaction() as connection:
         connection.execute(sa.select(database.head).with_for_update()).first()
         id, said = decide(_in(connection))
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
         index.chain_entry(connection, KIND, id, said=text)
+    return id
 
 
 def _in(connection: sa.Connection) -> list[Event]:

@@ -175,14 +175,10 @@ def start(
             )
         day = f"inc-{datetime.now(UTC):%Y%m%d}-"
         last = max((int(i.id[len(day) :]) for i in among(known) if i.id.startswith(day)), default=0)
-        made.append(f"{day}{last + 1}")
-        return made[0], said
+        return f"{day}{last + 1}", said
 
-    made: list[str] = []
-    events.append(decide)
-    if since:
-        mark("began", since, made[0])
-    return find(made[0])
+    id = events.append(decide)
+    return mark("began", since, id) if since else find(id)
 
 
 def _ran(target: str, since: datetime) -> list[str]:
@@ -202,7 +198,6 @@ def write(
     later. Raises UsageError.
     """
     at = happened or datetime.now(UTC)
-    told: list[str] = []
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
         found = _find(among(known)[::-1], incident, "", not ended_too)
@@ -211,11 +206,9 @@ def write(
                 f"Incident {found.id} was ended at {found.ended:%Y-%m-%d %H:%M} UTC: it takes "
                 f"notes and milestones, no {what}. Nothing was written down."
             )
-        told.append(found.id)
         return found.id, {"event": what, "happened": at.isoformat(timespec="seconds"), **said}
 
-    events.append(decide)
-    return find(told[0])
+    return find(events.append(decide))
 
 
 def note(

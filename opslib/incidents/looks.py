@@ -12,7 +12,8 @@ from opslib.records.records import Record
 from opslib.runs import runs
 
 FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
-POST_MORTEM = "incidents/post-mortem"
+POST_MORTEM = "reports/post-mortem"  # what happened outside of our records
+KEPT = "happened"  # under which its rows are in its record
 Tell = Callable[[str, str], runs.Tell]
 
 
@@ -26,7 +27,7 @@ def look(incident: Incident, kind: str, progress: Tell) -> Record:
 
 def look_back(incident: Incident, progress: Tell) -> Record:
     """Read what happened outside of our records, and keep it as one: the procedure
-    incidents/post-mortem. Raises UsageError, OpsError.
+    reports/post-mortem. Raises UsageError, OpsError.
     """
     given = {"incident": incident.id}
     [record] = runs.run_many([POST_MORTEM], [incident.target], given, progress=progress)

@@ -14,7 +14,7 @@ from opslib.core import Json, OpsError
 from opslib.core.findings import MIME
 from opslib.core.plans.performing import UNSURE
 from opslib.core.text import cut
-from opslib.incidents import clocks, incidents, looks, standing, world
+from opslib.incidents import clocks, incidents, looks, standing
 from opslib.incidents.incidents import Incident
 from opslib.records import copies, reading
 from opslib.records.records import Record
@@ -83,7 +83,7 @@ def _findings(record: Record | None) -> Sequence[Json]:
 
 
 def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
-    """The newest record of incidents/post-mortem for it that holds what happened, and that."""
+    """The newest record of reports/post-mortem for it that holds what happened, and that."""
     for record in reading.list_records(incident.target):
         mine = record.parameters.get("incident") == incident.id
         if record.procedure == looks.POST_MORTEM and mine and (rows := _kept(record)) is not None:
@@ -111,8 +111,8 @@ def _kept(record: Record) -> list[Json] | None:
         return None
     for out in (out for cell in cells for out in cell.get("outputs", ())):
         ours = out.get("data", {}).get(MIME)
-        if isinstance(ours, dict) and world.KEPT in ours:
-            return list(ours[world.KEPT])
+        if isinstance(ours, dict) and looks.KEPT in ours:
+            return list(ours[looks.KEPT])
     return None
 
 

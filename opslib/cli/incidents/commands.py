@@ -45,7 +45,7 @@ def incident() -> None:
 @click.option("--another", is_flag=True, help="Beside one that is open on this target.")
 def start(**given: Any) -> None:
     """Start an incident: TITLE is what users see. A first look is kept as the baseline."""
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import incidents
 
     found = incidents.start(**given)
@@ -134,7 +134,7 @@ def untie(record: str, id: str) -> None:
 @_json
 def status(id: str, as_json: bool) -> None:
     """The clock, what is not marked yet, what still stands."""
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import incidents
 
     found = incidents.find(id)
@@ -145,7 +145,7 @@ def status(id: str, as_json: bool) -> None:
 @_OF
 def update(id: str) -> None:
     """Text to paste for those who wait; nothing is posted."""
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import incidents
 
     click.echo(texts.update(incidents.find(id)))
@@ -159,7 +159,7 @@ def end(id: str, no_look: bool) -> NoReturn:
 
     Exit status: 0 all is as it should be; 4 something still stands, or is not well.
     """
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import incidents
 
     found = incidents.find(id, must_be_open=not id)
@@ -184,7 +184,7 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
 
     The account is asked, and what it says is kept as a record.
     """
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import incidents, timelines
 
     found = incidents.find(id)
@@ -257,7 +257,7 @@ def export(id: str, output: Path | None, people: str) -> None:
 @_json
 def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
     """The incidents, newest first."""
-    from opslib.cli import incident_texts as texts
+    from opslib.cli.incidents import texts
     from opslib.incidents import causes
     from opslib.incidents import incidents as known
 

@@ -1,4 +1,4 @@
-"""What happened outside of our records: read from the account, and kept in a record by its run."""
+"""After an incident: what happened outside of our records, read from the account and kept."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
-from opslib import alarms, changes
+from opslib import alarms, changes, functions
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -26,11 +27,10 @@ from opslib.core import (
 )
 from opslib.core.findings import MIME
 from opslib.core.reads import metrics
-from opslib.incidents import clocks, incidents
+from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
 HAPPENED = {"time": UTC_TIME, "kind": "str", "what": "str", "source": "str", "by": "str"}
-KEPT = "happened"  # under which the rows are in the record
 _ALARMS = "CloudWatch DescribeAlarmHistory"
 _BEFORE = timedelta(hours=1)
 _TO = re.compile(r"from (\w+) to (\w+)")
@@ -42,7 +42,7 @@ class Happened(Findings):
     def _repr_mimebundle_(self, **given: Any) -> Json:
         bundle = super()._repr_mimebundle_(**given)
         rows = [] if self.evidence is None else self.evidence.to_dict("records")
-        bundle[MIME][KEPT] = [row | {"time": row["time"].isoformat()} for row in rows]
+        bundle[MIME][looks.KEPT] = [row | {"time": row["time"].isoformat()} for row in rows]
         return bundle
 
 
@@ -91,18 +91,40 @@ def check_happened(ops: Connection, incident: Incident | None) -> Findings:
         return _none(ops)
     span = within(incident)
     recent = changes.check_recent(ops, since=span.start.isoformat(), until=span.end.isoformat())
-    rang = _check_history(ops, span)
+    rang, published = _check_history(ops, span), _check_published(ops, span)
     rows = [
         {**row, "what": " ".join(filter(None, [row["what"], row["resource"]]))}
         for row in _rows(recent)
         if row["source"] != "records"  # which say more of it themselves
     ]
+    live = {(row["time"], row["source"]) for row in rows}
+    rows += [row for row in _rows(published) if (row["time"], row["source"]) not in live]
     rows = sorted([*rows, *_rows(rang)], key=lambda row: row["time"])
-    return Happened([*recent, *rang], frame(rows, HAPPENED))
+    return Happened([*recent, *rang, *published], frame(rows, HAPPENED))
 
 
 def _rows(found: Findings) -> list[Json]:
     return [] if found.evidence is None else list(found.evidence.to_dict("records"))
+
+
+@check("Which versions were published?")
+def _check_published(ops: Connection, span: Window) -> Findings:
+    """Also those that are not live any more: what led to it was mostly taken back since."""
+    facts = ops.target.facts.get("functions", {})
+    named = [name for name, about in facts.items() if "alias" in about]
+    found = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
+    rows = [
+        {
+            "time": row.published,
+            "kind": "deployment",
+            "what": f"version {row.version} ({row.description}) published {facts[name]['name']}",
+            "source": "versions",
+        }
+        for name, versions in found.items()
+        for row in versions.itertuples()
+        if span.start - 2 * _BEFORE <= row.published <= span.end
+    ]
+    return Findings(evidence=frame(rows, HAPPENED))
 
 
 @check("Which alarms rang, and for how long?")
