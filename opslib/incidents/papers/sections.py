@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from opslib.core import Json, count
+from opslib.core.checks.causes import BACKLOG
 from opslib.core.plans.plans import short
 from opslib.incidents import causes, clocks, incidents, looks, standing, timelines
 from opslib.incidents.incidents import Incident
@@ -126,11 +127,20 @@ class PostMortem:
             seen = f"{passed} min from the first record that was critical to the last"
         proves = ", ".join(self._at(r.id) for r in critical[:1] + critical[1:][-1:])
         rows.append(("seen critical", seen, proves))
-        words = {"requests that failed, of all": "impact:", "jobs that were lost": "jobs"}
-        for what, sign in words.items():
-            if not any(sign in name for name, _, _ in rows):
-                rows.append((what, "*unknown*: nobody read it", ""))
+        if not any("; in all " in seen for _, seen, _ in rows):
+            rows.append(("requests that failed, of all", "*unknown*: nobody read it", ""))
+        rows.append(("jobs that did not go through", *self._lost()))
         return f"## Impact\n\n{self._table(('what', 'how much', 'proved by'), rows)}"
+
+    def _lost(self) -> tuple[str, str]:
+        """What the last record said of dead letters; and that record."""
+        for record in reversed(self.records):
+            of = standing.said(record).get("findings") or ()
+            seen = [f for f in of if BACKLOG in (f.get("cause"), f.get("rules_out"))]
+            if seen:
+                said = dict.fromkeys(f"{f['check']}: {_unknown(f)}" for f in seen)
+                return "; ".join(said), self._at(record.id)
+        return "*unknown*: nobody read it", ""
 
     def _times(self) -> str:
         rows = []
