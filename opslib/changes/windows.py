@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opslib.core import UTC_TIME, Connection, Findings, Question, check, frame
+from opslib.core import UTC_TIME, Connection, Findings, Json, Question, check, frame
 from opslib.core.plans import maintenance
 
 WINDOWS = {"opens": UTC_TIME, "closes": UTC_TIME, "lasts": "str", "opens_in": "str"}
@@ -19,7 +19,9 @@ def check_window(ops: Connection, minutes: float = 0) -> Findings:
     UsageError where the target's file describes none.
     """
     described, now = ops.target[maintenance.SECTION], ops.now()
-    rule = "; ".join(f"{', '.join(w['days'])} {w['from']} to {w['until']} UTC" for w in described)
+    rule = "; ".join(
+        f"{', '.join(w['days'])}{_weeks(w)} {w['from']} to {w['until']} UTC" for w in described
+    )
     found = maintenance.openings(ops)
     first, seen = found[0], maintenance.told(ops, found[0])
     if minutes:
@@ -40,3 +42,9 @@ def check_window(ops: Connection, minutes: float = 0) -> Findings:
     passed = not minutes or fits
     answer = asked.judged(passed, seen, otherwise="warn", next="changes/maintenance")
     return Findings([answer], frame(rows, WINDOWS))
+
+
+def _weeks(window: Json) -> str:
+    """Which of a month, in words; empty for each."""
+    weeks = window.get("weeks")
+    return f" (number {', '.join(map(str, weeks))} of the month)" if weeks else ""

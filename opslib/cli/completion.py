@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class, split_arg_string
@@ -18,6 +17,7 @@ from opslib.catalogue import procedures, runbooks
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError
 from opslib.core.connections import targets
+from opslib.runs import choices
 
 Offer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 Named = Iterable[tuple[str, str]]  # a name, and what it is
@@ -82,9 +82,7 @@ def parameters(_: Json) -> Named:
     named = [f"reports/{word}" if words[0] == "report" else word for word in named]
     for name in (name for name in named if not name.startswith("-")):
         for parameter in runbooks.find(name)[0].parameters:
-            known: Any = targets.load(on[0]).facts if on and parameter.of else {}
-            for part in parameter.of.split("."):
-                known = known.get(part, {})
+            known = choices.described(targets.load(on[0]), parameter) if on else {}
             if parameter.name != "target":
                 yield f"{parameter.name}=", parameter.told
                 yield from ((f"{parameter.name}={each}", "") for each in known)

@@ -21,6 +21,8 @@ _CHAPTERS = {  # the section that every procedure of a chapter needs
     "queues": "queues",
     "search": "search",
     "secrets": "secrets",
+    "services": "services",
+    "tables": "tables",
     "users": "users",
     "workflows": "workflows",
 }
@@ -38,7 +40,7 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            known = _described(target, parameter) if parameter.any else _at(target, parameter)
+            known = described(target, parameter) if parameter.any else _at(target, parameter)
             named = _names(given.get(parameter.name, parameter.default))
             absent = [name for name in named if name not in known]
             if absent and parameter.name not in given:
@@ -66,7 +68,7 @@ def _at(target: Target, parameter: Parameter) -> Json:
 
     Of several (`functions or services`) those that are there. UsageError when none is.
     """
-    if found := _described(target, parameter):
+    if found := described(target, parameter):
         return found
     found = target.facts
     for part in parameter.sections[0].split("."):
@@ -74,7 +76,7 @@ def _at(target: Target, parameter: Parameter) -> Json:
     return found
 
 
-def _described(target: Target, parameter: Parameter) -> Json:
+def described(target: Target, parameter: Parameter) -> Json:
     """The same; empty when nothing is described."""
     found: Json = {}
     for section in parameter.sections:
@@ -110,9 +112,10 @@ _BESIDE = {  # what a procedure needs of the file beside its chapter's section a
 
 def is_described(procedure: Procedure, target: Target) -> bool:
     """Whether the target's file has what the procedure looks at: else it is of no use there."""
-    needed = [parameter.of for parameter in procedure.parameters]
-    needed += [_CHAPTERS.get(procedure.chapter, ""), _BESIDE.get(procedure.name, "")]
-    return all(_has(target.facts, place.split(".")) for place in needed if place)
+    chapter, beside = _CHAPTERS.get(procedure.chapter, ""), _BESIDE.get(procedure.name, "")
+    needed = [[place] for place in (chapter, beside) if place]
+    needed += [parameter.sections for parameter in procedure.parameters if parameter.of]
+    return all(any(_has(target.facts, at.split(".")) for at in each) for each in needed)
 
 
 def _has(facts: Any, place: list[str]) -> bool:

@@ -52,6 +52,12 @@ def at(
             "6 d 22 h.",
         ),
         ("2026-11-29T01:15", [SUNDAY], "02:00 UTC for 2 h, in 45 min."),
+        # the first Sunday of a month alone, which is further than a fortnight away
+        (
+            "2026-11-10T12:00",
+            [SUNDAY | {"weeks": [1]}],
+            "it opens Sunday 2026-12-06 02:00 UTC for 2 h, in 25 d 14 h.",
+        ),
         # over midnight, and of the day before
         (
             "2026-11-29T00:30",

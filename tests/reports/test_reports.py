@@ -20,6 +20,8 @@ def test_the_report_of_a_healthy_system_has_every_part(lab: Any, records_folder:
     namespace = notebooks.run("reports/daily", target=TARGET)
     report = namespace["report"]
     assert {name for name, parts in report.parts.items() if parts} == {
+        "access",
+        "before",
         "configuration",
         "health",
         "metrics",

@@ -63,6 +63,7 @@ NOT_DAILY = {
     "deployments.check_ways_back": "of checks that are in the report",
     "users.check_sign_in": PERSON,
     "workflows.check_item": PERSON,
+    "reports.check_symptom": "of a person's words",
     "reports.check_severity": "what the file says; its verdict names the level",
     "users.check_synced": "it lists every user; who never signed in need not be known",
 }

@@ -13,10 +13,11 @@ from opslib.core.times import Window, clock
 SECTION = "maintenance"
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = timedelta(days=1)
+_FORTNIGHT, _FIFTH = 15, 100  # days in which each opens, also the fifth Sunday of a month
 
 
 def openings(ops: Connection) -> list[Window]:
-    """The windows of the next two weeks, one that is open now first; those that touch are one.
+    """The windows of the next weeks, one that is open now first; those that touch are one.
 
     Empty where the target's file describes none.
     """
@@ -32,9 +33,12 @@ def openings(ops: Connection) -> list[Window]:
 def _described(ops: Connection, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     """`until` is of the next day where it is not after `from`."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    for each, day in product(ops.target.facts.get(SECTION, ()), range(-8, 15)):
+    described = ops.target.facts.get(SECTION, ())
+    days = _FIFTH if any("weeks" in each for each in described) else _FORTNIGHT
+    for each, day in product(described, range(-8, days)):
         at = midnight + day * _DAY
-        if DAYS[at.weekday()] in each["days"]:
+        week = (at.day + 6) // 7  # the first Sunday of a month is in its first seven days
+        if DAYS[at.weekday()] in each["days"] and week in each.get("weeks", [week]):
             start, end = (at + _since_midnight(each[name]) for name in ("from", "until"))
             yield start, end if end > start else end + _DAY
 
