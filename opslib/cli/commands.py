@@ -31,6 +31,8 @@ class _Commands(click.Group):
     modules: ClassVar = {
         "completion": "opslib.cli.completion",
         "find": "opslib.cli.finding",
+        "incident": "opslib.cli.incidents.commands",
+        "incidents": "opslib.cli.incidents.commands",
         "lab": "opslib.lab.commands",
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",

@@ -98,6 +98,14 @@ def records(_: Json) -> Named:
     ]
 
 
+@_offers
+def incidents(_: Json) -> Named:
+    """The ids of incidents, the newest first."""
+    from opslib.incidents import incidents as known
+
+    return [(i.id, f"{i.title} on {i.target}") for i in known.every()[:_RECORDS]]
+
+
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context

@@ -1,5 +1,11 @@
 """Reports: many checks of one target, what is new since the last one; several runs at one look."""
 
+from opslib.reports.afterwards import (
+    check_happened,
+    check_impact,
+    check_response,
+    find_incident,
+)
 from opslib.reports.reports import daily
 from opslib.reports.severities import check_severity
 from opslib.reports.summaries import Line, headline, several_names, summarise, write_summary
@@ -7,9 +13,13 @@ from opslib.reports.triage import check_symptom, first_look
 
 __all__ = [
     "Line",
+    "check_happened",
+    "check_impact",
+    "check_response",
     "check_severity",
     "check_symptom",
     "daily",
+    "find_incident",
     "first_look",
     "headline",
     "several_names",

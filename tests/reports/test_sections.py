@@ -21,6 +21,7 @@ from tests import rooms
 
 PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
 DEPLOYMENT = "it looks at one plan or release, when there is one"
+AFTERWARDS = "it looks back at an incident, when there was one"
 NOT_DAILY = {
     "buckets.check_copies": "it lists every object of two buckets",
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
@@ -54,6 +55,9 @@ NOT_DAILY = {
     "metrics.check_metric": PERSON,
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
+    "reports.check_happened": AFTERWARDS,
+    "reports.check_impact": AFTERWARDS,
+    "reports.check_response": AFTERWARDS,
     "services.check_image": PERSON,
     "services.check_quiet": "of checks that are in the report, for one service",
     "deployments.check_ways_back": "of checks that are in the report",

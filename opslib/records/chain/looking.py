@@ -18,6 +18,7 @@ _BESIDE_INDEX = ("", "-journal", "-wal", "-shm", ".lock")
 _UNDER_WAY = r"\.(?:journal|steps)\.jsonl"  # what tells of a run until it is sealed
 _SET_ASIDE = re.compile(r"[^/]+\.lost-\d{8}T\d{6}Z(-\w+)?|(.*/)?\.[^/]+")  # and what is no page
 NO_ROW = "has no row in the index"
+_WORKED_IN = (f"{places.FOLDER}/", "incidents/")  # a sitting, a post-mortem: people write there
 _SHOWN = (".html", ".ipynb")
 
 
@@ -33,7 +34,7 @@ class Look:
     """A look at the files in the place of the records: which are as they were sealed."""
 
     def __init__(self, names: set[str], pages: dict[str, str]) -> None:
-        worked_in = {name for name in names if name.startswith(f"{places.FOLDER}/")}
+        worked_in = {name for name in names if name.startswith(_WORKED_IN)}
         self._names, self._pages = names - worked_in - _of_the_index(), pages
         self._known: set[str] = set()
         self._open: set[str] = set()  # records of which we cannot know what lies beside them

@@ -1,0 +1,1 @@
+"""The commands of an incident, and what they say."""

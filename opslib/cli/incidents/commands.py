@@ -1,0 +1,271 @@
+"""The commands `opslib incident …` and `opslib incidents`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from opslib.cli import completion
+from opslib.core import OpsError, console
+from opslib.core.checks import notes
+from opslib.incidents.incidents import MILESTONES
+
+_AT = click.option("--at", default="", help="When it was so: 14:05 (UTC), 20m (ago), or a date.")
+_OF = click.option(
+    "-i",
+    "--incident",
+    "id",
+    default="",
+    help="Its id; the beginning is enough. Else the open one.",
+    shell_complete=completion.incidents,
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+@click.group()
+def incident() -> None:
+    """An incident from its start to its post-mortem: what happened when, and was known when.
+
+    Every run on its target ties itself to it while it is open.
+    """
+
+
+@incident.command()
+@click.argument("title")
+@click.option(
+    "-t", "--target", required=True, help="What is hit.", shell_complete=completion.target_names
+)
+@click.option("--severity", required=True, help="2, or as the target's file calls it: P2.")
+@click.option("--began", default="", help="When it began: 13:55 (UTC), 20m (ago), or a date.")
+@click.option("--alarm", default="", help="The alarm that told of it.")
+@click.option("--another", is_flag=True, help="Beside one that is open on this target.")
+def start(**given: Any) -> None:
+    """Start an incident: TITLE is what users see. A first look is kept as the baseline."""
+    from opslib.cli.incidents import texts
+    from opslib.incidents import incidents
+
+    found = incidents.start(**given)
+    click.echo(texts.started(found))
+    _look(found, "before")
+    click.echo(texts.status(incidents.find(found.id)))
+
+
+def _look(found: Any, kind: str) -> None:
+    """A look that could not be made does not end the incident's command."""
+    from opslib.incidents import looks
+
+    try:
+        with _progress() as progress:
+            record = looks.look(found, kind, progress)
+        click.echo(f"look:      {record.outcome}: {record.verdict} (record {record.id})")
+    except OpsError as exc:
+        click.echo(f"opslib: the look could not be made: {console.plain(str(exc))}", err=True)
+
+
+class _progress:
+    """The line on stderr that moves, and its end."""
+
+    def __init__(self) -> None:
+        self._line = console.Progress()
+
+    def __enter__(self) -> Callable[[str, str], console.Progress]:
+        return lambda name, target: self._line
+
+    def __exit__(self, *_: object) -> None:
+        self._line.end()
+
+
+@incident.command()
+@click.argument("text")
+@click.option("--kind", type=click.Choice(notes.KINDS), default="saw", show_default=True)
+@_AT
+@click.option("--record", default="", help="The id of a record that shows it.")
+@_OF
+def note(text: str, kind: str, at: str, record: str, id: str) -> None:
+    """Write down what you saw, think, ruled out, decided or told. It stays as it was said."""
+    from opslib.incidents import incidents
+
+    found = incidents.note(text, kind, at, record, id)
+    click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%H:%M} UTC)")
+
+
+@incident.command()
+@click.argument("milestone", type=click.Choice(MILESTONES))
+@_AT
+@_OF
+def mark(milestone: str, at: str, id: str) -> None:
+    """Mark a milestone; said again, it is corrected."""
+    from opslib.incidents import events, incidents
+
+    found = incidents.mark(milestone, events.when(at) if at else None, id)
+    when = found.milestones[milestone].happened
+    lacks = f"; not marked yet: {', '.join(found.missing)}" if found.missing else ""
+    click.echo(f"{found.id}: {milestone} at {when:%Y-%m-%d %H:%M} UTC{lacks}")
+
+
+@incident.command()
+@click.argument("ids", nargs=-1, required=True, shell_complete=completion.records)
+@_OF
+def tie(ids: tuple[str, ...], id: str) -> None:
+    """Tie records of before or of elsewhere; runs on the target tie themselves."""
+    from opslib.incidents import incidents
+
+    found = incidents.tie(ids, id)
+    click.echo(f"{found.id}: {len(incidents.tied(found))} records are tied")
+
+
+@incident.command()
+@click.argument("record", shell_complete=completion.records)
+@_OF
+def untie(record: str, id: str) -> None:
+    """A record that has nothing to do with it."""
+    from opslib.incidents import incidents
+
+    found = incidents.untie(record, id)
+    click.echo(f"{found.id}: {len(incidents.tied(found))} records are tied")
+
+
+@incident.command()
+@_OF
+@_json
+def status(id: str, as_json: bool) -> None:
+    """The clock, what is not marked yet, what still stands."""
+    from opslib.cli.incidents import texts
+    from opslib.incidents import incidents
+
+    found = incidents.find(id)
+    click.echo(console.as_json(texts.shown(found)) if as_json else texts.status(found))
+
+
+@incident.command()
+@_OF
+def update(id: str) -> None:
+    """Text to paste for those who wait; nothing is posted."""
+    from opslib.cli.incidents import texts
+    from opslib.incidents import incidents
+
+    click.echo(texts.update(incidents.find(id)))
+
+
+@incident.command()
+@_OF
+@click.option("--no-look", is_flag=True, help="Do not look again: nothing is compared.")
+def end(id: str, no_look: bool) -> NoReturn:
+    """End it: a last look is compared with the first, and what still stands is listed.
+
+    Exit status: 0 all is as it should be; 4 something still stands, or is not well.
+    """
+    from opslib.cli.incidents import texts
+    from opslib.incidents import incidents
+
+    found = incidents.find(id, must_be_open=not id)
+    if found.ended:
+        raise click.UsageError(f"Incident {found.id} was ended already.")
+    if not no_look:
+        _look(found, "after")
+    found = incidents.write("end", found.id)
+    text, well = texts.ended(found)
+    click.echo(text)
+    sys.exit(0 if well else 4)
+
+
+@incident.command()
+@_OF
+@_json
+@click.option("--csv", "as_csv", is_flag=True, help="For a spreadsheet.")
+@click.option("--md", "as_md", is_flag=True, help="As a Markdown table.")
+@click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
+def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> None:
+    """What happened, in its order: alarms, deployments, others' changes, runs, notes, milestones.
+
+    The account is asked, and what it says is kept as a record.
+    """
+    from opslib.cli.incidents import texts
+    from opslib.incidents import incidents, timelines
+
+    found = incidents.find(id)
+    if not kept:
+        _look_back(found)
+    made = timelines.timeline(found)
+    if as_json:
+        rows = [row.as_dict() for row in made.rows]
+        click.echo(console.as_json({**found.as_dict(), "rows": rows, "unseen": made.unseen}))
+    elif as_csv:
+        click.echo(timelines.as_csv(made.rows), nl=False)
+    elif as_md:
+        click.echo(timelines.as_markdown(made.rows))
+    else:
+        click.echo(texts.timeline(made))
+    for line in made.unseen:
+        click.echo(f"opslib: not seen: {console.plain(line)}", err=True)
+
+
+def _look_back(found: Any) -> None:
+    from opslib.incidents import looks
+
+    try:
+        with _progress() as progress:
+            looks.look_back(found, progress)
+    except OpsError as exc:
+        said = console.plain(str(exc))
+        click.echo(f"opslib: the account could not be asked: {said} From what is kept:", err=True)
+
+
+@incident.command("post-mortem")
+@_OF
+@click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
+def post_mortem(id: str, kept: bool) -> None:
+    """Make the post-mortem, a notebook and Markdown: facts filled in, judgement left as questions.
+
+    Made again, it keeps every word that somebody wrote.
+    """
+    from opslib.incidents import incidents
+    from opslib.incidents.papers import documents
+
+    found = incidents.find(id)
+    if not kept:
+        _look_back(found)
+    for path in documents.make(found):
+        click.echo(path)
+
+
+@incident.command()
+@_OF
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="x.zip")
+@click.option("--people", type=click.Choice(["show", "hide"]), default="show", show_default=True)
+def export(id: str, output: Path | None, people: str) -> None:
+    """One zip that opens offline: records, timeline, post-mortem, and how to verify them."""
+    from opslib.incidents import incidents
+    from opslib.incidents.papers import exports
+
+    found = incidents.find(id)
+    path = output or Path(f"{found.id}.zip")
+    made = exports.write(found, path, hide=people == "hide")
+    click.echo(f"{path}: {made.files} files, sha256 {made.sha256}")
+    for line in made.left_out:
+        click.echo(f"opslib: left out: {console.plain(line)}", err=True)
+
+
+@click.command()
+@click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
+@click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
+@click.option("-t", "--target", default="", shell_complete=completion.target_names)
+@_json
+def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
+    """The incidents, newest first."""
+    from opslib.cli.incidents import texts
+    from opslib.incidents import causes
+    from opslib.incidents import incidents as known
+
+    found = known.every(target, only_open=only_open)
+    if like:
+        alike = causes.alike(known.find(like))
+        found = [each for each in found if each.id in alike]
+    if as_json:
+        click.echo(console.as_json([each.as_dict() for each in found]))
+    else:
+        click.echo(texts.listed(found))

@@ -1,0 +1,39 @@
+"""Causes that the records of an incident named, and earlier incidents that had one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opslib.core import Json
+from opslib.incidents import incidents, standing
+from opslib.incidents.incidents import Incident
+from opslib.records.records import Record
+
+_NO_CAUSE = {"", "access-denied"}  # that we may not look is not why the system failed
+
+
+def named(found: Sequence[Record]) -> dict[str, list[str]]:
+    """Each cause that a finding named, with the records that did."""
+    causes: dict[str, list[str]] = {}
+    for record in found:
+        findings: Sequence[Json] = standing.said(record).get("findings") or ()
+        said = [f.get("cause") or "" for f in findings if f.get("status") != "ok"]
+        for cause in dict.fromkeys(said):
+            if cause not in _NO_CAUSE:
+                causes.setdefault(cause, []).append(record.id)
+    return causes
+
+
+def alike(incident: Incident) -> dict[str, list[str]]:
+    """Earlier incidents of any target, newest first, with the causes or the alarm they share."""
+    mine = set(named(incidents.tied(incident)))
+    found = {}
+    for other in incidents.every():
+        if other.id == incident.id or other.started >= incident.started:
+            continue
+        same = sorted(mine & set(named(incidents.tied(other))))
+        if incident.alarm and incident.alarm == other.alarm:
+            same.append(f"alarm {other.alarm}")
+        if same:
+            found[other.id] = same
+    return found

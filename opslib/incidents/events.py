@@ -1,0 +1,107 @@
+"""Events of incidents: entries of the chain of records, so what was said stays as it was said.
+
+Each has two times. *Happened* is when it was so, *known* when somebody wrote it down: what people
+did has to be understood by what they knew then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from opslib.core import Json, UsageError, paths, redaction
+from opslib.core.times import moment
+from opslib.records import files, index
+from opslib.records.chain import database
+
+KIND = "incident"
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_SKEW = timedelta(minutes=2)  # of clocks of two machines
+
+
+@dataclass(frozen=True)
+class Event:
+    """`what`: start, note, mark, tie, untie, looked, end. `known` and `happened` are UTC."""
+
+    incident: str
+    number: int  # in the chain
+    what: str
+    happened: datetime
+    known: datetime
+    who: str
+    said: Json
+
+    @classmethod
+    def of(cls, entry: Json) -> Event:
+        said = json.loads(entry["said"])
+        known = datetime.fromisoformat(entry["at"])
+        happened = datetime.fromisoformat(said.pop("happened", entry["at"]))
+        what = said.pop("event")
+        return cls(entry["id"], entry["seq"], what, happened, known, entry["who"], said)
+
+    def as_dict(self) -> Json:
+        """For JSON."""
+        times = {"happened": self.happened.isoformat(), "known": self.known.isoformat()}
+        return {**vars(self), **times}
+
+
+def every() -> list[Event]:
+    """Of all incidents, in the order in which they were written down. Raises OpsError."""
+    if database.nothing_yet():
+        return []
+    with database.transaction() as connection:
+        return _in(connection)
+
+
+def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
+    """Chain an event, and give its incident's id: `decide` sees those there are, and gives that id
+    and what is said.
+
+    Nobody else, on whichever machine, can write one in between. What `decide` raises is raised, and
+    nothing was written. Raises OpsError.
+    """
+    if database.nothing_yet():
+        decide([])  # what is refused leaves nothing behind
+        files.require_writable(paths.records())
+    with database.transaction() as connection:
+        connection.execute(sa.select(database.head).with_for_update()).first()
+        id, said = decide(_in(connection))
+        text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
+        index.chain_entry(connection, KIND, id, said=text)
+    return id
+
+
+def _in(connection: sa.Connection) -> list[Event]:
+    table = database.entries
+    found = connection.execute(sa.select(table).where(table.c.kind == KIND).order_by(table.c.seq))
+    return [Event.of(dict(row)) for row in found.mappings()]
+
+
+def when(text: str, now: datetime | None = None) -> datetime:
+    """A time that somebody gives: `14:05` (UTC; the last one there was), `20m` ago, or ISO.
+
+    Raises UsageError: it is none, or lies in the future.
+    """
+    now = now or datetime.now(UTC)
+    said = _CLOCK.fullmatch(text.strip())
+    try:
+        if said:
+            found = now.replace(hour=int(said[1]), minute=int(said[2]), second=0, microsecond=0)
+            found -= timedelta(days=found > now + _SKEW)
+        else:
+            found = moment(text, now)
+    except ValueError as exc:
+        raise UsageError(
+            f"{text!r} is no time of a day. Write 14:05, 20m (ago) or a date."
+        ) from exc
+    if found > now + _SKEW:
+        raise UsageError(
+            f"{text} lies in the future (now {now:%H:%M} UTC): nothing was written down. "
+            "Times are UTC."
+        )
+    return found.astimezone(UTC)

@@ -1,0 +1,270 @@
+"""An incident: what was said of it in its events, and the records that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opslib.core import Json, Refused, UsageError, unknown_name
+from opslib.core.checks import notes
+from opslib.core.tables import safe
+from opslib.incidents import events, levels
+from opslib.incidents.events import Event
+from opslib.records import reading
+from opslib.records.records import Record
+
+MILESTONES = ("began", "detected", "acknowledged", "mitigated", "cause-found", "resolved")
+_TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
+
+
+@dataclass(frozen=True, repr=False)
+class Incident:
+    """One incident, by its events in their order. Times are UTC."""
+
+    id: str
+    events: tuple[Event, ...]
+
+    @property
+    def first(self) -> Event:
+        return self.events[0]
+
+    def _said(self, name: str) -> str:
+        return str(self.first.said.get(name) or "")
+
+    @property
+    def title(self) -> str:
+        return self._said("title")
+
+    @property
+    def target(self) -> str:
+        return self._said("target")
+
+    @property
+    def severity(self) -> str:
+        return self._said("severity")
+
+    @property
+    def alarm(self) -> str:
+        return self._said("alarm")
+
+    @property
+    def started(self) -> datetime:
+        """When somebody started it."""
+        return self.first.known
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it was ended; None: it is open."""
+        return next((e.known for e in self.events if e.what == "end"), None)
+
+    @property
+    def milestones(self) -> dict[str, Event]:
+        """The last word on each, in the order of MILESTONES."""
+        said = {e.said["milestone"]: e for e in self.events if e.what == "mark"}
+        return {name: said[name] for name in MILESTONES if name in said}
+
+    @property
+    def missing(self) -> list[str]:
+        return [name for name in MILESTONES if name not in self.milestones]
+
+    @property
+    def began(self) -> datetime:
+        """As it is known; else when it was started."""
+        mark = self.milestones.get("began")
+        return mark.happened if mark else self.started
+
+    @property
+    def over(self) -> datetime:
+        """When it was resolved, as it is known; else when it was ended; else now."""
+        mark = self.milestones.get("resolved")
+        return mark.happened if mark else self.ended or datetime.now(UTC)
+
+    def looks(self, kind: str) -> list[str]:
+        """The ids of the records of its looks: `before` is the baseline, `after`."""
+        return [
+            e.said["record"] for e in self.events if e.what == "looked" and e.said["look"] == kind
+        ]
+
+    def __repr__(self) -> str:
+        state = f"ended {self.ended:%Y-%m-%d %H:%M} UTC" if self.ended else "open"
+        said = f"{self.id}: {self.title} (severity {self.severity}, {state})"
+        return safe(f"{said}, since {self.began:%Y-%m-%d %H:%M} UTC")
+
+    def as_dict(self) -> Json:
+        """For JSON."""
+        marks = {name: e.happened.isoformat() for name, e in self.milestones.items()}
+        return {
+            "id": self.id,
+            "title": self.title,
+            "target": self.target,
+            "severity": self.severity,
+            "alarm": self.alarm,
+            "started": self.started.isoformat(),
+            "ended": self.ended.isoformat() if self.ended else None,
+            "milestones": marks,
+            "missing": self.missing,
+        }
+
+
+def among(found: Iterable[Event]) -> list[Incident]:
+    """The incidents of events, the oldest first."""
+    of: dict[str, list[Event]] = {}
+    for event in found:
+        of.setdefault(event.incident, []).append(event)
+    return [Incident(id, tuple(each)) for id, each in of.items()]
+
+
+def every(target: str = "", *, only_open: bool = False) -> list[Incident]:
+    """The newest first."""
+    found = [i for i in among(events.every()) if target in ("", i.target)]
+    return [i for i in reversed(found) if not (only_open and i.ended)]
+
+
+def find(id: str = "", target: str = "", *, must_be_open: bool = False) -> Incident:
+    """By its id, or the beginning of it; without one the open one, else the newest.
+
+    Raises UsageError: there is none, or several could be meant.
+    """
+    return _find(every(target), id, target, must_be_open)
+
+
+def _find(found: Sequence[Incident], id: str, target: str, must_be_open: bool) -> Incident:
+    of = f" of {target}" if target else ""
+    if id:
+        hits = [i for i in found if i.id == id] or [i for i in found if i.id.startswith(id)]
+        if len(hits) != 1:
+            near = [i.id for i in hits or found]
+            raise unknown_name("incident", id, near, f"{of} (list them: opslib incidents)")
+        return hits[0]
+    still = [i for i in found if not i.ended]
+    if len(still) > 1:
+        names = ", ".join(f"{i.id} on {i.target}" for i in still)
+        raise UsageError(f"{len(still)} incidents are open ({names}). Say which: --incident ID.")
+    if not still and (must_be_open or not found):
+        raise UsageError(
+            f"No incident{of} is open, so nothing was written down. "
+            'Start one: opslib incident start "WHAT" -t TARGET --severity 2'
+        )
+    return (still or found)[0]
+
+
+def start(
+    title: str, target: str, severity: str, began: str = "", alarm: str = "", another: bool = False
+) -> Incident:
+    """Start an incident. `another`: beside one that is open on this target.
+
+    What ran there since it began is tied to it. Raises UsageError, Refused.
+    """
+    if not title.strip():
+        raise UsageError("An incident needs a title: what do users see?")
+    level = levels.level(target, severity)
+    since = events.when(began) if began else None
+    before = _ran(target, since) if since else []
+    said: Json = {"event": "start", "title": title.strip(), "target": target, "severity": level}
+    said |= {"alarm": alarm, "ties": before}
+
+    def decide(known: Sequence[Event]) -> tuple[str, Json]:
+        there = [i for i in among(known) if i.target == target and not i.ended]
+        if there and not another:
+            raise Refused(
+                f"Incident {there[-1].id} ({there[-1].title}) is open on {target}. Nothing was "
+                "started. Go on with it: opslib incident note … Or, if it is another trouble: "
+                "--another"
+            )
+        day = f"inc-{datetime.now(UTC):%Y%m%d}-"
+        last = max((int(i.id[len(day) :]) for i in among(known) if i.id.startswith(day)), default=0)
+        return f"{day}{last + 1}", said
+
+    id = events.append(decide)
+    return mark("began", since, id) if since else find(id)
+
+
+def _ran(target: str, since: datetime) -> list[str]:
+    since = max(since, datetime.now(UTC) - _TIED_BEFORE)
+    return [record.id for record in reading.list_records(target, since)]
+
+
+def write(
+    what: str,
+    incident: str = "",
+    happened: datetime | None = None,
+    *,
+    ended_too: bool = False,
+    **said: Any,
+) -> Incident:
+    """An event of an incident that is open; `ended_too`: or was ended, for what comes to light
+    later. Raises UsageError.
+    """
+    at = happened or datetime.now(UTC)
+
+    def decide(known: Sequence[Event]) -> tuple[str, Json]:
+        found = _find(among(known)[::-1], incident, "", not ended_too)
+        if found.ended and not ended_too:
+            raise UsageError(
+                f"Incident {found.id} was ended at {found.ended:%Y-%m-%d %H:%M} UTC: it takes "
+                f"notes and milestones, no {what}. Nothing was written down."
+            )
+        return found.id, {"event": what, "happened": at.isoformat(timespec="seconds"), **said}
+
+    return find(events.append(decide))
+
+
+def note(
+    text: str, kind: str = "saw", at: str = "", record: str = "", incident: str = ""
+) -> Incident:
+    """What somebody saw, thinks, ruled out, decided or was told; it may turn out wrong, and stays.
+
+    Raises UsageError: empty, of no such kind, no such record.
+    """
+    said = notes.noted(text, kind)
+    id = reading.find(record).id if record else ""
+    happened = events.when(at) if at else None
+    told = {"text": said.text, "kind": said.kind, "record": id}
+    return write("note", incident, happened, ended_too=True, **told)
+
+
+def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Incident:
+    """A milestone. Said again it is corrected; what was said first stays in the events."""
+    if milestone not in MILESTONES:
+        raise unknown_name("milestone", milestone, MILESTONES)
+    return write("mark", incident, at, ended_too=True, milestone=milestone)
+
+
+def tie(ids: Sequence[str], incident: str = "") -> Incident:
+    """Records of elsewhere, or of before. Raises UsageError: no such record."""
+    found = [reading.find(id).id for id in ids]
+    return write("tie", incident, ended_too=True, records=found)
+
+
+def untie(id: str, incident: str = "") -> Incident:
+    """A record that has nothing to do with it. Raises UsageError: it is not tied."""
+    found, of = reading.find(id).id, find(incident)
+    if found not in {record.id for record in tied(of)}:
+        raise UsageError(f"Record {found} is not tied to {of.id}, so nothing was written down.")
+    return write("untie", of.id, ended_too=True, records=[found])
+
+
+def tied(incident: Incident) -> list[Record]:
+    """Its records, the oldest first: every run on its target while it was open, however it was
+    started, what it was tied to by hand, and its own looks; without what was untied.
+    """
+    ids = set(incident.first.said.get("ties") or ())
+    for event in incident.events:
+        if event.what == "looked":
+            ids.add(event.said["record"])
+        elif event.what == "tie":
+            ids.update(event.said["records"])
+    last: dict[str, str] = {}  # of each record that was named by hand, what was said last
+    for event in incident.events:
+        if event.what in ("tie", "untie"):
+            last |= dict.fromkeys(event.said["records"], event.what)
+    off = {id for id, what in last.items() if what == "untie"}
+
+    def belongs(record: Record) -> bool:
+        end = incident.ended
+        ran = record.target == incident.target and record.started >= incident.started
+        return (ran and (end is None or record.started <= end)) or record.id in ids
+
+    return [r for r in reversed(reading.list_records()) if belongs(r) and r.id not in off]

@@ -1,0 +1,29 @@
+"""The levels of severity of a target, as its file has them."""
+
+from __future__ import annotations
+
+import re
+
+from opslib.core import Json, unknown_name
+from opslib.core.connections import targets
+
+_LETTERS = re.compile(r"^[a-z-]+")
+_USUAL = ("1", "2", "3", "4", "5")
+
+
+def severities(target: str) -> Json:
+    """What the file says of them; empty where it says nothing. Raises UsageError."""
+    return dict(targets.load(target).facts.get("severities", {}))
+
+
+def level(target: str, said: str) -> str:
+    """The level of the target's file that is meant: `P2`, or `2` for it; where the file has none a
+    number from 1 to 5. Raises UsageError: no such target, no such level.
+    """
+    described: Json = severities(target).get("levels", {})
+    named = [str(name) for name in described] or list(_USUAL)
+    wanted = said.strip().lower()
+    for name in named:
+        if wanted in (name.lower(), _LETTERS.sub("", name.lower())):
+            return name
+    raise unknown_name("severity", said, named, f" of {target}")

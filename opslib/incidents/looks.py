@@ -1,0 +1,57 @@
+"""Looks at the target: the first is the baseline, the last is compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opslib.incidents import incidents, standing
+from opslib.incidents.incidents import Incident
+from opslib.incidents.standing import Compared
+from opslib.records import reading
+from opslib.records.records import Record
+from opslib.runs import runs
+
+FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
+POST_MORTEM = "reports/post-mortem"  # what happened outside of our records
+KEPT = "happened"  # under which its rows are in its record
+Tell = Callable[[str, str], runs.Tell]
+
+
+def look(incident: Incident, kind: str, progress: Tell) -> Record:
+    """Run the first look and tie it; `kind`: `before` or `after`. Raises UsageError, OpsError."""
+    given = {"symptom": incident.title} if kind == "before" else {}
+    [record] = runs.run_many([FIRST_LOOK], [incident.target], given, progress=progress)
+    incidents.write("looked", incident.id, record=record.id, look=kind)
+    return record
+
+
+def look_back(incident: Incident, progress: Tell) -> Record:
+    """Read what happened outside of our records, and keep it as one: the procedure
+    reports/post-mortem. Raises UsageError, OpsError.
+    """
+    given = {"incident": incident.id}
+    [record] = runs.run_many([POST_MORTEM], [incident.target], given, progress=progress)
+    return record
+
+
+def baseline(incident: Incident) -> str:
+    """The id of the record of the first look; of one that was made by hand, where the start's could
+    not be. Empty: there is none.
+    """
+    kept = incident.looks("before")
+    other = set(incident.looks("after"))
+    by_hand = (
+        record.id
+        for record in incidents.tied(incident)
+        if record.procedure == FIRST_LOOK and record.status and record.id not in other
+    )
+    return kept[-1] if kept else next(by_hand, "")
+
+
+def compared(incident: Incident) -> Compared | None:
+    """The last look with the first; None when one of them is not there."""
+    before, after = baseline(incident), incident.looks("after")
+    if not before or not after:
+        return None
+    then, now = (standing.said(reading.find(id)) for id in (before, after[-1]))
+    return standing.compare(then.get("findings") or (), now.get("findings") or ())

@@ -1,0 +1,35 @@
+"""People in what is handed on: hidden on request, each always by the same name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_LEAST = 3  # letters of a name that is looked for in any case of letters
+
+
+class Hidden:
+    """Replaces names and mail addresses by person-1, person-2 …, the same for the same."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._of: dict[str, str] = {}
+        known = {name.strip() for name in names if name and name.strip()}
+        known |= {
+            part for name in known for part in [name.partition("@")[0]] if len(part) >= _LEAST
+        }
+        for name in sorted(known):
+            self._name(name.partition("@")[0])
+        longest = sorted(known, key=len, reverse=True)
+        words = "|".join(map(re.escape, longest))
+        self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I) if words else None
+
+    def _name(self, person: str) -> str:
+        return self._of.setdefault(person.lower(), f"person-{len(self._of) + 1}")
+
+    def hide(self, text: str) -> str:
+        """The text without them."""
+        text = _MAIL.sub(lambda hit: self._name(hit[0].partition("@")[0]), text)
+        if self._names is None:
+            return text
+        return self._names.sub(lambda hit: self._name(hit[0].partition("@")[0]), text)

@@ -1,0 +1,216 @@
+"""The timeline: what the account, the records and the people say, merged without doubles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.core import Json, OpsError
+from opslib.core.findings import MIME
+from opslib.core.plans.performing import UNSURE
+from opslib.core.text import cut
+from opslib.incidents import clocks, incidents, looks, standing
+from opslib.incidents.incidents import Incident
+from opslib.records import copies, reading
+from opslib.records.records import Record
+
+_NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
+_SAME = timedelta(minutes=2)  # a version, and who published it
+
+
+@dataclass(frozen=True)
+class Row:
+    """`time`: when it happened; `known`: when it was written down, where that is another time.
+
+    `record`: the id of the record that it links to; `place`: where in it.
+    """
+
+    time: datetime
+    kind: str
+    what: str
+    source: str
+    by: str = ""
+    record: str = ""
+    place: str = ""
+    known: datetime | None = None
+
+    def as_dict(self) -> Json:
+        """For JSON and CSV."""
+        known = self.known.isoformat() if self.known else ""
+        return {**asdict(self), "time": self.time.isoformat(), "known": known}
+
+
+COLUMNS = tuple(Row.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """`looked`: the record of the newest look at the account; None: nobody has looked."""
+
+    rows: list[Row]
+    looked: Record | None
+    unseen: list[str]  # what could not be read
+
+
+def timeline(incident: Incident) -> Timeline:
+    """From its events, its records, and the newest look at the account that is kept."""
+    found = [(record, standing.said(record)) for record in incidents.tied(incident)]
+    looked, seen = looked_back(incident)
+    calls = [call for _, of in found for call in of.get("calls") or ()]
+    rows = [*_of_events(incident)]
+    for record, of in found:
+        rows += _of_record(record, of) if record.procedure != looks.POST_MORTEM else ()
+    rows += without_doubles(seen, calls)
+    rows.sort(key=lambda row: row.time)
+    unseen = [f"{f['check']}: {f['seen']}" for f in _findings(looked) if _is_unseen(f)]
+    lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
+    return Timeline(rows, looked, [*unseen, *lost])
+
+
+def _is_unseen(found: Json) -> bool:
+    """A source that could not be read; not a milestone that nobody marked."""
+    of_response = {words for words, _, _ in clocks.TIMES}
+    return found.get("status") == "unknown" and found["check"] not in of_response
+
+
+def _findings(record: Record | None) -> Sequence[Json]:
+    return standing.said(record).get("findings") or () if record else ()
+
+
+def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
+    """The newest record of reports/post-mortem for it that holds what happened, and that."""
+    for record in reading.list_records(incident.target):
+        mine = record.parameters.get("incident") == incident.id
+        if record.procedure == looks.POST_MORTEM and mine and (rows := _kept(record)) is not None:
+            return record, [
+                Row(
+                    datetime.fromisoformat(row["time"]),
+                    row["kind"],
+                    row["what"],
+                    row["source"],
+                    row["by"] if isinstance(row["by"], str) else "",
+                    record.id,
+                    "What happened that our records do not hold?",
+                )
+                for row in rows
+            ]
+    return None, []
+
+
+def _kept(record: Record) -> list[Json] | None:
+    """The rows in the outputs of a record; None when it holds none."""
+    try:
+        copies.fetch_missing(record.path)
+        cells = json.loads(record.path.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, OpsError):
+        return None
+    for out in (out for cell in cells for out in cell.get("outputs", ())):
+        ours = out.get("data", {}).get(MIME)
+        if isinstance(ours, dict) and looks.KEPT in ours:
+            return list(ours[looks.KEPT])
+    return None
+
+
+def without_doubles(rows: Sequence[Row], calls: Sequence[Json]) -> list[Row]:
+    """Without what a run of ours did (the record says more), and without a version or deployment
+    that CloudTrail tells with who did it.
+    """
+    ours = [
+        (datetime.fromisoformat(c["started"]), c["operation"]) for c in calls if c.get("started")
+    ]
+    acts = [row for row in rows if row.source == "CloudTrail"]
+
+    def is_ours(row: Row) -> bool:
+        name = row.what.split(" ")[0]
+        return any(name.startswith(of) and abs(row.time - at) <= _NEAR for at, of in ours)
+
+    def told_better(row: Row) -> bool:
+        return row.kind == "deployment" and any(
+            act.kind == "deployment" and abs(act.time - row.time) <= _SAME
+            for act in acts
+            if act.what.split(" ")[-1] == row.what.split(" ")[-1]
+        )
+
+    kept = [row for row in acts if not is_ours(row)]
+    return kept + [row for row in rows if row.source != "CloudTrail" and not told_better(row)]
+
+
+def _of_events(incident: Incident) -> Iterator[Row]:
+    last = incident.milestones
+    for event in incident.events:
+        of = event.said
+        source = f"incident {incident.id}"
+        known = event.known if abs(event.known - event.happened) > _SAME else None
+        more: Json = {"by": event.who, "known": known}
+        if event.what == "start":
+            rings = f", alarm {of['alarm']}" if of.get("alarm") else ""
+            what = f"incident started: {of['title']} (severity {of['severity']}{rings})"
+            yield Row(event.happened, "incident", what, source, **more)
+        elif event.what == "note":
+            what = f"{of['kind']}: {of['text']}"
+            yield Row(event.happened, "note", what, source, record=of.get("record") or "", **more)
+        elif event.what == "mark":
+            now = last[of["milestone"]]
+            late = "" if now is event else " (corrected later)"
+            yield Row(event.happened, "milestone", f"{of['milestone']}{late}", source, **more)
+        elif event.what == "end":
+            yield Row(event.happened, "incident", "incident ended", source, **more)
+
+
+def _of_record(record: Record, of: Json) -> Iterator[Row]:
+    """A run with its verdict, what it applied or took back, and its notes."""
+    told: Json = {"by": record.who, "record": record.id}
+    verdict = f" — {cut(record.verdict, 200)}" if record.verdict else ""
+    what = f"{record.name}: {record.outcome}{verdict}"
+    yield Row(record.started, "run", what, "records", **told)
+    undoes = (of.get("plan") or {}).get("undoes")
+    for step in of.get("steps") or ():
+        state = str(step.get("state"))
+        kind = "undo" if undoes else "change"
+        sure = " (whether it was done is not known)" if state in UNSURE else ""
+        sure = sure or ("" if state == "applied" else f" ({state})")
+        at = record.ended or record.started
+        place = f"step {step.get('number')}"
+        yield Row(at, kind, f"{step.get('title')}{sure}", "records", place=place, **told)
+    for note in of.get("notes") or ():
+        at = datetime.fromisoformat(note["at"])
+        who = note.get("who") or record.who
+        yield Row(at, "note", f"{note['kind']}: {note['text']}", "records", who, record.id)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line a row; what a spreadsheet would take for a formula is text."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        cells = [str(value) for value in row.as_dict().values()]
+        writer.writerow([f"'{each}" if each[:1] in "=+-@" and each[1:] else each for each in cells])
+    return out.getvalue()
+
+
+def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
+    """A table. `link` makes the address of a record's page from its id."""
+    lines = ["| time (UTC) | what | of | record |", "|---|---|---|---|"]
+    for row in rows:
+        known = f" (known {row.known:%m-%d %H:%M})" if row.known else ""
+        id = row.record
+        at = f"[{id}]({link(id)})" if id and link else id
+        what = f"{escape(row.what)}{known}"
+        lines.append(f"| {row.time:%m-%d %H:%M:%S} | {what} | {escape(row.kind)} | {at} |")
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Text of strangers in Markdown: no markup, no HTML, no new line, no column of a table."""
+    flat = " ".join(str(text).split())
+    for mark in "\\`*_[]<>|#":
+        flat = flat.replace(
+            mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark]
+        )
+    return flat

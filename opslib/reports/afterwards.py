@@ -1,0 +1,221 @@
+"""After an incident: what happened outside of our records, read from the account and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from opslib import alarms, changes, functions
+from opslib.core import (
+    UTC_TIME,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    UsageError,
+    Window,
+    check,
+    clock,
+    count,
+    frame,
+    number,
+)
+from opslib.core.findings import MIME
+from opslib.core.reads import metrics
+from opslib.incidents import clocks, incidents, looks
+from opslib.incidents.incidents import Incident
+
+HAPPENED = {"time": UTC_TIME, "kind": "str", "what": "str", "source": "str", "by": "str"}
+_ALARMS = "CloudWatch DescribeAlarmHistory"
+_BEFORE = timedelta(hours=1)
+_TO = re.compile(r"from (\w+) to (\w+)")
+
+
+class Happened(Findings):
+    """Findings whose evidence is kept in the record as rows, too: a timeline is made of them."""
+
+    def _repr_mimebundle_(self, **given: Any) -> Json:
+        bundle = super()._repr_mimebundle_(**given)
+        rows = [] if self.evidence is None else self.evidence.to_dict("records")
+        bundle[MIME][looks.KEPT] = [row | {"time": row["time"].isoformat()} for row in rows]
+        return bundle
+
+
+def find_incident(ops: Connection, incident: str = "") -> Incident | None:
+    """The incident of that id; without one the open one of this target, else its newest; None where
+    there was none. Raises UsageError: no such one, or another target's.
+    """
+    if not incident and not incidents.every(ops.target.name):
+        return None
+    found = incidents.find(incident, "" if incident else ops.target.name)
+    if found.target != ops.target.name:
+        raise UsageError(f"Incident {found.id} is of {found.target}, not of {ops.target.name}.")
+    return found
+
+
+def _none(ops: Connection) -> Findings:
+    return Findings(note=f"No incident of {ops.target.name} is known: there is nothing to read.")
+
+
+def within(incident: Incident) -> Window:
+    """From its beginning to its end, or to now."""
+    end = max(incident.over, incident.began + timedelta(minutes=1))
+    return Window(incident.began, end)
+
+
+@check("How was it responded to?")
+def check_response(ops: Connection, incident: Incident | None) -> Findings:
+    """The times to detect, acknowledge and mitigate; *unknown* where nobody marked them."""
+    if incident is None:
+        return _none(ops)
+    found = []
+    for words, start, end in clocks.TIMES:
+        asked = Question(words, f"{start} and {end} are marked", f"incident {incident.id}")
+        long = clocks.between(incident, start, end)
+        found.append(asked.answer("unknown" if long.startswith("unknown") else "ok", long))
+    return Findings(found, note="; ".join(clocks.told(incident, ops.now())))
+
+
+def check_happened(ops: Connection, incident: Incident | None) -> Findings:
+    """Changes of state of the target's alarms, versions and deployments that went live, and other
+    people's changes: from two hours before it began to its end. Evidence: HAPPENED.
+
+    *unknown* for a source that could not be read.
+    """
+    if incident is None:
+        return _none(ops)
+    span = within(incident)
+    recent = changes.check_recent(ops, since=span.start.isoformat(), until=span.end.isoformat())
+    rang, published = _check_history(ops, span), _check_published(ops, span)
+    rows = [
+        {**row, "what": " ".join(filter(None, [row["what"], row["resource"]]))}
+        for row in _rows(recent)
+        if row["source"] != "records"  # which say more of it themselves
+    ]
+    live = {(row["time"], row["source"]) for row in rows}
+    rows += [row for row in _rows(published) if (row["time"], row["source"]) not in live]
+    rows = sorted([*rows, *_rows(rang)], key=lambda row: row["time"])
+    return Happened([*recent, *rang, *published], frame(rows, HAPPENED))
+
+
+def _rows(found: Findings) -> list[Json]:
+    return [] if found.evidence is None else list(found.evidence.to_dict("records"))
+
+
+@check("Which versions were published?")
+def _check_published(ops: Connection, span: Window) -> Findings:
+    """Also those that are not live any more: what led to it was mostly taken back since."""
+    facts = ops.target.facts.get("functions", {})
+    named = [name for name, about in facts.items() if "alias" in about]
+    found = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
+    rows = [
+        {
+            "time": row.published,
+            "kind": "deployment",
+            "what": f"version {row.version} ({row.description}) published {facts[name]['name']}",
+            "source": "versions",
+        }
+        for name, versions in found.items()
+        for row in versions.itertuples()
+        if span.start - 2 * _BEFORE <= row.published <= span.end
+    ]
+    return Findings(evidence=frame(rows, HAPPENED))
+
+
+@check("Which alarms rang, and for how long?")
+def _check_history(ops: Connection, span: Window) -> Findings:
+    if not ops.target.facts.get("alarms", {}).get("patterns"):
+        return Findings(note="No alarms are described.")
+    states = list(_states(ops, Window(span.start - _BEFORE, span.end)))
+    names = sorted({name for _, name, said in states if said.endswith("to ALARM")})
+    asked = Question("alarms that rang", "at least one tells of it", _ALARMS)
+    seen = ", ".join(names) or f"no alarm rang, {span}"
+    found = [asked.answer("ok" if names else "warn", seen, next="" if names else "alarms/review")]
+    rows = [
+        {"time": when, "kind": "alarm", "what": f"{name}: {said}", "source": _ALARMS}
+        for when, name, said in states
+    ]
+    return Findings([*found, *_in_alarm(ops, states, span)], frame(rows, HAPPENED))
+
+
+def _states(ops: Connection, span: Window) -> Iterator[tuple[datetime, str, str]]:
+    """When which of the target's alarms changed its state, oldest first."""
+    items = ops.pages(
+        "cloudwatch",
+        "describe_alarm_history",
+        "AlarmHistoryItems[].[Timestamp, AlarmName, HistorySummary]",
+        HistoryItemType="StateUpdate",
+        StartDate=span.start,
+        EndDate=span.end,
+    )
+    patterns = ops.target["alarms"]["patterns"]
+    for when, name, summary in sorted(items):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            states = _TO.search(summary)
+            yield when, name, f"{states[1]} to {states[2]}" if states else summary
+
+
+def _in_alarm(
+    ops: Connection, states: list[tuple[datetime, str, str]], span: Window
+) -> Iterator[Finding]:
+    """For how long each alarm was on within the incident, by its changes of state."""
+    listed = alarms.list_alarms(ops)
+    now = {row.alarm: row for row in listed.itertuples()}
+    for name in sorted({name for _, name, _ in states} | set(now)):
+        mine = [(when, said) for when, of, said in states if of == name]
+        begun = mine[0][1].startswith("ALARM") if mine else False
+        if not mine:
+            begun = now[name].state == "ALARM" and now[name].since <= span.end
+        total, on = timedelta(), span.start if begun else None
+        for when, said in mine:
+            if on and said.startswith("ALARM"):
+                total, on = total + max(timedelta(), when - max(on, span.start)), None
+            if said.endswith("to ALARM"):
+                on = when
+        if on:
+            total += max(timedelta(), span.end - max(on, span.start))
+        if minutes := round(total / timedelta(minutes=1)):
+            asked = Question(f"minutes in ALARM: {name}", "counted", _ALARMS)
+            yield asked.answer("ok", f"{minutes} of {span.minutes:.0f} min")
+
+
+@check("What did it cost?")
+def check_impact(ops: Connection, incident: Incident | None) -> Findings:
+    """Each key metric within the incident: the worst, since when and for how long it was beyond its
+    threshold, and the amounts that a share is of (GetMetricData). *unknown* without data.
+    """
+    if incident is None or not ops.target.facts.get("metrics"):
+        return _none(ops) if incident is None else Findings(note="No key metrics are described.")
+    span = within(incident)
+    asked = metrics.described(ops)
+    found = metrics.answered(ops, asked, span)
+    return Findings(
+        _impact(metric, list(metrics.points(metric, found, span)), span, found) for metric in asked
+    )
+
+
+def _impact(metric: Any, points: list[Json], span: Window, found: Any) -> Finding:
+    rule = metrics.thresholds(metric) or "no threshold"
+    told = Question(f"impact: {metric.title}", rule, "CloudWatch GetMetricData")
+    points = [p for p in points if p["value"] == p["value"]]
+    if not points:
+        return told.answer("unknown", f"no data, {span}")
+    worst = (min if metric.below else max)(points, key=lambda p: p["value"])
+    beyond = [p for p in points if metric.status(p["value"]) != "ok"]
+    seen = f"worst {number(worst['value'], metric.unit)} at {clock(worst['time'], span.end)}"
+    if metric.share:
+        sums = {
+            name: found.loc[found["label"] == each.key, "value"].sum()
+            for name, each in metric.amounts.items()
+        }
+        seen += f"; in all {', '.join(f'{name} {number(float(v))}' for name, v in sums.items())}"
+    if not beyond:
+        return told.answer("ok", f"{seen}; within its threshold")
+    since = f"beyond it from {clock(beyond[0]['time'], span.end)}"
+    seen += f"; {since} to {clock(beyond[-1]['time'], span.end)}, {count(len(beyond), 'value')}"
+    return told.answer("warn", seen)

