@@ -34,6 +34,8 @@ class _Commands(click.Group):
         "lab": "opslib.lab.commands",
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",
+        "readiness": "opslib.cli.readiness",
+        "schedule": "opslib.cli.scheduling",
         "target": "opslib.cli.targets",
     }
 
