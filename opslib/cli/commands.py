@@ -35,7 +35,7 @@ class _Commands(click.Group):
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",
         "readiness": "opslib.cli.readiness",
-        "schedule": "opslib.cli.scheduling",
+        "schedule": "opslib.schedules.commands",
         "target": "opslib.cli.targets",
     }
 

@@ -39,7 +39,7 @@ def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
     A rehearsal is a run in the lab, on any target of the system.
     """
     known = list_records()
-    found = [_of(targets.load(name), known) for name in targets.matching(wanted or ("*",))]
+    found = [of(name, known) for name in targets.matching(wanted or ("*",))]
     if as_json:
         click.echo(console.as_json(found))
     else:
@@ -53,8 +53,9 @@ def _alarms_in(found: Iterable[Json]) -> list[Json]:
     return [alarm for each in found for alarm in each["alarms"]]
 
 
-def _of(target: Target, known: list[Record]) -> Json:
-    """A target's alarms and its runbook's entries."""
+def of(name: str, known: list[Record]) -> Json:
+    """A target's alarms and its runbook's entries, with what these records (newest first) say."""
+    target = targets.load(name)
     why = ""
     there: dict[str, str] | None = None
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from opslib.core import OpsError, Refused, UsageError, paths
+from opslib.core import removal as placing
 
 KINDS = ("systemd", "cron")
 _MARK = "# opslib schedule of "
@@ -111,10 +112,10 @@ def carry_out(what: Installation) -> None:
         _asked(["systemctl", "--user", "disable", "--now", timer])
     for path, text in what.files.items():
         if text is None:
-            path.unlink(missing_ok=True)
+            placing.remove_file(path)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            placing.write(path, text)
     _asked(["systemctl", "--user", "daemon-reload"])
     if not taken_away:
         _asked(["systemctl", "--user", "enable", "--now", timer])

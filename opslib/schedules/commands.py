@@ -7,9 +7,10 @@ from typing import NoReturn
 
 import click
 
-from opslib import schedules
 from opslib.core import Json, console, unknown_name
-from opslib.schedules import installing, ledger, running
+from opslib.schedules import installing, ledger, running, schedules, standing
+from opslib.schedules.ledger import Busy
+from opslib.schedules.standing import Standing
 
 _ENDED = """\b
 Exit status: as of `run`; also 1 when something was missed, was not told, or is wrong in a file."""
@@ -36,7 +37,7 @@ def show(name: str | None, as_json: bool) -> NoReturn:
             raise unknown_name("schedule", name, known)
         planned = [each for each in planned if each.name == name]
     now = running.now_utc()
-    found = schedules.standings(planned, now)
+    found = standing.standings(planned, now)
     turn = ledger.last_turn()
     if as_json:
         rows = [each.as_dict() for each in found]
@@ -68,7 +69,7 @@ _HEADER = (
 )
 
 
-def _row(each: schedules.Standing) -> list[str]:
+def _row(each: Standing) -> list[str]:
     last = f"{each.last:%Y-%m-%d %H:%M}" if each.last else ""
     missed = f"{each.missed}{' (overdue)' if each.overdue else ''}"
     next_ = f"{each.next:%Y-%m-%d %H:%M}"
@@ -97,8 +98,8 @@ def run_due(only_look: bool, as_json: bool) -> NoReturn:
     from opslib.cli import runs as told
 
     try:
-        done = schedules.run_due(only_look=only_look, progress=_progress)
-    except schedules.Busy as exc:
+        done = running.run_due(only_look=only_look, progress=_progress)
+    except Busy as exc:
         click.echo(f"opslib: {exc}", err=True)
         sys.exit(0)
     if as_json:
