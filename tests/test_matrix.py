@@ -41,6 +41,7 @@ TARGETS = [targets.load(name) for name in targets.names()]
 # Where a system's drills are put: a target that is no production, where there is one.
 TARGET = {each.system: each.key for each in sorted(TARGETS, key=lambda each: -each.production)}
 LED: dict[str, set[str]] = {}  # by the entry that ran last: where findings that name a cause send
+ONWARD: dict[str, set[str]] = {}  # the same of every trouble, with a cause or without
 TOOLS = {  # where one is sent with something to look for, and what that is
     "changes/configuration": "who changed the role or definition that the finding names",
     "functions/configuration": "the limits of the function that the failing state calls",
@@ -131,6 +132,7 @@ def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[
     asked = {
         event["service"] for ops in seen for event in ops.journal.events if event["event"] == "call"
     }
+    ONWARD[entry] = {f.next for f in seen[0].findings.troubles if f.next}
     LED[entry] = {f.next for f in seen[0].findings.troubles if f.cause and f.next}
     return set(seen[0].findings.causes), {
         WORDS.get(service, service) for service in asked - {"sts"}

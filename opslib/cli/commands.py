@@ -36,6 +36,8 @@ class _Commands(click.Group):
         "lab": "opslib.lab.commands",
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",
+        "readiness": "opslib.cli.readiness",
+        "schedule": "opslib.schedules.commands",
         "target": "opslib.cli.targets",
     }
 

@@ -1,0 +1,157 @@
+"""The command `opslib readiness`: does each alarm lead somewhere, and was that way ever walked?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import NoReturn
+
+import click
+
+from opslib import alarms, session
+from opslib.catalogue import procedures, runbooks
+from opslib.cli import completion
+from opslib.core import Json, OpsError, UsageError, console
+from opslib.core.connections import targets
+from opslib.core.connections.targets import Target
+from opslib.records import Record, list_records
+
+_STATUS = """\b
+Exit status: 0 each alarm leads to a procedure; 4 one leads nowhere, or is not there;
+5 none does, and the alarms of a target could not be looked at; 2 usage."""
+_ALARM = ("leads to", "alarm", "target", "procedure", "state")
+_ENTRY = ("entry", "effect", "ran", "by", "outcome", "rehearsed", "by", "outcome")
+
+
+@click.command(epilog=_STATUS)
+@click.option(
+    "-t",
+    "--target",
+    "wanted",
+    multiple=True,
+    help="Repeat, or a pattern; else every target.",
+    shell_complete=completion.target_names,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
+    """Where each alarm of a target leads; when each entry was last run there, and last rehearsed.
+
+    A rehearsal is a run in the lab, on any target of the system.
+    """
+    known = list_records()
+    found = [of(name, known) for name in targets.matching(wanted or ("*",))]
+    if as_json:
+        click.echo(console.as_json(found))
+    else:
+        click.echo("\n\n".join(_as_text(each) for each in found))
+    lost = any(not alarm["procedure"] or alarm["state"] == "missing" for alarm in _alarms_in(found))
+    unknown = any(each["not_looked_at"] for each in found)
+    sys.exit(4 if lost else 5 if unknown else 0)
+
+
+def _alarms_in(found: Iterable[Json]) -> list[Json]:
+    return [alarm for each in found for alarm in each["alarms"]]
+
+
+def of(name: str, known: list[Record]) -> Json:
+    """A target's alarms and its runbook's entries, with what these records (newest first) say."""
+    target = targets.load(name)
+    why = ""
+    there: dict[str, str] | None = None
+    try:
+        listed = alarms.list_alarms(session.connect(target.name))
+        there = dict(zip(listed["alarm"], listed["state"], strict=True))
+    except OpsError as exc:  # denied and unreachable are unknown, never absent
+        why = str(exc)
+    return {
+        "target": target.name,
+        "alarms": _alarms(target, there),
+        "not_looked_at": why,
+        "entries": _entries(target, known),
+    }
+
+
+def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
+    expected = dict(target.facts.get("alarms", {}).get("expected", {}))
+    rows = []
+    for name in sorted(expected.keys() | (there or {}).keys()):
+        asked_for = expected.get(name, "")
+        way = asked_for if "/" in asked_for or not asked_for else f"{target.system}/{asked_for}"
+        state = "unknown" if there is None else there.get(name, "missing")
+        rows.append({"alarm": name, "state": state, "leads_to": way, "procedure": _procedure(way)})
+    return rows
+
+
+def _procedure(way: str) -> str:
+    """The procedure behind an entry; empty when it leads nowhere."""
+    if way in procedures.names():
+        return way
+    try:
+        return runbooks.find(way)[0].name if way else ""
+    except UsageError:
+        return ""
+
+
+def _entries(target: Target, known: list[Record]) -> list[Json]:
+    """Newest first are the records, so the first of each counts."""
+    if target.system not in runbooks.systems():
+        return []
+    ran = [r for r in known if r.target == target.name]
+    rehearsed = [r for r in known if r.lab and r.system == target.system]
+    return [
+        {
+            "entry": entry.name,
+            "title": entry.title,
+            "procedure": entry.procedure,
+            "effect": entry.effect,
+            "ran": _last(ran, entry.name),
+            "rehearsed": _last(rehearsed, entry.name),
+        }
+        for entry in runbooks.entries(target.system)
+    ]
+
+
+def _last(found: list[Record], name: str) -> Json | None:
+    for record in found:
+        if record.name == name:
+            said = {"id": record.id, "at": record.started.isoformat(), "who": record.who}
+            return said | {"target": record.target, "outcome": record.outcome}
+    return None
+
+
+def _as_text(found: Json) -> str:
+    target = found["target"]
+    lines = [
+        (row["leads_to"] or "nowhere", row["alarm"], target, row["procedure"] or "-", row["state"])
+        for row in found["alarms"]
+    ]
+    lost = [line for line, row in zip(lines, found["alarms"], strict=True) if not row["procedure"]]
+    ways = [
+        (e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in _by_need(found)
+    ]
+    never = sum(e["rehearsed"] is None for e in found["entries"])
+    counted = (
+        f"{target}: {len(lost)} of {len(lines)} alarms lead nowhere; "
+        f"{never} of {len(ways)} entries were never rehearsed."
+    )
+    why = [f"Alarms were not looked at, only the file was: {found['not_looked_at']}"]
+    parts = [counted, *why * bool(found["not_looked_at"])]
+    parts += [console.table(_ALARM, lost + [each for each in lines if each not in lost])] * bool(
+        lines
+    )
+    parts += [console.table(_ENTRY, ways)] * bool(ways)
+    return "\n\n".join(parts)
+
+
+def _by_need(found: Json) -> list[Json]:
+    """What an alarm leads to comes first, then as in the runbook."""
+    asked_for = {row["leads_to"] for row in found["alarms"]}
+    return sorted(found["entries"], key=lambda entry: entry["entry"] not in asked_for)
+
+
+def _walk(said: Json | None) -> tuple[str, str, str]:
+    return (
+        (said["at"][:16].replace("T", " "), said["who"], said["outcome"])
+        if said
+        else ("never", "", "")
+    )

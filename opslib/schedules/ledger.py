@@ -1,0 +1,196 @@
+"""What became of each time that something was due, and who was told of it: beside the index.
+
+In the index's database, so that two machines that share it run nothing twice and tell nothing
+twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from opslib.core import Json, OpsError
+from opslib.records import facts
+from opslib.records.chain import database
+from opslib.records.records import Row, new_id
+
+BEGUN, RUNNING, MISSED = "begun", "running", "missed"  # the rest are a record's outcomes
+Now = Callable[[], datetime]
+_KEY = ("schedule", "target")
+_TEXTS = ("at", "host", "outcome", "record", "said", "trouble")
+
+due = sa.Table(  # a row each time: what was due, and what became of it
+    "scheduled",
+    database.metadata,
+    *(sa.Column(name, sa.String(200), primary_key=True) for name in (*_KEY, "due")),
+    *(sa.Column(name, sa.Text, nullable=False, default="") for name in _TEXTS),
+    sa.Column("times", sa.Integer, nullable=False, default=1),  # how often it was missed
+)
+told = sa.Table(  # what each channel was told last
+    "told",
+    database.metadata,
+    *(sa.Column(name, sa.String(200), primary_key=True) for name in (*_KEY, "channel")),
+    sa.Column("trouble", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+)
+turn = sa.Table(  # whose turn it is, and until when at most
+    "scheduler",
+    database.metadata,
+    sa.Column("only", sa.Integer, primary_key=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("holder", "host", "began", "until")),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("pid_started", sa.Text),
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong: critical (and `of` what), unknown, failed, missed; nothing when `kind` is
+    empty.
+    """
+
+    kind: str = ""
+    of: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str) -> Trouble:
+        said = json.loads(text or "{}")
+        return cls(said.get("kind", ""), tuple(said.get("of", ())))
+
+    def __str__(self) -> str:
+        return json.dumps({"kind": self.kind, "of": [*self.of]}, ensure_ascii=False)
+
+    def is_news(self, before: Trouble) -> bool:
+        """Is it worth telling to who was told of `before`: another kind, or more than then?"""
+        return self.kind != before.kind or not set(self.of) <= set(before.of)
+
+
+@contextmanager
+def _transaction() -> Iterator[sa.Connection]:
+    if file := database.file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with database.transaction() as connection:
+        yield connection
+
+
+def text(when: datetime) -> str:
+    """A moment as kept: sorts as it comes."""
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+
+
+class Busy(OpsError):
+    """Another is at it."""
+
+
+class Turn:
+    """The right to run what is due: one holds it at a time, and it has an end."""
+
+    def __init__(self, now: Now) -> None:
+        self._now, self._id = now, new_id()
+
+    def take(self, minutes: float) -> None:
+        """Raises Busy: another holds it, and lives as far as one can see."""
+        began, process = self._now(), facts.process()
+        mine = {"holder": self._id, "began": text(began), **process}
+        mine["until"] = text(began + timedelta(minutes=minutes))
+        with _transaction() as connection:
+            held = connection.execute(sa.select(turn).with_for_update()).first()
+            if held is None:
+                connection.execute(sa.insert(turn).values(only=1, **mine))
+                return
+            here = held.host == process["host"]
+            gone = here and facts.process_started(held.pid) != held.pid_started
+            if held.until > mine["began"] and not gone:
+                raise Busy(
+                    f"Another run-due is at work on {machine(held.host)} since "
+                    f"{held.began[:16]} UTC (until {held.until[11:16]} at most). "
+                    "Nothing was run here."
+                )
+            connection.execute(sa.update(turn).values(mine))
+
+    def keep(self, minutes: float) -> None:
+        """Have it for so long from now. Raises Busy: it had ended, and another took it."""
+        if not self._set(self._now() + timedelta(minutes=minutes)):
+            raise Busy("This run-due took longer than its turn, and another goes on. It ends here.")
+
+    def give_back(self) -> None:
+        self._set(self._now())
+
+    def _set(self, until: datetime) -> bool:
+        mine = sa.update(turn).where(turn.c.holder == self._id).values(until=text(until))
+        with _transaction() as connection:
+            return connection.execute(mine).rowcount == 1
+
+
+def machine(host: str) -> str:
+    return host.partition("/")[0]
+
+
+def last_turn() -> Json | None:
+    """When run-due was last begun, and where; None: never."""
+    if database.nothing_yet():
+        return None
+    with _transaction() as connection:
+        found = connection.execute(sa.select(turn)).mappings().first()
+    return dict(found) if found else None
+
+
+def rows(since: datetime | None = None, **where: Any) -> list[Row]:
+    """Every time that something was due (since then), oldest first; `outcome="running"` and the
+    like narrow them.
+    """
+    if database.nothing_yet():
+        return []
+    asked = sa.select(due).filter_by(**where).order_by(due.c.due)
+    if since is not None:
+        asked = asked.where(due.c.due >= text(since))
+    with _transaction() as connection:
+        return [dict(row) for row in connection.execute(asked).mappings()]
+
+
+def latest(schedule: str, target: str, **where: Any) -> Row | None:
+    """The last time that a schedule was due on a target, as far as it was looked at."""
+    if database.nothing_yet():
+        return None
+    asked = sa.select(due).filter_by(schedule=schedule, target=target, **where)
+    with _transaction() as connection:
+        found = connection.execute(asked.order_by(due.c.due.desc()).limit(1)).mappings().first()
+    return dict(found) if found else None
+
+
+def enter(schedule: str, target: str, at: datetime, now: datetime, **said: Any) -> bool:
+    """Enter a time that was due; False when it is entered already: then it is another's."""
+    key = {"schedule": schedule, "target": target, "due": text(at)}
+    with _transaction() as connection:
+        if connection.execute(sa.select(due.c.at).filter_by(**key)).first():
+            return False
+        entered = {**key, "at": text(now), "host": machine(facts.host()), **said}
+        connection.execute(sa.insert(due).values(entered))
+        return True
+
+
+def close(row: Row, **said: Any) -> None:
+    """What became of a run."""
+    same = [due.c[name] == row[name] for name in (*_KEY, "due")]
+    with _transaction() as connection:
+        connection.execute(sa.update(due).where(*same).values(said))
+
+
+def told_last(schedule: str, target: str, channel: str) -> Trouble:
+    key = {"schedule": schedule, "target": target, "channel": channel}
+    with _transaction() as connection:
+        found = connection.execute(sa.select(told.c.trouble).filter_by(**key)).scalar()
+    return Trouble.read(found or "")
+
+
+def keep_told(schedule: str, target: str, channel: str, trouble: Trouble, now: datetime) -> None:
+    key = {"schedule": schedule, "target": target, "channel": channel}
+    with _transaction() as connection:
+        connection.execute(sa.delete(told).filter_by(**key))
+        connection.execute(sa.insert(told).values(**key, trouble=str(trouble), at=text(now)))

@@ -1,0 +1,86 @@
+"""Who is told of what: once when it begins, once when it is over, and again when more is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from opslib.core import Json, OpsError, redaction
+from opslib.core.text import plain
+from opslib.records import copies, reading, records
+from opslib.records.records import Record, Row
+from opslib.schedules import channels, ledger
+from opslib.schedules.channels import Message
+from opslib.schedules.ledger import BEGUN, MISSED, RUNNING, Trouble
+from opslib.schedules.schedules import Schedule
+
+_DONE = ("ok", "attention", "changed", "previewed")
+_MOST = 10  # names of what is critical, in a text
+
+
+def trouble_of(record: Record) -> Trouble:
+    """What a run's record says is wrong enough to tell somebody at once.
+
+    `unknown`: every check; of what one check could not see, the report itself tells.
+    """
+    if record.outcome not in _DONE:
+        return Trouble("failed")
+    try:
+        found = reading.details(record).get("findings") or ()
+    except OpsError:  # its row says enough
+        found = ()
+    if record.status == "critical":
+        bad = {f.get("cause") or f.get("check", "") for f in found if f.get("status") == "critical"}
+        return Trouble("critical", tuple(sorted(bad)))
+    if record.status == "unknown" and all(f.get("status") == "unknown" for f in found):
+        return Trouble("unknown")
+    return Trouble()
+
+
+def tell(schedule: Schedule, target: str, row: Row | None, now: datetime) -> list[str]:
+    """Tell each channel what it does not know yet; what did not get through, a line each.
+
+    That is told again the next time: a channel counts as told when it took it.
+    """
+    if row is None or row["outcome"] in (BEGUN, RUNNING):
+        return []
+    trouble, failed = Trouble.read(row["trouble"]), []
+    for name, channel in schedule.channels.items():
+        before = ledger.told_last(schedule.name, target, name)
+        if trouble == before:
+            continue
+        try:
+            if trouble.is_news(before):
+                channels.send(name, channel, message(schedule, target, row, trouble))
+        except OpsError as exc:
+            failed.append(f"{schedule.name} on {target}: {exc}")
+        else:
+            ledger.keep_told(schedule.name, target, name, trouble, now)
+    return failed
+
+
+def message(schedule: Schedule, target: str, row: Row, trouble: Trouble) -> Message:
+    """What is wrong, since when, and where the record is."""
+    kind = trouble.kind or "recovered"
+    subject = f"{kind}: {schedule.name} on {target}"
+    lines = [
+        subject,
+        *_named(trouble.of),
+        row["said"],
+        f"{schedule.runs}, due {row['due'][:16].replace('T', ' ')} UTC, told by {row['host']}",
+    ]
+    data: Json = {"schedule": schedule.name, "run": schedule.runs, "target": target}
+    data |= {"trouble": kind, "of": [*trouble.of], "outcome": row["outcome"], "due": row["due"]}
+    if id := row["record"]:
+        place = f"{copies.where()}/{records.place(id).as_posix()}"
+        lines += [f"record: {place}", f"opslib records show {id}"]
+        data["record"] = place
+    elif row["outcome"] == MISSED:
+        lines.append("What runs the schedules? opslib schedule show")
+    text = "\n".join(plain(redaction.mask(line)) for line in lines if line)
+    return Message(plain(redaction.mask(subject)), f"{text}\n", redaction.mask_tree(data))
+
+
+def _named(of: Sequence[str]) -> list[str]:
+    more = f" and {len(of) - _MOST} more" if len(of) > _MOST else ""
+    return [", ".join(of[:_MOST]) + more] if of else []
