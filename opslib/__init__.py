@@ -12,6 +12,7 @@ from opslib.core.checks.checks import told
 from opslib.core.checks.notes import note
 from opslib.core.checks.plots import draw
 from opslib.core.plans.applying import apply
+from opslib.core.plans.deciding import decide
 from opslib.core.plans.verdicts import conclude
 from opslib.session import connect
 
@@ -25,6 +26,7 @@ __all__ = [
     "apply",
     "conclude",
     "connect",
+    "decide",
     "draw",
     "note",
     "told",

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, NoReturn
 
 from opslib.catalogue import following, injected
-from opslib.core import Connection, OpsError, Refused, redaction
+from opslib.core import Connection, OpsError, Refused, defects, redaction
 from opslib.core import journal as journals
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
 from opslib.core.journal import Journal
+from opslib.desk import presence
 from opslib.records import interactive
 from opslib.records.approvals import approvals
 from opslib.records.sittings import places
@@ -28,8 +29,10 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account),
     Unfinished (no answer).
     """
-    described = targets.load(target)
     if (shell := _kernel()) is not None:
+        shell.set_custom_exc((OpsError,), defects.shown)
+    described = targets.load(target)
+    if shell is not None:
         injected.check(shell.user_ns)
         _fail_on_exit(shell)
     journal = beside.journal if beside else Journal()
@@ -39,6 +42,10 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     ops = Connection(described, access, journal, recorder, connect, approvals)
     if shell is not None:
         ops.follow = partial(following.command, target=described.name, here=shell.user_ns)
+        if beside is None and presence.is_live(journal.kept):
+            from opslib.desk import joining  # nobody needs it elsewhere
+
+            joining.join(shell, ops)
     if sitting:
         sitting.joins(ops)
     if ops.identity.account != described.account:
@@ -67,9 +74,9 @@ def _sitting(shell: Any, journal: Journal, target: str) -> Any:
     path = places.here()
     if shell is None or path is None or journal.kept:
         return None
-    from opslib.records.sittings import sittings  # nobody needs it elsewhere
+    from opslib.records.sittings import ours  # nobody needs it elsewhere
 
-    sitting = sittings.of(shell, path)
+    sitting = ours.of(shell, path)
     redaction.guard_kernel()
     sitting.begin(target)
     journal.hears = sitting.hears

@@ -5,8 +5,12 @@ A second instead of a kernel's three, for tests that look at its objects.
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import functools
+import inspect
 import json
+from types import FunctionType
 from typing import Any
 
 from opslib.catalogue import parameters as declared
@@ -26,7 +30,12 @@ def run(name: str, /, **parameters: Any) -> dict[str, Any]:
     for cell in json.loads(procedure.path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":
             continue
-        exec(compile("".join(cell["source"]), f"{name}:{cell['id']}", "exec"), namespace)
+        where, await_too = f"{name}:{cell['id']}", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile("".join(cell["source"]), where, "exec", flags=await_too)
+        if code.co_flags & inspect.CO_COROUTINE:
+            asyncio.run(FunctionType(code, namespace)())
+        else:
+            exec(code, namespace)
         if "parameters" in cell["metadata"].get("tags", ()):
             namespace |= given
     return namespace

@@ -62,7 +62,8 @@ def test_it_connects_first_and_concludes_last(procedure: Procedure) -> None:
 @EVERY
 def test_what_changes_something_is_applied_through_the_gate(procedure: Procedure) -> None:
     code = "\n".join("".join(cell["source"]) for cell in cells(procedure, "code"))
-    gated = "apply(ops, plan, approved, confirm)" in code
+    asked = "decided = await decide(ops, plan, approved, confirm)" in code
+    gated = asked and "apply(ops, plan, *decided)" in code
     assert gated == (procedure.effect != "read")
     assert gated == ({"approved", "confirm"} <= {p.name for p in procedure.parameters})
 

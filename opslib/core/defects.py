@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opslib.core.errors import NotUnderstood, OpsError, Refused, UsageError
+from opslib.core.tables import escaped
 from opslib.core.text import cut, plain
 
 T = TypeVar("T")
@@ -86,6 +87,15 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
             return None
 
     return one
+
+
+def shown(shell: Any, kind: Any, exc: BaseException, trace: Any, **_: Any) -> None:
+    """How a kernel shows an error of ours: its sentence, and the way to it folded."""
+    frames = traceback.extract_tb(trace)[1:]  # without IPython's own
+    way = escaped("\n".join([*map(_placed, frames[-20:]), in_a_line(exc.__cause__ or exc)]))
+    told = f"<details><summary>the way to this error</summary><pre>{way}</pre></details>"
+    shell.display_pub.publish({"text/html": told, "text/plain": ""})
+    shell.showtraceback((kind, exc, trace))
 
 
 def _placed(frame: traceback.FrameSummary) -> str:

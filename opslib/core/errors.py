@@ -25,6 +25,10 @@ class OpsError(Exception):
     done: Any = None  # what was answered for the part that went well, when only the rest failed
     trace = ""  # the way to it, where nobody foresaw it
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows, so what a record has, too: its sentence."""
+        return [f"\x1b[31;1m{type(self).__name__}\x1b[0m: {self}"]
+
 
 class UsageError(OpsError):
     """What was given is wrong; nothing happened."""

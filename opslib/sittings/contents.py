@@ -14,6 +14,7 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
+from opslib.records.sittings.hearing import WIDGET
 
 
 class Contents(AsyncLargeFileManager):  # type: ignore[misc]
@@ -33,6 +34,10 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
                 if cell["cell_type"] == "code":
                     cell |= {"outputs": [], "execution_count": None}
                     cell["metadata"].pop("execution", None)
+        elif model.get("type") == "notebook" and model.get("content"):
+            for cell in model["content"]["cells"]:
+                for out in cell.get("outputs", ()):  # reopened, it would hide what stands for it
+                    out.get("data", {}).pop(WIDGET, None)
         return await super().save(model, path)
 
     async def delete_file(self, path: str) -> Any:

@@ -78,6 +78,7 @@ def open_sitting(
     said["parameters"] = facts.parameters(notebook)
     notebook["metadata"].pop("papermill", None)
     notebook["metadata"]["opslib"] = {"sitting": said}
+    _put_form(notebook)
     for number, cell in enumerate(notebook["cells"]):
         _prepared(cell, procedure.path.parent)
         cell.setdefault("id", f"cell-{number}")
@@ -102,6 +103,20 @@ def _prepared(cell: Any, folder: Path) -> None:
         cell["source"] = _LINK.sub(
             lambda hit: f"]({os.path.relpath(folder / hit[1], places.folder())})", cell["source"]
         )
+
+
+def _put_form(notebook: Any) -> None:
+    """Below the parameters: the same as controls, where somebody is there."""
+    from nbformat import v4
+
+    tagged = (
+        at
+        for at, cell in enumerate(notebook["cells"])
+        if any("parameters" in tag for tag in cell["metadata"].get("tags", ()))
+    )
+    if after := max(tagged, default=0):
+        cell = v4.new_code_cell("from opslib.desk.forms import form\n\nform()", id="form")
+        notebook["cells"].insert(after + 1, cell)
 
 
 def url_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
@@ -98,6 +98,8 @@ class Connection:
         self.changed = False  # has a plan been applied in this run?
         # The line to type that opens what follows, by its name.
         self.follow: Callable[[str], str] = lambda name: ""
+        # Asks a person for a plan: what is approved, what was typed. None: nobody is there.
+        self.asks: Callable[[Connection, Any], Awaitable[tuple[str, str]]] | None = None
         self._kept: dict[type, Any] = {}
         self._access, self._recorder, self._connect = access, recorder, connect
         self._clients: dict[tuple[str, str], Any] = {}

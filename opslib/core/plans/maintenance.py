@@ -82,6 +82,13 @@ def phrase(ops: Connection) -> str:
     return f"{ops.target.name} outside the window"
 
 
+def wanted(ops: Connection) -> str:
+    """What is typed now to change it: its name, or the phrase; empty where it is no production."""
+    if not ops.target.production:
+        return ""
+    return phrase(ops) if outside(ops) else ops.target.name
+
+
 def outside(ops: Connection) -> str:
     """That it is outside of its windows now, in words; empty inside, and where it has none."""
     first = next(iter(openings(ops)), None)

@@ -15,6 +15,9 @@ _SHOWN = {
 }
 
 
+WIDGET = "application/vnd.jupyter.widget-view+json"  # of use only while its kernel lives
+
+
 class Listener(Protocol):
     """What is told of cells; `request` is the id of the message that asked for one."""
 
@@ -86,5 +89,8 @@ class Shown(Capped, NotebookClient):  # type: ignore[misc]
         self.capped = outputs
 
     def take(self, number: int, message: Any) -> None:
-        """What the run of that number shows."""
+        """What the run of that number shows; of a widget what stands in its place."""
+        if WIDGET in (data := message["content"].get("data") or {}):
+            kept = {kind: each for kind, each in data.items() if kind != WIDGET}
+            message = {**message, "content": {**message["content"], "data": kept}}
         self.process_message(message, self.nb["cells"][number], number)

@@ -1,8 +1,8 @@
 """A sitting kept as a record by the kernel that it is worked in.
 
 `connect` begins it, the kernel keeps cells as they are run, `conclude` seals it; the next cell then
-begins another that continues it. The kernel's end seals it as what it was. A kernel that is killed
-leaves a draft, which is closed like that of any run whose process is gone.
+begins another that continues it. The kernel's end seals it as what it was. Killed, it leaves a
+draft, which is closed like that of any run whose process is gone.
 """
 
 from __future__ import annotations
@@ -22,26 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import Connection, Finding, Json, OpsError, Plan, redaction
+from opslib.core.checks.notes import Note
 from opslib.core.journal import HERE, Ledger
 from opslib.pages import pages
 from opslib.records import facts, index, outcomes, records, sealing
+from opslib.records.chain import late_notes
 from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import DONE, Ending, Event
 from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import Shown, listen
 
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_NO_CELL = ("", -1)
-
-
-_of_this_kernel: list[Sitting] = []
-
-
-def of(shell: Any, path: Path) -> Sitting:
-    """The sitting of this kernel; made at its first `connect`."""
-    if not _of_this_kernel:
-        _of_this_kernel.append(Sitting(shell, path))
-    return _of_this_kernel[0]
+_ID, _NO_CELL = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}"), ("", -1)
 
 
 class Sitting:
@@ -97,10 +88,22 @@ class Sitting:
         with self._lock:
             if event["event"] == "connected":
                 self._connected = event
+            if event["event"] == "parameter" and self._draft:
+                self._draft.facts["parameters"] = self._parameters()
             if event["event"] == "verdict" and self._ops:
                 self._concluded = self._request()[0]
                 self._judged(self._ops)
             self._tell(event)
+
+    def note(self, note: Note) -> str:
+        """What was typed while no cell runs, perhaps after the end. Raises OpsError."""
+        with self._lock:
+            if not (self._draft or self._before):
+                raise OpsError(f"This sitting is not kept. {self._trouble}")
+            if self._draft is None:
+                return late_notes.add(self._before, note)
+            self._tell({**note.as_dict(), "event": "note"})
+            return str(note)
 
     @contextmanager
     def recorded(self, ops: Connection, plan: Plan) -> Iterator[None]:
@@ -128,19 +131,18 @@ class Sitting:
 
     def shows(self, request: str, message: Any) -> None:
         with self._lock:
-            number = self._numbers.get(request)
+            pressed = message["msg_type"] == "update_display_data" and self._numbers
+            number = self._numbers.get(request, 0 if pressed else None)  # display_id says of what
             if number is not None:
                 self._shown.take(number, message)
                 self._waiting.set()
 
     def ends(self, request: str) -> str:
         with self._lock:
-            number = self._numbers.get(request)
-            if number is None or self._draft is None:
+            if (number := self._numbers.get(request)) is None or self._draft is None:
                 return ""
             run = self._shown.nb["cells"][number]
-            said = run["metadata"]["opslib"]
-            said["ended"] = facts.moment()
+            (said := run["metadata"]["opslib"])["ended"] = facts.moment()
             self._draft.outputs.finish(run, number)
             if self._ops and said["cell"]:
                 self._found[said["cell"]] = [*self._ops.findings[self._seen :]]
@@ -149,8 +151,8 @@ class Sitting:
             if self._concluded != request:
                 return ""
             page = self._draft.path.with_suffix(".html")
-            trouble = self._seal(concluded=True)
-            return f"{trouble or f'Kept and sealed as record {page.stem}: {page}'}\n"
+            kept = f"Kept and sealed as record {page.stem}: {page}"
+            return f"{self._seal(concluded=True) or kept}\n"
 
     def fails(self, exc: Exception) -> None:
         """Say it once, where JupyterLab logs; a plan is not applied any more."""
@@ -291,8 +293,7 @@ class Sitting:
             said["exit_status"] = outcomes.exit_status(outcome, said["status"])
         if self._trouble:
             said["incomplete"] = f"Not all of the sitting was kept: {self._trouble}"
-        here = os.environ.get(HERE, "").split()
-        said["next"] = [name for name in said["next"] if name not in here]
+        said["next"] = [n for n in said["next"] if n not in os.environ.get(HERE, "").split()]
         draft.facts |= said
         draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
         self._before = draft.facts["id"]

@@ -1,0 +1,53 @@
+"""What a widget does, as a line to type: the same procedure with the parameters of this kernel."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from opslib.catalogue import runbooks
+from opslib.catalogue.parameters import Parameter
+from opslib.core import Json, UsageError, redaction
+from opslib.core.journal import HERE
+from opslib.records.sittings import cells, places
+
+OF_A_PLAN = {"approved", "confirm"}
+
+
+def names() -> Json:
+    """Of this kernel's notebook, as they are now."""
+    shell: Any = sys.modules["IPython"].get_ipython()
+    return dict(shell.user_ns)
+
+
+def here() -> str:
+    """The procedure or entry that this kernel is for, as one calls it; empty when unknown."""
+    if running := os.environ.get(HERE, "").split():
+        return running[0]
+    if (path := places.here()) and (notebook := cells.Saved(path).notebook()):
+        return str(notebook["metadata"].get("opslib", {}).get("sitting", {}).get("name", ""))
+    session = Path(os.environ.get("JPY_SESSION_NAME") or "-").with_suffix("")
+    return "/".join(session.parts[-2:])
+
+
+def declared() -> tuple[list[Parameter], Json]:
+    """What it declares, and what its runbook entry sets. Raises UsageError: it is not known."""
+    procedure, preset, _ = runbooks.find(here())
+    return list(procedure.parameters), preset
+
+
+def command(verb: str, target: str, **more: str) -> str:
+    """`opslib run NAME -t TARGET -p …`, with what differs from the defaults; empty when unknown."""
+    try:
+        parameters, preset = declared()
+    except UsageError:
+        return ""
+    now = names()
+    usual = {each.name: each.default for each in parameters} | preset
+    given = {n: now[n] for n in usual if n in now and now[n] != usual[n]}
+    given = {n: v for n, v in given.items() if n not in {"target", *OF_A_PLAN}} | more
+    pairs = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
+    return redaction.mask(shlex.join(["opslib", verb, here(), "-t", target, *pairs]))

@@ -1,0 +1,103 @@
+"""The parameters of a sitting as controls. What is changed holds until the kernel ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from opslib.catalogue import parameters
+from opslib.catalogue.parameters import Parameter
+from opslib.core import UsageError, journal, redaction
+from opslib.core.connections import targets
+from opslib.desk import presence
+from opslib.desk.commands import OF_A_PLAN, command, declared
+
+_RANGES = ("15m", "1h", "3h", "24h", "7d")
+_changed: dict[str, Any] = {}  # in this kernel; put over the parameters cell when it is run again
+
+
+def form() -> None:
+    """Controls for the parameters above; headless nothing. Cells below take what is set here."""
+    if not presence.is_live(journal.Journal().kept):
+        return
+    if not (shown := _here()):
+        return
+    shell: Any = sys.modules["IPython"].get_ipython()
+    shell.user_ns |= {n: v for n, v in _changed.items() if n in shell.user_ns}
+    _Form(shell.user_ns, shown)
+
+
+def _here() -> list[Parameter]:
+    """Those that a person sets: the target is chosen where it is opened, approval where asked."""
+    try:
+        known, _ = declared()
+    except UsageError:
+        return []
+    named = {"target", *OF_A_PLAN}
+    return [p for p in known if p.name not in named and not redaction.names_a_secret(p.name)]
+
+
+class _Form:
+    def __init__(self, values: dict[str, Any], shown: list[Parameter]) -> None:
+        import ipywidgets
+
+        from opslib.desk.panels import Panel, column, said
+
+        self._values, self._target = values, targets.load(values["target"])
+        self._told, self._line = said(), said(self._command())
+        parts = []
+        for each in shown:
+            control = _control(each, values.get(each.name), self._target.facts)
+            control.observe(lambda change, p=each: self._set(p, change["new"]), "value")
+            mark = " (required)" if each.required else ""
+            parts += [said(f"{each.name}{mark}"), control, said(each.help)]
+        grid = ipywidgets.GridBox(
+            parts, layout={"grid_template_columns": "max-content 18em auto", "grid_gap": "0 12px"}
+        )
+        Panel(column([grid, self._told, self._line]), self._command())
+
+    def _command(self) -> str:
+        return f"The same, opened anew: {command('open', self._target.name)}"
+
+    def _set(self, parameter: Parameter, given: Any) -> None:
+        from opslib.desk.panels import say
+
+        name, was = parameter.name, self._values.get(parameter.name)
+        try:
+            value = parameters.typed([parameter], {name: given}, "this form")[name]
+        except UsageError as exc:
+            say(self._told, f"{name} stays {was!r}: {exc}")
+            return
+        if value == was:
+            return
+        self._values[name] = _changed[name] = value
+        if journal.current is not None:
+            journal.current.write("parameter", name=name, value=value, was=was)
+        say(self._told, f"{name} is {value!r} now, was {was!r}. Run the cells below again.")
+        say(self._line, self._command())
+
+
+def _control(parameter: Parameter, value: Any, facts: Mapping[str, Any]) -> Any:
+    """A box to tick, a list of the names in the target's file, ranges of time, or a line."""
+    import ipywidgets
+
+    if parameter.type == "bool":
+        return ipywidgets.Checkbox(value=bool(value), indent=False)
+    known = [name for place in parameter.sections for name in _section(facts, place)]
+    known += ["all"] if known and parameter.all else []
+    if parameter.name in ("since", "until"):
+        known = [*_RANGES]
+    text = value if isinstance(value, str) else json.dumps(value)
+    if known and text in known and not (parameter.any or parameter.name in ("since", "until")):
+        return ipywidgets.Dropdown(options=known, value=text, layout={"width": "18em"})
+    make = ipywidgets.Combobox if known else ipywidgets.Text
+    more = {"options": tuple(known), "ensure_option": False} if known else {}
+    return make(value=text, continuous_update=False, layout={"width": "18em"}, **more)
+
+
+def _section(facts: Mapping[str, Any], place: str) -> list[str]:
+    for part in place.split("."):
+        facts = facts.get(part) or {}
+    return list(facts)

@@ -1,0 +1,80 @@
+"""A widget with its static forms in one bundle, which is all that stays once it was used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+
+from opslib.core.tables import Json, escaped, safe
+
+Widget = Any  # ipywidgets has no types
+
+
+class Panel:
+    """A widget on show. `text`: what a record, a page and a terminal have in its place."""
+
+    def __init__(self, widget: Widget, text: str) -> None:
+        self._widget = widget
+        bundle = widget._repr_mimebundle_() | static(text)
+        self._shown = display(bundle, raw=True, display_id=True)
+
+    def settle(self, text: str, html: str = "") -> None:
+        """It was used: from here on there is only what it came to."""
+        self._shown.update(static(text) | ({"text/html": html} if html else {}), raw=True)
+        self._widget.close()
+
+
+def static(text: str) -> Json:
+    lines = "<br>".join(map(escaped, text.splitlines()))
+    return {"text/plain": safe(text), "text/html": f"<p>{lines}</p>"}
+
+
+def said(text: str = "") -> Widget:
+    """A line of text that may wrap; nothing in it is HTML."""
+    return ipywidgets.HTML(escaped(text), layout={"max_width": "60em"})
+
+
+def say(line: Widget, text: str) -> None:
+    line.value = escaped(text)
+
+
+def button(words: str, press: Callable[[], None], *, style: str = "", tip: str = "") -> Widget:
+    made = ipywidgets.Button(
+        description=words, button_style=style, tooltip=tip, layout={"width": "auto"}
+    )
+    made.on_click(lambda _: press())
+    return made
+
+
+def row(*parts: Widget) -> Widget:
+    return ipywidgets.HBox(
+        parts, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 6px"}
+    )
+
+
+def column(parts: Sequence[Widget]) -> Widget:
+    return ipywidgets.VBox(tuple(parts))
+
+
+class Answer:
+    """Waits for a person in an `await` cell; what is pressed may come from another thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._given: asyncio.Future[str] = self._loop.create_future()
+
+    def give(self, answer: str) -> None:
+        self._loop.call_soon_threadsafe(self._once, answer)
+
+    def _once(self, answer: str) -> None:
+        if not self._given.done():
+            self._given.set_result(answer)
+
+    async def within(self, seconds: float) -> str | None:
+        """None: not yet."""
+        done, _ = await asyncio.wait({self._given}, timeout=max(0.0, seconds))
+        return self._given.result() if done else None
