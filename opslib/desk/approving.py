@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import ipywidgets
-
 from opslib.core import Connection, Plan, Refused
 from opslib.core.plans import maintenance
 from opslib.desk.commands import command
-from opslib.desk.panels import Answer, Panel, button, column, row, said, say
+from opslib.desk.panels import Answer, Panel, Typed, button, column, row, said, say
 
 _LOOK = 15.0  # seconds after which the minutes left are told again
 _APPLY, _LEAVE = "apply", "not now"
@@ -28,7 +26,7 @@ async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
         print(f"This plan of {plan.made:%H:%M} UTC is too old to be applied: run its cell again.")
         return "", ""
     wanted = maintenance.wanted(ops) or _APPLY
-    given, answer = ipywidgets.Text(placeholder=wanted, layout={"width": "22em"}), Answer()
+    given, answer = Typed(placeholder=wanted, layout={"width": "22em"}), Answer()
     minutes, why = said(), maintenance.outside(ops) if ops.target.production else ""
 
     def press() -> None:

@@ -60,6 +60,20 @@ def column(parts: Sequence[Widget]) -> Widget:
     return ipywidgets.VBox(tuple(parts))
 
 
+class Typed(ipywidgets.Text):  # type: ignore[misc]
+    """A line whose every letter arrives while an `await` cell runs.
+
+    The page holds the next message until the kernel was idle after the last, and ipykernel 7 does
+    not say so for what it answers beside a cell (`dispatch_shell`, concurrent).
+    """
+
+    def _handle_msg(self, msg: Json) -> None:
+        super()._handle_msg(msg)
+        kernel = self.comm.kernel
+        idle = {"execution_state": "idle"}
+        kernel.session.send(kernel.iopub_socket, "status", idle, parent=msg, ident=b"status")
+
+
 class Answer:
     """Waits for a person in an `await` cell; what is pressed may come from another thread."""
 

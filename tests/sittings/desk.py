@@ -4,8 +4,11 @@ the environment.
 
 from __future__ import annotations
 
+import contextlib
+import html
 import json
 import os
+import queue
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +28,8 @@ class Desk:
     def __init__(self, opened: Opened) -> None:
         self.path = opened.path
         self.shown = ""
+        self._widgets: dict[str, dict[str, Any]] = {}  # state by comm, in the order of their making
+        self._later: list[Any] = []  # messages that a cell's wait has not seen
         self._manager: Any = KernelManager()
         environment = {**os.environ, "JPY_SESSION_NAME": str(opened.path)}
         self._manager.start_kernel(env=environment, cwd=str(opened.path.parent))
@@ -61,7 +66,7 @@ class Desk:
         """For the cell's end, or until it showed that."""
         self.shown = ""
         while True:
-            message = self._client.get_iopub_msg(timeout=LIMIT)
+            message = self._later.pop(0) if self._later else self._message(LIMIT)
             content = message["content"]
             if message["parent_header"].get("msg_id") != self._asked:
                 continue
@@ -69,6 +74,49 @@ class Desk:
             self.shown += content.get("data", {}).get("text/plain", "")
             if content.get("execution_state") == "idle" or (until and until in self.shown):
                 return self.shown
+
+    def _message(self, seconds: float) -> Any:
+        """The next; what a page knows of its widgets is known from it."""
+        message = self._client.get_iopub_msg(timeout=seconds)
+        kind, content = message["msg_type"], message["content"]
+        told = content.get("data", {})
+        if kind == "comm_open":
+            self._widgets[content["comm_id"]] = dict(told.get("state", {}))
+        elif kind == "comm_msg" and told.get("method") == "update":
+            self._widgets[content["comm_id"]].update(told["state"])
+        elif kind == "comm_close":
+            self._widgets.pop(content["comm_id"], None)
+        return message
+
+    def widget(self, **said: str) -> tuple[str, dict[str, Any]]:
+        """The newest whose state says so: its comm, and its state."""
+        found = [w for w in self._widgets.items() if said.items() <= w[1].items()]
+        return found[-1]
+
+    def texts(self) -> str:
+        """What lines of widgets say now."""
+        made = (w for w in self._widgets.values() if w.get("_model_name") == "HTMLModel")
+        return "\n".join(html.unescape(w["value"]) for w in made)
+
+    def fill(self, value: Any, **said: str) -> None:
+        """Type into a widget, choose in it."""
+        self._tell(said, {"method": "update", "state": {"value": value}, "buffer_paths": []})
+
+    def press(self, words: str) -> None:
+        click = {"method": "custom", "content": {"event": "click"}}
+        self._tell({"description": words}, click)
+
+    def _tell(self, said: dict[str, str], data: Any) -> None:
+        session, (comm, _) = self._client.session, self.widget(**said)
+        message = session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self._client.shell_channel.send(message)
+
+        with contextlib.suppress(queue.Empty):
+            while True:  # until silence: beside a cell that awaits, no kernel says that it is idle
+                self._later.append(self._message(1.0))
+
+    def stop(self) -> None:
+        self._manager.interrupt_kernel()
 
     def run_all(self) -> None:
         for cell in self.cells:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +18,11 @@ from opslib.runs import runs
 from opslib.sittings import open_sitting
 from tests.conftest import PracticeLab
 from tests.notebooks import run
-from tests.sittings.desk import Desk, text_of, until
+from tests.sittings.conftest import Open
+from tests.sittings.desk import text_of, until
 
 TARGET = "lab/bluemoxon-staging"
 SECRET = "bluemoxon-staging/api-token"
-Open = Callable[..., Desk]
-
-
-@pytest.fixture
-def desk(lab: PracticeLab, records_folder: Path) -> Iterator[Open]:
-    """Opens a procedure and starts its kernel, which ends with the test."""
-    with ExitStack() as opened:
-
-        def open_desk(name: str, /, **parameters: str) -> Desk:
-            made = Desk(open_sitting(name, TARGET, parameters))
-            opened.callback(made.close)
-            return made
-
-        yield open_desk
 
 
 def _only() -> Record:

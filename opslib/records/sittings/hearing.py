@@ -90,6 +90,7 @@ class Shown(Capped, NotebookClient):  # type: ignore[misc]
 
     def take(self, number: int, message: Any) -> None:
         """What the run of that number shows; of a widget what stands in its place."""
+        message = {**message, "header": {**message["header"]}}  # nbclient makes an update none
         if WIDGET in (data := message["content"].get("data") or {}):
             kept = {kind: each for kind, each in data.items() if kind != WIDGET}
             message = {**message, "content": {**message["content"], "data": kept}}

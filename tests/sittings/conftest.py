@@ -1,0 +1,29 @@
+"""A sitting that is open, with its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from opslib.sittings import open_sitting
+from tests.conftest import PracticeLab
+from tests.sittings.desk import Desk
+
+TARGET = "lab/bluemoxon-staging"
+Open = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(lab: PracticeLab, records_folder: Path) -> Iterator[Open]:
+    """Opens a procedure and starts its kernel, which ends with the test."""
+    with ExitStack() as opened:
+
+        def open_desk(name: str, /, *, on: str = TARGET, **parameters: str) -> Desk:
+            made = Desk(open_sitting(name, on, parameters))
+            opened.callback(made.close)
+            return made
+
+        yield open_desk

@@ -1,0 +1,206 @@
+"""What is pressed in a sitting: it is kept, it has its equal command, and headless there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from opslib.desk import presence
+from opslib.records import reading, verification
+from opslib.records.records import Record
+from opslib.runs import runs
+from tests.conftest import PracticeLab
+from tests.notebooks import run
+from tests.projects import Project
+from tests.sittings.conftest import TARGET, Open
+from tests.sittings.desk import Desk, text_of
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PRODUCTION = "lab/bluemoxon-production"
+ASKS = "opslib run functions/rollback"  # the equal command, which stands below
+
+
+def _only() -> Record:
+    (record,) = reading.list_records()
+    return record
+
+
+def _asked(at: Desk) -> str:
+    """All cells up to the one that asks are run, and that one waits; its id."""
+    for cell, code in at.cells.items():
+        if "await decide" in code:
+            at.send(cell)
+            at.wait(until=ASKS)
+            return cell
+        at.run(cell)
+    raise AssertionError("nothing asks")
+
+
+def _after(at: Desk, cell: str) -> None:
+    for each in [*at.cells][[*at.cells].index(cell) + 1 :]:
+        at.run(each)
+
+
+def test_a_plan_is_applied_when_its_word_is_typed_and_the_button_pressed(
+    lab: PracticeLab, desk: Open
+) -> None:
+    before, at = lab.state(), desk("functions/rollback", watch_seconds="0")
+    asks = _asked(at)
+    at.fill("appl", placeholder="apply")
+    assert at.widget(description="Apply this plan")[1]["disabled"]
+    at.press("Apply this plan")  # whatever a page sends
+    assert lab.state() == before
+    at.fill("apply", placeholder="apply")
+    assert not at.widget(description="Apply this plan")[1]["disabled"]
+    at.press("Apply this plan")
+    told = at.wait()
+    assert "typed 'apply' and approved this plan" in told
+    assert f"{ASKS} -t {TARGET} -p watch_seconds=0 -p approved=" in told
+    _after(at, asks)
+    record = _only()
+    assert record.outcome == "changed"
+    assert WIDGET not in text_of(record.path)
+    shown = nbformat.read(record.path, as_version=4)["cells"]
+    (kept,) = (c for c in shown if "await decide" in c["source"])
+    assert ["approved this plan" in o["data"]["text/plain"] for o in kept["outputs"]] == [True]
+    assert verification.verify() == []
+    run("changes/undo", record=record.id, approved="now")
+    key = "bluemoxon-staging-api"
+    assert lab.state()["lambda"][key]["aliases"] == before["lambda"][key]["aliases"]
+
+
+def test_not_now_and_stop_leave_a_preview(lab: PracticeLab, desk: Open) -> None:
+    before, at = lab.state(), desk("functions/rollback", watch_seconds="0")
+    asks = _asked(at)
+    at.stop()
+    assert "stopped, so nothing is applied" in at.wait()
+    at.send(asks)
+    at.wait(until=ASKS)
+    at.press("Not now")
+    assert "not now, so nothing is applied. To apply it later: opslib run" in at.wait()
+    _after(at, asks)
+    assert _only().outcome == "previewed"
+    assert lab.state() == before
+
+
+def test_production_wants_its_name(desk: Open) -> None:
+    at = desk("functions/rollback", on=PRODUCTION, watch_seconds="0")
+    _asked(at)
+    assert f"To apply this plan to {PRODUCTION}, type: {PRODUCTION}" in at.texts()
+    at.fill("apply", placeholder=PRODUCTION)
+    assert at.widget(description="Apply this plan")[1]["disabled"]
+    at.fill(PRODUCTION, placeholder=PRODUCTION)
+    assert f"-p confirm={PRODUCTION}" in at.texts()
+    at.press("Apply this plan")
+    at.wait()
+    assert at.run("mine", "decided.confirm") == repr(PRODUCTION)
+
+
+def test_the_form_sets_what_the_cells_below_take(desk: Open) -> None:
+    at = desk("logs/search")
+    first = [*at.cells]
+    for cell in first[: first.index("form") + 2]:
+        at.run(cell)
+    assert at.widget(_model_name="DropdownModel")[1]["_options_labels"]
+    _control(at, "minutes", "a while")
+    assert "minutes stays" in at.texts()
+    _control(at, "minutes", "7")
+    assert "minutes is 7" in at.texts()
+    assert f"opslib open logs/search -t {TARGET} -p minutes=7" in at.texts()
+    for cell in first[:2]:
+        at.run(cell)  # the parameters' own cell puts back what it says
+    at.run("form")
+    assert float(at.run("mine", "minutes")) == 7
+    for cell in first[first.index("form") + 1 :]:
+        at.run(cell)
+    assert _only().parameters["minutes"] == 7
+
+
+def _control(at: Desk, name: str, value: Any) -> None:
+    at.fill(value, value=str(json.loads(at.run("mine", name))))
+
+
+def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
+    lab: PracticeLab, desk: Open
+) -> None:
+    at = desk("queues/dead-letters")
+    with lab.broken("dead-letter-backlog"):
+        at.run_all()
+    record = _only()
+    (line,) = (w for w in record.verdict_lines) if hasattr(record, "verdict_lines") else ("",)
+    del line
+    at.press("queues/redrive")
+    assert "docmanager:open" in at.texts()
+    opened = [p for p in at.path.parent.glob("*.ipynb") if p != at.path]
+    (said,) = (nbformat.read(p, as_version=4)["metadata"]["opslib"]["sitting"] for p in opened)
+    assert (said["procedure"], said["target"]) == ("queues/redrive", TARGET)
+    at.fill("the cache was cold", placeholder="a note, kept with its time")
+    at.press("Keep note")
+    assert "saw: the cache was cold" in at.texts()
+    assert [n["text"] for n in reading.details(record)["notes"]] == ["the cache was cold"]
+    assert verification.verify() == []
+
+
+def test_headless_no_widget_is_made_or_imported(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/else.ipynb")
+    look = "import sys\nprint([m for m in sys.modules if 'widgets' in m and 'opslib' not in m])"
+    record = project.run("alone", "from opslib import connect\nops = connect(target)", look)
+    kept = text_of(record.path)
+    assert "[]\\n" in kept
+    assert WIDGET not in kept
+
+
+def test_headless_a_plan_is_previewed_at_once(lab: PracticeLab, records_folder: Path) -> None:
+    record = runs.run("functions/rollback", TARGET, {"watch_seconds": "0"})
+    assert record.outcome == "previewed"
+    assert WIDGET not in text_of(record.path)
+
+
+@pytest.mark.parametrize(
+    ("session", "kept", "switch", "live"),
+    [
+        ("/a/b.ipynb", False, "", True),
+        ("/a/b.ipynb", True, "", False),
+        ("/a/b.ipynb", False, "0", False),
+        ("", False, "", False),
+        ("", True, "1", True),
+    ],
+)
+def test_somebody_is_there_where_jupyter_says_so(
+    monkeypatch: pytest.MonkeyPatch, session: str, kept: bool, switch: str, live: bool
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", session)
+    monkeypatch.setenv(presence.SWITCH, switch)
+    monkeypatch.setenv("OPSLIB_DESK", str(os.getpid()))
+    assert presence.is_live(kept) == live
+
+
+def test_what_a_kernel_with_somebody_starts_is_headless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "/a/b.ipynb")
+    monkeypatch.setenv("OPSLIB_DESK", "1")
+    assert not presence.is_live(False)
+
+
+def test_an_error_of_ours_is_its_sentence_and_the_way_to_it_is_folded(project: Project) -> None:
+    record = project.run(
+        "wrong",
+        "from opslib import NotFound, connect\nops = connect(target)",
+        "raise NotFound('No <x>. Next')",
+    )
+    (cell,) = (
+        c
+        for c in nbformat.read(record.path, as_version=4)["cells"]
+        if c["source"].startswith("raise")
+    )
+    folded, error = cell["outputs"]
+    assert "<details><summary>the way to this error" in folded["data"]["text/html"]
+    assert len(error["traceback"]) == 1
+    assert error["traceback"][0].endswith("NotFound\x1b[0m: No <x>. Next")
+    assert "No &lt;x&gt;" in record.page.read_text()
