@@ -18,8 +18,8 @@ async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
 
     Waits for as long as the plan may be applied. Stopping the cell decides nothing.
     """
-    if waits := _second_person(ops, plan):
-        print(waits)
+    if missing := _second_person(ops, plan):
+        print(missing)
         return "", ""
     ends = plan.made + timedelta(minutes=ops.target.policy.plan_minutes)
     if ends <= ops.now():
@@ -42,7 +42,8 @@ async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
     head = said(f"{why} To apply this plan to {ops.target.name}, type: {wanted}".strip())
     choice = row(given, apply, button("Not now", lambda: answer.give(_LEAVE)), minutes)
     by_hand = _by_hand(ops, plan, wanted)
-    panel = Panel(column([head, choice, said(f"The same by command: {by_hand}")]), by_hand)
+    waits = f"This waits until somebody types {wanted!r}, or stops the cell. The same: {by_hand}"
+    panel = Panel(column([head, choice, said(f"The same by command: {by_hand}")]), waits)
     decision: str | None = "stopped"
     try:
         while (left := (ends - ops.now()).total_seconds()) > 0:

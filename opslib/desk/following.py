@@ -12,6 +12,8 @@ from opslib.desk import notes
 from opslib.desk.panels import Panel, Widget, button, column, row, said, say
 from opslib.sittings import open_sitting
 
+_LINK = '<a style="color: var(--jp-content-link-color); text-decoration: underline" '
+
 
 def offer(verdict: Verdict) -> None:
     """A button for each procedure that follows, and a line for a note, below the verdict."""
@@ -35,4 +37,4 @@ def _open(line: str, told: Widget) -> None:
     except OpsError as exc:
         say(told, f"Not opened: {exc}")
         return
-    told.value = opened._repr_html_()  # escaped there
+    told.value = opened._repr_html_().replace("<a ", _LINK, 1)  # escaped there

@@ -87,10 +87,10 @@ def _control(parameter: Parameter, value: Any, facts: Mapping[str, Any]) -> Any:
         return ipywidgets.Checkbox(value=bool(value), indent=False)
     known = [name for place in parameter.sections for name in _section(facts, place)]
     known += ["all"] if known and parameter.all else []
-    if parameter.name in ("since", "until"):
+    if parameter.name == "since":
         known = [*_RANGES]
     text = value if isinstance(value, str) else json.dumps(value)
-    if known and text in known and not (parameter.any or parameter.name in ("since", "until")):
+    if known and text in known and not (parameter.any or parameter.name == "since"):
         return ipywidgets.Dropdown(options=known, value=text, layout={"width": "18em"})
     make = ipywidgets.Combobox if known else ipywidgets.Text
     more = {"options": tuple(known), "ensure_option": False} if known else {}

@@ -98,7 +98,7 @@ class Desk:
         made = (w for w in self._widgets.values() if w.get("_model_name") == "HTMLModel")
         return "\n".join(html.unescape(w["value"]) for w in made)
 
-    def fill(self, value: Any, **said: str) -> None:
+    def fill(self, value: Any, /, **said: str) -> None:
         """Type into a widget, choose in it."""
         self._tell(said, {"method": "update", "state": {"value": value}, "buffer_paths": []})
 

@@ -1,16 +1,20 @@
-"""What is pressed in a sitting: it is kept, it has its equal command, and headless there is none."""
+"""What is pressed in a sitting: it is kept, has its equal command, and headless is not there."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from opslib.desk import presence
+from opslib import connect, functions
+from opslib.desk import approving, presence
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.runs import runs
@@ -106,7 +110,7 @@ def test_the_form_sets_what_the_cells_below_take(desk: Open) -> None:
     first = [*at.cells]
     for cell in first[: first.index("form") + 2]:
         at.run(cell)
-    assert at.widget(_model_name="DropdownModel")[1]["_options_labels"]
+    assert "api" in at.widget(value="api")[1]["options"]
     _control(at, "minutes", "a while")
     assert "minutes stays" in at.texts()
     _control(at, "minutes", "7")
@@ -132,13 +136,12 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
     with lab.broken("dead-letter-backlog"):
         at.run_all()
     record = _only()
-    (line,) = (w for w in record.verdict_lines) if hasattr(record, "verdict_lines") else ("",)
-    del line
-    at.press("queues/redrive")
+    name, *_ = reading.details(record)["next"]
+    at.press(name)
     assert "docmanager:open" in at.texts()
     opened = [p for p in at.path.parent.glob("*.ipynb") if p != at.path]
     (said,) = (nbformat.read(p, as_version=4)["metadata"]["opslib"]["sitting"] for p in opened)
-    assert (said["procedure"], said["target"]) == ("queues/redrive", TARGET)
+    assert (said["name"], said["target"]) == (name, TARGET)
     at.fill("the cache was cold", placeholder="a note, kept with its time")
     at.press("Keep note")
     assert "saw: the cache was cold" in at.texts()
@@ -161,6 +164,27 @@ def test_headless_a_plan_is_previewed_at_once(lab: PracticeLab, records_folder: 
     record = runs.run("functions/rollback", TARGET, {"watch_seconds": "0"})
     assert record.outcome == "previewed"
     assert WIDGET not in text_of(record.path)
+
+
+def test_where_a_second_person_is_wanted_the_line_to_send_is_told(
+    lab: PracticeLab, records_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ops = connect(TARGET)
+    policy = dataclasses.replace(ops.target.policy, second_person=True)
+    ops.target = dataclasses.replace(ops.target, policy=policy)
+    plan = functions.plan_rollback(ops, "api")
+    assert asyncio.run(approving.ask(ops, plan)) == ("", "")
+    assert f"opslib run changes/approve -t {TARGET} -p plan={plan.id}" in capsys.readouterr().out
+
+
+def test_a_plan_that_is_too_old_is_not_asked_about(
+    lab: PracticeLab, records_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ops = connect(TARGET)
+    plan = functions.plan_rollback(ops, "api")
+    plan.made -= timedelta(minutes=ops.target.policy.plan_minutes)
+    assert asyncio.run(approving.ask(ops, plan)) == ("", "")
+    assert "too old to be applied: run its cell again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
