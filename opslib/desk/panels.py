@@ -64,14 +64,20 @@ class Typed(ipywidgets.Text):  # type: ignore[misc]
     """A line whose every letter arrives while an `await` cell runs.
 
     The page holds the next message until the kernel was idle after the last, and ipykernel 7 does
-    not say so for what it answers beside a cell (`dispatch_shell`, concurrent).
+    not say so for what it answers beside a cell (`dispatch_shell`, concurrent). Then it is busy
+    with the cell again: a kernel that is idle is ended after a while.
     """
+
+    def __init__(self, **said: Any) -> None:
+        super().__init__(**said)
+        self._cell = self.comm.kernel.get_parent("shell")
 
     def _handle_msg(self, msg: Json) -> None:
         super()._handle_msg(msg)
         kernel = self.comm.kernel
-        idle = {"execution_state": "idle"}
-        kernel.session.send(kernel.iopub_socket, "status", idle, parent=msg, ident=b"status")
+        for state, of in (("idle", msg), ("busy", self._cell)):
+            told = {"execution_state": state}
+            kernel.session.send(kernel.iopub_socket, "status", told, parent=of, ident=b"status")
 
 
 class Answer:
