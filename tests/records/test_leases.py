@@ -119,6 +119,6 @@ def test_an_index_that_is_away_for_a_moment_stops_no_change_and_one_that_stays_a
         passed[0] = uses.LEASE_SECONDS * 0.7
         ops.require_hold()
         passed[0] = uses.LEASE_SECONDS * 1.1
-        with pytest.raises(OpsError, match="The hold on .* has ended, and The index of records"):
+        with pytest.raises(OpsError, match=r"The hold on .* has ended, and The index of records"):
             ops.require_hold()
         monkeypatch.delenv("OPSLIB_INDEX")

@@ -1,0 +1,45 @@
+"""Records searched, compared, kept for so long, and their chain anchored: `opslib records …`."""
+
+from __future__ import annotations
+
+import click
+
+from opslib.cli import completion
+from opslib.cli.given import JSON
+from opslib.core import console, times
+from opslib.core.text import count, cut
+
+_SHOWN_LINES = 3
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
+@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
+@JSON
+def search(
+    words: tuple[str, ...], target: str | None, since: str | None, most: int, as_json: bool
+) -> None:
+    """The records that say all the WORDS, newest first: findings, verdicts, notes, plans.
+
+    The beginning of a word is enough. What cells printed is not searched.
+    """
+    from opslib.records.texts import words as texts
+
+    found = texts.search(words, target, times.moment(since) if since else None, most)
+    if as_json:
+        click.echo(console.as_json([h.record.as_dict() | {"lines": h.lines} for h in found.found]))
+    for hit in [] if as_json else found.found:
+        r = hit.record
+        when = f"{r.started:%Y-%m-%d %H:%M}"
+        click.echo(f"{r.id}  {when} UTC  {r.name} on {r.target}: {console.coloured(r.outcome)}")
+        for line in hit.lines[:_SHOWN_LINES]:
+            click.echo(f"    {console.plain(cut(line, 160))}")
+    if not found.found and not as_json:
+        click.echo(f"No record says {' '.join(words)!r}.")
+    if found.more:
+        click.echo(f"And {found.more} older: --since, --target, --most.", err=True)
+    if found.unread:
+        lack = f"{count(found.unread, 'record')} cannot be searched yet"
+        click.echo(f"{lack}: opslib records index --rebuild enters them.", err=True)
