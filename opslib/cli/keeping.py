@@ -43,3 +43,26 @@ def search(
     if found.unread:
         lack = f"{count(found.unread, 'record')} cannot be searched yet"
         click.echo(f"{lack}: opslib records index --rebuild enters them.", err=True)
+
+
+@click.command()
+@click.argument("before", shell_complete=completion.records)
+@click.argument("after", shell_complete=completion.records)
+@JSON
+def diff(before: str, after: str, as_json: bool) -> None:
+    """What is different in the record AFTER, against BEFORE; the beginnings of ids are enough.
+
+    Findings, their numbers, parameters, plan, and the version and cells of the procedure.
+    """
+    from opslib.records import reading
+    from opslib.records.texts import differences
+
+    a, b = reading.find(before), reading.find(after)
+    found = differences.compare(a, b)
+    if as_json:
+        click.echo(console.as_json([each._asdict() for each in found]))
+    elif not found:
+        click.echo(f"{a.id} and {b.id} say the same.")
+    else:
+        rows = [[cut(str(cell), 200) for cell in each] for each in found]
+        click.echo(console.table(("part", "what", a.id, b.id, "change"), rows))
