@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime
+
 import click
 
 from opslib.cli import completion
@@ -66,3 +69,40 @@ def diff(before: str, after: str, as_json: bool) -> None:
     else:
         rows = [[cut(str(cell), 200) for cell in each] for each in found]
         click.echo(console.table(("part", "what", a.id, b.id, "change"), rows))
+
+
+@click.command()
+@click.option("--older-than", "older", required=True, metavar="DAYS", help="365d, 52w.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Of each procedure on each target so many stay, the newest.",
+)
+@click.option("--apply", is_flag=True, help="Remove them; without it, it is only shown.")
+@JSON
+def prune(older: str, keep: int, apply: bool, as_json: bool) -> None:
+    """Remove the files of old records; their rows stay, and the chain says what was removed.
+
+    Spared are records of incidents, sittings with changes, and what is younger than 7 days.
+    """
+    from opslib.records.chain import retention
+
+    now = datetime.now(UTC)
+    found = retention.prune(now - times.moment(older, now), keep, apply=apply)
+    if as_json:
+        go = [record.as_dict() for record in found.go]
+        shown = {"records": go, "files": found.files, "spared": found.spared, "left": found.left}
+        click.echo(console.as_json(shown | {"removed": apply}))
+        return
+    for record in found.go:
+        click.echo(f"{record.id}  {record.name} on {record.target}: {record.outcome}")
+    for why, number in Counter(found.spared.values()).items():
+        click.echo(f"spared: {count(number, 'record')}: {why}")
+    for name in found.left:
+        click.echo(f"left: {name} is not what was sealed: opslib records verify", err=True)
+    what = f"{count(len(found.go), 'record')}, {count(found.files, 'file')}"
+    click.echo(f"{'Removed' if apply else 'To be removed'}: {what}.")
+    if found.go and not apply:
+        click.echo("Nothing was removed yet. To remove them: --apply")

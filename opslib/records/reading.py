@@ -61,13 +61,18 @@ def details(record: Record) -> Json:
     Raises OpsError.
     """
     from opslib.records import copies, index
-    from opslib.records.chain import late_notes
+    from opslib.records.chain import late_notes, retention
 
     copies.fetch_missing(record.path)
     try:
         notebook = json.loads(record.path.read_text(encoding="utf-8"))
         said = dict(notebook["metadata"]["opslib"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
+        if record.id in retention.pruned(index.entries()):
+            raise UsageError(
+                f"The file of record {record.id} is not kept any longer: opslib records prune "
+                "removed it. A copy that somebody kept can be checked: opslib records verify FILE."
+            ) from exc
         raise UsageError(
             f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
         ) from exc

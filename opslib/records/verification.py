@@ -37,13 +37,14 @@ def verify(heads: Sequence[str] = ()) -> list[Problem]:
 def examine(heads: Sequence[str] = ()) -> Examined:
     """`verify`, with what goes with it."""
     from opslib.records import index, interruptions
+    from opslib.records.chain import retention
 
     wanted = [head for given in heads for head in _heads(given)]
     interruptions.close_abandoned()
     names = set(copies.names())  # before the rows: what is added in between has a row by then
     rows, entries, end = index.snapshot()
     chained = sorted((r for r in [*rows, *entries] if r["seq"] is not None), key=lambda r: r["seq"])
-    look = Look(names, index.pages_in(entries))
+    look = Look(names, index.pages_in(entries), {*retention.pruned(entries)})
     problems = [
         *chain(chained, end, wanted),
         *(problem for row in rows for problem in look.at(row)),
@@ -158,5 +159,11 @@ def _note(entry: Row) -> str | None:
         return (
             f"Record {entry['id']} ended at {entry['said']} and was sealed at {entry['at']} by "
             f"{entry['who']}, since its own process was gone; what lies between is not proved."
+        )
+    if entry["kind"] == "pruned":
+        policy, _, ids = entry["said"].partition(": ")
+        return (
+            f"The files of {len(ids.split())} records were removed at {entry['at']} by "
+            f"{entry['who']} ({policy}); what the chain says of them is kept."
         )
     return None

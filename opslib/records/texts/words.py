@@ -125,7 +125,7 @@ def add(id: str, line: str) -> None:
         how, known = _ready(connection), sa.select(database.texts.c.said).filter_by(id=id)
         was = connection.execute(known).scalar()
         if was is not None:  # else `fill` enters it with the rest
-            forget(connection, id)
+            _drop(connection, id)
             _put(connection, how, id, f"{was}\n{line}")
 
 
@@ -161,6 +161,11 @@ def fill() -> int:
 def forget(connection: sa.Connection, id: str) -> None:
     """Its record is not kept any longer; in a transaction that is under way."""
     _ready(connection)
+    _drop(connection, id)
+    connection.execute(sa.insert(database.texts).values(id=id, said=""))
+
+
+def _drop(connection: sa.Connection, id: str) -> None:
     connection.execute(sa.delete(database.texts).filter_by(id=id))
     connection.execute(sa.text("DELETE FROM record_words WHERE id = :id"), {"id": id})
 
