@@ -106,3 +106,24 @@ def prune(older: str, keep: int, apply: bool, as_json: bool) -> None:
     click.echo(f"{'Removed' if apply else 'To be removed'}: {what}.")
     if found.go and not apply:
         click.echo("Nothing was removed yet. To remove them: --apply")
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(min=1), default=400, show_default=True, help="Locked for so long."
+)
+@JSON
+def anchor(days: int, as_json: bool) -> None:
+    """Put the head of the chain where no writer of records can change it: S3 with Object Lock.
+
+    OPSLIB_ANCHOR=s3://bucket/prefix names the place; `records verify` compares with what is there.
+    """
+    from opslib.records.chain import anchors
+
+    put = anchors.anchor(days)
+    if as_json:
+        click.echo(console.as_json(vars(put)))
+        return
+    click.echo(f"{put.head}")
+    how = "anchored" if put.new else "was anchored already"
+    click.echo(f"{how}: {put.where}, locked until {put.until:%Y-%m-%d}", err=True)
