@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import click
 
@@ -127,3 +129,25 @@ def anchor(days: int, as_json: bool) -> None:
     click.echo(f"{put.head}")
     how = "anchored" if put.new else "was anchored already"
     click.echo(f"{how}: {put.where}, locked until {put.until:%Y-%m-%d}", err=True)
+
+
+@click.command()
+@click.argument("id", metavar="RECORD", shell_complete=completion.records)
+@JSON
+def reconcile(id: str, as_json: bool) -> NoReturn:
+    """Compare a RECORD with CloudTrail: nothing invented, and nothing left out beside it.
+
+    Read only. Each changing call is told by its request id. Exit status as of `opslib run`.
+    """
+    from opslib import changes
+    from opslib.records import outcomes, reading
+    from opslib.session import connect
+
+    record = reading.find(id)
+    found = changes.reconcile(connect(record.target), record.id)
+    if as_json:
+        click.echo(console.as_json([vars(each) for each in found]))
+    else:
+        rows = [(f.status, f.check, f.seen, f.threshold) for f in found]
+        click.echo(console.table(("status", "check", "seen", "threshold"), rows))
+    sys.exit(outcomes.exit_status("ok", found.worst))
