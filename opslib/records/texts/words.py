@@ -116,7 +116,12 @@ def _ready(connection: sa.Connection) -> str:
 def enter(id: str, said: Json) -> None:
     """Make a record's words searchable, by what its file says of its run. Raises OpsError."""
     with database.transaction(may_be_lost=True) as connection:
-        _put(connection, _ready(connection), id, "\n".join(_told(said)))
+        put(connection, id, said)
+
+
+def put(connection: sa.Connection, id: str, said: Json) -> None:
+    """`enter`, in a transaction that is under way."""
+    _put(connection, _ready(connection), id, "\n".join(_told(said)))
 
 
 def add(id: str, line: str) -> None:
