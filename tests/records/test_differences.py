@@ -41,3 +41,16 @@ def test_what_is_different_is_told_by_its_part(
     assert "procedure" in shown
     assert "critical · many" in shown
     assert said(capsys, "diff", one.id, "20991231")[0] == 2
+
+
+def test_a_change_that_broke_half_way_offers_to_go_on_and_to_go_back(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = "journal.write('plan', plan={'id': 'p', 'steps': [{'title': 'x'}, {'title': 'y'}]})"
+    step = "journal.write('step', number=1, title='x', state='applied')"
+    begun = [JOURNAL, plan, "journal.write('applying', plan='p')", step]
+    broken = project.run("breaks", *begun, "raise OSError('gone')")
+    shown = said(capsys, "show", broken.id)[1]
+    assert f"go on:   opslib run changes/resume -t {broken.target} -p record={broken.id}" in shown
+    assert f"go back: opslib run changes/undo -t {broken.target} -p record={broken.id}" in shown
+    assert "go back" not in said(capsys, "show", project.run("whole", *begun).id)[1]
