@@ -334,8 +334,8 @@ def many_records(folder: Path) -> None:
     with database.transaction(may_be_lost=True) as connection:
         for at in range(RECORDS):
             said = record_facts(started + timedelta(minutes=at), at)
-            row = records.row(said) | {"sha256": "0" * 64, "page": ""}
-            index.chain_row(connection, row)
+            row = records.row(said) | {"seq": at + 1, "sha256": "0" * 64, "hash": "0" * 64}
+            index.add(connection, row)
             words.put(connection, said["id"], said)
     newest = reading.list_records(most=1)[0]
     for what, ask in {
