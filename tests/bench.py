@@ -32,7 +32,7 @@ from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
 from opslib.core.reads.objects import items_of, list_objects, list_versions
 from opslib.records import facts as runs_facts
-from opslib.records import index, reading, records
+from opslib.records import reading, records
 from opslib.records.chain import database
 from opslib.records.texts import words
 from opslib.runs import runs
@@ -331,11 +331,12 @@ def many_records(folder: Path) -> None:
     (folder / "many").mkdir()
     os.environ["OPSLIB_RECORDS"] = str(folder / "many")
     started = datetime(2026, 1, 1, tzinfo=UTC)
+    every = [record_facts(started + timedelta(minutes=at), at) for at in range(RECORDS)]
+    sealed = {"sha256": "0" * 64, "hash": "0" * 64}
+    rows = [records.row(said) | sealed | {"seq": at} for at, said in enumerate(every, 1)]
     with database.transaction(may_be_lost=True) as connection:
-        for at in range(RECORDS):
-            said = record_facts(started + timedelta(minutes=at), at)
-            row = records.row(said) | {"seq": at + 1, "sha256": "0" * 64, "hash": "0" * 64}
-            index.add(connection, row)
+        connection.execute(database.records.insert(), rows)
+        for said in every:
             words.put(connection, said["id"], said)
     newest = reading.list_records(most=1)[0]
     for what, ask in {
