@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -31,6 +31,10 @@ from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
 from opslib.core.reads.objects import items_of, list_objects, list_versions
+from opslib.records import facts as runs_facts
+from opslib.records import reading, records
+from opslib.records.chain import database
+from opslib.records.texts import words
 from opslib.runs import runs
 
 TARGET = "lab/bluemoxon-staging"
@@ -38,6 +42,7 @@ BIN = Path(sys.executable).parent
 MANY = 20
 DELAY_MS = 30  # a call to AWS from an office
 CAPTIONS = "lab/image-caption-prod"
+RECORDS = 10_000
 KEYS, THINGS, FEW = 20_000, 2_000, 20  # FEW: of what is done one by one, so many are timed
 USER = "be1c0000-0000-4000-8000-00000000000b"
 
@@ -59,6 +64,7 @@ def main() -> None:
         many_against_papermill(folder)
         page_of_metrics(folder)
         thousands(folder)
+        many_records(folder)
     finally:
         lab.down()
         shutil.rmtree(folder, ignore_errors=True)
@@ -318,6 +324,38 @@ def erased(ops) -> None:  # type: ignore[no-untyped-def]
         applied = apply(ops, plan, "now", CAPTIONS)
         found = applied.verify(buckets.check_erased, "user", USER, applied.plan.steps)
     assert found.worst == "ok", found
+
+
+def many_records(folder: Path) -> None:
+    """Listed, found by id and by words, of many; milliseconds, the median of nine."""
+    (folder / "many").mkdir()
+    os.environ["OPSLIB_RECORDS"] = str(folder / "many")
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    every = [record_facts(started + timedelta(minutes=at), at) for at in range(RECORDS)]
+    sealed = {"sha256": "0" * 64, "hash": "0" * 64}
+    rows = [records.row(said) | sealed | {"seq": at} for at, said in enumerate(every, 1)]
+    with database.transaction(may_be_lost=True) as connection:
+        connection.execute(database.records.insert(), rows)
+        for said in every:
+            words.put(connection, said["id"], said)
+    newest = reading.list_records(most=1)[0]
+    for what, ask in {
+        "the newest 100 listed": lambda: reading.list_records(most=100),
+        "one found by its id": lambda: reading.find(newest.id[:20]),
+        "searched, one in a hundred says it": lambda: words.search(["throttled", "queue", "7"]),
+        "searched, each says it": lambda: words.search(["bluemoxon"]),
+    }.items():
+        took = statistics.median(seconds(ask) for _ in range(9)) * 1000
+        print(f"{RECORDS:,} records: {what}", f"{took:.1f} ms", sep="\t", flush=True)
+
+
+def record_facts(started: datetime, at: int) -> dict:  # type: ignore[type-arg]
+    seen = f"{at % 100} messages waiting, the oldest since {at} minutes, throttled by the queue"
+    finding = {"status": "warn", "check": f"queue orders-{at % 9}", "seen": seen}
+    name, now = f"queues/look-{at % 40}", started.isoformat(timespec="milliseconds")
+    about = runs_facts.at_start(name, name, TARGET, {"hours": 24}, records.new_id(started))
+    said = {"outcome": "attention", "verdict": f"{at % 7} of 30 checks did not pass."}
+    return about | said | {"started": now, "ended": now, "findings": [finding] * 20}
 
 
 def one_by_one(

@@ -4,6 +4,7 @@ from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
 from opslib.changes.recent import check_recent
 from opslib.changes.resources import is_described
+from opslib.changes.trail.reconciling import reconcile
 from opslib.changes.trail.suspicions import check_suspicion, check_trail
 from opslib.changes.trail.trails import look_up
 from opslib.changes.trail.who import check_timeline, read_trail
@@ -25,5 +26,6 @@ __all__ = [
     "plan_resume",
     "plan_undo",
     "read_trail",
+    "reconcile",
     "show_plan",
 ]

@@ -6,13 +6,15 @@ Data goes to stdout, progress to stderr; modules are imported when they are need
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 import click
 
 from opslib.cli import completion, streams
-from opslib.cli.given import GIVEN, NOTE, pairs
+from opslib.cli.given import JSON as _json
+from opslib.cli.given import NOTE, pairs
+from opslib.cli.given import running as _running
 from opslib.core import OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
@@ -61,30 +63,12 @@ def cli() -> None:
     """Runbooks that run: find procedures, run them on a target, look at the records."""
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-_RUNNING = (
-    click.option(
-        "-t",
-        "--target",
-        "targets",
-        multiple=True,
-        required=True,
-        help="Repeat, or a pattern: 'lab/*'.",
-        shell_complete=completion.target_names,
-    ),
-    GIVEN,
-    click.option(
-        "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
-    ),
-    _json,
-)
+class _Records(_Commands):
+    """What is done with records."""
 
-
-def _running(command: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
-    """The options of what runs procedures."""
-    for option in reversed(_RUNNING):
-        command = option(command)
-    return command
+    modules: ClassVar = dict.fromkeys(
+        ("anchor", "diff", "prune", "reconcile", "search"), "opslib.cli.keeping"
+    )
 
 
 @cli.command("list")
@@ -181,17 +165,27 @@ def _run(
     sys.exit(told.exit_status(records))
 
 
-@cli.group(invoke_without_command=True)
+@cli.group(cls=_Records, invoke_without_command=True)
 @click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option(
     "--outcome",
     help="ok, attention, changed, previewed, refused, failed, timed out, kernel died, interrupted.",
 )
+@click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    help="So many, the newest; 100 in the table, without it all in JSON.",
+)
 @_json
 @click.pass_context
 def records(
-    ctx: click.Context, target: str | None, since: str | None, outcome: str | None, as_json: bool
+    ctx: click.Context,
+    target: str | None,
+    since: str | None,
+    outcome: str | None,
+    most: int | None,
+    as_json: bool,
 ) -> None:
     """The records of runs, newest first."""
     if ctx.invoked_subcommand is not None:
@@ -200,10 +194,13 @@ def records(
     from opslib.core import times
     from opslib.records import reading
 
-    found = reading.list_records(target, times.moment(since) if since else None, outcome)
+    asked = most or (None if as_json else 100)
+    found = reading.list_records(target, times.moment(since) if since else None, outcome, asked)
     unlisted = reading.unlisted()
     if found or as_json or not unlisted:
         click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))
+    if len(found) == asked and not as_json:
+        click.echo(f"The newest {asked}. Older ones: --since, --target, --most.", err=True)
     if unlisted:
         _end(told.unlisted(unlisted), 1)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NoReturn
+
 import click
 
 from opslib.cli import completion
@@ -16,6 +19,31 @@ GIVEN = click.option(
     help="A parameter; repeat for more.",
     shell_complete=completion.parameters,
 )
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_RUNNING = (
+    click.option(
+        "-t",
+        "--target",
+        "targets",
+        multiple=True,
+        required=True,
+        help="Repeat, or a pattern: 'lab/*'.",
+        shell_complete=completion.target_names,
+    ),
+    GIVEN,
+    click.option(
+        "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
+    ),
+    JSON,
+)
+
+
+def running(command: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+    """The options of what runs procedures."""
+    for option in reversed(_RUNNING):
+        command = option(command)
+    return command
 
 
 def pairs(given: tuple[str, ...]) -> dict[str, str]:

@@ -74,7 +74,9 @@ def rebuild(as_json: bool) -> int:
     if done.changed:
         running = f", and {len(done.running)} that had not ended" if done.running else ""
         click.echo(f"Index rebuilt at {done.at}: {len(done.entered)} records entered{running}.")
-    elif not done.left:
+    if done.searchable:
+        click.echo(f"{done.searchable} records can be searched now.")
+    elif not done.left and not done.changed:
         click.echo("Nothing to do: every record has its row.")
     for id, why in done.doubts.items():
         click.echo(f"{id}: {console.plain(why)}")

@@ -49,6 +49,7 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
         *(f"changed: {console.plain(change)}" for change in details.get("changed") or ()),
         *plan(record, given),
         *(f"next:    {console.plain(step)}" for step in details.get("next") or ()),
+        *broken_off(record, details),
         *filter(None, [details.get("incomplete")]),
         f"record:  {record.path}",
         f"page:    {record.page}",
@@ -90,6 +91,18 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         f"plan:    {record.plan}",
         f"apply:   {console.plain(redaction.mask(shlex.join(words)))}",
     ]
+
+
+def broken_off(record: Record, details: Json) -> list[str]:
+    """Of a change that did not reach its end: what goes on with it, and what takes it back."""
+    steps = details.get("steps") or ()
+    if record.outcome in ("changed", "running", "refused") or not steps:
+        return []
+    done = [step for step in steps if step.get("state") == "applied"]
+    planned = (details.get("plan") or {}).get("steps") or steps
+    words = f"-t {shlex.quote(record.target)} -p record={record.id}"
+    lines = [f"go on:   opslib run changes/resume {words}"] * (len(done) < len(planned))
+    return [*lines, f"go back: opslib run changes/undo {words}"]
 
 
 def listed(found: list[Record]) -> str:

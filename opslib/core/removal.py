@@ -55,6 +55,12 @@ def remove_file(path: Path) -> None:
             path.unlink()
 
 
+def remove_empty(folder: Path) -> None:
+    """Removes a folder in which nothing is; any other, and a link, stays."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def put(made: Path, path: Path) -> None:
     """A whole file that the caller made takes the place of another plain file, or of none.
 

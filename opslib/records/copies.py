@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, OpsError, paths
+from opslib.core import Json, OpsError, paths, removal
 from opslib.records import files
 from opslib.records.records import RUNNING
 
@@ -80,6 +80,14 @@ def fetch_missing(path: Path) -> None:
         found = content(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, found)
+
+
+def remove(path: Path) -> None:
+    """A file of a record that is not kept any longer, there and on this disk. Raises OpsError."""
+    if base():
+        with _translated("removed", path):
+            _object(path).delete()
+    removal.remove_file(path)
 
 
 def sha256(path: Path) -> str:

@@ -35,6 +35,14 @@ def ids(connection: sa.Connection) -> set[str]:
     return set(connection.execute(sa.select(database.records.c.id)).scalars())
 
 
+def all_ids() -> set[str]:
+    """Of every run that has a row."""
+    if database.nothing_yet():
+        return set()
+    with database.transaction() as connection:
+        return ids(connection)
+
+
 def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
     """Change the row of a run that is under way; False when it is sealed, not there, or not as
     `only_if` says.
@@ -129,16 +137,22 @@ def row_hash(row: Row) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
-def rows(**where: Any) -> list[Row]:
-    """The rows, oldest first; `target="x"` and the like narrow them."""
+def rows(since: str = "", begins: str = "", most: int | None = None, **where: Any) -> list[Row]:
+    """The rows, oldest first; `target="x"` and the like narrow them. `since`: started then or
+    later; `begins`: ids that begin so; `most`: the newest of them.
+    """
     if database.nothing_yet():
         return []
+    columns = database.records.c
+    later = [columns.started >= since] if since else []
+    later += [columns.id >= begins, columns.id.startswith(begins, autoescape=True)] * bool(begins)
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
-    order = (database.records.c.started, database.records.c.seq.nulls_last(), database.records.c.id)
+    order = (columns.started.desc(), columns.seq.desc().nulls_first(), columns.id.desc())
+    asked = sa.select(database.records).filter_by(**where).where(*later).order_by(*order)
     with database.transaction() as connection:
-        found = connection.execute(sa.select(database.records).filter_by(**where).order_by(*order))
-        return [dict(row) for row in found.mappings()]
+        found = connection.execute(asked.limit(most)).mappings().all()
+        return [dict(row) for row in reversed(found)]
 
 
 def is_sealed(id: str) -> bool:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from opslib.core import Json, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
 def list_records(
-    target: str | None = None, since: datetime | None = None, outcome: str | None = None
+    target: str | None = None,
+    since: datetime | None = None,
+    outcome: str | None = None,
+    most: int | None = None,
 ) -> list[Record]:
-    """The records, newest first. A run whose process is gone is closed as interrupted first."""
+    """The records, newest first, or the `most` newest. A run whose process is gone is closed as
+    interrupted first.
+    """
     from opslib.records import index, interruptions
 
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
     narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
-    found = [Record.of(row) for row in index.rows(**narrowed)]
-    return [record for record in reversed(found) if since is None or record.started >= since]
+    start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
+    found = map(Record.of, reversed(index.rows(start, most=most, **narrowed)))
+    return [record for record in found if since is None or record.started >= since]
 
 
 def unlisted() -> list[str]:
     """The files of ended runs that have no row; only `verify` looks for them in s3."""
     from opslib.records import copies, index
 
-    return [] if copies.base() else index.unlisted({row["id"] for row in index.rows()})
+    return [] if copies.base() else index.unlisted(index.all_ids())
 
 
 def find(id: str) -> Record:
@@ -38,14 +44,13 @@ def find(id: str) -> Record:
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()
-    rows = index.rows()
-    hits = [row for row in rows if id and row["id"].startswith(id)]
+    hits = [row for row in index.rows(begins=id) if row["id"].startswith(id)] if id else []
     if len(hits) > 1:
         raise UsageError(
             f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"
         )
     if not hits:
-        recent = [row["id"] for row in rows[-5:]]
+        recent = [row["id"] for row in index.rows(most=5)]
         raise unknown_name("record", id, recent, " (list them: opslib records)")
     return Record.of(hits[0])
 
@@ -56,13 +61,18 @@ def details(record: Record) -> Json:
     Raises OpsError.
     """
     from opslib.records import copies, index
-    from opslib.records.chain import late_notes
+    from opslib.records.chain import late_notes, retention
 
     copies.fetch_missing(record.path)
     try:
         notebook = json.loads(record.path.read_text(encoding="utf-8"))
         said = dict(notebook["metadata"]["opslib"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
+        if record.id in retention.pruned(index.entries()):
+            raise UsageError(
+                f"The file of record {record.id} is not kept any longer: opslib records prune "
+                "removed it. A copy that somebody kept can be checked: opslib records verify FILE."
+            ) from exc
         raise UsageError(
             f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
         ) from exc

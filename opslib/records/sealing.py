@@ -195,6 +195,7 @@ def seal(draft: Draft, notebook: Any) -> None:
     number, page, seal.
     """
     from opslib.records import index
+    from opslib.records.texts import words
 
     digest = files.sha256(draft.path)
     blank = secrets.token_hex(16)  # in the number's place: rendering keeps nobody waiting
@@ -209,6 +210,8 @@ def seal(draft: Draft, notebook: Any) -> None:
         return hashlib.sha256(content).hexdigest()
 
     index.seal(records.row(draft.facts) | {"sha256": digest}, page)
+    with contextlib.suppress(OpsError):  # it can be entered later: opslib records index --rebuild
+        words.enter(draft.facts["id"], notebook["metadata"]["opslib"])
     draft.reserve.release()
     for file in (draft.journal, draft.ledger):
         removal.remove_file(file)

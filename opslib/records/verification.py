@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from opslib.core import UsageError
+from opslib.core import OpsError, UsageError
 from opslib.records import copies
 from opslib.records.chain.looking import NO_ROW, Look, Problem
 from opslib.records.records import Row
@@ -37,27 +37,46 @@ def verify(heads: Sequence[str] = ()) -> list[Problem]:
 def examine(heads: Sequence[str] = ()) -> Examined:
     """`verify`, with what goes with it."""
     from opslib.records import index, interruptions
+    from opslib.records.chain import retention
 
-    wanted = [head for given in heads for head in _heads(given)]
+    anchored, unread, told = _anchored()
+    wanted = [head for given in [*heads, *anchored] for head in _heads(given)]
     interruptions.close_abandoned()
     names = set(copies.names())  # before the rows: what is added in between has a row by then
     rows, entries, end = index.snapshot()
     chained = sorted((r for r in [*rows, *entries] if r["seq"] is not None), key=lambda r: r["seq"])
-    look = Look(names, index.pages_in(entries))
+    look = Look(names, index.pages_in(entries), {*retention.pruned(entries)})
     problems = [
+        *unread,
         *chain(chained, end, wanted),
         *(problem for row in rows for problem in look.at(row)),
         *look.at_summaries(),
         *look.strangers({row["id"] for row in rows}),
         *(Problem(each["id"], _again(each)) for each in entries if each["kind"] == "again"),
     ]
-    notes = [*filter(None, map(_note, entries)), *look.notes()]
+    notes = [*filter(None, map(_note, entries)), *look.notes(), *told]
     if any(problem.problem.endswith(NO_ROW) for problem in problems):
         notes.append(
             "Files without a row: the index was lost or is an older copy (opslib records index "
             "--rebuild enters them), or somebody put them there (look at them, and move them away)."
         )
     return Examined(f"{end[0]}:{end[1]}", len(rows), problems, notes)
+
+
+def _anchored() -> tuple[list[str], list[Problem], list[str]]:
+    """The anchors' heads, where there are any; that they cannot be read; and what is told."""
+    from opslib.records.chain import anchors
+
+    if not anchors.place():
+        return [], [], []
+    try:
+        found = anchors.heads()
+        [*map(list, map(_heads, found))]
+    except OpsError as exc:
+        return [], [Problem("(anchor)", f"{exc} So nothing was compared with them.")], []
+    newest = max((int(each.partition(":")[0]) for each in found), default=0)
+    compared = f"{len(found)} anchors, the newest of number {newest}" if found else "no anchor"
+    return found, [], [f"Compared with {compared}, in {anchors.place()}."]
 
 
 def head() -> str:
@@ -158,5 +177,11 @@ def _note(entry: Row) -> str | None:
         return (
             f"Record {entry['id']} ended at {entry['said']} and was sealed at {entry['at']} by "
             f"{entry['who']}, since its own process was gone; what lies between is not proved."
+        )
+    if entry["kind"] == "pruned":
+        policy, _, ids = entry["said"].partition(": ")
+        return (
+            f"The files of {len(ids.split())} records were removed at {entry['at']} by "
+            f"{entry['who']} ({policy}); what the chain says of them is kept."
         )
     return None

@@ -66,7 +66,7 @@ class Gate(Protocol):
     """What an apply asks of the records, before its first step. Each raises Refused."""
 
     def holding(self, ops: Connection) -> AbstractContextManager[None]:
-        """Nobody else changes the target meanwhile."""
+        """Nobody else changes the target meanwhile; `ops.require_hold` raises when that ended."""
 
     def approver(self, ops: Connection, plan: str) -> str:
         """The ARN of the second person whose approval of that plan's name is on record."""
@@ -94,6 +94,7 @@ class Connection:
         self.target = target
         self.journal = journal
         self.gate = gate
+        self.require_hold: Callable[[], None] = lambda: None  # raises when `gate.holding` was lost
         self.findings = Findings()
         self.changed = False  # has a plan been applied in this run?
         # The line to type that opens what follows, by its name.

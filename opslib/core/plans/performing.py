@@ -45,6 +45,10 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
     tell = functools.partial(ops.journal.write_down, "step", number=number, title=step.title)
     do = step.do.resolved(results)
     do.token = str(uuid5(NAMESPACE_OID, f"{plan.id}/{number}"))
+    try:
+        ops.require_hold()
+    except OpsError as exc:
+        _stop(plan, number, exc, f"was not begun: {exc}")
     _begin(tell, plan, number, step, do, _undo(step, results))
     said: Json = {}
     try:

@@ -67,29 +67,72 @@ def spend(ops: Connection, approved: str, names: Sequence[str]) -> None:
 def holding(ops: Connection) -> Iterator[None]:
     """Nobody else changes the target meanwhile: a lease, renewed while this process lives.
 
-    Raises Refused naming who holds it, OpsError when the index does not answer.
+    Raises Refused naming who holds it, OpsError when the index does not answer. Meanwhile
+    `ops.require_hold` raises when it was lost (a machine that slept, an index that was away).
     """
     files.require_writable(paths.records())
-    token, done = secrets.token_hex(8), threading.Event()
-    _take(ops, token)
-    renewing = threading.Thread(target=_renew, args=(ops.target.name, token, done), daemon=True)
+    lease, done = _Lease(ops.target.name), threading.Event()
+    _take(ops, lease.token)
+    renewing = threading.Thread(target=lease.keep, args=(done,), daemon=True)
     renewing.start()
+    ops.require_hold = lease.require
     try:
         yield
     finally:
+        ops.require_hold = lambda: None
         done.set()
         renewing.join()
         with contextlib.suppress(OpsError):  # it ends by itself
-            _give_back(ops.target.name, token)
+            _give_back(lease.target, lease.token)
+
+
+class _Lease:
+    """Of a target. `_renewed`: when the index last said that it is ours, by `facts.uptime`."""
+
+    def __init__(self, target: str) -> None:
+        self.target, self.token, self._renewed = target, secrets.token_hex(8), facts.uptime()
+
+    def keep(self, done: threading.Event) -> None:
+        """A renewal that the index does not take is tried again: the lease holds for three."""
+        while not done.wait(LEASE_SECONDS / 4):
+            with contextlib.suppress(OpsError):
+                self._renew()
+
+    def require(self) -> None:
+        """It is still ours, also of who slept. Raises OpsError."""
+        if facts.uptime() - self._renewed < LEASE_SECONDS / 2:
+            return
+        try:
+            ours = self._renew()
+        except OpsError as exc:
+            if facts.uptime() - self._renewed < LEASE_SECONDS:
+                return
+            raise OpsError(f"The hold on {self.target} has ended, and {exc}") from exc
+        if not ours:
+            raise OpsError(
+                f"The hold on {self.target} had ended, and somebody else has changed it since, or "
+                "does now. Look before anything else."
+            )
+
+    def _renew(self) -> bool:
+        asked = facts.uptime()
+        with database.transaction() as connection:
+            until = _now(connection) + LEASE_SECONDS
+            mine = sa.update(_leases).filter_by(target=self.target, token=self.token)
+            ours = connection.execute(mine.values(until=until)).rowcount == 1
+        if ours:
+            self._renewed = asked
+        return ours
 
 
 def _take(ops: Connection, token: str) -> None:
     process, target = facts.process(), ops.target.name
-    holder = f"{ops.identity.arn} (process {process['pid']} on {process['host']})"
-    mine = {"token": token, "holder": holder, **process}
     with database.transaction() as connection:
         now = _now(connection)
-        mine["until"] = now + LEASE_SECONDS
+        since = datetime.fromtimestamp(now, UTC)
+        holder = f"{ops.identity.arn} (process {process['pid']} on {process['host']})"
+        holder += f" since {since:%Y-%m-%d %H:%M:%S} UTC"
+        mine = {"token": token, "holder": holder, **process, "until": now + LEASE_SECONDS}
         held = connection.execute(
             sa.select(_leases).filter_by(target=target).with_for_update()
         ).first()
@@ -106,19 +149,11 @@ def _take(ops: Connection, token: str) -> None:
         if held.until > now and not gone:
             end = datetime.fromtimestamp(held.until, UTC)
             raise Refused(
-                f"{target} is being changed by {held.holder}. Nothing was changed; preview again "
-                "when that has ended. Should it have been killed, its hold ends at "
-                f"{end:%H:%M:%S} UTC by itself."
+                f"{target} is being changed by {held.holder}, who holds it until {end:%H:%M:%S} "
+                "UTC, and longer while that goes on. Nothing was changed; preview again when it "
+                "has ended. Should it have been killed, its hold ends then by itself."
             )
         connection.execute(sa.update(_leases).filter_by(target=target).values(**mine))
-
-
-def _renew(target: str, token: str, done: threading.Event) -> None:
-    """A renewal that the index does not take is tried again: the lease holds for three."""
-    while not done.wait(LEASE_SECONDS / 4):
-        with contextlib.suppress(OpsError), database.transaction() as connection:
-            mine = sa.update(_leases).filter_by(target=target, token=token)
-            connection.execute(mine.values(until=_now(connection) + LEASE_SECONDS))
 
 
 def _give_back(target: str, token: str) -> None:

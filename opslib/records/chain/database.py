@@ -59,6 +59,14 @@ head = sa.Table(  # the last seal: who holds this row's lock may add the next
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
 )
+texts = sa.Table(  # what records say in words, for `texts.words`; proves nothing
+    "record_texts",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("said", sa.Text, nullable=False),
+)
+for _narrowed in ("started", "outcome"):
+    sa.Index(f"records_{_narrowed}", records.c[_narrowed])
 
 
 def url() -> str:
@@ -136,6 +144,8 @@ def _make_tables(engine: sa.Engine) -> None:
         if metadata.tables.keys() <= set(sa.inspect(connection).get_table_names()):
             return
         metadata.create_all(connection)
+        for each in records.indexes:  # of a table that was made before they were thought of
+            each.create(connection, checkfirst=True)
         if PAGE not in {column["name"] for column in sa.inspect(connection).get_columns("records")}:
             connection.execute(sa.text(f"ALTER TABLE records ADD COLUMN {PAGE} TEXT"))
         if connection.execute(sa.select(head)).first() is None and end(connection) == (0, ""):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from opslib.core import Json, redaction
+from opslib.core import Json, OpsError, redaction
 from opslib.core.checks.notes import Note
 
 KIND = "note"
@@ -14,8 +15,12 @@ KIND = "note"
 def add(id: str, note: Note) -> str:
     """Chain a note to a record; what was done. Raises OpsError."""
     from opslib.records import index
+    from opslib.records.texts import words
 
-    index.enter(KIND, id, said=redaction.mask(f"{note.kind}: {note.text}"))
+    said = redaction.mask(f"{note.kind}: {note.text}")
+    index.enter(KIND, id, said=said)
+    with suppress(OpsError):  # it is kept, and only not searchable
+        words.add(id, said)
     return f"Kept with record {id}: {note}"
 
 

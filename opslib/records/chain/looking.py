@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,10 +33,13 @@ class Problem:
 class Look:
     """A look at the files in the place of the records: which are as they were sealed."""
 
-    def __init__(self, names: set[str], pages: dict[str, str]) -> None:
+    def __init__(
+        self, names: set[str], pages: dict[str, str], pruned: Collection[str] = ()
+    ) -> None:
         worked_in = {name for name in names if name.startswith(_WORKED_IN)}
         self._names, self._pages = names - worked_in - _of_the_index(), pages
         self._known: set[str] = set()
+        self._pruned = pruned  # records whose files were removed, as the chain says
         self._open: set[str] = set()  # records of which we cannot know what lies beside them
         self._not_covered = 0
         self._before = ""  # the end of the last record whose page was not sealed yet
@@ -52,13 +55,22 @@ class Look:
             return
         if name != records.place(id).as_posix():
             yield Problem(id, f"its row names the file of another: {name}")
-        yield from self._page(row)
+        if not self._went(id, name.removesuffix(".ipynb") + ".html"):
+            yield from self._page(row)
+        if self._went(id, name):
+            self._open.add(name.removesuffix(".ipynb"))
+            return
         wrong = self._differs(name, row["sha256"])
         if wrong:
             self._open.add(name.removesuffix(".ipynb"))
             yield Problem(id, f"its file {name} {wrong}")
             return
         yield from self._inside(row)
+
+    def _went(self, id: str, name: str) -> bool:
+        """Was it removed, as the chain says that its record's files are?"""
+        self._known.add(name)
+        return id in self._pruned and name not in self._names
 
     def _inside(self, row: Row) -> Iterator[Problem]:
         """What the file says is what its row says; those beside it are named with their hashes."""
@@ -78,7 +90,7 @@ class Look:
             name = f"{Path(row['path']).parent.as_posix()}/{each['file']}"
             self._known.add(name)
             wrong = self._differs(name, each["sha256"])
-            if wrong:
+            if wrong and not self._went(row["id"], name):
                 seen = "is missing" if wrong.startswith("is missing") else wrong
                 yield Problem(row["id"], f"{each['file']} beside it {seen}")
         for name in sorted(self._names - self._known):

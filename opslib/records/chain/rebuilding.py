@@ -15,6 +15,7 @@ from opslib.records import copies, index, records, sealing
 from opslib.records.chain import database
 from opslib.records.facts import moment
 from opslib.records.records import Row
+from opslib.records.texts import words
 
 _ELSEWHERE = "(rebuilt)"  # the host of a run of which we do not know whether it is still alive
 
@@ -32,6 +33,7 @@ class Rebuilt:
     doubts: dict[str, str]
     set_aside: str  # what the file of a damaged index is called now
     head_before: str  # which was not the last row, so it was put back; empty: it was
+    searchable: int  # records that can be searched now, and could not be before
 
     @property
     def changed(self) -> bool:
@@ -65,7 +67,7 @@ def rebuild() -> Rebuilt:
                     digest = copies.sha256(paths.records() / name)
                     index.chain_entry(connection, "summary", sha256=digest, said=name)
     ids = [facts["id"] for facts in ended], [facts["id"] for facts in running]
-    return Rebuilt(moment(), *ids, left, doubts, aside, back)
+    return Rebuilt(moment(), *ids, left, doubts, aside, back, words.fill())
 
 
 def _read(known: set[str]) -> tuple[list[Json], dict[str, str]]:

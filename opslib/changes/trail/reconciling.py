@@ -1,0 +1,145 @@
+"""A record against CloudTrail: what it says was done was done, and no more was done beside it.
+
+Each call is told by its request id, which AWS gives and both keep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from opslib import records
+from opslib.changes.trail.trails import Act, look_up
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    UsageError,
+    Window,
+    check,
+    count,
+)
+from opslib.core.text import cut
+from opslib.records import Record
+
+_GLOBAL = "us-east-1"  # where the events of global services are
+_MOST = 2000  # events of a region; AWS answers two calls of 50 in a second
+_LATE = timedelta(minutes=15)  # so long CloudTrail may take to show an event
+_AROUND = timedelta(minutes=1)
+_READS = re.compile(
+    r"(Admin|Batch)?(Get|List|Describe|Head|Lookup|Filter|Search|Query|Scan|Select|Test|Simulate)"
+    r"|(Start|Stop)Query|StartLiveTail|AssumeRole|ConverseStream"
+)
+# Data events, which LookupEvents never shows (CloudTrail User Guide, "Logging data events").
+_DATA = re.compile(
+    r"s3:.*(Objects?|Part|Upload)(Tagging|Acl|Retention)?$|lambda:Invoke.*|sqs:.*Message.*"
+    r"|dynamodb:(Put|Update|Delete|BatchWrite|Transact|Execute).*(Item|Items|Statement|Transaction)$"
+    r"|logs:PutLogEvents|cloudwatch:PutMetricData|sns:Publish.*|cognito-idp:.*Auth.*"
+)
+_SHOWN = 5
+
+
+@check("Is what the record says what AWS saw?")
+def reconcile(ops: Connection, record: str) -> Findings:
+    """Two findings: each changing call of the record is in CloudTrail; each change in CloudTrail by
+    that identity, in the run's time, is in a record.
+
+    Unknown where not all events could be read, or may not show yet. Objects, items, messages and
+    invocations are data events, which this does not see; SQL is in no trail. Raises UsageError (no
+    such record, another target's, one that called nothing).
+    """
+    found = records.find(record)
+    if found.target != ops.target.name or not found.arn or not found.ended:
+        why = f"of {found.target}" if found.target != ops.target.name else "not of a run that ended"
+        raise UsageError(f"Record {found.id} is {why}, so nothing was compared.")
+    said, window = records.details(found), Window(found.started, found.ended)
+    calls = [call for call in said.get("calls") or () if not _READS.match(call["operation"])]
+    acts, unseen = _acts(ops, found.arn, window)
+    young = ops.now() - window.end < _LATE
+    about = f"CloudTrail LookupEvents and record {found.id}"
+    return Findings(
+        [
+            _recorded(
+                Question("what is recorded", "all in CloudTrail", about), calls, acts, unseen, young
+            ),
+            _done(Question("what was done", "all in a record", about), found, acts, unseen, young),
+        ]
+    )
+
+
+def _acts(ops: Connection, arn: str, window: Window) -> tuple[list[Act], list[str]]:
+    """What that identity changed, and why not all of it is known."""
+    wide = Window(window.start - _AROUND, window.end + _AROUND)
+    acts: dict[str, Act] = {}
+    unseen = []
+    for region in dict.fromkeys([ops.target.region, _GLOBAL]):
+        found, trouble = look_up(ops.at(region), "Username", arn.split("/")[-1], wide, _MOST)
+        unseen += [f"{region}: {trouble}"] * bool(trouble)
+        acts |= {act.of("eventID"): act for act in found}
+    mine = [a for a in acts.values() if a.of("userIdentity.arn") == arn and not a.of("readOnly")]
+    return mine, unseen
+
+
+def _recorded(
+    asked: Question, calls: list[Json], acts: list[Act], unseen: list[str], young: bool
+) -> Finding:
+    known = {act.of("requestID") for act in acts}
+    data = [call for call in calls if _DATA.match(f"{call['service']}:{call['operation']}")]
+    asked_of = [call for call in calls if call not in data]
+    lacking = [call for call in asked_of if call["request_id"] not in known]
+    seen = (
+        f"{len(asked_of) - len(lacking)} of {count(len(asked_of), 'changing call')} in CloudTrail"
+    )
+    seen += f"; {count(len(data), 'call')} of data, which it does not show" if data else ""
+    if not lacking:
+        return asked.answer("ok", seen)
+    named = (f"{c['service']} {c['operation']} (request {c['request_id']})" for c in lacking)
+    return _told(asked, "critical", f"{seen}. Not in it: {_few(named)}", unseen, young)
+
+
+def _done(
+    asked: Question, found: Record, acts: list[Act], unseen: list[str], young: bool
+) -> Finding:
+    start, end = found.started.replace(microsecond=0), found.ended or datetime.now(UTC)
+    within = [
+        act for act in acts if start <= act.time <= end and not act.of("userIdentity.invokedBy")
+    ]
+    ours, retried = _known(found, start)
+    lacking = [
+        act
+        for act in within
+        if act.of("requestID") not in ours
+        if not (act.of("errorCode") and act.name in retried)  # turned away, and sent again
+    ]
+    seen = f"{len(within) - len(lacking)} of {count(len(within), 'change')} in a record"
+    if lacking:
+        named = (f"{a.name} {a.resource} at {a.time:%H:%M:%S}" for a in lacking)
+        return _told(asked, "warn", f"{seen}. In none: {_few(named)}", unseen, young=False)
+    return _told(asked, "ok", seen, unseen, young)
+
+
+def _known(found: Record, start: datetime) -> tuple[set[str], set[str]]:
+    """The request ids of this record, and of others that ran meanwhile; what was sent again."""
+    ids, retried = set(), set()
+    for other in records.list_records(target=found.target, since=start - timedelta(days=1)):
+        if other.arn == found.arn and (other.ended or start) >= start:
+            for call in records.details(other).get("calls") or ():
+                ids.add(call["request_id"])
+                retried |= {call["operation"]} if call["retries"] else set()
+    return ids, retried
+
+
+def _told(asked: Question, status: str, seen: str, unseen: list[str], young: bool) -> Finding:
+    why = [*unseen, *["it ended less than 15 minutes ago: CloudTrail may not show all yet"] * young]
+    if not why or status == "warn":
+        return asked.answer(status, seen)
+    return asked.answer("unknown", f"{seen}. {'; '.join(why)}")
+
+
+def _few(named: Iterator[str]) -> str:
+    every = [*named]
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return f"{cut(', '.join(every[:_SHOWN]), 600)}{more}"

@@ -1,0 +1,153 @@
+"""Records searched, compared, kept for so long, and their chain anchored: `opslib records …`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import click
+
+from opslib.cli import completion
+from opslib.cli.given import JSON
+from opslib.core import console, times
+from opslib.core.text import count, cut
+
+_SHOWN_LINES = 3
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
+@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
+@JSON
+def search(
+    words: tuple[str, ...], target: str | None, since: str | None, most: int, as_json: bool
+) -> None:
+    """The records that say all the WORDS, newest first: findings, verdicts, notes, plans.
+
+    The beginning of a word is enough. What cells printed is not searched.
+    """
+    from opslib.records.texts import words as texts
+
+    found = texts.search(words, target, times.moment(since) if since else None, most)
+    if as_json:
+        click.echo(console.as_json([h.record.as_dict() | {"lines": h.lines} for h in found.found]))
+    for hit in [] if as_json else found.found:
+        r = hit.record
+        when = f"{r.started:%Y-%m-%d %H:%M}"
+        click.echo(f"{r.id}  {when} UTC  {r.name} on {r.target}: {console.coloured(r.outcome)}")
+        for line in hit.lines[:_SHOWN_LINES]:
+            click.echo(f"    {console.plain(cut(line, 160))}")
+    if not found.found and not as_json:
+        click.echo(f"No record says {' '.join(words)!r}.")
+    if found.more:
+        click.echo(f"And {found.more} older: --since, --target, --most.", err=True)
+    if found.unread:
+        lack = f"{count(found.unread, 'record')} cannot be searched yet"
+        click.echo(f"{lack}: opslib records index --rebuild enters them.", err=True)
+
+
+@click.command()
+@click.argument("before", shell_complete=completion.records)
+@click.argument("after", shell_complete=completion.records)
+@JSON
+def diff(before: str, after: str, as_json: bool) -> None:
+    """What is different in the record AFTER, against BEFORE; the beginnings of ids are enough.
+
+    Findings, their numbers, parameters, plan, and the version and cells of the procedure.
+    """
+    from opslib.records import reading
+    from opslib.records.texts import differences
+
+    a, b = reading.find(before), reading.find(after)
+    found = differences.compare(a, b)
+    if as_json:
+        click.echo(console.as_json([each._asdict() for each in found]))
+    elif not found:
+        click.echo(f"{a.id} and {b.id} say the same.")
+    else:
+        rows = [[cut(str(cell), 200) for cell in each] for each in found]
+        click.echo(console.table(("part", "what", a.id, b.id, "change"), rows))
+
+
+@click.command()
+@click.option("--older-than", "older", required=True, metavar="DAYS", help="365d, 52w.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Of each procedure on each target so many stay, the newest.",
+)
+@click.option("--apply", is_flag=True, help="Remove them; without it, it is only shown.")
+@JSON
+def prune(older: str, keep: int, apply: bool, as_json: bool) -> None:
+    """Remove the files of old records; their rows stay, and the chain says what was removed.
+
+    Spared are records of incidents, sittings with changes, and what is younger than 7 days.
+    """
+    from opslib.records.chain import retention
+
+    now = datetime.now(UTC)
+    found = retention.prune(now - times.moment(older, now), keep, apply=apply)
+    if as_json:
+        go = [record.as_dict() for record in found.go]
+        shown = {"records": go, "files": found.files, "spared": found.spared, "left": found.left}
+        click.echo(console.as_json(shown | {"removed": apply}))
+        return
+    for record in found.go:
+        click.echo(f"{record.id}  {record.name} on {record.target}: {record.outcome}")
+    for why, number in Counter(found.spared.values()).items():
+        click.echo(f"spared: {count(number, 'record')}: {why}")
+    for name in found.left:
+        click.echo(f"left: {name} is not what was sealed: opslib records verify", err=True)
+    what = f"{count(len(found.go), 'record')}, {count(found.files, 'file')}"
+    click.echo(f"{'Removed' if apply else 'To be removed'}: {what}.")
+    if found.go and not apply:
+        click.echo("Nothing was removed yet. To remove them: --apply")
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(min=1), default=400, show_default=True, help="Locked for so long."
+)
+@JSON
+def anchor(days: int, as_json: bool) -> None:
+    """Put the head of the chain where no writer of records can change it: S3 with Object Lock.
+
+    OPSLIB_ANCHOR=s3://bucket/prefix names the place; `records verify` compares with what is there.
+    """
+    from opslib.records.chain import anchors
+
+    put = anchors.anchor(days)
+    if as_json:
+        click.echo(console.as_json(vars(put)))
+        return
+    click.echo(f"{put.head}")
+    how = "anchored" if put.new else "was anchored already"
+    click.echo(f"{how}: {put.where}, locked until {put.until:%Y-%m-%d}", err=True)
+
+
+@click.command()
+@click.argument("id", metavar="RECORD", shell_complete=completion.records)
+@JSON
+def reconcile(id: str, as_json: bool) -> NoReturn:
+    """Compare a RECORD with CloudTrail: nothing invented, and nothing left out beside it.
+
+    Read only. Each changing call is told by its request id. Exit status as of `opslib run`.
+    """
+    from opslib import changes
+    from opslib.records import outcomes, reading
+    from opslib.session import connect
+
+    record = reading.find(id)
+    found = changes.reconcile(connect(record.target), record.id)
+    if as_json:
+        click.echo(console.as_json([vars(each) for each in found]))
+    else:
+        rows = [(f.status, f.check, f.seen, f.threshold) for f in found]
+        click.echo(console.table(("status", "check", "seen", "threshold"), rows))
+    sys.exit(outcomes.exit_status("ok", found.worst))

@@ -1,0 +1,1 @@
+"""What records say: found by its words, and compared."""
