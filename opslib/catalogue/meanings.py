@@ -16,6 +16,7 @@ from opslib.core import UsageError, strict_yaml
 _UNSURE = "unsure"  # what is meant by "I do not know yet"
 _WORD = re.compile(r"[^\W_]+")
 _WEIGHTS = {"title": 1.0, "symptom": 1.0, "alarm": 0.8, "note": 0.6, "prose": 0.3}
+_ENDINGS = 4  # so many are tried of a word that is being typed
 _ALIKE = 0.8  # of difflib: one letter of five is wrong
 
 
@@ -53,7 +54,8 @@ class Index:
         every += [" ".join(map(str, each["said"])) for each in said["means"].values()]
         self._known = {word for text in every for word in _words(text)} | self._nothing
         self._rare = math.log(len(rows) + 2)
-        self._db = sqlite3.connect(":memory:")
+        # of any thread, one at a time: JupyterLab handles what is typed in another than cells
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
         for table in ("rows", "known", "asked"):
             self._db.execute(
                 f"CREATE VIRTUAL TABLE {table} USING fts5"
@@ -67,6 +69,16 @@ class Index:
                 "AND rowid IN (SELECT rowid FROM rows WHERE rows MATCH ?)",
                 (f" {_key(name)}", query),
             )
+
+    def begun(self, said: str) -> list[str]:
+        """What it may become while it is typed: its last word may not be whole."""
+        *before, last = said.lower().split() or [""]
+        if len(last) < 2 and before:
+            return [" ".join(before)]
+        if len(last) < 2 or last in self._known:
+            return [said]
+        longer = sorted((w for w in self._known if w.startswith(last)), key=lambda w: (len(w), w))
+        return [said, *(" ".join([*before, word]) for word in longer[:_ENDINGS])]
 
     def understood(self, said: str) -> Asked:
         """What somebody says. Raises UsageError: there is no word in it."""
