@@ -60,8 +60,9 @@ class Database:
 
     application: str = "app"  # its application_name
     pool: int = 5  # connections that the app keeps open
-    # what the secret calls the database; `password`: it is the password and nothing else
-    login: Literal["dbname", "database", "password"] = "dbname"
+    # what the secret calls the database; `password`: it is the password and nothing else; `url`: it
+    # is SQLAlchemy's address with all of it
+    login: Literal["dbname", "database", "password", "url"] = "dbname"
     password_days: int = 30  # the secret's age
     created_days: int = 300
     last_backup: Duration = timedelta(hours=4)

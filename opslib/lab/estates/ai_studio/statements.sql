@@ -1,0 +1,7 @@
+-- What the backend and the worker ask of the database.
+
+-- statement health
+SELECT 1
+
+-- statement jobs_of_user
+SELECT id, kind, model, status, created_at FROM jobs WHERE user_id = %s ORDER BY created_at DESC LIMIT %s
