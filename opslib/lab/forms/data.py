@@ -209,6 +209,7 @@ class Data:
     services: Services = field(default_factory=Services)
     users: Users = field(default_factory=Users)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    cache_days: int = 30  # the age of the secret with the cache's address
     queues: Queues = field(default_factory=Queues)
     jobs: Jobs = field(default_factory=Jobs)
     blocked: list[str] = field(default_factory=list)  # addresses in the set of `edge`
