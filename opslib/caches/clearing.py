@@ -85,7 +85,7 @@ def _steps(names: list[str], keep: bool, stored: str) -> Iterator[Step]:
 
 
 def _notes(names: list[str], whole: bool, keep: bool, checked: bool) -> Iterator[str]:
-    yield "A key that comes after this plan is left. Each is taken by itself: nobody waits for it."
+    yield "A key that comes after this plan is left. UNLINK frees their memory aside: nobody waits."
     if not whole:
         yield f"There are more than {len(names):,}: run it again after this."
     if checked:

@@ -48,7 +48,7 @@ def check_cache(ops: Connection) -> Findings:
             then: Json = dict(client.info("all"))
     except Unfinished as exc:
         return Findings(
-            [asked.answer("unknown", str(exc), cause=UNREACHABLE, next="services/health")]
+            [asked.answer("unknown", str(exc), cause=UNREACHABLE, next="caches/health")]
         )
     said = f"{then.get('server_name', 'redis')} {then.get('valkey_version', then['redis_version'])}"
     said += f", up for {int(then['uptime_in_seconds']) / 86_400:,.1f} d"
@@ -117,7 +117,7 @@ def _role(then: Json) -> Finding:
 
 
 @check("Which commands take long?")
-def list_slow(ops: Connection) -> Findings:
+def check_slow(ops: Connection) -> Findings:
     """The slow log, the newest first: at most 128. A warning when one took over 100 ms. Evidence:
     SLOW, the arguments left out, for they are values.
     """
@@ -143,7 +143,7 @@ def list_slow(ops: Connection) -> Findings:
 
 
 @check("Who is connected to the cache?")
-def list_clients(ops: Connection) -> Findings:
+def check_clients(ops: Connection) -> Findings:
     """CLIENT LIST, ourselves left out. Evidence: CLIENTS."""
     with caches.session(ops, "CLIENT LIST") as client:
         told = client.client_list()

@@ -107,7 +107,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("database", "cache"): [
             caches.check_cache,
-            caches.list_slow,
+            caches.check_slow,
             *(
                 partial(caches.check_stored, keys=name)
                 for name, of in facts.get("cache", {}).get("keys", {}).items()

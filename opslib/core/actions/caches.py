@@ -9,12 +9,13 @@ from typing import Any
 from opslib.core.actions.actions import Action
 from opslib.core.connections import caches, sql
 from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, UsageError
 from opslib.core.reads.caches import raw
 from opslib.core.tables import Json
 from opslib.core.text import count
 
 # About one key each. Others (FLUSHALL, KEYS, EVAL, CONFIG) are none of ours.
-COMMANDS = ("GET", "SET", "UNLINK", "EXISTS", "TTL")
+READS, WRITES = ("GET", "EXISTS"), ("SET", "UNLINK")
 
 
 class Command(Action, kind="cache command"):
@@ -26,9 +27,10 @@ class Command(Action, kind="cache command"):
         return " ".join((self["name"], self["key"], *self["arguments"]))
 
     def perform(self, ops: Connection) -> Any:
-        if self["name"] not in COMMANDS:
-            raise ValueError(f"{self['name']} is none of {', '.join(COMMANDS)}")
-        with caches.session(ops, f"{self['name']} {self['key']}") as client:
+        if self["name"] not in READS + WRITES:
+            raise UsageError(f"{self['name']} is none of {', '.join(READS + WRITES)}.")
+        write = self["name"] in WRITES
+        with caches.session(ops, f"{self['name']} {self['key']}", write) as client:
             given = (self["name"], raw(self["key"]), *self["arguments"])
             answer: Any = client.execute_command(*given)
         return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
@@ -63,35 +65,49 @@ class Unlink(Action, kind="cache unlink"):
         return f"UNLINK {count(len(self['keys']), 'key')}{only}"
 
     def perform(self, ops: Connection) -> Json:
+        if not (self["keep"] or self["stored"]):
+            with caches.session(ops, str(self), write=True) as client:
+                gone = client.unlink(*map(raw, self["keys"]))
+            return {"unlinked": int(gone), "left": [], "kept": []}
         stored = read_stored(ops, self["stored"]) if self["stored"] else None
-        gone: list[str] = []
-        kept: list[list[Any]] = []
-        left: list[str] = []
-        with caches.session(ops, str(self)) as client:
-            for key in self["keys"]:
-                taken = _taken(client, key, self["keep"], stored)
-                (left if taken is None else gone).append(key)
-                kept += [taken] if taken else []
-        return {"unlinked": len(gone), "left": left, "kept": kept}
+        done: Json = {"unlinked": 0, "left": [], "kept": []}
+        try:
+            with caches.session(ops, str(self), write=True) as client:
+                for key in self["keys"]:
+                    if _taken(client, key, done["kept"] if self["keep"] else None, stored):
+                        done["unlinked"] += 1
+                    else:
+                        done["left"].append(key)
+        except OpsError as exc:  # what went before it, or with it, comes back with the undo
+            told = OpsError(f"{exc} {done['unlinked']} keys were taken away before.")
+            told.done = done if done["unlinked"] or done["kept"] else None
+            raise told from exc
+        return done
 
 
-def _taken(client: Any, key: str, keep: bool, stored: dict[str, float] | None) -> Any:
-    """In one transaction: what it held, empty where that is not kept; None where it is left."""
+def _taken(
+    client: Any, key: str, kept: list[list[Any]] | None, stored: dict[str, float] | None
+) -> bool:
+    """In one transaction. What it held is noted before it goes; False: it is left."""
     from redis import WatchError
 
     name = raw(key)
     with client.pipeline() as pipe:
         pipe.watch(name)
         if stored is not None and not is_stored(pipe.get(name), stored.get(key)):
-            return None
-        held = [key, pipe.pttl(name), _text(pipe.dump(name))] if keep else []
+            return False
+        left_ms, dump = (pipe.pttl(name), pipe.dump(name)) if kept is not None else (0, None)
+        if kept is not None and dump:
+            kept.append([key, left_ms, base64.b64encode(dump).decode()])
         pipe.multi()
         pipe.unlink(name)
         try:
             pipe.execute()
         except WatchError:  # somebody wrote it at that moment
-            return None
-    return held if not keep or held[2] else []
+            if kept and kept[-1][0] == key:
+                kept.pop()
+            return False
+    return True
 
 
 def is_stored(held: bytes | str | None, stored: float | None) -> bool:
@@ -110,10 +126,6 @@ def read_stored(ops: Connection, statement: str) -> dict[str, float]:
     return {str(row.key): float(row.value) for row in rows.itertuples()}
 
 
-def _text(dump: bytes | None) -> str:
-    return base64.b64encode(dump).decode() if dump else ""
-
-
 class Restore(Action, kind="cache restore"):
     """What was taken away is there again, with the time that it had left; nothing is replaced."""
 
@@ -126,7 +138,7 @@ class Restore(Action, kind="cache restore"):
         from redis import ResponseError
 
         done, there = 0, 0
-        with caches.session(ops, "RESTORE") as client:
+        with caches.session(ops, "RESTORE", write=True) as client:
             for key, left_ms, dump in self["kept"]:
                 try:
                     client.restore(raw(key), max(0, left_ms), base64.b64decode(dump))

@@ -18,6 +18,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.defects import families_of
 from opslib.core.errors import (
     LoginRefused,
+    Lost,
     Meanings,
     NotAllowed,
     OpsError,
@@ -50,10 +51,11 @@ _DOWN = "It may be down, or this machine is outside its network (VPN, tunnel). S
 
 
 @contextmanager
-def session(ops: Connection, what: str) -> Iterator[Any]:
+def session(ops: Connection, what: str, write: bool = False) -> Iterator[Any]:
     """A redis-py client whose commands are recorded as one call; `what` names it in messages.
 
-    Answers are bytes. Raises UsageError (no cache described, no address), Unfinished
+    Answers are bytes. `write`: what was sent and not answered may be done, so Lost is raised of it.
+    Raises UsageError (no cache described, no address), Unfinished
     (unreachable), LoginRefused, NotAllowed, OpsError.
     """
     from redis import Redis, RedisError
@@ -70,12 +72,16 @@ def session(ops: Connection, what: str) -> Iterator[Any]:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+    begun = False
     try:
+        if write:
+            client.ping()
+        begun = write
         yield client
     except (RedisError, OSError) as exc:
         error = type(exc).__name__
         said = " ".join(str(exc).split()) or error
-        raise translated(
+        told = translated(
             _MEANINGS,
             f"{families_of(exc)} {said}",
             asked=f"{what} in the cache of {ops.target.name}",
@@ -84,7 +90,10 @@ def session(ops: Connection, what: str) -> Iterator[Any]:
             place=f"{where['host']}:{where['port']}",
             seconds=SECONDS,
             down=_DOWN,
-        ) from exc
+        )
+        if begun and isinstance(told, Unfinished):
+            raise Lost(f"{told} So it may be done.") from exc
+        raise told from exc
     finally:
         client.close()
         ops.journal.call("redis", what, started, ticks, error=error)
