@@ -132,7 +132,8 @@ def look(case: Case) -> Looked:
         f"{event['service']}:{event['operation']}"
         for ops in seen
         for event in ops.journal.events
-        if event["event"] == "call" and event["service"] not in ("http", "postgresql", "sts")
+        if event["event"] == "call"
+        and event["service"] not in ("http", "postgresql", "redis", "sts")
     }
     return Looked([found for ops in seen for found in ops.findings], calls, error)
 

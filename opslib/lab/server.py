@@ -181,6 +181,8 @@ def opened(
     finally:
         server.server_close()
         world.postgres.stop()
+        for cache in world.caches.values():
+            cache.stop()
         for place in world.places.values():  # moto holds them for the whole process
             copies.forget(place.account)
 

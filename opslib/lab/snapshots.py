@@ -21,6 +21,7 @@ from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.users import client_secrets, invitations
 from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
+from opslib.lab.resources import caches
 from opslib.lab.resources.search import indices
 
 Tree = dict[str, Any]
@@ -77,6 +78,7 @@ def state(place: Place) -> Tree:
         },
         "executions": _executions(place),
         "sql": _databases(place),
+        **({"cache": _cached(place)} if "cache" in place.facts else {}),
         **{name: found for name, found in _containers(place).items() if found},
         **({"search": _search(place)} if "search" in place.facts else {}),
     }
@@ -97,6 +99,21 @@ def _each(held: Mapping[str, Any], attributes: str) -> Tree:
 
 def _hash(value: str | bytes | None) -> str:
     return hashlib.sha256(value if isinstance(value, bytes) else (value or "").encode()).hexdigest()
+
+
+def _cached(place: Place) -> Tree:
+    """What each key holds, as a hash, and whether it ends; nothing while it is stopped."""
+    from redis import RedisError
+
+    try:
+        with caches.of(place).client() as client:
+            keys = sorted(client.scan_iter(count=1_000))
+            return {
+                key.decode("utf-8", "replace"): [_hash(client.dump(key)), client.ttl(key) >= 0]
+                for key in keys
+            }
+    except RedisError:
+        return {}
 
 
 def _functions(place: Place) -> Tree:

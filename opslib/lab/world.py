@@ -196,6 +196,8 @@ class World(Ground[Place]):
             else:
                 self.postgres.put_back()
             self._copy.put_back(self)
+            for cache in self.caches.values():
+                cache.put_back()
             self.broken.clear()
             self.settings["delay_ms"] = 0
             gc.collect()  # what was held before

@@ -9,6 +9,7 @@ from opslib import (
     access,
     alarms,
     buckets,
+    caches,
     changes,
     databases,
     deployments,
@@ -103,6 +104,16 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         else [
             partial(logs.check_errors, minutes=minutes),
             partial(logs.check_needs, minutes=minutes),
+        ],
+        ("database", "cache"): [
+            caches.check_cache,
+            caches.check_slow,
+            *(
+                partial(caches.check_stored, keys=name)
+                for name, of in facts.get("cache", {}).get("keys", {}).items()
+                if "stored" in of
+            ),
+            *([caches.check_throttled] if "throttle" in facts.get("cache", {}) else []),
         ],
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],

@@ -1,4 +1,4 @@
-"""Another value for one key of a JSON secret, and tasks that read it."""
+"""Another value for a secret, or for one key of a JSON secret, and tasks that read it."""
 
 from __future__ import annotations
 
@@ -33,25 +33,28 @@ def plan_rotate(
     generate: bool = False,
     add: bool = False,
 ) -> Planned:
-    """Give one key of a JSON secret another value, and start anew every service that takes it.
+    """Give a secret, or one key of a JSON secret, another value; start anew who takes it.
 
-    Without `key` no value changes: the services that still run with one of before are started
-    anew. `generate`: a value that only the system itself has to know. `add`: a key that is new.
-    Raises UsageError (no such key, the value that it has), Refused (no JSON, somebody else changes
-    it, others may read the file).
+    Without a value none changes: the services that still run with one of before are started anew.
+    `generate`: a value that only the system itself has to know. `add`: a key that is new.
+    Raises UsageError (no such key, the value that it has), Refused (JSON without a key, a key and
+    no JSON, somebody else changes it, others may read the file).
     """
-    if not key:
+    if not (key or value_file or generate):
         return _plan_taken(ops, secret)
     of = stages.versions(ops, secret)
-    require_key(ops, secret, key, add)
+    if key:
+        require_key(ops, secret, key, add)
+    else:
+        _require_text(ops, secret)
     source = _source(ops, secret, key, value_file, generate)
     if source is None:
         return Planned(f"{key} of {secret} stays as it is", notes=["No value.", handed.how()])
-    given = handed.Given(secret, key, source)
-    title = f"Keep a new {key} beside the present one, as AWSPENDING of secret {secret}"
+    given, called = handed.Given(secret, key, source), key or "value"
+    title = f"Keep a new {called} beside the present one, as AWSPENDING of secret {secret}"
     steps, consumers = steps_told(ops, of)
     notes = [*_notes(ops, of, consumers, source)]
-    return Planned(f"a new {key} in {secret}", [of.pending(title, given), *steps], notes)
+    return Planned(f"a new {called} in {secret}", [of.pending(title, given), *steps], notes)
 
 
 def _plan_taken(ops: Connection, secret: str) -> Planned:
@@ -79,14 +82,29 @@ def require_key(ops: Connection, secret: str, key: str, add: bool = False) -> Js
     return held
 
 
+def _require_text(ops: Connection, secret: str) -> None:
+    """That all of it is one value; an address with a login has to fit what it opens."""
+    held = ops.secret(secret)
+    if not isinstance(held, str):
+        keys = ", ".join(sorted(held)) if isinstance(held, dict) else "a list"
+        raise UsageError(f"Secret {secret!r} is JSON: say which of its keys, key=… ({keys}).")
+    if "://" in held:
+        raise Refused(
+            f"Secret {secret!r} is an address with a login: what it opens has to change with it. "
+            "A database's: databases/password. Nothing was changed."
+        )
+
+
 def _source(ops: Connection, secret: str, key: str, value_file: str, generate: bool) -> Json | None:
     if value_file and generate:
         raise UsageError("Give value_file or generate, not both.")
     if not value_file:
         return handed.made(_LENGTH, "_") if generate else None
     source = handed.file(value_file)
-    if handed.value(source, f"new {key} of {secret}") == ops.secret(secret).get(key):
-        raise UsageError(f"{source['file']} holds the value that {key} of {secret} has already.")
+    held = ops.secret(secret)
+    if handed.value(source, f"new {key} of {secret}") == (held.get(key) if key else held):
+        told = f"{key} of {secret}" if key else secret
+        raise UsageError(f"{source['file']} holds the value that {told} has already.")
     return source
 
 

@@ -29,6 +29,8 @@ NOT_DAILY = {
     "buckets.check_past": PERSON,
     "buckets.check_room": "check_quotas by the way of what is uploaded",
     "buckets.check_written": PERSON,
+    "caches.check_clients": "who is connected, which passes or fails nothing",
+    "caches.check_keys": "it counts every key, and passes or fails nothing",
     "changes.check_timeline": "it shows what was done, and judges nothing",
     "databases.check_insert": PERSON,
     "databases.check_query": PERSON,

@@ -151,3 +151,24 @@ def test_a_secret_is_known_by_its_arn_with_and_without_its_end_and_by_its_name()
 def test_a_service_that_is_denied_is_unknown(ops: Connection, lab: PracticeLab) -> None:
     with lab.denied("ecs:DescribeTaskDefinition", KEY):
         assert [f.status for f in secrets.check_taken(ops)] == ["unknown"]
+
+
+def test_a_secret_that_is_one_value_gets_another_and_who_takes_it_is_started_anew(
+    lab: PracticeLab,
+) -> None:
+    ops = connect("lab/ai-studio-production")
+    plan = secrets.plan_rotate(ops, "AI_STUDIO_JWT_SECRET", generate=True)
+    before = str(ops.secret("AI_STUDIO_JWT_SECRET"))
+    assert before not in repr(plan)
+    apply(ops, plan, "now", confirmed(ops.target.name))
+    assert str(ops.secret("AI_STUDIO_JWT_SECRET")) != before
+    assert {f.status for f in secrets.check_taken(ops, "AI_STUDIO_JWT_SECRET")} == {"ok"}
+
+
+def test_what_is_json_wants_a_key_and_an_address_with_a_login_is_refused(lab: PracticeLab) -> None:
+    with pytest.raises(UsageError, match="is JSON: say which of its keys"):
+        secrets.plan_rotate(connect(TARGET), SECRET, generate=True)
+    with pytest.raises(Refused, match="an address with a login"):
+        secrets.plan_rotate(
+            connect("lab/ai-studio-production"), "AI_STUDIO_DATABASE_URL", generate=True
+        )

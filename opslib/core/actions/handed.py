@@ -87,9 +87,9 @@ def _text(path: Path) -> str:
 
 
 class Given(Action, kind="given"):
-    """A version of a JSON secret, pending, with another value under one key, the others kept.
+    """A version of a secret, pending: of JSON with another value under one key, the others kept.
 
-    Read again and compared before anybody is told of it.
+    Without a key all of it is the value. Read again and compared before anybody is told of it.
     """
 
     def __init__(self, secret: str, key: str, source: Json) -> None: ...
@@ -98,15 +98,17 @@ class Given(Action, kind="given"):
         source = self["source"]
         of = f"what is in {source['file']}" if "file" in source else "a value made when applied"
         called = f"secretsmanager.put_secret_value({self['secret']}, {PENDING})"
+        if not self["key"]:
+            return f"{called}: it becomes {of}"
         return f"{called}: {self['key']} becomes {of}, the other keys are kept"
 
     def perform(self, ops: Connection) -> Any:
         name = self["secret"]
         new = value(self["source"], f"new {self['key']} of {name}")
-        wanted = {**ops.secret(name), self["key"]: new}
-        given = {"SecretString": json.dumps(wanted), "VersionStages": [PENDING]}
+        wanted = json.dumps({**ops.secret(name), self["key"]: new}) if self["key"] else new
+        given = {"SecretString": wanted, "VersionStages": [PENDING]}
         done = ops.change("secretsmanager", "put_secret_value", self.token, SecretId=name, **given)
-        if pending(ops, name) != wanted:
+        if _pending(ops, name) != wanted:
             error = OpsError(f"The pending version of {name!r} is not what was put there.")
             error.done = done
             raise error
@@ -115,10 +117,13 @@ class Given(Action, kind="given"):
 
 def pending(ops: Connection, secret: str) -> Json:
     """The pending version of a JSON secret, masked like every answer."""
-    given = {"SecretId": secret, "VersionStage": PENDING}
-    text = ops.call("secretsmanager", "get_secret_value", **given)["SecretString"]
-    found: Json = decoded(text, {})
+    found: Json = decoded(_pending(ops, secret), {})
     return found
+
+
+def _pending(ops: Connection, secret: str) -> str:
+    given = {"SecretId": secret, "VersionStage": PENDING}
+    return str(ops.call("secretsmanager", "get_secret_value", **given)["SecretString"])
 
 
 class ClientSecret(Action, kind="client secret"):

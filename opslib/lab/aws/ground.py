@@ -14,6 +14,7 @@ import moto.backends
 
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.postgres.postgres import Postgres
+from opslib.lab.valkey import Valkey
 
 LogEvent = tuple[datetime, str, str]  # when, stream, message
 
@@ -65,6 +66,7 @@ class Ground(ABC, Generic[P]):
         self.places: Mapping[str, P] = {}
         self.unfit: dict[str, str] = {}  # account: why nothing in it answers
         self.settings: dict[str, float] = {"delay_ms": 0}
+        self.caches: dict[str, Valkey] = {}  # by target
         self.started = self.now()  # t0: what is seeded is told from here
 
     def now(self) -> datetime:

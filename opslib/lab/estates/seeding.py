@@ -16,6 +16,7 @@ from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import (
     buckets,
+    caches,
     functions,
     monitors,
     names,
@@ -83,6 +84,8 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     network = networks.seed(place, about.network) if about.network else None
     password = rds.login(place, about.database) if "database" in place.facts else ""
     _secrets(place, about.secrets)
+    if "cache" in place.facts:
+        caches.seed(place, about.cache_days)
     if password:
         rds.seed(place, about.database, password)
         rds.keep_pool(place)

@@ -60,8 +60,9 @@ class Database:
 
     application: str = "app"  # its application_name
     pool: int = 5  # connections that the app keeps open
-    # what the secret calls the database; `password`: it is the password and nothing else
-    login: Literal["dbname", "database", "password"] = "dbname"
+    # what the secret calls the database; `password`: it is the password and nothing else; `url`: it
+    # is SQLAlchemy's address with all of it
+    login: Literal["dbname", "database", "password", "url"] = "dbname"
     password_days: int = 30  # the secret's age
     created_days: int = 300
     last_backup: Duration = timedelta(hours=4)
@@ -208,6 +209,7 @@ class Data:
     services: Services = field(default_factory=Services)
     users: Users = field(default_factory=Users)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    cache_days: int = 30  # the age of the secret with the cache's address
     queues: Queues = field(default_factory=Queues)
     jobs: Jobs = field(default_factory=Jobs)
     blocked: list[str] = field(default_factory=list)  # addresses in the set of `edge`

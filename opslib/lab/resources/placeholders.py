@@ -6,6 +6,7 @@
 {queue_url queues.analysis.name}    the address of a queue
 {crc 431/0}                         a number that this seed draws for these words, in hexadecimal
 {username ada@example.com}          what the pool calls a user
+{targets gateway}                   a service's target group, as CloudWatch calls it
 {name} {environment} {region} {account} {system} {gateway} {schema} {pool} {balancer} {targets}
 {source_secret_arn}
 """
@@ -21,7 +22,7 @@ from opslib.lab.places import Place
 from opslib.lab.resources import names, secrets, users
 
 _PLACEHOLDER = re.compile(r"\{(?:(secret_arn|queue_url) |([\d.]+) \* )?([A-Za-z][\w.-]*)\}")
-_ASKED = re.compile(r"\{(crc|username) ([^{}]+)\}")
+_ASKED = re.compile(r"\{(crc|username|targets) ([^{}]+)\}")
 
 
 def _source_secret_arn(place: Place) -> str:
@@ -76,6 +77,8 @@ def _named(place: Place, found: re.Match[str]) -> Any:
 def _answered(place: Place, what: str, of: str) -> str:
     if what == "crc":
         return f"{names.number(place, of):08x}"
+    if what == "targets":
+        return str(place.memory["behind"][of]["TargetGroup"])
     return str(getattr(users.find(place, of), "username", ""))
 
 

@@ -96,7 +96,9 @@ def _images(place: Place, key: str, about: data.Services) -> None:
 def _definitions(place: Place, key: str, about: data.Services) -> None:
     for tag in _tags(about, key):
         register(place, key, about, tag)
-    needs = {"memory_mb": about.needs_mb.get(key, 0), "variables": list(about.variables)}
+    own = place.facts["services"][key].get("variables", ())
+    variables = [name for name in about.variables if name in own]
+    needs = {"memory_mb": about.needs_mb.get(key, 0), "variables": variables}
     place.memory.setdefault("containers", {})[family(place, key)] = needs
 
 
@@ -157,6 +159,10 @@ def policy(allows: Iterable[str]) -> str:
 
 
 def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str, list[str]]) -> str:
+    """Its target group behind its load balancer. What several name is one, made for the first.
+
+    What no rule sends elsewhere goes to the first; to another what is below its health path.
+    """
     elb, name = place.client("elbv2"), facts["target_group"]
     made = elb.create_target_group(
         Name=name,
@@ -167,23 +173,42 @@ def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str,
         HealthCheckPath=facts.get("health", "/"),
     )
     group = str(made["TargetGroups"][0]["TargetGroupArn"])
-    made = elb.create_load_balancer(
-        Name=facts.get("load_balancer", name),
-        Subnets=list(vpc["SubnetIds"]),
-        SecurityGroups=list(vpc["SecurityGroupIds"]),
-    )
-    balancer = made["LoadBalancers"][0]["LoadBalancerArn"]
-    place.memory["balancer"] = balancer.partition("loadbalancer/")[2]
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    balancers: dict[str, tuple[str, str]] = place.memory.setdefault("balancers", {})
+    balancer = str(facts.get("load_balancer", name))
+    if balancer in balancers:
+        _, listener = balancers[balancer]
+        below = [f"{str(facts.get('health', '/')).rpartition('/')[0]}/*"]
+        elb.create_rule(
+            ListenerArn=listener,
+            Priority=10 * len(place.memory["behind"]),
+            Conditions=[{"Field": "path-pattern", "Values": below}],
+            Actions=forward,
+        )
+    else:
+        balancers[balancer] = _balancer(place, balancer, forward, vpc)
+    place.memory["balancer"] = balancers[balancer][0].partition("loadbalancer/")[2]
     place.memory["targets"] = group.rpartition(":")[2]
     of = {"LoadBalancer": place.memory["balancer"], "TargetGroup": place.memory["targets"]}
     place.memory.setdefault("behind", {})[key] = of
-    elb.create_listener(
-        LoadBalancerArn=balancer,
-        Protocol="HTTP",
-        Port=80,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
-    )
     return group
+
+
+def _balancer(
+    place: Place, name: str, forward: list[dict[str, str]], vpc: Mapping[str, list[str]]
+) -> tuple[str, str]:
+    """ARNs of a load balancer and its listener."""
+    elb = place.client("elbv2")
+    made = elb.create_load_balancer(
+        Name=name,
+        Subnets=list(vpc["SubnetIds"]),
+        SecurityGroups=list(vpc["SecurityGroupIds"]),
+    )
+    balancer = str(made["LoadBalancers"][0]["LoadBalancerArn"])
+    made = elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward
+    )
+    return balancer, str(made["Listeners"][0]["ListenerArn"])
 
 
 def _service(

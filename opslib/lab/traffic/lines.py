@@ -12,6 +12,7 @@ from opslib.lab.traffic.traffic import CRASHED, TIMED_OUT, Request
 
 _MEMBERS = {
     "request_id": '"%(id)s"',
+    "trace_id": '"%(id)s"',
     "method": '"%(method)s"',
     "path": "%(path)s",
     "status": "%(status)s",

@@ -113,6 +113,7 @@ def seed(place: Place, about: data.Data) -> None:
         place.memory.setdefault("served", {})[key] = served
         memory = rhythms.daily_rhythm(*about.services.memory, 0.12, number + 1)
         _measure(place, key, served, memory)
+    _measure_balancers(place)
 
 
 def _quiet(facts: Mapping[str, Any]) -> forms.Traffic:
@@ -202,44 +203,70 @@ def _measure(place: Place, key: str, served: Served, memory: rhythms.Rhythm) -> 
     put("AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
     put("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
     put("ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
-    if "target_group" in facts:
-        _measure_balancer(place, served, place.memory["behind"][key])
 
 
 def _many(of: Callable[[float], list[str]], minute: float) -> float:
     return float(len(of(minute)))
 
 
-def _measure_balancer(place: Place, served: Served, both: Mapping[str, str]) -> None:
-    """Its own answers are counted where there are some; a target's 5xx also where there are none.
+def _measure_balancers(place: Place) -> None:
+    """Each target group's requests, and those of all that are behind one load balancer together."""
+    behind: Mapping[str, Mapping[str, str]] = place.memory.get("behind", {})
+    together: dict[str, list[Served]] = {}
+    for key, both in behind.items():
+        served = of(place)[key]
+        together.setdefault(both["LoadBalancer"], []).append(served)
+        _measure_requests(place, [served], both)
+        healthy = partial(_many, served.healthy)
+        place.metrics.baseline("AWS/ApplicationELB", "HealthyHostCount", both, healthy, "Count")
+        failing = partial(_failing, place, served)
+        place.metrics.baseline("AWS/ApplicationELB", "UnHealthyHostCount", both, failing, "Count")
+    for name, every in together.items():
+        _measure_requests(place, every, {"LoadBalancer": name})
+        _measure_unserved(place, every, {"LoadBalancer": name})
+
+
+def _failing(place: Place, served: Served, minute: float) -> float:
+    return float(len(running(place, served.key, minute)) - len(served.healthy(minute)))
+
+
+def _happened(every: Sequence[Served], minute: float) -> Iterator[Request]:
+    for served in every:
+        yield from served.happened(minute)
+
+
+def _counted(
+    every: Sequence[Served], which: Callable[[Request], bool], none: float | None
+) -> rhythms.Baseline:
+    return lambda minute: float(sum(map(which, _happened(every, minute)))) or none
+
+
+def _measure_requests(place: Place, every: Sequence[Served], of: Mapping[str, str]) -> None:
+    """A target's 5xx are counted also where there are none.
 
     RequestCount leaves out what no target could be chosen for.
     """
-    alone = {"LoadBalancer": both["LoadBalancer"]}
     put = partial(place.metrics.baseline, "AWS/ApplicationELB")
 
-    def counted(which: Callable[[Request], bool], none: float | None) -> rhythms.Baseline:
-        return lambda minute: float(sum(map(which, served.happened(minute)))) or none
-
     def took(minute: float) -> Samples | None:
-        values = [each.latency_ms / 1000 for each in served.happened(minute) if _is_target(each)]
+        asked = (each for each in _happened(every, minute) if _is_target(each))
+        values = [each.latency_ms / 1000 for each in asked]
         return Samples(values, [1.0] * len(values)) if values else None
 
-    def failing(minute: float) -> float:
-        return float(len(running(place, served.key, minute)) - len(served.healthy(minute)))
+    put("RequestCount", of, _counted(every, lambda r: r.outcome != THROTTLED, 0.0), "Count")
+    put("TargetResponseTime", of, took, "Seconds")
+    for hundred in (2, 4, 5):
+        fn = _counted(every, lambda r, h=hundred: _is_target(r) and r.status // 100 == h, 0.0)  # type: ignore[misc]
+        put(f"HTTPCode_Target_{hundred}XX_Count", of, fn, "Count")
 
-    for dimensions in (both, alone):
-        put("RequestCount", dimensions, counted(lambda r: r.outcome != THROTTLED, 0.0), "Count")
-        put("TargetResponseTime", dimensions, took, "Seconds")
-        for hundred in (2, 4, 5):
-            fn = counted(lambda r, h=hundred: _is_target(r) and r.status // 100 == h, 0.0)  # type: ignore[misc]
-            put(f"HTTPCode_Target_{hundred}XX_Count", dimensions, fn, "Count")
+
+def _measure_unserved(place: Place, every: Sequence[Served], of: Mapping[str, str]) -> None:
+    """The load balancer's own answers, counted where there are some."""
+    put = partial(place.metrics.baseline, "AWS/ApplicationELB")
     for status in _BALANCERS:
-        fn = counted(lambda r, s=status: not _is_target(r) and r.status == s, None)  # type: ignore[misc]
-        put(f"HTTPCode_ELB_{status}_Count", alone, fn, "Count")
-    put("HTTPCode_ELB_5XX_Count", alone, counted(lambda r: not _is_target(r), None), "Count")
-    put("HealthyHostCount", both, partial(_many, served.healthy), "Count")
-    put("UnHealthyHostCount", both, failing, "Count")
+        fn = _counted(every, lambda r, s=status: not _is_target(r) and r.status == s, None)  # type: ignore[misc]
+        put(f"HTTPCode_ELB_{status}_Count", of, fn, "Count")
+    put("HTTPCode_ELB_5XX_Count", of, _counted(every, lambda r: not _is_target(r), None), "Count")
 
 
 def _is_target(request: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opslib.lab.verbs import (
     access,
+    caches,
     databases,
     functions,
     held,
@@ -19,6 +20,7 @@ from opslib.lab.verbs import (
 
 __all__ = [
     "access",
+    "caches",
     "databases",
     "functions",
     "held",

@@ -221,10 +221,13 @@ class AppClient(Verb):
 
 @verb("another_value", "secrets", "ecs")
 class AnotherValue(Verb):
-    """Somebody gave a key of a secret another value a while ago: the tasks that run are older."""
+    """Somebody gave a secret another value a while ago: the tasks that run are older.
+
+    key: of a JSON secret, whose other keys are as they were
+    """
 
     secret: str
-    key: str
+    key: str = ""
     since: Duration = timedelta(hours=3)
 
     def apply(self, stage: Stage) -> None:
@@ -236,8 +239,11 @@ class AnotherValue(Verb):
         stage.kept = copy.deepcopy(vars(held)), [(task, task["startedAt"]) for task in young]
         for task in young:
             task["startedAt"] = when - self.since
-        value = {**json.loads(secrets.read(place, self.secret)), self.key: "another-" * 5}
-        secrets.put_again(place, self.secret, json.dumps(value), when)
+        value = "another-" * 5
+        if self.key:
+            known = json.loads(secrets.read(place, self.secret))
+            value = json.dumps({**known, self.key: value})
+        secrets.put_again(place, self.secret, value, when)
 
     def undo(self, stage: Stage) -> None:
         if stage.kept:

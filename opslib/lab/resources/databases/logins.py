@@ -48,12 +48,17 @@ def owner(place: Place, password: str) -> psycopg.Connection[Any]:
 def put_login(place: Place, password: str, age_days: int, member: str) -> None:
     """The secret that the facts name, its parts called as they say; else one as RDS manages it.
 
-    `member`: what it calls the database, `dbname` or `database`; `password`: it is that alone.
+    `member`: what it calls the database, `dbname` or `database`; `password`: it is that alone;
+    `url`: it is SQLAlchemy's address.
     """
     if member == "password":
         secrets.put(place, names.login_secret(place), password, age_days)
         return
     name, port = names.database(place), place.world.postgres.port
+    if member == "url":
+        held = f"postgresql+asyncpg://{name}:{password}@127.0.0.1:{port}/{name}"
+        secrets.put(place, names.login_secret(place), held, age_days)
+        return
     login = {"host": "127.0.0.1", "port": port, "username": name, "password": password}
     login[member] = name
     usual = {"user": "username", "name": member}

@@ -1,0 +1,133 @@
+"""Keys of the cache, by what the target's file calls them, and what the database has of them."""
+
+from __future__ import annotations
+
+from opslib.core import (
+    Connection,
+    Findings,
+    Frame,
+    Json,
+    Question,
+    UsageError,
+    check,
+    frame,
+    unknown_name,
+)
+from opslib.core.actions.caches import is_stored, read_stored
+from opslib.core.connections import caches
+from opslib.core.reads.caches import find, raw, values
+from opslib.core.text import count
+
+UNSYNCED = "usage-not-synced"
+KEYS = {"key": "str", "kind": "str", "left_seconds": "Int64", "bytes": "Int64"}
+COUNTS = {"keys": "str", "pattern": "str", "many": "int64", "all": "bool"}
+STORED = {"key": "str", "held": "str", "stored": "float64", "in_database": "bool"}
+_SHOWN = 1_000
+_PART = 200
+
+
+def described(ops: Connection, keys: str) -> Json:
+    """A kind of keys of the target's file. Raises UsageError with the nearest names."""
+    known = ops.target["cache"].get("keys", {})
+    if keys not in known:
+        raise unknown_name("keys", keys, known, f" of cache.keys of {ops.target.name}")
+    found: Json = known[keys]
+    return found
+
+
+def pattern_of(ops: Connection, keys: str) -> str:
+    """A name of the target's file, or a pattern of its own: with a `*`, `?` or `[`, or a `:`."""
+    known = ops.target["cache"].get("keys", {})
+    if keys in known or not any(sign in keys for sign in "*?[:"):
+        return str(described(ops, keys)["pattern"])
+    return keys
+
+
+def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
+    """Keys of a name or pattern, how long they last (none: for ever), what they take. KEYS.
+
+    SCAN, TYPE, TTL, MEMORY USAGE.
+    """
+    names, whole = find(ops, pattern_of(ops, keys), most)
+    rows = []
+    with caches.session(ops, f"TYPE, TTL, MEMORY USAGE of {len(names)} keys") as client:
+        for at in range(0, len(names), _PART):
+            some = names[at : at + _PART]
+            with client.pipeline(transaction=False) as pipe:
+                for key in some:
+                    pipe.type(raw(key)).ttl(raw(key)).memory_usage(raw(key))
+                told = pipe.execute()
+            for key, kind, left, size in zip(some, *(told[n::3] for n in range(3)), strict=True):
+                if kind != b"none":  # it ended meanwhile
+                    left_seconds = left if left >= 0 else None
+                    told_of = (key, kind.decode(), left_seconds, size)
+                    rows.append(dict(zip(KEYS, told_of, strict=True)))
+    if not whole:
+        print(f"Only the first {len(names):,} keys are shown; there are more.", flush=True)
+    return frame(rows, KEYS)
+
+
+@check("How many keys are there of each kind?")
+def check_keys(ops: Connection) -> Findings:
+    """Counted by SCAN, for each kind that the target's file describes. Evidence: COUNTS.
+
+    That there is none of a kind is no finding: what ought to be there is not known.
+    """
+    rows, found = [], Findings()
+    for name, facts in ops.target["cache"].get("keys", {}).items():
+        names, whole = find(ops, facts["pattern"])
+        rows.append(dict(zip(COUNTS, (name, facts["pattern"], len(names), whole), strict=True)))
+        asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
+        said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
+        found.append(asked.answer("ok", said))
+    return Findings(found, frame(rows, COUNTS))
+
+
+@check("Has the database what the cache has counted?")
+def check_stored(ops: Connection, keys: str) -> Findings:
+    """Counters of a kind against what the database has of them. Evidence: STORED.
+
+    The kind needs `stored` in the target's file: one of database.queries, which answers key and
+    value. A counter may be ahead by what was counted since the last sync.
+    """
+    rows = compare(ops, keys)
+    behind = rows[~rows["in_database"]]
+    asked = Question(f"{keys} in the database", "all that the cache has counted", "SCAN, SQL")
+    if behind.empty:
+        said = f"all of {count(len(rows), 'key')}" if len(rows) else "no such key is in the cache"
+        return Findings([asked.answer("ok", said, cause=UNSYNCED)], rows)
+    said = f"{len(behind):,} of {count(len(rows), 'key')} are ahead of the database, or not in it:"
+    said += f" {', '.join(behind['key'][:3])}{' …' * (len(behind) > 3)}"
+    answer = asked.answer("warn", said, cause=UNSYNCED, next="caches/sync")
+    return Findings([answer], rows)
+
+
+def compare(ops: Connection, keys: str) -> Frame:
+    """Each key of a kind, what it holds, what the database has. STORED. Raises UsageError."""
+    facts = described(ops, keys)
+    names, whole = find(ops, facts["pattern"])
+    if not whole:
+        raise UsageError(f"More than {len(names):,} keys {facts['pattern']}: compare a part of it.")
+    stored = read_stored(ops, stored_sql(ops, keys))
+    rows = [
+        {
+            "key": key,
+            "held": value or "",
+            "stored": stored.get(key),
+            "in_database": is_stored(value, stored.get(key)),
+        }
+        for key, value in values(ops, names).items()
+    ]
+    return frame(rows, STORED)
+
+
+def stored_sql(ops: Connection, keys: str) -> str:
+    """The SQL that says what the database has of a kind of keys. Raises UsageError."""
+    name = described(ops, keys).get("stored")
+    known = ops.target["database"].get("queries", {})
+    if name not in known:
+        raise UsageError(
+            f"cache.keys.{keys}.stored in parameters/targets/{ops.target.key}.yaml names no query "
+            "of database.queries: what the database has of them is not known."
+        )
+    return str(known[name]["sql"])

@@ -1,0 +1,151 @@
+"""What is done to a cache: a command about one key; keys that are taken away, and brought back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from opslib.core.actions.actions import Action
+from opslib.core.connections import caches, sql
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, UsageError
+from opslib.core.reads.caches import raw
+from opslib.core.tables import Json
+from opslib.core.text import count
+
+# About one key each. Others (FLUSHALL, KEYS, EVAL, CONFIG) are none of ours.
+READS, WRITES = ("GET", "EXISTS"), ("SET", "UNLINK")
+
+
+class Command(Action, kind="cache command"):
+    """One command about one key; its answer as text."""
+
+    def __init__(self, name: str, key: str, arguments: Sequence[str] = ()) -> None: ...
+
+    def __str__(self) -> str:
+        return " ".join((self["name"], self["key"], *self["arguments"]))
+
+    def perform(self, ops: Connection) -> Any:
+        if self["name"] not in READS + WRITES:
+            raise UsageError(f"{self['name']} is none of {', '.join(READS + WRITES)}.")
+        write = self["name"] in WRITES
+        with caches.session(ops, f"{self['name']} {self['key']}", write) as client:
+            given = (self["name"], raw(self["key"]), *self["arguments"])
+            answer: Any = client.execute_command(*given)
+        return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+
+
+class Held(Action, kind="cache held"):
+    """How many of these keys are there."""
+
+    def __init__(self, keys: Sequence[str]) -> None: ...
+
+    def __str__(self) -> str:
+        return f"EXISTS {count(len(self['keys']), 'key')}"
+
+    def perform(self, ops: Connection) -> Any:
+        with caches.session(ops, str(self)) as client:
+            answer: Any = client.exists(*map(raw, self["keys"]))
+        return int(answer)
+
+
+class Unlink(Action, kind="cache unlink"):
+    """These keys are taken away, and no other.
+
+    keep:    what they held stands in the answer, for `Restore`
+    stored:  SQL that answers `key` and `value` of what the database has; a key that holds more, or
+             is not among them, is left
+    """
+
+    def __init__(self, keys: Sequence[str], keep: bool, stored: str = "") -> None: ...
+
+    def __str__(self) -> str:
+        only = ", but those that the database has not" if self["stored"] else ""
+        return f"UNLINK {count(len(self['keys']), 'key')}{only}"
+
+    def perform(self, ops: Connection) -> Json:
+        if not (self["keep"] or self["stored"]):
+            with caches.session(ops, str(self), write=True) as client:
+                gone = client.unlink(*map(raw, self["keys"]))
+            return {"unlinked": int(gone), "left": [], "kept": []}
+        stored = read_stored(ops, self["stored"]) if self["stored"] else None
+        done: Json = {"unlinked": 0, "left": [], "kept": []}
+        try:
+            with caches.session(ops, str(self), write=True) as client:
+                for key in self["keys"]:
+                    if _taken(client, key, done["kept"] if self["keep"] else None, stored):
+                        done["unlinked"] += 1
+                    else:
+                        done["left"].append(key)
+        except OpsError as exc:  # what went before it, or with it, comes back with the undo
+            told = OpsError(f"{exc} {done['unlinked']} keys were taken away before.")
+            told.done = done if done["unlinked"] or done["kept"] else None
+            raise told from exc
+        return done
+
+
+def _taken(
+    client: Any, key: str, kept: list[list[Any]] | None, stored: dict[str, float] | None
+) -> bool:
+    """In one transaction. What it held is noted before it goes; False: it is left."""
+    from redis import WatchError
+
+    name = raw(key)
+    with client.pipeline() as pipe:
+        pipe.watch(name)
+        if stored is not None and not is_stored(pipe.get(name), stored.get(key)):
+            return False
+        left_ms, dump = (pipe.pttl(name), pipe.dump(name)) if kept is not None else (0, None)
+        if kept is not None and dump:
+            kept.append([key, left_ms, base64.b64encode(dump).decode()])
+        pipe.multi()
+        pipe.unlink(name)
+        try:
+            pipe.execute()
+        except WatchError:  # somebody wrote it at that moment
+            if kept and kept[-1][0] == key:
+                kept.pop()
+            return False
+    return True
+
+
+def is_stored(held: bytes | str | None, stored: float | None) -> bool:
+    """Whether the database has what a counter holds; one that is gone is no loss."""
+    if held is None:
+        return True
+    try:
+        return stored is not None and float(held) <= stored
+    except ValueError:
+        return False
+
+
+def read_stored(ops: Connection, statement: str) -> dict[str, float]:
+    """What the database has, by the cache's key."""
+    rows = sql.ask(ops, statement, limit=1_000_000)
+    return {str(row.key): float(row.value) for row in rows.itertuples()}
+
+
+class Restore(Action, kind="cache restore"):
+    """What was taken away is there again, with the time that it had left; nothing is replaced."""
+
+    def __init__(self, kept: Any) -> None: ...
+
+    def __str__(self) -> str:
+        return "RESTORE the keys that were taken away, those that are there by then left"
+
+    def perform(self, ops: Connection) -> Json:
+        from redis import ResponseError
+
+        done, there = 0, 0
+        with caches.session(ops, "RESTORE", write=True) as client:
+            for key, left_ms, dump in self["kept"]:
+                try:
+                    client.restore(raw(key), max(0, left_ms), base64.b64decode(dump))
+                except ResponseError as exc:
+                    if "BUSYKEY" not in str(exc):
+                        raise
+                    there += 1
+                else:
+                    done += 1
+        return {"restored": done, "there": there}

