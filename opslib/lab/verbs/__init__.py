@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from opslib.lab.verbs import (
     access,
-    caches,
     databases,
     functions,
     held,
@@ -20,7 +19,6 @@ from opslib.lab.verbs import (
 
 __all__ = [
     "access",
-    "caches",
     "databases",
     "functions",
     "held",
