@@ -8,16 +8,18 @@ python -m opslib.catalogue.contents --check   say what is stale; exit 1 when som
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from opslib.catalogue import procedures, runbooks
+from opslib.catalogue import procedures, runbooks, seen
 from opslib.core import Json, paths, strict_yaml
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
-_CELL = "\n<!-- cell -->\n"
+_CELL, _CODE = "\n<!-- cell -->\n", "<!-- code -->\n"
 _EFFECTS = {"read": "looks only", "change": "changes, can be undone", "destroy": "**destroys**"}
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")  # it leads elsewhere from here
 _KINDS = {
     "string": "text",
     "integer": "whole number",
@@ -43,8 +45,11 @@ def _text(name: str, left_out: Callable[[str], None]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
+    known = procedures.readable(procedures.load, procedures.files(), left_out)
     return templates.get_template(name).render(
-        procedures=procedures.readable(procedures.load, procedures.files(), left_out),
+        procedures=known,
+        seen=seen.grouped(known),
         books=dict(procedures.readable(_book, runbooks.systems(), left_out)),
         effects=_EFFECTS,
         keys=list(strict_yaml.keys("target")),
@@ -68,17 +73,22 @@ def _form(key: Json) -> str:
     return " or ".join(_KINDS[kind] for kind in kinds)
 
 
+def _cell(text: str) -> Json:
+    code = text.startswith(_CODE)
+    source = text.removeprefix(_CODE).splitlines(keepends=True)
+    if not code:
+        return {"cell_type": "markdown", "metadata": {}, "source": source}
+    folded = {"jupyter": {"source_hidden": True}}
+    shown = {"execution_count": None, "outputs": []}
+    return {"cell_type": "code", "metadata": folded, "source": source} | shown
+
+
 def door(left_out: Callable[[str], None] = print) -> str:
-    """The text of notebooks/start.ipynb: every procedure by symptom, by chapter, and by system."""
-    cells = [
-        {
-            "cell_type": "markdown",
-            "id": f"start-{i:02d}",
-            "metadata": {},
-            "source": text.splitlines(keepends=True),
-        }
-        for i, text in enumerate(_text("start.md", left_out).rstrip().split(_CELL), 1)
-    ]
+    """The text of notebooks/start.ipynb: the search, and every procedure by what is seen, by
+    chapter, and by system.
+    """
+    texts = _text("start.md", left_out).rstrip().split(_CELL)
+    cells = [{"id": f"start-{i:02d}"} | _cell(text) for i, text in enumerate(texts, 1)]
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

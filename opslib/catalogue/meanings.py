@@ -16,6 +16,7 @@ from opslib.core import UsageError, strict_yaml
 _UNSURE = "unsure"  # what is meant by "I do not know yet"
 _WORD = re.compile(r"[^\W_]+")
 _WEIGHTS = {"title": 1.0, "symptom": 1.0, "alarm": 0.8, "note": 0.6, "prose": 0.3}
+_ENDINGS = 4  # so many are tried of a word that is being typed
 _ALIKE = 0.8  # of difflib: one letter of five is wrong
 
 
@@ -67,6 +68,16 @@ class Index:
                 "AND rowid IN (SELECT rowid FROM rows WHERE rows MATCH ?)",
                 (f" {_key(name)}", query),
             )
+
+    def begun(self, said: str) -> list[str]:
+        """What it may become while it is typed: its last word may not be whole."""
+        *before, last = said.lower().split() or [""]
+        if len(last) < 2 and before:
+            return [" ".join(before)]
+        if len(last) < 2 or last in self._known:
+            return [said]
+        longer = sorted((w for w in self._known if w.startswith(last)), key=lambda w: (len(w), w))
+        return [said, *(" ".join([*before, word]) for word in longer[:_ENDINGS])]
 
     def understood(self, said: str) -> Asked:
         """What somebody says. Raises UsageError: there is no word in it."""

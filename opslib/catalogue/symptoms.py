@@ -94,6 +94,11 @@ class Guide:
         best = sorted((hit for hit in hits if hit.score >= _LEAST), key=lambda hit: -hit.score)
         return Found(best, asked.read, asked.unsure)
 
+    def find_begun(self, said: str) -> Found:
+        """`find` for what is being typed: the last word may not be whole yet."""
+        found = [self.find(each) for each in self._index.begun(said)]
+        return max(found, key=lambda each: each.hits[0].score if each.hits else 0)
+
     def _hit(self, procedure: Procedure, rows: Mapping[str, Rows], starts: Json) -> Hit:
         """A procedure with the entry that fits best, which is run when it is the system's own."""
         entries = [entry for entry in self._entries if entry.procedure == procedure.name]

@@ -1,0 +1,221 @@
+"""The door in JupyterLab: say what is seen, choose the target, click: a sitting opens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import Javascript, display
+
+from opslib.catalogue import runbooks, seen
+from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
+from opslib.core import OpsError, UsageError
+from opslib.core.connections import targets
+from opslib.core.connections.targets import LAB
+from opslib.core.tables import escaped
+from opslib.records import files
+from opslib.records.sittings import places
+from opslib.runs import choices
+from opslib.sittings.opening import Opened, open_sitting
+
+_MOST = 7
+_EFFECTS = {"read": "looks only", "change": "changes", "destroy": "<b>destroys</b>"}
+_STYLE = """<style>
+.opslib-door {max-width: 62rem; padding: 2px; overflow: visible}
+.opslib-door .widget-button {height: auto; min-height: 30px; line-height: 1.3; padding: 4px 10px}
+.opslib-door .opslib-hit .widget-button {text-align: left; white-space: normal}
+.opslib-door .widget-html-content {line-height: 1.35; color: var(--jp-ui-font-color1, inherit)}
+.opslib-door .opslib-production {
+  color: #fff; background: #b00020; padding: 2px 8px; border-radius: 3px}
+.opslib-door .opslib-said, .opslib-door .opslib-said b {color: var(--jp-error-color1, #b00020)}
+</style>"""
+_CLICK = """const link = document.createElement("a");
+link.dataset.commandlinkerCommand = "docmanager:open";
+link.dataset.commandlinkerArgs = {path};
+element.append(link); link.click(); link.remove();"""
+
+
+class Seeking:
+    """`shown`: the widget."""
+
+    def __init__(self) -> None:
+        self._guide = cache(_guide)
+        self._picker = widgets.Dropdown(options=_choices(), layout={"width": "24rem"})
+        remembered = _remembered()
+        if remembered in dict(self._picker.options).values():
+            self._picker.value = remembered
+        self._kind, self._said = widgets.HTML(), widgets.HTML()
+        self._box = widgets.Text(
+            placeholder="What do you see? people cannot log in, 503, dead letters …",
+            layout={"width": "auto", "flex": "1 1 20rem"},
+        )
+        self._rows = [_Row(self._ask) for _ in range(_MOST)]
+        self._unsure = _Row(self._ask)
+        self._form = widgets.VBox()
+        self._answer = widgets.Output()
+        words = [_word(self._box, group.word) for group in seen.grouped(()) if group.word]
+        self.shown = widgets.VBox(
+            [
+                widgets.HTML(_STYLE),
+                widgets.HBox([self._picker, self._kind], layout={"flex_flow": "row wrap"}),
+                widgets.HBox([self._box], layout={"flex_flow": "row wrap"}),
+                widgets.HBox(words, layout={"flex_flow": "row wrap"}),
+                self._unsure.shown,
+                *(row.shown for row in self._rows),
+                self._said,
+                self._form,
+                self._answer,
+            ]
+        )
+        self.shown.add_class("opslib-door")
+        self._said.add_class("opslib-said")
+        self._unsure.show(_first_look())
+        self._picker.observe(lambda _: self._chosen(), "value")
+        self._box.observe(lambda _: self._search(), "value")
+        self._chosen()
+
+    def _chosen(self) -> None:
+        """Another target: what it is, and what helps there."""
+        self._kind.value = f"&ensp;{_marked(self._picker.value)}"
+        self._search()
+
+    def _search(self) -> None:
+        self._said.value, self._form.children = "", ()
+        hits: list[Hit] = []
+        if said := self._box.value.strip():
+            try:
+                found = self._guide(self._picker.value).find_begun(said)
+                hits, self._said.value = found.hits[:_MOST], _understood(found, said)
+            except UsageError as exc:
+                self._said.value = escaped(str(exc))
+        for number, row in enumerate(self._rows):
+            row.show(hits[number] if number < len(hits) else None)
+
+    def _ask(self, name: str, given: Any = None) -> None:
+        """Open it; where that needs values, ask for them first."""
+        target = self._picker.value
+        self._said.value, self._form.children = "", ()
+        self._answer.clear_output()
+        try:
+            opened = open_sitting(name, target, given)
+        except UsageError as exc:
+            self._said.value = escaped(str(exc).partition(" Give it with -p")[0])
+            self._form.children = self._fields(name, given or {})
+        except OpsError as exc:
+            self._said.value = escaped(str(exc))
+        else:
+            _remember(target)
+            self._show(opened)
+
+    def _fields(self, name: str, given: Any) -> tuple[Any, ...]:
+        """For what must be said, and for what is a name out of the target's file."""
+        procedure, preset, _ = runbooks.find(name)
+        asked = [p for p in procedure.parameters if (p.required or p.of) and p.name not in preset]
+        if not asked:
+            return ()
+        fields = {
+            p.name: widgets.Text(
+                description=p.name, value=str(given.get(p.name, "")), placeholder=p.help
+            )
+            for p in asked
+        }
+        for field in fields.values():
+            field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
+        button = widgets.Button(description=f"Open {name}", button_style="primary")
+        button.on_click(
+            lambda _: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
+        )
+        return (*fields.values(), button)
+
+    def _show(self, opened: Opened) -> None:
+        with self._answer:
+            display(opened)
+            path = json.dumps(json.dumps({"path": opened.shown}))
+            display(Javascript(_CLICK.replace("{path}", path)))
+
+
+class _Row:
+    """A procedure to click on, and why it is here."""
+
+    def __init__(self, ask: Any) -> None:
+        self._name = ""
+        self._button = widgets.Button(layout={"width": "26rem", "flex": "0 0 auto"})
+        self._why = widgets.HTML(layout={"flex": "1 1 14rem"})
+        self.shown = widgets.HBox([self._button, self._why])
+        self.shown.add_class("opslib-hit")
+        self._button.on_click(lambda _: ask(self._name))
+
+    def show(self, hit: Hit | None) -> None:
+        self.shown.layout.display = "flex" if hit else "none"
+        if hit:
+            self._name, self._button.description = hit.name, hit.title
+            self._button.tooltip = f"opens {hit.name}"
+            said = hit.why.removeprefix(hit.name.replace("/", " ")).strip()
+            why = f"<b>{escaped(hit.name)}</b>, {_EFFECTS[hit.effect]}"
+            self._why.value = f"&ensp;{why}<br>&ensp;{escaped(said[:120])}"
+
+
+def _word(box: Any, word: str) -> Any:
+    button = widgets.Button(description=word, layout={"width": "auto"})
+    button.on_click(lambda _: setattr(box, "value", word))
+    return button
+
+
+def _guide(target: str) -> Guide:
+    """Raises UsageError: the target's file is broken."""
+    return Guide(targets.load(target), choices.is_described)
+
+
+def _understood(found: Found, said: str) -> str:
+    if not found.hits:
+        known = "Nothing is known yet" if found.unsure else f"{said!r} is not understood"
+        return escaped(f"{known}: other words, or a first look.")
+    return escaped(" ".join(f"{a!r} is read as {b!r}." for a, b in found.read.items()))
+
+
+def _first_look() -> Hit:
+    title = "I do not know yet: a first look"
+    return Hit(FIRST_LOOK, title, FIRST_LOOK, "read", "it says where to start", 0)
+
+
+def _choices() -> list[tuple[str, str]]:
+    """Practice copies first; production says so, and a file that is broken."""
+    names = sorted(targets.names(), key=lambda name: _kind(name) == "PRODUCTION")
+    practice = [(f"{LAB}{name}", f"{LAB}{name}") for name in names]
+    return practice + [(f"{name} ({_kind(name)})", name) for name in names]
+
+
+def _kind(name: str) -> str:
+    if name.startswith(LAB):
+        return "practice copy"
+    try:
+        return "PRODUCTION" if targets.load(name).production else "real, not production"
+    except UsageError:
+        return "its file is broken"
+
+
+def _marked(name: str) -> str:
+    """What is chosen, in words that cannot be overlooked."""
+    kind = _kind(name)
+    return f'<b class="opslib-production">{kind}</b>' if kind == "PRODUCTION" else kind
+
+
+def _remembered() -> str:
+    """The target that was last opened; it is the name that counts, lab/ and all."""
+    try:
+        return _memory().read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _remember(target: str) -> None:
+    with contextlib.suppress(OSError):  # then one chooses again
+        files.write_atomically(_memory(), target.encode())
+
+
+def _memory() -> Path:
+    return places.folder() / "last-target"
