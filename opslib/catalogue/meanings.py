@@ -54,7 +54,8 @@ class Index:
         every += [" ".join(map(str, each["said"])) for each in said["means"].values()]
         self._known = {word for text in every for word in _words(text)} | self._nothing
         self._rare = math.log(len(rows) + 2)
-        self._db = sqlite3.connect(":memory:")
+        # of any thread, one at a time: JupyterLab handles what is typed in another than cells
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
         for table in ("rows", "known", "asked"):
             self._db.execute(
                 f"CREATE VIRTUAL TABLE {table} USING fts5"

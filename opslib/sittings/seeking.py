@@ -6,6 +6,7 @@ import contextlib
 import json
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import ipywidgets as widgets
@@ -44,6 +45,7 @@ class Seeking:
 
     def __init__(self) -> None:
         self._guide = cache(_guide)
+        self._one = RLock()  # at a time: each widget may be heard in a thread of its own
         self._picker = widgets.Dropdown(options=_choices(), layout={"width": "24rem"})
         remembered = _remembered()
         if remembered in dict(self._picker.options).values():
@@ -84,16 +86,21 @@ class Seeking:
         self._search()
 
     def _search(self) -> None:
-        self._said.value, self._form.children = "", ()
-        hits: list[Hit] = []
-        if said := self._box.value.strip():
-            try:
-                found = self._guide(self._picker.value).find_begun(said)
-                hits, self._said.value = found.hits[:_MOST], _understood(found, said)
-            except UsageError as exc:
-                self._said.value = escaped(str(exc))
-        for number, row in enumerate(self._rows):
-            row.show(hits[number] if number < len(hits) else None)
+        with self._one:
+            hits, told = self._found(self._box.value.strip())
+            self._said.value, self._form.children = told, ()
+            for number, row in enumerate(self._rows):
+                row.show(hits[number] if number < len(hits) else None)
+
+    def _found(self, said: str) -> tuple[list[Hit], str]:
+        """The best hits, and how it was understood."""
+        if not said:
+            return [], ""
+        try:
+            found = self._guide(self._picker.value).find_begun(said)
+        except UsageError as exc:
+            return [], escaped(str(exc))
+        return found.hits[:_MOST], _understood(found, said)
 
     def _ask(self, name: str, given: Any = None) -> None:
         """Open it; where that needs values, ask for them first."""
