@@ -37,7 +37,9 @@ _STYLE = """<style>
 _CLICK = """const link = document.createElement("a");
 link.dataset.commandlinkerCommand = "docmanager:open";
 link.dataset.commandlinkerArgs = {path};
-element.append(link); link.click(); link.remove();"""
+element.append(link);
+const open = () => link.isConnected ? link.click() : setTimeout(open, 50);
+open();"""
 
 
 class Seeking:
@@ -66,11 +68,11 @@ class Seeking:
                 widgets.HBox([self._picker, self._kind], layout={"flex_flow": "row wrap"}),
                 widgets.HBox([self._box], layout={"flex_flow": "row wrap"}),
                 widgets.HBox(words, layout={"flex_flow": "row wrap"}),
-                self._unsure.shown,
-                *(row.shown for row in self._rows),
                 self._said,
                 self._form,
                 self._answer,
+                self._unsure.shown,
+                *(row.shown for row in self._rows),
             ]
         )
         self.shown.add_class("opslib-door")
@@ -132,7 +134,9 @@ class Seeking:
         }
         for field in fields.values():
             field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
-        button = widgets.Button(description=f"Open {name}", button_style="primary")
+        button = widgets.Button(
+            description=f"Open {name}", button_style="primary", layout={"width": "auto"}
+        )
         button.on_click(
             lambda _: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
         )
