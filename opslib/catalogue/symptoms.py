@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opslib.catalogue import procedures, runbooks
+from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
 from opslib.catalogue.procedures import Procedure
 from opslib.catalogue.runbooks import Entry
@@ -98,6 +98,14 @@ class Guide:
         """`find` for what is being typed: the last word may not be whole yet."""
         found = [self.find(each) for each in self._index.begun(said)]
         return max(found, key=lambda each: each.hits[0].score if each.hits else 0)
+
+    def helping(self, word: str) -> list[Hit]:
+        """Those that help where this is seen: a word of `words.yaml`'s groups."""
+        groups = {group.word: group for group in seen.grouped(self._known.values())}
+        return [
+            replace(self._hit(procedure, {}, {}), why="; ".join(procedure.when))
+            for procedure in groups[word].procedures
+        ]
 
     def _hit(self, procedure: Procedure, rows: Mapping[str, Rows], starts: Json) -> Hit:
         """A procedure with the entry that fits best, which is run when it is the system's own."""

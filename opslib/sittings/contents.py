@@ -65,6 +65,10 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             _refuse(to_path or from_path)
         return await super().copy(from_path, to_path)
 
+    async def list_checkpoints(self, path: str) -> Any:
+        """None of what is not changed here: to ask for them would make a folder for them."""
+        return await super().list_checkpoints(path) if self._may_change(path) else []
+
     def _may_change(self, path: str) -> bool:
         return self.editable or not self._in_catalogue(path)
 

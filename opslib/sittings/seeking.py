@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import ipywidgets as widgets
-from IPython.display import Javascript, display
 
 from opslib.catalogue import runbooks, seen
 from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
@@ -29,17 +30,19 @@ _STYLE = """<style>
 .opslib-door {max-width: 62rem; padding: 2px; overflow: visible}
 .opslib-door .widget-button {height: auto; min-height: 30px; line-height: 1.3; padding: 4px 10px}
 .opslib-door .opslib-hit .widget-button {text-align: left; white-space: normal}
+.opslib-door .widget-html {padding-left: 8px}
 .opslib-door .widget-html-content {line-height: 1.35; color: var(--jp-ui-font-color1, inherit)}
 .opslib-door .opslib-production {
   color: #fff; background: #b00020; padding: 2px 8px; border-radius: 3px}
 .opslib-door .opslib-said, .opslib-door .opslib-said b {color: var(--jp-error-color1, #b00020)}
 </style>"""
-_CLICK = """const link = document.createElement("a");
+# Once, however often it is drawn; when it is drawn it may not be in the page yet.
+_CLICK = """const path = {path}, opened = window.opslibOpened ??= new Set();
+const link = document.createElement("a");
 link.dataset.commandlinkerCommand = "docmanager:open";
-link.dataset.commandlinkerArgs = {path};
-element.append(link);
+link.dataset.commandlinkerArgs = path;
 const open = () => link.isConnected ? link.click() : setTimeout(open, 50);
-open();"""
+if (!opened.has(path)) { opened.add(path); element.append(link); open(); }"""
 
 
 class Seeking:
@@ -61,7 +64,11 @@ class Seeking:
         self._unsure = _Row(self._ask)
         self._form = widgets.VBox()
         self._answer = widgets.Output()
-        words = [_word(self._box, group.word) for group in seen.grouped(()) if group.word]
+        words = [
+            _button(group.word, partial(self._see, group.word), tooltip=group.title)
+            for group in seen.grouped(())
+            if group.word
+        ]
         self.shown = widgets.VBox(
             [
                 widgets.HTML(_STYLE),
@@ -84,15 +91,27 @@ class Seeking:
 
     def _chosen(self) -> None:
         """Another target: what it is, and what helps there."""
-        self._kind.value = f"&ensp;{_marked(self._picker.value)}"
+        self._kind.value = _marked(self._picker.value)
         self._search()
+
+    def _see(self, word: str) -> None:
+        """One of the words below the box: who helps there."""
+        with self._one:
+            self._box.value = ""
+            try:
+                self._show_rows(self._guide(self._picker.value).helping(word)[:_MOST])
+            except UsageError as exc:
+                self._said.value = escaped(str(exc))
+
+    def _show_rows(self, hits: Sequence[Hit]) -> None:
+        for row, hit in zip_longest(self._rows, hits):
+            row.show(hit)
 
     def _search(self) -> None:
         with self._one:
             hits, told = self._found(self._box.value.strip())
             self._said.value, self._form.children = told, ()
-            for number, row in enumerate(self._rows):
-                row.show(hits[number] if number < len(hits) else None)
+            self._show_rows(hits)
 
     def _found(self, said: str) -> tuple[list[Hit], str]:
         """The best hits, and how it was understood."""
@@ -108,7 +127,7 @@ class Seeking:
         """Open it; where that needs values, ask for them first."""
         target = self._picker.value
         self._said.value, self._form.children = "", ()
-        self._answer.clear_output()
+        self._answer.outputs = ()
         try:
             opened = open_sitting(name, target, given)
         except UsageError as exc:
@@ -134,19 +153,22 @@ class Seeking:
         }
         for field in fields.values():
             field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
-        button = widgets.Button(
-            description=f"Open {name}", button_style="primary", layout={"width": "auto"}
-        )
-        button.on_click(
-            lambda _: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
+        button = _button(
+            f"Open {name}",
+            lambda: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()}),
+            button_style="primary",
         )
         return (*fields.values(), button)
 
     def _show(self, opened: Opened) -> None:
-        with self._answer:
-            display(opened)
-            path = json.dumps(json.dumps({"path": opened.shown}))
-            display(Javascript(_CLICK.replace("{path}", path)))
+        click = _CLICK.replace("{path}", json.dumps(json.dumps({"path": opened.shown})))
+        self._answer.outputs = tuple(
+            {"output_type": "display_data", "data": {kind: text}, "metadata": {}}
+            for kind, text in {
+                "text/html": opened._repr_html_(),
+                "application/javascript": click,
+            }.items()
+        )
 
 
 class _Row:
@@ -167,12 +189,12 @@ class _Row:
             self._button.tooltip = f"opens {hit.name}"
             said = hit.why.removeprefix(hit.name.replace("/", " ")).strip()
             why = f"<b>{escaped(hit.name)}</b>, {_EFFECTS[hit.effect]}"
-            self._why.value = f"&ensp;{why}<br>&ensp;{escaped(said[:120])}"
+            self._why.value = f"{why}<br>{escaped(said[:120])}"
 
 
-def _word(box: Any, word: str) -> Any:
-    button = widgets.Button(description=word, layout={"width": "auto"})
-    button.on_click(lambda _: setattr(box, "value", word))
+def _button(text: str, does: Callable[[], None], **more: Any) -> Any:
+    button = widgets.Button(description=text, layout={"width": "auto"}, **more)
+    button.on_click(lambda _: does())
     return button
 
 

@@ -150,6 +150,7 @@ def test_the_catalogue_stays_as_it_was(page: Any, jupyter: str, copy: Path) -> N
     assert refused.status == 403
     assert "opslib open NAME -t TARGET" in refused.json()["message"]
     assert _git(copy, "status", "--porcelain") == ""
+    assert not [*(copy / "notebooks").rglob(".ipynb_checkpoints")]
 
 
 def _idle(page: Any) -> None:

@@ -66,9 +66,12 @@ def test_hits_come_as_one_types_and_a_click_opens_a_sitting(
     seeking: Any, records_folder: Path
 ) -> None:
     shown = seeking().shown
-    _field(shown, "Text").value = "people cannot lo"
-    assert any("Sign-in" in each or "sign in" in each for each in _buttons(shown))
+    _field(shown, "Text").value = "messages in the dead let"
+    assert "Dead-letter queues, by cause" in _buttons(shown)
     assert "I do not know yet: a first look" in _buttons(shown)
+    _buttons(shown)["security"].click()
+    assert "Dead-letter queues, by cause" not in _buttons(shown)
+    assert "Who did that, and was it one of us" in _buttons(shown)
     _buttons(shown)["I do not know yet: a first look"].click()
     (opened,) = (records_folder / "sittings").glob("*.ipynb")
     said = json.loads(opened.read_text())["metadata"]["opslib"]["sitting"]
