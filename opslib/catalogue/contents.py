@@ -79,7 +79,7 @@ def _cell(text: str) -> Json:
     if not code:
         return {"cell_type": "markdown", "metadata": {}, "source": source}
     folded = {"jupyter": {"source_hidden": True}}
-    shown = {"execution_count": None, "outputs": []}
+    shown: Json = {"execution_count": None, "outputs": []}
     return {"cell_type": "code", "metadata": folded, "source": source} | shown
 
 
