@@ -41,6 +41,7 @@ gc.set_threshold(50_000, 20, 20)
 # What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in
 # this order.
 SLOWEST = (
+    "test_browser",
     "test_contracts",
     "test_matrix",
     "test_misfits",

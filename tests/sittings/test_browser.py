@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CI = os.environ.get("CI") == "true"
 CHROMIUM = shutil.which("chromium")
 TARGET = "lab/bluemoxon-staging"
-MILLISECONDS = 60_000  # for what takes a second where nobody else works
+MILLISECONDS = 180_000  # for what takes a second where nobody else works
 NEEDED = ("run", "requirements.lock", "pyproject.toml", ".gitignore", "README.md")
 
 if not CI:
@@ -106,7 +106,9 @@ def page(jupyter: str) -> Iterator[Any]:
         browser.close()
 
 
-def test_from_a_symptom_to_a_record_and_back(page: Any, jupyter: str, copy: Path) -> None:
+def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
+    page: Any, jupyter: str, copy: Path
+) -> None:
     page.goto(f"{jupyter}/lab/tree/notebooks/start.ipynb")
     page.get_by_text("notebook is read-only").wait_for()
     _idle(page)
@@ -140,8 +142,7 @@ def test_from_a_symptom_to_a_record_and_back(page: Any, jupyter: str, copy: Path
     assert "Silence bluemoxon-staging-api-errors" in shown
     assert "previewed" in shown
 
-
-def test_the_catalogue_stays_as_it_was(page: Any, jupyter: str, copy: Path) -> None:
+    # and nothing of it is in the catalogue, which cannot be saved
     place = f"{jupyter}/api/contents/notebooks/alarms/silence.ipynb"
     model = page.request.get(place).json()
     crossing = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
