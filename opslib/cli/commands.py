@@ -67,7 +67,7 @@ class _Records(_Commands):
     """What is done with records."""
 
     modules: ClassVar = dict.fromkeys(
-        ("anchor", "diff", "prune", "reconcile", "search"), "opslib.cli.keeping"
+        ("anchor", "diff", "prune", "reconcile", "search"), "opslib.cli.kept.keeping"
     )
 
 
@@ -220,7 +220,7 @@ def verify(files: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> NoR
 
     A FILE is a page or notebook as it was attached somewhere: is it what was sealed?
     """
-    from opslib.cli import proofs
+    from opslib.cli.kept import proofs
 
     sys.exit(proofs.files(files, heads, as_json) if files else proofs.everything(heads, as_json))
 
@@ -247,7 +247,7 @@ def index_(rebuild: bool, as_json: bool) -> NoReturn:
 
     Exit status: 0 done, or nothing to do; 1 some files were not entered.
     """
-    from opslib.cli import proofs
+    from opslib.cli.kept import proofs
 
     sys.exit(proofs.rebuild(as_json) if rebuild else proofs.index(as_json))
 

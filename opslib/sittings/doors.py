@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from opslib.catalogue.symptoms import FIRST_LOOK
 from opslib.core.journal import Journal
 from opslib.core.tables import escaped
+from opslib.desk.presence import is_live
 
 _LINES = (
     'opslib find "people cannot log in" -t TARGET   which procedure for this symptom',
     f"opslib open {FIRST_LOOK} -t TARGET        nothing is known yet: a first look",
 )
-
-
-def live() -> bool:
-    """May widgets be shown: does somebody work in this kernel, and no engine keep the run?
-
-    `$OPSLIB_WIDGETS`, 0 or 1, overrules.
-    """
-    if (told := os.environ.get("OPSLIB_WIDGETS")) in ("0", "1"):
-        return told == "1"
-    return bool(os.environ.get("JPY_SESSION_NAME")) and not Journal().kept
 
 
 class Door:
@@ -36,7 +26,7 @@ class Door:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         static = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        if not live():
+        if not is_live(Journal().kept):
             return static
         from opslib.sittings.seeking import Seeking  # what needs ipywidgets
 

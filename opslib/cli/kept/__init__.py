@@ -1,0 +1,1 @@
+"""Commands about records that are kept: found, compared, pruned, anchored, verified."""
