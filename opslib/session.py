@@ -15,10 +15,9 @@ from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access
 from opslib.core.connections.http import Api
 from opslib.core.journal import Journal
-from opslib.desk import presence
 from opslib.records import interactive
 from opslib.records.approvals import approvals
-from opslib.records.sittings import places
+from opslib.records.sittings import places, presence
 
 
 def connect(target: str, beside: Connection | None = None) -> Connection:

@@ -30,7 +30,7 @@ from opslib.core import paths
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
-from opslib.core.reads.objects import items_of, list_objects, list_versions
+from opslib.core.reads.stores.objects import items_of, list_objects, list_versions
 from opslib.records import facts as runs_facts
 from opslib.records import reading, records
 from opslib.records.chain import database

@@ -11,7 +11,7 @@ from itertools import groupby
 from opslib import tables
 from opslib.core import Connection, Json, NotFound, Refused, UsageError, ask, count, quoted
 from opslib.core.connections.targets import Facts
-from opslib.core.reads.objects import Version, versions_at
+from opslib.core.reads.stores.objects import Version, versions_at
 from opslib.tables import Partition
 
 _NAMED = re.compile(r"\{(\w+)\}")

@@ -32,9 +32,9 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.core.actions.objects import ARCHIVES
+from opslib.core.actions.stores.objects import ARCHIVES
 from opslib.core.connections.targets import Facts
-from opslib.core.reads.objects import versioning
+from opslib.core.reads.stores.objects import versioning
 
 BEHIND = {"key": "str", "why": "str", "size_bytes": "int64", "modified": UTC_TIME}
 CAUSE = "copy-behind"

@@ -33,12 +33,12 @@ from opslib.core import (
     planner,
     quoted,
 )
-from opslib.core.actions.objects import digest
-from opslib.core.actions.searches import Take
+from opslib.core.actions.stores.objects import digest
+from opslib.core.actions.stores.searches import Take
 from opslib.core.connections.sql import literal
 from opslib.core.connections.targets import Facts
-from opslib.core.reads import domains
-from opslib.core.reads.objects import versions_at
+from opslib.core.reads.stores import domains
+from opslib.core.reads.stores.objects import versions_at
 
 PARTS = {
     "place": "str",

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from opslib.core import Connection, NotAllowed, NotFound, UsageError, number
-from opslib.core.actions.objects import ARCHIVES
-from opslib.core.reads.objects import Version, list_versions, versioning
+from opslib.core.actions.stores.objects import ARCHIVES
+from opslib.core.reads.stores.objects import Version, list_versions, versioning
 from opslib.core.times import moment
 
 SAME, DELETED, OVERWRITTEN = "as then", "deleted since", "overwritten since"

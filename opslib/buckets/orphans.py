@@ -29,7 +29,7 @@ from opslib.core import (
     result,
 )
 from opslib.core.connections.targets import Facts
-from opslib.core.reads.objects import exists, is_versioned
+from opslib.core.reads.stores.objects import exists, is_versioned
 
 GROUPS = {
     "group": "str",

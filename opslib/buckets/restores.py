@@ -31,9 +31,9 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.core.actions.objects import LARGEST
+from opslib.core.actions.stores.objects import LARGEST
 from opslib.core.plans.applying import Applied
-from opslib.core.reads.objects import list_versions
+from opslib.core.reads.stores.objects import list_versions
 
 KEYS = {"key": "str", "state": "str", "then": "str", "now": "str", "to do": "str"}
 _A_STEP, _MOST, _NAMED = 1000, 10_000, 3

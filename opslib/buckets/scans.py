@@ -18,7 +18,7 @@ from opslib.buckets.derived import Rows
 from opslib.core import UTC_TIME, Connection, Frame, OpsError, frame, quoted
 from opslib.core.connections import sql
 from opslib.core.connections.targets import Facts
-from opslib.core.reads.objects import list_objects
+from opslib.core.reads.stores.objects import list_objects
 
 ORPHANS = {
     "group": "str",

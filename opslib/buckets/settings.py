@@ -25,7 +25,7 @@ from opslib.core import (
     planner,
 )
 from opslib.core.connections.targets import Facts
-from opslib.core.reads.objects import exists
+from opslib.core.reads.stores.objects import exists
 
 SETTINGS = {"setting": "str", "wanted": "str", "seen": "str"}
 GONE = "bucket-missing"  # the cause that findings name

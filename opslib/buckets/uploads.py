@@ -26,7 +26,7 @@ from opslib.core import (
     frame,
 )
 from opslib.core.connections.http import Api, request
-from opslib.core.reads.objects import list_versions
+from opslib.core.reads.stores.objects import list_versions
 
 CORS, DENIED = "cors-misconfigured", "upload-denied"
 WRITTEN = {"written": UTC_TIME, "key": "str", "what": "str", "newest": "bool"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from opslib.caches import keys as kinds
 from opslib.core import Connection, Planned, Refused, Step, planner, result
-from opslib.core.actions.caches import Held, Restore, Unlink
-from opslib.core.reads.caches import find, values
+from opslib.core.actions.stores.caches import Held, Restore, Unlink
+from opslib.core.reads.stores.caches import find, values
 from opslib.core.text import count
 
 _BATCH, _MOST = 500, 20_000

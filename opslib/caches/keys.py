@@ -13,9 +13,9 @@ from opslib.core import (
     frame,
     unknown_name,
 )
-from opslib.core.actions.caches import is_stored, read_stored
+from opslib.core.actions.stores.caches import is_stored, read_stored
 from opslib.core.connections import caches
-from opslib.core.reads.caches import find, raw, values
+from opslib.core.reads.stores.caches import find, raw, values
 from opslib.core.text import count
 
 UNSYNCED = "usage-not-synced"

@@ -23,9 +23,9 @@ from opslib.core import (
     quoted,
 )
 from opslib.core.actions.actions import Select, Sql
-from opslib.core.actions.caches import Command
+from opslib.core.actions.stores.caches import Command
 from opslib.core.connections import caches
-from opslib.core.reads.caches import find, raw
+from opslib.core.reads.stores.caches import find, raw
 from opslib.core.text import count
 
 ENDLESS = "throttled-without-end"

@@ -10,9 +10,9 @@ from opslib.core.actions.handed import ClientSecret, Given
 from opslib.core.actions.listed import Listed, There
 from opslib.core.actions.logins import Login, Password, Renewed
 from opslib.core.actions.muting import Mute
-from opslib.core.actions.objects import CopyAcross, CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.results import result
-from opslib.core.actions.searches import Search
+from opslib.core.actions.stores.objects import CopyAcross, CopyVersions, DeleteVersions, Erase
+from opslib.core.actions.stores.searches import Search
 from opslib.core.actions.watching import Anew, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted

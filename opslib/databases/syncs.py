@@ -26,7 +26,7 @@ from opslib.core import (
 )
 from opslib.core.connections import sql
 from opslib.core.connections.targets import LAB
-from opslib.core.reads.objects import is_versioned, list_objects
+from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 
 SIDES = {"what": "str", "source": "Int64", "here": "Int64", "difference": "Int64"}

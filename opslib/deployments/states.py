@@ -25,7 +25,7 @@ from opslib.core import (
     check,
     frame,
 )
-from opslib.core.reads import objects
+from opslib.core.reads.stores import objects
 
 STATES = {
     "serial": "Int64",

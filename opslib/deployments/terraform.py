@@ -19,7 +19,7 @@ from opslib.core import (
     answer,
     check,
 )
-from opslib.core.reads import objects
+from opslib.core.reads.stores import objects
 from opslib.core.text import Text
 from opslib.deployments import plans, states
 from opslib.deployments.findings import drifted, judged, whole

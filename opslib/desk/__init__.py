@@ -1,1 +1,1 @@
-"""What a person in JupyterLab is given to press. Headless, only `presence` of it is loaded."""
+"""What a person in JupyterLab is given to press. Headless, nothing of it is loaded."""

@@ -11,8 +11,8 @@ from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
 from opslib.core import UsageError, journal, redaction
 from opslib.core.connections import targets
-from opslib.desk import presence
 from opslib.desk.commands import OF_A_PLAN, command, declared
+from opslib.records.sittings import presence
 
 _RANGES = ("15m", "1h", "3h", "24h", "7d")
 _changed: dict[str, Any] = {}  # in this kernel; put over the parameters cell when it is run again

@@ -40,7 +40,7 @@ from opslib.core import (
 )
 from opslib.core.actions.actions import file
 from opslib.core.connections import sql
-from opslib.core.reads import objects
+from opslib.core.reads.stores import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 

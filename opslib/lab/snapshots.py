@@ -21,7 +21,7 @@ from opslib.lab.corrections.ecs import services
 from opslib.lab.corrections.users import client_secrets, invitations
 from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
-from opslib.lab.resources import caches
+from opslib.lab.resources.databases import caches
 from opslib.lab.resources.search import indices
 
 Tree = dict[str, Any]

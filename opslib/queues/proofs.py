@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from opslib.core import FAILURES, Connection, NotFound, OpsError, Sign, sign_of
-from opslib.core.reads.objects import exists
+from opslib.core.reads.stores.objects import exists
 from opslib.queues.reasons import find_field, walk
 
 PURGE = "queues/purge"

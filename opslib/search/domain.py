@@ -14,7 +14,8 @@ from opslib.core import (
     number,
     window,
 )
-from opslib.core.reads import domains, metrics
+from opslib.core.reads import metrics
+from opslib.core.reads.stores import domains
 from opslib.core.text import cut
 
 YELLOW, RED = "search-yellow", "search-red"  # the causes that findings name

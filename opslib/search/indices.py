@@ -21,7 +21,7 @@ from opslib.core import (
     quoted,
     unknown_name,
 )
-from opslib.core.reads import domains
+from opslib.core.reads.stores import domains
 from opslib.core.text import cut
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}

@@ -16,9 +16,9 @@ from opslib.core import (
     quoted,
     result,
 )
-from opslib.core.actions.searches import Put, Search, Take
+from opslib.core.actions.stores.searches import Put, Search, Take
 from opslib.core.connections.sql import identifier
-from opslib.core.reads import domains
+from opslib.core.reads.stores import domains
 from opslib.search import indices
 
 _BATCH, _MOST = 1_000, 50_000

@@ -21,8 +21,8 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.actions.searches import Search, Serves
-from opslib.core.reads import domains
+from opslib.core.actions.stores.searches import Search, Serves
+from opslib.core.reads.stores import domains
 from opslib.search import indices
 from opslib.search.reindexing import behind, read
 

@@ -7,7 +7,7 @@ from typing import Any
 from opslib.catalogue.symptoms import FIRST_LOOK
 from opslib.core.journal import Journal
 from opslib.core.tables import escaped
-from opslib.desk.presence import is_live
+from opslib.records.sittings.presence import is_live
 
 _LINES = (
     'opslib find "people cannot log in" -t TARGET   which procedure for this symptom',

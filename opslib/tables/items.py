@@ -22,7 +22,7 @@ from opslib.core import (
     answer,
     count,
 )
-from opslib.core.reads.objects import Items, digest_of, items_of
+from opslib.core.reads.stores.objects import Items, digest_of, items_of
 from opslib.tables.backups import list_backups, point_in_time
 from opslib.tables.reading import Table
 

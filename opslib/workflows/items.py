@@ -15,7 +15,7 @@ from opslib.core import (
     check,
     poll,
 )
-from opslib.core.reads import domains
+from opslib.core.reads.stores import domains
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine
 

@@ -10,7 +10,7 @@ from opslib import UsageError, apply, changes
 from opslib.buckets import settings
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed
-from opslib.core.reads import objects
+from opslib.core.reads.stores import objects
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab

@@ -9,9 +9,9 @@ import pytest
 
 from opslib import NotAllowed, OpsError, Refused, UsageError, apply
 from opslib.buckets import copies
-from opslib.core.actions import objects as actions
+from opslib.core.actions.stores import objects as actions
 from opslib.core.connections.connection import Connection
-from opslib.core.reads.objects import list_versions
+from opslib.core.reads.stores.objects import list_versions
 from tests.conftest import PracticeLab
 from tests.states import differences
 from tests.undoing import confirmed

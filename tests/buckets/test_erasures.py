@@ -10,10 +10,10 @@ import pytest
 
 from opslib import NotAllowed, NotFound, OpsError, Refused, UsageError, apply
 from opslib.buckets import belongings, erasures
-from opslib.core.actions import objects as actions
+from opslib.core.actions.stores import objects as actions
 from opslib.core.connections import sessions, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.reads.objects import list_versions
+from opslib.core.reads.stores.objects import list_versions
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab

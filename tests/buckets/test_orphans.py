@@ -15,7 +15,7 @@ from opslib import OpsError, Refused, apply, changes
 from opslib.buckets import orphans, scans
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.reads import objects as reads
+from opslib.core.reads.stores import objects as reads
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab

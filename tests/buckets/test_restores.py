@@ -10,9 +10,9 @@ import pytest
 
 from opslib import OpsError, UsageError, apply, changes
 from opslib.buckets import moments, restores
-from opslib.core.actions import objects as actions
+from opslib.core.actions.stores import objects as actions
 from opslib.core.connections.connection import Connection
-from opslib.core.reads.objects import Version, list_versions
+from opslib.core.reads.stores.objects import Version, list_versions
 from opslib.records import reading
 from tests import canned, notebooks
 from tests.conftest import PracticeLab

@@ -11,7 +11,7 @@ from opslib import NotAllowed, OpsError, Refused, UsageError, apply
 from opslib.buckets import erasures
 from opslib.core.actions import exact
 from opslib.core.connections.connection import Connection
-from opslib.core.reads.objects import items_of, list_versions
+from opslib.core.reads.stores.objects import items_of, list_versions
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab

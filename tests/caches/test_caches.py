@@ -13,7 +13,7 @@ from opslib.core.connections import caches as sessions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import LoginRefused, NotAllowed, Unfinished
-from opslib.core.reads.caches import find
+from opslib.core.reads.stores.caches import find
 from tests.conftest import PracticeLab
 from tests.undoing import confirmed, undo_last
 

@@ -14,7 +14,7 @@ import pytest
 
 from opslib import NotFound, OpsError, Unfinished, apply
 from opslib.core.actions.actions import Aws, Read
-from opslib.core.connections import changing
+from opslib.core.connections import sending
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans import performing
@@ -129,7 +129,7 @@ def tag(ops: Connection) -> Any:
 @pytest.fixture(autouse=True)
 def untagged(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(performing, "_SEEN_SECONDS", 1.0)
-    monkeypatch.setattr(changing, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(sending, "_PAUSES", (0.01, 0.01))
     yield
     ops.call("s3", "delete_bucket_tagging", Bucket=BUCKET)
 
@@ -178,9 +178,9 @@ def test_a_place_that_cannot_be_reached_is_known_not_to_have_done_it(ops: Connec
 def test_an_operation_that_takes_a_token_gets_one_the_same_in_each_attempt(ops: Connection) -> None:
     stacks = ops.client("cloudformation")
     given = {"StackName": "a"}
-    said, repeatable = changing.with_token(stacks, "delete_stack", given, "a-token")
+    said, repeatable = sending.with_token(stacks, "delete_stack", given, "a-token")
     assert (said, repeatable) == ({"StackName": "a", "ClientRequestToken": "a-token"}, True)
-    assert changing.with_token(stacks, "delete_stack", said, "other")[0] == said
+    assert sending.with_token(stacks, "delete_stack", said, "other")[0] == said
     secrets = ops.client("secretsmanager")  # botocore makes its own
-    assert changing.with_token(secrets, "put_secret_value", {}, "t") == ({}, True)
-    assert changing.with_token(ops.client("sqs"), "send_message", {}, "t") == ({}, False)
+    assert sending.with_token(secrets, "put_secret_value", {}, "t") == ({}, True)
+    assert sending.with_token(ops.client("sqs"), "send_message", {}, "t") == ({}, False)

@@ -13,7 +13,7 @@ from opslib.core.connections.connection import Access, Connection
 from opslib.core.connections.http import Api, Response
 from opslib.core.connections.targets import Facts
 from opslib.core.errors import Lost, NotAllowed, NotFound, OpsError, Unfinished
-from opslib.core.reads import domains
+from opslib.core.reads.stores import domains
 from opslib.core.text import decoded
 from tests import canned
 

@@ -13,7 +13,7 @@ from botocore.session import Session
 
 from opslib.core import redaction
 from opslib.core.connections import answers, calls
-from opslib.core.connections.sharing import Sharing
+from opslib.core.connections.sending import Sharing
 from opslib.core.journal import Journal
 from opslib.core.redaction import Redactor
 

@@ -9,10 +9,10 @@ import pytest
 
 from opslib import apply, search
 from opslib.changes import plan_undo
-from opslib.core.actions.searches import Put, Take
+from opslib.core.actions.stores.searches import Put, Take
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused, UsageError
-from opslib.core.reads import domains
+from opslib.core.reads.stores import domains
 from opslib.records import list_records
 from opslib.search import indices, snapshots
 from tests.conftest import PracticeLab

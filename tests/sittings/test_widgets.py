@@ -14,9 +14,10 @@ import nbformat
 import pytest
 
 from opslib import connect, functions
-from opslib.desk import approving, presence
+from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
+from opslib.records.sittings import presence
 from opslib.runs import runs
 from tests.conftest import PracticeLab
 from tests.notebooks import run

@@ -10,8 +10,7 @@ from opslib.core.actions import (
     listed,
     logins,
     muting,
-    objects,
-    searches,
+    stores,
     upkeep,
     watching,
 )
@@ -23,8 +22,7 @@ __all__ = [
     "listed",
     "logins",
     "muting",
-    "objects",
-    "searches",
+    "stores",
     "upkeep",
     "watching",
 ]

@@ -12,7 +12,7 @@ from opslib.core.actions.actions import Action
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, Unfinished
-from opslib.core.reads.objects import digest_of, items_of
+from opslib.core.reads.stores.objects import digest_of, items_of
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
 

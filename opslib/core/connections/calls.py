@@ -14,7 +14,7 @@ from typing import Any
 
 from opslib.core.connections import answers, identities
 from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
-from opslib.core.connections.sharing import Sharing
+from opslib.core.connections.sending import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import NotAllowed, OpsError, translated

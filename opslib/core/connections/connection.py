@@ -18,10 +18,10 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from opslib.core import defects, redaction, tables
-from opslib.core.connections import calls, changing
+from opslib.core.connections import calls, sending
 from opslib.core.connections.http import Api, Response, authorised, request, sign
 from opslib.core.connections.identities import Identity
-from opslib.core.connections.sharing import Sharing
+from opslib.core.connections.sending import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
@@ -171,7 +171,7 @@ class Connection:
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes so many seconds, and not twice. Raises Lost when it may be done."""
         client = self._client_for_one(service, seconds)
-        return self._call(client, service, operation, parameters, changing.send)
+        return self._call(client, service, operation, parameters, sending.send)
 
     def change(self, service: str, operation: str, token: str = "", /, **parameters: Any) -> Json:
         """`call` for what changes something: done once.
@@ -180,11 +180,11 @@ class Connection:
         Lost when it may be done, else what `call` raises.
         """
         client = self.client(service)
-        given, repeatable = changing.with_token(client, operation, parameters, token)
+        given, repeatable = sending.with_token(client, operation, parameters, token)
         if repeatable:
-            return self._call(client, service, operation, given, changing.repeat)
+            return self._call(client, service, operation, given, sending.repeat)
         client = self._client_for_one(service, self._access.config.read_timeout)
-        return self._call(client, service, operation, given, changing.send)
+        return self._call(client, service, operation, given, sending.send)
 
     def _client_for_one(self, service: str, seconds: float) -> Any:
         """Over a connection of its own: one that was left waiting may be closed when it is used."""
@@ -198,7 +198,7 @@ class Connection:
         service: str,
         operation: str,
         parameters: Json,
-        change: changing.Send | None = None,
+        change: sending.Send | None = None,
     ) -> Json:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
@@ -206,7 +206,7 @@ class Connection:
         with calls.errors(service, operation, where, parameters, self._access.profile):
             if change is None:
                 return calls.checked(service, operation, getattr(client, operation)(**parameters))
-            with changing.answered(calls.question(service, operation, where, parameters)):
+            with sending.answered(calls.question(service, operation, where, parameters)):
                 return calls.checked(service, operation, change(client, operation, parameters))
 
     def pages(

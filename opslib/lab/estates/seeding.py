@@ -16,7 +16,6 @@ from opslib.lab.forms import data
 from opslib.lab.places import Place
 from opslib.lab.resources import (
     buckets,
-    caches,
     functions,
     monitors,
     names,
@@ -28,7 +27,7 @@ from opslib.lab.resources import (
     tables,
     users,
 )
-from opslib.lab.resources.databases import logins, rds
+from opslib.lab.resources.databases import caches, logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
 from opslib.lab.resources.edges import certificates, firewalls, gateways
 from opslib.lab.resources.functions import Build

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import caches
+from opslib.lab.resources.databases import caches
 from opslib.lab.resources.search import indices
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 

@@ -10,8 +10,8 @@ import psycopg
 
 from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
-from opslib.lab.resources import buckets, caches, names
-from opslib.lab.resources.databases import statements
+from opslib.lab.resources import buckets, names
+from opslib.lab.resources.databases import caches, statements
 from opslib.lab.traffic.requests import Answer, Request
 from opslib.lab.valkey import Value
 

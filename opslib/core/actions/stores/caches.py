@@ -10,7 +10,7 @@ from opslib.core.actions.actions import Action
 from opslib.core.connections import caches, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, UsageError
-from opslib.core.reads.caches import raw
+from opslib.core.reads.stores.caches import raw
 from opslib.core.tables import Json
 from opslib.core.text import count
 

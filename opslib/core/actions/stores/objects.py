@@ -12,7 +12,7 @@ from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
-from opslib.core.reads.objects import Version, versions_at
+from opslib.core.reads.stores.objects import Version, versions_at
 from opslib.core.tables import Json
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed

@@ -1,0 +1,1 @@
+"""What is read of stores: objects of S3, a search domain, keys of a cache."""
