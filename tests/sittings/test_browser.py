@@ -124,6 +124,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     _add_below(page, sitting, "conclude, connect", 'from opslib import note\nnote("one in four")')
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    sitting.get_by_role("button", name="Not now").click()  # what waits for a person is answered
     sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
 
     # closed, and opened again, it shows what it showed

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from opslib.catalogue import contents, procedures, seen
-from opslib.sittings import door
+from opslib.desk.doors import door
 
 REAL = "bluemoxon-production"
 
@@ -20,7 +20,7 @@ REAL = "bluemoxon-production"
 def seeking(records_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The door as widgets. What it shows is asked of the widgets, as a browser does."""
     monkeypatch.setenv("OPSLIB_WIDGETS", "1")
-    from opslib.sittings.seeking import Seeking
+    from opslib.desk.seeking import Seeking
 
     return Seeking
 
@@ -42,7 +42,7 @@ def _field(shown: Any, kind: str) -> Any:
 
 def test_where_nobody_works_it_is_lines_to_type_and_imports_no_widgets() -> None:
     code = (
-        "import sys; from opslib.sittings import door; shown = door()._repr_mimebundle_(); "
+        "import sys; from opslib.desk.doors import door; shown = door()._repr_mimebundle_(); "
         "print(sorted(shown), 'ipywidgets' in sys.modules, shown['text/plain'])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -28,7 +28,7 @@ class Door:
         static = {"text/plain": repr(self), "text/html": self._repr_html_()}
         if not is_live(Journal().kept):
             return static
-        from opslib.sittings.seeking import Seeking  # what needs ipywidgets
+        from opslib.desk.seeking import Seeking  # what needs ipywidgets
 
         return {**Seeking().shown._repr_mimebundle_(), **static}
 

@@ -22,7 +22,7 @@ from opslib.core.tables import escaped
 from opslib.records import files
 from opslib.records.sittings import places
 from opslib.runs import choices
-from opslib.sittings.opening import Opened, open_sitting
+from opslib.sittings import Opened, open_sitting
 
 _MOST = 7
 _EFFECTS = {"read": "looks only", "change": "changes", "destroy": "<b>destroys</b>"}
