@@ -83,7 +83,7 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         given = [f"{name}={value}" for name, value in said.items() if value != ""]
     given = [*given, f"approved={record.plan}"]
     if details.get("production") and not any(pair.startswith("confirm=") for pair in given):
-        given.append(f"confirm={record.target}")
+        given.append(f"confirm={details.get('confirm') or record.target}")
     words = ["opslib", "run", record.name, "-t", record.target]
     words += [word for pair in given for word in ("-p", pair)]
     return [

@@ -125,7 +125,7 @@ def _step(ops: Connection, row: Any, how: str) -> Step:
 
 def _notes(chosen: Frame, how: str) -> Iterator[str]:
     for row in chosen.itertuples():
-        waits = f"{count(row.blocks, 'session')} wait for it; " if row.blocks else ""
+        waits = f"waited for by {count(row.blocks, 'session')}; " if row.blocks else ""
         yield f"{row.pid}: {waits}{row.state} for {row.seconds:,.0f} s: {cut(row.statement, 120)}"
     if how == CANCEL:
         yield "The transaction of a cancelled statement stays open, with its locks, until its app "

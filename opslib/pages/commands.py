@@ -38,7 +38,7 @@ def to_apply(facts: Json, notebook: Any) -> str:
     given = {k: v for k, v in said.items() if v != "" and usual.get(k) != v}
     given |= {"approved": plan.get("id", "")}
     if facts.get("production"):
-        given |= {"confirm": facts.get("target", "")}
+        given |= {"confirm": facts.get("confirm") or facts.get("target", "")}
     given.pop("target", None)
     return _command(facts, str(facts.get("name", "")), given)
 

@@ -34,6 +34,7 @@ def add_up(told: Sequence[Event]) -> Json:
         ],
         # what was applied, else what was previewed, or approved
         "plan": next(reversed(applied or plans), None) or _last(told, "approved").get("of"),
+        "confirm": _last(told, "plan").get("confirm") or "",  # what is typed to apply it
         "approval": approval or None,
         "approved": _last(told, "approved") or None,
         "steps": _steps(told),

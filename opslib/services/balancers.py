@@ -117,7 +117,7 @@ def _by_targets(service: Service, seen: Frame, within: Window) -> Finding:
         return asked.answer("ok", said, cause=THROWS)
     status = _status(wrong, of)
     if deployment := measures.brought(service.deployments(10), _bad(wrong, of)):
-        said += f". It began with {measures.told(deployment, within)}: well before it, not after"
+        said += f". It began with {measures.told(deployment, within)}; before it all was well"
         return asked.answer(status, said, cause=THROWS, next="services/rollback")
     said += ". No deployment stands at its beginning: its lines say why"
     return asked.answer(status, said, next="logs/errors")

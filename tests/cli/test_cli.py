@@ -213,6 +213,21 @@ def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Projec
     assert f"-p approved=abc.op.20261122T160000Z -p confirm={PRODUCTION}\n" in shown[PRODUCTION]
 
 
+def test_the_command_that_applies_says_that_it_is_outside_of_the_window(bluemoxon: Project) -> None:
+    meant = f"{PRODUCTION} outside the window"
+    bluemoxon.procedure(
+        "stop",
+        JOURNAL,
+        "journal.write('connected', target=target, production=True)",
+        "journal.write('plan', plan={'id': 'abc.op.20261122T160000Z', 'summary': 's', 'steps': "
+        f"[{{'title': 'Stop'}}]}}, confirm={meant!r})",
+        parameters='approved: str = ""  # the plan',
+        effect="change",
+    )
+    shown = bluemoxon.command("run", "tests/stop", "-t", PRODUCTION).stdout
+    assert f"-p 'confirm={meant}'\n" in shown
+
+
 def test_apply_passes_the_approval(bluemoxon: Project) -> None:
     done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "--apply", "--json")
     assert done.returncode == 0, done.stderr

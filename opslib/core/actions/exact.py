@@ -32,7 +32,7 @@ class Shown(Action, kind="shown"):
 
     def __str__(self) -> str:
         tables = "; ".join(f"{name}: {said}" for name, said in self["found"]["tables"].items())
-        return f"SQL ({tables}): {self['statement']}"
+        return f"SQL{f' ({tables})' if tables else ''}: {self['statement']}"
 
     def perform(self, ops: Connection) -> Any:
         return sql.change(ops, self["measured"], self["found"])

@@ -47,7 +47,7 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
             )
 
         plan = ops.keep(again())
-        ops.journal.write("plan", plan=plan.as_dict())
+        ops.journal.write("plan", plan=plan.as_dict(), confirm=maintenance.wanted(ops))
         return plan
 
     return make
