@@ -179,7 +179,8 @@ def _in_alarm(
                 on = when
         if on:
             total += max(timedelta(), span.end - max(on, span.start))
-        if minutes := round(total / timedelta(minutes=1)):
+        if total:
+            minutes = round(total / timedelta(minutes=1)) or "less than 1"
             asked = Question(f"minutes in ALARM: {name}", "counted", _ALARMS)
             yield asked.answer("ok", f"{minutes} of {span.minutes:.0f} min")
 

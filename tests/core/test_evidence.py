@@ -70,6 +70,9 @@ ONE_WAY = {
     "LOST": "jobs that wait are told only when there are some",
     "NONE_STARTED": "as above",
     "LOOP": "jobs of one item are told only when they are many",
+    "INDEX": "an index that is throttled is told beside its table, which rules out the others",
+    "PROBED": "denials in bulk are told only when there are some",
+    "too-few-tasks": "a CPU that is not at its limit rules out the service's, the nearer cause",
 }
 
 
