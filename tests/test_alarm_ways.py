@@ -27,6 +27,7 @@ RINGING = {
     ],
     "image-caption": ["role-denied", "targets-unhealthy", "at-capacity"],
     "loglineos": ["database-unavailable", "slow-query", "timeout-too-low"],
+    "ai-studio": [],
 }
 # These ring one too, and from its entry no way leads to the cause yet. Of dms: the alarm counts
 # letters, and `queues/dead-letters` sends to what it reads in them, not to the executions that

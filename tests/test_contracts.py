@@ -291,6 +291,7 @@ TOLD_BESIDE = {
     "alarms/silence": {"warn"},  # it is silent now
     "services/autoscaling": {"warn"},  # the target's file says the old value
     "tables/restore": {"warn"},  # what a restore does not bring
+    "services/deploy": {"unknown"},  # nobody has asked it yet
     "databases/migrate-back": {"warn"},  # the code needs what was taken back
     "databases/password": {"warn"},  # sessions of before go on until they end
     "users/password": {"warn"},  # a one-time password has to be changed

@@ -69,6 +69,7 @@ WORDS = {
     "cloudwatch": "metrics",
     "cognito-idp": "cognito",
     "http": "api",
+    "redis": "cache",
     "postgresql": "database",
     "secretsmanager": "secrets",
 }
@@ -76,6 +77,7 @@ EVERYTHING = [
     "sns",
     "acm",
     "api",
+    "cache",
     "cloudtrail",
     "cognito",
     "database",
@@ -260,6 +262,16 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"role-denied"},
         {"app-throws", "app-too-slow", "upstream-throttled"},
         "what is denied at once neither throws, nor waits, nor is throttled",
+    ),
+    (
+        {"cache-unreachable"},
+        {"cache-full", "cache-evicting", "throttled-without-end", "usage-not-synced"},
+        "a cache that does not answer tells nothing",
+    ),
+    (
+        {"cache-full", "cache-evicting"},
+        {"cache-full", "cache-evicting"},
+        "one cache is full in one way",
     ),
     (
         {"connections-near-limit", "database-cpu-high"},

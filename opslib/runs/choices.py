@@ -7,7 +7,7 @@ from typing import Any
 
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, UsageError
+from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections.targets import Target
 
 _ALL = "all"
@@ -46,7 +46,8 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
             if absent and parameter.name not in given:
                 chosen[parameter.name] = _instead(procedure, target, parameter)
             elif absent and not parameter.any:
-                known[absent[0]]
+                where = f" in parameters/targets/{target.key}.yaml"
+                raise unknown_name(parameter.of, absent[0], known, where)
     return chosen
 
 

@@ -183,6 +183,8 @@ def _removals(path: Path) -> Iterator[str]:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         of, name = ast.unparse(node.func.value), node.func.attr
+        if name == "unlink" and of in ("client", "pipe"):  # a key of a cache
+            continue
         to_path = name in _TO_PATHS and len(node.args) == 1 and not node.keywords
         known = _OF_MODULES.get(of)
         if name in known if known is not None else name in _OF_PATHS or to_path:
