@@ -236,7 +236,8 @@ def estate(lab: PracticeLab, target: str) -> dict[str, Any]:
     """
     state = lab.state(target.removeprefix("lab/"))
     del state["sql"]
-    state["dynamodb"] = dict.fromkeys(state["dynamodb"], "items")  # they say when they were written
+    if "dynamodb" in state:  # items say when they were written
+        state["dynamodb"] = dict.fromkeys(state["dynamodb"], "items")
     for each in (*state["rds"]["clusters"].values(), *state["rds"]["instances"].values()):
         del each["preferred_backup_window"]
     described = "database" in targets.load(target).facts
