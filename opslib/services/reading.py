@@ -35,7 +35,6 @@ REVISIONS = {
     "memory": "str",
     "arn": "str",
 }
-_PER_CALL = 100  # tasks
 
 
 @dataclass(frozen=True)
@@ -67,26 +66,7 @@ class Service:
 
         ECS DescribeTasks, with tasks of none of its services left out.
         """
-        at = {"cluster": self.facts["cluster"]}
-        lists = [
-            partial(
-                self.ops.pages,
-                "ecs",
-                "list_tasks",
-                "taskArns",
-                serviceName=self.facts["name"],
-                desiredStatus=status,
-                **at,
-            )
-            for status in statuses
-        ]
-        arns = [arn for found in self.ops.gather(*lists) for arn in found]
-        parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
-        reads = [
-            partial(self.ops.call, "ecs", "describe_tasks", tasks=part, **at) for part in parts
-        ]
-        # one that ECS forgot meanwhile is in `failures`
-        return [task for answer in self.ops.gather(*reads) for task in answer["tasks"]]
+        return services.tasks(self.ops, self.facts["cluster"], self.facts["name"], *statuses)
 
     @cached_property
     def stopped(self) -> list[Json]:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
 from opslib.core.tables import Json
+
+_PER_CALL = 100  # tasks
+
+
+def tasks(ops: Connection, cluster: str, service: str, *statuses: str) -> list[Json]:
+    """Its tasks whose desired status is one of these: RUNNING, and STOPPED of the last hour.
+
+    ECS ListTasks, DescribeTasks; with tasks of none of its services left out.
+    """
+    listed = partial(
+        ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=service
+    )
+    found = ops.gather(*(partial(listed, desiredStatus=status) for status in statuses))
+    arns = [arn for each in found for arn in each]
+    parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
+    reads = [
+        partial(ops.call, "ecs", "describe_tasks", tasks=part, cluster=cluster) for part in parts
+    ]
+    # one that ECS forgot meanwhile is in `failures`
+    return [task for answer in ops.gather(*reads) for task in answer["tasks"]]
 
 
 def container(facts: Any, definition: Json) -> Json:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, Aws
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished
+from opslib.core.reads import services
 from opslib.core.tables import Json
 from opslib.core.text import count
 from opslib.core.waiting import poll
@@ -90,11 +90,8 @@ class Rollout(Action, kind="rollout"):
 
     def _why(self, ops: Connection) -> str:
         """What the newest of its stopped tasks says of itself, if ECS tells."""
-        at = {"cluster": self["cluster"]}
-        asked = {"serviceName": self["service"], "desiredStatus": "STOPPED"}
         try:
-            arns = ops.pages("ecs", "list_tasks", "taskArns[]", limit=100, **asked, **at)
-            tasks = ops.call("ecs", "describe_tasks", tasks=arns, **at)["tasks"] if arns else []
+            tasks = services.tasks(ops, self["cluster"], self["service"], "STOPPED")
         except OpsError as exc:
             return f"; why its tasks stopped is not known: {exc}"
         of = [t for t in tasks if self["definition"] in ("", t["taskDefinitionArn"])]
@@ -162,12 +159,7 @@ class Anew(Action, kind="anew"):
         return _Left(state, why, len(older))
 
     def _tasks(self, ops: Connection, status: str) -> list[Json]:
-        at = {"cluster": self["cluster"]}
-        given = {**at, "serviceName": self["service"], "desiredStatus": status}
-        arns = ops.pages("ecs", "list_tasks", "taskArns", **given)
-        parts = [arns[n : n + 100] for n in range(0, len(arns), 100)]
-        reads = [partial(ops.call, "ecs", "describe_tasks", **at, tasks=part) for part in parts]
-        return [task for answer in ops.gather(*reads) for task in answer["tasks"]]
+        return services.tasks(ops, self["cluster"], self["service"], status)
 
     def _stopped(self, ops: Connection, ours: Json) -> str:
         """What ECS says of a task of it that stopped."""
