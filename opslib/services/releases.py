@@ -23,7 +23,8 @@ from opslib.services.states import check_services, check_targets
 
 Look = Callable[[Connection], Findings]
 _LATEST = "latest"
-_LEAST, _MOST = timedelta(minutes=3), timedelta(minutes=15)  # that answers are looked at
+# that answers are looked at; a whole period of five minutes fits into the least
+_LEAST, _MOST = timedelta(minutes=10), timedelta(minutes=15)
 
 
 def _described(ops: Connection, *looks: tuple[str, Look]) -> Findings:
