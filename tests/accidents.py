@@ -45,7 +45,9 @@ class Put(Action, kind="test-put"):
             if self["text"] is None:
                 path.unlink()
             else:
-                path.write_text(path.read_text() + self["text"] if path.exists() else self["text"])
+                whole = path.parent.with_name(f"{path.name}.new")  # a kill leaves no half of a step
+                whole.write_text((path.read_text() if path.exists() else "") + self["text"])
+                whole.replace(path)
         if self["lost"]:
             raise Lost("nothing came back.")
         time.sleep(self["pause"] / 2)

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import sqlite3
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -321,6 +322,8 @@ def bucket(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # Its buckets are the process's: what an earlier test kept goes.
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"")
     keys = {
         "AWS_ACCESS_KEY_ID": "here",
         "AWS_SECRET_ACCESS_KEY": "only",

@@ -18,6 +18,7 @@ from opslib.lab.resources.placeholders import filled
 
 _SERVERLESS = "ServerlessV2ScalingConfiguration"
 _MAINTENANCE = "PreferredMaintenanceWindow"
+_SUNDAY = "sun:06:00-sun:06:30"
 _BACKUP, _DAY = 30, 24 * 60  # minutes
 _SNAPSHOT_AFTER = timedelta(minutes=4)  # the start of the backup window
 
@@ -80,7 +81,7 @@ def _instance(place: Place, about: data.Database, password: str) -> None:
         "EngineVersion": "16.6",
         "DBInstanceClass": "db.t4g.medium",
         "AllocatedStorage": 50,
-        _MAINTENANCE: "sun:06:00-sun:06:30",
+        _MAINTENANCE: _SUNDAY,
         **filled(place, about.settings),
     }
     backup = before_maintenance(names.start(place) - about.last_backup, settings[_MAINTENANCE])
@@ -104,12 +105,13 @@ def _instance(place: Place, about: data.Database, password: str) -> None:
 
 def _cluster(place: Place, about: data.Database, password: str) -> None:
     rds, name = place.client("rds"), place.facts["database"]["cluster"]
-    backup = names.start(place) - about.last_backup
     settings = {
         "Engine": "aurora-postgresql",
         "EngineVersion": "16.6",
+        _MAINTENANCE: _SUNDAY,
         **filled(place, about.settings),
     }
+    backup = before_maintenance(names.start(place) - about.last_backup, settings[_MAINTENANCE])
     role = names.database(place)
     rds.create_db_cluster(
         DBClusterIdentifier=name,
@@ -126,6 +128,7 @@ def _cluster(place: Place, about: data.Database, password: str) -> None:
             DBInstanceClass="db.serverless" if _SERVERLESS in settings else "db.r6g.large",
             Engine=settings["Engine"],
             DBClusterIdentifier=name,
+            PreferredMaintenanceWindow=settings[_MAINTENANCE],
         )
     cluster = place.backend("rds").clusters[name]
     _manage_login(place, cluster)
