@@ -13,7 +13,6 @@ from opslib.core.tables import Json
 from opslib.core.text import count
 from opslib.core.waiting import poll
 
-_FAILED_TASKS = 3  # the fewest at which ECS's own circuit breaker gives up
 # How many failed tasks ECS's circuit breaker takes for a failure: half of the count, 3 to 200
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 _FEWEST_FAILED, _MOST_FAILED = 3, 200
@@ -24,6 +23,28 @@ class _Seen(NamedTuple):
     failed: str  # why it will not be complete; empty while it may
     ours: bool  # whether it is for us to take it back: ECS does not
     told: str
+
+
+def _failed(told: Json, deployment: Json) -> tuple[str, bool]:
+    """Why a deployment of a service will not be complete, or nothing; whether it is still for us
+    to take it back.
+
+    It failed when ECS says so or another has its place, and, where no circuit breaker judges, when
+    as many of its tasks failed as one would count.
+    """
+    breaker = told.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
+    state, tasks = deployment.get("rolloutState"), deployment.get("failedTasks", 0)
+    why = deployment.get("rolloutStateReason", "")
+    if deployment.get("status") != "PRIMARY":
+        who = "ECS took it back" if breaker.get("rollback") else "somebody replaced it"
+        return f"{who}, the service has another deployment. {why}".strip(), False
+    if state == "FAILED":
+        back = " ECS takes it back" if breaker.get("rollback") else ""
+        return f"{why or state}{back}", not back
+    limit = min(_MOST_FAILED, max(_FEWEST_FAILED, math.ceil(told["desiredCount"] / 2)))
+    if not breaker.get("enable") and tasks >= limit and state != "COMPLETED":
+        return f"{tasks} of its tasks failed", True
+    return "", False
 
 
 class Rollout(Action, kind="rollout"):
@@ -68,25 +89,15 @@ class Rollout(Action, kind="rollout"):
         cluster, name = self["cluster"], self["service"]
         told = ops.call("ecs", "describe_services", cluster=cluster, services=[name])["services"][0]
         primary = next(each for each in told["deployments"] if each["status"] == "PRIMARY")
-        failed = primary.get("failedTasks", 0)
         said = f"{primary['taskDefinition'].rpartition('/')[2]}: {primary.get('runningCount', 0)} "
-        said += f"of {told['desiredCount']} run, {count(failed, 'task')} failed"
+        said += (
+            f"of {told['desiredCount']} run, {count(primary.get('failedTasks', 0), 'task')} failed"
+        )
         events = [e for e in told.get("events", ()) if e["createdAt"] >= primary["createdAt"]]
         said += f"; {events[0]['message']}" if events else ""
-        state = primary.get("rolloutState")
-        breaker = told.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
-        if self["definition"] not in ("", primary["taskDefinition"]):
-            who = "ECS took it back" if breaker.get("rollback") else "somebody replaced it"
-            return _Seen(False, f"{who}, the service has another revision", False, said)
-        if state == "FAILED":
-            why = primary.get("rolloutStateReason", state)
-            if breaker.get("rollback"):
-                return _Seen(False, f"{why} ECS takes it back", False, said)
-            return _Seen(False, why, True, said)
-        limit = min(_MOST_FAILED, max(_FEWEST_FAILED, math.ceil(told["desiredCount"] / 2)))
-        if not breaker.get("enable") and failed >= limit and state != "COMPLETED":
-            return _Seen(False, f"{failed} of its tasks failed", True, said)
-        return _Seen(state == "COMPLETED", "", False, said)
+        replaced = self["definition"] not in ("", primary["taskDefinition"])
+        failed, ours = _failed(told, {} if replaced else primary)
+        return _Seen(not failed and primary.get("rolloutState") == "COMPLETED", failed, ours, said)
 
     def _why(self, ops: Connection) -> str:
         """What the newest of its stopped tasks says of itself, if ECS tells."""
@@ -111,7 +122,7 @@ class _Left(NamedTuple):
 class Anew(Action, kind="anew"):
     """A forced deployment, watched until it completed and no task of before is left.
 
-    It has failed when ECS says so, takes it back or replaces it, or when three tasks failed.
+    When it fails, the tasks of before are left as they are.
     """
 
     def __init__(self, cluster: str, service: str, timeout_seconds: int = 1800) -> None: ...
@@ -145,18 +156,11 @@ class Anew(Action, kind="anew"):
         at = {"cluster": self["cluster"]}
         told = ops.call("ecs", "describe_services", **at, services=[self["service"]])["services"][0]
         present: Json = next((e for e in told["deployments"] if e["id"] == ours["id"]), {})
-        state, failed = present.get("rolloutState", ""), present.get("failedTasks", 0)
-        breaker = told.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {})
-        why = present.get("rolloutStateReason", "")
-        if present.get("status") != "PRIMARY":
-            state, why = "FAILED", f"another deployment took its place; {why}"
-        elif failed >= _FAILED_TASKS and not breaker.get("enable"):
-            state = "FAILED"
-        if state == "FAILED":
-            said = f"{count(failed, 'task')} failed; {why} {self._stopped(ops, ours)}"
-            return _Left(state, said.strip(" ;."), 0)
+        why, _ = _failed(told, present)
+        if why:
+            return _Left("FAILED", f"{why}; {self._stopped(ops, ours)}".rstrip(" ;."), 0)
         older = [e for e in self._tasks(ops, "RUNNING") if e.get("startedBy") != ours["id"]]
-        return _Left(state, why, len(older))
+        return _Left(present.get("rolloutState", ""), "", len(older))
 
     def _tasks(self, ops: Connection, status: str) -> list[Json]:
         return services.tasks(ops, self["cluster"], self["service"], status)
