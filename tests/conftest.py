@@ -5,6 +5,8 @@ Healthy before and after every test that uses it.
 
 from __future__ import annotations
 
+import copy
+import functools
 import gc
 import inspect
 import os
@@ -13,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import botocore.client
 import botocore.hooks
 import botocore.session
 import pytest
 
 from opslib import connect
-from opslib.core.connections import calls
+from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import LAB
 from tests.projects import Project
@@ -34,6 +37,37 @@ botocore.hooks.accepts_kwargs = lambda handler: (
     if hasattr(handler, "__code__")
     else _slowly(handler)
 )
+# Which methods a client has depends on its service alone; how an event is called on its name.
+_classes: dict[str, type] = {}
+_class = botocore.client.ClientCreator._create_client_class
+
+
+def _known_class(self: Any, service: str, model: Any) -> type:
+    if service not in _classes:
+        _classes[service] = _class(self, service, model)
+    return _classes[service]
+
+
+botocore.client.ClientCreator._create_client_class = _known_class
+_aliased = botocore.hooks.EventAliaser._alias_event_name
+_names = botocore.hooks.EventAliaser(None)
+botocore.hooks.EventAliaser._alias_event_name = lambda _, name: _aliased(_names, name)
+# A target's file is read and checked again when it was written.
+_load = targets.load
+
+
+@functools.cache
+def _loaded(name: str, _file: Path, _written: int, _profile: str | None) -> targets.Target:
+    return _load(name)
+
+
+def _known(name: str) -> targets.Target:
+    file = targets.path(name)
+    written = file.stat().st_mtime_ns if file.exists() else 0
+    return copy.deepcopy(_loaded(name, file, written, os.environ.get("OPSLIB_PROFILE")))
+
+
+targets.load = _known
 # And they are garbage that is cheap to keep for a while and dear to look for.
 gc.set_threshold(50_000, 20, 20)
 

@@ -5,6 +5,7 @@ Denied is unknown, a preview is inert, an undo brings back.
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Iterator
@@ -192,11 +193,16 @@ def denied_in_turn(procedure: str, calls: set[str], whole: bool = False) -> list
     """Each operation that it asks; of those that one mechanism asks, and of the report's, some."""
     if procedure == "changes/configuration":
         return sorted(calls & ALIKE)
+    each = sorted(call for call in calls if xform_name(call.partition(":")[2]) not in alike())
+    return each[:: SOME if procedure == "reports/daily" and not whole else 1]
+
+
+@functools.cache
+def alike() -> set[str]:
+    """Operations that only the table asks."""
     code = "".join(path.read_text() for path in LIBRARY.glob("*/**/*.py"))
     listed = {call[1] for each in table().values() for call in _calls(each)}
-    alike = {operation for operation in listed if f'"{operation}"' not in code}
-    each = sorted(call for call in calls if xform_name(call.partition(":")[2]) not in alike)
-    return each[:: SOME if procedure == "reports/daily" and not whole else 1]
+    return {operation for operation in listed if f'"{operation}"' not in code}
 
 
 def _calls(about: dict[str, Any]) -> list[Any]:
