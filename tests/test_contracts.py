@@ -139,27 +139,7 @@ def look(case: Case) -> Looked:
     return Looked([found for ops in seen for found in ops.findings], calls, error)
 
 
-_healthy: dict[str, Looked] = {}
-
-
-def healthy(case: Case) -> Looked:
-    """What it says when nothing is wrong; looked at once."""
-    if str(case) not in _healthy:
-        _healthy[str(case)] = look(case)
-    return _healthy[str(case)]
-
-
-# Looking is inert
-
-
-@every(looking())
-def test_looking_changes_nothing(lab: PracticeLab, case: Case) -> None:
-    before = settled(case.key)
-    healthy(case)
-    assert differences(before, practice.state(case.key)) == []
-
-
-# Denied is unknown
+# Looking is inert, and what is denied is unknown
 
 
 # What is only shown beside what is judged, and missing there: tests of their own ask for it.
@@ -212,10 +192,10 @@ def _calls(about: dict[str, Any]) -> list[Any]:
 
 
 def at_once(procedure: str, operations: list[str]) -> list[list[str]]:
-    """Those that are denied together: one of each service of the report, whose checks go on one
-    without the other; else each alone.
+    """Those that are denied together: one of each service, where one check goes on without the
+    other. Where a plan is made, the first that is denied ends it: there each alone.
     """
-    if procedure != "reports/daily":
+    if procedures.find(procedure).changes:
         return [[operation] for operation in operations]
     by_service = [[*group] for _, group in groupby(operations, lambda each: each.split(":")[0])]
     return [[each for each in row if each] for row in zip_longest(*by_service)]
@@ -243,10 +223,12 @@ def judged(looked: Looked) -> set[tuple[str, str]]:
 
 
 @every(looking())
-def test_what_is_denied_is_unknown_and_never_ok_nor_absent(
+def test_looking_changes_nothing_and_what_is_denied_is_unknown_and_never_ok_nor_absent(
     lab: PracticeLab, case: Case, request: pytest.FixtureRequest
 ) -> None:
-    well = healthy(case)
+    before = settled(case.key)
+    well = look(case)
+    assert differences(before, practice.state(case.key)) == []
     whole = request.config.getoption("--all")
     waiting = at_once(case.procedure, denied_in_turn(case.procedure, well.calls, whole))
     for operations in waiting:
@@ -270,21 +252,7 @@ def test_what_is_denied_is_unknown_and_never_ok_nor_absent(
         assert judged(denied) <= judged(well), operations
 
 
-# A preview is inert
-
-
-@every(changing())
-def test_a_preview_changes_nothing_and_is_the_same_twice(lab: PracticeLab, case: Case) -> None:
-    with broken(lab, case):
-        before = settled(case.key)
-        first, second = (run(case.procedure, target=case.target, **case.given) for _ in range(2))
-        assert first["plan"].steps
-        assert first["plan"].digest("", "") == second["plan"].digest("", "")
-        assert not first["applied"].changed
-        assert differences(before, practice.state(case.key)) == []
-
-
-# An undo brings back
+# A preview is inert, an undo brings back
 
 
 # What an undo leaves otherwise than it was, and means to: nothing is ever removed from these.
@@ -306,7 +274,7 @@ NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish"}  # what 
 
 
 @every(changing())
-def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(
+def test_a_preview_changes_nothing_what_was_applied_is_verified_and_an_undo_brings_it_back(
     lab: PracticeLab, case: Case
 ) -> None:
     known = {parameter.name for parameter in procedures.find(case.procedure).parameters}
@@ -317,7 +285,12 @@ def test_what_was_applied_is_verified_and_its_undo_brings_the_state_back(
     sure = {"target": case.target, "approved": "now", "confirm": confirmed(case.target)}
     with broken(lab, case):
         before = settled(case.key)
+        shown = run(case.procedure, target=case.target, **given)
+        assert shown["plan"].steps
+        assert not shown["applied"].changed
+        assert differences(before, practice.state(case.key)) == []
         left = run(case.procedure, **sure, **given)
+        assert shown["plan"].digest("", "") == left["plan"].digest("", "")
         verified = {found.status for found in left["ops"].findings if found.verifies}
         beside = TOLD_BESIDE.get(case.procedure, set())
         assert verified - unwatched - beside <= {"ok"}

@@ -2,13 +2,13 @@
 
 The cause is named by those that should, and by no other.
 
-Those that should name it are run under each drill alone. Those that should not, and read what it
-touches, are run under a few drills at once (`BATCHES`: none hides another, and what they touch is
-alike), one of each procedure: what would name one of them wrongly does so beside the others, too,
-and what names one there has to name none under each alone. With `pytest --all` every entry is run
-under every drill alone. Two drills at a time: a sample of the pairs, all of them with `--all`. What
-an entry reads is in tests/pins/reads.json, made by `--write-pins`; the run of it against the
-healthy target says whether that is still so.
+A few drills are put in at once (`BATCHES`: none hides another, and what they touch is alike). Those
+that should name one of them have to name it beside the others, and of those that should not, and
+read what one touches, one of each procedure names none. Who is wrong there is asked under each
+alone, and has to be right. With `pytest --all` every entry is run under every drill alone. Two
+drills at a time: a sample of the pairs, all of them with `--all`. What an entry reads is in
+tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target says whether
+that is still so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
@@ -164,23 +165,27 @@ def expected(system: str, drill: str) -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.parametrize(("system", "drill"), sorted(DRILLS))
-def test_a_cause_is_named_where_it_should_be_and_nowhere_else(
+def wrong(
     lab: PracticeLab,
-    records_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
     system: str,
-    drill: str,
-) -> None:
-    target, wanted = TARGET[system], expected(system, drill)
-    looking = entries(system) if request.config.getoption("--all") else alone(system, drill)
-    with lab.broken(drill, target):
-        seen = {entry: look(entry, target, monkeypatch)[0] for entry in looking}
-    named = {entry: causes - DRILLS[system, drill].brings for entry, causes in seen.items()}
-    assert named == {entry: wanted[entry] for entry in looking}
-    led = set().union(*(LED[entry] for entry in looking if wanted[entry]))
-    assert {name for name in led if not goes_on(system, drill, name)} == set()
+    drills: list[str],
+    asked: Iterable[str],
+) -> dict[str, set[str]]:
+    """What entries name under some drills, of those that name anything else than they should.
+
+    And who finds a cause sends one on to where something is seen or done.
+    """
+    with ExitStack() as stack:
+        for drill in drills:
+            stack.enter_context(lab.broken(drill, TARGET[system]))
+        looked = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in asked}
+    brought = set().union(*(DRILLS[system, drill].brings for drill in drills))
+    each = [expected(system, drill) for drill in drills]
+    wanted = {entry: set().union(*(of[entry] for of in each)) for entry in looked}
+    led = set().union(*(LED[entry] for entry in looked if wanted[entry]))
+    assert {n for n in led if not any(goes_on(system, drill, n) for drill in drills)} == set()
+    return {e: causes - brought for e, causes in looked.items() if causes - brought != wanted[e]}
 
 
 def goes_on(system: str, drill: str, name: str) -> bool:
@@ -348,17 +353,13 @@ def seeing(system: str, drills: list[str]) -> dict[str, list[str]]:
 
 
 def concerned(system: str, drills: list[str]) -> list[str]:
-    """Of those that should name none of some drills, one of each procedure, in turn."""
+    """Those that should name one of some drills; of those that should not and read what one
+    touches, one of each procedure, in turn.
+    """
+    wanted = [expected(system, drill) for drill in drills]
+    naming = [entry for entry in entries(system) if any(each[entry] for each in wanted)]
     turn = PLACES[system, drills[0]]
-    return [group[turn % len(group)] for group in seeing(system, drills).values()]
-
-
-def alone(system: str, drill: str) -> list[str]:
-    """Those that should name a drill; and those that should not, but another of its batch."""
-    batch = next(drills for of, drills in BATCHES if of == system and drill in drills)
-    beside, wanted = seeing(system, batch), expected(system, drill)
-    less = [entry for entry in concerned(system, [drill]) if entries(system)[entry] not in beside]
-    return [entry for entry in entries(system) if wanted[entry] or entry in less]
+    return naming + [group[turn % len(group)] for group in seeing(system, drills).values()]
 
 
 @pytest.mark.parametrize(
@@ -366,29 +367,25 @@ def alone(system: str, drill: str) -> list[str]:
     BATCHES,
     ids=lambda each: each if isinstance(each, str) else "+".join(each),
 )
-def test_no_other_names_a_cause(
+def test_causes_are_named_where_they_should_be_and_nowhere_else(
     lab: PracticeLab,
     records_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
     system: str,
     drills: list[str],
 ) -> None:
-    """Who names one where several are put in at once is asked under each alone."""
-    target = TARGET[system]
-    with ExitStack() as stack:
-        for drill in drills:
-            stack.enter_context(lab.broken(drill, target))
-        looked = {entry: look(entry, target, monkeypatch)[0] for entry in concerned(system, drills)}
-    wrong: dict[tuple[str, str], set[str]] = {}
+    """By all that should name one of some drills at once; who is wrong there is asked under each
+    alone, and has to be right.
+    """
+    whole = request.config.getoption("--all")
+    doubted = {} if whole else wrong(lab, monkeypatch, system, drills, concerned(system, drills))
+    named = {}
     for drill in drills:
-        again = [e for e, causes in looked.items() if causes and reads(e) & touches(system, drill)]
-        if not again:
-            continue
-        with lab.broken(drill, target):
-            named = {entry: look(entry, target, monkeypatch)[0] for entry in again}
-        brought = DRILLS[system, drill].brings
-        wrong |= {(drill, entry): of - brought for entry, of in named.items() if of - brought}
-    assert wrong == {}
+        touched = touches(system, drill)
+        again = entries(system) if whole else [e for e in doubted if reads(e) & touched]
+        named[drill] = wrong(lab, monkeypatch, system, [drill], again) if again else {}
+    assert not any(named.values()), named
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
