@@ -133,6 +133,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 cluster=databases.check_capacity,
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
+                migrate=databases.check_runs,
             ),
         ],
         ("errors", "functions"): [
