@@ -120,6 +120,28 @@ class Release(Verb):
             stage.place.backend("ecs").task_definitions[family].pop(int(revision), None)
 
 
+@verb("turned_on", "elbv2", "api")
+class TurnedOn(Verb):
+    """Maintenance mode, as edge/maintenance-mode turns it on, and nobody turned it off."""
+
+    def apply(self, stage: Stage) -> None:
+        facts, elb = stage.place.facts["maintenance_mode"], stage.place.client("elbv2")
+        _, listener = stage.place.memory["balancers"][str(facts["load_balancer"])]
+        answer = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "Soon."}
+        condition = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
+        made = elb.create_rule(
+            ListenerArn=listener,
+            Priority=1,
+            Conditions=[condition],
+            Actions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
+        )
+        stage.kept = made["Rules"][0]["RuleArn"]
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:  # also where somebody has deleted it
+            stage.place.backend("elbv2").delete_rule(stage.kept)
+
+
 @verb("ran", "ecs", "logs", "database")
 class Ran(Verb):
     """Somebody had a task of its own run the target's migrations a while ago: it really runs.
