@@ -49,7 +49,6 @@ def test_everybody_is_answered_and_undo_lets_them_through(
     assert {f.status for f in left["ops"].findings if f.verifies} == {"ok"}
     assert ops.http("GET", "/gateway/v1/health").status == 503
     assert all("answered" in path for path in differences(before, lab.state(KEY)))
-    assert {f.status for f in edge.check_behind(ops)} == {"ok"}
     undo_last(ops)
     assert lab.state(KEY) == before
     assert ops.http("GET", "/api/v1/health").status == 200
@@ -80,26 +79,38 @@ def test_in_a_window_it_may_be_on(
         assert edge.check_mode(ops, "off").worst == "critical"
 
 
-def test_a_rule_for_a_part_is_none_and_a_first_rule_is_not_pushed_away(
-    ops: Connection, lab: PracticeLab
-) -> None:
-    found = ops.call("elbv2", "describe_load_balancers", Names=["ai-studio-alb"])
-    arn = found["LoadBalancers"][0]["LoadBalancerArn"]
+def rule(ops: Connection, priority: int, paths: list[str], **action: Any) -> None:
+    """Somebody's own rule of the listener."""
+    balancer = ops.call("elbv2", "describe_load_balancers", Names=["ai-studio-alb"])
+    arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
     listener = ops.call("elbv2", "describe_listeners", LoadBalancerArn=arn)["Listeners"][0]
-    condition = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/wp-admin*"]}}
-    fixed = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": ""}
-    made = ops.call(
+    group = listener["DefaultActions"][0]["TargetGroupArn"]
+    forward = {"Type": "forward", "TargetGroupArn": group}
+    ops.call(
         "elbv2",
         "create_rule",
         ListenerArn=listener["ListenerArn"],
-        Priority=1,
-        Conditions=[condition],
-        Actions=[{"Type": "fixed-response", "FixedResponseConfig": fixed}],
+        Priority=priority,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}],
+        Actions=[action or forward],
     )
+
+
+def test_only_a_rule_for_everything_before_all_others_is_maintenance_mode(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    told = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "-"}
+    fixed = {"Type": "fixed-response", "FixedResponseConfig": told}
+    rule(ops, 1, ["/wp-admin*"], **fixed)
+    rule(ops, 40_000, ["/*"], **fixed)  # what no other rule is for: that is how many end
     assert edge.check_mode(ops).worst == "ok"
-    with pytest.raises(Refused, match="Rule 1 of the listener is another one"):
+    (step,) = edge.plan_mode(ops).steps
+    assert step.do["parameters"]["Priority"] == 2
+    lab.reset()
+    rule(ops, 1, ["/admin/*"])
+    with pytest.raises(Refused, match="can stand before the one of priority 1"):
         edge.plan_mode(ops)
-    ops.call("elbv2", "delete_rule", RuleArn=made["Rules"][0]["RuleArn"])
+    lab.reset()
 
 
 def test_denied_is_unknown_and_bad_input_an_error(ops: Connection, lab: PracticeLab) -> None:

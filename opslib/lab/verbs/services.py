@@ -8,7 +8,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.lab.corrections.ecs import alone
+from opslib.lab.corrections.ecs import alone, targets
 from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.corrections.ecs.schedulers import Scheduler
 from opslib.lab.forms.values import Duration
@@ -129,17 +129,19 @@ class TurnedOn(Verb):
         _, listener = stage.place.memory["balancers"][str(facts["load_balancer"])]
         answer = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "Soon."}
         condition = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
-        made = elb.create_rule(
+        elb.create_rule(
             ListenerArn=listener,
             Priority=1,
             Conditions=[condition],
             Actions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
         )
-        stage.kept = made["Rules"][0]["RuleArn"]
 
     def undo(self, stage: Stage) -> None:
-        if stage.kept:  # also where somebody has deleted it
-            stage.place.backend("elbv2").delete_rule(stage.kept)
+        """Also one that somebody made in its place."""
+        elb = stage.place.backend("elbv2")
+        for rule in targets.rules(elb):
+            if int(rule.priority) == 1:
+                elb.delete_rule(rule.arn)
 
 
 @verb("ran", "ecs", "logs", "database")

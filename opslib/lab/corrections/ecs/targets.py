@@ -73,7 +73,7 @@ def fixed(elb: Any, path: str) -> tuple[int, str, bytes] | None:
 
     `elb`: moto's backend. The rules of all its listeners, in the order of their priorities.
     """
-    for rule in _rules(elb):
+    for rule in rules(elb):
         action = rule.actions[-1].data
         if any(fnmatchcase(path, each) for each in _paths(rule)):
             told = action.get("FixedResponseConfig")
@@ -88,12 +88,13 @@ def answered(elb: Any) -> dict[str, Any]:
     """Rules with a fixed response, by their listener's name and priority: paths and answer."""
     return {
         f"{rule.listener_arn.rpartition('/')[2]} {rule.priority}": [_paths(rule), told]
-        for rule in _rules(elb)
+        for rule in rules(elb)
         if (told := rule.actions[-1].data.get("FixedResponseConfig"))
     }
 
 
-def _rules(elb: Any) -> list[Any]:
+def rules(elb: Any) -> list[Any]:
+    """Those of every listener, without the default ones, by their priority."""
     listeners = (each for b in elb.load_balancers.values() for each in b.listeners.values())
     found = (rule for listener in listeners for rule in listener.rules.values())
     return sorted((e for e in found if not e.is_default), key=lambda rule: int(rule.priority))
