@@ -9,6 +9,7 @@ import pytest
 from opslib import apply, connect, edge
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
+from opslib.edge.addresses import Addresses
 from tests.undoing import confirmed, undo
 
 TARGET = "lab/image-caption-prod"
@@ -41,7 +42,7 @@ def test_somebody_who_was_faster_is_not_overwritten(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waf = ops.client("wafv2")
-    key = edge.Addresses(ops).key
+    key = Addresses(ops).key
     plan, other = edge.plan_block(ops, CALLER, "floods"), "45.83.64.99/32"
     change, before = Connection.change, held(ops)
 

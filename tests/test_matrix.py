@@ -264,6 +264,11 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         "the revision that was deployed last is the one that serves",
     ),
     (
+        {"app-throws", "bad-revision", "secret-missing", "migration-pending", "migration-failed"},
+        {"app-throws", "bad-revision", "secret-missing", "migration-pending", "migration-failed"},
+        "the revision that was deployed last is the one that serves, and says what it needs",
+    ),
+    (
         {"role-denied"},
         {"app-throws", "app-too-slow", "upstream-throttled"},
         "what is denied at once neither throws, nor waits, nor is throttled",

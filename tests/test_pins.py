@@ -35,6 +35,7 @@ STAGING, PRODUCTION = "lab/bluemoxon-staging", "lab/bluemoxon-production"
 LEDGER = "lab/loglineos-production"
 CAPTIONS = "lab/image-caption-prod"
 DOCUMENTS = "lab/dms-dev"
+STUDIO = "lab/ai-studio-production"
 Case = tuple[str, str, dict[str, Any]]  # drill that is on, procedure, parameters
 
 OLD = "DELETE FROM ledger.schema_migrations WHERE version < '0003'"
@@ -146,6 +147,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/migrate-back", {"snapshot": False}),
         ("object-deleted", "buckets/restore", {}),
         ("object-overwritten", "buckets/restore", {}),
+    ),
+    STUDIO: (
+        ("migration-pending", "databases/migrate", {}),
+        ("", "databases/migrate-back", {"migration": "3b97e5510f4c", "snapshot": False}),
+        ("", "edge/maintenance-mode", {}),
     ),
 }
 

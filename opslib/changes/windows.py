@@ -12,11 +12,12 @@ _SHOWN = 4
 
 
 @check("Is it the maintenance window?")
-def check_window(ops: Connection, minutes: float = 0) -> Findings:
+def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findings:
     """Inside or outside now, and when it opens next. `minutes`: of a change that has to fit in.
 
-    Without minutes both are ok: it is only told. Evidence: WINDOWS, the next four. Raises
-    UsageError where the target's file describes none.
+    Without minutes both are ok: it is only told. `phase` of a planned maintenance: before it the
+    next one counts, during it has to be open. Evidence: WINDOWS, the next four. Raises UsageError
+    where the target's file describes none.
     """
     described, now = ops.target[maintenance.SECTION], ops.now()
     rule = "; ".join(
@@ -24,10 +25,12 @@ def check_window(ops: Connection, minutes: float = 0) -> Findings:
     )
     found = maintenance.openings(ops)
     first, seen = found[0], maintenance.told(ops, found[0])
-    if minutes:
-        rule += f"; {minutes:g} minutes fit"
-        fits = maintenance.is_open(ops, first) and now + timedelta(minutes=minutes) <= first.end
-        if not fits and maintenance.is_open(ops, first):
+    if minutes or phase == "during":
+        rule += f"; {minutes:g} minutes fit" if minutes else "; open"
+        begins = max(now, first.start)
+        fits = begins + timedelta(minutes=minutes) <= first.end
+        fits = fits and (phase == "before" or begins == now)
+        if not fits and (phase == "before" or maintenance.is_open(ops, first)):
             seen += f" A change of {minutes:g} minutes would end outside of it."
     asked = Question("maintenance window", rule, f"{ops.target.key}.yaml, maintenance")
     rows = [
@@ -39,7 +42,7 @@ def check_window(ops: Connection, minutes: float = 0) -> Findings:
         }
         for each in found[:_SHOWN]
     ]
-    passed = not minutes or fits
+    passed = not (minutes or phase == "during") or fits
     answer = asked.judged(passed, seen, otherwise="warn", next="changes/maintenance")
     return Findings([answer], frame(rows, WINDOWS))
 

@@ -13,7 +13,7 @@ from opslib.core.actions.muting import Mute
 from opslib.core.actions.results import result
 from opslib.core.actions.stores.objects import CopyAcross, CopyVersions, DeleteVersions, Erase
 from opslib.core.actions.stores.searches import Search
-from opslib.core.actions.watching import Anew, Rollout, Watch
+from opslib.core.actions.watching import Anew, OneOff, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
@@ -63,6 +63,7 @@ __all__ = [
     "Mute",
     "NotAllowed",
     "NotFound",
+    "OneOff",
     "OpsError",
     "Panel",
     "Password",

@@ -5,6 +5,7 @@ from opslib.core.reads.metrics import metric_keys
 from opslib.databases.activity import check_activity
 from opslib.databases.backends import check_ended, list_backends, plan_end
 from opslib.databases.catalogue import check_catalogue
+from opslib.databases.containers import check_runs
 from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
 from opslib.databases.data.queries import check_query, explain_query, plot_query
 from opslib.databases.data.quotas import check_quotas, plot_quotas
@@ -78,6 +79,7 @@ __all__ = [
     "check_restarted",
     "check_restored",
     "check_rows",
+    "check_runs",
     "check_size",
     "check_statement",
     "check_statements",

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from opslib.core import (
+    Action,
     Connection,
     Findings,
     OpsError,
@@ -23,7 +24,7 @@ from opslib.core import (
 from opslib.core.actions.actions import Invoke
 from opslib.core.connections import sessions, sql
 from opslib.core.reads import functions
-from opslib.databases import migrations
+from opslib.databases import containers, migrations
 from opslib.databases.instances import snapshots, states
 
 _SHOWN = 12
@@ -60,10 +61,11 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
     newest = migrations.newest(facts)
     before = "" if "string_agg" in newest else sql.value(ops, f"{newest} OFFSET 1") or ""
     goes = _goes(ops, facts["migrate_back"])
-    again = [migrations.apply_action(ops)] if state.needs == migration else None
+    swapped = migrations.State(state.target, before, migration)
+    again = [migrations.apply_action(ops, swapped)] if state.needs == migration else None
     back = Step(
         f"Take back {migration}{f', to {before}' if before else ''}: {goes}",
-        _invoke(ops, facts["migrate_back"]),
+        _back(ops, migration, before, newest),
         migration,
         before or f"not {migration}",
         again,
@@ -87,6 +89,13 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
     return Planned(f"take back migration {migration}", [*saved, back], notes)
 
 
+def _back(ops: Connection, migration: str, before: str, newest: str) -> Action:
+    facts = ops.target["database"].plain()["migrate_back"]
+    if "service" in facts:
+        return containers.one_off(ops, facts, migration, before, newest)
+    return _invoke(ops, facts)
+
+
 def _invoke(ops: Connection, facts: Any, **more: Any) -> Invoke:
     seconds = functions.live(ops, facts["function"])["Timeout"]
     name = ops.target["functions"][facts["function"]]["name"]
@@ -95,6 +104,8 @@ def _invoke(ops: Connection, facts: Any, **more: Any) -> Invoke:
 
 def _goes(ops: Connection, facts: Any) -> str:
     """What its statements take away, tried in a transaction that is rolled back; or why unknown."""
+    if "service" in facts:
+        return "WHAT IT DESTROYS IS NOT KNOWN (a command tells no SQL beforehand): read its code"
     if "dry_run" not in facts:
         return "WHAT IT DESTROYS IS NOT KNOWN (no database.migrate_back.dry_run): read its code"
     said = _invoke(ops, facts, **facts["dry_run"]).perform(ops)
@@ -152,6 +163,7 @@ def check_taken_back(ops: Connection, migration: str) -> Findings:
     code = Question("The deployed code can do without it", "it needs another", "deployed code")
     seen = f"it needs {state.needs or 'what is not known'}"
     well = bool(state.needs) and state.needs != migration
-    follows = "functions/rollback"
+    by_task = "service" in ops.target["database"].get("migrate", ())
+    follows = "services/rollback" if by_task else "functions/rollback"
     found.append(code.judged(well, seen, otherwise="warn", next=follows))
     return Findings([*found, states.login(ops)])

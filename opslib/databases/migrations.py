@@ -1,4 +1,6 @@
-"""Migrations, run by a system's API or function: what its database has had, what its code needs."""
+"""Migrations, run by a system's API, function or container: what its database has had, what its
+code needs.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,7 @@ from opslib.core.actions.actions import Invoke
 from opslib.core.connections import sql
 from opslib.core.connections.targets import LAB, Facts
 from opslib.core.reads import functions
+from opslib.databases import containers
 from opslib.databases.instances import snapshots
 
 MIGRATIONS = {"target": "str", "has": "str", "needs": "str", "pending": "boolean"}
@@ -74,10 +77,12 @@ def find_state(ops: Connection) -> State:
 
 
 def _needed(ops: Connection) -> str:
-    """What the API or a function's variable says; empty when the target's file names neither."""
+    """What the API says, or a variable of a function or task; empty when nothing does."""
     head = ops.target["database"].get("migrations_head")
     if head is None or isinstance(head, str):
         return head or ""
+    if "service" in head:
+        return containers.variable(ops, head["service"], head["variable"])
     if "function" in head:
         return functions.variables(functions.live(ops, head["function"])).get(head["variable"], "")
     answer = ops.http("GET", head["path"]).json()
@@ -151,6 +156,8 @@ def compare(state: State) -> Finding:
         seen = f"it has {state.has}; the deployed code does not say what it needs"
         return asked.answer("unknown", seen)
     seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
+    if "," in state.has + state.needs:
+        seen += ": several heads, so branches of migrations that nobody has merged"
     if state.ahead:
         seen += ": it is ahead, as after a rollback of the code; nothing is pending"
     return asked.judged(not state.pending, seen, cause=PENDING, next="databases/migrate")
@@ -173,44 +180,54 @@ def _order(ops: Connection, here: State, states: list[State]) -> Finding:
 
 @planner
 def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
-    """Have the API, or the function for it, apply what is pending, after a snapshot.
+    """Have the API, a function or a task apply what is pending, after a snapshot.
 
-    Raises UsageError (nothing says what is needed), Refused when the target that goes first has not
-    had it.
+    Raises UsageError (nothing says what is needed, and it is no command for which that is the
+    image), Refused: the target that goes first has not had it, or a task is at it.
     """
     facts = ops.target["database"]
     state = find_state(ops)
-    if not state.needs:
+    by_task = "service" in facts.get("migrate", ())
+    if not state.needs and not by_task:
         raise UsageError(
             f"Which migration the code of {ops.target.name} needs is not known: describe "
             f"database.migrations_head in parameters/targets/{ops.target.key}.yaml."
         )
-    if not state.pending:
+    if state.pending is False:
         note = f"The database has {state.has} already, which is what the code needs."
         return Planned("run migrations", notes=[note])
-    if "migrations_first" in facts and (before := state_of_first(ops)).has != state.needs:
+    if (
+        state.needs
+        and "migrations_first" in facts
+        and (before := state_of_first(ops)).has != state.needs
+    ):
         raise Refused(
             f"{before.target} has not had {state.needs} (it has {before.has}). Nothing was "
             f"changed. Run it there first: opslib run databases/migrate -t {before.target}"
         )
+    to = state.needs or "the newest of the image"
     migrate = Step(
-        f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {state.needs}",
-        do=apply_action(ops),
+        f"Migrate the database of {ops.target.name} from {state.has or 'nothing'} to {to}",
+        do=apply_action(ops, state),
         before=state.has,
-        after=state.needs,
-        observe=Select(newest(facts)),
+        after=state.needs or None,
+        observe=Select(newest(facts)) if state.needs else None,
     )
-    reason = f"before migration {state.needs}"
-    saved = snapshots.steps_for_snapshot(ops, reason) if snapshot else []
+    saved = snapshots.steps_for_snapshot(ops, f"before migration {to}"[:256]) if snapshot else []
     notes = [_NOT_BACK, _BACK if snapshot else _NO_SNAPSHOT]
-    return Planned(f"migrate to {state.needs}", [*saved, migrate], notes)
+    if by_task:
+        notes += containers.notes(ops, facts["migrate"]["service"])
+        notes += [] if state.needs else [_TO_THE_IMAGES]
+    return Planned(f"migrate to {to}", [*saved, migrate], notes)
 
 
-def apply_action(ops: Connection) -> Action:
-    """What applies them: `database.migrate` names a function, else the API has a path for it."""
+def apply_action(ops: Connection, state: State) -> Action:
+    """What applies them: `database.migrate` names a function or a command, else the API's path."""
     facts = ops.target["database"].plain()
     if "migrate" not in facts:
         return Http("POST", ops.target["api"]["migrate"])
+    if "service" in facts["migrate"]:
+        return containers.one_off(ops, facts["migrate"], state.has, state.needs, newest(facts))
     function = facts["migrate"]["function"]
     seconds = functions.live(ops, function)["Timeout"]
     name = ops.target["functions"][function]["name"]
@@ -224,6 +241,10 @@ _NOT_BACK = (
 _BACK = (
     "The way back is the snapshot: databases/restore brings it up beside this database. "
     "What is written after it is not in it."
+)
+_TO_THE_IMAGES = (
+    "What is pending nothing says beforehand: the command applies what its image has and the "
+    "database has not, which may be nothing. The database tells afterwards."
 )
 _NO_SNAPSHOT = (
     "No snapshot is taken before it: "

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from opslib.lab.corrections.cloudwatch import mute_rules
-from opslib.lab.corrections.ecs import services
+from opslib.lab.corrections.ecs import services, targets
 from opslib.lab.corrections.users import client_secrets, invitations
 from opslib.lab.corrections.workflows import executions
 from opslib.lab.places import Place
@@ -272,6 +272,7 @@ def _containers(place: Place) -> Tree:
             for name, table in dynamo.tables.items()
         },
         "backups": dict.fromkeys(sorted(dynamo.backups), True),
+        "answered": targets.answered(place.backend("elbv2")),
         "silences": dict.fromkeys(sorted(mute_rules.every(place.account, place.region)), True),
         "blocked": {
             each.name: sorted(each.addresses)

@@ -6,6 +6,7 @@ from opslib.reports.afterwards import (
     check_response,
     find_incident,
 )
+from opslib.reports.phases import check_fresh, check_standing, check_versions, check_well, words
 from opslib.reports.reports import daily
 from opslib.reports.severities import check_severity
 from opslib.reports.summaries import Line, headline, several_names, summarise, write_summary
@@ -13,16 +14,21 @@ from opslib.reports.triage import check_symptom, first_look
 
 __all__ = [
     "Line",
+    "check_fresh",
     "check_happened",
     "check_impact",
     "check_response",
     "check_severity",
+    "check_standing",
     "check_symptom",
+    "check_versions",
+    "check_well",
     "daily",
     "find_incident",
     "first_look",
     "headline",
     "several_names",
     "summarise",
+    "words",
     "write_summary",
 ]

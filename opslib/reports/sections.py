@@ -118,6 +118,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
         ("network", "edge"): [edge.check_firewall],
+        ("deployments", "maintenance_mode"): [edge.check_mode],
         ("database", "database"): [
             databases.check_status,
             databases.check_connections,
@@ -133,6 +134,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 cluster=databases.check_capacity,
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
+                migrate=databases.check_runs,
             ),
         ],
         ("errors", "functions"): [

@@ -22,7 +22,7 @@ from opslib.core import (
     frame,
     sign_of,
 )
-from opslib.services import stops
+from opslib.core.reads import stops
 from opslib.services.reading import Service, each_service, number
 
 TASKS = {

@@ -21,6 +21,7 @@ from tests import rooms
 
 PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
 DEPLOYMENT = "it looks at one plan or release, when there is one"
+MAINTENANCE = "of a planned maintenance alone"
 AFTERWARDS = "it looks back at an incident, when there was one"
 NOT_DAILY = {
     "buckets.check_copies": "it lists every object of two buckets",
@@ -57,6 +58,10 @@ NOT_DAILY = {
     "metrics.check_metric": PERSON,
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
+    "reports.check_fresh": MAINTENANCE,
+    "reports.check_standing": MAINTENANCE,
+    "reports.check_versions": MAINTENANCE,
+    "reports.check_well": "the report itself, by area",
     "reports.check_happened": AFTERWARDS,
     "reports.check_impact": AFTERWARDS,
     "reports.check_response": AFTERWARDS,

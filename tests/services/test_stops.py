@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opslib.services import stops
+from opslib.core.reads import stops
 
 TOLD = {
     "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve "

@@ -10,7 +10,7 @@ Action
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
 ├── Invoke    a Lambda function, once
-└── Watch     a version as it begins to serve, Anew a service's tasks (watching)
+└── Watch     a version as it begins to serve, Anew a service's tasks, OneOff a task (watching)
 
 What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
 """

@@ -57,7 +57,7 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
         if not _seen(ops, step):
             _tell_end(tell, plan, number, state="unknown", error=str(exc))
             _stop(plan, number, exc, f"may be done: {exc} Look before anything else.")
-        print("Its answer was lost; it was seen to be done.", flush=True)
+        print(f"{exc} It was seen to be done.", flush=True)
         said = {"seen": True, "error": str(exc)}
     except OpsError as exc:
         part = exc.done is not None  # and can be undone

@@ -21,13 +21,55 @@ def tasks(ops: Connection, cluster: str, service: str, *statuses: str) -> list[J
         ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=service
     )
     found = ops.gather(*(partial(listed, desiredStatus=status) for status in statuses))
-    arns = [arn for each in found for arn in each]
+    return _described(ops, cluster, [arn for each in found for arn in each])
+
+
+def alone(ops: Connection, cluster: str, family: str) -> list[Json]:
+    """Tasks of a family that RunTask started, newest first: those that run, or ended within the
+    last hour.
+
+    ECS ListTasks, DescribeTasks; tasks of services are left out.
+    """
+    listed = partial(ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, family=family)
+    found = ops.gather(*(partial(listed, desiredStatus=each) for each in ("RUNNING", "STOPPED")))
+    told = _described(ops, cluster, [arn for each in found for arn in each])
+    own = [task for task in told if not task.get("group", "").startswith("service:")]
+    return sorted(own, key=lambda task: str(task["createdAt"]), reverse=True)
+
+
+def _described(ops: Connection, cluster: str, arns: list[str]) -> list[Json]:
     parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
     reads = [
         partial(ops.call, "ecs", "describe_tasks", tasks=part, cluster=cluster) for part in parts
     ]
     # one that ECS forgot meanwhile is in `failures`
     return [task for answer in ops.gather(*reads) for task in answer["tasks"]]
+
+
+def exit_code(task: Json, name: str) -> int | None:
+    """With which a container ended; None: it runs, or never did."""
+    found = [each.get("exitCode") for each in task.get("containers", ()) if each["name"] == name]
+    return found[0] if found else None
+
+
+def lines(ops: Connection, container: Json, task: Json) -> list[Json]:
+    """What a container of a task wrote, oldest first: timestamp, message (driver awslogs).
+
+    Raises NotFound where it wrote nothing, or elsewhere.
+    """
+    options = (container.get("logConfiguration") or {}).get("options", {})
+    prefix = options.get("awslogs-stream-prefix")
+    if not prefix or "awslogs-group" not in options:
+        raise NotFound(f"Container {container['name']} logs to no stream that is known.")
+    stream = f"{prefix}/{container['name']}/{task['taskArn'].rpartition('/')[2]}"
+    return ops.pages(
+        "logs",
+        "filter_log_events",
+        "events[].{timestamp: timestamp, message: message}",
+        logGroupName=options["awslogs-group"],
+        logStreamNames=[stream],
+        startTime=int(task["createdAt"].timestamp() * 1000),
+    )
 
 
 def container(facts: Any, definition: Json) -> Json:

@@ -38,7 +38,7 @@ from opslib.lab.traffic import clocks, days, journals, measures, tasks, troubles
 from opslib.lab.traffic.apps import Said
 from opslib.lab.traffic.requests import Routes
 from opslib.lab.verbs import trails, verbs
-from opslib.lab.work import deliveries, executions, jobs, workers
+from opslib.lab.work import commands, deliveries, executions, jobs, workers
 from opslib.lab.work.workers import Work
 
 _POOL_SECONDS = 5.0
@@ -99,6 +99,7 @@ def seed(place: Place, about: data.Data, sql: Texts, application: Application) -
     searches.fill(place)
     trails.seed(place)
     application.seed(place)
+    commands.seed(place)
     if days.of(place):
         journals.append_requests(place, names.start(place) - timedelta(days=1), names.start(place))
     _tell(place, names.start(place) - timedelta(days=1), names.start(place))

@@ -19,7 +19,17 @@ from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
 from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, routes
-from opslib.lab.forms.data import Alarm, Data, Database, Functions, Network, Person, Secret, Users
+from opslib.lab.forms.data import (
+    Alarm,
+    Data,
+    Database,
+    Functions,
+    Network,
+    Person,
+    Secret,
+    Services,
+    Users,
+)
 from opslib.lab.forms.days import Api, Clock, Lines, Measured, Metric, Traffic
 from opslib.lab.places import Estate, Place
 from opslib.lab.traffic.apps import App
@@ -44,6 +54,7 @@ def about(place: Place) -> Data:
         network=Network() if {"network", "services"} & facts.keys() else None,
         database=_database(place),
         functions=_functions(place, behind),
+        services=Services(variables=_head(place, "service")),
         users=_users(facts["users"]) if "users" in facts else Users(),
         secrets=dict(_secrets(facts)),
         traffic=traffic,
@@ -59,12 +70,17 @@ def _functions(place: Place, behind: str) -> Functions:
     """Those behind no API run by the clock, each quarter of an hour, far from their timeouts."""
     every = place.facts.get("functions", {})
     idle = [key for key in every if key != behind or "api" not in place.facts]
-    head = place.facts.get("database", {}).get("migrations_head", {})
     return Functions(
         published={key: _PUBLISHED for key, facts in every.items() if "alias" in facts},
-        variables={head["variable"]: "1"} if isinstance(head, dict) and "variable" in head else {},
+        variables=_head(place, "function"),
         clocks={key: Clock(every=15, at=at % 15, ms=(90, 400)) for at, key in enumerate(idle)},
     )
+
+
+def _head(place: Place, kind: str) -> dict[str, str]:
+    """The variable that says which migration the code needs: there is one, and it was run."""
+    head = place.facts.get("database", {}).get("migrations_head", {})
+    return {head["variable"]: "1"} if isinstance(head, dict) and kind in head else {}
 
 
 def _database(place: Place) -> Database:

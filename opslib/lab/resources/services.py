@@ -113,7 +113,7 @@ def register(
     facts = place.facts["services"][key]
     known = {name: text(place, value) for name, value in about.variables.items()}
     secrets = {name: text(place, value) for name, value in about.secrets.items()}
-    wanted = facts.get("variables", ())
+    wanted = [*facts.get("variables", ()), *_head(place, key)]
     container = {
         "name": facts.get("container", "app"),
         "image": image(place, key, tag or _tags(about, key)[-1]),
@@ -146,6 +146,15 @@ def register(
     change(given)
     made = place.client("ecs").register_task_definition(**given)
     return str(made["taskDefinition"]["taskDefinitionArn"])
+
+
+def _head(place: Place, key: str) -> list[str]:
+    """The variable that says which migration its code needs, where its file does not name it."""
+    head = place.facts.get("database", {}).get("migrations_head", {})
+    if not isinstance(head, Mapping) or head.get("service") != key:
+        return []
+    known = place.facts["services"][key].get("variables", ())
+    return [] if head["variable"] in known else [str(head["variable"])]
 
 
 def role(place: Place, key: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
+from opslib.lab.corrections.ecs import alone, targets
 from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.corrections.ecs.schedulers import Scheduler
 from opslib.lab.forms.values import Duration
-from opslib.lab.resources import services
+from opslib.lab.resources import names, services
 from opslib.lab.traffic import tasks
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
@@ -52,6 +53,7 @@ class Release(Verb):
     lost:     variables that it has no longer
     secret:   the key of the secret that it asks for, which is not there
     breaker:  whether the circuit breaker takes it back
+    ahead:    its code is of the next migration, which nobody has run
     """
 
     service: str
@@ -61,6 +63,10 @@ class Release(Verb):
     lost: frozenset[str] = frozenset()
     secret: str = ""
     breaker: bool = False
+    ahead: bool = False
+
+    def touched(self) -> frozenset[str]:
+        return self.touches | ({"database"} if self.ahead else set())
 
     def apply(self, stage: Stage) -> None:
         _keep(stage, self.service)
@@ -86,6 +92,9 @@ class Release(Verb):
                 container["image"] = services.image(stage.place, self.service, self.tag)
             if self.memory:
                 given["memory"] = str(self.memory)
+            for each in container["environment"] if self.ahead else ():
+                migrations = stage.place.memory["migrations"]
+                each["value"] = each["value"].replace(migrations.head, migrations.next)
             for kind in ("environment", "secrets"):
                 container[kind] = [e for e in container[kind] if e["name"] not in self.lost]
             if self.secret:
@@ -102,9 +111,68 @@ class Release(Verb):
     def undo(self, stage: Stage) -> None:
         _put_back(stage, self.service)
         stage.retell(stage.ago(self.since))
+        if self.ahead:
+            migrations = stage.place.memory["migrations"]
+            with stage.place.database(names.database(stage.place)) as database:
+                migrations.downgrade(database, migrations.head)
         if arn := stage.place.memory.get("released", {}).pop(stage.drill, ""):
             family, revision = arn.rpartition("/")[2].rsplit(":", 1)
             stage.place.backend("ecs").task_definitions[family].pop(int(revision), None)
+
+
+@verb("turned_on", "elbv2", "api")
+class TurnedOn(Verb):
+    """Maintenance mode, as edge/maintenance-mode turns it on, and nobody turned it off."""
+
+    def apply(self, stage: Stage) -> None:
+        facts, elb = stage.place.facts["maintenance_mode"], stage.place.client("elbv2")
+        _, listener = stage.place.memory["balancers"][str(facts["load_balancer"])]
+        answer = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "Soon."}
+        condition = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
+        elb.create_rule(
+            ListenerArn=listener,
+            Priority=1,
+            Conditions=[condition],
+            Actions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
+        )
+
+    def undo(self, stage: Stage) -> None:
+        """Also one that somebody made in its place."""
+        elb = stage.place.backend("elbv2")
+        for rule in targets.rules(elb):
+            if int(rule.priority) == 1:
+                elb.delete_rule(rule.arn)
+
+
+@verb("ran", "ecs", "logs", "database")
+class Ran(Verb):
+    """Somebody had a task of its own run the target's migrations a while ago: it really runs.
+
+    ECS has forgotten those of before.
+    """
+
+    ago: Duration = timedelta(minutes=9)
+
+    def apply(self, stage: Stage) -> None:
+        place, when = stage.place, stage.ago(self.ago)
+        about = place.facts["database"]["migrate"]
+        service = _scheduler(stage, about["service"])
+        family, revision = service.shown["taskDefinition"].rpartition("/")[2].rsplit(":", 1)
+        definition = place.backend("ecs").task_definitions[family][int(revision)]
+        name = definition.container_definitions[0]["name"]
+        override = {"name": name, "command": [*about["command"]]}
+        given = {"overrides": {"containerOverrides": [override]}}
+        cluster = place.facts["services"][about["service"]]["cluster"]
+        key = place.account, place.region, str(cluster)
+        alone.held.pop(key, None)
+        stage.kept = task = alone.start(key, given, definition, service.shown["clusterArn"], when)
+        task |= ecs.of_definition(definition, task["taskArn"])
+        for seconds in (1, 2, 3):
+            alone.go_on(place.world, key, task, when + timedelta(seconds=seconds))
+
+    def undo(self, stage: Stage) -> None:
+        if stage.kept:
+            alone.forget(stage.place.world, stage.kept)
 
 
 @verb("no_room", "ecs", "elbv2")

@@ -1,6 +1,7 @@
-"""What begins to serve is watched: a version of a function, a deployment of a service."""
+"""What begins to serve is watched: a version of a function, a deployment of a service, a task."""
 
 from opslib.core.actions.watching.rollouts import Anew, Rollout
+from opslib.core.actions.watching.tasks import OneOff
 from opslib.core.actions.watching.versions import Watch
 
-__all__ = ["Anew", "Rollout", "Watch"]
+__all__ = ["Anew", "OneOff", "Rollout", "Watch"]

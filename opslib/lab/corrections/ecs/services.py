@@ -1,7 +1,7 @@
 """ECS. Moto's services never start a task, and describing a task drives it to STOPPED.
 
 Clusters and task definitions stay moto's; services, their tasks and deployments are the lab's.
-Tasks of RunTask run the command that their estate knows, `place.memory["commands"]`, and end.
+Tasks of RunTask are in `alone`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from opslib.lab.aws.ground import Ground, Standing
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
-from opslib.lab.corrections.ecs import fates, schedulers
+from opslib.lab.corrections.ecs import alone, fates, schedulers
 from opslib.lab.corrections.ecs.schedulers import Scheduler, Shape
 
 _Key = tuple[str, str, str, str]  # account, region, cluster, service
@@ -50,15 +50,17 @@ _CHANGED = {  # of UpdateService; those that make a new deployment
 
 def reset() -> None:
     _services.clear()
+    alone.held.clear()
 
 
 def held() -> tuple[dict[Any, Any], ...]:
-    return (_services,)
+    return (_services, alone.held)
 
 
 def tick(world: Ground[Standing], now: datetime) -> None:
     for key in list(_services):
         _step(world, key, now)
+    alone.tick(world, now)
 
 
 def every() -> list[tuple[_Key, Scheduler]]:
@@ -106,10 +108,10 @@ def step(world: Ground[Standing], service: Scheduler, now: datetime) -> None:
     service.step(now, {arn: fate})
     for task in service.tasks:
         if not task["containers"] and definition and task["taskDefinitionArn"] == arn:
-            task |= _of_definition(definition, task["taskArn"])
+            task |= of_definition(definition, task["taskArn"])
 
 
-def _of_definition(definition: Any, arn: str) -> Shape:
+def of_definition(definition: Any, arn: str) -> Shape:
     containers = [
         {
             "containerArn": arn.replace(":task/", ":container/") + f"/{uuid.uuid4()}",
@@ -274,6 +276,38 @@ def _tasks(call: Call) -> Iterator[Shape]:
     for key, each in list(_of_cluster(call, cluster.name)):
         _step(call.world, key, call.received)
         yield from each.tasks
+    yield from alone.tasks(call.world, (call.account, call.region, cluster.name), call.received)
+
+
+@answers("ecs", "RunTask")
+def run_task(call: Call) -> Result:
+    given, cluster = call.params, _cluster(call)
+    definition = _definition(call, given["taskDefinition"])
+    key = call.account, call.region, str(cluster.name)
+    token = given.get("clientToken")
+    for task in alone.tasks(call.world, key, call.received):
+        if token and task.get("clientToken") == token:
+            return {"tasks": [task], "failures": []}
+    named = {each["name"] for each in definition.container_definitions}
+    for each in given.get("overrides", {}).get("containerOverrides", ()):
+        if each.get("name") not in named:
+            raise AwsError(
+                "InvalidParameterException",
+                f"Override for container named {each.get('name')} is not a container in the "
+                "TaskDefinition.",
+                400,
+            )
+    if definition.network_mode == "awsvpc" and "networkConfiguration" not in given:
+        raise AwsError(
+            "InvalidParameterException",
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+            400,
+        )
+    if fates.of(call.world, call.account, call.region, definition) is fates.UNPLACED:
+        return {"tasks": [], "failures": [{"arn": cluster.arn, "reason": fates.UNPLACED.reason}]}
+    task = alone.start(key, given, definition, cluster.arn, call.received)
+    task |= {"clientToken": token, **of_definition(definition, task["taskArn"])}
+    return {"tasks": [task], "failures": []}
 
 
 @answers("ecs", "ListTasks")

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
 
 from opslib.lab.aws.operations import Call, Result, answers
 from opslib.lab.corrections.ecs import schedulers, services
@@ -64,3 +66,43 @@ def _health(task: Shape, fault: str) -> Shape:
             "Description": "Target registration is in progress",
         }
     return {"State": "healthy"}
+
+
+def fixed(elb: Any, path: str) -> tuple[int, str, bytes] | None:
+    """What a load balancer's rule answers a request by itself; None: it goes to a target.
+
+    `elb`: moto's backend. The rules of all its listeners, in the order of their priorities.
+    """
+    for rule in rules(elb):
+        action = rule.actions[-1].data
+        if any(fnmatchcase(path, each) for each in _paths(rule)):
+            told = action.get("FixedResponseConfig")
+            if action["Type"] != "fixed-response" or told is None:
+                return None
+            body = str(told.get("MessageBody", "")).encode()
+            return int(told["StatusCode"]), str(told.get("ContentType", "text/plain")), body
+    return None
+
+
+def answered(elb: Any) -> dict[str, Any]:
+    """Rules with a fixed response, by their listener's name and priority: paths and answer."""
+    return {
+        f"{rule.listener_arn.rpartition('/')[2]} {rule.priority}": [_paths(rule), told]
+        for rule in rules(elb)
+        if (told := rule.actions[-1].data.get("FixedResponseConfig"))
+    }
+
+
+def rules(elb: Any) -> list[Any]:
+    """Those of every listener, without the default ones, by their priority."""
+    listeners = (each for b in elb.load_balancers.values() for each in b.listeners.values())
+    found = (rule for listener in listeners for rule in listener.rules.values())
+    return sorted((e for e in found if not e.is_default), key=lambda rule: int(rule.priority))
+
+
+def _paths(rule: Any) -> list[str]:
+    found: list[str] = []
+    for each in rule.conditions:
+        if each.get("Field") == "path-pattern":
+            found += (each.get("PathPatternConfig") or each).get("Values", [])
+    return found

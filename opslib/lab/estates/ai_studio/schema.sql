@@ -47,8 +47,10 @@ CREATE INDEX jobs_user ON jobs (user_id, created_at DESC);
 
 -- revision 3b97e5510f4c: jobs are found by their state
 CREATE INDEX jobs_status ON jobs (status, updated_at DESC);
+-- undo
+DROP INDEX IF EXISTS jobs_status;
 
 -- revision 4c02aa7be6d8: a job knows what it cost
 ALTER TABLE jobs ADD COLUMN cost_usd numeric;
 -- undo
-ALTER TABLE jobs DROP COLUMN cost_usd;
+ALTER TABLE jobs DROP COLUMN IF EXISTS cost_usd;

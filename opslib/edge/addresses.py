@@ -1,4 +1,4 @@
-"""What stands before the system: the addresses that AWS WAF turns away."""
+"""The addresses that AWS WAF turns away."""
 
 from __future__ import annotations
 

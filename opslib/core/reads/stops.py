@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from opslib.core import Json, Sign, sign_of
+from opslib.core.checks.signs import Sign, sign_of
+from opslib.core.tables import Json
 
 MEANT = "meant to stop"
 NOT_UNDERSTOOD = "task-stopped"
