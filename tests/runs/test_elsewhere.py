@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,12 +19,12 @@ from opslib.records import facts, index, reading, records, verification
 from opslib.runs import runs
 from opslib.runs.batches import taking
 from opslib.runs.batches.items import Item
+from tests.clusters import SECONDS, Cluster, until
 from tests.projects import Project
 from tests.records.test_records import bucket, postgres
 
 __all__ = ["bucket", "postgres"]
 pytest.importorskip("distributed")
-SECONDS = 400  # until something is said to hang
 TARGETS = [f"lab/bluemoxon-{name}" for name in ("a", "b", "c", "d", "e", "f")]
 BEGINS = """import os, pathlib, time
 home = pathlib.Path({home!r})
@@ -60,51 +57,11 @@ def shared(
     return project
 
 
-class Cluster:
-    """A scheduler and its workers, each a process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.started = folder, list[subprocess.Popen[str]]()
-        file = folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
-        until(lambda: file.exists() and file.read_text().endswith("}"))
-        self.address = json.loads(file.read_text())["address"].replace("tcp://", "dask://")
-
-    def worker(self, **environment: str) -> subprocess.Popen[str]:
-        words = ["--nthreads", "2", "--no-nanny", "--local-directory", str(self.folder)]
-        address = self.address.replace("dask://", "tcp://")
-        return self._start("worker", address, *words, **environment)
-
-    def _start(self, which: str, *words: str, **environment: str) -> subprocess.Popen[str]:
-        module = f"distributed.cli.dask_{which}"
-        words = ("--host", "127.0.0.1", "--no-dashboard", *words)
-        log = (self.folder / f"{which}-{len(self.started)}.log").open("w")
-        self.started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", module, *words],
-                stdout=log,
-                stderr=log,
-                text=True,
-                env=os.environ | environment,
-            )
-        )
-        return self.started[-1]
-
-
 @pytest.fixture
 def cluster(shared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     yield made
-    for process in made.started:
-        process.kill()
-        process.wait()
-
-
-def until(true: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    made.end()
 
 
 def elsewhere(home: Path) -> dict[str, str]:
@@ -127,7 +84,7 @@ def test_a_killed_worker_loses_no_report_and_doubles_none(
     shared: Project, cluster: Cluster
 ) -> None:
     workers = [cluster.worker(), cluster.worker(**elsewhere(shared.home))]
-    wait_for(cluster, 2)
+    cluster.wait_for(2)
     asked = ask(shared, cluster)
     until(lambda: len(begun(shared)) == 4)
     kernels = {str(child.pid) for child in psutil.Process(workers[0].pid).children(recursive=True)}
@@ -158,7 +115,7 @@ def test_a_killed_worker_loses_no_report_and_doubles_none(
 
 def test_ctrl_c_stops_what_runs_and_says_how_far_it_came(shared: Project, cluster: Cluster) -> None:
     cluster.worker()
-    wait_for(cluster, 1)
+    cluster.wait_for(1)
     asked = ask(shared, cluster)
     until(lambda: len(begun(shared)) == 2)
     asked.send_signal(signal.SIGINT)
@@ -176,7 +133,7 @@ def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cl
     other.write_text(other.read_text().replace("us-west-2", "us-west-1"))
     (shared.home / "go").touch()
     cluster.worker(**there)
-    wait_for(cluster, 1)
+    cluster.wait_for(1)
     asked = ask(shared, cluster)
     _, told = asked.communicate(timeout=SECONDS)
     assert asked.returncode == 1
@@ -185,7 +142,7 @@ def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cl
     assert reading.list_records() == []
 
     cluster.worker()
-    wait_for(cluster, 2)
+    cluster.wait_for(2)
     asked = ask(shared, cluster)
     said, told = asked.communicate(timeout=SECONDS)
     assert asked.returncode == 0, told
@@ -194,18 +151,11 @@ def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cl
     assert not (Path(there["OPSLIB_HOME"]) / "records").exists()
 
 
-def wait_for(cluster: Cluster, workers: int) -> None:
-    from distributed import Client
-
-    with Client(cluster.address.replace("dask://", "tcp://"), set_as_default=False) as client:
-        client.wait_for_workers(workers, timeout=SECONDS)
-
-
 def test_a_scheduler_that_goes_away_is_said_with_what_was_done(
     shared: Project, cluster: Cluster
 ) -> None:
     cluster.worker()
-    wait_for(cluster, 1)
+    cluster.wait_for(1)
     asked = ask(shared, cluster)
     until(lambda: len(begun(shared)) == 2)
     cluster.scheduler.kill()
@@ -245,7 +195,7 @@ def test_records_and_index_have_to_be_where_workers_reach_them(
 ) -> None:
     project.procedure("looks", "1")
     target = "lab/bluemoxon-staging"
-    where = {"progress": silent, "executor": "dask://127.0.0.1:1"}
+    where: dict[str, Any] = {"progress": silent, "executor": "dask://127.0.0.1:1"}
     with pytest.raises(UsageError, match=r"Set OPSLIB_RECORDS=s3://BUCKET/PREFIX and OPSLIB_INDEX"):
         runs.run_many(["tests/looks"], [target], **where)
     monkeypatch.setattr("opslib.runs.batches.executors.find_spec", lambda _: None)
@@ -288,7 +238,7 @@ def test_what_a_lost_machine_had_is_taken_when_its_lease_is_over_and_not_before(
         if len(waited) == 3:
             index.update(ids[0], verdict=None, heartbeat="2026-01-01T00:00:00.000+00:00")
 
-    monkeypatch.setattr(taking.time, "sleep", sleep)
+    monkeypatch.setattr(taking, "time", SimpleNamespace(sleep=sleep))
     assert taking.take(one, ids, {}, silent()) == ids[1]
     assert len(waited) == 4
     outcomes = [(record.id, record.outcome) for record in reading.list_records()]

@@ -123,6 +123,8 @@ class Batch:
 
         while self._waiting or self._under_way:
             self._hand_out(self._workers())
+            if not self._under_way:  # no worker is left
+                time.sleep(_LOOK_SECONDS)
             with contextlib.suppress(TimeoutError, CancelledError):  # that shows in what is taken
                 wait([*self._under_way], timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
             for future in [each for each in self._under_way if each.done()]:
