@@ -23,9 +23,11 @@ class Cluster:
         self._address = json.loads(file.read_text())["address"]
         self.address = self._address.replace("tcp://", "dask://")
 
-    def worker(self, threads: int = 2, **environment: str) -> subprocess.Popen[str]:
+    def worker(
+        self, environment: dict[str, str] | None = None, threads: int = 2
+    ) -> subprocess.Popen[str]:
         words = ["--nthreads", str(threads), "--no-nanny", "--local-directory", str(self.folder)]
-        return self._start("worker", self._address, *words, **environment)
+        return self._start("worker", self._address, *words, **(environment or {}))
 
     def _start(self, which: str, *words: str, **environment: str) -> subprocess.Popen[str]:
         module = f"distributed.cli.dask_{which}"

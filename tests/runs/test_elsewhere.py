@@ -11,11 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 
+from opslib.cli import runs as shown
 from opslib.core import OpsError, UsageError
-from opslib.records import facts, index, reading, records, verification
+from opslib.records import facts, index, reading, records, sealing, verification
 from opslib.runs import runs
 from opslib.runs.batches import taking
 from opslib.runs.batches.items import Item
@@ -83,7 +85,7 @@ def ask(project: Project, cluster: Cluster, *more: str) -> subprocess.Popen[str]
 def test_a_killed_worker_loses_no_report_and_doubles_none(
     shared: Project, cluster: Cluster
 ) -> None:
-    workers = [cluster.worker(), cluster.worker(**elsewhere(shared.home))]
+    workers = [cluster.worker(), cluster.worker(elsewhere(shared.home))]
     cluster.wait_for(2)
     asked = ask(shared, cluster)
     until(lambda: len(begun(shared)) == 4)
@@ -105,6 +107,7 @@ def test_a_killed_worker_loses_no_report_and_doubles_none(
     for record in cut_off:
         again = reading.details(good[record.target])["batch"]
         assert again["instead_of"] == [record.id]
+        assert f"again:   {record.id} was cut off" in shown.as_text(good[record.target])
         assert f"{record.target}: again, for its worker is gone: {record.id} says" in told
     assert "6 targets: 6 ok." in said
     page = Path(said.splitlines()[-1].removeprefix("summary: ")).read_text()
@@ -132,7 +135,7 @@ def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cl
     other = Path(there["OPSLIB_HOME"]) / "parameters" / "targets" / "bluemoxon-c.yaml"
     other.write_text(other.read_text().replace("us-west-2", "us-west-1"))
     (shared.home / "go").touch()
-    cluster.worker(**there)
+    cluster.worker(there)
     cluster.wait_for(1)
     asked = ask(shared, cluster)
     _, told = asked.communicate(timeout=SECONDS)
@@ -222,8 +225,9 @@ def test_an_item_that_is_handed_out_twice_is_run_once(shared: Project) -> None:
     assert len(begun(shared)["a"]) == 1
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["in the middle", "before it was begun"])
 def test_what_a_lost_machine_had_is_taken_when_its_lease_is_over_and_not_before(
-    shared: Project, monkeypatch: pytest.MonkeyPatch
+    shared: Project, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
     (shared.home / "go").touch()
     one, ids = item(shared)
@@ -231,15 +235,20 @@ def test_what_a_lost_machine_had_is_taken_when_its_lease_is_over_and_not_before(
         there.setattr(facts, "host", lambda: "machine-b/1")
         said = facts.at_start(one.name, one.procedure.name, one.target, one.parameters, ids[0])
         index.reserve(records.row(said))
+        if begun:
+            sealing.Draft(nbformat.read(one.procedure.path, 4), said).begin()
+            index.update(ids[0], verdict=None)
+            shutil.rmtree(shared.records)  # that is on the other machine's disk; S3 has it
     waited: list[float] = []
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
         if len(waited) == 3:
-            index.update(ids[0], verdict=None, heartbeat="2026-01-01T00:00:00.000+00:00")
+            index.update(ids[0], heartbeat="2026-01-01T00:00:00.000+00:00")
 
     monkeypatch.setattr(taking, "time", SimpleNamespace(sleep=sleep))
-    assert taking.take(one, ids, {}, silent()) == ids[1]
+    assert taking.take(one, ids, {}, silent()) == ids[1 if begun else 0]
     assert len(waited) == 4
-    outcomes = [(record.id, record.outcome) for record in reading.list_records()]
-    assert sorted(outcomes) == sorted([(ids[0], "interrupted"), (ids[1], "ok")])
+    kept = {record.id: record.outcome for record in reading.list_records()}
+    assert kept == ({ids[0]: "interrupted", ids[1]: "ok"} if begun else {ids[0]: "ok"})
+    assert verification.verify() == []

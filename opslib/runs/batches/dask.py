@@ -139,7 +139,7 @@ class Batch:
             asked = {"workers": new, "on_error": "return"}
             for address, said in self._client.run(standing.standing, *self._asked, **asked).items():
                 if isinstance(said, Exception):
-                    why = f"does not understand what is asked ({type(said).__name__}: {said})"
+                    why = f"cannot say what it has: {type(said).__name__}: {said}"
                 else:
                     why = standing.differs(self._here, said)
                 self._wrong[address] = why and f"worker {address} {redaction.mask(why)}"

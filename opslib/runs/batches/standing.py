@@ -11,6 +11,7 @@ import opslib
 from opslib.catalogue import procedures
 from opslib.core import Json, paths
 from opslib.records import copies, index
+from opslib.records.chain import database
 
 _MEANINGS = {
     "opslib": "runs another version of opslib ({there} there, {here} here)",
@@ -36,7 +37,7 @@ def standing(names: Sequence[str], targets: Sequence[str], head: tuple[int, str]
         "procedures": _digest(procedures.find(name).path for name in sorted({*names})),
         "parameters": _digest([*books, *sorted({*described})]),
         "records": copies.where(),
-        "index": index.has(*head),
+        "index": database.file() is None and index.has(*head),
     }
 
 
