@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
+import boto3
 import psutil
 import yaml
 
@@ -36,6 +38,7 @@ from opslib.records import reading, records
 from opslib.records.chain import database
 from opslib.records.texts import words
 from opslib.runs import runs
+from tests.clusters import Cluster
 
 TARGET = "lab/bluemoxon-staging"
 BIN = Path(sys.executable).parent
@@ -62,6 +65,7 @@ def main() -> None:
         procedure_against_papermill(folder)
         reports_of_every_target(folder)
         many_against_papermill(folder)
+        reports_by_workers(folder)
         page_of_metrics(folder)
         thousands(folder)
         many_records(folder)
@@ -167,6 +171,56 @@ def megabytes(process: psutil.Process) -> float:
     except OSError:  # it has ended
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def reports_by_workers(folder: Path) -> None:
+    """Records in S3, their index in PostgreSQL: by two workers of eight threads, and in one
+    process. The lab answers for AWS and is one process, so more workers here are not more speed.
+    """
+    what = "the same reports by two Dask workers / in one opslib process"
+    if find_spec("distributed") is None:
+        print(f"{what}: Dask is not installed (requirements-dev.lock)")
+        return
+    with kept_elsewhere(folder):
+        cluster = Cluster(folder)
+        try:
+            cluster.worker(threads=8), cluster.worker(threads=8)
+            cluster.wait_for(2)
+            ours = [str(BIN / "opslib"), "report", "daily", "-t", "lab/*"]
+            theirs = [*ours, "--executor", cluster.address]
+            report(what, lambda: command(theirs), lambda: command(ours), rounds=2)
+        finally:
+            cluster.end()
+
+
+@contextlib.contextmanager
+def kept_elsewhere(folder: Path) -> Iterator[None]:
+    from moto.server import ThreadedMotoServer
+
+    from opslib.lab.postgres.postgres import Postgres
+
+    (folder / "index").mkdir()
+    server, index = ThreadedMotoServer(port=0, verbose=False), Postgres(folder / "index", "x")
+    server.start()
+    index.start()
+    host, port = server.get_host_and_port()
+    login = {"aws_access_key_id": "here", "aws_secret_access_key": "only"}
+    where = {"region_name": "us-east-1", "endpoint_url": f"http://{host}:{port}"}
+    boto3.client("s3", **where, **login).create_bucket(Bucket="kept")
+    before = dict(os.environ)
+    os.environ |= {name.upper(): value for name, value in login.items()} | {
+        "BOTO3_ENDPOINT_URL": where["endpoint_url"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "OPSLIB_RECORDS": "s3://kept/records",
+        "OPSLIB_INDEX": index.url("postgres"),
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        server.stop()
+        index.stop()
 
 
 def page_of_metrics(folder: Path) -> None:

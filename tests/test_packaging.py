@@ -11,6 +11,7 @@ import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,19 @@ def imported(folder: Path) -> set[str]:
     return tops - set(sys.stdlib_module_names) - {"opslib"}
 
 
-def test_what_the_library_imports_is_declared() -> None:
+def declared_by_the_library() -> list[str]:
     project = pyproject()["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    return [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+
+
+def test_an_extra_that_is_not_in_every_environment_is_in_the_one_of_the_tests() -> None:
+    described = pyproject()
+    dask = described["project"]["optional-dependencies"]["dask"]
+    assert set(dask) <= set(described["dependency-groups"]["dev"])
+
+
+def test_what_the_library_imports_is_declared() -> None:
+    wanted = declared_by_the_library()
     declared = {canonicalize_name(Requirement(line).name) for line in wanted}
     owners = packages_distributions()
     undeclared = {
@@ -103,8 +114,7 @@ NOT_IMPORTED = {
 
 
 def test_what_is_declared_is_imported_or_said_to_be_used() -> None:
-    project, owners = pyproject()["project"], packages_distributions()
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    owners, wanted = packages_distributions(), declared_by_the_library()
     used = {
         canonicalize_name(owner) for module in imported(ROOT / "opslib") for owner in owners[module]
     }

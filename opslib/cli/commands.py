@@ -129,11 +129,10 @@ def _run(
     given: tuple[str, ...],
     timeout: float | None,
     as_json: bool,
-    apply: bool = False,
     alone: bool = False,
-    note: str = "",
+    **more: Any,
 ) -> NoReturn:
-    """Run and tell. `alone`: one is asked for, so its JSON is not a list."""
+    """Run and tell. `alone`: one is asked for, so its JSON is not a list; `more`: `run_many`'s."""
     from opslib.cli import runs as told
     from opslib.runs import runs
 
@@ -144,11 +143,9 @@ def _run(
         label = console.called(name, target, among)
         return console.Progress(label) if label else line
 
-    heard: Any = {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
+    more |= {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
     try:
-        records = runs.run_many(
-            names, on, pairs(given), apply=apply, note=note, timeout_seconds=timeout, **heard
-        )
+        records = runs.run_many(names, on, pairs(given), timeout_seconds=timeout, **more)
     finally:
         line.end()
     from opslib import reports
@@ -283,8 +280,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _end("interrupted", 130)
+    except (KeyboardInterrupt, click.Abort) as exc:
+        _end(f"interrupted{exc.__cause__ or exc}", 130)
     except BrokenPipeError:  # the reader of stdout has seen enough
         sys.stderr.close()
         sys.exit(0)

@@ -35,6 +35,13 @@ _RUNNING = (
     click.option(
         "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."
     ),
+    click.option(
+        "--executor",
+        default="local",
+        show_default=True,
+        metavar="WHERE",
+        help="Run by the workers of a Dask scheduler: dask://HOST:PORT.",
+    ),
     JSON,
 )
 

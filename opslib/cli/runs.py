@@ -50,6 +50,7 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
         *plan(record, given),
         *(f"next:    {console.plain(step)}" for step in details.get("next") or ()),
         *broken_off(record, details),
+        *(f"again:   {id} was cut off: its worker is gone" for id in cut_off(details)),
         *filter(None, [details.get("incomplete")]),
         f"record:  {record.path}",
         f"page:    {record.page}",
@@ -103,6 +104,11 @@ def broken_off(record: Record, details: Json) -> list[str]:
     words = f"-t {shlex.quote(record.target)} -p record={record.id}"
     lines = [f"go on:   opslib run changes/resume {words}"] * (len(done) < len(planned))
     return [*lines, f"go back: opslib run changes/undo {words}"]
+
+
+def cut_off(details: Json) -> list[str]:
+    """Of a batch elsewhere: the records of the same item that this one came after."""
+    return [*((details.get("batch") or {}).get("instead_of") or ())]
 
 
 def listed(found: list[Record]) -> str:

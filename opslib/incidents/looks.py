@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
 from opslib.records import reading
 from opslib.records.records import Record
 from opslib.runs import runs
+from opslib.runs.batches.items import Progress
 
 FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
 POST_MORTEM = "reports/post-mortem"  # what happened outside of our records
 KEPT = "happened"  # under which its rows are in its record
-Tell = Callable[[str, str], runs.Tell]
 
 
-def look(incident: Incident, kind: str, progress: Tell) -> Record:
+def look(incident: Incident, kind: str, progress: Progress) -> Record:
     """Run the first look and tie it; `kind`: `before` or `after`. Raises UsageError, OpsError."""
     given = {"symptom": incident.title} if kind == "before" else {}
     [record] = runs.run_many([FIRST_LOOK], [incident.target], given, progress=progress)
@@ -25,7 +23,7 @@ def look(incident: Incident, kind: str, progress: Tell) -> Record:
     return record
 
 
-def look_back(incident: Incident, progress: Tell) -> Record:
+def look_back(incident: Incident, progress: Progress) -> Record:
     """Read what happened outside of our records, and keep it as one: the procedure
     reports/post-mortem. Raises UsageError, OpsError.
     """

@@ -181,6 +181,8 @@ class Request:
     output: str | None = None  # papermill's own copy
     note: str = ""  # of who runs it
     forked: bool = False  # one of many, so its kernel is forked where that is safe
+    entered: bool = False  # its row is in the index already
+    more: Json = field(default_factory=dict)  # for its record
     tell: Callable[[int, int, str], None] = lambda cell, cells, text: None
     printed: Callable[[str], None] = lambda text: None
     options: Json = field(default_factory=dict)

@@ -7,23 +7,53 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from opslib.core import OpsError
 from opslib.records import copies
 from opslib.records.chain import database
-from opslib.records.facts import moment, who
+from opslib.records.facts import lease, moment, process, who
 from opslib.records.records import Row
+
+NOT_BEGUN = "Not begun yet."
+
+
+class Taken(OpsError):
+    """There is a row of that id."""
 
 
 def insert(row: Row) -> None:
-    """A run starts."""
+    """A run starts. Raises Taken."""
     with database.transaction() as connection:
-        add(connection, row)
+        try:
+            add(connection, row)
+        except IntegrityError as exc:
+            raise Taken(f"There is a record {row['id']} already. Nothing was run.") from exc
+
+
+def reserve(row: Row) -> None:
+    """The id of a run is this process's, which is about to start it. Raises Taken."""
+    insert(row | {"verdict": NOT_BEGUN} | lease())
+
+
+def withdraw(id: str) -> bool:
+    """A run of this process was not begun, so it has no row; False when it was begun."""
+    mine: Row = {"id": id, "seq": None, "verdict": NOT_BEGUN} | process()
+    same = [database.records.c[name] == value for name, value in mine.items()]
+    with database.transaction() as connection:
+        return connection.execute(sa.delete(database.records).where(*same)).rowcount == 1
+
+
+def has(number: int, digest: str) -> bool:
+    """Is that a number of this chain, with that hash? 0 is of every chain."""
+    with database.transaction() as connection:
+        asked = [sa.select(t.c.seq).filter_by(seq=number, hash=digest) for t in database.CHAINED]
+        return not number or any(connection.execute(each).first() for each in asked)
 
 
 def add(connection: sa.Connection, row: Row) -> None:
@@ -43,7 +73,7 @@ def all_ids() -> set[str]:
         return ids(connection)
 
 
-def update(id: str, only_if: Row | None = None, **values: Any) -> bool:
+def update(id: str, /, only_if: Row | None = None, **values: Any) -> bool:
     """Change the row of a run that is under way; False when it is sealed, not there, or not as
     `only_if` says.
     """
@@ -153,6 +183,13 @@ def rows(since: str = "", begins: str = "", most: int | None = None, **where: An
     with database.transaction() as connection:
         found = connection.execute(asked.limit(most)).mappings().all()
         return [dict(row) for row in reversed(found)]
+
+
+def rows_of(ids: Collection[str]) -> list[Row]:
+    """Those of these ids that are there."""
+    asked = sa.select(database.records).where(database.records.c.id.in_(ids))
+    with database.transaction() as connection:
+        return [dict(row) for row in connection.execute(asked).mappings()]
 
 
 def is_sealed(id: str) -> bool:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths, removal
-from opslib.records import outcomes, records
+from opslib.core import OpsError, paths, removal
+from opslib.records import copies, outcomes, records
 from opslib.records.facts import host, lease, moment, process_started
 from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
@@ -43,9 +43,17 @@ def _close(row: Row) -> None:
     from opslib.records import index, sealing
     from opslib.records.sittings import cells
 
+    path = paths.records() / row["path"]
     try:
-        notebook = sealing.read(paths.records() / row["path"])
-    except (OSError, ValueError):  # its file is gone or was made unreadable: `verify` will say so
+        copies.fetch_missing(path)  # another machine's; what its run told since is not here
+        notebook = sealing.read(path)
+    except (
+        OpsError,
+        OSError,
+        ValueError,
+    ):  # its file is gone or was made unreadable: `verify` will say so
+        if index.withdraw(row["id"]):
+            return
         verdict = {"outcome": "interrupted", "verdict": "Its file is missing."}
         index.seal(row | verdict | {"ended": moment(), "page": ""})
         return

@@ -106,6 +106,14 @@ def new_id(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
+def new_ids(number: int) -> list[str]:
+    """So many at once: in one second two of a thousand would be the same, now and then."""
+    found: dict[str, None] = {}
+    while len(found) < number:
+        found[new_id()] = None
+    return [*found]
+
+
 def place(id: str) -> Path:
     """Where a record's file is, relative to the records folder: `<year>/<month>/<id>.ipynb`.
 

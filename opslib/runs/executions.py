@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -37,7 +37,7 @@ class Execution:
         known = facts.at_start(
             request.name, request.procedure, request.target, request.parameters, request.id
         )
-        self.draft = sealing.Draft(nb, known)
+        self.draft = sealing.Draft(nb, known | request.more)
         self._section = pages.title(nb) or request.name
         self.stopped = threading.Event()  # it was told to end
         self._over = threading.Event()
@@ -151,7 +151,11 @@ class Execution:
         from opslib.records import index
 
         self.draft.facts |= facts.of_the_code()
-        index.insert(records.row(self.draft.facts) | facts.lease())
+        row = records.row(self.draft.facts) | facts.lease()
+        if not self.request.entered:
+            index.insert(row)
+        elif not index.update(row["id"], only_if=facts.process(), **row):
+            raise OpsError(f"Record {row['id']} was closed before it was begun. Nothing was run.")
 
     def _beat(self) -> None:
         """A sign of life in the index now and then, for those who cannot look at this machine."""
@@ -246,8 +250,10 @@ def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[
             signal.signal(number, before)
 
 
-def stop_all() -> None:
-    """Stop every run of this process that was not told to: for one that runs several in threads."""
+def stop_all(ids: Collection[str] | None = None) -> None:
+    """Stop every run of this process, or those, that was not told to: for one that runs several in
+    threads.
+    """
     for execution in list(_active):
-        if not execution.stopped.is_set():
+        if not execution.stopped.is_set() and (ids is None or execution.request.id in ids):
             execution.stop()

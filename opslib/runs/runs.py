@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -14,14 +12,11 @@ from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
 from opslib.core.connections.targets import Target
-from opslib.pages import pages
-from opslib.records import reading, records
-from opslib.records.facts import Request
+from opslib.records import records
 from opslib.records.records import Record
-from opslib.runs import choices, forks
-
-Tell = Callable[[int, int, str], None]
-_AT_A_TIME = 16  # they wait for the network most of the time
+from opslib.runs import choices
+from opslib.runs.batches import executors
+from opslib.runs.batches.items import Item, Tell
 
 
 def prepare(
@@ -78,39 +73,9 @@ def run(
     where that is allowed. `forked`: this is one of many (`run_many`), so its kernel is forked.
     Raises UsageError before anything is started, and OpsError when no record could be kept.
     """
-    prepared = prepare(name, target, parameters or {}, apply=apply)
-    return _run(name, *prepared, timeout_seconds=timeout_seconds, tell=tell, forked=forked)
-
-
-def _run(name: str, procedure: Procedure, wanted: Json, **more: Any) -> Record:
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
-    from papermill.utils import nb_kernel_name
-
-    from opslib.records import index
-    from opslib.runs.executions import Execution
-
-    path = procedure.path
-    notebook = parameterize_notebook(load_notebook_node(str(path)), wanted)
-    if more.get("note"):
-        put_note(notebook, more["note"])
-    told = {"id": records.new_id(), "name": name, "folder": path.parent} | more
-    request = Request.of(notebook, nb_kernel_name(notebook), {"input_path": str(path)}, **told)
-    try:
-        Execution(notebook, request).run()
-    except (KeyboardInterrupt, RuntimeError, TimeoutError):
-        if not index.is_sealed(request.id):  # the record tells better how the run ended
-            raise
-    return reading.find(request.id)
-
-
-def put_note(notebook: Any, text: str) -> None:
-    """Where a procedure leaves room for the operator's note, else below its title."""
-    cells = notebook["cells"]
-    blank = (each for each in cells if each["source"].startswith("*Operator's note"))
-    cell = next(blank, None) or next(c for c in cells if c["cell_type"] == "markdown")
-    head = "" if cell["source"].startswith("*Operator's note") else f"{cell['source']}\n\n"
-    cell["source"] = f"{head}**Note**: {text}"
+    procedure, wanted = prepare(name, target, parameters or {}, apply=apply)
+    item = Item(records.new_id(), name, procedure, target, wanted, "", timeout_seconds)
+    return item.run(tell=tell, forked=forked)
 
 
 def run_many(
@@ -123,15 +88,18 @@ def run_many(
     timeout_seconds: float | None = None,
     progress: Callable[[str, str], Tell],
     printed: Callable[[str], None] | None = None,
+    executor: str = executors.LOCAL,
 ) -> list[Record]:
-    """`run` each procedure on each target, 16 at the same time; their records in order.
+    """`run` each procedure on each target at the same time; their records in order.
 
     A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on
     a target; `printed` gets what a live cell prints, where only one runs.
     All names and parameters are checked before the first run starts: raises UsageError.
     Of several targets one whose file is broken is a run that failed.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
+    `executor`: 16 at a time in this process, or `dask://HOST:PORT` (docs/scaling.md).
     """
+    chosen = executors.named(executor, printed)
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
     given = _shared(wanted, parameters or {})
     load = cache(targets.load)
@@ -139,39 +107,12 @@ def run_many(
     prepared = {
         run: prepare(*run, given[run[0]], apply=apply, load=load, beside=beside) for run in wanted
     }
-    forked = len(wanted) > 1 and forks.available()
-    if forked:
-        forks.prepare()
-        pages.prepare()  # once, not in each thread
-
-    def one(name: str, target: str) -> Record:
-        return _run(
-            name,
-            *prepared[name, target],
-            timeout_seconds=timeout_seconds,
-            tell=progress(name, target),
-            printed=printed if len(wanted) == 1 else None,
-            forked=forked,
-            note=note,
-        )
-
-    if len(wanted) == 1:
-        return [one(*wanted[0])]
-    from opslib.runs import executions
-
-    with (
-        executions.handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
-        ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
-    ):
-        started = [pool.submit(one, *each) for each in wanted]
-        try:
-            return [future.result() for future in started]
-        except KeyboardInterrupt:
-            for future in started:
-                future.cancel()
-            while wait(started, timeout=0.5).not_done:  # one about to start is caught later
-                executions.stop_all()
-            raise
+    ids = records.new_ids(len(wanted))
+    items = [
+        Item(id, name, procedure, target, values, note, timeout_seconds)
+        for id, ((name, target), (procedure, values)) in zip(ids, prepared.items(), strict=True)
+    ]
+    return chosen.run(items, progress)
 
 
 def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> dict[str, Json]:

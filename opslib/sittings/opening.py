@@ -64,6 +64,7 @@ def open_sitting(
 
     from opslib.records import facts, files, records
     from opslib.runs import runs
+    from opslib.runs.batches import items
 
     given = dict(parameters or {})
     if secret := redaction.typed_secrets(given):
@@ -83,7 +84,7 @@ def open_sitting(
         _prepared(cell, procedure.path.parent)
         cell.setdefault("id", f"cell-{number}")
     if note:
-        runs.put_note(notebook, note)
+        items.put_note(notebook, note)
         said["note"] = notes.noted(note).as_dict()
     path = places.folder() / f"{id}.ipynb"
     files.require_writable(path.parent)

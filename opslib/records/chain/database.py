@@ -59,6 +59,7 @@ head = sa.Table(  # the last seal: who holds this row's lock may add the next
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
 )
+CHAINED = (records, entries)
 texts = sa.Table(  # what records say in words, for `texts.words`; proves nothing
     "record_texts",
     metadata,
@@ -155,7 +156,7 @@ def _make_tables(engine: sa.Engine) -> None:
 def end(connection: sa.Connection) -> tuple[int, str]:
     """Number and hash of the last that is chained, whatever the head says."""
     ends = [(0, "")]
-    for table in (records, entries):
+    for table in CHAINED:
         columns = sa.select(table.c.seq, table.c.hash).where(table.c.seq.is_not(None))
         last = connection.execute(columns.order_by(table.c.seq.desc()).limit(1)).first()
         ends += [(last.seq, last.hash)] if last else []

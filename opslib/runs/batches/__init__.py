@@ -1,0 +1,1 @@
+"""Runs of which there are many: here, or by workers elsewhere."""

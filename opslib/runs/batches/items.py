@@ -1,0 +1,96 @@
+"""One run of a batch: a procedure on a target, prepared, with the ids that its records may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from opslib.catalogue.procedures import Procedure
+from opslib.core import Json, OpsError
+from opslib.records import facts, outcomes, reading, records, sealing
+from opslib.records.facts import Request
+from opslib.records.outcomes import Ending
+from opslib.records.records import Record
+
+Tell = Callable[[int, int, str], None]
+Progress = Callable[[str, str], Tell]
+
+
+@dataclass(frozen=True)
+class Item:
+    """`parameters` are checked. `id` is its record's; chosen before, so that nobody who runs it a
+    second time makes a second record.
+    """
+
+    id: str
+    name: str
+    procedure: Procedure
+    target: str
+    parameters: Json
+    note: str = ""
+    timeout_seconds: float | None = None
+
+    def run(self, **more: Any) -> Record:
+        """Its record, however it ended. Raises OpsError when none could be kept."""
+        from papermill.utils import nb_kernel_name
+
+        from opslib.records import index
+        from opslib.runs.executions import Execution
+
+        path, notebook = self.procedure.path, self._notebook()
+        told = {"id": self.id, "name": self.name, "folder": path.parent, "note": self.note}
+        told |= {"timeout_seconds": self.timeout_seconds} | more
+        request = Request.of(notebook, nb_kernel_name(notebook), {"input_path": str(path)}, **told)
+        try:
+            Execution(notebook, request).run()
+        except (KeyboardInterrupt, RuntimeError, TimeoutError):
+            if not index.is_sealed(request.id):  # the record tells better how the run ended
+                raise
+        return reading.find(request.id)
+
+    def not_run(self, why: str) -> Record:
+        """Its record all the same: failed, with the reason. Raises OpsError when it is not kept."""
+        from opslib.records import index
+
+        known = facts.at_start(
+            self.name, self.procedure.name, self.target, self.parameters, self.id
+        )
+        draft = sealing.Draft(self._notebook(), known | facts.of_the_code())
+        draft.begin()
+        index.insert(records.row(draft.facts) | facts.lease())
+        ending = Ending("failed", f"It was not run: {why}")
+        draft.facts |= outcomes.conclude(ending, []) | {"ended": draft.ended()}
+        if trouble := sealing.keep(draft):
+            raise OpsError(trouble)
+        return reading.find(self.id)
+
+    def _notebook(self) -> Any:
+        from papermill.iorw import load_notebook_node
+        from papermill.parameterize import parameterize_notebook
+
+        notebook = load_notebook_node(str(self.procedure.path))
+        notebook = parameterize_notebook(notebook, self.parameters)
+        if self.note:
+            put_note(notebook, self.note)
+        return notebook
+
+
+class Executor(Protocol):
+    """Who runs a batch."""
+
+    def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
+        """The items' records, in their order; `progress` makes what hears of a name on a target.
+
+        Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
+        """
+        ...
+
+
+def put_note(notebook: Any, text: str) -> None:
+    """Where a procedure leaves room for the operator's note, else below its title."""
+    cells = notebook["cells"]
+    blank = (each for each in cells if each["source"].startswith("*Operator's note"))
+    cell = next(blank, None) or next(c for c in cells if c["cell_type"] == "markdown")
+    head = "" if cell["source"].startswith("*Operator's note") else f"{cell['source']}\n\n"
+    cell["source"] = f"{head}**Note**: {text}"

@@ -1,0 +1,55 @@
+"""A batch in this process: 16 runs at a time, their kernels forked where that is safe."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from opslib.pages import pages
+from opslib.records.records import Record
+from opslib.runs import forks
+from opslib.runs.batches.items import Item, Progress
+
+_AT_A_TIME = 16  # they wait for the network most of the time
+
+
+@dataclass(frozen=True)
+class Local:
+    """An `Executor`. `printed` gets what a live cell prints, where only one runs."""
+
+    printed: Callable[[str], None] | None = None
+
+    def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
+        if len(items) == 1:
+            [one] = items
+            return [one.run(tell=progress(one.name, one.target), printed=self.printed)]
+        from opslib.runs import executions
+
+        forked = prepare()
+
+        def run(item: Item) -> Record:
+            return item.run(tell=progress(item.name, item.target), forked=forked)
+
+        with (
+            executions.handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
+            ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
+        ):
+            started = [pool.submit(run, item) for item in items]
+            try:
+                return [future.result() for future in started]
+            except KeyboardInterrupt:
+                for future in started:
+                    future.cancel()
+                while wait(started, timeout=0.5).not_done:  # one about to start is caught later
+                    executions.stop_all()
+                raise
+
+
+def prepare() -> bool:
+    """What many runs of this process have in common, done once; can kernels be forked?"""
+    if forks.available():
+        forks.prepare()
+        pages.prepare()
+    return forks.available()
