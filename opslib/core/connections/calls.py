@@ -19,6 +19,7 @@ from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import NotAllowed, OpsError, translated
 from opslib.core.journal import Journal
+from opslib.core.rights import rights
 from opslib.core.tables import Json
 from opslib.core.text import cut, decoded, plain
 
@@ -103,6 +104,9 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
     """
     from botocore.parsers import ResponseParserError
 
+    def given(params: Json, context: Json, **_: Any) -> None:
+        context["opslib_named"] = rights.named(params)
+
     def before(model: Any, context: Json, **_: Any) -> None:
         context["opslib"] = (model, datetime.now(UTC), time.monotonic())
 
@@ -130,6 +134,8 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),
             error=answer.get("Error", {}).get("Code") or raised or (_MISREAD if misread else None),
+            region=context.get("client_region"),
+            named=context.get("opslib_named", {}),
         )
         if misread:
             raise ResponseParserError(f"{len(http_response.content):,} bytes that hold nothing")
@@ -141,6 +147,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
         "provide-client-params": answers.register_request,
     }.items():
         made.events.register(event, handler)
+    made.events.register("provide-client-params", given)
     made.events.register_first("before-call", sharing.before)
 
 
