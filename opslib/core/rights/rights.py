@@ -134,8 +134,10 @@ def _resources(at: str, named: Named) -> Iterator[str]:
         if len(chosen) == 1 and chosen[0].startswith("arn:") and not places[0][2]:
             yield chosen[0]
             continue
-        held = {p[0]: _said(p, value) for p, value in zip(places, chosen, strict=True)}
-        yield _PLACE.sub(lambda place: held.get(place[0]) or named[place[1]][0], at)
+        filled = at
+        for place, value in zip(places, chosen, strict=True):
+            filled = filled.replace(place[0], _said(place, value))
+        yield _PLACE.sub(lambda place: named[place[1]][0], filled)
 
 
 def _said(place: re.Match[str], value: str) -> str:
