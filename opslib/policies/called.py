@@ -13,9 +13,9 @@ from opslib.core import Json, UsageError
 from opslib.core.connections import targets
 from opslib.core.connections.targets import LAB, Target
 from opslib.core.rights import rights
+from opslib.core.rights.documents import MOST, Asked, document, written
 from opslib.core.rights.rights import ANY
 from opslib.core.text import count
-from opslib.policies.documents import MOST, Asked, document, size
 from opslib.records import Record, details, list_records
 
 PREVIEW, APPLY, ROLE = "preview", "apply", "role"
@@ -75,7 +75,7 @@ class Called:
                 f"{count(len(self.widened), 'name')} that only {here} knows stand as *; after a "
                 f"run on {there} they are named there."
             )
-        characters = size(policy)
+        characters = len(written(policy))
         said.append(f"{characters:,} of the {MOST:,} characters that a managed policy may have.")
         if characters > MOST:
             said.append(

@@ -98,9 +98,10 @@ def _timestamp(value: Any) -> datetime:
         return other
 
 
-def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
-    """Write every AWS call of the session into the journal, and register what comes back as a
-    secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is an error.
+def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> None:
+    """Write every AWS call of the session into the journal (with `more`), and register what comes
+    back as a secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is
+    an error.
     """
     from botocore.parsers import ResponseParserError
 
@@ -136,6 +137,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
             error=answer.get("Error", {}).get("Code") or raised or (_MISREAD if misread else None),
             region=context.get("client_region"),
             named=context.get("opslib_named", {}),
+            **more,
         )
         if misread:
             raise ResponseParserError(f"{len(http_response.content):,} bytes that hold nothing")

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from opslib.core import Json
 from opslib.core.rights.rights import ANY, Need
+from opslib.core.tables import Json
 
 MOST = 6144  # characters of a managed policy, blanks not counted
+MOST_OF_A_SESSION = 2048
 # Of these a call is one of no region, or of another than its ARN's.
 _EVERYWHERE = ("iam:", "sts:", "s3:", "cloudfront:")
 Asked: TypeAlias = tuple[Need, str]  # and the region in which it was asked
@@ -49,6 +50,6 @@ def _statement(actions: list[str], resources: tuple[str, ...], regions: tuple[st
     return said
 
 
-def size(policy: Json) -> int:
-    """How many characters IAM counts."""
-    return len(json.dumps(policy, separators=(",", ":")))
+def written(policy: Json) -> str:
+    """As short as it can be: its length is what IAM counts."""
+    return json.dumps(policy, separators=(",", ":"))
