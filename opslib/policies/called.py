@@ -20,7 +20,10 @@ from opslib.records import Record, details, list_records
 
 PREVIEW, APPLY, ROLE = "preview", "apply", "role"
 # A time or an id in a name: at the next run it is another one.
-_ITS_OWN = re.compile(r"\d{8}(?:[-T]?\d{4,6})?Z?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_ITS_OWN = re.compile(
+    r"(?<![0-9a-f])20\d{6}(?:[-T]?\d{4,6})?Z?(?![0-9a-f])"
+    "|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+)
 _LONG = 6  # signs of a name that is known again inside of another
 
 
@@ -46,7 +49,7 @@ class Called:
         elif not self.changes:
             raise UsageError(f"{self.name} changes nothing: it has one policy, without --{kind}.")
         practice = f"opslib run {self.name} -t {LAB}{self.target.key}"
-        silent = f" {count(self.silent, 'record')} of before do not say enough." * bool(self.silent)
+        silent = f" Of {count(self.silent, 'record')} nothing tells it." * bool(self.silent)
         raise UsageError(
             f"No record of {what} of {self.name} on {self.target.key} or its practice copy says "
             f"what was called.{silent} Make one in the lab: {practice}"
@@ -66,14 +69,16 @@ class Called:
             f"({told}), of {oldest} to {newest}. A branch that none of them met is not in it."
         ]
         if self.silent:
-            said.append(f"{count(self.silent, 'record')} of before do not say enough: left out.")
+            said.append(
+                f"Left out: {count(self.silent, 'record')} that do not tell what was called."
+            )
         if self.widened:
             here, there = (
                 ("the lab", self.target.key) if not self.target.lab else ("AWS", "the lab")
             )
             said.append(
-                f"{count(len(self.widened), 'name')} that only {here} knows stand as *; after a "
-                f"run on {there} they are named there."
+                f"{count(len(self.widened), 'name')} known in {here} only: * stands for each, "
+                f"until a run on {there} names it."
             )
         characters = len(written(policy))
         said.append(f"{characters:,} of the {MOST:,} characters that a managed policy may have.")
@@ -136,21 +141,27 @@ def _asked(found: Called, call: Json, known: frozenset[str] | None) -> Iterator[
 
 def _told(found: Called, value: str, known: frozenset[str] | None) -> str:
     """A name as it is for the target asked for: what only the other world knows is any."""
-    if value == ANY:
-        return value
-    if known is None:
-        return _ITS_OWN.sub(ANY, value)
-    if not value.startswith("arn:"):
-        told = value if _is_known(value.rpartition("/")[2], known) else ANY
-    else:
-        *head, last = value.split(":", 5)
-        words = re.split("([:/])", last)
-        kept = words[:1] if len(words) > 1 else []
-        kept += [w if w in ":/" or _is_known(w, known) else ANY for w in words[len(kept) :]]
-        told = ":".join([*head, "".join(kept)])
-    if told != value:
+    head, name = "", value
+    if value.startswith("arn:"):
+        *parts, name = value.split(":", 5)
+        head = ":".join([*parts, ""])
+    elif "://" in value:
+        name = value.rpartition("/")[2]
+    told = name if known is None or name == ANY else _kept(name, known, typed=bool(head))
+    if told != name:
         found.widened.add(value)
-    return _ITS_OWN.sub(ANY, told)
+    return head + _ITS_OWN.sub(ANY, told)
+
+
+def _kept(name: str, known: frozenset[str], typed: bool) -> str:
+    """The words of it that the target's file knows, the others as any; `typed`: after its type."""
+    if not typed:
+        return name if _is_known(name, known) else ANY
+    words = re.split("([:/])", name)
+    kept = words[: 1 if len(words) > 1 else 0]
+    return "".join(
+        kept + [w if w in ":/" or _is_known(w, known) else ANY for w in words[len(kept) :]]
+    )
 
 
 def _is_known(name: str, known: frozenset[str]) -> bool:
