@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from opslib.lab.aws import authorizations
+from opslib.lab.world import World
+
 ACCOUNT = "111111111111"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/changes"
 QUEUE = f"arn:aws:sqs:us-west-2:{ACCOUNT}:orders"
@@ -115,6 +118,15 @@ def test_a_session_has_limits(aws: Clients, role: str, given: Any, said: str) ->
 def test_a_role_that_is_not_there_or_trusts_another_is_not_assumed(aws: Clients) -> None:
     with refused("AccessDenied", "not authorized to perform: sts:AssumeRole"):
         session(aws, ROLE)
+
+
+def test_the_role_of_a_targets_file_is_there_to_be_assumed(aws: Clients, world: World) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/ops/changes"
+    for _ in range(2):  # also when the account is opened again
+        authorizations.make_role(world.backend("iam", ACCOUNT, "us-west-2"), role)
+    session(aws, role).list_queues()
+    aws("iam").delete_role_policy(RoleName="changes", PolicyName="all")
+    aws("iam").delete_role(RoleName="changes")
 
 
 def test_a_question_mark_in_a_policy_stands_for_one_sign(aws: Clients, role: str) -> None:

@@ -17,7 +17,7 @@ from opslib.core.errors import UsageError
 from opslib.core.reads import functions
 from opslib.core.rights.documents import document, written
 from opslib.core.rights.rights import Need
-from opslib.policies.called import APPLY, PREVIEW, called
+from opslib.policies.called import APPLY, PREVIEW, ROLE, called
 from opslib.runs import runs
 from tests.notebooks import run
 from tests.projects import Project
@@ -166,6 +166,17 @@ def test_names_that_only_the_lab_knows_are_any_for_the_real_target(project: Proj
     assert "Made from 1 record of tests/asks on lab/bluemoxon-staging (1 ok)" in said
     assert "A branch that none of them met is not in it." in said
     assert "known in the lab only: * stands for each" in said
+
+
+def test_what_the_role_of_a_change_did_is_a_policy_of_its_own(project: Project) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/changes"
+    by_role = call("lambda", "UpdateAlias", FunctionName=["api"]) | {"role": role}
+    record(project, call("sts", "AssumeRole", RoleArn=[role]), by_role)
+    found = called("tests/asks", TARGET)
+    mine, its = (found.policy(kind)["Statement"] for kind in (PREVIEW, ROLE))
+    assert [each["Action"] for each in its] == [["lambda:UpdateAlias"]]
+    assert {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [role]} in mine
+    assert "lambda:UpdateAlias" not in json.dumps(mine)
 
 
 def test_without_a_record_it_says_how_to_make_one(project: Project) -> None:

@@ -7,6 +7,7 @@ whether policies allow that, moto's own reader of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,26 @@ from opslib.core.errors import OpsError
 from opslib.core.rights import rights
 from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.operations import Call
+
+
+def make_role(iam: Any, arn: str) -> None:
+    """The role of a target's file that changes are made by.
+
+    Whoever is in the account may assume it, and it may do everything.
+    """
+    account, _, name = arn.removeprefix("arn:aws:iam::").partition(":role/")
+    if not name or arn in {role.arn for role in iam.roles.values()}:
+        return
+    *path, name = name.split("/")
+    at = "/".join(["", *path, ""])
+    trust = _allowing(Action="sts:AssumeRole", Principal={"AWS": account})
+    iam.create_role(name, trust, at, None, "", [], 3600)
+    iam.put_role_policy(name, "all", _allowing(Action="*", Resource="*"))
+
+
+def _allowing(**said: Any) -> str:
+    stated = {"Effect": "Allow", **said}
+    return json.dumps({"Version": "2012-10-17", "Statement": [stated]})
 
 
 def session_of(world: Ground[Any], account: str, key: str) -> Any:

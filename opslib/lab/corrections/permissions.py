@@ -115,8 +115,8 @@ def assume_role(call: Call) -> Result:
     if len(call.params.get("Policy") or "") > _MOST:
         raise _invalid("policy", f"Member must have length less than or equal to {_MOST}")
     seconds = int(call.params.get("DurationSeconds") or 3600)
-    if not _SHORTEST <= seconds <= role.max_session_duration:
-        most = role.max_session_duration
+    most = int(role.max_session_duration)
+    if not _SHORTEST <= seconds <= most:
         raise _invalid("durationSeconds", f"Member must be between {_SHORTEST} and {most}")
     return call.moto()
 
