@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 
 from opslib import Refused, apply
@@ -131,3 +134,33 @@ def test_a_step_that_nobody_knows_is_not_done(role: Connection) -> None:
             apply(role, plan(role, Step("odd", Odd("here"))), "now")
     finally:
         del Action.kinds["odd"]
+
+
+KEPT = {  # every plan of the pins, and what undoes it
+    f"{path.stem} {name}": plan["steps"]
+    for path in sorted((LIBRARY.parent / "tests/pins").glob("plans-*.json"))
+    for name, plan in json.loads(path.read_text()).items()
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_each_step_of_every_plan_fits_a_session(name: str) -> None:
+    target: Any = SimpleNamespace(account=ACCOUNT, region="us-west-2", key="pinned")
+    facts = {"search": {"domain": "documents"}}
+    offline: Any = SimpleNamespace(
+        client=offline_client, target=type("T", (dict,), vars(target))(facts)
+    )
+    for step in KEPT[name]:
+        for do in [step["do"], *(step["undo"] or ())]:
+            allowed = narrowing.policy(offline, Action.of(do))
+            read = do["kind"] in ("read", "wait", "select", "there")
+            assert not (read and allowed), do
+            if do["kind"] == "aws":
+                assert allowed, do
+
+
+@functools.cache
+def offline_client(service: str) -> Any:
+    return boto3.client(
+        service, region_name="us-west-2", aws_access_key_id="x", aws_secret_access_key="x"
+    )
