@@ -35,14 +35,16 @@ class Called:
     target: Target
     changes: bool
     used: dict[str, list[Record]] = field(default_factory=dict)
-    silent: int = 0  # records that do not say what they called
+    silent: int = 0  # records that do not say what they called, or called it by another way
     asked: dict[str, list[Asked]] = field(default_factory=dict)
     widened: set[str] = field(default_factory=set)  # names of the other world, that stand as *
 
     def policy(self, kind: str) -> Json:
         """The document of a kind of run. Raises UsageError that says how to get a record of one."""
-        if kind in self.asked:
+        if self.asked.get(kind):
             return document(self.asked[kind])
+        if kind in self.asked:
+            raise UsageError(f"{self.name} needs no policy: what it calls everybody may call.")
         what = "an apply" if kind == APPLY else "a change under policy.apply_role"
         if kind == PREVIEW:
             what = "a run"
@@ -69,9 +71,7 @@ class Called:
             f"({told}), of {oldest} to {newest}. A branch that none of them met is not in it."
         ]
         if self.silent:
-            said.append(
-                f"Left out: {count(self.silent, 'record')} that do not tell what was called."
-            )
+            said.append(f"Left out, as they do not tell it: {count(self.silent, 'record')}.")
         if self.widened:
             here, there = (
                 ("the lab", self.target.key) if not self.target.lab else ("AWS", "the lab")
@@ -112,10 +112,13 @@ def _add(found: Called, record: Record, known: frozenset[str]) -> None:
     if not any(call.get("named") is not None for call in calls):
         found.silent += 1
         return
-    usual = APPLY if said.get("steps") else PREVIEW
+    usual, role = APPLY if said.get("steps") else PREVIEW, found.target.policy.apply_role
+    if usual == APPLY and role and not (said.get("approval") or {}).get("role"):
+        found.silent += 1  # it was applied by a login that may do more by now than it has to
+        return
     other = record.lab != found.target.lab
     for kind in (usual, ROLE):
-        mine = [call for call in calls if (ROLE if call.get("role") else usual) == kind]
+        mine = [c for c in calls if (ROLE if role and c.get("role") else usual) == kind]
         asked = [a for call in mine for a in _asked(found, call, known if other else None)]
         if mine:
             found.used.setdefault(kind, []).append(record)
@@ -176,5 +179,7 @@ def _texts(facts: Any) -> frozenset[str]:
     elif isinstance(facts, list):
         parts = facts
     else:
-        return frozenset([facts] if isinstance(facts, str) else [])
+        text = str(facts)
+        last = text.rpartition("/")[2] if text.startswith("arn:") else text
+        return frozenset([text, last] if isinstance(facts, str) else [])
     return frozenset(text for part in parts for text in _texts(part))

@@ -170,9 +170,11 @@ def test_names_that_only_the_lab_knows_are_any_for_the_real_target(project: Proj
 
 def test_what_the_role_of_a_change_did_is_a_policy_of_its_own(project: Project) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/changes"
+    path = project.home / "parameters" / "targets" / f"{KEY}.yaml"
+    path.write_text(path.read_text().replace("policy: {", f"policy: {{apply_role: '{role}', "))
     by_role = call("lambda", "UpdateAlias", FunctionName=["api"]) | {"role": role}
     record(project, call("sts", "AssumeRole", RoleArn=[role]), by_role)
-    found = called("tests/asks", TARGET)
+    found = called("tests/asks", KEY)
     mine, its = (found.policy(kind)["Statement"] for kind in (PREVIEW, ROLE))
     assert [each["Action"] for each in its] == [["lambda:UpdateAlias"]]
     assert {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [role]} in mine
