@@ -38,6 +38,7 @@ class _Commands(click.Group):
         "lab": "opslib.lab.commands",
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",
+        "policy": "opslib.policies.commands",
         "readiness": "opslib.cli.readiness",
         "schedule": "opslib.schedules.commands",
         "target": "opslib.cli.targets",

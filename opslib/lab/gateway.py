@@ -22,7 +22,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
-from opslib.lab.aws import credentials, denials, trail
+from opslib.lab.aws import authorizations, credentials, denials, trail
 from opslib.lab.aws.ground import Ground, Standing
 from opslib.lab.aws.operations import (
     Answered,
@@ -116,7 +116,7 @@ class Gateway:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
             return None
-        account, user = self._caller(signature.key)
+        account, user, session = self._caller(signature.key)
         for place in list(self.world.places.values()):
             if place.account == account:
                 self.world.use(place)
@@ -128,6 +128,7 @@ class Gateway:
             account=account,
             region=signature.region,
             user=user,
+            session=session,
             request_id=request_id,
             received=self.world.now(),
             request=request,
@@ -136,14 +137,19 @@ class Gateway:
             to_moto=partial(_ask_moto, request.environ, request_id),
         )
 
-    def _caller(self, key: str) -> tuple[str, str | None]:
-        """The account and the user of an access key; ("", None) when the lab does not know it."""
+    def _caller(self, key: str) -> tuple[str, str | None, Any]:
+        """The account and the user of an access key, or the session of a role that was assumed.
+
+        ("", None, None) when the lab does not know it.
+        """
         accounts = [place.account for place in list(self.world.places.values())]
         for account in (*accounts, *self.world.unfit):
             for user in credentials.USERS:
                 if credentials.credentials(account, user)[0] == key:
-                    return account, user
-        return "", None
+                    return account, user, None
+            if session := authorizations.session_of(self.world, account, key):
+                return account, session.session_name, session
+        return "", None, None
 
 
 def status_line(status: int) -> str:

@@ -24,7 +24,7 @@ from opslib.core import paths
 from opslib.core.connections import targets
 from opslib.core.errors import OpsError, UsageError, unknown_name
 from opslib.lab import clients, corrections, rhythms
-from opslib.lab.aws import copies, credentials, misfits
+from opslib.lab.aws import authorizations, copies, credentials, misfits
 from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.places import Drill, Estate, Place, load, strangers
@@ -178,6 +178,7 @@ class World(Ground[Place]):
                     place.account, user
                 )
                 iam.access_keys[key.access_key_id] = key
+        authorizations.make_role(iam, place.target.policy.apply_role)
 
     def reset(self) -> None:
         """Forgets everything: state, drills, faults, settings.

@@ -19,6 +19,7 @@ from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import NotAllowed, OpsError, translated
 from opslib.core.journal import Journal
+from opslib.core.rights import rights
 from opslib.core.tables import Json
 from opslib.core.text import cut, decoded, plain
 
@@ -97,11 +98,15 @@ def _timestamp(value: Any) -> datetime:
         return other
 
 
-def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
-    """Write every AWS call of the session into the journal, and register what comes back as a
-    secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is an error.
+def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> None:
+    """Write every AWS call of the session into the journal (with `more`), and register what comes
+    back as a secret. What botocore takes for an empty answer and is none (cut, a page of HTML) is
+    an error.
     """
     from botocore.parsers import ResponseParserError
+
+    def given(params: Json, context: Json, **_: Any) -> None:
+        context["opslib_named"] = rights.named(params)
 
     def before(model: Any, context: Json, **_: Any) -> None:
         context["opslib"] = (model, datetime.now(UTC), time.monotonic())
@@ -130,6 +135,9 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),
             error=answer.get("Error", {}).get("Code") or raised or (_MISREAD if misread else None),
+            region=context.get("client_region"),
+            named=context.get("opslib_named", {}),
+            **more,
         )
         if misread:
             raise ResponseParserError(f"{len(http_response.content):,} bytes that hold nothing")
@@ -141,6 +149,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing) -> None:
         "provide-client-params": answers.register_request,
     }.items():
         made.events.register(event, handler)
+    made.events.register("provide-client-params", given)
     made.events.register_first("before-call", sharing.before)
 
 

@@ -25,6 +25,7 @@ class Policy:
     apply_at_once: bool = False
     second_person: bool = False
     plan_minutes: int = 60
+    apply_role: str = ""  # the ARN of the role by whose sessions a change is made
 
 
 class Facts(dict[str, Any]):

@@ -15,7 +15,7 @@ from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
-from opslib.core.plans import maintenance
+from opslib.core.plans import maintenance, narrowing
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 
@@ -40,7 +40,7 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
                 re.sub(r"[^\w@+=-]", "-", ops.identity.user),
                 ops.now().replace(microsecond=0),
                 steps,
-                (*planned.notes, *maintenance.notes(ops, steps)),
+                (*planned.notes, *maintenance.notes(ops, steps), *narrowing.notes(ops, steps)),
                 planned.undoes,
                 planned.resumes,
                 again,
@@ -112,6 +112,8 @@ def _write_down(ops: Connection, plan: Plan, approved: str, second: str) -> None
     try:
         ops.journal.write_down("plan", plan=plan.as_dict())
         told = {"approved": approved, "by": ops.identity.user, "second": second}
+        if role := ops.target.policy.apply_role:
+            told["role"] = role
         if why := maintenance.outside(ops):
             told["outside"] = why
             print(why, flush=True)
@@ -154,6 +156,7 @@ def _admitted(
             "What this plan would change has changed since it was made. "
             "Nothing was changed; preview again."
         )
+    narrowing.require(ops, [step.do for step in fresh.steps])
     if ops.gate:
         ops.gate.spend(ops, approved if approved != AT_ONCE else "", [plan.id, fresh.id])
     return fresh, second

@@ -19,6 +19,7 @@ from opslib.core.actions.actions import Action
 from opslib.core.actions.results import awaited, resolved, result
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError, Refused
+from opslib.core.plans import narrowing
 from opslib.core.plans.plans import Plan, Step
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
@@ -52,7 +53,7 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
     _begin(tell, plan, number, step, do, _undo(step, results))
     said: Json = {}
     try:
-        results[name] = do.perform(ops)
+        results[name] = do.perform(narrowing.narrowed(ops, do))
     except Lost as exc:
         if not _seen(ops, step):
             _tell_end(tell, plan, number, state="unknown", error=str(exc))

@@ -1,7 +1,8 @@
-"""Calls that the lab refuses: keys that it does not know, and operations that a fault denies."""
+"""Calls that the lab refuses: of keys that it does not know, that a fault denies, that IAM does."""
 
 from __future__ import annotations
 
+from opslib.lab.aws import authorizations
 from opslib.lab.aws.operations import AwsError, Call
 
 _QUERY_LIKE = {"query", "rest-xml"}
@@ -20,6 +21,10 @@ def refusal(call: Call) -> AwsError | None:
         for pattern in (f"{call.service}:{call.operation}", f"{call.service}:*"):
             if pattern in denied:
                 return _denied(call, denied[pattern])
+    if authorizations.is_over(call):
+        return _unknown_key(call)
+    if said := authorizations.missing(call):
+        return _denied(call, said)
     return None
 
 

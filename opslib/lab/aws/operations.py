@@ -63,7 +63,7 @@ class Answered(Exception):
 class Call:
     """One AWS call as the lab received it.
 
-    `user` is the name of the IAM user, None when it was not signed.
+    `user` is the name of the IAM user, or of a role's session; None when it was not signed.
     """
 
     world: Ground[Standing]
@@ -78,6 +78,7 @@ class Call:
     model: OperationModel
     uri_params: dict[str, Any]
     to_moto: Callable[[], Response]
+    session: Any = None  # of a role that was assumed: moto's AssumedRole
     quiet: bool = False  # the lab's own call, as in seeding: what takes time in AWS is done at once
 
     @cached_property
@@ -102,6 +103,8 @@ class Call:
 
     @property
     def user_arn(self) -> str:
+        if self.session:
+            return str(self.session.arn)
         return f"arn:aws:iam::{self.account}:user/{self.user}"
 
     def backend(self, service: str | None = None) -> Any:

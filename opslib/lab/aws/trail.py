@@ -104,6 +104,7 @@ def record(call: Call, key: str, error: AwsError | None) -> None:
         address=call.request.remote_addr or "",
         agent=str(call.request.user_agent),
         error=(error.code, error.message) if error else None,
+        kind="AssumedRole" if call.session else "IAMUser",
     )
     bare = event.read_only and event.operation not in _PARAMETERS
     add(event if bare else _with_resources(event, call))

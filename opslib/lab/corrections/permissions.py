@@ -1,18 +1,21 @@
 """IAM's simulation, which moto does not have: a principal's own policies, conditions not met.
 
-What a boundary, an organisation or the thing itself allows is not part of it. And its credential
-report: moto's has no row of root, no region and no service of a key's use.
+What a boundary, an organisation or the thing itself allows is not part of it. Its credential
+report: moto's has no row of root, no region and no service of a key's use. And who may assume a
+role, for how long, with which policy.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, PermissionResult
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
@@ -91,3 +94,64 @@ def _row(user: Any) -> Iterator[str]:
 
 def _time(when: datetime) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%S}+00:00"
+
+
+_MOST, _SHORTEST = 2048, 900  # characters of a session policy; seconds of a session
+
+
+@answers("sts", "AssumeRole")
+def assume_role(call: Call) -> Result:
+    """moto gives anybody a session of any role, that does not have to be there."""
+    role = next(
+        (r for r in call.backend("iam").roles.values() if r.arn == call.params["RoleArn"]), None
+    )
+    if role is None or not _trusts(role, call):
+        raise AwsError(
+            "AccessDenied",
+            f"User: {call.user_arn} is not authorized to perform: sts:AssumeRole on resource: "
+            f"{call.params['RoleArn']}",
+            403,
+        )
+    if len(call.params.get("Policy") or "") > _MOST:
+        raise _invalid("policy", f"Member must have length less than or equal to {_MOST}")
+    seconds = int(call.params.get("DurationSeconds") or 3600)
+    most = int(role.max_session_duration)
+    if not _SHORTEST <= seconds <= most:
+        raise _invalid("durationSeconds", f"Member must be between {_SHORTEST} and {most}")
+    return call.moto()
+
+
+def _invalid(member: str, why: str) -> AwsError:
+    said = f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {why}"
+    return AwsError("ValidationError", said, 400)
+
+
+def _trusts(role: Any, call: Call) -> bool:
+    """Whether its trust policy names the caller, or the caller's account."""
+    whom = {call.user_arn, call.account, f"arn:aws:iam::{call.account}:root", "*"}
+    for each in json.loads(role.assume_role_policy_document).get("Statement", ()):
+        named = each.get("Principal", {})
+        named = named.get("AWS", []) if isinstance(named, dict) else named
+        if whom & set([named] if isinstance(named, str) else named):
+            return bool(each["Effect"] == "Allow")
+    return False
+
+
+def install() -> None:
+    """moto takes a policy's patterns for regular expressions, and for a denial what does not
+    apply."""
+    statement, plain = IAMPolicyStatement, IAMPolicyStatement.is_action_permitted
+
+    def is_action_permitted(self: Any, *asked: Any) -> PermissionResult:
+        told = asked[3] if len(asked) > 3 else None
+        if self._statement.get("Condition") and not self._check_conditions(told):
+            return PermissionResult.NEUTRAL
+        return plain(self, *asked)
+
+    statement.is_action_permitted = is_action_permitted
+    statement._match = staticmethod(_match)
+
+
+def _match(pattern: str, text: str) -> re.Match[str] | None:
+    signs = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(signs, text)

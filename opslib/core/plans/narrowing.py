@@ -1,0 +1,219 @@
+"""A step done by a session of its own: of the role that the target names, allowed that step alone.
+
+What is read is read by the login that reads; all else goes through the session. So a defect of ours
+in a step, or an answer that leads it elsewhere, meets IAM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from opslib.core.actions.actions import Action
+from opslib.core.connections import calls
+from opslib.core.connections.connection import Access, Connection
+from opslib.core.connections.http import Api, Response
+from opslib.core.connections.sending import Send, Sharing
+from opslib.core.errors import OpsError, Refused
+from opslib.core.plans.plans import Step
+from opslib.core.rights import rights
+from opslib.core.rights.documents import MOST_OF_A_SESSION, document, written
+from opslib.core.tables import Json
+
+Made: TypeAlias = tuple[str, str, Json]  # service, operation and parameters of a call
+_READS = re.compile(r"(get|list|describe|lookup|head|filter|query|scan|batch_get)(_|$)")
+_SHORT, _LONG = 900, 3600  # seconds of a session: the fewest, and what each role allows
+_MAY_TAKE = 600  # a step that may take longer has a long one
+
+
+def _queue(do: Action) -> list[Made]:
+    each = ("receive_message", "delete_message_batch", "change_message_visibility")
+    return [("sqs", operation, {"QueueUrl": do["url"]}) for operation in each]
+
+
+def _erased(do: Action) -> list[Made]:
+    return [("s3", "delete_objects", {"Bucket": do["bucket"], "VersionId": rights.ANY})]
+
+
+def _copied(do: Action) -> list[Made]:
+    """Also in parts."""
+    at = {"Bucket": do.get("to") or do["bucket"], "CopySource": do["bucket"]}
+    parts = ("create_multipart_upload", "upload_part_copy", "abort_multipart_upload")
+    return [("s3", operation, at) for operation in ("copy_object", *parts)]
+
+
+def _put(do: Action) -> list[Made]:
+    return [("secretsmanager", "put_secret_value", {"SecretId": do["secret"]})]
+
+
+def _posted(do: Action) -> list[Made]:
+    method = str(do.get("method", "POST"))
+    return [] if method == "GET" else [("es", f"ESHttp{method.capitalize()}", {})]
+
+
+# What a kind of action calls beside the calls that stand in it.
+_OWN: dict[str, Callable[[Action], list[Made]]] = {
+    "anew": lambda do: [("ecs", "update_service", {k: do[k] for k in ("cluster", "service")})],
+    "client secret": lambda do: [("cognito-idp", "add_user_pool_client_secret", do["client"])],
+    "copy across": _copied,
+    "copy versions": _copied,
+    "delete versions": _erased,
+    "discard": _queue,
+    "erase": _erased,
+    "erase items": lambda do: [("dynamodb", "batch_write_item", {"TableName": do["table"]})],
+    "given": _put,
+    "invoke": lambda do: [("lambda", "invoke", {"FunctionName": do["function"]})],
+    "mute": lambda do: [("cloudwatch", "put_alarm_mute_rule", {"AlarmNames": [do["alarm"]]})],
+    "renewed": _put,
+    "search": _posted,
+    "search put": _posted,
+    "search take": _posted,
+}
+_NO_OWN = {
+    *("appears", "aws", "cache command", "cache held", "cache restore", "cache unlink", "http"),
+    *("listed", "login", "merge", "password", "read", "rollout", "search serves", "select"),
+    *("shown", "sql", "there", "upkeep", "wait", "watch"),
+}
+
+
+def made(do: Action) -> Iterator[Made]:
+    """The AWS calls that a step makes and that are no reads. Raises Refused: nobody knows them."""
+    if do["kind"] not in _OWN and do["kind"] not in _NO_OWN:
+        raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.py.")
+    if do["kind"] in _OWN:
+        yield from _OWN[do["kind"]](do)
+    yield from _within(do)
+
+
+def _within(value: Any) -> Iterator[Made]:
+    if isinstance(value, dict):
+        if value.get("kind") == "aws" and not _READS.match(value["operation"]):
+            yield value["service"], value["operation"], value["parameters"]
+        for part in value.values():
+            yield from _within(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _within(part)
+
+
+def policy(ops: Connection, do: Action) -> str:
+    """The session policy of a step; empty when it takes none.
+
+    Raises Refused: it does not fit; OpsError: what it takes is not known.
+    """
+    asked = [need for each in made(do) for need in _needs(ops, do, *each)]
+    if not asked:
+        return ""
+    text = written(document(asked))
+    if len(text) > MOST_OF_A_SESSION:
+        raise Refused(
+            f"What the step {do} needs is a policy of {len(text):,} characters, and that of a "
+            f"session may have {MOST_OF_A_SESSION:,}. Nothing was changed. Plan fewer things at "
+            f"a time, or take policy.apply_role out of parameters/targets/{ops.target.key}.yaml."
+        )
+    return text
+
+
+def _needs(
+    ops: Connection, do: Action, service: str, operation: str, parameters: Json
+) -> Iterator[tuple[rights.Need, str]]:
+    region, name = do.get("region") or ops.target.region, operation
+    if service == "es":
+        parameters = {"DomainName": ops.target["search"].get("domain", rights.ANY)}
+    else:
+        name = ops.client(service).meta.method_to_api_mapping[operation]
+    named = rights.named(parameters)
+    for need in rights.needs(service, name, named, region, ops.target.account):
+        yield need, region
+
+
+class Narrowed(Connection):
+    """A connection that reads as another does, and makes every other call by its own access."""
+
+    def __init__(self, reader: Connection, access: Access) -> None:
+        vars(self).update(vars(reader))
+        self._reader, self._access, self._clients = reader, access, {}
+
+    def _call(
+        self,
+        client: Any,
+        service: str,
+        operation: str,
+        parameters: Json,
+        change: Send | None = None,
+    ) -> Json:
+        if _READS.match(operation):
+            client = self._reader.client(service, client.meta.region_name)
+        return super()._call(client, service, operation, parameters, change)
+
+    def pages(
+        self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
+    ) -> list[Any]:
+        there = self._reader.at(self.target.region)
+        return there.pages(service, operation, key, limit, **parameters)
+
+    def signed(self, service: str, api: Api, method: str, path: str, body: bytes) -> Response:
+        if method == "GET":
+            return self._reader.signed(service, api, method, path, body)
+        return super().signed(service, api, method, path, body)
+
+    @classmethod
+    def by(cls, ops: Connection, role: str, allowed: str, seconds: int) -> Narrowed:
+        """By a session of a role. Raises NotAllowed: it may not be assumed."""
+        name = re.sub(r"[^\w@+=,.-]", "-", ops.identity.user)[:64]
+        at = {"RoleArn": role, "RoleSessionName": name, "DurationSeconds": seconds}
+        keys = ops.call("sts", "assume_role", **at, Policy=allowed)["Credentials"]
+        held = [keys[part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+        session, _ = calls.session(ops.target, (held[0], held[1]) if ops.target.lab else None)
+        session._session.set_credentials(*held)
+        calls.record_calls(session, ops.journal, Sharing(), role=role)
+        return cls(ops, replace(ops._access, session=session))
+
+
+def narrowed(ops: Connection, do: Action) -> Connection:
+    """The connection by which a step is done. Raises Refused, NotAllowed: nothing was done."""
+    role = ops.target.policy.apply_role
+    allowed = policy(ops, do) if role else ""
+    if not allowed:
+        return ops
+    longest = max(do.get("timeout_seconds") or 0, do.get("seconds") or 0)
+    return Narrowed.by(ops, role, allowed, _LONG if longest > _MAY_TAKE else _SHORT)
+
+
+def require(ops: Connection, actions: Sequence[Action]) -> None:
+    """That each fits a session of the role, and that the role is to be had.
+
+    Raises Refused, NotAllowed: nothing was changed.
+    """
+    role, where = ops.target.policy.apply_role, f"parameters/targets/{ops.target.key}.yaml"
+    if not role:
+        return
+    if role.split(":")[4] != ops.target.account:
+        raise Refused(
+            f"policy.apply_role of {where} is of another account than {ops.target.account}. "
+            "Nothing was changed."
+        )
+    if writing := [do for do in actions if policy(ops, do)]:
+        try:
+            narrowed(ops, writing[0])
+        except OpsError as exc:
+            raise type(exc)(
+                f"{exc} Changes are made by {role} (policy.apply_role of {where}). It has to trust "
+                f"{ops.identity.arn}, which needs sts:AssumeRole on it. Nothing was changed."
+            ) from exc
+
+
+def notes(ops: Connection, steps: Sequence[Step]) -> Iterator[str]:
+    """What a plan says of it."""
+    role = ops.target.policy.apply_role
+    if not (role and steps):
+        return
+    try:
+        needed = [policy(ops, step.do) for step in steps]
+    except OpsError as exc:
+        yield f"It cannot be applied as it is: {exc}"
+    else:
+        if any(needed):
+            yield f"Each step is done by a session of {role} that may do that step alone."

@@ -1,0 +1,149 @@
+"""Which IAM action an AWS call takes, and on what, by the table in rights.yaml beside this.
+
+What is known of a call is its parameters that name something: `named` picks them, a record keeps
+them, and `needs` makes ARNs of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from opslib.core.errors import OpsError
+from opslib.core.tables import Json
+
+Named: TypeAlias = Mapping[str, Sequence[str]]  # of a call, by the parameter
+ANY = "*"
+_FILE = Path(__file__).with_name("rights.yaml")
+_PLACE = re.compile(r"\{([A-Za-z]\w+)(?:\.(\d))?([?*]?)\}")
+_OF_THE_TARGET = ("partition", "region", "account")
+_MOST = 20  # names of one parameter; of more it is any
+# Where a name stands deeper: JMESPath.
+_WITHIN = {
+    "TableName": "RequestItems && keys(RequestItems)",
+    "CopySource": "CopySource.Bucket",
+    "AlarmNames": "MuteTargets.AlarmNames",
+    "VersionId": "Delete.Objects[].VersionId",
+}
+
+
+class Need(NamedTuple):
+    """An action and one resource: an ARN, a pattern of ARNs, or *."""
+
+    action: str
+    resource: str
+
+
+def named(parameters: Json) -> dict[str, list[str]]:
+    """Of a call's parameters those that name what it is about: no key, no value, no secret."""
+    import jmespath
+
+    found = {}
+    for name in sorted(_known() & (parameters.keys() | _WITHIN.keys())):
+        value = parameters.get(name)
+        if (deeper := _WITHIN.get(name)) and not isinstance(value, str):
+            value = jmespath.search(deeper, parameters) or value
+        texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+        if texts:
+            found[name] = [ANY] if _any(name) or len(texts) > _MOST else texts
+    return found
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(place[0] for place in _places()) - {*_OF_THE_TARGET}
+
+
+@cache
+def _any(name: str) -> bool:
+    """Whether only its being there counts."""
+    return {place[2] for place in _places() if place[0] == name} == {ANY}
+
+
+@cache
+def _places() -> list[tuple[str, str, str]]:
+    return _PLACE.findall(_FILE.read_text(encoding="utf-8"))
+
+
+def needs(service: str, operation: str, named: Named, region: str, account: str) -> list[Need]:
+    """What a call takes; nothing where everybody may make it. `operation`: by its API name.
+
+    Raises OpsError: the table does not know it.
+    """
+    known = _table().get((service, operation))
+    if known is None:
+        raise OpsError(
+            f"Which right {service} {operation} takes is not known here: add it to {_FILE.name} "
+            "from AWS's Service Authorization Reference."
+        )
+    of_the_target = dict(zip(_OF_THE_TARGET, (_partition(region), region, account), strict=True))
+    return [
+        Need(action, resource)
+        for at, action in known
+        for resource in _resources(at, {**named, **{k: [v] for k, v in of_the_target.items()}})
+    ]
+
+
+def is_known(service: str, operation: str) -> bool:
+    return (service, operation) in _table()
+
+
+def _partition(region: str) -> str:
+    return next((f"aws-{of}" for of in ("cn", "us-gov") if region.startswith(f"{of}-")), "aws")
+
+
+@cache
+def _table() -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """For each operation: where, as an ARN with places, and the action."""
+    import yaml
+
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for service, said in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items():
+        prefix = said.pop("prefix", service)
+        for name in said.pop("none", ()):
+            found[service, name] = []
+        for at, operations in said.items():
+            if at != ANY and not at.startswith(("arn:", "{")):
+                at = f"arn:{{partition}}:{prefix}:{{region}}:{{account}}:{at}"
+            for operation, action in _listed(operations):
+                full = action if ":" in action else f"{prefix}:{action}"
+                found.setdefault((service, operation), []).append((at, full))
+    return found
+
+
+def _listed(operations: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Each operation with each of its actions."""
+    for each in operations:
+        of = each if isinstance(each, dict) else {each: each}
+        for operation, actions in of.items():
+            for action in actions if isinstance(actions, list) else [actions]:
+                yield operation, action
+
+
+def _resources(at: str, named: Named) -> Iterator[str]:
+    """The template with each value that its places have."""
+    places = [place for place in _PLACE.finditer(at) if place[1] not in _OF_THE_TARGET]
+    if any(place[3] and not named.get(place[1]) for place in places):
+        return
+    values = [named.get(place[1]) or [ANY] for place in places]
+    for chosen in product(*values):
+        if len(chosen) == 1 and chosen[0].startswith("arn:") and not places[0][2]:
+            yield chosen[0]
+            continue
+        filled = at
+        for place, value in zip(places, chosen, strict=True):
+            filled = filled.replace(place[0], _said(place, value))
+        yield _PLACE.sub(lambda place: named[place[1]][0], filled)
+
+
+def _said(place: re.Match[str], value: str) -> str:
+    if place[3] == ANY:
+        return ANY
+    if place[2]:
+        parts = re.split("[:/]", value)
+        return parts[int(place[2])] if len(parts) > int(place[2]) else ANY
+    return value.rpartition("/")[2] if value.startswith(("arn:", "https://", "http://")) else value

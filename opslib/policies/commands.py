@@ -1,0 +1,38 @@
+"""The command `opslib policy`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from opslib.cli import completion
+from opslib.core import OpsError, console
+from opslib.policies.called import APPLY, PREVIEW, ROLE, called
+
+
+@click.command()
+@click.argument("name", shell_complete=completion.names)
+@click.option("-t", "--target", required=True, shell_complete=completion.target_names)
+@click.option("--apply", "kind", flag_value=APPLY, help="For a run that applies.")
+@click.option("--role", "kind", flag_value=ROLE, help="For policy.apply_role of the target's file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")
+def policy(name: str, target: str, kind: str | None, output: Path | None) -> None:
+    """The least IAM policy of a procedure: what its records on a target really called.
+
+    For a run that looks or previews; with --apply for one that applies. Records of the target and
+    of its practice copy count. What it is made of is said on stderr.
+    """
+    found, kind = called(name, target), kind or PREVIEW
+    made = found.policy(kind)
+    text = json.dumps(made, indent=2)
+    if output is None:
+        click.echo(text)
+    else:
+        try:
+            output.write_text(text + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise OpsError(f"{output} cannot be written: {exc.strerror}.") from exc
+    for note in found.notes(kind, made):
+        click.echo(console.plain(note), err=True)
