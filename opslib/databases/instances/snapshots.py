@@ -146,6 +146,16 @@ def window(
     return next(iter(kept), None), latest
 
 
+def find_latest(ops: Connection) -> datetime | None:
+    """The latest moment to which the target's database can be restored; None: RDS names none.
+
+    Aurora keeps each moment continuously, an instance ships its logs every five minutes: that is
+    newer than a snapshot of each day.
+    """
+    found: datetime | None = rds.database_of(ops).describe(ops).get("LatestRestorableTime")
+    return found
+
+
 def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:
     """The newest; one that was taken by hand does not count where RDS takes one each day."""
     asked = Question(
