@@ -200,7 +200,7 @@ def _rehearsed(ops: Connection, of: str) -> Finding:
     asked = Question(f"RTO of the {of}, as rehearsed", rule, f"records of recovery/{of}")
     every, next = find_recoveries(ops, of), f"recovery/{of}"
     practised = [] if ops.target.lab else find_recoveries(ops, of, LAB + ops.target.key)
-    beside = "".join(f". In the practice copy, on other machines: {one}" for one in practised[:1])
+    beside = "".join(f"; in the practice copy, quicker than AWS: {one}" for one in practised[:1])
     whole = [each for each in every if not each.left]
     if not whole:
         seen = f"only {every[0]}; not {', '.join(every[0].left)}" if every else "never"

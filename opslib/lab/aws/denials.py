@@ -16,6 +16,8 @@ def refusal(call: Call) -> AwsError | None:
     if call.account in call.world.unfit:
         return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
     for place in call.world.places_in(call.account, call.region):
+        if "region" in place.faults and call.service != "sts":
+            return AwsError("ServiceUnavailable", place.faults["region"], 503)
         denied = place.faults.get("deny", {})
         for pattern in (f"{call.service}:{call.operation}", f"{call.service}:*"):
             if pattern in denied:

@@ -47,6 +47,23 @@ class Deny(Verb):
             stage.place.allow(operation)
 
 
+@verb("lose_region", "region")
+class LoseRegion(Verb):
+    """No service of the target's region answers but STS: the lab pretends, and is there itself.
+
+    It touches all that there is; who reads any of it sees that, and only recovery/region what it
+    is.
+    """
+
+    says: str = "The lab pretends that this region is lost."
+
+    def apply(self, stage: Stage) -> None:
+        stage.place.faults["region"] = self.says
+
+    def undo(self, stage: Stage) -> None:
+        stage.place.faults.pop("region", None)
+
+
 @verb("open", "ec2")
 class Open(Verb):
     """Somebody opens the database's security group by hand.
