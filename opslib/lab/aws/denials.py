@@ -17,7 +17,8 @@ def refusal(call: Call) -> AwsError | None:
         return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
     for place in call.world.places_in(call.account, call.region):
         if "region" in place.faults and call.service != "sts":
-            return AwsError("ServiceUnavailable", place.faults["region"], 503)
+            # AWS says 503, which botocore would ask again four times: practice is not to wait
+            return AwsError("ServiceUnavailable", place.faults["region"], 400)
         denied = place.faults.get("deny", {})
         for pattern in (f"{call.service}:{call.operation}", f"{call.service}:*"):
             if pattern in denied:

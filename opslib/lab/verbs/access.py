@@ -47,12 +47,11 @@ class Deny(Verb):
             stage.place.allow(operation)
 
 
-@verb("lose_region", "region")
+@verb("lose_region", "ec2")
 class LoseRegion(Verb):
     """No service of the target's region answers but STS: the lab pretends, and is there itself.
 
-    It touches all that there is; who reads any of it sees that, and only recovery/region what it
-    is.
+    It touches all that there is, for which ec2 stands: who reads any of it sees only that.
     """
 
     says: str = "The lab pretends that this region is lost."
