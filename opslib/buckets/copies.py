@@ -19,6 +19,7 @@ from opslib.core import (
     DeleteVersions,
     Finding,
     Findings,
+    Frame,
     NotFound,
     Planned,
     Question,
@@ -138,6 +139,19 @@ def _size(objects: Sequence[Held]) -> str:
     return f"{count(len(objects), 'object')}, {size}"
 
 
+def list_behind(ops: Connection, bucket: str) -> Frame:
+    """What its copy lacks now, and why. Columns: BEHIND."""
+    return _rows(_pair(ops, bucket))
+
+
+def _rows(pair: Pair) -> Frame:
+    rows = (
+        {"key": each.key, "why": why, "size_bytes": each.size, "modified": each.modified}
+        for each, why in pair.behind
+    )
+    return frame(rows, BEHIND)
+
+
 @check("Is the bucket's copy what the bucket is?")
 def check_copies(ops: Connection, bucket: str) -> Findings:
     """What is not in the copy or changed since; versions, public access and encryption there.
@@ -154,13 +168,7 @@ def check_copies(ops: Connection, bucket: str) -> Findings:
     found.append(answer(f"Encryption of {to}", partial(_encrypted, pair)))
     if found[0].status == "unknown":
         return Findings(found, frame((), BEHIND))
-    rows = [
-        {"key": each.key, "why": why, "size_bytes": each.size, "modified": each.modified}
-        for each, why in pair.behind
-    ]
-    return Findings(
-        found, frame(rows, BEHIND), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]}))
-    )
+    return Findings(found, _rows(pair), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]})))
 
 
 _KEPT = "Gone from the bucket and kept in the copy: {:,}. Nothing is ever deleted there."

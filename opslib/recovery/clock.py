@@ -118,6 +118,14 @@ def find_recoveries(ops: Connection, of: str, target: str = "") -> list[Recovery
     return [Recovery(of, phases) for phases in reversed(found)]
 
 
+def under_way(ops: Connection, of: str) -> Recovery:
+    """The newest, when some of its phases are left and it was not left alone; else one of none."""
+    for newest in find_recoveries(ops, of)[:1]:
+        if newest.left and ops.now() - newest.phases[-1].ended <= _PAUSE:
+            return newest
+    return Recovery(of, ())
+
+
 def _phases(ops: Connection, of: str, target: str) -> Iterator[Phase]:
     since = ops.now() - _LOOKED_BACK
     listed = records.list_records(target=target, since=since, outcome="changed")
@@ -139,7 +147,7 @@ def check_clock(ops: Connection, of: str, applied: Applied | None = None) -> Fin
     `applied`: what this run did, which is on record only when it ended. Evidence: CLOCK.
     """
     every = find_recoveries(ops, of)
-    phases = [*every[0].phases] if every and every[0].left else []
+    phases = under_way(ops, of).phases
     if applied and applied.changed:
         phases = _with(ops, of, every, applied.plan)
     if not phases:
@@ -165,9 +173,7 @@ def _with(ops: Connection, of: str, every: list[Recovery], plan: Plan) -> list[P
     if every and every[0].phases[-1].plan == plan.id:  # on record already
         return [*every[0].phases]
     now = Phase(phase_of(plan), plan.made, ops.now(), plan.planner, "", plan.id)
-    begins = now.phase == PHASES[of][0]
-    before = every[0] if every and every[0].left and not begins else None
-    return [*(before.phases if before else ()), now]
+    return [*(() if now.phase == PHASES[of][0] else under_way(ops, of).phases), now]
 
 
 def _objective(ops: Connection) -> timedelta | None:

@@ -110,6 +110,7 @@ def _switch(ops: Connection, name: str) -> Planned:
     title = f"Keep the address of {new} beside the present one, as AWSPENDING of secret {secret}"
     steps, _ = secrets.steps_told(ops, of)
     notes = [f"STILL WRONG in {new}: {each.seen}" for each in _broken(ops, at)]
+    notes += _missing(ops, "stop", "who writes goes on, and what is written meanwhile is lost.")
     notes += [
         f"From {at['host']}:{at['port']} on the app reads and writes {new}. What was "
         "written to the present one after the restored moment is not there: keep the present one.",
@@ -126,13 +127,19 @@ def restored(ops: Connection) -> str:
 
 
 def _phase(ops: Connection, phase: str) -> clock.Phase:
-    for recovery in clock.find_recoveries(ops, "database")[:1]:
-        if found := recovery.find(phase):
-            return found
+    if found := clock.under_way(ops, "database").find(phase):
+        return found
     raise Refused(
-        f"Phase {phase!r} of this recovery is not on record here, so what it did is not known. "
-        "Nothing was changed. The records: opslib records."
+        f"Phase {phase!r} of a recovery that is under way is not on record here, so what it did is "
+        "not known. Nothing was changed. A restored database is named by name='…'; what a run "
+        "stopped is brought back by changes/undo."
     )
+
+
+def _missing(ops: Connection, phase: str, so: str) -> list[str]:
+    """A note, where a phase that comes before was left out."""
+    known = clock.under_way(ops, "database").find(phase)
+    return [] if known else [f"Phase {phase!r} is not on record: {so}"]
 
 
 def _resume(ops: Connection) -> Planned:
@@ -140,7 +147,8 @@ def _resume(ops: Connection) -> Planned:
     stop = _phase(ops, "stop")
     undone: Planned = inspect.unwrap(changes.plan_undo)(ops, stop.record)
     waits = [step for of in _consumers(ops) for step in services.steps_running(ops, of.service)]
-    notes = [
+    notes = _missing(ops, "switch", "they write to the database of before again.")
+    notes += [
         "Left over, and paid for: the database of before. Keep it until nobody misses a row; then "
         "delete it with a final snapshot.",
         "The target's file, Terraform and the alarms name the database of before: write the "
@@ -181,8 +189,6 @@ def _idle(ops: Connection) -> Iterator[Finding]:
 
 def _consumers(ops: Connection) -> list[Any]:
     """Services that take the database's secret: service, tasks."""
-    if "services" not in ops.target.facts:
-        return []
     return [*services.list_consumers(ops, _secret(ops)[1], ops.now()).itertuples()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import timedelta
 from functools import partial
 
@@ -85,11 +84,9 @@ def _bucket(ops: Connection, key: str) -> Finding:
         return asked.answer("critical", seen, next="buckets/create")
     if "copy_to" not in facts:
         return asked.answer("warn", "versions only: with the bucket itself all is lost")
-    copied = inspect.unwrap(buckets.check_copies)(ops, key)
-    if copied[0].status == "unknown":
-        return Finding("unknown", asked.words, copied[0].seen, cause=copied[0].cause)
-    oldest = copied.evidence["modified"].min() if len(copied.evidence) else None
+    behind = buckets.list_behind(ops, key)
+    oldest = None if behind.empty else behind["modified"].min()
     lost = timedelta(0) if oldest is None else ops.now() - oldest
-    lack = f"{len(copied.evidence):,} objects are not in the copy, the oldest of {_told(lost)} ago"
+    lack = f"{len(behind):,} objects are not in the copy, the oldest of {_told(lost)} ago"
     seen = f"versions on; {'the copy has all' if oldest is None else lack}"
     return _judged(ops, asked, lost, seen, "copy-behind")
