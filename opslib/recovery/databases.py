@@ -16,6 +16,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Frame,
     Json,
     OpsError,
     Planned,
@@ -30,6 +31,7 @@ from opslib.core import (
 )
 from opslib.core.actions.logins import Pointed
 from opslib.core.connections import addresses
+from opslib.core.connections.targets import Facts
 from opslib.core.plans import stages
 from opslib.core.plans.applying import Applied
 from opslib.core.plans.plans import Plan
@@ -115,6 +117,11 @@ def _switch(ops: Connection, name: str) -> Planned:
         f"From {at['host']}:{at['port']} on the app reads and writes {new}. What was "
         "written to the present one after the restored moment is not there: keep the present one.",
         "Undo points the secret back, and starts the same services anew.",
+        *(
+            f"Function {key} reads it by itself, and its environments may keep the old address: "
+            "functions/environment gives it new ones, before it runs again."
+            for key in secrets.list_functions(ops, secret, of.arn)
+        ),
     ]
     pending = of.pending(title, Pointed(secret, at, dict(called or {})))
     return Planned(f"point {secret} at {new}", [pending, *steps], notes)
@@ -194,19 +201,19 @@ def _consumers(ops: Connection) -> list[Any]:
 
 @check("Are the rows what they have to be?")
 def check_integrity(ops: Connection, name: str = "") -> Findings:
-    """Rules of the target's file that no row may break, and the newest rows.
+    """Rules of the target's file that no row may break; of a restored database also what it lacks.
 
-    Of the database that the secret names, or of one by its name. Evidence: NEWEST, where the file
-    names tables.
+    Of the one that the secret names, or of a restored one by its name. Evidence of that: NEWEST.
     """
     at = databases.find_endpoint(ops, name) if name else None
-    found = [*_judged(ops, at)]
-    facts = ops.target.facts.get("recovery", {})
-    rows = [_newest(ops, table, column, at) for table, column in facts.get("newest", {}).items()]
-    if name and rows:
-        found.append(_lost(ops, name, rows))
+    found, evidence = [*_judged(ops, at)], None
     note = "" if found else "The target's file names no rule: recovery.invariants. Look yourself."
-    return Findings(found, frame(rows, NEWEST) if rows else None, note)
+    columns = ops.target.facts.get("recovery", {}).get("newest", {})
+    if name and columns:
+        read = partial(_newest, ops, columns, at)
+        evidence = frame(ops.each(read, columns, "newest row of {}").values(), NEWEST)
+        found.append(_lost(ops, name, evidence))
+    return Findings(found, evidence, note)
 
 
 def _judged(ops: Connection, at: Json | None) -> Iterator[Finding]:
@@ -229,27 +236,21 @@ def _broken(ops: Connection, at: Json) -> list[Finding]:
     return [each for each in _judged(ops, at) if each.status != "ok"]
 
 
-def _newest(ops: Connection, table: str, column: str, at: Json | None) -> Json:
-    text = f"SELECT max({quoted(column)}) AS at FROM {quoted(table)}"
+def _newest(ops: Connection, columns: Facts, at: Json | None, table: str) -> Json:
+    text = f"SELECT max({quoted(columns[table])}) AS at FROM {quoted(table)}"
     there, now = (ask(ops, text, columns={"at": UTC_TIME}, at=one)["at"][0] for one in (at, None))
     return {"table": table, "newest_there": there, "newest_now": now}
 
 
-def _lost(ops: Connection, new: str, rows: list[Json]) -> Finding:
+def _lost(ops: Connection, new: str, newest: Frame) -> Finding:
     """From when to when what was written is not in it."""
     hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
     rule = "all" if hours is None else f"what is lacking is of {hours:g} h at most"
     asked = Question(f"newest rows of {new}", rule, "SELECT max(…)")
-    behind = [each for each in rows if _gap(each)]
-    if not behind:
+    gap = (newest["newest_now"] - newest["newest_there"]).dt.total_seconds() / 3600
+    if not (gap > 0).any():
         return asked.answer("ok", "as new as those of the present database")
-    worst = max(behind, key=_gap)
-    told = f"{worst['table']}: {worst['newest_there']:%Y-%m-%d %H:%M:%S} to "
-    told += f"{worst['newest_now']:%H:%M:%S} UTC, {_gap(worst) / 3600:.1f} h, is in the present "
-    told += "database only"
-    return asked.judged(hours is not None and _gap(worst) <= hours * 3600, told, otherwise="warn")
-
-
-def _gap(row: Json) -> float:
-    there, now = row["newest_there"], row["newest_now"]
-    return 0.0 if there is None or now is None else float((now - there).total_seconds())
+    worst = newest.loc[gap.idxmax()]
+    seen = f"{worst['table']}: what was written from {worst['newest_there']:%Y-%m-%d %H:%M:%S} to "
+    seen += f"{worst['newest_now']:%H:%M:%S} UTC, {gap.max():.1f} h, is in the present one only"
+    return asked.judged(hours is not None and gap.max() <= hours, seen, otherwise="warn")

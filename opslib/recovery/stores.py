@@ -101,6 +101,8 @@ def _counted(ops: Connection, name: str, copy: str) -> Finding:
         f". What was put or changed after the last copy, {kept['modified'].max():%Y-%m-%d %H:%M}"
     )
     seen += " UTC, is not back, nor is any older version"
+    if now.empty:
+        return asked.answer("warn", f"empty still: phase 'fill'. {seen}", next="recovery/bucket")
     return asked.judged(not lacking, seen, next="recovery/bucket")
 
 

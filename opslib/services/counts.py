@@ -147,9 +147,19 @@ def steps_stopped(ops: Connection, service: str) -> Iterable[Step]:
     return planned.steps
 
 
-def steps_running(ops: Connection, service: str) -> list[Step]:
-    """Waits until as many of its tasks run as are wanted."""
-    return [Step(f"Wait until the tasks of {service} run", _until(Service(ops, service)), undo=[])]
+def steps_running(ops: Connection, service: str) -> Iterator[Step]:
+    """Waits until as many of its tasks run as are wanted, and its load balancers take some."""
+    known = Service(ops, service)
+    yield Step(f"Wait until the tasks of {service} run", _until(known), undo=[])
+    for each in known.described.get("loadBalancers", ()):
+        if group := each.get("targetGroupArn"):
+            until = [[False], [True], SERVICE.seconds]
+            taken = Wait("elbv2", "describe_target_health", _TAKEN, *until, TargetGroupArn=group)
+            yield Step(f"Wait until the load balancer takes those of {service}", taken, undo=[])
+
+
+_STATES = "TargetHealthDescriptions[].TargetHealth.State"
+_TAKEN = f"contains({_STATES}, 'healthy') && !contains({_STATES}, 'initial')"
 
 
 def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Step]:

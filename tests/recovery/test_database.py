@@ -12,6 +12,8 @@ import pytest
 from opslib import Refused, UsageError, apply, recovery, services
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection
+from opslib.core.tables import frame
+from opslib.recovery import databases
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.undoing import confirmed, undo_last
@@ -59,6 +61,7 @@ def test_a_corrupted_database_is_recovered_to_the_end(ops: Connection, corrupted
     left = run("recovery/database", **SURE, phase="restore", to=f"{corrupted:%Y-%m-%dT%H:%M:%S}")
     verified = [each for each in left["ops"].findings if each.verifies]
     assert {each.status for each in verified} == {"ok"}, verified
+    assert any(each.check.startswith("newest rows of ai-studio-db-restored") for each in verified)
     assert database(ops) == first, "nothing is pointed at it yet"
 
     left = run("recovery/database", **SURE, phase="switch")
@@ -87,7 +90,6 @@ def said(left: dict[str, Any], check: str) -> str:
 def test_healthy_rows_break_no_rule(ops: Connection) -> None:
     found = recovery.check_integrity(ops)
     assert (found.worst, found.causes, len(found)) == ("ok", set(), 2)
-    assert list(found.evidence["table"]) == ["jobs", "usage"]
 
 
 def test_a_phase_that_came_before_is_asked_for(ops: Connection) -> None:
@@ -129,7 +131,8 @@ def test_functions_stop_and_an_instance_is_switched_to_by_a_secret_of_fields(
     assert stopped
     assert set(stopped.values()) == {0}
     run("recovery/database", **sure, phase="restore")
-    run("recovery/database", **sure, phase="switch")
+    left = run("recovery/database", **sure, phase="switch")
+    assert any("may keep the old address" in note for note in left["plan"].notes)
     assert database(ops).startswith("loglineos_ledger_production_restored")
     assert database(ops) != first
     run("recovery/database", **sure, phase="resume")
@@ -137,3 +140,16 @@ def test_functions_stop_and_an_instance_is_switched_to_by_a_secret_of_fields(
         told = ops.call("lambda", "get_function_concurrency", FunctionName=name)
         assert told.get("ReservedConcurrentExecutions") != 0
     lab.reset()
+
+
+def test_what_a_restored_one_lacks_is_told_from_when_to_when(ops: Connection) -> None:
+    at = [datetime(2026, 11, 26, hour, tzinfo=UTC) for hour in (10, 13)]
+    rows: list[dict[str, Any]] = [
+        {"table": "jobs", "newest_there": at[0], "newest_now": at[1]},
+        {"table": "usage", "newest_there": None, "newest_now": None},
+    ]
+    found = databases._lost(ops, "copy", frame(rows, databases.NEWEST))
+    assert found.status == "warn", "more than recovery.rpo_hours"
+    assert "jobs: what was written from 2026-11-26 10:00:00 to 13:00:00 UTC, 3.0 h" in found.seen
+    found = databases._lost(ops, "copy", frame(rows[1:], databases.NEWEST))
+    assert found.status == "ok"
