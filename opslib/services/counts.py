@@ -153,8 +153,8 @@ def steps_running(ops: Connection, service: str) -> Iterator[Step]:
     yield Step(f"Wait until the tasks of {service} run", _until(known), undo=[])
     for each in known.described.get("loadBalancers", ()):
         if group := each.get("targetGroupArn"):
-            until = [[False], [True], SERVICE.seconds]
-            taken = Wait("elbv2", "describe_target_health", _TAKEN, *until, TargetGroupArn=group)
+            asked = "elbv2", "describe_target_health", _TAKEN
+            taken = Wait(*asked, [False], [True], SERVICE.seconds, TargetGroupArn=group)
             yield Step(f"Wait until the load balancer takes those of {service}", taken, undo=[])
 
 
