@@ -107,12 +107,12 @@ def phase_of(plan: Plan) -> str:
 def find_recoveries(ops: Connection, of: str, target: str = "") -> list[Recovery]:
     """Those whose phases are on record, the newest first.
 
-    One begins with its first phase, or with any after a day's pause.
+    One ends with its last phase, or with a day's pause: a phase that is repeated begins none.
     """
     found: list[list[Phase]] = []
     for each in _phases(ops, of, target or ops.target.name):
         paused = not found or each.began - found[-1][-1].ended > _PAUSE
-        if paused or each.phase == PHASES[of][0] or not Recovery(of, found[-1]).left:
+        if paused or not Recovery(of, found[-1]).left:
             found.append([])
         found[-1].append(each)
     return [Recovery(of, phases) for phases in reversed(found)]
@@ -168,12 +168,12 @@ def check_clock(ops: Connection, of: str, applied: Applied | None = None) -> Fin
     return Findings([asked.judged(well, seen, otherwise="warn")], frame(rows, CLOCK))
 
 
-def _with(ops: Connection, of: str, every: list[Recovery], plan: Plan) -> list[Phase]:
+def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> list[Phase]:
     """The phases up to this run's."""
     if every and every[0].phases[-1].plan == plan.id:  # on record already
         return [*every[0].phases]
     now = Phase(phase_of(plan), plan.made, ops.now(), plan.planner, "", plan.id)
-    return [*(() if now.phase == PHASES[of][0] else under_way(ops, of).phases), now]
+    return [*under_way(ops, of).phases, now]
 
 
 def _objective(ops: Connection) -> timedelta | None:

@@ -150,9 +150,10 @@ def _missing(ops: Connection, phase: str, so: str) -> list[str]:
 
 
 def _resume(ops: Connection) -> Planned:
-    """What the stop took away comes back, and is waited for."""
-    stop = _phase(ops, "stop")
-    undone: Planned = inspect.unwrap(changes.plan_undo)(ops, stop.record)
+    """What the stop took away comes back, and is waited for; of several stops the last first."""
+    last, every = _phase(ops, "stop"), clock.under_way(ops, "database").phases
+    stops = [each.record for each in reversed(every) if each.phase == last.phase]
+    plans: list[Planned] = [inspect.unwrap(changes.plan_undo)(ops, each) for each in stops]
     waits = [step for of in _consumers(ops) for step in services.steps_running(ops, of.service)]
     notes = _missing(ops, "switch", "they write to the database of before again.")
     notes += [
@@ -160,11 +161,10 @@ def _resume(ops: Connection) -> Planned:
         "delete it with a final snapshot.",
         "The target's file, Terraform and the alarms name the database of before: write the "
         "restored one there, and switch its deletion protection on.",
-        *undone.notes,
+        *(note for planned in plans for note in planned.notes),
     ]
-    return undone._replace(
-        summary="let them write again", steps=[*undone.steps, *waits], notes=notes
-    )
+    steps = [step for planned in plans for step in planned.steps]
+    return Planned("let them write again", [*steps, *waits], notes, undoes=last.record)
 
 
 @check("Did the phase do what it should?")

@@ -92,6 +92,20 @@ def test_rto_is_that_of_the_last_whole_recovery(
     assert (found.status, said in found.seen) == (status, True), found.seen
 
 
+def test_a_phase_that_is_repeated_begins_no_other_recovery(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = phases("stop", "restore", "stop", "restore")
+    monkeypatch.setattr(clock, "_phases", lambda *_: told)
+    monkeypatch.setattr(ops, "now", lambda: NOW)
+    [found] = clock.find_recoveries(ops, "database")
+    assert (found.left, found.phases) == (["switch", "resume"], told)
+    restored = clock.under_way(ops, "database").find("restore")
+    assert restored == told[-1], "the newest counts"
+    monkeypatch.setattr(ops, "now", lambda: NOW + timedelta(days=2))
+    assert clock.under_way(ops, "database").phases == (), "nobody goes on with it"
+
+
 def test_a_rehearsal_in_the_practice_copy_does_not_count_for_the_target(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
