@@ -198,6 +198,7 @@ def goes_on(system: str, drill: str, name: str) -> bool:
 API = {"api-unreachable", "api-slow", "api-html", "api-404"}
 # What one trouble hides of another, and why: there both need not be named.
 HIDES: list[tuple[set[str], set[str], str]] = [
+    ({"region-lost"}, {name for _, name in DRILLS}, "nothing answers, so nothing is seen"),
     (API, API | {"migration-pending"}, "one answer of the API can be wrong in one way only"),
     (
         {"access-denied"},
@@ -229,7 +230,7 @@ HIDES: list[tuple[set[str], set[str], str]] = [
     ),
     (
         {"bucket-missing"},
-        {"orphans", "stale-listings", "orphan-keys-miscompared", "images-too-large"},
+        {"orphans", "stale-listings", "orphan-keys-miscompared", "images-too-large", "copy-behind"},
         "what was in the bucket is gone with it",
     ),
     (

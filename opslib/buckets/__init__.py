@@ -1,6 +1,6 @@
 """Buckets of S3: how they are set, what was in them when, and the objects that no row names."""
 
-from opslib.buckets.copies import check_copied, check_copies, plan_copies
+from opslib.buckets.copies import check_copied, check_copies, list_behind, plan_copies
 from opslib.buckets.erasures import check_erased, check_erasure, plan_erasure
 from opslib.buckets.orphans import check_orphans, plan_delete, sample_orphans
 from opslib.buckets.restores import check_back, check_past, plan_past
@@ -20,6 +20,7 @@ __all__ = [
     "check_room",
     "check_uploads",
     "check_written",
+    "list_behind",
     "plan_copies",
     "plan_create",
     "plan_delete",

@@ -19,6 +19,7 @@ from opslib.core import (
     DeleteVersions,
     Finding,
     Findings,
+    Frame,
     NotFound,
     Planned,
     Question,
@@ -69,9 +70,12 @@ class Pair:
     @cached_property
     def listed(self) -> tuple[dict[str, Held], dict[str, Held]]:
         """All that each of them has, by key."""
+        account = self.ops.target.account
         one, other = self.ops.gather(
-            partial(_listed, self.ops, self.facts["name"], self.ops.target.account),
-            partial(_listed, self.ops, self.to["name"], self.owner),
+            *(
+                partial(_listed, self.ops, each["name"], each.get("account", account))
+                for each in (self.facts, self.to)
+            )
         )
         return one, other
 
@@ -119,18 +123,33 @@ def _listed(ops: Connection, bucket: str, owner: str) -> dict[str, Held]:
     return {row[0]: Held(*row) for row in rows}
 
 
-def _pair(ops: Connection, bucket: str) -> Pair:
-    """Raises UsageError (nothing is described), Refused (its own copy)."""
+def _pair(ops: Connection, bucket: str, back: bool = False) -> Pair:
+    """`back`: from the copy to the bucket. Raises UsageError (nothing is described), Refused (its
+    own copy).
+    """
     facts = ops.target["buckets"][bucket]
     to = ops.target["buckets"][facts["copy_to"]]
     if to["name"] == facts["name"]:
         raise Refused(f"{facts['name']} would be its own copy: correct copy_to of {bucket}.")
-    return Pair(ops, facts, to)
+    return Pair(ops, to, facts) if back else Pair(ops, facts, to)
 
 
 def _size(objects: Sequence[Held]) -> str:
     size = number(sum(each.size for each in objects), "bytes")
     return f"{count(len(objects), 'object')}, {size}"
+
+
+def list_behind(ops: Connection, bucket: str) -> Frame:
+    """What its copy lacks now, and why. Columns: BEHIND."""
+    return _rows(_pair(ops, bucket))
+
+
+def _rows(pair: Pair) -> Frame:
+    rows = (
+        {"key": each.key, "why": why, "size_bytes": each.size, "modified": each.modified}
+        for each, why in pair.behind
+    )
+    return frame(rows, BEHIND)
 
 
 @check("Is the bucket's copy what the bucket is?")
@@ -149,13 +168,7 @@ def check_copies(ops: Connection, bucket: str) -> Findings:
     found.append(answer(f"Encryption of {to}", partial(_encrypted, pair)))
     if found[0].status == "unknown":
         return Findings(found, frame((), BEHIND))
-    rows = [
-        {"key": each.key, "why": why, "size_bytes": each.size, "modified": each.modified}
-        for each, why in pair.behind
-    ]
-    return Findings(
-        found, frame(rows, BEHIND), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]}))
-    )
+    return Findings(found, _rows(pair), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]})))
 
 
 _KEPT = "Gone from the bucket and kept in the copy: {:,}. Nothing is ever deleted there."
@@ -192,19 +205,21 @@ def _encrypted(pair: Pair) -> Finding:
 
 
 @planner
-def plan_copies(ops: Connection, bucket: str) -> Planned:
+def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
     """Copy what the copy lacks, with tags and metadata, encrypted as the other bucket is.
 
+    `back`: what the bucket lacks comes out of its copy; what it has is never overwritten by that.
     Raises Refused: the other is open to the public, or keeps no versions of what is overwritten.
     """
-    pair = _pair(ops, bucket)
+    pair = _pair(ops, bucket, back)
     name, to = pair.facts["name"], pair.to["name"]
     if not pair.to.get("public") and not is_shut(ops, to):
         raise Refused(
             f"Public access to {to} is not blocked, and nothing says that it is meant. Nothing was "
             f"copied. Set it: opslib run buckets/create -t {ops.target.name}."
         )
-    changed, chosen = pair.of(CHANGED), pair.of(MISSING, CHANGED)
+    changed = [] if back else pair.of(CHANGED)
+    chosen = pair.of(MISSING) if back else pair.of(MISSING, CHANGED)
     if changed and (kept := versioning(ops, to)) != "Enabled":
         raise Refused(
             f"{to} keeps no versions ({kept or 'none'}): copying would destroy what it has of "
@@ -237,9 +252,11 @@ def _step(pair: Pair, objects: Sequence[Held], at: int) -> Step:
 
 
 @check("Is each of them in the copy?")
-def check_copied(ops: Connection, bucket: str, steps: Sequence[Step]) -> Findings:
+def check_copied(
+    ops: Connection, bucket: str, steps: Sequence[Step], back: bool = False
+) -> Findings:
     """Both listed again: what was planned is there, of the size and the digest that it has."""
-    pair = _pair(ops, bucket)
+    pair = _pair(ops, bucket, back)
     (one, other), planned = pair.listed, [each for step in steps for each in step.do["objects"]]
     lacking, since = list[str](), 0
     for each in planned:

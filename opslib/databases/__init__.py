@@ -34,6 +34,7 @@ from opslib.databases.instances.capacities import check_bounds, check_capacity, 
 from opslib.databases.instances.classes import check_class, check_size, list_load, plan_class
 from opslib.databases.instances.conditions import check_conditions, entrance
 from opslib.databases.instances.events import check_events
+from opslib.databases.instances.rds import find_endpoint
 from opslib.databases.instances.replicas import (
     check_replica,
     list_replicas,
@@ -42,7 +43,12 @@ from opslib.databases.instances.replicas import (
 )
 from opslib.databases.instances.restarts import check_restarted, plan_restart
 from opslib.databases.instances.restores import check_restored, name_of_restored, plan_restore
-from opslib.databases.instances.snapshots import check_backups, list_snapshots, plan_snapshot
+from opslib.databases.instances.snapshots import (
+    check_backups,
+    find_latest,
+    list_snapshots,
+    plan_snapshot,
+)
 from opslib.databases.instances.storages import (
     check_grown,
     check_storage,
@@ -93,6 +99,8 @@ __all__ = [
     "entrance",
     "explain_query",
     "explain_statement",
+    "find_endpoint",
+    "find_latest",
     "ids_of",
     "judge_schema",
     "list_backends",

@@ -1,6 +1,6 @@
 """Lambda functions: configuration, versions, invocations, latency, capacity."""
 
-from opslib.functions.capacities import check_capacity, plan_capacity
+from opslib.functions.capacities import check_capacity, plan_capacity, steps_stopped
 from opslib.functions.environments import check_variables, plan_environment
 from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
@@ -30,4 +30,5 @@ __all__ = [
     "plan_environment",
     "plan_rollback",
     "plan_update",
+    "steps_stopped",
 ]

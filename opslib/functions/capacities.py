@@ -5,7 +5,7 @@ Changed as one plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from opslib.core import (
@@ -118,6 +118,11 @@ def plan_capacity(
         [note for part in parts for note in part.notes]
         or ["Choose what to change: memory_mb, timeout_seconds, reserved."],
     )
+
+
+def steps_stopped(ops: Connection, function: str) -> Iterable[Step]:
+    """Every invocation is turned away; undo brings the reservation of before back."""
+    return _reserve(Function(ops, function), 0, True).steps
 
 
 def _wanted(reserved: str) -> int | None:

@@ -21,6 +21,7 @@ from opslib import (
     metrics,
     network,
     queues,
+    recovery,
     search,
     secrets,
     services,
@@ -145,6 +146,10 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             partial(databases.check_quotas, quota=quota) for quota in facts.get("quotas", {})
         ],
         ("backups", "database"): [databases.check_backups],
+        # a rehearsal is of months: recovery/readiness tells of it, on a schedule of its own
+        ("backups", "recovery"): _if_in(database, cluster=recovery.check_point)
+        or _if_in(database, instance=recovery.check_point),
+        ("database", "recovery"): [recovery.check_integrity] if database else [],
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
         ],

@@ -5,7 +5,7 @@ Their image, revision, size, count and scaling changed.
 
 from opslib.services.balancers import check_answers
 from opslib.services.consumers import CONSUMERS, list_consumers, steps_anew
-from opslib.services.counts import check_scaling, plan_scale
+from opslib.services.counts import check_scaling, plan_scale, steps_running, steps_stopped
 from opslib.services.images import check_image
 from opslib.services.latencies import check_latency
 from opslib.services.measures import began_with
@@ -40,4 +40,6 @@ __all__ = [
     "plan_size",
     "plan_target",
     "steps_anew",
+    "steps_running",
+    "steps_stopped",
 ]

@@ -27,8 +27,10 @@ def list_consumers(ops: Connection, arn: str, since: datetime) -> Frame:
     """Services of the target whose task definition takes a secret, or names it in a variable.
 
     Columns: CONSUMERS; `older`: tasks that run and were started before `since`; `pinned`: it asks
-    for one version, so for no newer one.
+    for one version, so for no newer one. None where the target's file describes no services.
     """
+    if "services" not in ops.target.facts:
+        return frame((), CONSUMERS)
     told = each_service(ops, "", lambda of: [*_rows(of, arn, since)], "secrets of {}")
     return frame((row for rows in told for row in rows), CONSUMERS)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterable, Iterator
 
 from opslib.core import (
     Aws,
@@ -15,6 +16,7 @@ from opslib.core import (
     Read,
     Step,
     UsageError,
+    Wait,
     check,
     count,
     planner,
@@ -124,15 +126,40 @@ def plan_scale(
                 thing.read("desiredCount"),
             )
         )
-        all_run = "[runningCount == desiredCount && pendingCount == `0`] | [0]"
-        until = thing.until(all_run, [False], [True], SERVICE.seconds)
-        steps.append(Step(f"Wait until {count(wanted, 'task')} run", until, None, True, []))
+        steps.append(Step(f"Wait until {count(wanted, 'task')} run", _until(known), None, True, []))
         notes += [*_warned(known, wanted)]
     return Planned(
         f"{service}: {count(wanted, 'task')}",
         steps,
         notes if steps else ["Choose what to change: tasks, least, most."],
     )
+
+
+def _until(service: Service) -> Wait:
+    all_run = "[runningCount == desiredCount && pendingCount == `0`] | [0]"
+    return service.thing.until(all_run, [False], [True], SERVICE.seconds)
+
+
+def steps_stopped(ops: Connection, service: str) -> Iterable[Step]:
+    """No task of it, and bounds that let auto-scaling start none; undo brings both back."""
+    scaled = bounds(Service(ops, service)) is not None
+    planned: Planned = inspect.unwrap(plan_scale)(ops, service, 0, *([0, 0] if scaled else []))
+    return planned.steps
+
+
+def steps_running(ops: Connection, service: str) -> Iterator[Step]:
+    """Waits until as many of its tasks run as are wanted, and its load balancers take some."""
+    known = Service(ops, service)
+    yield Step(f"Wait until the tasks of {service} run", _until(known), undo=[])
+    for each in known.described.get("loadBalancers", ()):
+        if group := each.get("targetGroupArn"):
+            asked = "elbv2", "describe_target_health", _TAKEN
+            taken = Wait(*asked, [False], [True], SERVICE.seconds, TargetGroupArn=group)
+            yield Step(f"Wait until the load balancer takes those of {service}", taken, undo=[])
+
+
+_STATES = "TargetHealthDescriptions[].TargetHealth.State"
+_TAKEN = f"contains({_STATES}, 'healthy') && !contains({_STATES}, 'initial')"
 
 
 def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Step]:

@@ -168,3 +168,43 @@ def test_a_readers_login_is_never_given_the_name_of_the_master() -> None:
         addresses.find(ops, "shop/reader")  # type: ignore[arg-type]
     ops.value = {"username": "reader", "password": "p"}
     assert addresses.find(ops, "shop/reader").username == "reader"  # type: ignore[arg-type]
+
+
+THERE = {"host": "new.example.com", "port": 6543}
+
+
+@pytest.mark.parametrize(
+    ("secret", "moved"),
+    [
+        pytest.param(
+            "postgresql+asyncpg://u:p%40s@old:5432/d?ssl=require",
+            "postgresql+asyncpg://u:p%40s@new.example.com:6543/d?ssl=require",
+            id="an address",
+        ),
+        pytest.param(
+            "jdbc:postgresql://old/d?user=u", "jdbc:postgresql://new.example.com:6543/d?user=u"
+        ),
+        pytest.param(
+            {"host": "old", "port": 5432, "dbname": "d", "password": "a://b", "own": 1},
+            {**THERE, "dbname": "d", "password": "a://b", "own": 1},
+            id="fields",
+        ),
+        pytest.param(
+            {"DB_HOST": "old", "DATABASE_URL": "postgres://u:p@old/d"},
+            {"DB_HOST": "new.example.com", "DATABASE_URL": "postgres://u:p@new.example.com:6543/d"},
+            id="both",
+        ),
+        pytest.param("the password alone", None, id="no host"),
+        pytest.param({"username": "u", "password": "p"}, None, id="no host in fields"),
+    ],
+)
+def test_a_secret_is_given_another_address_and_keeps_all_else(secret: Any, moved: Any) -> None:
+    assert addresses.moved(secret, THERE) == moved
+
+
+def test_another_database_and_keys_of_ones_own_are_followed() -> None:
+    secret = {"pg": {"at": "old", "called": "d"}, "password": "p"}
+    called = {"host": "pg.at", "name": "pg.called"}
+    wanted = {"pg": {"at": "new.example.com", "called": "e"}, "password": "p"}
+    assert addresses.moved(secret, {**THERE, "database": "e"}, called) == wanted
+    assert secret["pg"] == {"at": "old", "called": "d"}, "what was read is as it was"

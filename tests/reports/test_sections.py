@@ -23,6 +23,7 @@ PERSON = "it wants what only a person knows: a user, a pattern, an item, a state
 DEPLOYMENT = "it looks at one plan or release, when there is one"
 MAINTENANCE = "of a planned maintenance alone"
 AFTERWARDS = "it looks back at an incident, when there was one"
+RECOVERY = "it is of a recovery that is under way"
 NOT_DAILY = {
     "buckets.check_copies": "it lists every object of two buckets",
     "buckets.check_orphans": "it lists every object: minutes, and thousands of calls",
@@ -58,6 +59,12 @@ NOT_DAILY = {
     "metrics.check_metric": PERSON,
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
+    "recovery.check_bucket_points": "it lists every object of two buckets",
+    "recovery.check_clock": RECOVERY,
+    "recovery.check_elsewhere": "it is as the account was built: recovery/readiness leads to it",
+    "recovery.check_name": RECOVERY,
+    "recovery.check_region": "it is asked when nothing answers any more",
+    "recovery.check_rehearsal": "of months: who never rehearsed would read it each day",
     "reports.check_fresh": MAINTENANCE,
     "reports.check_standing": MAINTENANCE,
     "reports.check_versions": MAINTENANCE,

@@ -12,9 +12,10 @@ from typing import Any
 from opslib.core import redaction
 from opslib.core.actions import passwords
 from opslib.core.actions.actions import Action, Aws
-from opslib.core.connections import sessions, sql
+from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError
+from opslib.core.tables import Json
 from opslib.core.text import decoded
 from opslib.core.waiting import poll
 
@@ -40,6 +41,25 @@ class Renewed(Action, kind="renewed"):
         password = passwords.made(_LENGTH, "-_.")
         redaction.register(password, f"new password of {self['secret']}")
         value = _placed(ops.secret(self["secret"]), self["at"], password)
+        text = value if isinstance(value, str) else json.dumps(value)
+        given = {"SecretId": self["secret"], "SecretString": text, "VersionStages": [PENDING]}
+        return ops.change("secretsmanager", "put_secret_value", self.token, **given)
+
+
+class Pointed(Action, kind="pointed"):
+    """A version of the secret, pending, with another address in it and all else as it is.
+
+    `at`: host, port, and database where it has another name. `called`: what the secret calls them.
+    """
+
+    def __init__(self, secret: str, at: Json, called: Json) -> None: ...
+
+    def __str__(self) -> str:
+        at = f"{self['at']['host']}:{self['at']['port']}"
+        return f"secretsmanager.put_secret_value({self['secret']}, {PENDING}): its address is {at}"
+
+    def perform(self, ops: Connection) -> Any:
+        value = addresses.moved(ops.secret(self["secret"]), self["at"], self["called"])
         text = value if isinstance(value, str) else json.dumps(value)
         given = {"SecretId": self["secret"], "SecretString": text, "VersionStages": [PENDING]}
         return ops.change("secretsmanager", "put_secret_value", self.token, **given)

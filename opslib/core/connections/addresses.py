@@ -114,6 +114,40 @@ def password_at(secret: Any, called: Params | None = None) -> list[str] | None:
     return found[:1] or None
 
 
+def moved(secret: Any, at: Params, called: Params | None = None) -> Any:
+    """A secret with another host and port, and database where `at` has one; all else as it is.
+
+    None: it says no host.
+    """
+    if isinstance(secret, str):
+        return _moved_url(secret, at) if "://" in secret else None
+    made, told = secret, False
+    for part, value in {"host": None, "port": None, "name": None, "url": None, **at}.items():
+        part = "name" if part == "database" else part
+        plain = (key for key in secret if _plain(key) in _PARTS[part] and secret[key])
+        if key := (called or {}).get(part) or next(plain, None):
+            whole = part == "url" or "://" in str(_inward(secret, key, ""))
+            wanted = _moved_url(_inward(secret, key, ""), at) if whole else value
+            if wanted is not None:
+                made, told = _with(made, key, wanted), told or part in ("host", "url")
+    return made if told else None
+
+
+def _moved_url(text: str, at: Params) -> str:
+    from sqlalchemy import make_url
+
+    bare = text.strip()
+    kind = "jdbc:" if bare.startswith("jdbc:") else ""
+    made = make_url(bare.removeprefix(kind)).set(**at)
+    return kind + made.render_as_string(hide_password=False)
+
+
+def _with(secret: Any, key: str, value: Any) -> Any:
+    """A mapping with another value at a key; dots lead inwards."""
+    head, dot, rest = (key, "", "") if key in secret else key.partition(".")
+    return {**secret, head: _with(secret[head], rest, value) if dot else value}
+
+
 def _of_url(text: str, name: str) -> Json:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError

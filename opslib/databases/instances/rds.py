@@ -117,6 +117,14 @@ def database_of(ops: Connection) -> Database:
     )
 
 
+def find_endpoint(ops: Connection, name: str) -> Json:
+    """Where one of that name is asked, of the kind of the target's: host, port; see `endpoint`.
+
+    Raises NotFound, OpsError (it has none yet).
+    """
+    return Database(database_of(ops).kind, name).endpoint(ops)
+
+
 def instance_of(ops: Connection) -> tuple[Database, Json]:
     """The target's instance, and as RDS describes it.
 

@@ -38,6 +38,7 @@ _SHAPE = """{
     size_gb: [AllocatedStorage][?@ > `0`] | [0], encrypted: not_null(StorageEncrypted, Encrypted),
     engine_version: EngineVersion
 }"""
+GAP = "snapshot-gap"  # the cause that findings name
 _DAILY_HOURS = 26  # a day, and the length of a backup window
 _DAY, _NAMED = timedelta(days=1), 5  # how many gaps are named
 _LAG = timedelta(minutes=30)  # RDS ships logs every five minutes
@@ -114,7 +115,7 @@ def _daily(ops: Connection, found: Frame, since: datetime) -> Finding:
             f"; none from {', '.join(gaps[:_NAMED])}"
             + f" and {len(gaps) - _NAMED} times more" * (len(gaps) > _NAMED)
         )
-    return asked.judged(not gaps, seen, otherwise="warn", next="databases/snapshot")
+    return asked.judged(not gaps, seen, otherwise="warn", cause=GAP, next="databases/snapshot")
 
 
 def _retention(database: rds.Database, described: Json, wanted: int) -> Finding:
@@ -144,6 +145,16 @@ def window(
     except NotFound:
         kept = []
     return next(iter(kept), None), latest
+
+
+def find_latest(ops: Connection) -> datetime | None:
+    """The latest moment to which the target's database can be restored; None: RDS names none.
+
+    Aurora keeps each moment continuously, an instance ships its logs every five minutes: that is
+    newer than a snapshot of each day.
+    """
+    found: datetime | None = rds.database_of(ops).describe(ops).get("LatestRestorableTime")
+    return found
 
 
 def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:

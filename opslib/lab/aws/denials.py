@@ -16,7 +16,14 @@ def refusal(call: Call) -> AwsError | None:
         return _unknown_key(call)
     if call.account in call.world.unfit:
         return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
-    for place in call.world.places_in(call.account, call.region):
+    places = call.world.places_in(call.account, call.region)
+    if not places:  # IAM knows no regions: a denial holds in those where no target is, too
+        places = [each for each in call.world.places.values() if each.account == call.account]
+    for place in places:
+        lost = "region" in place.faults and call.region == place.region
+        if lost and call.service != "sts":
+            # AWS says 503, which botocore would ask again four times: practice is not to wait
+            return AwsError("ServiceUnavailable", place.faults["region"], 400)
         denied = place.faults.get("deny", {})
         for pattern in (f"{call.service}:{call.operation}", f"{call.service}:*"):
             if pattern in denied:

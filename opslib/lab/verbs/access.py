@@ -47,6 +47,22 @@ class Deny(Verb):
             stage.place.allow(operation)
 
 
+@verb("lose_region", "ec2")
+class LoseRegion(Verb):
+    """No service of the target's region answers but STS: the lab pretends, and is there itself.
+
+    It touches all that there is, for which ec2 stands: who reads any of it sees only that.
+    """
+
+    says: str = "The lab pretends that this region is lost."
+
+    def apply(self, stage: Stage) -> None:
+        stage.place.faults["region"] = self.says
+
+    def undo(self, stage: Stage) -> None:
+        stage.place.faults.pop("region", None)
+
+
 @verb("open", "ec2")
 class Open(Verb):
     """Somebody opens the database's security group by hand.

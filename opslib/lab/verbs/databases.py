@@ -180,6 +180,29 @@ class Stop(Verb):
         rds.keep_pool(stage.place)
 
 
+@verb("lose_snapshots", "rds")
+class LoseSnapshots(Verb):
+    """The automated snapshots of the cluster that were taken within these days are not there.
+
+    days: so long ago, from and to
+    """
+
+    days: tuple[float, float]
+
+    def apply(self, stage: Stage) -> None:
+        held, (newest, oldest) = self._held(stage), self.days
+        begin, end = (stage.ago(timedelta(days=each)) for each in (oldest, newest))
+        taken = {name: each.created for name, each in held.items()}
+        stage.kept = {name: held.pop(name) for name, at in taken.items() if begin < at < end}
+
+    def undo(self, stage: Stage) -> None:
+        self._held(stage).update(stage.kept or {})
+
+    def _held(self, stage: Stage) -> dict[str, Any]:
+        held: dict[str, Any] = stage.place.backend("rds").cluster_snapshots
+        return held
+
+
 @verb("drop_index", "database")
 class DropIndex(Verb):
     """An index is gone until somebody makes one on the same columns."""

@@ -33,9 +33,7 @@ def install() -> None:
     DBCluster.status = property(_status, _set_status)
     DBCluster.endpoint = DBCluster.reader_endpoint = property(lambda self: HOST)
     DBCluster.earliest_restorable_time = property(_earliest, lambda self, value: None)
-    DBCluster.latest_restorable_time = property(
-        lambda self: datetime.now(UTC).replace(microsecond=0)
-    )
+    DBCluster.latest_restorable_time = property(_latest, lambda self, value: None)
     DBCluster.save_automated_backup = lambda self: None
     DBCluster.pending_modified_values = property(lambda self: self.__dict__.get("lab_password"))
 
@@ -68,6 +66,12 @@ def _earliest(self: DBCluster) -> datetime:
         utc(self.cluster_create_time),
         datetime.now(UTC) - timedelta(days=self.backup_retention_period),
     )
+
+
+def _latest(self: DBCluster) -> datetime:
+    """Now, or so many seconds ago as a drill put into `lab_behind`."""
+    behind = timedelta(seconds=self.__dict__.get("lab_behind", 0))
+    return datetime.now(UTC).replace(microsecond=0) - behind
 
 
 def later(call: Call, work: Callable[[], None], seconds: float = SECONDS) -> None:
