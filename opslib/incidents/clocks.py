@@ -14,7 +14,7 @@ def told(incident: Incident, now: datetime) -> list[str]:
     about = levels.severities(incident.target)
     of = about.get("levels", {}).get(incident.severity)
     marks, end = incident.milestones, incident.over
-    long = _minutes(end - incident.began)
+    long = minutes(end - incident.began)
     lines = [f"{'took' if incident.ended else 'runs for'} {long} since {_at(incident.began, now)}"]
     if not of:
         why = "none is described in the target's file (severities)"
@@ -37,9 +37,9 @@ def told(incident: Incident, now: datetime) -> list[str]:
 
 def _due(words: str, due: datetime, done: datetime | None, now: datetime) -> str:
     if done:
-        late = f", {_minutes(done - due)} late" if done > due else ", in time"
+        late = f", {minutes(done - due)} late" if done > due else ", in time"
         return f"{words}: at {_at(done, now)}{late}"
-    left = f"{_minutes(due - now)} left" if due > now else f"late by {_minutes(now - due)}"
+    left = f"{minutes(due - now)} left" if due > now else f"late by {minutes(now - due)}"
     return f"{words}: by {_at(due, now)}, {left}"
 
 
@@ -47,17 +47,23 @@ def _at(when: datetime, now: datetime) -> str:
     return f"{clock(when, now)} UTC"
 
 
-def _minutes(passed: timedelta) -> str:
-    minutes = round(passed / timedelta(minutes=1))
-    return f"{minutes} min" if abs(minutes) < 120 else f"{minutes / 60:.1f} h"
+def minutes(passed: timedelta) -> str:
+    """In words: `12 min`, `2.5 h`."""
+    whole = round(passed / timedelta(minutes=1))
+    return f"{whole} min" if abs(whole) < 120 else f"{whole / 60:.1f} h"
+
+
+def lasted(incident: Incident, start: str, end: str) -> timedelta | None:
+    """From one milestone to another; None: one is not marked."""
+    marks = incident.milestones
+    return marks[end].happened - marks[start].happened if {start, end} <= marks.keys() else None
 
 
 def between(incident: Incident, start: str, end: str) -> str:
     """How long from one milestone to another: `12 min`; else unknown, and which is missing."""
-    marks = incident.milestones
-    if lacks := [name for name in (start, end) if name not in marks]:
-        return f"unknown: {' and '.join(lacks)} not marked"
-    return _minutes(marks[end].happened - marks[start].happened)
+    lacks = [name for name in (start, end) if name not in incident.milestones]
+    passed = lasted(incident, start, end)
+    return minutes(passed) if passed is not None else f"unknown: {' and '.join(lacks)} not marked"
 
 
 TIMES = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from opslib.core import Json, UsageError, clock, console, count
-from opslib.incidents import causes, clocks, incidents, looks, standing
+from opslib.incidents import causes, clocks, incidents, looks, practice, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Change
 from opslib.incidents.timelines import Timeline
@@ -45,7 +45,7 @@ def shown(found: Incident) -> Json:
 def status(found: Incident) -> str:
     of = incidents.tied(found)
     named = causes.named(of)
-    state = "ended" if found.ended else "open"
+    state = ("practice, " if found.drill else "") + ("ended" if found.ended else "open")
     lines = [f"{found.id} ({state}): {found.title}", f"on {found.target}, {found.severity}", ""]
     lines += [f"clock:     {line}" for line in _clock(found)]
     now = datetime.now(UTC)
@@ -89,10 +89,27 @@ def ended(found: Incident) -> tuple[str, bool]:
     made = standing.changes(incidents.tied(found))
     lines += _stands(made)
     lines += [_ask(name, found) for name in found.missing]
+    lines += _practised(found)
     lines.append(f"next:      opslib incident post-mortem -i {found.id}")
     left = any(change.stands and change.temporary for change in made)
     well = compared is not None and compared.well and not left
     return console.plain("\n".join(lines)), well
+
+
+def _practised(found: Incident) -> list[str]:
+    """The times beside those of the last try of the same drill."""
+    if not found.drill:
+        return []
+    last = practice.last_try(found)
+    lines = [f"practice:  of {found.drill}, the first try that was ended: nothing to compare"]
+    if last:
+        table = console.table(practice.HEADER, practice.compared(found, last))
+        lines = [f"practice:  of {found.drill}, beside {last.id}", table]
+    take = f"opslib lab mend {found.drill} -t {found.target}"
+    return [
+        *lines,
+        f"the fault: if no procedure mended it: {take}; all as it was: opslib lab reset",
+    ]
 
 
 def update(found: Incident) -> str:
@@ -135,7 +152,7 @@ def listed(found: Sequence[Incident]) -> str:
             i.target,
             f"{i.started:%Y-%m-%d %H:%M}",
             ", ".join(i.missing),
-            i.title,
+            f"practice{f' of {i.drill}' if i.ended else ''}: {i.title}" if i.drill else i.title,
         )
         for i in found
     ]

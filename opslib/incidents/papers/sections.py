@@ -14,7 +14,7 @@ from typing import NamedTuple
 from opslib.core import Json, count
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.plans.plans import short
-from opslib.incidents import causes, clocks, incidents, looks, standing, timelines
+from opslib.incidents import causes, clocks, incidents, looks, practice, standing, timelines
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Change
 from opslib.incidents.timelines import Timeline, escape
@@ -148,7 +148,17 @@ class PostMortem:
             long = clocks.between(self.incident, start, end)
             shown = long.replace("unknown", "*unknown*", 1)
             rows.append((words, f"{start} to {end}", shown))
-        return f"## Times\n\n{self._table(('what', 'from', 'how long'), rows)}"
+        times = f"## Times\n\n{self._table(('what', 'from', 'how long'), rows)}"
+        return "\n\n".join([times, *self._practised()])
+
+    def _practised(self) -> list[str]:
+        """Beside the last try of the same drill, where it is practice."""
+        drill, last = self.incident.drill, practice.last_try(self.incident)
+        if last is None:
+            first = f"Practice of the drill {drill}: the first try, nothing to compare it with."
+            return [first] if drill else []
+        table = self._table(practice.HEADER, practice.compared(self.incident, last))
+        return [f"Practice of the drill {drill}, beside the last try ({last.id}):", table]
 
     def _detection(self) -> str:
         i, marks = self.incident, self.incident.milestones
