@@ -54,7 +54,7 @@ TOOLS = {  # where one is sent with something to look for, and what that is
     "metrics/dashboard": "when it began",
 }
 # They show what one asks for; triage judges what other entries judge, and sends on
-NOT_FOR_LOOKING = {"logs/follow", "logs/query", "reports/triage"}
+NOT_FOR_LOOKING = {"logs/follow", "logs/query", "reports/respond", "reports/triage"}
 
 
 @functools.cache

@@ -15,7 +15,17 @@ from opslib.incidents.events import Event
 from opslib.records import reading
 from opslib.records.records import Record
 
-MILESTONES = ("began", "detected", "acknowledged", "mitigated", "cause-found", "resolved")
+MILESTONES = (
+    "began",
+    "detected",
+    "acknowledged",
+    "assessed",
+    "mitigated",
+    "cause-found",
+    "resolved",
+    "post-mortem",
+)
+_OF_SOME = ("assessed", "post-mortem")  # due only where the target's file says by when
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
 
 
@@ -72,7 +82,9 @@ class Incident:
 
     @property
     def missing(self) -> list[str]:
-        return [name for name in MILESTONES if name not in self.milestones]
+        """Those that every incident has, and this one not yet."""
+        wanted = [name for name in MILESTONES if name not in _OF_SOME]
+        return [name for name in wanted if name not in self.milestones]
 
     @property
     def began(self) -> datetime:

@@ -7,6 +7,7 @@ from opslib.reports.afterwards import (
     find_incident,
 )
 from opslib.reports.reports import daily
+from opslib.reports.responding import check_options, check_phases, check_watch, span
 from opslib.reports.severities import check_severity
 from opslib.reports.summaries import Line, headline, several_names, summarise, write_summary
 from opslib.reports.triage import check_symptom, first_look
@@ -15,14 +16,18 @@ __all__ = [
     "Line",
     "check_happened",
     "check_impact",
+    "check_options",
+    "check_phases",
     "check_response",
     "check_severity",
     "check_symptom",
+    "check_watch",
     "daily",
     "find_incident",
     "first_look",
     "headline",
     "several_names",
+    "span",
     "summarise",
     "write_summary",
 ]
