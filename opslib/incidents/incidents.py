@@ -177,8 +177,7 @@ def start(
     another: bool = False,
     drill: str = "",
 ) -> Incident:
-    """Start an incident. `another`: beside one that is open on this target; `drill`: it is its
-    practice.
+    """Start an incident. `another`: beside one that is open there; `drill`: it is its practice.
 
     What ran there since it began is tied to it. Raises UsageError, Refused.
     """

@@ -14,6 +14,7 @@ from opslib.runs import runs
 
 POST_MORTEM = "reports/post-mortem"  # what happened outside of our records
 KEPT = "happened"  # under which its rows are in its record
+MEASURED = "measured"  # under which the series of its key metrics are
 Tell = Callable[[str, str], runs.Tell]
 
 
