@@ -16,9 +16,9 @@ from opslib.core import OpsError, paths, redaction, removal
 from opslib.incidents.incidents import Incident
 from opslib.incidents.papers.pictures import TABLE, Pictures
 from opslib.incidents.papers.sections import FACTS, Part, PostMortem
-from opslib.records import files, records
+from opslib.records import copies, files, records
 
-FOLDER = "incidents"  # in the records folder
+FOLDER = copies.EVENTS  # in the records folder
 _MADE = "made"  # in a cell's metadata: the hash of the text that we put there
 _KEPT = "kept-"
 
