@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
-from opslib.catalogue import following, injected
+from opslib.catalogue import following, injected, runbooks
 from opslib.core import Connection, OpsError, Refused, defects, redaction
 from opslib.core import journal as journals
 from opslib.core.connections import calls, targets
@@ -39,6 +39,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     recorder = sitting.recorded if sitting else interactive.recorded
     access = _access(described)
     ops = Connection(described, access, journal, recorder, connect, approvals)
+    ops.entry = partial(runbooks.serving, described.system)
     if shell is not None:
         ops.follow = partial(following.command, target=described.name, here=shell.user_ns)
         if beside is None and presence.is_live(journal.kept):

@@ -48,6 +48,7 @@ TOOLS = {  # where one is sent with something to look for, and what that is
     "functions/configuration": "the limits of the function that the failing state calls",
     "search/health": "why the search domain takes no writes",
     "queues/dead-letters": "the letters of what failed",
+    "workflows/executions": "the state that failed, of which the letters are",
     "databases/query": "the statement that the finding quotes",
     "logs/query": "which routes the slow requests are of",
     "logs/search": "the lines that the finding quotes",
@@ -55,7 +56,7 @@ TOOLS = {  # where one is sent with something to look for, and what that is
     "metrics/dashboard": "when it began",
 }
 # They show what one asks for; triage judges what other entries judge, and sends on
-NOT_FOR_LOOKING = {"logs/follow", "logs/query", "reports/triage"}
+NOT_FOR_LOOKING = {"logs/follow", "logs/query", "reports/respond", "reports/triage"}
 
 
 @functools.cache

@@ -83,7 +83,13 @@ OF_A_RECORD = {"changes/approve", "changes/resume", "changes/undo"}
 # do nothing before a record, a plan or a statement is given
 ASKED = OF_A_RECORD | {"databases/execute", "reports/post-mortem"}
 # look at the account, at our own records, or at whatever is described
-OF_ANY_TARGET = {"access/keys", "changes/who", "reports/post-mortem", "reports/triage"}
+OF_ANY_TARGET = {
+    "access/keys",
+    "changes/who",
+    "reports/post-mortem",
+    "reports/triage",
+    "reports/respond",
+}
 # What is no judgement of the target: our own records, candidates, the account.
 OURS = {
     "changes made",

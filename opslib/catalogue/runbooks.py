@@ -89,6 +89,18 @@ def find(name: str) -> tuple[Procedure, Json, Entry | None]:
     return procedures.find(name), {}, None
 
 
+def serving(system: str, procedure: str, **given: str) -> str:
+    """The entry of a system's runbook that is this procedure with these parameters set; else the
+    procedure itself. A runbook that cannot be read has none.
+    """
+    with suppress(UsageError):
+        for _, item in _items(system):
+            preset = item.get("parameters", {})
+            if item["procedure"] == procedure and given.items() <= preset.items():
+                return f"{system}/{item['name']}"
+    return procedure
+
+
 def _named() -> list[str]:
     """The names of all entries; of a runbook that cannot be read, none."""
     found = []

@@ -35,7 +35,7 @@ class _Commands(click.Group):
         "find": "opslib.cli.finding",
         "incident": "opslib.cli.incidents.commands",
         "incidents": "opslib.cli.incidents.commands",
-        "lab": "opslib.lab.commands",
+        "lab": "opslib.cli.incidents.practice",
         "note": "opslib.cli.sittings",
         "open": "opslib.cli.sittings",
         "policy": "opslib.policies.commands",

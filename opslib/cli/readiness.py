@@ -14,6 +14,7 @@ from opslib.cli import completion
 from opslib.core import Json, OpsError, UsageError, console
 from opslib.core.connections import targets
 from opslib.core.connections.targets import Target
+from opslib.incidents import clocks, incidents
 from opslib.records import Record, list_records
 
 _STATUS = """\b
@@ -21,6 +22,8 @@ Exit status: 0 each alarm leads to a procedure; 4 one leads nowhere, or is not t
 5 none does, and the alarms of a target could not be looked at; 2 usage."""
 _ALARM = ("leads to", "alarm", "target", "procedure", "state")
 _ENTRY = ("entry", "effect", "ran", "by", "outcome", "rehearsed", "by", "outcome")
+
+_PRACTISED = ("practised", "tries", "last (UTC)", "incident", "to detect", "to mitigate")
 
 
 @click.command(epilog=_STATUS)
@@ -36,7 +39,8 @@ _ENTRY = ("entry", "effect", "ran", "by", "outcome", "rehearsed", "by", "outcome
 def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
     """Where each alarm of a target leads; when each entry was last run there, and last rehearsed.
 
-    A rehearsal is a run in the lab, on any target of the system.
+    A rehearsal is a run in the lab, on any target of the system; practice is an incident of a
+    drill that was ended there.
     """
     known = list_records()
     found = [of(name, known) for name in targets.matching(wanted or ("*",))]
@@ -68,7 +72,26 @@ def of(name: str, known: list[Record]) -> Json:
         "alarms": _alarms(target, there),
         "not_looked_at": why,
         "entries": _entries(target, known),
+        "practised": _practised(target),
     }
+
+
+def _practised(target: Target) -> list[Json]:
+    """Of each drill that was practised on this target in the lab its newest try, and its times."""
+    on = targets.LAB + target.name.removeprefix(targets.LAB)
+    ended = [i for i in incidents.every(on) if i.drill and i.ended]
+    newest = {i.drill: i for i in reversed(ended)}
+    return [
+        {
+            "drill": drill,
+            "tries": sum(i.drill == drill for i in ended),
+            "at": i.started.isoformat(),
+            "incident": i.id,
+            "alarm": i.alarm,
+            "times": {words: clocks.between(i, a, b) for words, a, b in clocks.TIMES},
+        }
+        for drill, i in sorted(newest.items())
+    ]
 
 
 def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
@@ -140,7 +163,16 @@ def _as_text(found: Json) -> str:
         lines
     )
     parts += [console.table(_ENTRY, ways)] * bool(ways)
+    tried = [
+        (p["drill"], p["tries"], p["at"][:16].replace("T", " "), p["incident"], *_times(p["times"]))
+        for p in found["practised"]
+    ]
+    parts += [console.table(_PRACTISED, tried)] * bool(tried)
     return "\n\n".join(parts)
+
+
+def _times(of: Json) -> tuple[str, str]:
+    return of["time to detect"], of["time to mitigate"]
 
 
 def _by_need(found: Json) -> list[Json]:

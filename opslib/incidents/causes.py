@@ -25,15 +25,22 @@ def named(found: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def alike(incident: Incident) -> dict[str, list[str]]:
-    """Earlier incidents of any target, newest first, with the causes or the alarm they share."""
-    mine = set(named(incidents.tied(incident)))
+    """Earlier incidents of any target, newest first, with the causes or the alarm they share; of
+    practice that was ended the cause is known, whatever was found.
+    """
+    mine = _of(incident)
     found = {}
     for other in incidents.every():
         if other.id == incident.id or other.started >= incident.started:
             continue
-        same = sorted(mine & set(named(incidents.tied(other))))
+        same = sorted(mine & _of(other))
         if incident.alarm and incident.alarm == other.alarm:
             same.append(f"alarm {other.alarm}")
         if same:
             found[other.id] = same
     return found
+
+
+def _of(incident: Incident) -> set[str]:
+    told = {incident.drill} if incident.drill and incident.ended else set()
+    return told | set(named(incidents.tied(incident)))

@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from opslib.core import Json, UsageError, paths, redaction
 from opslib.core.times import moment
 from opslib.records import files, index
-from opslib.records.chain import database
+from opslib.records.chain import beside, database
+from opslib.records.chain.beside import KIND
+from opslib.records.records import Row
 
-KIND = "incident"
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 _SKEW = timedelta(minutes=2)  # of clocks of two machines
 
@@ -73,13 +74,18 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         id, said = decide(_in(connection))
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
         index.chain_entry(connection, KIND, id, said=text)
+        beside.keep(row for row in _rows(connection) if row["id"] == id)
     return id
 
 
 def _in(connection: sa.Connection) -> list[Event]:
+    return [Event.of(row) for row in _rows(connection)]
+
+
+def _rows(connection: sa.Connection) -> list[Row]:
     table = database.entries
     found = connection.execute(sa.select(table).where(table.c.kind == KIND).order_by(table.c.seq))
-    return [Event.of(dict(row)) for row in found.mappings()]
+    return [dict(row) for row in found.mappings()]
 
 
 def when(text: str, now: datetime | None = None) -> datetime:

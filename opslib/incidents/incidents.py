@@ -15,7 +15,17 @@ from opslib.incidents.events import Event
 from opslib.records import reading
 from opslib.records.records import Record
 
-MILESTONES = ("began", "detected", "acknowledged", "mitigated", "cause-found", "resolved")
+MILESTONES = (
+    "began",
+    "detected",
+    "acknowledged",
+    "assessed",
+    "mitigated",
+    "cause-found",
+    "resolved",
+    "post-mortem",
+)
+_OF_SOME = ("assessed", "post-mortem")  # due only where the target's file says by when
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
 
 
@@ -50,6 +60,11 @@ class Incident:
         return self._said("alarm")
 
     @property
+    def drill(self) -> str:
+        """The drill of the lab that it practises; empty: it is no practice."""
+        return self._said("drill")
+
+    @property
     def started(self) -> datetime:
         """When somebody started it."""
         return self.first.known
@@ -67,7 +82,9 @@ class Incident:
 
     @property
     def missing(self) -> list[str]:
-        return [name for name in MILESTONES if name not in self.milestones]
+        """Those that every incident has, and this one not yet."""
+        wanted = [name for name in MILESTONES if name not in _OF_SOME]
+        return [name for name in wanted if name not in self.milestones]
 
     @property
     def began(self) -> datetime:
@@ -101,6 +118,7 @@ class Incident:
             "target": self.target,
             "severity": self.severity,
             "alarm": self.alarm,
+            "drill": self.drill,
             "started": self.started.isoformat(),
             "ended": self.ended.isoformat() if self.ended else None,
             "milestones": marks,
@@ -151,9 +169,15 @@ def _find(found: Sequence[Incident], id: str, target: str, must_be_open: bool) -
 
 
 def start(
-    title: str, target: str, severity: str, began: str = "", alarm: str = "", another: bool = False
+    title: str,
+    target: str,
+    severity: str,
+    began: str = "",
+    alarm: str = "",
+    another: bool = False,
+    drill: str = "",
 ) -> Incident:
-    """Start an incident. `another`: beside one that is open on this target.
+    """Start an incident. `another`: beside one that is open there; `drill`: it is its practice.
 
     What ran there since it began is tied to it. Raises UsageError, Refused.
     """
@@ -163,22 +187,28 @@ def start(
     since = events.when(began) if began else None
     before = _ran(target, since) if since else []
     said: Json = {"event": "start", "title": title.strip(), "target": target, "severity": level}
-    said |= {"alarm": alarm, "ties": before}
+    said |= {"alarm": alarm, "ties": before} | ({"drill": drill} if drill else {})
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
-        there = [i for i in among(known) if i.target == target and not i.ended]
-        if there and not another:
-            raise Refused(
-                f"Incident {there[-1].id} ({there[-1].title}) is open on {target}. Nothing was "
-                "started. Go on with it: opslib incident note … Or, if it is another trouble: "
-                "--another"
-            )
+        if not another:
+            require_none_open(target, among(known))
         day = f"inc-{datetime.now(UTC):%Y%m%d}-"
         last = max((int(i.id[len(day) :]) for i in among(known) if i.id.startswith(day)), default=0)
         return f"{day}{last + 1}", said
 
     id = events.append(decide)
     return mark("began", since, id) if since else find(id)
+
+
+def require_none_open(target: str, known: Iterable[Incident]) -> None:
+    """Raises Refused."""
+    there = [i for i in known if i.target == target and not i.ended]
+    if there:
+        raise Refused(
+            f"Incident {there[-1].id} ({there[-1].title}) is open on {target}. Nothing was "
+            "started. Go on with it: opslib incident note … Or, if it is another trouble: "
+            "--another"
+        )
 
 
 def _ran(target: str, since: datetime) -> list[str]:

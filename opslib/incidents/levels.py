@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 from opslib.core import Json, unknown_name
 from opslib.core.connections import targets
@@ -27,3 +28,12 @@ def level(target: str, said: str) -> str:
         if wanted in (name.lower(), _LETTERS.sub("", name.lower())):
             return name
     raise unknown_name("severity", said, named, f" of {target}")
+
+
+def fitting(target: str, cause: str) -> str:
+    """The worst level of which a rule fits a cause; where none does, the second one of them."""
+    described: Json = severities(target).get("levels", {})
+    for name, about in described.items():
+        if any(fnmatchcase(cause, pattern) for pattern in about.get("matches", ())):
+            return str(name)
+    return str([*(described or _USUAL)][:2][-1])

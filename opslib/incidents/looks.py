@@ -5,14 +5,15 @@ from __future__ import annotations
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
+from opslib.incidents.watching import FIRST_LOOK
 from opslib.records import reading
 from opslib.records.records import Record
 from opslib.runs import runs
 from opslib.runs.batches.items import Progress
 
-FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
 POST_MORTEM = "reports/post-mortem"  # what happened outside of our records
 KEPT = "happened"  # under which its rows are in its record
+MEASURED = "measured"  # under which the series of its key metrics are
 
 
 def look(incident: Incident, kind: str, progress: Progress) -> Record:

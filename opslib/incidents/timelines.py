@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from opslib.incidents.incidents import Incident
 from opslib.records import copies, reading
 from opslib.records.records import Record
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
 _SAME = timedelta(minutes=2)  # a version, and who published it
 
@@ -86,7 +88,7 @@ def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
     """The newest record of reports/post-mortem for it that holds what happened, and that."""
     for record in reading.list_records(incident.target):
         mine = record.parameters.get("incident") == incident.id
-        if record.procedure == looks.POST_MORTEM and mine and (rows := _kept(record)) is not None:
+        if record.procedure == looks.POST_MORTEM and mine and (rows := kept(record)) is not None:
             return record, [
                 Row(
                     datetime.fromisoformat(row["time"]),
@@ -102,8 +104,8 @@ def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
     return None, []
 
 
-def _kept(record: Record) -> list[Json] | None:
-    """The rows in the outputs of a record; None when it holds none."""
+def kept(record: Record, what: str = looks.KEPT) -> list[Json] | None:
+    """The rows of that name in the outputs of a record; None when it holds none."""
     try:
         copies.fetch_missing(record.path)
         cells = json.loads(record.path.read_text(encoding="utf-8"))["cells"]
@@ -111,8 +113,8 @@ def _kept(record: Record) -> list[Json] | None:
         return None
     for out in (out for cell in cells for out in cell.get("outputs", ())):
         ours = out.get("data", {}).get(MIME)
-        if isinstance(ours, dict) and looks.KEPT in ours:
-            return list(ours[looks.KEPT])
+        if isinstance(ours, dict) and what in ours:
+            return list(ours[what])
     return None
 
 
@@ -189,9 +191,16 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for row in rows:
-        cells = [str(value) for value in row.as_dict().values()]
-        writer.writerow([f"'{each}" if each[:1] in "=+-@" and each[1:] else each for each in cells])
+        writer.writerow(spreadsheet([str(value) for value in row.as_dict().values()]))
     return out.getvalue()
+
+
+def spreadsheet(cells: Sequence[str]) -> list[str]:
+    """A row of CSV in which nothing is a formula; a number stays one."""
+    return [
+        f"'{each}" if each[:1] in "=+-@" and each[1:] and not _NUMBER.fullmatch(each) else each
+        for each in cells
+    ]
 
 
 def as_markdown(rows: Sequence[Row], link: Any = None) -> str:

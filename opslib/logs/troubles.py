@@ -188,8 +188,10 @@ def _judged(
         seen += "tell them what is refused (the example says it)"
         return asked.answer("warn", seen, cause=MALFORMED, next="logs/search")
     status = "critical" if going and not refused else "warn"
-    if sign.name in BY_VERSIONS and (version := _version(ops, sources, within)):
-        return asked.answer(status, seen + version, next="functions/rollback")
+    if sign.name in BY_VERSIONS and (found := _version(ops, sources, within)):
+        name, version = found
+        follows = ops.entry("functions/rollback", function=name)
+        return asked.answer(status, seen + version, next=follows)
     own = [name for name in sources if name in ops.target.facts.get("services", ())]
     if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
         return asked.answer(status, seen + began, next="services/rollback")
@@ -203,18 +205,20 @@ def _judged(
     return asked.answer(status, seen, next=follows)
 
 
-def _version(ops: Connection, names: list[str], within: Window) -> str:
-    """The live version that fails more often than the one before it in the last day, in words."""
+def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, str] | None:
+    """The function whose live version fails more often than the one before it in the last day, and
+    that in words.
+    """
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
     for name in filter(ops.target.facts.get("functions", {}).__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
-            return (
+            return name, (
                 f"Version {now.version} of {name}, live since {clock(now.first, within.end)}, has "
                 f"{now.errors_per_100:g} in 100 requests, version {before.version} had "
                 f"{before.errors_per_100:g}: see whether it brought them"
             )
-    return ""
+    return None
 
 
 def _deployed(ops: Connection, names: list[str], lines: Frame, within: Window) -> str:

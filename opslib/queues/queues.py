@@ -22,7 +22,7 @@ from opslib.core.defects import tried
 from opslib.core.reads import metrics
 from opslib.core.text import cut, decoded
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
-from opslib.queues.proofs import SIGNS
+from opslib.queues.proofs import BACK, PURGE, SIGNS
 
 QUEUES = {
     "queue": "str",
@@ -211,7 +211,9 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
     for row in _dead(ops, queue, queues):
         mine = letters[letters["queue"] == row.queue]
         groups = mine.groupby("failure", sort=False)
-        found += [_group_finding(row, failure, of) for failure, of in groups] or [
+        flows = ops.target.facts.get("workflows", {}).values()
+        of_flow = row.queue in {about.get("queue") for about in flows}
+        found += [_group_finding(row, failure, of, of_flow) for failure, of in groups] or [
             _depth_finding(row)
         ]
         if 0 < len(mine) < row.visible:
@@ -221,8 +223,12 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
     return Findings(found, letters[["queue", "failure", "item", "sent", "receives", "body"]])
 
 
-def _group_finding(row: Any, failure: str, letters: Frame) -> Finding:
+def _group_finding(row: Any, failure: str, letters: Frame, of_flow: bool) -> Finding:
+    """`of_flow`: the letters are of a work flow, whose executions tell the state that failed; what
+    only sends back or throws away follows from the letter alone.
+    """
     sign = SIGNS[failure]
+    alone = sign.next in (PURGE, BACK.next)
     asked = Question(
         f"Dead letters of {row.queue}: {failure}",
         sign.advice,
@@ -232,4 +238,5 @@ def _group_finding(row: Any, failure: str, letters: Frame) -> Finding:
     seen = f"{len(letters)} of {row.visible} messages, {letters['item'].nunique()} items, "
     seen += f"sent {first:%m-%d %H:%M} to {last:%m-%d %H:%M} UTC. "
     seen += cut(letters["error"].iloc[0], 140)
-    return asked.answer("critical", seen.strip(), cause=BACKLOG, next=sign.next)
+    follows = "workflows/executions" if of_flow and not alone else sign.next
+    return asked.answer("critical", seen.strip(), cause=BACKLOG, next=follows)

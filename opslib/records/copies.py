@@ -21,6 +21,8 @@ from opslib.core import Json, OpsError, paths, removal
 from opslib.records import files
 from opslib.records.records import RUNNING
 
+EVENTS = "incidents"
+
 
 def base() -> str:
     """`s3://bucket/prefix`, or nothing when records are on this disk only."""
@@ -46,6 +48,13 @@ def names() -> list[str]:
 def records() -> list[str]:
     """The names of the files of records, oldest first."""
     return [name for name in names() if re.fullmatch(r"\d{4}/\d\d/[^/.][^/]*\.ipynb", name)]
+
+
+def events() -> list[str]:
+    """The names of the files of incidents' events."""
+    return [
+        name for name in names() if re.fullmatch(EVENTS + r"/[\w-]+/events/\d+-\w+\.json", name)
+    ]
 
 
 def said(name: str) -> Json:

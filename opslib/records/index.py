@@ -120,12 +120,12 @@ def enter(kind: str, id: str = "", sha256: str = "", said: str = "") -> None:
 
 
 def chain_entry(
-    connection: sa.Connection, kind: str, id: str = "", sha256: str = "", said: str = ""
+    connection: sa.Connection, kind: str, id: str = "", sha256: str = "", said: str = "", **was: str
 ) -> None:
-    """`enter`, in a transaction that is under way."""
+    """`enter`, in a transaction that is under way; `was`: when and by whom, of one of before."""
     last = _locked_head(connection)
     entry = {"seq": last.seq + 1, "kind": kind, "id": id, "sha256": sha256, "said": said}
-    entry |= {"at": moment(), "who": who(), "previous": last.hash}
+    entry |= {"at": moment(), "who": who(), **was, "previous": last.hash}
     entry["hash"] = row_hash(entry)
     connection.execute(sa.insert(database.entries).values(entry))
     _move_head(connection, entry)

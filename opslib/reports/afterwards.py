@@ -25,14 +25,18 @@ from opslib.core import (
     frame,
     number,
 )
+from opslib.core.checks.plots import Line, Plotted
 from opslib.core.findings import MIME
 from opslib.core.reads import metrics
+from opslib.core.reads.metrics import POINTS
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
 HAPPENED = {"time": UTC_TIME, "kind": "str", "what": "str", "source": "str", "by": "str"}
+IMPACT = {"metric": "str", "beyond": "bool"}
 _ALARMS = "CloudWatch DescribeAlarmHistory"
-_BEFORE = timedelta(hours=1)
+_BEFORE, _AFTER = timedelta(hours=1), timedelta(minutes=30)
+_POINTS = 300  # at most of a series, so that a long incident is no large record
 _TO = re.compile(r"from (\w+) to (\w+)")
 
 
@@ -44,6 +48,25 @@ class Happened(Findings):
         rows = [] if self.evidence is None else self.evidence.to_dict("records")
         bundle[MIME][looks.KEPT] = [row | {"time": row["time"].isoformat()} for row in rows]
         return bundle
+
+
+class Measured(Plotted):
+    """Findings with the panels of the key metrics, whose series are kept in the record, too."""
+
+    def _repr_mimebundle_(self, **given: Any) -> Json:
+        bundle = super()._repr_mimebundle_(**given)
+        rows = [] if self.evidence is None else self.evidence.to_dict("records")
+        around = {"around": [at.isoformat() for at in (self.within.start, self.within.end)]}
+        bundle[MIME][looks.MEASURED] = [
+            vars(panel) | {"lines": [_kept(line) for line in panel.lines]} | row | around
+            for panel, row in zip(self.panels, rows, strict=True)
+        ]
+        return bundle
+
+
+def _kept(line: Line) -> Json:
+    points = [[at.isoformat(), value] for at, value in line.values.items()]
+    return {"label": line.label, "points": points}
 
 
 def find_incident(ops: Connection, incident: str = "") -> Incident | None:
@@ -119,6 +142,7 @@ def _check_published(ops: Connection, span: Window) -> Findings:
             "kind": "deployment",
             "what": f"version {row.version} ({row.description}) published {facts[name]['name']}",
             "source": "versions",
+            "by": "",
         }
         for name, versions in found.items()
         for row in versions.itertuples()
@@ -137,7 +161,7 @@ def _check_history(ops: Connection, span: Window) -> Findings:
     seen = ", ".join(names) or f"no alarm rang, {span}"
     found = [asked.answer("ok" if names else "warn", seen, next="" if names else "alarms/review")]
     rows = [
-        {"time": when, "kind": "alarm", "what": f"{name}: {said}", "source": _ALARMS}
+        {"time": when, "kind": "alarm", "what": f"{name}: {said}", "source": _ALARMS, "by": ""}
         for when, name, said in states
     ]
     return Findings([*found, *_in_alarm(ops, states, span)], frame(rows, HAPPENED))
@@ -188,16 +212,23 @@ def _in_alarm(
 @check("What did it cost?")
 def check_impact(ops: Connection, incident: Incident | None) -> Findings:
     """Each key metric within the incident: the worst, since when and for how long it was beyond its
-    threshold, and the amounts that a share is of (GetMetricData). *unknown* without data.
+    threshold, and the amounts that a share is of (GetMetricData). *unknown* without data. Panels of
+    each, from an hour before it began to half an hour after it. Evidence: IMPACT.
     """
     if incident is None or not ops.target.facts.get("metrics"):
         return _none(ops) if incident is None else Findings(note="No key metrics are described.")
     span = within(incident)
+    around = Window(span.start - _BEFORE, min(ops.now(), span.end + _AFTER))
     asked = metrics.described(ops)
-    found = metrics.answered(ops, asked, span)
-    return Findings(
-        _impact(metric, list(metrics.points(metric, found, span)), span, found) for metric in asked
-    )
+    period = max(1, -(-around.minutes // (5 * _POINTS))) * metrics.PERIOD
+    answers = metrics.answered(ops, asked, around, int(period))
+    inside = answers[(answers["time"] >= span.start) & (answers["time"] <= span.end)]
+    told = [_impact(m, list(metrics.points(m, inside, span)), span, inside) for m in asked]
+    drawn = [metrics.panel(m, frame(metrics.points(m, answers, around), POINTS)) for m in asked]
+    rows = [
+        {"metric": m.key, "beyond": f.status == "warn"} for m, f in zip(asked, told, strict=True)
+    ]
+    return Measured(told, frame(rows, IMPACT), f"{span}.", drawn, around)
 
 
 def _impact(metric: Any, points: list[Json], span: Window, found: Any) -> Finding:

@@ -80,8 +80,20 @@ def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_
     assert f"minutes in ALARM: {ALARM}" in written
     assert "version 7 (" in written.split("## What changed in the hour before")[1].split("## ")[0]
     assert "10 min" in written.split("## Times")[1].split("## ")[0]
+    assert "![API errors per 5 minutes from " in written
+    assert "](metrics-api-errors.png)" in written
+    assert "Marked: version 7 " in written
+    values = (text.parent / "metrics.csv").read_text().splitlines()
+    assert values[0] == "time,metric,title,line,value,unit"
+    assert len([line for line in values if ",api-errors," in line]) > 12
     said("incident", "export", "-o", str(tmp_path / "x.zip"))
-    names = zipfile.ZipFile(tmp_path / "x.zip").namelist()
+    zipped = zipfile.ZipFile(tmp_path / "x.zip")
+    names = zipped.namelist()
+    page = zipped.read(f"{found.id}/index.html").decode()
+    assert f'<a href="records/incidents/{found.id}/metrics.csv">' in page
+    assert '<img class="plot" alt="API errors per 5 minutes from ' in page
+    assert page.count("<h2>Timeline</h2>") == 1
+    assert f"records/{found.id.split('-')[1][:4]}/" in page.split("<h2>Impact")[1]
     assert f"{found.id}/index.html" in names
     assert sum(name.endswith(".html") and "/records/2" in name for name in names) >= 4
     assert verification.verify() == []

@@ -15,8 +15,9 @@ import pytest
 
 from opslib.core import OpsError
 from opslib.incidents import incidents, timelines
-from opslib.incidents.papers import documents, exports
+from opslib.incidents.papers import documents, exports, pictures
 from opslib.incidents.papers.people import Hidden
+from opslib.incidents.papers.pictures import Pictures
 from opslib.incidents.timelines import Row
 from opslib.records import verification
 from tests.incidents.test_events import applies, started
@@ -146,6 +147,46 @@ def test_people_are_hidden_everywhere_each_by_one_name(
     assert "june.harrow" not in whole
     assert "asked person-1 and person-2" in whole
     assert verified(folder)[0] == 0
+
+
+MEASURED = [
+    {
+        "metric": name,
+        "title": f"{name} of {HOSTILE}",
+        "unit": "count",
+        "lines": [{"label": "Sum", "points": [[f"2026-11-22T14:{m:02}:00+00:00", -m]]}],
+        "thresholds": [["warn", 5]],
+        "beyond": name == "errors",
+        "around": ["2026-11-22T13:00:00+00:00", "2026-11-22T15:00:00+00:00"],
+    }
+    for m, name in enumerate(["calm", "errors", "a", "b", "c"], 1)
+]
+
+
+def test_what_was_beyond_its_threshold_is_drawn_first_with_its_words_and_values(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = started()
+    record = project.run("looked", "1")
+    monkeypatch.setattr(pictures, "kept", lambda *_: MEASURED)
+    made = timelines.Timeline([row("ECS", "deployment <b> of anabel", 30)], record, [])
+    drawn = pictures.pictures(found, made, lambda text: text.replace("anabel", "person-1"))
+    assert drawn.drawn[0].name == "metrics-errors.png"
+    assert len(drawn.drawn) == 4
+    assert len(drawn.others) == 1
+    assert "deployment <b> of person-1 14:30" in drawn.drawn[0].words
+    assert drawn.table.splitlines()[2].endswith(",Sum,-2,count")
+    monkeypatch.setattr("opslib.incidents.papers.sections.pictures.pictures", lambda *_: drawn)
+    [_, markdown] = documents.make(found)
+    assert (markdown.parent / "metrics-errors.png").read_bytes().startswith(b"\x89PNG")
+    assert "<script>" not in markdown.read_text()
+    exports.write(found, tmp_path / "x.zip")
+    page = zipfile.ZipFile(tmp_path / "x.zip").read(f"{found.id}/index.html").decode()
+    assert page.count('<img class="plot" alt="') == 4
+    assert "<script>" not in page
+    monkeypatch.setattr("opslib.incidents.papers.sections.pictures.pictures", lambda *_: Pictures())
+    documents.make(found)
+    assert not list(markdown.parent.glob("metrics*"))
 
 
 def test_a_name_is_not_looked_for_within_words() -> None:

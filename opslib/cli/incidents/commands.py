@@ -50,18 +50,19 @@ def start(**given: Any) -> None:
 
     found = incidents.start(**given)
     click.echo(texts.started(found))
-    _look(found, "before")
+    look(found, "before")
     click.echo(texts.status(incidents.find(found.id)))
 
 
-def _look(found: Any, kind: str) -> None:
+def look(found: Any, kind: str, to_stderr: bool = False) -> None:
     """A look that could not be made does not end the incident's command."""
     from opslib.incidents import looks
 
     try:
         with _progress() as progress:
             record = looks.look(found, kind, progress)
-        click.echo(f"look:      {record.outcome}: {record.verdict} (record {record.id})")
+        said = f"look:      {record.outcome}: {record.verdict} (record {record.id})"
+        click.echo(said, err=to_stderr)
     except OpsError as exc:
         click.echo(f"opslib: the look could not be made: {console.plain(str(exc))}", err=True)
 
@@ -166,7 +167,7 @@ def end(id: str, no_look: bool) -> NoReturn:
     if found.ended:
         raise click.UsageError(f"Incident {found.id} was ended already.")
     if not no_look:
-        _look(found, "after")
+        look(found, "after")
     found = incidents.write("end", found.id)
     text, well = texts.ended(found)
     click.echo(text)

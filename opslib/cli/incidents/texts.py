@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from opslib.core import Json, UsageError, clock, console, count
-from opslib.incidents import causes, clocks, incidents, looks, standing
+from opslib.incidents import causes, clocks, incidents, looks, practice, standing, watching
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Change
 from opslib.incidents.timelines import Timeline
@@ -27,12 +27,20 @@ def _clock(found: Incident) -> list[str]:
         return [f"response times: the target's file cannot be read: {exc}"]
 
 
+def _phases(found: Incident) -> list[Json]:
+    try:
+        return [phase.as_dict() for phase in clocks.phases(found, datetime.now(UTC))]
+    except UsageError:
+        return []
+
+
 def shown(found: Incident) -> Json:
     """For JSON."""
     of = incidents.tied(found)
     stands = [change for change in standing.changes(of) if change.stands]
     return found.as_dict() | {
         "clock": _clock(found),
+        "phases": _phases(found),
         "records": [record.id for record in of],
         "causes": causes.named(of),
         "stands": [
@@ -45,16 +53,17 @@ def shown(found: Incident) -> Json:
 def status(found: Incident) -> str:
     of = incidents.tied(found)
     named = causes.named(of)
-    state = "ended" if found.ended else "open"
+    state = ("practice, " if found.drill else "") + ("ended" if found.ended else "open")
     lines = [f"{found.id} ({state}): {found.title}", f"on {found.target}, {found.severity}", ""]
     lines += [f"clock:     {line}" for line in _clock(found)]
     now = datetime.now(UTC)
     lines += [f"{name + ':':<15}{clock(e.happened, now)}" for name, e in found.milestones.items()]
-    lines += [_ask(name, found) for name in found.missing]
+    asked = " ".join(_clock(found))  # each phase says how it is marked
+    lines += [_ask(name, found) for name in found.missing if f"mark {name} " not in asked]
     lines.append(f"records:   {len(of)} tied (opslib incident timeline)")
     lines += [f"cause:     {cause} (record {ids[0]})" for cause, ids in named.items()]
     if not looks.baseline(found):
-        make = f"opslib run {looks.FIRST_LOOK} -t {found.target}"
+        make = f"opslib run {watching.FIRST_LOOK} -t {found.target}"
         lines.append(f"baseline:  none, so the end would compare nothing. Make it: {make}")
     return console.plain("\n".join([*lines, *_stands(standing.changes(of))]))
 
@@ -88,11 +97,29 @@ def ended(found: Incident) -> tuple[str, bool]:
         lines += ["compared:  all that was looked at is well"] * compared.well
     made = standing.changes(incidents.tied(found))
     lines += _stands(made)
-    lines += [_ask(name, found) for name in found.missing]
+    asked = " ".join(_clock(found))
+    lines += [_ask(name, found) for name in found.missing if f"mark {name} " not in asked]
+    lines += _practised(found)
     lines.append(f"next:      opslib incident post-mortem -i {found.id}")
     left = any(change.stands and change.temporary for change in made)
     well = compared is not None and compared.well and not left
     return console.plain("\n".join(lines)), well
+
+
+def _practised(found: Incident) -> list[str]:
+    """The times beside those of the last try of the same drill."""
+    if not found.drill:
+        return []
+    last = practice.last_try(found)
+    lines = [f"practice:  of {found.drill}, the first try that was ended: nothing to compare"]
+    if last:
+        table = console.table(practice.HEADER, practice.compared(found, last))
+        lines = [f"practice:  of {found.drill}, beside {last.id}", table]
+    take = f"opslib lab mend {found.drill} -t {found.target}"
+    return [
+        *lines,
+        f"the fault: if no procedure mended it: {take}; all as it was: opslib lab reset",
+    ]
 
 
 def update(found: Incident) -> str:
@@ -124,6 +151,15 @@ def update(found: Incident) -> str:
     return console.plain("\n".join(lines))
 
 
+def _late(found: Incident) -> list[str]:
+    """The post-mortem that is owed."""
+    try:
+        owed = clocks.late(found, datetime.now(UTC))
+    except UsageError:
+        return []
+    return ["post-mortem (late)"] * ("post-mortem" in owed)
+
+
 def listed(found: Sequence[Incident]) -> str:
     if not found:
         return "No incidents."
@@ -134,8 +170,8 @@ def listed(found: Sequence[Incident]) -> str:
             i.severity,
             i.target,
             f"{i.started:%Y-%m-%d %H:%M}",
-            ", ".join(i.missing),
-            i.title,
+            ", ".join([*i.missing, *_late(i)]),
+            f"practice{f' of {i.drill}' if i.ended else ''}: {i.title}" if i.drill else i.title,
         )
         for i in found
     ]

@@ -73,7 +73,9 @@ def rebuild(as_json: bool) -> int:
         click.echo(f"The head of the chain was {done.head_before}: it is its last row again.")
     if done.changed:
         running = f", and {len(done.running)} that had not ended" if done.running else ""
-        click.echo(f"Index rebuilt at {done.at}: {len(done.entered)} records entered{running}.")
+        events = f", and {done.events} events of incidents" if done.events else ""
+        told = f"{len(done.entered)} records entered{running}{events}"
+        click.echo(f"Index rebuilt at {done.at}: {told}.")
     if done.searchable:
         click.echo(f"{done.searchable} records can be searched now.")
     elif not done.left and not done.changed:

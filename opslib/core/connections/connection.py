@@ -99,6 +99,7 @@ class Connection:
         self.changed = False  # has a plan been applied in this run?
         # The line to type that opens what follows, by its name.
         self.follow: Callable[[str], str] = lambda name: ""
+        self.entry: Callable[..., str] = lambda procedure, **given: procedure
         # Asks a person for a plan: what is approved, what was typed. None: nobody is there.
         self.asks: Callable[[Connection, Any], Awaitable[tuple[str, str]]] | None = None
         self._kept: dict[type, Any] = {}

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from opslib.core import OpsError, paths, redaction
+from opslib.core import OpsError, paths, redaction, removal
 from opslib.incidents.incidents import Incident
+from opslib.incidents.papers.pictures import TABLE, Pictures
 from opslib.incidents.papers.sections import FACTS, Part, PostMortem
-from opslib.records import files, records
+from opslib.records import copies, files, records
 
-FOLDER = "incidents"  # in the records folder
+FOLDER = copies.EVENTS  # in the records folder
 _MADE = "made"  # in a cell's metadata: the hash of the text that we put there
 _KEPT = "kept-"
 
@@ -38,7 +39,8 @@ def make(incident: Incident) -> list[Path]:
 
     notebook = folder(incident.id) / "post-mortem.ipynb"
     before = _cells(notebook)
-    made = nbformat.v4.new_notebook(cells=list(_merged(PostMortem(incident, link).parts(), before)))
+    facts = PostMortem(incident, link)
+    made = nbformat.v4.new_notebook(cells=list(_merged(facts.parts(), before)))
     made["metadata"]["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     text = redaction.mask("\n\n".join(cell["source"] for cell in made["cells"]) + "\n")
     written = {notebook: nbformat.writes(made), notebook.with_suffix(".md"): text}
@@ -46,9 +48,21 @@ def make(incident: Incident) -> list[Path]:
         notebook.parent.mkdir(parents=True, exist_ok=True)
         for path, content in written.items():
             files.write_atomically(path, content.encode(errors="backslashreplace"))
+        _write_pictures(notebook.parent, facts.pictures)
     except OSError as exc:
         raise OpsError(f"{notebook} cannot be written: {files.reason(exc)}.") from exc
     return [*written]
+
+
+def _write_pictures(folder: Path, made: Pictures) -> None:
+    """Beside the notebook; those of before that it does not show any more go."""
+    new = {each.name: each.png for each in made.drawn}
+    new |= {TABLE: redaction.mask(made.table).encode()} if made.table else {}
+    for name, content in new.items():
+        files.write_atomically(folder / name, content)
+    for path in folder.glob("metrics*"):
+        if path.name not in new:
+            removal.remove_file(path)
 
 
 def _cells(path: Path) -> list[Any]:

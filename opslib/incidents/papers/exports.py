@@ -18,7 +18,7 @@ from pathlib import Path
 from opslib.core import Json, OpsError, paths, redaction
 from opslib.incidents import incidents, standing, timelines
 from opslib.incidents.incidents import Incident
-from opslib.incidents.papers import documents, indexes
+from opslib.incidents.papers import documents, indexes, pictures
 from opslib.incidents.papers.people import Hidden
 from opslib.incidents.timelines import Timeline
 from opslib.records import copies, files, index, records
@@ -136,8 +136,25 @@ class _Made:
                 markdown = path.read_text(encoding="utf-8", errors="replace")
             else:
                 self.left_out.append(f"{name}: not made yet (opslib incident post-mortem)")
-        page = indexes.page(self.incident, made, self._records, markdown, self.left_out)
+        drawn = self._put_pictures(made)
+        page = indexes.page(self.incident, made, self._records, markdown, self.left_out, *drawn)
         self._put("index.html", page.encode(errors="backslashreplace"))
+
+    def _put_pictures(self, made: Timeline) -> tuple[dict[str, bytes], str]:
+        """Those that the post-mortem shows, drawn again where people are hidden; and where their
+        values are.
+        """
+        folder = documents.folder(self.incident.id)
+        files = {path.name: path.read_bytes() for path in sorted(folder.glob("metrics*"))}
+        if self._hidden and files:
+            again = pictures.pictures(self.incident, made, self._hidden.hide)
+            files = {each.name: each.png for each in again.drawn}
+            files |= {pictures.TABLE: again.table.encode()}
+        place = f"records/{documents.FOLDER}/{self.incident.id}"
+        for name, content in files.items():
+            self._put(f"{place}/{name}", content)
+        drawn = {name: content for name, content in files.items() if name.endswith(".png")}
+        return drawn, f"{place}/{pictures.TABLE}" if pictures.TABLE in files else ""
 
     def _put_proofs(self) -> None:
         """The rows of the chain as they are sealed, the head, the manifest and how to verify."""

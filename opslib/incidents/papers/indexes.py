@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
 from opslib.incidents.incidents import Incident
+from opslib.incidents.papers.sections import FOR_AUTHORS
 from opslib.incidents.timelines import Timeline
 from opslib.pages import pages, sanitise
 from opslib.records import records
 from opslib.records.records import Record
 
 _LINK = re.compile(r"\[([^\]]*)\]\(\.\./\.\./(\d{4}/\d\d/[\w-]+\.html)\)")
+_PICTURE = re.compile(r"^!\[(.*)\]\((metrics-[\w-]+\.png)\)$", re.MULTILINE)
+_RECORD = re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b")
+_TIMELINE = re.compile(r"^## Timeline\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def page(
@@ -22,9 +27,18 @@ def page(
     found: Sequence[Record],
     post_mortem: str,
     left_out: Sequence[str],
+    pictures: Mapping[str, bytes],
+    values: str,
 ) -> str:
-    """HTML of its own policy: no script, nothing from elsewhere; all that is shown is escaped."""
+    """HTML of its own policy: no script, nothing from elsewhere; all that is shown is escaped.
+
+    `values`: where those of the pictures are.
+    """
     there = {record.id for record in found}
+
+    def at(id: str) -> str:
+        return f"records/{records.place(id).with_suffix('.html').as_posix()}"
+
     return str(
         pages.template("incident.html").render(
             incident=incident,
@@ -32,14 +46,31 @@ def page(
             unseen=made.unseen,
             records=found,
             there=there,
-            page=lambda id: f"records/{records.place(id).with_suffix('.html').as_posix()}",
-            post_mortem=_shown(post_mortem),
+            page=at,
+            post_mortem=Markup("").join(_shown(post_mortem, pictures, there, at)),
             left_out=left_out,
+            values=values,
             **pages.style(),
         )
     )
 
 
-def _shown(markdown: str) -> Markup:
-    """Markdown as HTML; links go nowhere, so the names of records stand without theirs."""
-    return sanitise.markdown(_LINK.sub(r"\1", markdown))
+def _shown(
+    markdown: str, pictures: Mapping[str, bytes], there: set[str], at: Callable[[str], str]
+) -> Iterator[Markup]:
+    """The post-mortem as HTML, with its pictures in it, and records linked to their pages; without
+    its timeline, which stands below with links.
+    """
+    own = _LINK.sub(r"\1", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
+    texts = _PICTURE.split(own)  # text, words, name, text, words, name, text
+    for text, words, name in zip(texts[::3], [*texts[1::3], ""], [*texts[2::3], ""], strict=True):
+        yield Markup(_RECORD.sub(lambda hit: _linked(hit[0], there, at), sanitise.markdown(text)))
+        if name in pictures:
+            data = base64.b64encode(pictures[name]).decode()
+            said = re.sub(r"\\(.)", r"\1", words).replace("&lt;", "<").replace("&gt;", ">")
+            image = '<p><img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
+            yield Markup(image).format(said, data)
+
+
+def _linked(id: str, there: set[str], at: Callable[[str], str]) -> str:
+    return f'<a href="{at(id)}">{id}</a>' if id in there else id

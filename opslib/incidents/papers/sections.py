@@ -14,13 +14,16 @@ from typing import NamedTuple
 from opslib.core import Json, count
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.plans.plans import short
-from opslib.incidents import causes, clocks, incidents, looks, standing, timelines
+from opslib.incidents import causes, clocks, incidents, looks, practice, standing, timelines
 from opslib.incidents.incidents import Incident
+from opslib.incidents.papers import pictures
+from opslib.incidents.papers.pictures import TABLE, Pictures
 from opslib.incidents.standing import Change
 from opslib.incidents.timelines import Timeline, escape
 from opslib.records.records import Record
 
 FACTS, WORDS = "facts", "words"
+FOR_AUTHORS = "Cells of facts are made again; what you write is kept."
 _BEFORE = timedelta(hours=1)
 _CELL = 200  # characters of a state in a table
 _QUESTIONS = {
@@ -69,23 +72,24 @@ class PostMortem:
         yield Part(
             "summary",
             WORDS,
-            "## Summary\n\n*What users met, what led to it, what ended it: three sentences.*",
+            "## Summary\n\n*Not written yet: what users met, what led to it, what ended it.*",
         )
         yield Part("impact", FACTS, self._impact())
+        yield Part("metrics", FACTS, self._metrics())
         yield Part("times", FACTS, self._times())
         yield Part("detection", FACTS, self._detection())
         yield Part("trigger", FACTS, self._trigger())
         yield Part(
             "cause",
             WORDS,
-            "### What led to it?\n\n*How did it come about? Candidates are not causes: what proves "
-            "it, and what had to be there besides?*",
+            "### What led to it?\n\n*Not written yet: how did it come about? Candidates are not "
+            "causes: what proves it, and what had to be there besides?*",
         )
         yield Part("resolution", FACTS, self._resolution())
         yield Part("gaps", FACTS, self._gaps())
         yield Part("earlier", FACTS, self._earlier())
         for name, question in _QUESTIONS.items():
-            yield Part(name, WORDS, f"## {question}\n\n*…*")
+            yield Part(name, WORDS, f"## {question}\n\n*Not written yet.*")
         yield Part("actions", WORDS, self._actions())
         table = timelines.as_markdown(self.timeline.rows, self._link)
         yield Part("timeline", FACTS, f"## Timeline\n\n{table}")
@@ -109,8 +113,8 @@ class PostMortem:
             ("records", str(len(self.records))),
         ]
         table = self._table(("", ""), rows)
-        asks = "It asks how it came about, not who. Cells of facts are made again; yours are kept."
-        return f"# Post-mortem: {escape(i.title)}\n\n{asks}\n\n{table}"
+        asks = "It asks how it came about, not who."
+        return f"# Post-mortem: {escape(i.title)}\n\n{asks} {FOR_AUTHORS}\n\n{table}"
 
     def _impact(self) -> str:
         looked = self.timeline.looked
@@ -132,6 +136,23 @@ class PostMortem:
         rows.append(("jobs that did not go through", *self._lost()))
         return f"## Impact\n\n{self._table(('what', 'how much', 'proved by'), rows)}"
 
+    @cached_property
+    def pictures(self) -> Pictures:
+        return pictures.pictures(self.incident, self.timeline)
+
+    def _metrics(self) -> str:
+        made, head = self.pictures, "## Key metrics"
+        if not made.table:
+            return f"{head}\n\n*unknown*: nobody measured them, or none is described."
+        read = "The ground is shaded from its beginning to its end; a line is what happened then."
+        shown = [f"![{_alt(each.words)}]({each.name})" for each in made.drawn]
+        more = f"Not drawn: {escape(', '.join(made.others))}. "
+        values = f"{more if made.others else ''}All values: [{TABLE}]({TABLE})"
+        proof = (
+            f", measured by {self._at(self.timeline.looked.id)}." if self.timeline.looked else ""
+        )
+        return "\n\n".join([head, read, *shown, values + proof])
+
     def _lost(self) -> tuple[str, str]:
         """What the last record said of dead letters; and that record."""
         for record in reversed(self.records):
@@ -148,7 +169,17 @@ class PostMortem:
             long = clocks.between(self.incident, start, end)
             shown = long.replace("unknown", "*unknown*", 1)
             rows.append((words, f"{start} to {end}", shown))
-        return f"## Times\n\n{self._table(('what', 'from', 'how long'), rows)}"
+        times = f"## Times\n\n{self._table(('what', 'from', 'how long'), rows)}"
+        return "\n\n".join([times, *self._practised()])
+
+    def _practised(self) -> list[str]:
+        """Beside the last try of the same drill, where it is practice."""
+        drill, last = self.incident.drill, practice.last_try(self.incident)
+        if last is None:
+            first = f"Practice of the drill {drill}: the first try, nothing to compare it with."
+            return [first] if drill else []
+        table = self._table(practice.HEADER, practice.compared(self.incident, last))
+        return [f"Practice of the drill {drill}, beside the last try ({last.id}):", table]
 
     def _detection(self) -> str:
         i, marks = self.incident, self.incident.milestones
@@ -233,7 +264,8 @@ class PostMortem:
     def _earlier(self) -> str:
         found = causes.alike(self.incident)
         lines = [f"- {id}: {escape(', '.join(same))}" for id, same in found.items()]
-        told = f"{count(len(found), 'incident')} before had one of these causes, or its alarm."
+        told = count(len(found), "incident") if found else "No incident"
+        told += " before had one of these causes, or its alarm."
         return "\n\n".join(
             ["## Earlier incidents like it", told, *filter(None, ["\n".join(lines)])]
         )
@@ -242,8 +274,12 @@ class PostMortem:
         stands = [f"- [ ] take back, or keep? {escape(str(c))}" for c in self.changes if c.stands]
         lines = [*stands, *(f"- [ ] {gap}" for gap in self.gaps)]
         seeds = "\n".join(lines) or "- [ ] …"
-        asks = "*What would have ended it sooner? Who does it, until when?*"
+        asks = "*Not decided yet: what would have ended it sooner, who does it, until when?*"
         return f"## Action items\n\n{asks}\n\n{seeds}"
+
+
+def _alt(text: str) -> str:
+    return escape(text).replace("(", "\\(").replace(")", "\\)")
 
 
 def _unknown(finding: Json) -> str:

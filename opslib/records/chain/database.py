@@ -116,7 +116,7 @@ def transaction(*, may_be_lost: bool = False) -> Iterator[sa.Connection]:
             _make_tables(engine)  # another run made them at the same moment
         with engine.begin() as connection:
             if not may_be_lost and connection.execute(sa.select(records.c.id)).first() is None:
-                _require_none_kept()
+                _require_none_kept(connection)
             yield connection
     except SQLAlchemyError as exc:
         cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
@@ -127,11 +127,15 @@ def transaction(*, may_be_lost: bool = False) -> Iterator[sa.Connection]:
         ) from exc
 
 
-def _require_none_kept() -> None:
-    """Raises OpsError when there are records: then an index without rows is one that was lost."""
+def _require_none_kept(connection: sa.Connection | None = None) -> None:
+    """Raises OpsError when there are records, or events of which none is known: then an index
+    without rows is one that was lost.
+    """
     if not copies.base() and not paths.records().exists():
         return
     kept = next(filter(copies.is_ended, copies.records()), None)
+    if not kept and not (connection and connection.execute(sa.select(entries.c.seq)).first()):
+        kept = next(iter(copies.events()), None)
     if kept:
         raise OpsError(
             f"The index of records at {shown()} is lost: it knows no record, and {copies.where()} "

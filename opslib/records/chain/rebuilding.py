@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, OpsError, paths, removal
+from opslib.core import Json, OpsError, count, paths, removal
 from opslib.records import copies, index, records, sealing
-from opslib.records.chain import database
+from opslib.records.chain import beside, database
 from opslib.records.facts import moment
 from opslib.records.records import Row
 from opslib.records.texts import words
@@ -34,14 +34,16 @@ class Rebuilt:
     set_aside: str  # what the file of a damaged index is called now
     head_before: str  # which was not the last row, so it was put back; empty: it was
     searchable: int  # records that can be searched now, and could not be before
+    events: int  # of incidents, that were entered from their files
 
     @property
     def changed(self) -> bool:
-        return bool(self.entered or self.running or self.head_before)
+        return bool(self.entered or self.running or self.head_before or self.events)
 
 
 def rebuild() -> Rebuilt:
-    """Enter every record that has no row, from its file, in the order in which they ended.
+    """Enter every record that has no row, from its file, in the order in which they ended; and
+    every event of an incident.
 
     The chain says that this was done. An index that cannot be read is set aside, never removed.
     Raises OpsError.
@@ -55,10 +57,16 @@ def rebuild() -> Rebuilt:
             ended = sorted((f for f in found if f["ended"]), key=lambda f: (f["ended"], f["id"]))
             running = [facts for facts in found if not facts["ended"]]
             doubts = {facts["id"]: why for facts in ended if (why := _doubt(facts["id"], names))}
-            if ended or back:
-                index.chain_entry(connection, "rebuilt", said=_told(ended, doubts, back))
+            events = beside.kept(beside.digests(index.entries_in(connection)))
+            left, doubts = left | events.left, doubts | events.doubts
+            told = _told(ended, doubts, back, len(events.entries))
+            if told:
+                index.chain_entry(connection, "rebuilt", said=told)
             for facts in ended:
                 index.chain_row(connection, _row(facts, names))
+            for event in events.entries:
+                was = {name: event[name] for name in ("at", "who")}
+                index.chain_entry(connection, event["kind"], event["id"], said=event["said"], **was)
             for facts in running:
                 index.add(connection, records.row(facts) | _lease())
             known = index.pages_in(index.entries_in(connection))
@@ -67,7 +75,7 @@ def rebuild() -> Rebuilt:
                     digest = copies.sha256(paths.records() / name)
                     index.chain_entry(connection, "summary", sha256=digest, said=name)
     ids = [facts["id"] for facts in ended], [facts["id"] for facts in running]
-    return Rebuilt(moment(), *ids, left, doubts, aside, back, words.fill())
+    return Rebuilt(moment(), *ids, left, doubts, aside, back, words.fill(), len(events.entries))
 
 
 def _read(known: set[str]) -> tuple[list[Json], dict[str, str]]:
@@ -114,9 +122,13 @@ def _doubt(id: str, names: list[str]) -> str:
     return ""
 
 
-def _told(ended: list[Json], doubts: dict[str, str], back: str) -> str:
+def _told(ended: list[Json], doubts: dict[str, str], back: str, events: int) -> str:
+    """Empty: nothing was done."""
+    if not (ended or back or events):
+        return ""
     told = [f"the head of the chain was {back} and is its last row again"] * bool(back)
     told += [f"{len(ended)} records were entered from their files"] * bool(ended)
+    told += [f"{count(events, 'event')} of incidents, too"] * bool(events)
     told += [f"{id}: {why}" for id, why in doubts.items()]
     return ", ".join(told)
 
@@ -165,7 +177,7 @@ def _set_aside_when_damaged() -> str:
     if whole:
         return ""
     aside = f"{file.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    for beside in ("-journal", "-wal", "-shm", ""):
+    for end in ("-journal", "-wal", "-shm", ""):
         with suppress(FileNotFoundError):
-            removal.put(file.with_name(file.name + beside), file.with_name(aside + beside))
+            removal.put(file.with_name(file.name + end), file.with_name(aside + end))
     return aside

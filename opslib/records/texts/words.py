@@ -74,21 +74,21 @@ def search(
         hit = sa.text(_FIND[how]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
         where = [rows.c.target == target] if target is not None else []
         where += [rows.c.started >= since.isoformat()] if since else []
-        found = sa.select(*(rows.c[name] for name in COLUMNS), texts.c.said)
-        found = found.join(hit, hit.c.id == rows.c.id).join(texts, texts.c.id == rows.c.id)
-        found = found.where(*where)
-        count = sa.select(sa.func.count()).select_from(rows.join(hit, hit.c.id == rows.c.id))
-        number = connection.execute(count.where(*where)).scalar_one()
+        every = sa.func.count().over().label("number")
+        found = sa.select(*(rows.c[name] for name in COLUMNS), every)
+        found = found.join(hit, hit.c.id == rows.c.id).where(*where)
         newest = found.order_by(rows.c.started.desc(), rows.c.id.desc()).limit(most)
+        known = [dict(row) for row in connection.execute(newest).mappings()]
+        number = known[0]["number"] if known else 0
+        ids = [row["id"] for row in known]  # only of these what they say is read
+        told = sa.select(texts.c.id, texts.c.said).where(texts.c.id.in_(ids))
+        said = {row.id: row.said for row in connection.execute(told)}
         hits = [
-            Hit(
-                Record.of({k: v for k, v in row.items() if k != "said"}), _lines(row["said"], asked)
-            )
-            for row in connection.execute(newest).mappings()
+            Hit(Record.of({name: row[name] for name in COLUMNS}), _lines(said[row["id"]], asked))
+            for row in known
         ]
-        return Hits(
-            hits, number - len(hits), connection.execute(_unread(sa.func.count())).scalar_one()
-        )
+        unread = connection.execute(_unread(sa.func.count())).scalar_one()
+        return Hits(hits, number - len(hits), unread)
 
 
 def _all(asked: Sequence[str]) -> str:

@@ -1,0 +1,150 @@
+"""The lab's commands, where a drill may be practised as an incident: `opslib lab …`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from opslib.core import OpsError, UsageError, console
+from opslib.incidents.incidents import Incident
+from opslib.lab import commands as plain
+
+lab = click.Group("lab", help=plain.lab.help, commands=dict(plain.lab.commands))
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+@lab.command("break")
+@click.argument("drill")
+@click.option("-t", "--target", help="For instance lab/bluemoxon-staging.")
+@click.option("--incident", "practised", is_flag=True, help="Start an incident, too: practice.")
+@click.option("--severity", default="", help="Of the incident; else by the target's file.")
+@_json
+def break_(drill: str, target: str | None, practised: bool, severity: str, as_json: bool) -> None:
+    """Put the fault DRILL into a target: the only one that can have it, when none is given.
+
+    With --incident its times count from now, and are compared with the last try when it is ended.
+    """
+    from opslib import lab as practice
+
+    if severity and not practised:
+        raise UsageError("--severity is of an incident: give --incident, too. Nothing was broken.")
+    about = _about(drill, target, severity) if practised else {}
+    rang = _ringing(about["target"]) if about else set()
+    put = practice.break_drill(drill, about.get("target", target))
+    if not about:
+        text = f"{put['drill']} is on in {put['target']}. Take it out: opslib lab mend {drill}"
+        click.echo(console.as_json(put) if as_json else text)
+        return
+    found = _started(about, rang, put, as_json)
+    if as_json:
+        click.echo(console.as_json(put | {"incident": found.as_dict()}))
+
+
+def _about(drill: str, target: str | None, severity: str) -> dict[str, Any]:
+    """What the incident is started with. Raises UsageError, Refused: nothing was broken."""
+    from opslib import lab as practice
+    from opslib.core import unknown_name
+    from opslib.incidents import incidents, levels
+
+    listed = practice.drills()  # two systems may have one of the same name
+    named = {on: each for each in listed if each["name"] == drill for on in each["targets"]}
+    if not named:
+        names = sorted({each["name"] for each in listed})
+        raise unknown_name("drill", drill, names, " (list them: opslib lab drills)")
+    can = sorted(named)
+    if target is None and len(can) != 1:
+        raise UsageError(f"{drill} can be put into {', '.join(can)}: say which, with -t.")
+    on = target or can[0]
+    if on not in can:
+        raise UsageError(f"{drill} is no drill of {on}. It is of {', '.join(can)}.")
+    if on in named[on]["on"]:
+        raise UsageError(
+            f"{drill} is on in {on} already, so it is not known when it began. Nothing was "
+            f"started. Take it out first: opslib lab mend {drill} -t {on}"
+        )
+    incidents.require_none_open(on, incidents.every())
+    level = levels.level(on, severity) if severity else levels.fitting(on, drill)
+    return {"target": on, "title": named[on]["title"], "severity": level}
+
+
+def _ringing(target: str) -> set[str]:
+    """The alarms that are on; none when they cannot be looked at: then nothing is said of one."""
+    from opslib import alarms, session
+
+    try:
+        listed = alarms.list_alarms(session.connect(target))
+    except OpsError:
+        return set()
+    return set(listed.loc[listed["state"] == "ALARM", "alarm"])
+
+
+def _started(
+    about: dict[str, Any], rang: set[str], put: dict[str, str], to_stderr: bool
+) -> Incident:
+    from opslib.cli.incidents import commands, texts
+    from opslib.incidents import incidents, practice
+
+    ringing = sorted(_ringing(about["target"]) - rang)
+    found = practice.start(put["drill"], **about, alarm=ringing[0] if ringing else "")
+    more = f"; alarms that ring: {', '.join(ringing)}" if ringing else "; no alarm rings"
+    click.echo(f"{texts.started(found)}{more}", err=to_stderr)
+    commands.look(found, "before", to_stderr)
+    found = incidents.find(found.id)
+    click.echo(texts.status(found), err=to_stderr)
+    click.echo(
+        f"next:      mend it with procedures, then: opslib incident end -i {found.id}", err=True
+    )
+    return found
+
+
+@lab.command()
+@click.argument("drill", required=False)
+@click.option("-t", "--target", help="For instance lab/bluemoxon-staging.")
+@_json
+@click.pass_context
+def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:
+    """Take the fault DRILL out, or every fault."""
+    from opslib import lab as practice
+
+    was_on = (practice.status() or {}).get("broken", ())
+    context.invoke(plain.mend, drill=drill, target=target, as_json=as_json)
+    still = [(each["drill"], each["target"]) for each in practice.status().get("broken", ())]
+    for each in was_on:
+        if (each["drill"], each["target"]) not in still:
+            _told(each["target"], each["drill"], "opslib lab mend")
+
+
+@lab.command()
+@_json
+@click.pass_context
+def reset(context: click.Context, as_json: bool) -> None:
+    """Forget all changes and drills: the lab as it was when it started, with the targets of now."""
+    context.invoke(plain.reset, as_json=as_json)
+    _told_everywhere("opslib lab reset")
+
+
+@lab.command()
+@_json
+@click.pass_context
+def down(context: click.Context, as_json: bool) -> None:
+    """End the lab; nothing of it is left."""
+    context.invoke(plain.down, as_json=as_json)
+    _told_everywhere("opslib lab down")
+
+
+def _told_everywhere(how: str) -> None:
+    from opslib.incidents import incidents
+
+    with suppress(OpsError):  # the lab's command was done, whatever the index says
+        for target in sorted({i.target for i in incidents.every(only_open=True) if i.drill}):
+            _told(target, "", how)
+
+
+def _told(target: str, drill: str, how: str) -> None:
+    from opslib.incidents import practice
+
+    for found in practice.taken_out(target, drill, how):
+        end = f"End it: opslib incident end -i {found.id}"
+        click.echo(f"Practice {found.id} is open on {target}, and keeps this. {end}", err=True)

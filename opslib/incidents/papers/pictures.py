@@ -1,0 +1,111 @@
+"""Key metrics over an incident: drawn with its marks, told in words, and their values as CSV.
+
+The values are those that the look at the account kept, so anybody can draw them again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from opslib.core import Json, Window, clock
+from opslib.incidents import looks
+from opslib.incidents.incidents import Incident
+from opslib.incidents.timelines import Row, Timeline, kept, spreadsheet
+
+MOST, CALM = 6, 3  # pictures in a post-mortem; of what was within its threshold, to rule it out
+TABLE = "metrics.csv"
+_LEAST = timedelta(minutes=1)
+_MARKED = ("deployment", "change", "undo", "milestone")  # and alarms that begin or end
+_HEADER = ("time", "metric", "title", "line", "value", "unit")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`name`: of its file; `words`: what it shows, for who does not see it."""
+
+    name: str
+    title: str
+    words: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`drawn`: those beyond their threshold first; `others`: titles that are not drawn; `table`:
+    the values of all of them as CSV, empty where nobody looked.
+    """
+
+    drawn: Sequence[Picture] = ()
+    others: Sequence[str] = ()
+    table: str = ""
+
+
+def pictures(
+    incident: Incident, made: Timeline, hide: Callable[[str], str] = lambda text: text
+) -> Pictures:
+    """Of the newest look at the account that kept what it measured. `hide`: people's names."""
+    measured = (kept(made.looked, looks.MEASURED) if made.looked else None) or []
+    known = [each for each in measured if any(line["points"] for line in each["lines"])]
+    if not known:
+        return Pictures()
+    beyond = [each for each in known if each["beyond"]]
+    quiet = [each for each in known if not each["beyond"]]
+    shown = [*beyond[:MOST], *quiet[: min(CALM, max(0, MOST - len(beyond)))]]
+    drawn = [_drawn(each, incident, made, hide) for each in shown]
+    others = [str(each["title"]) for each in known if each not in shown]
+    return Pictures(drawn, others, _table(known))
+
+
+def _drawn(of: Json, incident: Incident, made: Timeline, hide: Callable[[str], str]) -> Picture:
+    from opslib.core.checks import marks, plots
+    from opslib.core.checks.panels import Panel, words
+
+    lines = [plots.Line(line["label"], _series(line["points"])) for line in of["lines"]]
+    limits = [(str(name), float(value)) for name, value in of["thresholds"]]
+    panel = Panel(of["title"], of["unit"], lines, limits)
+    around = Window(*map(datetime.fromisoformat, of["around"]))
+    end = around.end
+    told = [
+        marks.Mark(row.time, row.kind, hide(row.what))
+        for row in made.rows
+        if _is_marked(row) and around.start <= row.time <= end
+    ]
+    shaded = Window(incident.began, min(max(incident.over, incident.began + _LEAST), end))
+    png = plots.page([panel], around, shaded, marks.strokes(told, around))
+    said = f"{of['title']} from {clock(around.start, end)} to {clock(end, end)} UTC: {words(panel)}"
+    beside = "; ".join(f"{mark.what.partition(' (')[0]} {clock(mark.time, end)}" for mark in told)
+    name = f"metrics-{of['metric']}.png"
+    return Picture(name, of["title"], said + (f". Marked: {beside}" if beside else ""), png)
+
+
+def _is_marked(row: Row) -> bool:
+    rings = row.kind == "alarm" and ("to ALARM" in row.what or "ALARM to" in row.what)
+    return rings or row.kind in _MARKED
+
+
+def _series(points: Sequence[Sequence[Any]]) -> Any:
+    import pandas as pd
+
+    index = pd.DatetimeIndex([datetime.fromisoformat(at) for at, _ in points], tz="UTC")
+    return pd.Series([float(value) for _, value in points], index=index)
+
+
+def _table(measured: Sequence[Json]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_HEADER)
+    writer.writerows(map(spreadsheet, _rows(measured)))
+    return out.getvalue()
+
+
+def _rows(measured: Sequence[Json]) -> Iterator[list[str]]:
+    for of in measured:
+        for line in of["lines"]:
+            for at, value in line["points"]:
+                row = (at, of["metric"], of["title"], line["label"], value, of["unit"])
+                yield [str(each) for each in row]
