@@ -159,8 +159,9 @@ def _begun(ops: Connection, listener: str, rules: list[Json]) -> Step:
             f"{_lowest(rules)}. Nothing was changed. Give it another: elbv2 SetRulePriorities."
         )
     conditions, told = _conditions(ops), _answer(ops)
+    wanted = " of ".join(", ".join(values) for values in conditions.values())
     return Step(
-        f"{told['StatusCode']} for {conditions} on {_named(listener)}",
+        f"{told['StatusCode']} for {wanted} on {_named(listener)}",
         _made(listener, first, conditions, told),
         None,
         _FIXED,

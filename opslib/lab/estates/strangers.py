@@ -79,8 +79,11 @@ def _functions(place: Place, behind: str) -> Functions:
 
 def _head(place: Place, kind: str) -> dict[str, str]:
     """The variable that says which migration the code needs: there is one, and it was run."""
-    head = place.facts.get("database", {}).get("migrations_head", {})
-    return {head["variable"]: "1"} if isinstance(head, dict) and kind in head else {}
+    about = place.facts.get("database", {})
+    head, one = about.get("migrations_head", {}), "1"
+    if about.get("migrations_tool") == "django":
+        one = "app.1"  # as its table is read: of which app
+    return {head["variable"]: one} if isinstance(head, dict) and kind in head else {}
 
 
 def _database(place: Place) -> Database:

@@ -57,7 +57,7 @@ Way = Callable[[Database, Migrations, str, list[str]], None]
 def _run(place: Place, way: Way, to: str) -> Ended:
     migrations, lines = place.memory["migrations"], [*_BEGUN]
     if migrations is None:  # a target of which only its file is known: there is one, and it was
-        return 0, lines
+        return 0, ["INFO  [lab] nothing is pending in the practice copy"]
     try:
         with rds.connect(place, "alembic") as database:
             at = migrations.current(database)
