@@ -29,7 +29,7 @@ WORDS = {
     "dynamodb": {"GetResourcePolicy"},
     "ec2": {"DescribeImages"},
     "elbv2": {"GetResourcePolicy"},
-    "events": {"ListEndpoints"},
+    "events": {"DeleteRule", "ListEndpoints"},
     "iam": {"DeleteUser"},
     "lambda": {"GetResourcePolicy"},
     "opensearch": {"DescribeVpcEndpoints", "ListVersions"},

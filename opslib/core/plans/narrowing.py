@@ -66,6 +66,10 @@ _OWN: dict[str, Callable[[Action], list[Made]]] = {
     "given": _put,
     "invoke": lambda do: [("lambda", "invoke", {"FunctionName": do["function"]})],
     "mute": lambda do: [("cloudwatch", "put_alarm_mute_rule", {"AlarmNames": [do["alarm"]]})],
+    "one-off": lambda do: [
+        ("ecs", "run_task", {"cluster": do["cluster"], "taskDefinition": do["definition"]})
+    ],
+    "pointed": _put,
     "renewed": _put,
     "search": _posted,
     "search put": _posted,
