@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from IPython.display import display
 from opslib.core.tables import Json, escaped, safe
 
 Widget = Any  # ipywidgets has no types
+_LINK = "color: var(--jp-content-link-color); text-decoration: underline"
 
 
 class Panel:
@@ -29,6 +31,8 @@ class Panel:
 
 
 def static(text: str) -> Json:
+    if not text:  # then a record and a saved notebook keep nothing of it
+        return {"text/plain": ""}
     lines = "<br>".join(map(escaped, text.splitlines()))
     return {"text/plain": safe(text), "text/html": f"<p>{lines}</p>"}
 
@@ -48,6 +52,16 @@ def button(words: str, press: Callable[[], None], *, style: str = "", tip: str =
     )
     made.on_click(lambda _: press())
     return made
+
+
+def link(words: str, command: str, tip: str, given: Json | None = None) -> Widget:
+    """What JupyterLab itself does when it is clicked on."""
+    said = escaped(json.dumps(given or {}))
+    return ipywidgets.HTML(
+        f'<a href="#" class="jp-Button opslib-link" title="{escaped(tip)}" style="{_LINK}" '
+        f'data-commandlinker-command="{command}" data-commandlinker-args="{said}">'
+        f"{escaped(words)}</a>"
+    )
 
 
 def row(*parts: Widget) -> Widget:

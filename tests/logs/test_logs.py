@@ -13,7 +13,7 @@ import pytest
 from opslib import UsageError, connect
 from opslib.core.reads import log_lines, logs
 from opslib.core.times import Window, window
-from opslib.logs import searches, throttles
+from opslib.logs import following, searches, throttles
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -150,7 +150,7 @@ def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: An
 def test_following_shows_each_line_once_and_ends(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = searches.follow(ops, "api", '"RequestId"', seconds=4, minutes=5)
+    seen = following.follow(ops, "api", '"RequestId"', seconds=4, minutes=5)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(seen) > 0
     assert seen["event_id"].is_unique
