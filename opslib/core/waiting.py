@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from opslib.core import journal
@@ -45,8 +44,7 @@ class Line:
     def tick(self, *, last: bool = False) -> None:
         """Say it, when it is time to; its last word where it ever spoke."""
         now = time.monotonic()
-        told = bool(self._shown) and last
-        if not told and (last or now - self._spoke < pace):
+        if (last and self._spoke == self._started) or (not last and now - self._spoke < pace):
             return
         self._spoke = now
         parts = " · ".join(filter(None, self.parts if last else [*self.parts, self.aside]))
@@ -82,9 +80,8 @@ def under_way() -> Iterator[Callable[[str], None]]:
     global _now
     outer = _now
     if not _first():
-        beside = outer or Line()
-        yield partial(setattr, beside, "aside")
-        beside.aside = ""
+        yield _beside
+        _beside("")
         return
     line = _now = outer or Line()
     at = len(line.parts)
@@ -102,6 +99,11 @@ def under_way() -> Iterator[Callable[[str], None]]:
             line.tick(last=True)
         else:
             del line.parts[at:]
+
+
+def _beside(text: str) -> None:
+    if _now is not None:
+        _now.aside = text
 
 
 def stays(text: str) -> None:

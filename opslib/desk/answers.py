@@ -9,7 +9,7 @@ import ipywidgets
 from opslib.core import Connection, Findings, Frame
 from opslib.core.findings import SEVERITY
 from opslib.core.tables import html_frame
-from opslib.desk.panels import Panel, Widget, button, column, link, row, said, say
+from opslib.desk.panels import Panel, Widget, button, close_set, column, link, row, said, say
 
 _LEAST = 5  # rows; fewer are seen at one look
 _BOX = {"max_height": "24em", "overflow": "auto", "border": "1px solid var(--jp-border-color1)"}
@@ -55,28 +55,27 @@ class Below:
         if self._found and any(f in self.ops.findings[self._seen :] for f in self._found):
             parts.append(link("Once more", "notebook:run-cell", "Runs this cell again"))
             text = self._told()
-            parts += [said(text)] if text else []
-        box = column([])
+        told, box = [said(text)] * bool(text), column([])
         if self._table is not None and len(self._table) >= _LEAST:
             sift = button("Filter and sort", lambda: _open(box, table))
             table = self._table
             parts.append(sift)
         if parts:
-            Panel(column([row(*parts), box]), text)
+            Panel(column([*told, row(*parts), box]), text)
 
     def _told(self) -> str:
         """When this was answered; and what was, when this cell was run before."""
         cell = (self._shell.kernel.get_parent("shell").get("metadata") or {}).get("cellId", "")
         now = f"{self.ops.now():%H:%M:%S} UTC: {_counted(self._found)}"
         before, self._before[cell] = self._before.get(cell, ""), now
-        return f"At {now}. Before, at {before}." if before else ""
+        return f"At {now}.\nBefore, at {before}." if before else ""
 
 
 def _counted(found: Findings) -> str:
-    """2 critical, 1 ok; with what the worst says."""
+    """2 critical, 1 ok; of what is not well, what the worst says."""
     told = [f"{n} {s}" for s in reversed(SEVERITY) if (n := sum(f.status == s for f in found))]
-    worst = found.worst_first()[0]
-    return f"{', '.join(told)} ({worst.check}: {worst.seen})"
+    worst = [f"{f.check}: {f.seen}" for f in found.troubles[:1]]
+    return "; ".join([", ".join(told), *worst])
 
 
 def _open(box: Widget, table: Frame) -> None:
@@ -98,7 +97,7 @@ def _open(box: Widget, table: Frame) -> None:
         if by.index:
             found = found.sort_values(found.columns[by.index - 1], ascending=not falling.value)
         say(told, f"{len(found):,} of {len(table):,} rows")
-        shown.value = html_frame(found)  # escaped there
+        shown.value = close_set(html_frame(found))  # escaped there
 
     for each in (words, by, falling):
         each.observe(draw, "value")

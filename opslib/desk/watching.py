@@ -12,7 +12,7 @@ import ipywidgets
 from opslib.core.tables import escaped
 from opslib.core.text import count
 from opslib.core.waiting import Came
-from opslib.desk.panels import Answer, Panel, Typed, button, column, row, said, say
+from opslib.desk.panels import Answer, Panel, Typed, button, close_set, column, row, said, say
 
 _PAUSE, _LONGEST, _MOST = 2.0, 1800.0, 1000  # seconds; seconds; lines
 _LEVELS = {"all lines": ("", "warning", "error"), "warnings and errors": ("warning", "error")}
@@ -75,7 +75,7 @@ class _Box:
             if line.level in levels and all(word in line.text.lower() for word in words)
         ]
         text = "<br>".join(map(escaped, lines)) or "No line so far."
-        self._shown.value = f'<code style="white-space: pre-wrap">{text}</code>'
+        self._shown.value = close_set(f'<code style="white-space: pre-wrap">{text}</code>')
 
     def settle(self, told: str) -> None:
         """What came stays, whatever was shown of it."""

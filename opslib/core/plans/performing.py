@@ -41,7 +41,7 @@ def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> None:
             waiting.stays(f"{number}/{len(plan.steps)} {step.title}")
             tell(f"step {number} of {len(plan.steps)}")
             undo.append(_perform(ops, plan, number, results))
-        tell(f"{len(plan.steps)} of {len(plan.steps)} steps done")
+        tell(f"{len(plan.steps)} of {len(plan.steps)} done")
 
 
 def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
