@@ -50,7 +50,7 @@ class Line:
         parts = " · ".join(filter(None, self.parts if last else [*self.parts, self.aside]))
         if not parts:
             return
-        text = f"{parts}, {now - self._started:.0f} s"
+        text = f"{parts} ({now - self._started:.0f} s)"
         if not last and journal.current is not None and journal.current.kept:
             journal.current.write("progress", message=text)
         if _in_kernel():

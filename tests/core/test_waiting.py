@@ -36,8 +36,8 @@ def test_a_part_stands_beside_what_it_is_a_part_of(
         tell("2 of 2 done")
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "1/2 Stop it"
-    assert "step 1 of 2 · waiting: stopping, 0 s" in said
-    assert said[-1] == "2 of 2 done, 0 s"
+    assert "step 1 of 2 · waiting: stopping (0 s)" in said
+    assert said[-1] == "2 of 2 done (0 s)"
 
 
 def test_reads_are_counted_and_what_a_thread_is_at_is_told(
@@ -52,7 +52,7 @@ def test_reads_are_counted_and_what_a_thread_is_at_is_told(
         assert waiting.answers([pool.submit(long), pool.submit(int)]) == [2, 0]
     said = capsys.readouterr().out
     assert "1 of 2 read · logs FilterLogEvents: " in said
-    assert said.splitlines()[-1].startswith("2 of 2 read, ")
+    assert said.splitlines()[-1].startswith("2 of 2 read (")
 
 
 def test_the_first_error_is_raised_and_what_comes_after_begins_anew(always: None) -> None:
@@ -74,4 +74,4 @@ def test_a_record_keeps_the_last_word_and_the_engine_hears_each(project: Project
     record = project.run("long", "from opslib import connect\nops = connect(target)", look)
     cell = nbformat.read(record.path, as_version=4)["cells"][-1]
     (kept,) = (o["data"]["text/plain"] for o in cell["outputs"])
-    assert kept == "1/2 Stop it\n2 of 2 done, 0 s"
+    assert kept == "1/2 Stop it\n2 of 2 done (0 s)"

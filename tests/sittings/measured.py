@@ -15,54 +15,39 @@ from typing import Any, NamedTuple
 
 from playwright.sync_api import sync_playwright
 
+from opslib.catalogue import runbooks
+
 SCREEN, BOTTOM = 600, 730  # pixels of a notebook that one sees at 1366 × 768
 
 
 class Incident(NamedTuple):
-    """`said`: the reporter's words; `entry`: what the system's runbook calls the procedure."""
+    """`said`: the reporter's words; `entry`: what helps, as the system's runbook calls it."""
 
     said: str
     target: str
-    procedure: str
     entry: str
 
 
-INCIDENTS = [
-    Incident(said, f"lab/{target}", procedure, entry)
-    for said, target, procedure, entry in (
-        ("people can't log in", "bluemoxon-production", "users/sign-in", "bluemoxon/sign-in"),
-        (
-            "one request in four fails",
-            "bluemoxon-production",
-            "logs/errors",
-            "bluemoxon/high-error-rate",
-        ),
-        (
-            "documents are stuck in the dead letter queue",
-            "dms-dev",
-            "queues/dead-letters",
-            "dms/dead-letters",
-        ),
-        (
-            "the backend answers 500 since the deployment",
-            "ai-studio-production",
-            "services/rollback",
-            "ai-studio/rollback",
-        ),
-        (
-            "uploads get ProvisionedThroughputExceeded",
-            "image-caption-prod",
-            "tables/throttling",
-            "image-caption/table-throttling",
-        ),
-        (
-            "too many connections to postgres",
-            "loglineos-production",
-            "databases/health",
-            "loglineos/database-connections",
-        ),
-    )
-]
+INCIDENTS = (
+    Incident("people can't log in", "lab/bluemoxon-production", "bluemoxon/sign-in"),
+    Incident("one request in four fails", "lab/bluemoxon-production", "bluemoxon/high-error-rate"),
+    Incident("documents are stuck in the dead letter queue", "lab/dms-dev", "dms/dead-letters"),
+    Incident(
+        "the backend answers 500 since the deployment",
+        "lab/ai-studio-production",
+        "ai-studio/rollback",
+    ),
+    Incident(
+        "uploads get ProvisionedThroughputExceeded",
+        "lab/image-caption-prod",
+        "image-caption/table-throttling",
+    ),
+    Incident(
+        "too many connections to postgres",
+        "lab/loglineos-production",
+        "loglineos/database-connections",
+    ),
+)
 
 
 class Hands:
@@ -84,17 +69,19 @@ class Hands:
 
 
 def by_the_tables(hands: Hands, incident: Incident) -> None:
-    """Down to the row, to the notebook, and its target typed over."""
-    page, link = hands.page, f'a[href*="{incident.procedure}.ipynb"]'
+    """Down to the row, to the notebook, and its target and what the entry sets typed over."""
+    procedure, preset, _ = runbooks.find(incident.entry)
+    page, link = hands.page, f'a[href*="{procedure.name}.ipynb"]'
     page.mouse.move(800, 400)
     while not (box := page.locator(link).first.bounding_box()) or box["y"] > BOTTOM:
         hands.does(page.mouse.wheel, 0, SCREEN)
         page.wait_for_timeout(150)
     hands.does(page.locator(link).first.click)
-    line = page.locator(".jp-NotebookPanel:visible .cm-line", has_text="target: str")
-    line.wait_for()
-    hands.does(partial(line.click, click_count=3))  # marks it
-    hands.does(page.keyboard.insert_text, f'target: str = "{incident.target}"')
+    for name, value in {"target": incident.target, **preset}.items():
+        line = page.locator(".jp-NotebookPanel:visible .cm-line", has_text=f"{name}: str")
+        line.wait_for()
+        hands.does(partial(line.click, click_count=3))  # marks it
+        hands.does(page.keyboard.insert_text, f"{name}: str = {value!r}")
 
 
 def by_words(hands: Hands, incident: Incident) -> None:
@@ -114,7 +101,7 @@ def main(address: str) -> None:
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=options)
-        print("| what was said | procedure | by the tables | by words |\n|---|---|---|---|")
+        print("| what was said | what helps | by the tables | by words |\n|---|---|---|---|")
         sums: dict[str, list[Hands]] = {}
         for incident in INCIDENTS:
             told = []
@@ -126,7 +113,7 @@ def main(address: str) -> None:
                 told.append(f"{hands.acts} acts, {hands.seconds:.0f} s")
                 sums.setdefault(way.__name__, []).append(hands)
                 page.close()
-            print(f"| {incident.said} | `{incident.procedure}` | {' | '.join(told)} |", flush=True)
+            print(f"| {incident.said} | `{incident.entry}` | {' | '.join(told)} |", flush=True)
         middle = [f"{median(h.acts for h in each):.0f} acts" for each in sums.values()]
         print(f"| the middle | | {' | '.join(middle)} |")
         browser.close()
