@@ -195,7 +195,7 @@ def _open(page: Any, jupyter: str, copy: Path, name: str, *given: str) -> tuple[
     """A sitting that the command opened, in the browser: its file, and what shows it."""
     pairs = [word for pair in given for word in ("-p", pair)]
     kept = {n: v for n, v in os.environ.items() if n not in ("OPSLIB_HOME", "OPSLIB_RECORDS")}
-    command = [copy / ".venv" / "bin" / "opslib", "open", name, "-t", TARGET, *pairs]
+    command = [str(copy / ".venv" / "bin" / "opslib"), "open", name, "-t", TARGET, *pairs]
     env = {**kept, "PYTHONPATH": str(copy)}
     subprocess.run(command, cwd=copy, env=env, check=True, capture_output=True)
     opened = max((copy / "records" / "sittings").glob("*.ipynb"))
