@@ -83,8 +83,8 @@ def column(parts: Sequence[Widget]) -> Widget:
     return ipywidgets.VBox(tuple(parts))
 
 
-class Typed(ipywidgets.Text):  # type: ignore[misc]
-    """A line whose every letter arrives while an `await` cell runs.
+class _Heard:
+    """Whose every change arrives while an `await` cell runs.
 
     The page holds the next message until the kernel was idle after the last, and ipykernel 7 does
     not say so for what it answers beside a cell (`dispatch_shell`, concurrent). Then it is busy
@@ -93,14 +93,26 @@ class Typed(ipywidgets.Text):  # type: ignore[misc]
 
     def __init__(self, **said: Any) -> None:
         super().__init__(**said)
-        self._cell = self.comm.kernel.get_parent("shell")
+        self._cell = self.comm.kernel.get_parent("shell")  # type: ignore[attr-defined]
 
     def _handle_msg(self, msg: Json) -> None:
-        super()._handle_msg(msg)
-        kernel = self.comm.kernel
+        super()._handle_msg(msg)  # type: ignore[misc]
+        kernel = self.comm.kernel  # type: ignore[attr-defined]
         for state, of in (("idle", msg), ("busy", self._cell)):
             told = {"execution_state": state}
             kernel.session.send(kernel.iopub_socket, "status", told, parent=of, ident=b"status")
+
+
+class Typed(_Heard, ipywidgets.Text):  # type: ignore[misc]
+    """A line, each letter as it is typed."""
+
+
+class Chosen(_Heard, ipywidgets.Dropdown):  # type: ignore[misc]
+    """One of several."""
+
+
+class Toggled(_Heard, ipywidgets.ToggleButton):  # type: ignore[misc]
+    """On or off."""
 
 
 class Answer:

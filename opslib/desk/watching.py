@@ -12,7 +12,19 @@ import ipywidgets
 from opslib.core.tables import escaped
 from opslib.core.text import count
 from opslib.core.waiting import Came
-from opslib.desk.panels import Answer, Panel, Typed, button, close_set, column, row, said, say
+from opslib.desk.panels import (
+    Answer,
+    Chosen,
+    Panel,
+    Toggled,
+    Typed,
+    button,
+    close_set,
+    column,
+    row,
+    said,
+    say,
+)
 
 _PAUSE, _LONGEST, _MOST = 2.0, 1800.0, 1000  # seconds; seconds; lines
 _LEVELS = {"all lines": ("", "warning", "error"), "warnings and errors": ("warning", "error")}
@@ -42,12 +54,10 @@ class _Box:
         self.stopped, self.count = Answer(), 0
         self._lines: deque[Came] = deque(maxlen=_MOST)
         self._told, self._shown = said(), ipywidgets.HTML()
-        self._level = ipywidgets.Dropdown(options=[*_LEVELS], layout={"width": "13em"})
+        self._level = Chosen(options=[*_LEVELS], layout={"width": "13em"})
         self._words = Typed(placeholder="lines that hold …", layout={"width": "18em"})
-        self._paused = ipywidgets.ToggleButton(description="Pause", layout={"width": "auto"})
-        self._longer = ipywidgets.ToggleButton(
-            description="Go on until stopped", layout={"width": "auto"}
-        )
+        self._paused = Toggled(description="Pause", layout={"width": "auto"})
+        self._longer = Toggled(description="Go on until stopped", layout={"width": "auto"})
         for each in (self._level, self._words, self._paused):
             each.observe(lambda _: self._draw(), "value")
         stop = button("Stop", lambda: self.stopped.give("stopped"), style="danger")

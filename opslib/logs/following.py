@@ -6,8 +6,10 @@ from opslib.core import (
     Connection,
     Findings,
     Frame,
-    NotAllowed,
+    OpsError,
     Question,
+    Refused,
+    UsageError,
     Window,
     check,
     count,
@@ -92,7 +94,9 @@ async def watch(
     where = ", ".join(groups(ops, source).values())
     try:
         seen = await somebody.watches(_Lines(ops, source, pattern, minutes), seconds)
-    except NotAllowed as exc:
+    except (UsageError, Refused):
+        raise
+    except OpsError as exc:
         return keep(ops, Findings([unread(f"following {source}", exc)]))
     return keep(ops, _told(source, where, seen, minutes))
 

@@ -5,6 +5,7 @@ Searched to the end of a window, phrases kept, errors grouped, throttling told w
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +155,14 @@ def test_following_shows_each_line_once_and_ends(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(seen) > 0
     assert seen["event_id"].is_unique
+
+
+def test_where_nobody_looks_on_lines_are_printed_as_ever(
+    ops: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = asyncio.run(following.watch(ops, "api", '"RequestId"', seconds=2, minutes=5))
+    assert (found.status, found.check) == ("ok", "following api")
+    assert "RequestId" in capsys.readouterr().out
 
 
 def test_a_query_is_waited_for_and_typed(ops: Any) -> None:

@@ -163,6 +163,10 @@ def test_lines_are_followed_until_stopped_and_a_check_is_made_once_more(
     sitting.locator("code", has_text="REPORT").wait_for()
     sitting.get_by_placeholder("lines that hold").fill("no line has this")
     sitting.get_by_text("No line so far").wait_for()
+    for _ in range(2):  # each change is heard, not only the first
+        sitting.get_by_role("button", name="Pause", exact=True).click()
+    sitting.get_by_placeholder("lines that hold").fill("REPORT")
+    sitting.locator("code", has_text="REPORT").wait_for()
     sitting.get_by_role("button", name="Stop", exact=True).click()
     sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
     sitting.get_by_text("Once more").click()
