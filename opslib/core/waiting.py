@@ -48,20 +48,20 @@ class Line:
             return
         self._spoke = now
         parts = " · ".join(filter(None, self.parts if last else [*self.parts, self.aside]))
-        if not parts:
-            return
-        text = f"{parts} ({now - self._started:.0f} s)"
-        if not last and journal.current is not None and journal.current.kept:
+        text = f"{parts} ({now - self._started:.0f} s)" if parts else ""
+        if text and not last and journal.current is not None and journal.current.kept:
             journal.current.write("progress", message=text)
         if _in_kernel():
             self._show(text)
-        else:
-            print(text, flush=True)
+        elif text:
+            print(text, file=sys.stderr, flush=True)
 
     def _show(self, text: str) -> None:
         from IPython.display import display
 
         bundle = {"text/plain": "\n".join(filter(None, [*self._kept, text]))}
+        if self._shown is None and not bundle["text/plain"]:
+            return
         if self._shown is None:
             self._shown = display(bundle, raw=True, display_id=True)
         else:

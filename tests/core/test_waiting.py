@@ -22,7 +22,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_ends_soon_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with waiting.under_way() as tell:
         tell("1 of 1")
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_part_stands_beside_what_it_is_a_part_of(
@@ -34,8 +34,9 @@ def test_a_part_stands_beside_what_it_is_a_part_of(
         states = iter(["stopping", "stopped"])
         waiting.poll(partial(next, states), "stopped".__eq__, 60, str, pause_seconds=0.01)
         tell("2 of 2 done")
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "1/2 Stop it"
+    stays, moves = capsys.readouterr()
+    said = moves.splitlines()
+    assert stays == "1/2 Stop it\n"
     assert "step 1 of 2 · waiting: stopping (0 s)" in said
     assert said[-1] == "2 of 2 done (0 s)"
 
@@ -50,7 +51,7 @@ def test_reads_are_counted_and_what_a_thread_is_at_is_told(
 
     with ThreadPoolExecutor() as pool:
         assert waiting.answers([pool.submit(long), pool.submit(int)]) == [2, 0]
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "1 of 2 read · logs FilterLogEvents: " in said
     assert said.splitlines()[-1].startswith("2 of 2 read (")
 
