@@ -19,10 +19,12 @@ Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: t
 Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 Params: TypeAlias = Mapping[str, Any]  # values by name, given only to be read
 UTC_TIME = "datetime64[us, UTC]"
-# What a notebook shows once: pictures that were drawn on white are turned round in a dark theme.
+# What a notebook shows once: in a dark theme pictures that were drawn on white are turned round,
+# and a status is as bright as it has to be there.
+_DARK = 'body[data-jp-theme-light="false"]'
 IN_THE_DARK = (
-    '<style>body[data-jp-theme-light="false"] img.jp-needs-light-background'
-    "{filter:invert(.93) hue-rotate(180deg)}</style>"
+    f"<style>{_DARK} img.jp-needs-light-background{{filter:invert(.93) hue-rotate(180deg)}}"
+    f"{_DARK} .opslib-findings td:first-child{{filter:brightness(1.8)}}</style>"
 )
 _ROWS = 60  # of a long table are shown
 

@@ -43,20 +43,31 @@ class _Form:
     def __init__(self, values: dict[str, Any], shown: list[Parameter]) -> None:
         import ipywidgets
 
-        from opslib.desk.panels import Panel, column, said
+        from opslib.desk import ranges
+        from opslib.desk.panels import Panel, column, link, row, said
 
         self._values, self._target = values, targets.load(values["target"])
         self._told, self._line = said(), said(self._command())
-        parts = []
+        parts, controls = [], {each.name: self._controlled(each) for each in shown}
+        times = ranges.of(controls)
         for each in shown:
-            control = _control(each, values.get(each.name), self._target.facts)
-            control.observe(lambda change, p=each: self._set(p, change["new"]), "value")
+            if times and each.name in ranges.OWN:
+                continue
+            control = controls[each.name]
             mark = " (required)" if each.required else ""
             parts += [said(f"{each.name}{mark}"), control, said(each.help)]
         grid = ipywidgets.GridBox(
             parts, layout={"grid_template_columns": "max-content 18em auto", "grid_gap": "0 12px"}
         )
-        Panel(column([grid, self._told, self._line]), self._command())
+        self._below = link("Run from here down", "notebook:run-all-below", "With what is set here")
+        self._below.layout.display = "none"  # nothing is set yet
+        told = row(self._told, self._below)
+        Panel(column([grid, *times, told, self._line]), self._command())
+
+    def _controlled(self, parameter: Parameter) -> Any:
+        control = _control(parameter, self._values.get(parameter.name), self._target.facts)
+        control.observe(lambda change: self._set(parameter, change["new"]), "value")
+        return control
 
     def _command(self) -> str:
         return f"The same, opened anew: {command('open', self._target.name)}"
@@ -75,7 +86,8 @@ class _Form:
         self._values[name] = _changed[name] = value
         if journal.current is not None:
             journal.current.write("parameter", name=name, value=value, was=was)
-        say(self._told, f"{name} is {value!r} now, was {was!r}. Run the cells below again.")
+        say(self._told, f"{name} is {value!r} now, was {was!r}.")
+        self._below.layout.display = None
         say(self._line, self._command())
 
 

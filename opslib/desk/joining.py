@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection
+from opslib.core import Connection, Findings, waiting
 from opslib.core.plans.verdicts import Verdict
-from opslib.desk import approving, following
+from opslib.desk import answers, approving, following, watching
+
+_PACE = 0.5  # seconds
 
 
 def join(shell: Any, ops: Connection) -> None:
-    """`decide` asks, and below a verdict stands what follows."""
+    """`decide` asks, lines are followed in a box, and below an answer stands what can be done."""
     ops.asks = approving.ask
+    ops.keep(waiting.Onlooker(watching.watch))
+    waiting.pace = _PACE
+    below = answers.below(shell, ops)
+    bundles = shell.display_formatter.mimebundle_formatter
 
     def shown(verdict: Verdict, **_: Any) -> Any:
-        def below() -> None:
-            shell.events.unregister("post_execute", below)
+        def offer() -> None:
+            shell.events.unregister("post_execute", offer)
             following.offer(verdict)
 
-        shell.events.register("post_execute", below)
+        shell.events.register("post_execute", offer)
         return verdict._repr_mimebundle_()
 
-    shell.display_formatter.mimebundle_formatter.for_type(Verdict, shown)
+    bundles.for_type(Verdict, shown)
+    bundles.for_type(Findings, below.shows)
+    for module in ("pandas.core.frame", "pandas"):
+        bundles.for_type_by_name(module, "DataFrame", below.shows)

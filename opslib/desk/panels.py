@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from IPython.display import display
 from opslib.core.tables import Json, escaped, safe
 
 Widget = Any  # ipywidgets has no types
+_LINK = "color: var(--jp-content-link-color); text-decoration: underline"
 
 
 class Panel:
@@ -29,17 +31,28 @@ class Panel:
 
 
 def static(text: str) -> Json:
+    if not text:  # then a record and a saved notebook keep nothing of it
+        return {"text/plain": ""}
     lines = "<br>".join(map(escaped, text.splitlines()))
     return {"text/plain": safe(text), "text/html": f"<p>{lines}</p>"}
 
 
 def said(text: str = "") -> Widget:
     """A line of text that may wrap; nothing in it is HTML."""
-    return ipywidgets.HTML(escaped(text), layout={"max_width": "60em"})
+    return ipywidgets.HTML(_lines(text), layout={"max_width": "60em"})
 
 
 def say(line: Widget, text: str) -> None:
-    line.value = escaped(text)
+    line.value = _lines(text)
+
+
+def close_set(markup: str) -> str:
+    """Lines of a text, not of a form, which stand as far apart as its controls."""
+    return f'<div style="line-height: 1.4">{markup}</div>'
+
+
+def _lines(text: str) -> str:
+    return close_set("<br>".join(map(escaped, text.splitlines()))) if text else ""
 
 
 def button(words: str, press: Callable[[], None], *, style: str = "", tip: str = "") -> Widget:
@@ -48,6 +61,16 @@ def button(words: str, press: Callable[[], None], *, style: str = "", tip: str =
     )
     made.on_click(lambda _: press())
     return made
+
+
+def link(words: str, command: str, tip: str, given: Json | None = None) -> Widget:
+    """What JupyterLab itself does when it is clicked on."""
+    said = escaped(json.dumps(given or {}))
+    return ipywidgets.HTML(
+        f'<a href="#" class="jp-Button opslib-link" title="{escaped(tip)}" style="{_LINK}" '
+        f'data-commandlinker-command="{command}" data-commandlinker-args="{said}">'
+        f"{escaped(words)}</a>"
+    )
 
 
 def row(*parts: Widget) -> Widget:
@@ -60,8 +83,8 @@ def column(parts: Sequence[Widget]) -> Widget:
     return ipywidgets.VBox(tuple(parts))
 
 
-class Typed(ipywidgets.Text):  # type: ignore[misc]
-    """A line whose every letter arrives while an `await` cell runs.
+class _Heard:
+    """Whose every change arrives while an `await` cell runs.
 
     The page holds the next message until the kernel was idle after the last, and ipykernel 7 does
     not say so for what it answers beside a cell (`dispatch_shell`, concurrent). Then it is busy
@@ -70,14 +93,26 @@ class Typed(ipywidgets.Text):  # type: ignore[misc]
 
     def __init__(self, **said: Any) -> None:
         super().__init__(**said)
-        self._cell = self.comm.kernel.get_parent("shell")
+        self._cell = self.comm.kernel.get_parent("shell")  # type: ignore[attr-defined]
 
     def _handle_msg(self, msg: Json) -> None:
-        super()._handle_msg(msg)
-        kernel = self.comm.kernel
+        super()._handle_msg(msg)  # type: ignore[misc]
+        kernel = self.comm.kernel  # type: ignore[attr-defined]
         for state, of in (("idle", msg), ("busy", self._cell)):
             told = {"execution_state": state}
             kernel.session.send(kernel.iopub_socket, "status", told, parent=of, ident=b"status")
+
+
+class Typed(_Heard, ipywidgets.Text):  # type: ignore[misc]
+    """A line, each letter as it is typed."""
+
+
+class Chosen(_Heard, ipywidgets.Dropdown):  # type: ignore[misc]
+    """One of several."""
+
+
+class Toggled(_Heard, ipywidgets.ToggleButton):  # type: ignore[misc]
+    """On or off."""
 
 
 class Answer:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from typing import Any
 
 import ipywidgets as widgets
@@ -93,6 +93,12 @@ class Seeking:
         """Another target: what it is, and what helps there."""
         self._kind.value = _marked(self._picker.value)
         self._search()
+        Thread(target=self._get_ready, name="opslib-door", daemon=True).start()
+
+    def _get_ready(self) -> None:
+        """What a search needs takes longer to make than its first word to type."""
+        with self._one, contextlib.suppress(UsageError):  # told when something is said
+            self._guide(self._picker.value)
 
     def _see(self, word: str) -> None:
         """One of the words below the box: who helps there."""

@@ -1,8 +1,9 @@
 """CloudWatch Logs: lines, errors by pattern and kind, what was throttled, Logs Insights."""
 
 from opslib.core.reads.logs import query, search
+from opslib.logs.following import check_following, follow, watch
 from opslib.logs.needs import check_needs
-from opslib.logs.searches import check_errors, check_following, check_lines, check_query, follow
+from opslib.logs.searches import check_errors, check_lines, check_query
 from opslib.logs.throttles import check_concurrency, check_throttling
 from opslib.logs.troubles import check_kinds, show_patterns
 
@@ -19,4 +20,5 @@ __all__ = [
     "query",
     "search",
     "show_patterns",
+    "watch",
 ]

@@ -1,4 +1,4 @@
-"""Log lines searched, followed, queried, and errors by pattern."""
+"""Log lines searched, queried, and errors by pattern."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import re
 from opslib.core import (
     Connection,
     Findings,
-    Frame,
     Plotted,
     Question,
-    Window,
     check,
     clock,
     count,
-    poll,
     unknown_name,
     window,
 )
-from opslib.core.reads import log_lines
 from opslib.core.reads.log_lines import burst, group_errors
 from opslib.core.reads.logs import (
     ALL,
@@ -92,48 +88,6 @@ def check_errors(
         asked = Question("errors logged", "all lines of trouble are read", "FilterLogEvents")
         found.append(asked.answer("warn", note, next="logs/errors"))
     return Findings(found, patterns, note)
-
-
-def follow(
-    ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
-) -> Frame:
-    """Print lines as they come for some seconds, beginning with those of the last minutes.
-
-    Each once. Columns: EVENTS. Interrupting the kernel ends it early. Late lines are looked for
-    too: each look goes back a minute.
-    """
-    import pandas as pd
-
-    begin, kept, seen = window(ops, minutes).start, [], set[str]()
-
-    def look() -> None:
-        nonlocal begin
-        events = search(ops, source, pattern, Window(begin, ops.now()))
-        new = events[~events["event_id"].isin(seen)]
-        for event in new.itertuples():
-            text = log_lines.brief(event.message)
-            print(f"{event.time:%H:%M:%S} {event.source}: {text}", flush=True)
-        seen.update(new["event_id"])
-        kept.append(new)
-        begin = max(begin, window(ops, 1).start)
-
-    try:
-        poll(look, lambda _: False, seconds, pause_seconds=2)
-    except KeyboardInterrupt:
-        print("Stopped.", flush=True)
-    return pd.concat(kept).sort_values(["time", "event_id"], ignore_index=True)
-
-
-@check("What do the logs say now?")
-def check_following(
-    ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
-) -> Findings:
-    """Follow, and say how many lines came. Evidence: none; the lines are printed."""
-    where = ", ".join(groups(ops, source).values())
-    lines = follow(ops, source, pattern, seconds, minutes)
-    asked = Question(f"following {source}", "it could be read", f"FilterLogEvents {where}")
-    seen = f"{count(len(lines), 'line')} in {seconds:g} s and the {minutes:g} minutes before"
-    return Findings([asked.answer("ok", seen)])
 
 
 @check("What is the answer?")

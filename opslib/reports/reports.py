@@ -17,10 +17,12 @@ from opslib.core import (
     Question,
     Refused,
     UsageError,
+    count,
     frame,
 )
 from opslib.core.checks.checks import keep
 from opslib.core.checks.plots import MARKS
+from opslib.core.waiting import under_way
 from opslib.reports.comparisons import since_last
 from opslib.reports.sections import Check, checks
 
@@ -89,7 +91,8 @@ def daily(ops: Connection, hours: float = 24) -> Daily:
     """
     asked, before = checks(ops, hours), len(ops.findings)
     asked.sort(key=_turn)
-    with ops.reading_once():
+    with ops.reading_once(), under_way() as tell:
+        tell(count(len(asked), "check"))
         results = [
             found
             for _, turn in groupby(asked, _turn)

@@ -5,6 +5,7 @@ Searched to the end of a window, phrases kept, errors grouped, throttling told w
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from opslib import UsageError, connect
 from opslib.core.reads import log_lines, logs
 from opslib.core.times import Window, window
-from opslib.logs import searches, throttles
+from opslib.logs import following, searches, throttles
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -150,10 +151,18 @@ def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: An
 def test_following_shows_each_line_once_and_ends(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = searches.follow(ops, "api", '"RequestId"', seconds=4, minutes=5)
+    seen = following.follow(ops, "api", '"RequestId"', seconds=4, minutes=5)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(seen) > 0
     assert seen["event_id"].is_unique
+
+
+def test_where_nobody_looks_on_lines_are_printed_as_ever(
+    ops: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = asyncio.run(following.watch(ops, "api", '"RequestId"', seconds=2, minutes=5))
+    assert (found.status, found.check) == ("ok", "following api")
+    assert "RequestId" in capsys.readouterr().out
 
 
 def test_a_query_is_waited_for_and_typed(ops: Any) -> None:

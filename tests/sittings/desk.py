@@ -88,7 +88,7 @@ class Desk:
             self._widgets.pop(content["comm_id"], None)
         return message
 
-    def widget(self, **said: str) -> tuple[str, dict[str, Any]]:
+    def widget(self, **said: Any) -> tuple[str, dict[str, Any]]:
         """The newest whose state says so: its comm, and its state."""
         found = [w for w in self._widgets.items() if said.items() <= w[1].items()]
         return found[-1]
@@ -98,7 +98,7 @@ class Desk:
         made = (w for w in self._widgets.values() if w.get("_model_name") == "HTMLModel")
         return "\n".join(html.unescape(w["value"]) for w in made)
 
-    def fill(self, value: Any, /, **said: str) -> None:
+    def fill(self, value: Any, /, **said: Any) -> None:
         """Type into a widget, choose in it."""
         self._tell(said, {"method": "update", "state": {"value": value}, "buffer_paths": []})
 
@@ -106,11 +106,14 @@ class Desk:
         click = {"method": "custom", "content": {"event": "click"}}
         self._tell({"description": words}, click)
 
-    def _tell(self, said: dict[str, str], data: Any) -> None:
+    def _tell(self, said: dict[str, Any], data: Any) -> None:
         session, (comm, _) = self._client.session, self.widget(**said)
         message = session.msg("comm_msg", {"comm_id": comm, "data": data})
         self._client.shell_channel.send(message)
+        self.hear()
 
+    def hear(self) -> None:
+        """What the kernel says by itself."""
         with contextlib.suppress(queue.Empty):
             while True:  # until silence: beside a cell that awaits, no kernel says that it is idle
                 self._later.append(self._message(1.0))

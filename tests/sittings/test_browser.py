@@ -25,6 +25,7 @@ CI = os.environ.get("CI") == "true"
 CHROMIUM = shutil.which("chromium")
 TARGET = "lab/bluemoxon-staging"
 MILLISECONDS = 180_000  # for what takes a second where nobody else works
+WIDGET = "application/vnd.jupyter.widget-view+json"
 NEEDED = ("run", "requirements.lock", "pyproject.toml", ".gitignore", "README.md")
 
 if not CI:
@@ -122,8 +123,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     (opened,) = (copy / "records" / "sittings").glob("*.ipynb")
     _idle(page)
     _add_below(page, sitting, "conclude, connect", 'from opslib import note\nnote("one in four")')
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    _run_all(page)
     sitting.get_by_role("button", name="Not now").click()  # what waits for a person is answered
     sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
 
@@ -153,6 +153,70 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     assert "opslib open NAME -t TARGET" in refused.json()["message"]
     assert _git(copy, "status", "--porcelain") == ""
     assert not [*(copy / "notebooks").rglob(".ipynb_checkpoints")]
+
+
+def test_lines_are_followed_until_stopped_and_a_check_is_made_once_more(
+    page: Any, jupyter: str, copy: Path
+) -> None:
+    opened, sitting = _open(page, jupyter, copy, "logs/follow", "seconds=600", "minutes=5")
+    _run_all(page)
+    sitting.locator("code", has_text="REPORT").wait_for()
+    sitting.get_by_placeholder("lines that hold").fill("no line has this")
+    sitting.get_by_text("No line so far").wait_for()
+    for _ in range(2):  # each change is heard, not only the first
+        sitting.get_by_role("button", name="Pause", exact=True).click()
+    sitting.get_by_placeholder("lines that hold").fill("REPORT")
+    sitting.locator("code", has_text="REPORT").wait_for()
+    sitting.get_by_role("button", name="Stop", exact=True).click()
+    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    sitting.get_by_text("Once more").click()
+    sitting.get_by_role("button", name="Stop", exact=True).click()
+    sitting.get_by_text("Before, at").wait_for()
+    saved = _saved(page, opened, "Before, at")
+    assert "REPORT" in saved
+    assert WIDGET not in saved
+
+
+def test_one_window_for_the_notebook_and_a_table_to_filter(
+    page: Any, jupyter: str, copy: Path
+) -> None:
+    opened, sitting = _open(page, jupyter, copy, "logs/search", "minutes=30")
+    _run_all(page)
+    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    sitting.get_by_role("button", name="3 h", exact=True).click()
+    sitting.get_by_text("-p since=3h").wait_for()
+    sitting.get_by_text("Run from here down").click()
+    sitting.get_by_text("Before, at").wait_for()
+    _idle(page)
+    sitting.get_by_role("button", name="Filter and sort").click()
+    sitting.get_by_placeholder("rows that hold").fill("no row has this")
+    sitting.get_by_text("0 of 1,000 rows").wait_for()
+    assert WIDGET not in _saved(page, opened, "Before, at")
+    assert _git(copy, "status", "--porcelain") == ""
+
+
+def _open(page: Any, jupyter: str, copy: Path, name: str, *given: str) -> tuple[Path, Any]:
+    """A sitting that the command opened, in the browser: its file, and what shows it."""
+    pairs = [word for pair in given for word in ("-p", pair)]
+    kept = {n: v for n, v in os.environ.items() if n not in ("OPSLIB_HOME", "OPSLIB_RECORDS")}
+    command = [str(copy / ".venv" / "bin" / "opslib"), "open", name, "-t", TARGET, *pairs]
+    env = {**kept, "PYTHONPATH": str(copy)}
+    subprocess.run(command, cwd=copy, env=env, check=True, capture_output=True)
+    opened = max((copy / "records" / "sittings").glob("*.ipynb"))
+    page.goto(f"{jupyter}/lab/tree/records/sittings/{opened.name}?reset")
+    _idle(page)
+    return opened, page.locator(".jp-NotebookPanel:visible")
+
+
+def _run_all(page: Any) -> None:
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def _saved(page: Any, opened: Path, until_it_has: str) -> str:
+    page.keyboard.press("Control+s")
+    until(lambda: until_it_has in text_of(opened))
+    return text_of(opened)
 
 
 def _idle(page: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from opslib import connect, functions
 from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
-from opslib.records.sittings import presence
+from opslib.records.sittings import cells, presence
 from opslib.runs import runs
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import Project
 from tests.sittings.conftest import TARGET, Open
-from tests.sittings.desk import Desk, text_of
+from tests.sittings.desk import Desk, text_of, until
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PRODUCTION = "lab/bluemoxon-production"
@@ -148,6 +149,95 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
     assert "saw: the cache was cold" in at.texts()
     assert [n["text"] for n in reading.details(record)["notes"]] == ["the cache was cold"]
     assert verification.verify() == []
+
+
+def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
+    lab: PracticeLab, desk: Open
+) -> None:
+    at = desk("queues/dead-letters")
+    cell = next(id for id, code in at.cells.items() if "queues.check_dead_letters" in code)
+    with lab.broken("dead-letter-backlog"):
+        for each in [*at.cells][: [*at.cells].index(cell) + 1]:
+            at.run(each)
+    assert "Once more" in at.texts()
+    assert "Before, at" not in at.texts()
+    at.run(cell)  # what the words to click on ask JupyterLab for
+    assert re.search(r"At [\d:]+ UTC: 2 ok.*Before, at [\d:]+ UTC: 1 critical, 1 ok; ", at.texts())
+    at.run([*at.cells][-1])
+    record = _only()
+    told = [o["data"]["text/plain"] for run in _runs(record, cell) for o in run["outputs"]]
+    assert [("critical" in text, "Before, at" in text) for text in told if text] == [
+        (True, False),
+        (False, False),
+        (True, True),
+    ]
+    assert record.outcome == "ok"
+    assert WIDGET not in text_of(record.path)
+
+
+def _runs(record: Record, cell: str) -> list[Any]:
+    every = cells.runs_of(nbformat.read(record.path, as_version=4))
+    return [run for run in every if run["metadata"]["opslib"]["cell"] == cell]
+
+
+def test_one_window_is_set_for_the_whole_notebook(desk: Open) -> None:
+    at = desk("metrics/dashboard")
+    for cell in [*at.cells][: [*at.cells].index("form") + 1]:
+        at.run(cell)
+    at.press("3 h")
+    assert at.run("mine", "hours, since, until") == "(3.0, '', '')"
+    assert f"opslib open metrics/dashboard -t {TARGET} -p hours=3" in at.texts()
+    assert "Run from here down" in at.texts()
+    at.fill("2h", placeholder="2h ago, or 2026-11-22 14:05")
+    at.fill("1h", placeholder="now")
+    assert at.run("mine", "hours, since, until") == "(2.0, '2h', '1h')"
+
+
+def test_a_table_is_filtered_and_sorted_on_demand_and_nothing_of_it_is_kept(desk: Open) -> None:
+    at = desk("queues/dead-letters")
+    at.run("mine", "import pandas as pd; rows = [('beta', 2), ('alpha', 3), ('gamma', 1)]")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        at.run(cell)
+    at.run("mine", "pd.DataFrame(rows * 3, columns=['who', 'many'])")
+    assert "of 9 rows" not in at.texts()
+    at.press("Filter and sort")
+    at.fill("A A", placeholder="rows that hold …")
+    at.fill(1, _model_name="DropdownModel", _options_labels=["as it is", "who", "many"])
+    assert "9 of 9 rows" in at.texts()
+    at.fill("gamma", placeholder="rows that hold …")
+    assert "3 of 9 rows" in at.texts()
+    at.leave()
+    kept = text_of(_only().path)
+    assert "gamma" in kept
+    assert "of 9 rows" not in kept
+    assert WIDGET not in kept
+
+
+def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
+    at = desk("logs/follow", seconds="600", minutes="5")
+    cell = next(id for id, code in at.cells.items() if "await logs.watch" in code)
+    for each in [*at.cells][: [*at.cells].index(cell)]:
+        at.run(each)
+    at.send(cell)
+    at.wait(until="Following")
+    until(lambda: "REPORT" in _after_a_while(at))
+    at.fill("no line has this", placeholder="lines that hold …")
+    assert "No line so far" in at.texts()
+    at.press("Stop")
+    assert "following api" in at.wait()
+    at.run([*at.cells][-1])
+    record = _only()
+    assert record.outcome == "ok"
+    (run,) = _runs(record, cell)
+    shown = "".join(o["data"]["text/plain"] for o in run["outputs"])
+    assert "REPORT" in shown  # all that came, whatever was looked at
+    assert re.search(r"\d lines in \d+ s", shown)
+    assert WIDGET not in text_of(record.path)
+
+
+def _after_a_while(at: Desk) -> str:
+    at.hear()
+    return at.texts()
 
 
 def test_headless_no_widget_is_made_or_imported(

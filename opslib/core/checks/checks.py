@@ -18,6 +18,7 @@ from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Ref
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.journal import HERE
 from opslib.core.tables import Params
+from opslib.core.waiting import under_way
 
 Look: TypeAlias = Callable[Concatenate[Connection, P], Findings]
 
@@ -39,7 +40,8 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
             lost: list[tuple[str, OpsError]] = []
             before = apart.set(lost)
             try:
-                with understood():
+                with understood(), under_way() as tell:
+                    tell(question)
                     found = function(ops, *args, **kwargs)
             except (UsageError, Refused):
                 raise

@@ -28,7 +28,7 @@ from opslib.core.findings import Findings
 from opslib.core.journal import Journal
 from opslib.core.tables import Json
 from opslib.core.text import decoded
-from opslib.core.waiting import counted
+from opslib.core.waiting import answers, counted
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -276,7 +276,7 @@ class Connection:
                 return read()
 
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="opslib") as pool:
-            return list(pool.map(one, reads))
+            return answers([pool.submit(one, read) for read in reads])
 
     def each(self, read: Callable[[N], T], names: Iterable[N], asked: str = "") -> dict[N, T]:
         """One read for each of several names, at the same time; their answers by name.

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 from uuid import NAMESPACE_OID, uuid5
 
+from opslib.core import waiting
 from opslib.core.actions.actions import Action
 from opslib.core.actions.results import awaited, resolved, result
 from opslib.core.connections.connection import Connection
@@ -36,9 +37,12 @@ def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> None:
     Raises Lost (a step may be done), or OpsError; both say what was done and what was not.
     """
     results: Json = {}
-    for number, step in enumerate(plan.steps, 1):
-        print(f"{number}/{len(plan.steps)} {step.title}", flush=True)
-        undo.append(_perform(ops, plan, number, results))
+    with waiting.under_way() as tell:
+        for number, step in enumerate(plan.steps, 1):
+            waiting.stays(f"{number}/{len(plan.steps)} {step.title}")
+            tell(f"step {number} of {len(plan.steps)}")
+            undo.append(_perform(ops, plan, number, results))
+        tell(f"{len(plan.steps)} of {len(plan.steps)} done")
 
 
 def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
@@ -58,7 +62,7 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
         if not _seen(ops, step):
             _tell_end(tell, plan, number, state="unknown", error=str(exc))
             _stop(plan, number, exc, f"may be done: {exc} Look before anything else.")
-        print(f"{exc} It was seen to be done.", flush=True)
+        waiting.stays(f"{exc} It was seen to be done.")
         said = {"seen": True, "error": str(exc)}
     except OpsError as exc:
         part = exc.done is not None  # and can be undone
