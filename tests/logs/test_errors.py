@@ -113,7 +113,7 @@ def test_one_client_that_sends_malformed_requests_is_named(ops: Connection, lab:
         ("connections-near-limit", "connection", "databases/health"),
         ("database-unavailable", "connection", "databases/health"),
         ("timeout-too-low", "timeout", "functions/latency"),
-        ("bad-version", "other", "functions/rollback"),
+        ("bad-version", "other", "loglineos/rollback"),
     ],
 )
 def test_each_kind_leads_on_and_names_no_cause(

@@ -1,7 +1,4 @@
-"""A connection to a target: who and where we are, checked.
-
-Every call recorded, every error translated.
-"""
+"""A connection to a target: checked who and where we are, calls recorded, errors translated."""
 
 from __future__ import annotations
 
@@ -97,7 +94,7 @@ class Connection:
         self.require_hold: Callable[[], None] = lambda: None  # raises when `gate.holding` was lost
         self.findings = Findings()
         self.changed = False  # has a plan been applied in this run?
-        # The line to type that opens what follows, by its name.
+        # The line to type that opens what follows, by its name; the runbook's entry of a procedure.
         self.follow: Callable[[str], str] = lambda name: ""
         self.entry: Callable[..., str] = lambda procedure, **given: procedure
         # Asks a person for a plan: what is approved, what was typed. None: nobody is there.
