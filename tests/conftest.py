@@ -77,6 +77,7 @@ gc.set_threshold(50_000, 20, 20)
 SLOWEST = (
     "test_browser",
     "test_contracts",
+    "test_elsewhere",
     "test_matrix",
     "test_misfits",
     "test_pins",
