@@ -93,6 +93,7 @@ EVERYTHING = [
     "rds",
     "s3",
     "secrets",
+    "sesv2",
     "sqs",
 ]
 PINNED = Path(__file__).parent / "pins" / "reads.json"

@@ -18,6 +18,7 @@ from opslib import (
     health,
     jobs,
     logs,
+    mail,
     metrics,
     network,
     queues,
@@ -118,6 +119,14 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
         ("network", "edge"): [edge.check_firewall],
+        ("mail", "mail"): [
+            mail.check_account,
+            mail.check_reputation,
+            mail.check_senders,
+            mail.check_set,
+            partial(mail.check_suppressed, days=hours / 24),
+            partial(mail.check_refusals, minutes=minutes),
+        ],
         ("database", "database"): [
             databases.check_status,
             databases.check_connections,

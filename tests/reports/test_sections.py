@@ -53,6 +53,7 @@ NOT_DAILY = {
     "logs.check_lines": PERSON,
     "logs.check_query": PERSON,
     "logs.check_throttling": "it explains throttles that check_functions counts",
+    "mail.check_address": PERSON,
     "metrics.check_dashboard": "pictures for people; what is judged of them, check_metrics judges",
     "metrics.check_metric": PERSON,
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",

@@ -57,7 +57,8 @@ class Overlay(Verb):
     after: float | None = None
 
     def apply(self, stage: Stage) -> None:
-        of = [stage.filled(self.dimensions)] if self.dimensions else rds.dimensions(stage.place)
+        named = self.dimensions or self.namespace != "AWS/RDS"  # of an account: without any
+        of = [stage.filled(self.dimensions)] if named else rds.dimensions(stage.place)
         since = stage.ago(self.since)
         about = self.namespace, self.metric
         over: list[float] = []  # when it was
