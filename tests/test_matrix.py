@@ -78,6 +78,7 @@ EVERYTHING = [
     "acm",
     "api",
     "cache",
+    "ce",
     "cloudtrail",
     "cognito",
     "database",

@@ -11,6 +11,7 @@ from opslib import (
     buckets,
     caches,
     changes,
+    costs,
     databases,
     deployments,
     edge,
@@ -119,6 +120,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
         ("network", "edge"): [edge.check_firewall],
+        ("costs", "costs"): [costs.check_costs],
         ("mail", "mail"): [
             mail.check_account,
             mail.check_reputation,

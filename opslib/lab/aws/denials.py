@@ -7,6 +7,7 @@ from opslib.lab.aws.operations import AwsError, Call
 _QUERY_LIKE = {"query", "rest-xml"}
 # JSON services that still answer with the query protocol's code.
 _QUERY_COMPATIBLE = {"sqs", "cloudwatch"}
+_OF_THE_ACCOUNT = {"ce"}  # answered in one region for all
 
 
 def refusal(call: Call) -> AwsError | None:
@@ -15,7 +16,11 @@ def refusal(call: Call) -> AwsError | None:
         return _unknown_key(call)
     if call.account in call.world.unfit:
         return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
-    for place in call.world.places_in(call.account, call.region):
+    for place in call.world.places.values():
+        if place.account != call.account:
+            continue
+        if place.region != call.region and call.service not in _OF_THE_ACCOUNT:
+            continue
         denied = place.faults.get("deny", {})
         for pattern in (f"{call.service}:{call.operation}", f"{call.service}:*"):
             if pattern in denied:

@@ -29,6 +29,7 @@ MODULES = (
     "ecs.images",
     "ecs.targets",
     "ecs.scaling",
+    "accounts.costs",
     "accounts.mail",
     "firewalls",
     "gateways",

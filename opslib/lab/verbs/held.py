@@ -8,6 +8,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from opslib.lab.corrections.accounts import costs
 from opslib.lab.corrections.accounts.mail import suppress
 from opslib.lab.forms.values import Duration
 from opslib.lab.resources.edges import mail
@@ -70,6 +71,22 @@ class Vary(Verb):
 
 def _fits(thing: Any, where: Mapping[str, str]) -> bool:
     return all(fnmatchcase(str(getattr(thing, name)), pattern) for name, pattern in where.items())
+
+
+@verb("spend", "ce")
+class Spend(Verb):
+    """A service costs so much more a day, since some days."""
+
+    service: str
+    usd: float
+    since: Duration = timedelta(days=3)
+
+    def apply(self, stage: Stage) -> None:
+        since = stage.ago(self.since)
+        costs.spend(stage.place.account, stage.drill, self.service, self.usd, since)
+
+    def undo(self, stage: Stage) -> None:
+        costs.save(stage.place.account, stage.drill)
 
 
 Values = Mapping[str, Any]
