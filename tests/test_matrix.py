@@ -276,6 +276,11 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         "one cache is full in one way",
     ),
     (
+        {"at-capacity", "upstream-throttled", "provider-slow", "database-slow"},
+        {"cold-start"},
+        "where every answer is slow, the first after a pause is none of its own",
+    ),
+    (
         {"connections-near-limit", "database-cpu-high"},
         {"timeout-too-low", "cold-start"},
         "a database that is not well comes before a function's own limits",
