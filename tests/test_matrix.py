@@ -45,6 +45,7 @@ ONWARD: dict[str, set[str]] = {}  # the same of every trouble, with a cause or w
 TOOLS = {  # where one is sent with something to look for, and what that is
     "changes/configuration": "who changed the role or definition that the finding names",
     "functions/configuration": "the limits of the function that the failing state calls",
+    "databases/health": "the CPU and the queries of the database that the finding names",
     "search/health": "why the search domain takes no writes",
     "queues/dead-letters": "the letters of what failed",
     "databases/query": "the statement that the finding quotes",

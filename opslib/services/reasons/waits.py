@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from opslib.core import Finding, Question, Sign, Window, clock, count, number
@@ -80,26 +79,25 @@ def _judged(service: Service, within: Window, slow: Any, kind: str, keys: list[s
 _NEXT = {"database": "databases/health", "cache": "caches/health", "provider": "logs/query"}
 
 
+COLD, _FEW, _SHARE = "cold-start", 2, 0.5
+
+
 def idle(service: Service, now: Any, slow: Any, bounds: Any) -> Finding:
     """Whether it is slow when it begins anew: in the period before, no task or no request.
 
-    `now`: `measures.read` of the window; `slow`: the times of its slow periods.
+    Then most of such periods are slow, and of the others at most half as large a share. `now`:
+    `measures.read` of the window; `slow`: the times of its slow periods.
     """
     asked = Question(f"cold starts of {service.key}", "few slow periods after idle ones", "ELB")
     nothing = (now["healthy"].fillna(1.0) == 0) | (now["requests"] == 0)
-    cold = [*_after(nothing, slow)]
-    if not len(slow) or len(cold) < len(slow) / 2 or len(cold) < _FEW:
-        said = f"{len(cold)} of {count(len(slow), 'slow period')} after an idle one"
+    begun = nothing.shift(1, fill_value=False) & ~nothing
+    is_slow = now.index.isin(slow)
+    cold, many = int(is_slow[begun].sum()), int(begun.sum())
+    said = f"{cold} of {count(many, 'period')} after an idle one slow, "
+    said += f"{int(is_slow[~begun].sum())} of {len(now) - many} others"
+    share, others = (is_slow[which].mean() if which.any() else 0.0 for which in (begun, ~begun))
+    if cold < _FEW or share < _SHARE or others > share / 2:
         return asked.answer("ok", said, cause=COLD)
-    said = f"{len(cold)} of {count(len(slow), 'slow period')} follow one without a task or request"
     if bounds and bounds[0] == 0:
         said += ". Auto-scaling may stop its last task: keep one, as the lower bound"
     return asked.answer("warn", said, cause=COLD, next="services/scale")
-
-
-COLD, _FEW = "cold-start", 2
-
-
-def _after(nothing: Any, slow: Any) -> Iterator[Any]:
-    before = nothing.shift(1, fill_value=False)
-    yield from (at for at in slow if before.get(at, False))
