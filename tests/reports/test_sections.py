@@ -57,6 +57,7 @@ NOT_DAILY = {
     "metrics.check_dashboard": "pictures for people; what is judged of them, check_metrics judges",
     "metrics.check_metric": PERSON,
     "network.check_paths": "its deep request is check_dependencies', its shallow one a probe's",
+    "secrets.check_tokens": "it signs tokens and sends them to the API: for a rotation",
     "queues.check_letters": "it receives messages, which counts as a receive of each",
     "reports.check_happened": AFTERWARDS,
     "reports.check_impact": AFTERWARDS,
