@@ -46,6 +46,7 @@ ONWARD: dict[str, set[str]] = {}  # the same of every trouble, with a cause or w
 TOOLS = {  # where one is sent with something to look for, and what that is
     "changes/configuration": "who changed the role or definition that the finding names",
     "functions/configuration": "the limits of the function that the failing state calls",
+    "databases/health": "the CPU and the queries of the database that the finding names",
     "search/health": "why the search domain takes no writes",
     "queues/dead-letters": "the letters of what failed",
     "workflows/executions": "the state that failed, of which the letters are",
@@ -80,6 +81,7 @@ EVERYTHING = [
     "acm",
     "api",
     "cache",
+    "ce",
     "cloudtrail",
     "cognito",
     "database",
@@ -95,6 +97,7 @@ EVERYTHING = [
     "rds",
     "s3",
     "secrets",
+    "sesv2",
     "sqs",
 ]
 PINNED = Path(__file__).parent / "pins" / "reads.json"
@@ -284,6 +287,11 @@ HIDES: list[tuple[set[str], set[str], str]] = [
         {"cache-full", "cache-evicting"},
         {"cache-full", "cache-evicting"},
         "one cache is full in one way",
+    ),
+    (
+        {"at-capacity", "upstream-throttled", "provider-slow", "database-slow"},
+        {"cold-start"},
+        "where every answer is slow, the first after a pause is none of its own",
     ),
     (
         {"connections-near-limit", "database-cpu-high"},

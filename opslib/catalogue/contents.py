@@ -1,8 +1,11 @@
 """The door, notebooks/start.ipynb, and the README's table of procedures: both made from the
-notebooks. And docs/targets.md, made from the schema of targets.
+notebooks. And docs/targets.md, made from the schema of targets, and docs/coverage.md, made from the
+runbooks.
 
 python -m opslib.catalogue.contents           make them again
 python -m opslib.catalogue.contents --check   say what is stale; exit 1 when something is
+
+Either ends with 1 when something cannot be read, or a row of parameters/coverage.yaml has no entry.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from opslib.catalogue import procedures, runbooks, seen
+from opslib.catalogue import coverage, procedures, runbooks, seen
 from opslib.core import Json, paths, strict_yaml
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
@@ -47,10 +50,16 @@ def _text(name: str, left_out: Callable[[str], None]) -> str:
     )
     templates.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
     known = procedures.readable(procedures.load, procedures.files(), left_out)
+    books = dict(procedures.readable(_book, runbooks.systems(), left_out))
+    rows = coverage.rows(books)
+    every = [row for of in rows.values() for row in of]
     return templates.get_template(name).render(
         procedures=known,
         seen=seen.grouped(known),
-        books=dict(procedures.readable(_book, runbooks.systems(), left_out)),
+        books=books,
+        rows=rows,
+        covered=sum(bool(row.ways) for row in every),
+        total=len(every),
         effects=_EFFECTS,
         keys=list(strict_yaml.keys("target")),
         form=_form,
@@ -105,11 +114,19 @@ def made(left_out: Callable[[str], None] = print) -> dict[Path, str]:
     table = f"{_BEGIN}\n\n{_text('readme.md', left_out).rstrip()}\n\n{_END}" if end else ""
     reference = paths.project_root() / "docs" / "targets.md"
     found = {reference: _text("targets.md", left_out)} if reference.parent.exists() else {}
+    if found and (paths.parameters() / "coverage.yaml").exists():
+        found[reference.with_name("coverage.md")] = _text("coverage.md", left_out)
     return {
         paths.notebooks() / "start.ipynb": door(left_out),
         readme: f"{before}{table}{after}",
         **found,
     }
+
+
+def uncovered() -> list[str]:
+    """What is wrong with the table of what is covered."""
+    books = dict(_book(system) for system in runbooks.systems())
+    return coverage.gaps(coverage.rows(books), books)
 
 
 def main() -> int:
@@ -127,7 +144,10 @@ def main() -> int:
             print(f"made {path.relative_to(paths.project_root())}")
     for message in broken:
         print(f"left out: {message}", file=sys.stderr)
-    return int(bool(broken) or (checked and bool(stale)))
+    gaps = uncovered() if not broken else []
+    for message in gaps:
+        print(message, file=sys.stderr)
+    return int(bool(broken or gaps) or (checked and bool(stale)))
 
 
 if __name__ == "__main__":

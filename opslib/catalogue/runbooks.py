@@ -27,6 +27,7 @@ class Entry:
     parameters: Json
     symptoms: tuple[str, ...] = ()
     note: str = ""
+    covers: tuple[str, ...] = ()  # rows of parameters/coverage.yaml
 
 
 def systems() -> list[str]:
@@ -65,9 +66,16 @@ def _entry(system: str, section: str, item: Json) -> Entry:
         raise UsageError(
             f"parameters/runbooks/{system}.yaml: entry {item['name']!r}: {exc}"
         ) from exc
-    symptoms, note = tuple(item.get("symptoms", ())), item.get("note", "")
     return Entry(
-        name, item["title"], section, procedure.name, procedure.effect, given, symptoms, note
+        name,
+        item["title"],
+        section,
+        procedure.name,
+        procedure.effect,
+        given,
+        tuple(item.get("symptoms", ())),
+        item.get("note", ""),
+        tuple(item.get("covers", ())),
     )
 
 

@@ -260,7 +260,7 @@ def _drafts(target: str) -> Path:
 
     Its place is open to all: Raises Refused when somebody else's folder, or a link, is there.
     """
-    folder = Path(tempfile.gettempdir()) / f"opslib-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"opslib-{getattr(os, 'getuid', int)()}"
     for part in ("", target.replace("/", "-"), "images"):
         folder /= part
         folder.mkdir(mode=0o700, exist_ok=True)

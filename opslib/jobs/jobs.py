@@ -126,7 +126,7 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     for row in latest[latest["running_minutes"] > limit].itertuples():
         slow = Question(f"{kind} job of {row.item}", f"at most {limit} minutes", asked.source)
         seen = f"running for {row.running_minutes:.0f} minutes"
-        bad.append(slow.answer("warn", seen, next="jobs/stale"))
+        bad.append(slow.answer("warn", seen, next=rows.follows(ops.target, kind)))
     counts = ", ".join(f"{n} {status}" for status, n in found["status"].value_counts().items())
     seen = f"{counts} {scope}; the latest, of {last['item']}, is {last['status']}"
     if bad:
@@ -163,14 +163,17 @@ def check_stale(ops: Connection, kind: str) -> Findings:
         return Findings([asked.answer("ok", seen, cause=STALE)], _brief(running))
     seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "
     seen += ", ".join(found["item"].head(10))
-    stale = asked.answer("critical", seen, cause=STALE, next="jobs/stale")
+    stale = asked.answer("critical", seen, cause=STALE, next=rows.follows(ops.target, kind))
     return Findings([stale], _brief(found))
 
 
 @check("What did the worker say?")
 def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60) -> Findings:
     """The worker's last lines: those about the latest job of an item, else of the last minutes."""
-    function = ops.target["jobs"][kind]["function"]
+    facts = ops.target["jobs"][kind]
+    function = facts.get("function") or facts.get("service")
+    if not function:
+        return Findings(note=f"The target's file does not say who works on {kind}.")
     asked = Question(f"lines of {function}", "some", "logs FilterLogEvents")
     what = f"in the last {minutes:g} minutes"
     pattern = '-"START RequestId" -"END RequestId"'

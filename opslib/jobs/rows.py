@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opslib.core import quoted
 from opslib.core.connections.sql import identifier
+from opslib.core.connections.targets import Target
 from opslib.core.tables import Params
 
 _TIME = "timestamptz"
@@ -65,3 +66,9 @@ def _status(plain: str, states: Params) -> str:
             told = ", ".join(f"'{each}'" for each in theirs)
             whens += f"WHEN lower({plain}::text) IN ({told}) THEN '{ours}' "
     return f"CASE {whens}ELSE {plain}::text END" if whens else plain
+
+
+def follows(target: Target, kind: str) -> str:
+    """What starts a job again that hangs: an entry that the file names, else by its queue."""
+    entry = target["jobs"][kind].get("next", "")
+    return f"{target.system}/{entry}" if entry and "/" not in entry else entry or "jobs/stale"

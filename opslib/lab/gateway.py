@@ -110,6 +110,8 @@ class Gateway:
         service = _BOTO3_NAMES.get(signature.service, signature.service)
         if service == "apigateway" and request.path.startswith("/v2/"):
             service = "apigatewayv2"
+        if service == "ses" and request.path.startswith("/v2/"):
+            service = "sesv2"
         if service == "es" and "/opensearch/" in request.path:
             service = "opensearch"
         try:

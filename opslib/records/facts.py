@@ -120,7 +120,7 @@ def who() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def lease() -> Json:

@@ -20,6 +20,7 @@ from opslib.core.actions import handed
 from opslib.core.plans import stages
 from opslib.secrets import ages
 from opslib.secrets.taken import list_functions
+from opslib.secrets.tokens import sessions_told
 
 _LENGTH = 40
 
@@ -52,8 +53,8 @@ def plan_rotate(
         return Planned(f"{key} of {secret} stays as it is", notes=["No value.", handed.how()])
     given, called = handed.Given(secret, key, source), key or "value"
     title = f"Keep a new {called} beside the present one, as AWSPENDING of secret {secret}"
-    steps, consumers = steps_told(ops, of)
-    notes = [*_notes(ops, of, consumers, source)]
+    steps, consumers = steps_told(ops, of, key)
+    notes = [*sessions_told(ops, secret), *_notes(ops, of, consumers, source)]
     return Planned(f"a new {called} in {secret}", [of.pending(title, given), *steps], notes)
 
 
@@ -108,12 +109,13 @@ def _source(ops: Connection, secret: str, key: str, value_file: str, generate: b
     return source
 
 
-def steps_told(ops: Connection, of: stages.Versions) -> tuple[list[Step], Frame]:
+def steps_told(ops: Connection, of: stages.Versions, key: str = "") -> tuple[list[Step], Frame]:
     """The pending version becomes the present one, and whoever takes the secret is started anew.
 
-    The undo starts them anew, too, when the old value is back.
+    `key`: whoever takes only others of the secret goes on as it is. The undo starts them anew, too,
+    when the old value is back.
     """
-    consumers = services.list_consumers(ops, of.arn, ops.now())
+    consumers = services.list_consumers(ops, of.arn, ops.now(), key)
     anew = services.steps_anew(ops, [*consumers["service"]])
     told = of.told(f"Tell everybody who reads secret {of.name}", [step.do for step in anew])
     return [told, *anew], consumers

@@ -23,21 +23,27 @@ CONSUMERS = {
 _ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
 
 
-def list_consumers(ops: Connection, arn: str, since: datetime) -> Frame:
+def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") -> Frame:
     """Services of the target whose task definition takes a secret, or names it in a variable.
+
+    `key`: of a JSON secret; who takes others of it alone is left out.
 
     Columns: CONSUMERS; `older`: tasks that run and were started before `since`; `pinned`: it asks
     for one version, so for no newer one. None where the target's file describes no services.
     """
     if "services" not in ops.target.facts:
         return frame((), CONSUMERS)
-    told = each_service(ops, "", lambda of: [*_rows(of, arn, since)], "secrets of {}")
+    told = each_service(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
     return frame((row for rows in told for row in rows), CONSUMERS)
 
 
-def _rows(service: Service, arn: str, since: datetime) -> Iterator[Json]:
+def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Json]:
     every = _taken(service.definition())
-    taken = [(name, rest) for name, of, rest in every if _names(of, arn)]
+    taken = [
+        (name, rest)
+        for name, of, rest in every
+        if _names(of, arn) and (not key or "".join(rest[:1]) in ("", key))
+    ]
     if not taken:
         return
     started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]

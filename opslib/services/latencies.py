@@ -18,10 +18,10 @@ from opslib.core import (
     Frame,
     Json,
     Line,
+    OpsError,
     Panel,
     Plotted,
     Question,
-    Sign,
     Window,
     answer,
     check,
@@ -29,43 +29,26 @@ from opslib.core import (
     count,
     frame,
     number,
+    unread,
     window,
 )
 from opslib.core.checks.plots import MARKS
-from opslib.core.reads import log_lines, logs, metrics
+from opslib.core.reads import metrics
 from opslib.services import balancers, measures
 from opslib.services.counts import AT_CAPACITY, bounds
 from opslib.services.reading import Service
 from opslib.services.reading import number as revision
+from opslib.services.reasons import waits
 
 if TYPE_CHECKING:
     import pandas as pd
 
-THROTTLED, WAITS = "upstream-throttled", "upstream-times-out"  # the causes that findings name
-REVISION, TRAFFIC = "slow-revision", "more-traffic"
+REVISION, TRAFFIC = "slow-revision", "more-traffic"  # causes that findings name
 _DAY = timedelta(days=1)
 _TIMES = 2.0  # as long as usual is slow
 _MORE = 1.5  # times the usual requests
 _BUSY = 85.0  # percent: requests wait for CPU
 _FEW = 2  # slow periods, at least
-_LINES = (
-    '?hrottl ?TooManyRequests ?"oo many requests" ?"ate limit" ?"imed out" ?imeout ?"status 429"'
-)
-SIGNS = (
-    Sign(
-        THROTTLED,
-        r"throttl|too ?many ?requests|rate limit|status\W{0,3}429",
-        "what it asks takes no more requests: Bedrock, Hugging Face, another service",
-        next="logs/throttling",
-    ),
-    Sign(
-        WAITS,
-        r"timed? ?-?out",
-        "what it asks does not answer in time",
-        next="logs/errors",
-    ),
-    Sign("", "", "something else"),
-)
 
 
 @dataclass(frozen=True)
@@ -99,6 +82,11 @@ class Seen:
     def bad(self) -> Frame:
         """The periods that were slow, or where the load balancer did not wait."""
         return self.now[self.slow | (self.now["elb_504"] > 0)]
+
+    @property
+    def slow_times(self) -> pd.Index:
+        """Of its slow periods; none where they are too few to count."""
+        return self.slow.index[self.slow & self.is_slow]
 
     @property
     def is_slow(self) -> bool:
@@ -136,6 +124,7 @@ def check_latency(
     reasons = [
         answer(f"{name} of {service}", partial(reason, seen)) for name, reason in REASONS.items()
     ]
+    reasons += _measured(seen)
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
@@ -233,23 +222,12 @@ def _deployed(seen: Seen) -> Finding:
     return asked.answer("warn", said, cause=REVISION, next="services/rollback")
 
 
-def _upstream(seen: Seen) -> Finding:
-    """What its lines say of the services that it asks."""
-    most = logs.tolerated(seen.service.ops)
-    asked = Question(
-        f"what {seen.service.key} waits for", f"at most {most} lines in an hour", "FilterLogEvents"
-    )
-    lines = logs.search(seen.service.ops, seen.service.key, _LINES, seen.within)
-    for sign in SIGNS[:-1]:
-        mine = lines[[sign.fits(text) for text in lines["message"]]]
-        often = log_lines.most_in_an_hour(mine["time"]) if len(mine) else 0
-        if often > most:
-            said = f"{count(len(mine), 'line')}, at most {often} in an hour, the last at "
-            said += f"{clock(mine['time'].iloc[-1], seen.within.end)}: {sign.means}. As "
-            said += log_lines.brief(mine["message"].iloc[-1])
-            return asked.answer("warn", said, cause=sign.name, next=sign.next)
-    said = f"{count(len(lines), 'line')} of throttling or a time-out"
-    return asked.answer("ok", said, cause=THROTTLED)
+def _measured(seen: Seen) -> Findings:
+    """What it asks, by their key metrics; what cannot be read is a finding of its own."""
+    try:
+        return Findings(waits.measured(seen.service, seen.within, seen.slow_times))
+    except OpsError as exc:
+        return Findings([unread(f"what {seen.service.key} asks", exc)])
 
 
 def _asked(seen: Seen) -> Finding:
@@ -269,7 +247,10 @@ def _asked(seen: Seen) -> Finding:
 REASONS = {
     "CPU": _cpu,
     "deployments": _deployed,
-    "upstream": _upstream,
+    "upstream": lambda seen: waits.told(seen.service, seen.within),
+    "cold starts": lambda seen: waits.idle(
+        seen.service, seen.now, seen.slow_times, bounds(seen.service)
+    ),
     "requests": _asked,
 }
 

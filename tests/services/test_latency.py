@@ -14,6 +14,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.tables import frame
 from opslib.services import latencies, measures
 from opslib.services.latencies import REVISION, TRAFFIC, Seen
+from opslib.services.reasons import waits
 from tests.conftest import PracticeLab
 from tests.services.test_answers import HOUR, Deployed
 
@@ -43,7 +44,7 @@ SLOW = [1.0] * 7 + [6.0] * 5  # from 11:35
 
 def test_a_good_hour_rules_all_reasons_out(ops: Connection) -> None:
     found = latencies.check_latency(ops, "app")
-    assert [each.status for each in found] == ["ok"] * 6
+    assert [each.status for each in found] == ["ok"] * 7
     assert not ops.findings.causes
 
 
@@ -100,3 +101,44 @@ def test_denied_is_unknown_and_not_well(lab: PracticeLab, ops: Connection) -> No
     with lab.denied("logs:FilterLogEvents", PLACE):
         found = {each.check: each.status for each in latencies.check_latency(ops, "app")}
     assert found["upstream of app"] == "unknown"
+
+
+def idle(given: Seen, bounds: tuple[int, int] | None = (0, 4)) -> Any:
+    return waits.idle(given.service, given.now, given.slow_times, bounds)
+
+
+def test_a_start_after_a_pause_is_cold_and_one_after_another_is_none() -> None:
+    slow = [1.0, 6.0] * 6
+    cold = idle(seen(p95_s=slow, healthy=[0.0, 2.0] * 6))
+    assert (cold.status, cold.cause) == ("warn", "cold-start")
+    assert "keep one, as the lower bound" in cold.seen
+    assert idle(seen(p95_s=slow, requests=[0.0, 9.0] * 6), None).status == "warn"
+    assert idle(seen(p95_s=slow)).status == "ok"  # slow, and never idle
+    assert idle(seen(p95_s=6.0, healthy=[0.0, *[2.0] * 11])).status == "ok"  # slow all the time
+    assert idle(seen(healthy=[0.0, 2.0] * 6)).status == "ok"  # idle, and not slow
+    assert idle(seen(p95_s=slow, healthy=float("nan"))).status == "ok"  # not measured is not idle
+
+
+STUDIO = "ai-studio-production"
+
+
+def test_what_is_asked_explains_slow_answers_only(lab: PracticeLab) -> None:
+    ops = connect(f"lab/{STUDIO}")
+    with lab.broken("provider-slow", STUDIO):
+        found = latencies.check_latency(ops, "gateway")
+        # slow by a limit that nobody exceeds: the provider is slow, and explains nothing
+        well = latencies.check_latency(ops, "gateway", slow_seconds=600)
+    assert found.causes == {"provider-slow"}
+    assert well.causes == set()
+
+
+def test_a_metric_that_nobody_sends_is_unknown(
+    lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = connect(f"lab/{STUDIO}")
+    metric = ops.target.facts["metrics"]["openai-latency"]
+    monkeypatch.setitem(metric, "dimensions", {"Provider": "nobody"})
+    with lab.broken("provider-slow", STUDIO):
+        found = {f.check: f for f in latencies.check_latency(ops, "gateway")}
+    assert found["the provider of gateway"].status == "unknown"
+    assert "openai-latency" in found["the provider of gateway"].seen

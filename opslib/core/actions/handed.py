@@ -40,7 +40,7 @@ def file(name: str) -> Json:
         raise UsageError(f"value_file: {path}: {exc.strerror}. {how()}") from exc
     if not stat.S_ISREG(about.st_mode):
         raise UsageError(f"value_file: {path} is no plain file. {how()}")
-    if about.st_mode & 0o077 or about.st_uid != os.getuid():
+    if hasattr(os, "getuid") and (about.st_mode & 0o077 or about.st_uid != os.getuid()):
         raise Refused(
             f"value_file: others may read {path} (mode {stat.S_IMODE(about.st_mode):04o}), so its "
             f"value may be known. If nobody else is on this machine: chmod 600 {path}. "

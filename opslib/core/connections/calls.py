@@ -212,7 +212,7 @@ def errors(
             raise translated(FAMILIES, "CredentialRetrievalError", said=said, **more) from exc
 
 
-_TOKENS = ("NextToken", "nextToken", "NextMarker")
+_TOKENS = ("NextToken", "nextToken", "NextMarker", "NextPageToken")
 
 
 def answers_of(client: Any, operation: str, parameters: Json) -> Iterable[Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
@@ -225,11 +225,10 @@ class Connection:
         if self._access.api is None:
             self._access = replace(self._access, api=Api(url))
 
-    def http(self, method: str, path: str, body: Any = None, *, auth: bool = False) -> Response:
-        """A request to the system's API (`api.url` of the target); `auth` sends its key.
-
-        Raises Unfinished.
-        """
+    def http(
+        self, method: str, path: str, body: Any = None, *, auth: bool | Mapping[str, str] = False
+    ) -> Response:
+        """A request to the system's API; `auth`: with its key, or a header. Raises Unfinished."""
         api = self._access.api
         if api is None:
             raise OpsError(

@@ -136,11 +136,16 @@ def keyed(api: Params) -> bool:
     return "key" in api or "token_secret" in api
 
 
-def authorised(api: Params, read: Callable[[str], Any], asked: bool) -> dict[str, str]:
+def authorised(
+    api: Params, read: Callable[[str], Any], asked: bool | Mapping[str, str]
+) -> Mapping[str, str]:
     """The header that authorises a request, as the target's file says; none where it names no key.
 
-    `read` gives a secret's value. Raises UsageError: the secret has no such field.
+    `read` gives a secret's value. `asked`: whether an answer needs it, or a header in its place.
+    Raises UsageError: the secret has no such field.
     """
+    if isinstance(asked, Mapping):
+        return asked
     about = api.get("key") or {"secret": api.get("token_secret")}
     if not keyed(api) or not (asked or about.get("always")):
         return {}

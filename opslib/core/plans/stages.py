@@ -17,7 +17,7 @@ from opslib.core.errors import Refused
 from opslib.core.plans.plans import Step
 from opslib.core.tables import Json
 
-MANAGER, _PREVIOUS = "secretsmanager", "AWSPREVIOUS"
+MANAGER, PREVIOUS = "secretsmanager", "AWSPREVIOUS"
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Versions:
             title,
             moved(VersionStage=CURRENT, **to_it),
             [CURRENT],
-            [_PREVIOUS],
+            [PREVIOUS],
             [
                 moved(VersionStage=CURRENT, **back),
-                moved(VersionStage=_PREVIOUS, RemoveFromVersionId=new, **before),
+                moved(VersionStage=PREVIOUS, RemoveFromVersionId=new, **before),
                 *afterwards,
             ],
             Read(MANAGER, "describe_secret", stages, SecretId=self.name),
@@ -70,7 +70,7 @@ def versions(ops: Connection, name: str) -> Versions:
     }
     if why := _why_not(ops, told, found):
         raise Refused(f"Secret {name!r} {why}. Nothing was changed.")
-    return Versions(name, told.get("ARN", ""), found[CURRENT], found.get(_PREVIOUS, ""))
+    return Versions(name, told.get("ARN", ""), found[CURRENT], found.get(PREVIOUS, ""))
 
 
 def _why_not(ops: Connection, told: Json, found: Json) -> str:

@@ -8,6 +8,7 @@ from opslib.lab.aws.operations import AwsError, Call
 _QUERY_LIKE = {"query", "rest-xml"}
 # JSON services that still answer with the query protocol's code.
 _QUERY_COMPATIBLE = {"sqs", "cloudwatch"}
+_OF_THE_ACCOUNT = {"ce"}  # answered in one region for all
 
 
 def refusal(call: Call) -> AwsError | None:
@@ -17,7 +18,8 @@ def refusal(call: Call) -> AwsError | None:
     if call.account in call.world.unfit:
         return AwsError("NotInTheLab", call.world.unfit[call.account], 400)
     places = call.world.places_in(call.account, call.region)
-    if not places:  # IAM knows no regions: a denial holds in those where no target is, too
+    if not places or call.service in _OF_THE_ACCOUNT:
+        # IAM knows no regions: a denial holds in those where no target is, too
         places = [each for each in call.world.places.values() if each.account == call.account]
     for place in places:
         lost = "region" in place.faults and call.region == place.region

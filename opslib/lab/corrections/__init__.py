@@ -29,6 +29,8 @@ MODULES = (
     "ecs.images",
     "ecs.targets",
     "ecs.scaling",
+    "accounts.costs",
+    "accounts.mail",
     "firewalls",
     "gateways",
     "lambdas.functions",

@@ -29,7 +29,7 @@ from opslib.lab.resources import (
 )
 from opslib.lab.resources.databases import caches, logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
-from opslib.lab.resources.edges import certificates, firewalls, gateways
+from opslib.lab.resources.edges import certificates, firewalls, gateways, mail
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
 from opslib.lab.resources.search import domains as searches
@@ -151,6 +151,7 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
         _functions(place, about, network)
     tables.seed(place)
     firewalls.seed(place, about.blocked)
+    mail.seed(place)
     if "services" in place.facts:
         services.seed(place, about.services, network.of_functions() if network else {})
         tasks.seed(place, about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from opslib.core.connections.http import authorised
 from opslib.core.text import decoded
+from opslib.lab.corrections.ecs import services as ecs
 from opslib.lab.places import Place
 from opslib.lab.resources import secrets
 
@@ -68,6 +70,48 @@ def require_token(request: Request) -> None:
 def _read(place: Place, name: str) -> Any:
     text = secrets.read(place, name)
     return decoded(text, text)
+
+
+def require_signed(request: Request, service: str) -> dict[str, Any]:
+    """The claims of a token that a task of a service takes. Raises Problem(401).
+
+    A task knows the value that the secret had when it was started; the oldest one answers.
+    """
+    place = request.place
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    parts, _, made = given.rpartition(".")
+    value = _of_the_oldest(place, service, str(place.facts["tokens"]["secret"]))
+    wanted = hmac.new(value.encode(), parts.encode(), "sha256").digest()
+    if not hmac.compare_digest(_bytes(made), wanted):
+        raise Problem(401, "Not authenticated")
+    claims: dict[str, Any] = json.loads(_bytes(parts.partition(".")[2]))
+    if claims["exp"] < place.now().timestamp():
+        raise Problem(401, "The token has expired")
+    return claims
+
+
+def _bytes(part: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        return b""
+
+
+def _of_the_oldest(place: Place, service: str, secret: str) -> str:
+    facts = place.facts["services"][service]
+    at = (place.account, place.region, facts["cluster"], facts["name"])
+    started = [
+        task["startedAt"].timestamp()
+        for task in ecs.find(*at).tasks
+        if task["desiredStatus"] == "RUNNING" and "startedAt" in task
+    ]
+    versions = place.backend("secretsmanager").secrets[secret].versions.values()
+    current, *before = sorted(
+        (each for each in versions if {"AWSCURRENT", "AWSPREVIOUS"} & {*each["version_stages"]}),
+        key=lambda each: "AWSPREVIOUS" in each["version_stages"],
+    )
+    old = before and min(started, default=0) < current["createdate"] > before[0]["createdate"]
+    return str((before[0] if old else current)["secret_string"])
 
 
 class Hanging(Exception):

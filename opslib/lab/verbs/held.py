@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from opslib.lab.corrections.accounts import costs
+from opslib.lab.corrections.accounts.mail import suppress
+from opslib.lab.forms.values import Duration
+from opslib.lab.resources.edges import mail
 from opslib.lab.verbs.access import AREAS
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
@@ -66,3 +71,56 @@ class Vary(Verb):
 
 def _fits(thing: Any, where: Mapping[str, str]) -> bool:
     return all(fnmatchcase(str(getattr(thing, name)), pattern) for name, pattern in where.items())
+
+
+@verb("spend", "ce")
+class Spend(Verb):
+    """A service costs so much more a day, since some days."""
+
+    service: str
+    usd: float
+    since: Duration = timedelta(days=3)
+
+    def apply(self, stage: Stage) -> None:
+        since = stage.ago(self.since)
+        costs.spend(stage.place.account, stage.drill, self.service, self.usd, since)
+
+    def undo(self, stage: Stage) -> None:
+        costs.save(stage.place.account, stage.drill)
+
+
+Values = Mapping[str, Any]
+
+
+@verb("mail", "sesv2")
+class Mail(Verb):
+    """SES says otherwise, by the names of its API; mappings are merged.
+
+    account:     of the account
+    identities:  of each identity of the target's file
+    sets:        of its configuration set
+    suppressed:  so many addresses came on the list within `over`, each with the reason
+    """
+
+    account: Values = field(default_factory=dict)
+    identities: Values = field(default_factory=dict)
+    sets: Values = field(default_factory=dict)
+    suppressed: int = 0
+    reason: str = "BOUNCE"
+    over: Duration = timedelta(hours=5)
+
+    def apply(self, stage: Stage) -> None:
+        held, kinds = mail.of(stage.place), ("account", "identities", "sets")
+        held["said"][stage.drill] = {kind: dict(getattr(self, kind)) for kind in kinds}
+        for at in range(self.suppressed):
+            when = stage.since - self.over * (at / self.suppressed)
+            suppress(held, self._address(at), self.reason, when)
+
+    def undo(self, stage: Stage) -> None:
+        held = mail.of(stage.place)
+        held["said"].pop(stage.drill, None)
+        for at in range(self.suppressed):
+            held["suppressed"].pop(self._address(at), None)
+
+    def _address(self, at: int) -> str:
+        return f"customer{at + 1}@mail.example"

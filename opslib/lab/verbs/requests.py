@@ -40,6 +40,7 @@ class Overlay(Verb):
 
     metric:      its name, of the database; else `namespace` and `dimensions` say of what
     value:       what it is; `from_value` and `climb`: it came there from another within that time
+    bursts:      (10, 3): only in the first 3 of each 10 minutes, and 0 in the others
     wobble:      (7, 0.1): and 0.1 more for each of the minute's seconds modulo 7
     lasts:       until somebody repairs what the drill did; then it is `after`, or as it was
     """
@@ -52,12 +53,14 @@ class Overlay(Verb):
     since: Duration = timedelta(minutes=50)
     from_value: float | None = None
     climb: Duration = timedelta(0)
+    bursts: tuple[int, int] = (1, 1)
     wobble: tuple[int, float] = (1, 0.0)
     lasts: bool = False
     after: float | None = None
 
     def apply(self, stage: Stage) -> None:
-        of = [stage.filled(self.dimensions)] if self.dimensions else rds.dimensions(stage.place)
+        named = self.dimensions or self.namespace != "AWS/RDS"  # of an account: without any
+        of = [stage.filled(self.dimensions)] if named else rds.dimensions(stage.place)
         since = stage.ago(self.since)
         about = self.namespace, self.metric
         over: list[float] = []  # when it was
@@ -75,6 +78,8 @@ class Overlay(Verb):
                 share = (minute - since.timestamp()) / self.climb.total_seconds()
                 share = min(1.0, max(0.0, share))
                 return float(round(self.from_value + (self.value - self.from_value) * share))
+            if minute // 60 % self.bursts[0] >= self.bursts[1]:
+                return 0.0
             return self.value + minute % self.wobble[0] * self.wobble[1]
 
         return value

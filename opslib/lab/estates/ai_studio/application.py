@@ -12,7 +12,7 @@ from opslib.lab.estates.seeding import Application
 from opslib.lab.places import Place
 from opslib.lab.resources import buckets, names
 from opslib.lab.resources.databases import caches, statements
-from opslib.lab.traffic.requests import Answer, Request
+from opslib.lab.traffic.requests import Answer, Request, require_signed
 from opslib.lab.valkey import Value
 
 _MADE = 40  # pictures
@@ -43,6 +43,16 @@ def gateway(request: Request) -> Answer:
     except RedisError:
         return 503, _told(request, "unhealthy")
     return 200, _told(request, "healthy")
+
+
+def me(request: Request) -> Answer:
+    """Who is signed in, by the token."""
+    return 200, {"id": require_signed(request, "backend")["sub"]}
+
+
+def models(request: Request) -> Answer:
+    require_signed(request, "gateway")
+    return 200, {"models": ["gpt-4o-mini", "claude-sonnet", "gemini-flash"]}
 
 
 def _told(request: Request, status: str) -> dict[str, Any]:
@@ -85,6 +95,8 @@ APPLICATION = Application(
         ("GET", "/healthz"): pages,
         ("GET", "/api/v1/health"): backend,
         ("GET", "/gateway/v1/health"): gateway,
+        ("GET", "/api/v1/me"): me,
+        ("GET", "/gateway/v1/models"): models,
     },
     seed=seed,
 )

@@ -1,0 +1,1 @@
+"""What AWS keeps by account and not by resource: mail, costs."""

@@ -1,0 +1,1 @@
+"""Reasons for which answers of a service are slow, each with its own evidence."""

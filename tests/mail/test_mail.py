@@ -1,0 +1,156 @@
+"""Mail by SES: what keeps it from being sent, and one address that is sent to again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from opslib import UsageError, apply, connect, mail
+from opslib.core.connections.connection import Connection
+from tests import canned
+from tests.conftest import PracticeLab
+from tests.undoing import confirmed, undo_last
+
+TARGET = "lab/ai-studio-production"
+GONE = "old.address@example.org"
+
+pytestmark = pytest.mark.usefixtures("records_folder")
+
+
+@pytest.fixture
+def ops(lab: PracticeLab) -> Connection:
+    return connect(TARGET)
+
+
+def answering(told: dict[str, Any], target: str = TARGET) -> Connection:
+    """SES answers so, by operation; what it is not told to answer it denies."""
+
+    def answer(_: str, operation: str) -> tuple[int, bytes]:
+        if operation in told:
+            return 200, json.dumps(told[operation]).encode()
+        return 403, json.dumps({"__type": "AccessDeniedException", "message": "no"}).encode()
+
+    return canned.connection(answer, target)
+
+
+def account(**other: Any) -> dict[str, Any]:
+    quota = {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 0.0}
+    about = {"ProductionAccessEnabled": True, "SendingEnabled": True, "SendQuota": quota}
+    return {"GetAccount": {**about, "EnforcementStatus": "HEALTHY", **other}}
+
+
+def test_who_may_not_ask_ses_knows_nothing_of_it() -> None:
+    ops = answering({})
+    looks = (mail.check_account, mail.check_senders, mail.check_set, mail.check_suppressed)
+    for look in looks:
+        assert {f.status for f in look(ops)} <= {"unknown", "ok"}
+        assert look(ops).worst == "unknown"
+        assert look(ops).causes == {"access-denied"}
+
+
+@pytest.mark.parametrize(
+    ("told", "cause", "worst"),
+    [
+        ({}, "", "ok"),
+        ({"ProductionAccessEnabled": False}, "mail-sandbox", "critical"),
+        ({"SendingEnabled": False}, "mail-sending-paused", "critical"),
+        ({"EnforcementStatus": "SHUTDOWN"}, "mail-sending-paused", "critical"),
+        ({"EnforcementStatus": "PROBATION"}, "mail-reputation", "warn"),
+        ({"EnforcementStatus": "SOMETHING_NEW"}, "mail-sending-paused", "unknown"),
+    ],
+)
+def test_sending_that_is_on_says_nothing_of_the_sandbox_nor_the_other_way(
+    told: dict[str, Any], cause: str, worst: str
+) -> None:
+    found = mail.check_account(answering(account(**told)))
+    assert (found.worst, found.causes) == (worst, {cause} - {""})
+
+
+@pytest.mark.parametrize(
+    ("most", "sent", "status"),
+    [(200, 0, "ok"), (200, 159, "ok"), (200, 160, "warn"), (200, 200, "critical"), (-1, 9e6, "ok")],
+)
+def test_the_quota_is_full_when_it_is(most: float, sent: float, status: str) -> None:
+    quota = {"Max24HourSend": most, "MaxSendRate": 1.0, "SentLast24Hours": sent}
+    assert mail.check_account(answering(account(SendQuota=quota))).worst == status
+
+
+def test_an_identity_of_another_region_does_not_count_here(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = dict(ops.target.facts["mail"])
+    monkeypatch.setitem(facts, "region", "eu-west-1")
+    monkeypatch.setitem(ops.target.facts, "mail", facts)
+    assert mail.check_senders(ops).causes == {"mail-not-verified"}
+    assert mail.check_account(ops).causes == {"mail-sandbox"}
+
+
+def test_a_sender_that_no_identity_covers_is_told(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {**ops.target.facts["mail"], "from": "hello@evil-pulse-studio.example.com"}
+    monkeypatch.setitem(ops.target.facts, "mail", facts)
+    assert mail.check_senders(ops).causes == {"mail-not-verified"}
+
+
+def listed(ops: Connection) -> set[str]:
+    evidence = mail.check_suppressed(ops).evidence
+    assert evidence is not None
+    return set(evidence["address"])
+
+
+@pytest.fixture
+def many(lab: PracticeLab) -> Iterator[None]:
+    with lab.broken("mail-suppressed", "ai-studio-production"):
+        yield
+
+
+def test_one_address_gets_mail_again_and_undo_puts_it_back(ops: Connection, many: None) -> None:
+    address = "customer3@mail.example"
+    assert mail.check_address(ops, address).causes == {"mail-suppressed"}
+    before = listed(ops)
+    plan = mail.plan_lift(ops, address)
+    assert mail.check_address(ops, address).worst == "warn"
+    applied = apply(ops, plan, plan.id, confirmed(TARGET))
+    assert applied.verify(mail.check_address, address).worst == "ok"
+    assert listed(ops) == before - {address}
+    undo_last(ops)
+    assert mail.check_address(ops, address).causes == {"mail-suppressed"}
+
+
+def test_what_is_not_on_the_list_needs_no_plan_and_what_is_no_address_gets_none(
+    ops: Connection,
+) -> None:
+    assert not mail.plan_lift(ops, "who@example.com").steps
+    assert mail.plan_lift(ops, GONE).steps[0].before == "BOUNCE"
+    for text in ("", "nobody", "a b@example.com", "@example.com"):
+        with pytest.raises(UsageError, match="no address of mail"):
+            mail.plan_lift(ops, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (
+            "Email address is not verified. The following identities failed the check in region "
+            "EU-CENTRAL-1: new.user@mail.example",
+            "mail-sandbox",
+        ),
+        (
+            "Email address is not verified. The following identities failed the check in region "
+            "EU-CENTRAL-1: hello@pulse-studio.example.com, new.user@mail.example",
+            "mail-not-verified",
+        ),
+        ("AccountSendingPausedException: Email sending is disabled.", "mail-sending-paused"),
+        ("Throttling: Daily message quota exceeded", "mail-quota-used-up"),
+    ],
+)
+def test_what_ses_said_to_the_service_names_the_cause(
+    ops: Connection, line: str, cause: str
+) -> None:
+    events = {"events": [{"eventId": "1", "timestamp": 1, "message": line, "logStreamName": "s"}]}
+    told = answering({"FilterLogEvents": events, "DescribeLogGroups": {"logGroups": []}})
+    assert mail.check_refusals(told).causes == {cause}
