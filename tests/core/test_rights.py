@@ -27,6 +27,7 @@ WORDS = {
     | {"StartQuery"},
     "cognito-idp": {"DeleteUser"},
     "dynamodb": {"GetResourcePolicy"},
+    "apigateway": {"GetAccount"},
     "ec2": {"DescribeImages"},
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},

@@ -22,6 +22,7 @@ from tests import rooms
 PERSON = "it wants what only a person knows: a user, a pattern, an item, a statement"
 DEPLOYMENT = "it looks at one plan or release, when there is one"
 MAINTENANCE = "of a planned maintenance alone"
+DURING = "it is of an incident that is open"
 AFTERWARDS = "it looks back at an incident, when there was one"
 RECOVERY = "it is of a recovery that is under way"
 NOT_DAILY = {
@@ -50,7 +51,6 @@ NOT_DAILY = {
     "jobs.check_oversized": "it explains jobs that check_jobs names, by all their images",
     "jobs.check_worker": "lines to be read, which pass or fail nothing",
     "logs.check_concurrency": "it explains throttles that check_functions counts",
-    "logs.check_following": PERSON,
     "logs.check_kinds": "it explains the lines that check_errors counts",
     "logs.check_lines": PERSON,
     "logs.check_query": PERSON,
@@ -74,6 +74,9 @@ NOT_DAILY = {
     "reports.check_happened": AFTERWARDS,
     "reports.check_impact": AFTERWARDS,
     "reports.check_response": AFTERWARDS,
+    "reports.check_options": DURING,
+    "reports.check_phases": DURING,
+    "reports.check_watch": DURING,
     "services.check_image": PERSON,
     "services.check_quiet": "of checks that are in the report, for one service",
     "deployments.check_ways_back": "of checks that are in the report",
