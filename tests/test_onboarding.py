@@ -86,9 +86,11 @@ ASKED = OF_A_RECORD | {"databases/execute", "reports/post-mortem"}
 OF_ANY_TARGET = {
     "access/keys",
     "changes/who",
+    "costs/review",
+    "recovery/region",
     "reports/post-mortem",
-    "reports/triage",
     "reports/respond",
+    "reports/triage",
 }
 # What is no judgement of the target: our own records, candidates, the account.
 OURS = {
@@ -98,7 +100,7 @@ OURS = {
     "suspicious events",
     "who did what",
 }
-OF_THE_ACCOUNT = ("iam ", "cloudtrail ", "CloudTrail")
+OF_THE_ACCOUNT = ("iam ", "cloudtrail ", "CloudTrail", "one call of each")
 
 
 @pytest.fixture(scope="module", autouse=True)
