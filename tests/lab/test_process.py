@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from opslib import lab
 from opslib.core.errors import OpsError, UsageError
 from opslib.lab import commands
+from opslib.lab.valkey import PROGRAMS
 
 _TARGET = """
 title: Practice {0}
@@ -137,6 +138,18 @@ def test_a_killed_lab_is_not_found_and_its_remains_are_cleaned_up(home: Path, vi
     assert lab.up().pid != first.pid
     assert not [pid for pid in pids if alive(pid)]
     assert not [folder for folder in folders if folder.exists()]
+
+
+def test_the_cache_of_a_killed_lab_ends_with_what_it_left(home: Path) -> None:
+    with (home / "parameters" / "targets" / "practice-one.yaml").open("a") as file:
+        file.write("cache: {secret: practice/cache}\n")
+    server = lab.up().pid
+    lab.state("practice-one")  # seeds it
+    [cache] = [p for p in psutil.Process(server).children() if p.name() in PROGRAMS]
+    os.kill(server, signal.SIGKILL)
+    assert cache.is_running()
+    lab.down()
+    wait(lambda: not alive(cache.pid))
 
 
 def test_another_process_with_the_same_pid_is_left_alone(home: Path) -> None:
