@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +19,21 @@ from tests.conftest import PracticeLab
 TARGET = "lab/bluemoxon-staging"
 
 
-@pytest.fixture
-def changed(lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
-    """A change that was applied, as seen when CloudTrail shows all of it."""
+@pytest.fixture(scope="module")
+def kept(lab: PracticeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+    """A change that was applied."""
     lab.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_RECORDS", str(tmp_path_factory.mktemp("records")))
+        wanted = {"function": "api", "to": "1"}
+        yield runs.run("functions/rollback", TARGET, wanted, apply=True)
+
+
+@pytest.fixture
+def changed(kept: Record, monkeypatch: pytest.MonkeyPatch) -> Record:
+    """As seen when CloudTrail shows all of it."""
     monkeypatch.setattr(reconciling, "_LATE", timedelta())
-    wanted = {"function": "api", "to": "1"}
-    return runs.run("functions/rollback", TARGET, wanted, apply=True)
+    return kept
 
 
 def statuses(record: Record) -> list[str]:
