@@ -65,15 +65,15 @@ def test_what_is_anchored_otherwise_is_told_and_not_written_over(project: Projec
 
 
 def test_a_bucket_without_a_lock_is_no_place_for_an_anchor(
-    project: Project, s3: Any, monkeypatch: pytest.MonkeyPatch
+    project: Project, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Refused, match="The chain is empty"):
         anchors.anchor()
     project.run("short", "1")
-    monkeypatch.setenv("OPSLIB_ANCHOR", "s3://kept")
-    with pytest.raises(Refused, match=r"kept has no Object Lock.*Nothing was put"):
+    monkeypatch.setenv("OPSLIB_ANCHOR", f"s3://{bucket}")
+    with pytest.raises(Refused, match=rf"{bucket} has no Object Lock.*Nothing was put"):
         anchors.anchor()
-    assert "Contents" not in s3.list_objects_v2(Bucket="kept")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
 def test_anchors_that_cannot_be_read_prove_nothing(

@@ -237,7 +237,7 @@ def test_in_s3_a_lost_index_is_noticed_and_made_again_and_pages_are_covered(
     record = project.run("talks", "print('line\\n' * 100_000)")
     kept = S3().s3.Bucket(bucket)
     shutil.rmtree(project.records)
-    with pytest.raises(OpsError, match=r"is lost: .*s3://kept/records"):
+    with pytest.raises(OpsError, match=rf"is lost: .*s3://{bucket}/records"):
         reading.list_records()
     assert rebuilding.rebuild().entered == [record.id]
     assert problems() == ""

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import sqlite3
-import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -322,8 +322,6 @@ def bucket(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    # Its buckets are the process's: what an earlier test kept goes.
-    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"")
     keys = {
         "AWS_ACCESS_KEY_ID": "here",
         "AWS_SECRET_ACCESS_KEY": "only",
@@ -334,9 +332,10 @@ def bucket(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("papermill.s3.S3.s3_session", (None, None, None))
     from papermill.s3 import S3
 
-    S3().s3.create_bucket(Bucket="kept")
-    monkeypatch.setenv("OPSLIB_RECORDS", "s3://kept/records")
-    yield "kept"
+    name = f"kept-{uuid.uuid4().hex[:8]}"  # what an earlier one kept is in the process still
+    S3().s3.create_bucket(Bucket=name)
+    monkeypatch.setenv("OPSLIB_RECORDS", f"s3://{name}/records")
+    yield name
     server.stop()
 
 
