@@ -79,6 +79,8 @@ SLOWEST = (
     "test_contracts",
     "test_elsewhere",
     "test_matrix",
+    "test_policies",
+    "test_elsewhere",
     "test_misfits",
     "test_pins",
     "test_migrations",

@@ -27,6 +27,7 @@ def kept(lab: PracticeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.setenv("OPSLIB_RECORDS", str(tmp_path_factory.mktemp("records")))
         wanted = {"function": "api", "to": "1"}
         yield runs.run("functions/rollback", TARGET, wanted, apply=True)
+    lab.reset()
 
 
 @pytest.fixture
