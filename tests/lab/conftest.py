@@ -77,6 +77,7 @@ def aws(world: World) -> Clients:
     def client(
         service: str, target: str = "practice-one", user: str = "operator", **given: Any
     ) -> Any:
+        world._open_account(world.places[target])  # another lab's reset has forgotten its users
         key, secret = credentials.credentials(world.places[target].account, user)
         keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, **given}
         config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"})
