@@ -77,6 +77,7 @@ def counted(name: str, made: Any) -> tuple[int, int, list[tuple[str, ...]]]:
 def test_most_of_a_hand_made_file_is_found_and_the_daily_report_runs_on_it_at_once(
     lab: PracticeLab, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lab.reset()  # what other tests asked of it in vain is gone
     ops = connect(f"lab/{name}")
     made = yaml.safe_load(discovery.written(discovery.discover(ops)))
     found, every, lacking = counted(name, made)

@@ -17,6 +17,7 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
+from opslib.records.sittings import presence
 from opslib.sittings import Opened
 
 LIMIT = 120  # seconds
@@ -31,7 +32,9 @@ class Desk:
         self._widgets: dict[str, dict[str, Any]] = {}  # state by comm, in the order of their making
         self._later: list[Any] = []  # messages that a cell's wait has not seen
         self._manager: Any = KernelManager()
-        environment = {**os.environ, "JPY_SESSION_NAME": str(opened.path)}
+        # Jupyter's server has not been anybody's kernel, as this process may have been.
+        ours = {name: value for name, value in os.environ.items() if name != presence.MINE}
+        environment = {**ours, "JPY_SESSION_NAME": str(opened.path)}
         self._manager.start_kernel(env=environment, cwd=str(opened.path.parent))
         self._client = self._manager.client()
         self._client.start_channels()

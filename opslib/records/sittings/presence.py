@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 SWITCH = "OPSLIB_WIDGETS"  # 0 or 1 overrules
-_MINE = "OPSLIB_DESK"  # the process that somebody works in: what it starts is headless
+MINE = "OPSLIB_DESK"  # the process that somebody works in: what it starts is headless
 
 
 def is_live(kept: bool) -> bool:
@@ -14,4 +14,4 @@ def is_live(kept: bool) -> bool:
         return said == "1"
     if kept or not os.environ.get("JPY_SESSION_NAME"):
         return False
-    return os.environ.setdefault(_MINE, str(os.getpid())) == str(os.getpid())
+    return os.environ.setdefault(MINE, str(os.getpid())) == str(os.getpid())
