@@ -304,3 +304,15 @@ def test_only_scans_that_drop_rows_without_a_condition_count() -> None:
         ("(t.b = 1)", "i", ("at DESC",)),
     ]
     assert query_plans.tables(plan) == {"s.t"}
+
+
+@pytest.mark.parametrize("asked", [[], ["SELECT relname FROM pg_catalog.pg_class"]])
+def test_where_the_app_has_asked_nothing_yet_nothing_is_wrong(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    numbers = dict.fromkeys(statements.STATEMENTS, 1) | {"plan": ""}
+    rows = frame(({**numbers, "statement": each} for each in asked), statements.STATEMENTS)
+    monkeypatch.setattr(statements, "_most_expensive", lambda *_: (rows, 0))
+    found = statements.check_statements(ops)
+    assert [(each.status, each.cause) for each in found] == [("ok", "")]
+    assert "0 statements looked at" in found[0].seen

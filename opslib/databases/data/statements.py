@@ -81,7 +81,7 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     found["statement"] = found["statement"].map(_brief)
     note = f"{count(hidden, 'statement')} of other roles: hidden from this one. {_GRANT}"
     rows = frame(found.to_dict("records"), STATEMENTS)
-    return Findings(_findings(ops, wasteful, found), rows, note if hidden else "")
+    return Findings(_findings(ops, wasteful, rows), rows, note if hidden else "")
 
 
 _GRANT = "To see them: GRANT pg_read_all_stats TO the secret's role."
