@@ -74,7 +74,8 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         id, said = decide(_in(connection))
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
         index.chain_entry(connection, KIND, id, said=text)
-        beside.keep(row for row in _rows(connection) if row["id"] == id)
+        rows = [row for row in _rows(connection) if row["id"] == id]
+    beside.keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
 
 

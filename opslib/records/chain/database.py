@@ -134,10 +134,9 @@ def _require_none_kept(connection: sa.Connection | None = None) -> None:
     if not copies.base() and not paths.records().exists():
         return
     kept = next(filter(copies.is_ended, copies.records()), None)
-    if not kept and not (connection and connection.execute(sa.select(entries.c.seq)).first()):
-        # the first of an incident lies there just before it is entered
-        of = [name.rpartition("/")[0] for name in copies.events()]
-        kept = next((folder for folder in of if of.count(folder) > 1), None)
+    event = next(iter(copies.events()), None)  # looked for first: it lies there once it is entered
+    if not (connection and connection.execute(sa.select(entries.c.seq)).first()):
+        kept = kept or event
     if kept:
         raise OpsError(
             f"The index of records at {shown()} is lost: it knows no record, and {copies.where()} "
