@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opslib import apply, connect, edge
+from opslib import apply, edge
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
 from opslib.edge.addresses import Addresses
@@ -16,11 +16,6 @@ TARGET = "lab/image-caption-prod"
 CALLER = "45.83.64.7"
 
 pytestmark = pytest.mark.usefixtures("records_folder")
-
-
-@pytest.fixture
-def ops(lab: Any) -> Connection:
-    return connect(TARGET)
 
 
 def held(ops: Connection) -> set[str]:

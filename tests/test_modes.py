@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import Refused, UsageError, apply, connect, edge
+from opslib import Refused, UsageError, apply, edge
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.core.plans import maintenance
@@ -22,18 +20,7 @@ TARGET = f"lab/{KEY}"
 LEFT_ON = "maintenance-mode-left-on"
 SURE = {"approved": "now", "confirm": confirmed(TARGET)}
 
-
-@pytest.fixture(autouse=True)
-def off_again(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
-    before = lab.state(KEY)
-    yield
-    if lab.state(KEY) != before:
-        lab.reset()
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
+pytestmark = pytest.mark.usefixtures("clean", "records_folder")
 
 
 def turn(ops: Connection, mode: str) -> Any:

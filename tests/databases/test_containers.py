@@ -5,13 +5,11 @@ says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, apply, connect, databases
+from opslib import OpsError, Refused, apply, databases
 from opslib.core import OneOff, Select
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
@@ -28,18 +26,7 @@ TARGET = f"lab/{KEY}"
 PENDING, HEAD, NEXT = "migration-pending", "3b97e5510f4c", "4c02aa7be6d8"
 SURE = {"approved": "now", "confirm": confirmed(TARGET)}
 
-
-@pytest.fixture(autouse=True)
-def healthy_again(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
-    before = lab.state(KEY)
-    yield
-    if lab.state(KEY) != before:
-        lab.reset()
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
+pytestmark = pytest.mark.usefixtures("clean", "records_folder")
 
 
 def migrate(ops: Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import UsageError, apply, connect, mail
+from opslib import UsageError, apply, mail
 from opslib.core.connections.connection import Connection
 from tests import canned
 from tests.conftest import PracticeLab
@@ -18,11 +18,6 @@ TARGET = "lab/ai-studio-production"
 GONE = "old.address@example.org"
 
 pytestmark = pytest.mark.usefixtures("records_folder")
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
 
 
 def answering(told: dict[str, Any], target: str = TARGET) -> Connection:

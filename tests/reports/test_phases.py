@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opslib import UsageError, changes, connect, edge, reports
+from opslib import UsageError, changes, edge, reports
 from opslib.core.connections.connection import Connection
 from opslib.core.plans import maintenance
 from opslib.core.times import Window
@@ -24,18 +22,7 @@ TARGET = f"lab/{KEY}"
 SURE = {"target": TARGET, "approved": "now", "confirm": confirmed(TARGET)}
 WORDS = {"notice": "mail and banner on Thursday", "rollback": "revision before, Mira decides"}
 
-
-@pytest.fixture(autouse=True)
-def as_before(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
-    before = lab.state(KEY)
-    yield
-    if lab.state(KEY) != before:
-        lab.reset()
-
-
-@pytest.fixture
-def ops(lab: PracticeLab) -> Connection:
-    return connect(TARGET)
+pytestmark = pytest.mark.usefixtures("clean", "records_folder")
 
 
 def looked(phase: str, **given: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opslib import connect, secrets
+from opslib import secrets
 from opslib.core.connections.connection import Connection
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -18,11 +18,6 @@ from tests.undoing import confirmed, undo_last
 KEY = "ai-studio-production"
 TARGET, SECRET = f"lab/{KEY}", "AI_STUDIO_JWT_SECRET"
 SURE = {"approved": "now", "confirm": confirmed(TARGET), "target": TARGET}
-
-
-@pytest.fixture
-def ops(lab: PracticeLab, records_folder: Path) -> Connection:
-    return connect(TARGET)
 
 
 @pytest.fixture
