@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,11 +18,7 @@ def tasks(ops: Connection, cluster: str, service: str, *statuses: str) -> list[J
 
     ECS ListTasks, DescribeTasks; with tasks of none of its services left out.
     """
-    listed = partial(
-        ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=service
-    )
-    found = ops.gather(*(partial(listed, desiredStatus=status) for status in statuses))
-    return _described(ops, cluster, [arn for each in found for arn in each])
+    return _told(ops, cluster, statuses, serviceName=service)
 
 
 def alone(ops: Connection, cluster: str, family: str) -> list[Json]:
@@ -30,14 +27,15 @@ def alone(ops: Connection, cluster: str, family: str) -> list[Json]:
 
     ECS ListTasks, DescribeTasks; tasks of services are left out.
     """
-    listed = partial(ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, family=family)
-    found = ops.gather(*(partial(listed, desiredStatus=each) for each in ("RUNNING", "STOPPED")))
-    told = _described(ops, cluster, [arn for each in found for arn in each])
+    told = _told(ops, cluster, ("RUNNING", "STOPPED"), family=family)
     own = [task for task in told if not task.get("group", "").startswith("service:")]
     return sorted(own, key=lambda task: str(task["createdAt"]), reverse=True)
 
 
-def _described(ops: Connection, cluster: str, arns: list[str]) -> list[Json]:
+def _told(ops: Connection, cluster: str, statuses: Sequence[str], **of: Any) -> list[Json]:
+    listed = partial(ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, **of)
+    found = ops.gather(*(partial(listed, desiredStatus=status) for status in statuses))
+    arns = [arn for each in found for arn in each]
     parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
     reads = [
         partial(ops.call, "ecs", "describe_tasks", tasks=part, cluster=cluster) for part in parts
