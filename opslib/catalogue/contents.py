@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from opslib.catalogue import coverage, procedures, runbooks, seen
 from opslib.core import Json, paths, strict_yaml
@@ -37,7 +38,7 @@ def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
     return system, runbooks.entries(system)
 
 
-def _text(name: str, left_out: Callable[[str], None]) -> str:
+def _text(name: str, left_out: Callable[[str], None], **more: Any) -> str:
     """The text that one of the templates makes of what there is and can be read."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -50,20 +51,27 @@ def _text(name: str, left_out: Callable[[str], None]) -> str:
     )
     templates.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
     known = procedures.readable(procedures.load, procedures.files(), left_out)
-    books = dict(procedures.readable(_book, runbooks.systems(), left_out))
-    rows = coverage.rows(books)
-    every = [row for of in rows.values() for row in of]
     return templates.get_template(name).render(
         procedures=known,
         seen=seen.grouped(known),
-        books=books,
-        rows=rows,
-        covered=sum(bool(row.ways) for row in every),
-        total=len(every),
+        books=_books(left_out),
         effects=_EFFECTS,
         keys=list(strict_yaml.keys("target")),
         form=_form,
+        **more,
     )
+
+
+def _books(left_out: Callable[[str], None]) -> dict[str, list[runbooks.Entry]]:
+    return dict(procedures.readable(_book, runbooks.systems(), left_out))
+
+
+def _covered(left_out: Callable[[str], None]) -> str:
+    """The text of docs/coverage.md."""
+    rows = coverage.rows(_books(left_out))
+    every = [row for of in rows.values() for row in of]
+    counted = {"covered": sum(bool(row.ways) for row in every), "total": len(every)}
+    return _text("coverage.md", left_out, rows=rows, **counted)
 
 
 def _form(key: Json) -> str:
@@ -115,7 +123,7 @@ def made(left_out: Callable[[str], None] = print) -> dict[Path, str]:
     reference = paths.project_root() / "docs" / "targets.md"
     found = {reference: _text("targets.md", left_out)} if reference.parent.exists() else {}
     if found and (paths.parameters() / "coverage.yaml").exists():
-        found[reference.with_name("coverage.md")] = _text("coverage.md", left_out)
+        found[reference.with_name("coverage.md")] = _covered(left_out)
     return {
         paths.notebooks() / "start.ipynb": door(left_out),
         readme: f"{before}{table}{after}",
