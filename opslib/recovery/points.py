@@ -29,8 +29,7 @@ def check_point(ops: Connection) -> Findings:
     usable = found[found["status"] == "available"]
     if usable.empty:
         seen = "no moment, and no snapshot: all of it would be lost"
-        told = {"otherwise": "critical", "next": "databases/snapshot"}
-        return Findings([asked.judged(False, seen, cause=BEHIND, **told)])
+        return Findings([asked.judged(False, seen, cause=BEHIND, next="databases/snapshot")])
     lost = usable["age_hours"].min() * _HOUR
     seen = (
         f"no moment can be restored: automated backups are off. By the last snapshot {_told(lost)}"
