@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,10 @@ from opslib.records import verification
 from opslib.records.chain import database, rebuilding, retention
 from tests.incidents.test_events import OTHER, started
 from tests.projects import Project
+from tests.records.test_records import bucket
 from tests.records.test_retention import later
 
-__all__ = ["later"]
+__all__ = ["bucket", "later"]
 YEAR = timedelta(days=365)
 
 
@@ -30,6 +33,11 @@ def lost() -> rebuilding.Rebuilt:
 
 def files(project: Project) -> list[Path]:
     return sorted((project.records / "incidents").rglob("*.json"))
+
+
+def said(incident: incidents.Incident) -> list[dict[str, Any]]:
+    """Its events, whatever their numbers in a chain are."""
+    return [vars(event) | {"number": 0} for event in incident.events]
 
 
 def an_incident(project: Project) -> list[incidents.Incident]:
@@ -48,9 +56,7 @@ def test_a_lost_index_has_its_incidents_again_as_they_were_said(project: Project
     assert (done.events, len(done.entered), done.left, done.doubts) == (5, 1, {}, {})
     for was in before:
         now = incidents.find(was.id)
-        assert [vars(e) | {"number": 0} for e in now.events] == [
-            vars(e) | {"number": 0} for e in was.events
-        ]
+        assert said(now) == said(was)
         assert incidents.tied(now) == incidents.tied(was)
     assert verification.verify() == []
     assert "5 events of incidents, too" in " ".join(verification.examine().notes)
@@ -67,14 +73,24 @@ def test_an_event_that_was_altered_is_left_and_one_that_is_missing_is_told(
     start, *_, note, _ = sorted(
         (p for p in files(project) if "-1/" in p.as_posix()), key=lambda p: p.name
     )
-    said = json.loads(note.read_text())
-    note.write_text(json.dumps(said | {"said": said["said"].replace("pool", "disk")}))
+    entry = json.loads(note.read_text())
+    note.write_text(json.dumps(entry | {"said": entry["said"].replace("pool", "disk")}))
     done = lost()
     assert list(done.left) == [note.relative_to(project.records).as_posix()]
     assert "altered" in done.left[note.relative_to(project.records).as_posix()]
     assert not [e for i in incidents.every() for e in i.events if e.what == "note"]
     start.unlink()
     assert "the event before it is lost" in " ".join(lost().doubts.values())
+
+
+def test_in_s3_a_machine_that_is_lost_takes_no_event_with_it(project: Project, bucket: str) -> None:
+    before = an_incident(project)
+    shutil.rmtree(project.records)
+    done = rebuilding.rebuild()
+    assert (done.events, done.left, done.doubts) == (5, {}, {})
+    for was in before:
+        assert said(incidents.find(was.id)) == said(was)
+    assert verification.verify() == []
 
 
 def test_incidents_alone_make_a_lost_index_known(project: Project) -> None:
