@@ -169,6 +169,12 @@ def expected(system: str, drill: str) -> dict[str, set[str]]:
     }
 
 
+def wanted(system: str, drills: list[str]) -> dict[str, set[str]]:
+    """What each entry should name under some drills at once."""
+    each = [expected(system, drill) for drill in drills]
+    return {entry: set().union(*(of[entry] for of in each)) for entry in entries(system)}
+
+
 def wrong(
     lab: PracticeLab,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,11 +191,10 @@ def wrong(
             stack.enter_context(lab.broken(drill, TARGET[system]))
         looked = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in asked}
     brought = set().union(*(DRILLS[system, drill].brings for drill in drills))
-    each = [expected(system, drill) for drill in drills]
-    wanted = {entry: set().union(*(of[entry] for of in each)) for entry in looked}
-    led = set().union(*(LED[entry] for entry in looked if wanted[entry]))
+    should = wanted(system, drills)
+    led = set().union(*(LED[entry] for entry in looked if should[entry]))
     assert {n for n in led if not any(goes_on(system, drill, n) for drill in drills)} == set()
-    return {e: causes - brought for e, causes in looked.items() if causes - brought != wanted[e]}
+    return {e: causes - brought for e, causes in looked.items() if causes - brought != should[e]}
 
 
 def goes_on(system: str, drill: str, name: str) -> bool:
@@ -328,7 +333,7 @@ SAMPLE = [
 ]
 
 
-_AT_ONCE = 4
+_AT_ONCE = 6
 
 
 def batches(system: str) -> list[list[str]]:
@@ -360,10 +365,9 @@ def seeing(system: str, drills: list[str]) -> dict[str, list[str]]:
     """By procedure, its entries that read what one of some drills touches, and should name none."""
     found: dict[str, list[str]] = defaultdict(list)
     touched = set().union(*(touches(system, drill) for drill in drills))
-    wanted = [expected(system, drill) for drill in drills]
-    for entry, procedure in entries(system).items():
-        if reads(entry) & touched and not any(each[entry] for each in wanted):
-            found[procedure].append(entry)
+    for entry, causes in wanted(system, drills).items():
+        if reads(entry) & touched and not causes:
+            found[entries(system)[entry]].append(entry)
     return found
 
 
@@ -371,8 +375,7 @@ def concerned(system: str, drills: list[str]) -> list[str]:
     """Those that should name one of some drills; of those that should not and read what one
     touches, one of each procedure, in turn.
     """
-    wanted = [expected(system, drill) for drill in drills]
-    naming = [entry for entry in entries(system) if any(each[entry] for each in wanted)]
+    naming = [entry for entry, causes in wanted(system, drills).items() if causes]
     turn = PLACES[system, drills[0]]
     return naming + [group[turn % len(group)] for group in seeing(system, drills).values()]
 
@@ -390,16 +393,23 @@ def test_causes_are_named_where_they_should_be_and_nowhere_else(
     system: str,
     drills: list[str],
 ) -> None:
-    """By all that should name one of some drills at once; who is wrong there is asked under each
-    alone, and has to be right.
+    """By all that should name one of some drills at once; who is wrong there is asked alone, under
+    each where it named too much, else under those that it did not name, and has to be right.
     """
     whole = request.config.getoption("--all")
     doubted = {} if whole else wrong(lab, monkeypatch, system, drills, concerned(system, drills))
+    should = wanted(system, drills)
     named = {}
     for drill in drills:
-        touched = touches(system, drill)
-        again = entries(system) if whole else [e for e in doubted if reads(e) & touched]
-        named[drill] = wrong(lab, monkeypatch, system, [drill], again) if again else {}
+        alone = expected(system, drill)
+        again = [
+            entry
+            for entry, causes in doubted.items()
+            if reads(entry) & touches(system, drill)
+            and (causes - should[entry] or alone[entry] - causes)
+        ]
+        if again or whole:
+            named[drill] = wrong(lab, monkeypatch, system, [drill], again or entries(system))
     assert not any(named.values()), named
 
 
@@ -409,13 +419,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("pair", chosen, ids="+".join)
 
 
-def fewest(wanted: dict[str, set[str]], causes: tuple[str, str]) -> list[str]:
+def fewest(should: dict[str, set[str]], causes: tuple[str, str]) -> list[str]:
     """For each cause an entry that should name it, and the other one, too, where there is one."""
     chosen: list[str] = []
     for cause in causes:
-        if not any(cause in wanted[entry] for entry in chosen):
-            naming = (entry for entry in wanted if cause in wanted[entry])
-            chosen.append(max(naming, key=lambda entry: len(wanted[entry])))
+        if not any(cause in should[entry] for entry in chosen):
+            naming = (entry for entry in should if cause in should[entry])
+            chosen.append(max(naming, key=lambda entry: len(should[entry])))
     return chosen
 
 
@@ -428,18 +438,17 @@ def test_of_two_troubles_at_once_both_are_named_and_no_other(
 ) -> None:
     """By the fewest entries that should name both when each is alone; by all of them with --all."""
     system, one, other = pair
-    alone = [expected(system, drill) for drill in (one, other)]
-    wanted = {entry: set().union(*(each[entry] for each in alone)) for entry in entries(system)}
-    looking = [entry for entry, causes in wanted.items() if causes]
+    should = wanted(system, [one, other])
+    looking = [entry for entry, causes in should.items() if causes]
     if not request.config.getoption("--all"):
-        looking = fewest(wanted, (one, other))
+        looking = fewest(should, (one, other))
     with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]):
         named = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in looking}
     may_lack = hidden((one, other))
     brought = DRILLS[system, one].brings | DRILLS[system, other].brings
-    more = {entry: named[entry] - wanted[entry] - brought for entry in looking}
+    more = {entry: named[entry] - should[entry] - brought for entry in looking}
     assert {entry: causes for entry, causes in more.items() if causes} == {}
-    lost = {entry: wanted[entry] - named[entry] - may_lack for entry in looking}
+    lost = {entry: should[entry] - named[entry] - may_lack for entry in looking}
     assert {entry: causes for entry, causes in lost.items() if causes} == {}
 
 
