@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from opslib.buckets.settings import is_shut
 from opslib.core import (
-    UTC_TIME,
     Connection,
     CopyAcross,
     DeleteVersions,
@@ -28,6 +27,7 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
     number,
     planner,
@@ -37,7 +37,12 @@ from opslib.core.actions.stores.objects import ARCHIVES
 from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import versioning
 
-BEHIND = {"key": "str", "why": "str", "size_bytes": "int64", "modified": UTC_TIME}
+BEHIND = dtypes("""
+    key        str
+    why        str
+    size_bytes int64
+    modified   utc
+""")
 CAUSE = "copy-behind"
 MISSING, CHANGED, FROZEN = "not in the copy", "changed since", "archived: thaw it first"
 _A_STEP, _MOST = 1000, 20_000

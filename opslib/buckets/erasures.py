@@ -28,6 +28,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     frame,
     number,
     planner,
@@ -40,14 +41,14 @@ from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores import domains
 from opslib.core.reads.stores.objects import versions_at
 
-PARTS = {
-    "place": "str",
-    "key": "str",
-    "versions": "int64",
-    "markers": "int64",
-    "items": "int64",
-    "size_bytes": "int64",
-}
+PARTS = dtypes("""
+    place      str
+    key        str
+    versions   int64
+    markers    int64
+    items      int64
+    size_bytes int64
+""")
 HELD = "legal-hold"
 _TOKENS = (
     "Who is signed in now may go on writing with a token of before until it expires (an hour, as "

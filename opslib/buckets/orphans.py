@@ -11,7 +11,6 @@ from typing import Any
 from opslib.buckets import settings
 from opslib.buckets.scans import DECLARED, FEW, ORPHANS, Scan, megabytes, scan
 from opslib.core import (
-    UTC_TIME,
     Action,
     Aws,
     Connection,
@@ -24,6 +23,7 @@ from opslib.core import (
     Step,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     result,
@@ -31,13 +31,13 @@ from opslib.core import (
 from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists, is_versioned
 
-GROUPS = {
-    "group": "str",
-    "objects": "int64",
-    "size_bytes": "int64",
-    "newest": UTC_TIME,
-    "sample": "str",
-}
+GROUPS = dtypes("""
+    group      str
+    objects    int64
+    size_bytes int64
+    newest     utc
+    sample     str
+""")
 MISCOMPARED = "orphan-keys-miscompared"
 _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
 _MOST = 10_000  # objects that one plan deletes

@@ -21,13 +21,18 @@ from opslib.core import (
     Read,
     Step,
     check,
+    dtypes,
     frame,
     planner,
 )
 from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists
 
-SETTINGS = {"setting": "str", "wanted": "str", "seen": "str"}
+SETTINGS = dtypes("""
+    setting str
+    wanted  str
+    seen    str
+""")
 GONE = "bucket-missing"  # the cause that findings name
 _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 

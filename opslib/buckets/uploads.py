@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from opslib import databases
 from opslib.buckets import moments, presigned
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,13 +22,19 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.core.connections.http import Api, request
 from opslib.core.reads.stores.objects import list_versions
 
 CORS, DENIED = "cors-misconfigured", "upload-denied"
-WRITTEN = {"written": UTC_TIME, "key": "str", "what": "str", "newest": "bool"}
+WRITTEN = dtypes("""
+    written utc
+    key     str
+    what    str
+    newest  bool
+""")
 _SHOWN = 60
 
 

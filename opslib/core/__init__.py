@@ -31,7 +31,7 @@ from opslib.core.errors import (
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
-from opslib.core.tables import UTC_TIME, Frame, Json, frame
+from opslib.core.tables import UTC_TIME, Frame, Json, dtypes, frame
 from opslib.core.text import count, number
 from opslib.core.times import Window, clock, window
 from opslib.core.waiting import poll
@@ -92,6 +92,7 @@ __all__ = [
     "check",
     "clock",
     "count",
+    "dtypes",
     "frame",
     "number",
     "planner",

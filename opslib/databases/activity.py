@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Question, check, count
+from opslib.core import Connection, Findings, Question, check, count, dtypes
 from opslib.core.connections.sql import query
 from opslib.core.text import cut
 
-ACTIVITY = {
-    "pid": "int64",
-    "application": "str",
-    "state": "str",
-    "seconds": "float64",
-    "waits_for": "str",
-    "blocked_by": "str",
-    "blocks": "int64",
-    "maintenance": "bool",
-    "statement": "str",
-}
+ACTIVITY = dtypes("""
+    pid         int64
+    application str
+    state       str
+    seconds     float64
+    waits_for   str
+    blocked_by  str
+    blocks      int64
+    maintenance bool
+    statement   str
+""")
 BLOCKED = "locks-held"  # the cause that findings name
 # A statement on one line, without what would garble a terminal.
 STATEMENT = (

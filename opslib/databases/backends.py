@@ -23,6 +23,7 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    dtypes,
     planner,
 )
 from opslib.core.connections.sql import query
@@ -30,19 +31,19 @@ from opslib.core.text import cut
 from opslib.core.waiting import poll
 from opslib.databases.activity import STATEMENT
 
-BACKENDS = {
-    "pid": "int64",
-    "application": "str",
-    "login": "str",
-    "kind": "str",
-    "state": "str",
-    "seconds": "float64",
-    "blocks": "int64",
-    "blocked": "bool",
-    "began": "str",
-    "asked": "str",
-    "statement": "str",
-}
+BACKENDS = dtypes("""
+    pid         int64
+    application str
+    login       str
+    kind        str
+    state       str
+    seconds     float64
+    blocks      int64
+    blocked     bool
+    began       str
+    asked       str
+    statement   str
+""")
 CANCEL, TERMINATE, BLOCKING = "cancel", "terminate", "blocking"
 _ENDED_SECONDS = 10
 _CLIENT = "client backend"

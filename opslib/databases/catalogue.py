@@ -19,18 +19,19 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.databases.catalogue_facts import FACTS, VISIBLE_SQL, Fact
 
-CATALOGUE = {
-    "fact": "str",
-    "name": "str",
-    "value": "float64",
-    "warn": "float64",
-    "critical": "float64",
-    "said": "str",
-}
+CATALOGUE = dtypes("""
+    fact     str
+    name     str
+    value    float64
+    warn     float64
+    critical float64
+    said     str
+""")
 _SHOWN = 3  # of what is wrong, in a finding
 _ASKED = Question("PostgreSQL's own catalogue", "nothing of it", "pg_catalog")
 _SEEN = Question(

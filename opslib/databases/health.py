@@ -16,6 +16,7 @@ from opslib.core import (
     Unfinished,
     check,
     count,
+    dtypes,
     frame,
     number,
 )
@@ -27,21 +28,21 @@ from opslib.core.text import cut
 from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 
-SESSIONS = {
-    "application": "str",
-    "role": "str",
-    "state": "str",
-    "sessions": "int64",
-    "longest_seconds": "float64",
-}
-LOAD = {
-    "application": "str",
-    "role": "str",
-    "sessions": "int64",
-    "longest_seconds": "float64",
-    "waits_for": "str",
-    "statement": "str",
-}
+SESSIONS = dtypes("""
+    application     str
+    role            str
+    state           str
+    sessions        int64
+    longest_seconds float64
+""")
+LOAD = dtypes("""
+    application     str
+    role            str
+    sessions        int64
+    longest_seconds float64
+    waits_for       str
+    statement       str
+""")
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 _TAKEN = Question(
     "Connections taken",

@@ -22,6 +22,7 @@ from opslib.core import (
     UsageError,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
@@ -33,7 +34,12 @@ from opslib.core.reads import functions
 from opslib.databases import containers
 from opslib.databases.instances import snapshots
 
-MIGRATIONS = {"target": "str", "has": "str", "needs": "str", "pending": "boolean"}
+MIGRATIONS = dtypes("""
+    target  str
+    has     str
+    needs   str
+    pending boolean
+""")
 PENDING = "migration-pending"
 _VERSION = "version_num"  # Alembic's column
 

@@ -12,7 +12,6 @@ from functools import partial
 from urllib.parse import quote
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -29,6 +28,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     planner,
     window,
 )
@@ -39,12 +39,12 @@ from opslib.core.reads import logs
 from opslib.databases.instances import rds, states
 
 KEEPS_OLD = "consumer-keeps-old-password"  # the cause that findings name
-CONSUMERS = {
-    "consumer": "str",
-    "sessions": "int64",
-    "before_the_change": "int64",
-    "oldest": UTC_TIME,
-}
+CONSUMERS = dtypes("""
+    consumer          str
+    sessions          int64
+    before_the_change int64
+    oldest            utc
+""")
 _FAILED = '?"password authentication failed" ?28P01'
 
 

@@ -20,6 +20,7 @@ from opslib.core import (
     Refused,
     Step,
     check,
+    dtypes,
     frame,
     planner,
     unknown_name,
@@ -29,7 +30,12 @@ from opslib.core.connections.targets import LAB
 from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 
-SIDES = {"what": "str", "source": "Int64", "here": "Int64", "difference": "Int64"}
+SIDES = dtypes("""
+    what       str
+    source     Int64
+    here       Int64
+    difference Int64
+""")
 DRY_RUN = {"what": "str", "count": "Int64"}
 IMAGES, DATABASE = "images", "database"
 

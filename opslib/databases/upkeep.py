@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Frame,
@@ -19,22 +18,23 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    dtypes,
     planner,
 )
 from opslib.core.actions.upkeep import Upkeep
 from opslib.core.connections.sql import query, quoted
 
-UPKEEP = {
-    "table": "str",
-    "size_mb": "float64",
-    "indexes_mb": "float64",
-    "live_rows": "int64",
-    "dead_rows": "int64",
-    "changed_rows": "int64",
-    "vacuumed": UTC_TIME,
-    "analyzed": UTC_TIME,
-    "invalid_indexes": "str",
-}
+UPKEEP = dtypes("""
+    table           str
+    size_mb         float64
+    indexes_mb      float64
+    live_rows       int64
+    dead_rows       int64
+    changed_rows    int64
+    vacuumed        utc
+    analyzed        utc
+    invalid_indexes str
+""")
 WORKS = {
     "vacuum": "VACUUM (ANALYZE) {}",
     "analyze": "ANALYZE {}",

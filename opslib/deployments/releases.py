@@ -9,7 +9,6 @@ from functools import partial
 
 from opslib import databases, health, logs
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -25,6 +24,7 @@ from opslib.core import (
     Unfinished,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     result,
@@ -36,14 +36,14 @@ from opslib.core.connections.sql import value as sql_value
 from opslib.core.plans.applying import Applied
 from opslib.core.reads import functions
 
-RELEASES = {
-    "function": "str",
-    "live": "str",
-    "published": UTC_TIME,
-    "newest": "str",
-    "state": "str",
-    "description": "str",
-}
+RELEASES = dtypes("""
+    function    str
+    live        str
+    published   utc
+    newest      str
+    state       str
+    description str
+""")
 _SMOKE = "made"  # the step that makes the test record
 
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,19 +22,20 @@ from opslib.core import (
     Unfinished,
     answer,
     check,
+    dtypes,
     frame,
 )
 from opslib.core.reads.stores import objects
 
-STATES = {
-    "serial": "Int64",
-    "written": UTC_TIME,
-    "terraform_version": "str",
-    "resources": "Int64",
-    "added": "str",
-    "removed": "str",
-    "note": "str",
-}
+STATES = dtypes("""
+    serial            Int64
+    written           utc
+    terraform_version str
+    resources         Int64
+    added             str
+    removed           str
+    note              str
+""")
 
 
 class Place(NamedTuple):

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, poll, result
+from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, dtypes, poll, result
 from opslib.core.reads.functions import Function, modified, states, variables
 from opslib.core.redaction import names_a_secret
 
-CONFIGURATIONS = {
-    "function": "str",
-    "of": "str",
-    "version": "str",
-    "timeout_seconds": "int64",
-    "memory_mb": "int64",
-    "runtime": "str",
-    "state": "str",
-    "variables": "int64",
-    "drift": "str",
-}
+CONFIGURATIONS = dtypes("""
+    function        str
+    of              str
+    version         str
+    timeout_seconds int64
+    memory_mb       int64
+    runtime         str
+    state           str
+    variables       int64
+    drift           str
+""")
 UPDATE_SECONDS = 120  # an update that takes longer is not waited for
 GET, UPDATE = "get_function_configuration", "update_function_configuration"
 HIDDEN, ABSENT = "(hidden)", "(not set)"

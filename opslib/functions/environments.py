@@ -13,6 +13,7 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    dtypes,
     frame,
     planner,
     redaction,
@@ -23,7 +24,12 @@ from opslib.core.redaction import names_a_secret
 from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
 _VARIABLES = "Environment.Variables"
-VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
+VARIABLES = dtypes("""
+    variable  str
+    live      str
+    latest    str
+    described bool
+""")
 
 
 def list_variables(ops: Connection, function: str) -> Frame:

@@ -27,6 +27,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     number,
     unread,
@@ -44,16 +45,16 @@ from opslib.core.reads.functions import (
 )
 from opslib.functions.states import judge_state, lost
 
-FUNCTIONS = {
-    "function": "str",
-    "version": "str",
-    "reserved": "str",
-    "invocations": "int64",
-    "errors": "int64",
-    "throttles": "int64",
-    "p95_ms": "float64",
-    "most_at_once": "float64",
-}
+FUNCTIONS = dtypes("""
+    function     str
+    version      str
+    reserved     str
+    invocations  int64
+    errors       int64
+    throttles    int64
+    p95_ms       float64
+    most_at_once float64
+""")
 UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
 NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now

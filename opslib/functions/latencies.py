@@ -20,6 +20,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     number,
     unread,
@@ -31,14 +32,14 @@ from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
 
 COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
-ROUTES = {
-    "route": "str",
-    "slow": "int64",
-    "share_percent": "float64",
-    "median_ms": "float64",
-    "longest_ms": "float64",
-    "with_start": "int64",
-}
+ROUTES = dtypes("""
+    route         str
+    slow          int64
+    share_percent float64
+    median_ms     float64
+    longest_ms    float64
+    with_start    int64
+""")
 _STRESS = Question("the database meanwhile", "none beyond its warning", "GetMetricData AWS/RDS")
 _SOURCE = "Logs Insights, REPORT lines"
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Finding, Findings, Json, Question, check, frame
+from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame
 from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, Function, named
 
-SOURCES = {
-    "function": "str",
-    "source": "str",
-    "state": "str",
-    "result": "str",
-    "changed": UTC_TIME,
-    "calls": "str",
-}
+SOURCES = dtypes("""
+    function str
+    source   str
+    state    str
+    result   str
+    changed  utc
+    calls    str
+""")
 SOURCE_OFF = "event-source-off"  # the cause that findings name
 _DOCS = "https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html"
 _RULE = "enabled, its last batch handed over, as the alias calls it"

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -21,6 +20,7 @@ from opslib.core import (
     Step,
     Window,
     check,
+    dtypes,
     frame,
     planner,
     poll,
@@ -48,13 +48,13 @@ from opslib.functions.trials import (
     judge_untried,
 )
 
-VERSIONS = {
-    "version": "str",
-    "live": "bool",
-    "published": UTC_TIME,
-    "description": "str",
-    "code_sha256": "str",
-}
+VERSIONS = dtypes("""
+    version     str
+    live        bool
+    published   utc
+    description str
+    code_sha256 str
+""")
 DRIFT = "configuration-drift"  # the cause that findings name
 _RULE = f"at most {MOST_PER_100:g} in 100"
 _ENOUGH = 5  # requests that say how a version does

@@ -16,7 +16,6 @@ from typing import Any
 
 from opslib.core import (
     FAILURES,
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -31,6 +30,7 @@ from opslib.core import (
     Refused,
     Step,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
@@ -44,16 +44,16 @@ from opslib.core.reads.stores import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 
-SIZES = {
-    "item": "str",
-    "images": "int64",
-    "megabytes": "float64",
-    "payload_megabytes": "float64",
-    "largest_megabytes": "float64",
-    "too_large": "bool",
-    "failed": UTC_TIME,
-    "error": "str",
-}
+SIZES = dtypes("""
+    item              str
+    images            int64
+    megabytes         float64
+    payload_megabytes float64
+    largest_megabytes float64
+    too_large         bool
+    failed            utc
+    error             str
+""")
 TOO_LARGE = "images-too-large"  # the cause that findings name
 _MEGABYTE = 1_000_000  # bytes
 _QUALITY = 85

@@ -12,7 +12,6 @@ from typing import Any
 
 from opslib.core import (
     FAILURES,
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,6 +22,7 @@ from opslib.core import (
     Select,
     Step,
     check,
+    dtypes,
     planner,
     poll,
     quoted,
@@ -33,18 +33,18 @@ from opslib.core.connections import sql
 from opslib.core.reads import log_lines, logs
 from opslib.jobs import rows
 
-JOBS = {
-    "item": "str",
-    "status": "str",
-    "running_minutes": "float64",
-    "created": UTC_TIME,
-    "started": UTC_TIME,
-    "finished": UTC_TIME,
-    "model": "str",
-    "attempts": "int64",
-    "error": "str",
-    "job": "str",
-}
+JOBS = dtypes("""
+    item            str
+    status          str
+    running_minutes float64
+    created         utc
+    started         utc
+    finished        utc
+    model           str
+    attempts        int64
+    error           str
+    job             str
+""")
 STALE = "stale-jobs"  # the cause that findings name
 OPEN = ("queued", "running")
 

@@ -14,22 +14,23 @@ from opslib.core import (
     Question,
     check,
     count,
+    dtypes,
     number,
 )
 from opslib.core.checks.series import overdue
 from opslib.core.connections import sql
 from opslib.jobs import rows
 
-STATES = {
-    "state": "str",
-    "means": "str",
-    "jobs": "int64",
-    "earlier": "int64",
-    "late": "int64",
-    "newest": UTC_TIME,
-    "seconds": "float64",
-    "seconds_earlier": "float64",
-}
+STATES = dtypes("""
+    state           str
+    means           str
+    jobs            int64
+    earlier         int64
+    late            int64
+    newest          utc
+    seconds         float64
+    seconds_earlier float64
+""")
 LOST = "jobs-without-message"  # the causes that findings name
 NONE_STARTED = "jobs-not-started"
 LOOP = "jobs-of-one-item"

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from opslib import records
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -24,6 +23,7 @@ from opslib.core import (
     Planned,
     Question,
     check,
+    dtypes,
     frame,
     unknown_name,
 )
@@ -32,14 +32,14 @@ from opslib.core.plans.applying import Applied
 from opslib.core.plans.plans import Plan
 
 PHASES = {"database": ("stop", "restore", "switch", "resume"), "bucket": ("create", "fill")}
-CLOCK = {
-    "phase": "str",
-    "began": UTC_TIME,
-    "ended": UTC_TIME,
-    "minutes": "float64",
-    "who": "str",
-    "record": "str",
-}
+CLOCK = dtypes("""
+    phase   str
+    began   utc
+    ended   utc
+    minutes float64
+    who     str
+    record  str
+""")
 _SUMMARY = re.compile(r"recovery/(\w+), (\w+): ")
 _NAMELESS = "notebook"  # the procedure of a record whose notebook nobody told
 _LOOKED_BACK, _PAUSE = timedelta(days=400), timedelta(days=1)

@@ -25,6 +25,7 @@ from opslib.core import (
     answer,
     ask,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
@@ -38,7 +39,11 @@ from opslib.core.plans.plans import Plan
 from opslib.recovery import clock
 
 CORRUPTED = "database-corrupted"  # the cause that findings name
-NEWEST = {"table": "str", "newest_there": UTC_TIME, "newest_now": UTC_TIME}
+NEWEST = dtypes("""
+    table        str
+    newest_there utc
+    newest_now   utc
+""")
 _MOST = 1000  # rows that break a rule, as far as they are counted
 
 

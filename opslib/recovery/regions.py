@@ -20,12 +20,18 @@ from opslib.core import (
     Question,
     answer,
     check,
+    dtypes,
     frame,
 )
 from opslib.core.reads import services
 
 LOST = "region-lost"  # the cause that findings name
-ORDER = {"order": "int64", "part": "str", "there": "str", "then": "str"}
+ORDER = dtypes("""
+    order int64
+    part  str
+    there str
+    then  str
+""")
 # What each region answers, whatever is in it.
 _ASKED = (
     ("ec2", "describe_availability_zones"),

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, Refused, Step, frame
+from opslib.core import Connection, Frame, Json, Refused, Step, dtypes, frame
 from opslib.core.actions.watching import Anew
 from opslib.services.reading import Service, each_service
 
-CONSUMERS = {
-    "service": "str",
-    "takes": "str",
-    "pinned": "bool",
-    "tasks": "int64",
-    "older": "int64",
-    "oldest": UTC_TIME,
-}
+CONSUMERS = dtypes("""
+    service str
+    takes   str
+    pinned  bool
+    tasks   int64
+    older   int64
+    oldest  utc
+""")
 _ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
 
 

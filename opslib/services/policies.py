@@ -20,6 +20,7 @@ from opslib.core import (
     Window,
     check,
     count,
+    dtypes,
     frame,
     planner,
     unknown_name,
@@ -28,16 +29,16 @@ from opslib.core.reads import metrics
 from opslib.services.counts import SCALING, bounds_of, named
 from opslib.services.reading import Service, each_service
 
-POLICIES = {
-    "service": "str",
-    "policy": "str",
-    "type": "str",
-    "metric": "str",
-    "target": "float64",
-    "scale_in_cooldown_seconds": "Int64",
-    "scale_out_cooldown_seconds": "Int64",
-    "scale_in_disabled": "bool",
-}
+POLICIES = dtypes("""
+    service                    str
+    policy                     str
+    type                       str
+    metric                     str
+    target                     float64
+    scale_in_cooldown_seconds  Int64
+    scale_out_cooldown_seconds Int64
+    scale_in_disabled          bool
+""")
 _TRACKING, _CONFIGURATION = "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration"
 _CPU = "ECSServiceAverageCPUUtilization"
 _PERCENT = {  # predefined metrics that are a share of what a task has

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame
+from opslib.core import Connection, Frame, Json, NotFound, dtypes, frame
 from opslib.core.plans.things import Kind, Thing
 from opslib.core.reads import services
 
@@ -25,16 +25,16 @@ SERVICE = Kind(
     modify="update_service",
     seconds=1800,
 )
-REVISIONS = {
-    "revision": "int64",
-    "live": "bool",
-    "deployed": UTC_TIME,
-    "outcome": "str",
-    "image": "str",
-    "cpu": "str",
-    "memory": "str",
-    "arn": "str",
-}
+REVISIONS = dtypes("""
+    revision int64
+    live     bool
+    deployed utc
+    outcome  str
+    image    str
+    cpu      str
+    memory   str
+    arn      str
+""")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -19,22 +18,23 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
     sign_of,
 )
 from opslib.core.reads import stops
 from opslib.services.reading import Service, each_service, number
 
-TASKS = {
-    "service": "str",
-    "task": "str",
-    "revision": "int64",
-    "status": "str",
-    "health": "str",
-    "started": UTC_TIME,
-    "stopped": UTC_TIME,
-    "reason": "str",
-}
+TASKS = dtypes("""
+    service  str
+    task     str
+    revision int64
+    status   str
+    health   str
+    started  utc
+    stopped  utc
+    reason   str
+""")
 STUCK, BAD_REVISION = "deployment-stuck", "bad-revision"
 OF_REVISION = Sign(BAD_REVISION, "", "the revision does not work", next="services/rollback")
 _UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -24,6 +23,7 @@ from opslib.core import (
     Wait,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     result,
@@ -32,14 +32,14 @@ from opslib.core.plans.things import Thing, free_name
 from opslib.core.times import is_relative, moment
 from opslib.tables.reading import TABLE, Table, billing
 
-BACKUPS = {
-    "backup": "str",
-    "type": "str",
-    "status": "str",
-    "created": UTC_TIME,
-    "size_mb": "float64",
-    "arn": "str",
-}
+BACKUPS = dtypes("""
+    backup  str
+    type    str
+    status  str
+    created utc
+    size_mb float64
+    arn     str
+""")
 _POINT = "ContinuousBackupsDescription.PointInTimeRecoveryDescription"
 LATEST = "latest"
 _CREATED = "BackupDetails.BackupArn"

@@ -17,19 +17,20 @@ from opslib.core import (
     Question,
     Window,
     check,
+    dtypes,
     frame,
     window,
 )
 from opslib.core.reads import metrics
 from opslib.tables.reading import Table
 
-THROTTLED = {
-    "table": "str",
-    "side": "str",
-    "index": "str",
-    "reason": "str",
-    "requests": "int64",
-}
+THROTTLED = dtypes("""
+    table    str
+    side     str
+    index    str
+    reason   str
+    requests int64
+""")
 HOT, SHORT, ACCOUNT, CAPPED, INDEX = (
     "hot-partition",
     "table-capacity-short",

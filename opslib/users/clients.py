@@ -22,6 +22,7 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.users.disabling import lives
@@ -29,16 +30,16 @@ from opslib.users.users import pool_id
 
 COGNITO = "cognito-idp"
 URL, FLOW, SECRET = "callback-url-missing", "sign-in-flow-off", "client-secret-wrong"
-CLIENTS = {
-    "client": "str",
-    "id": "str",
-    "callbacks": "str",
-    "flows": "str",
-    "access_token_seconds": "int64",
-    "id_token_seconds": "int64",
-    "revocation": "bool",
-    "secrets": "int64",
-}
+CLIENTS = dtypes("""
+    client               str
+    id                   str
+    callbacks            str
+    flows                str
+    access_token_seconds int64
+    id_token_seconds     int64
+    revocation           bool
+    secrets              int64
+""")
 _DESCRIBE = "cognito-idp DescribeUserPoolClient"
 _BY_HAND = (
     "Mend it where it is described (Terraform), or in the console: aws cognito-idp "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Findings,
@@ -22,20 +21,21 @@ from opslib.core import (
     UsageError,
     ask,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
 )
 from opslib.core.actions.actions import generated
 
-USERS = {
-    "email": "str",
-    "status": "str",
-    "enabled": "boolean",
-    "created": UTC_TIME,
-    "modified": UTC_TIME,
-    "username": "str",
-}
+USERS = dtypes("""
+    email    str
+    status   str
+    enabled  boolean
+    created  utc
+    modified utc
+    username str
+""")
 USER = USERS | {"sub": "str", "mfa": "str"}
 UNSYNCED = "user-not-synced"
 TELL = (

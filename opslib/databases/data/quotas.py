@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Findings, Frame, Question, ask, check, frame, number
+from opslib.core import Connection, Findings, Frame, Question, ask, check, dtypes, frame, number
 from opslib.core.checks import plots
 from opslib.core.checks.plots import Picture
 from opslib.core.connections.sql import identifier, literal
 from opslib.databases.data.queries import find_query
 
-QUOTAS = {"who": "str", "used": "float64", "allowed": "float64", "percent": "float64"}
+QUOTAS = dtypes("""
+    who     str
+    used    float64
+    allowed float64
+    percent float64
+""")
 EXCEEDED = "quota-exceeded"
 _MOST = 1000  # of those who have one, the fullest
 _SHARE = """

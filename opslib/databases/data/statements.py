@@ -20,6 +20,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     frame,
     quoted,
     redaction,
@@ -31,16 +32,16 @@ from opslib.databases.data import query_plans
 from opslib.databases.data.query_plans import Scan, Table
 
 SLOW = "slow-query"  # the cause that findings name
-STATEMENTS = {
-    "calls": "int64",
-    "calls_per_hour": "float64",
-    "rows_per_call": "float64",
-    "blocks_per_call": "float64",
-    "mean_ms": "float64",
-    "total_seconds": "float64",
-    "plan": "str",
-    "statement": "str",
-}
+STATEMENTS = dtypes("""
+    calls           int64
+    calls_per_hour  float64
+    rows_per_call   float64
+    blocks_per_call float64
+    mean_ms         float64
+    total_seconds   float64
+    plan            str
+    statement       str
+""")
 _LARGE_MB = 8.0  # a smaller table is read from end to end before an index is even looked up
 _FEW = 0.05  # the share of a table's rows that an index is better for
 _OFTEN, _CALLS = 6.0, 10  # an hour; and so many at all: a report now and then may read everything

@@ -25,6 +25,7 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    dtypes,
     frame,
     planner,
     window,
@@ -34,15 +35,15 @@ from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 AT_LIMIT = "capacity-at-limit"  # the cause that findings name
-CAPACITY = {
-    "instance": "str",
-    "acu": "float64",
-    "lowest": "float64",
-    "highest": "float64",
-    "at_limit_minutes": "Int64",
-    "paused_minutes": "Int64",
-    "cpu_percent": "float64",
-}
+CAPACITY = dtypes("""
+    instance         str
+    acu              float64
+    lowest           float64
+    highest          float64
+    at_limit_minutes Int64
+    paused_minutes   Int64
+    cpu_percent      float64
+""")
 _BOUNDS, _SERVERLESS = "ServerlessV2ScalingConfiguration", "db.serverless"
 _LEAST, _MOST, _PAUSE = "MinCapacity", "MaxCapacity", "SecondsUntilAutoPause"
 _MEMORY_GIB, _PERIOD, _BUSY_PERCENT = 2, 5, 80  # of an ACU, minutes of a point, of the CPU

@@ -14,6 +14,7 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    dtypes,
     frame,
     planner,
     window,
@@ -21,14 +22,14 @@ from opslib.core import (
 from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
-LOAD = {
-    "metric": "str",
-    "unit": "str",
-    "average": "float64",
-    "lowest": "float64",
-    "highest": "float64",
-    "says": "str",
-}
+LOAD = dtypes("""
+    metric  str
+    unit    str
+    average float64
+    lowest  float64
+    highest float64
+    says    str
+""")
 NOW, WINDOW = "now", "window"
 _CLASS = "DBInstanceClass"
 _NOTHING = "nothing waits"

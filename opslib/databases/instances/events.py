@@ -6,7 +6,6 @@ import re
 
 from opslib.core import (
     SEVERITY,
-    UTC_TIME,
     Connection,
     Findings,
     Json,
@@ -14,17 +13,18 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
 )
 from opslib.databases.instances import rds
 
-EVENTS = {
-    "time": UTC_TIME,
-    "status": "str",
-    "source": "str",
-    "categories": "str",
-    "message": "str",
-}
+EVENTS = dtypes("""
+    time       utc
+    status     str
+    source     str
+    categories str
+    message    str
+""")
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html"
 _SHOWN = 3
 # Each of RDS's categories; what is in none of them is unknown.

@@ -14,20 +14,21 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    dtypes,
     frame,
     planner,
 )
 from opslib.core.connections import sql
 from opslib.databases.instances import rds, states
 
-REPLICAS = {
-    "replica": "str",
-    "class": "str",
-    "zone": "str",
-    "status": "str",
-    "replicating": "str",
-    "endpoint": "str",
-}
+REPLICAS = dtypes("""
+    replica     str
+    class       str
+    zone        str
+    status      str
+    replicating str
+    endpoint    str
+""")
 _REPLICATION = "(StatusInfos || `[]`)[?StatusType == 'read replication']"
 _SHAPE = f"""{{
     replica: DBInstanceIdentifier, class: DBInstanceClass, zone: AvailabilityZone,

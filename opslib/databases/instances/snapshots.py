@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -17,22 +16,23 @@ from opslib.core import (
     Question,
     Step,
     check,
+    dtypes,
     frame,
     planner,
 )
 from opslib.core.plans.things import Thing, free_name
 from opslib.databases.instances import rds
 
-SNAPSHOTS = {
-    "snapshot": "str",
-    "type": "str",
-    "status": "str",
-    "created": UTC_TIME,
-    "age_hours": "float64",
-    "size_gb": "Int64",
-    "encrypted": "boolean",
-    "engine_version": "str",
-}
+SNAPSHOTS = dtypes("""
+    snapshot       str
+    type           str
+    status         str
+    created        utc
+    age_hours      float64
+    size_gb        Int64
+    encrypted      boolean
+    engine_version str
+""")
 _SHAPE = """{
     snapshot: <key>, type: SnapshotType, status: Status, created: SnapshotCreateTime,
     size_gb: [AllocatedStorage][?@ > `0`] | [0], encrypted: not_null(StorageEncrypted, Encrypted),

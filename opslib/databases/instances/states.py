@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -14,14 +13,26 @@ from opslib.core import (
     OpsError,
     Question,
     Refused,
+    dtypes,
     frame,
 )
 from opslib.core.connections import sql
 from opslib.databases.instances import rds
 
 UNAVAILABLE = "database-unavailable"  # the cause that findings name
-WAITING = {"database": "str", "what": "str", "change": "str", "when": "str", "by": UTC_TIME}
-COUNTS = {"table": "str", "rows_there": "Int64", "rows_now": "Int64", "difference": "Int64"}
+WAITING = dtypes("""
+    database str
+    what     str
+    change   str
+    when     str
+    by       utc
+""")
+COUNTS = dtypes("""
+    table      str
+    rows_there Int64
+    rows_now   Int64
+    difference Int64
+""")
 _PASSING = {
     *rds.PENDING,
     "failing-over",
