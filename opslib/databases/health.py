@@ -60,10 +60,8 @@ def check_status(ops: Connection) -> Findings:
 
     Evidence: WAITING, what is to be done to it.
     """
-    database = rds.database_of(ops)
-    described = database.describe(ops)
+    database, described, members = rds.present(ops)
     found = [states.judged(database, described)]
-    members = rds.members(ops, database, described)
     if database.kind is rds.CLUSTER:
         of = rds.INSTANCE
         found += [states.judged(rds.Database(of, each[of.key]), each) for each in members]

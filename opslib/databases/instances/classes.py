@@ -97,7 +97,11 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Plan
         note = f"It is {present}, and {waits or 'no other class'} waits, already."
         return Planned(f"{database} becomes {instance_class} as it is", notes=[note])
     if (status := described["DBInstanceStatus"]) != "available":
-        asks = "Wait." if status in rds.PENDING else "What its state asks for: databases/health."
+        asks = (
+            "Wait."
+            if status in rds.INSTANCE.pending
+            else "What its state asks for: databases/health."
+        )
         asks = "Give it storage first: databases/storage." if status == "storage-full" else asks
         raise Refused(f"{database} is {status}: RDS changes only one that is available. {asks}")
     if instance_class == present:

@@ -67,7 +67,7 @@ def plan_replica(
     new = rds.new_database(ops, rds.INSTANCE, name, free)
     wanted = instance_class or described["DBInstanceClass"]
     _require_possible(ops, source, described, wanted, zone)
-    given = rds.taken(described, rds.PLACE | rds.MAKE) | {"DBInstanceClass": wanted}
+    given = rds.taken(described, "place", "make") | {"DBInstanceClass": wanted}
     given.pop("DBSubnetGroupName", None)  # always the writer's: AWS refuses to be told so
     given |= {"AvailabilityZone": zone} if zone else {}
     make = new.call(
@@ -91,7 +91,7 @@ _NOTES = (
 
 def name_of_replica(plan: Plan) -> str:
     """What a plan of `plan_replica` calls the replica."""
-    return str(plan.steps[0].do["parameters"][rds.INSTANCE.key])
+    return str(plan.steps[0].do["parameters"][rds.NAME])
 
 
 def _require_possible(

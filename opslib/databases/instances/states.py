@@ -33,56 +33,6 @@ COUNTS = dtypes("""
     rows_now   Int64
     difference Int64
 """)
-_PASSING = {
-    *rds.PENDING,
-    "failing-over",
-    "promoting",
-    "storage-config-upgrade",
-    "storage-initialization",
-    "delete-precheck",
-}
-# State -> what to do, what comes next here; the states are told in
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html
-_ASKS = {
-    "storage-full": (
-        "its storage is full, so it takes no writes and in the end no logins: give it more",
-        "databases/storage",
-    ),
-    "stopped": (
-        "somebody stopped it, or it was not used: start it (aws rds start-db-instance)",
-        "",
-    ),
-    "stopping": ("somebody stops it: who, and why?", ""),
-    "failed": ("it cannot be recovered by RDS: restore it beside", "databases/restore"),
-    "restore-error": ("the restore did not succeed: restore again", "databases/restore"),
-    "incompatible-restore": (
-        "the restore did not succeed: restore to another moment or snapshot",
-        "databases/restore",
-    ),
-    "incompatible-parameters": (
-        "a parameter does not fit its class or version: correct the parameter group, then reboot",
-        "databases/scale",
-    ),
-    "incompatible-option-group": ("its option group does not fit: correct or revert it", ""),
-    "incompatible-network": (
-        "its subnets have no free address, or are gone: correct its subnet group",
-        "",
-    ),
-    "incompatible-create": ("its options do not fit together", ""),
-    "insufficient-capacity": (
-        "AWS has no machine of its class now: try another class or zone",
-        "databases/scale",
-    ),
-    "inaccessible-encryption-credentials": (
-        "its KMS key is disabled or denied: enable the key, then restore",
-        "databases/restore",
-    ),
-    "inaccessible-encryption-credentials-recoverable": (
-        "its KMS key is disabled or denied: enable the key within 7 days, then start it",
-        "",
-    ),
-    "deleting": ("it is being deleted: who does that?", "databases/restore"),
-}
 _UNKNOWN = "not a state that is known here: RDS's documentation says what it asks for"
 _LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
@@ -93,12 +43,12 @@ def judged(database: rds.Database, described: Json) -> Finding:
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
     if status == "available":
         return asked.answer("ok", status, cause=UNAVAILABLE)
-    if status in _PASSING:
+    if status in (*kind.pending, *rds.told("passing")):
         return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
-    if status not in _ASKS:
+    if (told := rds.told("states").get(status)) is None:
         return asked.answer("unknown", f"{status}: {_UNKNOWN}")
-    asks, follows = _ASKS[status]
-    return asked.answer("critical", f"{status}: {asks}", cause=UNAVAILABLE, next=follows)
+    seen, follows = f"{status}: {told['asks']}", told.get("next", "")
+    return asked.answer("critical", seen, cause=UNAVAILABLE, next=follows)
 
 
 def login(ops: Connection) -> Finding:
@@ -156,7 +106,7 @@ def waiting(ops: Connection, database: rds.Database, members: Iterable[Json]) ->
     """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
     names = {database.name}
     for member in members:
-        name = member["DBInstanceIdentifier"]
+        name = member[rds.NAME]
         names.add(name)
         for key, value in (member.get("PendingModifiedValues") or {}).items():
             yield _row(name, "modification", f"{key} to {value}", f"in {rds.window_of(member)}")
