@@ -275,4 +275,4 @@ def check_copied(
     seen += f"; not so: {', '.join(lacking[:3])}" if lacking else ""
     seen += f"; written or deleted since: {since:,}" if since else ""
     asked = Question(f"objects copied to {pair.to['name']}", "all of them", "s3 ListObjectsV2")
-    return Findings([asked.judged(not lacking, seen)])
+    return Findings(asked.judged(not lacking, seen))

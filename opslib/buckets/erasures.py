@@ -84,7 +84,7 @@ def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> 
     source = "SELECT, s3 ListObjectVersions" if found.row else "s3 ListObjectVersions"
     asked = Question(what, "what is meant", source + ", dynamodb Query" * bool(found.partitions))
     if found.empty and not found.row:
-        return asked.answer("unknown", "nothing is there: it was erased, or this is another id")
+        return asked.unknown("nothing is there: it was erased, or this is another id")
     keys = sum(bool(row["versions"] or row["markers"]) for row in rows)
     every = sum(len(place.versions) for place in found.places)
     size = number(sum(row["size_bytes"] for row in rows), "bytes")
@@ -92,7 +92,7 @@ def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> 
     items = sum(len(part.items.keys) for part in found.partitions)
     said += [f"{count(items, 'item')} in DynamoDB"] if found.partitions else []
     said.append(f"{count(keys, 'key')} with {count(every, 'version')}, {size}")
-    return asked.answer("ok", "; ".join(said))
+    return asked.ok("; ".join(said))
 
 
 def _free(ops: Connection, places: Sequence[Place]) -> Finding:
@@ -115,7 +115,7 @@ def _copies(ops: Connection, facts: Facts, places: Sequence[Place]) -> Iterator[
     if "index" in facts:
         asked = Question("copies of the search entry", "known", "the target's file")
         seen = "snapshots of the domain hold it until they end (automated ones: 14 days)"
-        yield asked.answer("ok", seen)
+        yield asked.ok(seen)
 
 
 def _replicas(ops: Connection, bucket: str, reached: set[str], asked: Question) -> Finding:

@@ -46,8 +46,8 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
-        return Findings([missing(ops, name)])
-    rows, found = [], [_there(name).answer("ok", "there", cause=GONE)]
+        return Findings(missing(ops, name))
+    rows, found = [], [_there(name).ok("there", cause=GONE)]
     for setting, value in _look(ops, facts).items():
         wanted, seen = setting.said(setting.wanted), setting.said(value)
         rows.append({"setting": setting.title, "wanted": wanted, "seen": seen})
@@ -69,7 +69,7 @@ def is_shut(ops: Connection, bucket: str) -> bool:
 def missing(ops: Connection, name: str) -> Finding:
     """The finding that a bucket is not there."""
     seen = f"no such bucket in {ops.where}"
-    return _there(name).answer("critical", seen, cause=GONE, next="buckets/create")
+    return _there(name).critical(seen, cause=GONE, next="buckets/create")
 
 
 def _there(name: str) -> Question:

@@ -148,7 +148,7 @@ def check_ended(ops: Connection, sessions: str = BLOCKING, how: str = TERMINATE)
     asked = Question("They are ended, and nobody waits for a lock", "nobody", "pg_stat_activity")
     told = [f"{row.pid} {'waits' if row.waits else 'is there'}" for row in left.itertuples()]
     follows = "databases/health" if told else ""
-    return Findings([asked.judged(not told, "; ".join(told) or "nobody", next=follows)])
+    return Findings(asked.judged(not told, "; ".join(told) or "nobody", next=follows))
 
 
 _SEEN = "pg_stat_activity"

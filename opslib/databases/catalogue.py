@@ -84,7 +84,7 @@ def check_catalogue(ops: Connection) -> Findings:
     if not visible.monitors or visible.hidden:
         bad.append(_hidden(visible))
     said = f"{well} of {count(len(every), 'question')} well: {', '.join(every)}"
-    return Findings([*bad, _ASKED.answer("ok", said)] if well else bad, rows)
+    return Findings([*bad, _ASKED.ok(said)] if well else bad, rows)
 
 
 def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
@@ -100,7 +100,7 @@ def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
         try:
             rows += ask(ops, sql, None, CATALOGUE).to_dict("records")
         except OpsError as exc:
-            unanswered.append(facts()[key].asked.answer("unknown", str(exc)))
+            unanswered.append(facts()[key].asked.unknown(str(exc)))
     return frame(rows, CATALOGUE), unanswered
 
 
@@ -120,7 +120,7 @@ def _judged(fact: Fact, rows: list[Any]) -> Finding:
     seen = "; ".join(f"{row.name}: {row.said}" for row in told[:_SHOWN])
     seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     if not bad:
-        return fact.asked.answer("ok", seen)
+        return fact.asked.ok(seen)
     seen += f". {fact.advice}" if fact.advice else ""
     return fact.asked.answer(status, seen, cause=fact.cause, next=fact.next)
 
@@ -136,4 +136,4 @@ def _hidden(visible: Any) -> Finding:
     lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
     lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
     seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
-    return _SEEN.answer("unknown", seen)
+    return _SEEN.unknown(seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -92,11 +93,10 @@ def one_off(ops: Connection, facts: Json, before: str, after: str, newest: str) 
             )
     given = {name: told[name] for name in _GIVEN if told.get(name)}
     strategy = told.get("capacityProviderStrategy")
-    given |= (
-        {"capacityProviderStrategy": strategy}
-        if strategy
-        else {"launchType": told.get("launchType", "FARGATE")}
-    )
+    if strategy:
+        given["capacityProviderStrategy"] = strategy
+    else:
+        given["launchType"] = told.get("launchType", "FARGATE")
     logging = (container.get("logConfiguration") or {}).get("options", {})
     shown = {k: v for k, v in logging.items() if k in ("awslogs-group", "awslogs-stream-prefix")}
     of = {"name": container["name"], "logConfiguration": {"options": shown}}
@@ -150,18 +150,14 @@ def check_runs(ops: Connection) -> Findings:
     asked = Question(f"last task of {wanted}", "ended with exit code 0", "ecs DescribeTasks")
     if not ours:
         seen = "none within the last hour, for which ECS remembers tasks"
-        return Findings([asked.answer("ok", seen, cause=FAILED)])
-    newest, read = ours[0], list[Json]()
-
-    def judged() -> Finding:
-        return _judged(ops, asked, newest, container, read)
-
-    found = answer(asked.words, judged)
+        return Findings(asked.ok(seen, cause=FAILED))
+    read: list[Json] = []
+    found = answer(asked.words, partial(_judged, ops, asked, ours[0], container, read))
     rows = [
         {"time": datetime.fromtimestamp(each["timestamp"] / 1000, UTC), "message": each["message"]}
         for each in read
     ]
-    return Findings([found], frame(rows, LINES) if rows else None)
+    return Findings(found, frame(rows, LINES) if rows else None)
 
 
 def _judged(
@@ -177,15 +173,15 @@ def _judged(
     if code is None:
         sign = stops.sign(task)
         seen += f"it never ran, {sign.means}: {stops.reason(task)}"
-        return asked.answer("critical", seen, cause=sign.name, next=sign.next)
+        return asked.critical(seen, cause=sign.name, next=sign.next)
     try:
         read += services.lines(ops, container, task)
     except OpsError as exc:
         seen += f"(what it wrote cannot be read: {exc}) "
     seen += f"exit code {code}, {count(len(read), 'line')}"
     if code == 0:
-        return asked.answer("ok", seen, cause=FAILED)
+        return asked.ok(seen, cause=FAILED)
     text = "\n".join(each["message"] for each in read)
     sign = sign_of(SAID, text)
     seen += f"; {sign.means}: {(text.strip().splitlines() or [stops.reason(task)])[-1]}"
-    return asked.answer("critical", seen, cause=FAILED, next=sign.next or "databases/migrate")
+    return asked.critical(seen, cause=FAILED, next=sign.next or "databases/migrate")

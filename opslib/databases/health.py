@@ -68,7 +68,7 @@ def check_status(ops: Connection) -> Findings:
         if not members:
             asked = Question(f"{database} has an instance", "1 or more", found[0].source)
             seen = "none: nobody can log in"
-            found.append(asked.answer("critical", seen, cause=states.UNAVAILABLE))
+            found.append(asked.critical(seen, cause=states.UNAVAILABLE))
     waiting = frame(states.waiting(ops, database, members), states.WAITING)
     if waiting.empty:
         return Findings(found, note="No change waits for its window.")
@@ -88,19 +88,19 @@ def check_connections(ops: Connection) -> Findings:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
-        return Findings([_near("critical", seen)], note=_HELP)
+        return Findings(_near("critical", seen), note=_HELP)
     taken = int(found["sessions"].sum())
     share = taken / limit
     seen = f"{taken} of {limit:g} ({share * 100:.0f} %)"
     if limit < (told := ops.target["database"].get("max_connections", limit)):
         seen += f"; the target's file says {told}, the database allows no more than {limit:g}"
     if share <= _WARN_SHARE:
-        return Findings([_TAKEN.answer("ok", seen, cause=NEAR_LIMIT)], found)
+        return Findings(_TAKEN.ok(seen, cause=NEAR_LIMIT), found)
     most = found.iloc[0]
     held = most["application"] or most["role"]
     seen += f"; {most['sessions']} are {most['state']} and held by {held}"
     status = "critical" if share > _CRITICAL_SHARE else "warn"
-    return Findings([_near(status, seen)], found, _HELP)
+    return Findings(_near(status, seen), found, _HELP)
 
 
 def connection_limit(ops: Connection) -> float:
@@ -164,7 +164,7 @@ def check_load(ops: Connection) -> Findings:
         cause=CPU_HIGH if status in ("ok", "critical") else "",
         next="databases/scale" if active.empty else "databases/query",
     )
-    return Findings([found], active, "" if status == "ok" else _CPU_HELP)
+    return Findings(found, active, "" if status == "ok" else _CPU_HELP)
 
 
 def _at_work(ops: Connection) -> tuple[Frame, str]:

@@ -57,19 +57,19 @@ def judged(plan: TerraformPlan) -> Findings:
     found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
     gone = Question("Destroyed or replaced", "nothing", plan.where)
     if rest := lost[len(found) :]:
-        found.append(gone.answer("critical", _named(rest), cause=cause))
+        found.append(gone.critical(_named(rest), cause=cause))
     if not lost:
         found.append(gone.answer("unknown" if plan.unseen else "ok", f"nothing{_but(plan)}"))
     if forgotten := [change for change in told if change.kind == "forget"]:
         words = "Forgotten: it goes on, and Terraform no longer knows of it"
-        found.append(Question(words, "nothing", plan.where).answer("warn", _named(forgotten)))
+        found.append(Question(words, "nothing", plan.where).warn(_named(forgotten)))
     if opened := [c for c in told if c.kind in ("update", "replace") and lets_all_in(c)]:
         words = "Opened to every address"
-        found.append(Question(words, "nothing", plan.where).answer("warn", _named(opened)))
+        found.append(Question(words, "nothing", plan.where).warn(_named(opened)))
     if plan.invoked:
         seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
         asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
-        found.append(asked.answer("warn", seen))
+        found.append(asked.warn(seen))
     status = "unknown" if plan.unseen else "ok" if plan.complete else "warn"
     found.append(Question("To do", source=plan.where).answer(status, _summary(plan)))
     rows = [row for change in told for row in change_rows(change)]
@@ -108,7 +108,7 @@ def _destroyed(change: Change, cause: str, where: str) -> Finding:
     names = (change.before.get(key) for key in _NAMES)
     name = next((name for name in names if isinstance(name, str)), "")
     asked = Question(f"{change.address} {name}".rstrip(), "it stays", where)
-    return asked.answer("critical", "; ".join(said), cause=cause, next="databases/snapshot")
+    return asked.critical("; ".join(said), cause=cause, next="databases/snapshot")
 
 
 def _named(changes: Sequence[Change]) -> str:
@@ -158,12 +158,12 @@ def whole(plan: TerraformPlan) -> Finding:
         return asked.answer("critical" if plan.errored else "unknown", plan.unseen)
     if plan.failed_checks:
         failed = ", ".join(map(str, plan.failed_checks[:5]))
-        return asked.answer("warn", f"checks that do not hold: {failed}")
+        return asked.warn(f"checks that do not hold: {failed}")
     if not plan.complete:
         named = ", ".join(change.address for change in plan.deferred[:5]) or "something"
         seen = f"{named} put off to another round: plan again after applying"
-        return asked.answer("warn", seen)
-    return asked.answer("ok", "the whole configuration")
+        return asked.warn(seen)
+    return asked.ok("the whole configuration")
 
 
 _HELP = (
@@ -181,7 +181,7 @@ def drifted(plan: TerraformPlan) -> Findings:
     asked = Question("Changed outside Terraform", "nothing", plan.where)
     if more := len(changed[SHOWN:]):
         seen = f"{more} more resources; they are in the table"
-        found.append(asked.answer("warn", seen, cause=DRIFT))
+        found.append(asked.warn(seen, cause=DRIFT))
     if not changed:
         those = f"{count(len(plan.drift), 'resource')} with values that change by themselves"
         seen = f"nothing ({those})" if plan.drift else "nothing"

@@ -78,13 +78,13 @@ def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
     published, state = functions.modified(live), functions.states(live)
     row = (key, number, published, newest, ", ".join(state), said)
     seen = f"{number}, of {published:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
-    found = asked.answer("ok", seen)
+    found = asked.ok(seen)
     if "alias" in facts and number != newest:
         seen += f"; {newest} is published and not live: rolled back, or not yet released"
-        found = asked.answer("warn", seen)
+        found = asked.warn(seen)
     if state != functions.WELL:
         seen += f"; it is {', '.join(state)}"
-        found = asked.answer("critical", seen, next="functions/rollback")
+        found = asked.critical(seen, next="functions/rollback")
     return found, dict(zip(RELEASES, row, strict=True))
 
 

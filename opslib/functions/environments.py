@@ -73,7 +73,7 @@ def check_variables(ops: Connection, function: str) -> Findings:
     rule = "all described ones set, no difference"
     asked = Question(f"variables of {function}", rule, source)
     seen = said or f"{len(found)} variables, in $LATEST the same"
-    return Findings([asked.judged(not said, seen, otherwise="warn")], found)
+    return Findings(asked.judged(not said, seen, otherwise="warn"), found)
 
 
 @planner

@@ -140,10 +140,10 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
         "GetMetricData AWS/Lambda Invocations, Errors, Duration",
     )
     if not use.invocations and isinstance(state, NotFound):
-        return asked.answer("unknown", "none: there is no such function")
+        return asked.unknown("none: there is no such function")
     if not use.invocations:
         seen = f"none in {number(within.minutes)} min: nothing called it, "
-        return asked.answer("ok", f"{seen}which is no error by itself")
+        return asked.ok(f"{seen}which is no error by itself")
     share = 100 * use.errors / use.invocations
     seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} "
     seen += f"({number(share, '%')})"
@@ -206,13 +206,13 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
         seen += f"since {use.since}, {'and still' if use.still else 'but not in the last 15 min'}"
     if isinstance(kept, OpsError):
         cause = unread(asked.words, kept).cause
-        return asked.answer("unknown", f"{seen}; its reservation: {kept}", cause=cause)
+        return asked.unknown(f"{seen}; its reservation: {kept}", cause=cause)
     if kept == 0:
         seen += ": 0 are reserved for it, so it cannot run at all"
-        return asked.answer("critical", seen, cause=THROTTLED, next=follows)
+        return asked.critical(seen, cause=THROTTLED, next=follows)
     if not use.throttles:
         shared = f"{kept} reserved, which is also its cap" if kept else _SHARED
-        return asked.answer("ok", f"{seen}; {shared}", cause=THROTTLED)
+        return asked.ok(f"{seen}; {shared}", cause=THROTTLED)
     status = "critical" if use.still else "warn"
     if kept and most >= kept:
         seen += f": at most {kept} may run at once, by its own reservation, and {most} did"

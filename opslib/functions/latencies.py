@@ -103,7 +103,7 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
     found = Findings(_beyond(m, points[points["metric"] == m.key], within) for m in described)
     if not found.troubles:
         seen = ", ".join(f.check for f in found)
-        return _STRESS.answer("ok", f"well: {seen} within their thresholds all the time")
+        return _STRESS.ok(f"well: {seen} within their thresholds all the time")
     known = [f for f in found if f.status in ("warn", "critical")]
     bad = known or found.troubles
     return _STRESS.answer(
@@ -117,7 +117,7 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
 def _beyond(metric: metrics.Metric, points: Frame, within: Window) -> Finding:
     asked = Question(metric.title, metrics.thresholds(metric))
     if points.empty:
-        return asked.answer("unknown", f"{metric.title}: no data")
+        return asked.unknown(f"{metric.title}: no data")
     values = points.set_index("time")["value"]
     at = values.idxmin() if metric.below else values.idxmax()
     seen = f"{metric.title} {'down' if metric.below else 'up'} to "
@@ -153,17 +153,17 @@ def _taken(
     rule = f"p95 at most {requests.slow_ms:,.0f} ms"
     asked = Question(f"how long requests to {function.key} take", rule, _SOURCE)
     if not requests.ended:
-        return asked.answer("unknown", f"no request ended, {within}")
+        return asked.unknown(f"no request ended, {within}")
     seen = f"{count(requests.ended, 'request')}: half within {requests.p50_ms:,.0f} ms, "
     seen += f"p95 {requests.p95_ms:,.0f} ms, longest {requests.longest_ms:,.0f} ms, "
     seen += f"{requests.all_slow} slow"
     if requests.are_slow:
         for most in routes.head(1).itertuples():
             seen += f"; {most.share_percent:g} % of them {most.route}"
-        return asked.answer("warn", seen, next="" if explained else _waits(function))
+        return asked.warn(seen, next="" if explained else _waits(function))
     if requests.p95_ms > requests.slow_ms:
         seen += f"; fewer than {FEWEST} slow ones prove nothing"
-    return asked.answer("ok", seen)
+    return asked.ok(seen)
 
 
 def _starts(function: str, requests: Requests) -> Finding:
@@ -176,13 +176,13 @@ def _starts(function: str, requests: Requests) -> Finding:
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:
-        return asked.answer("ok", seen, cause=COLD)
+        return asked.ok(seen, cause=COLD)
     init = requests.slow[requests.slow["init_ms"] > 0]["init_ms"].median()
     seen += (
         f" ({init:,.0f} ms). More memory (more CPU) or less code at the start makes it shorter; "
     )
     seen += "provisioned concurrency avoids it"
-    return asked.answer("warn", seen, cause=COLD, next="functions/scale")
+    return asked.warn(seen, cause=COLD, next="functions/scale")
 
 
 def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> Finding:
@@ -197,7 +197,7 @@ def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> 
     )
     seen = f"{count(requests.timeouts, 'request')} stopped at {limit} s"
     if not requests.time_out:
-        return asked.answer("ok", seen, cause=TOO_LOW)
+        return asked.ok(seen, cause=TOO_LOW)
     cause, follows = "", _waits(function)
     described = function.facts.get("timeout_seconds", limit)
     if requests.shape == "hang":
@@ -216,7 +216,7 @@ def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> 
             cause, follows = TOO_LOW, "functions/scale"
         else:
             seen += "; but the database is not well, or not known to be: that first"
-    return asked.answer("critical", seen, cause=cause, next=follows)
+    return asked.critical(seen, cause=cause, next=follows)
 
 
 def _limits(function: Function, seconds: int) -> str:

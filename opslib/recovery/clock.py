@@ -163,9 +163,9 @@ def check_clock(ops: Connection, of: str, applied: Applied | None = None) -> Fin
     seen = f"{Recovery(of, phases)}; {said}"
     rows = [each._asdict() | {"minutes": round(each.minutes, 1)} for each in phases]
     if most is None:
-        return Findings([asked.answer("unknown", seen)], frame(rows, CLOCK))
+        return Findings(asked.unknown(seen), frame(rows, CLOCK))
     well = recovery.took <= most
-    return Findings([asked.judged(well, seen, otherwise="warn")], frame(rows, CLOCK))
+    return Findings(asked.judged(well, seen, otherwise="warn"), frame(rows, CLOCK))
 
 
 def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> list[Phase]:
@@ -210,12 +210,12 @@ def _rehearsed(ops: Connection, of: str) -> Finding:
     whole = [each for each in every if not each.left]
     if not whole:
         seen = f"only {every[0]}; not {', '.join(every[0].left)}" if every else "never"
-        return asked.answer("unknown", seen + beside, next=next)
+        return asked.unknown(seen + beside, next=next)
     last = whole[0]
     seen = f"{last}{' in the practice copy' * ops.target.lab}{beside}"
     if most is None:
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     if last.took > most:
-        return asked.answer("critical", seen, next=next)
+        return asked.critical(seen, next=next)
     fresh = ops.now() - last.phases[-1].ended <= timedelta(days=days)
     return asked.judged(fresh, seen, otherwise="warn", next=next)

@@ -254,7 +254,7 @@ def _lost(ops: Connection, new: str, newest: Frame) -> Finding:
     asked = Question(f"newest rows of {new}", rule, "SELECT max(…)")
     gap = (newest["newest_now"] - newest["newest_there"]).dt.total_seconds() / 3600
     if not (gap > 0).any():
-        return asked.answer("ok", "as new as those of the present database")
+        return asked.ok("as new as those of the present database")
     worst = newest.loc[gap.idxmax()]
     seen = f"{worst['table']}: what was written from {worst['newest_there']:%Y-%m-%d %H:%M:%S} to "
     seen += f"{worst['newest_now']:%H:%M:%S} UTC, {gap.max():.1f} h, is in the present one only"

@@ -24,17 +24,17 @@ def check_point(ops: Connection) -> Findings:
     if latest is not None:
         lost = ops.now() - latest
         seen = f"each moment until {latest:%Y-%m-%d %H:%M:%S} UTC: {_told(lost)} would be lost. "
-        return Findings([_judged(ops, asked, lost, f"{seen}Daily snapshots alone: up to 24 h")])
+        return Findings(_judged(ops, asked, lost, f"{seen}Daily snapshots alone: up to 24 h"))
     found = databases.list_snapshots(ops)
     usable = found[found["status"] == "available"]
     if usable.empty:
         seen = "no moment, and no snapshot: all of it would be lost"
-        return Findings([asked.judged(False, seen, cause=BEHIND, next="databases/snapshot")])
+        return Findings(asked.judged(False, seen, cause=BEHIND, next="databases/snapshot"))
     lost = usable["age_hours"].min() * _HOUR
     seen = (
         f"no moment can be restored: automated backups are off. By the last snapshot {_told(lost)}"
     )
-    return Findings([_judged(ops, asked, lost, f"{seen} would be lost")])
+    return Findings(_judged(ops, asked, lost, f"{seen} would be lost"))
 
 
 def _question(ops: Connection, of: str, source: str) -> Question:
@@ -48,7 +48,7 @@ def _judged(
 ) -> Finding:
     hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
     if hours is None:
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     follows = "databases/snapshot" if cause == BEHIND else "buckets/copy"
     otherwise = "critical" if cause == BEHIND else "warn"
     well = lost <= hours * _HOUR
@@ -81,9 +81,9 @@ def _bucket(ops: Connection, key: str) -> Finding:
     kept = versioning(ops, facts["name"])
     if kept != "Enabled":
         seen = f"versions: {kept or 'none'}. What is deleted or overwritten is lost at once"
-        return asked.answer("critical", seen, next="buckets/create")
+        return asked.critical(seen, next="buckets/create")
     if "copy_to" not in facts:
-        return asked.answer("warn", "versions only: with the bucket itself all is lost")
+        return asked.warn("versions only: with the bucket itself all is lost")
     behind = buckets.list_behind(ops, key)
     oldest = None if behind.empty else behind["modified"].min()
     lost = timedelta(0) if oldest is None else ops.now() - oldest

@@ -53,11 +53,11 @@ def check_region(ops: Connection) -> Findings:
     seen = f"{len(_ASKED) - len(silent)} of {len(_ASKED)}"
     seen += "".join(f"; {each}" for each in found if each)
     if not silent:
-        return Findings([asked.answer("ok", seen, cause=LOST)])
+        return Findings(asked.ok(seen, cause=LOST))
     seen += f". What AWS says: {_HEALTH}"
     lost = len(silent) == len(_ASKED)
     status, cause = ("critical", LOST) if lost else ("warn", "")
-    return Findings([asked.answer(status, seen, cause=cause)])
+    return Findings(asked.answer(status, seen, cause=cause))
 
 
 def _silent(ops: Connection, service: str, operation: str) -> str:
@@ -91,7 +91,7 @@ def check_elsewhere(ops: Connection) -> Findings:
     if region in ("", ops.target.region):
         told = Question("another region", "described, with copies in it", "recovery.region")
         seen = "none is described: nothing was looked at, and nothing is known to be elsewhere"
-        found = [told.answer("critical", seen)]
+        found = [told.critical(seen)]
         statuses = ["not looked at"] * len(parts)
     else:
         there = ops.at(region)

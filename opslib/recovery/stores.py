@@ -38,12 +38,12 @@ def check_name(ops: Connection, bucket: str) -> Findings:
     try:
         ops.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=owner)
     except NotFound:
-        return Findings([asked.answer("ok", "free: make it anew before somebody else does")])
+        return Findings(asked.ok("free: make it anew before somebody else does"))
     except NotAllowed as exc:
         seen = f"{exc} Either somebody else has it by now, or we may not ask. If somebody else: "
         seen += "another name, in the app and in the target's file, and AWS Support at once"
-        return Findings([asked.answer("unknown", seen)])
-    return Findings([asked.answer("ok", "ours")])
+        return Findings(asked.unknown(seen))
+    return Findings(asked.ok("ours"))
 
 
 @planner
@@ -96,13 +96,13 @@ def _counted(ops: Connection, name: str, copy: str) -> Finding:
     seen += f"{kept['size_bytes'].sum() / 1e6:,.1f} MB"
     seen += f"; not so: {', '.join(lacking[:3])}" if lacking else ""
     if kept.empty:
-        return asked.answer("critical", f"{seen}. Nothing is in the copy")
+        return asked.critical(f"{seen}. Nothing is in the copy")
     seen += (
         f". What was put or changed after the last copy, {kept['modified'].max():%Y-%m-%d %H:%M}"
     )
     seen += " UTC, is not back, nor is any older version"
     if now.empty:
-        return asked.answer("warn", f"empty still: phase 'fill'. {seen}", next="recovery/bucket")
+        return asked.warn(f"empty still: phase 'fill'. {seen}", next="recovery/bucket")
     return asked.judged(not lacking, seen, next="recovery/bucket")
 
 

@@ -89,7 +89,7 @@ def _by_balancer(service: Service, seen: Frame, within: Window) -> Finding:
     asked = Question(f"5xx of the load balancer of {service.key}", _RULE, "GetMetricData ELB")
     of = seen["of_all"] + seen["elb_503"]
     if not of.sum():
-        return asked.answer("unknown", f"no request, {within}", next="health/quick")
+        return asked.unknown(f"no request, {within}", next="health/quick")
     wrong = seen["elb_5xx"]
     said = _said(wrong, of, within)
     codes = [(int(seen[f"elb_{sign.pattern}"].sum()), sign) for sign in CODES]
@@ -97,7 +97,7 @@ def _by_balancer(service: Service, seen: Frame, within: Window) -> Finding:
     seen_too = "; ".join(f"{many} × {sign.pattern}: {sign.means}" for many, sign in named)
     said += f". {seen_too}" * bool(seen_too)
     if not _is_bad(wrong, of):
-        return asked.answer("ok", said, cause=TOO_SLOW)
+        return asked.ok(said, cause=TOO_SLOW)
     first = named[0][1] if named else None
     return asked.answer(
         _status(wrong, of),
@@ -111,10 +111,10 @@ def _by_targets(service: Service, seen: Frame, within: Window) -> Finding:
     asked = Question(f"5xx that {service.key} answers itself", _RULE, "GetMetricData ELB, ecs")
     of, wrong = seen["requests"], seen["target_5xx"]
     if not of.sum():
-        return asked.answer("unknown", f"no request reached it, {within}", next="services/health")
+        return asked.unknown(f"no request reached it, {within}", next="services/health")
     said = _said(wrong, of, within)
     if not _is_bad(wrong, of):
-        return asked.answer("ok", said, cause=THROWS)
+        return asked.ok(said, cause=THROWS)
     status = _status(wrong, of)
     if deployment := measures.brought(service.deployments(10), _bad(wrong, of)):
         said += f". It began with {measures.told(deployment, within)}; before it all was well"

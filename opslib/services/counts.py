@@ -71,22 +71,20 @@ def _judged(service: Service) -> Finding:
     if bounds is None:
         seen = f"{count(tasks, 'task')}, nothing scales it"
         if "max_tasks" in facts:
-            return asked.answer("warn", f"{seen}, though max_tasks is described")
-        return asked.answer("ok", seen, cause=AT_CAPACITY)
+            return asked.warn(f"{seen}, though max_tasks is described")
+        return asked.ok(seen, cause=AT_CAPACITY)
     low, high = bounds["MinCapacity"], bounds["MaxCapacity"]
     seen = f"{count(tasks, 'task')}, between {low} and {high}"
     off = [name for name, value in bounds.get("SuspendedState", {}).items() if value]
     if off:
-        return asked.answer("warn", f"{seen}; suspended: {', '.join(off)}", next="services/scale")
+        return asked.warn(f"{seen}; suspended: {', '.join(off)}", next="services/scale")
     if tasks >= high > low:
-        return asked.answer(
-            "warn", f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale"
-        )
+        return asked.warn(f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale")
     described = facts.get("min_tasks", low), facts.get("max_tasks", high)
     if described != (low, high):
         seen += f"; described as {described[0]} to {described[1]}"
-        return asked.answer("warn", seen, next="services/scale")
-    return asked.answer("ok", seen, cause=AT_CAPACITY)
+        return asked.warn(seen, next="services/scale")
+    return asked.ok(seen, cause=AT_CAPACITY)
 
 
 @planner

@@ -97,14 +97,14 @@ def _counted(service: Service) -> Finding:
     asked = Question(f"tasks of {service.key}", f"as many as desired, at least {least}", _DESCRIBE)
     seen = f"{running} of {wanted} run" + f", {pending} begin" * bool(pending)
     if told["status"] != "ACTIVE":
-        return asked.answer("critical", f"{seen}; the service is {told['status']}")
+        return asked.critical(f"{seen}; the service is {told['status']}")
     if wanted < least:
         status = "critical" if not running and least else "warn"
         return asked.answer(
             status, f"{seen}; fewer are desired than described", next="services/scale"
         )
     if running >= wanted:
-        return asked.answer("ok", seen)
+        return asked.ok(seen)
     return asked.answer(
         "critical" if running < max(1, least) else "warn", seen, next="services/health"
     )
@@ -118,8 +118,7 @@ def _deployment(service: Service) -> Finding:
     kind = told.get("deploymentController", {}).get("type", "ECS")
     primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
     if kind != "ECS" or primary is None:
-        return asked.answer(
-            "unknown",
+        return asked.unknown(
             f"deployed by {kind}: ECS does not tell how it went",
             next="deployments/verify",
         )
@@ -129,21 +128,20 @@ def _deployment(service: Service) -> Finding:
     seen += f"{primary['createdAt']:%m-%d %H:%M} UTC: {state}"
     seen += f", {count(failed, 'task')} failed" * bool(failed)
     if state == "COMPLETED":
-        return _taken_back(service, asked, seen) or asked.answer("ok", seen, cause=BAD_REVISION)
+        return _taken_back(service, asked, seen) or asked.ok(seen, cause=BAD_REVISION)
     if state == "IN_PROGRESS" and age < _UNDER_WAY and not failed:
-        return asked.answer("ok", f"{seen}, ends by itself", cause=STUCK)
+        return asked.ok(f"{seen}, ends by itself", cause=STUCK)
     why = primary.get("rolloutStateReason", "")
     if state == "FAILED" or failed:
         shown = _shown(service, primary["taskDefinition"])
-        return asked.answer("critical", f"{seen}: {why}", cause=shown.name, next=shown.next)
+        return asked.critical(f"{seen}: {why}", cause=shown.name, next=shown.next)
     if state == "IN_PROGRESS":
-        return asked.answer(
-            "critical",
+        return asked.critical(
             f"{seen}, for {age.total_seconds() / 60:.0f} min",
             cause=STUCK,
             next="services/health",
         )
-    return asked.answer("unknown", f"{seen}: {why}")
+    return asked.unknown(f"{seen}: {why}")
 
 
 def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
@@ -156,7 +154,7 @@ def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
             why = each.get("statusReason") or each["status"]
             seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
             cause = _shown(service, of).name if of else BAD_REVISION
-            return asked.answer("warn", seen, cause=cause, next="services/health")
+            return asked.warn(seen, cause=cause, next="services/health")
     return None
 
 
@@ -195,7 +193,7 @@ def _events(service: Service) -> Finding:
     shown = [(each, sign_of(EVENTS, each["message"])) for each in told]
     bad = [(each, sign) for each, sign in shown if sign.name]
     if not bad:
-        return asked.answer("ok", f"{count(len(told), 'event')}, none of them a trouble")
+        return asked.ok(f"{count(len(told), 'event')}, none of them a trouble")
     (first, sign), many = bad[0], len(bad)
     seen = f"{sign.means}: {first['message']}" + f" ({many} like it)" * (many > 1)
     status = "critical" if sign.name in ("no-capacity", BAD_REVISION) else "warn"
@@ -233,13 +231,13 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
         found.append(asked.answer(status, seen, cause=sign.name, next=sign.next))
     if not found:
         seen = f"{count(len(stopped), 'task')} within an hour" + ", as meant" * bool(stopped)
-        found = [asked.answer("ok", seen, cause=stops.UNHEALTHY)]
+        found = [asked.ok(seen, cause=stops.UNHEALTHY)]
     bad = [
         each for each in every if each.get("healthStatus") == "UNHEALTHY" and each not in stopped
     ]
     if bad:
         seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
-        found.append(asked.answer("critical", seen, cause=stops.UNHEALTHY, next="services/health"))
+        found.append(asked.critical(seen, cause=stops.UNHEALTHY, next="services/health"))
     return found, [_row(service, each) for each in every]
 
 
@@ -292,7 +290,7 @@ def _health(service: Service, group: str, told: list[Json]) -> Finding:
         said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
         seen += f"; {many} {reason}: {TARGETS.get(reason, 'not understood')} ({said})"
     if not states["healthy"]:
-        return asked.answer("critical", seen, cause="targets-unhealthy", next="services/health")
+        return asked.critical(seen, cause="targets-unhealthy", next="services/health")
     if bad:
-        return asked.answer("warn", seen, cause="targets-unhealthy", next="services/health")
-    return asked.answer("ok", seen, cause="targets-unhealthy")
+        return asked.warn(seen, cause="targets-unhealthy", next="services/health")
+    return asked.ok(seen, cause="targets-unhealthy")

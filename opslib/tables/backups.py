@@ -88,9 +88,7 @@ def _restorable(ops: Connection, key: str) -> Finding:
     found = list_backups(ops, key)
     usable = found[found["status"] == "AVAILABLE"]
     if usable.empty:
-        return asked.answer(
-            "critical", "no recovery to a moment, and no backup", next="tables/backup"
-        )
+        return asked.critical("no recovery to a moment, and no backup", next="tables/backup")
     newest = usable.iloc[0]
     seen = f"no recovery to a moment; newest backup {newest['backup']}, "
     seen += f"{newest['created']:%Y-%m-%d %H:%M} UTC"
@@ -227,8 +225,8 @@ def _compared(
     was, now = read(ops, old), read(ops, copy)
     asked = Question(question, f"{was or 'none'}, as the table has", "dynamodb")
     if was == now:
-        return asked.answer("ok", f"{now or 'none'}")
-    return asked.answer("warn", f"{now or 'none'}: set it before the app is given this table")
+        return asked.ok(f"{now or 'none'}")
+    return asked.warn(f"{now or 'none'}: set it before the app is given this table")
 
 
 def _live(ops: Connection, table: Json) -> str:

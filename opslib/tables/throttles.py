@@ -153,11 +153,11 @@ def _judged(key: str, told: _Told, within: Window) -> list[Finding]:
     asked = Question(f"throttles of {key}", rule, source)
     if failed := told.sums.get(_Metric("SystemErrors"), 0):
         seen = f"{failed:,.0f} requests were answered 500: DynamoDB's own errors"
-        found.append(asked.answer("warn", seen))
+        found.append(asked.warn(seen))
     if found:
         return found
     used = ", ".join(f"{told.sums.get(told.used(s), 0):,.0f} {s.lower()} units" for s in _SIDES)
-    return [asked.answer("ok", f"none; {used} used")]
+    return [asked.ok(f"none; {used} used")]
 
 
 def _side(key: str, told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:

@@ -126,11 +126,11 @@ def _urls(words: str, wanted: Sequence[str], has: Sequence[str]) -> Finding:
             f"{', '.join(missing)} is not there: whoever is sent back to it sees redirect_mismatch"
         )
         seen += f"; {', '.join(near)} is not the same address" * bool(near)
-        return asked.answer("critical", seen, cause=URL)
+        return asked.critical(seen, cause=URL)
     if more:
         seen = f"also {', '.join(more)}: whoever holds that address is sent sign-ins, too"
-        return asked.answer("warn", seen)
-    return asked.answer("ok", count(len(has), "address"), cause=URL)
+        return asked.warn(seen)
+    return asked.ok(count(len(has), "address"), cause=URL)
 
 
 def _alike(url: str) -> str:
@@ -162,16 +162,16 @@ def _secret(ops: Connection, key: str, at: Any, has: Json) -> Finding:
     rule = f"what {at['key']} of secret {at['name']} says"
     asked = Question(f"secret of {key}", rule, f"{_DESCRIBE}, GetSecretValue")
     if "ClientSecret" not in has:
-        return asked.answer("critical", "the client has none", cause=SECRET)
+        return asked.critical("the client has none", cause=SECRET)
     if ops.secret(at["name"]).get(at["key"]) == has["ClientSecret"]:
-        return asked.answer("ok", f"the same, one of {len(has['secrets'])}", cause=SECRET)
+        return asked.ok(f"the same, one of {len(has['secrets'])}", cause=SECRET)
     if len(has["secrets"]) == 1:
         seen = "another one: the app cannot change a code for tokens, so nobody gets in"
-        return asked.answer("critical", seen, cause=SECRET, next="users/client-secret")
+        return asked.critical(seen, cause=SECRET, next="users/client-secret")
     made, _ = secrets.read_age(ops, at["name"])
     if fits(has["secrets"][-1], made):
-        return asked.answer("ok", "of two the newer one, by its date", cause=SECRET)
-    return asked.answer("unknown", "of two not the one that Cognito tells the value of")
+        return asked.ok("of two the newer one, by its date", cause=SECRET)
+    return asked.unknown("of two not the one that Cognito tells the value of")
 
 
 def fits(secret: Json, made: datetime | None) -> bool:

@@ -91,7 +91,7 @@ def find_sign_in(ops: Connection, user: str, gone: bool = False) -> Finding:
     try:
         seen = find_user(ops, user, pool)
     except NotFound:
-        return asked.answer("ok", "none in the pool")
+        return asked.ok("none in the pool")
     first, _, domain = seen["email"].partition("@")
     said = f"{first[:1]}…@{domain}" if domain else "no address"
     return asked.judged(not gone, f"{said}, since {seen['created']:%Y-%m-%d}")
@@ -139,5 +139,5 @@ def check_enabled(ops: Connection, user: str, enabled: bool = False) -> Findings
     words = {True: "enabled", False: "disabled"}
     asked = Question(f"user {seen['email']}", words[enabled], "cognito-idp AdminGetUser")
     return Findings(
-        [asked.judged(seen["enabled"] == enabled, f"{words[seen['enabled']]}, {seen['status']}")]
+        asked.judged(seen["enabled"] == enabled, f"{words[seen['enabled']]}, {seen['status']}")
     )

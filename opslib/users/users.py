@@ -145,9 +145,9 @@ def check_synced(ops: Connection) -> Findings:
     asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
         seen = f"none is missing; {len(new)} never signed in" if len(new) else "none is missing"
-        return Findings([asked.answer("ok", seen, cause=UNSYNCED)])
+        return Findings(asked.ok(seen, cause=UNSYNCED))
     seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
-    return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
+    return Findings(asked.critical(seen, cause=UNSYNCED, next="users/sync"), missing)
 
 
 def _who(ops: Connection, user: str) -> tuple[Json, Json]:

@@ -56,7 +56,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
         return Findings(note=f"No statement was given: {effects.FORMS}.")
     rows, number = sample(ops, effects.of(ops, statement), limit)
     seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
-    return Findings([_MEANT.judged(number > 0, seen, otherwise="warn")], rows)
+    return Findings(_MEANT.judged(number > 0, seen, otherwise="warn"), rows)
 
 
 def sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:

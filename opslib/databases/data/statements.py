@@ -71,7 +71,7 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     """
     if "database" not in ops.target.facts:
         asked = Question("is it the database?", source="the target's file")
-        return Findings([asked.answer("ok", f"{ops.target.name} describes none")])
+        return Findings(asked.ok(f"{ops.target.name} describes none"))
     found, hidden = _most_expensive(ops, _schema(ops), top)
     if found.empty and hidden:
         raise OpsError(f"the texts of {hidden:,} statements are hidden from this role. {_GRANT}")
@@ -143,7 +143,7 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: Frame) -> list
         seen = f"{count(len(found), 'statement')} looked at, the most expensive; "
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
-        return [_ASKED.answer("ok", seen, cause=SLOW)]
+        return [_ASKED.ok(seen, cause=SLOW)]
     by_index: defaultdict[tuple[str, str], list[Blamed]] = defaultdict(list)
     for each in sorted(wasteful, key=lambda each: -each.calls):
         columns = _columns(ops, each)
@@ -164,7 +164,7 @@ def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
         f"they answer: {most.scan}{f'. {others} like it' if len(group) > 1 else ''}"
     )
     asked = replace(_ASKED, words=f"{_ASKED.words} in {most.table.name}")
-    return asked.answer("warn", seen, cause=SLOW, next="databases/query")
+    return asked.warn(seen, cause=SLOW, next="databases/query")
 
 
 def _columns(ops: Connection, blamed: Blamed) -> Sequence[str]:

@@ -94,7 +94,7 @@ def _looked(ops: Connection, name: str, bounds: Json, used: Any, cpu: Any) -> tu
     figures = (used.min(), used.max(), full, paused, busy)
     row = dict(zip(CAPACITY, (name, None, *figures), strict=True))
     if recent.empty:
-        return asked.answer("unknown", f"no data for {metrics.RECENT_MINUTES} minutes"), row
+        return asked.unknown(f"no data for {metrics.RECENT_MINUTES} minutes"), row
     row["acu"] = now = float(recent.iloc[-1])
     seen = f"{now:.3g} of {most:g} ACU ({100 * now / most:.0f} %)"
     seen += f", at the bound for {full} minutes" * bool(full)
@@ -161,7 +161,7 @@ def check_bounds(ops: Connection, least: str = "", most: str = "", pause: int = 
     database, described, bounds = _bounded(ops)
     wanted = _wanted(bounds, least, most, pause)
     asked = Question(f"bounds of {database}", _said(wanted), "rds describe_db_clusters")
-    found = Findings([asked.judged(bounds == wanted, _said(bounds))])
+    found = Findings(asked.judged(bounds == wanted, _said(bounds)))
     found += [states.judged(database, described), states.login(ops)]
     limit = sql.value(ops, "SELECT current_setting('max_connections')")
     found.note = f"max_connections is {limit} now; what the bounds make of it holds after a restart"

@@ -41,7 +41,7 @@ def check_conditions(ops: Connection) -> Findings:
     bad = [each for each in every if each.status != "ok"]
     if len(bad) < len(every):
         names = "; ".join(f"{f.check}: {f.seen}" for f in every if f.status == "ok")
-        bad.append(told.answer("ok", names))
+        bad.append(told.ok(names))
     return Findings(bad)
 
 
@@ -61,7 +61,7 @@ def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -
     asked = Question("maintenance", f"nothing forced within {_FORCED.days} days", source)
     rows = [each for each in states.waiting(ops, database, members) if each["what"] == _MAINTAINED]
     if unread := [each["change"] for each in rows if each["change"].startswith("unknown")]:
-        return asked.answer("unknown", unread[0])
+        return asked.unknown(unread[0])
     forced = [each for each in rows if each["by"] and each["by"] < ops.now() + _FORCED]
     told = forced or rows
     seen = "; ".join(f"{each['database']}: {each['change']}, {each['when']}" for each in told)
@@ -95,7 +95,7 @@ def _certificates(ops: Connection, members: list[Json]) -> Finding:
         if (end := (each.get("CertificateDetails") or {}).get("ValidTill"))
     }
     if not ends:
-        return asked.answer("ok", "RDS tells no end")
+        return asked.ok("RDS tells no end")
     name = min(ends, key=ends.__getitem__)
     left = (ends[name] - ops.now()) / timedelta(days=1)
     seen, well = f"{name}: until {ends[name]:%Y-%m-%d}, {left:.0f} days", left >= _CERTIFICATE_DAYS
@@ -110,11 +110,11 @@ def _writer(database: rds.Database, described: Json) -> Finding:
     source = f"{_DOCS}AuroraUserGuide/Aurora.Overview.html"
     asked = Question("a writer", "one, with its parameters in force", source)
     if database.kind is rds.INSTANCE:
-        return asked.answer("ok", "an instance writes itself")
+        return asked.ok("an instance writes itself")
     listed = described.get("DBClusterMembers", ())
     writers = [each[rds.NAME] for each in listed if each["IsClusterWriter"]]
     if not writers:
-        return asked.answer("critical", f"none of {len(listed)} members: nothing can be written")
+        return asked.critical(f"none of {len(listed)} members: nothing can be written")
     late = [
         each[rds.NAME]
         for each in listed
@@ -139,14 +139,14 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
         seen = f"{', '.join(public)} is publicly accessible" + f"; {seen}" * bool(seen)
         return asked.answer("critical" if world else "warn", seen, cause=EXPOSED)
     if world:
-        return asked.answer("warn", f"{seen}; from within its VPC only, as it is not public")
+        return asked.warn(f"{seen}; from within its VPC only, as it is not public")
     callers = _callers(ops)
     shut = [name for name, caller in callers.items() if not caller.enters(groups, port)]
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
-        return asked.answer("critical", seen, next="network/endpoints")
+        return asked.critical(seen, next="network/endpoints")
     seen = f"port {port}: not every address, and what asks it from its VPC"
-    return asked.answer("ok", seen, cause=EXPOSED)
+    return asked.ok(seen, cause=EXPOSED)
 
 
 def entrance(ops: Connection) -> tuple[list[Json], int, bool]:
@@ -187,7 +187,7 @@ def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Fin
     if database.kind is rds.CLUSTER and len(members) > 1:
         late = {members[0][rds.NAME]: ("AuroraReplicaLagMaximum", 0.001, 1.0)}
     if not late:
-        return asked.answer("ok", "none")
+        return asked.ok("none")
     queries = [
         metrics.asked(f"m{at}", "AWS/RDS", of[0], {rds.NAME: name}, "Maximum", 60)
         for at, (name, of) in enumerate(late.items())
@@ -197,7 +197,7 @@ def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Fin
     for at, (name, (metric, scale, most)) in enumerate(late.items()):
         values = points.loc[points["id"] == f"m{at}", "value"] * scale
         if values.empty:
-            return asked.answer("unknown", f"{name} sends no {metric}")
+            return asked.unknown(f"{name} sends no {metric}")
         value = -1.0 if (values < 0).all() else float(values.max())
         bad = value < 0 or value > 10 * most
         status = "critical" if bad else "warn" if value > most and status == "ok" else status

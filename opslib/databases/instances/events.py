@@ -56,13 +56,13 @@ def check_events(ops: Connection, hours: float = 24) -> Findings:
     )
     if not told:
         seen = count(len(mine), "event") + ", none of them a trouble" * bool(mine)
-        return Findings([asked.answer("ok", seen)])
+        return Findings(asked.ok(seen))
     seen = "; ".join(
         f"{clock(event['time'], ops.now())} {event['source']}: {event['message']}"
         for event in told[:_SHOWN]
     )
     seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Findings([asked.answer(told[0]["status"], seen)], frame(told, EVENTS))
+    return Findings(asked.answer(told[0]["status"], seen), frame(told, EVENTS))
 
 
 def _status(event: Json) -> str:

@@ -143,6 +143,6 @@ def _standby(ops: Connection, new: rds.Database) -> Finding:
     )
     said = sql.value(ops, _LAG, at=new.endpoint(ops))
     if not said["standby"]:
-        return asked.answer("critical", "it is no standby, it takes writes")
+        return asked.critical("it is no standby, it takes writes")
     lag = float(said["lag"] or 0)
     return asked.judged(lag <= _LAG_SECONDS, f"read-only, {lag:.1f} s behind", otherwise="warn")

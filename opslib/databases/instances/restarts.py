@@ -110,9 +110,9 @@ def check_restarted(ops: Connection, since: datetime, instance: str = "") -> Fin
     )
     seen = f"{found['old']} of {count(found['new'] - 1, 'session')} are older"
     if found["old"]:
-        told = asked.answer("critical", f"{seen}: it has not restarted", next="databases/health")
+        told = asked.critical(f"{seen}: it has not restarted", next="databases/health")
     elif found["new"] == 1:
-        told = asked.answer("warn", "nobody is logged in: does the app connect again?")
+        told = asked.warn("nobody is logged in: does the app connect again?")
     else:
-        told = asked.answer("ok", seen)
+        told = asked.ok(seen)
     return Findings([states.judged(database, described), told, states.login(ops)])

@@ -80,7 +80,7 @@ def check_backups(ops: Connection) -> Findings:
         kept.source,
     )
     if latest is None:
-        until = restorable.answer("unknown", "RDS names no latest restorable time")
+        until = restorable.unknown("RDS names no latest restorable time")
     else:
         begins = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
         seen = f"{begins}to {latest:%Y-%m-%d %H:%M} UTC"
@@ -166,7 +166,7 @@ def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:
     )
     usable = found[found["status"] == "available"]
     if usable.empty:
-        return asked.answer("critical", "none in the last 7 days", next="databases/snapshot")
+        return asked.critical("none in the last 7 days", next="databases/snapshot")
     newest = usable.iloc[0]
     seen = f"{newest['snapshot']} ({newest['type']}), {newest['age_hours']:.0f} hours ago"
     by_itself = usable[usable["type"] != "manual"]

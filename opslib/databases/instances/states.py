@@ -42,13 +42,13 @@ def judged(database: rds.Database, described: Json) -> Finding:
     kind, status = database.kind, described[database.kind.status]
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
     if status == "available":
-        return asked.answer("ok", status, cause=UNAVAILABLE)
+        return asked.ok(status, cause=UNAVAILABLE)
     if status in (*kind.pending, *rds.told("passing")):
-        return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
+        return asked.warn(f"{status}: ends by itself; look again in some minutes")
     if (told := rds.told("states").get(status)) is None:
-        return asked.answer("unknown", f"{status}: {_UNKNOWN}")
+        return asked.unknown(f"{status}: {_UNKNOWN}")
     seen, follows = f"{status}: {told['asks']}", told.get("next", "")
-    return asked.answer("critical", seen, cause=UNAVAILABLE, next=follows)
+    return asked.critical(seen, cause=UNAVAILABLE, next=follows)
 
 
 def login(ops: Connection) -> Finding:
@@ -56,8 +56,8 @@ def login(ops: Connection) -> Finding:
     try:
         version = sql.value(ops, "SELECT current_setting('server_version')")
     except OpsError as exc:
-        return _LOGIN.answer("critical", str(exc), next="databases/health")
-    return _LOGIN.answer("ok", f"PostgreSQL {version} answers")
+        return _LOGIN.critical(str(exc), next="databases/health")
+    return _LOGIN.ok(f"PostgreSQL {version} answers")
 
 
 def require_login(ops: Connection) -> None:
@@ -82,7 +82,7 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
         there = sql.count_rows(ops, sql.list_tables(ops, at), at)
     except OpsError as exc:
         rule = "a login with the present secret"
-        return Findings([asked.answer("critical", str(exc), rule=rule)])
+        return Findings(asked.critical(str(exc), rule=rule))
     now = sql.count_rows(ops, sql.list_tables(ops))
     lost = [table for table, rows in now.items() if rows and not there.get(table)]
     held = sum(there.values())
@@ -99,7 +99,7 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
         }
         for table in sorted({*there, *now})
     ]
-    return Findings([found], frame(rows, COUNTS))
+    return Findings(found, frame(rows, COUNTS))
 
 
 def waiting(ops: Connection, database: rds.Database, members: Iterable[Json]) -> Iterator[Json]:
