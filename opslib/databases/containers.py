@@ -22,52 +22,20 @@ from opslib.core import (
     Question,
     Refused,
     Select,
-    Sign,
     answer,
     check,
     count,
     frame,
     sign_of,
 )
+from opslib.core.checks.signs import signs
 from opslib.core.reads import services, stops
+from opslib.core.strict_yaml import beside
 
 LINES = {"time": UTC_TIME, "message": "str"}
 FAILED, HANGS = "migration-failed", "migration-hangs"
 _MINUTES = 15.0
 _GIVEN = ("networkConfiguration", "platformVersion")
-# What migration tools and PostgreSQL say, with what follows. https://alembic.sqlalchemy.org
-SAID = (
-    Sign("", r"multiple head revisions", "branches of migrations that a developer has to merge"),
-    Sign(
-        "",
-        r"can't locate revision|NodeNotFoundError|resolved migrations? failed|not found locally",
-        "the database has had one that this image does not know: an older image",
-        next="services/deploy",
-    ),
-    Sign(
-        "",
-        r"lock timeout|deadlock detected|could not obtain lock|statement timeout",
-        "it waited for a lock that another session holds",
-        next="databases/sessions",
-    ),
-    Sign(
-        "",
-        r"already exists",
-        "what it makes is there: made by hand, or by a run that was noted nowhere",
-        next="databases/query",
-    ),
-    Sign(
-        "",
-        r"authentication failed|could not (connect|translate)|connection (refused|timed out)"
-        r"|too many (clients|connections)",
-        "it did not get into the database",
-        next="databases/health",
-    ),
-    Sign(
-        "", r"not found|no module named|permission denied", "the command, or what it may, is wrong"
-    ),
-    Sign("", "", "its log says why"),
-)
 
 
 def variable(ops: Connection, service: str, name: str) -> str:
@@ -182,6 +150,6 @@ def _judged(
     if code == 0:
         return asked.ok(seen, cause=FAILED)
     text = "\n".join(each["message"] for each in read)
-    sign = sign_of(SAID, text)
+    sign = sign_of(signs(beside(__file__, "migrations")["said"]), text)
     seen += f"; {sign.means}: {(text.strip().splitlines() or [stops.reason(task)])[-1]}"
     return asked.critical(seen, cause=FAILED, next=sign.next or "databases/migrate")

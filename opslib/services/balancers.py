@@ -15,7 +15,6 @@ from opslib.core import (
     Panel,
     Plotted,
     Question,
-    Sign,
     Window,
     check,
     clock,
@@ -23,6 +22,8 @@ from opslib.core import (
     number,
     window,
 )
+from opslib.core.checks.signs import signs
+from opslib.core.strict_yaml import beside
 from opslib.services import measures
 from opslib.services.reading import Service, each_service
 
@@ -33,28 +34,7 @@ THROWS, TOO_SLOW = "app-throws", "app-too-slow"  # the causes that findings name
 _FEW, _SHARE, _OF_A_PERIOD = 5, 0.01, 0.05
 _LATELY = 3  # periods that tell whether it goes on
 _RULE = f"fewer than {_FEW}, or at most {100 * _SHARE:g} % of requests"
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
-CODES = (
-    Sign(
-        "targets-unhealthy",
-        "503",
-        "no target to choose: none is registered, or those that fail are replaced without end",
-        next="services/health",
-    ),
-    Sign(
-        "app-closes-connections",
-        "502",
-        "the app closed the connection or answered no HTTP: it crashes, or keeps connections "
-        "open for a shorter time than the load balancer",
-        next="logs/errors",
-    ),
-    Sign(
-        TOO_SLOW,
-        "504",
-        "the app took longer than the load balancer waits, or took no connection",
-        next="services/latency",
-    ),
-)
+CODES = signs(beside(__file__, "ecs")["codes"])
 
 
 @check("Who answers 5xx: the load balancer or the app?")

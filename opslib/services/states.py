@@ -22,7 +22,9 @@ from opslib.core import (
     frame,
     sign_of,
 )
+from opslib.core.checks.signs import signs
 from opslib.core.reads import stops
+from opslib.core.strict_yaml import beside
 from opslib.services.reading import Service, each_service, number
 
 TASKS = dtypes("""
@@ -40,39 +42,7 @@ OF_REVISION = Sign(BAD_REVISION, "", "the revision does not work", next="service
 _UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck
 _LATELY = timedelta(hours=1)
 _DESCRIBE = "ecs DescribeServices"
-EVENTS = (
-    Sign("no-capacity", r"unable to place", "no task can be placed", next="services/scale"),
-    Sign(
-        BAD_REVISION,
-        r"unable to consistently start|deployment failed|tasks failed to start",
-        "tasks of the newest deployment do not stay",
-        next="services/rollback",
-    ),
-    Sign(
-        stops.UNHEALTHY,
-        r"failed .*health check|is unhealthy",
-        "health checks fail",
-        next="services/health",
-    ),
-    Sign(
-        "service-misconfigured",
-        r"unable to (assume|register|start)|was unable|throttl|error",
-        "ECS cannot do what it has to",
-        next="services/health",
-    ),
-    Sign("", "", "as usual"),
-)
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
-TARGETS = {
-    "Target.ResponseCodeMismatch": "its health path answers another status than the one wanted",
-    "Target.Timeout": "its health path does not answer in time",
-    "Target.FailedHealthChecks": "its port does not answer",
-    "Target.NotInUse": "no listener uses the target group, or its zone is off",
-    "Target.InvalidState": "it is stopped",
-    "Target.IpUnusable": "a load balancer uses its address",
-    "Target.HealthCheckDisabled": "its health is not asked",
-    "Elb.InternalError": "an error of the load balancer",
-}
+EVENTS = signs(beside(__file__, "ecs")["events"])
 
 
 @check("Do the services run what they are meant to?")
@@ -103,11 +73,8 @@ def _counted(service: Service) -> Finding:
         return asked.answer(
             status, f"{seen}; fewer are desired than described", next="services/scale"
         )
-    if running >= wanted:
-        return asked.ok(seen)
-    return asked.answer(
-        "critical" if running < max(1, least) else "warn", seen, next="services/health"
-    )
+    few = "critical" if running < max(1, least) else "warn"
+    return asked.judged(running >= wanted, seen, otherwise=few, next="services/health")
 
 
 def _deployment(service: Service) -> Finding:
@@ -118,10 +85,8 @@ def _deployment(service: Service) -> Finding:
     kind = told.get("deploymentController", {}).get("type", "ECS")
     primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
     if kind != "ECS" or primary is None:
-        return asked.unknown(
-            f"deployed by {kind}: ECS does not tell how it went",
-            next="deployments/verify",
-        )
+        seen = f"deployed by {kind}: ECS does not tell how it went"
+        return asked.unknown(seen, next="deployments/verify")
     age, state = service.ops.now() - primary["createdAt"], primary.get("rolloutState")
     failed = primary.get("failedTasks", 0)
     seen = f"revision {number(primary['taskDefinition'])}, since "
@@ -136,11 +101,8 @@ def _deployment(service: Service) -> Finding:
         shown = _shown(service, primary["taskDefinition"])
         return asked.critical(f"{seen}: {why}", cause=shown.name, next=shown.next)
     if state == "IN_PROGRESS":
-        return asked.critical(
-            f"{seen}, for {age.total_seconds() / 60:.0f} min",
-            cause=STUCK,
-            next="services/health",
-        )
+        seen += f", for {age.total_seconds() / 60:.0f} min"
+        return asked.critical(seen, cause=STUCK, next="services/health")
     return asked.unknown(f"{seen}: {why}")
 
 
@@ -216,9 +178,8 @@ def check_tasks(ops: Connection, service: str = "") -> Findings:
 def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
     every = service.tasks("RUNNING", "STOPPED")
     stopped = [each for each in every if each["lastStatus"] == "STOPPED"]
-    asked = Question(
-        f"stopped tasks of {service.key}", "only those that were meant to", "ecs DescribeTasks"
-    )
+    words, rule = f"stopped tasks of {service.key}", "only those that were meant to"
+    asked = Question(words, rule, "ecs DescribeTasks")
     found, failed = [], _failed(service)
     for sign, many, newest in stops.counted(stopped):
         if sign.name in stops.WELL:
@@ -263,34 +224,22 @@ def check_targets(ops: Connection, service: str = "") -> Findings:
 
 def _targets(service: Service) -> Iterator[Finding]:
     """One finding a target group; none for a service that no load balancer knows."""
-    groups = [
-        each["targetGroupArn"]
-        for each in service.described.get("loadBalancers", ())
-        if "targetGroupArn" in each
-    ]
-    for group in groups:
+    for group in service.target_groups:
         told = service.ops.call("elbv2", "describe_target_health", TargetGroupArn=group)
-        yield _health(service, group.split("/")[1], told["TargetHealthDescriptions"])
+        every = [each["TargetHealth"] for each in told["TargetHealthDescriptions"]]
+        yield _health(service, group.split("/")[1], every)
 
 
 def _health(service: Service, group: str, told: list[Json]) -> Finding:
-    asked = Question(
-        f"targets of {service.key} in {group}",
-        "all healthy, at least one",
-        "elbv2 DescribeTargetHealth",
-    )
-    states = Counter(each["TargetHealth"]["State"] for each in told)
+    words, source = f"targets of {service.key} in {group}", "elbv2 DescribeTargetHealth"
+    asked = Question(words, "all healthy, at least one", source)
+    states = Counter(each["State"] for each in told)
     seen = ", ".join(f"{many} {state}" for state, many in states.items()) or "none is registered"
-    bad = [
-        each["TargetHealth"]
-        for each in told
-        if each["TargetHealth"]["State"] in ("unhealthy", "unavailable", "unused")
-    ]
+    known = beside(__file__, "ecs")["reasons"]
+    bad = [each for each in told if each["State"] in ("unhealthy", "unavailable", "unused")]
     for reason, many in Counter(each.get("Reason", "") for each in bad).items():
         said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
-        seen += f"; {many} {reason}: {TARGETS.get(reason, 'not understood')} ({said})"
-    if not states["healthy"]:
-        return asked.critical(seen, cause="targets-unhealthy", next="services/health")
-    if bad:
-        return asked.warn(seen, cause="targets-unhealthy", next="services/health")
-    return asked.ok(seen, cause="targets-unhealthy")
+        seen += f"; {many} {reason}: {known.get(reason, 'not understood')} ({said})"
+    well, few = bool(states["healthy"]) and not bad, "warn" if states["healthy"] else "critical"
+    cause, follows = "targets-unhealthy", "services/health"
+    return asked.judged(well, seen, otherwise=few, cause=cause, next=follows)
