@@ -165,12 +165,12 @@ def check_copies(ops: Connection, bucket: str) -> Findings:
     """
     pair = _pair(ops, bucket)
     name, to = pair.facts["name"], pair.to["name"]
-    found = [answer(f"copy of {name}", partial(_behind, pair))]
+    found = [answer(f"copy of {name}", _behind, pair)]
     for each in (name, to):
         asked = Question(f"Versions that {each} keeps", "Enabled", "s3 GetBucketVersioning")
-        found.append(answer(asked.words, partial(_versions, ops, each, asked)))
-    found.append(answer(f"Public access to {to}", partial(_shut, pair)))
-    found.append(answer(f"Encryption of {to}", partial(_encrypted, pair)))
+        found.append(answer(asked, _versions, ops, each, asked))
+    found.append(answer(f"Public access to {to}", _shut, pair))
+    found.append(answer(f"Encryption of {to}", _encrypted, pair))
     if found[0].status == "unknown":
         return Findings(found, frame((), BEHIND))
     return Findings(found, _rows(pair), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]})))

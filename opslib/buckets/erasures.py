@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 
 from opslib import databases, tables, users
 from opslib.buckets.belongings import Belongings, Place, find, locks
@@ -65,10 +64,10 @@ def check_erasure(ops: Connection, kind: str, id: str) -> Findings:
     facts, found = ops.target["erasure"][kind], find(ops, kind, id)
     rows = [*_rows(ops, found)]
     there = _there(facts, f"{kind} {id}", found, rows)
-    held = answer("legal holds and locks", lambda: _free(ops, found.places))
+    held = answer("legal holds and locks", _free, ops, found.places)
     told = [there, held, *_copies(ops, facts, found.places)]
     if facts.get("sign_in"):
-        told.append(answer(f"sign-in of {id}", partial(users.find_sign_in, ops, id)))
+        told.append(answer(f"sign-in of {id}", users.find_sign_in, ops, id))
     return Findings(told, frame(rows, PARTS))
 
 
@@ -107,11 +106,11 @@ def _copies(ops: Connection, facts: Facts, places: Sequence[Place]) -> Iterator[
     reached = {place.bucket for place in places}
     for bucket in sorted(reached):
         asked = Question(f"copies of {bucket} elsewhere", "none", "s3 GetBucketReplication")
-        yield answer(asked.words, partial(_replicas, ops, bucket, reached, asked))
+        yield answer(asked, _replicas, ops, bucket, reached, asked)
     yield from tables.copies_of(ops, [each["table"] for each in facts.get("items", ())])
     if "table" in facts:
         asked = Question("copies of the row", "backups that end", "rds DescribeDBSnapshots")
-        yield answer(asked.words, partial(_backups, ops, asked))
+        yield answer(asked, _backups, ops, asked)
     if "index" in facts:
         asked = Question("copies of the search entry", "known", "the target's file")
         seen = "snapshots of the domain hold it until they end (automated ones: 14 days)"

@@ -82,7 +82,7 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     seen = scan(ops, kind)
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
-        found.append(answer(_APP, lambda: _app_finding(ops, facts["scan"], seen)))
+        found.append(answer(_APP, _app_finding, ops, facts["scan"], seen))
     scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
     scanned.orphans = seen.orphans
     return scanned

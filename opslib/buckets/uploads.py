@@ -128,7 +128,7 @@ def check_uploads(ops: Connection, upload: str, signed_url: str = "") -> Finding
     """The bucket's policy, and a URL that does not work."""
     facts = ops.target["uploads"][upload]
     name = ops.target["buckets"][facts["bucket"]]["name"]
-    found = [answer(f"Policy of {name}", lambda: _policy(ops, name, facts.get("headers", ())))]
+    found = [answer(f"Policy of {name}", _policy, ops, name, facts.get("headers", ()))]
     if signed_url.strip():
         url = presigned.read(signed_url)
         found += presigned.findings(ops, url, facts)

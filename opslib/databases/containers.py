@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -120,7 +119,7 @@ def check_runs(ops: Connection) -> Findings:
         seen = "none within the last hour, for which ECS remembers tasks"
         return Findings(asked.ok(seen, cause=FAILED))
     read: list[Json] = []
-    found = answer(asked.words, partial(_judged, ops, asked, ours[0], container, read))
+    found = answer(asked, _judged, ops, asked, ours[0], container, read)
     rows = [
         {"time": datetime.fromtimestamp(each["timestamp"] / 1000, UTC), "message": each["message"]}
         for each in read

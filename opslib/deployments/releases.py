@@ -57,7 +57,7 @@ def check_releases(ops: Connection) -> Findings:
     answers = ops.each(partial(_release, ops), ops.target["functions"], "version of {}").values()
     found = [finding for finding, _ in answers]
     if "migrations" in ops.target.facts.get("database", {}):
-        found.append(answer("schema of the database", lambda: databases.judge_schema(ops)))
+        found.append(answer("schema of the database", databases.judge_schema, ops))
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
@@ -72,7 +72,7 @@ def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
             "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return unread(asked.words, exc), {}
+        return unread(asked, exc), {}
     newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
     number, said = live["Version"], live.get("Description", "")
     published, state = functions.modified(live), functions.states(live)
@@ -131,8 +131,8 @@ def check_taken_away(ops: Connection) -> Findings:
     id, row = _made(ops), "row of the test record"
     return Findings(
         [
-            answer(f"test record {id}", lambda: _shown(ops, f"test record {id}", id)),
-            answer(row, lambda: _flagged(ops, row, id)),
+            answer(f"test record {id}", _shown, ops, f"test record {id}", id),
+            answer(row, _flagged, ops, row, id),
         ]
     )
 

@@ -203,8 +203,8 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
     """
     at, found = place(ops), versions(ops, newest)
     states = [state for state in found if isinstance(state, State)]
-    held = answer(_HELD.words, lambda: _held(ops))
-    kept = answer(_KEPT.words, lambda: _kept(ops, at, len(found)))
+    held = answer(_HELD, _held, ops)
+    kept = answer(_KEPT, _kept, ops, at, len(found))
     befores = dict(pairwise(states))
     rows = [_row(state, befores) for state in found]
     odd = [state for state in found[1:] if isinstance(state, Unreadable)]

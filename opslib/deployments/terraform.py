@@ -92,7 +92,7 @@ def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
         seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
         return _NEWEST.unknown(f"{seen}apply it. Plan again")
 
-    return answer(_NEWEST.words, look)
+    return answer(_NEWEST, look)
 
 
 @check("Was something changed outside Terraform?")

@@ -62,7 +62,7 @@ def check_capacity(ops: Connection, function: str) -> Findings:
         f"memory of {function}", f"at most {_FULL:g} % used", "Logs Insights, REPORT lines"
     )
     found = [
-        answer(asked.words, partial(_memory, known, day, asked)),
+        answer(asked, _memory, known, day, asked),
         invocations.judge(use, account, hour),
     ]
     panels = invocations.panels(points, day, [use], ("ConcurrentExecutions", "Throttles"))

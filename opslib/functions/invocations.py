@@ -205,7 +205,7 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
         seen = f"{count(use.throttles, 'throttle')} beside {count(use.invocations, 'invocation')}, "
         seen += f"since {use.since}, {'and still' if use.still else 'but not in the last 15 min'}"
     if isinstance(kept, OpsError):
-        cause = unread(asked.words, kept).cause
+        cause = unread(asked, kept).cause
         return asked.unknown(f"{seen}; its reservation: {kept}", cause=cause)
     if kept == 0:
         seen += ": 0 are reserved for it, so it cannot run at all"

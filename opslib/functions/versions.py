@@ -183,7 +183,7 @@ def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
     try:
         live, latest = function.live(), function.configuration()
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return [unread(asked.words, exc)], []
+        return [unread(asked, exc)], []
     both = {facts.get("alias", LATEST): live, LATEST: latest}
     rows = [configurations.row(function.key, of, facts, one) for of, one in both.items()]
     found = [_drifted(asked, row) for row in rows if row["drift"]]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.core import (
@@ -176,8 +176,13 @@ def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> li
     return [*under_way(ops, of).phases, now]
 
 
+def aims(ops: Connection) -> Any:
+    """What the target's file wants of a recovery, as far as it says."""
+    return ops.target.facts.get("recovery", {})
+
+
 def _objective(ops: Connection) -> timedelta | None:
-    hours = ops.target.facts.get("recovery", {}).get("rto_hours")
+    hours = aims(ops).get("rto_hours")
     return None if hours is None else hours * _HOUR
 
 
@@ -201,7 +206,7 @@ def check_rehearsal(ops: Connection) -> Findings:
 
 def _rehearsed(ops: Connection, of: str) -> Finding:
     most = _objective(ops)
-    days = ops.target.facts.get("recovery", {}).get("rehearsed_days", _REHEARSED_DAYS)
+    days = aims(ops).get("rehearsed_days", _REHEARSED_DAYS)
     rule = f"{_rule(most)}, in the last {days} days"
     asked = Question(f"RTO of the {of}, as rehearsed", rule, f"records of recovery/{of}")
     every, next = find_recoveries(ops, of), f"recovery/{of}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 from opslib import buckets, databases
 from opslib.core import Connection, Finding, Findings, Question, answer, check
 from opslib.core.reads.stores.objects import versioning
+from opslib.recovery import clock
 
 BEHIND = "backup-behind"  # the cause that findings name
 _HOUR = timedelta(hours=1)
@@ -38,7 +38,7 @@ def check_point(ops: Connection) -> Findings:
 
 
 def _question(ops: Connection, of: str, source: str) -> Question:
-    hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
+    hours = clock.aims(ops).get("rpo_hours")
     rule = "recovery.rpo_hours, which the target's file lacks" if hours is None else f"{hours:g} h"
     return Question(f"RPO of {of}", f"at most {rule}", source)
 
@@ -46,7 +46,7 @@ def _question(ops: Connection, of: str, source: str) -> Question:
 def _judged(
     ops: Connection, asked: Question, lost: timedelta, seen: str, cause: str = BEHIND
 ) -> Finding:
-    hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
+    hours = clock.aims(ops).get("rpo_hours")
     if hours is None:
         return asked.unknown(seen)
     follows = "databases/snapshot" if cause == BEHIND else "buckets/copy"
@@ -68,9 +68,7 @@ def check_bucket_points(ops: Connection) -> Findings:
     known = ops.target.facts.get("buckets", {})
     copies = {each["copy_to"] for each in known.values() if "copy_to" in each}
     found = [
-        answer(f"RPO of bucket {key}", partial(_bucket, ops, key))
-        for key in known
-        if key not in copies
+        answer(f"RPO of bucket {key}", _bucket, ops, key) for key in known if key not in copies
     ]
     return Findings(found)
 

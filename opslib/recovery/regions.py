@@ -24,6 +24,7 @@ from opslib.core import (
     frame,
 )
 from opslib.core.reads import services
+from opslib.recovery import clock
 
 LOST = "region-lost"  # the cause that findings name
 ORDER = dtypes("""
@@ -86,7 +87,7 @@ def check_elsewhere(ops: Connection) -> Findings:
 
     Nothing there is critical, and says what would have to be there. Evidence: ORDER.
     """
-    region = ops.target.facts.get("recovery", {}).get("region", "")
+    region = clock.aims(ops).get("region", "")
     parts = [each for key, each in _PARTS.items() if key in ops.target.facts]
     if region in ("", ops.target.region):
         told = Question("another region", "described, with copies in it", "recovery.region")
@@ -112,7 +113,7 @@ def _looked(ops: Connection, there: Connection, part: Part) -> Finding:
         lacking = "" if well else f". There would have to be {part.wanted}"
         return asked.judged(well, f"{seen or 'nothing'}{lacking}")
 
-    return answer(asked.words, look)
+    return answer(asked, look)
 
 
 def _database(ops: Connection, there: Connection) -> tuple[bool, str]:

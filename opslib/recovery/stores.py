@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
+from inspect import unwrap
 
 from opslib import buckets
 from opslib.core import (
@@ -54,10 +54,10 @@ def plan_bucket(ops: Connection, bucket: str, phase: str) -> Planned:
     """
     clock.require_phase("bucket", phase)
     if phase == "create":
-        planned: Planned = inspect.unwrap(buckets.plan_create)(ops, bucket)
+        planned: Planned = unwrap(buckets.plan_create)(ops, bucket)
     else:
         _require_copy(ops, bucket)
-        planned = inspect.unwrap(buckets.plan_copies)(ops, bucket, back=True)
+        planned = unwrap(buckets.plan_copies)(ops, bucket, back=True)
     return clock.said("bucket", phase, planned)
 
 
@@ -77,12 +77,12 @@ def _require_copy(ops: Connection, bucket: str) -> Facts:
 def check_returned(ops: Connection, bucket: str) -> Findings:
     """Count and size beside the copy; until when the copy goes; rows whose object is not there."""
     copy, name = _require_copy(ops, bucket), ops.target["buckets"][bucket]["name"]
-    found = [answer(f"objects of {name}", partial(_counted, ops, name, copy["name"]))]
+    found = [answer(f"objects of {name}", _counted, ops, name, copy["name"])]
     kinds = ops.target.facts.get("orphans", {})
     for kind, of in kinds.items():
         if of["bucket"] == bucket:
             words = f"objects that {of['table']} names ({kind})"
-            found.append(answer(words, partial(_named, ops, name, of, words)))
+            found.append(answer(words, _named, ops, name, of, words))
     return Findings(found)
 
 

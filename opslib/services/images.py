@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from opslib.core import (
     Connection,
@@ -75,8 +74,8 @@ def check_image(ops: Connection, service: str, image: str) -> Findings:
     return Findings(
         [
             asked.ok(told(found), cause=MISSING),
-            answer(other, partial(_other, known, found, other)),
-            answer(scan, partial(_scan, ops, wanted, scan)),
+            answer(other, _other, known, found, other),
+            answer(scan, _scan, ops, wanted, scan),
         ]
     )
 

@@ -121,9 +121,7 @@ def check_latency(
     before = rows[rows.index < within.start]
     slow = slow_seconds or _limit(ops, groups[0]) or _TIMES * before["p95_s"].median()
     seen = Seen(known, within, rows, slow if slow == slow else None, deployments)
-    reasons = [
-        answer(f"{name} of {service}", partial(reason, seen)) for name, reason in REASONS.items()
-    ]
+    reasons = [answer(f"{name} of {service}", reason, seen) for name, reason in REASONS.items()]
     reasons += _measured(seen)
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]

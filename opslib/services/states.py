@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from itertools import chain
 
 from opslib.core import (
@@ -56,7 +55,7 @@ def check_services(ops: Connection, service: str = "") -> Findings:
 
 def _judged(service: Service) -> Iterator[Finding]:
     yield _counted(service)
-    yield answer(f"deployment of {service.key}", partial(_deployment, service))
+    yield answer(f"deployment of {service.key}", _deployment, service)
     yield _events(service)
 
 

@@ -204,7 +204,7 @@ def check_restored(ops: Connection, table: str, restored: str) -> Findings:
     found = [_items(old, copy, restored)]
     for what, read in _SETTINGS.items():
         question = f"{what} of {restored}"
-        found.append(answer(question, partial(_compared, ops, question, read, old, copy)))
+        found.append(answer(question, _compared, ops, question, read, old, copy))
     return Findings(found)
 
 

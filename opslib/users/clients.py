@@ -26,9 +26,8 @@ from opslib.core import (
     frame,
 )
 from opslib.users.disabling import lives
-from opslib.users.users import pool_id
+from opslib.users.users import COGNITO, pool_id
 
-COGNITO = "cognito-idp"
 URL, FLOW, SECRET = "callback-url-missing", "sign-in-flow-off", "client-secret-wrong"
 CLIENTS = dtypes("""
     client               str
@@ -62,7 +61,7 @@ def check_clients(ops: Connection) -> Findings:
         frame((_row(key, has) for key, has in told.items()), CLIENTS),
     )
     if "domain" in facts:
-        found.append(answer("domain of the pool", lambda: _domain(ops, pool, facts["domain"])))
+        found.append(answer("domain of the pool", _domain, ops, pool, facts["domain"]))
     found.note = _BY_HAND if found.causes & {URL, FLOW} else ""
     return found
 
@@ -114,7 +113,7 @@ def _judged(ops: Connection, key: str, facts: Any, has: Json) -> Iterator[Findin
     if {"oauth_flows", "scopes", "auth_flows", "attributes"} & {*facts}:
         yield _flows(key, facts, has)
     if "secret" in facts:
-        yield answer(f"secret of {key}", lambda: _secret(ops, key, facts["secret"], has))
+        yield answer(f"secret of {key}", _secret, ops, key, facts["secret"], has)
 
 
 def _urls(words: str, wanted: Sequence[str], has: Sequence[str]) -> Finding:

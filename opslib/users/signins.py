@@ -56,7 +56,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
         frame([seen], USER),
     )
     if "table" in ops.target["users"]:
-        found.append(answer(row, lambda: _synced(ops, seen, row)))
+        found.append(answer(row, _synced, ops, seen, row))
     well = f"Nothing is wrong here: it is the password, or an old session. {TELL}"
     found.note = f"Mend what is not ok first. Afterwards: {TELL}" if found.troubles else well
     return found

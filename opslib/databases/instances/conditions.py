@@ -37,7 +37,7 @@ def check_conditions(ops: Connection) -> Findings:
         partial(_behind, ops, database, members),
     ]
     told = Question(f"{database} as RDS describes it", "nothing to see to", _GUIDE)
-    every = [answer(told.words, look) for look in looks]
+    every = [answer(told, look) for look in looks]
     bad = [each for each in every if each.status != "ok"]
     if len(bad) < len(every):
         names = "; ".join(f"{f.check}: {f.seen}" for f in every if f.status == "ok")
