@@ -16,6 +16,7 @@ from opslib.core import (
     Connection,
     CopyAcross,
     DeleteVersions,
+    Facts,
     Finding,
     Findings,
     Frame,
@@ -34,7 +35,6 @@ from opslib.core import (
     result,
 )
 from opslib.core.actions.stores.objects import ARCHIVES
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import versioning
 
 BEHIND = dtypes("""

@@ -15,6 +15,7 @@ from opslib.core import (
     Action,
     Connection,
     Erase,
+    Facts,
     Finding,
     Findings,
     Json,
@@ -36,7 +37,6 @@ from opslib.core import (
 from opslib.core.actions.stores.objects import digest
 from opslib.core.actions.stores.searches import Take
 from opslib.core.connections.sql import literal
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores import domains
 from opslib.core.reads.stores.objects import versions_at
 

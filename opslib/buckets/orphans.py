@@ -14,6 +14,7 @@ from opslib.core import (
     Action,
     Aws,
     Connection,
+    Facts,
     Finding,
     Findings,
     Frame,
@@ -28,7 +29,6 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists, is_versioned
 
 GROUPS = dtypes("""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from opslib.core import Connection, Finding, Question, UsageError, redaction
-from opslib.core.connections.targets import Facts
+from opslib.core import Connection, Facts, Finding, Question, UsageError, redaction
 
 EXPIRED = "url-expired"
 _LONGEST = timedelta(days=7)  # of what SigV4 takes

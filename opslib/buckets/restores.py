@@ -17,6 +17,7 @@ from opslib.buckets.moments import (
 )
 from opslib.core import (
     Action,
+    Applied,
     Aws,
     Connection,
     CopyVersions,
@@ -32,7 +33,6 @@ from opslib.core import (
     result,
 )
 from opslib.core.actions.stores.objects import LARGEST
-from opslib.core.plans.applying import Applied
 from opslib.core.reads.stores.objects import list_versions
 
 KEYS = {"key": "str", "state": "str", "then": "str", "now": "str", "to do": "str"}

@@ -15,9 +15,7 @@ from datetime import timedelta
 from urllib.parse import unquote
 
 from opslib.buckets.derived import Rows
-from opslib.core import Connection, Frame, OpsError, dtypes, frame, quoted
-from opslib.core.connections import sql
-from opslib.core.connections.targets import Facts
+from opslib.core import Connection, Facts, Frame, OpsError, dtypes, frame, quoted, sql
 from opslib.core.reads.stores.objects import list_objects
 
 ORPHANS = dtypes("""

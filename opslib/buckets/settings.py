@@ -12,6 +12,7 @@ from opslib.core import (
     Action,
     Aws,
     Connection,
+    Facts,
     Finding,
     Findings,
     Json,
@@ -25,7 +26,6 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists
 
 SETTINGS = dtypes("""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Question, check, count, dtypes
+from opslib.core import Connection, Findings, Question, check, count, cut, dtypes
 from opslib.core.connections.sql import query
-from opslib.core.text import cut
 
 ACTIVITY = dtypes("""
     pid         int64

@@ -23,12 +23,12 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    cut,
     dtypes,
     planner,
+    poll,
 )
 from opslib.core.connections.sql import query
-from opslib.core.text import cut
-from opslib.core.waiting import poll
 from opslib.databases.activity import STATEMENT
 
 BACKENDS = dtypes("""

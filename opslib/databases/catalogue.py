@@ -19,12 +19,12 @@ from opslib.core import (
     OpsError,
     Question,
     ask,
+    beside,
     check,
     count,
     dtypes,
     frame,
 )
-from opslib.core.strict_yaml import beside
 
 CATALOGUE = dtypes("""
     fact     str

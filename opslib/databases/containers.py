@@ -22,6 +22,7 @@ from opslib.core import (
     Refused,
     Select,
     answer,
+    beside,
     check,
     count,
     frame,
@@ -29,7 +30,6 @@ from opslib.core import (
 )
 from opslib.core.checks.signs import signs
 from opslib.core.reads import services, stops
-from opslib.core.strict_yaml import beside
 
 LINES = {"time": UTC_TIME, "message": "str"}
 FAILED, HANGS = "migration-failed", "migration-hangs"

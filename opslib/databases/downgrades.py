@@ -19,8 +19,9 @@ from opslib.core import (
     UsageError,
     check,
     planner,
+    sql,
 )
-from opslib.core.connections import sessions, sql
+from opslib.core.connections import sessions
 from opslib.databases import migrations
 from opslib.databases.instances import snapshots, states
 

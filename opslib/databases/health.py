@@ -16,15 +16,15 @@ from opslib.core import (
     Unfinished,
     check,
     count,
+    cut,
     dtypes,
     frame,
+    metrics,
     number,
 )
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
 from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
-from opslib.core.reads import metrics
-from opslib.core.text import cut
 from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 

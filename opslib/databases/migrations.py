@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
+    LAB,
     Action,
     Connection,
+    Facts,
     Finding,
     Findings,
     Http,
@@ -28,10 +30,9 @@ from opslib.core import (
     frame,
     planner,
     quoted,
+    sql,
 )
 from opslib.core.actions.actions import Invoke
-from opslib.core.connections import sql
-from opslib.core.connections.targets import LAB, Facts
 from opslib.core.reads import functions
 from opslib.databases import containers
 from opslib.databases.instances import snapshots

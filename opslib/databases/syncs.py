@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
+    LAB,
     Aws,
     Connection,
     Finding,
@@ -23,10 +24,9 @@ from opslib.core import (
     dtypes,
     frame,
     planner,
+    sql,
     unknown_name,
 )
-from opslib.core.connections import sql
-from opslib.core.connections.targets import LAB
 from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 

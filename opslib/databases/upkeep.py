@@ -20,9 +20,10 @@ from opslib.core import (
     check,
     dtypes,
     planner,
+    quoted,
 )
 from opslib.core.actions.upkeep import Upkeep
-from opslib.core.connections.sql import query, quoted
+from opslib.core.connections.sql import query
 
 UPKEEP = dtypes("""
     table           str

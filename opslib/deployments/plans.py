@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opslib.core import Json, UsageError
+from opslib.core import Json, UsageError, beside
 from opslib.core.redaction import names_a_secret
-from opslib.core.strict_yaml import beside
 from opslib.deployments import values
 from opslib.deployments.values import Difference
 

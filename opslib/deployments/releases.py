@@ -9,6 +9,7 @@ from functools import partial
 
 from opslib import databases, health, logs
 from opslib.core import (
+    Applied,
     Connection,
     Finding,
     Findings,
@@ -33,7 +34,6 @@ from opslib.core import (
 from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.plans.applying import Applied
 from opslib.core.reads import functions
 
 RELEASES = dtypes("""

@@ -22,11 +22,11 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    metrics,
     number,
     unread,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
 from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests

@@ -37,9 +37,9 @@ from opslib.core import (
     removal,
     result,
     sign_of,
+    sql,
 )
 from opslib.core.actions.actions import file
-from opslib.core.connections import sql
 from opslib.core.reads.stores import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs

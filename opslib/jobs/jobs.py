@@ -27,9 +27,9 @@ from opslib.core import (
     poll,
     quoted,
     sign_of,
+    sql,
     window,
 )
-from opslib.core.connections import sql
 from opslib.core.reads import log_lines, logs
 from opslib.jobs import rows
 

@@ -16,9 +16,9 @@ from opslib.core import (
     count,
     dtypes,
     number,
+    sql,
 )
 from opslib.core.checks.series import overdue
-from opslib.core.connections import sql
 from opslib.jobs import rows
 
 STATES = dtypes("""

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.core import (
+    LAB,
+    Applied,
     Connection,
     Finding,
     Findings,
     Json,
     OpsError,
+    Plan,
     Planned,
     Question,
     check,
@@ -27,9 +30,6 @@ from opslib.core import (
     frame,
     unknown_name,
 )
-from opslib.core.connections.targets import LAB
-from opslib.core.plans.applying import Applied
-from opslib.core.plans.plans import Plan
 
 PHASES = {"database": ("stop", "restore", "switch", "resume"), "bucket": ("create", "fill")}
 CLOCK = dtypes("""

@@ -13,12 +13,15 @@ from typing import Any
 from opslib import changes, databases, functions, records, secrets, services
 from opslib.core import (
     UTC_TIME,
+    Applied,
     Connection,
+    Facts,
     Finding,
     Findings,
     Frame,
     Json,
     OpsError,
+    Plan,
     Planned,
     Question,
     Refused,
@@ -32,10 +35,7 @@ from opslib.core import (
 )
 from opslib.core.actions.logins import Pointed
 from opslib.core.connections import addresses
-from opslib.core.connections.targets import Facts
 from opslib.core.plans import stages
-from opslib.core.plans.applying import Applied
-from opslib.core.plans.plans import Plan
 from opslib.recovery import clock
 
 CORRUPTED = "database-corrupted"  # the cause that findings name

@@ -8,6 +8,7 @@ from inspect import unwrap
 from opslib import buckets
 from opslib.core import (
     Connection,
+    Facts,
     Finding,
     Findings,
     NotAllowed,
@@ -21,7 +22,6 @@ from opslib.core import (
     planner,
     quoted,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import list_objects
 from opslib.recovery import clock
 

@@ -16,6 +16,7 @@ from opslib.core import (
     Plotted,
     Question,
     Window,
+    beside,
     check,
     clock,
     count,
@@ -23,7 +24,6 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.signs import signs
-from opslib.core.strict_yaml import beside
 from opslib.services import measures
 from opslib.services.reading import Service, each_service
 

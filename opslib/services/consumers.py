@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from opslib.core import Connection, Frame, Json, Step, dtypes, frame
-from opslib.core.actions.watching import Anew
+from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
 from opslib.services.reading import Service, each_service
 
 CONSUMERS = dtypes("""

@@ -15,8 +15,8 @@ from opslib.core import (
     UsageError,
     answer,
     check,
+    number,
 )
-from opslib.core.text import number
 from opslib.services.reading import Service, find_image, in_ecr
 
 MISSING, VULNERABLE = "image-missing", "image-vulnerable"

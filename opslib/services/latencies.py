@@ -28,12 +28,12 @@ from opslib.core import (
     clock,
     count,
     frame,
+    metrics,
     number,
     unread,
     window,
 )
 from opslib.core.checks.plots import MARKS
-from opslib.core.reads import metrics
 from opslib.services import balancers, measures
 from opslib.services.counts import AT_CAPACITY, bounds
 from opslib.services.reading import Service

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame
-from opslib.core.reads import functions, metrics
+from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, metrics
+from opslib.core.reads import functions
 from opslib.services.reading import Service, number
 
 if TYPE_CHECKING:

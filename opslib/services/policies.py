@@ -22,10 +22,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    metrics,
     planner,
     unknown_name,
 )
-from opslib.core.reads import metrics
 from opslib.services.counts import SCALING, bounds_of, named
 from opslib.services.reading import Service, each_service
 

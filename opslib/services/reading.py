@@ -8,8 +8,7 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any, TypeVar
 
-from opslib.core import Connection, Frame, Json, NotFound, Refused, dtypes, frame
-from opslib.core.plans.things import Kind, Thing
+from opslib.core import Connection, Frame, Json, Kind, NotFound, Refused, Thing, dtypes, frame
 from opslib.core.reads import services
 
 T = TypeVar("T")

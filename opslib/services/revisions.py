@@ -16,11 +16,11 @@ from opslib.core import (
     Rollout,
     Step,
     UsageError,
+    beside,
     planner,
     result,
     unknown_name,
 )
-from opslib.core.strict_yaml import beside
 from opslib.services.reading import Service, lacks_image, list_revisions, number
 
 COMPLETED = "SUCCESSFUL"

@@ -15,6 +15,7 @@ from opslib.core import (
     Question,
     Sign,
     answer,
+    beside,
     check,
     count,
     dtypes,
@@ -23,7 +24,6 @@ from opslib.core import (
 )
 from opslib.core.checks.signs import signs
 from opslib.core.reads import stops
-from opslib.core.strict_yaml import beside
 from opslib.services.reading import Service, each_service, number
 
 TASKS = dtypes("""

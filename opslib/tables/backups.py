@@ -19,17 +19,19 @@ from opslib.core import (
     Read,
     Refused,
     Step,
+    Thing,
     UsageError,
     Wait,
     answer,
     check,
     dtypes,
     frame,
+    moment,
     planner,
     result,
 )
-from opslib.core.plans.things import Thing, free_name
-from opslib.core.times import is_relative, moment
+from opslib.core.plans.things import free_name
+from opslib.core.times import is_relative
 from opslib.tables.reading import TABLE, Table, billing
 
 BACKUPS = dtypes("""

@@ -19,9 +19,9 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    metrics,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.tables.reading import Table
 
 THROTTLED = dtypes("""

@@ -19,9 +19,9 @@ from opslib.core import (
     answer,
     check,
     frame,
+    sql,
     window,
 )
-from opslib.core.connections import sql
 from opslib.core.reads import logs
 from opslib.users.users import NEW, TELL, UNSYNCED, USER, find_user, pool_id
 

@@ -18,11 +18,12 @@ from opslib.core import (
     UsageError,
     ask,
     check,
+    identifier,
     planner,
     quoted,
     unknown_name,
 )
-from opslib.core.connections.sql import identifier, literal, value
+from opslib.core.connections.sql import literal, value
 from opslib.databases.data import effects, rows
 
 _REFUSES = re.compile(r"(duplicate key|(?:null )?value .*violates|violates)[^()]*")

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Frame, Question, ask, check, dtypes, frame, number
+from opslib.core import (
+    Connection,
+    Findings,
+    Frame,
+    Question,
+    ask,
+    check,
+    dtypes,
+    frame,
+    identifier,
+    number,
+)
 from opslib.core.checks import plots
 from opslib.core.checks.plots import Picture
-from opslib.core.connections.sql import identifier, literal
+from opslib.core.connections.sql import literal
 from opslib.databases.data.queries import find_query
 
 QUOTAS = dtypes("""

@@ -23,8 +23,9 @@ from opslib.core import (
     count,
     planner,
     result,
+    sql,
 )
-from opslib.core.connections import sessions, sql
+from opslib.core.connections import sessions
 from opslib.core.connections.sql import brief
 from opslib.core.text import Text
 from opslib.databases.data import effects, queries

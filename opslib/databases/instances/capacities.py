@@ -27,11 +27,11 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    metrics,
     planner,
+    sql,
     window,
 )
-from opslib.core.connections import sql
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 AT_LIMIT = "capacity-at-limit"  # the cause that findings name

@@ -16,10 +16,10 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    metrics,
     planner,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 LOAD = dtypes("""

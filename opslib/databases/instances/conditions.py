@@ -9,8 +9,18 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from opslib.core import Connection, Finding, Findings, Json, Question, answer, check, window
-from opslib.core.reads import metrics, networks
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    answer,
+    check,
+    metrics,
+    window,
+)
+from opslib.core.reads import networks
 from opslib.databases.instances import rds, states
 
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"

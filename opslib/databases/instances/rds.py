@@ -9,9 +9,17 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from opslib.core import Connection, Json, OpsError, Refused, UsageError, unknown_name
-from opslib.core.plans.things import Kind, Thing
-from opslib.core.strict_yaml import beside
+from opslib.core import (
+    Connection,
+    Json,
+    Kind,
+    OpsError,
+    Refused,
+    Thing,
+    UsageError,
+    beside,
+    unknown_name,
+)
 
 
 def told(part: str) -> Any:

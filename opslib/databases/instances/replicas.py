@@ -17,8 +17,8 @@ from opslib.core import (
     dtypes,
     frame,
     planner,
+    sql,
 )
-from opslib.core.connections import sql
 from opslib.databases.instances import rds, states
 
 REPLICAS = dtypes("""

@@ -16,10 +16,10 @@ from opslib.core import (
     check,
     count,
     planner,
+    poll,
+    sql,
     unknown_name,
 )
-from opslib.core.connections import sql
-from opslib.core.waiting import poll
 from opslib.databases.instances import rds, states
 
 _SECONDS = 1800

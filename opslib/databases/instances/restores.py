@@ -19,10 +19,10 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    moment,
     planner,
     unknown_name,
 )
-from opslib.core.times import moment
 from opslib.databases.instances import rds, snapshots, states
 
 LATEST = "latest"

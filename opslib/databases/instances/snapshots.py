@@ -15,12 +15,13 @@ from opslib.core import (
     Planned,
     Question,
     Step,
+    Thing,
     check,
     dtypes,
     frame,
     planner,
 )
-from opslib.core.plans.things import Thing, free_name
+from opslib.core.plans.things import free_name
 from opslib.databases.instances import rds
 
 SNAPSHOTS = dtypes("""

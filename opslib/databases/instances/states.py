@@ -15,8 +15,8 @@ from opslib.core import (
     Refused,
     dtypes,
     frame,
+    sql,
 )
-from opslib.core.connections import sql
 from opslib.databases.instances import rds
 
 UNAVAILABLE = "database-unavailable"  # the cause that findings name

@@ -18,10 +18,10 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    metrics,
     planner,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 FULL = "storage-full"
