@@ -61,7 +61,9 @@ def check_latency(
     """
     known, within = Function(ops, function), window(ops, minutes, since, until)
     limit = known.live()["Timeout"]
-    slow = slow_ms or _slow(known) or 500.0 * limit
+    slow = (
+        slow_ms or metrics.slow_from(ops, "Duration", {"FunctionName": known.name}) or 500.0 * limit
+    )
     requests = read_requests(ops, function, within, slow, 1000.0 * limit)
     stress = _stress(ops, within)
     well = stress.status == "ok" if stress else "database" not in ops.target.facts
@@ -79,14 +81,6 @@ def check_latency(
     return Plotted(found, evidence, note, _panels(requests), within)
 
 
-def _slow(function: Function) -> float:
-    """What the target's file calls slow for a function, in ms; 0 when it does not say."""
-    listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
-    own = ("AWS/Lambda", "Duration", {"FunctionName": function.name})
-    known = (m.warn for m in listed if (m.namespace, m.metric, m.dimensions) == own)
-    return next(known, None) or 0.0
-
-
 def _stress(ops: Connection, within: Window) -> Finding | None:
     """The database's key metrics over a window (GetMetricData); None where none is described.
 
@@ -98,7 +92,7 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
     try:
         points = metrics.read(ops, keys, within=within)
     except OpsError as exc:
-        return unread(_STRESS.words, exc)
+        return unread(_STRESS, exc)
     described = metrics.described(ops, keys)
     found = Findings(_beyond(m, points[points["metric"] == m.key], within) for m in described)
     if not found.troubles:

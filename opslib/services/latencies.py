@@ -119,7 +119,11 @@ def check_latency(
         partial(known.deployments, 10),
     )
     before = rows[rows.index < within.start]
-    slow = slow_seconds or _limit(ops, groups[0]) or _TIMES * before["p95_s"].median()
+    slow = (
+        slow_seconds
+        or metrics.slow_from(ops, "TargetResponseTime", groups[0])
+        or _TIMES * before["p95_s"].median()
+    )
     seen = Seen(known, within, rows, slow if slow == slow else None, deployments)
     reasons = [answer(f"{name} of {service}", reason, seen) for name, reason in REASONS.items()]
     reasons += _measured(seen)
@@ -127,17 +131,6 @@ def check_latency(
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
     return Plotted(found, None, note, [*_panels(seen)], within, _marks(seen))
-
-
-def _limit(ops: Connection, group: Json) -> float:
-    """What the target's file calls slow, in seconds; 0 when it does not say."""
-    listed = metrics.described(ops) if "metrics" in ops.target.facts else ()
-    known = (
-        each.warn
-        for each in listed
-        if each.metric == "TargetResponseTime" and group.items() >= dict(each.dimensions).items()
-    )
-    return next(known, None) or 0.0
 
 
 def _taken(seen: Seen, explained: bool) -> Finding:
