@@ -9,8 +9,7 @@ from functools import partial
 from itertools import groupby
 
 from opslib import tables
-from opslib.core import Connection, Json, NotFound, Refused, UsageError, ask, count, quoted
-from opslib.core.connections.targets import Facts
+from opslib.core import Connection, Facts, Json, NotFound, Refused, UsageError, ask, count, quoted
 from opslib.core.reads.stores.objects import Version, versions_at
 from opslib.tables import Partition
 

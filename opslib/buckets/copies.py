@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from opslib.buckets.settings import is_shut
 from opslib.core import (
-    UTC_TIME,
     Connection,
     CopyAcross,
     DeleteVersions,
+    Facts,
     Finding,
     Findings,
     Frame,
@@ -28,16 +28,21 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
     number,
     planner,
     result,
 )
 from opslib.core.actions.stores.objects import ARCHIVES
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import versioning
 
-BEHIND = {"key": "str", "why": "str", "size_bytes": "int64", "modified": UTC_TIME}
+BEHIND = dtypes("""
+    key        str
+    why        str
+    size_bytes int64
+    modified   utc
+""")
 CAUSE = "copy-behind"
 MISSING, CHANGED, FROZEN = "not in the copy", "changed since", "archived: thaw it first"
 _A_STEP, _MOST = 1000, 20_000
@@ -160,12 +165,12 @@ def check_copies(ops: Connection, bucket: str) -> Findings:
     """
     pair = _pair(ops, bucket)
     name, to = pair.facts["name"], pair.to["name"]
-    found = [answer(f"copy of {name}", partial(_behind, pair))]
+    found = [answer(f"copy of {name}", _behind, pair)]
     for each in (name, to):
         asked = Question(f"Versions that {each} keeps", "Enabled", "s3 GetBucketVersioning")
-        found.append(answer(asked.words, partial(_versions, ops, each, asked)))
-    found.append(answer(f"Public access to {to}", partial(_shut, pair)))
-    found.append(answer(f"Encryption of {to}", partial(_encrypted, pair)))
+        found.append(answer(asked, _versions, ops, each, asked))
+    found.append(answer(f"Public access to {to}", _shut, pair))
+    found.append(answer(f"Encryption of {to}", _encrypted, pair))
     if found[0].status == "unknown":
         return Findings(found, frame((), BEHIND))
     return Findings(found, _rows(pair), _KEPT.format(len(set(pair.listed[1]) - {*pair.listed[0]})))
@@ -270,4 +275,4 @@ def check_copied(
     seen += f"; not so: {', '.join(lacking[:3])}" if lacking else ""
     seen += f"; written or deleted since: {since:,}" if since else ""
     asked = Question(f"objects copied to {pair.to['name']}", "all of them", "s3 ListObjectsV2")
-    return Findings([asked.judged(not lacking, seen)])
+    return Findings(asked.judged(not lacking, seen))

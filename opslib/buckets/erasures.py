@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 
 from opslib import databases, tables, users
 from opslib.buckets.belongings import Belongings, Place, find, locks
@@ -16,6 +15,7 @@ from opslib.core import (
     Action,
     Connection,
     Erase,
+    Facts,
     Finding,
     Findings,
     Json,
@@ -28,6 +28,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     frame,
     number,
     planner,
@@ -36,18 +37,17 @@ from opslib.core import (
 from opslib.core.actions.stores.objects import digest
 from opslib.core.actions.stores.searches import Take
 from opslib.core.connections.sql import literal
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores import domains
 from opslib.core.reads.stores.objects import versions_at
 
-PARTS = {
-    "place": "str",
-    "key": "str",
-    "versions": "int64",
-    "markers": "int64",
-    "items": "int64",
-    "size_bytes": "int64",
-}
+PARTS = dtypes("""
+    place      str
+    key        str
+    versions   int64
+    markers    int64
+    items      int64
+    size_bytes int64
+""")
 HELD = "legal-hold"
 _TOKENS = (
     "Who is signed in now may go on writing with a token of before until it expires (an hour, as "
@@ -64,10 +64,10 @@ def check_erasure(ops: Connection, kind: str, id: str) -> Findings:
     facts, found = ops.target["erasure"][kind], find(ops, kind, id)
     rows = [*_rows(ops, found)]
     there = _there(facts, f"{kind} {id}", found, rows)
-    held = answer("legal holds and locks", lambda: _free(ops, found.places))
+    held = answer("legal holds and locks", _free, ops, found.places)
     told = [there, held, *_copies(ops, facts, found.places)]
     if facts.get("sign_in"):
-        told.append(answer(f"sign-in of {id}", partial(users.find_sign_in, ops, id)))
+        told.append(answer(f"sign-in of {id}", users.find_sign_in, ops, id))
     return Findings(told, frame(rows, PARTS))
 
 
@@ -83,7 +83,7 @@ def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> 
     source = "SELECT, s3 ListObjectVersions" if found.row else "s3 ListObjectVersions"
     asked = Question(what, "what is meant", source + ", dynamodb Query" * bool(found.partitions))
     if found.empty and not found.row:
-        return asked.answer("unknown", "nothing is there: it was erased, or this is another id")
+        return asked.unknown("nothing is there: it was erased, or this is another id")
     keys = sum(bool(row["versions"] or row["markers"]) for row in rows)
     every = sum(len(place.versions) for place in found.places)
     size = number(sum(row["size_bytes"] for row in rows), "bytes")
@@ -91,7 +91,7 @@ def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> 
     items = sum(len(part.items.keys) for part in found.partitions)
     said += [f"{count(items, 'item')} in DynamoDB"] if found.partitions else []
     said.append(f"{count(keys, 'key')} with {count(every, 'version')}, {size}")
-    return asked.answer("ok", "; ".join(said))
+    return asked.ok("; ".join(said))
 
 
 def _free(ops: Connection, places: Sequence[Place]) -> Finding:
@@ -106,15 +106,15 @@ def _copies(ops: Connection, facts: Facts, places: Sequence[Place]) -> Iterator[
     reached = {place.bucket for place in places}
     for bucket in sorted(reached):
         asked = Question(f"copies of {bucket} elsewhere", "none", "s3 GetBucketReplication")
-        yield answer(asked.words, partial(_replicas, ops, bucket, reached, asked))
+        yield answer(asked, _replicas, ops, bucket, reached, asked)
     yield from tables.copies_of(ops, [each["table"] for each in facts.get("items", ())])
     if "table" in facts:
         asked = Question("copies of the row", "backups that end", "rds DescribeDBSnapshots")
-        yield answer(asked.words, partial(_backups, ops, asked))
+        yield answer(asked, _backups, ops, asked)
     if "index" in facts:
         asked = Question("copies of the search entry", "known", "the target's file")
         seen = "snapshots of the domain hold it until they end (automated ones: 14 days)"
-        yield asked.answer("ok", seen)
+        yield asked.ok(seen)
 
 
 def _replicas(ops: Connection, bucket: str, reached: set[str], asked: Question) -> Finding:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from opslib.core import Connection, NotAllowed, NotFound, UsageError, number
+from opslib.core import Connection, NotAllowed, NotFound, UsageError, moment, number
 from opslib.core.actions.stores.objects import ARCHIVES
 from opslib.core.reads.stores.objects import Version, list_versions, versioning
-from opslib.core.times import moment
 
 SAME, DELETED, OVERWRITTEN = "as then", "deleted since", "overwritten since"
 MADE, ABSENT, LOST = "made since", "not there then", "unknown"

@@ -11,10 +11,10 @@ from typing import Any
 from opslib.buckets import settings
 from opslib.buckets.scans import DECLARED, FEW, ORPHANS, Scan, megabytes, scan
 from opslib.core import (
-    UTC_TIME,
     Action,
     Aws,
     Connection,
+    Facts,
     Finding,
     Findings,
     Frame,
@@ -24,20 +24,20 @@ from opslib.core import (
     Step,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     result,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists, is_versioned
 
-GROUPS = {
-    "group": "str",
-    "objects": "int64",
-    "size_bytes": "int64",
-    "newest": UTC_TIME,
-    "sample": "str",
-}
+GROUPS = dtypes("""
+    group      str
+    objects    int64
+    size_bytes int64
+    newest     utc
+    sample     str
+""")
 MISCOMPARED = "orphan-keys-miscompared"
 _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
 _MOST = 10_000  # objects that one plan deletes
@@ -78,11 +78,11 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     facts = ops.target["orphans"][kind]
     name = ops.target["buckets"][facts["bucket"]]["name"]
     if not exists(ops, name):
-        return Findings([settings.missing(ops, name)])
+        return Findings(settings.missing(ops, name))
     seen = scan(ops, kind)
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
-        found.append(answer(_APP, lambda: _app_finding(ops, facts["scan"], seen)))
+        found.append(answer(_APP, _app_finding, ops, facts["scan"], seen))
     scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
     scanned.orphans = seen.orphans
     return scanned
@@ -93,13 +93,13 @@ def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
     asked = Question(f"Orphans under {seen.prefix}", limit, "s3 ListObjectsV2, SELECT")
     if seen.miscompared:
         rule = f"a row for each, its key {DECLARED}"
-        return asked.answer("critical", _miscompared(seen), cause=MISCOMPARED, rule=rule)
+        return asked.critical(_miscompared(seen), cause=MISCOMPARED, rule=rule)
     if seen.undescribed:
         rule = "objects that the app derives from others are described in the target's file"
-        return asked.answer("unknown", _undescribed(seen), rule=rule)
+        return asked.unknown(_undescribed(seen), rule=rule)
     cause = "stale-listings" if facts.get("temporary") else "orphans"
     if seen.orphans.empty:
-        return asked.answer("ok", f"{seen}{_beside(seen)}", cause=cause, rule="none")
+        return asked.ok(f"{seen}{_beside(seen)}", cause=cause, rule="none")
     status = "critical" if seen.share > most else "warn"
     return asked.answer(status, f"{seen}{_beside(seen)}", cause=cause)
 
@@ -151,13 +151,13 @@ def _app_finding(ops: Connection, how: Any, seen: Scan) -> Finding:
     total = _count(told, about["total"]) if "total" in about else None
     if total is not None and total != len(seen.objects):
         both = f"it looked at {total:,} objects, here are {len(seen.objects):,}: not the same ones"
-        return asked.answer("unknown", both)
+        return asked.unknown(both)
     if count is None:
-        return asked.answer("unknown", "its answer has no number of orphans", rule="")
+        return asked.unknown("its answer has no number of orphans", rule="")
     said = f"{count:,} orphans"
     if seen.miscompared or count > max(2 * ours, len(seen.objects) * (1 - FEW)):
         warning = f"{said}: its clean-up would delete objects that have a row"
-        return asked.answer("critical", warning, cause=MISCOMPARED)
+        return asked.critical(warning, cause=MISCOMPARED)
     return asked.judged(count == ours, said, otherwise="warn")
 
 

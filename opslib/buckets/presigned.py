@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from opslib.core import Connection, Finding, Question, UsageError, redaction
-from opslib.core.connections.targets import Facts
+from opslib.core import Connection, Facts, Finding, Question, UsageError, redaction
 
 EXPIRED = "url-expired"
 _LONGEST = timedelta(days=7)  # of what SigV4 takes
@@ -79,14 +78,14 @@ def findings(ops: Connection, url: Url, facts: Facts) -> list[Finding]:
         seen = f"made {url.made:%Y-%m-%d %H:%M:%S} for {life}, {seen}"
         if life > _LONGEST:
             seen += "; S3 takes no more than 7 days, and refuses it from the first second"
-            found.append(asked.answer("critical", seen))
+            found.append(asked.critical(seen))
         if url.made - now > _SKEW:
             seen += "; made in the future: the clock of who signs it, or of this machine, is wrong"
-            found.append(asked.answer("critical", seen))
+            found.append(asked.critical(seen))
     meant = facts.get("url_seconds")
     if url.made and meant and life.total_seconds() != meant:
         made_for = Question("URLs are made for", f"{meant:g} s", "the target's file")
-        found.append(made_for.answer("warn", f"{life.total_seconds():g} s"))
+        found.append(made_for.warn(f"{life.total_seconds():g} s"))
     if not found or now >= url.end:
         found.append(asked.judged(now < url.end, seen, cause=EXPIRED))
     if url.session and now < url.end:

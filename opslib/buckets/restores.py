@@ -17,6 +17,7 @@ from opslib.buckets.moments import (
 )
 from opslib.core import (
     Action,
+    Applied,
     Aws,
     Connection,
     CopyVersions,
@@ -32,7 +33,6 @@ from opslib.core import (
     result,
 )
 from opslib.core.actions.stores.objects import LARGEST
-from opslib.core.plans.applying import Applied
 from opslib.core.reads.stores.objects import list_versions
 
 KEYS = {"key": "str", "state": "str", "then": "str", "now": "str", "to do": "str"}
@@ -51,7 +51,7 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
     if not total:
         gone = Question(where, "something", "s3 ListObjectVersions")
         seen = "no object, no version, no marker: another name, or nothing is left"
-        return Findings([kept, gone.answer("unknown", seen)])
+        return Findings([kept, gone.unknown(seen)])
     for state, cause in _CAUSES.items():
         keys = past.of(state)
         question = Question(f"{where}: {state} then", "none", "s3 ListObjectVersions")
@@ -60,7 +60,7 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
     if lost := past.of(LOST):
         question = Question(f"{where}: what it was", "known", "s3 ListObjectVersions")
         seen = f"not known of {count(len(lost), 'key')}{_some(lost)}: {lost[0].why}"
-        found.append(question.answer("unknown", seen))
+        found.append(question.unknown(seen))
     rows = [
         {"key": key.name, "state": key.state, "then": said(key.then), "now": said(key.now)}
         | {"to do": _to_do(past, key)}
@@ -187,4 +187,4 @@ def check_back(ops: Connection, bucket: str, name: str, applied: Applied) -> Fin
     seen = f"{len(wanted) - len(missing):,} of {count(len(wanted), 'object')}"
     seen += f"; not so: {', '.join(missing[:_NAMED])}" if missing else ""
     asked = Question("objects as then", "all of them", "s3 ListObjectVersions")
-    return Findings([asked.judged(not missing and bool(wanted), seen)])
+    return Findings(asked.judged(not missing and bool(wanted), seen))

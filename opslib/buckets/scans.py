@@ -15,19 +15,17 @@ from datetime import timedelta
 from urllib.parse import unquote
 
 from opslib.buckets.derived import Rows
-from opslib.core import UTC_TIME, Connection, Frame, OpsError, frame, quoted
-from opslib.core.connections import sql
-from opslib.core.connections.targets import Facts
+from opslib.core import Connection, Facts, Frame, OpsError, dtypes, frame, quoted, sql
 from opslib.core.reads.stores.objects import list_objects
 
-ORPHANS = {
-    "group": "str",
-    "key": "str",
-    "size_bytes": "int64",
-    "modified": UTC_TIME,
-    "age_hours": "float64",
-    "etag": "str",
-}
+ORPHANS = dtypes("""
+    group      str
+    key        str
+    size_bytes int64
+    modified   utc
+    age_hours  float64
+    etag       str
+""")
 FEW = 0.1  # of them may be otherwise than expected
 _ROW_LIMIT = 2_000_000
 _YOUNG_HOURS = 24  # an upload comes before its row

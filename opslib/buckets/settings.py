@@ -12,6 +12,7 @@ from opslib.core import (
     Action,
     Aws,
     Connection,
+    Facts,
     Finding,
     Findings,
     Json,
@@ -21,13 +22,17 @@ from opslib.core import (
     Read,
     Step,
     check,
+    dtypes,
     frame,
     planner,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import exists
 
-SETTINGS = {"setting": "str", "wanted": "str", "seen": "str"}
+SETTINGS = dtypes("""
+    setting str
+    wanted  str
+    seen    str
+""")
 GONE = "bucket-missing"  # the cause that findings name
 _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
@@ -41,8 +46,8 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
     if not exists(ops, name):
-        return Findings([missing(ops, name)])
-    rows, found = [], [_there(name).answer("ok", "there", cause=GONE)]
+        return Findings(missing(ops, name))
+    rows, found = [], [_there(name).ok("there", cause=GONE)]
     for setting, value in _look(ops, facts).items():
         wanted, seen = setting.said(setting.wanted), setting.said(value)
         rows.append({"setting": setting.title, "wanted": wanted, "seen": seen})
@@ -64,7 +69,7 @@ def is_shut(ops: Connection, bucket: str) -> bool:
 def missing(ops: Connection, name: str) -> Finding:
     """The finding that a bucket is not there."""
     seen = f"no such bucket in {ops.where}"
-    return _there(name).answer("critical", seen, cause=GONE, next="buckets/create")
+    return _there(name).critical(seen, cause=GONE, next="buckets/create")
 
 
 def _there(name: str) -> Question:

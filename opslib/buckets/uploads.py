@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from opslib import databases
 from opslib.buckets import moments, presigned
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,13 +22,19 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.core.connections.http import Api, request
 from opslib.core.reads.stores.objects import list_versions
 
 CORS, DENIED = "cors-misconfigured", "upload-denied"
-WRITTEN = {"written": UTC_TIME, "key": "str", "what": "str", "newest": "bool"}
+WRITTEN = dtypes("""
+    written utc
+    key     str
+    what    str
+    newest  bool
+""")
 _SHOWN = 60
 
 
@@ -87,17 +92,17 @@ def _cors(ops: Connection, upload: str, signed: Sequence[str] = ()) -> list[Find
             why = refused(rules, origin, method, headers)
             sent = _preflight(ops, bucket, origin, method, headers)
             if why:
-                found.append(asked.answer("critical", why, cause=CORS, next="buckets/create"))
+                found.append(asked.critical(why, cause=CORS, next="buckets/create"))
             elif sent == 403:
                 seen = "a rule allows it, and S3 answers 403: rules that were changed take a while"
-                found.append(asked.answer("warn", seen))
+                found.append(asked.warn(seen))
             else:
                 seen = (
                     f"allowed; S3 answers {sent}"
                     if sent
                     else "allowed; S3 was not reached from here"
                 )
-                found.append(asked.answer("ok", seen, cause=CORS))
+                found.append(asked.ok(seen, cause=CORS))
     return found
 
 
@@ -123,7 +128,7 @@ def check_uploads(ops: Connection, upload: str, signed_url: str = "") -> Finding
     """The bucket's policy, and a URL that does not work."""
     facts = ops.target["uploads"][upload]
     name = ops.target["buckets"][facts["bucket"]]["name"]
-    found = [answer(f"Policy of {name}", lambda: _policy(ops, name, facts.get("headers", ())))]
+    found = [answer(f"Policy of {name}", _policy, ops, name, facts.get("headers", ()))]
     if signed_url.strip():
         url = presigned.read(signed_url)
         found += presigned.findings(ops, url, facts)
@@ -144,7 +149,7 @@ def _policy(ops: Connection, bucket: str, headers: Sequence[str]) -> Finding:
     try:
         policy = json.loads(ops.call("s3", "get_bucket_policy", Bucket=bucket)["Policy"])
     except NotFound:
-        return asked.answer("ok", "none", cause=DENIED)
+        return asked.ok("none", cause=DENIED)
     denies = [*_denies(policy, headers)]
     seen = "; ".join(said for _, said in denies) or "denies none of it"
     sure = "critical" if any(sure for sure, _ in denies) else "warn"
@@ -194,4 +199,4 @@ def check_written(ops: Connection, upload: str, below: str, hours: float = 24) -
     seen = f"{count(len(fresh), 'version')} in {hours:g} h, {len(found):,} in all"
     asked = Question(f"uploads below {below}", "", "s3 ListObjectVersions")
     status = "ok" if found else "unknown"
-    return Findings([asked.answer(status, seen)], frame(rows, WRITTEN))
+    return Findings(asked.answer(status, seen), frame(rows, WRITTEN))

@@ -1,7 +1,7 @@
 """What every chapter is written with.
 
-A connection, questions and findings, plans, tables, windows of time. Every kind of action is known
-here: an undo makes it anew from what a record keeps.
+A connection, questions and findings, plans, tables, windows of time; what most of them read. Every
+kind of action is known here: an undo makes it anew from what a record keeps.
 """
 
 from opslib.core.actions.actions import Action, Aws, Http, Read, Select, Sql, Wait
@@ -17,8 +17,10 @@ from opslib.core.actions.watching import Anew, OneOff, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.connections.sql import ask, quoted
+from opslib.core.connections.sql import ask, identifier, quoted
+from opslib.core.connections.targets import LAB, Facts
 from opslib.core.errors import (
     NotAllowed,
     NotFound,
@@ -29,19 +31,24 @@ from opslib.core.errors import (
     unknown_name,
 )
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
-from opslib.core.plans.applying import planner
+from opslib.core.plans.applying import Applied, planner
 from opslib.core.plans.plans import Plan, Planned, Step
-from opslib.core.tables import UTC_TIME, Frame, Json, frame
-from opslib.core.text import count, number
-from opslib.core.times import Window, clock, window
+from opslib.core.plans.things import Kind, Thing
+from opslib.core.reads import metrics
+from opslib.core.strict_yaml import beside
+from opslib.core.tables import UTC_TIME, Frame, Json, dtypes, frame
+from opslib.core.text import count, cut, number
+from opslib.core.times import Window, clock, moment, window
 from opslib.core.waiting import poll
 
 __all__ = [
     "FAILURES",
+    "LAB",
     "SEVERITY",
     "UTC_TIME",
     "Action",
     "Anew",
+    "Applied",
     "Aws",
     "ClientSecret",
     "Connection",
@@ -51,12 +58,14 @@ __all__ = [
     "Discard",
     "Erase",
     "EraseItems",
+    "Facts",
     "Finding",
     "Findings",
     "Frame",
     "Given",
     "Http",
     "Json",
+    "Kind",
     "Line",
     "Listed",
     "Login",
@@ -82,6 +91,7 @@ __all__ = [
     "Sql",
     "Step",
     "There",
+    "Thing",
     "Unfinished",
     "UsageError",
     "Wait",
@@ -89,16 +99,23 @@ __all__ = [
     "Window",
     "answer",
     "ask",
+    "beside",
     "check",
     "clock",
     "count",
+    "cut",
+    "dtypes",
     "frame",
+    "identifier",
+    "metrics",
+    "moment",
     "number",
     "planner",
     "poll",
     "quoted",
     "result",
     "sign_of",
+    "sql",
     "unknown_name",
     "unread",
     "window",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypedDict, Unpack
 
 from opslib.core.tables import (
     Frame,
@@ -50,12 +50,20 @@ def known(said: Json) -> Finding:
     return Finding(**{"status": "unknown", "check": "", "seen": ""} | {n: said[n] for n in names})
 
 
+class More(TypedDict, total=False):
+    """What an answer may say besides: see `Question.answer`."""
+
+    cause: str
+    next: str
+    rule: str | None
+
+
 @dataclass(frozen=True)
 class Question:
     """What a check asks, said once: in words, with its pass rule, and where the answer is read.
 
     `none_left = Question("dead letters of orders", "none", "sqs GetQueueAttributes")`
-    `none_left.answer("critical", "7 messages", cause=BACKLOG, next="queues/dead-letters")`
+    `none_left.critical("7 messages", cause=BACKLOG, next="queues/dead-letters")`
     """
 
     words: str
@@ -76,6 +84,18 @@ class Question:
         began = self.began.isoformat() if self.began else ""
         return Finding(status, self.words, seen, threshold, self.source, cause, next, began=began)
 
+    def ok(self, seen: str, **more: Unpack[More]) -> Finding:
+        return self.answer("ok", seen, **more)
+
+    def warn(self, seen: str, **more: Unpack[More]) -> Finding:
+        return self.answer("warn", seen, **more)
+
+    def critical(self, seen: str, **more: Unpack[More]) -> Finding:
+        return self.answer("critical", seen, **more)
+
+    def unknown(self, seen: str, **more: Unpack[More]) -> Finding:
+        return self.answer("unknown", seen, **more)
+
     def judged(
         self,
         passed: bool,
@@ -87,17 +107,17 @@ class Question:
     ) -> Finding:
         """Ok when it passed, which rules out the cause; `otherwise` with it, and what follows."""
         if passed:
-            return self.answer("ok", seen, cause=cause)
+            return self.ok(seen, cause=cause)
         return self.answer(otherwise, seen, cause=cause, next=next)
 
 
 class Findings(list[Finding]):
-    """Findings of one or more checks, with the evidence they were read from."""
+    """Findings of one or more checks, or a single one, with the evidence they were read from."""
 
     def __init__(
-        self, found: Iterable[Finding] = (), evidence: Frame | None = None, note: str = ""
+        self, found: Finding | Iterable[Finding] = (), evidence: Frame | None = None, note: str = ""
     ) -> None:
-        super().__init__(found)
+        super().__init__([found] if isinstance(found, Finding) else found)
         self.evidence = evidence
         self.note = note
 

@@ -72,6 +72,12 @@ def read(path: Path) -> Document:
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
 
 
+@cache
+def beside(module: str, name: str) -> Any:
+    """The table <name>.yaml beside a module (its `__file__`), whose head says what it says."""
+    return read(Path(module).with_name(f"{name}.yaml")).data
+
+
 def wrong(document: Document, schema: str) -> list[str]:
     """All that the schema says against a file, in its order: each with file and line."""
     if document.data is None:

@@ -29,6 +29,12 @@ IN_THE_DARK = (
 _ROWS = 60  # of a long table are shown
 
 
+def dtypes(text: str) -> dict[str, str]:
+    """Columns and their dtypes for `frame`: a line each, `name dtype`; `utc` is UTC_TIME."""
+    pairs = (line.split() for line in text.strip().splitlines())
+    return {name: UTC_TIME if kind == "utc" else kind for name, kind in pairs}
+
+
 def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
     """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
     import pandas as pd

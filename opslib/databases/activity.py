@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Question, check, count
+from opslib.core import Connection, Findings, Question, check, count, cut, dtypes
 from opslib.core.connections.sql import query
-from opslib.core.text import cut
 
-ACTIVITY = {
-    "pid": "int64",
-    "application": "str",
-    "state": "str",
-    "seconds": "float64",
-    "waits_for": "str",
-    "blocked_by": "str",
-    "blocks": "int64",
-    "maintenance": "bool",
-    "statement": "str",
-}
+ACTIVITY = dtypes("""
+    pid         int64
+    application str
+    state       str
+    seconds     float64
+    waits_for   str
+    blocked_by  str
+    blocks      int64
+    maintenance bool
+    statement   str
+""")
 BLOCKED = "locks-held"  # the cause that findings name
 # A statement on one line, without what would garble a terminal.
 STATEMENT = (
@@ -51,16 +50,14 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
         if heads.empty:
             seen += f"held by {', '.join(waiting['blocked_by'].unique())}, which shows no session"
             seen += " here (0: a prepared transaction)"
-        return Findings(
-            [asked.answer("critical", seen, cause=BLOCKED, next="databases/sessions")], found
-        )
+        return Findings(asked.critical(seen, cause=BLOCKED, next="databases/sessions"), found)
     long = found[~found["maintenance"]]
     if found.empty or long.empty:
         seen = f"{count(len(found), 'session')} of maintenance, nobody waits" * bool(len(found))
-        return Findings([asked.answer("ok", seen or "nothing", cause=BLOCKED)], found)
+        return Findings(asked.ok(seen or "nothing", cause=BLOCKED), found)
     first = long.iloc[0]
     seen = f"{count(len(long), 'session')}, longest {first['seconds']:,.0f} s: {_told(first)}"
-    return Findings([asked.answer("warn", seen)], found)
+    return Findings(asked.warn(seen), found)
 
 
 def _holds(row: Any) -> str:

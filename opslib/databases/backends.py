@@ -23,26 +23,27 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    cut,
+    dtypes,
     planner,
+    poll,
 )
 from opslib.core.connections.sql import query
-from opslib.core.text import cut
-from opslib.core.waiting import poll
 from opslib.databases.activity import STATEMENT
 
-BACKENDS = {
-    "pid": "int64",
-    "application": "str",
-    "login": "str",
-    "kind": "str",
-    "state": "str",
-    "seconds": "float64",
-    "blocks": "int64",
-    "blocked": "bool",
-    "began": "str",
-    "asked": "str",
-    "statement": "str",
-}
+BACKENDS = dtypes("""
+    pid         int64
+    application str
+    login       str
+    kind        str
+    state       str
+    seconds     float64
+    blocks      int64
+    blocked     bool
+    began       str
+    asked       str
+    statement   str
+""")
 CANCEL, TERMINATE, BLOCKING = "cancel", "terminate", "blocking"
 _ENDED_SECONDS = 10
 _CLIENT = "client backend"
@@ -147,7 +148,7 @@ def check_ended(ops: Connection, sessions: str = BLOCKING, how: str = TERMINATE)
     asked = Question("They are ended, and nobody waits for a lock", "nobody", "pg_stat_activity")
     told = [f"{row.pid} {'waits' if row.waits else 'is there'}" for row in left.itertuples()]
     follows = "databases/health" if told else ""
-    return Findings([asked.judged(not told, "; ".join(told) or "nobody", next=follows)])
+    return Findings(asked.judged(not told, "; ".join(told) or "nobody", next=follows))
 
 
 _SEEN = "pg_stat_activity"

@@ -1,14 +1,16 @@
 """What PostgreSQL says of itself: what ends soon, is broken, held back or left behind.
 
-One query asks its own catalogue all of it; a part that this server cannot answer is asked alone.
+One query asks its own catalogue all that catalogue.yaml lists; a part that this server cannot
+answer is asked alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from opslib.core import (
+    SEVERITY,
     Connection,
     Finding,
     Findings,
@@ -17,33 +19,52 @@ from opslib.core import (
     OpsError,
     Question,
     ask,
+    beside,
     check,
     count,
+    dtypes,
     frame,
 )
-from opslib.databases.catalogue_facts import FACTS, VISIBLE_SQL, Fact
 
-CATALOGUE = {
-    "fact": "str",
-    "name": "str",
-    "value": "float64",
-    "warn": "float64",
-    "critical": "float64",
-    "said": "str",
-}
+CATALOGUE = dtypes("""
+    fact     str
+    name     str
+    value    float64
+    warn     float64
+    critical float64
+    said     str
+""")
+_DOCS = "https://www.postgresql.org/docs/current/"
 _SHOWN = 3  # of what is wrong, in a finding
 _ASKED = Question("PostgreSQL's own catalogue", "nothing of it", "pg_catalog")
 _SEEN = Question(
     "what the login sees of the database",
     "all sessions and sequences",
-    "https://www.postgresql.org/docs/current/predefined-roles.html (pg_monitor)",
+    f"{_DOCS}predefined-roles.html (pg_monitor)",
 )
 
 
-class _Visible(NamedTuple):
-    login: str
-    monitors: bool
-    hidden: int  # sequences whose value it may not read
+class Fact(NamedTuple):
+    """An entry of catalogue.yaml."""
+
+    asked: Question
+    sql: str
+    advice: str
+    cause: str
+    next: str
+
+
+@cache
+def facts() -> dict[str, Fact]:
+    """What is asked, by its name."""
+    made = {}
+    for key, said in beside(__file__, "catalogue")["facts"].items():
+        asked = Question(said["words"], said["rule"], _DOCS + said["source"])
+        sql = said["sql"]
+        for name, text in said.get("with", {}).items():
+            sql = sql.replace(f"<{name}>", text)
+        made[key] = Fact(asked, sql, *(said.get(part, "") for part in Fact._fields[2:]))
+    return made
 
 
 @check("What does PostgreSQL say of itself?")
@@ -53,65 +74,55 @@ def check_catalogue(ops: Connection) -> Findings:
     A finding for each that is not well, and one that says what else was asked. What the login may
     not see is one that is unknown. Evidence: CATALOGUE, what was looked at more closely.
     """
-    visible = _Visible(**ask(ops, VISIBLE_SQL).iloc[0])
+    visible = next(ask(ops, beside(__file__, "catalogue")["visible"]).itertuples())
     rows, unanswered = _read(ops)
-    found = [_judged(fact, of) for key, fact in FACTS.items() if (of := _rows_of(rows, key))]
+    groups = rows.groupby("fact", sort=False)
+    found = [_judged(facts()[str(key)], list(of.itertuples())) for key, of in groups]
     bad = [each for each in found if each.status != "ok"] + unanswered
+    every = [fact.asked.words for fact in facts().values()]
+    well = len(every) - len(bad)
     if not visible.monitors or visible.hidden:
         bad.append(_hidden(visible))
-    asked = len(FACTS) - len(unanswered)
-    well = asked - sum(each not in unanswered for each in bad if each.check != _SEEN.words)
-    names = ", ".join(fact.asked.words for fact in FACTS.values())
-    said = _ASKED.answer("ok", f"{well} of {count(len(FACTS), 'question')} well: {names}")
-    return Findings([*bad, said] if well else bad, rows)
+    said = f"{well} of {count(len(every), 'question')} well: {', '.join(every)}"
+    return Findings([*bad, _ASKED.ok(said)] if well else bad, rows)
 
 
 def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
     """Rows of CATALOGUE, and a finding for each fact that this server does not answer."""
+    asked = {key: _sql(key, fact) for key, fact in facts().items()}
     try:
-        return ask(ops, " UNION ALL ".join(map(_sql, FACTS)), None, CATALOGUE), []
+        return ask(ops, " UNION ALL ".join(asked.values()), None, CATALOGUE), []
     except OpsError:
         ask(ops, "SELECT 1")  # raises when it is the database that does not answer
     rows: list[Json] = []
     unanswered = []
-    for key, fact in FACTS.items():
+    for key, sql in asked.items():
         try:
-            rows += ask(ops, _sql(key), None, CATALOGUE).to_dict("records")
+            rows += ask(ops, sql, None, CATALOGUE).to_dict("records")
         except OpsError as exc:
-            unanswered.append(fact.asked.answer("unknown", str(exc)))
+            unanswered.append(facts()[key].asked.unknown(str(exc)))
     return frame(rows, CATALOGUE), unanswered
 
 
-def _sql(key: str) -> str:
+def _sql(key: str, fact: Fact) -> str:
     """A fact's rows: name, value, from which value on it is to be seen to, or trouble; words."""
     return (
         f"SELECT '{key}' AS fact, name::text, value::float8, warn::float8, critical::float8, "
-        f"said::text FROM ({FACTS[key].sql}) AS {key}(name, value, warn, critical, said)"
+        f"said::text FROM ({fact.sql}) AS {key}(name, value, warn, critical, said)"
     )
-
-
-def _rows_of(rows: Frame, key: str) -> list[Any]:
-    return list(rows[rows["fact"] == key].itertuples())
 
 
 def _judged(fact: Fact, rows: list[Any]) -> Finding:
     """The worst of its rows; the first ones in words."""
-    by_status: dict[str, list[Any]] = {"critical": [], "warn": [], "ok": []}
-    for row in rows:
-        by_status[_status(row)].append(row)
-    status = next(name for name, of in by_status.items() if of)
-    bad = sorted(_bad(by_status), key=lambda row: -row.value) if status != "ok" else rows
-    seen = "; ".join(f"{row.name}: {row.said}" for row in bad[:_SHOWN])
-    seen += f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    if status == "ok":
-        return fact.asked.answer("ok", seen)
+    status = max(map(_status, rows), key=SEVERITY.__getitem__)
+    bad = sorted((row for row in rows if _status(row) != "ok"), key=lambda row: -row.value)
+    told = bad or rows
+    seen = "; ".join(f"{row.name}: {row.said}" for row in told[:_SHOWN])
+    seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    if not bad:
+        return fact.asked.ok(seen)
     seen += f". {fact.advice}" if fact.advice else ""
     return fact.asked.answer(status, seen, cause=fact.cause, next=fact.next)
-
-
-def _bad(by_status: dict[str, list[Any]]) -> Iterator[Any]:
-    yield from by_status["critical"]
-    yield from by_status["warn"]
 
 
 def _status(row: Any) -> str:
@@ -121,8 +132,8 @@ def _status(row: Any) -> str:
     return "warn" if row.value >= row.warn else "ok"
 
 
-def _hidden(visible: _Visible) -> Finding:
+def _hidden(visible: Any) -> Finding:
     lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
     lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
     seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
-    return _SEEN.answer("unknown", seen)
+    return _SEEN.unknown(seen)

@@ -21,52 +21,20 @@ from opslib.core import (
     Question,
     Refused,
     Select,
-    Sign,
     answer,
+    beside,
     check,
     count,
     frame,
     sign_of,
 )
+from opslib.core.checks.signs import signs
 from opslib.core.reads import services, stops
 
 LINES = {"time": UTC_TIME, "message": "str"}
 FAILED, HANGS = "migration-failed", "migration-hangs"
 _MINUTES = 15.0
 _GIVEN = ("networkConfiguration", "platformVersion")
-# What migration tools and PostgreSQL say, with what follows. https://alembic.sqlalchemy.org
-SAID = (
-    Sign("", r"multiple head revisions", "branches of migrations that a developer has to merge"),
-    Sign(
-        "",
-        r"can't locate revision|NodeNotFoundError|resolved migrations? failed|not found locally",
-        "the database has had one that this image does not know: an older image",
-        next="services/deploy",
-    ),
-    Sign(
-        "",
-        r"lock timeout|deadlock detected|could not obtain lock|statement timeout",
-        "it waited for a lock that another session holds",
-        next="databases/sessions",
-    ),
-    Sign(
-        "",
-        r"already exists",
-        "what it makes is there: made by hand, or by a run that was noted nowhere",
-        next="databases/query",
-    ),
-    Sign(
-        "",
-        r"authentication failed|could not (connect|translate)|connection (refused|timed out)"
-        r"|too many (clients|connections)",
-        "it did not get into the database",
-        next="databases/health",
-    ),
-    Sign(
-        "", r"not found|no module named|permission denied", "the command, or what it may, is wrong"
-    ),
-    Sign("", "", "its log says why"),
-)
 
 
 def variable(ops: Connection, service: str, name: str) -> str:
@@ -92,11 +60,10 @@ def one_off(ops: Connection, facts: Json, before: str, after: str, newest: str) 
             )
     given = {name: told[name] for name in _GIVEN if told.get(name)}
     strategy = told.get("capacityProviderStrategy")
-    given |= (
-        {"capacityProviderStrategy": strategy}
-        if strategy
-        else {"launchType": told.get("launchType", "FARGATE")}
-    )
+    if strategy:
+        given["capacityProviderStrategy"] = strategy
+    else:
+        given["launchType"] = told.get("launchType", "FARGATE")
     logging = (container.get("logConfiguration") or {}).get("options", {})
     shown = {k: v for k, v in logging.items() if k in ("awslogs-group", "awslogs-stream-prefix")}
     of = {"name": container["name"], "logConfiguration": {"options": shown}}
@@ -150,18 +117,14 @@ def check_runs(ops: Connection) -> Findings:
     asked = Question(f"last task of {wanted}", "ended with exit code 0", "ecs DescribeTasks")
     if not ours:
         seen = "none within the last hour, for which ECS remembers tasks"
-        return Findings([asked.answer("ok", seen, cause=FAILED)])
-    newest, read = ours[0], list[Json]()
-
-    def judged() -> Finding:
-        return _judged(ops, asked, newest, container, read)
-
-    found = answer(asked.words, judged)
+        return Findings(asked.ok(seen, cause=FAILED))
+    read: list[Json] = []
+    found = answer(asked, _judged, ops, asked, ours[0], container, read)
     rows = [
         {"time": datetime.fromtimestamp(each["timestamp"] / 1000, UTC), "message": each["message"]}
         for each in read
     ]
-    return Findings([found], frame(rows, LINES) if rows else None)
+    return Findings(found, frame(rows, LINES) if rows else None)
 
 
 def _judged(
@@ -177,15 +140,15 @@ def _judged(
     if code is None:
         sign = stops.sign(task)
         seen += f"it never ran, {sign.means}: {stops.reason(task)}"
-        return asked.answer("critical", seen, cause=sign.name, next=sign.next)
+        return asked.critical(seen, cause=sign.name, next=sign.next)
     try:
         read += services.lines(ops, container, task)
     except OpsError as exc:
         seen += f"(what it wrote cannot be read: {exc}) "
     seen += f"exit code {code}, {count(len(read), 'line')}"
     if code == 0:
-        return asked.answer("ok", seen, cause=FAILED)
+        return asked.ok(seen, cause=FAILED)
     text = "\n".join(each["message"] for each in read)
-    sign = sign_of(SAID, text)
+    sign = sign_of(signs(beside(__file__, "migrations")["said"]), text)
     seen += f"; {sign.means}: {(text.strip().splitlines() or [stops.reason(task)])[-1]}"
-    return asked.answer("critical", seen, cause=FAILED, next=sign.next or "databases/migrate")
+    return asked.critical(seen, cause=FAILED, next=sign.next or "databases/migrate")

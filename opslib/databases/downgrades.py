@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 from opslib.core import (
-    Action,
     Connection,
     Findings,
     OpsError,
@@ -20,11 +19,10 @@ from opslib.core import (
     UsageError,
     check,
     planner,
+    sql,
 )
-from opslib.core.actions.actions import Invoke
-from opslib.core.connections import sessions, sql
-from opslib.core.reads import functions
-from opslib.databases import containers, migrations
+from opslib.core.connections import sessions
+from opslib.databases import migrations
 from opslib.databases.instances import snapshots, states
 
 _SHOWN = 12
@@ -65,7 +63,7 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
     again = [migrations.apply_action(ops, swapped)] if state.needs == migration else None
     back = Step(
         f"Take back {migration}{f', to {before}' if before else ''}: {goes}",
-        _back(ops, migration, before, newest),
+        migrations.run_by(ops, facts["migrate_back"], migration, before),
         migration,
         before or f"not {migration}",
         again,
@@ -89,26 +87,13 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
     return Planned(f"take back migration {migration}", [*saved, back], notes)
 
 
-def _back(ops: Connection, migration: str, before: str, newest: str) -> Action:
-    facts = ops.target["database"].plain()["migrate_back"]
-    if "service" in facts:
-        return containers.one_off(ops, facts, migration, before, newest)
-    return _invoke(ops, facts)
-
-
-def _invoke(ops: Connection, facts: Any, **more: Any) -> Invoke:
-    seconds = functions.live(ops, facts["function"])["Timeout"]
-    name = ops.target["functions"][facts["function"]]["name"]
-    return Invoke(name, facts.get("payload", {}) | more, seconds)
-
-
 def _goes(ops: Connection, facts: Any) -> str:
     """What its statements take away, tried in a transaction that is rolled back; or why unknown."""
     if "service" in facts:
         return "WHAT IT DESTROYS IS NOT KNOWN (a command tells no SQL beforehand): read its code"
     if "dry_run" not in facts:
         return "WHAT IT DESTROYS IS NOT KNOWN (no database.migrate_back.dry_run): read its code"
-    said = _invoke(ops, facts, **facts["dry_run"]).perform(ops)
+    said = migrations.invoke(ops, facts, **facts["dry_run"]).perform(ops)
     told = next((said[key] for key in ("statements", "sql") if key in said), None)
     text = ";\n".join(told) if isinstance(told, list) else told
     if not isinstance(text, str) or not text.strip():

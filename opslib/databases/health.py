@@ -16,32 +16,33 @@ from opslib.core import (
     Unfinished,
     check,
     count,
+    cut,
+    dtypes,
     frame,
+    metrics,
     number,
 )
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
 from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
-from opslib.core.reads import metrics
-from opslib.core.text import cut
 from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 
-SESSIONS = {
-    "application": "str",
-    "role": "str",
-    "state": "str",
-    "sessions": "int64",
-    "longest_seconds": "float64",
-}
-LOAD = {
-    "application": "str",
-    "role": "str",
-    "sessions": "int64",
-    "longest_seconds": "float64",
-    "waits_for": "str",
-    "statement": "str",
-}
+SESSIONS = dtypes("""
+    application     str
+    role            str
+    state           str
+    sessions        int64
+    longest_seconds float64
+""")
+LOAD = dtypes("""
+    application     str
+    role            str
+    sessions        int64
+    longest_seconds float64
+    waits_for       str
+    statement       str
+""")
 _WARN_SHARE, _CRITICAL_SHARE = 0.7, 0.8
 _TAKEN = Question(
     "Connections taken",
@@ -59,17 +60,15 @@ def check_status(ops: Connection) -> Findings:
 
     Evidence: WAITING, what is to be done to it.
     """
-    database = rds.database_of(ops)
-    described = database.describe(ops)
+    database, described, members = rds.present(ops)
     found = [states.judged(database, described)]
-    members = rds.members(ops, database, described)
     if database.kind is rds.CLUSTER:
         of = rds.INSTANCE
         found += [states.judged(rds.Database(of, each[of.key]), each) for each in members]
         if not members:
             asked = Question(f"{database} has an instance", "1 or more", found[0].source)
             seen = "none: nobody can log in"
-            found.append(asked.answer("critical", seen, cause=states.UNAVAILABLE))
+            found.append(asked.critical(seen, cause=states.UNAVAILABLE))
     waiting = frame(states.waiting(ops, database, members), states.WAITING)
     if waiting.empty:
         return Findings(found, note="No change waits for its window.")
@@ -89,19 +88,19 @@ def check_connections(ops: Connection) -> Findings:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
-        return Findings([_near("critical", seen)], note=_HELP)
+        return Findings(_near("critical", seen), note=_HELP)
     taken = int(found["sessions"].sum())
     share = taken / limit
     seen = f"{taken} of {limit:g} ({share * 100:.0f} %)"
     if limit < (told := ops.target["database"].get("max_connections", limit)):
         seen += f"; the target's file says {told}, the database allows no more than {limit:g}"
     if share <= _WARN_SHARE:
-        return Findings([_TAKEN.answer("ok", seen, cause=NEAR_LIMIT)], found)
+        return Findings(_TAKEN.ok(seen, cause=NEAR_LIMIT), found)
     most = found.iloc[0]
     held = most["application"] or most["role"]
     seen += f"; {most['sessions']} are {most['state']} and held by {held}"
     status = "critical" if share > _CRITICAL_SHARE else "warn"
-    return Findings([_near(status, seen)], found, _HELP)
+    return Findings(_near(status, seen), found, _HELP)
 
 
 def connection_limit(ops: Connection) -> float:
@@ -165,7 +164,7 @@ def check_load(ops: Connection) -> Findings:
         cause=CPU_HIGH if status in ("ok", "critical") else "",
         next="databases/scale" if active.empty else "databases/query",
     )
-    return Findings([found], active, "" if status == "ok" else _CPU_HELP)
+    return Findings(found, active, "" if status == "ok" else _CPU_HELP)
 
 
 def _at_work(ops: Connection) -> tuple[Frame, str]:

@@ -7,13 +7,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from opslib.core import (
+    LAB,
     Action,
     Connection,
+    Facts,
     Finding,
     Findings,
     Http,
+    Json,
     Planned,
     Question,
     Refused,
@@ -22,18 +26,23 @@ from opslib.core import (
     UsageError,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
+    sql,
 )
 from opslib.core.actions.actions import Invoke
-from opslib.core.connections import sql
-from opslib.core.connections.targets import LAB, Facts
 from opslib.core.reads import functions
 from opslib.databases import containers
 from opslib.databases.instances import snapshots
 
-MIGRATIONS = {"target": "str", "has": "str", "needs": "str", "pending": "boolean"}
+MIGRATIONS = dtypes("""
+    target  str
+    has     str
+    needs   str
+    pending boolean
+""")
 PENDING = "migration-pending"
 _VERSION = "version_num"  # Alembic's column
 
@@ -154,7 +163,7 @@ def compare(state: State) -> Finding:
     asked = Question(question, "the same", "migrations table, deployed code")
     if not state.needs:
         seen = f"it has {state.has}; the deployed code does not say what it needs"
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
     if "," in state.has + state.needs:
         seen += ": several heads, so branches of migrations that nobody has merged"
@@ -172,7 +181,7 @@ def _order(ops: Connection, here: State, states: list[State]) -> Finding:
     states.append(before)
     asked = Question(f"{before.target} has it first", here.needs, "migrations table")
     if not here.pending:
-        return asked.answer("ok", "nothing is pending")
+        return asked.ok("nothing is pending")
     had = before.has == here.needs
     seen = f"{before.target} {'has had' if had else 'has'} {before.has}"
     return asked.judged(had, seen, otherwise="warn", next="databases/migrate")
@@ -226,12 +235,21 @@ def apply_action(ops: Connection, state: State) -> Action:
     facts = ops.target["database"].plain()
     if "migrate" not in facts:
         return Http("POST", ops.target["api"]["migrate"])
-    if "service" in facts["migrate"]:
-        return containers.one_off(ops, facts["migrate"], state.has, state.needs, newest(facts))
-    function = facts["migrate"]["function"]
-    seconds = functions.live(ops, function)["Timeout"]
-    name = ops.target["functions"][function]["name"]
-    return Invoke(name, facts["migrate"].get("payload", {}), seconds)
+    return run_by(ops, facts["migrate"], state.has, state.needs)
+
+
+def run_by(ops: Connection, facts: Json, before: str, after: str) -> Action:
+    """The command in a task, or the function, that a part of the target's file names."""
+    if "service" in facts:
+        return containers.one_off(ops, facts, before, after, newest(ops.target["database"]))
+    return invoke(ops, facts)
+
+
+def invoke(ops: Connection, facts: Json, **more: Any) -> Invoke:
+    """Invokes the function that a part of the target's file names; `more` of a payload."""
+    seconds = functions.live(ops, facts["function"])["Timeout"]
+    name = ops.target["functions"][facts["function"]]["name"]
+    return Invoke(name, facts.get("payload", {}) | more, seconds)
 
 
 _NOT_BACK = (

@@ -12,7 +12,6 @@ from functools import partial
 from urllib.parse import quote
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -29,6 +28,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     planner,
     window,
 )
@@ -39,12 +39,12 @@ from opslib.core.reads import logs
 from opslib.databases.instances import rds, states
 
 KEEPS_OLD = "consumer-keeps-old-password"  # the cause that findings name
-CONSUMERS = {
-    "consumer": "str",
-    "sessions": "int64",
-    "before_the_change": "int64",
-    "oldest": UTC_TIME,
-}
+CONSUMERS = dtypes("""
+    consumer          str
+    sessions          int64
+    before_the_change int64
+    oldest            utc
+""")
 _FAILED = '?"password authentication failed" ?28P01'
 
 
@@ -137,7 +137,7 @@ def check_password(ops: Connection, minutes: float = 60) -> Findings:
     user = str(addresses.find(ops).username)
     if not made:
         asked = Question(f"secret {name}", "a current value", "ListSecretVersionIds")
-        return Findings([asked.answer("unknown", "it has no current value")])
+        return Findings(asked.unknown("it has no current value"))
     found = ask(ops, _SESSIONS_SQL, {"role": user, "since": made[0]}, CONSUMERS)
     looks = (partial(_kept, found, user, made[0]), partial(_refused, ops, user, made[0], minutes))
     return Findings([answer("Logins with the present password", look) for look in looks], found)
@@ -153,12 +153,12 @@ def _kept(found: Frame, user: str, since: datetime) -> Finding:
     old = found[found["before_the_change"] > 0]
     if len(hidden):
         sessions = count(int(hidden["sessions"].sum()), "session")
-        return asked.answer("unknown", f"the login may not see since when {sessions} last")
+        return asked.unknown(f"the login may not see since when {sessions} last")
     if old.empty:
-        return asked.answer("ok", f"all {count(int(found['sessions'].sum()), 'session')}")
+        return asked.ok(f"all {count(int(found['sessions'].sum()), 'session')}")
     held = ", ".join(f"{row.consumer} {row.before_the_change}" for row in old.itertuples())
     seen = f"older: {held}. They stay until they reconnect; start anew who keeps what he read once"
-    return asked.answer("warn", seen)
+    return asked.warn(seen)
 
 
 def _refused(ops: Connection, user: str, since: datetime, minutes: float) -> Finding:
@@ -174,12 +174,12 @@ def _refused(ops: Connection, user: str, since: datetime, minutes: float) -> Fin
     if found.empty and (failed := read.attrs.get("failed")):
         raise next(iter(failed.values()))  # not read: unknown
     if found.empty:
-        return asked.answer("ok", "none", cause=KEEPS_OLD)
+        return asked.ok("none", cause=KEEPS_OLD)
     by = found.groupby("source")["time"].agg(["count", "max"])
     told = [f"{row.Index} {row.count}, last {row.max:%H:%M}" for row in by.itertuples()]
     seen = f"{'; '.join(told)} UTC. The secret's password is taken: they log in with another one, "
     seen += f"as from before {since:%Y-%m-%d %H:%M}. Give them a new environment (any variable)"
-    return asked.answer("critical", seen, cause=KEEPS_OLD, next="functions/environment")
+    return asked.critical(seen, cause=KEEPS_OLD, next="functions/environment")
 
 
 _SESSIONS_SQL = """

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
+    LAB,
     Aws,
     Connection,
     Finding,
@@ -20,16 +21,21 @@ from opslib.core import (
     Refused,
     Step,
     check,
+    dtypes,
     frame,
     planner,
+    sql,
     unknown_name,
 )
-from opslib.core.connections import sql
-from opslib.core.connections.targets import LAB
 from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 
-SIDES = {"what": "str", "source": "Int64", "here": "Int64", "difference": "Int64"}
+SIDES = dtypes("""
+    what       str
+    source     Int64
+    here       Int64
+    difference Int64
+""")
 DRY_RUN = {"what": "str", "count": "Int64"}
 IMAGES, DATABASE = "images", "database"
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Frame,
@@ -19,22 +18,24 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    dtypes,
     planner,
+    quoted,
 )
 from opslib.core.actions.upkeep import Upkeep
-from opslib.core.connections.sql import query, quoted
+from opslib.core.connections.sql import query
 
-UPKEEP = {
-    "table": "str",
-    "size_mb": "float64",
-    "indexes_mb": "float64",
-    "live_rows": "int64",
-    "dead_rows": "int64",
-    "changed_rows": "int64",
-    "vacuumed": UTC_TIME,
-    "analyzed": UTC_TIME,
-    "invalid_indexes": "str",
-}
+UPKEEP = dtypes("""
+    table           str
+    size_mb         float64
+    indexes_mb      float64
+    live_rows       int64
+    dead_rows       int64
+    changed_rows    int64
+    vacuumed        utc
+    analyzed        utc
+    invalid_indexes str
+""")
 WORKS = {
     "vacuum": "VACUUM (ANALYZE) {}",
     "analyze": "ANALYZE {}",
@@ -87,20 +88,20 @@ def check_upkeep(ops: Connection, table: str, work: str, since: datetime) -> Fin
     `since`: a time before it, as the plan was made. Evidence: UPKEEP.
     """
     found = list_upkeep(ops, table)
-    row, asked = found.iloc[0], Question(f"{table} was looked after", "", "pg_stat_user_tables")
+    rule = "" if work == "reindex" else f"since {since:%m-%d %H:%M:%S} UTC"
+    asked = Question(f"{table} was looked after", rule, "pg_stat_user_tables")
+    row = found.iloc[0]
     if work == "reindex":
         bad = row["invalid_indexes"]
         told = asked.judged(not bad, f"invalid: {bad}" if bad else "all indexes are valid")
-        return Findings([told], found)
+        return Findings(told, found)
     when = row["analyzed" if work == "analyze" else "vacuumed"]
     known = when == when
+    well = known and when >= since
     seen = f"{when:%m-%d %H:%M:%S} UTC" if known else "never by hand"
     seen += f"; {row['dead_rows']:,} dead rows beside {row['live_rows']:,}"
-    rule = f"since {since:%m-%d %H:%M:%S} UTC"
-    if known and when >= since:
-        return Findings([asked.answer("ok", seen, rule=rule)], found)
-    seen += ". Does the login own the table? PostgreSQL only warns when it does not"
-    return Findings([asked.answer("critical", seen, rule=rule)], found)
+    seen += "" if well else ". Does the login own the table? PostgreSQL only warns when it does not"
+    return Findings(asked.judged(well, seen), found)
 
 
 _UPKEEP_SQL = """

@@ -84,7 +84,7 @@ def check_backup(ops: Connection) -> Findings:
     try:
         copy = read_state(ops, backup)
     except NotFound:
-        return Findings([asked.answer("critical", f"no {backup}", next="deployments/rollback")])
+        return Findings(asked.critical(f"no {backup}", next="deployments/rollback"))
     same = (copy.sha256, copy.serial, copy.lineage) == (state.sha256, state.serial, state.lineage)
     seen = f"{backup}: serial {copy.serial}, lineage {copy.lineage}, SHA-256 {copy.sha256[:12]}…"
-    return Findings([asked.judged(same, seen)])
+    return Findings(asked.judged(same, seen))

@@ -7,42 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from opslib.core import Finding, Findings, Question, count, frame
 from opslib.deployments import values
-from opslib.deployments.holdings import HOLDING
-from opslib.deployments.plans import Change, TerraformPlan
+from opslib.deployments.plans import Change, TerraformPlan, words
 from opslib.deployments.values import LATER, Difference
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
-# What is told, the worst first, and how the summary calls it.
-_KINDS = {
-    "destroy": "to destroy",
-    "replace": "to replace",
-    "forget": "to forget",
-    "update": "to change in place",
-    "create": "to create",
-    "import": "to import",
-    "move": "moved",
-}
-_JOINED = {"import": "imported", "move": "moved"}
 DRIFT = "infrastructure-drift"
-# What services change by themselves: no hand was at work.
-_BY_THEMSELVES = {
-    "latest_restorable_time",
-    "last_modified",
-    "last_updated_date",
-    "last_accessed_date",
-    "status",
-    "updated_at",
-    "modified_date",
-    "approximate_number_of_messages",
-    "estimated_number_of_users",
-}
-_NAMES = ("identifier", "cluster_identifier", "bucket", "function_name", "name", "id")
-_SAID = {
-    "skip_final_snapshot": "skip_final_snapshot is set: no snapshot is left",
-    "force_destroy": "force_destroy is set: what is in it goes too",
-    "deletion_protection": "deletion protection is on: AWS refuses, and the apply stops half-way",
-}
 
 
 def judged(plan: TerraformPlan) -> Findings:
@@ -51,25 +21,29 @@ def judged(plan: TerraformPlan) -> Findings:
     Evidence: CHANGES, the worst first.
     """
     cause = DRIFT if any(map(by_hand, plan.drift)) else ""
-    told = [change for change in (*plan.changes, *plan.deferred) if change.kind in _KINDS]
-    told.sort(key=lambda c: (list(_KINDS).index(c.kind), c.address))
+    kinds = list(words("told"))
+    told = [change for change in (*plan.changes, *plan.deferred) if change.kind in kinds]
+    told.sort(key=lambda c: (kinds.index(c.kind), c.address))
     lost = sorted((c for c in told if c.destroys), key=lambda c: (not stateful(c), c.address))
     found = [_destroyed(c, cause, plan.where) for c in lost if stateful(c)][:SHOWN]
     gone = Question("Destroyed or replaced", "nothing", plan.where)
     if rest := lost[len(found) :]:
-        found.append(gone.answer("critical", _named(rest), cause=cause))
+        found.append(gone.critical(_named(rest), cause=cause))
     if not lost:
         found.append(gone.answer("unknown" if plan.unseen else "ok", f"nothing{_but(plan)}"))
     if forgotten := [change for change in told if change.kind == "forget"]:
-        words = "Forgotten: it goes on, and Terraform no longer knows of it"
-        found.append(Question(words, "nothing", plan.where).answer("warn", _named(forgotten)))
+        gone = Question(
+            "Forgotten: it goes on, and Terraform no longer knows of it", "nothing", plan.where
+        )
+        found.append(gone.warn(_named(forgotten)))
     if opened := [c for c in told if c.kind in ("update", "replace") and lets_all_in(c)]:
-        words = "Opened to every address"
-        found.append(Question(words, "nothing", plan.where).answer("warn", _named(opened)))
+        found.append(
+            Question("Opened to every address", "nothing", plan.where).warn(_named(opened))
+        )
     if plan.invoked:
         seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
         asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
-        found.append(asked.answer("warn", seen))
+        found.append(asked.warn(seen))
     status = "unknown" if plan.unseen else "ok" if plan.complete else "warn"
     found.append(Question("To do", source=plan.where).answer(status, _summary(plan)))
     rows = [row for change in told for row in change_rows(change)]
@@ -80,12 +54,13 @@ def judged(plan: TerraformPlan) -> Findings:
 
 def by_hand(change: Change) -> bool:
     """Was it changed by somebody, and not by the service itself?"""
-    return change.kind != "update" or any(d.top not in _BY_THEMSELVES for d in change.differences)
+    return change.kind != "update" or any(d.top not in words("alone") for d in change.differences)
 
 
 def stateful(change: Change) -> bool:
     """Does it hold something that does not come back when the resource is made anew?"""
-    return change.type in HOLDING
+    provider, _, name = change.type.partition("_")
+    return name in words("holding").get(provider, "").split()
 
 
 def lets_all_in(change: Change) -> bool:
@@ -104,11 +79,11 @@ def _destroyed(change: Change, cause: str, where: str) -> Finding:
     why = [change.reason, f"because of {', '.join(change.forces)}" if change.forces else ""]
     reasons = ", ".join(filter(None, why))
     said = [f"DESTROYED with all that it holds{anew}" + (f" ({reasons})" if reasons else "")]
-    said += [words for key, words in _SAID.items() if change.before.get(key)]
-    names = (change.before.get(key) for key in _NAMES)
+    said += [loss for key, loss in words("losses").items() if change.before.get(key)]
+    names = (change.before.get(key) for key in words("names"))
     name = next((name for name in names if isinstance(name, str)), "")
     asked = Question(f"{change.address} {name}".rstrip(), "it stays", where)
-    return asked.answer("critical", "; ".join(said), cause=cause, next="databases/snapshot")
+    return asked.critical("; ".join(said), cause=cause, next="databases/snapshot")
 
 
 def _named(changes: Sequence[Change]) -> str:
@@ -119,9 +94,9 @@ def _named(changes: Sequence[Change]) -> str:
 
 def _summary(plan: TerraformPlan) -> str:
     counts = Counter(change.kind for change in plan.changes)
-    said = [f"{counts[kind]} {words}" for kind, words in _KINDS.items() if counts[kind]]
+    said = [f"{counts[kind]} {does}" for kind, does in words("told").items() if counts[kind]]
     joined = Counter(kind for change in plan.changes for kind in change.also)
-    said += [f"{joined[kind]} of them {words}" for kind, words in _JOINED.items() if joined[kind]]
+    said += [f"{joined[k]} of them {does}" for k, does in words("joined").items() if joined[k]]
     said += [f"{count(len(plan.invoked), 'action')} to run"] if plan.invoked else []
     said += [f"{len(plan.deferred) or 'something'} put off: plan again after applying"] * (
         not plan.complete and not plan.errored
@@ -158,12 +133,12 @@ def whole(plan: TerraformPlan) -> Finding:
         return asked.answer("critical" if plan.errored else "unknown", plan.unseen)
     if plan.failed_checks:
         failed = ", ".join(map(str, plan.failed_checks[:5]))
-        return asked.answer("warn", f"checks that do not hold: {failed}")
+        return asked.warn(f"checks that do not hold: {failed}")
     if not plan.complete:
         named = ", ".join(change.address for change in plan.deferred[:5]) or "something"
         seen = f"{named} put off to another round: plan again after applying"
-        return asked.answer("warn", seen)
-    return asked.answer("ok", "the whole configuration")
+        return asked.warn(seen)
+    return asked.ok("the whole configuration")
 
 
 _HELP = (
@@ -181,7 +156,7 @@ def drifted(plan: TerraformPlan) -> Findings:
     asked = Question("Changed outside Terraform", "nothing", plan.where)
     if more := len(changed[SHOWN:]):
         seen = f"{more} more resources; they are in the table"
-        found.append(asked.answer("warn", seen, cause=DRIFT))
+        found.append(asked.warn(seen, cause=DRIFT))
     if not changed:
         those = f"{count(len(plan.drift), 'resource')} with values that change by themselves"
         seen = f"nothing ({those})" if plan.drift else "nothing"

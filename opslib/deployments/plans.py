@@ -15,38 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opslib.core import Json, UsageError
+from opslib.core import Json, UsageError, beside
 from opslib.core.redaction import names_a_secret
 from opslib.deployments import values
 from opslib.deployments.values import Difference
 
 MAKE_JSON = "terraform show -json tfplan > plan.json"
 _MAJOR = "1"
-# What is done, by Terraform's actions. Whatever else holds "delete" destroys; others are odd.
-_KINDS = {
-    "no-op": "nothing",
-    "read": "read",
-    "create": "create",
-    "update": "update",
-    "forget": "forget",
-    "delete": "destroy",
-    "delete+create": "replace",
-    "create+delete": "replace",
-    "create+forget": "forget",  # and a new one is made beside it
-}
-_REASONS = {
-    "replace_because_cannot_update": "cannot be changed in place",
-    "replace_because_tainted": "marked as tainted",
-    "replace_by_request": "asked for with -replace",
-    "replace_by_triggers": "triggered by another resource (replace_triggered_by)",
-    "delete_because_no_resource_config": "no longer in the configuration",
-    "delete_because_wrong_repetition": "count or for_each was added or taken away",
-    "delete_because_count_index": "its index is beyond count",
-    "delete_because_each_key": "its key is no longer in for_each",
-    "delete_because_no_module": "its module is no longer in the configuration",
-    "delete_because_no_move_target": "moved to something that is not in the configuration",
-}
-
 # What the plan says of itself; before Terraform 1.5 and 1.8 not all of it.
 _SAID = """{
     version: terraform_version || '(version not said)',
@@ -62,6 +37,11 @@ _PARTS = """
     configuration relevant_attributes checks timestamp applyable complete errored
     provider_format_version provider_schemas"""
 _UNMANAGED = ("data", "ephemeral")
+
+
+def words(part: str) -> Any:
+    """A part of terraform.yaml."""
+    return beside(__file__, "terraform")[part]
 
 
 @dataclass(frozen=True)
@@ -180,7 +160,7 @@ def _changes(document: Json, part: str, odd: list[str]) -> Iterator[Change]:
         except (AttributeError, KeyError, TypeError) as exc:
             odd.append(f"an entry of {part} ({type(exc).__name__})")
             continue
-        if change.kind not in (*_KINDS.values(), "move", "import"):
+        if change.kind not in (*words("actions").values(), "move", "import"):
             odd.append(f"{change.address} ({change.kind or 'no action'})")
         yield replace(change, reason=f"put off: {put_off}") if put_off else change
 
@@ -191,7 +171,7 @@ def _change(entry: Json) -> Change:
     also = [said for said, is_so in (("move", moved), ("import", raw.get("importing"))) if is_so]
     if kind == "nothing" and also:
         kind = also.pop(0)
-    reasons = [_REASONS.get(reason, reason), f"was {moved}" if moved else ""]
+    reasons = [words("reasons").get(reason, reason), f"was {moved}" if moved else ""]
     reasons += ["imported"] if "import" in also else []
     if "deposed" in entry:
         reasons = ["a leftover of an earlier replacement"]
@@ -215,7 +195,7 @@ def _sides(raw: Json) -> tuple[Any, Any]:
 
 def _kind(change: Json) -> str:
     said = "+".join(change.get("actions") or ())
-    return _KINDS.get(said) or ("destroy" if "delete" in said else said)
+    return words("actions").get(said) or ("destroy" if "delete" in said else said)
 
 
 def _document(content: bytes, where: str) -> Json:

@@ -9,7 +9,7 @@ from functools import partial
 
 from opslib import databases, health, logs
 from opslib.core import (
-    UTC_TIME,
+    Applied,
     Connection,
     Finding,
     Findings,
@@ -25,6 +25,7 @@ from opslib.core import (
     Unfinished,
     answer,
     check,
+    dtypes,
     frame,
     planner,
     result,
@@ -33,17 +34,16 @@ from opslib.core import (
 from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.plans.applying import Applied
 from opslib.core.reads import functions
 
-RELEASES = {
-    "function": "str",
-    "live": "str",
-    "published": UTC_TIME,
-    "newest": "str",
-    "state": "str",
-    "description": "str",
-}
+RELEASES = dtypes("""
+    function    str
+    live        str
+    published   utc
+    newest      str
+    state       str
+    description str
+""")
 _SMOKE = "made"  # the step that makes the test record
 
 
@@ -57,7 +57,7 @@ def check_releases(ops: Connection) -> Findings:
     answers = ops.each(partial(_release, ops), ops.target["functions"], "version of {}").values()
     found = [finding for finding, _ in answers]
     if "migrations" in ops.target.facts.get("database", {}):
-        found.append(answer("schema of the database", lambda: databases.judge_schema(ops)))
+        found.append(answer("schema of the database", databases.judge_schema, ops))
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
@@ -72,19 +72,19 @@ def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
             "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return unread(asked.words, exc), {}
+        return unread(asked, exc), {}
     newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
     number, said = live["Version"], live.get("Description", "")
     published, state = functions.modified(live), functions.states(live)
     row = (key, number, published, newest, ", ".join(state), said)
     seen = f"{number}, of {published:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
-    found = asked.answer("ok", seen)
+    found = asked.ok(seen)
     if "alias" in facts and number != newest:
         seen += f"; {newest} is published and not live: rolled back, or not yet released"
-        found = asked.answer("warn", seen)
+        found = asked.warn(seen)
     if state != functions.WELL:
         seen += f"; it is {', '.join(state)}"
-        found = asked.answer("critical", seen, next="functions/rollback")
+        found = asked.critical(seen, next="functions/rollback")
     return found, dict(zip(RELEASES, row, strict=True))
 
 
@@ -131,8 +131,8 @@ def check_taken_away(ops: Connection) -> Findings:
     id, row = _made(ops), "row of the test record"
     return Findings(
         [
-            answer(f"test record {id}", lambda: _shown(ops, f"test record {id}", id)),
-            answer(row, lambda: _flagged(ops, row, id)),
+            answer(f"test record {id}", _shown, ops, f"test record {id}", id),
+            answer(row, _flagged, ops, row, id),
         ]
     )
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,19 +22,20 @@ from opslib.core import (
     Unfinished,
     answer,
     check,
+    dtypes,
     frame,
 )
 from opslib.core.reads.stores import objects
 
-STATES = {
-    "serial": "Int64",
-    "written": UTC_TIME,
-    "terraform_version": "str",
-    "resources": "Int64",
-    "added": "str",
-    "removed": "str",
-    "note": "str",
-}
+STATES = dtypes("""
+    serial            Int64
+    written           utc
+    terraform_version str
+    resources         Int64
+    added             str
+    removed           str
+    note              str
+""")
 
 
 class Place(NamedTuple):
@@ -203,15 +203,15 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
     """
     at, found = place(ops), versions(ops, newest)
     states = [state for state in found if isinstance(state, State)]
-    held = answer(_HELD.words, lambda: _held(ops))
-    kept = answer(_KEPT.words, lambda: _kept(ops, at, len(found)))
+    held = answer(_HELD, _held, ops)
+    kept = answer(_KEPT, _kept, ops, at, len(found))
     befores = dict(pairwise(states))
     rows = [_row(state, befores) for state in found]
     odd = [state for state in found[1:] if isinstance(state, Unreadable)]
     said = [_in_order(at, found[0], states), kept, held]
     if odd:
         seen = ", ".join(f"{state.written:%Y-%m-%d %H:%M}: {state.note}" for state in odd)
-        said.append(_READABLE.answer("warn", seen))
+        said.append(_READABLE.warn(seen))
     return Findings(said, frame(rows, STATES))
 
 
@@ -240,7 +240,7 @@ def _in_order(at: Place, newest: State | Unreadable, states: list[State]) -> Fin
     )
     if isinstance(newest, Unreadable):
         seen = f"the present state, written {newest.written:%Y-%m-%d %H:%M} UTC: {newest.note}"
-        return asked.answer("critical", seen, next="deployments/rollback")
+        return asked.critical(seen, next="deployments/rollback")
     now, many = newest, "encrypted"
     if now.addresses is not None:
         many = f"{len(now.addresses)} resources"
@@ -250,22 +250,22 @@ def _in_order(at: Place, newest: State | Unreadable, states: list[State]) -> Fin
         if other.lineage != now.lineage:
             than = f"serial {other.serial} of {other.written:%Y-%m-%d %H:%M} UTC"
             seen += f"; another lineage than {than}: a foreign state was pushed over it"
-            return asked.answer("critical", seen)
+            return asked.critical(seen)
     for state, before in pairwise(states):
         if state.serial < before.serial:
             over = f"serial {state.serial} was written over {before.serial}"
-            return asked.answer("warn", f"{seen}; {over}: an older state was pushed with -force")
-    return asked.answer("ok", seen)
+            return asked.warn(f"{seen}; {over}: an older state was pushed with -force")
+    return asked.ok(seen)
 
 
 def _kept(ops: Connection, at: Place, number: int) -> Finding:
     if objects.is_versioned(ops, at.bucket):
-        return _KEPT.answer("ok", f"versions are on; the newest {number} are listed")
+        return _KEPT.ok(f"versions are on; the newest {number} are listed")
     seen = f"bucket {at.bucket} keeps no versions: each apply overwrites the state before it"
-    return _KEPT.answer("warn", seen)
+    return _KEPT.warn(seen)
 
 
 def _held(ops: Connection) -> Finding:
     if who := find_lock(ops):
-        return _HELD.answer("critical", f"{who}: an apply is under way, or was interrupted")
-    return _HELD.answer("ok", "no lock file (a lock in a DynamoDB table is not seen here)")
+        return _HELD.critical(f"{who}: an apply is under way, or was interrupted")
+    return _HELD.ok("no lock file (a lock in a DynamoDB table is not seen here)")

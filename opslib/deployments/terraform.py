@@ -65,10 +65,10 @@ def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
 def _aged(ops: Connection, plan: TerraformPlan, hours: float) -> Finding:
     asked = Question("The plan is of today", f"at most {hours:g} hours old", plan.where)
     if plan.made is None:
-        return asked.answer("unknown", f"{_UNDATED}; its file's time is that of a copy")
+        return asked.unknown(f"{_UNDATED}; its file's time is that of a copy")
     age = (ops.now() - plan.made).total_seconds() / 3600
     if age < -_AHEAD:
-        return asked.answer("unknown", f"made {-age:.1f} hours from now: a clock is wrong")
+        return asked.unknown(f"made {-age:.1f} hours from now: a clock is wrong")
     return asked.judged(age <= hours, f"{max(age, 0):.1f} hours old", otherwise="warn")
 
 
@@ -86,15 +86,13 @@ def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
         written = states.written(ops)
         seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
         if plan.made is None:
-            return _NEWEST.answer(
-                "unknown", f"{seen}, and the plan's time is not known: {_UNDATED}"
-            )
+            return _NEWEST.unknown(f"{seen}, and the plan's time is not known: {_UNDATED}")
         if plan.made >= written:
-            return _NEWEST.answer("ok", seen)
+            return _NEWEST.ok(seen)
         seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
-        return _NEWEST.answer("unknown", f"{seen}apply it. Plan again")
+        return _NEWEST.unknown(f"{seen}apply it. Plan again")
 
-    return answer(_NEWEST.words, look)
+    return answer(_NEWEST, look)
 
 
 @check("Was something changed outside Terraform?")

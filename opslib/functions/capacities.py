@@ -62,7 +62,7 @@ def check_capacity(ops: Connection, function: str) -> Findings:
         f"memory of {function}", f"at most {_FULL:g} % used", "Logs Insights, REPORT lines"
     )
     found = [
-        answer(asked.words, partial(_memory, known, day, asked)),
+        answer(asked, _memory, known, day, asked),
         invocations.judge(use, account, hour),
     ]
     panels = invocations.panels(points, day, [use], ("ConcurrentExecutions", "Throttles"))
@@ -76,7 +76,7 @@ def _memory(function: Function, within: Window, asked: Question) -> Finding:
     found = logs.query(function.ops, function.key, text, within)
     requests = int(found["requests"].sum()) if len(found) else 0
     if not requests:
-        return asked.answer("ok", f"{size:,} MB; no request ended, {within}")
+        return asked.ok(f"{size:,} MB; no request ended, {within}")
     used = found["used_mb"].iloc[0]
     percent = 100 * used / size
     seen = f"{size:,} MB, {size / _CPU_MB:.2g} CPU; {count(requests, 'request')} used at most "

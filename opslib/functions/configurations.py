@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, poll, result
+from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, dtypes, poll, result
 from opslib.core.reads.functions import Function, modified, states, variables
 from opslib.core.redaction import names_a_secret
 
-CONFIGURATIONS = {
-    "function": "str",
-    "of": "str",
-    "version": "str",
-    "timeout_seconds": "int64",
-    "memory_mb": "int64",
-    "runtime": "str",
-    "state": "str",
-    "variables": "int64",
-    "drift": "str",
-}
+CONFIGURATIONS = dtypes("""
+    function        str
+    of              str
+    version         str
+    timeout_seconds int64
+    memory_mb       int64
+    runtime         str
+    state           str
+    variables       int64
+    drift           str
+""")
 UPDATE_SECONDS = 120  # an update that takes longer is not waited for
 GET, UPDATE = "get_function_configuration", "update_function_configuration"
 HIDDEN, ABSENT = "(hidden)", "(not set)"
@@ -58,17 +58,9 @@ _ROW = """{
     state: State || '',
     variables: length(keys(Environment.Variables || `{}`))
 }"""
-_COMPARED = (
-    "Runtime",
-    "Handler",
-    "Timeout",
-    "MemorySize",
-    "Role",
-    "Layers",
-    "VpcConfig",
-    "EphemeralStorage",
-    "TracingConfig",
-)
+_COMPARED = """
+    Runtime Handler Timeout MemorySize Role Layers VpcConfig EphemeralStorage TracingConfig
+"""
 
 
 def readable(name: str, values: dict[str, str], beside: dict[str, str]) -> str:
@@ -117,7 +109,7 @@ def differences(present: Json, latest: Json, besides: Collection[str] = ()) -> l
     """
     found = [
         f"{key}: {present.get(key)} to {latest.get(key)}"
-        for key in _COMPARED
+        for key in _COMPARED.split()
         if key not in besides and present.get(key) != latest.get(key)
     ]
     before, after = variables(present), variables(latest)
@@ -173,6 +165,13 @@ def settled(function: Function) -> Json:
     if waited > 1:
         print(f"An update of {name} was in progress; it ended, and the plan was made after it.")
     return latest
+
+
+def taken_over(name: str) -> Step:
+    """Waits until the last update of a function's $LATEST is done."""
+    until = "LastUpdateStatus", ["InProgress"], ["Successful"], 300
+    wait = Wait("lambda", GET, *until, FunctionName=name)
+    return Step("Wait until Lambda has taken it over", wait, undo=[])
 
 
 @dataclass(frozen=True)
@@ -235,12 +234,8 @@ class Release:
         """
         steps: list[Step] = []
         if latest != wanted:
-            until = ["InProgress"], ["Successful"], 300
-            settled = Wait("lambda", GET, "LastUpdateStatus", *until, FunctionName=self.name)
-            steps = [
-                Step(title, do, latest, wanted, [undo, settled], self.read(path)),
-                Step("Wait until Lambda has taken it over", settled, undo=[]),
-            ]
+            over = taken_over(self.name)
+            steps = [Step(title, do, latest, wanted, [undo, over.do], self.read(path)), over]
         if self.alias and (steps or live != wanted):
             steps += self._published(self.alias, names, path, live, wanted)
         return steps

@@ -13,6 +13,7 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    dtypes,
     frame,
     planner,
     redaction,
@@ -23,7 +24,12 @@ from opslib.core.redaction import names_a_secret
 from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
 _VARIABLES = "Environment.Variables"
-VARIABLES = {"variable": "str", "live": "str", "latest": "str", "described": "bool"}
+VARIABLES = dtypes("""
+    variable  str
+    live      str
+    latest    str
+    described bool
+""")
 
 
 def list_variables(ops: Connection, function: str) -> Frame:
@@ -67,7 +73,7 @@ def check_variables(ops: Connection, function: str) -> Findings:
     rule = "all described ones set, no difference"
     asked = Question(f"variables of {function}", rule, source)
     seen = said or f"{len(found)} variables, in $LATEST the same"
-    return Findings([asked.judged(not said, seen, otherwise="warn")], found)
+    return Findings(asked.judged(not said, seen, otherwise="warn"), found)
 
 
 @planner

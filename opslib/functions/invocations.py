@@ -27,6 +27,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     number,
     unread,
@@ -44,16 +45,16 @@ from opslib.core.reads.functions import (
 )
 from opslib.functions.states import judge_state, lost
 
-FUNCTIONS = {
-    "function": "str",
-    "version": "str",
-    "reserved": "str",
-    "invocations": "int64",
-    "errors": "int64",
-    "throttles": "int64",
-    "p95_ms": "float64",
-    "most_at_once": "float64",
-}
+FUNCTIONS = dtypes("""
+    function     str
+    version      str
+    reserved     str
+    invocations  int64
+    errors       int64
+    throttles    int64
+    p95_ms       float64
+    most_at_once float64
+""")
 UNRESERVED = 100  # what must stay for functions without a reservation (AWS)
 NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now
@@ -139,10 +140,10 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
         "GetMetricData AWS/Lambda Invocations, Errors, Duration",
     )
     if not use.invocations and isinstance(state, NotFound):
-        return asked.answer("unknown", "none: there is no such function")
+        return asked.unknown("none: there is no such function")
     if not use.invocations:
         seen = f"none in {number(within.minutes)} min: nothing called it, "
-        return asked.answer("ok", f"{seen}which is no error by itself")
+        return asked.ok(f"{seen}which is no error by itself")
     share = 100 * use.errors / use.invocations
     seen = f"{count(use.invocations, 'invocation')}, {count(use.errors, 'error')} "
     seen += f"({number(share, '%')})"
@@ -204,14 +205,14 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
         seen = f"{count(use.throttles, 'throttle')} beside {count(use.invocations, 'invocation')}, "
         seen += f"since {use.since}, {'and still' if use.still else 'but not in the last 15 min'}"
     if isinstance(kept, OpsError):
-        cause = unread(asked.words, kept).cause
-        return asked.answer("unknown", f"{seen}; its reservation: {kept}", cause=cause)
+        cause = unread(asked, kept).cause
+        return asked.unknown(f"{seen}; its reservation: {kept}", cause=cause)
     if kept == 0:
         seen += ": 0 are reserved for it, so it cannot run at all"
-        return asked.answer("critical", seen, cause=THROTTLED, next=follows)
+        return asked.critical(seen, cause=THROTTLED, next=follows)
     if not use.throttles:
         shared = f"{kept} reserved, which is also its cap" if kept else _SHARED
-        return asked.answer("ok", f"{seen}; {shared}", cause=THROTTLED)
+        return asked.ok(f"{seen}; {shared}", cause=THROTTLED)
     status = "critical" if use.still else "warn"
     if kept and most >= kept:
         seen += f": at most {kept} may run at once, by its own reservation, and {most} did"

@@ -20,25 +20,26 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
+    metrics,
     number,
     unread,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.core.reads.functions import Function
 from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
 
 COLD, TOO_LOW = "cold-start", "timeout-too-low"  # the causes that findings name
-ROUTES = {
-    "route": "str",
-    "slow": "int64",
-    "share_percent": "float64",
-    "median_ms": "float64",
-    "longest_ms": "float64",
-    "with_start": "int64",
-}
+ROUTES = dtypes("""
+    route         str
+    slow          int64
+    share_percent float64
+    median_ms     float64
+    longest_ms    float64
+    with_start    int64
+""")
 _STRESS = Question("the database meanwhile", "none beyond its warning", "GetMetricData AWS/RDS")
 _SOURCE = "Logs Insights, REPORT lines"
 
@@ -60,7 +61,9 @@ def check_latency(
     """
     known, within = Function(ops, function), window(ops, minutes, since, until)
     limit = known.live()["Timeout"]
-    slow = slow_ms or _slow(known) or 500.0 * limit
+    slow = (
+        slow_ms or metrics.slow_from(ops, "Duration", {"FunctionName": known.name}) or 500.0 * limit
+    )
     requests = read_requests(ops, function, within, slow, 1000.0 * limit)
     stress = _stress(ops, within)
     well = stress.status == "ok" if stress else "database" not in ops.target.facts
@@ -78,14 +81,6 @@ def check_latency(
     return Plotted(found, evidence, note, _panels(requests), within)
 
 
-def _slow(function: Function) -> float:
-    """What the target's file calls slow for a function, in ms; 0 when it does not say."""
-    listed = metrics.described(function.ops) if "metrics" in function.ops.target.facts else ()
-    own = ("AWS/Lambda", "Duration", {"FunctionName": function.name})
-    known = (m.warn for m in listed if (m.namespace, m.metric, m.dimensions) == own)
-    return next(known, None) or 0.0
-
-
 def _stress(ops: Connection, within: Window) -> Finding | None:
     """The database's key metrics over a window (GetMetricData); None where none is described.
 
@@ -97,12 +92,12 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
     try:
         points = metrics.read(ops, keys, within=within)
     except OpsError as exc:
-        return unread(_STRESS.words, exc)
+        return unread(_STRESS, exc)
     described = metrics.described(ops, keys)
     found = Findings(_beyond(m, points[points["metric"] == m.key], within) for m in described)
     if not found.troubles:
         seen = ", ".join(f.check for f in found)
-        return _STRESS.answer("ok", f"well: {seen} within their thresholds all the time")
+        return _STRESS.ok(f"well: {seen} within their thresholds all the time")
     known = [f for f in found if f.status in ("warn", "critical")]
     bad = known or found.troubles
     return _STRESS.answer(
@@ -116,7 +111,7 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
 def _beyond(metric: metrics.Metric, points: Frame, within: Window) -> Finding:
     asked = Question(metric.title, metrics.thresholds(metric))
     if points.empty:
-        return asked.answer("unknown", f"{metric.title}: no data")
+        return asked.unknown(f"{metric.title}: no data")
     values = points.set_index("time")["value"]
     at = values.idxmin() if metric.below else values.idxmax()
     seen = f"{metric.title} {'down' if metric.below else 'up'} to "
@@ -152,17 +147,17 @@ def _taken(
     rule = f"p95 at most {requests.slow_ms:,.0f} ms"
     asked = Question(f"how long requests to {function.key} take", rule, _SOURCE)
     if not requests.ended:
-        return asked.answer("unknown", f"no request ended, {within}")
+        return asked.unknown(f"no request ended, {within}")
     seen = f"{count(requests.ended, 'request')}: half within {requests.p50_ms:,.0f} ms, "
     seen += f"p95 {requests.p95_ms:,.0f} ms, longest {requests.longest_ms:,.0f} ms, "
     seen += f"{requests.all_slow} slow"
     if requests.are_slow:
         for most in routes.head(1).itertuples():
             seen += f"; {most.share_percent:g} % of them {most.route}"
-        return asked.answer("warn", seen, next="" if explained else _waits(function))
+        return asked.warn(seen, next="" if explained else _waits(function))
     if requests.p95_ms > requests.slow_ms:
         seen += f"; fewer than {FEWEST} slow ones prove nothing"
-    return asked.answer("ok", seen)
+    return asked.ok(seen)
 
 
 def _starts(function: str, requests: Requests) -> Finding:
@@ -175,13 +170,13 @@ def _starts(function: str, requests: Requests) -> Finding:
     seen += f"; of {count(requests.all_slow, 'slow one')}, "
     seen += f"{requests.slow_by_start} would not be slow without it"
     if not requests.start_cold:
-        return asked.answer("ok", seen, cause=COLD)
+        return asked.ok(seen, cause=COLD)
     init = requests.slow[requests.slow["init_ms"] > 0]["init_ms"].median()
     seen += (
         f" ({init:,.0f} ms). More memory (more CPU) or less code at the start makes it shorter; "
     )
     seen += "provisioned concurrency avoids it"
-    return asked.answer("warn", seen, cause=COLD, next="functions/scale")
+    return asked.warn(seen, cause=COLD, next="functions/scale")
 
 
 def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> Finding:
@@ -196,7 +191,7 @@ def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> 
     )
     seen = f"{count(requests.timeouts, 'request')} stopped at {limit} s"
     if not requests.time_out:
-        return asked.answer("ok", seen, cause=TOO_LOW)
+        return asked.ok(seen, cause=TOO_LOW)
     cause, follows = "", _waits(function)
     described = function.facts.get("timeout_seconds", limit)
     if requests.shape == "hang":
@@ -215,7 +210,7 @@ def _stopped(function: Function, limit: int, requests: Requests, well: bool) -> 
             cause, follows = TOO_LOW, "functions/scale"
         else:
             seen += "; but the database is not well, or not known to be: that first"
-    return asked.answer("critical", seen, cause=cause, next=follows)
+    return asked.critical(seen, cause=cause, next=follows)
 
 
 def _limits(function: Function, seconds: int) -> str:

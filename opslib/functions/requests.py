@@ -10,25 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from opslib.core import UTC_TIME, Connection, Frame, Window, frame
+from opslib.core import Connection, Frame, Window, dtypes, frame
 from opslib.core.reads import logs
 from opslib.core.reads.concerns import route
 
-SERIES = {
-    "time": UTC_TIME,
-    "requests": "int64",
-    "starts": "int64",
-    "p50_ms": "float64",
-    "p95_ms": "float64",
-}
-SLOW = {
-    "time": UTC_TIME,
-    "request": "str",
-    "total_ms": "float64",
-    "init_ms": "float64",
-    "duration_ms": "float64",
-    "route": "str",
-}
+SERIES = dtypes("""
+    time     utc
+    requests int64
+    starts   int64
+    p50_ms   float64
+    p95_ms   float64
+""")
+SLOW = dtypes("""
+    time        utc
+    request     str
+    total_ms    float64
+    init_ms     float64
+    duration_ms float64
+    route       str
+""")
 _REPORTS = (
     'filter @type = "REPORT" | fields @timestamp as time, @requestId as request, '
     "@duration as duration_ms, coalesce(@initDuration, 0) as init_ms, "

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Finding, Findings, Json, Question, check, frame
+from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame
 from opslib.core.reads import logs
 from opslib.core.reads.functions import LATEST, Function, named
 
-SOURCES = {
-    "function": "str",
-    "source": "str",
-    "state": "str",
-    "result": "str",
-    "changed": UTC_TIME,
-    "calls": "str",
-}
+SOURCES = dtypes("""
+    function str
+    source   str
+    state    str
+    result   str
+    changed  utc
+    calls    str
+""")
 SOURCE_OFF = "event-source-off"  # the cause that findings name
 _DOCS = "https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html"
 _RULE = "enabled, its last batch handed over, as the alias calls it"
@@ -51,7 +51,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     found += list(_missing(expected - mapped))
     if not found and ops.each(lambda key: Function(ops, key).configuration(), names, "function {}"):
         told = Question("event sources", _RULE, _DOCS)
-        found = [told.answer("ok", "none, and the target's file names none")]
+        found = [told.ok("none, and the target's file names none")]
     return Findings(found, frame(rows, SOURCES))
 
 
@@ -66,7 +66,7 @@ def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
     for key, queue in sorted(pairs):
         asked = _asked(key, queue)
         seen = "there is no mapping: nothing hands its messages to the function"
-        yield asked.answer("critical", seen, cause=SOURCE_OFF, next="functions/health")
+        yield asked.critical(seen, cause=SOURCE_OFF, next="functions/health")
 
 
 def _asked(key: str, source: str) -> Question:
@@ -81,15 +81,15 @@ def _judged(function: Function, row: Json, expected: bool) -> Finding:
         status, cause = ("critical", SOURCE_OFF) if expected else ("warn", "")
         return asked.answer(status, seen, cause=cause, next="functions/health")
     if state in _PASSING:
-        return asked.answer("ok", f"{seen}; ends by itself")
+        return asked.ok(f"{seen}; ends by itself")
     if state != "Enabled":
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     if result.startswith("PROBLEM"):
-        return asked.answer("critical", seen, next="functions/configuration")
+        return asked.critical(seen, next="functions/configuration")
     alias: Any = function.facts.get("alias")
     if alias and row["calls"] != alias:
         seen += f"; it calls {row['calls']}, not the alias {alias}"
-        return asked.answer("warn", seen, next="functions/configuration")
+        return asked.warn(seen, next="functions/configuration")
     if not result or result.startswith(("OK", "No records processed")):
-        return asked.answer("ok", seen, cause=SOURCE_OFF)
-    return asked.answer("unknown", seen)
+        return asked.ok(seen, cause=SOURCE_OFF)
+    return asked.unknown(seen)

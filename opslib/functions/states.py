@@ -20,7 +20,7 @@ def judge_state(function: str, state: Any, latest: Any, now: datetime) -> Findin
     """
     asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
     if isinstance(state, OpsError):
-        return unread(asked.words, state)
+        return unread(asked, state)
     status, seen = _state(state, now)
     if (
         status == "ok"

@@ -23,6 +23,7 @@ from opslib.core import (
     answer,
     check,
     count,
+    unread,
     window,
 )
 from opslib.core.defects import tried
@@ -50,14 +51,14 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
     for name, alias in aliases.items():
         asked = Question(f"shares of {name}", "one version, or a newer one on trial", _DOCS)
         if isinstance(alias, OpsError):
-            found.append(answer(asked.words, partial(_raised, alias)))
+            found.append(unread(asked, alias))
         elif weights(alias):
-            found.append(answer(asked.words, partial(_split, ops, asked, name, alias)))
+            found.append(answer(asked, _split, ops, asked, name, alias))
             found += _trial(ops, asked, name, alias, hours)
     whole = len(named) - len(found)
     if whole or not found:
         told = Question("shares of the aliases", "one version each", _DOCS)
-        found.append(told.answer("ok", f"{count(whole, 'function')}, each one version"))
+        found.append(told.ok(f"{count(whole, 'function')}, each one version"))
     return Findings(found)
 
 
@@ -66,17 +67,13 @@ def _alias(ops: Connection, name: str) -> Json:
     return alias if alias["FunctionVersion"] else {}
 
 
-def _raised(error: OpsError) -> Finding:
-    raise error
-
-
 def _split(ops: Connection, asked: Question, name: str, alias: Json) -> Finding:
     """Whether the split is a trial under way, or one that was left."""
     own, seen = alias["FunctionVersion"], f"the alias sends {told_shares(alias)}"
     older = [version for version in weights(alias) if _number(version) < _number(own)]
     if older:
         seen += f"; version {older[0]} is older than {own}, its own: a trial is of a newer one"
-        return asked.answer("warn", seen, next="functions/rollback")
+        return asked.warn(seen, next="functions/rollback")
     newest = max(weights(alias), key=_number)
     made = modified(Function(ops, name).configuration(newest))
     well = ops.now() - made < _TRIAL
@@ -93,7 +90,7 @@ def _trial(
         found = traffic(ops, name, alias["FunctionVersion"], window(ops, 60 * hours))
         yield from judge_trial(asked, alias, found)
     except OpsError as exc:
-        yield answer(asked.words, partial(_raised, exc))
+        yield unread(asked, exc)
 
 
 def _number(version: str) -> float:
@@ -111,7 +108,7 @@ def judge_trial(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]
         asked = replace(asked, rule=f"at most {most:g} in 100 of version {version}")
         if row is None:
             seen += f"; no request of version {version} ended yet"
-            yield asked.answer("unknown", seen, next="logs/search")
+            yield asked.unknown(seen, next="logs/search")
             continue
         seen += f"; version {version}: {row.errors_per_100:g} errors in 100 requests "
         seen += f"({row.errors:,} of {row.requests:,})"
@@ -122,7 +119,7 @@ def judge_trial(asked: Question, alias: Json, found: Frame) -> Iterator[Finding]
             bad, seen = True, f"{seen}: the alias's own is the one that fails"
         if bad:
             follows = "functions/rollback"
-            yield asked.answer("critical", seen, cause=BAD_VERSION, next=follows)
+            yield asked.critical(seen, cause=BAD_VERSION, next=follows)
         else:
             status, follows = ("warn", "logs/errors") if _fails(row) else ("ok", "")
             cause = "" if _fails(row) else BAD_VERSION
@@ -181,5 +178,5 @@ def judge_untried(
     seen = f"no request of {of} ended in {hours:g} h"
     if usual < _EXPECTED:
         seen += f", nor was one to be expected: others had {others}"
-        return asked.answer("ok", seen, rule="some requests, where there were some before")
-    return asked.answer("unknown", seen, rule="some requests", next="logs/search")
+        return asked.ok(seen, rule="some requests, where there were some before")
+    return asked.unknown(seen, rule="some requests", next="logs/search")

@@ -21,7 +21,7 @@ from opslib.core import (
     result,
 )
 from opslib.core.reads.functions import Function, states
-from opslib.functions.configurations import GET, differences, settled, weights
+from opslib.functions.configurations import GET, differences, settled, taken_over, weights
 
 _IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w.-]+/\S+[:@]\S+")
 
@@ -69,25 +69,10 @@ def plan_update(
     if given:
         ops.call("lambda", "update_function_code", DryRun=True, **at, **given)
         put = Aws("lambda", "update_function_code", RevisionId=latest["RevisionId"], **at, **given)
-        wait = Wait(
-            "lambda",
-            GET,
-            "LastUpdateStatus",
-            ["InProgress"],
-            ["Successful"],
-            300,
-            FunctionName=name,
-        )
+        kept = latest["CodeSha256"][:12]
         steps = [
-            Step(
-                f"Code of $LATEST of {name}: {code}",
-                put,
-                latest["CodeSha256"][:12],
-                code,
-                undo=[],
-                name="code",
-            ),
-            Step("Wait until Lambda has taken it over", wait, undo=[]),
+            Step(f"Code of $LATEST of {name}: {code}", put, kept, code, undo=[], name="code"),
+            taken_over(name),
         ]
         expected = sha256 or result("code.CodeSha256")
         notes = ["$LATEST keeps the new code when the alias goes back: nothing calls that."]

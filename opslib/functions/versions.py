@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -21,6 +20,7 @@ from opslib.core import (
     Step,
     Window,
     check,
+    dtypes,
     frame,
     planner,
     poll,
@@ -48,13 +48,13 @@ from opslib.functions.trials import (
     judge_untried,
 )
 
-VERSIONS = {
-    "version": "str",
-    "live": "bool",
-    "published": UTC_TIME,
-    "description": "str",
-    "code_sha256": "str",
-}
+VERSIONS = dtypes("""
+    version     str
+    live        bool
+    published   utc
+    description str
+    code_sha256 str
+""")
 DRIFT = "configuration-drift"  # the cause that findings name
 _RULE = f"at most {MOST_PER_100:g} in 100"
 _ENOUGH = 5  # requests that say how a version does
@@ -89,14 +89,14 @@ def check_versions(ops: Connection, function: str, hours: float = 24) -> Finding
     if alias and weights(alias):
         return Findings(judge_trial(asked, alias, found), found)
     if now is None:
-        return Findings([judge_untried(ops, asked, function, found, hours)], found)
+        return Findings(judge_untried(ops, asked, function, found, hours), found)
     seen = f"version {now.version}: {now.errors_per_100:g} errors in 100 requests "
     seen += f"({now.errors:,} of {now.requests:,})"
     if before is not None:
-        return Findings([_compared(asked, now, before, seen)], found)
+        return Findings(_compared(asked, now, before, seen), found)
     seen += f"; it served alone for the last {hours:g} h, so no deployment brought them"
     well = now.errors_per_100 <= MOST_PER_100
-    return Findings([asked.judged(well, seen, otherwise="warn", next="health/deep")], found)
+    return Findings(asked.judged(well, seen, otherwise="warn", next="health/deep"), found)
 
 
 def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
@@ -105,12 +105,12 @@ def _compared(asked: Question, now: Any, before: Any, seen: str) -> Finding:
     asked = replace(asked, rule=rule)
     seen += f", since {now.first:%m-%d %H:%M} UTC"
     if now.errors_per_100 <= most or now.errors < FEWEST:
-        return asked.answer("ok", seen, cause=BAD_VERSION)
+        return asked.ok(seen, cause=BAD_VERSION)
     if now.early_per_100 > most:
         seen += ", from its first half hour on"
-        return asked.answer("critical", seen, cause=BAD_VERSION, next="functions/rollback")
+        return asked.critical(seen, cause=BAD_VERSION, next="functions/rollback")
     seen += f"; but only {now.early_per_100:g} in its first half hour: something else changed later"
-    return asked.answer("warn", seen, next="health/deep")
+    return asked.warn(seen, next="health/deep")
 
 
 @check("Does the alias point to a version that works?")
@@ -132,13 +132,13 @@ def _pinned(facts: Any, alias: Json | None) -> Finding:
     """Whether all calls get one version that stays as it is."""
     if alias is None:
         asked = Question(facts["name"], "as described", "the target's file")
-        return asked.answer("ok", "no alias: what calls it gets $LATEST")
+        return asked.ok("no alias: what calls it gets $LATEST")
     version = alias["FunctionVersion"]
     name = f"{facts['name']}:{facts['alias']}"
     asked = Question(name, "one published version", "lambda GetAlias")
     if weights(alias):
         seen = f"it splits its traffic: {told_shares(alias)}"
-        return asked.answer("critical", seen, next="functions/rollback")
+        return asked.critical(seen, next="functions/rollback")
     return asked.judged(version != LATEST, f"version {version}", otherwise="warn")
 
 
@@ -159,7 +159,7 @@ def _watched(function: Function, version: str, seconds: float) -> Finding:
     seen = f"{served} since {began:%H:%M:%S} UTC, {failed} lines of trouble"
     if not served:
         seen += ": too early to say, look again"
-        return asked.answer("unknown", seen, next="logs/search")
+        return asked.unknown(seen, next="logs/search")
     return asked.judged(100 * failed / served <= MOST_PER_100, seen, next="logs/search")
 
 
@@ -183,15 +183,15 @@ def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
     try:
         live, latest = function.live(), function.configuration()
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return [unread(asked.words, exc)], []
+        return [unread(asked, exc)], []
     both = {facts.get("alias", LATEST): live, LATEST: latest}
     rows = [configurations.row(function.key, of, facts, one) for of, one in both.items()]
     found = [_drifted(asked, row) for row in rows if row["drift"]]
     number = live["Version"]
     if extra := ", ".join(configurations.undeclared(facts, live)):
         seen = f"{extra} set on version {number}, not in the target's file: meant to stay?"
-        found.append(asked.answer("warn", seen, next="functions/environment"))
-    well = asked.answer("ok", f"version {number} and $LATEST as described", cause=DRIFT)
+        found.append(asked.warn(seen, next="functions/environment"))
+    well = asked.ok(f"version {number} and $LATEST as described", cause=DRIFT)
     return found or [well], rows
 
 

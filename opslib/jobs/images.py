@@ -16,7 +16,6 @@ from typing import Any
 
 from opslib.core import (
     FAILURES,
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -31,29 +30,30 @@ from opslib.core import (
     Refused,
     Step,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
     removal,
     result,
     sign_of,
+    sql,
 )
 from opslib.core.actions.actions import file
-from opslib.core.connections import sql
 from opslib.core.reads.stores import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 
-SIZES = {
-    "item": "str",
-    "images": "int64",
-    "megabytes": "float64",
-    "payload_megabytes": "float64",
-    "largest_megabytes": "float64",
-    "too_large": "bool",
-    "failed": UTC_TIME,
-    "error": "str",
-}
+SIZES = dtypes("""
+    item              str
+    images            int64
+    megabytes         float64
+    payload_megabytes float64
+    largest_megabytes float64
+    too_large         bool
+    failed            utc
+    error             str
+""")
 TOO_LARGE = "images-too-large"  # the cause that findings name
 _MEGABYTE = 1_000_000  # bytes
 _QUALITY = 85
@@ -134,7 +134,7 @@ def check_oversized(ops: Connection, kind: str, item: str = "", minutes: float =
         asked = Question(f"images of {kind} jobs", rule, "database")
         days = f"of the last {minutes / 1440:g} days"
         seen = f"no item's latest {kind} job {days} failed for its size"
-        return Findings([asked.answer("ok", seen, cause=TOO_LARGE)], found)
+        return Findings(asked.ok(seen, cause=TOO_LARGE), found)
     judged = [_size_finding(row, rule, facts) for row in found.itertuples()]
     return Findings(judged, found.drop(columns="error"))
 
@@ -146,10 +146,10 @@ def _size_finding(row: Any, rule: str, facts: Any) -> Finding:
     fails = row.error and row.failed == row.failed  # not NaT
     if row.payload_megabytes > facts["max_payload_mb"] or (row.too_large and fails):
         seen = f"{seen}. {row.error}".strip()
-        return asked.answer("critical", seen, cause=TOO_LARGE, next="jobs/oversized")
+        return asked.critical(seen, cause=TOO_LARGE, next="jobs/oversized")
     if fails:
-        return asked.answer("warn", f"{seen}: they fit now. {row.error}", next="jobs/stale")
-    return asked.answer("ok", seen, cause=TOO_LARGE)
+        return asked.warn(f"{seen}: they fit now. {row.error}", next="jobs/stale")
+    return asked.ok(seen, cause=TOO_LARGE)
 
 
 @planner

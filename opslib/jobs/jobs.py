@@ -12,7 +12,6 @@ from typing import Any
 
 from opslib.core import (
     FAILURES,
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,28 +22,29 @@ from opslib.core import (
     Select,
     Step,
     check,
+    dtypes,
     planner,
     poll,
     quoted,
     sign_of,
+    sql,
     window,
 )
-from opslib.core.connections import sql
 from opslib.core.reads import log_lines, logs
 from opslib.jobs import rows
 
-JOBS = {
-    "item": "str",
-    "status": "str",
-    "running_minutes": "float64",
-    "created": UTC_TIME,
-    "started": UTC_TIME,
-    "finished": UTC_TIME,
-    "model": "str",
-    "attempts": "int64",
-    "error": "str",
-    "job": "str",
-}
+JOBS = dtypes("""
+    item            str
+    status          str
+    running_minutes float64
+    created         utc
+    started         utc
+    finished        utc
+    model           str
+    attempts        int64
+    error           str
+    job             str
+""")
 STALE = "stale-jobs"  # the cause that findings name
 OPEN = ("queued", "running")
 
@@ -116,7 +116,7 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     scope = f"of {item}" if item else f"in the last {minutes:g} minutes"
     if found.empty:
         nothing = asked.answer("unknown" if item else "ok", f"none {scope}", rule="")
-        return Findings([nothing], _brief(found))
+        return Findings(nothing, _brief(found))
     latest, last = found.drop_duplicates("item"), found.iloc[0]
     failed, limit = latest[latest["status"] == "failed"], facts["stale_minutes"]
     bad = [
@@ -126,12 +126,12 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     for row in latest[latest["running_minutes"] > limit].itertuples():
         slow = Question(f"{kind} job of {row.item}", f"at most {limit} minutes", asked.source)
         seen = f"running for {row.running_minutes:.0f} minutes"
-        bad.append(slow.answer("warn", seen, next=rows.follows(ops.target, kind)))
+        bad.append(slow.warn(seen, next=rows.follows(ops.target, kind)))
     counts = ", ".join(f"{n} {status}" for status, n in found["status"].value_counts().items())
     seen = f"{counts} {scope}; the latest, of {last['item']}, is {last['status']}"
     if bad:
         return Findings(bad, _brief(found), f"{kind} jobs: {seen}.")
-    return Findings([asked.answer("ok", seen)], _brief(found))
+    return Findings(asked.ok(seen), _brief(found))
 
 
 def _brief(found: Frame) -> Frame:
@@ -148,7 +148,7 @@ def _failed_finding(ops: Connection, kind: str, asked: Question, failed: Frame) 
         follows = "queues/dead-letters"
     seen = f"{len(failed)} failed ({items}{'…' if len(failed) > 8 else ''}), the last at "
     seen += f"{last['finished']:%m-%d %H:%M} UTC: {last['error'] or 'no error kept'}"
-    return asked.answer("warn", seen, next=follows)
+    return asked.warn(seen, next=follows)
 
 
 @check("Does a job hang?")
@@ -160,11 +160,11 @@ def check_stale(ops: Connection, kind: str) -> Findings:
     if found.empty:
         running = _select(ops, kind, "lower(status::text) = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
-        return Findings([asked.answer("ok", seen, cause=STALE)], _brief(running))
+        return Findings(asked.ok(seen, cause=STALE), _brief(running))
     seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "
     seen += ", ".join(found["item"].head(10))
-    stale = asked.answer("critical", seen, cause=STALE, next=rows.follows(ops.target, kind))
-    return Findings([stale], _brief(found))
+    stale = asked.critical(seen, cause=STALE, next=rows.follows(ops.target, kind))
+    return Findings(stale, _brief(found))
 
 
 @check("What did the worker say?")
@@ -180,7 +180,7 @@ def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60
     if item:
         latest = next(find_latest(ops, kind, [item]).itertuples(), None)
         if latest is None:
-            return Findings([asked.answer("unknown", f"{item} has no {kind} job")])
+            return Findings(asked.unknown(f"{item} has no {kind} job"))
         what, pattern = f"name job {latest.job}", f'"{latest.job}"'
         minutes = max(minutes, (ops.now() - latest.created).total_seconds() / 60 + 1)
     lines = logs.search(ops, function, pattern, window(ops, minutes), 40)
@@ -188,7 +188,7 @@ def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60
     if len(lines):
         seen = f"{len(lines)} lines {what}; the last at {lines['time'].iloc[-1]:%H:%M:%S} UTC"
     said = asked.judged(len(lines) > 0, seen, otherwise="warn")
-    return Findings([said], lines[["time", "message"]])
+    return Findings(said, lines[["time", "message"]])
 
 
 @planner
@@ -252,5 +252,5 @@ def _ended_finding(row: Any, kind: str) -> Finding:
     asked = Question(f"{kind} of {row.item}", "completed", "database")
     seen = row.status + (f": {row.error}" if row.error else "")
     if row.status in OPEN:
-        return asked.answer("unknown", f"{seen} still", next="jobs/status")
+        return asked.unknown(f"{seen} still", next="jobs/status")
     return asked.judged(row.status == "completed", seen, next="jobs/status")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from opslib.core import quoted
-from opslib.core.connections.sql import identifier
+from opslib.core import identifier, quoted
 from opslib.core.connections.targets import Target
 from opslib.core.tables import Params
 
 _TIME = "timestamptz"
-_COLUMNS = {  # as this project calls them: the key of the target's file, the usual name, the type
-    "id": ("id", "id", ""),
-    "status": ("status", "status", ""),
-    "created_at": ("created", "created_at", _TIME),
-    "started_at": ("started", "started_at", _TIME),
-    "finished_at": ("finished", "finished_at", _TIME),
-    "model": ("model", "model", "text"),
-    "attempts": ("attempts", "attempts", "integer"),
-    "error_message": ("error", "error_message", "text"),
+# As this project calls them, and as they usually are: the key of the target's file.
+_COLUMNS = {
+    "id": "id",
+    "status": "status",
+    "created_at": "created",
+    "started_at": "started",
+    "finished_at": "finished",
+    "model": "model",
+    "attempts": "attempts",
+    "error_message": "error",
 }
+_TYPES = {"model": "text", "attempts": "integer", "error_message": "text"}
 _STATES = {"waiting": "queued", "running": "running", "done": "completed", "failed": "failed"}
 _WRITTEN = {"started_at": ("running",), "finished_at": ("completed", "failed")}
 
@@ -42,8 +43,8 @@ def has(facts: Params, key: str) -> bool:
 
 def column(facts: Params, name: str) -> str:
     """An expression for a column of _COLUMNS."""
-    key, usual, kind = _COLUMNS[name]
-    called = facts.get("columns", {}).get(key, usual)
+    kind = _TYPES.get(name, _TIME if name.endswith("_at") else "")
+    called = facts.get("columns", {}).get(_COLUMNS[name], name)
     written = facts.get("columns", {}).get("updated")
     if called is None and name in _WRITTEN and written:  # the last that was written of the row
         states = ", ".join(f"'{state}'" for state in _WRITTEN[name])
@@ -51,10 +52,10 @@ def column(facts: Params, name: str) -> str:
         return f"CASE WHEN {column(facts, 'status')} IN ({states}) THEN {when} END"
     if called is None:
         return f"CAST(NULL AS {kind or 'text'})"
-    plain = called if called == usual else identifier(str(called))
+    plain = called if called == name else identifier(str(called))
     if name == "status" and "states" in facts:
         return _status(plain, facts["states"])
-    return plain if called == usual or not kind else f"CAST({plain} AS {kind})"
+    return plain if called == name or not kind else f"CAST({plain} AS {kind})"
 
 
 def _status(plain: str, states: Params) -> str:

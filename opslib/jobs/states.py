@@ -14,22 +14,23 @@ from opslib.core import (
     Question,
     check,
     count,
+    dtypes,
     number,
+    sql,
 )
 from opslib.core.checks.series import overdue
-from opslib.core.connections import sql
 from opslib.jobs import rows
 
-STATES = {
-    "state": "str",
-    "means": "str",
-    "jobs": "int64",
-    "earlier": "int64",
-    "late": "int64",
-    "newest": UTC_TIME,
-    "seconds": "float64",
-    "seconds_earlier": "float64",
-}
+STATES = dtypes("""
+    state           str
+    means           str
+    jobs            int64
+    earlier         int64
+    late            int64
+    newest          utc
+    seconds         float64
+    seconds_earlier float64
+""")
 LOST = "jobs-without-message"  # the causes that findings name
 NONE_STARTED = "jobs-not-started"
 LOOP = "jobs-of-one-item"
@@ -102,7 +103,7 @@ def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
     if not judged:
         told = ", ".join(f"{row.jobs} {row.state}" for row in found.itertuples() if row.jobs)
         asked = Question(f"{kind} jobs by state", "all understood, none without a message", _SOURCE)
-        judged = [asked.answer("ok", told or f"none in {minutes / 60:g} h")]
+        judged = [asked.ok(told or f"none in {minutes / 60:g} h")]
     return Findings(judged, found)
 
 
@@ -143,7 +144,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     asked = Question(f"{kind} jobs that wait", rule, f"{_SOURCE}; sqs GetQueueAttributes")
     seen = f"{late} for more than {facts['stale_minutes']} minutes"
     if queue is None:
-        yield asked.answer("warn", seen, next="jobs/status")
+        yield asked.warn(seen, next="jobs/status")
         return
     url = ops.call("sqs", "get_queue_url", QueueName=queue["name"])["QueueUrl"]
     told = ops.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
@@ -151,14 +152,14 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     messages = sum(map(int, depths))
     seen += f"; {count(messages, 'message')} in {queue['name']}"
     if messages:
-        yield asked.answer("warn", seen, next="queues/dead-letters")
+        yield asked.warn(seen, next="queues/dead-letters")
         return
     words = _MEANINGS["queued"].split()
     text = f"SELECT item FROM {rows.source(facts)} "
     text += "WHERE lower(status::text) = ANY(:words) ORDER BY created_at LIMIT 10"
     items = ", ".join(sql.query(ops, text, {"item": "str"}, words=words)["item"])
     seen += f": no worker will ever hear of them. Start them again by their items: {items}"
-    yield asked.answer("critical", seen, cause=LOST, next="jobs/stale")
+    yield asked.critical(seen, cause=LOST, next="jobs/stale")
 
 
 def _running(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
@@ -168,7 +169,7 @@ def _running(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     for row in found[other & (found["late"] > 0)].itertuples():
         asked = Question(f"{kind} jobs that are {row.state}", f"at most {limit} minutes", _SOURCE)
         seen = f"{row.late} for longer: their worker is gone"
-        yield asked.answer("critical", seen, next="jobs/status")
+        yield asked.critical(seen, next="jobs/status")
 
 
 def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
@@ -180,7 +181,7 @@ def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
                 f"{row.jobs} were completed in {number(row.seconds, 's')} (median), before it took "
             )
             seen += f"{number(row.seconds_earlier, 's')}: do they do anything?"
-            yield asked.answer("warn", seen, next="jobs/status")
+            yield asked.warn(seen, next="jobs/status")
 
 
 def _again(ops: Connection, kind: str, minutes: float) -> Iterator[Finding]:
@@ -193,7 +194,7 @@ def _again(ops: Connection, kind: str, minutes: float) -> Iterator[Finding]:
             asked = Question(f"{kind} jobs of one item", "as often as in four weeks", _SOURCE)
             seen = f"{row.item} has {row.jobs} in {minutes / 60:g} h, no item ever more than "
             seen += f"{row.most}: what starts it again and again?"
-            yield asked.answer("warn", seen, cause=LOOP, next="jobs/status")
+            yield asked.warn(seen, cause=LOOP, next="jobs/status")
 
 
 _MANY, _TIMES = 20, 3  # so many of one item, and so many times what any had
@@ -213,4 +214,4 @@ def _overdue(ops: Connection, kind: str) -> Iterator[Finding]:
     found = sql.query(ops, text, {"created_at": UTC_TIME}, before=before)
     if late := overdue(now, found["created_at"]):
         asked = Question(f"{kind} jobs are started", "as often as in four weeks", _SOURCE)
-        yield asked.answer("warn", late.told(now), cause=NONE_STARTED, next="jobs/status")
+        yield asked.warn(late.told(now), cause=NONE_STARTED, next="jobs/status")

@@ -11,35 +11,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.core import (
-    UTC_TIME,
+    LAB,
+    Applied,
     Connection,
     Finding,
     Findings,
     Json,
     OpsError,
+    Plan,
     Planned,
     Question,
     check,
+    dtypes,
     frame,
     unknown_name,
 )
-from opslib.core.connections.targets import LAB
-from opslib.core.plans.applying import Applied
-from opslib.core.plans.plans import Plan
 
 PHASES = {"database": ("stop", "restore", "switch", "resume"), "bucket": ("create", "fill")}
-CLOCK = {
-    "phase": "str",
-    "began": UTC_TIME,
-    "ended": UTC_TIME,
-    "minutes": "float64",
-    "who": "str",
-    "record": "str",
-}
+CLOCK = dtypes("""
+    phase   str
+    began   utc
+    ended   utc
+    minutes float64
+    who     str
+    record  str
+""")
 _SUMMARY = re.compile(r"recovery/(\w+), (\w+): ")
 _NAMELESS = "notebook"  # the procedure of a record whose notebook nobody told
 _LOOKED_BACK, _PAUSE = timedelta(days=400), timedelta(days=1)
@@ -163,9 +163,9 @@ def check_clock(ops: Connection, of: str, applied: Applied | None = None) -> Fin
     seen = f"{Recovery(of, phases)}; {said}"
     rows = [each._asdict() | {"minutes": round(each.minutes, 1)} for each in phases]
     if most is None:
-        return Findings([asked.answer("unknown", seen)], frame(rows, CLOCK))
+        return Findings(asked.unknown(seen), frame(rows, CLOCK))
     well = recovery.took <= most
-    return Findings([asked.judged(well, seen, otherwise="warn")], frame(rows, CLOCK))
+    return Findings(asked.judged(well, seen, otherwise="warn"), frame(rows, CLOCK))
 
 
 def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> list[Phase]:
@@ -176,8 +176,13 @@ def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> li
     return [*under_way(ops, of).phases, now]
 
 
+def aims(ops: Connection) -> Any:
+    """What the target's file wants of a recovery, as far as it says."""
+    return ops.target.facts.get("recovery", {})
+
+
 def _objective(ops: Connection) -> timedelta | None:
-    hours = ops.target.facts.get("recovery", {}).get("rto_hours")
+    hours = aims(ops).get("rto_hours")
     return None if hours is None else hours * _HOUR
 
 
@@ -201,7 +206,7 @@ def check_rehearsal(ops: Connection) -> Findings:
 
 def _rehearsed(ops: Connection, of: str) -> Finding:
     most = _objective(ops)
-    days = ops.target.facts.get("recovery", {}).get("rehearsed_days", _REHEARSED_DAYS)
+    days = aims(ops).get("rehearsed_days", _REHEARSED_DAYS)
     rule = f"{_rule(most)}, in the last {days} days"
     asked = Question(f"RTO of the {of}, as rehearsed", rule, f"records of recovery/{of}")
     every, next = find_recoveries(ops, of), f"recovery/{of}"
@@ -210,12 +215,12 @@ def _rehearsed(ops: Connection, of: str) -> Finding:
     whole = [each for each in every if not each.left]
     if not whole:
         seen = f"only {every[0]}; not {', '.join(every[0].left)}" if every else "never"
-        return asked.answer("unknown", seen + beside, next=next)
+        return asked.unknown(seen + beside, next=next)
     last = whole[0]
     seen = f"{last}{' in the practice copy' * ops.target.lab}{beside}"
     if most is None:
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     if last.took > most:
-        return asked.answer("critical", seen, next=next)
+        return asked.critical(seen, next=next)
     fresh = ops.now() - last.phases[-1].ended <= timedelta(days=days)
     return asked.judged(fresh, seen, otherwise="warn", next=next)

@@ -5,40 +5,45 @@ Stop who writes; restore beside; point the secret at the restored one; let them 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
+from inspect import unwrap
 from typing import Any
 
 from opslib import changes, databases, functions, records, secrets, services
 from opslib.core import (
     UTC_TIME,
+    Applied,
     Connection,
+    Facts,
     Finding,
     Findings,
     Frame,
     Json,
     OpsError,
+    Plan,
     Planned,
     Question,
     Refused,
     answer,
     ask,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
 )
 from opslib.core.actions.logins import Pointed
 from opslib.core.connections import addresses
-from opslib.core.connections.targets import Facts
 from opslib.core.plans import stages
-from opslib.core.plans.applying import Applied
-from opslib.core.plans.plans import Plan
 from opslib.recovery import clock
 
 CORRUPTED = "database-corrupted"  # the cause that findings name
-NEWEST = {"table": "str", "newest_there": UTC_TIME, "newest_now": UTC_TIME}
+NEWEST = dtypes("""
+    table        str
+    newest_there utc
+    newest_now   utc
+""")
 _MOST = 1000  # rows that break a rule, as far as they are counted
 
 
@@ -53,7 +58,7 @@ def plan_recovery(
     secret says no host).
     """
     clock.require_phase("database", phase)
-    restore = partial(inspect.unwrap(databases.plan_restore), ops, snapshot, to, name)
+    restore = partial(unwrap(databases.plan_restore), ops, snapshot, to, name)
     plans: dict[str, Callable[[], Planned]] = {
         "stop": partial(_stop, ops),
         "restore": restore,
@@ -153,7 +158,7 @@ def _resume(ops: Connection) -> Planned:
     """What the stop took away comes back, and is waited for; of several stops the last first."""
     last, every = _phase(ops, "stop"), clock.under_way(ops, "database").phases
     stops = [each.record for each in reversed(every) if each.phase == last.phase]
-    plans: list[Planned] = [inspect.unwrap(changes.plan_undo)(ops, each) for each in stops]
+    plans: list[Planned] = [unwrap(changes.plan_undo)(ops, each) for each in stops]
     waits = [step for of in _consumers(ops) for step in services.steps_running(ops, of.service)]
     notes = _missing(ops, "switch", "they write to the database of before again.")
     notes += [
@@ -178,13 +183,13 @@ def check_phase(ops: Connection, applied: Applied) -> Findings:
         return Findings(_idle(ops))
     if phase == "restore":
         new = databases.name_of_restored(applied.plan)
-        compared = inspect.unwrap(databases.check_restored)(ops, new)
-        rows: Findings = inspect.unwrap(check_integrity)(ops, new)
+        compared = unwrap(databases.check_restored)(ops, new)
+        rows: Findings = unwrap(check_integrity)(ops, new)
         return Findings([*compared, *rows], rows.evidence, rows.note)
-    rows = inspect.unwrap(check_integrity)(ops)
+    rows = unwrap(check_integrity)(ops)
     if phase == "resume" and "services" in ops.target.facts:
-        rows += inspect.unwrap(services.check_services)(ops)
-        rows += inspect.unwrap(services.check_targets)(ops)
+        rows += unwrap(services.check_services)(ops)
+        rows += unwrap(services.check_targets)(ops)
     return rows
 
 
@@ -220,7 +225,7 @@ def _judged(ops: Connection, at: Json | None) -> Iterator[Finding]:
     for query in ops.target.facts.get("recovery", {}).get("invariants", ()):
         facts = ops.target["database"]["queries"][query]
         asked = Question(str(facts["title"]), "no row", f"database.queries.{query}")
-        yield answer(asked.words, partial(_rows, ops, facts["sql"], at, asked))
+        yield answer(asked, _rows, ops, facts["sql"], at, asked)
 
 
 def _rows(ops: Connection, sql: str, at: Json | None, asked: Question) -> Finding:
@@ -249,7 +254,7 @@ def _lost(ops: Connection, new: str, newest: Frame) -> Finding:
     asked = Question(f"newest rows of {new}", rule, "SELECT max(…)")
     gap = (newest["newest_now"] - newest["newest_there"]).dt.total_seconds() / 3600
     if not (gap > 0).any():
-        return asked.answer("ok", "as new as those of the present database")
+        return asked.ok("as new as those of the present database")
     worst = newest.loc[gap.idxmax()]
     seen = f"{worst['table']}: what was written from {worst['newest_there']:%Y-%m-%d %H:%M:%S} to "
     seen += f"{worst['newest_now']:%H:%M:%S} UTC, {gap.max():.1f} h, is in the present one only"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 from opslib import buckets, databases
 from opslib.core import Connection, Finding, Findings, Question, answer, check
 from opslib.core.reads.stores.objects import versioning
+from opslib.recovery import clock
 
 BEHIND = "backup-behind"  # the cause that findings name
 _HOUR = timedelta(hours=1)
@@ -24,21 +24,21 @@ def check_point(ops: Connection) -> Findings:
     if latest is not None:
         lost = ops.now() - latest
         seen = f"each moment until {latest:%Y-%m-%d %H:%M:%S} UTC: {_told(lost)} would be lost. "
-        return Findings([_judged(ops, asked, lost, f"{seen}Daily snapshots alone: up to 24 h")])
+        return Findings(_judged(ops, asked, lost, f"{seen}Daily snapshots alone: up to 24 h"))
     found = databases.list_snapshots(ops)
     usable = found[found["status"] == "available"]
     if usable.empty:
         seen = "no moment, and no snapshot: all of it would be lost"
-        return Findings([asked.judged(False, seen, cause=BEHIND, next="databases/snapshot")])
+        return Findings(asked.judged(False, seen, cause=BEHIND, next="databases/snapshot"))
     lost = usable["age_hours"].min() * _HOUR
     seen = (
         f"no moment can be restored: automated backups are off. By the last snapshot {_told(lost)}"
     )
-    return Findings([_judged(ops, asked, lost, f"{seen} would be lost")])
+    return Findings(_judged(ops, asked, lost, f"{seen} would be lost"))
 
 
 def _question(ops: Connection, of: str, source: str) -> Question:
-    hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
+    hours = clock.aims(ops).get("rpo_hours")
     rule = "recovery.rpo_hours, which the target's file lacks" if hours is None else f"{hours:g} h"
     return Question(f"RPO of {of}", f"at most {rule}", source)
 
@@ -46,9 +46,9 @@ def _question(ops: Connection, of: str, source: str) -> Question:
 def _judged(
     ops: Connection, asked: Question, lost: timedelta, seen: str, cause: str = BEHIND
 ) -> Finding:
-    hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
+    hours = clock.aims(ops).get("rpo_hours")
     if hours is None:
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     follows = "databases/snapshot" if cause == BEHIND else "buckets/copy"
     otherwise = "critical" if cause == BEHIND else "warn"
     well = lost <= hours * _HOUR
@@ -68,9 +68,7 @@ def check_bucket_points(ops: Connection) -> Findings:
     known = ops.target.facts.get("buckets", {})
     copies = {each["copy_to"] for each in known.values() if "copy_to" in each}
     found = [
-        answer(f"RPO of bucket {key}", partial(_bucket, ops, key))
-        for key in known
-        if key not in copies
+        answer(f"RPO of bucket {key}", _bucket, ops, key) for key in known if key not in copies
     ]
     return Findings(found)
 
@@ -81,9 +79,9 @@ def _bucket(ops: Connection, key: str) -> Finding:
     kept = versioning(ops, facts["name"])
     if kept != "Enabled":
         seen = f"versions: {kept or 'none'}. What is deleted or overwritten is lost at once"
-        return asked.answer("critical", seen, next="buckets/create")
+        return asked.critical(seen, next="buckets/create")
     if "copy_to" not in facts:
-        return asked.answer("warn", "versions only: with the bucket itself all is lost")
+        return asked.warn("versions only: with the bucket itself all is lost")
     behind = buckets.list_behind(ops, key)
     oldest = None if behind.empty else behind["modified"].min()
     lost = timedelta(0) if oldest is None else ops.now() - oldest

@@ -20,12 +20,19 @@ from opslib.core import (
     Question,
     answer,
     check,
+    dtypes,
     frame,
 )
 from opslib.core.reads import services
+from opslib.recovery import clock
 
 LOST = "region-lost"  # the cause that findings name
-ORDER = {"order": "int64", "part": "str", "there": "str", "then": "str"}
+ORDER = dtypes("""
+    order int64
+    part  str
+    there str
+    then  str
+""")
 # What each region answers, whatever is in it.
 _ASKED = (
     ("ec2", "describe_availability_zones"),
@@ -47,11 +54,11 @@ def check_region(ops: Connection) -> Findings:
     seen = f"{len(_ASKED) - len(silent)} of {len(_ASKED)}"
     seen += "".join(f"; {each}" for each in found if each)
     if not silent:
-        return Findings([asked.answer("ok", seen, cause=LOST)])
+        return Findings(asked.ok(seen, cause=LOST))
     seen += f". What AWS says: {_HEALTH}"
     lost = len(silent) == len(_ASKED)
     status, cause = ("critical", LOST) if lost else ("warn", "")
-    return Findings([asked.answer(status, seen, cause=cause)])
+    return Findings(asked.answer(status, seen, cause=cause))
 
 
 def _silent(ops: Connection, service: str, operation: str) -> str:
@@ -80,12 +87,12 @@ def check_elsewhere(ops: Connection) -> Findings:
 
     Nothing there is critical, and says what would have to be there. Evidence: ORDER.
     """
-    region = ops.target.facts.get("recovery", {}).get("region", "")
+    region = clock.aims(ops).get("region", "")
     parts = [each for key, each in _PARTS.items() if key in ops.target.facts]
     if region in ("", ops.target.region):
         told = Question("another region", "described, with copies in it", "recovery.region")
         seen = "none is described: nothing was looked at, and nothing is known to be elsewhere"
-        found = [told.answer("critical", seen)]
+        found = [told.critical(seen)]
         statuses = ["not looked at"] * len(parts)
     else:
         there = ops.at(region)
@@ -106,7 +113,7 @@ def _looked(ops: Connection, there: Connection, part: Part) -> Finding:
         lacking = "" if well else f". There would have to be {part.wanted}"
         return asked.judged(well, f"{seen or 'nothing'}{lacking}")
 
-    return answer(asked.words, look)
+    return answer(asked, look)
 
 
 def _database(ops: Connection, there: Connection) -> tuple[bool, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
+from inspect import unwrap
 
 from opslib import buckets
 from opslib.core import (
     Connection,
+    Facts,
     Finding,
     Findings,
     NotAllowed,
@@ -21,7 +22,6 @@ from opslib.core import (
     planner,
     quoted,
 )
-from opslib.core.connections.targets import Facts
 from opslib.core.reads.stores.objects import list_objects
 from opslib.recovery import clock
 
@@ -38,12 +38,12 @@ def check_name(ops: Connection, bucket: str) -> Findings:
     try:
         ops.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=owner)
     except NotFound:
-        return Findings([asked.answer("ok", "free: make it anew before somebody else does")])
+        return Findings(asked.ok("free: make it anew before somebody else does"))
     except NotAllowed as exc:
         seen = f"{exc} Either somebody else has it by now, or we may not ask. If somebody else: "
         seen += "another name, in the app and in the target's file, and AWS Support at once"
-        return Findings([asked.answer("unknown", seen)])
-    return Findings([asked.answer("ok", "ours")])
+        return Findings(asked.unknown(seen))
+    return Findings(asked.ok("ours"))
 
 
 @planner
@@ -54,10 +54,10 @@ def plan_bucket(ops: Connection, bucket: str, phase: str) -> Planned:
     """
     clock.require_phase("bucket", phase)
     if phase == "create":
-        planned: Planned = inspect.unwrap(buckets.plan_create)(ops, bucket)
+        planned: Planned = unwrap(buckets.plan_create)(ops, bucket)
     else:
         _require_copy(ops, bucket)
-        planned = inspect.unwrap(buckets.plan_copies)(ops, bucket, back=True)
+        planned = unwrap(buckets.plan_copies)(ops, bucket, back=True)
     return clock.said("bucket", phase, planned)
 
 
@@ -77,12 +77,12 @@ def _require_copy(ops: Connection, bucket: str) -> Facts:
 def check_returned(ops: Connection, bucket: str) -> Findings:
     """Count and size beside the copy; until when the copy goes; rows whose object is not there."""
     copy, name = _require_copy(ops, bucket), ops.target["buckets"][bucket]["name"]
-    found = [answer(f"objects of {name}", partial(_counted, ops, name, copy["name"]))]
+    found = [answer(f"objects of {name}", _counted, ops, name, copy["name"])]
     kinds = ops.target.facts.get("orphans", {})
     for kind, of in kinds.items():
         if of["bucket"] == bucket:
             words = f"objects that {of['table']} names ({kind})"
-            found.append(answer(words, partial(_named, ops, name, of, words)))
+            found.append(answer(words, _named, ops, name, of, words))
     return Findings(found)
 
 
@@ -96,13 +96,13 @@ def _counted(ops: Connection, name: str, copy: str) -> Finding:
     seen += f"{kept['size_bytes'].sum() / 1e6:,.1f} MB"
     seen += f"; not so: {', '.join(lacking[:3])}" if lacking else ""
     if kept.empty:
-        return asked.answer("critical", f"{seen}. Nothing is in the copy")
+        return asked.critical(f"{seen}. Nothing is in the copy")
     seen += (
         f". What was put or changed after the last copy, {kept['modified'].max():%Y-%m-%d %H:%M}"
     )
     seen += " UTC, is not back, nor is any older version"
     if now.empty:
-        return asked.answer("warn", f"empty still: phase 'fill'. {seen}", next="recovery/bucket")
+        return asked.warn(f"empty still: phase 'fill'. {seen}", next="recovery/bucket")
     return asked.judged(not lacking, seen, next="recovery/bucket")
 
 

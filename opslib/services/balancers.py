@@ -15,14 +15,15 @@ from opslib.core import (
     Panel,
     Plotted,
     Question,
-    Sign,
     Window,
+    beside,
     check,
     clock,
     count,
     number,
     window,
 )
+from opslib.core.checks.signs import signs
 from opslib.services import measures
 from opslib.services.reading import Service, each_service
 
@@ -33,28 +34,7 @@ THROWS, TOO_SLOW = "app-throws", "app-too-slow"  # the causes that findings name
 _FEW, _SHARE, _OF_A_PERIOD = 5, 0.01, 0.05
 _LATELY = 3  # periods that tell whether it goes on
 _RULE = f"fewer than {_FEW}, or at most {100 * _SHARE:g} % of requests"
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
-CODES = (
-    Sign(
-        "targets-unhealthy",
-        "503",
-        "no target to choose: none is registered, or those that fail are replaced without end",
-        next="services/health",
-    ),
-    Sign(
-        "app-closes-connections",
-        "502",
-        "the app closed the connection or answered no HTTP: it crashes, or keeps connections "
-        "open for a shorter time than the load balancer",
-        next="logs/errors",
-    ),
-    Sign(
-        TOO_SLOW,
-        "504",
-        "the app took longer than the load balancer waits, or took no connection",
-        next="services/latency",
-    ),
-)
+CODES = signs(beside(__file__, "ecs")["codes"])
 
 
 @check("Who answers 5xx: the load balancer or the app?")
@@ -89,7 +69,7 @@ def _by_balancer(service: Service, seen: Frame, within: Window) -> Finding:
     asked = Question(f"5xx of the load balancer of {service.key}", _RULE, "GetMetricData ELB")
     of = seen["of_all"] + seen["elb_503"]
     if not of.sum():
-        return asked.answer("unknown", f"no request, {within}", next="health/quick")
+        return asked.unknown(f"no request, {within}", next="health/quick")
     wrong = seen["elb_5xx"]
     said = _said(wrong, of, within)
     codes = [(int(seen[f"elb_{sign.pattern}"].sum()), sign) for sign in CODES]
@@ -97,7 +77,7 @@ def _by_balancer(service: Service, seen: Frame, within: Window) -> Finding:
     seen_too = "; ".join(f"{many} × {sign.pattern}: {sign.means}" for many, sign in named)
     said += f". {seen_too}" * bool(seen_too)
     if not _is_bad(wrong, of):
-        return asked.answer("ok", said, cause=TOO_SLOW)
+        return asked.ok(said, cause=TOO_SLOW)
     first = named[0][1] if named else None
     return asked.answer(
         _status(wrong, of),
@@ -111,10 +91,10 @@ def _by_targets(service: Service, seen: Frame, within: Window) -> Finding:
     asked = Question(f"5xx that {service.key} answers itself", _RULE, "GetMetricData ELB, ecs")
     of, wrong = seen["requests"], seen["target_5xx"]
     if not of.sum():
-        return asked.answer("unknown", f"no request reached it, {within}", next="services/health")
+        return asked.unknown(f"no request reached it, {within}", next="services/health")
     said = _said(wrong, of, within)
     if not _is_bad(wrong, of):
-        return asked.answer("ok", said, cause=THROWS)
+        return asked.ok(said, cause=THROWS)
     status = _status(wrong, of)
     if deployment := measures.brought(service.deployments(10), _bad(wrong, of)):
         said += f". It began with {measures.told(deployment, within)}; before it all was well"

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, Refused, Step, frame
-from opslib.core.actions.watching import Anew
+from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
 from opslib.services.reading import Service, each_service
 
-CONSUMERS = {
-    "service": "str",
-    "takes": "str",
-    "pinned": "bool",
-    "tasks": "int64",
-    "older": "int64",
-    "oldest": UTC_TIME,
-}
+CONSUMERS = dtypes("""
+    service str
+    takes   str
+    pinned  bool
+    tasks   int64
+    older   int64
+    oldest  utc
+""")
 _ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
 
 
@@ -38,10 +37,9 @@ def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") ->
 
 
 def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Json]:
-    every = _taken(service.definition())
     taken = [
         (name, rest)
-        for name, of, rest in every
+        for name, of, rest in _taken(service.definition())
         if _names(of, arn) and (not key or "".join(rest[:1]) in ("", key))
     ]
     if not taken:
@@ -84,9 +82,7 @@ def steps_anew(ops: Connection, services: Sequence[str]) -> list[Step]:
     steps = []
     for key in services:
         service = Service(ops, key)
-        kind = service.described.get("deploymentController", {}).get("type", "ECS")
-        if kind != "ECS":
-            raise Refused(f"{key} is deployed by {kind}: begin that there. Nothing was changed.")
+        service.require_ecs("begin that there")
         do = Anew(str(service.facts["cluster"]), str(service.facts["name"]))
         title = f"Start the tasks of {key} anew, and wait until none of before is left"
         steps.append(Step(title, do, "tasks of before", "tasks that read what is there now", []))

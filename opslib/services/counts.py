@@ -71,22 +71,20 @@ def _judged(service: Service) -> Finding:
     if bounds is None:
         seen = f"{count(tasks, 'task')}, nothing scales it"
         if "max_tasks" in facts:
-            return asked.answer("warn", f"{seen}, though max_tasks is described")
-        return asked.answer("ok", seen, cause=AT_CAPACITY)
+            return asked.warn(f"{seen}, though max_tasks is described")
+        return asked.ok(seen, cause=AT_CAPACITY)
     low, high = bounds["MinCapacity"], bounds["MaxCapacity"]
     seen = f"{count(tasks, 'task')}, between {low} and {high}"
     off = [name for name, value in bounds.get("SuspendedState", {}).items() if value]
     if off:
-        return asked.answer("warn", f"{seen}; suspended: {', '.join(off)}", next="services/scale")
+        return asked.warn(f"{seen}; suspended: {', '.join(off)}", next="services/scale")
     if tasks >= high > low:
-        return asked.answer(
-            "warn", f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale"
-        )
+        return asked.warn(f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale")
     described = facts.get("min_tasks", low), facts.get("max_tasks", high)
     if described != (low, high):
         seen += f"; described as {described[0]} to {described[1]}"
-        return asked.answer("warn", seen, next="services/scale")
-    return asked.answer("ok", seen, cause=AT_CAPACITY)
+        return asked.warn(seen, next="services/scale")
+    return asked.ok(seen, cause=AT_CAPACITY)
 
 
 @planner
@@ -99,40 +97,29 @@ def plan_scale(
     """
     known = Service(ops, service)
     told, bounds = known.described, bounds_of(known).perform(ops)
-    present, wanted = told["desiredCount"], told["desiredCount"] if tasks < 0 else tasks
-    steps: list[Step] = []
-    notes: list[str] = []
+    present = told["desiredCount"]
+    wanted = present if tasks < 0 else tasks
+    steps, notes = list[Step](), list[str]()
     if bounds is None and max(least, most) >= 0:
         raise UsageError(f"Nothing scales {service}: least and most have no meaning here.")
     if bounds is not None:
         was = bounds["MinCapacity"], bounds["MaxCapacity"]
-        low, high = (
-            least if least >= 0 else min(was[0], wanted),
-            most if most >= 0 else max(was[1], wanted),
-        )
+        low = least if least >= 0 else min(was[0], wanted)
+        high = most if most >= 0 else max(was[1], wanted)
         if not low <= wanted <= high:
             raise UsageError(f"{wanted} tasks are not between least={low} and most={high}.")
         steps += _moved(known, was, (low, high))
         notes = [f"Auto-scaling goes on between {low} and {high}: within them it moves the count."]
     if wanted != present:
-        thing = known.thing
-        steps.append(
-            Step(
-                f"Service {told['serviceName']}: {present} tasks become {wanted}",
-                thing.put("desiredCount", wanted),
-                present,
-                wanted,
-                [thing.put("desiredCount", present)],
-                thing.read("desiredCount"),
-            )
-        )
+        title = f"Service {told['serviceName']}: {present} tasks become {wanted}"
+        put, read = known.thing.put, known.thing.read("desiredCount")
+        do, undo = (put("desiredCount", tasks) for tasks in (wanted, present))
+        steps.append(Step(title, do, present, wanted, [undo], read))
         steps.append(Step(f"Wait until {count(wanted, 'task')} run", _until(known), None, True, []))
-        notes += [*_warned(known, wanted)]
-    return Planned(
-        f"{service}: {count(wanted, 'task')}",
-        steps,
-        notes if steps else ["Choose what to change: tasks, least, most."],
-    )
+        notes += _warned(known, wanted)
+    if not steps:
+        notes = ["Choose what to change: tasks, least, most."]
+    return Planned(f"{service}: {count(wanted, 'task')}", steps, notes)
 
 
 def _until(service: Service) -> Wait:
@@ -151,11 +138,10 @@ def steps_running(ops: Connection, service: str) -> Iterator[Step]:
     """Waits until as many of its tasks run as are wanted, and its load balancers take some."""
     known = Service(ops, service)
     yield Step(f"Wait until the tasks of {service} run", _until(known), undo=[])
-    for each in known.described.get("loadBalancers", ()):
-        if group := each.get("targetGroupArn"):
-            asked = "elbv2", "describe_target_health", _TAKEN
-            taken = Wait(*asked, [False], [True], SERVICE.seconds, TargetGroupArn=group)
-            yield Step(f"Wait until the load balancer takes those of {service}", taken, undo=[])
+    asked = "elbv2", "describe_target_health", _TAKEN
+    for group in known.target_groups:
+        taken = Wait(*asked, [False], [True], SERVICE.seconds, TargetGroupArn=group)
+        yield Step(f"Wait until the load balancer takes those of {service}", taken, undo=[])
 
 
 _STATES = "TargetHealthDescriptions[].TargetHealth.State"
@@ -172,14 +158,9 @@ def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> I
         return Aws(SCALING, "register_scalable_target", **at, **given)
 
     name = service.facts["name"]
-    yield Step(
-        f"Bounds of {name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}",
-        put(wanted),
-        [*was],
-        [*wanted],
-        [put(was)],
-        bounds_of(service, ".[MinCapacity, MaxCapacity]"),
-    )
+    title = f"Bounds of {name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}"
+    read = bounds_of(service, ".[MinCapacity, MaxCapacity]")
+    yield Step(title, put(wanted), [*was], [*wanted], [put(was)], read)
 
 
 def _warned(service: Service, wanted: int) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from opslib.core import (
     Connection,
@@ -16,8 +15,8 @@ from opslib.core import (
     UsageError,
     answer,
     check,
+    number,
 )
-from opslib.core.text import number
 from opslib.services.reading import Service, find_image, in_ecr
 
 MISSING, VULNERABLE = "image-missing", "image-vulnerable"
@@ -67,16 +66,16 @@ def check_image(ops: Connection, service: str, image: str) -> Findings:
         found = find_image(ops, wanted)
     except NotFound as exc:
         seen = f"{exc} Was it built and pushed?"
-        return Findings([asked.answer("critical", seen, cause=MISSING)])
+        return Findings(asked.critical(seen, cause=MISSING))
     if found is None:
         seen = f"{wanted} is not in ECR: whether it is there cannot be asked here"
-        return Findings([asked.answer("unknown", seen)])
+        return Findings(asked.unknown(seen))
     other, scan = f"{image} is new", f"scan of {image}"
     return Findings(
         [
-            asked.answer("ok", told(found), cause=MISSING),
-            answer(other, partial(_other, known, found, other)),
-            answer(scan, partial(_scan, ops, wanted, scan)),
+            asked.ok(told(found), cause=MISSING),
+            answer(other, _other, known, found, other),
+            answer(scan, _scan, ops, wanted, scan),
         ]
     )
 
@@ -87,11 +86,11 @@ def _other(service: Service, found: Json, words: str) -> Finding:
     try:
         runs = find_image(service.ops, now)
     except NotFound as exc:
-        return asked.answer("unknown", f"of what runs, {now}, ECR knows nothing: {exc}")
+        return asked.unknown(f"of what runs, {now}, ECR knows nothing: {exc}")
     if runs is None:
-        return asked.answer("ok", f"what runs, {now}, is not from ECR")
+        return asked.ok(f"what runs, {now}, is not from ECR")
     if runs["imageDigest"] == found["imageDigest"]:
-        return asked.answer("warn", f"it is what runs: {now}")
+        return asked.warn(f"it is what runs: {now}")
     newer = found["imagePushedAt"] >= runs["imagePushedAt"]
     seen = f"what runs: {told(runs)}"
     return asked.judged(newer, seen, otherwise="warn", next="services/rollback")
@@ -105,11 +104,11 @@ def _scan(ops: Connection, image: str, words: str) -> Finding:
     except OpsError as exc:
         if "ScanNotFoundException" not in str(exc):
             raise
-        return asked.answer("unknown", "it was never scanned")
+        return asked.unknown("it was never scanned")
     status, found = said.get("imageScanStatus", {}), said.get("imageScanFindings", {})
     if status.get("status") not in _SCANNED:
         seen = f"{status.get('status')}: {status.get('description', 'no reason is told')}"
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     counts = found.get("findingSeverityCounts", {})
     every = [*found.get("findings", ()), *found.get("enhancedFindings", ())]
     names = [each.get("name") or each.get("title") for each in every]
@@ -119,6 +118,6 @@ def _scan(ops: Connection, image: str, words: str) -> Finding:
     if at := found.get("imageScanCompletedAt"):
         seen += f", scanned {at:%Y-%m-%d %H:%M} UTC"
     if counts.get("CRITICAL"):
-        return asked.answer("critical", seen, cause=VULNERABLE)
+        return asked.critical(seen, cause=VULNERABLE)
     passed = not counts.get("HIGH")
     return asked.judged(passed, seen, otherwise="warn", cause=VULNERABLE if passed else "")

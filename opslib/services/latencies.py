@@ -28,12 +28,12 @@ from opslib.core import (
     clock,
     count,
     frame,
+    metrics,
     number,
     unread,
     window,
 )
 from opslib.core.checks.plots import MARKS
-from opslib.core.reads import metrics
 from opslib.services import balancers, measures
 from opslib.services.counts import AT_CAPACITY, bounds
 from opslib.services.reading import Service
@@ -113,33 +113,24 @@ def check_latency(
     if not groups:
         asked = Question(f"how long {service} takes", "p95 is not slow", "elbv2")
         why = "no Application Load Balancer is in front of it, so nobody measures its answers"
-        return Findings([asked.answer("unknown", why, next="logs/query")])
+        return Findings(asked.unknown(why, next="logs/query"))
     rows, deployments = ops.gather(
         partial(measures.read, known, groups[0], Window(within.start - _DAY, within.end)),
         partial(known.deployments, 10),
     )
     before = rows[rows.index < within.start]
-    slow = slow_seconds or _limit(ops, groups[0]) or _TIMES * before["p95_s"].median()
+    slow = (
+        slow_seconds
+        or metrics.slow_from(ops, "TargetResponseTime", groups[0])
+        or _TIMES * before["p95_s"].median()
+    )
     seen = Seen(known, within, rows, slow if slow == slow else None, deployments)
-    reasons = [
-        answer(f"{name} of {service}", partial(reason, seen)) for name, reason in REASONS.items()
-    ]
+    reasons = [answer(f"{name} of {service}", reason, seen) for name, reason in REASONS.items()]
     reasons += _measured(seen)
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
     return Plotted(found, None, note, [*_panels(seen)], within, _marks(seen))
-
-
-def _limit(ops: Connection, group: Json) -> float:
-    """What the target's file calls slow, in seconds; 0 when it does not say."""
-    listed = metrics.described(ops) if "metrics" in ops.target.facts else ()
-    known = (
-        each.warn
-        for each in listed
-        if each.metric == "TargetResponseTime" and group.items() >= dict(each.dimensions).items()
-    )
-    return next(known, None) or 0.0
 
 
 def _taken(seen: Seen, explained: bool) -> Finding:
@@ -149,18 +140,18 @@ def _taken(seen: Seen, explained: bool) -> Finding:
     times = seen.now.dropna(subset="p95_s")
     if times.empty or seen.slow_s is None:
         why = "nothing answered" if times.empty else "no day before it to compare with"
-        return asked.answer("unknown", f"{why}, {seen.within}", next="services/health")
+        return asked.unknown(f"{why}, {seen.within}", next="services/health")
     p50, p95, p99 = (number(times[name].median(), "s") for name in ("p50_s", "p95_s", "p99_s"))
     said = f"p50 {p50}, p95 {p95}, p99 {p99} (medians), "
     said += f"{int(seen.slow.sum())} of {count(len(times), 'period')} slow"
     if int(seen.slow.sum()) < _FEW:
-        return asked.answer("ok", said)
+        return asked.ok(said)
     first, last = measures.episode(seen.slow) or (seen.within.start, seen.within.end)
     said += f", from {clock(first, seen.within.end)} to {clock(last, seen.within.end)}"
     if explained:
-        return asked.answer("warn", said)
+        return asked.warn(said)
     said += ". None of the reasons below explains it: not known. What do the slow requests log?"
-    return asked.answer("warn", said, next="logs/query")
+    return asked.warn(said, next="logs/query")
 
 
 def _waited(seen: Seen, explained: bool) -> Finding:
@@ -173,10 +164,10 @@ def _waited(seen: Seen, explained: bool) -> Finding:
     found = balancers.unanswered(seen.now)
     said = f"{found['many']:,} of {count(int(seen.now['of_all'].sum()), 'request')} answered 504"
     if not found["bad"]:
-        return asked.answer("ok", said, cause=balancers.TOO_SLOW)
+        return asked.ok(said, cause=balancers.TOO_SLOW)
     said += ": they took longer than its idle timeout (60 s, unless set otherwise)"
     follows = "" if explained else "logs/query"
-    return asked.answer("critical", said, cause=balancers.TOO_SLOW, next=follows)
+    return asked.critical(said, cause=balancers.TOO_SLOW, next=follows)
 
 
 def _cpu(seen: Seen) -> Finding:
@@ -185,26 +176,26 @@ def _cpu(seen: Seen) -> Finding:
     asked = Question(f"CPU of {seen.service.key}", rule, "GetMetricData, ecs, auto-scaling")
     cpu = (seen.bad if seen.is_slow else seen.now)["cpu"].dropna()
     if cpu.empty:
-        return asked.answer("unknown", "no CPU was measured", next="services/health")
+        return asked.unknown("no CPU was measured", next="services/health")
     tasks, limits = seen.service.described["desiredCount"], bounds(seen.service)
     said = f"{number(cpu.median(), '%')} at the median, at most {number(cpu.max(), '%')}; "
     said += count(tasks, "task")
     if limits:
         said += f" between {limits[0]} and {limits[1]}"
     if not seen.is_slow or cpu.median() < _BUSY:
-        return asked.answer("ok", said, cause=AT_CAPACITY)
+        return asked.ok(said, cause=AT_CAPACITY)
     if limits and tasks >= limits[1]:
         said += (
             ": at its limit, and auto-scaling may start no more. Raise the upper bound, or give "
         )
         said += "each task more CPU"
-        return asked.answer("warn", said, cause=AT_CAPACITY, next="services/scale")
+        return asked.warn(said, cause=AT_CAPACITY, next="services/scale")
     said += ": too few tasks. " + (
         "Auto-scaling should add some within minutes: is it suspended, or is there no room?"
         if limits
         else "Nothing scales it"
     )
-    return asked.answer("warn", said, cause="too-few-tasks", next="services/scale")
+    return asked.warn(said, cause="too-few-tasks", next="services/scale")
 
 
 def _deployed(seen: Seen) -> Finding:
@@ -217,9 +208,9 @@ def _deployed(seen: Seen) -> Finding:
     if found is None:
         many = sum(each["createdAt"] >= seen.within.start for each in seen.deployments)
         said = f"{count(many, 'deployment')} within the window, none where it begins"
-        return asked.answer("ok", said, cause=REVISION)
+        return asked.ok(said, cause=REVISION)
     said = f"it began with {measures.told(found, seen.within)}"
-    return asked.answer("warn", said, cause=REVISION, next="services/rollback")
+    return asked.warn(said, cause=REVISION, next="services/rollback")
 
 
 def _measured(seen: Seen) -> Findings:
@@ -227,7 +218,7 @@ def _measured(seen: Seen) -> Findings:
     try:
         return Findings(waits.measured(seen.service, seen.within, seen.slow_times))
     except OpsError as exc:
-        return Findings([unread(f"what {seen.service.key} asks", exc)])
+        return Findings(unread(f"what {seen.service.key} asks", exc))
 
 
 def _asked(seen: Seen) -> Finding:
@@ -237,11 +228,11 @@ def _asked(seen: Seen) -> Finding:
     rows = seen.bad if seen.is_slow else seen.now
     present, usual = rows["requests"].mean(), seen.a_day_before(rows)["requests"].mean()
     if not usual > 0:
-        return asked.answer("unknown", "nothing was asked a day before at these hours")
+        return asked.unknown("nothing was asked a day before at these hours")
     said = f"{number(present)} in each period, a day before {number(usual)}"
     if not seen.is_slow or present <= _MORE * usual:
-        return asked.answer("ok", said, cause=TRAFFIC)
-    return asked.answer("warn", said, cause=TRAFFIC, next="services/scale")
+        return asked.ok(said, cause=TRAFFIC)
+    return asked.warn(said, cause=TRAFFIC, next="services/scale")
 
 
 REASONS = {

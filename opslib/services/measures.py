@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame
-from opslib.core.reads import functions, metrics
+from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, metrics
+from opslib.core.reads import functions
 from opslib.services.reading import Service, number
 
 if TYPE_CHECKING:
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
 
 # What is read: the metric, its statistic; whose it is: the target group's, the load balancer's as a
 # whole (its own answers are counted nowhere else), the service's.
-_GROUP, _BALANCER, _SERVICE = "group", "balancer", "service"
-MEASURES = {
-    "requests": ("RequestCount", "Sum", _GROUP),
-    "target_5xx": ("HTTPCode_Target_5XX_Count", "Sum", _GROUP),
-    "p50_s": ("TargetResponseTime", "p50", _GROUP),
-    "p95_s": ("TargetResponseTime", "p95", _GROUP),
-    "p99_s": ("TargetResponseTime", "p99", _GROUP),
-    "healthy": ("HealthyHostCount", "Average", _GROUP),
-    "of_all": ("RequestCount", "Sum", _BALANCER),
-    "elb_5xx": ("HTTPCode_ELB_5XX_Count", "Sum", _BALANCER),
-    "elb_502": ("HTTPCode_ELB_502_Count", "Sum", _BALANCER),
-    "elb_503": ("HTTPCode_ELB_503_Count", "Sum", _BALANCER),
-    "elb_504": ("HTTPCode_ELB_504_Count", "Sum", _BALANCER),
-    "cpu": ("CPUUtilization", "Average", _SERVICE),
-}
+_READ = """
+    requests   RequestCount              Sum     group
+    target_5xx HTTPCode_Target_5XX_Count Sum     group
+    p50_s      TargetResponseTime        p50     group
+    p95_s      TargetResponseTime        p95     group
+    p99_s      TargetResponseTime        p99     group
+    healthy    HealthyHostCount          Average group
+    of_all     RequestCount              Sum     balancer
+    elb_5xx    HTTPCode_ELB_5XX_Count    Sum     balancer
+    elb_502    HTTPCode_ELB_502_Count    Sum     balancer
+    elb_503    HTTPCode_ELB_503_Count    Sum     balancer
+    elb_504    HTTPCode_ELB_504_Count    Sum     balancer
+    cpu        CPUUtilization            Average service
+"""
+MEASURES = {name: of for name, *of in map(str.split, _READ.strip().splitlines())}
 COUNTED = [name for name, (_, statistic, _) in MEASURES.items() if statistic == "Sum"]
 PAUSE = timedelta(minutes=30)  # so long it may be well, and is the same trouble
 WITHIN = timedelta(minutes=20)  # what a deployment brought shows within
@@ -43,13 +44,10 @@ def groups(service: Service) -> list[Json]:
 
     ELB DescribeTargetGroups. Empty for a service that none is in front of.
     """
-    told = service.described.get("loadBalancers", ())
-    arns = [each["targetGroupArn"] for each in told if "targetGroupArn" in each]
-    if not arns:
+    if not (arns := service.target_groups):
         return []
-    found = service.ops.pages(
-        "elbv2", "describe_target_groups", "TargetGroups[]", TargetGroupArns=arns
-    )
+    asked = "elbv2", "describe_target_groups", "TargetGroups[]"
+    found = service.ops.pages(*asked, TargetGroupArns=arns)
     return [
         {
             "LoadBalancer": arn.partition(":loadbalancer/")[2],
@@ -67,12 +65,9 @@ def read(service: Service, group: Json, within: Window) -> Frame:
     A count that CloudWatch leaves out is 0.
     """
     of = {
-        _GROUP: ("AWS/ApplicationELB", group),
-        _BALANCER: ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
-        _SERVICE: (
-            "AWS/ECS",
-            {"ClusterName": service.facts["cluster"], "ServiceName": service.facts["name"]},
-        ),
+        "group": ("AWS/ApplicationELB", group),
+        "balancer": ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
+        "service": ("AWS/ECS", service.dimensions),
     }
     seconds = functions.period(within)
     queries = [
@@ -98,12 +93,8 @@ def episode(bad: pd.Series) -> tuple[datetime, datetime] | None:
     times = [time.to_pydatetime() for time in bad.index[bad]]
     if not times:
         return None
-    first = times[-1]
-    for time in reversed(times):
-        if first - time > PAUSE:
-            break
-        first = time
-    return first, times[-1]
+    begins = [times[0], *(time for before, time in pairwise(times) if time - before > PAUSE)]
+    return begins[-1], times[-1]
 
 
 def brought(deployments: Sequence[Json], bad: pd.Series) -> Json | None:
@@ -118,10 +109,8 @@ def brought(deployments: Sequence[Json], bad: pd.Series) -> Json | None:
         return None
     step = bad.index.to_series().diff().min()
     since = pd.Timestamp(found[0])
-    for each in deployments:  # newest first
-        if -step <= since - each["createdAt"] <= WITHIN:
-            return each
-    return None
+    newest_first = (e for e in deployments if -step <= since - e["createdAt"] <= WITHIN)
+    return next(newest_first, None)
 
 
 def told(deployment: Json, within: Window) -> str:

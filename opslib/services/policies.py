@@ -20,25 +20,37 @@ from opslib.core import (
     Window,
     check,
     count,
+    dtypes,
     frame,
+    metrics,
     planner,
     unknown_name,
 )
-from opslib.core.reads import metrics
 from opslib.services.counts import SCALING, bounds_of, named
 from opslib.services.reading import Service, each_service
 
-POLICIES = {
-    "service": "str",
-    "policy": "str",
-    "type": "str",
-    "metric": "str",
-    "target": "float64",
-    "scale_in_cooldown_seconds": "Int64",
-    "scale_out_cooldown_seconds": "Int64",
-    "scale_in_disabled": "bool",
-}
+POLICIES = dtypes("""
+    service                    str
+    policy                     str
+    type                       str
+    metric                     str
+    target                     float64
+    scale_in_cooldown_seconds  Int64
+    scale_out_cooldown_seconds Int64
+    scale_in_disabled          bool
+""")
 _TRACKING, _CONFIGURATION = "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration"
+_ROW = f"""{{
+    policy: PolicyName, type: PolicyType,
+    metric: {_CONFIGURATION}.[
+        PredefinedMetricSpecification.PredefinedMetricType,
+        CustomizedMetricSpecification && (CustomizedMetricSpecification.MetricName || 'of its own')
+    ][?@] | [0] || '',
+    target: {_CONFIGURATION}.TargetValue,
+    scale_in_cooldown_seconds: {_CONFIGURATION}.ScaleInCooldown,
+    scale_out_cooldown_seconds: {_CONFIGURATION}.ScaleOutCooldown,
+    scale_in_disabled: {_CONFIGURATION}.DisableScaleIn || `false`
+}}"""
 _CPU = "ECSServiceAverageCPUUtilization"
 _PERCENT = {  # predefined metrics that are a share of what a task has
     _CPU: "CPUUtilization",
@@ -57,10 +69,15 @@ def _policies(service: Service) -> list[Json]:
 
 def _metric(policy: Json) -> str:
     """What a policy measures: the predefined metric, or the name of one of its own."""
-    config = policy.get(_CONFIGURATION, {})
-    predefined = config.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
-    own = config.get("CustomizedMetricSpecification", {})
-    return str(predefined or own.get("MetricName") or ("of its own" if own else ""))
+    return str(_told_of(policy)["metric"])
+
+
+def _told_of(policy: Json) -> Json:
+    """A row of POLICIES."""
+    import jmespath
+
+    found: Json = jmespath.search(_ROW, policy)
+    return found
 
 
 @check("What does auto-scaling aim at?")
@@ -70,22 +87,8 @@ def check_policies(ops: Connection, service: str = "") -> Findings:
     Evidence: POLICIES.
     """
     told = each_service(ops, service, lambda of: (of, _policies(of)), "policies of {}")
-    rows = [_row(of, each) for of, policies in told for each in policies]
+    rows = [_told_of(e) | {"service": of.key} for of, policies in told for e in policies]
     return Findings((_judged(*each) for each in told), frame(rows, POLICIES))
-
-
-def _row(service: Service, policy: Json) -> Json:
-    config = policy.get(_CONFIGURATION, {})
-    return {
-        "service": service.key,
-        "policy": policy["PolicyName"],
-        "type": policy["PolicyType"],
-        "metric": _metric(policy),
-        "target": config.get("TargetValue"),
-        "scale_in_cooldown_seconds": config.get("ScaleInCooldown"),
-        "scale_out_cooldown_seconds": config.get("ScaleOutCooldown"),
-        "scale_in_disabled": config.get("DisableScaleIn", False),
-    }
 
 
 def _judged(service: Service, policies: list[Json]) -> Finding:
@@ -127,22 +130,15 @@ def plan_target(ops: Connection, service: str, value: float, policy: str = "") -
         raise UsageError(f"value={value:g}: {_metric(chosen)} is to be held {rule}.")
 
     def put(aim: float) -> Aws:
-        given = {"PolicyName": name, "PolicyType": _TRACKING}
-        given[_CONFIGURATION] = config | {"TargetValue": aim}
-        return Aws(SCALING, "put_scaling_policy", **named(known), **given)
+        given = {"PolicyType": _TRACKING, _CONFIGURATION: config | {"TargetValue": aim}}
+        return Aws(SCALING, "put_scaling_policy", **named(known), PolicyName=name, **given)
 
     at = {"ServiceNamespace": "ecs", "PolicyNames": [name]}
     at["ResourceId"] = named(known)["ResourceId"]
     path = f"ScalingPolicies[0].{_CONFIGURATION}.TargetValue"
     seen = Read(SCALING, "describe_scaling_policies", path, **at)
-    step = Step(
-        f"{name}: {_metric(chosen)} of {was:g} becomes {value:g}",
-        put(value),
-        was,
-        float(value),
-        [put(was)],
-        seen,
-    )
+    title = f"{name}: {_metric(chosen)} of {was:g} becomes {value:g}"
+    step = Step(title, put(value), was, float(value), [put(was)], seen)
     notes = [*_estimate(known, percent, value), *_warned(known, chosen, every, value)]
     return Planned(f"{service}: auto-scaling aims at {value:g}", [step], notes)
 
@@ -165,9 +161,8 @@ def _estimate(service: Service, percent: str | None, value: float) -> Iterator[s
     if percent is None:
         yield "What it would do now is not reckoned for this metric."
         return
-    ops, facts, tasks = service.ops, service.facts, service.described["desiredCount"]
-    of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
-    asked = metrics.asked("m0", "AWS/ECS", percent, of, "Average", 60, percent)
+    ops, tasks = service.ops, service.described["desiredCount"]
+    asked = metrics.asked("m0", "AWS/ECS", percent, service.dimensions, "Average", 60, percent)
     found = metrics.query(ops, [asked], Window(ops.now() - _SPAN, ops.now()))["value"]
     if found.empty or not tasks:
         yield "What it would do now is not known: no value, or no task, of the last minutes."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any, TypeVar
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame
-from opslib.core.plans.things import Kind, Thing
+from opslib.core import Connection, Frame, Json, Kind, NotFound, Refused, Thing, dtypes, frame
 from opslib.core.reads import services
 
 T = TypeVar("T")
@@ -25,16 +25,16 @@ SERVICE = Kind(
     modify="update_service",
     seconds=1800,
 )
-REVISIONS = {
-    "revision": "int64",
-    "live": "bool",
-    "deployed": UTC_TIME,
-    "outcome": "str",
-    "image": "str",
-    "cpu": "str",
-    "memory": "str",
-    "arn": "str",
-}
+REVISIONS = dtypes("""
+    revision int64
+    live     bool
+    deployed utc
+    outcome  str
+    image    str
+    cpu      str
+    memory   str
+    arn      str
+""")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,17 @@ class Service:
     def thing(self) -> Thing:
         return Thing(SERVICE, str(self.facts["name"]), {"cluster": str(self.facts["cluster"])})
 
+    @property
+    def dimensions(self) -> Json:
+        """What names it in CloudWatch."""
+        return {"ClusterName": self.facts["cluster"], "ServiceName": self.facts["name"]}
+
+    def require_ecs(self, instead: str) -> None:
+        """Raises Refused: something else than ECS deploys it."""
+        kind = self.described.get("deploymentController", {}).get("type", "ECS")
+        if kind != "ECS":
+            raise Refused(f"{self.key} is deployed by {kind}: {instead}. Nothing was changed.")
+
     @cached_property
     def described(self) -> Json:
         """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
@@ -67,6 +78,12 @@ class Service:
         ECS DescribeTasks, with tasks of none of its services left out.
         """
         return services.tasks(self.ops, self.facts["cluster"], self.facts["name"], *statuses)
+
+    @property
+    def target_groups(self) -> list[str]:
+        """ARNs of the target groups of its load balancers."""
+        told = self.described.get("loadBalancers", ())
+        return [each["targetGroupArn"] for each in told if "targetGroupArn" in each]
 
     @cached_property
     def stopped(self) -> list[Json]:
@@ -93,16 +110,11 @@ class Service:
 
     def _definitions(self, arns: Sequence[str]) -> dict[str, str]:
         """Task definitions by the service revision that had them."""
-        parts = [[*arns[n : n + 20]] for n in range(0, len(arns), 20)]
-        reads = [
-            partial(self.ops.call, "ecs", "describe_service_revisions", serviceRevisionArns=part)
-            for part in parts
-        ]
-        return {
-            each["serviceRevisionArn"]: each["taskDefinition"]
-            for answer in self.ops.gather(*reads)
-            for each in answer["serviceRevisions"]
-        }
+        read = partial(self.ops.call, "ecs", "describe_service_revisions")
+        parts = (list(arns[n : n + 20]) for n in range(0, len(arns), 20))
+        answers = self.ops.gather(*(partial(read, serviceRevisionArns=part) for part in parts))
+        every = chain.from_iterable(answer["serviceRevisions"] for answer in answers)
+        return {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
 
     def definition(self, arn: str = "") -> Json:
         """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
@@ -147,9 +159,7 @@ def list_revisions(ops: Connection, service: str, newest: int = 15) -> Frame:
         ),
         known.deployments,
     )
-    last: dict[str, Json] = {}
-    for each in reversed(deployments):
-        last[each["taskDefinition"]] = each
+    last = {each["taskDefinition"]: each for each in reversed(deployments)}
     described = ops.each(known.definition, [*dict.fromkeys([*arns, present])])
     rows = [_row(known, arn, each, last.get(arn), present) for arn, each in described.items()]
     return frame(sorted(rows, key=lambda row: -row["revision"]), REVISIONS)
@@ -176,9 +186,8 @@ def find_image(ops: Connection, image: str) -> Json | None:
     named = in_ecr(image)
     if not named:
         return None
-    asked = {**named, "imageIds": [named["imageId"]]}
-    del asked["imageId"]
-    found: Json = ops.call("ecr", "describe_images", **asked)["imageDetails"][0]
+    ids = [named.pop("imageId")]
+    found: Json = ops.call("ecr", "describe_images", **named, imageIds=ids)["imageDetails"][0]
     return found
 
 

@@ -18,7 +18,7 @@ from opslib.core import (
 from opslib.services import images
 from opslib.services.balancers import check_answers
 from opslib.services.reading import Service, find_image, number
-from opslib.services.revisions import present_definition, registered, require_ecs
+from opslib.services.revisions import present_definition, registered
 from opslib.services.states import check_services, check_targets
 
 Look = Callable[[Connection], Findings]
@@ -58,7 +58,7 @@ def plan_deploy(ops: Connection, service: str, image: str) -> Planned:
     """
     known = Service(ops, service)
     wanted, notes = _resolved(ops, known, image)
-    require_ecs(known)
+    known.require_ecs("do it there")
     old, _ = present_definition(ops, known)
     container = known.container(old)
     if container["image"] == wanted[0]:

@@ -16,6 +16,7 @@ from opslib.core import (
     Rollout,
     Step,
     UsageError,
+    beside,
     planner,
     result,
     unknown_name,
@@ -23,16 +24,6 @@ from opslib.core import (
 from opslib.services.reading import Service, lacks_image, list_revisions, number
 
 COMPLETED = "SUCCESSFUL"
-# vCPU units: MB that Fargate has for them (AWS: task definition parameters, task size)
-_FARGATE = {
-    256: (512, 1024, 2048),
-    512: tuple(range(1024, 4097, 1024)),
-    1024: tuple(range(2048, 8193, 1024)),
-    2048: tuple(range(4096, 16385, 1024)),
-    4096: tuple(range(8192, 30721, 1024)),
-    8192: tuple(range(16384, 61441, 4096)),
-    16384: tuple(range(32768, 122881, 8192)),
-}
 
 
 @planner
@@ -48,7 +39,7 @@ def plan_rollback(ops: Connection, service: str, to: int = 0) -> Planned:
     if row.revision == number(present):
         note = f"It has revision {row.revision} already."
         return Planned(f"{service} stays at revision {row.revision}", notes=[note])
-    require_ecs(known)
+    known.require_ecs("do it there")
     notes = [*_doubts(ops, row)]
     steps = deployed(known, row.arn, f"revision {number(present)} to {row.revision}")
     return Planned(f"roll {service} back to revision {row.revision}", steps, notes)
@@ -115,15 +106,6 @@ def deployed(
     ]
 
 
-def require_ecs(service: Service) -> None:
-    """Raises Refused: something else than ECS deploys it."""
-    controller = service.described.get("deploymentController", {}).get("type", "ECS")
-    if controller != "ECS":
-        raise Refused(
-            f"{service.key} is deployed by {controller}: do it there. Nothing was changed."
-        )
-
-
 def registered(
     ops: Connection, service: Service, title: str, told: tuple[Any, Any], **other: Any
 ) -> list[Step]:
@@ -181,10 +163,10 @@ def _told(size: tuple[int, int]) -> str:
 
 
 def _require_size(cpu: int, memory_mb: int) -> None:
-    if cpu not in _FARGATE:
-        raise UsageError(f"cpu={cpu}: Fargate has {', '.join(map(str, _FARGATE))}.")
-    if memory_mb not in _FARGATE[cpu]:
-        sizes = _FARGATE[cpu]
+    known = beside(__file__, "ecs")["fargate"]
+    if cpu not in known:
+        raise UsageError(f"cpu={cpu}: Fargate has {', '.join(map(str, known))}.")
+    if memory_mb not in (sizes := known[cpu]):
         raise UsageError(
             f"memory_mb={memory_mb}: with cpu={cpu} Fargate has {sizes[0]:,} to {sizes[-1]:,} MB, "
             f"in steps of {sizes[1] - sizes[0]:,}."

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from itertools import chain
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -17,62 +15,33 @@ from opslib.core import (
     Question,
     Sign,
     answer,
+    beside,
     check,
     count,
+    dtypes,
     frame,
     sign_of,
 )
+from opslib.core.checks.signs import signs
 from opslib.core.reads import stops
 from opslib.services.reading import Service, each_service, number
 
-TASKS = {
-    "service": "str",
-    "task": "str",
-    "revision": "int64",
-    "status": "str",
-    "health": "str",
-    "started": UTC_TIME,
-    "stopped": UTC_TIME,
-    "reason": "str",
-}
+TASKS = dtypes("""
+    service  str
+    task     str
+    revision int64
+    status   str
+    health   str
+    started  utc
+    stopped  utc
+    reason   str
+""")
 STUCK, BAD_REVISION = "deployment-stuck", "bad-revision"
 OF_REVISION = Sign(BAD_REVISION, "", "the revision does not work", next="services/rollback")
 _UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck
 _LATELY = timedelta(hours=1)
 _DESCRIBE = "ecs DescribeServices"
-EVENTS = (
-    Sign("no-capacity", r"unable to place", "no task can be placed", next="services/scale"),
-    Sign(
-        BAD_REVISION,
-        r"unable to consistently start|deployment failed|tasks failed to start",
-        "tasks of the newest deployment do not stay",
-        next="services/rollback",
-    ),
-    Sign(
-        stops.UNHEALTHY,
-        r"failed .*health check|is unhealthy",
-        "health checks fail",
-        next="services/health",
-    ),
-    Sign(
-        "service-misconfigured",
-        r"unable to (assume|register|start)|was unable|throttl|error",
-        "ECS cannot do what it has to",
-        next="services/health",
-    ),
-    Sign("", "", "as usual"),
-)
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
-TARGETS = {
-    "Target.ResponseCodeMismatch": "its health path answers another status than the one wanted",
-    "Target.Timeout": "its health path does not answer in time",
-    "Target.FailedHealthChecks": "its port does not answer",
-    "Target.NotInUse": "no listener uses the target group, or its zone is off",
-    "Target.InvalidState": "it is stopped",
-    "Target.IpUnusable": "a load balancer uses its address",
-    "Target.HealthCheckDisabled": "its health is not asked",
-    "Elb.InternalError": "an error of the load balancer",
-}
+EVENTS = signs(beside(__file__, "ecs")["events"])
 
 
 @check("Do the services run what they are meant to?")
@@ -86,7 +55,7 @@ def check_services(ops: Connection, service: str = "") -> Findings:
 
 def _judged(service: Service) -> Iterator[Finding]:
     yield _counted(service)
-    yield answer(f"deployment of {service.key}", partial(_deployment, service))
+    yield answer(f"deployment of {service.key}", _deployment, service)
     yield _events(service)
 
 
@@ -97,17 +66,14 @@ def _counted(service: Service) -> Finding:
     asked = Question(f"tasks of {service.key}", f"as many as desired, at least {least}", _DESCRIBE)
     seen = f"{running} of {wanted} run" + f", {pending} begin" * bool(pending)
     if told["status"] != "ACTIVE":
-        return asked.answer("critical", f"{seen}; the service is {told['status']}")
+        return asked.critical(f"{seen}; the service is {told['status']}")
     if wanted < least:
         status = "critical" if not running and least else "warn"
         return asked.answer(
             status, f"{seen}; fewer are desired than described", next="services/scale"
         )
-    if running >= wanted:
-        return asked.answer("ok", seen)
-    return asked.answer(
-        "critical" if running < max(1, least) else "warn", seen, next="services/health"
-    )
+    few = "critical" if running < max(1, least) else "warn"
+    return asked.judged(running >= wanted, seen, otherwise=few, next="services/health")
 
 
 def _deployment(service: Service) -> Finding:
@@ -118,32 +84,25 @@ def _deployment(service: Service) -> Finding:
     kind = told.get("deploymentController", {}).get("type", "ECS")
     primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
     if kind != "ECS" or primary is None:
-        return asked.answer(
-            "unknown",
-            f"deployed by {kind}: ECS does not tell how it went",
-            next="deployments/verify",
-        )
+        seen = f"deployed by {kind}: ECS does not tell how it went"
+        return asked.unknown(seen, next="deployments/verify")
     age, state = service.ops.now() - primary["createdAt"], primary.get("rolloutState")
     failed = primary.get("failedTasks", 0)
     seen = f"revision {number(primary['taskDefinition'])}, since "
     seen += f"{primary['createdAt']:%m-%d %H:%M} UTC: {state}"
     seen += f", {count(failed, 'task')} failed" * bool(failed)
     if state == "COMPLETED":
-        return _taken_back(service, asked, seen) or asked.answer("ok", seen, cause=BAD_REVISION)
+        return _taken_back(service, asked, seen) or asked.ok(seen, cause=BAD_REVISION)
     if state == "IN_PROGRESS" and age < _UNDER_WAY and not failed:
-        return asked.answer("ok", f"{seen}, ends by itself", cause=STUCK)
+        return asked.ok(f"{seen}, ends by itself", cause=STUCK)
     why = primary.get("rolloutStateReason", "")
     if state == "FAILED" or failed:
         shown = _shown(service, primary["taskDefinition"])
-        return asked.answer("critical", f"{seen}: {why}", cause=shown.name, next=shown.next)
+        return asked.critical(f"{seen}: {why}", cause=shown.name, next=shown.next)
     if state == "IN_PROGRESS":
-        return asked.answer(
-            "critical",
-            f"{seen}, for {age.total_seconds() / 60:.0f} min",
-            cause=STUCK,
-            next="services/health",
-        )
-    return asked.answer("unknown", f"{seen}: {why}")
+        seen += f", for {age.total_seconds() / 60:.0f} min"
+        return asked.critical(seen, cause=STUCK, next="services/health")
+    return asked.unknown(f"{seen}: {why}")
 
 
 def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
@@ -156,7 +115,7 @@ def _taken_back(service: Service, asked: Question, seen: str) -> Finding | None:
             why = each.get("statusReason") or each["status"]
             seen += f"; {which}, of {each['createdAt']:%m-%d %H:%M}, was taken back: {why}"
             cause = _shown(service, of).name if of else BAD_REVISION
-            return asked.answer("warn", seen, cause=cause, next="services/health")
+            return asked.warn(seen, cause=cause, next="services/health")
     return None
 
 
@@ -195,7 +154,7 @@ def _events(service: Service) -> Finding:
     shown = [(each, sign_of(EVENTS, each["message"])) for each in told]
     bad = [(each, sign) for each, sign in shown if sign.name]
     if not bad:
-        return asked.answer("ok", f"{count(len(told), 'event')}, none of them a trouble")
+        return asked.ok(f"{count(len(told), 'event')}, none of them a trouble")
     (first, sign), many = bad[0], len(bad)
     seen = f"{sign.means}: {first['message']}" + f" ({many} like it)" * (many > 1)
     status = "critical" if sign.name in ("no-capacity", BAD_REVISION) else "warn"
@@ -218,9 +177,8 @@ def check_tasks(ops: Connection, service: str = "") -> Findings:
 def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
     every = service.tasks("RUNNING", "STOPPED")
     stopped = [each for each in every if each["lastStatus"] == "STOPPED"]
-    asked = Question(
-        f"stopped tasks of {service.key}", "only those that were meant to", "ecs DescribeTasks"
-    )
+    words, rule = f"stopped tasks of {service.key}", "only those that were meant to"
+    asked = Question(words, rule, "ecs DescribeTasks")
     found, failed = [], _failed(service)
     for sign, many, newest in stops.counted(stopped):
         if sign.name in stops.WELL:
@@ -233,13 +191,13 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
         found.append(asked.answer(status, seen, cause=sign.name, next=sign.next))
     if not found:
         seen = f"{count(len(stopped), 'task')} within an hour" + ", as meant" * bool(stopped)
-        found = [asked.answer("ok", seen, cause=stops.UNHEALTHY)]
+        found = [asked.ok(seen, cause=stops.UNHEALTHY)]
     bad = [
         each for each in every if each.get("healthStatus") == "UNHEALTHY" and each not in stopped
     ]
     if bad:
         seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
-        found.append(asked.answer("critical", seen, cause=stops.UNHEALTHY, next="services/health"))
+        found.append(asked.critical(seen, cause=stops.UNHEALTHY, next="services/health"))
     return found, [_row(service, each) for each in every]
 
 
@@ -265,34 +223,22 @@ def check_targets(ops: Connection, service: str = "") -> Findings:
 
 def _targets(service: Service) -> Iterator[Finding]:
     """One finding a target group; none for a service that no load balancer knows."""
-    groups = [
-        each["targetGroupArn"]
-        for each in service.described.get("loadBalancers", ())
-        if "targetGroupArn" in each
-    ]
-    for group in groups:
+    for group in service.target_groups:
         told = service.ops.call("elbv2", "describe_target_health", TargetGroupArn=group)
-        yield _health(service, group.split("/")[1], told["TargetHealthDescriptions"])
+        every = [each["TargetHealth"] for each in told["TargetHealthDescriptions"]]
+        yield _health(service, group.split("/")[1], every)
 
 
 def _health(service: Service, group: str, told: list[Json]) -> Finding:
-    asked = Question(
-        f"targets of {service.key} in {group}",
-        "all healthy, at least one",
-        "elbv2 DescribeTargetHealth",
-    )
-    states = Counter(each["TargetHealth"]["State"] for each in told)
+    words, source = f"targets of {service.key} in {group}", "elbv2 DescribeTargetHealth"
+    asked = Question(words, "all healthy, at least one", source)
+    states = Counter(each["State"] for each in told)
     seen = ", ".join(f"{many} {state}" for state, many in states.items()) or "none is registered"
-    bad = [
-        each["TargetHealth"]
-        for each in told
-        if each["TargetHealth"]["State"] in ("unhealthy", "unavailable", "unused")
-    ]
+    known = beside(__file__, "ecs")["reasons"]
+    bad = [each for each in told if each["State"] in ("unhealthy", "unavailable", "unused")]
     for reason, many in Counter(each.get("Reason", "") for each in bad).items():
         said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
-        seen += f"; {many} {reason}: {TARGETS.get(reason, 'not understood')} ({said})"
-    if not states["healthy"]:
-        return asked.answer("critical", seen, cause="targets-unhealthy", next="services/health")
-    if bad:
-        return asked.answer("warn", seen, cause="targets-unhealthy", next="services/health")
-    return asked.answer("ok", seen, cause="targets-unhealthy")
+        seen += f"; {many} {reason}: {known.get(reason, 'not understood')} ({said})"
+    well, few = bool(states["healthy"]) and not bad, "warn" if states["healthy"] else "critical"
+    cause, follows = "targets-unhealthy", "services/health"
+    return asked.judged(well, seen, otherwise=few, cause=cause, next=follows)

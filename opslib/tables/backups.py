@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Finding,
@@ -20,26 +19,29 @@ from opslib.core import (
     Read,
     Refused,
     Step,
+    Thing,
     UsageError,
     Wait,
     answer,
     check,
+    dtypes,
     frame,
+    moment,
     planner,
     result,
 )
-from opslib.core.plans.things import Thing, free_name
-from opslib.core.times import is_relative, moment
+from opslib.core.plans.things import free_name
+from opslib.core.times import is_relative
 from opslib.tables.reading import TABLE, Table, billing
 
-BACKUPS = {
-    "backup": "str",
-    "type": "str",
-    "status": "str",
-    "created": UTC_TIME,
-    "size_mb": "float64",
-    "arn": "str",
-}
+BACKUPS = dtypes("""
+    backup  str
+    type    str
+    status  str
+    created utc
+    size_mb float64
+    arn     str
+""")
 _POINT = "ContinuousBackupsDescription.PointInTimeRecoveryDescription"
 LATEST = "latest"
 _CREATED = "BackupDetails.BackupArn"
@@ -88,9 +90,7 @@ def _restorable(ops: Connection, key: str) -> Finding:
     found = list_backups(ops, key)
     usable = found[found["status"] == "AVAILABLE"]
     if usable.empty:
-        return asked.answer(
-            "critical", "no recovery to a moment, and no backup", next="tables/backup"
-        )
+        return asked.critical("no recovery to a moment, and no backup", next="tables/backup")
     newest = usable.iloc[0]
     seen = f"no recovery to a moment; newest backup {newest['backup']}, "
     seen += f"{newest['created']:%Y-%m-%d %H:%M} UTC"
@@ -206,7 +206,7 @@ def check_restored(ops: Connection, table: str, restored: str) -> Findings:
     found = [_items(old, copy, restored)]
     for what, read in _SETTINGS.items():
         question = f"{what} of {restored}"
-        found.append(answer(question, partial(_compared, ops, question, read, old, copy)))
+        found.append(answer(question, _compared, ops, question, read, old, copy))
     return Findings(found)
 
 
@@ -227,8 +227,8 @@ def _compared(
     was, now = read(ops, old), read(ops, copy)
     asked = Question(question, f"{was or 'none'}, as the table has", "dynamodb")
     if was == now:
-        return asked.answer("ok", f"{now or 'none'}")
-    return asked.answer("warn", f"{now or 'none'}: set it before the app is given this table")
+        return asked.ok(f"{now or 'none'}")
+    return asked.warn(f"{now or 'none'}: set it before the app is given this table")
 
 
 def _live(ops: Connection, table: Json) -> str:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from opslib.core import (
     Connection,
@@ -86,7 +85,7 @@ def copies_of(ops: Connection, tables: list[str]) -> Iterator[Finding]:
     for table in tables:
         rule = "backups that end"
         asked = Question(f"copies of items of {table}", rule, "dynamodb DescribeContinuousBackups")
-        yield answer(asked.words, partial(_kept, ops, table, asked))
+        yield answer(asked, _kept, ops, table, asked)
 
 
 def _kept(ops: Connection, table: str, asked: Question) -> Finding:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from opslib.core import Connection, Json
-from opslib.core.plans.things import Kind, Thing
+from opslib.core import Connection, Json, Kind, Thing
 
 TABLE = Kind(
     noun="table",

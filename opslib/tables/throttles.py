@@ -17,19 +17,20 @@ from opslib.core import (
     Question,
     Window,
     check,
+    dtypes,
     frame,
+    metrics,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.tables.reading import Table
 
-THROTTLED = {
-    "table": "str",
-    "side": "str",
-    "index": "str",
-    "reason": "str",
-    "requests": "int64",
-}
+THROTTLED = dtypes("""
+    table    str
+    side     str
+    index    str
+    reason   str
+    requests int64
+""")
 HOT, SHORT, ACCOUNT, CAPPED, INDEX = (
     "hot-partition",
     "table-capacity-short",
@@ -152,11 +153,11 @@ def _judged(key: str, told: _Told, within: Window) -> list[Finding]:
     asked = Question(f"throttles of {key}", rule, source)
     if failed := told.sums.get(_Metric("SystemErrors"), 0):
         seen = f"{failed:,.0f} requests were answered 500: DynamoDB's own errors"
-        found.append(asked.answer("warn", seen))
+        found.append(asked.warn(seen))
     if found:
         return found
     used = ", ".join(f"{told.sums.get(told.used(s), 0):,.0f} {s.lower()} units" for s in _SIDES)
-    return [asked.answer("ok", f"none; {used} used")]
+    return [asked.ok(f"none; {used} used")]
 
 
 def _side(key: str, told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:

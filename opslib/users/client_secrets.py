@@ -23,8 +23,8 @@ from opslib.core import (
 )
 from opslib.core.actions import handed
 from opslib.core.plans import stages
-from opslib.users.clients import COGNITO, describe, fits
-from opslib.users.users import pool_id
+from opslib.users.clients import describe, fits
+from opslib.users.users import COGNITO, pool_id
 
 _ADD = "add_user_pool_client_secret"
 _LENGTH = 48  # AWS takes 24 to 64 letters, digits, _ and +

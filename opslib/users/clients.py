@@ -22,23 +22,23 @@ from opslib.core import (
     answer,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.users.disabling import lives
-from opslib.users.users import pool_id
+from opslib.users.users import COGNITO, pool_id
 
-COGNITO = "cognito-idp"
 URL, FLOW, SECRET = "callback-url-missing", "sign-in-flow-off", "client-secret-wrong"
-CLIENTS = {
-    "client": "str",
-    "id": "str",
-    "callbacks": "str",
-    "flows": "str",
-    "access_token_seconds": "int64",
-    "id_token_seconds": "int64",
-    "revocation": "bool",
-    "secrets": "int64",
-}
+CLIENTS = dtypes("""
+    client               str
+    id                   str
+    callbacks            str
+    flows                str
+    access_token_seconds int64
+    id_token_seconds     int64
+    revocation           bool
+    secrets              int64
+""")
 _DESCRIBE = "cognito-idp DescribeUserPoolClient"
 _BY_HAND = (
     "Mend it where it is described (Terraform), or in the console: aws cognito-idp "
@@ -61,7 +61,7 @@ def check_clients(ops: Connection) -> Findings:
         frame((_row(key, has) for key, has in told.items()), CLIENTS),
     )
     if "domain" in facts:
-        found.append(answer("domain of the pool", lambda: _domain(ops, pool, facts["domain"])))
+        found.append(answer("domain of the pool", _domain, ops, pool, facts["domain"]))
     found.note = _BY_HAND if found.causes & {URL, FLOW} else ""
     return found
 
@@ -113,7 +113,7 @@ def _judged(ops: Connection, key: str, facts: Any, has: Json) -> Iterator[Findin
     if {"oauth_flows", "scopes", "auth_flows", "attributes"} & {*facts}:
         yield _flows(key, facts, has)
     if "secret" in facts:
-        yield answer(f"secret of {key}", lambda: _secret(ops, key, facts["secret"], has))
+        yield answer(f"secret of {key}", _secret, ops, key, facts["secret"], has)
 
 
 def _urls(words: str, wanted: Sequence[str], has: Sequence[str]) -> Finding:
@@ -125,11 +125,11 @@ def _urls(words: str, wanted: Sequence[str], has: Sequence[str]) -> Finding:
             f"{', '.join(missing)} is not there: whoever is sent back to it sees redirect_mismatch"
         )
         seen += f"; {', '.join(near)} is not the same address" * bool(near)
-        return asked.answer("critical", seen, cause=URL)
+        return asked.critical(seen, cause=URL)
     if more:
         seen = f"also {', '.join(more)}: whoever holds that address is sent sign-ins, too"
-        return asked.answer("warn", seen)
-    return asked.answer("ok", count(len(has), "address"), cause=URL)
+        return asked.warn(seen)
+    return asked.ok(count(len(has), "address"), cause=URL)
 
 
 def _alike(url: str) -> str:
@@ -161,16 +161,16 @@ def _secret(ops: Connection, key: str, at: Any, has: Json) -> Finding:
     rule = f"what {at['key']} of secret {at['name']} says"
     asked = Question(f"secret of {key}", rule, f"{_DESCRIBE}, GetSecretValue")
     if "ClientSecret" not in has:
-        return asked.answer("critical", "the client has none", cause=SECRET)
+        return asked.critical("the client has none", cause=SECRET)
     if ops.secret(at["name"]).get(at["key"]) == has["ClientSecret"]:
-        return asked.answer("ok", f"the same, one of {len(has['secrets'])}", cause=SECRET)
+        return asked.ok(f"the same, one of {len(has['secrets'])}", cause=SECRET)
     if len(has["secrets"]) == 1:
         seen = "another one: the app cannot change a code for tokens, so nobody gets in"
-        return asked.answer("critical", seen, cause=SECRET, next="users/client-secret")
+        return asked.critical(seen, cause=SECRET, next="users/client-secret")
     made, _ = secrets.read_age(ops, at["name"])
     if fits(has["secrets"][-1], made):
-        return asked.answer("ok", "of two the newer one, by its date", cause=SECRET)
-    return asked.answer("unknown", "of two not the one that Cognito tells the value of")
+        return asked.ok("of two the newer one, by its date", cause=SECRET)
+    return asked.unknown("of two not the one that Cognito tells the value of")
 
 
 def fits(secret: Json, made: datetime | None) -> bool:

@@ -19,9 +19,8 @@ from opslib.core import (
     check,
     planner,
 )
-from opslib.users.users import find_user, pool_id
+from opslib.users.users import COGNITO, find_user, pool_id, who_is
 
-_COGNITO = "cognito-idp"
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
 
@@ -32,27 +31,25 @@ def plan_disable(ops: Connection, user: str, enable: bool = False) -> Planned:
     Signing out cannot be undone: whoever is enabled again signs in anew. Raises NotFound,
     UsageError.
     """
-    pool = pool_id(ops)
-    seen = find_user(ops, user, pool)
-    who = {"UserPoolId": pool, "Username": seen["username"]}
+    seen, who = who_is(ops, user)
     email = seen["email"] or seen["username"]
     if seen["enabled"] == enable:
         note = f"{email} is {'enabled' if enable else 'disabled'} already."
         return Planned(f"{email} stays as it is", notes=[note])
-    on, off = (Aws(_COGNITO, f"admin_{verb}_user", **who) for verb in ("enable", "disable"))
+    on, off = (Aws(COGNITO, f"admin_{verb}_user", **who) for verb in ("enable", "disable"))
     step = Step(
         f"{'Enable' if enable else 'Disable'} {email}",
         on if enable else off,
         seen["enabled"],
         enable,
         [off if enable else on],
-        Read(_COGNITO, "admin_get_user", "Enabled", **who),
+        Read(COGNITO, "admin_get_user", "Enabled", **who),
     )
     if enable:
         return Planned(f"let {email} in again", [step], ["Tokens of before stay revoked."])
-    out = Aws(_COGNITO, "admin_user_global_sign_out", **who)
+    out = Aws(COGNITO, "admin_user_global_sign_out", **who)
     steps = [step, Step(f"Sign {email} out everywhere", out, None, "refresh tokens revoked", [])]
-    return Planned(f"disable {email}", steps, [*_notes(ops, pool)])
+    return Planned(f"disable {email}", steps, [*_notes(ops, who["UserPoolId"])])
 
 
 def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]:
@@ -63,18 +60,17 @@ def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]
     """
     pool = pool_id(ops)
     try:
-        seen = find_user(ops, user, pool)
+        seen, who = who_is(ops, user, pool)
     except NotFound:
         return [], []
-    who = {"UserPoolId": pool, "Username": seen["username"]}
     off, on, out, gone = (
-        Aws(_COGNITO, f"admin_{verb}", **who)
+        Aws(COGNITO, f"admin_{verb}", **who)
         for verb in ("disable_user", "enable_user", "user_global_sign_out", "delete_user")
     )
     # no `observe`: what was disabled is deleted by the same plan
     shut = [Step(f"Disable {user}", off, True, False, [on])] if seen["enabled"] else []
     shut.append(Step(f"Sign {user} out everywhere", out, None, "refresh tokens revoked", []))
-    status = Read(_COGNITO, "admin_get_user", "UserStatus", **who)
+    status = Read(COGNITO, "admin_get_user", "UserStatus", **who)
     return shut, [
         Step(f"Delete {user} from the pool", gone, seen["status"], "absent", None, status)
     ]
@@ -91,7 +87,7 @@ def find_sign_in(ops: Connection, user: str, gone: bool = False) -> Finding:
     try:
         seen = find_user(ops, user, pool)
     except NotFound:
-        return asked.answer("ok", "none in the pool")
+        return asked.ok("none in the pool")
     first, _, domain = seen["email"].partition("@")
     said = f"{first[:1]}…@{domain}" if domain else "no address"
     return asked.judged(not gone, f"{said}, since {seen['created']:%Y-%m-%d}")
@@ -109,14 +105,14 @@ def _notes(ops: Connection, pool: str) -> Iterator[str]:
 def longest(ops: Connection, pool: str) -> str:
     """How long a token that is issued now may live, by the pool's app clients."""
     ids = ops.pages(
-        _COGNITO,
+        COGNITO,
         "list_user_pool_clients",
         "UserPoolClients[].ClientId",
         UserPoolId=pool,
         MaxResults=60,
     )
     told = ops.each(
-        lambda id: ops.call(_COGNITO, "describe_user_pool_client", UserPoolId=pool, ClientId=id),
+        lambda id: ops.call(COGNITO, "describe_user_pool_client", UserPoolId=pool, ClientId=id),
         ids,
     )
     seconds = [
@@ -139,5 +135,5 @@ def check_enabled(ops: Connection, user: str, enabled: bool = False) -> Findings
     words = {True: "enabled", False: "disabled"}
     asked = Question(f"user {seen['email']}", words[enabled], "cognito-idp AdminGetUser")
     return Findings(
-        [asked.judged(seen["enabled"] == enabled, f"{words[seen['enabled']]}, {seen['status']}")]
+        asked.judged(seen["enabled"] == enabled, f"{words[seen['enabled']]}, {seen['status']}")
     )

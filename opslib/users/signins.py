@@ -19,9 +19,9 @@ from opslib.core import (
     answer,
     check,
     frame,
+    sql,
     window,
 )
-from opslib.core.connections import sql
 from opslib.core.reads import logs
 from opslib.users.users import NEW, TELL, UNSYNCED, USER, find_user, pool_id
 
@@ -45,7 +45,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
         seen = find_user(ops, user, pool)
     except NotFound as exc:
         asked = Question(f"{user} is in the pool", "there", "cognito-idp ListUsers")
-        return Findings([asked.answer("critical", str(exc), next="users/create")])
+        return Findings(asked.critical(str(exc), next="users/create"))
     described = ops.call("cognito-idp", "describe_user_pool", UserPoolId=pool)["UserPool"]
     row = f"The app knows {seen['email']}"
     found = Findings(
@@ -56,7 +56,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
         frame([seen], USER),
     )
     if "table" in ops.target["users"]:
-        found.append(answer(row, lambda: _synced(ops, seen, row)))
+        found.append(answer(row, _synced, ops, seen, row))
     well = f"Nothing is wrong here: it is the password, or an old session. {TELL}"
     found.note = f"Mend what is not ok first. Afterwards: {TELL}" if found.troubles else well
     return found
@@ -66,7 +66,7 @@ def _state(user: Json, pool: Json, now: datetime) -> Finding:
     words = f"{user['email']} may sign in"
     asked = Question(words, "enabled, confirmed", "cognito-idp AdminGetUser")
     if not user["enabled"]:
-        return asked.answer("critical", "disabled: somebody did that on purpose")
+        return asked.critical("disabled: somebody did that on purpose")
     if user["status"] == NEW:  # takes a sign-in only so long
         policy = pool.get("Policies", {}).get("PasswordPolicy", {})
         days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
@@ -88,7 +88,7 @@ def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:
     asked = Question("Second factor", "none, or one whose codes are taken", source)
     factor = user["mfa"]
     if not factor:
-        return asked.answer("ok", "none set", cause="mfa-stale")
+        return asked.ok("none set", cause="mfa-stale")
     refused, old = _refused_codes(ops, user), user["modified"] < since
     seen = f"{factor}, {len(refused)} codes refused in a day"
     for last in refused["time"].tail(1):
@@ -120,11 +120,11 @@ def _synced(ops: Connection, user: Json, words: str) -> Finding:
         email=user["email"],
     )
     if user["sub"] in set(found["sub"]):
-        return asked.answer("ok", "its row has its sub", cause=UNSYNCED)
+        return asked.ok("its row has its sub", cause=UNSYNCED)
     if found.empty and user["status"] == NEW and ops.target["users"].get("rows") != "every":
         seen = "no row yet: the app writes it at the first sign-in"
-        return asked.answer("ok", seen, cause=UNSYNCED)
+        return asked.ok(seen, cause=UNSYNCED)
     seen = f"no row in {table}"
     for other in found["sub"]:
         seen = f"its row in {table} has another sub ({other})"
-    return asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")
+    return asked.critical(seen, cause=UNSYNCED, next="users/sync")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Findings,
@@ -22,27 +21,28 @@ from opslib.core import (
     UsageError,
     ask,
     check,
+    dtypes,
     frame,
     planner,
     quoted,
 )
 from opslib.core.actions.actions import generated
 
-USERS = {
-    "email": "str",
-    "status": "str",
-    "enabled": "boolean",
-    "created": UTC_TIME,
-    "modified": UTC_TIME,
-    "username": "str",
-}
+USERS = dtypes("""
+    email    str
+    status   str
+    enabled  boolean
+    created  utc
+    modified utc
+    username str
+""")
 USER = USERS | {"sub": "str", "mfa": "str"}
 UNSYNCED = "user-not-synced"
 TELL = (
     "Tell the user: clear the browser's storage for the app (localStorage), "
     "then sign in again in a fresh window."
 )
-_COGNITO = "cognito-idp"
+COGNITO = "cognito-idp"
 # A row of USER, of one user as of one in a list, whose attributes are called otherwise.
 _ROW = """{
     email: (UserAttributes || Attributes)[?Name == 'email'].Value | [0] || '',
@@ -66,7 +66,7 @@ def pool_id(ops: Connection) -> str:
     Raises NotFound, UsageError.
     """
     name = ops.target["users"]["pool"]
-    found = ops.pages(_COGNITO, "list_user_pools", "UserPools[]", MaxResults=60)
+    found = ops.pages(COGNITO, "list_user_pools", "UserPools[]", MaxResults=60)
     ids = [pool["Id"] for pool in found if pool["Name"] == name]
     if not ids:
         raise NotFound(
@@ -82,7 +82,7 @@ def pool_id(ops: Connection) -> str:
 
 def list_users(ops: Connection) -> Frame:
     """Every user of the pool (Cognito ListUsers), by e-mail address. Columns: USERS."""
-    found = ops.pages(_COGNITO, "list_users", f"Users[].{_ROW}", UserPoolId=pool_id(ops))
+    found = ops.pages(COGNITO, "list_users", f"Users[].{_ROW}", UserPoolId=pool_id(ops))
     return frame(found, USERS).sort_values("email", ignore_index=True)
 
 
@@ -94,9 +94,7 @@ def find_user(ops: Connection, user: str, pool: str = "") -> Json:
     pool = pool or pool_id(ops)
     if "@" in user:
         user = _named(ops, user, pool)
-    found: Json = Read(_COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user).perform(
-        ops
-    )
+    found: Json = Read(COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user).perform(ops)
     return found
 
 
@@ -105,7 +103,7 @@ def _named(ops: Connection, email: str, pool: str) -> str:
     if '"' in email or "\\" in email:
         raise UsageError(f"{email!r} is not an e-mail address.")
     of, asked = "Users[].Username", f'email = "{email}"'
-    names = ops.pages(_COGNITO, "list_users", of, UserPoolId=pool, Filter=asked)
+    names = ops.pages(COGNITO, "list_users", of, UserPoolId=pool, Filter=asked)
     if not names:
         pool = ops.target["users"]["pool"]
         raise NotFound(f"No user with the address {email} in pool {pool} of {ops.where}.")
@@ -145,14 +143,14 @@ def check_synced(ops: Connection) -> Findings:
     asked = Question("Every user of the pool has a row", "none", "cognito-idp ListUsers, SELECT")
     if missing.empty:
         seen = f"none is missing; {len(new)} never signed in" if len(new) else "none is missing"
-        return Findings([asked.answer("ok", seen, cause=UNSYNCED)])
+        return Findings(asked.ok(seen, cause=UNSYNCED))
     seen = f"{len(missing)} without: {', '.join(missing['email'][:5])}"
-    return Findings([asked.answer("critical", seen, cause=UNSYNCED, next="users/sync")], missing)
+    return Findings(asked.critical(seen, cause=UNSYNCED, next="users/sync"), missing)
 
 
-def _who(ops: Connection, user: str) -> tuple[Json, Json]:
-    """The user as a row of USER, and what names it in calls."""
-    pool = pool_id(ops)
+def who_is(ops: Connection, user: str, pool: str = "") -> tuple[Json, Json]:
+    """The user as a row of USER, and what names it in calls. Raises NotFound."""
+    pool = pool or pool_id(ops)
     seen = find_user(ops, user, pool)
     return seen, {"UserPoolId": pool, "Username": seen["username"]}
 
@@ -160,7 +158,7 @@ def _who(ops: Connection, user: str) -> tuple[Json, Json]:
 @planner
 def plan_reset_mfa(ops: Connection, user: str) -> Planned:
     """Switch the user's authenticator app off; the user sets it up anew after signing in."""
-    seen, who = _who(ops, user)
+    seen, who = who_is(ops, user)
     email, factors = seen["email"], seen["mfa"].split(", ")
     summary = f"reset the second factor of {email}"
     if _APP not in factors:
@@ -169,7 +167,7 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
     def switch(on: bool, preferred: bool) -> Aws:
         setting = {"Enabled": on, "PreferredMfa": preferred}
         operation = "admin_set_user_mfa_preference"
-        return Aws(_COGNITO, operation, **who, SoftwareTokenMfaSettings=setting)
+        return Aws(COGNITO, operation, **who, SoftwareTokenMfaSettings=setting)
 
     step = Step(
         f"Switch the authenticator app of {email} off",
@@ -177,7 +175,7 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
         before=factors,
         after=[factor for factor in factors if factor != _APP],
         undo=[switch(True, seen["preferred"] == _APP)],
-        observe=Read(_COGNITO, "admin_get_user", "UserMFASettingList || `[]`", **who),
+        observe=Read(COGNITO, "admin_get_user", "UserMFASettingList || `[]`", **who),
     )
     notes = [
         "Until it is set up anew, the password alone opens this account: be sure who is asking.",
@@ -246,7 +244,7 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
     create = Step(
         f"Create {email}" + (", and mail an invitation" if invite else ", without a mail"),
         do=Aws(
-            _COGNITO,
+            COGNITO,
             "admin_create_user",
             **who,
             **told,
@@ -254,8 +252,8 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
         ),
         before="absent",
         after=NEW,
-        undo=[Aws(_COGNITO, "admin_delete_user", **who)],
-        observe=Read(_COGNITO, "admin_get_user", "UserStatus", **who),
+        undo=[Aws(COGNITO, "admin_delete_user", **who)],
+        observe=Read(COGNITO, "admin_get_user", "UserStatus", **who),
     )
     rows = [_synchronised(ops, [email])] if sync else []
     notes = ["The invitation holds the password." if invite else _PASSWORD]
@@ -280,12 +278,12 @@ def _guard_new(ops: Connection, email: str, pool: str) -> None:
 @planner
 def plan_password(ops: Connection, user: str, permanent: bool = False) -> Planned:
     """Set a generated password: for one sign-in, or `permanent`, which nobody has to change."""
-    seen, who = _who(ops, user)
+    seen, who = who_is(ops, user)
     email = seen["email"]
     step = Step(
         f"Set a new {'lasting' if permanent else 'one-time'} password of {email}",
         do=Aws(
-            _COGNITO,
+            COGNITO,
             "admin_set_user_password",
             **who,
             Password=generated(email),
@@ -293,7 +291,7 @@ def plan_password(ops: Connection, user: str, permanent: bool = False) -> Planne
         ),
         before=seen["status"],
         after="CONFIRMED" if permanent else NEW,
-        observe=Read(_COGNITO, "admin_get_user", "UserStatus", **who),
+        observe=Read(COGNITO, "admin_get_user", "UserStatus", **who),
     )
     note = "The old password stops working; sessions that are open go on until their tokens expire."
     return Planned(f"set a password of {email}", [step], [note] if permanent else [note, _PASSWORD])

@@ -12,8 +12,9 @@ import pytest
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, Unfinished
 from opslib.core.findings import Finding
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import frame
-from opslib.databases import activity, catalogue, catalogue_facts
+from opslib.databases import activity, catalogue
 
 TARGET = "lab/bluemoxon-staging"
 
@@ -44,7 +45,7 @@ def bad(ops: Connection) -> dict[str, Finding]:
 def test_a_healthy_database_has_one_line_that_says_what_was_asked(ops: Connection) -> None:
     found = catalogue.check_catalogue(ops)
     assert [f.status for f in found] == ["ok"]
-    assert all(fact.asked.words in found[0].seen for fact in catalogue_facts.FACTS.values())
+    assert all(fact.asked.words in found[0].seen for fact in catalogue.facts().values())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_sequence_near_its_end_is_the_cause(
 ) -> None:
     schema.execute(make)
     found = bad(ops)["sequences"]
-    assert (found.status, found.cause) == ("critical", catalogue_facts.SEQUENCE_ENDS)
+    assert (found.status, found.cause) == ("critical", "sequence-near-end")
     assert seen in found.seen
 
 
@@ -94,7 +95,7 @@ def test_an_index_that_broke_off_while_it_was_made_is_the_cause(
     with pytest.raises(psycopg.errors.UniqueViolation):
         schema.execute("CREATE UNIQUE INDEX CONCURRENTLY twice ON probe.t (a)")
     found = bad(ops)["invalid indexes"]
-    assert (found.status, found.cause) == ("warn", catalogue_facts.INVALID_INDEX)
+    assert (found.status, found.cause) == ("warn", "index-invalid")
     assert "probe.twice: on probe.t, unique: not held" in found.seen
 
 
@@ -174,16 +175,16 @@ def test_a_value_is_judged_by_the_thresholds_that_its_query_gives(
     columns = dict(
         zip(catalogue.CATALOGUE, ("xids", "app", value, warn, critical, "x"), strict=True)
     )
-    rows = catalogue._rows_of(frame([columns], catalogue.CATALOGUE), "xids")
-    assert catalogue._judged(catalogue_facts.FACTS["xids"], rows).status == status
+    rows = [*frame([columns], catalogue.CATALOGUE).itertuples()]
+    assert catalogue._judged(catalogue.facts()["xids"], rows).status == status
 
 
 def test_what_this_server_cannot_answer_is_unknown_and_the_rest_is_judged(
     ops: Connection, schema: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema.execute("CREATE SEQUENCE probe.s AS smallint; SELECT setval('probe.s', 32000)")
-    slots = catalogue_facts.FACTS["slots"]._replace(sql="SELECT aurora_has_no_wal(), 1, 1, 1, ''")
-    monkeypatch.setitem(catalogue_facts.FACTS, "slots", slots)
+    slots = catalogue.facts()["slots"]._replace(sql="SELECT aurora_has_no_wal(), 1, 1, 1, ''")
+    monkeypatch.setitem(catalogue.facts(), "slots", slots)
     found = bad(ops)
     assert {f.check: f.status for f in found.values()} == {
         "replication slots": "unknown",
@@ -194,9 +195,8 @@ def test_what_this_server_cannot_answer_is_unknown_and_the_rest_is_judged(
 def test_what_the_login_may_not_see_is_unknown_once(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        catalogue, "VISIBLE_SQL", "SELECT 'app' AS login, false AS monitors, 2 AS hidden"
-    )
+    less = "SELECT 'app' AS login, false AS monitors, 2 AS hidden"
+    monkeypatch.setitem(beside(catalogue.__file__, "catalogue"), "visible", less)
     found = bad(ops)
     assert {f.status for f in found.values()} == {"unknown"}
     assert len(found) == 1

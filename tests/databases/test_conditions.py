@@ -40,9 +40,8 @@ def member(name: str = "ledger", **changes: Any) -> dict[str, Any]:
 
 
 def judged(rule: str, each: dict[str, Any]) -> Finding:
-    return conditions._by_rule(
-        next(known for known in conditions.RULES if known.words == rule), [each]
-    )
+    said = next(known for known in rds.told("rules") if known["words"] == rule)
+    return conditions._by_rule(said, [each])
 
 
 @pytest.mark.parametrize(

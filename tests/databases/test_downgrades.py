@@ -112,7 +112,7 @@ def test_what_its_way_back_destroys_is_told_or_said_to_be_unknown(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, facts: Any, answer: Any, said: str
 ) -> None:
     told = SimpleNamespace(perform=lambda ops: answer)
-    monkeypatch.setattr(downgrades, "_invoke", lambda *_, **__: told)
+    monkeypatch.setattr(migrations, "invoke", lambda *_, **__: told)
     assert said in downgrades._goes(ops, facts)
 
 

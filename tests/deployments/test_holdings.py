@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from opslib.deployments.findings import judged, lets_all_in
-from opslib.deployments.holdings import HOLDING
-from opslib.deployments.plans import Change, TerraformPlan
+from opslib.deployments.plans import Change, TerraformPlan, words
 
 
 def change(type: str, kind: str = "destroy", before: Any = None, after: Any = None) -> Change:
@@ -77,8 +76,16 @@ def test_of_other_types_no_data_is_claimed(type: str, kind: str) -> None:
 
 
 def test_every_type_of_the_table_has_a_provider_and_small_letters() -> None:
-    assert len(HOLDING) > 150
-    assert all(name == name.lower() and "_" in name for name in HOLDING)
+    """The provider is what stands before the first _ of a type."""
+    known = words("holding")
+    assert sum(len(names.split()) for names in known.values()) > 150
+    assert all(names == names.lower() for names in known.values())
+    assert not any("_" in provider for provider in known)
+
+
+def test_what_is_told_of_a_plan_is_what_actions_come_to() -> None:
+    """Each kind that an action comes to is told, or nothing is to be told of it."""
+    assert {*words("actions").values()} - {*words("told")} == {"nothing", "read"}
 
 
 OPEN = "0.0.0.0/0"

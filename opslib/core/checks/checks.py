@@ -57,21 +57,23 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
     return decorate
 
 
-def answer(question: str, look: Callable[[], Finding]) -> Finding:
-    """One finding of several in a check.
+def answer(
+    asked: str | Question, look: Callable[P, Finding], *args: P.args, **kwargs: P.kwargs
+) -> Finding:
+    """One finding of several in a check: what `look` says of what it is given.
 
     What it could not read makes it *unknown*, and the others go on.
     """
     try:
         with understood():
-            return look()
+            return look(*args, **kwargs)
     except (UsageError, Refused):
         raise
     except OpsError as exc:
-        return unread(question, exc)
+        return unread(asked, exc)
 
 
-def unread(question: str, exc: OpsError) -> Finding:
+def unread(asked: str | Question, exc: OpsError) -> Finding:
     """What could not be read is *unknown*; that it was denied is a cause, with what is missing.
 
     A database that refuses the login is *critical*: it refuses others, too. What is not there is
@@ -84,7 +86,8 @@ def unread(question: str, exc: OpsError) -> Finding:
         cause = DENIED
         seen += missing_permission(exc)
     source = type(exc).__name__
-    return Finding(status, question, seen, source=source, cause=cause, trace=exc.trace)
+    words = asked if isinstance(asked, str) else asked.words
+    return Finding(status, words, seen, source=source, cause=cause, trace=exc.trace)
 
 
 def told(ops: Connection, words: Mapping[str, str]) -> Findings:

@@ -5,7 +5,7 @@ and what follows. A table of them is read from above.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -19,14 +19,19 @@ class Sign:
     that does it.
     """
 
-    name: str
-    pattern: str
+    name: str = ""
+    pattern: str = ""
     means: str = ""
     advice: str = ""
     next: str = ""
 
     def fits(self, text: str) -> bool:
         return re.search(self.pattern, text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def signs(told: Iterable[Mapping[str, str]]) -> tuple[Sign, ...]:
+    """A table of them, as a YAML beside a module has it."""
+    return tuple(Sign(**each) for each in told)
 
 
 def sign_of(signs: Iterable[Sign], text: str) -> Sign:

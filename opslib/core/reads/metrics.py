@@ -111,6 +111,20 @@ def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
     return [Metric(key, **facts[key]) for key in facts if not keys or key in keys]
 
 
+def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
+    """From where on the target's file warns of a metric of this, by its dimensions or some of them.
+
+    0 when it does not say.
+    """
+    listed = described(ops) if "metrics" in ops.target.facts else ()
+    known = (
+        each.warn
+        for each in listed
+        if each.metric == metric and each.dimensions and dict(each.dimensions).items() <= of.items()
+    )
+    return next(known, None) or 0.0
+
+
 def read(
     ops: Connection,
     keys: Sequence[str] = (),

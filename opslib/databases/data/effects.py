@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Connection, Json, NotFound, Refused, UsageError
+from opslib.core import Connection, Json, NotFound, Refused, UsageError, identifier
 from opslib.core.connections import sessions
-from opslib.core.connections.sql import brief, identifier
+from opslib.core.connections.sql import brief
 from opslib.databases.data import query_plans
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 FORMS = "One UPDATE or DELETE with a WHERE, or one INSERT"
 _PLANNED = f"{FORMS} is planned here. Reads: procedure databases/query."
 _NOT_CHECKED = "outside of the transaction that is checked. Nothing was changed."
-_SYNTAX = "42601"
 _DEPTH = 5  # of cascades whose rows are hashed; deeper ones are counted
 _BITS = {"Insert": 4, "Delete": 8, "Update": 16}  # pg_trigger.tgtype
 _CALLS_OUT = re.compile(

@@ -18,11 +18,12 @@ from opslib.core import (
     UsageError,
     ask,
     check,
+    identifier,
     planner,
     quoted,
     unknown_name,
 )
-from opslib.core.connections.sql import identifier, literal, value
+from opslib.core.connections.sql import literal, value
 from opslib.databases.data import effects, rows
 
 _REFUSES = re.compile(r"(duplicate key|(?:null )?value .*violates|violates)[^()]*")
@@ -86,12 +87,12 @@ def check_insert(ops: Connection, kind: str, values: Mapping[str, Any]) -> Findi
         refused = _refused(ops, exc)
         if refused is exc:
             raise
-        return Findings([asked.answer("critical", str(refused))])
+        return Findings(asked.critical(str(refused)))
     alike = _own(ops, kind, given, "lower(btrim({0}::text)) = lower(btrim({1}))")
     number = value(ops, f"SELECT count(*) FROM {quoted(facts['table'])} WHERE {alike}")
     like = Question("rows that are called alike", "none", f"table {facts['table']}")
     told = like.judged(not number, f"{number:,}", otherwise="warn")
-    return Findings([asked.answer("ok", "it can be added"), told], shown)
+    return Findings([asked.ok("it can be added"), told], shown)
 
 
 @planner
@@ -116,4 +117,4 @@ def check_inserted(ops: Connection, kind: str, values: Mapping[str, Any]) -> Fin
     table, own = quoted(facts["table"]), _own(ops, kind, given)
     found = ask(ops, f"SELECT * FROM {table} WHERE {own} LIMIT 20")
     asked = Question(facts["title"], "there, once", f"table {facts['table']}")
-    return Findings([asked.judged(len(found) == 1, f"{len(found)} of them")], found)
+    return Findings(asked.judged(len(found) == 1, f"{len(found)} of them"), found)

@@ -117,7 +117,7 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     source = f"database of {ops.target.name}, read-only"
     question = Question(f"query {asked.name}".rstrip(), source=source)
     rows.attrs["query"] = asked
-    return Findings([question.answer("ok", seen)], rows, unheld(ops))
+    return Findings(question.ok(seen), rows, unheld(ops))
 
 
 def unheld(ops: Connection) -> str:
@@ -167,7 +167,7 @@ def _choice(ops: Connection) -> Findings:
         )
     rows = [{"query": name, "title": said["title"]} for name, said in named.items()]
     asked = Question("queries that the target's file names")
-    return Findings([asked.answer("ok", ", ".join(named))], frame(rows, QUERIES), _CHOOSE)
+    return Findings(asked.ok(", ".join(named)), frame(rows, QUERIES), _CHOOSE)
 
 
 def read(ops: Connection, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Frame:

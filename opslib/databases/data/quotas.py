@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Findings, Frame, Question, ask, check, frame, number
+from typing import Any
+
+from opslib.core import (
+    Connection,
+    Findings,
+    Frame,
+    Question,
+    ask,
+    check,
+    dtypes,
+    frame,
+    identifier,
+    number,
+)
 from opslib.core.checks import plots
 from opslib.core.checks.plots import Picture
-from opslib.core.connections.sql import identifier, literal
+from opslib.core.connections.sql import literal
 from opslib.databases.data.queries import find_query
 
-QUOTAS = {"who": "str", "used": "float64", "allowed": "float64", "percent": "float64"}
+QUOTAS = dtypes("""
+    who     str
+    used    float64
+    allowed float64
+    percent float64
+""")
 EXCEEDED = "quota-exceeded"
 _MOST = 1000  # of those who have one, the fullest
 _SHARE = """
@@ -57,21 +75,21 @@ def check_quotas(ops: Connection, quota: str, who: str = "") -> Findings:
     asked = Question(facts["title"], rule, source)
     if not every:
         seen = f"nobody is called {who!r}" if who else "the query answers no row"
-        return Findings([asked.answer("unknown", seen)], rows)
+        return Findings(asked.unknown(seen), rows)
     if not any(each.cause for each in found):
         fullest = next(rows.itertuples())
         seen = f"nobody of {every:,} is over it; the fullest, {fullest.who}: "
         seen += _said(fullest, facts.get("unit", ""))
-        found.append(asked.answer("ok", seen, cause=EXCEEDED))
+        found.append(asked.ok(seen, cause=EXCEEDED))
     rows.attrs["quota"] = facts
     return Findings(found, rows, "" if every <= _MOST else f"The fullest {_MOST:,} of {every:,}.")
 
 
-def _said(row: object, unit: str) -> str:
-    used, allowed, percent = (getattr(row, name) for name in ("used", "allowed", "percent"))
-    if allowed != allowed:
-        return f"{number(used, unit)}, no limit"
-    return f"{number(used, unit)} of {number(allowed, unit)}, {number(percent)} %"
+def _said(row: Any, unit: str) -> str:
+    used = number(row.used, unit)
+    if row.allowed != row.allowed:
+        return f"{used}, no limit"
+    return f"{used} of {number(row.allowed, unit)}, {number(row.percent)} %"
 
 
 def plot_quotas(found: Findings) -> Picture:

@@ -23,8 +23,9 @@ from opslib.core import (
     count,
     planner,
     result,
+    sql,
 )
-from opslib.core.connections import sessions, sql
+from opslib.core.connections import sessions
 from opslib.core.connections.sql import brief
 from opslib.core.text import Text
 from opslib.databases.data import effects, queries
@@ -56,7 +57,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
         return Findings(note=f"No statement was given: {effects.FORMS}.")
     rows, number = sample(ops, effects.of(ops, statement), limit)
     seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
-    return Findings([_MEANT.judged(number > 0, seen, otherwise="warn")], rows)
+    return Findings(_MEANT.judged(number > 0, seen, otherwise="warn"), rows)
 
 
 def sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:

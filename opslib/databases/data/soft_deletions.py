@@ -143,7 +143,7 @@ def check_rows(ops: Connection, rows: str) -> Findings:
     seen += f" ({_list(absent)})" if absent else ""
     asked = Question("rows that are named", "each is there", _source(ops))
     well = bool(visible) and not absent
-    return Findings([asked.judged(well, seen, otherwise="warn")], found)
+    return Findings(asked.judged(well, seen, otherwise="warn"), found)
 
 
 def _source(ops: Connection) -> str:
@@ -209,4 +209,4 @@ def check_deleted(ops: Connection, ids: Sequence[str]) -> Findings:
         f"{len(absent)} not in the table"
     )
     asked = Question("rows deleted by their flag", "all of them, none lost", _source(ops))
-    return Findings([asked.judged(len(deleted) == len(ids), seen)], found)
+    return Findings(asked.judged(len(deleted) == len(ids), seen), found)

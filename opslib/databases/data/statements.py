@@ -20,6 +20,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    dtypes,
     frame,
     quoted,
     redaction,
@@ -31,16 +32,16 @@ from opslib.databases.data import query_plans
 from opslib.databases.data.query_plans import Scan, Table
 
 SLOW = "slow-query"  # the cause that findings name
-STATEMENTS = {
-    "calls": "int64",
-    "calls_per_hour": "float64",
-    "rows_per_call": "float64",
-    "blocks_per_call": "float64",
-    "mean_ms": "float64",
-    "total_seconds": "float64",
-    "plan": "str",
-    "statement": "str",
-}
+STATEMENTS = dtypes("""
+    calls           int64
+    calls_per_hour  float64
+    rows_per_call   float64
+    blocks_per_call float64
+    mean_ms         float64
+    total_seconds   float64
+    plan            str
+    statement       str
+""")
 _LARGE_MB = 8.0  # a smaller table is read from end to end before an index is even looked up
 _FEW = 0.05  # the share of a table's rows that an index is better for
 _OFTEN, _CALLS = 6.0, 10  # an hour; and so many at all: a report now and then may read everything
@@ -70,7 +71,7 @@ def check_statements(ops: Connection, top: int = 10) -> Findings:
     """
     if "database" not in ops.target.facts:
         asked = Question("is it the database?", source="the target's file")
-        return Findings([asked.answer("ok", f"{ops.target.name} describes none")])
+        return Findings(asked.ok(f"{ops.target.name} describes none"))
     found, hidden = _most_expensive(ops, _schema(ops), top)
     if found.empty and hidden:
         raise OpsError(f"the texts of {hidden:,} statements are hidden from this role. {_GRANT}")
@@ -142,7 +143,7 @@ def _findings(ops: Connection, wasteful: Sequence[Blamed], found: Frame) -> list
         seen = f"{count(len(found), 'statement')} looked at, the most expensive; "
         seen += "none reads a large table for few rows"
         seen += f" ({unplanned} could not be planned here)" if unplanned else ""
-        return [_ASKED.answer("ok", seen, cause=SLOW)]
+        return [_ASKED.ok(seen, cause=SLOW)]
     by_index: defaultdict[tuple[str, str], list[Blamed]] = defaultdict(list)
     for each in sorted(wasteful, key=lambda each: -each.calls):
         columns = _columns(ops, each)
@@ -163,7 +164,7 @@ def _finding(group: Sequence[Blamed], columns: Sequence[str]) -> Finding:
         f"they answer: {most.scan}{f'. {others} like it' if len(group) > 1 else ''}"
     )
     asked = replace(_ASKED, words=f"{_ASKED.words} in {most.table.name}")
-    return asked.answer("warn", seen, cause=SLOW, next="databases/query")
+    return asked.warn(seen, cause=SLOW, next="databases/query")
 
 
 def _columns(ops: Connection, blamed: Blamed) -> Sequence[str]:

@@ -25,24 +25,25 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    dtypes,
     frame,
+    metrics,
     planner,
+    sql,
     window,
 )
-from opslib.core.connections import sql
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 AT_LIMIT = "capacity-at-limit"  # the cause that findings name
-CAPACITY = {
-    "instance": "str",
-    "acu": "float64",
-    "lowest": "float64",
-    "highest": "float64",
-    "at_limit_minutes": "Int64",
-    "paused_minutes": "Int64",
-    "cpu_percent": "float64",
-}
+CAPACITY = dtypes("""
+    instance         str
+    acu              float64
+    lowest           float64
+    highest          float64
+    at_limit_minutes Int64
+    paused_minutes   Int64
+    cpu_percent      float64
+""")
 _BOUNDS, _SERVERLESS = "ServerlessV2ScalingConfiguration", "db.serverless"
 _LEAST, _MOST, _PAUSE = "MinCapacity", "MaxCapacity", "SecondsUntilAutoPause"
 _MEMORY_GIB, _PERIOD, _BUSY_PERCENT = 2, 5, 80  # of an ACU, minutes of a point, of the CPU
@@ -56,29 +57,28 @@ def check_capacity(ops: Connection, hours: float = 24) -> Findings:
 
     Asked of CloudWatch alone, since a login would wake what is paused. Evidence: CAPACITY.
     """
-    database = rds.database_of(ops)
-    described = database.describe(ops)
-    listed, bounds = rds.members(ops, database, described), described.get(_BOUNDS)
-    names = [one[rds.INSTANCE.key] for one in listed if one["DBInstanceClass"] == _SERVERLESS]
+    database, described, listed = rds.present(ops)
+    bounds = described.get(_BOUNDS)
+    names = [one[rds.NAME] for one in listed if one["DBInstanceClass"] == _SERVERLESS]
     if not bounds or not names:
         return Findings(note=f"No capacity that could end: {database} has no serverless instance.")
     within, five = window(ops, hours * 60), 60 * _PERIOD
     queries = [
-        metrics.asked(f"{key}{at}", "AWS/RDS", metric, {rds.INSTANCE.key: name}, "Average", five)
+        metrics.asked(f"{key}{at}", "AWS/RDS", metric, {rds.NAME: name}, "Average", five)
         for at, name in enumerate(names)
         for key, metric in (("used", "ServerlessDatabaseCapacity"), ("cpu", "CPUUtilization"))
     ]
-    points, ids = metrics.query(ops, queries, within), [query["Id"] for query in queries]
-    series = {id: points[points["id"] == id].set_index("time")["value"] for id in ids}
-    looked = [
-        _looked(ops, name, bounds, series[f"used{at}"], series[f"cpu{at}"])
-        for at, name in enumerate(names)
-    ]
-    lines = [Line(name, series[f"used{at}"]) for at, name in enumerate(names)]
+    points = metrics.query(ops, queries, within).set_index("time")
+    used, cpu = (
+        [points.loc[points["id"] == f"{key}{at}", "value"] for at in range(len(names))]
+        for key in ("used", "cpu")
+    )
+    each = zip(names, used, cpu, strict=True)
+    found, rows = zip(*(_looked(ops, name, bounds, *of) for name, *of in each), strict=True)
+    lines = [Line(*of) for of in zip(names, used, strict=True)]
     limits = [("upper bound", bounds[_MOST]), ("lower bound", bounds[_LEAST])]
     panels = [Panel(f"Capacity of {database}", "ACU", lines, limits)]
-    rows = frame([row for _, row in looked], CAPACITY)
-    return Plotted([found for found, _ in looked], rows, f"{_said(bounds)}.", panels, within)
+    return Plotted(found, frame(rows, CAPACITY), f"{_said(bounds)}.", panels, within)
 
 
 def _looked(ops: Connection, name: str, bounds: Json, used: Any, cpu: Any) -> tuple[Finding, Json]:
@@ -94,19 +94,19 @@ def _looked(ops: Connection, name: str, bounds: Json, used: Any, cpu: Any) -> tu
     figures = (used.min(), used.max(), full, paused, busy)
     row = dict(zip(CAPACITY, (name, None, *figures), strict=True))
     if recent.empty:
-        return asked.answer("unknown", f"no data for {metrics.RECENT_MINUTES} minutes"), row
+        return asked.unknown(f"no data for {metrics.RECENT_MINUTES} minutes"), row
     row["acu"] = now = float(recent.iloc[-1])
     seen = f"{now:.3g} of {most:g} ACU ({100 * now / most:.0f} %)"
     seen += f", at the bound for {full} minutes" * bool(full)
     if not now:
         seen = "0 ACU: paused. The next login wakes it, in 15 s or so, and longer after a day"
     seen += f"; CPU {busy:.0f} %" if busy == busy else "; its CPU is not known"
-    if bool((recent < _AT * most).any()) or (least == most and not busy > _BUSY_PERCENT):
-        return asked.answer("ok", seen, cause=AT_LIMIT), row
     short = busy > _BUSY_PERCENT
-    seen += "" if short else ": memory or connections hold it there, nobody waits for the CPU"
-    status = "critical" if short else "warn"
-    return asked.answer(status, seen, cause=AT_LIMIT, next="databases/capacity"), row
+    well = bool((recent < _AT * most).any()) or (least == most and not short)
+    if not (well or short):
+        seen += ": memory or connections hold it there, nobody waits for the CPU"
+    bad, follows = "critical" if short else "warn", "databases/capacity"
+    return asked.judged(well, seen, otherwise=bad, cause=AT_LIMIT, next=follows), row
 
 
 def _said(bounds: Json) -> str:
@@ -140,8 +140,7 @@ def plan_capacity(ops: Connection, least: str = "", most: str = "", pause: int =
     )
     members = rds.members(ops, database, described)
     serving = sum(one["DBInstanceClass"] == _SERVERLESS for one in members)
-    spent = " to ".join(f"{serving * after[key]:g}" for key in (_LEAST, _MOST))
-    was = " to ".join(f"{serving * before[key]:g}" for key in (_LEAST, _MOST))
+    spent, was = (f"{serving * of[_LEAST]:g} to {serving * of[_MOST]:g}" for of in (after, before))
     notes = [
         f"Then: {_said(after)}. Before: {_said(before)}.",
         f"An hour costs {spent} ACU hours instead of {was} ({count(serving, 'instance')}).",
@@ -162,7 +161,7 @@ def check_bounds(ops: Connection, least: str = "", most: str = "", pause: int = 
     database, described, bounds = _bounded(ops)
     wanted = _wanted(bounds, least, most, pause)
     asked = Question(f"bounds of {database}", _said(wanted), "rds describe_db_clusters")
-    found = Findings([asked.judged(bounds == wanted, _said(bounds))])
+    found = Findings(asked.judged(bounds == wanted, _said(bounds)))
     found += [states.judged(database, described), states.login(ops)]
     limit = sql.value(ops, "SELECT current_setting('max_connections')")
     found.note = f"max_connections is {limit} now; what the bounds make of it holds after a restart"

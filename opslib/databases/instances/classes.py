@@ -14,21 +14,22 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    dtypes,
     frame,
+    metrics,
     planner,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
-LOAD = {
-    "metric": "str",
-    "unit": "str",
-    "average": "float64",
-    "lowest": "float64",
-    "highest": "float64",
-    "says": "str",
-}
+LOAD = dtypes("""
+    metric  str
+    unit    str
+    average float64
+    lowest  float64
+    highest float64
+    says    str
+""")
 NOW, WINDOW = "now", "window"
 _CLASS = "DBInstanceClass"
 _NOTHING = "nothing waits"
@@ -96,7 +97,11 @@ def plan_class(ops: Connection, instance_class: str, when: str = WINDOW) -> Plan
         note = f"It is {present}, and {waits or 'no other class'} waits, already."
         return Planned(f"{database} becomes {instance_class} as it is", notes=[note])
     if (status := described["DBInstanceStatus"]) != "available":
-        asks = "Wait." if status in rds.PENDING else "What its state asks for: databases/health."
+        asks = (
+            "Wait."
+            if status in rds.INSTANCE.pending
+            else "What its state asks for: databases/health."
+        )
         asks = "Give it storage first: databases/storage." if status == "storage-full" else asks
         raise Refused(f"{database} is {status}: RDS changes only one that is available. {asks}")
     if instance_class == present:

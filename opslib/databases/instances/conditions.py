@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
-from opslib.core import Connection, Finding, Findings, Json, Question, answer, check, window
-from opslib.core.reads import metrics, networks
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    answer,
+    check,
+    metrics,
+    window,
+)
+from opslib.core.reads import networks
 from opslib.databases.instances import rds, states
 
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"
@@ -21,78 +30,15 @@ _FORCED, _MAINTAINED = timedelta(days=7), "maintenance"
 _CERTIFICATE_DAYS, _CERTIFICATE_CRITICAL = 30, 7
 
 
-class Rule(NamedTuple):
-    """`when`: JMESPath over a member or the cluster as described; what it finds is told."""
-
-    words: str
-    rule: str
-    source: str
-    when: str
-    status: str
-    means: str
-    next: str = ""
-
-
-# Of each instance.
-RULES = (
-    Rule(
-        "settings in force",
-        "in-sync",
-        "USER_WorkingWithParamGroups.html",
-        "DBParameterGroups[?contains(['pending-reboot', 'failed-to-apply'], ParameterApplyStatus)]"
-        ".join(' is ', [DBParameterGroupName, ParameterApplyStatus])",
-        "warn",
-        "its parameter group says other values than it runs with: it is as it was until a reboot",
-    ),
-    Rule(
-        "option groups in force",
-        "in-sync",
-        "USER_WorkingWithOptionGroups.html",
-        "OptionGroupMemberships[?Status != 'in-sync'].join(' is ', [OptionGroupName, Status])",
-        "warn",
-        "see its events",
-    ),
-    Rule(
-        "replication of an instance",
-        "replicating",
-        "USER_ReadRepl.Monitoring.html",
-        "StatusInfos[?Normal == `false`].join(': ', [Status, Message || ''])",
-        "critical",
-        "what is read there is old",
-        "databases/replica",
-    ),
-    Rule(
-        "security groups in force",
-        "active",
-        "Overview.RDSSecurityGroups.html",
-        "VpcSecurityGroups[?Status != 'active'].join(' is ', [VpcSecurityGroupId, Status])",
-        "warn",
-        "look again in some minutes",
-    ),
-    Rule(
-        "backups",
-        "kept for a day or more",
-        "USER_WorkingWithAutomatedBackups.html",
-        "[@][?BackupRetentionPeriod == `0` && !ReadReplicaSourceDBInstanceIdentifier]"
-        ".join('', ['kept for 0 days'])",
-        "critical",
-        "automated backups are off: it cannot be restored to a moment",
-        "databases/snapshot",
-    ),
-)
-
-
 @check("Does RDS say anything of the database that should be seen to?")
 def check_conditions(ops: Connection) -> Findings:
     """Settings in force, storage's limit, backups, replication, certificate, writer, who gets in.
 
     One finding for each that is not well, one that says how many are.
     """
-    database = rds.database_of(ops)
-    described = database.describe(ops)
-    members = rds.members(ops, database, described)
+    database, described, members = rds.present(ops)
     looks = [
-        *(partial(_by_rule, rule, members) for rule in RULES),
+        *(partial(_by_rule, rule, members) for rule in rds.told("rules")),
         partial(_maintenance, ops, database, members),
         partial(_room, members),
         partial(_certificates, ops, members),
@@ -100,26 +46,23 @@ def check_conditions(ops: Connection) -> Findings:
         partial(_reachable, ops, described, members),
         partial(_behind, ops, database, members),
     ]
-    every = [answer(f"{database} as RDS describes it", look) for look in looks]
+    told = Question(f"{database} as RDS describes it", "nothing to see to", _GUIDE)
+    every = [answer(told, look) for look in looks]
     bad = [each for each in every if each.status != "ok"]
     if len(bad) < len(every):
-        told = Question(f"{database} as RDS describes it", "nothing to see to", _GUIDE)
         names = "; ".join(f"{f.check}: {f.seen}" for f in every if f.status == "ok")
-        bad.append(told.answer("ok", names))
+        bad.append(told.ok(names))
     return Findings(bad)
 
 
-def _by_rule(rule: Rule, members: list[Json]) -> Finding:
+def _by_rule(rule: Json, members: list[Json]) -> Finding:
     import jmespath
 
-    asked = Question(rule.words, rule.rule, _GUIDE + rule.source)
-    found = []
-    for each in members:
-        hits = jmespath.search(rule.when, each) or []
-        found += [f"{each[rds.INSTANCE.key]}: {hit}" for hit in hits]
-    if not found:
-        return asked.answer("ok", rule.rule)
-    return asked.answer(rule.status, f"{'; '.join(found)}: {rule.means}", next=rule.next)
+    asked = Question(rule["words"], rule["rule"], _GUIDE + rule["source"])
+    hits = [(each[rds.NAME], jmespath.search(rule["when"], each) or ()) for each in members]
+    found = "; ".join(f"{name}: {hit}" for name, of in hits for hit in of)
+    seen = f"{found}: {rule['means']}" if found else asked.rule
+    return asked.judged(not found, seen, otherwise=rule["status"], next=rule.get("next", ""))
 
 
 def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -> Finding:
@@ -128,7 +71,7 @@ def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -
     asked = Question("maintenance", f"nothing forced within {_FORCED.days} days", source)
     rows = [each for each in states.waiting(ops, database, members) if each["what"] == _MAINTAINED]
     if unread := [each["change"] for each in rows if each["change"].startswith("unknown")]:
-        return asked.answer("unknown", unread[0])
+        return asked.unknown(unread[0])
     forced = [each for each in rows if each["by"] and each["by"] < ops.now() + _FORCED]
     told = forced or rows
     seen = "; ".join(f"{each['database']}: {each['change']}, {each['when']}" for each in told)
@@ -140,16 +83,13 @@ def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -
 def _room(members: list[Json]) -> Finding:
     source = f"{_GUIDE}USER_PIOPS.Autoscaling.html"
     asked = Question("room to grow", "below 90 % of its limit", source)
-    sizes = [
-        (each[rds.INSTANCE.key], each["AllocatedStorage"], each["MaxAllocatedStorage"])
+    full = "; ".join(
+        f"{each[rds.NAME]}: {each['AllocatedStorage']:,} of {most:,} GB"
         for each in members
-        if each.get("MaxAllocatedStorage")
-    ]
-    full = [f"{name}: {has:,} of {most:,} GB" for name, has, most in sizes if has >= 0.9 * most]
-    if not full:
-        return asked.answer("ok", asked.rule)
-    seen = f"{'; '.join(full)}: beyond that limit storage does not grow by itself"
-    return asked.answer("warn", seen, next="databases/storage")
+        if (most := each.get("MaxAllocatedStorage")) and each["AllocatedStorage"] >= 0.9 * most
+    )
+    seen = f"{full}: beyond that limit storage does not grow by itself" if full else asked.rule
+    return asked.judged(not full, seen, otherwise="warn", next="databases/storage")
 
 
 def _certificates(ops: Connection, members: list[Json]) -> Finding:
@@ -160,32 +100,33 @@ def _certificates(ops: Connection, members: list[Json]) -> Finding:
         f"{_GUIDE}UsingWithRDS.SSL-certificate-rotation.html",
     )
     ends = {
-        each[rds.INSTANCE.key]: each["CertificateDetails"]["ValidTill"]
+        each[rds.NAME]: end
         for each in members
-        if (each.get("CertificateDetails") or {}).get("ValidTill")
+        if (end := (each.get("CertificateDetails") or {}).get("ValidTill"))
     }
     if not ends:
-        return asked.answer("ok", "RDS tells no end")
-    name, end = min(ends.items(), key=lambda pair: pair[1])
-    left = (end - ops.now()) / timedelta(days=1)
-    seen = f"{name}: until {end:%Y-%m-%d}, {left:.0f} days"
-    if left >= _CERTIFICATE_DAYS:
-        return asked.answer("ok", seen)
-    seen += ": give it a newer certificate authority (modify-db-instance, CACertificateIdentifier)"
-    return asked.answer("critical" if left < _CERTIFICATE_CRITICAL else "warn", seen)
+        return asked.ok("RDS tells no end")
+    name = min(ends, key=ends.__getitem__)
+    left = (ends[name] - ops.now()) / timedelta(days=1)
+    seen, well = f"{name}: until {ends[name]:%Y-%m-%d}, {left:.0f} days", left >= _CERTIFICATE_DAYS
+    if not well:
+        seen += ": give it a newer certificate authority "
+        seen += "(modify-db-instance, CACertificateIdentifier)"
+    late = "critical" if left < _CERTIFICATE_CRITICAL else "warn"
+    return asked.judged(well, seen, otherwise=late)
 
 
 def _writer(database: rds.Database, described: Json) -> Finding:
     source = f"{_DOCS}AuroraUserGuide/Aurora.Overview.html"
     asked = Question("a writer", "one, with its parameters in force", source)
     if database.kind is rds.INSTANCE:
-        return asked.answer("ok", "an instance writes itself")
+        return asked.ok("an instance writes itself")
     listed = described.get("DBClusterMembers", ())
-    writers = [each[rds.INSTANCE.key] for each in listed if each["IsClusterWriter"]]
+    writers = [each[rds.NAME] for each in listed if each["IsClusterWriter"]]
     if not writers:
-        return asked.answer("critical", f"none of {len(listed)} members: nothing can be written")
+        return asked.critical(f"none of {len(listed)} members: nothing can be written")
     late = [
-        each[rds.INSTANCE.key]
+        each[rds.NAME]
         for each in listed
         if each.get("DBClusterParameterGroupStatus", "in-sync") not in ("in-sync", "applying")
     ]
@@ -201,45 +142,37 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
         "who gets to it", "the functions, not everybody", f"{_GUIDE}Overview.RDSSecurityGroups.html"
     )
     groups, port = _entrance(ops, described, members)
-    public = [each[rds.INSTANCE.key] for each in members if each.get("PubliclyAccessible")]
+    public = [each[rds.NAME] for each in members if each.get("PubliclyAccessible")]
     world = [group["GroupId"] for group in groups if networks.open_to_all(group, port)]
     seen = f"{', '.join(world)} lets every address in on port {port}" if world else ""
     if public:
         seen = f"{', '.join(public)} is publicly accessible" + f"; {seen}" * bool(seen)
         return asked.answer("critical" if world else "warn", seen, cause=EXPOSED)
     if world:
-        return asked.answer("warn", f"{seen}; from within its VPC only, as it is not public")
+        return asked.warn(f"{seen}; from within its VPC only, as it is not public")
     callers = _callers(ops)
     shut = [name for name, caller in callers.items() if not caller.enters(groups, port)]
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
-        return asked.answer("critical", seen, next="network/endpoints")
+        return asked.critical(seen, next="network/endpoints")
     seen = f"port {port}: not every address, and what asks it from its VPC"
-    return asked.answer("ok", seen, cause=EXPOSED)
+    return asked.ok(seen, cause=EXPOSED)
 
 
 def entrance(ops: Connection) -> tuple[list[Json], int, bool]:
     """The security groups of the target's database, its port, whether its address is public."""
-    database = rds.database_of(ops)
-    described = database.describe(ops)
-    members = rds.members(ops, database, described)
+    _, described, members = rds.present(ops)
     public = any(each.get("PubliclyAccessible") for each in members)
     return *_entrance(ops, described, members), public
 
 
 def _entrance(ops: Connection, described: Json, members: list[Json]) -> tuple[list[Json], int]:
-    found = (members or [described])[0].get("VpcSecurityGroups") or described.get(
-        "VpcSecurityGroups", ()
-    )
+    of, endpoint = (members or [described])[0], described.get("Endpoint")
+    found = of.get("VpcSecurityGroups") or described.get("VpcSecurityGroups", ())
     groups = networks.find_groups(ops, {each["VpcSecurityGroupId"] for each in found})
-    return groups, _port(ops, described)
-
-
-def _port(ops: Connection, described: Json) -> int:
-    endpoint = described.get("Endpoint")
     told = endpoint["Port"] if isinstance(endpoint, dict) else described.get("Port")
     # The lab's server has a port of its own, which no security group names.
-    return 5432 if ops.target.lab or not told else int(told)
+    return groups, 5432 if ops.target.lab or not told else int(told)
 
 
 def _callers(ops: Connection) -> dict[str, networks.Caller]:
@@ -259,27 +192,25 @@ def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Fin
     asked = Question(
         "readers", "at most 1 s behind (a replica 30 s)", f"{_GUIDE}monitoring-cloudwatch.html"
     )
-    cluster = database.kind is rds.CLUSTER
     source = "ReadReplicaSourceDBInstanceIdentifier"
-    late = {
-        each[rds.INSTANCE.key]: ("ReplicaLag", 1.0, 30.0) for each in members if each.get(source)
-    }
-    if cluster and len(members) > 1:
-        late = {members[0][rds.INSTANCE.key]: ("AuroraReplicaLagMaximum", 0.001, 1.0)}
+    late = {each[rds.NAME]: ("ReplicaLag", 1.0, 30.0) for each in members if each.get(source)}
+    if database.kind is rds.CLUSTER and len(members) > 1:
+        late = {members[0][rds.NAME]: ("AuroraReplicaLagMaximum", 0.001, 1.0)}
     if not late:
-        return asked.answer("ok", "none")
+        return asked.ok("none")
     queries = [
-        metrics.asked(f"m{at}", "AWS/RDS", of[0], {rds.INSTANCE.key: name}, "Maximum", 60)
+        metrics.asked(f"m{at}", "AWS/RDS", of[0], {rds.NAME: name}, "Maximum", 60)
         for at, (name, of) in enumerate(late.items())
     ]
     points = metrics.query(ops, queries, window(ops, metrics.RECENT_MINUTES))
-    seen, status = [], "ok"
+    told, status = [], "ok"
     for at, (name, (metric, scale, most)) in enumerate(late.items()):
         values = points.loc[points["id"] == f"m{at}", "value"] * scale
         if values.empty:
-            return asked.answer("unknown", f"{name} sends no {metric}")
+            return asked.unknown(f"{name} sends no {metric}")
         value = -1.0 if (values < 0).all() else float(values.max())
         bad = value < 0 or value > 10 * most
         status = "critical" if bad else "warn" if value > most and status == "ok" else status
-        seen.append(f"{name}: {'broken' if value < 0 else f'{value:.3g} s behind'}")
-    return asked.answer(status, "; ".join(seen), next="databases/replica" if status != "ok" else "")
+        told.append(f"{name}: {'broken' if value < 0 else f'{value:.3g} s behind'}")
+    seen, follows = "; ".join(told), "databases/replica"
+    return asked.judged(status == "ok", seen, otherwise=status, next=follows)

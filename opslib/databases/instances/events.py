@@ -6,7 +6,6 @@ import re
 
 from opslib.core import (
     SEVERITY,
-    UTC_TIME,
     Connection,
     Findings,
     Json,
@@ -14,42 +13,20 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
 )
 from opslib.databases.instances import rds
 
-EVENTS = {
-    "time": UTC_TIME,
-    "status": "str",
-    "source": "str",
-    "categories": "str",
-    "message": "str",
-}
+EVENTS = dtypes("""
+    time       utc
+    status     str
+    source     str
+    categories str
+    message    str
+""")
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html"
 _SHOWN = 3
-# Each of RDS's categories; what is in none of them is unknown.
-_CATEGORIES = {
-    "failure": "critical",
-    "low storage": "critical",
-    "availability": "warn",
-    "deletion": "warn",
-    "failover": "warn",
-    "global failover": "warn",
-    "recovery": "warn",
-    "backtrack": "ok",
-    "backup": "ok",
-    "configuration change": "ok",
-    "creation": "ok",
-    "maintenance": "ok",
-    "migration": "ok",
-    "notification": "ok",
-    "patching": "ok",
-    "read replica": "ok",
-    "restoration": "ok",
-    "security": "ok",
-    "security patching": "ok",
-    "serverless": "ok",
-}
 _TROUBLE = re.compile(
     r"fail|error|unable|cannot|could not|stopped|terminated|\bfull\b|exhaust|insufficient"
     r"|incompatible|crash|restarted|corrupt|denied|not allowed|exceed",
@@ -67,33 +44,33 @@ def check_events(ops: Connection, hours: float = 24) -> Findings:
     Judged by RDS's categories, and by a message that says that something went wrong. RDS keeps them
     for 14 days. Evidence: EVENTS, without the daily ones.
     """
-    database = rds.database_of(ops)
-    members = rds.members(ops, database, database.describe(ops))
-    names = {database.name, *(each[rds.INSTANCE.key] for each in members)}
+    database, _, members = rds.present(ops)
+    names = {database.name, *(each[rds.NAME] for each in members)}
     found = ops.pages("rds", "describe_events", _EVENT, Duration=int(hours * 60))
     mine = [event | {"status": _status(event)} for event in found if _of(event, database, names)]
-    asked = Question(
-        f"events of {database}", f"no failure, failover or restart in {hours:g} h", _DOCS
-    )
-    worst = max((event["status"] for event in mine), key=SEVERITY.__getitem__, default="ok")
+    rule = f"no failure, failover or restart in {hours:g} h"
+    asked = Question(f"events of {database}", rule, _DOCS)
     told = sorted(
         (event for event in mine if event["status"] != "ok"),
         key=lambda event: (-SEVERITY[event["status"]], -event["time"].timestamp()),
     )
-    seen = count(len(mine), "event") + (", none of them a trouble" if mine and not told else "")
-    if told:
-        seen = "; ".join(
-            f"{clock(event['time'], ops.now())} {event['source']}: {event['message']}"
-            for event in told[:_SHOWN]
-        )
-        seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Findings([asked.answer(worst, seen)], frame(told, EVENTS) if told else None)
+    if not told:
+        seen = count(len(mine), "event") + ", none of them a trouble" * bool(mine)
+        return Findings(asked.ok(seen))
+    seen = "; ".join(
+        f"{clock(event['time'], ops.now())} {event['source']}: {event['message']}"
+        for event in told[:_SHOWN]
+    )
+    seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return Findings(asked.answer(told[0]["status"], seen), frame(told, EVENTS))
 
 
 def _status(event: Json) -> str:
-    kinds = [kind for kind in event["categories"].split(", ") if kind]
-    by_kind = [_CATEGORIES.get(kind, "unknown") for kind in kinds] or ["ok"]
-    worst = max(by_kind, key=SEVERITY.__getitem__)
+    """By its categories, the worst first; what is in none of rds.yaml's is unknown."""
+    known = {kind: status for status, kinds in rds.told("events").items() for kind in kinds}
+    kinds = filter(None, event["categories"].split(", "))
+    told = (known.get(kind, "unknown") for kind in kinds)
+    worst = max(told, key=SEVERITY.__getitem__, default="ok")
     return "warn" if worst == "ok" and _TROUBLE.search(event["message"]) else worst
 
 

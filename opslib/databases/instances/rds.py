@@ -3,80 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from opslib.core import Connection, Json, OpsError, Refused, UsageError, unknown_name
-from opslib.core.plans.things import Kind, Thing
-
-# Everything that ends by itself; other states (failed, storage-full, stopped …) do not.
-PENDING = (
-    "creating",
-    "backing-up",
-    "configuring-enhanced-monitoring",
-    "configuring-iam-database-auth",
-    "maintenance",
-    "configuring-log-exports",
-    "modifying",
-    "moving-to-vpc",
-    "preparing-data-migration",
-    "rebooting",
-    "renaming",
-    "resetting-master-credentials",
-    "starting",
-    "storage-optimization",
-    "upgrading",
-)
-CLUSTER = Kind(
-    noun="cluster",
-    service="rds",
-    describe="describe_db_clusters",
-    at="DBClusters[0]",
-    key="DBClusterIdentifier",
-    status="Status",
-    pending=PENDING,
-    delete="delete_db_cluster",
-    deleting={"SkipFinalSnapshot": True},
-    modify="modify_db_cluster",  # ApplyImmediately would apply what waits for the window, too
-)
-INSTANCE = Kind(
-    noun="instance",
-    service="rds",
-    describe="describe_db_instances",
-    at="DBInstances[0]",
-    key="DBInstanceIdentifier",
-    status="DBInstanceStatus",
-    pending=PENDING,
-    changing=("configuring-associated-roles", "storage-config-upgrade"),
-    serving=("available", "storage-optimization"),
-    delete="delete_db_instance",
-    deleting={"SkipFinalSnapshot": True},
-    modify="modify_db_instance",
-    modifying={"ApplyImmediately": True},
-)
-_CLUSTER_SNAPSHOT = Kind(
-    noun="",
-    service="rds",
-    describe="describe_db_cluster_snapshots",
-    at="DBClusterSnapshots[0]",
-    key="DBClusterSnapshotIdentifier",
-    status="Status",
-    pending=("creating",),
-    create="create_db_cluster_snapshot",
-    delete="delete_db_cluster_snapshot",
-)
-_INSTANCE_SNAPSHOT = replace(
-    _CLUSTER_SNAPSHOT,
-    describe="describe_db_snapshots",
-    at="DBSnapshots[0]",
-    key="DBSnapshotIdentifier",
-    create="create_db_snapshot",
-    delete="delete_db_snapshot",
+from opslib.core import (
+    Connection,
+    Json,
+    Kind,
+    OpsError,
+    Refused,
+    Thing,
+    UsageError,
+    beside,
+    unknown_name,
 )
 
 
+def told(part: str) -> Any:
+    """A part of rds.yaml."""
+    return beside(__file__, "rds")[part]
+
+
+CLUSTER, INSTANCE, _CLUSTER_SNAPSHOT, _INSTANCE_SNAPSHOT = (
+    Kind(**said) for said in told("kinds").values()
+)
+NAME = INSTANCE.key
 # Where it is asked; of a cluster the endpoint is a name, of an instance a mapping.
 _ENDPOINT = """{
     host: Endpoint.Address || Endpoint, port: Endpoint.Port || Port,
@@ -158,15 +112,25 @@ def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str
     raise Refused(f"{new} exists already in {ops.where}. Nothing was changed; choose another name.")
 
 
+def present(ops: Connection) -> tuple[Database, Json, list[Json]]:
+    """The target's database, as RDS describes it, and the instances that serve it as described.
+
+    Those of the cluster, writer first, or the instance itself.
+    """
+    database = database_of(ops)
+    described = database.describe(ops)
+    return database, described, members(ops, database, described)
+
+
 def members(ops: Connection, database: Database, described: Json) -> list[Json]:
     """The instances that serve it: those of the cluster, writer first, or the instance itself."""
     if database.kind is INSTANCE:
         return [described]
     listed = described.get("DBClusterMembers", ())
-    writers = [each[INSTANCE.key] for each in listed if each["IsClusterWriter"]]
+    writers = [each[NAME] for each in listed if each["IsClusterWriter"]]
     filters = [{"Name": "db-cluster-id", "Values": [database.name]}]
     found = INSTANCE.find_all(ops, Filters=filters)
-    return sorted(found, key=lambda each: (each[INSTANCE.key] not in writers, each[INSTANCE.key]))
+    return sorted(found, key=lambda each: (each[NAME] not in writers, each[NAME]))
 
 
 def waiting(described: Json, attribute: str) -> tuple[Any, str]:
@@ -190,7 +154,7 @@ def zones_of_class(ops: Connection, described: Json, wanted: str) -> set[str]:
 
     Raises UsageError that offers the nearest.
     """
-    engine = {"Engine": described["Engine"], "EngineVersion": described["EngineVersion"]}
+    engine = {key: described[key] for key in ("Engine", "EngineVersion")}
     ask = partial(ops.pages, "rds", "describe_orderable_db_instance_options")
     options = "OrderableDBInstanceOptions[]"
     if zones := ask(f"{options}.AvailabilityZones[].Name", DBInstanceClass=wanted, **engine):
@@ -199,38 +163,10 @@ def zones_of_class(ops: Connection, described: Json, wanted: str) -> set[str]:
     raise unknown_name("class", wanted, known, f" for {' '.join(engine.values())} in {ops.where}")
 
 
-# What the calls that make a new one take, by the JMESPath to it in what describes the present one:
-# network, parameters, scaling and tags, and how an instance is made. RDS would take its defaults.
-PLACE = {
-    # a name of a cluster's, a mapping of an instance's
-    "DBSubnetGroupName": "DBSubnetGroup.DBSubnetGroupName || DBSubnetGroup",
-    "VpcSecurityGroupIds": "sort(VpcSecurityGroups[].VpcSecurityGroupId || `[]`)",
-    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "Tags": "TagList[?!starts_with(Key, 'aws:')]",  # those are AWS's own
-    "DBClusterParameterGroupName": "DBClusterParameterGroup",
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
-    "StorageType": "StorageType",
-    "NetworkType": "NetworkType",
-    "Port": "Port",
-}
-# gp3 below 400 GiB has a fixed rate, which the calls do not take
-_PROVISIONED = (
-    "(starts_with(StorageType || '', 'io') || (StorageType == 'gp3' && AllocatedStorage >= `400`))"
-)
-MAKE = {
-    "DBInstanceClass": "DBInstanceClass",
-    "PubliclyAccessible": "PubliclyAccessible || `false`",
-    "DBParameterGroupName": "DBParameterGroups[0].DBParameterGroupName",
-    "Iops": f"{_PROVISIONED} && Iops || `null`",
-    "StorageThroughput": f"{_PROVISIONED} && StorageThroughput || `null`",
-}
-
-
-def taken(described: Json, paths: Mapping[str, str]) -> Json:
-    """What is there at these paths, empty values left out."""
+def taken(described: Json, *parts: str) -> Json:
+    """What a new one takes of a present one by these parts of rds.yaml, empty values left out."""
     import jmespath
 
-    found = {name: jmespath.search(path, described) for name, path in paths.items()}
+    paths = chain.from_iterable(told(part).items() for part in parts)
+    found = {name: jmespath.search(path, described) for name, path in paths}
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}

@@ -14,20 +14,21 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    dtypes,
     frame,
     planner,
+    sql,
 )
-from opslib.core.connections import sql
 from opslib.databases.instances import rds, states
 
-REPLICAS = {
-    "replica": "str",
-    "class": "str",
-    "zone": "str",
-    "status": "str",
-    "replicating": "str",
-    "endpoint": "str",
-}
+REPLICAS = dtypes("""
+    replica     str
+    class       str
+    zone        str
+    status      str
+    replicating str
+    endpoint    str
+""")
 _REPLICATION = "(StatusInfos || `[]`)[?StatusType == 'read replication']"
 _SHAPE = f"""{{
     replica: DBInstanceIdentifier, class: DBInstanceClass, zone: AvailabilityZone,
@@ -66,7 +67,7 @@ def plan_replica(
     new = rds.new_database(ops, rds.INSTANCE, name, free)
     wanted = instance_class or described["DBInstanceClass"]
     _require_possible(ops, source, described, wanted, zone)
-    given = rds.taken(described, rds.PLACE | rds.MAKE) | {"DBInstanceClass": wanted}
+    given = rds.taken(described, "place", "make") | {"DBInstanceClass": wanted}
     given.pop("DBSubnetGroupName", None)  # always the writer's: AWS refuses to be told so
     given |= {"AvailabilityZone": zone} if zone else {}
     make = new.call(
@@ -90,7 +91,7 @@ _NOTES = (
 
 def name_of_replica(plan: Plan) -> str:
     """What a plan of `plan_replica` calls the replica."""
-    return str(plan.steps[0].do["parameters"][rds.INSTANCE.key])
+    return str(plan.steps[0].do["parameters"][rds.NAME])
 
 
 def _require_possible(
@@ -142,6 +143,6 @@ def _standby(ops: Connection, new: rds.Database) -> Finding:
     )
     said = sql.value(ops, _LAG, at=new.endpoint(ops))
     if not said["standby"]:
-        return asked.answer("critical", "it is no standby, it takes writes")
+        return asked.critical("it is no standby, it takes writes")
     lag = float(said["lag"] or 0)
     return asked.judged(lag <= _LAG_SECONDS, f"read-only, {lag:.1f} s behind", otherwise="warn")

@@ -16,10 +16,10 @@ from opslib.core import (
     check,
     count,
     planner,
+    poll,
+    sql,
     unknown_name,
 )
-from opslib.core.connections import sql
-from opslib.core.waiting import poll
 from opslib.databases.instances import rds, states
 
 _SECONDS = 1800
@@ -37,9 +37,8 @@ def plan_restart(ops: Connection, instance: str = "", failover: bool = False) ->
     Raises UsageError (no such instance), Refused (nothing to fail over to, or a state in which RDS
     restarts nothing).
     """
-    database = rds.database_of(ops)
-    members = rds.members(ops, database, database.describe(ops))
-    named = {each[rds.INSTANCE.key]: each for each in members}
+    database, _, members = rds.present(ops)
+    named = {each[rds.NAME]: each for each in members}
     if instance and instance not in named:
         raise unknown_name("instance", instance, named, f" of {database} in {ops.where}")
     writer, *readers = named
@@ -65,7 +64,7 @@ def plan_restart(ops: Connection, instance: str = "", failover: bool = False) ->
         title = f"Restart {one}, its standby takes over"
     waiting = database if swapped else one
     until = waiting.until(
-        waiting.kind.status, [*rds.PENDING, "failing-over"], waiting.kind.serving, _SECONDS
+        waiting.kind.status, [*waiting.kind.pending, "failing-over"], waiting.kind.serving, _SECONDS
     )
     steps = [
         Step(title, do, undo=[]),
@@ -79,13 +78,13 @@ def _notes(ops: Connection, told: Json, failover: bool) -> Iterator[str]:
     yield f"{count(int(open_now) - 1, 'session')} of the database end; what they have not "
     yield "committed is rolled back. An app that does not connect again is restarted, too."
     yield "Away for " + ("about a minute." if failover else "as long as a start takes: minutes.")
-    late = [
+    late = ", ".join(
         each["DBParameterGroupName"]
         for each in told.get("DBParameterGroups", ())
         if each.get("ParameterApplyStatus") == "pending-reboot"
-    ]
+    )
     if late:
-        yield f"LOOK: it comes back with other values of {', '.join(late)}, which wait for that."
+        yield f"LOOK: it comes back with other values of {late}, which wait for that."
 
 
 @check("Has it restarted, and does it serve?")
@@ -94,10 +93,8 @@ def check_restarted(ops: Connection, since: datetime, instance: str = "") -> Fin
 
     `since`: a time before it, as the plan was made. Looks for two minutes.
     """
-    database = rds.database_of(ops)
-    described = database.describe(ops)
-    members = rds.members(ops, database, described)
-    name = instance or members[0][rds.INSTANCE.key]
+    database, described, members = rds.present(ops)
+    name = instance or members[0][rds.NAME]
     at = rds.Database(rds.INSTANCE, name).endpoint(ops)
     read = (
         "SELECT json_build_object('old', count(*) FILTER (WHERE backend_start < "
@@ -113,9 +110,9 @@ def check_restarted(ops: Connection, since: datetime, instance: str = "") -> Fin
     )
     seen = f"{found['old']} of {count(found['new'] - 1, 'session')} are older"
     if found["old"]:
-        told = asked.answer("critical", f"{seen}: it has not restarted", next="databases/health")
+        told = asked.critical(f"{seen}: it has not restarted", next="databases/health")
     elif found["new"] == 1:
-        told = asked.answer("warn", "nobody is logged in: does the app connect again?")
+        told = asked.warn("nobody is logged in: does the app connect again?")
     else:
-        told = asked.answer("ok", seen)
+        told = asked.ok(seen)
     return Findings([states.judged(database, described), told, states.login(ops)])

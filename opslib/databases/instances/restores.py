@@ -19,33 +19,13 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    moment,
     planner,
     unknown_name,
 )
-from opslib.core.times import moment
 from opslib.databases.instances import rds, snapshots, states
 
 LATEST = "latest"
-# By the kind: the call, and the parameter that names the snapshot
-_FROM_SNAPSHOT = {
-    rds.CLUSTER.noun: ("restore_db_cluster_from_snapshot", "SnapshotIdentifier"),
-    rds.INSTANCE.noun: ("restore_db_instance_from_db_snapshot", "DBSnapshotIdentifier"),
-}
-# By the kind: the call, and the parameters for the new one, the present one and the moment
-_TO_MOMENT = {
-    rds.CLUSTER.noun: (
-        "restore_db_cluster_to_point_in_time",
-        "DBClusterIdentifier",
-        "SourceDBClusterIdentifier",
-        "RestoreToTime",
-    ),
-    rds.INSTANCE.noun: (
-        "restore_db_instance_to_point_in_time",
-        "TargetDBInstanceIdentifier",
-        "SourceDBInstanceIdentifier",
-        "RestoreTime",
-    ),
-}
 
 
 @planner
@@ -61,8 +41,7 @@ def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = 
             "Give either snapshot (a name, or latest) or to "
             "(a moment in UTC like 2026-11-22T14:05, or latest)."
         )
-    database = rds.database_of(ops)
-    described = database.describe(ops)
+    database, described, members = rds.present(ops)
     stem = f"{database.name}-restored-{ops.now():%Y%m%d}"
     free = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
     new = rds.new_database(ops, database.kind, name, free)
@@ -74,7 +53,7 @@ def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = 
     restore = Aws("rds", operation, **source, **like(new, described))
     steps = new.made(f"Restore into {new}", restore)
     if database.kind is rds.CLUSTER:
-        steps += _instance_in(new, described, rds.members(ops, database, described))
+        steps += _instance_in(new, described, members)
     notes = [
         f"{database} goes on as it is, and the app goes on using it: pointing the app to "
         f"{new.name} is a decision of its own.",
@@ -118,7 +97,7 @@ def _snapshot(ops: Connection, new: rds.Database, wanted: str) -> tuple[str, Jso
     chosen = usable.index[0] if wanted == LATEST else wanted
     if chosen not in usable:
         raise unknown_name("snapshot", wanted, usable.index, f" of {rds.database_of(ops)}")
-    operation, key = _FROM_SNAPSHOT[new.kind.noun]
+    operation, key = rds.told("restores")[new.kind.noun]["snapshot"]
     said = f"snapshot {chosen} ({usable[chosen]:%Y-%m-%d %H:%M} UTC)"
     return operation, {**new.key, key: chosen}, said
 
@@ -134,7 +113,7 @@ def _moment(
             f"RDS names no restorable window for {database}: are automated backups on? "
             "See databases/snapshot."
         )
-    operation, target, source, time = _TO_MOMENT[new.kind.noun]
+    operation, target, source, time = rds.told("restores")[new.kind.noun]["moment"]
     given: Json = {target: new.name, source: database.name}
     if wanted == LATEST:
         return operation, given | {"UseLatestRestorableTime": True}, "the latest restorable moment"
@@ -152,16 +131,15 @@ def _moment(
 def like(new: rds.Database, described: Json) -> Json:
     """What makes the new one like the present one."""
     if new.kind is rds.CLUSTER:
-        return rds.taken(described, rds.PLACE)
+        return rds.taken(described, "place")
     several = described.get("MultiAZ", False)
-    return rds.taken(described, rds.PLACE | rds.MAKE) | {"MultiAZ": several}
+    return rds.taken(described, "place", "make") | {"MultiAZ": several}
 
 
 def _instance_in(cluster: rds.Database, described: Json, present: list[Json]) -> list[Step]:
     """An instance like the present writer: a restored cluster has none."""
     instance = {"DBInstanceClass": "db.serverless", "PubliclyAccessible": False}
-    own = rds.MAKE | {"Tags": rds.PLACE["Tags"]}
-    instance |= rds.taken(present[0], own) if present else {}
+    instance |= rds.taken(present[0], "make", "tags") if present else {}
     made = rds.Database(rds.INSTANCE, f"{cluster.name}-1")
     make = made.call("create_db_instance", Engine=described["Engine"], **instance, **cluster.key)
     return made.made(f"Make instance {made.name} in it", make)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -16,23 +15,25 @@ from opslib.core import (
     Planned,
     Question,
     Step,
+    Thing,
     check,
+    dtypes,
     frame,
     planner,
 )
-from opslib.core.plans.things import Thing, free_name
+from opslib.core.plans.things import free_name
 from opslib.databases.instances import rds
 
-SNAPSHOTS = {
-    "snapshot": "str",
-    "type": "str",
-    "status": "str",
-    "created": UTC_TIME,
-    "age_hours": "float64",
-    "size_gb": "Int64",
-    "encrypted": "boolean",
-    "engine_version": "str",
-}
+SNAPSHOTS = dtypes("""
+    snapshot       str
+    type           str
+    status         str
+    created        utc
+    age_hours      float64
+    size_gb        Int64
+    encrypted      boolean
+    engine_version str
+""")
 _SHAPE = """{
     snapshot: <key>, type: SnapshotType, status: Status, created: SnapshotCreateTime,
     size_gb: [AllocatedStorage][?@ > `0`] | [0], encrypted: not_null(StorageEncrypted, Encrypted),
@@ -80,7 +81,7 @@ def check_backups(ops: Connection) -> Findings:
         kept.source,
     )
     if latest is None:
-        until = restorable.answer("unknown", "RDS names no latest restorable time")
+        until = restorable.unknown("RDS names no latest restorable time")
     else:
         begins = f"from {earliest:%Y-%m-%d %H:%M} " if earliest else ""
         seen = f"{begins}to {latest:%Y-%m-%d %H:%M} UTC"
@@ -166,7 +167,7 @@ def _latest(database: rds.Database, found: Frame, automated: bool) -> Finding:
     )
     usable = found[found["status"] == "available"]
     if usable.empty:
-        return asked.answer("critical", "none in the last 7 days", next="databases/snapshot")
+        return asked.critical("none in the last 7 days", next="databases/snapshot")
     newest = usable.iloc[0]
     seen = f"{newest['snapshot']} ({newest['type']}), {newest['age_hours']:.0f} hours ago"
     by_itself = usable[usable["type"] != "manual"]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -14,64 +13,26 @@ from opslib.core import (
     OpsError,
     Question,
     Refused,
+    dtypes,
     frame,
+    sql,
 )
-from opslib.core.connections import sql
 from opslib.databases.instances import rds
 
 UNAVAILABLE = "database-unavailable"  # the cause that findings name
-WAITING = {"database": "str", "what": "str", "change": "str", "when": "str", "by": UTC_TIME}
-COUNTS = {"table": "str", "rows_there": "Int64", "rows_now": "Int64", "difference": "Int64"}
-_PASSING = {
-    *rds.PENDING,
-    "failing-over",
-    "promoting",
-    "storage-config-upgrade",
-    "storage-initialization",
-    "delete-precheck",
-}
-# State -> what to do, what comes next here; the states are told in
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html
-_ASKS = {
-    "storage-full": (
-        "its storage is full, so it takes no writes and in the end no logins: give it more",
-        "databases/storage",
-    ),
-    "stopped": (
-        "somebody stopped it, or it was not used: start it (aws rds start-db-instance)",
-        "",
-    ),
-    "stopping": ("somebody stops it: who, and why?", ""),
-    "failed": ("it cannot be recovered by RDS: restore it beside", "databases/restore"),
-    "restore-error": ("the restore did not succeed: restore again", "databases/restore"),
-    "incompatible-restore": (
-        "the restore did not succeed: restore to another moment or snapshot",
-        "databases/restore",
-    ),
-    "incompatible-parameters": (
-        "a parameter does not fit its class or version: correct the parameter group, then reboot",
-        "databases/scale",
-    ),
-    "incompatible-option-group": ("its option group does not fit: correct or revert it", ""),
-    "incompatible-network": (
-        "its subnets have no free address, or are gone: correct its subnet group",
-        "",
-    ),
-    "incompatible-create": ("its options do not fit together", ""),
-    "insufficient-capacity": (
-        "AWS has no machine of its class now: try another class or zone",
-        "databases/scale",
-    ),
-    "inaccessible-encryption-credentials": (
-        "its KMS key is disabled or denied: enable the key, then restore",
-        "databases/restore",
-    ),
-    "inaccessible-encryption-credentials-recoverable": (
-        "its KMS key is disabled or denied: enable the key within 7 days, then start it",
-        "",
-    ),
-    "deleting": ("it is being deleted: who does that?", "databases/restore"),
-}
+WAITING = dtypes("""
+    database str
+    what     str
+    change   str
+    when     str
+    by       utc
+""")
+COUNTS = dtypes("""
+    table      str
+    rows_there Int64
+    rows_now   Int64
+    difference Int64
+""")
 _UNKNOWN = "not a state that is known here: RDS's documentation says what it asks for"
 _LOGIN = Question("a login", "an answer", "SELECT with the secret's login")
 
@@ -81,13 +42,13 @@ def judged(database: rds.Database, described: Json) -> Finding:
     kind, status = database.kind, described[database.kind.status]
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
     if status == "available":
-        return asked.answer("ok", status, cause=UNAVAILABLE)
-    if status in _PASSING:
-        return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
-    if status not in _ASKS:
-        return asked.answer("unknown", f"{status}: {_UNKNOWN}")
-    asks, follows = _ASKS[status]
-    return asked.answer("critical", f"{status}: {asks}", cause=UNAVAILABLE, next=follows)
+        return asked.ok(status, cause=UNAVAILABLE)
+    if status in (*kind.pending, *rds.told("passing")):
+        return asked.warn(f"{status}: ends by itself; look again in some minutes")
+    if (told := rds.told("states").get(status)) is None:
+        return asked.unknown(f"{status}: {_UNKNOWN}")
+    seen, follows = f"{status}: {told['asks']}", told.get("next", "")
+    return asked.critical(seen, cause=UNAVAILABLE, next=follows)
 
 
 def login(ops: Connection) -> Finding:
@@ -95,8 +56,8 @@ def login(ops: Connection) -> Finding:
     try:
         version = sql.value(ops, "SELECT current_setting('server_version')")
     except OpsError as exc:
-        return _LOGIN.answer("critical", str(exc), next="databases/health")
-    return _LOGIN.answer("ok", f"PostgreSQL {version} answers")
+        return _LOGIN.critical(str(exc), next="databases/health")
+    return _LOGIN.ok(f"PostgreSQL {version} answers")
 
 
 def require_login(ops: Connection) -> None:
@@ -121,7 +82,7 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
         there = sql.count_rows(ops, sql.list_tables(ops, at), at)
     except OpsError as exc:
         rule = "a login with the present secret"
-        return Findings([asked.answer("critical", str(exc), rule=rule)])
+        return Findings(asked.critical(str(exc), rule=rule))
     now = sql.count_rows(ops, sql.list_tables(ops))
     lost = [table for table, rows in now.items() if rows and not there.get(table)]
     held = sum(there.values())
@@ -138,14 +99,14 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
         }
         for table in sorted({*there, *now})
     ]
-    return Findings([found], frame(rows, COUNTS))
+    return Findings(found, frame(rows, COUNTS))
 
 
 def waiting(ops: Connection, database: rds.Database, members: Iterable[Json]) -> Iterator[Json]:
     """Rows of WAITING: modifications, and the maintenance that AWS announces, if it tells."""
     names = {database.name}
     for member in members:
-        name = member["DBInstanceIdentifier"]
+        name = member[rds.NAME]
         names.add(name)
         for key, value in (member.get("PendingModifiedValues") or {}).items():
             yield _row(name, "modification", f"{key} to {value}", f"in {rds.window_of(member)}")

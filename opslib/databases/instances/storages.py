@@ -18,10 +18,10 @@ from opslib.core import (
     Refused,
     UsageError,
     check,
+    metrics,
     planner,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.databases.instances import rds, states
 
 FULL = "storage-full"
@@ -50,10 +50,10 @@ def _free(ops: Connection, database: rds.Database, size: int, hours: float) -> F
     points = metrics.query(ops, [space], window(ops, hours * 60))
     found = points["value"] / _GB
     if found.empty:
-        return asked.answer("unknown", f"no data for {hours:g} h")
+        return asked.unknown(f"no data for {hours:g} h")
     if ops.now() - (newest := points["time"].iloc[-1]) > _LATE:
         seen = f"{found.iloc[-1]:.1f} GiB, but that is of {newest:%m-%d %H:%M} UTC: nothing since"
-        return asked.answer("unknown", seen, next="alarms/review")
+        return asked.unknown(seen, next="alarms/review")
     free, used = found.iloc[-1], found.iloc[0] - found.iloc[-1]
     share = free / size
     seen = f"{free:.1f} GiB of {size} GiB ({share * 100:.0f} %)"

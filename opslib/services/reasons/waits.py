@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Finding, Question, Sign, Window, clock, count, number
-from opslib.core.reads import log_lines, logs, metrics
+from opslib.core import Finding, Question, Sign, Window, clock, count, metrics, number
+from opslib.core.reads import log_lines, logs
 from opslib.services.reading import Service
 
 THROTTLED, WAITS = "upstream-throttled", "upstream-times-out"  # the causes that findings name
@@ -43,9 +43,9 @@ def told(service: Service, within: Window) -> Finding:
             said = f"{count(len(mine), 'line')}, at most {often} in an hour, the last at "
             said += f"{clock(mine['time'].iloc[-1], within.end)}: {sign.means}. As "
             said += log_lines.brief(mine["message"].iloc[-1])
-            return asked.answer("warn", said, cause=sign.name, next=sign.next)
+            return asked.warn(said, cause=sign.name, next=sign.next)
     said = f"{count(len(lines), 'line')} of throttling or a time-out"
-    return asked.answer("ok", said, cause=THROTTLED)
+    return asked.ok(said, cause=THROTTLED)
 
 
 def measured(service: Service, within: Window, slow: Any) -> list[Finding]:
@@ -66,14 +66,14 @@ def _judged(service: Service, within: Window, slow: Any, kind: str, keys: list[s
     rule = "; ".join(f"{each.title}: {metrics.thresholds(each)}" for each in known.values())
     asked = Question(f"the {kind} of {service.key}", rule, "GetMetricData")
     if missing := [key for key in keys if key not in medians.index]:
-        return asked.answer("unknown", f"no values of {', '.join(missing)} then")
+        return asked.unknown(f"no values of {', '.join(missing)} then")
     shown = {key: f"{known[key].title} {number(medians[key], known[key].unit)}" for key in keys}
     bad = [key for key in keys if known[key].status(medians[key]) != "ok"]
     if not bad or not len(slow):
-        return asked.answer("ok", ", ".join(shown.values()), cause=f"{kind}-slow")
+        return asked.ok(", ".join(shown.values()), cause=f"{kind}-slow")
     follows = _NEXT.get(kind) or known[bad[0]].next
     said = "while answers were slow: " + ", ".join(shown[key] for key in bad)
-    return asked.answer("warn", said, cause=f"{kind}-slow", next=follows)
+    return asked.warn(said, cause=f"{kind}-slow", next=follows)
 
 
 _NEXT = {"database": "databases/health", "cache": "caches/health", "provider": "logs/query"}
@@ -97,7 +97,7 @@ def idle(service: Service, now: Any, slow: Any, bounds: Any) -> Finding:
     said += f"{int(is_slow[~begun].sum())} of {len(now) - many} others"
     share, others = (is_slow[which].mean() if which.any() else 0.0 for which in (begun, ~begun))
     if cold < _FEW or share < _SHARE or others > share / 2:
-        return asked.answer("ok", said, cause=COLD)
+        return asked.ok(said, cause=COLD)
     if bounds and bounds[0] == 0:
         said += ". Auto-scaling may stop its last task: keep one, as the lower bound"
-    return asked.answer("warn", said, cause=COLD, next="services/scale")
+    return asked.warn(said, cause=COLD, next="services/scale")
