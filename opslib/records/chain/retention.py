@@ -149,7 +149,7 @@ def _forget(rows: Sequence[Row], policy: str) -> None:
     with database.transaction() as connection:
         if rows:
             said = f"{policy}: {' '.join(row['id'] for row in rows)}"
-            index.chain_entry(connection, KIND, said=said)
+            index.enter(KIND, said=said, on=connection)
         for row in rows:
             words.forget(connection, row["id"])
 
