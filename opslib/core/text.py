@@ -9,9 +9,18 @@ import math
 import re
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from opslib.core import redaction
+
+
+def templates(beside: Path, **options: Any) -> Any:
+    """jinja2's environment of the templates/ in a folder; a tag takes no line of its own."""
+    from jinja2 import Environment, FileSystemLoader
+
+    loader = FileSystemLoader(beside / "templates")
+    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **options)
 
 
 def count(number: int, noun: str) -> str:

@@ -69,7 +69,7 @@ def timeline(incident: Incident) -> Timeline:
         rows += _of_record(record, of) if record.procedure != looks.POST_MORTEM else ()
     rows += without_doubles(seen, calls)
     rows.sort(key=lambda row: row.time)
-    unseen = [f"{f['check']}: {f['seen']}" for f in _findings(looked) if _is_unseen(f)]
+    unseen = [f"{f['check']}: {f['seen']}" for f in standing.findings(looked) if _is_unseen(f)]
     lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
     return Timeline(rows, looked, [*unseen, *lost])
 
@@ -78,10 +78,6 @@ def _is_unseen(found: Json) -> bool:
     """A source that could not be read; not a milestone that nobody marked."""
     of_response = {words for words, _, _ in clocks.TIMES}
     return found.get("status") == "unknown" and found["check"] not in of_response
-
-
-def _findings(record: Record | None) -> Sequence[Json]:
-    return standing.said(record).get("findings") or () if record else ()
 
 
 def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
