@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +23,12 @@ def templates(beside: Path, **options: Any) -> Any:
 
     loader = FileSystemLoader(beside / "templates")
     return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **options)
+
+
+def command(verb: str, name: str, target: str, given: Mapping[str, Any]) -> str:
+    """`opslib run NAME -t TARGET -p …`, as one types it, masked."""
+    pairs = [word for pair in given.items() for word in ("-p", "{}={}".format(*pair))]
+    return redaction.mask(shlex.join(["opslib", verb, name, "-t", target, *pairs]))
 
 
 def count(number: int, noun: str) -> str:
