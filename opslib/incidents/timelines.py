@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -182,21 +182,20 @@ def _of_record(record: Record, of: Json) -> Iterator[Row]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One line a row; what a spreadsheet would take for a formula is text."""
+    """One line a row."""
+    return written(COLUMNS, (row.as_dict().values() for row in rows))
+
+
+def written(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """CSV; what a spreadsheet would take for a formula is text, and a number stays one."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(spreadsheet([str(value) for value in row.as_dict().values()]))
+    csv.writer(out).writerows([header, *(map(_no_formula, row) for row in rows)])
     return out.getvalue()
 
 
-def spreadsheet(cells: Sequence[str]) -> list[str]:
-    """A row of CSV in which nothing is a formula; a number stays one."""
-    return [
-        f"'{each}" if each[:1] in "=+-@" and each[1:] and not _NUMBER.fullmatch(each) else each
-        for each in cells
-    ]
+def _no_formula(value: Any) -> str:
+    said = str(value)
+    return f"'{said}" if said[:1] in "=+-@" and said[1:] and not _NUMBER.fullmatch(said) else said
 
 
 def as_markdown(rows: Sequence[Row], link: Any = None) -> str:

@@ -153,6 +153,11 @@ def process_started(pid: int) -> str | None:
         return None
 
 
+def is_gone(held: Json) -> bool:
+    """Of what a process of this machine holds: is it not there any more?"""
+    return bool(held["host"] == host() and process_started(held["pid"]) != held["pid_started"])
+
+
 DEFAULT_SECONDS = 3600.0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
 from opslib.records import copies, files, index, outcomes, records
-from opslib.records.facts import ended, uptime
+from opslib.records.facts import ended, lease, of_the_code, uptime
 from opslib.records.outcomes import Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
@@ -147,6 +147,18 @@ class Draft:
         content = f"{text}\n".encode(errors="backslashreplace")
         files.write_atomically(self.path, content, durable=durable)
         self.saved_at = time.time()
+
+
+def opened(notebook: Any, known: Json) -> Draft:
+    """The draft of a run that begins, with its row. Raises OpsError: then nothing of it is kept."""
+    draft = Draft(notebook, known | of_the_code())
+    draft.begin()
+    try:
+        index.insert(records.row(draft.facts) | lease())
+    except OpsError:
+        draft.discard()
+        raise
+    return draft
 
 
 def read(path: Path) -> Any:

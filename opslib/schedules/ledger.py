@@ -87,22 +87,20 @@ class Turn:
 
     def take(self, minutes: float) -> None:
         """Raises Busy: another holds it, and lives as far as one can see."""
-        began, process = self._now(), facts.process()
-        mine = {"holder": self._id, "began": text(began), **process}
+        began = self._now()
+        mine = {"holder": self._id, "began": text(began), **facts.process()}
         mine["until"] = text(began + timedelta(minutes=minutes))
         if file := database.file():
             file.parent.mkdir(parents=True, exist_ok=True)
         with database.transaction() as connection:
-            held = connection.execute(sa.select(turn).with_for_update()).first()
+            held = database.first(sa.select(turn).with_for_update(), connection)
             if held is None:
                 connection.execute(sa.insert(turn).values(only=1, **mine))
                 return
-            here = held.host == process["host"]
-            gone = here and facts.process_started(held.pid) != held.pid_started
-            if held.until > mine["began"] and not gone:
+            if held["until"] > mine["began"] and not facts.is_gone(held):
                 raise Busy(
-                    f"Another run-due is at work on {machine(held.host)} since "
-                    f"{held.began[:16]} UTC (until {held.until[11:16]} at most). "
+                    f"Another run-due is at work on {machine(held['host'])} since "
+                    f"{held['began'][:16]} UTC (until {held['until'][11:16]} at most). "
                     "Nothing was run here."
                 )
             connection.execute(sa.update(turn).values(mine))

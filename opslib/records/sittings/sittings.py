@@ -25,7 +25,7 @@ from opslib.core import Connection, Finding, Json, OpsError, Plan, redaction
 from opslib.core.checks.notes import Note
 from opslib.core.journal import HERE, Ledger
 from opslib.pages import pages
-from opslib.records import facts, index, outcomes, records, sealing
+from opslib.records import facts, index, outcomes, sealing
 from opslib.records.chain import late_notes
 from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import DONE, Ending, Event
@@ -184,17 +184,11 @@ class Sitting:
         self._names = [*(opened.get("parameters") or {})]
         given = self._parameters()
         said = facts.at_start(name, procedure, target, given, stem if first else "")
-        said |= facts.of_the_code() | {
+        said |= {
             "sitting": {"id": stem, "file": f"{places.FOLDER}/{self._path.name}"},
             "continues": self._before,
         }
-        draft = sealing.Draft({**notebook, "cells": []}, said)
-        draft.begin()
-        try:
-            index.insert(records.row(said) | facts.lease())
-        except OpsError:
-            draft.discard()
-            raise
+        draft = sealing.opened({**notebook, "cells": []}, said)
         self._draft, self._shown, self._trouble = draft, Shown(draft.outputs), ""
         self._told, self._numbers, self._concluded = [], {}, ""
         os.environ |= {HERE: f"{name} {procedure}", places.MINE: str(os.getpid())}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError
-from opslib.records import facts, index, outcomes, reading, records, sealing
+from opslib.records import facts, index, outcomes, reading, sealing
 from opslib.records.facts import Request
 from opslib.records.outcomes import Ending
 from opslib.records.records import Record
@@ -53,9 +53,7 @@ class Item:
         known = facts.at_start(
             self.name, self.procedure.name, self.target, self.parameters, self.id
         )
-        draft = sealing.Draft(self._notebook(), known | facts.of_the_code())
-        draft.begin()
-        index.insert(records.row(draft.facts) | facts.lease())
+        draft = sealing.opened(self._notebook(), known)
         ending = Ending("failed", f"It was not run: {why}")
         draft.facts |= outcomes.conclude(ending, []) | {"ended": draft.ended()}
         if trouble := sealing.keep(draft):
