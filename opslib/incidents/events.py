@@ -76,12 +76,12 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
     return id
 
 
-def when(text: str, now: datetime | None = None) -> datetime:
+def when(text: str) -> datetime:
     """A time that somebody gives: `14:05` (UTC; the last one there was), `20m` ago, or ISO.
 
     Raises UsageError: it is none, or lies in the future.
     """
-    now = now or datetime.now(UTC)
+    now = datetime.now(UTC)
     said = _CLOCK.fullmatch(text.strip())
     try:
         if said:

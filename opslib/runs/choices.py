@@ -68,10 +68,15 @@ def described(target: Target, parameter: Parameter) -> Json:
     """The same; empty when nothing is described."""
     found: Json = {}
     for section in parameter.sections:
-        told: Json = target.facts
-        for part in section.split("."):
-            told = told.get(part, {})
-        found |= told
+        found |= _found(target, section) or {}
+    return found
+
+
+def _found(target: Target, place: str) -> Any:
+    """What stands at a place in the file; None: nothing."""
+    found: Any = target.facts
+    for part in place.split("."):
+        found = (found or {}).get(part)
     return found
 
 
@@ -92,8 +97,4 @@ def is_described(procedure: Procedure, target: Target) -> bool:
     named = (procedure.chapter, procedure.name)
     needed = [[needs()[name]] for name in named if name in needs()]
     needed += [parameter.sections for parameter in procedure.parameters if parameter.of]
-    return all(any(_has(target.facts, at.split(".")) for at in each) for each in needed)
-
-
-def _has(facts: Any, place: list[str]) -> bool:
-    return not place or (place[0] in facts and _has(facts[place[0]], place[1:]))
+    return all(any(_found(target, at) is not None for at in each) for each in needed)
