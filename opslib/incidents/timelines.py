@@ -138,26 +138,26 @@ def without_doubles(rows: Sequence[Row], calls: Sequence[Json]) -> list[Row]:
     return kept + [row for row in rows if row.source != "CloudTrail" and not told_better(row)]
 
 
+_EVENTS = {  # kind of row, and what is said of it; of others nothing is
+    "start": ("incident", "incident started: {title} (severity {severity}{rings})"),
+    "note": ("note", "{kind}: {text}"),
+    "mark": ("milestone", "{milestone}{late}"),
+    "end": ("incident", "incident ended"),
+}
+
+
 def _of_events(incident: Incident) -> Iterator[Row]:
     last = incident.milestones
     for event in incident.events:
-        of = event.said
-        source = f"incident {incident.id}"
-        known = event.known if abs(event.known - event.happened) > _SAME else None
-        more: Json = {"by": event.who, "known": known}
-        if event.what == "start":
+        if event.what in _EVENTS:
+            (kind, words), of = _EVENTS[event.what], event.said
             rings = f", alarm {of['alarm']}" if of.get("alarm") else ""
-            what = f"incident started: {of['title']} (severity {of['severity']}{rings})"
-            yield Row(event.happened, "incident", what, source, **more)
-        elif event.what == "note":
-            what = f"{of['kind']}: {of['text']}"
-            yield Row(event.happened, "note", what, source, record=of.get("record") or "", **more)
-        elif event.what == "mark":
-            now = last[of["milestone"]]
+            now = last.get(of.get("milestone", ""), event)
             late = "" if now is event else " (corrected later)"
-            yield Row(event.happened, "milestone", f"{of['milestone']}{late}", source, **more)
-        elif event.what == "end":
-            yield Row(event.happened, "incident", "incident ended", source, **more)
+            known = event.known if abs(event.known - event.happened) > _SAME else None
+            what, source = words.format(**of, rings=rings, late=late), f"incident {incident.id}"
+            record = of.get("record") or ""
+            yield Row(event.happened, kind, what, source, event.who, record, known=known)
 
 
 def _of_record(record: Record, of: Json) -> Iterator[Row]:
