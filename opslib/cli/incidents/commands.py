@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from opslib.cli import completion
+from opslib.cli import completion, given
 from opslib.cli.incidents import texts
 from opslib.core import OpsError, console
 from opslib.core.checks import notes
@@ -38,16 +38,14 @@ def incident() -> None:
 
 @incident.command()
 @click.argument("title")
-@click.option(
-    "-t", "--target", required=True, help="What is hit.", shell_complete=completion.target_names
-)
+@given.target("What is hit.", required=True)
 @click.option("--severity", required=True, help="2, or as the target's file calls it: P2.")
 @click.option("--began", default="", help="When it began: 13:55 (UTC), 20m (ago), or a date.")
 @click.option("--alarm", default="", help="The alarm that told of it.")
 @click.option("--another", is_flag=True, help="Beside one that is open on this target.")
-def start(**given: Any) -> None:
+def start(**said: Any) -> None:
     """Start an incident: TITLE is what users see. A first look is kept as the baseline."""
-    found = known.start(**given)
+    found = known.start(**said)
     click.echo(texts.started(found))
     look(found, "before")
     click.echo(texts.status(known.find(found.id)))
@@ -227,7 +225,7 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
-@click.option("-t", "--target", default="", shell_complete=completion.target_names)
+@given.target(default="")
 @_json
 def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
     """The incidents, newest first."""
