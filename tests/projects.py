@@ -11,8 +11,10 @@ from typing import Any
 import nbformat
 import pytest
 
+from opslib.records import records
 from opslib.records.records import Record
 from opslib.runs import runs
+from opslib.runs.batches.items import Item
 
 TARGET = "lab/bluemoxon-staging"
 JOURNAL = "from opslib.core.journal import Journal\njournal = Journal()"
@@ -31,6 +33,21 @@ account: "{account}"
 region: us-west-2
 policy: {{apply_at_once: true}}
 """
+
+
+def ran(
+    name: str,
+    target: str,
+    parameters: dict[str, Any] | None = None,
+    *,
+    apply: bool = False,
+    timeout_seconds: float | None = None,
+    forked: bool = False,
+) -> Record:
+    """Run a procedure or a runbook entry in this process; its record."""
+    procedure, wanted = runs.prepare(name, target, parameters or {}, apply=apply)
+    item = Item(records.new_id(), name, procedure, target, wanted, "", timeout_seconds)
+    return item.run(forked=forked)
 
 
 class Project:
@@ -75,7 +92,7 @@ class Project:
         """Make a procedure of these cells and run it in this process."""
         if cells:
             self.procedure(name, *cells)
-        return runs.run(
+        return ran(
             f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds, forked=self.forked
         )
 

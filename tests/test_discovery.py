@@ -15,6 +15,8 @@ from opslib.catalogue import described
 from opslib.cli.commands import cli
 from opslib.core import paths, strict_yaml
 from opslib.core.connections import targets
+from opslib.discovery.accounts import Account
+from opslib.discovery.facts import about
 from opslib.reports import reports
 from tests.conftest import PracticeLab
 
@@ -135,3 +137,7 @@ def test_a_search_domain_is_found_and_its_key_metrics(lab: PracticeLab) -> None:
     assert made["search"] == {"domain": "dms-search-dev"}
     measured = {each["metric"] for each in made["metrics"].values()}
     assert {"SearchLatency", "JVMMemoryPressure"} <= measured
+
+
+def test_an_account_in_which_nothing_tells_is_taken_for_production() -> None:
+    assert about(Account(), "", "") == ("system", "production")

@@ -19,6 +19,7 @@ from typing import Any
 
 from opslib.catalogue import coverage, procedures, runbooks, seen
 from opslib.core import Json, paths, strict_yaml
+from opslib.core.text import templates
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
 _CELL, _CODE = "\n<!-- cell -->\n", "<!-- code -->\n"
@@ -40,18 +41,12 @@ def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
 
 def _text(name: str, left_out: Callable[[str], None], **more: Any) -> str:
     """The text that one of the templates makes of what there is and can be read."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import StrictUndefined
 
-    folder = Path(__file__).parent / "templates"
-    templates = Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
+    made = templates(Path(__file__).parent, undefined=StrictUndefined)
+    made.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
     known = procedures.readable(procedures.load, procedures.files(), left_out)
-    return templates.get_template(name).render(
+    text: str = made.get_template(name).render(
         procedures=known,
         seen=seen.grouped(known),
         books=_books(left_out),
@@ -60,6 +55,7 @@ def _text(name: str, left_out: Callable[[str], None], **more: Any) -> str:
         form=_form,
         **more,
     )
+    return text
 
 
 def _books(left_out: Callable[[str], None]) -> dict[str, list[runbooks.Entry]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from opslib.catalogue import runbooks
-from opslib.core import Json, UsageError, times
+from opslib.core import Json, UsageError, text, times
 
 _WINDOW = {"since", "until"}  # both: else `since` means something else there
 
@@ -24,8 +23,7 @@ def command(name: str, target: str, here: Mapping[str, Any]) -> str:
         return ""
     known = {parameter.name for parameter in procedure.parameters}
     given = window(here) if known >= _WINDOW and not _WINDOW & preset.keys() else {}
-    pairs = [word for pair in given.items() for word in ("-p", "=".join(pair))]
-    return shlex.join(["opslib", "open", name, "-t", target, *pairs])
+    return text.command("open", name, target, given)
 
 
 def window(here: Mapping[str, Any]) -> Json:

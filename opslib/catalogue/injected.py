@@ -13,7 +13,6 @@ from typing import Any
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
-from opslib.core import UsageError
 
 _MARK = "# Parameters\n"  # how papermill begins the cell that it puts in
 
@@ -33,14 +32,7 @@ def check(names: MutableMapping[str, Any]) -> None:
                     given[name] = str(value)
             names.update(parameters.coerce(declared, given, "this notebook"))
         else:
-            declared = _declared(cell) or declared
-
-
-def _declared(cell: str) -> Sequence[Parameter]:
-    try:
-        return parameters.parse(cell, "")
-    except (UsageError, SyntaxError, ValueError):
-        return ()
+            declared = parameters.declared(cell) or declared
 
 
 def _assigned(cell: str) -> list[str]:

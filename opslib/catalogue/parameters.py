@@ -10,6 +10,7 @@ import json
 import math
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,24 @@ def parse(source: str, where: str) -> list[Parameter]:
         marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
         found.append(Parameter(name, kind, default, help, **{"required": default is None, **marks}))
     return found
+
+
+def declared(cell: str) -> list[Parameter]:
+    """`parse`; none where the cell is another's."""
+    with suppress(UsageError, SyntaxError, ValueError):
+        return parse(cell, "")
+    return []
+
+
+def tagged(cells: Sequence[Any]) -> list[str]:
+    """The cells of parameters of a notebook's, as they are written."""
+    found = (each for each in cells if "parameters" in each.get("metadata", {}).get("tags", ()))
+    return ["".join(each["source"]) for each in found]
+
+
+def defaults(notebook: Any) -> Json:
+    """What a notebook's parameters are when nobody says otherwise."""
+    return {p.name: p.default for cell in tagged(notebook["cells"]) for p in declared(cell)}
 
 
 def _marks(comment: str, where: str) -> tuple[Json, str]:

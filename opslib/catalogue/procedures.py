@@ -103,10 +103,10 @@ def _read(path: Path) -> Procedure:
     if title is None or lacking or effect not in EFFECTS:
         what = ", ".join(sorted(lacking)) or "a title or a known effect"
         raise UsageError(f"{name}: its first cell lacks {what}.")
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", ())]
+    tagged = parameters.tagged(cells)
     if len(tagged) != 1:
         raise UsageError(f"{name}: needs one cell tagged 'parameters', has {len(tagged)}.")
-    found = parameters.parse("".join(tagged[0]["source"]), name)
+    found = parameters.parse(tagged[0], name)
     when = tuple(part.strip(" .") for part in said["when"].split(";"))
     return Procedure(
         name, title[1].strip(), when, effect, said["takes"], said["owner"], tuple(found), path

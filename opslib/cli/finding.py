@@ -10,7 +10,7 @@ import click
 
 from opslib.catalogue import symptoms
 from opslib.catalogue.symptoms import Found
-from opslib.cli import completion
+from opslib.cli import given
 from opslib.core import Json, console
 from opslib.core.connections import targets
 from opslib.runs import choices
@@ -20,10 +20,8 @@ _MOST = 7
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
-@click.option(
-    "-t", "--target", help="Only what helps there.", shell_complete=completion.target_names
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@given.target("Only what helps there.")
+@given.JSON
 def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
     """Which procedure for this symptom? The WORDS are the reporter's own: people can't log in.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -20,17 +20,16 @@ GIVEN = click.option(
     shell_complete=completion.parameters,
 )
 
+
+def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
+    """`-t`, offered to the shell."""
+    names = ("-t", "--target", *name)
+    return click.option(*names, help=help, shell_complete=completion.target_names, **more)
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
-    click.option(
-        "-t",
-        "--target",
-        "targets",
-        multiple=True,
-        required=True,
-        help="Repeat, or a pattern: 'lab/*'.",
-        shell_complete=completion.target_names,
-    ),
+    target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),
     GIVEN,
     click.option(
         "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop the run after this."

@@ -10,7 +10,7 @@ import click
 
 from opslib import alarms, session
 from opslib.catalogue import procedures, runbooks
-from opslib.cli import completion
+from opslib.cli import given
 from opslib.core import Json, OpsError, UsageError, console
 from opslib.core.connections import targets
 from opslib.core.connections.targets import Target
@@ -27,14 +27,7 @@ _PRACTISED = ("practised", "tries", "last (UTC)", "incident", "to detect", "to m
 
 
 @click.command(epilog=_STATUS)
-@click.option(
-    "-t",
-    "--target",
-    "wanted",
-    multiple=True,
-    help="Repeat, or a pattern; else every target.",
-    shell_complete=completion.target_names,
-)
+@given.target("Repeat, or a pattern; else every target.", "wanted", multiple=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
     """Where each alarm of a target leads; when each entry was last run there, and last rehearsed.

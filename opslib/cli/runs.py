@@ -8,7 +8,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
-from opslib.core import Json, console, redaction
+from opslib.core import Json, console, redaction, text
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
@@ -79,18 +79,17 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         f"step {i}:  {console.plain(step.get('title'))}"
         for i, step in enumerate(details["plan"].get("steps", ()), 1)
     ]
+    said = dict(pair.split("=", 1) for pair in given or ())
     if given is None:
-        said = {k: v for k, v in record.parameters.items() if k not in ("target", "approved")}
-        given = [f"{name}={value}" for name, value in said.items() if value != ""]
-    given = [*given, f"approved={record.plan}"]
-    if details.get("production") and not any(pair.startswith("confirm=") for pair in given):
-        given.append(f"confirm={details.get('confirm') or record.target}")
-    words = ["opslib", "run", record.name, "-t", record.target]
-    words += [word for pair in given for word in ("-p", pair)]
+        now = record.parameters.items()
+        said = {k: v for k, v in now if k not in ("target", "approved") and v != ""}
+    said |= {"approved": record.plan}
+    if details.get("production"):
+        said.setdefault("confirm", details.get("confirm") or record.target)
     return [
         *steps,
         f"plan:    {record.plan}",
-        f"apply:   {console.plain(redaction.mask(shlex.join(words)))}",
+        f"apply:   {console.plain(text.command('run', record.name, record.target, said))}",
     ]
 
 

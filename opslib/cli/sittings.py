@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from opslib.cli.given import GIVEN, NOTE, pairs
+from opslib.cli.given import target as on
 from opslib.core.checks import notes
 
 
 @click.command()
 @click.argument("name")
-@click.option("-t", "--target", required=True, help="The target to work on.")
+@on("The target to work on.", required=True)
 @GIVEN
 @NOTE
 def open(name: str, target: str, given: tuple[str, ...], note: str) -> None:

@@ -9,13 +9,13 @@ from typing import NoReturn
 import click
 
 from opslib.catalogue import described
+from opslib.cli.given import JSON as _json
 from opslib.core import Json, OpsError, UsageError, console
 from opslib.core.connections import targets
 
 _CHECKED = """\b
 Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;
 2 something is wrong in a file."""
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @click.group()

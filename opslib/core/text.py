@@ -7,11 +7,28 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from opslib.core import redaction
+
+
+def templates(beside: Path, **options: Any) -> Any:
+    """jinja2's environment of the templates/ in a folder; a tag takes no line of its own."""
+    from jinja2 import Environment, FileSystemLoader
+
+    loader = FileSystemLoader(beside / "templates")
+    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **options)
+
+
+def command(verb: str, name: str, target: str, given: Mapping[str, Any]) -> str:
+    """`opslib run NAME -t TARGET -p …`, as one types it, masked."""
+    pairs = [word for pair in given.items() for word in ("-p", "{}={}".format(*pair))]
+    return redaction.mask(shlex.join(["opslib", verb, name, "-t", target, *pairs]))
 
 
 def count(number: int, noun: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import Parameter
-from opslib.core import Json, UsageError, redaction
+from opslib.core import Json, UsageError, text
 from opslib.core.journal import HERE
 from opslib.records.sittings import cells, places
 
@@ -49,5 +48,4 @@ def command(verb: str, target: str, **more: str) -> str:
     usual = {each.name: each.default for each in parameters} | preset
     given = {n: now[n] for n in usual if n in now and now[n] != usual[n]}
     given = {n: v for n, v in given.items() if n not in {"target", *OF_A_PLAN}} | more
-    pairs = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
-    return redaction.mask(shlex.join(["opslib", verb, here(), "-t", target, *pairs]))
+    return text.command(verb, here(), target, given)

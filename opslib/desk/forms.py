@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
 from opslib.core import UsageError, journal, redaction
 from opslib.core.connections import targets
+from opslib.core.connections.targets import Target
 from opslib.desk.commands import OF_A_PLAN, command, declared
 from opslib.records.sittings import presence
+from opslib.runs import choices
 
 _RANGES = ("15m", "1h", "3h", "24h", "7d")
 _changed: dict[str, Any] = {}  # in this kernel; put over the parameters cell when it is run again
@@ -65,7 +66,7 @@ class _Form:
         Panel(column([grid, *times, told, self._line]), self._command())
 
     def _controlled(self, parameter: Parameter) -> Any:
-        control = _control(parameter, self._values.get(parameter.name), self._target.facts)
+        control = _control(parameter, self._values.get(parameter.name), self._target)
         control.observe(lambda change: self._set(parameter, change["new"]), "value")
         return control
 
@@ -91,13 +92,13 @@ class _Form:
         say(self._line, self._command())
 
 
-def _control(parameter: Parameter, value: Any, facts: Mapping[str, Any]) -> Any:
+def _control(parameter: Parameter, value: Any, target: Target) -> Any:
     """A box to tick, a list of the names in the target's file, ranges of time, or a line."""
     import ipywidgets
 
     if parameter.type == "bool":
         return ipywidgets.Checkbox(value=bool(value), indent=False)
-    known = [name for place in parameter.sections for name in _section(facts, place)]
+    known = [*choices.described(target, parameter)]
     known += ["all"] if known and parameter.all else []
     if parameter.name == "since":
         known = [*_RANGES]
@@ -107,9 +108,3 @@ def _control(parameter: Parameter, value: Any, facts: Mapping[str, Any]) -> Any:
     make = ipywidgets.Combobox if known else ipywidgets.Text
     more = {"options": tuple(known), "ensure_option": False} if known else {}
     return make(value=text, continuous_update=False, layout={"width": "18em"}, **more)
-
-
-def _section(facts: Mapping[str, Any], place: str) -> list[str]:
-    for part in place.split("."):
-        facts = facts.get(part) or {}
-    return list(facts)

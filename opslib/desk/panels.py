@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,9 +23,9 @@ class Panel:
         bundle = widget._repr_mimebundle_() | static(text)
         self._shown = display(bundle, raw=True, display_id=True)
 
-    def settle(self, text: str, html: str = "") -> None:
+    def settle(self, text: str) -> None:
         """It was used: from here on there is only what it came to."""
-        self._shown.update(static(text) | ({"text/html": html} if html else {}), raw=True)
+        self._shown.update(static(text), raw=True)
         self._widget.close()
 
 
@@ -63,12 +62,11 @@ def button(words: str, press: Callable[[], None], *, style: str = "", tip: str =
     return made
 
 
-def link(words: str, command: str, tip: str, given: Json | None = None) -> Widget:
+def link(words: str, command: str, tip: str) -> Widget:
     """What JupyterLab itself does when it is clicked on."""
-    said = escaped(json.dumps(given or {}))
     return ipywidgets.HTML(
         f'<a href="#" class="jp-Button opslib-link" title="{escaped(tip)}" style="{_LINK}" '
-        f'data-commandlinker-command="{command}" data-commandlinker-args="{said}">'
+        f'data-commandlinker-command="{command}" data-commandlinker-args="{{}}">'
         f"{escaped(words)}</a>"
     )
 

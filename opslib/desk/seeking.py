@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -19,6 +19,7 @@ from opslib.core import OpsError, UsageError
 from opslib.core.connections import targets
 from opslib.core.connections.targets import LAB
 from opslib.core.tables import escaped
+from opslib.desk.panels import button
 from opslib.records import files
 from opslib.records.sittings import places
 from opslib.runs import choices
@@ -65,7 +66,7 @@ class Seeking:
         self._form = widgets.VBox()
         self._answer = widgets.Output()
         words = [
-            _button(group.word, partial(self._see, group.word), tooltip=group.title)
+            button(group.word, partial(self._see, group.word), tip=group.title)
             for group in seen.grouped(())
             if group.word
         ]
@@ -159,12 +160,12 @@ class Seeking:
         }
         for field in fields.values():
             field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
-        button = _button(
+        opens = button(
             f"Open {name}",
             lambda: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()}),
-            button_style="primary",
+            style="primary",
         )
-        return (*fields.values(), button)
+        return (*fields.values(), opens)
 
     def _show(self, opened: Opened) -> None:
         click = _CLICK.replace("{path}", json.dumps(json.dumps({"path": opened.shown})))
@@ -196,12 +197,6 @@ class _Row:
             said = hit.why.removeprefix(hit.name.replace("/", " ")).strip()
             why = f"<b>{escaped(hit.name)}</b>, {_EFFECTS[hit.effect]}"
             self._why.value = f"{why}<br>{escaped(said[:120])}"
-
-
-def _button(text: str, does: Callable[[], None], **more: Any) -> Any:
-    button = widgets.Button(description=text, layout={"width": "auto"}, **more)
-    button.on_click(lambda _: does())
-    return button
 
 
 def _guide(target: str) -> Guide:

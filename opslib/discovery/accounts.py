@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError
 from opslib.core.tables import Json
-from opslib.discovery.known import known, words
+from opslib.discovery.known import compiled, known, words
 
 
 @dataclass
@@ -48,7 +47,7 @@ def look(ops: Connection, prefix: str = "") -> Account:
 def absent(ops: Connection) -> Iterator[str]:
     """What the target's file names and the account does not have, or could not be asked for."""
     found, facts = Account(), ops.target.facts.plain()
-    wanted = {kind: _compiled(path).search(facts) for kind, path in known("described").items()}
+    wanted = {kind: compiled(path).search(facts) for kind, path in known("described").items()}
     names = {kind: [name for name in each or () if name] for kind, each in wanted.items()}
     ops.each(partial(_list, ops, found), [kind for kind, each in names.items() if each])
     for kind, each in names.items():
@@ -77,25 +76,18 @@ def _ask(ops: Connection, found: Account, kind: str, key: str, thing: Json) -> N
     """Adds what else is known of a thing; what is not there is not added."""
     about = _kinds()[kind]
     operation, wanted, given = about["more"][key]
-    parameters = {name: _compiled(path).search(thing) for name, path in given.items()}
+    parameters = {name: compiled(path).search(thing) for name, path in given.items()}
     try:
         answer = ops.call(about["listed"].split()[0], operation, **parameters)
-        thing[key] = _compiled(wanted).search(answer)
+        thing[key] = compiled(wanted).search(answer)
     except NotFound:
         return
     except OpsError as exc:
         found.unknown.setdefault(f"{kind}: {key}", str(exc))
 
 
-@cache
-def _compiled(path: str) -> Any:
-    import jmespath
-
-    return jmespath.compile(path)
-
-
 def _named(about: Json, thing: Json) -> str:
-    name = str(_compiled(about["name"]).search(thing))
+    name = str(compiled(about["name"]).search(thing))
     return _last(name) if name.startswith(("http://", "https://", "arn:")) else name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,19 @@ def known(*place: str) -> Any:
     if place:
         return known(*place[:-1])[place[-1]]
     return yaml.safe_load(Path(__file__).with_name("known.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def compiled(path: str) -> Any:
+    """A query in JMESPath."""
+    import jmespath
+
+    return jmespath.compile(path)
+
+
+def first(found: Iterable[Any]) -> Any:
+    """Of several; an empty text of none."""
+    return next(iter(found), "")
 
 
 def words(name: str) -> list[str]:

@@ -6,7 +6,7 @@ from opslib.core.checks.shares import Share
 from opslib.core.errors import UsageError
 from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
-from opslib.discovery.known import known
+from opslib.discovery.known import first, known
 
 
 def describe(made: Draft, connections: int = 0) -> None:
@@ -16,7 +16,7 @@ def describe(made: Draft, connections: int = 0) -> None:
     own = _own(made)
     usual = {(each["namespace"], each["metric"]): each for each in known("usual")}
     for each in made.account["metrics"]:
-        dimensions = {pair["Name"]: pair["Value"] for pair in each.get("Dimensions", ())}
+        dimensions = _dimensions(each)
         about = usual.get((each["Namespace"], each["MetricName"]))
         pairs = sorted(dimensions.items(), reverse=True)  # DomainName before ClientId
         thing = ",".join(f"{key}={value}" for key, value in pairs)
@@ -29,9 +29,12 @@ def describe(made: Draft, connections: int = 0) -> None:
     made.facts["metrics"] = found
     if found:
         made.note("metrics", "the limits are usual ones, or the alarms'; see that they fit")
-    spaces = {each["Namespace"] for each in made.account["metrics"]}
-    if others := sorted(space for space in spaces if not space.startswith("AWS/")):
+    if others := sorted(made.ask("metrics[?!starts_with(Namespace, 'AWS/')].Namespace")):
         made.facts["metrics_namespace"] = others[0]
+
+
+def _dimensions(of: Json) -> dict[str, str]:
+    return {pair["Name"]: pair["Value"] for pair in of.get("Dimensions", ())}
 
 
 def _timeout(made: Draft) -> float:
@@ -81,11 +84,11 @@ def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
         if share := _share(alarm):
             found[made.short(alarm["name"], found)] = share
         return
-    dimensions = {pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions", ())}
+    dimensions = _dimensions(alarm)
     statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
     told = {"namespace": alarm["Namespace"], "metric": alarm["MetricName"]}
     told |= {"dimensions": dimensions, "statistic": statistic}
-    same = next((key for key, each in found.items() if told.items() <= each.items()), "")
+    same = first(key for key, each in found.items() if told.items() <= each.items())
     if not same:
         dead = {each.get("dead_letters") for each in made.facts.get("queues", {}).values()}
         if set(dimensions.values()) & dead:  # each message there is trouble, and is looked at
@@ -107,11 +110,10 @@ def _share(alarm: Json) -> Json | None:
     for each in asked:
         told = each.get("MetricStat", {})
         if told.get("Stat") in ("Sum", "SampleCount"):
-            pairs = told["Metric"].get("Dimensions", ())
             of[each["Id"]] = {
                 "namespace": told["Metric"]["Namespace"],
                 "metric": told["Metric"]["MetricName"],
-                "dimensions": {pair["Name"]: pair["Value"] for pair in pairs},
+                "dimensions": _dimensions(told["Metric"]),
                 "statistic": told["Stat"],
             }
     try:

@@ -13,7 +13,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
-from opslib.discovery.known import has, known, words
+from opslib.discovery.known import first, has, known, words
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Told:
     def path(self, method: str, *has: str) -> str:
         """The first path that is asked so and has these words."""
         every = (path for path, how in self.paths.items() if method in how)
-        return next((path for path in every if {*has} <= {*words(path)}), "")
+        return str(first(path for path in every if {*has} <= {*words(path)}))
 
 
 def ask_api(ops: Connection, made: Draft) -> Told:
@@ -107,6 +107,7 @@ def ask_database(ops: Connection, made: Draft, told: Told) -> int:
     return most
 
 
+_TEXTS = ("text", "character varying")
 _COLUMNS_SQL = """
 SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name,
        a.attname AS "column", format_type(a.atttypid, NULL) AS kind
@@ -149,22 +150,16 @@ def _head(made: Draft, bodies: dict[str, Any], newest: str) -> Json | None:
     for each in made.account["functions"]:
         for name, value in each.get("Environment", {}).get("Variables", {}).items():
             if value == newest:
-                key = next(
-                    k for k, f in made.facts["functions"].items() if f["name"] == each["name"]
-                )
-                return {"function": key, "variable": name}
+                return {"function": made.key("functions", each["name"]), "variable": name}
     return None
 
 
 def _flags(made: Draft, tables: Json) -> None:
     for name, columns in tables.items():
-        flag = next(
-            (each for each in ("is_deleted", "deleted") if columns.get(each) == "boolean"), ""
-        )
+        flags = ("is_deleted", "deleted")
+        flag = first(each for each in flags if columns.get(each) == "boolean")
         if flag and "id" in columns:
-            texts = [
-                each for each, kind in columns.items() if kind in ("text", "character varying")
-            ]
+            texts = [each for each, kind in columns.items() if kind in _TEXTS]
             told = {"table": name, "id": "id", "flag": flag, "shown": texts[:4]}
             made.facts["database"].setdefault("soft_delete", told)
 
@@ -172,7 +167,7 @@ def _flags(made: Draft, tables: Json) -> None:
 def _jobs(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:
     for name, columns in tables.items():
         called = {
-            key: next((each for each in usual if each in columns), None)
+            key: first(each for each in usual if each in columns) or None
             for key, usual in known("columns").items()
         }
         timed = called["created"] and (called["started"] or called["updated"])
@@ -223,9 +218,8 @@ def _states(ops: Connection, made: Draft, table: str, column: str) -> Json:
 
 def _objects(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:
     """Columns whose values are keys of objects below a prefix of a bucket."""
-    kinds = ("text", "character varying")
     for name, columns in tables.items():
-        for column in (c for c, kind in columns.items() if kind in kinds and has(c, "object")):
+        for column in (c for c, kind in columns.items() if kind in _TEXTS and has(c, "object")):
             asked = f"SELECT {sql.identifier(column)} AS k FROM {sql.quoted(name)} "
             values = sql.ask(ops, f"{asked} WHERE {sql.identifier(column)} <> '' LIMIT 3")["k"]
             place = _holds(ops, made, [str(each) for each in values])
@@ -240,7 +234,7 @@ def _objects(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator
 
 def ask_buckets(ops: Connection, made: Draft) -> None:
     """Adds where Terraform keeps its state. Raises OpsError."""
-    for name in (each["name"] for each in made.account["buckets"] if has(each["name"], "tools")):
+    for name in (name for name in made.ask("buckets[].name") if has(name, "tools")):
         keys = ops.pages("s3", "list_objects_v2", "Contents[].Key", limit=5_000, Bucket=name)
         found = {"directory": "terraform", "bucket": name}
         for fact, ends in (("state", ".tfstate"), ("plan", "plan.json")):

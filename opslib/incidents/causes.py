@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opslib.core import Json
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.records.records import Record
@@ -16,8 +15,8 @@ def named(found: Sequence[Record]) -> dict[str, list[str]]:
     """Each cause that a finding named, with the records that did."""
     causes: dict[str, list[str]] = {}
     for record in found:
-        findings: Sequence[Json] = standing.said(record).get("findings") or ()
-        said = [f.get("cause") or "" for f in findings if f.get("status") != "ok"]
+        bad = [f for f in standing.findings(record) if f.get("status") != "ok"]
+        said = [f.get("cause") or "" for f in bad]
         for cause in dict.fromkeys(said):
             if cause not in _NO_CAUSE:
                 causes.setdefault(cause, []).append(record.id)

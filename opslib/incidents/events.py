@@ -19,7 +19,6 @@ from opslib.core.times import moment
 from opslib.records import files, index
 from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND
-from opslib.records.records import Row
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 _SKEW = timedelta(minutes=2)  # of clocks of two machines
@@ -53,10 +52,7 @@ class Event:
 
 def every() -> list[Event]:
     """Of all incidents, in the order in which they were written down. Raises OpsError."""
-    if database.nothing_yet():
-        return []
-    with database.transaction() as connection:
-        return _in(connection)
+    return [Event.of(entry) for entry in index.entries(kind=KIND)]
 
 
 def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
@@ -71,30 +67,21 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         files.require_writable(paths.records())
     with database.transaction() as connection:
         connection.execute(sa.select(database.head).with_for_update()).first()
-        id, said = decide(_in(connection))
+        known = index.entries(connection, kind=KIND)
+        id, said = decide([Event.of(entry) for entry in known])
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
-        index.chain_entry(connection, KIND, id, said=text)
-        rows = [row for row in _rows(connection) if row["id"] == id]
+        index.enter(KIND, id, said=text, on=connection)
+        rows = index.entries(connection, kind=KIND, id=id)
     beside.keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
 
 
-def _in(connection: sa.Connection) -> list[Event]:
-    return [Event.of(row) for row in _rows(connection)]
-
-
-def _rows(connection: sa.Connection) -> list[Row]:
-    table = database.entries
-    found = connection.execute(sa.select(table).where(table.c.kind == KIND).order_by(table.c.seq))
-    return [dict(row) for row in found.mappings()]
-
-
-def when(text: str, now: datetime | None = None) -> datetime:
+def when(text: str) -> datetime:
     """A time that somebody gives: `14:05` (UTC; the last one there was), `20m` ago, or ISO.
 
     Raises UsageError: it is none, or lies in the future.
     """
-    now = now or datetime.now(UTC)
+    now = datetime.now(UTC)
     said = _CLOCK.fullmatch(text.strip())
     try:
         if said:

@@ -25,44 +25,34 @@ MILESTONES = (
     "resolved",
     "post-mortem",
 )
+_SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
 _OF_SOME = ("assessed", "post-mortem")  # due only where the target's file says by when
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
 
 
 @dataclass(frozen=True, repr=False)
 class Incident:
-    """One incident, by its events in their order. Times are UTC."""
+    """One incident, by its events in their order. Times are UTC.
+
+    `drill`: the drill of the lab that it practises; empty: it is no practice.
+    """
 
     id: str
     events: tuple[Event, ...]
+    title: str
+    target: str
+    severity: str
+    alarm: str
+    drill: str
+
+    @classmethod
+    def of(cls, id: str, events: Iterable[Event]) -> Incident:
+        first, *later = events
+        return cls(id, (first, *later), *(str(first.said.get(name) or "") for name in _SAID))
 
     @property
     def first(self) -> Event:
         return self.events[0]
-
-    def _said(self, name: str) -> str:
-        return str(self.first.said.get(name) or "")
-
-    @property
-    def title(self) -> str:
-        return self._said("title")
-
-    @property
-    def target(self) -> str:
-        return self._said("target")
-
-    @property
-    def severity(self) -> str:
-        return self._said("severity")
-
-    @property
-    def alarm(self) -> str:
-        return self._said("alarm")
-
-    @property
-    def drill(self) -> str:
-        """The drill of the lab that it practises; empty: it is no practice."""
-        return self._said("drill")
 
     @property
     def started(self) -> datetime:
@@ -112,13 +102,7 @@ class Incident:
     def as_dict(self) -> Json:
         """For JSON."""
         marks = {name: e.happened.isoformat() for name, e in self.milestones.items()}
-        return {
-            "id": self.id,
-            "title": self.title,
-            "target": self.target,
-            "severity": self.severity,
-            "alarm": self.alarm,
-            "drill": self.drill,
+        return {name: getattr(self, name) for name in ("id", *_SAID)} | {
             "started": self.started.isoformat(),
             "ended": self.ended.isoformat() if self.ended else None,
             "milestones": marks,
@@ -131,7 +115,7 @@ def among(found: Iterable[Event]) -> list[Incident]:
     of: dict[str, list[Event]] = {}
     for event in found:
         of.setdefault(event.incident, []).append(event)
-    return [Incident(id, tuple(each)) for id, each in of.items()]
+    return [Incident.of(id, each) for id, each in of.items()]
 
 
 def every(target: str = "", *, only_open: bool = False) -> list[Incident]:

@@ -52,5 +52,4 @@ def compared(incident: Incident) -> Compared | None:
     before, after = baseline(incident), incident.looks("after")
     if not before or not after:
         return None
-    then, now = (standing.said(reading.find(id)) for id in (before, after[-1]))
-    return standing.compare(then.get("findings") or (), now.get("findings") or ())
+    return standing.compare(*(standing.findings(reading.find(id)) for id in (before, after[-1])))

@@ -57,6 +57,11 @@ def said(record: Record) -> Json:
         return {}
 
 
+def findings(record: Record | None) -> list[Json]:
+    """Those of its file; none of no record."""
+    return list(said(record).get("findings") or ()) if record else []
+
+
 def changes(found: Sequence[Record]) -> list[Change]:
     """What these records applied, in their order, without what undid one of them."""
     made = [(record, said(record)) for record in found if _may_have_changed(record)]

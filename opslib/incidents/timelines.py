@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,7 +69,7 @@ def timeline(incident: Incident) -> Timeline:
         rows += _of_record(record, of) if record.procedure != looks.POST_MORTEM else ()
     rows += without_doubles(seen, calls)
     rows.sort(key=lambda row: row.time)
-    unseen = [f"{f['check']}: {f['seen']}" for f in _findings(looked) if _is_unseen(f)]
+    unseen = [f"{f['check']}: {f['seen']}" for f in standing.findings(looked) if _is_unseen(f)]
     lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
     return Timeline(rows, looked, [*unseen, *lost])
 
@@ -78,10 +78,6 @@ def _is_unseen(found: Json) -> bool:
     """A source that could not be read; not a milestone that nobody marked."""
     of_response = {words for words, _, _ in clocks.TIMES}
     return found.get("status") == "unknown" and found["check"] not in of_response
-
-
-def _findings(record: Record | None) -> Sequence[Json]:
-    return standing.said(record).get("findings") or () if record else ()
 
 
 def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:
@@ -142,26 +138,26 @@ def without_doubles(rows: Sequence[Row], calls: Sequence[Json]) -> list[Row]:
     return kept + [row for row in rows if row.source != "CloudTrail" and not told_better(row)]
 
 
+_EVENTS = {  # kind of row, and what is said of it; of others nothing is
+    "start": ("incident", "incident started: {title} (severity {severity}{rings})"),
+    "note": ("note", "{kind}: {text}"),
+    "mark": ("milestone", "{milestone}{late}"),
+    "end": ("incident", "incident ended"),
+}
+
+
 def _of_events(incident: Incident) -> Iterator[Row]:
     last = incident.milestones
     for event in incident.events:
-        of = event.said
-        source = f"incident {incident.id}"
-        known = event.known if abs(event.known - event.happened) > _SAME else None
-        more: Json = {"by": event.who, "known": known}
-        if event.what == "start":
+        if event.what in _EVENTS:
+            (kind, words), of = _EVENTS[event.what], event.said
             rings = f", alarm {of['alarm']}" if of.get("alarm") else ""
-            what = f"incident started: {of['title']} (severity {of['severity']}{rings})"
-            yield Row(event.happened, "incident", what, source, **more)
-        elif event.what == "note":
-            what = f"{of['kind']}: {of['text']}"
-            yield Row(event.happened, "note", what, source, record=of.get("record") or "", **more)
-        elif event.what == "mark":
-            now = last[of["milestone"]]
+            now = last.get(of.get("milestone", ""), event)
             late = "" if now is event else " (corrected later)"
-            yield Row(event.happened, "milestone", f"{of['milestone']}{late}", source, **more)
-        elif event.what == "end":
-            yield Row(event.happened, "incident", "incident ended", source, **more)
+            known = event.known if abs(event.known - event.happened) > _SAME else None
+            what, source = words.format(**of, rings=rings, late=late), f"incident {incident.id}"
+            record = of.get("record") or ""
+            yield Row(event.happened, kind, what, source, event.who, record, known=known)
 
 
 def _of_record(record: Record, of: Json) -> Iterator[Row]:
@@ -186,21 +182,20 @@ def _of_record(record: Record, of: Json) -> Iterator[Row]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One line a row; what a spreadsheet would take for a formula is text."""
+    """One line a row."""
+    return written(COLUMNS, (row.as_dict().values() for row in rows))
+
+
+def written(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """CSV; what a spreadsheet would take for a formula is text, and a number stays one."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(spreadsheet([str(value) for value in row.as_dict().values()]))
+    csv.writer(out).writerows([header, *(map(_no_formula, row) for row in rows)])
     return out.getvalue()
 
 
-def spreadsheet(cells: Sequence[str]) -> list[str]:
-    """A row of CSV in which nothing is a formula; a number stays one."""
-    return [
-        f"'{each}" if each[:1] in "=+-@" and each[1:] and not _NUMBER.fullmatch(each) else each
-        for each in cells
-    ]
+def _no_formula(value: Any) -> str:
+    said = str(value)
+    return f"'{said}" if said[:1] in "=+-@" and said[1:] and not _NUMBER.fullmatch(said) else said
 
 
 def as_markdown(rows: Sequence[Row], link: Any = None) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from opslib.core import SEVERITY, Json
-from opslib.core.text import cut, visible
+from opslib.core.text import cut, templates, visible
 from opslib.pages import cells, commands, sanitise
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_HERE = Path(__file__).parent
 
 
 def prepare() -> None:
@@ -60,7 +60,7 @@ def render(notebook: Any, seal: Json | None = None) -> str:
 
 def style() -> dict[str, str]:
     """The style sheet, and the hash by which the page's own policy knows it."""
-    text = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    text = (_HERE / "templates" / "page.css").read_text(encoding="utf-8")
     return {
         "style": text,
         "style_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
@@ -70,15 +70,10 @@ def style() -> dict[str, str]:
 @cache
 def template(name: str) -> Any:
     """One of opslib/pages/templates/; whatever is put into it is escaped."""
-    from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+    from jinja2 import ChainableUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=ChainableUndefined,  # a record that was killed, or an older one, lacks some facts
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # a record that was killed, or an older one, lacks some facts
+    environment = templates(_HERE, autoescape=True, undefined=ChainableUndefined)
     environment.filters |= {
         "shown": _shown,
         "time": datetime.fromisoformat,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from opslib.cli import completion
+from opslib.cli import completion, given
 from opslib.core import OpsError, console
 from opslib.policies.called import APPLY, PREVIEW, ROLE, called
 
 
 @click.command()
 @click.argument("name", shell_complete=completion.names)
-@click.option("-t", "--target", required=True, shell_complete=completion.target_names)
+@given.target(required=True)
 @click.option("--apply", "kind", flag_value=APPLY, help="For a run that applies.")
 @click.option("--role", "kind", flag_value=ROLE, help="For policy.apply_role of the target's file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")

@@ -40,8 +40,8 @@ def names() -> list[str]:
     if not base():
         return files.names(paths.records())
     bucket, _, prefix = _address()
-    with _translated("listed", paths.records()):
-        found = _s3().Bucket(bucket).objects.filter(Prefix=f"{prefix}/" if prefix else "")
+    with translated(f"{paths.records().name} cannot be listed in {base()}"):
+        found = s3().Bucket(bucket).objects.filter(Prefix=f"{prefix}/" if prefix else "")
         return sorted(each.key.removeprefix(prefix).lstrip("/") for each in found)
 
 
@@ -79,7 +79,7 @@ def push(path: Path) -> None:
     beside = path.with_suffix(".spill").glob("*")
     for file in (path, path.with_suffix(".html"), *sorted(beside)):
         if base() and file.is_file():
-            with _translated("kept", file):
+            with translated(f"{file.name} cannot be kept in {base()}"):
                 _object(file).put(Body=file.read_bytes(), ACL="bucket-owner-full-control")
 
 
@@ -94,7 +94,7 @@ def fetch_missing(path: Path) -> None:
 def remove(path: Path) -> None:
     """A file of a record that is not kept any longer, there and on this disk. Raises OpsError."""
     if base():
-        with _translated("removed", path):
+        with translated(f"{path.name} cannot be removed in {base()}"):
             _object(path).delete()
     removal.remove_file(path)
 
@@ -111,34 +111,35 @@ def content(path: Path) -> bytes:
     """A file of a record where it counts. Raises OSError, OpsError."""
     if not base():
         return path.read_bytes()
-    with _translated("read", path):
+    with translated(f"{path.name} cannot be read in {base()}"):
         return bytes(_object(path).get()["Body"].read())
 
 
 def _object(path: Path) -> Any:
     bucket, _, prefix = _address()
     key = "/".join(filter(None, (prefix, path.relative_to(paths.records()).as_posix())))
-    return _s3().Object(bucket, key)
+    return s3().Object(bucket, key)
 
 
 def _address() -> tuple[str, str, str]:
     return base().removeprefix("s3://").partition("/")
 
 
-def _s3() -> Any:
+def s3() -> Any:
+    """papermill's own."""
     from papermill.s3 import S3
 
     return S3().s3
 
 
 @contextmanager
-def _translated(done: str, path: Path) -> Iterator[None]:
+def translated(failed: str) -> Iterator[None]:
+    """Raises OpsError with what failed, and why."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as exc:
         raise OpsError(
-            f"{path.name} cannot be {done} in {base()}: {exc}. "
-            "Check the bucket, and the credentials that papermill would use."
+            f"{failed}: {exc}. Check the bucket, and the credentials that papermill would use."
         ) from exc

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from opslib.catalogue import parameters as declared
-from opslib.core import Json, UsageError, paths
+from opslib.catalogue.parameters import defaults
+from opslib.core import Json, paths
 from opslib.core.connections.targets import LAB
 from opslib.records import records
 
@@ -47,13 +47,7 @@ def uptime() -> float:
 
 def parameters(nb: Any) -> Json:
     """What a notebook runs with: the defaults of its parameters cell, and what was given."""
-    given = dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
-    tagged = [cell for cell in nb["cells"] if "parameters" in cell["metadata"].get("tags", ())]
-    with contextlib.suppress(UsageError, SyntaxError, ValueError):  # another's notebook
-        return {
-            p.name: p.default for cell in tagged for p in declared.parse(cell["source"], "")
-        } | given
-    return given
+    return defaults(nb) | dict(nb["metadata"].get("papermill", {}).get("parameters", {}))
 
 
 def procedure(path: Any) -> str:
@@ -157,6 +151,11 @@ def process_started(pid: int) -> str | None:
         return str(psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def is_gone(held: Json) -> bool:
+    """Of what a process of this machine holds: is it not there any more?"""
+    return bool(held["host"] == host() and process_started(held["pid"]) != held["pid_started"])
 
 
 DEFAULT_SECONDS = 3600.0

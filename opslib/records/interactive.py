@@ -27,13 +27,11 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
     if ops.journal.kept:
         yield
         return
-    from opslib.records import facts, index, outcomes, records, sealing
+    from opslib.records import facts, outcomes, sealing
 
-    said = facts.at_start(_name(), _name(), ops.target.name, {}) | facts.of_the_code()
-    draft = sealing.Draft(_notebook(plan), said)
+    known = facts.at_start(_name(), _name(), ops.target.name, {})
+    draft = sealing.opened(_notebook(plan), known)
     ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
-    draft.begin()
-    index.insert(records.row(said) | facts.lease())
     ops.journal.ledger = Ledger(draft.ledger)
     try:
         yield
@@ -45,10 +43,10 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         ops.journal.ledger = None
         told = [*_of_this_change(ops.journal.events, begun)]
         told.append({"event": "plan", "plan": plan.as_dict()})
-        said |= outcomes.conclude(ending, told) | {"ended": draft.ended()}
+        draft.facts |= outcomes.conclude(ending, told) | {"ended": draft.ended()}
         trouble = sealing.keep(draft)
-        ops.journal.write(_RECORDED, id=said["id"])
-        print(trouble or f"Kept as record {said['id']}.")
+        ops.journal.write(_RECORDED, id=known["id"])
+        print(trouble or f"Kept as record {known['id']}.")
 
 
 def _of_this_change(told: list[Event], begun: int) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from opslib.core import OpsError, paths, removal
 from opslib.records import copies, outcomes, records
-from opslib.records.facts import host, lease, moment, process_started
+from opslib.records.facts import host, is_gone, lease, moment
 from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
 
@@ -34,7 +34,7 @@ def close_abandoned() -> None:
 
 def _alive(row: Row) -> bool:
     if row["host"] == host():
-        return row["pid_started"] is not None and process_started(row["pid"]) == row["pid_started"]
+        return row["pid_started"] is not None and not is_gone(row)
     silent = datetime.now(UTC) - datetime.fromisoformat(row["heartbeat"])
     return silent.total_seconds() < _LEASE_SECONDS
 

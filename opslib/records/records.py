@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,6 +14,7 @@ from typing import Any
 from opslib.core import Json, OpsError, paths, redaction
 
 Row = Json  # of the index
+ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 RUNNING = "running"
 OUTCOMES = (
     "ok",

@@ -18,11 +18,12 @@ from typing import Any
 
 from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
-from opslib.records import copies, files, outcomes, records
-from opslib.records.facts import ended, uptime
+from opslib.records import copies, files, index, outcomes, records
+from opslib.records.facts import ended, lease, of_the_code, uptime
 from opslib.records.outcomes import Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
+from opslib.records.texts import words
 
 _EVERY_SECONDS = 1.0
 _QUICK_SECONDS = 0.1
@@ -148,6 +149,18 @@ class Draft:
         self.saved_at = time.time()
 
 
+def opened(notebook: Any, known: Json) -> Draft:
+    """The draft of a run that begins, with its row. Raises OpsError: then nothing of it is kept."""
+    draft = Draft(notebook, known | of_the_code())
+    draft.begin()
+    try:
+        index.insert(records.row(draft.facts) | lease())
+    except OpsError:
+        draft.discard()
+        raise
+    return draft
+
+
 def read(path: Path) -> Any:
     """The notebook in a record's file. Raises OSError, ValueError."""
     import nbformat
@@ -160,8 +173,6 @@ def keep(draft: Draft) -> str:
 
     Its notebook is now masked.
     """
-    from opslib.records import index
-
     taken_for_dead = False
     with contextlib.suppress(OpsError):
         taken_for_dead = index.is_sealed(draft.facts["id"])
@@ -194,9 +205,6 @@ def seal(draft: Draft, notebook: Any) -> None:
     The page shows the file's hash and its number in the chain, so it is made in this order: file,
     number, page, seal.
     """
-    from opslib.records import index
-    from opslib.records.texts import words
-
     digest = files.sha256(draft.path)
     blank = secrets.token_hex(16)  # in the number's place: rendering keeps nobody waiting
     text = _page(notebook, {"id": draft.facts["id"], "number": blank, "sha256": digest})
@@ -244,8 +252,6 @@ def make(record: Record) -> Path:
 
     Raises OpsError, OSError.
     """
-    from opslib.records import index
-
     copies.fetch_missing(record.path)
     [row] = index.rows(id=record.id)
     seal = {"id": record.id, "number": row["seq"], "sha256": row["sha256"]} if row["seq"] else None
@@ -265,8 +271,6 @@ def make(record: Record) -> Path:
 
 def keep_summary(page: Path, text: str) -> None:
     """Write a page that is made from records, and chain its hash. Raises OpsError, OSError."""
-    from opslib.records import index
-
     content = text.encode(errors="replace")
     files.write_atomically(page, content)
     copies.push(page)

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, UsageError, unknown_name
+from opslib.core import Json, UsageError, strict_yaml, unknown_name
 from opslib.core.connections.targets import Target
 
 _ALL = "all"
-_CHAPTERS = {  # the section that every procedure of a chapter needs
-    "alarms": "alarms",
-    "databases": "database",
-    "functions": "functions",
-    "health": "api",
-    "jobs": "jobs",
-    "network": "network",
-    "queues": "queues",
-    "search": "search",
-    "secrets": "secrets",
-    "services": "services",
-    "tables": "tables",
-    "users": "users",
-    "workflows": "workflows",
-}
 
 
 def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Json:
@@ -34,8 +21,8 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     Raises UsageError: the file describes no such section, or not this name, or several of which
     none is the default.
     """
-    if procedure.chapter in _CHAPTERS:
-        target[_CHAPTERS[procedure.chapter]]
+    if section := needs().get(procedure.chapter):
+        target[section]
     chosen = dict(given)
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
@@ -81,10 +68,15 @@ def described(target: Target, parameter: Parameter) -> Json:
     """The same; empty when nothing is described."""
     found: Json = {}
     for section in parameter.sections:
-        told: Json = target.facts
-        for part in section.split("."):
-            told = told.get(part, {})
-        found |= told
+        found |= _found(target, section) or {}
+    return found
+
+
+def _found(target: Target, place: str) -> Any:
+    """What stands at a place in the file; None: nothing."""
+    found: Any = target.facts
+    for part in place.split("."):
+        found = (found or {}).get(part)
     return found
 
 
@@ -94,30 +86,15 @@ def _names(value: Any) -> list[str]:
     return [part for part in parts if part and part != _ALL and not part.startswith("/")]
 
 
-_BESIDE = {  # what a procedure needs of the file beside its chapter's section and its parameters'
-    "databases/capacity": "database.cluster",
-    "databases/migrate-back": "database.migrate_back",
-    "databases/replica": "database.instance",
-    "databases/scale": "database.instance",
-    "databases/soft-delete": "database.soft_delete",
-    "databases/storage": "database.instance",
-    "databases/sync": "sync",
-    "deployments/plan": "terraform",
-    "deployments/rollback": "terraform",
-    "deployments/verify": "functions",
-    "edge/block": "edge",
-    "metrics/publish": "metrics_namespace",
-    "reports/severity": "severities",
-}
+@cache
+def needs() -> Json:
+    """The place in the file that a chapter, or a procedure beside it, looks at."""
+    return dict(strict_yaml.read(Path(__file__).with_name("needs.yaml")).data)
 
 
 def is_described(procedure: Procedure, target: Target) -> bool:
     """Whether the target's file has what the procedure looks at: else it is of no use there."""
-    chapter, beside = _CHAPTERS.get(procedure.chapter, ""), _BESIDE.get(procedure.name, "")
-    needed = [[place] for place in (chapter, beside) if place]
+    named = (procedure.chapter, procedure.name)
+    needed = [[needs()[name]] for name in named if name in needs()]
     needed += [parameter.sections for parameter in procedure.parameters if parameter.of]
-    return all(any(_has(target.facts, at.split(".")) for at in each) for each in needed)
-
-
-def _has(facts: Any, place: list[str]) -> bool:
-    return not place or (place[0] in facts and _has(facts[place[0]], place[1:]))
+    return all(any(_found(target, at) is not None for at in each) for each in needed)

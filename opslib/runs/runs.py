@@ -57,27 +57,6 @@ def prepare(
     return procedure, declared.coerce(procedure.parameters, wanted, procedure.name)
 
 
-def run(
-    name: str,
-    target: str,
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    apply: bool = False,
-    timeout_seconds: float | None = None,
-    tell: Tell | None = None,
-    forked: bool = False,
-) -> Record:
-    """Run a procedure or a runbook entry on a target; its record, however it ended.
-
-    Values given as text are read as the parameter's type. `apply` plans and applies in one run,
-    where that is allowed. `forked`: this is one of many (`run_many`), so its kernel is forked.
-    Raises UsageError before anything is started, and OpsError when no record could be kept.
-    """
-    procedure, wanted = prepare(name, target, parameters or {}, apply=apply)
-    item = Item(records.new_id(), name, procedure, target, wanted, "", timeout_seconds)
-    return item.run(tell=tell, forked=forked)
-
-
 def run_many(
     names: Sequence[str],
     on: Sequence[str],
@@ -90,9 +69,11 @@ def run_many(
     printed: Callable[[str], None] | None = None,
     executor: str = executors.LOCAL,
 ) -> list[Record]:
-    """`run` each procedure on each target at the same time; their records in order.
+    """Run each procedure, or runbook entry, on each target at the same time; their records in
+    order, however they ended.
 
-    A parameter goes to every procedure that has it. `progress` makes the `tell` of a procedure on
+    A parameter goes to every procedure that has it; text is read as its type. `apply` plans and
+    applies in one run, where that is allowed. `progress` makes the `tell` of a procedure on
     a target; `printed` gets what a live cell prints, where only one runs.
     All names and parameters are checked before the first run starts: raises UsageError.
     Of several targets one whose file is broken is a run that failed.

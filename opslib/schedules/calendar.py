@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
+from itertools import islice, product
 
 from opslib.core import UsageError
 
@@ -33,11 +33,7 @@ class When:
     """Moments that come again, to the minute, UTC. `text`: as cron has it."""
 
     text: str
-    minutes: frozenset[int] = field(repr=False)
-    hours: frozenset[int] = field(repr=False)
-    days: frozenset[int] = field(repr=False)
-    months: frozenset[int] = field(repr=False)
-    weekdays: frozenset[int] = field(repr=False)
+    fields: Sequence[frozenset[int]] = field(repr=False)  # in cron's order
     either: bool = field(repr=False)  # day and weekday are both said: one of them is enough
 
     def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -54,14 +50,11 @@ class When:
         return next(self.between(after, after + timedelta(days=_LEAP)))
 
     def _of(self, day: date) -> Iterator[datetime]:
-        if day.month in self.months and self._on(day):
-            for hour in sorted(self.hours):
-                for minute in sorted(self.minutes):
-                    yield datetime.combine(day, time(hour, minute), UTC)
-
-    def _on(self, day: date) -> bool:
-        fits = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        return any(fits) if self.either else all(fits)
+        minutes, hours, days, months, weekdays = self.fields
+        fits = day.day in days, day.isoweekday() % 7 in weekdays
+        if day.month in months and (any(fits) if self.either else all(fits)):
+            for hour, minute in product(sorted(hours), sorted(minutes)):
+                yield datetime.combine(day, time(hour, minute), UTC)
 
 
 def cron(text: str) -> When:
@@ -71,12 +64,10 @@ def cron(text: str) -> When:
         raise UsageError(
             f"{text!r} has {len(parts)} fields; cron has five: minute hour day month weekday"
         )
-    minutes, hours, days, months, weekdays = (
-        _values(part, *about) for part, about in zip(parts, _FIELDS, strict=True)
-    )
+    *fields, weekdays = (_values(each, *of) for each, of in zip(parts, _FIELDS, strict=True))
     either = not parts[2].startswith("*") and not parts[4].startswith("*")
-    weekdays = frozenset(number % 7 for number in weekdays)
-    made = When(" ".join(parts), minutes, hours, days, months, weekdays, either)
+    fields.append(frozenset(number % 7 for number in weekdays))
+    made = When(" ".join(parts), fields, either)
     today = datetime.now(UTC)
     if not list(islice(made.between(today, today + timedelta(days=_LEAP)), 1)):
         raise UsageError(f"{text!r} never comes: there is no such day")

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from opslib.cli.given import JSON as _json
 from opslib.core import Json, console, unknown_name
 from opslib.schedules import installing, ledger, running, schedules, standing
 from opslib.schedules.ledger import Busy
@@ -14,7 +15,6 @@ from opslib.schedules.standing import Standing
 
 _ENDED = """\b
 Exit status: as of `run`; also 1 when something was missed, was not told, or is wrong in a file."""
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @click.group()

@@ -7,15 +7,14 @@ twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from opslib.core import Json, OpsError
+from opslib.core import OpsError
 from opslib.records import facts
 from opslib.records.chain import database
 from opslib.records.records import Row, new_id
@@ -71,14 +70,6 @@ class Trouble:
         return self.kind != before.kind or not set(self.of) <= set(before.of)
 
 
-@contextmanager
-def _transaction() -> Iterator[sa.Connection]:
-    if file := database.file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-    with database.transaction() as connection:
-        yield connection
-
-
 def text(when: datetime) -> str:
     """A moment as kept: sorts as it comes."""
     return when.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
@@ -96,20 +87,20 @@ class Turn:
 
     def take(self, minutes: float) -> None:
         """Raises Busy: another holds it, and lives as far as one can see."""
-        began, process = self._now(), facts.process()
-        mine = {"holder": self._id, "began": text(began), **process}
+        began = self._now()
+        mine = {"holder": self._id, "began": text(began), **facts.process()}
         mine["until"] = text(began + timedelta(minutes=minutes))
-        with _transaction() as connection:
-            held = connection.execute(sa.select(turn).with_for_update()).first()
+        if file := database.file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with database.transaction() as connection:
+            held = database.first(sa.select(turn).with_for_update(), connection)
             if held is None:
                 connection.execute(sa.insert(turn).values(only=1, **mine))
                 return
-            here = held.host == process["host"]
-            gone = here and facts.process_started(held.pid) != held.pid_started
-            if held.until > mine["began"] and not gone:
+            if held["until"] > mine["began"] and not facts.is_gone(held):
                 raise Busy(
-                    f"Another run-due is at work on {machine(held.host)} since "
-                    f"{held.began[:16]} UTC (until {held.until[11:16]} at most). "
+                    f"Another run-due is at work on {machine(held['host'])} since "
+                    f"{held['began'][:16]} UTC (until {held['until'][11:16]} at most). "
                     "Nothing was run here."
                 )
             connection.execute(sa.update(turn).values(mine))
@@ -124,7 +115,7 @@ class Turn:
 
     def _set(self, until: datetime) -> bool:
         mine = sa.update(turn).where(turn.c.holder == self._id).values(until=text(until))
-        with _transaction() as connection:
+        with database.transaction() as connection:
             return connection.execute(mine).rowcount == 1
 
 
@@ -132,42 +123,29 @@ def machine(host: str) -> str:
     return host.partition("/")[0]
 
 
-def last_turn() -> Json | None:
+def last_turn() -> Row | None:
     """When run-due was last begun, and where; None: never."""
-    if database.nothing_yet():
-        return None
-    with _transaction() as connection:
-        found = connection.execute(sa.select(turn)).mappings().first()
-    return dict(found) if found else None
+    return database.first(sa.select(turn))
 
 
 def rows(since: datetime | None = None, **where: Any) -> list[Row]:
     """Every time that something was due (since then), oldest first; `outcome="running"` and the
     like narrow them.
     """
-    if database.nothing_yet():
-        return []
     asked = sa.select(due).filter_by(**where).order_by(due.c.due)
-    if since is not None:
-        asked = asked.where(due.c.due >= text(since))
-    with _transaction() as connection:
-        return [dict(row) for row in connection.execute(asked).mappings()]
+    return database.found(asked.where(due.c.due >= text(since)) if since else asked)
 
 
-def latest(schedule: str, target: str, **where: Any) -> Row | None:
+def latest(schedule: str, target: str) -> Row | None:
     """The last time that a schedule was due on a target, as far as it was looked at."""
-    if database.nothing_yet():
-        return None
-    asked = sa.select(due).filter_by(schedule=schedule, target=target, **where)
-    with _transaction() as connection:
-        found = connection.execute(asked.order_by(due.c.due.desc()).limit(1)).mappings().first()
-    return dict(found) if found else None
+    asked = sa.select(due).filter_by(schedule=schedule, target=target)
+    return database.first(asked.order_by(due.c.due.desc()).limit(1))
 
 
 def enter(schedule: str, target: str, at: datetime, now: datetime, **said: Any) -> bool:
     """Enter a time that was due; False when it is entered already: then it is another's."""
     key = {"schedule": schedule, "target": target, "due": text(at)}
-    with _transaction() as connection:
+    with database.transaction() as connection:
         if connection.execute(sa.select(due.c.at).filter_by(**key)).first():
             return False
         entered = {**key, "at": text(now), "host": machine(facts.host()), **said}
@@ -178,19 +156,18 @@ def enter(schedule: str, target: str, at: datetime, now: datetime, **said: Any) 
 def close(row: Row, **said: Any) -> None:
     """What became of a run."""
     same = [due.c[name] == row[name] for name in (*_KEY, "due")]
-    with _transaction() as connection:
+    with database.transaction() as connection:
         connection.execute(sa.update(due).where(*same).values(said))
 
 
 def told_last(schedule: str, target: str, channel: str) -> Trouble:
     key = {"schedule": schedule, "target": target, "channel": channel}
-    with _transaction() as connection:
-        found = connection.execute(sa.select(told.c.trouble).filter_by(**key)).scalar()
-    return Trouble.read(found or "")
+    found = database.first(sa.select(told).filter_by(**key))
+    return Trouble.read(found["trouble"] if found else "")
 
 
 def keep_told(schedule: str, target: str, channel: str, trouble: Trouble, now: datetime) -> None:
     key = {"schedule": schedule, "target": target, "channel": channel}
-    with _transaction() as connection:
+    with database.transaction() as connection:
         connection.execute(sa.delete(told).filter_by(**key))
         connection.execute(sa.insert(told).values(**key, trouble=str(trouble), at=text(now)))

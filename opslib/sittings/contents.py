@@ -7,7 +7,7 @@ and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from tornado.web import HTTPError
@@ -36,8 +36,7 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             self.notary.mark_cells(nb, True)
 
     async def save(self, model: Any, path: str = "") -> Any:
-        if not self._may_change(path):
-            _refuse(path)
+        self._require(path)
         if self._in_catalogue(path) and model.get("type") == "notebook" and model.get("content"):
             for cell in model["content"]["cells"]:
                 if cell["cell_type"] == "code":
@@ -50,24 +49,30 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
         return await super().save(model, path)
 
     async def delete_file(self, path: str) -> Any:
-        if not self._may_change(path):
-            _refuse(path)
+        self._require(path)
         return await super().delete_file(path)
 
     async def rename_file(self, old_path: str, new_path: str) -> Any:
-        for path in (old_path, new_path):
-            if not self._may_change(path):
-                _refuse(path)
+        self._require(old_path, new_path)
         return await super().rename_file(old_path, new_path)
 
     async def copy(self, from_path: str, to_path: str | None = None) -> Any:
-        if not self._may_change(from_path if to_path is None else to_path):
-            _refuse(to_path or from_path)
+        self._require(from_path if to_path is None else to_path)
         return await super().copy(from_path, to_path)
 
     async def list_checkpoints(self, path: str) -> Any:
         """None of what is not changed here: to ask for them would make a folder for them."""
         return await super().list_checkpoints(path) if self._may_change(path) else []
+
+    def _require(self, *paths: str) -> None:
+        for path in paths:
+            if not self._may_change(path):
+                raise HTTPError(
+                    403,
+                    f"{path} is of the catalogue, which nobody works in: it was not changed. To "
+                    "work with a procedure, open it: opslib open NAME -t TARGET. To write one: "
+                    "./run lab --edit",
+                )
 
     def _may_change(self, path: str) -> bool:
         return self.editable or not self._in_catalogue(path)
@@ -75,11 +80,3 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
     def _in_catalogue(self, path: str) -> bool:
         place = Path(self._get_os_path(path.strip("/"))).resolve()
         return place.is_relative_to(paths.notebooks().resolve())
-
-
-def _refuse(path: str) -> NoReturn:
-    raise HTTPError(
-        403,
-        f"{path} is of the catalogue, which nobody works in: it was not changed. To work with a "
-        "procedure, open it: opslib open NAME -t TARGET. To write one: ./run lab --edit",
-    )

@@ -139,10 +139,10 @@ def test_each_of_many_alterations_is_named_and_nothing_else(
 def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
     lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from opslib.runs import runs
+    from tests.projects import ran
 
     target, name = "lab/bluemoxon-staging", "bluemoxon-staging-analysis"
-    record = runs.run("changes/configuration", target, {})
+    record = ran("changes/configuration", target, {})
     assert record.outcome == "ok"
     text = record.path.read_text()
     ops = connect(target)

@@ -13,8 +13,8 @@ from opslib import UsageError, changes, connect
 from opslib.changes.trail import reconciling
 from opslib.cli import commands
 from opslib.records import Record, reading
-from opslib.runs import runs
 from tests.conftest import PracticeLab
+from tests.projects import ran
 
 TARGET = "lab/bluemoxon-staging"
 
@@ -26,7 +26,7 @@ def kept(lab: PracticeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPSLIB_RECORDS", str(tmp_path_factory.mktemp("records")))
         wanted = {"function": "api", "to": "1"}
-        yield runs.run("functions/rollback", TARGET, wanted, apply=True)
+        yield ran("functions/rollback", TARGET, wanted, apply=True)
     lab.reset()
 
 

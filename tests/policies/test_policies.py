@@ -18,9 +18,8 @@ from opslib.core.reads import functions
 from opslib.core.rights.documents import document, written
 from opslib.core.rights.rights import Need
 from opslib.policies.called import APPLY, PREVIEW, ROLE, called
-from opslib.runs import runs
 from tests.notebooks import run
-from tests.projects import Project
+from tests.projects import Project, ran
 
 TARGET, KEY = "lab/bluemoxon-staging", "bluemoxon-staging"
 ACCOUNT, REGION = "111122223333", "us-west-2"
@@ -60,7 +59,7 @@ def without_each(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_a_procedure_that_looks_runs_with_its_policy_and_with_no_less(ops: Connection) -> None:
-    runs.run(LOOKS, TARGET)
+    ran(LOOKS, TARGET)
     policy = called(LOOKS, TARGET).policy(PREVIEW)
     with held_to(ops, policy):
         assert went_well(LOOKS)
@@ -74,8 +73,8 @@ def test_a_change_is_previewed_and_applied_with_its_policies_and_with_no_less(
 ) -> None:
     at, was = {"function": "api"}, functions.live_version(ops, "api")
     name = ops.target["functions"]["api"]["name"]
-    runs.run(CHANGES, TARGET, at)
-    runs.run(CHANGES, TARGET, at, apply=True)
+    ran(CHANGES, TARGET, at)
+    ran(CHANGES, TARGET, at, apply=True)
     found = called(CHANGES, TARGET)
     preview, applying = found.policy(PREVIEW), found.policy(APPLY)
     assert "lambda:UpdateAlias" in json.dumps(applying)

@@ -18,9 +18,9 @@ from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.records import list_records
 from opslib.records.approvals import uses
-from opslib.runs import runs
 from tests import notebooks
 from tests.conftest import PracticeLab
+from tests.projects import ran
 
 TARGET, BUCKET = "lab/bluemoxon-staging", "bluemoxon-staging-images"
 
@@ -222,10 +222,10 @@ def test_an_altered_approval_or_preview_does_not_count(strict: dict[str, Connect
 def test_the_lab_practises_it_by_the_command(
     lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = runs.run("functions/rollback", TARGET, {"function": "api"})
+    record = ran("functions/rollback", TARGET, {"function": "api"})
     assert record.outcome == "previewed"
     monkeypatch.setenv("OPSLIB_LAB_USER", "reviewer")
-    approval = runs.run("changes/approve", TARGET, {"plan": record.id, "agree": "true"})
+    approval = ran("changes/approve", TARGET, {"plan": record.id, "agree": "true"})
     assert (approval.outcome, approval.plan) == ("ok", record.plan)
     assert str(approval.arn).endswith("user/reviewer")
     page = approval.page.read_text()

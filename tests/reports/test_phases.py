@@ -12,9 +12,9 @@ from opslib.core.connections.connection import Connection
 from opslib.core.plans import maintenance
 from opslib.core.times import Window
 from opslib.reports import phases
-from opslib.runs import runs
 from tests import notebooks
 from tests.conftest import PracticeLab
+from tests.projects import ran
 from tests.undoing import confirmed, undo_last
 
 KEY = "ai-studio-production"
@@ -33,7 +33,7 @@ def looked(phase: str, **given: Any) -> dict[str, Any]:
 
 def test_a_maintenance_is_led_from_before_to_after(ops: Connection, lab: PracticeLab) -> None:
     notebooks.run("databases/snapshot", **SURE)
-    record = runs.run("changes/maintenance", TARGET, {"phase": "before", "watched": 15, **WORDS})
+    record = ran("changes/maintenance", TARGET, {"phase": "before", "watched": 15, **WORDS})
     assert record.outcome == "ok"
     notebooks.run("edge/maintenance-mode", **SURE)
     during = looked("during")
@@ -55,7 +55,7 @@ def test_a_maintenance_is_led_from_before_to_after(ops: Connection, lab: Practic
 def test_what_somebody_else_changed_and_what_is_worse_than_before_is_told(
     ops: Connection, lab: PracticeLab
 ) -> None:
-    runs.run("changes/maintenance", TARGET, {"phase": "before", "watched": 15})
+    ran("changes/maintenance", TARGET, {"phase": "before", "watched": 15})
     with lab.broken("bad-revision", KEY), lab.broken("maintenance-mode-left-on", KEY):
         after = looked("after")
         assert after["Users were told that it is over"].status == "unknown"

@@ -123,9 +123,9 @@ def test_what_changed_is_told_by_the_check() -> None:
 
 
 def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any) -> None:
-    from opslib.runs import runs
+    from tests.projects import ran
 
-    runs.run(comparisons.PROCEDURE, TARGET, {})
+    ran(comparisons.PROCEDURE, TARGET, {})
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
     assert "4 differences" in report.since_last.note
@@ -138,11 +138,9 @@ def test_the_first_report_says_that_it_is_the_first(lab: Any, records_folder: An
 
 
 def test_a_change_that_was_made_is_listed(lab: Any, records_folder: Any) -> None:
-    from opslib.runs import runs
+    from tests.projects import ran
 
-    runs.run(
-        "functions/rollback", TARGET, {"function": "api", "approved": "now", "watch_seconds": 0}
-    )
+    ran("functions/rollback", TARGET, {"function": "api", "approved": "now", "watch_seconds": 0})
     lab.reset()
     found = changed.check_changes(connect(TARGET))
     assert found.evidence is not None

@@ -22,7 +22,7 @@ import pytest
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.runs import forks, runs
-from tests.projects import JOURNAL, TARGET, Project
+from tests.projects import JOURNAL, TARGET, Project, ran
 from tests.runs.test_engine import (  # noqa: F401 - whatever holds for a kernel of its own
     WAITS,
     test_a_cell_that_fails_ends_the_run_and_the_rest_is_not_called_completed,
@@ -63,7 +63,7 @@ def both(project: Project, *cells: str) -> dict[str, Any]:
     project.procedure("both", *cells)
     found = {}
     for forked in (False, True):
-        record = runs.run("tests/both", TARGET, forked=forked)
+        record = ran("tests/both", TARGET, forked=forked)
         assert record.outcome == "ok", record.verdict
         found["forked" if forked else "plain"] = json.loads(project.text(record).splitlines()[-1])
     return found
@@ -203,7 +203,7 @@ def test_pictures_are_those_of_a_kernel_of_its_own(
     project.procedure("draws", cell)
     shown = []
     for forked in (False, True):
-        record = runs.run("tests/draws", TARGET, forked=forked)
+        record = ran("tests/draws", TARGET, forked=forked)
         [output] = project.notebook(record)["cells"][-1]["outputs"]
         shown.append(base64.b64decode(output["data"]["image/png"]))
         assert "data:image/png" in record.page.read_text()

@@ -60,9 +60,9 @@ def test_alarms_that_nobody_may_see_are_unknown_and_not_missing(
 def test_a_rehearsal_is_a_run_in_the_lab(
     lab: PracticeLab, records_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from opslib.runs import runs
+    from tests.projects import ran
 
-    record: Record = runs.run("bluemoxon/dead-letters", TARGET)
+    record: Record = ran("bluemoxon/dead-letters", TARGET)
     (found,) = json.loads(asked(capsys, "--json")[1])
     rehearsed = {e["entry"]: e["rehearsed"] for e in found["entries"] if e["rehearsed"]}
     assert rehearsed["bluemoxon/dead-letters"]["id"] == record.id

@@ -14,10 +14,10 @@ from opslib import UsageError, records
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells
-from opslib.runs import runs
 from opslib.sittings import open_sitting
 from tests.conftest import PracticeLab
 from tests.notebooks import run
+from tests.projects import ran
 from tests.sittings.conftest import Open
 from tests.sittings.desk import text_of, until
 
@@ -161,7 +161,7 @@ def test_what_runs_headless_below_a_sitting_is_its_own_record(
 ) -> None:
     at = desk("queues/dead-letters")
     monkeypatch.setenv("JPY_SESSION_NAME", str(at.path))
-    record = runs.run("queues/dead-letters", TARGET)
+    record = ran("queues/dead-letters", TARGET)
     assert record.id != at.path.stem
     assert "sitting" not in reading.details(record)
     assert _only() == record

@@ -19,10 +19,9 @@ from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells, presence
-from opslib.runs import runs
 from tests.conftest import PracticeLab
 from tests.notebooks import run
-from tests.projects import Project
+from tests.projects import Project, ran
 from tests.sittings.conftest import TARGET, Open
 from tests.sittings.desk import Desk, text_of, until
 
@@ -252,7 +251,7 @@ def test_headless_no_widget_is_made_or_imported(
 
 
 def test_headless_a_plan_is_previewed_at_once(lab: PracticeLab, records_folder: Path) -> None:
-    record = runs.run("functions/rollback", TARGET, {"watch_seconds": "0"})
+    record = ran("functions/rollback", TARGET, {"watch_seconds": "0"})
     assert record.outcome == "previewed"
     assert WIDGET not in text_of(record.path)
 

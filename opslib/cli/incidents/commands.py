@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 
 import click
 
-from opslib.cli import completion
+from opslib.cli import completion, given
+from opslib.cli.incidents import texts
 from opslib.core import OpsError, console
 from opslib.core.checks import notes
-from opslib.incidents.incidents import MILESTONES
+from opslib.incidents import causes, events, looks, timelines
+from opslib.incidents import incidents as known
 
 _AT = click.option("--at", default="", help="When it was so: 14:05 (UTC), 20m (ago), or a date.")
 _OF = click.option(
@@ -36,28 +38,21 @@ def incident() -> None:
 
 @incident.command()
 @click.argument("title")
-@click.option(
-    "-t", "--target", required=True, help="What is hit.", shell_complete=completion.target_names
-)
+@given.target("What is hit.", required=True)
 @click.option("--severity", required=True, help="2, or as the target's file calls it: P2.")
 @click.option("--began", default="", help="When it began: 13:55 (UTC), 20m (ago), or a date.")
 @click.option("--alarm", default="", help="The alarm that told of it.")
 @click.option("--another", is_flag=True, help="Beside one that is open on this target.")
-def start(**given: Any) -> None:
+def start(**said: Any) -> None:
     """Start an incident: TITLE is what users see. A first look is kept as the baseline."""
-    from opslib.cli.incidents import texts
-    from opslib.incidents import incidents
-
-    found = incidents.start(**given)
+    found = known.start(**said)
     click.echo(texts.started(found))
     look(found, "before")
-    click.echo(texts.status(incidents.find(found.id)))
+    click.echo(texts.status(known.find(found.id)))
 
 
 def look(found: Any, kind: str, to_stderr: bool = False) -> None:
     """A look that could not be made does not end the incident's command."""
-    from opslib.incidents import looks
-
     try:
         with _progress() as progress:
             record = looks.look(found, kind, progress)
@@ -88,21 +83,17 @@ class _progress:
 @_OF
 def note(text: str, kind: str, at: str, record: str, id: str) -> None:
     """Write down what you saw, think, ruled out, decided or told. It stays as it was said."""
-    from opslib.incidents import incidents
-
-    found = incidents.note(text, kind, at, record, id)
+    found = known.note(text, kind, at, record, id)
     click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%H:%M} UTC)")
 
 
 @incident.command()
-@click.argument("milestone", type=click.Choice(MILESTONES))
+@click.argument("milestone", type=click.Choice(known.MILESTONES))
 @_AT
 @_OF
 def mark(milestone: str, at: str, id: str) -> None:
     """Mark a milestone; said again, it is corrected."""
-    from opslib.incidents import events, incidents
-
-    found = incidents.mark(milestone, events.when(at) if at else None, id)
+    found = known.mark(milestone, events.when(at) if at else None, id)
     when = found.milestones[milestone].happened
     lacks = f"; not marked yet: {', '.join(found.missing)}" if found.missing else ""
     click.echo(f"{found.id}: {milestone} at {when:%Y-%m-%d %H:%M} UTC{lacks}")
@@ -113,10 +104,8 @@ def mark(milestone: str, at: str, id: str) -> None:
 @_OF
 def tie(ids: tuple[str, ...], id: str) -> None:
     """Tie records of before or of elsewhere; runs on the target tie themselves."""
-    from opslib.incidents import incidents
-
-    found = incidents.tie(ids, id)
-    click.echo(f"{found.id}: {len(incidents.tied(found))} records are tied")
+    found = known.tie(ids, id)
+    click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
 
 
 @incident.command()
@@ -124,10 +113,8 @@ def tie(ids: tuple[str, ...], id: str) -> None:
 @_OF
 def untie(record: str, id: str) -> None:
     """A record that has nothing to do with it."""
-    from opslib.incidents import incidents
-
-    found = incidents.untie(record, id)
-    click.echo(f"{found.id}: {len(incidents.tied(found))} records are tied")
+    found = known.untie(record, id)
+    click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
 
 
 @incident.command()
@@ -135,10 +122,7 @@ def untie(record: str, id: str) -> None:
 @_json
 def status(id: str, as_json: bool) -> None:
     """The clock, what is not marked yet, what still stands."""
-    from opslib.cli.incidents import texts
-    from opslib.incidents import incidents
-
-    found = incidents.find(id)
+    found = known.find(id)
     click.echo(console.as_json(texts.shown(found)) if as_json else texts.status(found))
 
 
@@ -146,10 +130,7 @@ def status(id: str, as_json: bool) -> None:
 @_OF
 def update(id: str) -> None:
     """Text to paste for those who wait; nothing is posted."""
-    from opslib.cli.incidents import texts
-    from opslib.incidents import incidents
-
-    click.echo(texts.update(incidents.find(id)))
+    click.echo(texts.update(known.find(id)))
 
 
 @incident.command()
@@ -160,15 +141,12 @@ def end(id: str, no_look: bool) -> NoReturn:
 
     Exit status: 0 all is as it should be; 4 something still stands, or is not well.
     """
-    from opslib.cli.incidents import texts
-    from opslib.incidents import incidents
-
-    found = incidents.find(id, must_be_open=not id)
+    found = known.find(id, must_be_open=not id)
     if found.ended:
         raise click.UsageError(f"Incident {found.id} was ended already.")
     if not no_look:
         look(found, "after")
-    found = incidents.write("end", found.id)
+    found = known.write("end", found.id)
     text, well = texts.ended(found)
     click.echo(text)
     sys.exit(0 if well else 4)
@@ -185,10 +163,7 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
 
     The account is asked, and what it says is kept as a record.
     """
-    from opslib.cli.incidents import texts
-    from opslib.incidents import incidents, timelines
-
-    found = incidents.find(id)
+    found = known.find(id)
     if not kept:
         _look_back(found)
     made = timelines.timeline(found)
@@ -206,8 +181,6 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
 
 
 def _look_back(found: Any) -> None:
-    from opslib.incidents import looks
-
     try:
         with _progress() as progress:
             looks.look_back(found, progress)
@@ -224,10 +197,9 @@ def post_mortem(id: str, kept: bool) -> None:
 
     Made again, it keeps every word that somebody wrote.
     """
-    from opslib.incidents import incidents
     from opslib.incidents.papers import documents
 
-    found = incidents.find(id)
+    found = known.find(id)
     if not kept:
         _look_back(found)
     for path in documents.make(found):
@@ -240,10 +212,9 @@ def post_mortem(id: str, kept: bool) -> None:
 @click.option("--people", type=click.Choice(["show", "hide"]), default="show", show_default=True)
 def export(id: str, output: Path | None, people: str) -> None:
     """One zip that opens offline: records, timeline, post-mortem, and how to verify them."""
-    from opslib.incidents import incidents
     from opslib.incidents.papers import exports
 
-    found = incidents.find(id)
+    found = known.find(id)
     path = output or Path(f"{found.id}.zip")
     made = exports.write(found, path, hide=people == "hide")
     click.echo(f"{path}: {made.files} files, sha256 {made.sha256}")
@@ -254,14 +225,10 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
-@click.option("-t", "--target", default="", shell_complete=completion.target_names)
+@given.target(default="")
 @_json
 def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
     """The incidents, newest first."""
-    from opslib.cli.incidents import texts
-    from opslib.incidents import causes
-    from opslib.incidents import incidents as known
-
     found = known.every(target, only_open=only_open)
     if like:
         alike = causes.alike(known.find(like))

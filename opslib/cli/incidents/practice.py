@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from opslib.cli import given
 from opslib.core import OpsError, UsageError, console
 from opslib.incidents.incidents import Incident
 from opslib.lab import commands as plain
@@ -17,7 +18,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
 
 @lab.command("break")
 @click.argument("drill")
-@click.option("-t", "--target", help="For instance lab/bluemoxon-staging.")
+@given.target("For instance lab/bluemoxon-staging.")
 @click.option("--incident", "practised", is_flag=True, help="Start an incident, too: practice.")
 @click.option("--severity", default="", help="Of the incident; else by the target's file.")
 @_json
@@ -101,7 +102,7 @@ def _started(
 
 @lab.command()
 @click.argument("drill", required=False)
-@click.option("-t", "--target", help="For instance lab/bluemoxon-staging.")
+@given.target("For instance lab/bluemoxon-staging.")
 @_json
 @click.pass_context
 def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:

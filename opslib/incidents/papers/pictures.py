@@ -5,8 +5,6 @@ The values are those that the look at the account kept, so anybody can draw them
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +13,7 @@ from typing import Any
 from opslib.core import Json, Window, clock
 from opslib.incidents import looks
 from opslib.incidents.incidents import Incident
-from opslib.incidents.timelines import Row, Timeline, kept, spreadsheet
+from opslib.incidents.timelines import Row, Timeline, kept, written
 
 MOST, CALM = 6, 3  # pictures in a post-mortem; of what was within its threshold, to rule it out
 TABLE = "metrics.csv"
@@ -58,7 +56,7 @@ def pictures(
     shown = [*beyond[:MOST], *quiet[: min(CALM, max(0, MOST - len(beyond)))]]
     drawn = [_drawn(each, incident, made, hide) for each in shown]
     others = [str(each["title"]) for each in known if each not in shown]
-    return Pictures(drawn, others, _table(known))
+    return Pictures(drawn, others, written(_HEADER, _rows(known)))
 
 
 def _drawn(of: Json, incident: Incident, made: Timeline, hide: Callable[[str], str]) -> Picture:
@@ -95,17 +93,8 @@ def _series(points: Sequence[Sequence[Any]]) -> Any:
     return pd.Series([float(value) for _, value in points], index=index)
 
 
-def _table(measured: Sequence[Json]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_HEADER)
-    writer.writerows(map(spreadsheet, _rows(measured)))
-    return out.getvalue()
-
-
-def _rows(measured: Sequence[Json]) -> Iterator[list[str]]:
+def _rows(measured: Sequence[Json]) -> Iterator[tuple[Any, ...]]:
     for of in measured:
         for line in of["lines"]:
             for at, value in line["points"]:
-                row = (at, of["metric"], of["title"], line["label"], value, of["unit"])
-                yield [str(each) for each in row]
+                yield at, of["metric"], of["title"], line["label"], value, of["unit"]

@@ -133,9 +133,8 @@ def _take(ops: Connection, token: str) -> None:
         holder = f"{ops.identity.arn} (process {process['pid']} on {process['host']})"
         holder += f" since {since:%Y-%m-%d %H:%M:%S} UTC"
         mine = {"token": token, "holder": holder, **process, "until": now + LEASE_SECONDS}
-        held = connection.execute(
-            sa.select(_leases).filter_by(target=target).with_for_update()
-        ).first()
+        asked = sa.select(_leases).filter_by(target=target).with_for_update()
+        held = database.first(asked, connection)
         if held is None:
             try:
                 connection.execute(sa.insert(_leases).values(target=target, **mine))
@@ -145,11 +144,10 @@ def _take(ops: Connection, token: str) -> None:
                     f"{target} is being changed by somebody who began at this very moment. "
                     "Nothing was changed; preview again when that has ended."
                 ) from None
-        gone = held.host == process["host"] and facts.process_started(held.pid) != held.pid_started
-        if held.until > now and not gone:
-            end = datetime.fromtimestamp(held.until, UTC)
+        if held["until"] > now and not facts.is_gone(held):
+            end = datetime.fromtimestamp(held["until"], UTC)
             raise Refused(
-                f"{target} is being changed by {held.holder}, who holds it until {end:%H:%M:%S} "
+                f"{target} is being changed by {held['holder']}, who holds it until {end:%H:%M:%S} "
                 "UTC, and longer while that goes on. Nothing was changed; preview again when it "
                 "has ended. Should it have been killed, its hold ends then by itself."
             )

@@ -8,15 +8,14 @@ that version until then. Credentials and endpoint are papermill's, as those of r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opslib.core import OpsError, Refused, UsageError
+from opslib.core import Refused, UsageError
 from opslib.records import index
+from opslib.records.copies import s3, translated
 from opslib.records.facts import who
 
 LOCK_DAYS = 400
@@ -62,7 +61,7 @@ def anchor(days: int = LOCK_DAYS) -> Anchor:
             f"{place()} holds another head of number {number}: {there}; this chain has {head}. "
             "The index was altered or made again since. Look: opslib records verify."
         )
-    with _translated("looked at"):
+    with translated(f"The anchors in {place()} cannot be looked at"):
         found = _client().head_object(Bucket=_bucket(), Key=_key(number))
     if found.get("ObjectLockMode") != "COMPLIANCE":
         raise Refused(f"{_where(number)} is there and not locked, so it can be removed: no anchor.")
@@ -74,7 +73,7 @@ def _put(key: str, text: str, until: datetime) -> bool:
     from botocore.exceptions import ClientError
 
     locked = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
-    with _translated("put"):
+    with translated(f"The anchors in {place()} cannot be put"):
         try:
             _client().get_object_lock_configuration(Bucket=_bucket())
             _client().put_object(
@@ -95,7 +94,7 @@ def _put(key: str, text: str, until: datetime) -> bool:
 
 def heads() -> list[str]:
     """Every head that was ever put there, also one that was hidden since. Raises OpsError."""
-    with _translated("listed"):
+    with translated(f"The anchors in {place()} cannot be listed"):
         pages = _client().get_paginator("list_object_versions")
         found = [
             (each["Key"], each["VersionId"])
@@ -108,7 +107,7 @@ def heads() -> list[str]:
 
 def _read(key: str, version: str | None) -> str:
     one = {"VersionId": version} if version else {}
-    with _translated("read"):
+    with translated(f"The anchors in {place()} cannot be read"):
         body = _client().get_object(Bucket=_bucket(), Key=key, **one)["Body"].read()
     return str(body.decode(errors="replace")).partition("#")[0].strip()
 
@@ -127,19 +126,4 @@ def _where(number: int) -> str:
 
 
 def _client() -> Any:
-    from papermill.s3 import S3
-
-    return S3().s3.meta.client
-
-
-@contextmanager
-def _translated(done: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as exc:
-        raise OpsError(
-            f"The anchors in {place()} cannot be {done}: {exc}. "
-            "Check the bucket, and the credentials that papermill would use."
-        ) from exc
+    return s3().meta.client

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from opslib.core import UsageError
 from opslib.records import files, sealing, verification
-from opslib.records.records import Row
-
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+from opslib.records.records import ID, Row
 
 
 @dataclass(frozen=True)
@@ -72,5 +69,5 @@ def _said_id(file: Path, content: bytes) -> str:
     try:
         return str(json.loads(content)["metadata"]["opslib"]["id"])
     except (ValueError, KeyError, TypeError):
-        found = _ID.search(file.name)
+        found = ID.search(file.name)
         return found[0] if found else ""

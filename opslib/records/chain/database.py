@@ -102,12 +102,17 @@ def shown() -> str:
 
 
 @contextmanager
-def transaction(*, may_be_lost: bool = False) -> Iterator[sa.Connection]:
-    """A transaction on the index, its tables made when missing.
+def transaction(
+    on: sa.Connection | None = None, *, may_be_lost: bool = False
+) -> Iterator[sa.Connection]:
+    """A transaction on the index, its tables made when missing; `on`: one that is under way.
 
     Raises OpsError naming the index: it does not answer, or records are kept and it knows none.
     What has run is sealed all the same: `may_be_lost`.
     """
+    if on is not None:
+        yield on
+        return
     try:
         engine = _engine(url())
         try:
@@ -166,6 +171,19 @@ def end(connection: sa.Connection) -> tuple[int, str]:
         last = connection.execute(columns.order_by(table.c.seq.desc()).limit(1)).first()
         ends += [(last.seq, last.hash)] if last else []
     return max(ends, key=itemgetter(0))
+
+
+def found(asked: sa.Select[Any], on: sa.Connection | None = None) -> list[Json]:
+    """The rows that are asked for; none where there is no index yet. Raises OpsError."""
+    if on is None and nothing_yet():
+        return []
+    with transaction(on) as connection:
+        return [dict(row) for row in connection.execute(asked).mappings()]
+
+
+def first(asked: sa.Select[Any], on: sa.Connection | None = None) -> Json | None:
+    """The first of them."""
+    return next(iter(found(asked, on)), None)
 
 
 def nothing_yet() -> bool:

@@ -57,23 +57,24 @@ def rebuild() -> Rebuilt:
             ended = sorted((f for f in found if f["ended"]), key=lambda f: (f["ended"], f["id"]))
             running = [facts for facts in found if not facts["ended"]]
             doubts = {facts["id"]: why for facts in ended if (why := _doubt(facts["id"], names))}
-            events = beside.kept(beside.digests(index.entries_in(connection)))
+            events = beside.kept(beside.digests(index.entries(connection)))
             left, doubts = left | events.left, doubts | events.doubts
             told = _told(ended, doubts, back, len(events.entries))
             if told:
-                index.chain_entry(connection, "rebuilt", said=told)
+                index.enter("rebuilt", said=told, on=connection)
             for facts in ended:
-                index.chain_row(connection, _row(facts, names))
+                index.seal(_row(facts, names), on=connection)
             for event in events.entries:
                 was = {name: event[name] for name in ("at", "who")}
-                index.chain_entry(connection, event["kind"], event["id"], said=event["said"], **was)
+                kind, id, said = event["kind"], event["id"], event["said"]
+                index.enter(kind, id, said=said, on=connection, **was)
             for facts in running:
-                index.add(connection, records.row(facts) | _lease())
-            known = index.pages_in(index.entries_in(connection))
+                index.insert(records.row(facts) | _lease(), connection)
+            known = index.pages_in(index.entries(connection))
             for name in names if ended else ():
                 if name.endswith("-summary.html") and name not in known:
                     digest = copies.sha256(paths.records() / name)
-                    index.chain_entry(connection, "summary", sha256=digest, said=name)
+                    index.enter("summary", sha256=digest, said=name, on=connection)
     ids = [facts["id"] for facts in ended], [facts["id"] for facts in running]
     return Rebuilt(moment(), *ids, left, doubts, aside, back, words.fill(), len(events.entries))
 

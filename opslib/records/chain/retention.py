@@ -6,7 +6,6 @@ So `verify` still proves the whole chain, and what somebody attached elsewhere i
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,11 @@ from opslib.core import Json, OpsError, Refused, paths, removal
 from opslib.core.text import decoded
 from opslib.records import copies, index, records
 from opslib.records.chain import database
-from opslib.records.records import Record, Row
+from opslib.records.records import ID, Record, Row
 from opslib.records.texts import words
 
 KIND = "pruned"
 LEAST = timedelta(days=7)  # a preview, an approval, a change to undo may be needed until then
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _OURS = (KIND, "rebuilt", "late", "again", "page", "summary", "note")
 
 
@@ -80,7 +78,7 @@ def pruned(entries: Sequence[Row]) -> Iterator[str]:
     """The ids of the records whose files were removed, by what the chain says."""
     for each in entries:
         if each["kind"] == KIND:
-            yield from _ID.findall(each["said"])
+            yield from ID.findall(each["said"])
 
 
 class _Kept:
@@ -88,7 +86,7 @@ class _Kept:
 
     def __init__(self, rows: Sequence[Row], entries: Sequence[Row], keep: int) -> None:
         told = [each for each in entries if each["kind"] not in _OURS]
-        self._named = {id for each in told for id in _ID.findall(f"{each['id']} {each['said']}")}
+        self._named = {id for each in told for id in ID.findall(f"{each['id']} {each['said']}")}
         self._incidents = [*_incidents(each for each in told if each["kind"] == "incident")]
         self._newest: set[str] = set()
         seen: Counter[tuple[str, str]] = Counter()
@@ -149,7 +147,7 @@ def _forget(rows: Sequence[Row], policy: str) -> None:
     with database.transaction() as connection:
         if rows:
             said = f"{policy}: {' '.join(row['id'] for row in rows)}"
-            index.chain_entry(connection, KIND, said=said)
+            index.enter(KIND, said=said, on=connection)
         for row in rows:
             words.forget(connection, row["id"])
 

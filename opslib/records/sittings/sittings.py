@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -25,14 +24,15 @@ from opslib.core import Connection, Finding, Json, OpsError, Plan, redaction
 from opslib.core.checks.notes import Note
 from opslib.core.journal import HERE, Ledger
 from opslib.pages import pages
-from opslib.records import facts, index, outcomes, records, sealing
+from opslib.records import facts, index, outcomes, sealing
 from opslib.records.chain import late_notes
 from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import DONE, Ending, Event
+from opslib.records.records import ID
 from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import Shown, listen
 
-_ID, _NO_CELL = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}"), ("", -1)
+_NO_CELL = ("", -1)
 
 
 class Sitting:
@@ -179,22 +179,16 @@ class Sitting:
         opened: Json = notebook["metadata"].pop("opslib", {}).get("sitting", {})
         name = str(opened.get("name") or self._path.stem)
         procedure, stem = str(opened.get("procedure") or name), self._path.stem
-        first = bool(_ID.fullmatch(stem)) and not index.rows(id=stem)
-        self._before = self._before or ("" if first or not _ID.fullmatch(stem) else stem)
+        first = bool(ID.fullmatch(stem)) and not index.rows(id=stem)
+        self._before = self._before or ("" if first or not ID.fullmatch(stem) else stem)
         self._names = [*(opened.get("parameters") or {})]
         given = self._parameters()
         said = facts.at_start(name, procedure, target, given, stem if first else "")
-        said |= facts.of_the_code() | {
+        said |= {
             "sitting": {"id": stem, "file": f"{places.FOLDER}/{self._path.name}"},
             "continues": self._before,
         }
-        draft = sealing.Draft({**notebook, "cells": []}, said)
-        draft.begin()
-        try:
-            index.insert(records.row(said) | facts.lease())
-        except OpsError:
-            draft.discard()
-            raise
+        draft = sealing.opened({**notebook, "cells": []}, said)
         self._draft, self._shown, self._trouble = draft, Shown(draft.outputs), ""
         self._told, self._numbers, self._concluded = [], {}, ""
         os.environ |= {HERE: f"{name} {procedure}", places.MINE: str(os.getpid())}

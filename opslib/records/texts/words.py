@@ -150,9 +150,8 @@ def fill() -> int:
     entered = 0
     with database.transaction(may_be_lost=True) as connection:
         how, notes = _ready(connection), defaultdict(list)
-        for each in index.entries_in(connection):
-            if each["kind"] == "note":
-                notes[each["id"]].append(each["said"])
+        for each in index.entries(connection, kind="note"):
+            notes[each["id"]].append(each["said"])
         for id, path in connection.execute(_unread(database.records.c.id, database.records.c.path)):
             try:
                 text = "\n".join([*_told(copies.said(path)), *notes[id]])

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError
-from opslib.records import facts, outcomes, reading, records, sealing
+from opslib.records import facts, index, outcomes, reading, sealing
 from opslib.records.facts import Request
 from opslib.records.outcomes import Ending
 from opslib.records.records import Record
@@ -35,7 +35,6 @@ class Item:
         """Its record, however it ended. Raises OpsError when none could be kept."""
         from papermill.utils import nb_kernel_name
 
-        from opslib.records import index
         from opslib.runs.executions import Execution
 
         path, notebook = self.procedure.path, self._notebook()
@@ -51,14 +50,10 @@ class Item:
 
     def not_run(self, why: str) -> Record:
         """Its record all the same: failed, with the reason. Raises OpsError when it is not kept."""
-        from opslib.records import index
-
         known = facts.at_start(
             self.name, self.procedure.name, self.target, self.parameters, self.id
         )
-        draft = sealing.Draft(self._notebook(), known | facts.of_the_code())
-        draft.begin()
-        index.insert(records.row(draft.facts) | facts.lease())
+        draft = sealing.opened(self._notebook(), known)
         ending = Ending("failed", f"It was not run: {why}")
         draft.facts |= outcomes.conclude(ending, []) | {"ended": draft.ended()}
         if trouble := sealing.keep(draft):
