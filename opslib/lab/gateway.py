@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -50,6 +50,8 @@ _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
 _REQUEST_ID = re.compile(rb"(?<=<[Rr]equestId>)[^<]*(?=</[Rr]equestId>)")
 
 _moto = DomainDispatcherApplication(create_backend_app)
+# moto tries the patterns of its services one after the other, under a lock.
+_moto.get_backend_for_host = cache(_moto.get_backend_for_host)
 # moto reads its folder for each call: a tenth of a short one.
 _modules = frozenset(backends.list_of_moto_modules())
 backends.list_of_moto_modules = lambda: _modules
@@ -145,18 +147,22 @@ class Gateway:
         ("", None, None) when the lab does not know it.
         """
         accounts = [place.account for place in list(self.world.places.values())]
-        for account in (*accounts, *self.world.unfit):
+        accounts = list(dict.fromkeys([*accounts, *self.world.unfit]))
+        for account in accounts:
             for user in credentials.USERS:
                 if credentials.credentials(account, user)[0] == key:
                     return account, user, None
+        for account in accounts:
             if session := authorizations.session_of(self.world, account, key):
                 return account, session.session_name, session
         return "", None, None
 
 
+_PHRASES = {each.value: each.phrase for each in HTTPStatus}
+
+
 def status_line(status: int) -> str:
-    known = {each.value: each.phrase for each in HTTPStatus}
-    return f"{status} {known.get(status, 'Unknown')}"
+    return f"{status} {_PHRASES.get(status, 'Unknown')}"
 
 
 def _signature(request: Request) -> Signature | None:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,7 +33,7 @@ os.environ.update(
 )
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer
 
 from opslib.core import removal
 from opslib.core.errors import OpsError
@@ -46,11 +47,17 @@ from opslib.lab.world import World
 
 log = logging.getLogger("opslib.lab")
 _TICK_SECONDS = 1.0
+_QUIET_SECONDS = 4.0  # more between two ticks while nobody asks anything
+_IDLE_SECONDS = 30.0  # after which a thread that had nothing to do ends
 _JSON = "application/json"
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]
-    """Answers in one packet, and closes."""
+    """Answers in one packet, and closes.
+
+    Kept connections would be open in whoever asked until his clients are garbage: of tests, which
+    connect thousands of times, more than a process may have.
+    """
 
     wbufsize = -1
 
@@ -84,6 +91,31 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]
         """Nor one for what was no request."""
 
 
+class _Server(ThreadedWSGIServer):
+    """Its threads go on with the next request: to start one costs as much as a short answer."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._waiting: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._waiting.put((request, client_address))
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                given = self._waiting.get(timeout=_IDLE_SECONDS)
+            except Empty:
+                if self._idle.acquire(blocking=False):
+                    return
+                continue  # a request is on its way to this one
+            self.process_request_thread(*given)
+            self._idle.release()
+
+
 class Application:
     """Sends each request where its path says."""
 
@@ -96,6 +128,7 @@ class Application:
     ) -> Iterable[bytes]:
         _, _, first = environ["PATH_INFO"].partition("/")
         first, _, rest = first.partition("/")
+        self.world.asked.set()
         if first not in ("_lab", "_api", "_es"):
             return self.gateway(environ, start_response)
         body = _body(environ)
@@ -169,9 +202,7 @@ def opened(
 ) -> Iterator[World]:
     """A lab that answers on `world.url`, in this process."""
     world = World(folder, seed, clock_offset_hours)
-    server = make_server(
-        "127.0.0.1", port, Application(world), threaded=True, request_handler=_Handler
-    )
+    server = _Server("127.0.0.1", port, Application(world), _Handler)
     world.url = f"http://127.0.0.1:{server.port}"
     try:
         _fill(world)
@@ -224,6 +255,8 @@ def _tick_while_wanted(folder: Path, world: World) -> None:
     while announced.exists():
         world.tick()
         time.sleep(_TICK_SECONDS)
+        world.asked.wait(_QUIET_SECONDS)
+        world.asked.clear()
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ class World(Ground[Place]):
         super().__init__(seed, Postgres(folder, secrets.token_hex(16)))
         self.clock_offset_hours = clock_offset_hours  # moves the daily rhythm, not the clock
         self.lock = threading.RLock()
+        self.asked = threading.Event()  # something, since the last tick
         self.places: dict[str, Place] = {}
         self.estates: dict[str, Estate] = {}
         self._seeding: set[str] = set()  # systems whose seeding has begun, or is done

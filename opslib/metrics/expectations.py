@@ -12,7 +12,6 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Frame,
     Json,
     Question,
     Window,
@@ -87,9 +86,10 @@ def check_silence(ops: Connection) -> Findings:
     read = ops.each(
         lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=_HOURS), end)), ends
     )
+    weeks = [metrics.values_of(read[end]) for end in ends]
     found: dict[str, Finding] = {}
     for i, each in enumerate(counted):
-        present, *earlier = (_values(read[end], f"m{i}") for end in ends)
+        present, *earlier = (week[f"m{i}"] for week in weeks)
         said = _silent(ops, each, silence(now, present, earlier))
         if said and (each.of not in found or said.status == "critical"):
             found[each.of] = said
@@ -111,10 +111,6 @@ def _asked(what: str) -> Question:
     )
 
 
-def _values(found: Frame, id: str) -> Any:
-    return found[found["id"] == id].set_index("time")["value"]
-
-
 def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
     if gap is None or gap.minutes < _LATE_MINUTES or gap.usual < _SURE:
         return None
@@ -134,9 +130,11 @@ def _not_run(ops: Connection) -> Iterator[Finding]:
     """Functions that ran regularly, as every night, and run no more."""
     names = {f"m{i}": each for i, each in enumerate(_counted(ops)) if each.metric == "Invocations"}
     for hours in (_DAY_HOURS, 28 * 24):
+        if not names:
+            return
         queries = [each.query(id, "Sum", 3600) for id, each in names.items()]
-        found = metrics.query(ops, queries, window(ops, hours * 60)) if names else None
-        ran = {id: _values(found, id).loc[lambda values: values > 0] for id in names}
+        found = metrics.values_of(metrics.query(ops, queries, window(ops, hours * 60)))
+        ran = {id: found[id].loc[lambda values: values > 0] for id in names}
         if hours == _DAY_HOURS:
             names = {id: each for id, each in names.items() if ran[id].empty}
     for id, each in names.items():
@@ -164,10 +162,10 @@ def check_limits(ops: Connection) -> Findings:
     """
     limited = dict(_limited(ops))
     queries = [each.query(f"m{i}", "Average", 900) for i, each in enumerate(limited)]
-    found = metrics.query(ops, queries, window(ops, _TREND_DAYS * 1440))
+    found = metrics.values_of(metrics.query(ops, queries, window(ops, _TREND_DAYS * 1440)))
     judged = []
     for i, (each, limit) in enumerate(limited.items()):
-        values, asked = _values(found, f"m{i}"), _limits(each)
+        values, asked = found[f"m{i}"], _limits(each)
         if len(values):
             judged.append(answer(asked.words, partial(_projected, asked, each, values, limit)))
     return Findings(judged)

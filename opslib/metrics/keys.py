@@ -74,7 +74,7 @@ def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) 
     missing = _missing(ops, asked, set(answered["label"]))
     summaries, found, panels = [], [], []
     for metric in asked:
-        mine = frame(metrics.points(metric, answered, within), metrics.POINTS)
+        mine = metrics.points(metric, answered, within)
         said = _summary(metric, mine)
         finding = _finding(metric, mine, said, within)
         if lost := [missing[each.key] for each in metric.amounts.values() if each.key in missing]:

@@ -15,6 +15,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Frame,
     Json,
     Question,
     UsageError,
@@ -28,7 +29,6 @@ from opslib.core import (
 from opslib.core.checks.plots import Line, Plotted
 from opslib.core.findings import MIME
 from opslib.core.reads import metrics
-from opslib.core.reads.metrics import POINTS
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
@@ -223,18 +223,18 @@ def check_impact(ops: Connection, incident: Incident | None) -> Findings:
     period = max(1, -(-around.minutes // (5 * _POINTS))) * metrics.PERIOD
     answers = metrics.answered(ops, asked, around, int(period))
     inside = answers[(answers["time"] >= span.start) & (answers["time"] <= span.end)]
-    told = [_impact(m, list(metrics.points(m, inside, span)), span, inside) for m in asked]
-    drawn = [metrics.panel(m, frame(metrics.points(m, answers, around), POINTS)) for m in asked]
+    told = [_impact(m, metrics.points(m, inside, span), span, inside) for m in asked]
+    drawn = [metrics.panel(m, metrics.points(m, answers, around)) for m in asked]
     rows = [
         {"metric": m.key, "beyond": f.status == "warn"} for m, f in zip(asked, told, strict=True)
     ]
     return Measured(told, frame(rows, IMPACT), f"{span}.", drawn, around)
 
 
-def _impact(metric: Any, points: list[Json], span: Window, found: Any) -> Finding:
+def _impact(metric: Any, values: Frame, span: Window, found: Any) -> Finding:
     rule = metrics.thresholds(metric) or "no threshold"
     told = Question(f"impact: {metric.title}", rule, "CloudWatch GetMetricData")
-    points = [p for p in points if p["value"] == p["value"]]
+    points = values.dropna(subset="value").to_dict("records")
     if not points:
         return told.answer("unknown", f"no data, {span}")
     worst = (min if metric.below else max)(points, key=lambda p: p["value"])

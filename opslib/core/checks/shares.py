@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 from opslib.core.errors import UsageError
 from opslib.core.tables import Frame, Json
 from opslib.core.text import number
 
 _PARTS = (ast.BinOp, ast.UnaryOp, ast.Name, ast.Constant, ast.expr_context)
-_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub)
+_DONE: dict[type, Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: lambda a, b: a / b if b else math.nan,
+}
+_OPERATORS = (*_DONE, ast.USub)
 
 
 class Share:
@@ -53,30 +62,48 @@ class Share:
         and as many more as hold `at_least` of what it is a share of: the newest first, so that now
         is told by as little of the past as does. Where all has less, its value is NaN.
         """
-        volume = sums.eval(self.whole) if self.whole else sums.iloc[:, 0] * 0 + at_least
-        last, held, found = len(sums), 0.0, list[Json]()
-        for first in reversed(range(len(sums))):
-            held += float(volume.iloc[first])
+        times, amounts = list(sums.index), {name: sums[name].tolist() for name in sums}
+        parts = [
+            dict(zip(amounts, row, strict=True)) for row in zip(*amounts.values(), strict=True)
+        ]
+        whole = ast.parse(self.whole, mode="eval").body if self.whole else ast.Constant(at_least)
+        last, held, found = len(times), 0.0, list[tuple[int, int, bool]]()
+        for first in reversed(range(len(times))):
+            held += _worth(whole, parts[first])
             if held >= at_least and last - first >= rows:
-                found.append(self._told(sums.iloc[first:last], True))
+                found.append((first, last, True))
                 last, held = first, 0.0
         if last and (held >= at_least or not found):
-            found.append(self._told(sums.iloc[:last], held >= at_least))
-        yield from reversed(found)
+            found.append((0, last, held >= at_least))
+        for first, last, enough in reversed(found):
+            summed = {name: sum(part[name] for part in parts[first:last]) for name in sums}
+            yield self._told(times[first:last], summed, enough)
 
-    def value(self, amounts: Frame) -> float:
-        """Of a row of amounts; NaN where it divides by 0."""
-        value = float(amounts.eval(self.text).iloc[0])
+    def value(self, amounts: Mapping[str, float]) -> float:
+        """Of amounts by their names; NaN where it divides by 0."""
+        value = _worth(self._tree, amounts)
         return value if math.isfinite(value) else math.nan
 
-    def _told(self, part: Frame, enough: bool) -> Json:
-        whole = part.sum().to_frame().T
-        value = self.value(whole) if enough else math.nan
-        step = part.index.diff().min() if len(part) > 1 else timedelta(minutes=5)
-        minutes = (part.index[-1] - part.index[0] + step) / timedelta(minutes=1)
-        amounts = ", ".join(f"{name} {number(each)}" for name, each in whole.iloc[0].items())
+    def _told(self, times: Sequence[Any], amounts: Mapping[str, float], enough: bool) -> Json:
+        value = self.value(amounts) if enough else math.nan
+        step = min((b - a for a, b in pairwise(times)), default=timedelta(minutes=5))
+        minutes = (times[-1] - times[0] + step) / timedelta(minutes=1)
+        of = ", ".join(f"{name} {number(each)}" for name, each in amounts.items())
         long = f"{minutes:.0f} min" if minutes < 180 else f"{minutes / 60:.1f} h"
-        return {"time": part.index[-1], "value": value, "of": f"{amounts} in {long}"}
+        return {"time": times[-1], "value": value, "of": f"{of} in {long}"}
+
+
+def _worth(node: Any, amounts: Mapping[str, float]) -> float:
+    """What an expression comes to; NaN where it divides by 0."""
+    match node:
+        case ast.BinOp():
+            sides = _worth(node.left, amounts), _worth(node.right, amounts)
+            return _DONE[type(node.op)](*sides)
+        case ast.UnaryOp():
+            return -_worth(node.operand, amounts)
+        case ast.Name():
+            return amounts[node.id]
+    return float(node.value)
 
 
 def _divides(node: ast.BinOp) -> bool:

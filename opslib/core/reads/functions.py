@@ -11,9 +11,9 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Frame, Window, frame
+from opslib.core import UTC_TIME, Connection, Frame, Window
 from opslib.core.reads import logs, metrics
-from opslib.core.tables import Json
+from opslib.core.tables import Json, framed
 
 LATEST = "$LATEST"
 WELL = ("Active", "Successful")
@@ -126,12 +126,11 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
         Function(ops, key).measured(id, metric, _statistic(metric), period(within), key)
         for id, (key, metric) in asked.items()
     ]
-    found = metrics.query(ops, queries, within).to_dict("records")
-    rows = [
-        dict(zip(("function", "metric"), asked[point["id"]], strict=True), **point)
-        for point in found
-    ]
-    return frame(rows, POINTS)
+    found = metrics.query(ops, queries, within)
+    named = [asked[id] for id in found["id"]]
+    told = {"time": found["time"].array, "value": found["value"].array}
+    told |= {"function": [of for of, _ in named], "metric": [metric for _, metric in named]}
+    return framed(told, POINTS)
 
 
 def _statistic(metric: str) -> str:

@@ -5,19 +5,24 @@ And the target's key metrics against their thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, unknown_name
-from opslib.core.tables import UTC_TIME, Frame, Json, frame
+from opslib.core.tables import UTC_TIME, Frame, Json, frame, framed
 from opslib.core.text import number
 from opslib.core.times import Window, window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64", "of": "str"}
 PERIOD = 300  # seconds
@@ -138,7 +143,10 @@ def read(
     """
     metrics, within = described(ops, keys), within or window(ops, hours * 60)
     found = answered(ops, metrics, within, period)
-    return frame(chain.from_iterable(points(each, found, within) for each in metrics), POINTS)
+    import pandas as pd
+
+    parts = [frame([], POINTS), *(points(each, found, within) for each in metrics)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def answered(
@@ -150,24 +158,24 @@ def answered(
     return query(ops, queries, within)
 
 
-def points(metric: Metric, found: Frame, within: Window) -> Iterator[Json]:
-    """Its values as POINTS, of what was answered; a share's are those of its windows.
+def points(metric: Metric, found: Frame, within: Window) -> Frame:
+    """Its values (columns: POINTS), of what was answered; a share's are those of its windows.
 
     A part of a share that has nothing where another has something is 0 there: CloudWatch leaves
     that out.
     """
     if not metric.share:
-        mine = found[found["label"] == metric.key].rename(columns={"label": "metric"})
-        yield from mine.assign(of="").to_dict("records")
-        return
+        mine = found[found["label"] == metric.key]
+        told = {"time": mine["time"].array, "metric": mine["label"].array}
+        return framed({**told, "value": mine["value"].array, "of": [""] * len(mine)}, POINTS)
     labels = {each.key: name for name, each in metric.amounts.items()}
     over = within.end - timedelta(seconds=PERIOD)  # what is still counted would be half a share
     mine = found[found["label"].isin(labels) & (found["time"] <= over)]
     sums = mine.pivot_table("value", "time", "label", "sum").rename(columns=labels)
     sums = sums.reindex(columns=list(labels.values())).fillna(0.0)
     rows = RECENT_MINUTES * 60 // PERIOD
-    for each in metric.share.windows(sums, metric.at_least, rows) if len(sums) else ():
-        yield {"metric": metric.key, **each}
+    windows = metric.share.windows(sums, metric.at_least, rows) if len(sums) else ()
+    return frame(({"metric": metric.key, **each} for each in windows), POINTS)
 
 
 SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
@@ -200,7 +208,21 @@ def query(
         )
 
     pages = ops.each(answers, range(0, len(queries), PAGE)).values()
-    return _settled(frame(_rows(chain.from_iterable(pages)), SERIES), queries, within)
+    results = [_answered(result) for result in chain.from_iterable(pages)]
+    found = {
+        "time": [time for result in results for time in result["Timestamps"]],
+        "id": _of_each(results, "Id"),
+        "label": _of_each(results, "Label"),
+        "value": [value for result in results for value in result["Values"]],
+    }
+    return _settled(framed(found, SERIES), queries, within)
+
+
+def values_of(found: Frame) -> defaultdict[str, pd.Series]:
+    """By id: the values of SERIES, by time; of an id that has none, none."""
+    values = found.set_index("time")
+    none = values["value"].iloc[:0]
+    return defaultdict(lambda: none, {id: of["value"] for id, of in values.groupby("id")})
 
 
 def is_sent(ops: Connection, namespace: str, dimensions: Mapping[str, str], **given: str) -> bool:
@@ -230,15 +252,20 @@ def _settled(found: Frame, queries: Iterable[Json], within: Window) -> Frame:
     return found.drop(growing).reset_index(drop=True)
 
 
-def _rows(results: Iterable[Json]) -> Iterable[Json]:
-    for result in results:
-        id, label, code = result["Id"], result.get("Label", ""), result.get("StatusCode")
-        if code in ("InternalError", "Forbidden"):
-            said = "; ".join(m.get("Value", "") for m in result.get("Messages", ())) or code
-            kind = NotAllowed if code == "Forbidden" else OpsError
-            raise kind(f"CloudWatch could not answer metric {(label or id)!r}: {said}.")
-        for time, value in zip(result["Timestamps"], result["Values"], strict=True):
-            yield {"time": time, "id": id, "label": label, "value": value}
+def _answered(result: Json) -> Json:
+    """A result of GetMetricData. Raises OpsError, NotAllowed where it is an error."""
+    code = result.get("StatusCode")
+    if code in ("InternalError", "Forbidden"):
+        said = "; ".join(m.get("Value", "") for m in result.get("Messages", ())) or code
+        kind = NotAllowed if code == "Forbidden" else OpsError
+        name = result.get("Label") or result["Id"]
+        raise kind(f"CloudWatch could not answer metric {name!r}: {said}.")
+    return result
+
+
+def _of_each(results: Iterable[Json], key: str) -> list[str]:
+    """What stands beside each value."""
+    return [each for result in results for each in [result.get(key, "")] * len(result["Values"])]
 
 
 def panel(metric: Metric, points: Frame) -> Panel:

@@ -6,12 +6,14 @@ The keys have a shape that AWS never gives out, so they are valid nowhere else.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 from opslib.core import unknown_name
 
 USERS = ("operator", "reviewer")
 
 
+@cache
 def credentials(account: str, user: str) -> tuple[str, str]:
     """(access key id, secret access key) of a user in an account: always the same."""
     if user not in USERS:

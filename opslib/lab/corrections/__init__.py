@@ -11,8 +11,9 @@ empties) and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -59,31 +60,30 @@ MODULES = (
 
 def install() -> None:
     """Installs every correction, once, before the first call."""
-    for name in MODULES:
-        module = import_module(f"{__name__}.{name}")
-        if hasattr(module, "install"):
-            module.install()
+    for each in _that("install"):
+        each()
 
 
 def reset() -> None:
     """Forgets what corrections hold beside moto's backends."""
-    for name in MODULES:
-        module = import_module(f"{__name__}.{name}")
-        if hasattr(module, "reset"):
-            module.reset()
+    for each in _that("reset"):
+        each()
 
 
 def held() -> Iterator[dict[Any, Any]]:
     """What corrections hold beside moto's backends, to be copied and put back."""
-    for name in MODULES:
-        module = import_module(f"{__name__}.{name}")
-        if hasattr(module, "held"):
-            yield from module.held()
+    for each in _that("held"):
+        yield from each()
 
 
 def tick(world: Ground[Any], now: datetime) -> None:
     """Lets corrections go on with what takes time; about each second."""
-    for name in MODULES:
-        module = import_module(f"{__name__}.{name}")
-        if hasattr(module, "tick"):
-            module.tick(world, now)
+    for each in _that("tick"):
+        each(world, now)
+
+
+@cache
+def _that(does: str) -> list[Callable[..., Any]]:
+    """Of those that have it, in their order."""
+    modules = [import_module(f"{__name__}.{name}") for name in MODULES]
+    return [getattr(module, does) for module in modules if hasattr(module, does)]
