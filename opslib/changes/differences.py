@@ -14,7 +14,7 @@ from typing import Any
 from opslib.changes import memory, rules
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
-from opslib.changes.resources import UNREAD, Described, Key, describe, table, was_read
+from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
 from opslib.core import (
     SEVERITY,
@@ -188,7 +188,7 @@ class _Comparison:
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key[1], difference.path.rpartition(".")[2])
+            by, why = self._by(key, difference.path.rpartition(".")[2])
         if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
@@ -198,12 +198,13 @@ class _Comparison:
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
 
-    def _by(self, name: str, setting: str) -> tuple[str, str]:
+    def _by(self, key: Key, setting: str) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""
-        if act := trails.newest(self._ours, name, setting):
+        about = key[1], setting, services(self._ops, key[0])
+        if act := trails.newest(self._ours, *about):
             ours = "by a run of ours" if setting and setting in act.text else ""
             return f"{act.by} ({act.what})", ours
-        if act := trails.newest(self.theirs[0], name, setting):
+        if act := trails.newest(self.theirs[0], *about):
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
         return "", ""
 

@@ -34,6 +34,13 @@ def table() -> Json:
     return data("resources.yaml")
 
 
+def services(ops: Connection, kind: str) -> set[str]:
+    """Those that tell of a kind, as CloudTrail names them."""
+    about = table()[kind]
+    calls = [about["call"], *about.get("also", {}).values()]
+    return {ops.client(call[0]).meta.service_model.signing_name for call in calls}
+
+
 @dataclass
 class Described:
     """Resources by kind and name, as AWS describes them; UNREAD in place of what it did not say.

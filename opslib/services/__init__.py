@@ -17,6 +17,7 @@ from opslib.services.releases import (
     plan_deploy,
 )
 from opslib.services.revisions import plan_rollback, plan_size
+from opslib.services.starting import check_startable, require_startable
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "check_released",
     "check_scaling",
     "check_services",
+    "check_startable",
     "check_targets",
     "check_tasks",
     "list_consumers",
@@ -39,6 +41,7 @@ __all__ = [
     "plan_scale",
     "plan_size",
     "plan_target",
+    "require_startable",
     "steps_anew",
     "steps_running",
     "steps_stopped",

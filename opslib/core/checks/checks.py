@@ -135,7 +135,8 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
     seen = f"Described as {place}, and not there. {found.seen}"
-    return replace(found, status="critical", seen=seen, cause=GONE)
+    follows = found.next or "changes/configuration"  # who took it away
+    return replace(found, status="critical", seen=seen, cause=GONE, next=follows)
 
 
 # Where a name that is used for several things is described, by what was asked.
@@ -146,6 +147,11 @@ _SECTIONS = {
     "secretsmanager ": "secrets",
     "rds ": "database",
     "cognito-idp ": "users",
+    "user pool ": "users",
+    "dynamodb ": "tables",
+    "elbv2 ": "services",
+    "ecs ": "services",
+    "WAF ": "edge",
     "ec2 ": "network",
     "opensearch ": "search",
     "VPC": "network",
