@@ -66,10 +66,15 @@ def words(ops: Connection) -> dict[str, str]:
         "pool": one.get("pool", ""),
         "client": one.get("app client", " ").split(" ")[1],
         **{f"{name}_group": id for name, id in named.items()},
-        "functions_group": named["lambda"],
-        "subnet": next(of for (k, _), of in found.items() if k == "function")["VpcConfig"][
-            "SubnetIds"
-        ][0],
+        "functions_group": named.get("lambda", ""),
+        "target_group": one.get("target group", "")
+        and found["target group", one["target group"]]["TargetGroupArn"],
+        "load_balancer": one.get("load balancer", "")
+        and found["load balancer", one["load balancer"]]["LoadBalancerArn"],
+        "listener": one.get("listener", ""),
+        "subnet": next(
+            (of["VpcConfig"]["SubnetIds"][0] for (k, _), of in found.items() if k == "function"), ""
+        ),
         "cognito_endpoint": next(
             (
                 of["VpcEndpointId"]

@@ -60,6 +60,7 @@ _PARAMETERS = {
     "PutPublicAccessBlock",
     "GetSecretValue",
 }
+_HIDDEN = {"RegisterTaskDefinition", "RunTask"}  # CloudTrail hides what their variables hold
 _OF_ALL = {"application-autoscaling", "dynamodb", "ecr", "ecs", "elbv2", "wafv2"}
 trails: dict[tuple[str, str], deque[Event]] = {}
 
@@ -137,5 +138,6 @@ def _with_resources(event: Event, call: Call) -> Event:
         for each in every
     )
     told = {name[:1].lower() + name[1:]: value for name, value in params.items()}
-    kept = event.operation in _PARAMETERS or event.service in _OF_ALL
+    told_of_all = event.service in _OF_ALL and event.operation not in _HIDDEN
+    kept = event.operation in _PARAMETERS or told_of_all
     return replace(event, resources=named, parameters=json.dumps(told, default=str) * kept)
