@@ -8,7 +8,7 @@ from opslib.services.consumers import CONSUMERS, list_consumers, steps_anew
 from opslib.services.counts import check_scaling, plan_scale, steps_running, steps_stopped
 from opslib.services.images import check_image
 from opslib.services.latencies import check_latency
-from opslib.services.measures import began_with
+from opslib.services.measures import balanced, began_with
 from opslib.services.policies import check_policies, plan_target
 from opslib.services.reading import list_revisions
 from opslib.services.releases import (
@@ -22,6 +22,7 @@ from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
     "CONSUMERS",
+    "balanced",
     "began_with",
     "check_answers",
     "check_image",

@@ -185,12 +185,8 @@ def keep(ops: Connection, found: Findings) -> Findings:
     """
     here = _here()
     found[:] = [
-        replace(
-            _settled(ops, f),
-            verifies=ops.changed or f.verifies,
-            next="" if f.next in here else f.next,
-        )
-        for f in found
+        replace(f, verifies=ops.changed or f.verifies, next="" if f.next in here else f.next)
+        for f in (_settled(ops, each) for each in found)
     ]
     ops.findings.extend(found)
     ops.journal.write("findings", findings=[asdict(f) for f in found])
