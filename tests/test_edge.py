@@ -58,6 +58,29 @@ def test_somebody_who_was_faster_is_not_overwritten(
 
 
 @pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("203.0.113.5/32", "critical", "turns 203.0.113.0/28 away"),
+        ("128.0.0.0/2", "warn", "no caller is so many"),
+        ("45.83.64.7/32", "ok", "3 addresses"),
+    ],
+)
+def test_our_own_in_the_set_is_told_and_somebody_elses_is_not(
+    ops: Connection, address: str, status: str, words: str
+) -> None:
+    waf, key, before = ops.client("wafv2"), Addresses(ops).key, sorted(held(ops))
+
+    def put(addresses: list[str]) -> None:
+        waf.update_ip_set(**key, Addresses=addresses, LockToken=waf.get_ip_set(**key)["LockToken"])
+
+    put([*before, address])
+    found = edge.check_firewall(ops)[0]
+    put(before)
+    assert found.status == status
+    assert words in found.seen
+
+
+@pytest.mark.parametrize(
     ("address", "error", "words"),
     [
         ("10.0.0.1", Refused, "no public address"),

@@ -14,7 +14,7 @@ from typing import Any
 from opslib.changes import memory, rules
 from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
-from opslib.changes.resources import UNREAD, Described, Key, describe, table, was_read
+from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
 from opslib.core import (
     SEVERITY,
@@ -44,6 +44,7 @@ DIFFERENT = {
 }
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
 _LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
+_MANY = 100  # of which a fall to less than half is told
 _SOON = 3  # differences of one resource that its finding names
 
 
@@ -178,7 +179,11 @@ class _Comparison:
         now = self._now.get(key)
         if kept is None or (now is None and key not in self._described.absent):
             return ()
-        return self._forms.differences(kept, now, self._was.same)
+        found, falls = (
+            self._forms.differences(kept, now, self._was.same),
+            table()[key[0]].get("falls"),
+        )
+        return [d for d in found if not (falls and re.match(falls, d.path)) or _fell(d)]
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -188,22 +193,27 @@ class _Comparison:
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key[1], difference.path.rpartition(".")[2])
+            by, why = self._by(key, difference.path.rpartition(".")[2])
         if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
+        if any(
+            kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now
+        ):
+            why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
 
-    def _by(self, name: str, setting: str) -> tuple[str, str]:
+    def _by(self, key: Key, setting: str) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""
-        if act := trails.newest(self._ours, name, setting):
+        about = key[1], setting, services(self._ops, key[0])
+        if act := trails.newest(self._ours, *about):
             ours = "by a run of ours" if setting and setting in act.text else ""
             return f"{act.by} ({act.what})", ours
-        if act := trails.newest(self.theirs[0], name, setting):
+        if act := trails.newest(self.theirs[0], *about):
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
         return "", ""
 
@@ -217,6 +227,10 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
+
+
+def _fell(of: Difference) -> bool:
+    return (of.was or 0) >= _MANY and (of.now or 0) < of.was / 2
 
 
 def _routine(key: Key) -> list[str]:

@@ -35,7 +35,7 @@ _AN_END = re.compile(r"Delet")  # a time that is there only where it will be gon
 _A_STATE = re.compile(r"(State|Status)$")
 # Of the states these are settings: `Enabling` is on its way to be `Enabled`.
 _SET = {"enabl": "enabled", "disabl": "disabled", "suspend": "suspended", "blackh": "blackhole"}
-_NAMES = ("Sid", "Id", "ID", "Name", "Key", "UUID")
+_NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
 _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept

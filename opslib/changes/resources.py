@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from opslib.core import Connection, Json, NotFound, OpsError, UsageError
+from opslib.core.connections import caches, sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"
+OWN = {"sql", "cache"}  # asked by their own ways, not as services of AWS
 
 
 def was_read(of: Any) -> bool:
@@ -32,6 +34,13 @@ def data(file: str) -> Json:
 def table() -> Json:
     """The kinds of resources, by name."""
     return data("resources.yaml")
+
+
+def services(ops: Connection, kind: str) -> set[str]:
+    """Those that tell of a kind, as CloudTrail names them."""
+    about = table()[kind]
+    asked = {call[0] for call in [about["call"], *about.get("also", {}).values()]} - OWN
+    return {ops.client(service).meta.service_model.signing_name for service in asked}
 
 
 @dataclass
@@ -171,6 +180,12 @@ class _Reading:
         service, operation, given, path = call
         parameters = _filled(given, key[1], words)
         try:
+            if service == "sql":
+                rows = sql.query(self._ops, operation.format(key[1]))
+                return _search(path, json.loads(rows.to_json(orient="records")))
+            if service == "cache":
+                with caches.session(self._ops, "INFO") as client:
+                    return _search(path, dict(client.info(operation)))
             if path.endswith("[]"):
                 wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
                 return self._ops.pages(service, operation, wanted, **parameters)
@@ -178,8 +193,10 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            named = self._ops.client(service).meta.method_to_api_mapping[operation]
-            asked = f"{service}:{named}"
+            asked = service
+            if service not in OWN:
+                named = self._ops.client(service).meta.method_to_api_mapping[operation]
+                asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
             return UNREAD
 

@@ -95,15 +95,35 @@ def _updates(known: Addresses) -> tuple[list[tuple[Any, str, set[str]]], str]:
 def check_firewall(ops: Connection) -> Findings:
     """The set itself, and whether a rule of the web ACL that the file names blocks what it has."""
     known = Addresses(ops)
-    asked = Question(f"set {known.name}", "there", f"wafv2 GetIPSet, {known.scope}")
+    rule = "there, nobody of our own in it"
+    asked = Question(f"set {known.name}", rule, f"wafv2 GetIPSet, {known.scope}")
     seen = f"{count(len(known.addresses), 'address')}"
     if about := known.held.get("Description"):
         seen += f"; it says of itself: {about}"
-    found = [asked.answer("ok", seen)]
+    wide, own = _unwanted(known)
+    if own:
+        seen += f"; {'; '.join(own)}"
+        found = [asked.answer("critical", f"{seen}: take it out", next="edge/block")]
+    elif wide:
+        seen += f"; {', '.join(wide)}: no caller is so many"
+        found = [asked.answer("warn", seen, next="edge/block")]
+    else:
+        found = [asked.answer("ok", seen)]
     if "acl" in known.facts:
         words = f"{known.facts['acl']} blocks {known.name}"
         found.append(answer(words, partial(_rule, known, words)))
     return Findings(found)
+
+
+def _unwanted(known: Addresses) -> tuple[list[str], list[str]]:
+    """What is in the set and would not be put there: too wide, and our own with whose it is."""
+    held, own = [ipaddress.ip_network(each) for each in known.addresses], [*_own(known)]
+    return [str(each) for each in held if each.prefixlen < _WIDEST[each.version]], [
+        f"{each} turns {mine} away: {whose}"
+        for each in held
+        for mine, whose in own
+        if each.overlaps(ipaddress.ip_network(mine, strict=False))
+    ]
 
 
 def _rule(known: Addresses, words: str) -> Finding:

@@ -79,9 +79,17 @@ KINDS = (
         r"|not currently accepting connections"
         r"|the database system is (?:starting up|shutting down)|password authentication failed",
         "something that it needs cannot be reached, or takes no more callers",
-        "look at the database's status, its connections and its CPU, then at the way there. "
-        "A rollback helps only if a version opened more connections",
+        "see whether what it names is up (a database: its status, connections and CPU), then the "
+        "way there: name, groups, certificate. A rollback helps only if a version opened more",
         "databases/health",
+    ),
+    Sign(
+        "used up",
+        r"ServiceQuotaExceeded|insufficient.quota|payment required|billing (?:hard )?limit"
+        r"|exceeded (?:your|the) (?:\w+ ){0,3}(?:limit|quota|credits|budget)",
+        "what it may use in a day or a month is used up, or not paid for",
+        "waiting does not help: raise the quota or the plan, or use less",
+        "logs/search",
     ),
     Sign(
         "throttling",
@@ -92,6 +100,17 @@ KINDS = (
         "ask for less at once, and let the retries work; it passes by itself, "
         "or the quota is raised",
         "logs/throttling",
+    ),
+    Sign(
+        "key refused",
+        r"\b401 client error|(?:invalid|incorrect) (?:api|access|authentication) (?:key|token)"
+        r"|(?:api|access)[ _]?key\b.{0,40}(?:invalid|incorrect|expired|revoked|inactive)"
+        r"|InvalidClientTokenId|UnrecognizedClient|unable to locate credentials|NoCredentials"
+        r"|InvalidSignature|RequestTimeTooSkewed|signature (?:expired|does not match)",
+        "a key, a login or a signature of its own that is refused",
+        "see whether its secret was changed, and whether what runs holds the present one; then ask "
+        "who issued it. A signature that expired at once: its clock is wrong",
+        "secrets/rotate",
     ),
     Sign(
         "denied",
@@ -109,6 +128,23 @@ KINDS = (
         "code and database that do not fit each other",
         "see whether a migration is pending or went half-way",
         "databases/migrate",
+    ),
+    Sign(
+        "not there",
+        r"NoSuch(?:Key|Bucket)|ResourceNotFound|resource not found|\b404 client error"
+        r"|reached the end of its life|(?:model|endpoint|bucket|queue|secret)\b.{0,40}"
+        r"(?:not (?:be )?found|does not exist|no longer|deprecated)",
+        "something that it names is not there: deleted, renamed, ended, or of another environment",
+        "compare the names in its settings with what is there, and see what was changed",
+        "changes/configuration",
+    ),
+    Sign(
+        "full",
+        r"no space left|ENOSPC|too many open files|\bEMFILE\b|disk (?:is )?full|disk quota"
+        r"|read-only file ?system",
+        "its disk is full, or all the files that it may open are open",
+        "start it anew for now; then find what is left behind there: uploads, temporary files",
+        "logs/search",
     ),
     Sign(
         "timeout",

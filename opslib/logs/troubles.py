@@ -199,9 +199,12 @@ def _judged(
     follows = "logs/search" if sign.name == OTHER else sign.next
     if own == sources:
         follows = OF_SERVICES.get(follows, follows)
-    needs = {"databases": "database", "functions": "functions"}.get(follows.partition("/")[0])
-    if needs and needs not in ops.target.facts:
-        follows = "health/deep" if "api" in ops.target.facts else "logs/search"
+    chapter, facts = follows.partition("/")[0], ops.target.facts
+    needs = {"databases": "database"}.get(chapter, chapter)
+    if needs in ("database", "functions", "secrets") and needs not in facts:
+        follows = "health/deep"
+    if follows == "health/deep" and "deep" not in facts.get("api", {}):
+        follows = "services/health" if own == sources else "logs/search"
     return asked.answer(status, seen, next=follows)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib import databases
+from opslib import databases, services
 from opslib.core import (
     Connection,
     Finding,
@@ -42,8 +42,11 @@ _ENDS = {
     "FreeableMemory": 0,
     "BurstBalance": 0,
     "CPUCreditBalance": 0,
+    "DatabaseMemoryUsagePercentage": 100,
+    "DiskUsedPercent": 100,
     "disk_used_percent": 100,
     "mem_used_percent": 100,
+    "MemoryUtilization": 100,
 }
 
 
@@ -73,9 +76,9 @@ class Counted(NamedTuple):
 def check_silence(ops: Connection) -> Findings:
     """Nothing is measured now, where each of the weeks before something was at this hour.
 
-    Of the key metrics and the functions' invocations, by what they are of; GetMetricData of the
-    last hours, and of the same hours of the three weeks before. Of functions that did not run for
-    a day: whether they always ran oftener.
+    Of the key metrics, the functions' invocations and the services' requests, by what they are of;
+    GetMetricData of the last hours, and of the same hours of the three weeks before. Of functions
+    that did not run for a day: whether they always ran oftener.
     """
     counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
     queries = [
@@ -147,6 +150,8 @@ def _counted(ops: Connection) -> Iterator[Counted]:
     """The functions' invocations, the key metrics; of a share what it is a share of."""
     for of in ops.target.facts.get("functions", {}).values():
         yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
+    for group in services.balanced(ops) if "services" in ops.target.facts else ():
+        yield Counted("AWS/ApplicationELB", "RequestCount", tuple(group.items()))
     for each in metrics.described(ops) if "metrics" in ops.target.facts else ():
         wholes = each.share.wholes if each.share else {""}
         for name in each.amounts.keys() & wholes:
@@ -188,6 +193,7 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
     follows = {
         "DatabaseConnections": "databases/health",
         "FreeStorageSpace": "databases/storage",
+        "MemoryUtilization": "services/size",
         "ApproximateAgeOfOldestMessage": "queues/dead-letters",
     }
     follow = follows.get(each.metric, "metrics/dashboard")

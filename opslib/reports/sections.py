@@ -91,6 +91,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("functions", "services"): [
             services.check_services,
             services.check_tasks,
+            services.check_startable,
             services.check_targets,
             services.check_scaling,
             services.check_policies,
@@ -147,6 +148,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
                 migrate=databases.check_runs,
+                queries=databases.check_expected,
             ),
         ],
         ("errors", "functions"): [

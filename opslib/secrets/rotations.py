@@ -67,6 +67,7 @@ def _plan_taken(ops: Connection, secret: str) -> Planned:
     if not older:
         note = f"Every task was started after the present value, of {made:%Y-%m-%d %H:%M} UTC."
         return Planned(f"{secret}: nobody is started anew", notes=[note, "Another value: key=…."])
+    services.require_startable(ops, older)
     return Planned(f"start anew who runs with an old {secret}", services.steps_anew(ops, older))
 
 

@@ -8,7 +8,7 @@ from opslib.services.consumers import CONSUMERS, list_consumers, steps_anew
 from opslib.services.counts import check_scaling, plan_scale, steps_running, steps_stopped
 from opslib.services.images import check_image
 from opslib.services.latencies import check_latency
-from opslib.services.measures import began_with
+from opslib.services.measures import balanced, began_with
 from opslib.services.policies import check_policies, plan_target
 from opslib.services.reading import list_revisions
 from opslib.services.releases import (
@@ -17,10 +17,12 @@ from opslib.services.releases import (
     plan_deploy,
 )
 from opslib.services.revisions import plan_rollback, plan_size
+from opslib.services.starting import check_startable, require_startable
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
     "CONSUMERS",
+    "balanced",
     "began_with",
     "check_answers",
     "check_image",
@@ -30,6 +32,7 @@ __all__ = [
     "check_released",
     "check_scaling",
     "check_services",
+    "check_startable",
     "check_targets",
     "check_tasks",
     "list_consumers",
@@ -39,6 +42,7 @@ __all__ = [
     "plan_scale",
     "plan_size",
     "plan_target",
+    "require_startable",
     "steps_anew",
     "steps_running",
     "steps_stopped",

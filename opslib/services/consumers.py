@@ -37,25 +37,25 @@ def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") ->
 
 
 def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Json]:
-    taken = [
+    found = [
         (name, rest)
-        for name, of, rest in _taken(service.definition())
+        for name, of, rest in taken(service.definition())
         if _names(of, arn) and (not key or "".join(rest[:1]) in ("", key))
     ]
-    if not taken:
+    if not found:
         return
     started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]
     yield {
         "service": service.key,
-        "takes": ", ".join(name for name, _ in taken),
-        "pinned": any("".join(rest[1:]) not in ("", "AWSCURRENT") for _, rest in taken),
+        "takes": ", ".join(name for name, _ in found),
+        "pinned": any("".join(rest[1:]) not in ("", "AWSCURRENT") for _, rest in found),
         "tasks": len(started),
         "older": sum(at < since for at in started),
         "oldest": min(started, default=None),
     }
 
 
-def _taken(definition: Json) -> Iterator[tuple[str, str, list[str]]]:
+def taken(definition: Json) -> Iterator[tuple[str, str, list[str]]]:
     """By whom it is taken, the secret, and what of it: key, stage, version."""
     for container in definition["containerDefinitions"]:
         options = container.get("logConfiguration", {}).get("secretOptions", ())

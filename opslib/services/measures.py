@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, metrics
 from opslib.core.reads import functions
-from opslib.services.reading import Service, number
+from opslib.services.reading import Service, each_service, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,11 @@ def groups(service: Service) -> list[Json]:
         for arn in each["LoadBalancerArns"]
         if ":loadbalancer/app/" in arn
     ]
+
+
+def balanced(ops: Connection) -> list[Json]:
+    """`groups` of every service of the target."""
+    return [group for of in each_service(ops, "", groups, "requests of {}") for group in of]
 
 
 def read(service: Service, group: Json, within: Window) -> Frame:

@@ -120,6 +120,9 @@ def plan_target(ops: Connection, service: str, value: float, policy: str = "") -
     """
     known = Service(ops, service)
     every = _policies(known)
+    if not policy and not any(each["PolicyType"] == _TRACKING for each in every):
+        note = "No policy tracks a target: what deploys the service (Terraform) brings it back."
+        return Planned(f"{service}: auto-scaling aims at nothing", notes=[note])
     chosen = _chosen(service, every, policy)
     config, name = chosen[_CONFIGURATION], chosen["PolicyName"]
     was, percent = config["TargetValue"], _PERCENT.get(_metric(chosen))

@@ -162,7 +162,11 @@ def _secret(ops: Connection, key: str, at: Any, has: Json) -> Finding:
     asked = Question(f"secret of {key}", rule, f"{_DESCRIBE}, GetSecretValue")
     if "ClientSecret" not in has:
         return asked.critical("the client has none", cause=SECRET)
-    if ops.secret(at["name"]).get(at["key"]) == has["ClientSecret"]:
+    held = ops.secret(at["name"])
+    if not isinstance(held, dict) or at["key"] not in held:
+        seen = f"secret {at['name']} has no key {at['key']}: nobody gets in once the app reads it"
+        return asked.critical(seen, cause=SECRET, next="users/client-secret")
+    if held[at["key"]] == has["ClientSecret"]:
         return asked.ok(f"the same, one of {len(has['secrets'])}", cause=SECRET)
     if len(has["secrets"]) == 1:
         seen = "another one: the app cannot change a code for tokens, so nobody gets in"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from opslib import connect
 from opslib.core import OpsError
 from opslib.core.connections.connection import Connection
 from tests import canned
@@ -54,6 +55,14 @@ def test_what_is_read_later_or_changes_something_is_asked_again() -> None:
     with ops.reading_once():
         policy(ops)
     assert account.asked == ["GetPolicy", *["PublishVersion"] * 2, *["GetPolicy"] * 2]
+
+
+def test_what_botocore_decodes_is_decoded_once_for_each(lab: Any) -> None:
+    ops = connect("lab/image-caption-prod")
+    role = {"RoleName": "image-caption-gen-prod-task"}
+    with ops.reading_once():
+        every = ops.gather(*[lambda: ops.call("iam", "get_role", **role)] * 3)
+    assert [e["Role"]["AssumeRolePolicyDocument"]["Version"] for e in every] == ["2012-10-17"] * 3
 
 
 @pytest.mark.parametrize(("status", "calls"), [(403, 1), (500, 3)])

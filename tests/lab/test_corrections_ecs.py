@@ -223,6 +223,18 @@ def test_the_targets_of_a_service_are_as_its_tasks_are(
         Name="front", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip"
     )
     group = made["TargetGroups"][0]["TargetGroupArn"]
+    subnets = [
+        aws("ec2").create_subnet(VpcId=vpc, CidrBlock=f"10.7.{at}.0/24", AvailabilityZone=zone)
+        for at, zone in enumerate(("us-west-2a", "us-west-2b"))
+    ]
+    ids = [each["Subnet"]["SubnetId"] for each in subnets]
+    (balancer,) = elb.create_load_balancer(Name="front", Subnets=ids)["LoadBalancers"]
+    (listener,) = elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )["Listeners"]
     app = {"name": "app", "image": "public.ecr.aws/nginx:1", "memory": 512}
     service.register_task_definition(family="front", containerDefinitions=[app])
     behind = [{"targetGroupArn": group, "containerName": "app", "containerPort": 8501}]
@@ -249,6 +261,8 @@ def test_the_targets_of_a_service_are_as_its_tasks_are(
     task = service.list_tasks(cluster="main", serviceName="front")["taskArns"][0]
     service.stop_task(cluster="main", task=task)
     assert ("draining", "Target.DeregistrationInProgress") in health()
+    elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    assert health() == {("unused", "Target.NotInUse")}
 
 
 def test_a_service_is_kept_within_its_bounds_and_a_policy_needs_a_target(

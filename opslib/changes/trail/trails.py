@@ -150,7 +150,11 @@ def own(target: str, since: datetime) -> list[Act]:
     return found
 
 
-def newest(acts: Iterable[Act], name: str, setting: str) -> Act | None:
-    """The newest that names a resource; of several the one that also names the setting."""
-    about = [act for act in acts if act.names(name)]
+def newest(acts: Iterable[Act], name: str, setting: str, services: set[str]) -> Act | None:
+    """The newest that names a resource; of several the one that also names the setting.
+
+    Of CloudTrail's only what one of the services was told: a name may be several things'.
+    """
+    told = {f"{service}.amazonaws.com" for service in services} | {None}
+    about = [act for act in acts if act.of("eventSource") in told and act.names(name)]
     return next((act for act in about if setting and setting in act.text), next(iter(about), None))

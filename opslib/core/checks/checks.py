@@ -138,7 +138,8 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
     seen = f"Described as {place}, and not there. {found.seen}"
-    return replace(found, status="critical", seen=seen, cause=GONE)
+    follows = found.next or "changes/configuration"  # who took it away
+    return replace(found, status="critical", seen=seen, cause=GONE, next=follows)
 
 
 # Where a name that is used for several things is described, by what was asked.
@@ -149,6 +150,11 @@ _SECTIONS = {
     "secretsmanager ": "secrets",
     "rds ": "database",
     "cognito-idp ": "users",
+    "user pool ": "users",
+    "dynamodb ": "tables",
+    "elbv2 ": "services",
+    "ecs ": "services",
+    "WAF ": "edge",
     "ec2 ": "network",
     "opensearch ": "search",
     "VPC": "network",
@@ -182,12 +188,8 @@ def keep(ops: Connection, found: Findings) -> Findings:
     """
     here = _here()
     found[:] = [
-        replace(
-            _settled(ops, f),
-            verifies=ops.changed or f.verifies,
-            next="" if f.next in here else f.next,
-        )
-        for f in found
+        replace(f, verifies=ops.changed or f.verifies, next="" if f.next in here else f.next)
+        for f in (_settled(ops, each) for each in found)
     ]
     ops.findings.extend(found)
     ops.journal.write("findings", findings=[asdict(f) for f in found])

@@ -144,6 +144,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
 
     for event, handler in {
         "before-call": before,
+        "response-received": sharing.received,
         "after-call": after,
         "after-call-error": after,
         "provide-client-params": answers.register_request,

@@ -124,10 +124,14 @@ class Sharing:
         known = answer.result()
         return known and (known[0], pickle.loads(known[1]))
 
+    def received(self, context: Json, parsed_response: Any = None, **_: Any) -> None:
+        """As it came: botocore decodes policies and keys in it later, each time it is handed on."""
+        if "opslib_shared" in context:
+            context["opslib_received"] = pickle.dumps(parsed_response)
+
     def hand_on(self, context: Json, http_response: Any, parsed: Any) -> None:
         """An answer that was understood to those who wait for it; else each asks by itself."""
         if "opslib_shared" in context:
             well = parsed is not None and http_response.status_code < 500
-            # Whoever asked goes on with his own: a copy for each other one, made when he comes.
-            kept = (http_response, pickle.dumps(parsed)) if well else None
-            context["opslib_shared"].set_result(kept)
+            known = (http_response, context["opslib_received"]) if well else None
+            context["opslib_shared"].set_result(known)

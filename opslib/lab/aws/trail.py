@@ -21,7 +21,7 @@ _READS = re.compile(
 # Data events, which LookupEvents does not show.
 _DATA = re.compile(
     r"lambda:Invoke|s3:\w*Objects?(V2|Versions|Acl|Tagging|Attributes)?$|s3:\w*(Part|MultipartUpload)\w*$"
-    r"|sqs:(Send|Receive|Delete|ChangeMessageVisibility)\w*Message\w*$|sqs:ChangeMessageVisibility\w*"
+    r"|dynamodb:(\w*Items?|Query|Scan|Execute\w*)$|sqs:(Send|Receive|Delete|ChangeMessageVisibility)\w*Message\w*$|sqs:ChangeMessageVisibility\w*"
     r"|logs:(PutLogEvents|FilterLogEvents|GetLogEvents)|cloudwatch:(GetMetricData|GetMetricStatistics|PutMetricData)"
 )
 # The parameters that name a resource, and its type.
@@ -60,6 +60,8 @@ _PARAMETERS = {
     "PutPublicAccessBlock",
     "GetSecretValue",
 }
+_HIDDEN = {"RegisterTaskDefinition", "RunTask"}  # CloudTrail hides what their variables hold
+_OF_ALL = {"application-autoscaling", "dynamodb", "ecr", "ecs", "elbv2", "wafv2"}
 trails: dict[tuple[str, str], deque[Event]] = {}
 
 
@@ -136,5 +138,6 @@ def _with_resources(event: Event, call: Call) -> Event:
         for each in every
     )
     told = {name[:1].lower() + name[1:]: value for name, value in params.items()}
-    kept = json.dumps(told) if event.operation in _PARAMETERS else ""
-    return replace(event, resources=named, parameters=kept)
+    told_of_all = event.service in _OF_ALL and event.operation not in _HIDDEN
+    kept = event.operation in _PARAMETERS or told_of_all
+    return replace(event, resources=named, parameters=json.dumps(told, default=str) * kept)

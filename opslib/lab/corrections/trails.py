@@ -17,8 +17,10 @@ from opslib.lab.aws.trail import Event
 _DAYS = 90
 _PAGE = 50
 _SOURCES = {
+    "apigatewayv2": "apigateway",
     "cloudwatch": "monitoring",
     "elbv2": "elasticloadbalancing",
+    "opensearch": "es",
     "ses": "email",
     "stepfunctions": "states",
 }

@@ -35,6 +35,8 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
         if "max_tasks" in facts:
             _scaled(place, facts)
         place.logs(log_group(place, key), [])
+        kept = {"logGroupName": log_group(place, key), "retentionInDays": 90}
+        place.client("logs").put_retention_policy(**kept)
 
 
 def _roles(place: Place, key: str, about: data.Services) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,6 +18,11 @@ _FAILED = {
     "timeout": ("Target.Timeout", "Request timed out"),
     "refused": ("Target.FailedHealthChecks", "Health checks failed"),
 }
+_UNUSED = {
+    "State": "unused",
+    "Reason": "Target.NotInUse",
+    "Description": "Target group is not configured to receive traffic from the load balancer",
+}
 
 
 @answers("elbv2", "DescribeTargetHealth")
@@ -26,11 +31,12 @@ def describe_target_health(call: Call) -> Result:
     if not services.registered(call.account, call.region, group):
         return call.moto()
     wanted = {each["Id"] for each in call.params.get("Targets", ())}
+    used = _is_used(call.backend(), group)
     found = [
         {
             "Target": {"Id": schedulers.address(task), "Port": task["port"]},
             "HealthCheckPort": str(task["port"]),
-            "TargetHealth": _health(task, _fault(call, group)),
+            "TargetHealth": _health(task, _fault(call, group)) if used else dict(_UNUSED),
         }
         for task in services.behind(call.world, call.account, call.region, group)
         if not wanted or schedulers.address(task) in wanted
@@ -38,13 +44,27 @@ def describe_target_health(call: Call) -> Result:
     return {"TargetHealthDescriptions": found}
 
 
-def _fault(call: Call, group: str) -> str:
-    name = group.split("/")[1]
-    places: Iterator[str] = (
-        place.faults.get("targets", {}).get(name, "")
-        for place in call.world.places_in(call.account, call.region)
+def _is_used(elb: Any, group: str) -> bool:
+    """Whether a listener sends anything to it, by default or by a rule."""
+    return any(
+        group in json.dumps(action.data, default=str)
+        for balancer in elb.load_balancers.values()
+        for listener in balancer.listeners.values()
+        for rule in listener.rules.values()
+        for action in rule.actions
     )
-    return next(filter(None, places), "")
+
+
+def _fault(call: Call, group: str) -> str:
+    """How its health checks fail; of another path than the app's own, which it does not know."""
+    name, asked = group.split("/")[1], call.backend().target_groups[group].health_check_path
+    for place in call.world.places_in(call.account, call.region):
+        if fault := place.faults.get("targets", {}).get(name, ""):
+            return str(fault)
+        for facts in place.facts.get("services", {}).values():
+            if facts.get("target_group") == name and facts.get("health", "/") != asked:
+                return "404"
+    return ""
 
 
 def _health(task: Shape, fault: str) -> Shape:

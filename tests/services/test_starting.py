@@ -1,0 +1,71 @@
+"""Would another task start? What runs does not show it; what the next one reads does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from opslib import Refused, secrets, services
+from opslib.core.connections.connection import Connection
+from opslib.services.reading import Service, in_ecr
+from opslib.users import clients
+from tests.conftest import PracticeLab
+
+TARGET = "lab/image-caption-prod"
+SECRET = "image-caption-gen-secrets-prod"
+
+
+@pytest.fixture(autouse=True)
+def whole(lab: PracticeLab) -> Iterator[None]:
+    yield
+    lab.reset()
+
+
+def hold(ops: Connection, text: str) -> None:
+    ops.call("secretsmanager", "put_secret_value", SecretId=SECRET, SecretString=text)
+
+
+def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> None:
+    assert [f.status for f in services.check_startable(ops)] == ["ok"]
+    service = Service(ops, "app")
+    named = in_ecr(service.container(service.definition())["image"])
+    where = {"repositoryName": named["repositoryName"], "imageIds": [named["imageId"]]}
+    ops.call("ecr", "batch_delete_image", **where)
+    (found,) = services.check_startable(ops)
+    assert (found.status, found.cause) == ("critical", "image-not-pulled")
+    assert not services.check_services(ops).troubles
+
+
+@pytest.mark.parametrize(
+    ("becomes", "words"),
+    [
+        ({"hf_api_key": None}, "has no key hf_api_key"),
+        ({"hf_api_key": "CHANGEME"}, "would have no HF_API_KEY"),
+        ({"hf_api_key": " "}, "would have no HF_API_KEY"),
+        (None, "has no key"),
+    ],
+)
+def test_nobody_is_started_anew_without_what_it_needs(
+    ops: Connection, becomes: dict[str, Any] | None, words: str
+) -> None:
+    held = ops.secret(SECRET) | (becomes or {})
+    kept = {key: value for key, value in held.items() if value is not None}
+    hold(ops, "no JSON" if becomes is None else json.dumps(kept))
+    found = services.check_startable(ops)
+    assert {f.cause for f in found} == {"secret-missing"}
+    assert words in found[0].seen
+    assert all(str(value) not in str(found) for value in kept.values() if len(value) > 9)
+    with pytest.raises(Refused, match="Nothing was changed"):
+        secrets.plan_rotate(ops, SECRET)
+    if becomes is None:  # and the app client's check says so, and does not break off
+        told = {f.check: f for f in clients.check_clients(ops)}
+        assert told["secret of web"].status == "critical"
+
+
+def test_a_value_that_is_one_starts_anew_who_holds_the_old(ops: Connection) -> None:
+    hold(ops, json.dumps(ops.secret(SECRET) | {"hf_api_key": "hf_" + "0123abcd" * 4}))
+    assert [f.status for f in services.check_startable(ops)] == ["ok"]
+    assert secrets.plan_rotate(ops, SECRET).steps
