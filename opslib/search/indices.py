@@ -27,6 +27,8 @@ from opslib.core.text import cut
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 # The causes that findings name.
 MISSING, NOT_INDEXED, STALE = "index-missing", "documents-not-indexed", "documents-stale"
+ROWS_GONE = "rows-gone"
+MANY = 0.1  # of an index's documents: so many rows are hardly gone because somebody wanted it
 LATE, EXTRA, COMING = "not indexed", "without a row", "changed just now"
 _REINDEX = "search/reindex"
 _FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
@@ -75,6 +77,7 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     judged = [asked.answer("ok", f"it is {', '.join(real)}", cause=MISSING)]
     for told in real.values():
         judged += _fields(name, facts, told.get("mappings", {}))
+        judged += _copies(ops, name, told["settings"].get("index", {}))
     if "table" not in facts:
         return judged, nothing
     held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"])
@@ -82,7 +85,7 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     seen, few = f"{held:,} documents, {wanted:,} rows", max(held, wanted) <= _FEW
     if few or (held != wanted and max(held, wanted) <= _MOST):
         found = find_documents(ops, key)
-        return [*judged, *_compared(name, seen, found)], found
+        return [*judged, *_compared(name, seen, found, held)], found
     asked = Question(f"documents of {name}", "as many as rows", "GET _count, SQL count(*)")
     alike = abs(held - wanted) <= 0.001 * wanted  # so many may be on their way
     judged.append(asked.judged(alike, seen, otherwise="warn", cause=NOT_INDEXED, next=_REINDEX))
@@ -103,11 +106,19 @@ def _fields(name: str, facts: Json, mapping: Json) -> Iterator[Finding]:
     yield asked.judged(not other, "; ".join(other) or f"{len(wanted)} of them", otherwise="warn")
 
 
+def _copies(ops: Connection, name: str, settings: Json) -> Iterator[Finding]:
+    if settings.get("number_of_replicas") == "0":
+        nodes = domains.ask(ops, "GET", "/_cluster/health")["number_of_nodes"]
+        asked = Question(f"copies of {name}", "one or more", f"GET {name}")
+        seen = f"none, on {count(nodes, 'node')}: what a node holds is lost with it"
+        yield asked.judged(nodes < 2, seen, otherwise="warn", next="search/restore")
+
+
 def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
 
-def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
+def _compared(name: str, seen: str, found: Frame, held: int) -> Iterator[Finding]:
     """What it lacks, and what it should not have: each has a cause of its own."""
     for words, rule, why, cause, status in (
         ("lacks nothing", "each row is in it", LATE, NOT_INDEXED, "critical"),
@@ -118,6 +129,10 @@ def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
         if why == LATE and (coming := int((found["why"] == COMING).sum())):
             said += f"; {count(coming, 'row')} changed just now"
         asked = Question(f"index {name} {words}", rule, "ids of the index and of SQL")
+        if why == EXTRA and len(ids) > max(20, MANY * held):
+            said += ". Who took so many rows out, or out of sight? Take nothing out of the index"
+            yield asked.answer("critical", said, cause=ROWS_GONE, next="databases/restore")
+            continue
         yield asked.judged(not ids, said, otherwise=status, cause=cause, next=_REINDEX)
 
 

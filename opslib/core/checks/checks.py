@@ -77,14 +77,14 @@ def unread(question: str, exc: OpsError) -> Finding:
     A database that refuses the login is *critical*: it refuses others, too. What is not there is
     judged when the finding is kept.
     """
-    status, cause, seen = "unknown", "", str(exc)
+    status, cause, seen, follow = "unknown", "", str(exc), ""
     if isinstance(exc, LoginRefused):
-        status, cause = "critical", LOGIN_REFUSED
+        status, cause, follow = "critical", LOGIN_REFUSED, "databases/password"
     elif isinstance(exc, NotAllowed):
         cause = DENIED
         seen += missing_permission(exc)
     source = type(exc).__name__
-    return Finding(status, question, seen, source=source, cause=cause, trace=exc.trace)
+    return Finding(status, question, seen, source=source, cause=cause, next=follow, trace=exc.trace)
 
 
 def told(ops: Connection, words: Mapping[str, str]) -> Findings:
@@ -134,8 +134,11 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     place, name = min(found_at, key=lambda at: not at[0].startswith(asked))
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
+    elif "logs " in found.seen:
+        place = f"the log group of {place.removesuffix('.name')}"
     seen = f"Described as {place}, and not there. {found.seen}"
-    return replace(found, status="critical", seen=seen, cause=GONE)
+    follow = found.next or "changes/configuration"
+    return replace(found, status="critical", seen=seen, cause=GONE, next=follow)
 
 
 # Where a name that is used for several things is described, by what was asked.
@@ -146,6 +149,7 @@ _SECTIONS = {
     "secretsmanager ": "secrets",
     "rds ": "database",
     "cognito-idp ": "users",
+    "user pool ": "users",
     "ec2 ": "network",
     "opensearch ": "search",
     "VPC": "network",
@@ -160,7 +164,7 @@ def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:
         at = f"{place}.{key}" if place else key
         if place:
             yield at, key
-        if isinstance(value, str):
+        if place and isinstance(value, str):  # above stands what it is called, and where it is
             yield at, value
         elif isinstance(value, Mapping):
             yield from _described(value, at)
@@ -179,12 +183,8 @@ def keep(ops: Connection, found: Findings) -> Findings:
     """
     here = _here()
     found[:] = [
-        replace(
-            _settled(ops, f),
-            verifies=ops.changed or f.verifies,
-            next="" if f.next in here else f.next,
-        )
-        for f in found
+        replace(f, verifies=ops.changed or f.verifies, next="" if f.next in here else f.next)
+        for f in [_settled(ops, each) for each in found]
     ]
     ops.findings.extend(found)
     ops.journal.write("findings", findings=[asdict(f) for f in found])
