@@ -33,7 +33,6 @@ STATES = {
 LOST = "jobs-without-message"  # the causes that findings name
 NONE_STARTED = "jobs-not-started"
 LOOP = "jobs-of-one-item"
-OTHER = "other"
 _DAYS = 28
 _MEANINGS = {
     "queued": "queued pending waiting scheduled created submitted new enqueued ready retrying",
@@ -65,7 +64,7 @@ def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
         stale=now - timedelta(minutes=facts["stale_minutes"]),
     )
     words = found["state"].str.strip().str.lower().str.replace(r"[\s-]+", "_", regex=True)
-    means = _MEANING | dict.fromkeys(facts.get("states", {}).get("other", ()), OTHER)
+    means = _MEANING | dict.fromkeys(facts.get("states", {}).get("other", ()), "other")
     found["means"] = words.map(lambda word: means.get(word, "")).astype("str")
     return found
 
@@ -124,7 +123,9 @@ def _unknown(kind: str, found: Frame) -> Iterator[Finding]:
 
 
 def _failed(kind: str, found: Frame) -> Iterator[Finding]:
-    failed, done = (found.loc[found["means"] == how, "jobs"].sum() for how in _ENDS)
+    failed, done = (
+        found.loc[found["means"] == how, "jobs"].sum() for how in ("failed", "completed")
+    )
     share = failed / max(1, failed + done)
     bad = share >= 0.5 and failed >= 3
     if bad or (share >= 0.2 and failed >= _FEW):
@@ -133,13 +134,10 @@ def _failed(kind: str, found: Frame) -> Iterator[Finding]:
         yield asked.answer("critical" if bad else "warn", seen, next="jobs/status")
 
 
-_ENDS = ("failed", "completed")
-
-
 def _left(kind: str, found: Frame) -> Iterator[Finding]:
     """More of them than ever are in a state in which nobody works on them."""
     every, before = max(1, int(found["jobs"].sum())), max(1, int(found["earlier"].sum()))
-    for row in found[found["means"].isin([OTHER, "cancelled"])].itertuples():
+    for row in found[found["means"] == "other"].itertuples():
         if row.jobs >= _FEW and row.jobs / every > max(0.2, 2 * row.earlier / before):
             asked = Question(f"{kind} jobs that are {row.state}", "as many as before", _SOURCE)
             seen = f"{row.jobs} of {every}; in four weeks before {row.earlier} of {before}"

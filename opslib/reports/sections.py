@@ -81,7 +81,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ],
         ("workflows", "workflows"): [
             partial(workflows.check_executions, minutes=minutes),
-            *([workflows.check_objects] if database else []),
+            workflows.check_objects,
         ],
         ("functions", "functions"): [
             functions.check_configuration,

@@ -30,10 +30,9 @@ def check_undescribed(ops: Connection) -> Findings:
         if not lost:
             return asked.answer("ok", count(len(mine), kind))
         seen = f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. "
-        if kind == "queue" and not any(ops.gather(*(partial(_used, ops, each) for each in lost))):
-            return asked.answer("ok", f"{seen}Nothing is in them")
-        seen += "What the file does not name "
-        return asked.answer("warn", f"{seen}is looked at by nothing here (opslib target discover)")
+        used = kind != "queue" or any(ops.gather(*(partial(_used, ops, each) for each in lost)))
+        seen += "What the file does not name is looked at by nothing here (opslib target discover)"
+        return asked.judged(not used, seen + "; nothing is in them" * (not used), otherwise="warn")
 
     return Findings(ops.each(named, _LISTED, "every {}").values())
 
@@ -49,9 +48,6 @@ def _texts(facts: Any) -> Iterator[str]:
     """Every text in a file; of an ARN its last part."""
     if isinstance(facts, str):
         yield re.split("[/:]", facts)[-1]
-    for each in facts.values() if isinstance(facts, dict) else facts if _many(facts) else ():
+    many = isinstance(facts, (list, tuple))
+    for each in facts.values() if isinstance(facts, dict) else facts if many else ():
         yield from _texts(each)
-
-
-def _many(facts: Any) -> bool:
-    return isinstance(facts, (list, tuple))

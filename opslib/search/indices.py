@@ -28,7 +28,6 @@ DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 # The causes that findings name.
 MISSING, NOT_INDEXED, STALE = "index-missing", "documents-not-indexed", "documents-stale"
 ROWS_GONE = "rows-gone"
-MANY = 0.1  # of an index's documents: so many rows are hardly gone because somebody wanted it
 LATE, EXTRA, COMING = "not indexed", "without a row", "changed just now"
 _REINDEX = "search/reindex"
 _FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
@@ -77,7 +76,6 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     judged = [asked.answer("ok", f"it is {', '.join(real)}", cause=MISSING)]
     for told in real.values():
         judged += _fields(name, facts, told.get("mappings", {}))
-        judged += _copies(ops, name, told["settings"].get("index", {}))
     if "table" not in facts:
         return judged, nothing
     held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"])
@@ -106,14 +104,6 @@ def _fields(name: str, facts: Json, mapping: Json) -> Iterator[Finding]:
     yield asked.judged(not other, "; ".join(other) or f"{len(wanted)} of them", otherwise="warn")
 
 
-def _copies(ops: Connection, name: str, settings: Json) -> Iterator[Finding]:
-    if settings.get("number_of_replicas") == "0":
-        nodes = domains.ask(ops, "GET", "/_cluster/health")["number_of_nodes"]
-        asked = Question(f"copies of {name}", "one or more", f"GET {name}")
-        seen = f"none, on {count(nodes, 'node')}: what a node holds is lost with it"
-        yield asked.judged(nodes < 2, seen, otherwise="warn", next="search/restore")
-
-
 def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
@@ -129,11 +119,11 @@ def _compared(name: str, seen: str, found: Frame, held: int) -> Iterator[Finding
         if why == LATE and (coming := int((found["why"] == COMING).sum())):
             said += f"; {count(coming, 'row')} changed just now"
         asked = Question(f"index {name} {words}", rule, "ids of the index and of SQL")
-        if why == EXTRA and len(ids) > max(20, MANY * held):
+        next = _REINDEX
+        if why == EXTRA and len(ids) > max(20, 0.1 * held):  # hardly because somebody wanted it
             said += ". Who took so many rows out, or out of sight? Take nothing out of the index"
-            yield asked.answer("critical", said, cause=ROWS_GONE, next="databases/restore")
-            continue
-        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=_REINDEX)
+            status, cause, next = "critical", ROWS_GONE, "databases/restore"
+        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=next)
 
 
 def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:

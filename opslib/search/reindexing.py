@@ -60,14 +60,14 @@ def plan_reindex(
     if left := len(late) - len(put):
         notes.append(f"{left:,} more are left: run it again after this.")
     extra = [*found[found["why"] == indices.EXTRA]["id"]]
-    held = int(domains.ask(ops, "GET", f"/{name}/_count")["count"]) if extra and strays else 0
-    if len(extra) > max(20, most / 100 * held):
-        raise Refused(
-            f"{len(extra):,} of {held:,} documents in {name} have no row: more than {most:g} %. "
-            "They may be the only trace of rows that were lost. Nothing was changed. See who took "
-            "the rows; where it was meant, give max_share_percent."
-        )
     if extra and strays:
+        held = domains.ask(ops, "GET", f"/{name}/_count")["count"]
+        if len(extra) > max(20, most / 100 * held):
+            raise Refused(
+                f"{len(extra):,} of {held:,} documents in {name} have no row: over {most:g} %. "
+                "They may be the only trace of rows that were lost. Nothing was changed. See who "
+                "took the rows; where it was meant, give max_share_percent."
+            )
         steps.append(_stray(name, extra))
         said.append(f"take {count(len(extra), 'document')} out of {name}")
     elif extra:

@@ -92,8 +92,8 @@ def _object(ops: Connection, bucket: str, key: str) -> Finding:
 @check("Are the objects of what is done there?")
 def check_objects(ops: Connection, workflow: str = "") -> Findings:
     """Of 40 items that are done, the same ones each time: many that are lost are seen, not one."""
-    every = {k: of for k, of in ops.target["workflows"].items() if {"table", "object"} <= {*of}}
-    keys = [key for key in every if workflow in ("", key)]
+    told = ops.target["workflows"].items()
+    keys = [k for k, of in told if workflow in ("", k) and {"table", "object"} <= {*of}]
     return Findings(ops.each(partial(_kept, ops), keys, "objects of {}").values())
 
 
@@ -103,11 +103,11 @@ def _kept(ops: Connection, workflow: str) -> Finding:
     bucket = ops.target["buckets"][facts["object"]["bucket"]]["name"]
     text = f"SELECT {quoted(key)} AS key FROM {quoted(facts['table'])} "
     text += f"WHERE {identifier(status)}::text = ANY(:done) ORDER BY md5({quoted(key)}) LIMIT 40"
-    keys = [*ask(ops, text, {"done": [*facts["states"]["done"]]})["key"]]
+    keys = ask(ops, text, {"done": [*facts["states"]["done"]]})["key"]
     found = ops.gather(*(partial(_object, ops, bucket, each) for each in keys))
-    lost = [each for each, one in zip(keys, found, strict=True) if one.status != "ok"]
+    lost = [each.check for each in found if each.status != "ok"]
     asked = Question(f"objects of {workflow}", f"in {bucket}", "s3 HeadObject of 40 rows")
-    seen = f"{len(lost)} of {len(keys)} are not there{': ' * bool(lost)}{', '.join(lost[:3])}"
+    seen = f"{len(lost)} of {len(found)} are not there{': ' * bool(lost)}{', '.join(lost[:3])}"
     return asked.judged(not lost, seen, cause=GONE, next="buckets/restore")
 
 

@@ -56,7 +56,7 @@ def test_a_state_that_nobody_foresaw_is_counted(jobs_so: Any, expected: list[str
     ],
 )
 def test_more_than_ever_that_nobody_works_on(left: int, before: int, expected: list[str]) -> None:
-    found = states._left("report", rows(DONE, ("uploading", states.OTHER, left, before)))
+    found = states._left("report", rows(DONE, ("uploading", "other", left, before)))
     assert statuses(found) == expected
 
 

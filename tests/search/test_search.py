@@ -80,15 +80,6 @@ def test_many_rows_that_are_gone_are_looked_for_before_their_documents_go(
     assert search.check_indices(ops).worst == "ok"
 
 
-def test_an_index_without_a_copy_on_two_nodes_is_told(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for nodes, copies, expected in ((2, "0", ["warn"]), (1, "0", ["ok"]), (2, "1", [])):
-        monkeypatch.setattr(domains, "ask", lambda *_, n=nodes: {"number_of_nodes": n})
-        found = indices._copies(ops, "documents", {"number_of_replicas": copies})
-        assert [f.status for f in found] == expected
-
-
 def page(ops: Connection, size: int) -> list[tuple[str, Any]]:
     found = domains.ask(ops, "GET", "/documents/_search", {"size": size})["hits"]["hits"]
     return [(each["_id"], each["_source"]) for each in found]

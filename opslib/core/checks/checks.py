@@ -79,7 +79,7 @@ def unread(question: str, exc: OpsError) -> Finding:
     """
     status, cause, seen, follow = "unknown", "", str(exc), ""
     if isinstance(exc, LoginRefused):
-        status, cause, follow = "critical", LOGIN_REFUSED, "databases/password"
+        status, cause, follow = "critical", LOGIN_REFUSED, "changes/configuration"
     elif isinstance(exc, NotAllowed):
         cause = DENIED
         seen += missing_permission(exc)

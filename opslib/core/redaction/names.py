@@ -31,7 +31,6 @@ _ABOUT = re.compile(
     r"|version|seconds|minutes|hours|days|rotation|policy|region|id|route[-_]?key)s?$"
 )
 _TRUTHS = {"", "true", "false", "yes", "no", "on", "off", "null", "none"}
-_TRUTHS |= {"seconds", "minutes", "hours", "days"}  # units of how long a token lives
 
 
 def names_a_secret(name: str, value: object = "") -> bool:
