@@ -77,10 +77,7 @@ def _cors(ops: Connection, upload: str, signed: Sequence[str] = ()) -> list[Find
     """`signed`: headers that a URL has signed besides."""
     facts = ops.target["uploads"][upload]
     bucket = ops.target["buckets"][facts["bucket"]]["name"]
-    try:
-        rules = ops.call("s3", "get_bucket_cors", Bucket=bucket)["CORSRules"]
-    except NotFound:
-        rules = []
+    rules = _of_bucket(ops, "get_bucket_cors", bucket).get("CORSRules", [])
     headers, found = sorted({*facts.get("headers", ()), *signed}), []
     for origin in facts["origins"]:
         for method in facts.get("methods", ["PUT"]):
@@ -104,6 +101,16 @@ def _cors(ops: Connection, upload: str, signed: Sequence[str] = ()) -> list[Find
                 )
                 found.append(asked.ok(seen, cause=CORS))
     return found
+
+
+def _of_bucket(ops: Connection, operation: str, bucket: str) -> Json:
+    """What was never set is empty; a bucket that is not there lacks more than that."""
+    try:
+        return ops.call("s3", operation, Bucket=bucket)
+    except NotFound as exc:
+        if "NoSuchBucket:" in str(exc):
+            raise
+        return {}
 
 
 def _preflight(
@@ -146,11 +153,10 @@ def check_room(ops: Connection, upload: str, who: str = "") -> Findings:
 
 def _policy(ops: Connection, bucket: str, headers: Sequence[str]) -> Finding:
     asked = Question(f"Policy of {bucket}", "denies nobody s3:PutObject", "s3 GetBucketPolicy")
-    try:
-        policy = json.loads(ops.call("s3", "get_bucket_policy", Bucket=bucket)["Policy"])
-    except NotFound:
+    said = _of_bucket(ops, "get_bucket_policy", bucket)
+    if not said:
         return asked.ok("none", cause=DENIED)
-    denies = [*_denies(policy, headers)]
+    denies = [*_denies(json.loads(said["Policy"]), headers)]
     seen = "; ".join(said for _, said in denies) or "denies none of it"
     sure = "critical" if any(sure for sure, _ in denies) else "warn"
     return asked.judged(not denies, seen, otherwise=sure, cause=DENIED)

@@ -46,7 +46,8 @@ def judged(
             elif seen:
                 broken += 1
                 status = rule.get("status", "warn")
-                yield asked.answer(status, f"{seen}. See {rule['source']}")
+                seen = f"{seen}. See {rule['source']}"
+                yield asked.answer(status, seen, next="changes/configuration")
     read = sum(map(was_read, plain.values()))
     told = f"{len(said['rules'])} rules over {read} resources: {broken} broken"
     told += f"; accepted: {'; '.join(taken)}" if taken else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -88,6 +89,9 @@ def check_connections(ops: Connection) -> Findings:
         if not sessions.out_of_connections(exc):
             raise
         seen = "all: we were turned away"
+        if own := re.search(r'for (role|database) "[^"]+"', str(exc)):
+            seen += f" by the CONNECTION LIMIT that somebody set {own[0]}"
+            return Findings(_TAKEN.critical(seen, cause=NEAR_LIMIT))
         return Findings(_near("critical", seen), note=_HELP)
     taken = int(found["sessions"].sum())
     share = taken / limit

@@ -140,7 +140,7 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
         "GetMetricData AWS/Lambda Invocations, Errors, Duration",
     )
     if not use.invocations and isinstance(state, NotFound):
-        return asked.unknown("none: there is no such function")
+        return asked.unknown("none: it, or its alias, is not there")
     if not use.invocations:
         seen = f"none in {number(within.minutes)} min: nothing called it, "
         return asked.ok(f"{seen}which is no error by itself")

@@ -50,7 +50,8 @@ _NO_TIME = 0.05  # of what they took before
 def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
     """The jobs of a kind of the last minutes by state, and of four weeks before. Columns: STATES.
 
-    `means`: queued, running, completed, failed, cancelled; empty where the word says nothing.
+    `means`: queued, running, completed, failed, cancelled, other; empty where the word says
+    nothing.
     `late`: of all, those that wait or run for longer than the target's `stale_minutes`.
     `seconds`: the median from start to end.
     """
@@ -64,7 +65,8 @@ def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
         stale=now - timedelta(minutes=facts["stale_minutes"]),
     )
     words = found["state"].str.strip().str.lower().str.replace(r"[\s-]+", "_", regex=True)
-    found["means"] = words.map(lambda word: _MEANING.get(word, "")).astype("str")
+    means = _MEANING | dict.fromkeys(facts.get("states", {}).get("other", ()), "other")
+    found["means"] = words.map(lambda word: means.get(word, "")).astype("str")
     return found
 
 
@@ -94,6 +96,7 @@ def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
     judged = [
         *_unknown(kind, found),
         *_failed(kind, found),
+        *_left(kind, found),
         *_waiting(ops, kind, found),
         *_running(ops, kind, found),
         *_in_no_time(kind, found),
@@ -121,7 +124,9 @@ def _unknown(kind: str, found: Frame) -> Iterator[Finding]:
 
 
 def _failed(kind: str, found: Frame) -> Iterator[Finding]:
-    failed, done = (found.loc[found["means"] == how, "jobs"].sum() for how in _ENDS)
+    failed, done = (
+        found.loc[found["means"] == how, "jobs"].sum() for how in ("failed", "completed")
+    )
     share = failed / max(1, failed + done)
     bad = share >= 0.5 and failed >= 3
     if bad or (share >= 0.2 and failed >= _FEW):
@@ -130,7 +135,14 @@ def _failed(kind: str, found: Frame) -> Iterator[Finding]:
         yield asked.answer("critical" if bad else "warn", seen, next="jobs/status")
 
 
-_ENDS = ("failed", "completed")
+def _left(kind: str, found: Frame) -> Iterator[Finding]:
+    """More of them than ever are in a state in which nobody works on them."""
+    every, before = max(1, int(found["jobs"].sum())), max(1, int(found["earlier"].sum()))
+    for row in found[found["means"] == "other"].itertuples():
+        if row.jobs >= _FEW and row.jobs / every > max(0.2, 2 * row.earlier / before):
+            asked = Question(f"{kind} jobs that are {row.state}", "as many as before", _SOURCE)
+            seen = f"{row.jobs} of {every}; in four weeks before {row.earlier} of {before}"
+            yield asked.answer("warn", seen, next="jobs/status")
 
 
 def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:

@@ -79,7 +79,10 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 partial(jobs.check_states, minutes=minutes),
             )
         ],
-        ("workflows", "workflows"): [partial(workflows.check_executions, minutes=minutes)],
+        ("workflows", "workflows"): [
+            partial(workflows.check_executions, minutes=minutes),
+            workflows.check_objects,
+        ],
         ("functions", "functions"): [
             functions.check_configuration,
             partial(functions.check_functions, minutes=minutes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from opslib.core import Connection, Finding, Findings, Question, check, count
@@ -28,21 +29,25 @@ def check_undescribed(ops: Connection) -> Findings:
         asked = Question(f"{kind}s of the system", rule, " ".join(_LISTED[kind][:2]))
         if not lost:
             return asked.answer("ok", count(len(mine), kind))
-        seen = (
-            f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. What the file does not name "
-        )
-        return asked.answer("warn", f"{seen}is looked at by nothing here (opslib target discover)")
+        seen = f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. "
+        used = kind != "queue" or any(ops.gather(*(partial(_used, ops, each) for each in lost)))
+        seen += "What the file does not name is looked at by nothing here (opslib target discover)"
+        return asked.judged(not used, seen + "; nothing is in them" * (not used), otherwise="warn")
 
     return Findings(ops.each(named, _LISTED, "every {}").values())
+
+
+def _used(ops: Connection, queue: str) -> bool:
+    url = ops.call("sqs", "get_queue_url", QueueName=queue)["QueueUrl"]
+    asked = {"QueueUrl": url, "AttributeNames": ["All"]}
+    told = ops.call("sqs", "get_queue_attributes", **asked)["Attributes"]
+    return any(int(of) for key, of in told.items() if key.startswith("ApproximateNumber"))
 
 
 def _texts(facts: Any) -> Iterator[str]:
     """Every text in a file; of an ARN its last part."""
     if isinstance(facts, str):
         yield re.split("[/:]", facts)[-1]
-    for each in facts.values() if isinstance(facts, dict) else facts if _many(facts) else ():
+    many = isinstance(facts, (list, tuple))
+    for each in facts.values() if isinstance(facts, dict) else facts if many else ():
         yield from _texts(each)
-
-
-def _many(facts: Any) -> bool:
-    return isinstance(facts, (list, tuple))

@@ -27,6 +27,7 @@ from opslib.core.text import cut
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 # The causes that findings name.
 MISSING, NOT_INDEXED, STALE = "index-missing", "documents-not-indexed", "documents-stale"
+ROWS_GONE = "rows-gone"
 LATE, EXTRA, COMING = "not indexed", "without a row", "changed just now"
 _REINDEX = "search/reindex"
 _FEW, _MOST = 20_000, 500_000  # so many ids are always compared; and when the counts differ
@@ -82,7 +83,7 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     seen, few = f"{held:,} documents, {wanted:,} rows", max(held, wanted) <= _FEW
     if few or (held != wanted and max(held, wanted) <= _MOST):
         found = find_documents(ops, key)
-        return [*judged, *_compared(name, seen, found)], found
+        return [*judged, *_compared(name, seen, found, held)], found
     asked = Question(f"documents of {name}", "as many as rows", "GET _count, SQL count(*)")
     alike = abs(held - wanted) <= 0.001 * wanted  # so many may be on their way
     judged.append(asked.judged(alike, seen, otherwise="warn", cause=NOT_INDEXED, next=_REINDEX))
@@ -107,7 +108,7 @@ def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
 
-def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
+def _compared(name: str, seen: str, found: Frame, held: int) -> Iterator[Finding]:
     """What it lacks, and what it should not have: each has a cause of its own."""
     for words, rule, why, cause, status in (
         ("lacks nothing", "each row is in it", LATE, NOT_INDEXED, "critical"),
@@ -118,7 +119,11 @@ def _compared(name: str, seen: str, found: Frame) -> Iterator[Finding]:
         if why == LATE and (coming := int((found["why"] == COMING).sum())):
             said += f"; {count(coming, 'row')} changed just now"
         asked = Question(f"index {name} {words}", rule, "ids of the index and of SQL")
-        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=_REINDEX)
+        next = _REINDEX
+        if why == EXTRA and len(ids) > max(20, 0.1 * held):  # hardly because somebody wanted it
+            said += ". Who took so many rows out, or out of sight? Take nothing out of the index"
+            status, cause, next = "critical", ROWS_GONE, "databases/restore"
+        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=next)
 
 
 def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:

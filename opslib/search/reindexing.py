@@ -9,6 +9,7 @@ from opslib.core import (
     Json,
     NotFound,
     Planned,
+    Refused,
     Step,
     UsageError,
     count,
@@ -26,12 +27,14 @@ TABLE = "table"
 
 
 @planner
-def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool = False) -> Planned:
+def plan_reindex(
+    ops: Connection, index: str, source: str = TABLE, strays: bool = False, most: float = 10.0
+) -> Planned:
     """Puts what an index lacks: made of its rows, or taken from another index (`source`).
 
-    `strays`: takes out documents whose row is gone, for good. An index that is missing is made
-    first, with the mapping that is described. What is there is not written over. Raises UsageError
-    (not described), NotFound (no such source).
+    `strays`: takes out documents whose row is gone, for good; `most` percent of all. An index that
+    is missing is made first, with the mapping that is described. What is there is not written over.
+    Raises UsageError (not described), NotFound (no such source), Refused (too many strays).
     """
     facts = indices.described(ops, index)
     name, lacking = str(facts["index"]), "table" if "table" not in facts else ""
@@ -58,6 +61,13 @@ def plan_reindex(ops: Connection, index: str, source: str = TABLE, strays: bool 
         notes.append(f"{left:,} more are left: run it again after this.")
     extra = [*found[found["why"] == indices.EXTRA]["id"]]
     if extra and strays:
+        held = domains.ask(ops, "GET", f"/{name}/_count")["count"]
+        if len(extra) > max(20, most / 100 * held):
+            raise Refused(
+                f"{len(extra):,} of {held:,} documents in {name} have no row: over {most:g} %. "
+                "They may be the only trace of rows that were lost. Nothing was changed. See who "
+                "took the rows; where it was meant, give max_share_percent."
+            )
         steps.append(_stray(name, extra))
         said.append(f"take {count(len(extra), 'document')} out of {name}")
     elif extra:

@@ -44,7 +44,12 @@ SIGNS = (
         means="the function's process was ended: as a rule it lacked memory",
         next=_LIMITS,
     ),
-    Sign("execution-aborted", r"^aborted", means="somebody, or a parent, stopped it"),
+    Sign(
+        "execution-aborted",
+        r"^aborted",
+        means="somebody, or a parent, stopped it",
+        next="workflows/restart",
+    ),
 )
 _CAUSES = {  # of what the work says
     "denied": "state-denied",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from opslib.core import (
     Connection,
@@ -12,14 +13,17 @@ from opslib.core import (
     NotFound,
     Question,
     answer,
+    ask,
     check,
     poll,
+    quoted,
 )
+from opslib.core.connections.sql import identifier
 from opslib.core.reads.stores import domains
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine
 
-_NEXT = "workflows/executions"
+_NEXT, GONE = "workflows/executions", "objects-gone"
 
 
 def find_failed(ops: Connection, workflow: str, item: str = "") -> str:
@@ -83,6 +87,28 @@ def _object(ops: Connection, bucket: str, key: str) -> Finding:
     except NotFound:
         return asked.answer("critical", "it is not there")
     return asked.answer("ok", f"{size} bytes")
+
+
+@check("Are the objects of what is done there?")
+def check_objects(ops: Connection, workflow: str = "") -> Findings:
+    """Of 40 items that are done, the same ones each time: many that are lost are seen, not one."""
+    told = ops.target["workflows"].items()
+    keys = [k for k, of in told if workflow in ("", k) and {"table", "object"} <= {*of}]
+    return Findings(ops.each(partial(_kept, ops), keys, "objects of {}").values())
+
+
+def _kept(ops: Connection, workflow: str) -> Finding:
+    facts = ops.target["workflows"][workflow]
+    status, key = facts.get("columns", {}).get("status", "status"), facts["object"]["key"]
+    bucket = ops.target["buckets"][facts["object"]["bucket"]]["name"]
+    text = f"SELECT {quoted(key)} AS key FROM {quoted(facts['table'])} "
+    text += f"WHERE {identifier(status)}::text = ANY(:done) ORDER BY md5({quoted(key)}) LIMIT 40"
+    keys = ask(ops, text, {"done": [*facts["states"]["done"]]})["key"]
+    found = ops.gather(*(partial(_object, ops, bucket, each) for each in keys))
+    lost = [each.check for each in found if each.status != "ok"]
+    asked = Question(f"objects of {workflow}", f"in {bucket}", "s3 HeadObject of 40 rows")
+    seen = f"{len(lost)} of {len(found)} are not there{': ' * bool(lost)}{', '.join(lost[:3])}"
+    return asked.judged(not lost, seen, cause=GONE, next="buckets/restore")
 
 
 def _entry(ops: Connection, index: str, item: str) -> Finding:

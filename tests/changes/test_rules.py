@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,6 +65,9 @@ WARN, CRITICAL = "warn", "critical"
 BREAKER_OFF = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
 SHORT = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
 CURRENT = {"1": ["AWSCURRENT"]}
+EVERYTHING = {"Effect": "Allow", "Action": ["*"], "Resource": "*"}
+ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+OURS = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
 CASES = [
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
@@ -129,6 +133,29 @@ CASES = [
         "api",
         {"FunctionName": "api", "Timeout": 3, "triggers": [{"State": "Disabled"}]},
         "triggers",
+        WARN,
+    ),
+    ("inline policy", "tmp r", {"Statement": EVERYTHING}, "Statement", CRITICAL),
+    (
+        "role",
+        "r",
+        {"attached": [{"PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}]},
+        "attached",
+        CRITICAL,
+    ),
+    ("role", "r", {"AssumeRolePolicyDocument": {"Statement": ANYBODY}}, "policy", CRITICAL),
+    (
+        "search domain",
+        "d",
+        {"AccessPolicies": json.dumps({"Statement": [ANYBODY | {"Principal": "*"}]})},
+        "policy",
+        CRITICAL,
+    ),
+    (
+        "search domain",
+        "d",
+        {"DomainEndpointOptions": {"EnforceHTTPS": False}},
+        "DomainEndpointOptions",
         WARN,
     ),
     ("rule", "nightly", {"State": "DISABLED"}, "State", WARN),
@@ -203,6 +230,14 @@ KEPT = [
         },
     ),
     ("rule", "nightly", {"State": "ENABLED"}),
+    ("inline policy", "s3 r", {"Statement": [EVERYTHING | {"Action": ["s3:*"]}]}),
+    ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny"}]}),
+    ("role", "r", {"AssumeRolePolicyDocument": {"Statement": [ANYBODY | {"Condition": OURS}]}}),
+    (
+        "search domain",
+        "d",
+        {"AccessPolicies": json.dumps({"Statement": [ANYBODY]}), "VPCOptions": {"VPCId": "vpc-1"}},
+    ),
     ("log group", "g", {"retentionInDays": 30}),
     (
         "topic",

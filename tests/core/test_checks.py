@@ -68,7 +68,7 @@ def of_aws(service: str, operation: str, code: str, said: str, **parameters: Any
                 "The specified log group does not exist.",
                 logGroupName="/aws/lambda/orders-api",
             ),
-            "functions.api.name",
+            "the log group of functions.api",
         ),
         (
             of_aws(

@@ -46,6 +46,21 @@ def test_a_state_that_nobody_foresaw_is_counted(jobs_so: Any, expected: list[str
 
 
 @pytest.mark.parametrize(
+    ("left", "before", "expected"),
+    [
+        (14, 0, ["warn"]),
+        (14, 40, ["warn"]),
+        (14, 200, []),  # as ever
+        (4, 0, []),  # a few give it up each day
+        (9, 0, []),  # of 49
+    ],
+)
+def test_more_than_ever_that_nobody_works_on(left: int, before: int, expected: list[str]) -> None:
+    found = states._left("report", rows(DONE, ("uploading", "other", left, before)))
+    assert statuses(found) == expected
+
+
+@pytest.mark.parametrize(
     ("failed", "done", "expected"),
     [
         (4, 0, ["critical"]),  # four of four

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opslib import connect
+from opslib.reports import undescribed
 from opslib.reports.undescribed import check_undescribed
 
 NAMES = {
@@ -34,9 +35,24 @@ def test_each_kind_is_compared_with_the_file(
     monkeypatch.setattr(
         ops, "pages", lambda _, operation, *__: NAMES[operation] + more.get(operation, [])
     )
+    monkeypatch.setattr(undescribed, "_used", lambda *_: True)
     found = check_undescribed(ops)
     assert [each.status for each in found].count("warn") == len(lost)
     assert all(any(name in each.seen for each in found) for name in lost)
+    monkeypatch.setattr(undescribed, "_used", lambda *_: False)
+    assert check_undescribed(ops).worst == ("warn" if "list_functions" in more else "ok")
+
+
+def test_a_new_queue_is_told_from_its_first_message_on(lab: Any) -> None:
+    ops = connect("lab/dms-dev")
+    try:
+        url = ops.call("sqs", "create_queue", QueueName="dms-audit-dev")["QueueUrl"]
+        [told] = [each for each in check_undescribed(ops) if "dms-audit-dev" in each.seen]
+        assert told.status == "ok"
+        ops.call("sqs", "send_message", QueueUrl=url, MessageBody="one")
+        assert check_undescribed(ops).worst == "warn"
+    finally:
+        lab.reset()
 
 
 def test_the_lab_has_nothing_else_and_a_denial_is_unknown(lab: Any) -> None:

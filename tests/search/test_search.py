@@ -63,6 +63,23 @@ def test_equal_counts_hide_nothing(ops: Connection, clean: Any) -> None:
     assert search.check_indices(ops).worst == "ok"
 
 
+def test_many_rows_that_are_gone_are_looked_for_before_their_documents_go(
+    ops: Connection, clean: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1,075 documents 500 have no row: somebody emptied half of the table."""
+    every, gone = indices._ids(ops, indices.described(ops, "documents")), 500
+    with monkeypatch.context() as patch:
+        patch.setattr(indices, "_ids", lambda *_: every[gone:])
+        patch.setattr(indices, "chosen", lambda *_: "SELECT '' AS id, true AS late WHERE false")
+        found = search.check_indices(ops)
+        assert found.causes == {indices.ROWS_GONE}
+        assert [f.next for f in found.troubles] == ["databases/restore"]
+        with pytest.raises(Refused, match=r"500 of 1,075 documents in documents have no row"):
+            search.plan_reindex(ops, "documents", strays=True)
+        assert search.plan_reindex(ops, "documents", strays=True, most=60).steps
+    assert search.check_indices(ops).worst == "ok"
+
+
 def page(ops: Connection, size: int) -> list[tuple[str, Any]]:
     found = domains.ask(ops, "GET", "/documents/_search", {"size": size})["hits"]["hits"]
     return [(each["_id"], each["_source"]) for each in found]

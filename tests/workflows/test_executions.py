@@ -53,6 +53,20 @@ def test_a_failed_item_is_found_started_again_and_mended(ops: Connection, lab: A
     assert lab.state("dms-dev") == before
 
 
+def test_objects_that_are_gone_are_seen_by_a_sample(ops: Connection, lab: Any) -> None:
+    assert workflows.check_objects(ops).worst == "ok"
+    bucket = ops.target["buckets"]["documents"]["name"]
+    listed = ops.pages("s3", "list_objects_v2", "Contents[].Key", Bucket=bucket)
+    try:
+        for key in sorted(listed)[::2]:
+            ops.call("s3", "delete_object", Bucket=bucket, Key=key)
+        found = workflows.check_objects(ops, FLOW)
+        assert (found.worst, found.causes) == ("critical", {"objects-gone"})
+        assert [f.next for f in found] == ["buckets/restore"]
+    finally:
+        lab.reset()
+
+
 def test_letters_of_a_work_flow_are_of_its_items_and_go_through_it_again(
     ops: Connection, lab: Any
 ) -> None:

@@ -79,15 +79,15 @@ def unread(asked: str | Question, exc: OpsError) -> Finding:
     A database that refuses the login is *critical*: it refuses others, too. What is not there is
     judged when the finding is kept.
     """
-    status, cause, seen = "unknown", "", str(exc)
+    status, cause, seen, follow = "unknown", "", str(exc), ""
     if isinstance(exc, LoginRefused):
-        status, cause = "critical", LOGIN_REFUSED
+        status, cause, follow = "critical", LOGIN_REFUSED, "changes/configuration"
     elif isinstance(exc, NotAllowed):
         cause = DENIED
         seen += missing_permission(exc)
     source = type(exc).__name__
     words = asked if isinstance(asked, str) else asked.words
-    return Finding(status, words, seen, source=source, cause=cause, trace=exc.trace)
+    return Finding(status, words, seen, source=source, cause=cause, next=follow, trace=exc.trace)
 
 
 def told(ops: Connection, words: Mapping[str, str]) -> Findings:
@@ -137,6 +137,8 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     place, name = min(found_at, key=lambda at: not at[0].startswith(asked))
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
+    elif "logs " in found.seen:
+        place = f"the log group of {place.removesuffix('.name')}"
     seen = f"Described as {place}, and not there. {found.seen}"
     follows = found.next or "changes/configuration"  # who took it away
     return replace(found, status="critical", seen=seen, cause=GONE, next=follows)
@@ -169,7 +171,7 @@ def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:
         at = f"{place}.{key}" if place else key
         if place:
             yield at, key
-        if isinstance(value, str):
+        if place and isinstance(value, str):  # above stands what it is called, and where it is
             yield at, value
         elif isinstance(value, Mapping):
             yield from _described(value, at)

@@ -28,7 +28,7 @@ ENTRY = re.compile(
 # Beside a secret's name it says something about the secret, or is a place of the shell's.
 _ABOUT = re.compile(
     r"(?i)(?:name|arn|path|file|ttl|expir\w*|length|size|type|enabled|header|prefix|algorithm"
-    r"|version|seconds|minutes|hours|days|rotation|policy|region|id)s?$"
+    r"|version|seconds|minutes|hours|days|rotation|policy|region|id|route[-_]?key)s?$"
 )
 _TRUTHS = {"", "true", "false", "yes", "no", "on", "off", "null", "none"}
 

@@ -30,6 +30,8 @@ _STEADY = {
     "ThreadpoolSearchRejected": 0.0,
     "ThreadpoolWriteRejected": 0.0,
     "AutomatedSnapshotFailure": 0.0,
+    "KMSKeyInaccessible": 0.0,
+    "MasterReachableFromNode": 1.0,
     "FreeStorageSpace": 15.2 * GIGABYTE,
     "Nodes": float(_NODES),
 }
