@@ -188,22 +188,29 @@ class _Comparison:
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key[1], difference.path.rpartition(".")[2])
+            by, why = self._by(key, difference.path.rpartition(".")[2])
         if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
+        if any(
+            kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now
+        ):
+            why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
 
-    def _by(self, name: str, setting: str) -> tuple[str, str]:
-        """By whom, and whether that makes it no warning."""
+    def _by(self, key: Key, setting: str) -> tuple[str, str]:
+        """By whom, and whether that makes it no warning. No service but its own changes it."""
+        name, about = key[1], table()[key[0]]
+        source = about.get("source", about["call"][0])
+        theirs = [a for a in self.theirs[0] if (a.of("eventSource") or source).startswith(source)]
         if act := trails.newest(self._ours, name, setting):
             ours = "by a run of ours" if setting and setting in act.text else ""
             return f"{act.by} ({act.what})", ours
-        if act := trails.newest(self.theirs[0], name, setting):
+        if act := trails.newest(theirs, name, setting):
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
         return "", ""
 

@@ -17,9 +17,11 @@ from opslib.lab.aws.trail import Event
 _DAYS = 90
 _PAGE = 50
 _SOURCES = {
+    "apigatewayv2": "apigateway",
     "cloudwatch": "monitoring",
     "elbv2": "elasticloadbalancing",
     "ses": "email",
+    "opensearch": "es",
     "stepfunctions": "states",
 }
 _MATCHES: dict[str, Callable[[Event, str], bool]] = {
