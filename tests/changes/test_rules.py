@@ -57,6 +57,9 @@ def day(days: float) -> datetime:
 
 WARN, CRITICAL = "warn", "critical"
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+ALL = '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*"}]}'
+OWN = ALL[:-3] + ', "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:x"}}}]}'
+LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
 CASES = [
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
@@ -68,10 +71,34 @@ CASES = [
         "MessageRetentionPeriod",
         WARN,
     ),
+    ("queue", "orders", queue(MessageRetentionPeriod="60"), "MessageRetentionPeriod", WARN),
+    ("queue", "orders", queue(Policy=ALL), "Policy", CRITICAL),
+    (
+        "topic",
+        "alerts",
+        {"Policy": ALL, "subscriptions": [{"SubscriptionArn": "arn:x"}]},
+        "Policy",
+        CRITICAL,
+    ),
+    ("secret", "db", {"policy": ALL}, "policy", CRITICAL),
+    (
+        "function",
+        "other",
+        {"FunctionName": "other", "Timeout": 3, "aliases": [LATEST]},
+        "aliases",
+        WARN,
+    ),
     ("database cluster", "db", {"DeletionProtection": False}, "DeletionProtection", WARN),
     ("database instance", "db", {"PubliclyAccessible": True}, "PubliclyAccessible", CRITICAL),
     ("database instance", "db", {"StorageEncrypted": False}, "StorageEncrypted", WARN),
     ("database instance", "db", {"BackupRetentionPeriod": 6}, "BackupRetentionPeriod", WARN),
+    (
+        "database instance",
+        "db",
+        {"CertificateDetails": {"ValidTill": day(6)}},
+        "CertificateDetails",
+        CRITICAL,
+    ),
     (
         "database instance",
         "db",
@@ -192,6 +219,17 @@ KEPT = [
     ),
     ("secret", "s", {"RotationEnabled": True, "NextRotationDate": day(3)}),
     ("secret", "s", {}),
+    ("queue", "orders", queue(Policy=OWN)),
+    (
+        "function",
+        "api",
+        {
+            "FunctionName": "api",
+            "Timeout": 3,
+            "aliases": [LATEST | {"FunctionVersion": "7"}],
+            "policy": OWN,
+        },
+    ),
     ("topic", "t", "[unread]"),
 ]
 
