@@ -22,6 +22,7 @@ from opslib.databases.instances import rds
 UNAVAILABLE = "database-unavailable"  # the cause that findings name
 WAITING = {"database": "str", "what": "str", "change": "str", "when": "str", "by": UTC_TIME}
 COUNTS = {"table": "str", "rows_there": "Int64", "rows_now": "Int64", "difference": "Int64"}
+_SERVES = ("available", "backing-up", "storage-optimization")  # in all of them as always
 _PASSING = {
     *rds.PENDING,
     "failing-over",
@@ -38,7 +39,7 @@ _ASKS = {
         "databases/storage",
     ),
     "stopped": (
-        "somebody stopped it, or it was not used: start it (aws rds start-db-instance)",
+        "somebody stopped it, or it was not used: start it (aws rds start-db-{kind})",
         "",
     ),
     "stopping": ("somebody stops it: who, and why?", ""),
@@ -80,14 +81,15 @@ def judged(database: rds.Database, described: Json) -> Finding:
     """Its state as a finding: one that passes is a warning, one that does not, the cause."""
     kind, status = database.kind, described[database.kind.status]
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
-    if status == "available":
+    if status in _SERVES:
         return asked.answer("ok", status, cause=UNAVAILABLE)
     if status in _PASSING:
         return asked.answer("warn", f"{status}: ends by itself; look again in some minutes")
     if status not in _ASKS:
         return asked.answer("unknown", f"{status}: {_UNKNOWN}")
     asks, follows = _ASKS[status]
-    return asked.answer("critical", f"{status}: {asks}", cause=UNAVAILABLE, next=follows)
+    seen = f"{status}: {asks.format(kind=kind.noun)}"
+    return asked.answer("critical", seen, cause=UNAVAILABLE, next=follows)
 
 
 def login(ops: Connection) -> Finding:
