@@ -83,6 +83,8 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     found = [_finding(seen, facts, max_share_percent)]
     if "scan" in facts:
         found.append(answer(_APP, _app_finding, ops, facts["scan"], seen))
+    if seen.lost and not facts.get("temporary") and not seen.miscompared:
+        found.append(_lost(seen))
     scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
     scanned.orphans = seen.orphans
     return scanned
@@ -102,6 +104,15 @@ def _finding(seen: Scan, facts: Facts, most: float) -> Finding:
         return asked.ok(f"{seen}{_beside(seen)}", cause=cause, rule="none")
     status = "critical" if seen.share > most else "warn"
     return asked.answer(status, f"{seen}{_beside(seen)}", cause=cause)
+
+
+def _lost(seen: Scan) -> Finding:
+    """What has a row, and is not there: who asks for it gets nothing."""
+    words = f"Rows of {seen.table} without an object"
+    asked = Question(words, "none", "s3 ListObjectsV2, SELECT")
+    many = "critical" if len(seen.lost) > FEW * seen.rows else "warn"
+    said = f"{len(seen.lost):,} of {seen.rows:,}, as {seen.lost[0]}"
+    return asked.answer(many, said, next="buckets/restore")
 
 
 def _miscompared(seen: Scan) -> str:

@@ -63,6 +63,7 @@ class Scan:
     derived: int = 0  # made from an object that has a row, as the target's file describes
     related: tuple[str, ...] = ()  # without a row, but named as if made from one that has a row
     likely: tuple[str, ...] = ()  # the patterns by which they look so, the commonest first
+    lost: tuple[str, ...] = ()  # keys of rows whose object is not there, however they are written
 
     @property
     def miscompared(self) -> bool:
@@ -113,6 +114,8 @@ def scan(ops: Connection, kind: str) -> Scan:
     objects = objects[~objects["key"].map(lambda key: key.startswith(others)).astype(bool)]
     forms = objects["key"].map(lambda key: _form(key, prefix, keys))
     nameless = objects[forms == ""]
+    named = [(key, key.removeprefix(prefix)) for key in objects["key"]]
+    there = {form(key, bare) for key, bare in named for form in _FORMS.values()}
     rows, bare = Rows(keys, prefix), nameless["key"].str.removeprefix(prefix)
     patterns = facts.get("derived")
     of_pattern = bare.map(lambda key: rows.fits(key, patterns or ())).astype(bool)
@@ -139,6 +142,7 @@ def scan(ops: Connection, kind: str) -> Scan:
         int(of_pattern.sum()),
         tuple(nameless["key"][related]),
         tuple(pattern for pattern, _ in likely.most_common(3)),
+        tuple(sorted(keys - there)),
     )
 
 

@@ -193,7 +193,7 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            asked = service
+            asked = {"sql": "SQL"}.get(service, service)
             if service not in OWN:
                 named = self._ops.client(service).meta.method_to_api_mapping[operation]
                 asked = f"{service}:{named}"

@@ -18,6 +18,7 @@ _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _SILENT = Sign(
     "silent", r"time.?out|timed out|unreachable|endpoint|resolve|refused", next="network/endpoints"
 )
+_GONE = Sign("gone", r"not ?found|does not exist|no ?such", next="changes/configuration")
 _DEPENDENCIES = (
     Sign("storage", r"s3|bucket|storage|image", next="buckets/create"),
     Sign("database", r"database|postgres|\bdb\b|rds|aurora|sql", next="databases/health"),
@@ -52,4 +53,6 @@ def in_a_line(answer: Response) -> str:
 
 def follows(dependency: str, reason: str) -> str:
     """The procedure that looks further into a failed dependency."""
-    return (_SILENT if _SILENT.fits(reason) else sign_of(_DEPENDENCIES, dependency)).next
+    sign = _SILENT if _SILENT.fits(reason) else sign_of(_DEPENDENCIES, dependency)
+    gone = sign.name == "service" and _GONE.fits(reason)
+    return (_GONE if gone else sign).next

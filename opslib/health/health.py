@@ -178,7 +178,8 @@ def _overall(judged: Finding, deep: Probe, answer: Response, parts: list[Said]) 
     if not parts and not (answer.ok and whole):
         status = "unknown" if answer.ok else "critical"
         seen = f"{deep.seen}, and names no dependency: {answers.in_a_line(answer)}"
-        return replace(judged, status=status, seen=seen, cause="", next="network/endpoints")
+        follow = "logs/search" if answer.status == 500 else "network/endpoints"
+        return replace(judged, status=status, seen=seen, cause="", next=follow)
     if not answer.ok:
         seen = f"{deep.seen}, though no dependency failed"
         return replace(judged, seen=seen, next="logs/search")

@@ -44,7 +44,7 @@ _MEANINGS = {
 }
 _MEANING = {word: means for means, words in _MEANINGS.items() for word in words.split()}
 _FEW = 5  # so many jobs say something of the others
-_NO_TIME = 0.05  # of what they took before
+_NO_TIME, _LONG = 0.05, 4  # of what they took before
 
 
 def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
@@ -89,8 +89,8 @@ GROUP BY status ORDER BY count(*) DESC, 1
 def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
     """Every state is counted, known or not; how many failed; what waits without a message.
 
-    And whether they are done in no time, one item has ever more of them, or none is started any
-    more. Evidence: STATES.
+    And whether they are done in no time, or take far longer, one item has ever more of them, or
+    none is started any more. Evidence: STATES.
     """
     found = list_states(ops, kind, minutes)
     judged = [
@@ -99,7 +99,7 @@ def check_states(ops: Connection, kind: str, minutes: float = 1440) -> Findings:
         *_left(kind, found),
         *_waiting(ops, kind, found),
         *_running(ops, kind, found),
-        *_in_no_time(kind, found),
+        *_as_long(kind, found),
         *_again(ops, kind, minutes),
         *_overdue(ops, kind),
     ]
@@ -184,15 +184,17 @@ def _running(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
         yield asked.critical(seen, next="jobs/status")
 
 
-def _in_no_time(kind: str, found: Frame) -> Iterator[Finding]:
+def _as_long(kind: str, found: Frame) -> Iterator[Finding]:
     for row in found[found["means"] == "completed"].itertuples():
         enough = row.jobs >= _FEW and row.earlier >= _FEW and row.seconds_earlier >= 1
-        if enough and row.seconds < _NO_TIME * row.seconds_earlier:
+        longer = row.seconds > _LONG * row.seconds_earlier
+        if enough and (longer or row.seconds < _NO_TIME * row.seconds_earlier):
             asked = Question(f"how long {kind} jobs take", "as before", _SOURCE)
             seen = (
                 f"{row.jobs} were completed in {number(row.seconds, 's')} (median), before it took "
             )
-            seen += f"{number(row.seconds_earlier, 's')}: do they do anything?"
+            why = "what do they wait for?" if longer else "do they do anything?"
+            seen += f"{number(row.seconds_earlier, 's')}: {why}"
             yield asked.warn(seen, next="jobs/status")
 
 

@@ -164,7 +164,9 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
     told = [f"{key} (version {needing[key].get('Version')}) {why}" for key, why in lost.items()]
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
-    return _WAY.answer("critical", seen, cause=OUTSIDE, next=_back(ops, lost))
+    if outside := [key for key, why in lost.items() if "VPC" in why]:
+        return _WAY.answer("critical", seen, cause=OUTSIDE, next=_back(ops, outside))
+    return _WAY.answer("critical", seen, next="changes/configuration")  # a rule that was taken away
 
 
 def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:

@@ -31,7 +31,7 @@ _WEEKS = 3
 _HOURS = 3  # so much of each week is compared
 _LATE_MINUTES = 15  # CloudWatch's own delay
 _SURE = 20  # so much was seen each week: that there is none now is no chance
-_DAY_HOURS = 26  # a day, and what a nightly run may be late
+_REST_HOURS = 2  # what ran within them is not asked when it ran before
 _TREND_DAYS = 14
 _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
 _VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
@@ -47,6 +47,19 @@ _ENDS = {
     "disk_used_percent": 100,
     "mem_used_percent": 100,
     "MemoryUtilization": 100,
+}
+
+
+_OF = {"instance": "DBInstanceIdentifier", "cluster": "DBClusterIdentifier"}
+# So many times what it was in other weeks is far; and beyond, below 1 beneath, so much it matters.
+_LEVELS = {
+    "ReadLatency": (10, 0.02, "s"),
+    "WriteLatency": (10, 0.02, "s"),
+    "DiskQueueDepth": (10, 10, ""),
+    "SwapUsage": (10, 5e8, "bytes"),
+    "FreeableMemory": (0.2, 1e9, "bytes"),
+    "CPUCreditBalance": (0.2, 30, ""),
+    "TransactionLogsDiskUsage": (5, 5e9, "bytes"),
 }
 
 
@@ -78,7 +91,7 @@ def check_silence(ops: Connection) -> Findings:
 
     Of the key metrics, the functions' invocations and the services' requests, by what they are of;
     GetMetricData of the last hours, and of the same hours of the three weeks before. Of functions
-    that did not run for a day: whether they always ran oftener.
+    that did not run for some hours: whether they always ran oftener.
     """
     counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
     queries = [
@@ -132,13 +145,13 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
 def _not_run(ops: Connection) -> Iterator[Finding]:
     """Functions that ran regularly, as every night, and run no more."""
     names = {f"m{i}": each for i, each in enumerate(_counted(ops)) if each.metric == "Invocations"}
-    for hours in (_DAY_HOURS, 28 * 24):
+    for hours in (_REST_HOURS, 28 * 24):
         if not names:
             return
         queries = [each.query(id, "Sum", 3600) for id, each in names.items()]
         found = metrics.values_of(metrics.query(ops, queries, window(ops, hours * 60)))
         ran = {id: found[id].loc[lambda values: values > 0] for id in names}
-        if hours == _DAY_HOURS:
+        if hours == _REST_HOURS:
             names = {id: each for id, each in names.items() if ran[id].empty}
     for id, each in names.items():
         if late := overdue(ops.now(), ran[id].index.to_series()):
@@ -157,6 +170,33 @@ def _counted(ops: Connection) -> Iterator[Counted]:
         for name in each.amounts.keys() & wholes:
             of = each.amounts[name]
             yield Counted(of.namespace, of.metric, tuple(of.dimensions.items()), bool(name))
+
+
+@check("Is the database's work as at this hour of other weeks?")
+def check_levels(ops: Connection) -> Findings:
+    """Latency, queues, swap, memory: far from what each of the three weeks before had at this hour.
+
+    GetMetricData AWS/RDS, the average of an hour.
+    """
+    database, now = ops.target["database"], ops.now()
+    of = tuple((key, database[kind]) for kind, key in _OF.items() if kind in database)
+    queries = [
+        Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in _LEVELS
+    ]
+    ends = [now - week * WEEK for week in range(_WEEKS + 1)]
+    read = ops.each(
+        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=1), end)), ends
+    )
+    by_end, told = [metrics.values_of(read[end]) for end in ends], []
+    for metric, (times, limit, unit) in _LEVELS.items():
+        value, *weeks = (float(each[f"m{metric}"].mean()) for each in by_end)
+        sign, beyond = -1 if times < 1 else 1, (limit, *(times * each for each in weeks))
+        if all(sign * value > sign * each for each in beyond):
+            was = ", ".join(number(each, unit) for each in weeks)
+            told.append(f"{metric} {number(value, unit)} in the last hour, in other weeks {was}")
+    asked = Question(f"work of {of[0][1]}", "nothing far from other weeks", "GetMetricData")
+    seen = "; ".join(told) or f"{count(len(_LEVELS), 'metric')}, none far from other weeks"
+    return Findings([asked.judged(not told, seen, otherwise="warn", next="databases/health")])
 
 
 @check("Does something come to its limit?")
@@ -204,7 +244,7 @@ def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
     """What has a hard limit, and how that is read."""
     facts = ops.target.facts
     database = facts.get("database", {})
-    for kind, key in (("instance", "DBInstanceIdentifier"), ("cluster", "DBClusterIdentifier")):
+    for kind, key in _OF.items():
         if kind in database:
             name, most = ((key, database[kind]),), partial(databases.connection_limit, ops)
             yield Counted("AWS/RDS", "DatabaseConnections", name), most

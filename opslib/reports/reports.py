@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 
 from opslib.core import (
     SEVERITY,
     Connection,
+    Finding,
     Findings,
     Frame,
     Json,
@@ -72,10 +73,20 @@ class Daily:
 
     @property
     def troubles(self) -> Findings:
-        """What is not ok, worst first, under the headline."""
-        bad = self.findings.troubles
-        bad.note = repr(self)
-        return bad
+        """What is not ok, worst first, under the headline; what several say in one word, once."""
+        said: dict[tuple[str, str], list[Finding]] = {}
+        for each in self.findings.troubles:
+            said.setdefault((each.status, each.seen), []).append(each)
+        bad = [
+            replace(
+                first,
+                check=f"{first.check} (and {count(len(more), 'more check')})"
+                if more
+                else first.check,
+            )
+            for first, *more in said.values()
+        ]
+        return Findings(bad, note=repr(self))
 
     def __repr__(self) -> str:
         counts = Counter(f.status for f in self.findings)

@@ -69,6 +69,18 @@ def test_orphans_are_shown_with_totals_share_size_groups_and_ages(
     assert found[1].seen == "23 orphans"
 
 
+def test_rows_whose_object_is_gone_are_counted(ops: Connection, lab: PracticeLab) -> None:
+    keys = list(reads.list_objects(ops, NAME, "books/")["key"])
+    for key in keys[:3]:
+        ops.call("s3", "delete_object", Bucket=NAME, Key=key)
+    try:
+        lost = orphans.check_orphans(ops, "images")[-1]
+    finally:
+        lab.reset()
+    assert (lost.status, lost.next) == ("warn", "buckets/restore")
+    assert lost.seen == f"3 of {len(keys):,}, as {sorted(keys[:3])[0].removeprefix('books/')}"
+
+
 def test_clean_up_deletes_the_orphans_and_nothing_else_and_is_undone(
     orphaned: Connection, lab: PracticeLab
 ) -> None:

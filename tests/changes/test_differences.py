@@ -225,6 +225,10 @@ def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
     report.theirs = [bob, ana]
     [found] = report(altered(VisibilityTimeout="30")).troubles
     assert "by ana: SetQueueAttributes at 11-20 06:00" in found.seen
+    other = {"eventSource": "dynamodb.amazonaws.com"}  # of a table of that name
+    report.theirs = [trails.Act(START, "UpdateTable", "eve", "orders", other), ana]
+    [found] = report(altered(VisibilityTimeout="30")).troubles
+    assert "by ana" in found.seen
 
 
 def test_what_a_run_of_ours_did_is_no_warning_and_names_its_record(report: Reports) -> None:

@@ -69,6 +69,9 @@ EVERYTHING = {"Effect": "Allow", "Action": ["*"], "Resource": "*"}
 ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 OURS = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+ALL = '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*"}]}'
+OWN = ALL[:-3] + ', "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:x"}}}]}'
+LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
 CASES = [
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
@@ -80,10 +83,34 @@ CASES = [
         "MessageRetentionPeriod",
         WARN,
     ),
+    ("queue", "orders", queue(MessageRetentionPeriod="60"), "MessageRetentionPeriod", WARN),
+    ("queue", "orders", queue(Policy=ALL), "policy", CRITICAL),
+    (
+        "topic",
+        "alerts",
+        {"Policy": ALL, "subscriptions": [{"SubscriptionArn": "arn:x"}]},
+        "policy",
+        CRITICAL,
+    ),
+    ("secret", "db", {"policy": ALL}, "policy", CRITICAL),
+    (
+        "function",
+        "other",
+        {"FunctionName": "other", "Timeout": 3, "aliases": [LATEST]},
+        "aliases",
+        WARN,
+    ),
     ("database cluster", "db", {"DeletionProtection": False}, "DeletionProtection", WARN),
     ("database instance", "db", {"PubliclyAccessible": True}, "PubliclyAccessible", CRITICAL),
     ("database instance", "db", {"StorageEncrypted": False}, "StorageEncrypted", WARN),
     ("database instance", "db", {"BackupRetentionPeriod": 6}, "BackupRetentionPeriod", WARN),
+    (
+        "database instance",
+        "db",
+        {"CertificateDetails": {"ValidTill": day(6)}},
+        "CertificateDetails",
+        CRITICAL,
+    ),
     (
         "database instance",
         "db",
@@ -250,6 +277,17 @@ KEPT = [
     ("service", "web", {"deploymentConfiguration": {**BREAKER_OFF, "alarms": {"enable": True}}}),
     ("service", "web", task(API_URL="https://example.com", MAX_TOKENS="900")),
     ("target group", "web", {"Matcher": {"HttpCode": "200,301"}}),
+    ("queue", "orders", queue(Policy=OWN)),
+    (
+        "function",
+        "api",
+        {
+            "FunctionName": "api",
+            "Timeout": 3,
+            "aliases": [LATEST | {"FunctionVersion": "7"}],
+            "policy": OWN,
+        },
+    ),
     ("topic", "t", "[unread]"),
 ]
 

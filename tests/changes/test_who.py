@@ -130,6 +130,10 @@ def policy(**statement: Any) -> dict[str, Any]:
     return {"requestParameters": {"bucketName": "b", "bucketPolicy": {"Statement": [given]}}}
 
 
+def shared(with_whom: str) -> dict[str, Any]:
+    return {"requestParameters": {"attributeName": "restore", "valuesToAdd": [with_whom]}}
+
+
 def login(mfa: str, **identity: str) -> dict[str, Any]:
     answers = {"responseElements": {"ConsoleLogin": "Success"}}
     return {**answers, "additionalEventData": {"MFAUsed": mfa}, "identity": identity}
@@ -148,6 +152,7 @@ BLOCK = {"requestParameters": {"PublicAccessBlockConfiguration": {"BlockPublicAc
         ("PutBucketPolicy", policy(), policy(Principal={"AWS": "arn:aws:iam::1:root"}), "critical"),
         ("PutBucketPolicy", policy(Principal={"AWS": "*"}), policy(Effect="Deny"), "critical"),
         ("PutBucketPublicAccessBlock", BLOCK, {}, "critical"),
+        ("ModifyDBSnapshotAttribute", shared("all"), shared("222233334444"), "critical"),
         ("ConsoleLogin", login("No"), login("Yes"), "warn"),
         ("ConsoleLogin", login("No"), login("No", type="AssumedRole"), "warn"),
     ],

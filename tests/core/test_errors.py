@@ -211,6 +211,7 @@ def test_every_error_of_psycopgs_is_one_of_ours() -> None:
             str(kind.sqlstate) for kind, is_ in found.items() if is_ is expected and kind.sqlstate
         }
 
+    assert found[psycopg.errors.ConnectionTimeout] is Unfinished
     assert states(NotFound) == {"42P01", "3F000", "3D000"}
     assert states(LoginRefused) == {"28000", "28P01"}
     assert states(NotAllowed) == {"42501"}

@@ -119,12 +119,6 @@ def test_maintenance_that_aws_forces_soon_is_a_warning(
     assert conditions._maintenance(ops, CLUSTER, [member()]).status == status
 
 
-@pytest.mark.parametrize(("days", "status"), [(300, "ok"), (20, "warn"), (-1, "critical")])
-def test_a_certificate_that_ends_is_told(ops: Connection, days: int, status: str) -> None:
-    each = member(CertificateDetails={"ValidTill": ops.now() + timedelta(days=days)})
-    assert conditions._certificates(ops, [each]).status == status
-
-
 def test_a_cluster_without_a_writer_is_critical() -> None:
     reader = {"DBInstanceIdentifier": "a", "IsClusterWriter": False}
     assert conditions._writer(CLUSTER, {"DBClusterMembers": [reader]}).status == "critical"
@@ -249,7 +243,8 @@ def test_events_of_the_database_are_told_newest_first_and_those_of_others_are_no
     ("status", "answer"),
     [
         ("available", "ok"),
-        ("backing-up", "warn"),
+        ("backing-up", "ok"),
+        ("maintenance", "warn"),
         ("storage-full", "critical"),
         ("inaccessible-encryption-credentials", "critical"),
         ("teleporting", "unknown"),

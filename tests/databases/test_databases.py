@@ -274,7 +274,7 @@ def with_status(
     ("status", "worst", "says", "follows"),
     [
         ("storage-full", "critical", "give it more", "databases/storage"),
-        ("stopped", "critical", "start-db-instance", ""),
+        ("stopped", "critical", "start-db-cluster", ""),
         ("failed", "critical", "restore it beside", "databases/restore"),
         ("incompatible-parameters", "critical", "parameter group", "databases/scale"),
         ("inaccessible-encryption-credentials-recoverable", "critical", "within 7 days", ""),
@@ -282,6 +282,7 @@ def with_status(
         ("maintenance", "warn", "ends by itself", ""),
         ("failing-over", "warn", "ends by itself", ""),
         ("available", "ok", "available", ""),
+        ("backing-up", "ok", "backing-up", ""),  # each night
     ],
 )
 def test_what_a_state_asks_for_is_said(

@@ -220,6 +220,8 @@ def test_sessions_from_before_are_told_by_application_and_hidden_ones_are_unknow
     old, new = NOW - timedelta(hours=2), NOW
     judged = passwords._kept(sessions_of(("pool", 6, 4, old), ("job", 1, 0, new)), "app", NOW)
     assert (judged.status, "older: pool 4." in judged.seen) == ("warn", True)
+    pool = sessions_of(("pool", 6, 4, old))
+    assert passwords._kept(pool, "app", NOW, early=True).status == "ok"  # pools reconnect in time
     assert passwords._kept(sessions_of(("job", 1, 0, new)), "app", NOW).status == "ok"
     assert passwords._kept(sessions_of(), "app", NOW).status == "ok"
     assert passwords._kept(sessions_of(("no name", 3, 0, None)), "app", NOW).status == "unknown"

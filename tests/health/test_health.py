@@ -119,6 +119,24 @@ def test_a_gateway_that_gives_up_leads_to_the_network(answering: Answering) -> N
     assert [(f.status, f.next) for f in found] == [("critical", "network/endpoints")]
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "follow"),
+    [
+        (500, '{"detail": "Internal Server Error: KeyError(\'password\')"}', "logs/search"),
+        (
+            503,
+            '{"cognito": "error: ResourceNotFoundException: User pool x does not exist."}',
+            "changes/configuration",
+        ),
+        (503, '{"cognito": "error: Connect timeout on endpoint URL"}', "network/endpoints"),
+    ],
+)
+def test_what_the_answer_says_of_the_cause_leads_on(
+    answering: Answering, status: int, body: str, follow: str
+) -> None:
+    assert health.check_dependencies(answering(status, body))[0].next == follow
+
+
 def test_a_deep_check_that_hangs_while_the_api_is_alive_waits_for_a_dependency(
     answering: Answering,
 ) -> None:

@@ -83,14 +83,17 @@ def test_what_failed_is_a_share_of_what_ended(failed: int, done: int, expected: 
     [
         (("completed", "completed", 20, 300, 0.1, 41.0), ["warn"]),
         (("completed", "completed", 20, 300, 30.0, 41.0), []),
+        (("completed", "completed", 20, 300, 540.0, 41.0), ["warn"]),
+        (("completed", "completed", 20, 300, 120.0, 41.0), []),
+        (("completed", "completed", 3, 300, 540.0, 41.0), []),
         (("completed", "completed", 3, 300, 0.1, 41.0), []),  # few
         (("completed", "completed", 20, 0, 0.1, None), []),  # a new system
         (("completed", "completed", 20, 300, 0.02, 0.4), []),  # they always were so quick
         (("failed", "failed", 20, 300, 0.1, 41.0), []),
     ],
 )
-def test_jobs_done_in_no_time_are_doubted(row: Any, expected: list[str]) -> None:
-    assert statuses(states._in_no_time("report", rows(row))) == expected
+def test_jobs_done_in_no_time_or_far_more_slowly_are_doubted(row: Any, expected: list[str]) -> None:
+    assert statuses(states._as_long("report", rows(row))) == expected
 
 
 def at(*hours_ago: float) -> Any:

@@ -92,14 +92,19 @@ def test_a_deleted_app_client_is_told(dms: Any, monkeypatch: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "said", "cause", "follow"),
     [
-        ({"GroupId": "sg-0", "VpcId": "vpc-other"}, "is in another VPC"),
-        ({"GroupId": "sg-0"}, "is not let in on port 5432"),
+        (
+            {"GroupId": "sg-0", "VpcId": "vpc-other"},
+            "is in another VPC",
+            OUTSIDE,
+            "functions/rollback",
+        ),
+        ({"GroupId": "sg-0"}, "is not let in on port 5432", "", "changes/configuration"),
     ],
 )
 def test_other_subnets_and_groups_are_no_way(
-    dms: Any, monkeypatch: Any, change: Any, said: str
+    dms: Any, monkeypatch: Any, change: Any, said: str, cause: str, follow: str
 ) -> None:
     mine = {*functions.live(dms, KEY)["VpcConfig"]["SecurityGroupIds"]}
 
@@ -108,7 +113,7 @@ def test_other_subnets_and_groups_are_no_way(
 
     Changed(dms, monkeypatch, describe_security_groups=moved)
     found = only(dms, needs._WAY.words)
-    assert (found.status, found.cause) == ("critical", OUTSIDE), found.seen
+    assert (found.status, found.cause, found.next) == ("critical", cause, follow), found.seen
     assert said in found.seen
 
 

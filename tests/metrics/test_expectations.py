@@ -172,11 +172,13 @@ class Recorded:
         rows = [
             {"time": time, "id": query["Id"], "label": "", "value": value}
             for query in queries
-            for time, value in self.series[query["MetricStat"]["Metric"]["MetricName"]][
-                week
-            ].items()
+            for time, value in self._series(query)[week].items()
         ]
         return frame(rows, metrics.SERIES)
+
+    def _series(self, query: Any) -> list[pd.Series]:
+        name = query["MetricStat"]["Metric"]["MetricName"]
+        return self.series.get(name, [counted(0)] * 4)
 
 
 class Described(SimpleNamespace):
@@ -216,6 +218,45 @@ def test_what_is_silent_is_named_by_what_it_is_of(
         assert finding.status == status
         assert of in finding.check
         assert (finding.cause == expectations.SILENT) is (status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("metric", "now", "weeks", "far"),
+    [
+        ("WriteLatency", 0.35, (0.002, 0.003, 0.002), True),
+        ("WriteLatency", 0.018, (0.001, 0.001, 0.001), False),  # ten times, and quick still
+        ("WriteLatency", 0.35, (0.002, 0.3, 0.002), False),  # as on that day a fortnight ago
+        ("FreeableMemory", 1.5e8, (2.4e9, 2.5e9, 2.4e9), True),
+        ("FreeableMemory", 1.5e8, (2e8, 1.6e8, 1.7e8), False),  # it always is so
+        ("FreeableMemory", 6e9, (4e10, 4e10, 4e10), False),
+        ("SwapUsage", 3e9, (0, 0, 0), True),
+        ("SwapUsage", 3e9, (0,), False),  # too young to have a habit
+    ],
+)
+def test_a_database_far_from_its_other_weeks_is_told(
+    monkeypatch: pytest.MonkeyPatch, metric: str, now: float, weeks: tuple[float, ...], far: bool
+) -> None:
+    said = [
+        pd.Series([value], index=[NOW - week * WEEK]) for week, value in enumerate((now, *weeks))
+    ]
+    said += [counted(0)] * (3 - len(weeks))
+    ops: Any = Recorded(**{metric: said})
+    ops.target.facts["database"] = {"instance": "shop"}
+    monkeypatch.setattr(metrics, "query", ops.query)
+    found = expectations.check_levels(ops)
+    assert [f.status for f in found] == ["warn" if far else "ok"]
+    assert (metric in found[0].seen) is far
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(7, "warn"), (1.5, "ok")])
+def test_what_runs_each_hour_is_missed_on_the_same_day(
+    monkeypatch: pytest.MonkeyPatch, hours: float, expected: str
+) -> None:
+    runs = [NOW - timedelta(hours=hours + each) for each in range(24 * 27)]
+    told = [counted(0), *before(0, 0, 0), pd.Series(1.0, index=runs[::-1])]
+    ops: Any = Recorded(Invocations=told, CPUUtilization=[counted(5), *before(5, 5, 5)])
+    monkeypatch.setattr(metrics, "query", ops.query)
+    assert [f.status for f in expectations.check_silence(ops)] == [expected]
 
 
 @pytest.mark.parametrize(("hours_ago", "expected"), [(33, "warn"), (9, "ok")])

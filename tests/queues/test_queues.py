@@ -203,6 +203,8 @@ def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:
         ("AccessDeniedException: User is not authorized to perform", "denied"),
         ("NoSuchKey: The specified key does not exist.", "what it needs is gone"),
         ("2026-11-22T10:00:00Z abc Task timed out after 600.00 seconds", "function timed out"),
+        ("Runtime.ImportModuleError: No module named 'pydantic_core'", "code cannot be loaded"),
+        ("QueuePool limit of size 5 overflow 10 reached, timed out", "no connection free"),
         ("ZeroDivisionError: division by zero", "other error"),
         ("", "no error recorded"),
     ],

@@ -71,7 +71,7 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
         "access-denied"
     ] * 4  # state, reach, silences, configuration
     assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
-    assert len(report["metrics"]) == 11
+    assert len(report["metrics"]) == 12
 
 
 def test_a_section_that_is_not_described_says_so(lab: Any, records_folder: Any) -> None:

@@ -160,6 +160,7 @@ _SECTIONS = {
     "ec2 ": "network",
     "opensearch ": "search",
     "VPC": "network",
+    "user pool": "users",
     "s3 ": "buckets",
     "cloudwatch ": "dashboards",
 }

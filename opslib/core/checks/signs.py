@@ -60,6 +60,19 @@ FAILURES = (
         next="search/health",
     ),
     Sign(
+        "code cannot be loaded",
+        r"import ?module ?error|no module named|cannot find (module|package)|handler ?not ?found"
+        r"|invalid elf|exec format error",
+        advice="what was deployed lacks something: roll it back, then send back",
+        next="functions/rollback",
+    ),
+    Sign(
+        "no connection free",
+        r"queue ?pool|connection pool.{0,40}(exhausted|limit|full)",
+        advice="see who holds the connections to the database, then send back",
+        next="databases/health",
+    ),
+    Sign(
         "throttled",
         r"throttl|too many (requests|tokens|connections|clients)|rate ?(limit|exceeded)|quota"
         r"|connection slots"

@@ -211,7 +211,8 @@ def out_of_connections(error: BaseException) -> bool:
 
 def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     said = str(orig).strip().split("\n")[0]
-    own = _NOT_ASKED if "Operational" in type(orig).__name__ else _UNREADABLE
+    kinds = [kind.__name__ for kind in type(orig).__mro__]
+    own = _NOT_ASKED if "OperationalError" in kinds else _UNREADABLE
     state = getattr(orig, "sqlstate", None) or own
     hint = getattr(getattr(orig, "diag", None), "message_hint", None)
     hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")

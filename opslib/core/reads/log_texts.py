@@ -36,7 +36,8 @@ _HARMLESS = re.compile(
     rf"|\b{_TROUBLES}(?:[ _-]?\w+)?[\"']?\s*[=:]\s*[\"']?"
     r"(?:0+\b(?!\.\d*[1-9])|none|null|nil|no\b(?!\s*\w)|false|\[\]|\{\}|\"\"|'')"
     rf"|\b{_TROUBLES}=(?:\s|$)"
-    rf"|\b{_TROUBLES}{NOUN.pattern}(?!\s*=\s*[1-9])",
+    rf"|\b{_TROUBLES}{NOUN.pattern}(?!\s*=\s*[1-9])"
+    rf"|\bsucce\w+ after (?:\w+ )?{_TROUBLES}\b",
     re.I,
 )
 _TROUBLE_SAID = re.compile(
@@ -51,6 +52,7 @@ _TROUBLE_SAID = re.compile(
     r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
     r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
     r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|Fault|ExitError)\b(?![\w/]|\.\w)"
+    r"|exited before completing|terminate called|exec user process"
     r"|\*\* \(\w+|panicked at|OutOfMemory|Traceback \(most|npm ERR!",
     re.I,
 )

@@ -27,12 +27,11 @@ _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"
 _GUIDE = f"{_DOCS}UserGuide/"
 EXPOSED = "database-exposed"  # the cause that findings name
 _FORCED, _MAINTAINED = timedelta(days=7), "maintenance"
-_CERTIFICATE_DAYS, _CERTIFICATE_CRITICAL = 30, 7
 
 
 @check("Does RDS say anything of the database that should be seen to?")
 def check_conditions(ops: Connection) -> Findings:
-    """Settings in force, storage's limit, backups, replication, certificate, writer, who gets in.
+    """Settings in force, storage's limit, backups, replication, writer, who gets in.
 
     One finding for each that is not well, one that says how many are.
     """
@@ -41,7 +40,6 @@ def check_conditions(ops: Connection) -> Findings:
         *(partial(_by_rule, rule, members) for rule in rds.told("rules")),
         partial(_maintenance, ops, database, members),
         partial(_room, members),
-        partial(_certificates, ops, members),
         partial(_writer, database, described),
         partial(_reachable, ops, described, members),
         partial(_behind, ops, database, members),
@@ -92,30 +90,6 @@ def _room(members: list[Json]) -> Finding:
     return asked.judged(not full, seen, otherwise="warn", next="databases/storage")
 
 
-def _certificates(ops: Connection, members: list[Json]) -> Finding:
-    """Until when clients that check it accept the server's certificate, and its authority's."""
-    asked = Question(
-        "the server's certificate",
-        f"valid for {_CERTIFICATE_DAYS} days",
-        f"{_GUIDE}UsingWithRDS.SSL-certificate-rotation.html",
-    )
-    ends = {
-        each[rds.NAME]: end
-        for each in members
-        if (end := (each.get("CertificateDetails") or {}).get("ValidTill"))
-    }
-    if not ends:
-        return asked.ok("RDS tells no end")
-    name = min(ends, key=ends.__getitem__)
-    left = (ends[name] - ops.now()) / timedelta(days=1)
-    seen, well = f"{name}: until {ends[name]:%Y-%m-%d}, {left:.0f} days", left >= _CERTIFICATE_DAYS
-    if not well:
-        seen += ": give it a newer certificate authority "
-        seen += "(modify-db-instance, CACertificateIdentifier)"
-    late = "critical" if left < _CERTIFICATE_CRITICAL else "warn"
-    return asked.judged(well, seen, otherwise=late)
-
-
 def _writer(database: rds.Database, described: Json) -> Finding:
     source = f"{_DOCS}AuroraUserGuide/Aurora.Overview.html"
     asked = Question("a writer", "one, with its parameters in force", source)
@@ -154,7 +128,7 @@ def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding
     shut = [name for name, caller in callers.items() if not caller.enters(groups, port)]
     if callers and len(shut) == len(callers):
         seen = f"no security group of it lets {', '.join(shut)} in on port {port}"
-        return asked.critical(seen, next="network/endpoints")
+        return asked.critical(seen, next="changes/configuration")
     seen = f"port {port}: not every address, and what asks it from its VPC"
     return asked.ok(seen, cause=EXPOSED)
 

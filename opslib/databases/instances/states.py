@@ -41,13 +41,13 @@ def judged(database: rds.Database, described: Json) -> Finding:
     """Its state as a finding: one that passes is a warning, one that does not, the cause."""
     kind, status = database.kind, described[database.kind.status]
     asked = Question(f"{database} is available", "available", f"rds {kind.describe}")
-    if status == "available":
+    if status in rds.told("serves"):
         return asked.ok(status, cause=UNAVAILABLE)
     if status in (*kind.pending, *rds.told("passing")):
         return asked.warn(f"{status}: ends by itself; look again in some minutes")
     if (told := rds.told("states").get(status)) is None:
         return asked.unknown(f"{status}: {_UNKNOWN}")
-    seen, follows = f"{status}: {told['asks']}", told.get("next", "")
+    seen, follows = f"{status}: {told['asks'].format(kind=kind.noun)}", told.get("next", "")
     return asked.critical(seen, cause=UNAVAILABLE, next=follows)
 
 

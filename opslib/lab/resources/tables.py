@@ -33,7 +33,7 @@ def _create(place: Place, facts: Mapping[str, Any]) -> None:
     if "time_to_live" in facts:
         given = {"Enabled": True, "AttributeName": facts["time_to_live"]}
         dynamo.update_time_to_live(TableName=name, TimeToLiveSpecification=given)
-    if facts.get("point_in_time"):
+    if facts.get("point_in_time", True):  # a quiet copy: as it should be where nothing is said
         on = {"PointInTimeRecoveryEnabled": True}
         dynamo.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=on)
 
