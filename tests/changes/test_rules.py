@@ -57,6 +57,12 @@ def day(days: float) -> datetime:
 
 WARN, CRITICAL = "warn", "critical"
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+HTTPS = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}]}
+OURS = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}
+ADMIN = {"PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+SHUT = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+BLOCKS = {"Action": {"Block": {}}}
 CASES = [
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
@@ -87,6 +93,25 @@ CASES = [
         WARN,
     ),
     ("security group", "sg-1", OPEN, "IpPermissions", CRITICAL),
+    ("security group", "sg-2", OPEN, "IpPermissions", WARN),
+    ("role", "app", {"AssumeRolePolicyDocument": ANYBODY}, "AssumeRolePolicyDocument", CRITICAL),
+    ("role", "app", {"attached": [ADMIN]}, "attached", WARN),
+    (
+        "service",
+        "c app",
+        {"loadBalancers": [{}], "deploymentConfiguration": {"minimumHealthyPercent": 0}},
+        "deploymentConfiguration.minimumHealthyPercent",
+        WARN,
+    ),
+    ("listener", "l", {"DefaultActions": [SHUT]}, "DefaultActions", CRITICAL),
+    (
+        "web acl",
+        "a",
+        {"DefaultAction": {"Block": {}}, "Rules": [BLOCKS]},
+        "DefaultAction",
+        CRITICAL,
+    ),
+    ("table", "t", {"ItemCount": 0}, "ItemCount", CRITICAL),
     ("bucket", "data", {"public access block": None}, "public access block", CRITICAL),
     (
         "bucket",
@@ -164,7 +189,19 @@ KEPT = [
         "db",
         {"CACertificateIdentifier": "new", "CertificateDetails": {"ValidTill": day(61)}},
     ),
-    ("security group", "sg-2", OPEN),
+    ("security group", "sg-2", {"IpPermissions": [HTTPS, {"FromPort": 5432, "IpRanges": []}]}),
+    ("role", "app", {"AssumeRolePolicyDocument": OURS, "attached": []}),
+    (
+        "service",
+        "c app",
+        {"loadBalancers": [{}], "deploymentConfiguration": {"minimumHealthyPercent": 50}},
+    ),
+    ("service", "c worker", {"deploymentConfiguration": {"minimumHealthyPercent": 0}}),
+    ("listener", "l", {"DefaultActions": [{"Type": "forward"}]}),
+    ("web acl", "a", {"DefaultAction": {"Allow": {}}, "Rules": [BLOCKS]}),
+    ("web acl", "a", {"DefaultAction": {"Block": {}}, "Rules": [{"Action": {"Allow": {}}}]}),
+    ("table", "t", {"ItemCount": 7}),
+    ("table", "t", {}),
     ("bucket", "site", {"public access block": None}),
     (
         "bucket",
