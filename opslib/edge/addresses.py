@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -100,30 +100,14 @@ def check_firewall(ops: Connection) -> Findings:
     seen = f"{count(len(known.addresses), 'address')}"
     if about := known.held.get("Description"):
         seen += f"; it says of itself: {about}"
-    wide, own = _unwanted(known)
-    if own:
-        seen += f"; {'; '.join(own)}"
-        found = [asked.answer("critical", f"{seen}: take it out", next="edge/block")]
-    elif wide:
-        seen += f"; {', '.join(wide)}: no caller is so many"
-        found = [asked.answer("warn", seen, next="edge/block")]
-    else:
-        found = [asked.answer("ok", seen)]
+    own, held = [*_own(known)], map(ipaddress.ip_network, known.addresses)
+    wrong = [why for each in held for why in _why_not(each, own)]
+    seen += f"; {' '.join(wrong)} Take it out" * bool(wrong)
+    found = [asked.judged(not wrong, seen, next="edge/block")]
     if "acl" in known.facts:
         words = f"{known.facts['acl']} blocks {known.name}"
         found.append(answer(words, partial(_rule, known, words)))
     return Findings(found)
-
-
-def _unwanted(known: Addresses) -> tuple[list[str], list[str]]:
-    """What is in the set and would not be put there: too wide, and our own with whose it is."""
-    held, own = [ipaddress.ip_network(each) for each in known.addresses], [*_own(known)]
-    return [str(each) for each in held if each.prefixlen < _WIDEST[each.version]], [
-        f"{each} turns {mine} away: {whose}"
-        for each in held
-        for mine, whose in own
-        if each.overlaps(ipaddress.ip_network(mine, strict=False))
-    ]
 
 
 def _rule(known: Addresses, words: str) -> Finding:
@@ -217,14 +201,19 @@ def _require_a_stranger(known: Addresses, network: Any) -> None:
             f"{network} is no public address: it is private or reserved, and nobody outside has "
             "it. Behind a load balancer the caller is in X-Forwarded-For. Nothing was changed."
         )
+    for why in _why_not(network, _own(known)):
+        raise Refused(f"{why} Nothing was changed.")
+
+
+def _why_not(network: Any, own: Iterable[tuple[str, str]]) -> Iterator[str]:
     if network.prefixlen < _WIDEST[network.version]:
-        raise Refused(
+        yield (
             f"{network} are {network.num_addresses:,} addresses: too many to be one caller. "
-            f"At most /{_WIDEST[network.version]} is taken here. Nothing was changed."
+            f"At most /{_WIDEST[network.version]} is taken here."
         )
-    for each, whose in _own(known):
+    for each, whose in own:
         if network.overlaps(ipaddress.ip_network(each, strict=False)):
-            raise Refused(f"{network} has {each} in it: {whose}. Nothing was changed.")
+            yield f"{network} has {each} in it: {whose}."
 
 
 def _own(known: Addresses) -> Iterator[tuple[str, str]]:

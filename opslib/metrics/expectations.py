@@ -139,7 +139,8 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
     seen += f"week before at least {number(gap.usual)}{'' if volume else ' samples'}"
     status = "critical" if volume else "unknown"  # what is not measured may be well
     status = "warn" if gap.seen else status
-    return _asked(each.of).answer(status, seen, cause=SILENT, next="alarms/review")
+    follows = "services/health" if each.namespace == "AWS/ApplicationELB" else "alarms/review"
+    return _asked(each.of).answer(status, seen, cause=SILENT, next=follows)
 
 
 def _not_run(ops: Connection) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initializat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
@@ -14,6 +14,7 @@ from opslib.core import Connection, Finding, Findings, Json, Question, Refused, 
 from opslib.services.consumers import taken
 from opslib.services.reading import Service, each_service, lacks_image
 
+_SECRET = "secret-missing"
 _UNSET = re.compile(r"(?i)\s*|change.?me|to.?do|replace.?me|placeholder|dummy|x{3,}|none|null|<.*>")
 
 
@@ -23,9 +24,7 @@ def check_startable(ops: Connection, service: str = "") -> Findings:
 
     What runs goes on without them, until a task is replaced: scaled out, deployed, moved by AWS.
     """
-    return Findings(
-        chain(*each_service(ops, service, lambda of: [*_judged(of)], "next task of {}"))
-    )
+    return Findings(chain(*each_service(ops, service, _judged, "next task of {}")))
 
 
 def require_startable(ops: Connection, services: Sequence[str]) -> None:
@@ -35,45 +34,31 @@ def require_startable(ops: Connection, services: Sequence[str]) -> None:
             raise Refused(f"{found.check} {found.seen}. Nothing was changed: mend that first.")
 
 
-def _judged(service: Service) -> Iterator[Finding]:
-    words = f"next task of {service.key}"
-    definition, well = service.definition(), True
-    looks = [
-        partial(_image, service, words, each) for each in definition["containerDefinitions"]
-    ] + [
-        partial(_secret, service, words, name, of, key)
+def _judged(service: Service) -> list[Finding]:
+    definition, words = service.definition(), f"next task of {service.key}"
+    asked = Question(words, "what it reads is there", "ecr DescribeImages, GetSecretValue")
+    looks = [partial(_image, asked, service, each) for each in definition["containerDefinitions"]]
+    looks += [
+        partial(_secret, asked, service, name, of, key)
         for name, of, (key, *rest) in (each for each in taken(definition) if each[2])
         if ":secretsmanager:" in of and not any(rest)
     ]
-    for look in looks:
-        if (found := answer(words, look)).status != "ok":
-            well = False
-            yield found
-    if well:
-        yield _asked(words).answer("ok", "all is there", cause="secret-missing")
+    found = [answer(words, look) for look in looks]
+    return [f for f in found if f.status != "ok"] or [asked.answer("ok", "there", cause=_SECRET)]
 
 
-def _asked(words: str) -> Question:
-    return Question(words, "what it reads is there", "ecr DescribeImages, GetSecretValue")
-
-
-def _image(service: Service, words: str, container: Json) -> Finding:
-    if not (why := lacks_image(service.ops, container["image"])):
-        return _asked(words).answer("ok", "there")
+def _image(asked: Question, service: Service, container: Json) -> Finding:
+    why = lacks_image(service.ops, container["image"])
     seen = f"would not start: the image of {container['name']} is gone. {why}"
-    return _asked(words).answer(
-        "critical", seen, cause="image-not-pulled", next="services/rollback"
-    )
+    return asked.judged(not why, seen, cause="image-not-pulled", next="services/rollback")
 
 
-def _secret(service: Service, words: str, name: str, of: str, key: str) -> Finding:
+def _secret(asked: Question, service: Service, name: str, of: str, key: str) -> Finding:
     """No value is told."""
     held, secret = service.ops.secret(of), of.rpartition(":")[2]
     value = (held.get(key) if isinstance(held, dict) else None) if key else held
+    seen = f"would have no {name}: secret {secret} holds nothing there, or a stand-in"
     if value is None:
         seen = f"would not start: secret {secret} has no key {key}, and {name} is made of it"
-    elif isinstance(value, str) and _UNSET.fullmatch(value):
-        seen = f"would have no {name}: secret {secret} holds nothing there, or a stand-in"
-    else:
-        return _asked(words).answer("ok", "there")
-    return _asked(words).answer("critical", seen, cause="secret-missing", next="secrets/rotate")
+    passed = value is not None and not _UNSET.fullmatch(str(value))
+    return asked.judged(passed, seen, cause=_SECRET, next="secrets/rotate")

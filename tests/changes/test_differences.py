@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ class Ops:
 
     def now(self) -> datetime:
         return self._now
+
+    def client(self, service: str) -> Any:
+        model = SimpleNamespace(signing_name=service)
+        return SimpleNamespace(meta=SimpleNamespace(service_model=model))
 
 
 class Reports:
@@ -222,7 +227,9 @@ def test_another_setting_is_not_accepted_with_it(report: Reports) -> None:
 def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
     ana = trails.Act(START, "SetQueueAttributes", "ana", "…/orders Attributes.VisibilityTimeout")
     bob = trails.Act(START, "SetQueueAttributes", "bob", "…/orders-dlq VisibilityTimeout")
-    report.theirs = [bob, ana]
+    said = {"eventSource": "logs.amazonaws.com"}  # of a log group that is called the same
+    cy = trails.Act(START, "DeleteLogGroup", "cy", "…/orders VisibilityTimeout", said)
+    report.theirs = [cy, bob, ana]
     [found] = report(altered(VisibilityTimeout="30")).troubles
     assert "by ana: SetQueueAttributes at 11-20 06:00" in found.seen
     other = {"eventSource": "dynamodb.amazonaws.com"}  # of a table of that name

@@ -69,9 +69,12 @@ EVERYTHING = {"Effect": "Allow", "Action": ["*"], "Resource": "*"}
 ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 OURS = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+HTTPS = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 ALL = '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*"}]}'
 OWN = ALL[:-3] + ', "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:x"}}}]}'
 LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
+SHUT = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+BLOCKS: dict[str, Any] = {"Action": {"Block": {}}}
 CASES = [
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
@@ -126,6 +129,23 @@ CASES = [
         WARN,
     ),
     ("security group", "sg-1", OPEN, "IpPermissions", CRITICAL),
+    ("security group", "sg-2", OPEN, "IpPermissions", WARN),
+    (
+        "service",
+        "c app",
+        {"loadBalancers": [{}], "deploymentConfiguration": {"minimumHealthyPercent": 0}},
+        "deploymentConfiguration.minimumHealthyPercent",
+        WARN,
+    ),
+    ("listener", "l", {"DefaultActions": [SHUT]}, "DefaultActions", CRITICAL),
+    (
+        "web acl",
+        "a",
+        {"DefaultAction": {"Block": {}}, "Rules": [BLOCKS]},
+        "DefaultAction",
+        CRITICAL,
+    ),
+    ("table", "t", {"ItemCount": 0}, "ItemCount", CRITICAL),
     ("bucket", "data", {"public access block": None}, "public access block", CRITICAL),
     (
         "bucket",
@@ -237,7 +257,28 @@ KEPT = [
         "db",
         {"CACertificateIdentifier": "new", "CertificateDetails": {"ValidTill": day(61)}},
     ),
-    ("security group", "sg-2", OPEN),
+    ("security group", "sg-2", {"IpPermissions": [HTTPS, {"FromPort": 5432, "IpRanges": []}]}),
+    (
+        "role",
+        "app",
+        {
+            "AssumeRolePolicyDocument": {
+                "Statement": ANYBODY | {"Principal": {"Service": "ecs-tasks.amazonaws.com"}}
+            },
+            "attached": [],
+        },
+    ),
+    (
+        "service",
+        "c app",
+        {"loadBalancers": [{}], "deploymentConfiguration": {"minimumHealthyPercent": 50}},
+    ),
+    ("service", "c worker", {"deploymentConfiguration": {"minimumHealthyPercent": 0}}),
+    ("listener", "l", {"DefaultActions": [{"Type": "forward"}]}),
+    ("web acl", "a", {"DefaultAction": {"Allow": {}}, "Rules": [BLOCKS]}),
+    ("web acl", "a", {"DefaultAction": {"Block": {}}, "Rules": [{"Action": {"Allow": {}}}]}),
+    ("table", "t", {"ItemCount": 7}),
+    ("table", "t", {}),
     ("bucket", "site", {"public access block": None}),
     (
         "bucket",

@@ -122,11 +122,16 @@ def _quiet(facts: Mapping[str, Any]) -> forms.Traffic:
 
 
 def running(place: Place, key: str, minute: float) -> list[str]:
-    """The ids of the tasks that ran in a minute, by when they started."""
+    """The ids of the tasks that ran in a minute, by when they started.
+
+    Before the first that is known others ran: the first stand for them.
+    """
     known = _scratch(place)
     if ("ran", key) not in known:
         known["ran", key] = _ran(place, key)
     held: dict[str, Span] = known["ran", key]
+    first = min((start for start, _ in held.values()), default=0.0)
+    minute = max(minute, first)
     found = [id for id, (start, end) in held.items() if start < minute + 60 and end > minute]
     return sorted(found, key=lambda id: held[id])
 
