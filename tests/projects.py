@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from opslib.records import records
+from opslib.records import reading, records
 from opslib.records.records import Record
-from opslib.runs import runs
+from opslib.runs import forks, runs
 from opslib.runs.batches.items import Item
 
 TARGET = "lab/bluemoxon-staging"
@@ -53,7 +54,7 @@ def ran(
 class Project:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.records = home, home / "records"
-        self.forked = False  # are the kernels of `run` forked?
+        self.forked = forks.available()  # are the kernels of `run`? That is a second less each
         (home / "parameters" / "targets").mkdir(parents=True)
         for environment, account in (("staging", "111122223333"), ("production", "444455556666")):
             described = _TARGET.format(
@@ -95,6 +96,12 @@ class Project:
         return ran(
             f"tests/{name}", TARGET, parameters, timeout_seconds=timeout_seconds, forked=self.forked
         )
+
+    def keep_copy_of(self, other: Project) -> list[Record]:
+        """The records of another project, the oldest first; its procedures too."""
+        for folder in ("notebooks", "records"):
+            shutil.copytree(other.home / folder, self.home / folder)
+        return reading.list_records()[::-1]
 
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`opslib …`, its output and exit status."""

@@ -66,14 +66,14 @@ def test_in_a_window_it_may_be_on(
         assert edge.check_mode(ops, "off").worst == "critical"
 
 
-def rule(ops: Connection, priority: int, paths: list[str], **action: Any) -> None:
-    """Somebody's own rule of the listener."""
+def rule(ops: Connection, priority: int, paths: list[str], **action: Any) -> str:
+    """Somebody's own rule of the listener; its ARN."""
     balancer = ops.call("elbv2", "describe_load_balancers", Names=["ai-studio-alb"])
     arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
     listener = ops.call("elbv2", "describe_listeners", LoadBalancerArn=arn)["Listeners"][0]
     group = listener["DefaultActions"][0]["TargetGroupArn"]
     forward = {"Type": "forward", "TargetGroupArn": group}
-    ops.call(
+    made = ops.call(
         "elbv2",
         "create_rule",
         ListenerArn=listener["ListenerArn"],
@@ -81,23 +81,27 @@ def rule(ops: Connection, priority: int, paths: list[str], **action: Any) -> Non
         Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}],
         Actions=[action or forward],
     )
+    return str(made["Rules"][0]["RuleArn"])
 
 
 def test_only_a_rule_for_everything_before_all_others_is_maintenance_mode(
-    ops: Connection, lab: PracticeLab
+    ops: Connection,
 ) -> None:
     told = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "-"}
     fixed = {"Type": "fixed-response", "FixedResponseConfig": told}
-    rule(ops, 1, ["/wp-admin*"], **fixed)
-    rule(ops, 40_000, ["/*"], **fixed)  # what no other rule is for: that is how many end
+    made = [
+        rule(ops, 1, ["/wp-admin*"], **fixed),
+        rule(ops, 40_000, ["/*"], **fixed),  # what no other rule is for: that is how many end
+    ]
     assert edge.check_mode(ops).worst == "ok"
     (step,) = edge.plan_mode(ops).steps
     assert step.do["parameters"]["Priority"] == 2
-    lab.reset()
-    rule(ops, 1, ["/admin/*"])
+    for each in made:
+        ops.call("elbv2", "delete_rule", RuleArn=each)
+    made = [rule(ops, 1, ["/admin/*"])]
     with pytest.raises(Refused, match="can stand before the one of priority 1"):
         edge.plan_mode(ops)
-    lab.reset()
+    ops.call("elbv2", "delete_rule", RuleArn=made[0])
 
 
 def test_denied_is_unknown_and_bad_input_an_error(ops: Connection, lab: PracticeLab) -> None:

@@ -23,6 +23,7 @@ from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
+from tests.undoing import objects_taken_out
 
 KEY, TARGET = "loglineos-production", "lab/loglineos-production"
 BUCKET, STATE, PLAN = (
@@ -78,13 +79,13 @@ REPLACED = Planned(
 
 
 @pytest.fixture
-def reset_after(lab: PracticeLab, records_folder: Path) -> Iterator[None]:
+def taken_out(ops: Connection, clean: Any) -> Iterator[None]:
     """For tests that put something into the bucket and leave it."""
-    yield
-    lab.reset()
+    with objects_taken_out(ops, BUCKET):
+        yield
 
 
-changing = pytest.mark.usefixtures("reset_after")
+changing = pytest.mark.usefixtures("taken_out")
 
 
 def file(folder: Path, content: bytes, name: str = "plan.json") -> str:

@@ -20,6 +20,7 @@ from opslib.core.errors import NotAllowed, Refused, UsageError
 from opslib.core.findings import Question
 from opslib.core.reads.functions import Function, live_version
 from opslib.functions import configurations, environments, invocations, versions
+from opslib.functions.configurations import settled
 from opslib.functions.versions import (
     _compared,
     check_alias,
@@ -41,6 +42,13 @@ def variables(ops: Connection, function: str, qualifier: str) -> dict[str, str]:
     name = ops.target["functions"][function]["name"]
     found = ops.call("lambda", "get_function_configuration", FunctionName=name, Qualifier=qualifier)
     return dict(found["Environment"]["Variables"])
+
+
+def somebody_sets(ops: Connection, function: str, **what: Any) -> None:
+    """Without a plan, in $LATEST."""
+    name = ops.target["functions"][function]["name"]
+    ops.call("lambda", "update_function_configuration", FunctionName=name, **what)
+    settled(Function(ops, function))
 
 
 def test_a_version_that_served_alone_brought_no_errors(ops: Connection) -> None:
@@ -252,21 +260,18 @@ def test_what_is_hidden_in_the_table_is_masked_everywhere(ops: Connection) -> No
         assert redaction.mask(f"it is {raw[name]}").startswith("it is [secret ")
 
 
-def test_variables_that_are_lost_or_differ_in_latest_are_found(fresh: Connection, lab: Any) -> None:
-    assert environments.check_variables(fresh, "analysis-worker").worst == "ok"
+def test_variables_that_are_lost_or_differ_in_latest_are_found(
+    ops: Connection, lab: Any, clean: Any
+) -> None:
+    assert environments.check_variables(ops, "analysis-worker").worst == "ok"
     with lab.broken(DRIFT):
-        found = environments.check_variables(fresh, "analysis-worker")
+        found = environments.check_variables(ops, "analysis-worker")
         assert (found.worst, found[0].seen) == ("warn", "not set: BEDROCK_MODEL")
-    name = fresh.target["functions"]["scraper"]["name"]
-    changed = variables(fresh, "scraper", "$LATEST") | {"EBAY_CLIENT_SECRET": "another-value"}
-    fresh.call(
-        "lambda",
-        "update_function_configuration",
-        FunctionName=name,
-        Environment={"Variables": changed},
-    )
-    found = environments.check_variables(fresh, "scraper")
+    before = variables(ops, "scraper", "$LATEST")
+    somebody_sets(ops, "scraper", Environment={"Variables": before | {"EBAY_CLIENT_SECRET": "x"}})
+    found = environments.check_variables(ops, "scraper")
     assert (found.worst, found[0].seen) == ("warn", "not the same in $LATEST: EBAY_CLIENT_SECRET")
+    somebody_sets(ops, "scraper", Environment={"Variables": before})
 
 
 def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(
@@ -298,17 +303,15 @@ def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(
 
 
 def test_a_plan_made_before_somebody_else_changed_the_function_is_refused(
-    fresh: Connection,
+    ops: Connection, clean: Any
 ) -> None:
-    approved = environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true").id
-    name = fresh.target["functions"]["api"]["name"]
-    fresh.call("lambda", "update_function_configuration", FunctionName=name, Timeout=29)
+    approved = environments.plan_environment(ops, "api", "DISABLE_FEATURE", "true").id
+    somebody_sets(ops, "api", Timeout=29)
+    plan = environments.plan_environment(ops, "api", "DISABLE_FEATURE", "true")
     with pytest.raises(Refused, match="not what would be done now"):
-        apply(
-            fresh, environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true"), approved
-        )
-    publish = environments.plan_environment(fresh, "api", "DISABLE_FEATURE", "true").steps[2]
-    assert "ALSO CHANGED IN $LATEST: Timeout: 30 to 29" in publish.after
+        apply(ops, plan, approved)
+    assert "ALSO CHANGED IN $LATEST: Timeout: 30 to 29" in plan.steps[2].after
+    somebody_sets(ops, "api", Timeout=30)
 
 
 @pytest.mark.parametrize(

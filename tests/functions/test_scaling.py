@@ -198,10 +198,11 @@ def test_code_that_was_not_released_is_not_released_with_memory(fresh: Connectio
     )  # that publishes nothing
 
 
-def test_other_settings_in_latest_are_named_in_the_plan(fresh: Connection) -> None:
-    fresh.call("lambda", "update_function_configuration", FunctionName=LOADER, Timeout=29)
-    publish = capacities.plan_capacity(fresh, "loader", 2048).steps[2]
+def test_other_settings_in_latest_are_named_in_the_plan(ops: Connection, clean: Any) -> None:
+    ops.call("lambda", "update_function_configuration", FunctionName=LOADER, Timeout=29)
+    publish = capacities.plan_capacity(ops, "loader", 2048).steps[2]
     assert "ALSO CHANGED IN $LATEST: Timeout: 30 to 29" in publish.after
+    ops.call("lambda", "update_function_configuration", FunctionName=LOADER, Timeout=30)
 
 
 def test_production_wants_its_name(ops: Connection, lab: Any) -> None:

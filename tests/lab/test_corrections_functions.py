@@ -64,7 +64,7 @@ def functions(
     client.update_function_configuration(
         FunctionName=NAME, Environment={"Variables": {"MODE": "two"}}
     )
-    client.get_waiter("function_updated").wait(FunctionName=NAME, WaiterConfig={"Delay": 1})
+    client.get_waiter("function_updated").wait(FunctionName=NAME, WaiterConfig={"Delay": 0.1})
     yield client
     client.delete_function(FunctionName=NAME)
 
@@ -91,7 +91,7 @@ def test_an_update_is_in_progress_then_successful_and_both_are_revisions(functio
         functions.update_function_configuration(FunctionName=NAME, Timeout=32)
     with pytest.raises(functions.exceptions.ResourceConflictException):
         functions.publish_version(FunctionName=NAME)
-    functions.get_waiter("function_updated_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 1})
+    functions.get_waiter("function_updated_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 0.1})
     after = functions.get_function_configuration(FunctionName=NAME)
     assert after["LastUpdateStatus"] == "Successful"
     assert after["Timeout"] == 31

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError
+from opslib import OpsError, connect
 from opslib.core.checks import plots
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import UsageError
@@ -40,6 +41,22 @@ def held_to(ops: Connection, policy: dict[str, Any]) -> Iterator[None]:
         patch.setenv("OPSLIB_LAB_USER", "reviewer")
         yield
     ops.call("iam", "delete_user_policy", **at)
+
+
+@contextmanager
+def in_use(ops: Connection) -> Iterator[None]:
+    """Somebody uses the API all the while: who watches it after a change has soon seen enough."""
+    path, ended = next(iter(ops.target["api"]["probes"])), threading.Event()
+
+    def use() -> None:
+        while not ended.wait(0.2):
+            ops.http("GET", path)
+
+    user = threading.Thread(target=use)
+    user.start()
+    yield
+    ended.set()
+    user.join()
 
 
 def went_well(name: str, **given: Any) -> bool:
@@ -74,7 +91,8 @@ def test_a_change_is_previewed_and_applied_with_its_policies_and_with_no_less(
     at, was = {"function": "api"}, functions.live_version(ops, "api")
     name = ops.target["functions"]["api"]["name"]
     ran(CHANGES, TARGET, at)
-    ran(CHANGES, TARGET, at, apply=True)
+    with in_use(connect(TARGET)):
+        ran(CHANGES, TARGET, at, apply=True)
     found = called(CHANGES, TARGET)
     preview, applying = found.policy(PREVIEW), found.policy(APPLY)
     assert "lambda:UpdateAlias" in json.dumps(applying)
@@ -85,11 +103,11 @@ def test_a_change_is_previewed_and_applied_with_its_policies_and_with_no_less(
 
     for policy, approved in ((preview, ""), (applying, "now")):
         back()
-        with held_to(ops, policy):
+        with in_use(connect(TARGET)), held_to(ops, policy):
             assert went_well(CHANGES, **at, approved=approved)
         for less in without_each(policy):
             back()
-            with held_to(ops, less):
+            with in_use(connect(TARGET)), held_to(ops, less):
                 assert not went_well(CHANGES, **at, approved=approved), less
     back()
     with held_to(ops, preview):

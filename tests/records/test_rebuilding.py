@@ -23,9 +23,18 @@ from tests.records.test_seals import problems, said
 __all__ = ["shared_bucket"]
 
 
+@pytest.fixture(scope="module")
+def kept_two(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(tmp_path_factory.mktemp("kept"), patch)
+        for each in "ab":
+            project.run("short", f"print({each!r})")
+    return project
+
+
 @pytest.fixture
-def two(project: Project) -> list[Record]:
-    return [project.run("short", f"print({each!r})") for each in "ab"]
+def two(kept_two: Project, project: Project) -> list[Record]:
+    return project.keep_copy_of(kept_two)
 
 
 def gone(file: Path) -> None:
@@ -197,9 +206,9 @@ def test_a_run_that_was_killed_before_the_index_was_lost_is_closed(project: Proj
 def test_the_first_run_of_all_needs_no_index(project: Project) -> None:
     project.procedure("hello", "print('hello')")
     processes = [project.start("run", "tests/hello", "-t", TARGET) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
     for process in processes:
-        process.communicate()
+        process.communicate(timeout=300)
+    assert [process.returncode for process in processes] == [0, 0, 0]
     assert problems() == ""
 
 

@@ -26,10 +26,20 @@ from tests.projects import TARGET, Project
 from tests.records.test_records import make
 
 
+@pytest.fixture(scope="module")
+def kept_two(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that keeps two records with pages, the second with a spilled file."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(tmp_path_factory.mktemp("kept"), patch)
+        project.run("short", "print('a')")
+        project.run("talks", "print('line\\n' * 100_000)")
+    return project
+
+
 @pytest.fixture
-def two(project: Project) -> list[Record]:
-    """Two records with pages, the second with a spilled file."""
-    return [project.run("short", "print('a')"), project.run("talks", "print('line\\n' * 100_000)")]
+def two(kept_two: Project, project: Project) -> list[Record]:
+    """A copy of the two that is this test's own."""
+    return project.keep_copy_of(kept_two)
 
 
 def change(project: Project, *statements: str) -> None:

@@ -243,6 +243,7 @@ def test_headless_no_widget_is_made_or_imported(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/else.ipynb")
+    project.forked = False  # what is imported is asked of a kernel that began with nothing
     look = "import sys\nprint([m for m in sys.modules if 'widgets' in m and 'opslib' not in m])"
     record = project.run("alone", "from opslib import connect\nops = connect(target)", look)
     kept = text_of(record.path)

@@ -276,8 +276,9 @@ class Postgres:
 
     def _refill(self) -> None:
         self._remove_standbys()
-        self._server.remove()
-        self.programs.copy(self._base, self._server.data)
+        self._server.stop()
+        self.programs.remove(self._server.log)
+        self.programs.put_back(self._base, self._server.data)
         self._server.start()
 
     def _do(self, statement: str, *names: str) -> None:

@@ -14,8 +14,10 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,15 @@ class Programs:
         """A new folder of theirs with all that another holds."""
         self.make(to)
         self.run("cp", "-a", f"{source}/.", str(to))
+
+    def put_back(self, source: Path, to: Path) -> None:
+        """One of their folders holds what another does again, and nothing else.
+
+        What was not written to since is left: it is as large in both, and as old.
+        """
+        if changed := list(_changed(source, to)):
+            self.run("rm", "-rf", *changed)
+        self.run("cp", "-a", "-u", f"{source}/.", str(to))
 
     def write(self, path: Path, text: str) -> None:
         """A file that only they read."""
@@ -193,6 +204,20 @@ class Server:
                 time.sleep(0.02)
         self.stop()
         return False
+
+
+def _changed(source: Path, now: Path) -> Iterator[str]:
+    """What is in a folder and not so in another."""
+    was = {each.name: each.stat(follow_symlinks=False) for each in os.scandir(source)}
+    for each in os.scandir(now):
+        found, before = each.stat(follow_symlinks=False), was.get(each.name)
+        if before and stat.S_ISDIR(before.st_mode) and stat.S_ISDIR(found.st_mode):
+            yield from _changed(source / each.name, now / each.name)
+        elif not before or (found.st_size, found.st_mtime_ns) != (
+            before.st_size,
+            before.st_mtime_ns,
+        ):
+            yield each.path
 
 
 def _free_port() -> int:
