@@ -27,6 +27,9 @@ def texts() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for name in _WAY.findall(node.value):
                     yield str(file.relative_to(LIBRARY)), name
+    for file in (path for path in LIBRARY.rglob("*.yaml") if "lab" not in path.parts):
+        for name in re.findall(r"\bnext: *([\w/-]+)", file.read_text()):
+            yield str(file.relative_to(LIBRARY)), name
 
 
 def test_every_procedure_that_the_library_names_is_there() -> None:

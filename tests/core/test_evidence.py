@@ -8,7 +8,7 @@ from pathlib import Path
 import opslib
 from opslib.core import Findings, NotAllowed, Question, unread
 from opslib.core.checks.evidence import evidence
-from opslib.core.findings import known
+from opslib.core.findings import SEVERITY, known
 
 LETTERS = Question("Dead letters of orders", "0", "sqs")
 CPU = Question("CPU of the writer", "at most 80 %", "cloudwatch")
@@ -86,8 +86,8 @@ def causes(tree: ast.AST) -> tuple[set[str], set[str]]:
             word = getattr(node, "value", getattr(node, "attr", getattr(node, "id", "")))
             words |= {word} if isinstance(word, str) and (word.isupper() or "-" in word) else set()
             words |= {node.attr} if isinstance(node, ast.Attribute) else set()
-        status = ast.unparse(call.args[0]) if call.args else ""
-        if method in ("answer", "judged"):
+        status = method if method in SEVERITY else ast.unparse(call.args[0]) if call.args else ""
+        if method in ("answer", "judged", *SEVERITY):
             (out if method == "judged" or "ok" in status else named).update(words)
             named |= words if status == "status" else set()
             out |= words if status == "status" else set()
