@@ -11,6 +11,7 @@ from typing import Any
 
 from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
+from opslib.cli import streams
 from opslib.core import Json, console
 
 
@@ -67,17 +68,9 @@ def described(name: str) -> Json:
 
 
 def description(shown: Json) -> str:
-    lines = [f"{shown['title']}  ({shown['name']})", ""]
-    lines += [f"when    {symptom}" for symptom in shown["when"]]
-    lines += [f"{key:<8}{shown[key]}" for key in ("effect", "takes", "owner", "note") if shown[key]]
-    if shown["name"] != shown["procedure"]:
-        lines.append(f"is      {shown['procedure']}, with the parameters below set")
-    if shown["parameters"]:
-        rows = [
-            (p["name"], p["type"], _default(p["default"]), p["help"]) for p in shown["parameters"]
-        ]
-        lines += ["", console.table(("parameter", "type", "default", ""), rows)]
-    return "\n".join([*lines, "", *shown["run"], f"notebook: {shown['notebook']}"])
+    rows = [(p["name"], p["type"], _default(p["default"]), p["help"]) for p in shown["parameters"]]
+    table = console.table(("parameter", "type", "default", ""), rows)
+    return streams.written("procedure", p=shown, parameters=table)
 
 
 def _default(value: Any) -> str:

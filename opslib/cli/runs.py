@@ -8,6 +8,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
+from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
@@ -39,25 +40,20 @@ def as_text(record: Record, given: list[str] | None = None) -> str:
     passed = sum(f.get("status") == "ok" for f in found) if given is not None else 0
     if passed > _FEW or (passed and record.procedure.startswith("reports/")):
         found = [f for f in found if f.get("status") != "ok"]
-        counted = [f"{passed} ok: opslib records show {record.id}"]
     else:
-        counted = []
+        passed = 0
     header = ["status", "check", "seen", "threshold"] + ["next"] * any(f["next"] for f in found)
     rows = [[f.get(key) or "" for key in header] for f in found]
-    lines = [
-        f"{console.coloured(record.outcome)}: {console.plain(record.verdict)}",
-        *(f"changed: {console.plain(change)}" for change in details.get("changed") or ()),
-        *plan(record, given),
-        *(f"next:    {console.plain(step)}" for step in details.get("next") or ()),
-        *broken_off(record, details),
-        *(f"again:   {id} was cut off: its worker is gone" for id in cut_off(details)),
-        *filter(None, [details.get("incomplete")]),
-        f"record:  {record.path}",
-        f"page:    {record.page}",
-    ]
-    table = [console.table(header, rows)] * bool(rows)
-    return "\n\n".join(
-        [*filter(None, [shown_work(details.get("evidence"))]), *table, *counted, "\n".join(lines)]
+    table = console.table(header, rows) if rows else ""
+    return streams.written(
+        "run",
+        parts=[shown_work(details.get("evidence")), table],
+        passed=passed,
+        record=record,
+        said=details,
+        outcome=console.coloured(record.outcome),
+        plan=plan(record, given),
+        broken_off=broken_off(record, details),
     )
 
 
@@ -103,11 +99,6 @@ def broken_off(record: Record, details: Json) -> list[str]:
     words = f"-t {shlex.quote(record.target)} -p record={record.id}"
     lines = [f"go on:   opslib run changes/resume {words}"] * (len(done) < len(planned))
     return [*lines, f"go back: opslib run changes/undo {words}"]
-
-
-def cut_off(details: Json) -> list[str]:
-    """Of a batch elsewhere: the records of the same item that this one came after."""
-    return [*((details.get("batch") or {}).get("instead_of") or ())]
 
 
 def listed(found: list[Record]) -> str:

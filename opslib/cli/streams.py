@@ -6,8 +6,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from opslib.core import OpsError, console, redaction
+from opslib.core import OpsError, console, redaction, text
+
+
+def written(name: str, **said: Any) -> str:
+    """The text that one of templates/ makes of what is said."""
+    made = text.templates(Path(__file__).parent)
+    made.filters["plain"] = console.plain
+    return str(made.get_template(f"{name}.txt").render(**said)).rstrip("\n")
 
 
 class Lines:
@@ -19,8 +28,8 @@ class Lines:
     def __init__(self, before: Callable[[], None]) -> None:
         self._before, self._begun = before, ""
 
-    def __call__(self, text: str) -> None:
-        *lines, self._begun = (self._begun + text).split("\n")
+    def __call__(self, printed: str) -> None:
+        *lines, self._begun = (self._begun + printed).split("\n")
         for line in lines:
             self._before()
             print(console.plain(redaction.mask(line)), flush=True)

@@ -59,8 +59,6 @@ def open_sitting(
     cannot be written.
     """
     from nbformat import v4
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
 
     from opslib.records import facts, files, records
     from opslib.runs import runs
@@ -73,7 +71,7 @@ def open_sitting(
             "notebook read it."
         )
     procedure, wanted = runs.prepare(name, target, given, apply=False)
-    notebook = parameterize_notebook(load_notebook_node(str(procedure.path)), wanted)
+    notebook = items.filled(procedure, wanted)
     id = records.new_id()
     said: Json = {"id": id, "name": name, "procedure": procedure.name, "target": target}
     said["parameters"] = facts.parameters(notebook)
@@ -96,9 +94,7 @@ def _prepared(cell: Any, folder: Path) -> None:
     """Its code is folded, but for parameters; a link leads to where it led."""
     cell["metadata"].pop("papermill", None)
     cell["source"] = cell["source"].rstrip()
-    if cell["cell_type"] == "code" and not any(
-        "parameters" in tag for tag in cell["metadata"].get("tags", ())
-    ):
+    if cell["cell_type"] == "code" and not _holds_parameters(cell):
         cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
     if cell["cell_type"] == "markdown":
         cell["source"] = _LINK.sub(
@@ -106,15 +102,16 @@ def _prepared(cell: Any, folder: Path) -> None:
         )
 
 
+def _holds_parameters(cell: Any) -> bool:
+    """Declared, or put in."""
+    return any("parameters" in tag for tag in cell["metadata"].get("tags", ()))
+
+
 def _put_form(notebook: Any) -> None:
     """Below the parameters: the same as controls, where somebody is there."""
     from nbformat import v4
 
-    tagged = (
-        at
-        for at, cell in enumerate(notebook["cells"])
-        if any("parameters" in tag for tag in cell["metadata"].get("tags", ()))
-    )
+    tagged = (at for at, cell in enumerate(notebook["cells"]) if _holds_parameters(cell))
     if after := max(tagged, default=0):
         cell = v4.new_code_cell("from opslib.desk.forms import form\n\nform()", id="form")
         notebook["cells"].insert(after + 1, cell)

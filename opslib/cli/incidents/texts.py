@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from opslib.cli import streams
 from opslib.core import Json, UsageError, clock, console, count
-from opslib.core.text import templates
 from opslib.incidents import causes, clocks, incidents, looks, practice, standing, watching
 from opslib.incidents.incidents import Incident
 from opslib.incidents.timelines import Timeline
@@ -56,23 +55,20 @@ def _text(name: str, found: Incident, **more: Any) -> str:
     """One of templates/."""
     now, of = datetime.now(UTC), incidents.tied(found)
     made = standing.changes(of)
-    text = (
-        templates(Path(__file__).parent)
-        .get_template(f"{name}.txt")
-        .render(
-            i=found,
-            now=now,
-            at=lambda when: clock(when, now),
-            of=of,
-            made=made,
-            stands=sorted((c for c in made if c.stands), key=lambda c: not c.temporary),
-            named=causes.named(of),
-            clock=_clock(found),
-            count=count,
-            **more,
-        )
+    text = streams.written(
+        f"incidents/{name}",
+        i=found,
+        now=now,
+        at=lambda when: clock(when, now),
+        of=of,
+        made=made,
+        stands=sorted((c for c in made if c.stands), key=lambda c: not c.temporary),
+        named=causes.named(of),
+        clock=_clock(found),
+        count=count,
+        **more,
     )
-    return console.plain(text.rstrip("\n"))
+    return console.plain(text)
 
 
 def status(found: Incident) -> str:

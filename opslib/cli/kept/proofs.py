@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from opslib.cli import streams
 from opslib.core import Json, console
 from opslib.records import verification
 from opslib.records.chain import attached, database, rebuilding
@@ -63,26 +64,7 @@ def index(as_json: bool) -> int:
 
 def rebuild(as_json: bool) -> int:
     """What was entered, and what was not."""
-    done = rebuilding.rebuild()
-    if as_json:
-        click.echo(console.as_json(asdict(done) | {"head": verification.head()}))
-        return 1 if done.left else 0
-    if done.set_aside:
-        click.echo(f"The damaged index is {done.set_aside} now.")
-    if done.head_before:
-        click.echo(f"The head of the chain was {done.head_before}: it is its last row again.")
-    if done.changed:
-        running = f", and {len(done.running)} that had not ended" if done.running else ""
-        events = f", and {done.events} events of incidents" if done.events else ""
-        told = f"{len(done.entered)} records entered{running}{events}"
-        click.echo(f"Index rebuilt at {done.at}: {told}.")
-    if done.searchable:
-        click.echo(f"{done.searchable} records can be searched now.")
-    elif not done.left and not done.changed:
-        click.echo("Nothing to do: every record has its row.")
-    for id, why in done.doubts.items():
-        click.echo(f"{id}: {console.plain(why)}")
-    for name, why in done.left.items():
-        click.echo(f"not entered: {name}: {console.plain(why)}")
-    click.echo(f"head: {verification.head()}")
+    done, head = rebuilding.rebuild(), verification.head()
+    text = streams.written("rebuilt", done=done, head=head)
+    click.echo(console.as_json(asdict(done) | {"head": head}) if as_json else text)
     return 1 if done.left else 0

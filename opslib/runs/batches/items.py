@@ -61,11 +61,7 @@ class Item:
         return reading.find(self.id)
 
     def _notebook(self) -> Any:
-        from papermill.iorw import load_notebook_node
-        from papermill.parameterize import parameterize_notebook
-
-        notebook = load_notebook_node(str(self.procedure.path))
-        notebook = parameterize_notebook(notebook, self.parameters)
+        notebook = filled(self.procedure, self.parameters)
         if self.note:
             put_note(notebook, self.note)
         return notebook
@@ -80,6 +76,14 @@ class Executor(Protocol):
         Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
         """
         ...
+
+
+def filled(procedure: Procedure, parameters: Json) -> Any:
+    """Its notebook with parameters put in."""
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    return parameterize_notebook(load_notebook_node(str(procedure.path)), parameters)
 
 
 def put_note(notebook: Any, text: str) -> None:
