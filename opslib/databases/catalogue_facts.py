@@ -168,6 +168,10 @@ SELECT name, 1, CASE WHEN bad THEN NULL ELSE 1 END, CASE WHEN bad THEN 1 END, sa
       AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
     UNION ALL SELECT 'autovacuum', false, 'is off for ' || oid::regclass FROM pg_class
     WHERE reloptions::text ~ 'autovacuum_enabled=(off|false|no|0)'
+    UNION ALL SELECT 'privileges', true, format('its owner %s may not read %s: they were revoked',
+        current_user, string_agg(oid::regclass::text, ', '))
+    FROM pg_class WHERE relkind IN ('r', 'p') AND relowner = current_user::regrole
+      AND NOT has_table_privilege(oid, 'SELECT') HAVING count(*) > 0
     UNION ALL SELECT 'recovery', true, 'it is a standby: it only reads' WHERE pg_is_in_recovery()
 ) AS settings(name, bad, said)
 """
