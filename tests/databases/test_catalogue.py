@@ -135,6 +135,15 @@ def test_a_time_out_that_cancels_ordinary_statements_is_a_warning(
     assert (found is not None and "statement_timeout" in found.seen) == seen
 
 
+def test_a_table_that_its_owner_may_not_read_any_more_is_critical(
+    ops: Connection, schema: Any
+) -> None:
+    schema.execute("CREATE TABLE probe.t (a int); REVOKE SELECT ON probe.t FROM CURRENT_USER")
+    found = bad(ops)["settings"]
+    assert found.status == "critical"
+    assert "may not read probe.t" in found.seen
+
+
 def test_a_table_whose_autovacuum_is_off_is_told(ops: Connection, schema: Any) -> None:
     schema.execute("CREATE TABLE probe.t (a int) WITH (autovacuum_enabled = false)")
     assert "autovacuum: is off for probe.t" in bad(ops)["settings"].seen
