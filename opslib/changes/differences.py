@@ -194,7 +194,8 @@ class _Comparison:
         else:
             after, before = self._was.at.isoformat(), self._until
             by, why = self._by(key, difference.path.rpartition(".")[2])
-        if any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key)):
+        usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
+        if usual and not _went_back(difference):
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
@@ -231,6 +232,12 @@ class _Comparison:
 
 def _fell(of: Difference) -> bool:
     return (of.was or 0) >= _MANY and (of.now or 0) < of.was / 2
+
+
+def _went_back(d: Difference) -> bool:
+    """Versions are numbered in texts: a lower one than before is no deployment."""
+    each = [int(v) for v in (d.was, d.now) if isinstance(v, str) and v.isdigit()]
+    return len(each) == 2 and each[1] < each[0]
 
 
 def _routine(key: Key) -> list[str]:

@@ -139,7 +139,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             databases.check_status,
             databases.check_connections,
             databases.check_load,
-            metrics.check_levels,
+            *([metrics.check_levels] if {"cluster", "instance"} & database.keys() else []),
             partial(databases.check_activity, seconds=_LONG_SECONDS),
             databases.check_statements,
             databases.check_catalogue,

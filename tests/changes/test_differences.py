@@ -141,6 +141,15 @@ def test_what_is_new_is_told(report: Reports) -> None:
     assert (found.check, "it is new" in found.seen) == ("configuration of queue more", True)
 
 
+def test_a_version_that_went_back_is_a_warning_unless_it_was_ours(report: Reports) -> None:
+    back = {**FIRST, ("function", "api"): {"Timeout": 30, "Version": "1"}}
+    assert "Version: was 3, now 1" in report(back).troubles[0].seen
+    report.ours = [trails.Act(START, "functions/rollback", "ana, record 2026-2", "api Version")]
+    report.kept = None
+    report(FIRST)
+    assert report(back).troubles == []
+
+
 def test_a_deployment_is_told_and_no_warning(report: Reports) -> None:
     found = copy.deepcopy(FIRST)
     found["function", "api"]["Version"] = "4"

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from opslib.core.checks import causes
-from opslib.core.checks.checks import check
+from opslib.core.checks.checks import check, keep
 from opslib.core.connections import calls, sessions
 from opslib.core.errors import LoginRefused, NotFound, OpsError, Unfinished
 from opslib.core.findings import Finding, Findings
@@ -154,3 +154,17 @@ def test_a_database_that_refuses_the_login_is_critical() -> None:
     assert isinstance(exc, LoginRefused)
     refused = found(exc)
     assert (refused.status, refused.cause) == ("critical", causes.LOGIN_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("facts", "follow"), [({"network": {}}, "network/endpoints"), ({}, "logs/search")]
+)
+def test_a_way_on_is_one_that_the_target_has(facts: Any, follow: str) -> None:
+    ops: Any = SimpleNamespace(
+        target=SimpleNamespace(facts=facts),
+        findings=[],
+        changed=False,
+        journal=SimpleNamespace(write=lambda *_, **__: None),
+    )
+    silent = Finding("critical", "the API", "no answer", next="network/endpoints")
+    assert keep(ops, Findings([silent]))[0].next == follow

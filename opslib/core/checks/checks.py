@@ -184,6 +184,12 @@ def _here() -> list[str]:
     return [*os.environ.get(HERE, "").split(), f"{notebook.parent.name}/{notebook.name}"]
 
 
+def _way(ops: Connection, next: str) -> str:
+    """Where it goes on; where the file describes no network to look at, in the logs."""
+    lost = next == "network/endpoints" and "network" not in ops.target.facts
+    return "logs/search" if lost else next
+
+
 def keep(ops: Connection, found: Findings) -> Findings:
     """Keep findings with the run; those made after a change was applied are its verification.
 
@@ -191,7 +197,11 @@ def keep(ops: Connection, found: Findings) -> Findings:
     """
     here = _here()
     found[:] = [
-        replace(f, verifies=ops.changed or f.verifies, next="" if f.next in here else f.next)
+        replace(
+            f,
+            verifies=ops.changed or f.verifies,
+            next="" if f.next in here else _way(ops, f.next),
+        )
         for f in (_settled(ops, each) for each in found)
     ]
     ops.findings.extend(found)
