@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from opslib.catalogue import coverage, procedures, runbooks, seen
+from opslib.catalogue.procedures import LeftOut
 from opslib.core import Json, paths, strict_yaml
 from opslib.core.text import templates
 
@@ -39,7 +39,7 @@ def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
     return system, runbooks.entries(system)
 
 
-def _text(name: str, left_out: Callable[[str], None], **more: Any) -> str:
+def _text(name: str, left_out: LeftOut, **more: Any) -> str:
     """The text that one of the templates makes of what there is and can be read."""
     from jinja2 import StrictUndefined
 
@@ -58,11 +58,11 @@ def _text(name: str, left_out: Callable[[str], None], **more: Any) -> str:
     return text
 
 
-def _books(left_out: Callable[[str], None]) -> dict[str, list[runbooks.Entry]]:
+def _books(left_out: LeftOut) -> dict[str, list[runbooks.Entry]]:
     return dict(procedures.readable(_book, runbooks.systems(), left_out))
 
 
-def _covered(left_out: Callable[[str], None]) -> str:
+def _covered(left_out: LeftOut) -> str:
     """The text of docs/coverage.md."""
     rows = coverage.rows(_books(left_out))
     every = [row for of in rows.values() for row in of]
@@ -96,7 +96,7 @@ def _cell(text: str) -> Json:
     return {"cell_type": "code", "metadata": folded, "source": source} | shown
 
 
-def door(left_out: Callable[[str], None] = print) -> str:
+def door(left_out: LeftOut = print) -> str:
     """The text of notebooks/start.ipynb: the search, and every procedure by what is seen, by
     chapter, and by system.
     """
@@ -110,7 +110,7 @@ def door(left_out: Callable[[str], None] = print) -> str:
     return json.dumps(notebook, indent=1) + "\n"
 
 
-def made(left_out: Callable[[str], None] = print) -> dict[Path, str]:
+def made(left_out: LeftOut = print) -> dict[Path, str]:
     """What the files should say now. `left_out` is told of each that cannot be read."""
     readme = paths.project_root() / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)

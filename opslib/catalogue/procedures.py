@@ -16,6 +16,7 @@ from opslib.core.defects import in_a_line
 
 T = TypeVar("T")
 U = TypeVar("U")
+LeftOut = Callable[[str], None]  # is told of what cannot be read, and why
 EFFECTS = ("read", "change", "destroy")
 
 
@@ -47,9 +48,7 @@ def list_procedures() -> list[Procedure]:
     return [load(path) for path in files()]
 
 
-def readable(
-    read: Callable[[T], U], several: Iterable[T], left_out: Callable[[str], None]
-) -> list[U]:
+def readable(read: Callable[[T], U], several: Iterable[T], left_out: LeftOut) -> list[U]:
     """What can be read of several; why another cannot is handed to `left_out`."""
     found = []
     for each in several:

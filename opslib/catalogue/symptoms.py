@@ -15,7 +15,7 @@ from pathlib import Path
 
 from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
-from opslib.catalogue.procedures import Procedure
+from opslib.catalogue.procedures import LeftOut, Procedure
 from opslib.catalogue.runbooks import Entry
 from opslib.core import Json, UsageError, strict_yaml
 from opslib.core.connections import targets
@@ -61,7 +61,7 @@ class Guide:
         self,
         target: Target | None,
         described: Callable[[Procedure, Target], bool],
-        left_out: Callable[[str], None] = lambda _: None,
+        left_out: LeftOut = lambda _: None,
     ) -> None:
         """`described`: has a target what a procedure looks at? Else it is left out.
 
@@ -157,7 +157,7 @@ def _alarms(facts: Iterable[Json]) -> Iterator[tuple[str, str]]:
             yield alarm, asks_for if "/" in asks_for else f"{each['system']}/{asks_for}"
 
 
-def _files(left_out: Callable[[str], None]) -> list[Json]:
+def _files(left_out: LeftOut) -> list[Json]:
     """What the files of all targets say, as far as nothing is wrong in them."""
 
     def read(name: str) -> Json:

@@ -16,7 +16,7 @@ from opslib.records import records
 from opslib.records.records import Record
 from opslib.runs import choices
 from opslib.runs.batches import executors
-from opslib.runs.batches.items import Item, Tell
+from opslib.runs.batches.items import Item, Progress
 
 
 def prepare(
@@ -65,7 +65,7 @@ def run_many(
     apply: bool = False,
     note: str = "",
     timeout_seconds: float | None = None,
-    progress: Callable[[str, str], Tell],
+    progress: Progress,
     printed: Callable[[str], None] | None = None,
     executor: str = executors.LOCAL,
 ) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from opslib.core import OpsError, UsageError, redaction
 from opslib.records import interruptions, reading
 from opslib.records.records import Record, Row
 from opslib.runs import runs
+from opslib.runs.batches.items import Progress
 from opslib.schedules import ledger, notices, schedules
 from opslib.schedules.calendar import When
 from opslib.schedules.ledger import BEGUN, MISSED, RUNNING, Now, Trouble, Turn
@@ -18,8 +19,6 @@ from opslib.schedules.schedules import Schedule
 
 LOOKS_BACK = timedelta(days=31)  # what was missed before that is not counted
 _BESIDE = 10  # minutes of a turn beside the run: to begin, to seal, to tell
-
-Run = Callable[[Schedule, str], Record]
 
 
 @dataclass
@@ -54,7 +53,7 @@ def run_due(
     now: Now = now_utc,
     *,
     only_look: bool = False,
-    progress: Callable[[str, str], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Done:
     """Run what is due since the last time, and tell who is to be told.
 
@@ -82,7 +81,7 @@ def _one(
     done: Done,
     turn: Turn,
     now: Now,
-    progress: Callable[[str, str], Any] | None,
+    progress: Progress | None,
 ) -> None:
     waiting: dict[str, datetime] = {}
     for target in schedule.targets:
@@ -134,7 +133,7 @@ def _run(
     waiting: dict[str, datetime],
     done: Done,
     now: Now,
-    progress: Callable[[str, str], Any],
+    progress: Progress,
 ) -> None:
     """Run it on all that wait, at the same time; one that cannot begin keeps no other from it."""
     mine = [
@@ -156,7 +155,7 @@ def _run(
 
 
 def _records(
-    schedule: Schedule, on: Sequence[str], progress: Callable[[str, str], Any]
+    schedule: Schedule, on: Sequence[str], progress: Progress
 ) -> dict[str, Record | OpsError]:
     def run(*targets: str) -> list[Record]:
         return runs.run_many(
