@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.reads.stores.objects import list_versions
 from tests.conftest import PracticeLab
 from tests.states import differences
-from tests.undoing import confirmed
+from tests.undoing import confirmed, objects_taken_out
 
 TARGET = "lab/image-caption-prod"
 NAME, TO = "image-caption-gen-images-prod", "image-caption-gen-backup-prod"
@@ -22,9 +23,10 @@ KEY = "images/abc/1.jpg"
 
 
 @pytest.fixture
-def s3(ops: Connection, clean: dict[str, Any]) -> Any:
-    """The lab is made anew after the test, which leaves objects."""
-    return ops.client("s3")
+def s3(ops: Connection, clean: dict[str, Any]) -> Iterator[Any]:
+    """What the test leaves in the two buckets is taken out."""
+    with objects_taken_out(ops, NAME, TO):
+        yield ops.client("s3")
 
 
 def put(s3: Any, body: bytes, bucket: str = NAME, key: str = KEY, **how: Any) -> None:
@@ -81,6 +83,7 @@ def test_a_copy_open_to_the_public_is_refused_unless_it_is_described(
     ops: Connection, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(s3, b"private")
+    blocked = s3.get_public_access_block(Bucket=TO)["PublicAccessBlockConfiguration"]
     s3.delete_public_access_block(Bucket=TO)
     found = {each.check: each.status for each in copies.check_copies(ops, "images")}
     assert found[f"Public access to {TO}"] == "critical"
@@ -88,6 +91,7 @@ def test_a_copy_open_to_the_public_is_refused_unless_it_is_described(
         copies.plan_copies(ops, "images")
     monkeypatch.setitem(ops.target["buckets"]["backup"], "public", True)
     assert list(copies.plan_copies(ops, "images").steps)
+    s3.put_public_access_block(Bucket=TO, PublicAccessBlockConfiguration=blocked)
 
 
 def test_another_accounts_bucket_is_denied_unless_it_is_described(
@@ -107,6 +111,7 @@ def test_without_versions_nothing_is_written_over(ops: Connection, s3: Any) -> N
     put(s3, b"newer")
     with pytest.raises(Refused, match=r"keeps no versions \(Suspended\).*Nothing was copied"):
         copies.plan_copies(ops, "images")
+    s3.put_bucket_versioning(Bucket=TO, VersioningConfiguration={"Status": "Enabled"})
 
 
 def test_what_is_large_goes_in_parts_and_is_known_again(
