@@ -91,7 +91,7 @@ def cut(text: str, longest: int) -> str:
 def decoded(text: str, otherwise: Any = None) -> Any:
     """What a text of JSON says, half characters replaced; `otherwise` when it is none."""
     try:
-        return json.loads(_HALF.sub(r"\\ufffd", text))
+        return json.loads(_HALF.sub(r"\\ufffd", text) if "\\u" in text else text)
     except (ValueError, RecursionError):
         return otherwise
 

@@ -238,7 +238,7 @@ def test_one_log_group_that_is_gone_is_critical_and_the_rest_is_read(
             raise NotFound("Not found: log group shop-app.")
         if group == "shop-db":
             raise NotAllowed("Denied.")
-        return [{"time": 0, "message": "ERROR \ud83d", "stream": "", "event_id": "1"}]
+        return [{"timestamp": 0, "message": "ERROR \ud83d", "logStreamName": "", "eventId": "1"}]
 
     monkeypatch.setattr(logs, "_events", lines)
     ops: Any = Ops(groups=("shop-app", "shop-db"))

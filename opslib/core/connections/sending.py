@@ -5,12 +5,12 @@ A change is told apart from a repetition by AWS itself, where it can.
 
 from __future__ import annotations
 
+import pickle
 import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from copy import deepcopy
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -97,7 +97,7 @@ class Sharing:
     """Handlers of a session's events. They do nothing until `on`."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Future[Answer | None]] | None = None
+        self._held: dict[str, Future[tuple[Any, bytes] | None]] | None = None
         self._lock = Lock()
 
     @contextmanager
@@ -122,10 +122,12 @@ class Sharing:
             context["opslib_shared"] = answer
             return None
         known = answer.result()
-        return known and (known[0], deepcopy(known[1]))
+        return known and (known[0], pickle.loads(known[1]))
 
     def hand_on(self, context: Json, http_response: Any, parsed: Any) -> None:
         """An answer that was understood to those who wait for it; else each asks by itself."""
         if "opslib_shared" in context:
             well = parsed is not None and http_response.status_code < 500
-            context["opslib_shared"].set_result((http_response, deepcopy(parsed)) if well else None)
+            # Whoever asked goes on with his own: a copy for each other one, made when he comes.
+            kept = (http_response, pickle.dumps(parsed)) if well else None
+            context["opslib_shared"].set_result(kept)

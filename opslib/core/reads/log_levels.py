@@ -57,6 +57,7 @@ _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
     re.I,
 )
 _WORD = re.compile(r"\S+")
+_NO_LETTERS = re.compile(r"[^a-z@]+")
 _CAPITALS = re.compile(rf"(?<![\w-])({_NAMES})(?![\w.%-]|\s+=)")
 _SET_APART = re.compile(rf"(?:^|[\[(<|:])({_NAMES})(?:[\])>|]|:$)", re.I)
 _AFTER_TIME = re.compile(rf"({_NAMES})", re.I)
@@ -196,7 +197,7 @@ def _of_platform(fields: Json) -> Said:
 def flat(document: Json, before: str = "") -> Iterator[tuple[str, Any]]:
     """Members by their names in small letters alone, those of inner objects with the outer's."""
     for key, value in document.items():
-        name = before + re.sub(r"[^a-z@]", "", str(key).lower())
+        name = before + _NO_LETTERS.sub("", str(key).lower())
         yield name, value
         if isinstance(value, dict) and len(before) < 40:
             yield from flat(value, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from opslib.core import UTC_TIME, Frame, frame
@@ -143,7 +143,7 @@ _CONTINUED = re.compile(
 )
 _GO_FRAME = re.compile(r"[\w./*()\[\]-]+\(.*\)")
 _JUL = re.compile(r"\w{3} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M \S+(?: \S+)?$")
-_AT_ONCE = timedelta(seconds=2)  # lines of one traceback are written within it
+_AT_ONCE = 2_000_000  # microseconds: lines of one traceback are written within it
 _LONGEST_EVENT = 200  # lines
 
 
@@ -152,20 +152,22 @@ def joined(events: Frame) -> Frame:
 
     Of one stream, one after the other. Columns, order and attributes are those of `events`.
     """
-    open_: dict[tuple[str, str], tuple[int, Any, list[str]]] = {}
+    open_: dict[tuple[str, str], tuple[int, list[str]]] = {}
     parts: list[list[str]] = []
     kept = []
-    for at, row in enumerate(events.itertuples()):
-        stream = row.source, row.stream
-        before = open_.get(stream)
-        first, last, lines = before or (at, row.time, [])
-        if before and row.time - last <= _AT_ONCE and _goes_on(lines, row.message):
-            lines.append(row.message)
+    # As numbers: of each a time of pandas' own would be made.
+    times = events["time"].astype(UTC_TIME).astype("int64").tolist()
+    streams = zip(events["source"], events["stream"], strict=True)
+    rows = zip(times, streams, events["message"], strict=True)
+    for at, (time, stream, message) in enumerate(rows):
+        last, lines = open_.get(stream) or (time, [])
+        if lines and time - last <= _AT_ONCE and _goes_on(lines, message):
+            lines.append(message)
         else:
-            first, lines = at, [row.message]
+            lines = [message]
             kept.append(at)
             parts.append(lines)
-        open_[stream] = first, row.time, lines
+        open_[stream] = time, lines
     made = events.iloc[kept].reset_index(drop=True)
     made["message"] = ["\n".join(lines) for lines in parts]
     made.attrs.update(events.attrs)

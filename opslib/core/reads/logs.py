@@ -21,17 +21,15 @@ from opslib.core import (
     Unfinished,
     UsageError,
     Window,
-    frame,
     poll,
     unknown_name,
 )
 from opslib.core.reads import log_lines, services
-from opslib.core.tables import Json
+from opslib.core.tables import Json, framed
 from opslib.core.text import whole
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {**LINES, "stream": "str", "event_id": "str"}
-_EVENT = "events[].{time: timestamp, message: message, stream: logStreamName, event_id: eventId}"
 _NANOSECONDS = 1_000_000  # in a millisecond
 _PENDING = ("Scheduled", "Running", "Unknown")
 ALL = "all"
@@ -158,17 +156,15 @@ def search(ops: Connection, source: str, pattern: str, within: Window, limit: in
     found = ops.each(read, sought)
     if failed and failed.keys() >= sought.keys():
         raise next(iter(failed.values()))
-    rows = [
-        event
-        | {
-            "source": name,
-            "time": event["time"] * _NANOSECONDS,
-            "message": whole(event["message"].rstrip()),
-        }
-        for name, listed in found.items()
-        for event in listed[:limit]
-    ]
-    events = frame(rows, EVENTS).sort_values(["time", "event_id"], ignore_index=True)
+    read_lines = [(name, event) for name, listed in found.items() for event in listed[:limit]]
+    told = {
+        "time": [event["timestamp"] * _NANOSECONDS for _, event in read_lines],
+        "source": [name for name, _ in read_lines],
+        "message": [whole(event["message"].rstrip()) for _, event in read_lines],
+        "stream": [event.get("logStreamName") for _, event in read_lines],
+        "event_id": [event.get("eventId") for _, event in read_lines],
+    }
+    events = framed(told, EVENTS).sort_values(["time", "event_id"], ignore_index=True)
     cut = [name for name, listed in found.items() if len(listed) > limit]
     firsts = events.groupby("source")["time"].min()
     events.attrs |= {
@@ -190,7 +186,7 @@ def _events(ops: Connection, group: str, pattern: str, within: Window, limit: in
         **({"filterPattern": pattern} if pattern else {}),
     }
     try:
-        return ops.pages("logs", "filter_log_events", _EVENT, limit=limit, **asked)
+        return ops.pages("logs", "filter_log_events", "events[]", limit=limit, **asked)
     except OpsError as exc:
         if "Invalid filter pattern" not in str(exc):
             raise

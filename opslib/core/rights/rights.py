@@ -45,7 +45,8 @@ def named(parameters: Json) -> dict[str, list[str]]:
     found = {}
     for name in sorted(_known() & (parameters.keys() | _WITHIN.keys())):
         value = parameters.get(name)
-        if (deeper := _WITHIN.get(name)) and not isinstance(value, str):
+        deeper = _WITHIN.get(name, "")
+        if re.split(r"\W", deeper)[0] in parameters and not isinstance(value, str):
             value = jmespath.search(deeper, parameters) or value
         texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
         if texts:
