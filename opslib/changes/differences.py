@@ -202,8 +202,8 @@ class _Comparison:
         """By whom, and whether that makes it no warning."""
         about = key[1], setting, services(self._ops, key[0])
         if act := trails.newest(self._ours, *about):
-            ours = "by a run of ours" if setting and setting in act.text else ""
-            return f"{act.by} ({act.what})", ours
+            named = bool(setting) and setting in act.text
+            return f"{act.by} ({act.what})", "by a run of ours" * named
         if act := trails.newest(self.theirs[0], *about):
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
         return "", ""
@@ -226,8 +226,7 @@ def _routine(key: Key) -> list[str]:
 
 def accepted(ops: Connection, place: Place) -> str:
     """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
-    kind, name, path = place
-    text = f"{kind} {name} {path}".strip()
+    text = " ".join(place).strip()
     for each in ops.target.facts.get("accepted", ()):
         covers = any(fnmatchcase(text, each["what"] + end) for end in ("", " *", ".*"))
         if covers and f"{ops.now():%Y-%m-%d}" <= each["until"]:

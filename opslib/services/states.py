@@ -97,7 +97,8 @@ def _counted(service: Service) -> Finding:
     asked = Question(f"tasks of {service.key}", f"as many as desired, at least {least}", _DESCRIBE)
     seen = f"{running} of {wanted} run" + f", {pending} begin" * bool(pending)
     if told["status"] != "ACTIVE":
-        return asked.answer("critical", f"{seen}; the service is {told['status']}")
+        seen += f"; the service is {told['status']}: somebody deleted it"
+        return asked.answer("critical", seen, next="changes/configuration")
     if wanted < least:
         status = "critical" if not running and least else "warn"
         return asked.answer(
