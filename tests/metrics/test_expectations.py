@@ -218,6 +218,20 @@ def test_what_is_silent_is_named_by_what_it_is_of(
         assert (finding.cause == expectations.SILENT) is (status != "ok")
 
 
+@pytest.mark.parametrize(("until", "status"), [(0, "ok"), (90, "critical")])
+def test_a_service_that_nobody_asks_any_more_is_told(
+    monkeypatch: pytest.MonkeyPatch, until: float, status: str
+) -> None:
+    ops: Any = Recorded(RequestCount=[counted(30, until=until), *before(20, 25, 30)])
+    ops.target.facts = {"services": {"app": {}}}
+    monkeypatch.setattr(metrics, "query", ops.query)
+    balanced = [{"LoadBalancer": "app/shop/1", "TargetGroup": "targetgroup/shop/2"}]
+    monkeypatch.setattr(expectations.services, "balanced", lambda _: balanced)
+    (found,) = expectations.check_silence(ops)
+    assert found.status == status
+    assert found.next == ("services/health" if until else "")
+
+
 @pytest.mark.parametrize(("hours_ago", "expected"), [(33, "warn"), (9, "ok")])
 def test_a_nightly_function_that_did_not_run_is_told(
     monkeypatch: pytest.MonkeyPatch, hours_ago: int, expected: str
