@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from opslib import services
 from opslib.core import Findings, frame
 from opslib.core.checks.series import WEEK, Silence, hours_left, silence
 from opslib.core.reads import metrics
@@ -226,7 +227,7 @@ def test_a_service_that_nobody_asks_any_more_is_told(
     ops.target.facts = {"services": {"app": {}}}
     monkeypatch.setattr(metrics, "query", ops.query)
     balanced = [{"LoadBalancer": "app/shop/1", "TargetGroup": "targetgroup/shop/2"}]
-    monkeypatch.setattr(expectations.services, "balanced", lambda _: balanced)
+    monkeypatch.setattr(services, "balanced", lambda _: balanced)
     (found,) = expectations.check_silence(ops)
     assert found.status == status
     assert found.next == ("services/health" if until else "")
