@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 from opslib.changes import memory, rules
-from opslib.changes.forms import HIDDEN, Difference, Forms, own_key
+from opslib.changes.change import DIFFERENT, Change, fell, went_back
+from opslib.changes.forms import Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory, Place
 from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
 from opslib.core import (
     SEVERITY,
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -29,81 +27,11 @@ from opslib.core import (
     frame,
     unread,
 )
-from opslib.core.text import cut, decoded
+from opslib.core.text import decoded
 from opslib.core.times import moment
 
-DIFFERENT = {
-    "resource": "str",
-    "setting": "str",
-    "was": "str",
-    "now": "str",
-    "after": UTC_TIME,
-    "before": UTC_TIME,
-    "by": "str",
-    "status": "str",
-}
-_LONGEST = 160  # characters of a value that are shown; compared is the whole
 _LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
-_MANY = 100  # of which a fall to less than half is told
 _SOON = 3  # differences of one resource that its finding names
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting that is different, when that came and by whom.
-
-    `why` it never was a warning; `taken`: why it is none for now. `stamp`: tells its value.
-    """
-
-    key: Key
-    difference: Difference
-    after: str  # ISO
-    before: str
-    by: str
-    status: str
-    why: str
-    taken: str
-    stamp: str
-
-    @property
-    def told(self) -> str:
-        """What is different, in words."""
-        path, was, now = self.difference
-        if not path and None in (was, now):
-            return "it is gone" if now is None else "it is new"
-        return f"{path}: was {_shown(was)}, now {_shown(now)}"
-
-    @property
-    def told_of(self) -> str:
-        """When it came, by whom, and why it is no warning."""
-        when = f"between {_minute(self.after)} and {_minute(self.before)}"
-        return ", ".join(filter(None, (when, self.by and f"by {self.by}", self.why or self.taken)))
-
-    def row(self) -> dict[str, Any]:
-        _, was, now = self.difference
-        return {
-            "resource": " ".join(self.key),
-            "setting": self.difference.path or "(all of it)",
-            "was": _shown(was),
-            "now": _shown(now),
-            "after": self.after,
-            "before": self.before,
-            "by": self.by,
-            "status": self.why or self.taken or self.status,
-        }
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if value == {}:
-        return "there"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return cut(HIDDEN.sub("(hidden)", text), _LONGEST)
-
-
-def _minute(iso: str) -> str:
-    return f"{datetime.fromisoformat(iso):%m-%d %H:%M}"
 
 
 @check("What is different in the configuration?")
@@ -183,7 +111,7 @@ class _Comparison:
             self._forms.differences(kept, now, self._was.same),
             table()[key[0]].get("falls"),
         )
-        return [d for d in found if not (falls and re.match(falls, d.path)) or _fell(d)]
+        return [d for d in found if not (falls and re.match(falls, d.path)) or fell(d)]
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -195,7 +123,7 @@ class _Comparison:
             after, before = self._was.at.isoformat(), self._until
             by, why = self._by(key, difference.path.rpartition(".")[2])
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
-        if usual and not _went_back(difference):
+        if usual and not went_back(difference):
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
@@ -212,8 +140,8 @@ class _Comparison:
         """By whom, and whether that makes it no warning."""
         about = key[1], setting, services(self._ops, key[0])
         if act := trails.newest(self._ours, *about):
-            ours = "by a run of ours" if setting and setting in act.text else ""
-            return f"{act.by} ({act.what})", ours
+            named = bool(setting) and setting in act.text
+            return f"{act.by} ({act.what})", "by a run of ours" * named
         if act := trails.newest(self.theirs[0], *about):
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
         return "", ""
@@ -230,24 +158,13 @@ class _Comparison:
         return trails.events(self._ops, self._was.at, self._ops.now())
 
 
-def _fell(of: Difference) -> bool:
-    return (of.was or 0) >= _MANY and (of.now or 0) < of.was / 2
-
-
-def _went_back(d: Difference) -> bool:
-    """Versions are numbered in texts: a lower one than before is no deployment."""
-    each = [int(v) for v in (d.was, d.now) if isinstance(v, str) and v.isdigit()]
-    return len(each) == 2 and each[1] < each[0]
-
-
 def _routine(key: Key) -> list[str]:
     return [*table()[key[0]].get("routine", ()), _LABELS]
 
 
 def accepted(ops: Connection, place: Place) -> str:
     """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
-    kind, name, path = place
-    text = f"{kind} {name} {path}".strip()
+    text = " ".join(place).strip()
     for each in ops.target.facts.get("accepted", ()):
         covers = any(fnmatchcase(text, each["what"] + end) for end in ("", " *", ".*"))
         if covers and f"{ops.now():%Y-%m-%d}" <= each["until"]:

@@ -66,7 +66,7 @@ def _counted(service: Service) -> Finding:
     asked = Question(f"tasks of {service.key}", f"as many as desired, at least {least}", _DESCRIBE)
     seen = f"{running} of {wanted} run" + f", {pending} begin" * bool(pending)
     if told["status"] != "ACTIVE":
-        seen += f"; the service is {told['status']}"
+        seen += f"; the service is {told['status']}: somebody deleted it"
         return asked.critical(seen, next="changes/configuration")
     if wanted < least:
         status = "critical" if not running and least else "warn"

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from opslib import services
 from opslib.core import Findings, frame
 from opslib.core.checks.series import WEEK, Silence, hours_left, silence
 from opslib.core.reads import metrics
@@ -257,6 +258,20 @@ def test_what_runs_each_hour_is_missed_on_the_same_day(
     ops: Any = Recorded(Invocations=told, CPUUtilization=[counted(5), *before(5, 5, 5)])
     monkeypatch.setattr(metrics, "query", ops.query)
     assert [f.status for f in expectations.check_silence(ops)] == [expected]
+
+
+@pytest.mark.parametrize(("until", "status"), [(0, "ok"), (90, "critical")])
+def test_a_service_that_nobody_asks_any_more_is_told(
+    monkeypatch: pytest.MonkeyPatch, until: float, status: str
+) -> None:
+    ops: Any = Recorded(RequestCount=[counted(30, until=until), *before(20, 25, 30)])
+    ops.target.facts = {"services": {"app": {}}}
+    monkeypatch.setattr(metrics, "query", ops.query)
+    balanced = [{"LoadBalancer": "app/shop/1", "TargetGroup": "targetgroup/shop/2"}]
+    monkeypatch.setattr(services, "balanced", lambda _: balanced)
+    (found,) = expectations.check_silence(ops)
+    assert found.status == status
+    assert found.next == ("services/health" if until else "")
 
 
 @pytest.mark.parametrize(("hours_ago", "expected"), [(33, "warn"), (9, "ok")])
