@@ -12,6 +12,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,22 @@ gc.set_threshold(50_000, 20, 20)
 # What takes longest goes first, dealt out to the workers: each is given a slice of the whole, in
 # this order.
 SLOWEST = (
+    "test_drilled",
     "test_browser",
-    "test_contracts",
+    "test_resets",
     "test_elsewhere",
-    "test_matrix",
     "test_policies",
-    "test_elsewhere",
+    "test_matrix",
+    "test_contracts",
+    "test_tokens",
+    "test_phases",
     "test_misfits",
     "test_pins",
     "test_migrations",
     "test_instance_restores",
     "test_process",
 )
+TOGETHER = ("test_browser", "test_resets")  # what begins the first of them, the others have, too
 
 
 def pytest_collection_finish() -> None:
@@ -99,10 +104,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for name in SLOWEST for item in items if item.path.stem == name]
     quick = [item for item in items if item.path.stem not in SLOWEST]
+    hands = [
+        [*hand]
+        for _, hand in groupby(
+            slow, lambda item: item.path if item.path.stem in TOGETHER else item.nodeid
+        )
+    ]
     size = -(-len(items) // workers)
     dealt = []
     for worker in range(workers):
-        mine = slow[worker::workers]
+        mine = [item for hand in hands[worker::workers] for item in hand]
         dealt += mine + quick[: size - len(mine)]
         del quick[: size - len(mine)]
     items[:] = dealt + quick

@@ -32,7 +32,7 @@ from opslib.lab.postgres.postgres import Postgres
 
 _Files = dict[str, bytes]
 # So old may a lab be that a reset goes back to: no job or message in it is late by then.
-_YOUNG_SECONDS = 300
+_YOUNG_SECONDS = 600
 log = logging.getLogger("opslib.lab")
 
 

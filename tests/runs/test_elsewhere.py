@@ -183,8 +183,14 @@ def test_a_scheduler_that_goes_away_is_said_with_what_was_done(
     ],
 )
 def test_what_cannot_be_is_refused_before_anything(
-    shared: Project, executor: str, more: dict[str, Any], error: type[OpsError], said: str
+    shared: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    more: dict[str, Any],
+    error: type[OpsError],
+    said: str,
 ) -> None:
+    monkeypatch.setattr("opslib.runs.batches.dask._ANSWER_SECONDS", 1.0)  # nobody is there
     declared = 'api_key: str = ""  # a key\napproved: str = ""  # the plan'
     shared.procedure("does", "1", parameters=declared, effect="change")
     with pytest.raises(error, match=said) as refused:
