@@ -91,7 +91,7 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]
         """Nor one for what was no request."""
 
 
-class _Server(ThreadedWSGIServer):
+class _Server(ThreadedWSGIServer):  # type: ignore[misc]
     """Its threads go on with the next request: to start one costs as much as a short answer."""
 
     def __init__(self, *given: Any) -> None:
