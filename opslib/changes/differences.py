@@ -193,6 +193,8 @@ class _Comparison:
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
+        if any(kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now):
+            why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"

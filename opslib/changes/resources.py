@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from opslib.core import Connection, Json, NotFound, OpsError, UsageError
+from opslib.core.connections import sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"
@@ -178,6 +179,9 @@ class _Reading:
         service, operation, given, path = call
         parameters = _filled(given, key[1], words)
         try:
+            if service == "sql":
+                rows = sql.query(self._ops, operation.format(key[1]))
+                return _search(path, json.loads(rows.to_json(orient="records")))
             if path.endswith("[]"):
                 wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
                 return self._ops.pages(service, operation, wanted, **parameters)
@@ -185,8 +189,10 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            named = self._ops.client(service).meta.method_to_api_mapping[operation]
-            asked = f"{service}:{named}"
+            asked = "SQL"
+            if service != "sql":
+                named = self._ops.client(service).meta.method_to_api_mapping[operation]
+                asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
             return UNREAD
 

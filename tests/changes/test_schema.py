@@ -1,0 +1,70 @@
+"""The database's own schema is remembered, too: what is changed by hand, not what a migration does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from opslib import changes, connect
+from opslib.core.connections.connection import Connection
+from tests.changes.test_configuration import after, kept, remembering  # noqa: F401, the fixture
+from tests.conftest import PracticeLab
+
+TARGET = "lab/bluemoxon-staging"
+BY_HAND = {
+    "DROP INDEX book_images_book": "database index book_images_book",
+    "ALTER TABLE analysis_jobs DROP CONSTRAINT analysis_jobs_status_check": (
+        "database table analysis_jobs"
+    ),
+    "ALTER TABLE listings ALTER price_cents DROP NOT NULL": "database table listings",
+    "ALTER ROLE CURRENT_USER SET lock_timeout = '1s'": "database role bluemoxon_staging",
+}
+
+
+@pytest.fixture
+def owner(lab: PracticeLab, records_folder: Any) -> Iterator[psycopg.Connection[Any]]:
+    at = connect(TARGET).secret("bluemoxon-staging/database")
+    names = {"user": "username", "host": "host", "port": "port", "dbname": "dbname"}
+    where = {name: at[key] for name, key in names.items()} | {"password": at["password"]}
+    with psycopg.connect(**where, autocommit=True) as database:
+        yield database
+    lab.reset()
+
+
+def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    assert after(ops, before, monkeypatch).troubles == []
+    for more in ("CREATE INDEX by_title ON books (title)", "CREATE TABLE exports (id integer)"):
+        owner.execute(more)
+    assert after(ops, before, monkeypatch).troubles == [], "one more takes nothing away"
+    for statement in BY_HAND:
+        owner.execute(statement)
+    found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
+    assert set(found) == {f"configuration of {name}" for name in BY_HAND.values()}
+    assert found["configuration of database index book_images_book"].status == "critical"
+    owner.execute("UPDATE alembic_version SET version_num = 'f00d'")
+    left = [f.check for f in after(ops, before, monkeypatch).troubles]
+    assert left == ["configuration of database role bluemoxon_staging"]
+
+
+def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
+    owner: Any,
+    ops: Connection,
+    lab: PracticeLab,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    with lab.denied("secretsmanager:GetSecretValue"):
+        found = after(connect(TARGET), before, monkeypatch).troubles
+    assert [(f.check, f.status) for f in found] == [("configuration by SQL", "unknown")]
