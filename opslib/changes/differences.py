@@ -44,6 +44,7 @@ DIFFERENT = {
 }
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
 _LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
+_MANY = 100  # of which a fall to less than half is told
 _SOON = 3  # differences of one resource that its finding names
 
 
@@ -178,7 +179,11 @@ class _Comparison:
         now = self._now.get(key)
         if kept is None or (now is None and key not in self._described.absent):
             return ()
-        return self._forms.differences(kept, now, self._was.same)
+        found, falls = (
+            self._forms.differences(kept, now, self._was.same),
+            table()[key[0]].get("falls"),
+        )
+        return [d for d in found if not (falls and re.match(falls, d.path)) or _fell(d)]
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -193,7 +198,9 @@ class _Comparison:
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
-        if any(kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now):
+        if any(
+            kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now
+        ):
             why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
         gone = not difference.path and difference.now is None
@@ -220,6 +227,10 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
+
+
+def _fell(of: Difference) -> bool:
+    return (of.was or 0) >= _MANY and (of.now or 0) < of.was / 2
 
 
 def _routine(key: Key) -> list[str]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from opslib.core import Connection, Json, NotFound, OpsError, UsageError
-from opslib.core.connections import sql
+from opslib.core.connections import caches, sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"
+OWN = {"sql", "cache"}  # asked by their own ways, not as services of AWS
 
 
 def was_read(of: Any) -> bool:
@@ -38,8 +39,8 @@ def table() -> Json:
 def services(ops: Connection, kind: str) -> set[str]:
     """Those that tell of a kind, as CloudTrail names them."""
     about = table()[kind]
-    calls = [about["call"], *about.get("also", {}).values()]
-    return {ops.client(call[0]).meta.service_model.signing_name for call in calls}
+    asked = {call[0] for call in [about["call"], *about.get("also", {}).values()]} - OWN
+    return {ops.client(service).meta.service_model.signing_name for service in asked}
 
 
 @dataclass
@@ -182,6 +183,9 @@ class _Reading:
             if service == "sql":
                 rows = sql.query(self._ops, operation.format(key[1]))
                 return _search(path, json.loads(rows.to_json(orient="records")))
+            if service == "cache":
+                with caches.session(self._ops, "INFO") as client:
+                    return _search(path, dict(client.info(operation)))
             if path.endswith("[]"):
                 wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
                 return self._ops.pages(service, operation, wanted, **parameters)
@@ -189,8 +193,8 @@ class _Reading:
         except NotFound:
             return None
         except OpsError as exc:
-            asked = "SQL"
-            if service != "sql":
+            asked = service
+            if service not in OWN:
                 named = self._ops.client(service).meta.method_to_api_mapping[operation]
                 asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))

@@ -7,7 +7,14 @@ from opslib.databases.backends import check_ended, list_backends, plan_end
 from opslib.databases.catalogue import check_catalogue
 from opslib.databases.containers import check_runs
 from opslib.databases.data.inserts import check_insert, check_inserted, plan_insert
-from opslib.databases.data.queries import check_query, explain_query, plot_query
+from opslib.databases.data.queries import (
+    check_expected,
+    check_query,
+    explain_query,
+    find_query,
+    judge_query,
+    plot_query,
+)
 from opslib.databases.data.quotas import check_quotas, plot_quotas
 from opslib.databases.data.rows import (
     check_statement,
@@ -73,6 +80,7 @@ __all__ = [
     "check_deleted",
     "check_ended",
     "check_events",
+    "check_expected",
     "check_grown",
     "check_insert",
     "check_inserted",
@@ -101,7 +109,9 @@ __all__ = [
     "explain_statement",
     "find_endpoint",
     "find_latest",
+    "find_query",
     "ids_of",
+    "judge_query",
     "judge_schema",
     "list_backends",
     "list_load",

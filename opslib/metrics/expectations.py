@@ -43,6 +43,8 @@ _ENDS = {
     "FreeableMemory": 0,
     "BurstBalance": 0,
     "CPUCreditBalance": 0,
+    "DatabaseMemoryUsagePercentage": 100,
+    "DiskUsedPercent": 100,
     "disk_used_percent": 100,
     "mem_used_percent": 100,
     "MemoryUtilization": 100,

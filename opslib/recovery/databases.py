@@ -22,7 +22,6 @@ from opslib.core import (
     Planned,
     Question,
     Refused,
-    answer,
     ask,
     check,
     frame,
@@ -39,7 +38,6 @@ from opslib.recovery import clock
 
 CORRUPTED = "database-corrupted"  # the cause that findings name
 NEWEST = {"table": "str", "newest_there": UTC_TIME, "newest_now": UTC_TIME}
-_MOST = 1000  # rows that break a rule, as far as they are counted
 
 
 @planner
@@ -217,19 +215,9 @@ def check_integrity(ops: Connection, name: str = "") -> Findings:
 
 
 def _judged(ops: Connection, at: Json | None) -> Iterator[Finding]:
+    wrong = {"otherwise": "critical", "cause": CORRUPTED, "next": "recovery/database"}
     for query in ops.target.facts.get("recovery", {}).get("invariants", ()):
-        facts = ops.target["database"]["queries"][query]
-        asked = Question(str(facts["title"]), "no row", f"database.queries.{query}")
-        yield answer(asked.words, partial(_rows, ops, facts["sql"], at, asked))
-
-
-def _rows(ops: Connection, sql: str, at: Json | None, asked: Question) -> Finding:
-    found = ask(ops, sql, limit=_MOST, at=at)
-    seen = f"{len(found):,}{' or more' * (len(found) == _MOST)} rows"
-    if len(found):
-        first = ", ".join(f"{key} {value}" for key, value in found.iloc[0].items())
-        seen += f", the first: {first}"
-    return asked.judged(found.empty, seen, cause=CORRUPTED, next="recovery/database")
+        yield databases.judge_query(ops, databases.find_query(ops, query), at, **wrong)
 
 
 def _broken(ops: Connection, at: Json) -> list[Finding]:

@@ -148,6 +148,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
                 instance=databases.check_storage,
                 migrations_head=databases.check_migrations,
                 migrate=databases.check_runs,
+                queries=databases.check_expected,
             ),
         ],
         ("errors", "functions"): [

@@ -172,3 +172,80 @@ def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
         assert "no earlier report" in changes.check_configuration(ops)[-1].seen
     recent = changes.check_recent(ops)
     assert f"SetQueueAttributes {name}" in recent[0].seen
+
+
+def test_what_is_no_setting_of_a_function_is_remembered_too(
+    lab: PracticeLab, remembering: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule of the load balancer, a variable of a service, an index, the cache and its keys."""
+    ops = connect("lab/ai-studio-production")
+    changes.check_configuration(ops)
+    before = kept(ops)
+    try:
+        for change in (_other_image, _other_settings):
+            change(ops)
+            found = after(ops, before, monkeypatch)
+            told = "\n".join(f"{f.check}: {f.seen}" for f in found.troubles)
+            assert change is _other_settings or not told, told
+    finally:
+        lab.reset()
+    for words in (
+        "listener arn:",
+        "service ai-studio-cluster ai-studio-backend: definition.containerDefinitions.backend."
+        "environment.MAIL_FROM",
+        "target group ai-studio-gateway: Matcher.HttpCode: was 200, now 200-599",
+        "load balancer ai-studio-alb: attributes.idle_timeout.timeout_seconds",
+        "configuration of database index jobs_user: it is gone",
+        "cache AI_STUDIO_REDIS_URL: keys: was",
+        "policy: was allkeys-lru, now allkeys-random",
+        "log group /ecs/ai-studio-worker: retentionInDays: was 90, now not set",
+    ):
+        assert words in told, told
+
+
+BACKEND = "ai-studio-backend"
+
+
+def _deploy(ops: Connection, **changed: str) -> None:
+    """A revision of the backend with another image, or another value of a variable."""
+    told = ops.call("ecs", "describe_task_definition", taskDefinition=BACKEND)["taskDefinition"]
+    names = "family containerDefinitions requiresCompatibilities networkMode cpu memory "
+    names += "executionRoleArn taskRoleArn"
+    given = {name: told[name] for name in names.split()}
+    (container,) = given["containerDefinitions"]
+    container["image"] = changed.pop("image", container["image"])
+    for each in container["environment"]:
+        each["value"] = changed.get(each["name"], each["value"])
+    ops.call("ecs", "register_task_definition", **given)
+    at = {"cluster": "ai-studio-cluster", "service": BACKEND, "taskDefinition": BACKEND}
+    ops.call("ecs", "update_service", **at)
+
+
+def _other_image(ops: Connection) -> None:
+    registry = f"{ops.target.account}.dkr.ecr.{ops.target.region}.amazonaws.com"
+    _deploy(ops, image=f"{registry}/{BACKEND}:v1.4.0", SCHEMA_REVISION="4c02aa7be6d8")
+
+
+def _other_settings(ops: Connection) -> None:
+    from opslib.core.connections import caches, sessions
+
+    _deploy(ops, MAIL_FROM="hello@other.example.com")
+    (balancer,) = ops.call("elbv2", "describe_load_balancers")["LoadBalancers"]
+    at = {"LoadBalancerArn": balancer["LoadBalancerArn"]}
+    (listener,) = ops.call("elbv2", "describe_listeners", **at)["Listeners"]
+    rules = ops.call("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])["Rules"]
+    ops.call("elbv2", "delete_rule", RuleArn=rules[0]["RuleArn"])
+    attribute = {"Key": "idle_timeout.timeout_seconds", "Value": "5"}
+    ops.call("elbv2", "modify_load_balancer_attributes", **at, Attributes=[attribute])
+    (group,) = ops.call("elbv2", "describe_target_groups", Names=["ai-studio-gateway"])[
+        "TargetGroups"
+    ]
+    wide = {"TargetGroupArn": group["TargetGroupArn"], "Matcher": {"HttpCode": "200-599"}}
+    ops.call("elbv2", "modify_target_group", **wide)
+    ops.call("logs", "delete_log_group", logGroupName="/ecs/ai-studio-worker")
+    with sessions.session(ops, "DROP INDEX", write=True) as session:
+        sessions.run(session, "DROP INDEX jobs_user")
+        session.commit()
+    with caches.session(ops, "FLUSHALL", write=True) as client:
+        client.config_set("maxmemory-policy", "allkeys-random")
+        client.flushall()

@@ -249,3 +249,15 @@ def test_a_chosen_moment_is_compared_with_and_nothing_is_kept(report: Reports) -
     kept = report.kept
     assert report(altered(DelaySeconds="7"), since="1d").troubles != []
     assert report.kept is kept
+
+
+ROWS = ("database rows", "db")
+
+
+@pytest.mark.parametrize(("rows", "told"), [(9000, 0), (2600, 0), (2400, 1), (None, 1)])
+def test_only_a_fall_to_less_than_half_of_the_rows_counts(
+    report: Reports, rows: int | None, told: int
+) -> None:
+    report({**FIRST, ROWS: {"of": {"jobs": 5000, "few": 9}}}, accept="it is new")
+    found = report({**FIRST, ROWS: {"of": {"jobs": rows, "few": 0}}}).troubles
+    assert [f.check for f in found] == ["configuration of database rows db"] * told

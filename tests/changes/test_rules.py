@@ -55,7 +55,15 @@ def day(days: float) -> datetime:
     return START + timedelta(days=days)
 
 
+def task(**variables: str) -> dict[str, Any]:
+    given = [{"name": name, "value": value} for name, value in variables.items()]
+    return {"definition": {"containerDefinitions": [{"name": "web", "environment": given}]}}
+
+
 WARN, CRITICAL = "warn", "critical"
+BREAKER_OFF = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+SHORT = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+CURRENT = {"1": ["AWSCURRENT"]}
 OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
 HTTPS = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}]}
@@ -165,6 +173,17 @@ CASES = [
         "RotationEnabled",
         WARN,
     ),
+    ("secret", "s", {"VersionIdsToStages": {**CURRENT, "2": ["AWSPENDING"]}}, "stages", WARN),
+    ("service", "web", {"deploymentConfiguration": BREAKER_OFF}, "deploymentConfiguration", WARN),
+    ("service", "web", task(OPENAI_API_KEY="sk-1"), "definition", WARN),
+    ("target group", "web", {"Matcher": {"HttpCode": "200-599"}}, "Matcher", CRITICAL),
+    (
+        "bucket",
+        "data",
+        {"public access block": BLOCK, "lifecycle": [{**SHORT, "Filter": {"Prefix": ""}}]},
+        "lifecycle",
+        WARN,
+    ),
 ]
 KEPT = [
     ("queue", "orders", queue()),
@@ -229,6 +248,10 @@ KEPT = [
     ),
     ("secret", "s", {"RotationEnabled": True, "NextRotationDate": day(3)}),
     ("secret", "s", {}),
+    ("secret", "s", {"VersionIdsToStages": {"1": ["AWSCURRENT", "AWSPENDING"]}}),
+    ("service", "web", {"deploymentConfiguration": {**BREAKER_OFF, "alarms": {"enable": True}}}),
+    ("service", "web", task(API_URL="https://example.com", MAX_TOKENS="900")),
+    ("target group", "web", {"Matcher": {"HttpCode": "200,301"}}),
     ("topic", "t", "[unread]"),
 ]
 

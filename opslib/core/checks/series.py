@@ -67,7 +67,8 @@ class Overdue(NamedTuple):
 
     def told(self, now: datetime) -> str:
         since = clock(self.since, now)
-        return f"none since {since} UTC; two were never more than {self.usual:.0f} h apart"
+        apart = f"{self.usual:.0f} h" if self.usual >= 2 else f"{60 * self.usual:.0f} min"
+        return f"none since {since} UTC; two were never more than {apart} apart"
 
 
 def overdue(now: datetime, moments: pd.Series) -> Overdue | None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from opslib.core import (
     Connection,
+    Finding,
     Findings,
     Frame,
+    Json,
     NotFound,
     OpsError,
     Question,
     Refused,
     UsageError,
+    answer,
     ask,
     check,
     count,
@@ -29,6 +33,7 @@ from opslib.core.connections.sql import brief
 from opslib.core.text import Text, cell, printable
 from opslib.databases.data import query_plans
 
+_MOST = 1000  # rows, as far as they are counted
 QUERIES = {"query": "str", "title": "str"}
 _CHOOSE = "Nothing was asked. Give one of these names as query, or a SELECT of your own."
 _NOT_HELD = "and a read-only session does not hold it back. Nothing was asked."
@@ -40,13 +45,16 @@ _READ = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)
 class Query:
     """What is asked.
 
-    `plot`: the columns of a bar chart, label and height; none when a chart says nothing.
+    `plot`: the columns of a bar chart, label and height; none when a chart says nothing. `at_most`:
+    so many rows when all is well; `next`: the entry that more of them ask for.
     """
 
     name: str
     title: str
     sql: str
     plot: Sequence[str] = ()
+    at_most: int | None = None
+    next: str = ""
 
 
 def find_query(ops: Connection, query: str) -> Query:
@@ -118,6 +126,30 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
     question = Question(f"query {asked.name}".rstrip(), source=source)
     rows.attrs["query"] = asked
     return Findings([question.answer("ok", seen)], rows, unheld(ops))
+
+
+@check("Does any query answer more rows than it may?")
+def check_expected(ops: Connection) -> Findings:
+    """The queries of the target's file that say how many rows are well (`at_most`)."""
+    every = (find_query(ops, name) for name in ops.target["database"].get("queries", {}))
+    asked = [of for of in every if of.at_most is not None]
+    return Findings(judge_query(ops, of, otherwise="warn") for of in asked)
+
+
+def judge_query(ops: Connection, of: Query, at: Json | None = None, **wrong: str) -> Finding:
+    """Whether a query answers no more rows than it may (none). `wrong`: of the finding, if more."""
+    most = of.at_most or 0
+    asked = Question(of.title, f"at most {count(most, 'row')}", f"database.queries.{of.name}")
+    return answer(asked.words, partial(_expected, ops, of, at, asked, {"next": of.next} | wrong))
+
+
+def _expected(ops: Connection, of: Query, at: Json | None, asked: Question, wrong: Json) -> Finding:
+    found, most = ask(ops, of.sql, limit=_MOST, at=at), of.at_most or 0
+    seen = f"{len(found):,}{' or more' * (len(found) == _MOST)} rows"
+    if len(found):
+        first = ", ".join(f"{key} {value}" for key, value in found.iloc[0].items())
+        seen += f", the first: {first}"
+    return asked.judged(len(found) <= most, seen, **wrong)
 
 
 def unheld(ops: Connection) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opslib.core import Finding, Question, Sign, Window, clock, count, number
+from opslib.core.checks.causes import NEAR_LIMIT
 from opslib.core.reads import log_lines, logs, metrics
 from opslib.services.reading import Service
 
@@ -18,6 +19,12 @@ SIGNS = (
         r"throttl|too ?many ?requests|rate limit|status\W{0,3}429",
         "what it asks takes no more requests: Bedrock, Hugging Face, another service",
         next="logs/throttling",
+    ),
+    Sign(
+        NEAR_LIMIT,
+        r"queue ?pool|pool.{0,40}(exhausted|connection)",
+        "its own pool has no connection free: something holds them, or they are too few",
+        next="databases/health",
     ),
     Sign(
         WAITS,
