@@ -146,6 +146,8 @@ def _failed_finding(ops: Connection, kind: str, asked: Question, failed: Frame) 
     follows = sign_of(FAILURES, last["error"]).next
     if follows.startswith("queues/") or queue.get("dead_letters", "no name") in last["error"]:
         follows = "queues/dead-letters"
+    if follows.startswith("functions/") and "functions" not in ops.target.facts:
+        follows = "logs/errors"
     seen = f"{len(failed)} failed ({items}{'…' if len(failed) > 8 else ''}), the last at "
     seen += f"{last['finished']:%m-%d %H:%M} UTC: {last['error'] or 'no error kept'}"
     return asked.answer("warn", seen, next=follows)

@@ -86,6 +86,15 @@ def test_usage_that_is_not_in_the_database_is_not_taken_but_written_there_first(
         assert keys(ops, "usage:*") == set()
 
 
+def test_what_was_counted_since_the_last_sync_is_no_loss(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    grown = min(keys(ops, "usage:tokens:*"))
+    for more, status in ((40, "ok"), (60_000, "warn")):
+        client.incrby(grown, more)
+        assert [f.status for f in caches.check_stored(ops, "usage")] == [status]
+
+
 def test_a_counter_that_grows_after_the_plan_is_left(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
