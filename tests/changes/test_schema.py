@@ -1,4 +1,4 @@
-"""The database's own schema is remembered, too: what is changed by hand, not what a migration does."""
+"""A database's own schema is remembered: what is changed by hand, not what a migration does."""
 
 from __future__ import annotations
 
