@@ -23,7 +23,6 @@ DIFFERENT = {
     "status": "str",
 }
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
-_MANY = 100  # of which a fall to less than half is told
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,3 @@ def _shown(value: Any) -> str:
 
 def _minute(iso: str) -> str:
     return f"{datetime.fromisoformat(iso):%m-%d %H:%M}"
-
-
-def fell(of: Difference) -> bool:
-    """To less than half of what were many: what is counted goes up and down."""
-    return (of.was or 0) >= _MANY and (of.now or 0) < of.was / 2
-
-
-def went_back(d: Difference) -> bool:
-    """Versions are numbered in texts: a lower one than before is no deployment."""
-    each = [int(v) for v in (d.was, d.now) if isinstance(v, str) and v.isdigit()]
-    return len(each) == 2 and each[1] < each[0]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 from opslib.changes import memory, rules
-from opslib.changes.change import DIFFERENT, Change, fell, went_back
+from opslib.changes.change import DIFFERENT, Change
 from opslib.changes.forms import Difference, Forms, own_key
-from opslib.changes.memory import NOTHING, Memory, Place
+from opslib.changes.memory import NOTHING, Memory
 from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
 from opslib.core import (
@@ -61,7 +60,7 @@ def check_configuration(
         _keep(ops, forms, was, described, now, changes, accept)
     found = [*_findings(changes, was, next), *_absent(ops, described, was)]
     found += _unread(ops, described)
-    found += rules.judged(ops, described, lambda place: accepted(ops, place))
+    found += rules.judged(ops, described, lambda place: rules.accepted(ops, place))
     said = [f"{count(len(now), 'resource')}; no earlier report keeps what they were"]
     if was.at:
         since_when = f"{was.at:%Y-%m-%d %H:%M} UTC (record {was.record})"
@@ -111,7 +110,7 @@ class _Comparison:
             self._forms.differences(kept, now, self._was.same),
             table()[key[0]].get("falls"),
         )
-        return [d for d in found if not (falls and re.match(falls, d.path)) or fell(d)]
+        return [d for d in found if not (falls and re.match(falls, d.path)) or d.fell]
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -123,7 +122,7 @@ class _Comparison:
             after, before = self._was.at.isoformat(), self._until
             by, why = self._by(key, difference.path.rpartition(".")[2])
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
-        if usual and not went_back(difference):
+        if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
@@ -131,7 +130,7 @@ class _Comparison:
             kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now
         ):
             why = "as a migration does"
-        taken = f"accepted: {self._accept}" if self._accept else accepted(self._ops, place)
+        taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
@@ -160,16 +159,6 @@ class _Comparison:
 
 def _routine(key: Key) -> list[str]:
     return [*table()[key[0]].get("routine", ()), _LABELS]
-
-
-def accepted(ops: Connection, place: Place) -> str:
-    """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
-    text = " ".join(place).strip()
-    for each in ops.target.facts.get("accepted", ()):
-        covers = any(fnmatchcase(text, each["what"] + end) for end in ("", " *", ".*"))
-        if covers and f"{ops.now():%Y-%m-%d}" <= each["until"]:
-            return f"accepted until {each['until']}: {each['reason']}"
-    return ""
 
 
 def _keep(
@@ -223,7 +212,7 @@ def _absent(ops: Connection, described: Described, was: Memory) -> Iterator[Find
     """What the target's file names and AWS says is not there."""
     for kind, name in described.absent:
         known = (kind, name) in was.now or (kind, name) in was.base
-        if not known and not accepted(ops, (kind, name, "")):
+        if not known and not rules.accepted(ops, (kind, name, "")):
             asked = Question(f"{kind} {name}", "it is there", "describe calls")
             yield asked.answer("critical", "the target's file names it, and it is not there")
 
@@ -231,7 +220,7 @@ def _absent(ops: Connection, described: Described, was: Memory) -> Iterator[Find
 def _unread(ops: Connection, described: Described) -> Iterator[Finding]:
     """What could not be asked, by the permission that it needs."""
     for asked, (exc, names) in sorted(described.unread.items()):
-        why = accepted(ops, ("read", asked, ""))
+        why = rules.accepted(ops, ("read", asked, ""))
         found = unread(f"configuration by {asked}", exc)
         shown = ", ".join(list(dict.fromkeys(names))[:_SOON])
         seen = f"not compared: {count(len(names), 'resource')} ({shown}). {found.seen}"

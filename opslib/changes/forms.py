@@ -39,6 +39,7 @@ _NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
 _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
+_MANY = 100  # of which a fall to less than half is told
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
 
@@ -48,6 +49,17 @@ class Difference(NamedTuple):
     path: str
     was: Any
     now: Any
+
+    @property
+    def fell(self) -> bool:
+        """A number of a hundred or more, of which less than half is left."""
+        return (self.was or 0) >= _MANY and (self.now or 0) < self.was / 2
+
+    @property
+    def went_back(self) -> bool:
+        """Versions are numbered in texts: a lower one than before is no deployment."""
+        each = [int(v) for v in (self.was, self.now) if isinstance(v, str) and v.isdigit()]
+        return len(each) == 2 and each[1] < each[0]
 
 
 class Same(NamedTuple):

@@ -8,9 +8,9 @@ from functools import partial
 
 from opslib import functions
 from opslib.changes import memory
-from opslib.changes.differences import accepted
 from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import named
+from opslib.changes.rules import accepted
 from opslib.changes.trail import trails
 from opslib.core import (
     UTC_TIME,

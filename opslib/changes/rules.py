@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from opslib.changes.resources import UNREAD, Described, data, was_read
@@ -53,6 +54,16 @@ def judged(
     told += f"; accepted: {'; '.join(taken)}" if taken else ""
     if read:  # of nothing, no rule was kept
         yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
+
+
+def accepted(ops: Connection, place: tuple[str, str, str]) -> str:
+    """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
+    text = " ".join(place).strip()
+    for each in ops.target.facts.get("accepted", ()):
+        covers = any(fnmatchcase(text, each["what"] + end) for end in ("", " *", ".*"))
+        if covers and f"{ops.now():%Y-%m-%d}" <= each["until"]:
+            return f"accepted until {each['until']}: {each['reason']}"
+    return ""
 
 
 def _plain(of: Any, now: datetime) -> Any:

@@ -198,7 +198,7 @@ def test_what_is_no_setting_of_a_function_is_remembered_too(
         "configuration of database index jobs_user: it is gone",
         "cache AI_STUDIO_REDIS_URL: keys: was",
         "policy: was allkeys-lru, now allkeys-random",
-        "log group /ecs/ai-studio-worker: retentionInDays: was 90, now not set",
+        "log group /ecs/ai-studio-worker: retentionInDays: was 90, now 1",
     ):
         assert words in told, told
 
@@ -242,7 +242,8 @@ def _other_settings(ops: Connection) -> None:
     ]
     wide = {"TargetGroupArn": group["TargetGroupArn"], "Matcher": {"HttpCode": "200-599"}}
     ops.call("elbv2", "modify_target_group", **wide)
-    ops.call("logs", "delete_log_group", logGroupName="/ecs/ai-studio-worker")
+    kept_for = {"logGroupName": "/ecs/ai-studio-worker", "retentionInDays": 1}
+    ops.call("logs", "put_retention_policy", **kept_for)
     with sessions.session(ops, "DROP INDEX", write=True) as session:
         sessions.run(session, "DROP INDEX jobs_user")
         session.commit()

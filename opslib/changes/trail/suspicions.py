@@ -10,8 +10,8 @@ from datetime import timedelta
 from functools import cache
 from itertools import groupby
 
-from opslib.changes.differences import accepted
 from opslib.changes.resources import data
+from opslib.changes.rules import accepted
 from opslib.changes.trail.trails import Act, look_up
 from opslib.changes.trail.who import Trail, read_trail
 from opslib.core import Connection, Finding, Findings, Json, Question, Window, check, clock, count
