@@ -1,7 +1,6 @@
 """What PostgreSQL's catalogue is asked: for each fact its query, its thresholds and their source.
 
-A query gives name, value, the values from which on it is a warning or critical (NULL: never), and
-words. It gives rows only for what is worth a look.
+A row: name, value, from where on it is a warning or critical (NULL: never), words. Only odd ones.
 """
 
 from __future__ import annotations
@@ -168,10 +167,8 @@ SELECT name, 1, CASE WHEN bad THEN NULL ELSE 1 END, CASE WHEN bad THEN 1 END, sa
       AND (setrole = 0 OR setrole IN (SELECT relowner FROM pg_class))
     UNION ALL SELECT 'autovacuum', false, 'is off for ' || oid::regclass FROM pg_class
     WHERE reloptions::text ~ 'autovacuum_enabled=(off|false|no|0)'
-    UNION ALL SELECT 'privileges', true, format('its owner %s may not read %s: they were revoked',
-        current_user, string_agg(oid::regclass::text, ', '))
-    FROM pg_class WHERE relkind IN ('r', 'p') AND relowner = current_user::regrole
-      AND NOT has_table_privilege(oid, 'SELECT') HAVING count(*) > 0
+    UNION ALL SELECT 'privileges', true, 'its owner may not read ' || oid::regclass FROM pg_class
+    WHERE relkind='r' AND relowner=current_user::regrole AND NOT has_table_privilege(oid, 'SELECT')
     UNION ALL SELECT 'recovery', true, 'it is a standby: it only reads' WHERE pg_is_in_recovery()
 ) AS settings(name, bad, said)
 """
@@ -284,8 +281,7 @@ FACTS = {
         "do not fit into work_mem.",
     ),
     "settings": Fact(
-        Question("settings", "safe, and in force", f"{_DOCS}runtime-config.html"),
-        _SETTINGS,
+        Question("settings", "safe, and in force", f"{_DOCS}runtime-config.html"), _SETTINGS
     ),
     "disabled": Fact(
         Question("triggers", "none is disabled", f"{_DOCS}sql-altertable.html"),
