@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import moto.backends
@@ -56,7 +55,6 @@ class Standing(Protocol):
 
 
 P = TypeVar("P", bound=Standing, covariant=True)
-_backends = cache(moto.backends.get_backend)  # it imports a module each time
 
 
 class Ground(ABC, Generic[P]):
@@ -76,7 +74,7 @@ class Ground(ABC, Generic[P]):
 
     def backend(self, service: str, account: str, region: str) -> Any:
         """moto's backend of a service (boto3's name of it); global services have one an account."""
-        regions = _backends(service)[account]
+        regions = moto.backends.get_backend(service)[account]
         return regions[region] if region in regions else regions["aws"]
 
     @abstractmethod

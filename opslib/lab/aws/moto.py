@@ -9,7 +9,6 @@ import moto.core.utils
 import moto.utilities.utils
 from botocore.exceptions import UnknownServiceError
 from botocore.session import Session
-from moto.core.base_backend import BackendDict
 from moto.core.loaders import Loader, create_loader
 
 _moto_load_resource = moto.utilities.utils.load_resource
@@ -29,14 +28,6 @@ def lighten() -> None:
     moto.core.utils.create_loader = loader
     moto.utilities.utils.load_resource = _load_resource
     Session.get_available_regions = _regions
-    BackendDict.__getitem__ = _of_account
-
-
-def _of_account(self: Any, account: str) -> Any:
-    """As moto's, which looks under a lock through all that it has whether this is new to it."""
-    if account not in self.keys():
-        self._create_account_specific_backend(account)
-    return dict.__getitem__(self, account)
 
 
 def _regions(

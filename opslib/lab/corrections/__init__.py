@@ -11,9 +11,8 @@ empties) and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -60,30 +59,31 @@ MODULES = (
 
 def install() -> None:
     """Installs every correction, once, before the first call."""
-    for each in _that("install"):
-        each()
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "install"):
+            module.install()
 
 
 def reset() -> None:
     """Forgets what corrections hold beside moto's backends."""
-    for each in _that("reset"):
-        each()
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "reset"):
+            module.reset()
 
 
 def held() -> Iterator[dict[Any, Any]]:
     """What corrections hold beside moto's backends, to be copied and put back."""
-    for each in _that("held"):
-        yield from each()
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "held"):
+            yield from module.held()
 
 
 def tick(world: Ground[Any], now: datetime) -> None:
     """Lets corrections go on with what takes time; about each second."""
-    for each in _that("tick"):
-        each(world, now)
-
-
-@cache
-def _that(does: str) -> list[Callable[..., Any]]:
-    """Of those that have it, in their order."""
-    modules = [import_module(f"{__name__}.{name}") for name in MODULES]
-    return [getattr(module, does) for module in modules if hasattr(module, does)]
+    for name in MODULES:
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "tick"):
+            module.tick(world, now)
