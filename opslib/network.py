@@ -227,11 +227,11 @@ def _endpoint_finding(ops: Connection, row: Any) -> Finding:
     asked = Question(f"endpoint {row.service}", rule, "ec2 DescribeVpcEndpoints")
     if not row.lacks:
         seen = f"{row.type} {row.endpoint}, {row.state}, a way from each subnet"
-        return asked.answer("ok", seen, cause=MISSING)
+        return asked.ok(seen, cause=MISSING)
     seen = f"com.amazonaws.{ops.target.region}.{row.service} "
     seen += f"in VPC {ops.target['network']['vpc']}: {row.lacks}"
     cause = CLOSED if row.endpoint else MISSING
-    return asked.answer("critical", seen, cause=cause, next="network/endpoints")
+    return asked.critical(seen, cause=cause, next="network/endpoints")
 
 
 _BLACKHOLES = """RouteTables[].{

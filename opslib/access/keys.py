@@ -147,7 +147,7 @@ def _passwords(users: list[Json]) -> Iterator[Finding]:
     asked = Question("root has no access key, and a second factor", "neither lacks", _REPORT)
     root = next((each for each in users if each["user"] == _ROOT), None)
     if root is None:
-        yield asked.answer("unknown", "the report has no row of root")
+        yield asked.unknown("the report has no row of root")
     else:
         keys = sum(root.get(f"access_key_{key}_active") == "true" for key in (1, 2))
         lacks = [f"{keys} active access keys"] * bool(keys)

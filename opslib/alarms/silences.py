@@ -52,7 +52,7 @@ def check_silences(ops: Connection) -> Findings:
     if found or not mine:  # of none, `check_alarms` says that there is none
         return Findings(found)
     asked = Question("silenced alarms", "none", _SOURCE)
-    return Findings([asked.answer("ok", f"none of {count(len(mine), 'alarm')}")])
+    return Findings(asked.ok(f"none of {count(len(mine), 'alarm')}"))
 
 
 def _told(ops: Connection, rules: list[Json], mine: set[str]) -> Iterator[Finding]:

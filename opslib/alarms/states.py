@@ -148,14 +148,14 @@ def check_alarms(ops: Connection) -> Findings:
     for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
         why = "it has no actions" if row.actions_enabled else "its actions are disabled"
-        findings.append(told.answer("warn", f"{why}: nobody would be told"))
+        findings.append(told.warn(f"{why}: nobody would be told"))
     for name in sorted(_expected(ops).keys() - set(found["alarm"])):
         missing = Question(f"alarm {name}", "it exists", _SOURCE)
         seen = f"there is no such alarm in {ops.where}"
-        gone = missing.answer("critical", seen, cause=causes.GONE, next="metrics/dashboard")
+        gone = missing.critical(seen, cause=causes.GONE, next="metrics/dashboard")
         findings.append(gone)
     if found.empty:
-        findings.append(Question("alarms", "at least one", _SOURCE).answer("unknown", note))
+        findings.append(Question("alarms", "at least one", _SOURCE).unknown(note))
     return Findings(findings, found, note)
 
 
@@ -163,7 +163,7 @@ def _state(ops: Connection, row: Any) -> Finding:
     asked = Question(f"alarm {row.alarm}", row.threshold, _SOURCE, row.since)
     seen = f"{row.state} since {clock(row.since, ops.now())}"
     if row.state == "OK":
-        return asked.answer("ok", seen, cause=row.proves)
+        return asked.ok(seen, cause=row.proves)
     going = row.state == "ALARM"
     return asked.answer(
         "critical" if going else "unknown",
@@ -189,19 +189,17 @@ def check_reach(ops: Connection) -> Findings:
     named = set(found["alarm"])
     mine = [alarm for alarm in found.attrs["every"] if alarm["alarm"] in named]
     tells = {arn for alarm in mine for arn in alarm["tells"] if ":sns:" in arn}
-    topics = ops.each(
-        lambda arn: answer(_topic(arn).words, partial(_heard, ops, arn)), sorted(tells)
-    )
+    topics = ops.each(lambda arn: answer(_topic(arn), _heard, ops, arn), sorted(tells))
     watched = _watched(mine)
     gone = ops.each(partial(_gone, ops), watched)
     findings = [*topics.values()]
     if named:  # of none, no action could fail: check_alarms says that there is none
-        findings.append(answer(_FAILED.words, partial(_failed, ops, named)))
+        findings.append(answer(_FAILED, _failed, ops, named))
     findings += [lost for key, lost in gone.items() if lost]
     findings += _broken(mine, {alarm["alarm"] for alarm in found.attrs["every"]})
     if watched and not any(gone.values()):
         watches = Question("what the alarms watch", "it sends metrics", "ListMetrics")
-        findings.append(watches.answer("ok", f"{len(watched)} things that send metrics"))
+        findings.append(watches.ok(f"{len(watched)} things that send metrics"))
     return Findings(findings)
 
 
@@ -215,18 +213,18 @@ def _heard(ops: Connection, arn: str) -> Finding:
         known = ops.call("sns", "get_topic_attributes", TopicArn=arn)["Attributes"]
     except NotFound:
         seen = f"there is no such topic in {ops.where}: alarms tell nobody"
-        return asked.answer("critical", seen, cause=UNHEARD)
+        return asked.critical(seen, cause=UNHEARD)
     path = "Subscriptions[].SubscriptionArn"
     each = ops.pages("sns", "list_subscriptions_by_topic", path, TopicArn=arn)
     confirmed = [arn for arn in each if arn.startswith("arn:")]
     waiting = each.count("PendingConfirmation")
     seen = f"{len(confirmed)} subscribed" + (f", {waiting} not confirmed" if waiting else "")
     if not confirmed:
-        return asked.answer("critical", f"{seen}: alarms tell nobody", cause=UNHEARD)
+        return asked.critical(f"{seen}: alarms tell nobody", cause=UNHEARD)
     if str(known.get("KmsMasterKeyId", "")).endswith(_SNS_KEY):
         seen += f"; encrypted with {_SNS_KEY}, which CloudWatch may not use: nothing arrives"
-        return asked.answer("critical", seen, cause=UNHEARD)
-    return asked.answer("ok", seen)
+        return asked.critical(seen, cause=UNHEARD)
+    return asked.ok(seen)
 
 
 _FAILED = Question("actions of the alarms", "none failed in 24 h", "DescribeAlarmHistory")
@@ -268,7 +266,7 @@ def _gone(ops: Connection, key: tuple[Any, ...]) -> Finding | None:
         seen = "some" if some else "none for two weeks: an alarm watches what is not there"
         return asked.judged(some, seen, otherwise="warn", next="metrics/dashboard")
 
-    found = answer(asked.words, look)
+    found = answer(asked, look)
     return None if found.status == "ok" else found
 
 
@@ -288,4 +286,4 @@ def _broken(alarms: list[Json], every: set[str]) -> Iterator[Finding]:
     for alarm in alarms:
         if lacks := sorted(set(_named(alarm)) - every):
             asked = Question(f"rule of alarm {alarm['alarm']}", "its alarms exist", _SOURCE)
-            yield asked.answer("warn", f"there is no alarm {', '.join(lacks)}")
+            yield asked.warn(f"there is no alarm {', '.join(lacks)}")

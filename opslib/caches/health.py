@@ -47,12 +47,10 @@ def check_cache(ops: Connection) -> Findings:
             time.sleep(_BETWEEN)
             then: Json = dict(client.info("all"))
     except Unfinished as exc:
-        return Findings(
-            [asked.answer("unknown", str(exc), cause=UNREACHABLE, next="caches/health")]
-        )
+        return Findings(asked.unknown(str(exc), cause=UNREACHABLE, next="caches/health"))
     said = f"{then.get('server_name', 'redis')} {then.get('valkey_version', then['redis_version'])}"
     said += f", up for {int(then['uptime_in_seconds']) / 86_400:,.1f} d"
-    answers = asked.answer("ok", said, cause=UNREACHABLE)
+    answers = asked.ok(said, cause=UNREACHABLE)
     return Findings(
         [answers, *_memory(first, then), *_clients(first, then), *_hits(then), _role(then)]
     )
@@ -64,7 +62,7 @@ def _memory(first: Json, then: Json) -> Iterator[Finding]:
     asked = Question("memory of the cache", f"below {_WARN:.0%} of its limit", "INFO memory")
     if not most:
         said = f"{number(used / 1e6, 'MB')}, and no limit is set (maxmemory)"
-        yield asked.answer("ok", said, cause=FULL)
+        yield asked.ok(said, cause=FULL)
     else:
         share = used / most
         said = f"{number(used / 1e6, 'MB')} of {number(most / 1e6, 'MB')} ({share:.0%}), {policy}"
@@ -76,10 +74,10 @@ def _memory(first: Json, then: Json) -> Iterator[Finding]:
     ever = f"{int(then.get('evicted_keys', 0)):,} since its start"
     asked = Question("keys that the cache throws away", f"none in {_BETWEEN:.0f} s", "INFO stats")
     if lost <= 0:
-        yield asked.answer("ok", f"none, {ever}", cause=EVICTING)
+        yield asked.ok(f"none, {ever}", cause=EVICTING)
     else:
         said = f"{count(lost, 'key')} in {_BETWEEN:.0f} s for want of memory ({policy}), {ever}"
-        yield asked.answer("critical", said, cause=EVICTING, next="caches/clear")
+        yield asked.critical(said, cause=EVICTING, next="caches/clear")
 
 
 def _clients(first: Json, then: Json) -> Iterator[Finding]:
@@ -110,10 +108,10 @@ def _role(then: Json) -> Finding:
     role = str(then.get("role", "?"))
     if role == "master":
         said = f"primary, {count(int(then.get('connected_slaves', 0)), 'replica')}"
-        return asked.answer("ok", said)
+        return asked.ok(said)
     if then.get("master_link_status") == "up":
-        return asked.answer("warn", f"{role}: it takes no writes. Is this the primary's address?")
-    return asked.answer("critical", f"{role}, and its link to the primary is down")
+        return asked.warn(f"{role}: it takes no writes. Is this the primary's address?")
+    return asked.critical(f"{role}, and its link to the primary is down")
 
 
 @check("Which commands take long?")
@@ -134,12 +132,12 @@ def check_slow(ops: Connection) -> Findings:
     asked = Question("slow commands", f"none above {_SLOW_MS:.0f} ms", "SLOWLOG GET")
     slow = [row for row in rows if row["took_ms"] > _SLOW_MS]
     if not slow:
-        return Findings([asked.answer("ok", f"{len(rows)} in the log")], frame(rows, SLOW))
+        return Findings(asked.ok(f"{len(rows)} in the log"), frame(rows, SLOW))
     worst = max(slow, key=lambda row: row["took_ms"])
     said = f"{count(len(slow), 'command')}, the longest {worst['command']}"
     said += f" with {worst['took_ms']:,.0f} ms at {worst['time']:%m-%d %H:%M} UTC"
     said += ". KEYS stops the server for everybody: SCAN does not" * (worst["command"] == "KEYS")
-    return Findings([asked.answer("warn", said)], frame(rows, SLOW))
+    return Findings(asked.warn(said), frame(rows, SLOW))
 
 
 @check("Who is connected to the cache?")
@@ -158,4 +156,4 @@ def check_clients(ops: Connection) -> Findings:
         if not str(each.get("name", "")).startswith("opslib/")
     ]
     asked = Question("who is connected", "it can be told", "CLIENT LIST")
-    return Findings([asked.answer("ok", count(len(rows), "client"))], frame(rows, CLIENTS))
+    return Findings(asked.ok(count(len(rows), "client")), frame(rows, CLIENTS))

@@ -79,7 +79,7 @@ def check_keys(ops: Connection) -> Findings:
         rows.append(dict(zip(COUNTS, (name, facts["pattern"], len(names), whole), strict=True)))
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
-        found.append(asked.answer("ok", said))
+        found.append(asked.ok(said))
     return Findings(found, frame(rows, COUNTS))
 
 
@@ -102,11 +102,11 @@ def check_stored(ops: Connection, keys: str) -> Findings:
     if behind.empty:
         said = f"all of {count(len(rows), 'key')}" if len(rows) else "no such key is in the cache"
         said += f", but what {len(ahead):,} of them counted just now" * bool(len(ahead))
-        return Findings([asked.answer("ok", said, cause=UNSYNCED)], rows)
+        return Findings(asked.ok(said, cause=UNSYNCED), rows)
     said = f"{len(behind):,} of {count(len(rows), 'key')} are ahead of the database, or not in it:"
     said += f" {', '.join(behind['key'][:3])}{' …' * (len(behind) > 3)}"
-    answer = asked.answer("warn", said, cause=UNSYNCED, next="caches/sync")
-    return Findings([answer], rows)
+    answer = asked.warn(said, cause=UNSYNCED, next="caches/sync")
+    return Findings(answer, rows)
 
 
 def compare(ops: Connection, keys: str) -> Frame:

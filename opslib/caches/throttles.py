@@ -73,11 +73,11 @@ def check_throttled(ops: Connection) -> Findings:
     endless = rows[rows["until"].isna()]
     asked = Question("users who are throttled", "each throttle has an end", "SCAN, EXPIRETIME")
     if endless.empty:
-        return Findings([asked.answer("ok", count(len(rows), "user"), cause=ENDLESS)], rows)
+        return Findings(asked.ok(count(len(rows), "user"), cause=ENDLESS), rows)
     said = (
         f"{len(endless)} of {count(len(rows), 'user')} for ever: {', '.join(endless['user'][:3])}"
     )
-    return Findings([asked.answer("warn", said, cause=ENDLESS, next="caches/throttle")], rows)
+    return Findings(asked.warn(said, cause=ENDLESS, next="caches/throttle"), rows)
 
 
 @planner

@@ -33,8 +33,8 @@ def approve(ops: Connection, plan: Plan, agree: bool = False) -> Findings:
     asked = Question(f"approval of plan {plan.id}", source=f"record {made.id}")
     if not agree:
         seen = f"not given: planned by {made.arn}. To approve it as {who}: agree = True"
-        return keep(ops, Findings([asked.answer("ok", seen)]))
+        return keep(ops, Findings(asked.ok(seen)))
     with ops.recording(plan):
         ops.journal.write("approved", plan=plan.id, arn=who, of={"id": plan.id})
     seen = f"given by {who}; planned by {made.arn}. It holds for {minutes} minutes, for one use"
-    return keep(ops, Findings([asked.answer("ok", seen)]))
+    return keep(ops, Findings(asked.ok(seen)))

@@ -71,7 +71,7 @@ def check_configuration(
         said.append(f"who else did it is not known: {trouble}")
     asked = Question("configuration", "as before", "describe calls")
     if not found or any(map(was_read, described.found.values())):
-        found.append(asked.answer("ok", "; ".join(said)))
+        found.append(asked.ok("; ".join(said)))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)
 
@@ -214,7 +214,7 @@ def _absent(ops: Connection, described: Described, was: Memory) -> Iterator[Find
         known = (kind, name) in was.now or (kind, name) in was.base
         if not known and not rules.accepted(ops, (kind, name, "")):
             asked = Question(f"{kind} {name}", "it is there", "describe calls")
-            yield asked.answer("critical", "the target's file names it, and it is not there")
+            yield asked.critical("the target's file names it, and it is not there")
 
 
 def _unread(ops: Connection, described: Described) -> Iterator[Finding]:

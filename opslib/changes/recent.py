@@ -92,7 +92,7 @@ def check_recent(
     dark = unseen and not (acts or taken)
     status = "unknown" if dark else "ok"
     found = question.answer(status, seen, next="changes/configuration" if rows else "")
-    return Findings([found], frame(rows, RECENT) if rows else None)
+    return Findings(found, frame(rows, RECENT) if rows else None)
 
 
 def _first(ops: Connection, asked: Window) -> Finding | None:

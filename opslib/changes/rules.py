@@ -40,7 +40,7 @@ def judged(
                 wrong = jmespath.search(rule["wrong"], known)
                 seen = rule["seen"].format_map(known) if wrong else ""
             except _ODD as exc:
-                yield asked.answer("unknown", f"not understood: {type(exc).__name__}: {exc}")
+                yield asked.unknown(f"not understood: {type(exc).__name__}: {exc}")
                 continue
             if seen and (why := accepted((kind, name, rule["setting"]))):
                 taken.append(f"{words} ({seen}; {why})")
@@ -53,7 +53,7 @@ def judged(
     told = f"{len(said['rules'])} rules over {read} resources: {broken} broken"
     told += f"; accepted: {'; '.join(taken)}" if taken else ""
     if read:  # of nothing, no rule was kept
-        yield Question("rules of configuration", "kept", "describe calls").answer("ok", told)
+        yield Question("rules of configuration", "kept", "describe calls").ok(told)
 
 
 def accepted(ops: Connection, place: tuple[str, str, str]) -> str:

@@ -44,7 +44,7 @@ def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findin
     ]
     passed = not (minutes or phase == "during") or fits
     answer = asked.judged(passed, seen, otherwise="warn", next="changes/maintenance")
-    return Findings([answer], frame(rows, WINDOWS))
+    return Findings(answer, frame(rows, WINDOWS))
 
 
 def _weeks(window: Json) -> str:

@@ -97,7 +97,7 @@ def check_costs(ops: Connection) -> Findings:
     table = rows.pivot_table("usd", "day", "service", "sum").fillna(0.0)
     asked = Question("what it costs", "Cost Explorer has the days", "ce GetCostAndUsage")
     if (missing := _missing(facts, table, today)) is not None:
-        return Findings([asked.answer("unknown", missing)], rows)
+        return Findings(asked.unknown(missing), rows)
     found = [*_judged(rule, table, today - 2 * _LATE, "whole")]
     found += _judged(rule, table, today - _LATE, "not all in yet")
     evidence = rows.sort_values(["day", "usd"], ascending=False, ignore_index=True)
@@ -145,9 +145,9 @@ def _judged(rule: _Rule, table: Any, day: datetime, known: str) -> Iterator[Find
     jumps = {name: both for name, both in more.items() if rule.jumped(*both)}
     for name, (usd, before) in sorted(jumps.items(), key=lambda each: each[1][1] - each[1][0]):
         seen = f"{name}: ${usd:,.2f} in place of ${before:,.2f} ({known})"
-        yield asked.answer("warn", seen, cause=JUMP, next="changes/configuration")
+        yield asked.warn(seen, cause=JUMP, next="changes/configuration")
     if not jumps:
-        yield asked.answer("ok", f"none of {costs.shape[1]} ({known})", cause=JUMP)
+        yield asked.ok(f"none of {costs.shape[1]} ({known})", cause=JUMP)
 
 
 def _panel(rule: _Rule, table: Any, today: datetime) -> Panel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from opslib import changes
@@ -106,7 +105,7 @@ def check_firewall(ops: Connection) -> Findings:
     found = [asked.judged(not wrong, seen, next="edge/block")]
     if "acl" in known.facts:
         words = f"{known.facts['acl']} blocks {known.name}"
-        found.append(answer(words, partial(_rule, known, words)))
+        found.append(answer(words, _rule, known, words))
     return Findings(found)
 
 
@@ -120,11 +119,11 @@ def _rule(known: Addresses, words: str) -> Finding:
     acl = known.ops.call(_WAF, "get_web_acl", Name=name, Scope=known.scope, Id=ids[0])["WebACL"]
     rules = [each for each in acl["Rules"] if known.held["ARN"] in str(each["Statement"])]
     if not rules:
-        return asked.answer("critical", "no rule names the set: it turns nobody away")
+        return asked.critical("no rule names the set: it turns nobody away")
     action = next(iter(rules[0].get("Action") or rules[0].get("OverrideAction") or {"?": 0}))
     seen = f"rule {rules[0]['Name']}, priority {rules[0]['Priority']}: {action}"
     if "NotStatement" in str(rules[0]["Statement"]):
-        return asked.answer("unknown", f"{seen}, for those that are not in the set")
+        return asked.unknown(f"{seen}, for those that are not in the set")
     return asked.judged(action == "Block", f"{seen}")
 
 

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -58,7 +57,7 @@ def check_mode(ops: Connection, wanted: str = "") -> Findings:
     follows = "edge/maintenance-mode"
     found = [asked.judged(well, seen if rules else OFF, cause=cause, next=follows)]
     for path in [*ops.target.facts.get("api", {}).get("probes", ())][: bool(wanted)]:
-        found.append(answer(f"GET {path}", partial(_asked, ops, path, wanted == ON)))
+        found.append(answer(f"GET {path}", _asked, ops, path, wanted == ON))
     return Findings(found)
 
 

@@ -117,13 +117,13 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         return asked.answer(status, probe.seen, cause=cause, next=follows)
     if answers.is_html(answer) and all(each.status == "unclear" for each in said):
         seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
-        return asked.answer("critical", seen, cause="api-html", next="logs/search")
+        return asked.critical(seen, cause="api-html", next="logs/search")
     if answer.status == 404:
         seen = f"404: nothing at {answer.url}"
-        return asked.answer("critical", seen, cause="api-404", next="logs/search")
+        return asked.critical(seen, cause="api-404", next="logs/search")
     if not answer.ok:
         seen = f"{probe.seen}: {answers.in_a_line(answer)}"
-        return asked.answer("critical", seen, next="health/deep")
+        return asked.critical(seen, next="health/deep")
     if told := bodies.worst(said):
         seen = f"{probe.seen}, and {_SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"
         return asked.answer(_STATUS[told[0].status], seen, next="health/deep")

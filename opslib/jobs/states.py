@@ -142,7 +142,7 @@ def _left(kind: str, found: Frame) -> Iterator[Finding]:
         if row.jobs >= _FEW and row.jobs / every > max(0.2, 2 * row.earlier / before):
             asked = Question(f"{kind} jobs that are {row.state}", "as many as before", _SOURCE)
             seen = f"{row.jobs} of {every}; in four weeks before {row.earlier} of {before}"
-            yield asked.answer("warn", seen, next="jobs/status")
+            yield asked.warn(seen, next="jobs/status")
 
 
 def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:

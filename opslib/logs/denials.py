@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple
 
 from opslib.core import (
@@ -70,8 +69,8 @@ def judged(
 ) -> Iterator[Finding]:
     """What they may do with objects, and all else. `live`, `buckets`: by function."""
     denied = _denied(live, lines)
-    yield answer(_OBJECTS.words, partial(_objects, ops, live, buckets, denied))
-    yield answer(_OTHERS.words, partial(_others, ops, live, denied))
+    yield answer(_OBJECTS, _objects, ops, live, buckets, denied)
+    yield answer(_OTHERS, _others, ops, live, denied)
 
 
 def _objects(
@@ -92,9 +91,9 @@ def _objects(
                 wrong.append(f"{key}: its role may neither read nor write objects of {name}")
     if wrong:
         follow = "logs/errors"
-        return _OBJECTS.answer("critical", "; ".join(wrong), cause=STORAGE, next=follow)
+        return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next=follow)
     seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
-    return _OBJECTS.answer("ok", seen, cause=STORAGE)
+    return _OBJECTS.ok(seen, cause=STORAGE)
 
 
 def _others(ops: Connection, live: dict[str, Json], denied: list[Denied]) -> Finding:

@@ -97,10 +97,10 @@ async def watch(
     except (UsageError, Refused):
         raise
     except OpsError as exc:
-        return keep(ops, Findings([unread(f"following {source}", exc)]))
+        return keep(ops, Findings(unread(f"following {source}", exc)))
     return keep(ops, _told(source, where, seen, minutes))
 
 
 def _told(source: str, where: str, seen: str, minutes: float) -> Findings:
     asked = Question(f"following {source}", "it could be read", f"FilterLogEvents {where}")
-    return Findings([asked.answer("ok", f"{seen} and the {minutes:g} minutes before")])
+    return Findings(asked.ok(f"{seen} and the {minutes:g} minutes before"))

@@ -132,7 +132,7 @@ def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | 
     asked = Question(f"share of trouble in {source}", "at most 1 in 10 requests", _SOURCE)
     if _too_many(len(wrong), len(served), _SHARES):
         seen = f"{count(len(wrong), 'line')} of trouble beside {count(len(served), 'request')}"
-        return asked.answer("warn", seen, next=follows)
+        return asked.warn(seen, next=follows)
     quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
     bad = [
         (number, int(beside.get(begin, 0)), begin)
@@ -144,7 +144,7 @@ def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | 
     number, of, begin = max(bad, key=lambda each: (each[0], each[2]))
     seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
     seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
-    return asked.answer("warn", seen, next=follows)
+    return asked.warn(seen, next=follows)
 
 
 def _too_many(wrong: int, of: int, shares: tuple[tuple[int, float], ...]) -> bool:
@@ -165,10 +165,10 @@ def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Find
     if not isinstance(exc, NotFound):
         return unread(asked.words, exc)
     if name in ops.target.facts.get("functions", {}) and not _invoked(ops, name, within.end):
-        return asked.answer("ok", "not there: the function was not called in two weeks")
+        return asked.ok("not there: the function was not called in two weeks")
     seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
     follows = "services/health" if name in ops.target.facts.get("services", ()) else ""
-    return asked.answer("critical", seen, next=follows or "functions/configuration")
+    return asked.critical(seen, next=follows or "functions/configuration")
 
 
 def _invoked(ops: Connection, name: str, end: datetime) -> bool:

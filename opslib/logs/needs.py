@@ -77,10 +77,10 @@ def check_needs(
         unread(f"lines of {name}", exc) for name, exc in failed if not isinstance(exc, NotFound)
     ]
     if reaching := needing("database"):
-        found.append(answer(_WAY.words, partial(_way, ops, reaching, lines)))
-        found.append(answer(_SLOTS.words, partial(_slots, ops, lines, within)))
+        found.append(answer(_WAY, _way, ops, reaching, lines))
+        found.append(answer(_SLOTS, _slots, ops, lines, within))
     if "users" in ops.target.facts:
-        found.append(answer(_SIGN_IN.words, partial(_sign_in, ops, needing("users"), lines)))
+        found.append(answer(_SIGN_IN, _sign_in, ops, needing("users"), lines))
     buckets = {
         key: [what[8:] for what in of if what[:8] == "buckets."] for key, of in needs.items()
     }
@@ -160,20 +160,20 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
         seen = f"{', '.join(needing)}: " + (
             "its address is public" if public else f"a way through the security groups, port {port}"
         )
-        return _WAY.answer("ok", seen, cause=OUTSIDE)
+        return _WAY.ok(seen, cause=OUTSIDE)
     told = [f"{key} (version {needing[key].get('Version')}) {why}" for key, why in lost.items()]
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
     if outside := [key for key, why in lost.items() if "VPC" in why]:
-        return _WAY.answer("critical", seen, cause=OUTSIDE, next=_back(ops, outside))
-    return _WAY.answer("critical", seen, next="changes/configuration")  # a rule that was taken away
+        return _WAY.critical(seen, cause=OUTSIDE, next=_back(ops, outside))
+    return _WAY.critical(seen, next="changes/configuration")  # a rule that was taken away
 
 
 def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
     """Whether the lines say that the database takes no more connections; beside what it has."""
     said = _beside(lines, _FULL)
     if not said:
-        return _SLOTS.answer("ok", "none", cause=NEAR_LIMIT)
+        return _SLOTS.ok("none", cause=NEAR_LIMIT)
     facts = ops.target["database"]
     names = {"DBInstanceIdentifier": "instance", "DBClusterIdentifier": "cluster"}
     of = {key: facts[kind] for key, kind in names.items() if kind in facts}
@@ -185,7 +185,7 @@ def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
         most = f"not read: {exc}"
     limit = f" of {facts['max_connections']}" if "max_connections" in facts else ""
     seen = f"connections: {most}{limit}{said}"
-    return _SLOTS.answer("critical", seen, cause=NEAR_LIMIT, next="databases/health")
+    return _SLOTS.critical(seen, cause=NEAR_LIMIT, next="databases/health")
 
 
 def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
@@ -218,11 +218,11 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
     if wrong:
         known = "functions" in ops.target.facts and "authorizer" not in wrong[0]
         follow = "functions/environment" if known else "logs/errors"
-        return _SIGN_IN.answer("critical", "; ".join(wrong) + said, cause=LOGIN, next=follow)
+        return _SIGN_IN.critical("; ".join(wrong) + said, cause=LOGIN, next=follow)
     seen = f"pool {pool}, {count(len(listed), 'app client')}"
     if said:
-        return _SIGN_IN.answer("warn", f"{seen}, as described{said}", next="users/sign-in")
-    return _SIGN_IN.answer("ok", seen, cause=LOGIN)
+        return _SIGN_IN.warn(f"{seen}, as described{said}", next="users/sign-in")
+    return _SIGN_IN.ok(seen, cause=LOGIN)
 
 
 def _authorizers(ops: Connection) -> Iterator[Json]:

@@ -82,11 +82,11 @@ def check_errors(
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "
         seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
-        found.append(asked.answer("warn", seen, next="logs/errors"))
+        found.append(asked.warn(seen, next="logs/errors"))
     found += judged.of_the_whole(ops, lines)
     if cut:
         asked = Question("errors logged", "all lines of trouble are read", "FilterLogEvents")
-        found.append(asked.answer("warn", note, next="logs/errors"))
+        found.append(asked.warn(note, next="logs/errors"))
     return Findings(found, patterns, note)
 
 
@@ -106,4 +106,4 @@ def check_query(
     found = query(ops, source, said["query"], within)
     asked = Question(said["title"], "it was answered", said["query"])
     seen = f"{count(len(found), 'row')} from {count(int(found.attrs['scanned']), 'line')}, {within}"
-    return Findings([asked.answer("ok", seen)], found)
+    return Findings(asked.ok(seen), found)

@@ -61,7 +61,7 @@ def check_throttling(
         found.append(
             _throttled(asked, lines, tolerated, cause, within)
             if len(lines)
-            else asked.answer("ok", f"no line matches {pattern}", cause=cause)
+            else asked.ok(f"no line matches {pattern}", cause=cause)
         )
     panels = logs.panels(events, within)
     return Plotted(found, logs.legible(events), note, panels, within)
@@ -76,7 +76,7 @@ def _throttled(
     seen = f"{count(len(lines), 'line')} from {first} to {last}, at most {busiest} in an hour, "
     seen += f"{gave_up or 'none'} given up"
     if gave_up:
-        return asked.answer("critical", seen, cause=cause, next="jobs/stale")
+        return asked.critical(seen, cause=cause, next="jobs/stale")
     well = busiest <= tolerated
     return asked.judged(well, seen, otherwise="warn", cause=cause, next="logs/search")
 

@@ -77,12 +77,12 @@ def check_kinds(
             found.append(_judged(ops, sign, rows[-1], of, most, within))
     if not rows:
         asked = Question("trouble logged", f"at most {most} of a kind in an hour", _SOURCE)
-        found.append(asked.answer("ok", f"no line of trouble {told}"))
+        found.append(asked.ok(f"no line of trouble {told}"))
     if lines.attrs["cut"]:
         asked = Question("all lines were read", f"at most {logs.LIMIT:,} a group", _SOURCE)
         seen = f"more than {logs.LIMIT:,} lines in a log group: only its newest are counted, "
         seen += "so `since` is too late and all counts too low"
-        found.append(asked.answer("warn", seen, next="logs/query"))
+        found.append(asked.warn(seen, next="logs/query"))
     whole = judged.of_the_whole(ops, lines, "logs/search")
     found += [finding for finding in whole if finding.status != "ok"]
     found += _silent(served, len(events), most)
@@ -102,7 +102,7 @@ def _silent(served: Frame, lines: int, most: int) -> list[Finding]:
         f"Lambda counts {count(errors, 'error')}, the logs have {count(lines, 'line')} of trouble"
     )
     seen += ": the function does not write, or elsewhere; its versions and metrics may tell"
-    return [asked.answer("warn", seen, next="functions/health")]
+    return [asked.warn(seen, next="functions/health")]
 
 
 def read_troubles(ops: Connection, function: str, within: Window) -> Frame:
@@ -179,14 +179,14 @@ def _judged(
     seen += f"since {clock(row['since'], within.end)}, at most {most} in an hour; "
     seen += f"still, {going} an hour now" if going else last
     if most <= tolerated:
-        return asked.answer("ok", seen, cause=MALFORMED if refused else "")
+        return asked.ok(seen, cause=MALFORMED if refused else "")
     said = concerns(lines)
     whom = ", ".join(map(str, said))
     seen += f". Concerns {whom}. " if whom else ". No client and no route stands out. "
     if refused and any(concern.is_client for concern in said):
         seen += "One client, so no deployment brought it: "
         seen += "tell them what is refused (the example says it)"
-        return asked.answer("warn", seen, cause=MALFORMED, next="logs/search")
+        return asked.warn(seen, cause=MALFORMED, next="logs/search")
     status = "critical" if going and not refused else "warn"
     if sign.name in BY_VERSIONS and (found := _version(ops, sources, within)):
         name, version = found

@@ -45,10 +45,10 @@ def _judged(ops: Connection, told: Json) -> Iterator[Finding]:
     seen = f"switched {'on' if on else 'off'}, enforcement status {health}"
     if not on or health == "SHUTDOWN":
         seen += ": nothing is sent. " + _STOPPED[health == "SHUTDOWN"]
-        yield asked.answer("critical", seen, cause=PAUSED)
+        yield asked.critical(seen, cause=PAUSED)
     elif health == "PROBATION":
         seen += ": under review, and stopped if it does not get better"
-        yield asked.answer("warn", seen, cause=REPUTATION)
+        yield asked.warn(seen, cause=REPUTATION)
     else:
         yield asked.answer("ok" if health == "HEALTHY" else "unknown", seen, cause=PAUSED)
     yield _quota(told["SendQuota"], where)
@@ -65,7 +65,7 @@ def _quota(quota: Json, where: str) -> Finding:
     asked = Question(f"mails in the last 24 hours {where}", f"below {_NEAR:.0%}", _ACCOUNT)
     seen = f"{count(int(sent), 'mail')} of {most:,.0f}, at most {quota['MaxSendRate']:g} a second"
     if most < 0:  # as AWS writes that there is none
-        return asked.answer("ok", f"{count(int(sent), 'mail')}, and no quota", cause=USED_UP)
+        return asked.ok(f"{count(int(sent), 'mail')}, and no quota", cause=USED_UP)
     share = sent / most if most else _FULL
     status = "critical" if share >= _FULL else "warn" if share >= _NEAR else "ok"
     seen += ". It is no day: what was sent 24 hours ago is free again" * (status != "ok")
@@ -101,5 +101,5 @@ def _silent(ops: Connection, asked: Question) -> Finding:
     """Without mails there is no rate; with some, something is not seen."""
     sent = ops.call("sesv2", "get_account")["SendQuota"]["SentLast24Hours"]
     if not sent:
-        return asked.answer("ok", "nothing was sent in the last 24 hours, so nothing came back")
-    return asked.answer("unknown", f"no figure within {_DAYS} days, though mails were sent")
+        return asked.ok("nothing was sent in the last 24 hours, so nothing came back")
+    return asked.unknown(f"no figure within {_DAYS} days, though mails were sent")

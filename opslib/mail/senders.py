@@ -57,7 +57,7 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
     asked = Question(f"identity {name}", f"verified {where}", source)
     if not held:
         seen = f"SES does not know it {where}; of another region it does not count here"
-        yield asked.answer("critical", seen, cause=UNVERIFIED)
+        yield asked.critical(seen, cause=UNVERIFIED)
         return
     error = held.get("VerificationInfo", {}).get("ErrorType", "")
     seen = f"{held.get('VerificationStatus', 'not told')}{f', {error}' if error else ''}"
@@ -138,13 +138,13 @@ def check_refusals(ops: Connection, minutes: float = 1440) -> Findings:
     lines = logs.search(ops, facts["service"], _PATTERN, window(ops, minutes))
     asked = Question("mail that SES refused", "none", f"FilterLogEvents of {facts['service']}")
     if lines.empty:
-        return Findings([asked.answer("ok", f"no line of it in {minutes:g} minutes")], lines)
+        return Findings(asked.ok(f"no line of it in {minutes:g} minutes"), lines)
     signs = [_sign(facts, text) for text in lines["message"]]
     found = []
     for name in dict.fromkeys(signs):
         of = lines[[each == name for each in signs]]
         seen = f"{count(len(of), 'line')}, the last at {of['time'].iloc[-1]:%m-%d %H:%M} UTC"
-        found.append(asked.answer("warn", f"{seen}: {of['message'].iloc[-1][:160]}", cause=name))
+        found.append(asked.warn(f"{seen}: {of['message'].iloc[-1][:160]}", cause=name))
     return Findings(found, lines)
 
 

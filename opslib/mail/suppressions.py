@@ -59,7 +59,7 @@ def check_suppressed(ops: Connection, days: float = 1) -> Findings:
     found = [asked.judged(len(rows) <= most, seen, otherwise="warn", cause=SUPPRESSED)]
     if (sender := facts.get("from")) and sender in set(rows["address"]):
         asked = Question(f"mail to {sender}", "not on the list", "suppression list")
-        found.append(asked.answer("warn", "it is on the list", cause=SUPPRESSED))
+        found.append(asked.warn("it is on the list", cause=SUPPRESSED))
     return Findings(found, rows)
 
 
@@ -73,10 +73,10 @@ def check_address(ops: Connection, address: str = "") -> Findings:
         f"mail to {address}", "not on the suppression list", "GetSuppressedDestination"
     )
     if held is None:
-        return Findings([asked.answer("ok", "not on the list", cause=SUPPRESSED)])
+        return Findings(asked.ok("not on the list", cause=SUPPRESSED))
     seen = f"on the list since {held['LastUpdateTime']:%Y-%m-%d %H:%M} UTC: {held['Reason']}. "
     seen += "Mail to it is taken, counted, and not delivered"
-    return Findings([asked.answer("warn", seen, cause=SUPPRESSED, next="mail/unsuppress")])
+    return Findings(asked.warn(seen, cause=SUPPRESSED, next="mail/unsuppress"))
 
 
 def _held(ops: Connection, address: str) -> Json | None:

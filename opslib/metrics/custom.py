@@ -115,10 +115,10 @@ def check_metric(
             f"Known there: {known}"
         )
     source = "cloudwatch GetMetricData, DescribeAlarms"
-    found = [Question(f"metric {of}", source=source).answer("ok", seen)]
+    found = [Question(f"metric {of}", source=source).ok(seen)]
     if alarms := of.alarms(ops):
         seen = f"{', '.join(alarms)}: the value may set them off"
-        found.append(Question(f"alarms on {of}", "none", source).answer("warn", seen))
+        found.append(Question(f"alarms on {of}", "none", source).warn(seen))
     return Findings(found, values[["time", "value"]])
 
 
@@ -175,12 +175,12 @@ def check_published(
     look = partial(_minute_with, ops, of, value, when)
     minute, _ = poll(look, lambda minute: minute is not None, wait_seconds)
     if minute is not None:
-        return Findings([asked.answer("ok", f"in the minute of {minute:%Y-%m-%d %H:%M} UTC")])
+        return Findings(asked.ok(f"in the minute of {minute:%Y-%m-%d %H:%M} UTC"))
     late = when is not None and ops.now() - when > _LATE
     new = "two minutes; a metric that is new, a quarter of an hour"
     waits = "two days, for a value that old" if late else new
     seen = f"not yet, after {wait_seconds:g} s. It can take {waits}: run this cell again later"
-    return Findings([asked.answer("unknown", seen)])
+    return Findings(asked.unknown(seen))
 
 
 def _minute_with(

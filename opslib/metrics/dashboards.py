@@ -160,7 +160,7 @@ def _finding(drawn: Drawn) -> Finding:
     asked = Question(panel.title, marks, f"GetMetricData of {panel.title}")
     odd = f"not answered: {'; '.join(drawn.odd)}" if drawn.odd else ""
     if not panel.lines:
-        return asked.answer("unknown", odd or "no data")
+        return asked.unknown(odd or "no data")
     now = max(line.values.iloc[-1] for line in panel.lines)
     highest = number(max(line.values.max() for line in panel.lines), panel.unit)
     lines = count(len(panel.lines), "line")
@@ -176,5 +176,5 @@ def _finding(drawn: Drawn) -> Finding:
     ]
     if broken:
         seen = f"{seen}: {', '.join(broken)}"
-        return asked.answer("warn", "; ".join(filter(None, (seen, odd))), next="alarms/review")
-    return asked.answer("unknown", f"{seen}; {odd}") if odd else asked.answer("ok", seen)
+        return asked.warn("; ".join(filter(None, (seen, odd))), next="alarms/review")
+    return asked.unknown(f"{seen}; {odd}") if odd else asked.ok(seen)

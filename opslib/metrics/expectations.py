@@ -118,7 +118,7 @@ def check_silence(ops: Connection) -> Findings:
             note=f"Nothing was measured, now or at this hour of the {_WEEKS} weeks before."
         )
     seen = f"{count(len(counted), 'metric')}: each as in the {_WEEKS} weeks before, or too young"
-    return Findings([_asked("all that is measured").answer("ok", seen)])
+    return Findings(_asked("all that is measured").ok(seen))
 
 
 def _asked(what: str) -> Question:
@@ -157,7 +157,7 @@ def _not_run(ops: Connection) -> Iterator[Finding]:
     for id, each in names.items():
         if late := overdue(ops.now(), ran[id].index.to_series()):
             asked = Question(f"{each.of} runs", "as often as in four weeks", "GetMetricData")
-            yield asked.answer("warn", late.told(ops.now()), cause=SILENT, next="logs/search")
+            yield asked.warn(late.told(ops.now()), cause=SILENT, next="logs/search")
 
 
 def _counted(ops: Connection) -> Iterator[Counted]:
@@ -197,7 +197,7 @@ def check_levels(ops: Connection) -> Findings:
             told.append(f"{metric} {number(value, unit)} in the last hour, in other weeks {was}")
     asked = Question(f"work of {of[0][1]}", "nothing far from other weeks", "GetMetricData")
     seen = "; ".join(told) or f"{count(len(_LEVELS), 'metric')}, none far from other weeks"
-    return Findings([asked.judged(not told, seen, otherwise="warn", next="databases/health")])
+    return Findings(asked.judged(not told, seen, otherwise="warn", next="databases/health"))
 
 
 @check("Does something come to its limit?")
@@ -213,7 +213,7 @@ def check_limits(ops: Connection) -> Findings:
     for i, (each, limit) in enumerate(limited.items()):
         values, asked = found[f"m{i}"], _limits(each)
         if len(values):
-            judged.append(answer(asked.words, partial(_projected, asked, each, values, limit)))
+            judged.append(answer(asked, _projected, asked, each, values, limit))
     return Findings(judged)
 
 
@@ -227,7 +227,7 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
     left = hours_left(values, most)
     seen = f"{number(values.iloc[-1], unit)}, limit {number(most, unit)}"
     if left is None or left > _WARN_HOURS:
-        return asked.answer("ok", seen)
+        return asked.ok(seen)
     when = f"{left:.0f} hours" if left >= 1 else f"{left * 60:.0f} minutes"
     seen += f": there in {when}, if it goes on as it does"
     status = "critical" if left < _CRITICAL_HOURS else "warn"

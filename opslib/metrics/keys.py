@@ -135,11 +135,11 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
     if metric.share and points["value"].dropna().empty:
         few = f"too few to judge ({metric.share.whole}: at least {number(metric.at_least)}): "
         few += points["of"].iloc[-1] if len(points) else f"none, {within}"
-        return asked.answer("unknown", few)
+        return asked.unknown(few)
     if points.empty:
         name = ", ".join(f"{key}={value}" for key, value in metric.dimensions.items()) or "its name"
         seen = f"no data, {within}: nothing happened, or {name} is not its name"
-        return asked.answer("unknown", seen)
+        return asked.unknown(seen)
     side = "lowest" if metric.below else "highest"
     worst, now = number(said[side], metric.unit), number(said["now"], metric.unit)
     if metric.share:  # with the counts that it is of
@@ -153,11 +153,11 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
             seen += (
                 f": none for {number(round(age / timedelta(minutes=1)))} min, without such a gap "
             )
-            return asked.answer("unknown", f"{seen}before", next="alarms/review")
+            return asked.unknown(f"{seen}before", next="alarms/review")
         status = "warn" if status == "critical" else "ok"
     seen += f", {side} {worst} at {clock(said['worst_at'], within.end)}"
     if status == "ok":
-        return asked.answer("ok", seen)
+        return asked.ok(seen)
     service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
     follow = metric.next or _FOLLOWS.get((metric.namespace, metric.metric), service)
     return asked.answer(status, seen, next=follow)

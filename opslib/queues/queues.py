@@ -133,17 +133,17 @@ def _worked_off(row: Any, has_worker: bool) -> Finding:
     asked = Question(f"messages of {row.queue}", rule, _GET)
     seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
     if not row.visible or row.oldest_hours != row.oldest_hours:  # NaN: they have just come
-        return asked.answer("ok", seen)
+        return asked.ok(seen)
     seen += f"; the oldest for {row.oldest_hours:g} h"
     if not row.in_flight and not row.received > 0:  # NaN, too: it is not known
         if row.oldest_hours < _ALONE_HOURS:
-            return asked.answer("ok", seen)
+            return asked.ok(seen)
         seen += ": nobody takes them"
         status = "critical" if has_worker or row.oldest_hours > _SLOW_HOURS else "warn"
         return asked.answer(status, seen, cause=NO_CONSUMER, next="functions/health")
     days = row.oldest_hours / 24
     if days > 0.75 * row.kept_days:
-        return asked.answer("critical", f"{seen}, of {row.kept_days:g} days: then they are lost")
+        return asked.critical(f"{seen}, of {row.kept_days:g} days: then they are lost")
     slow = row.oldest_hours > _SLOW_HOURS or days > 0.5 * row.kept_days
     return asked.judged(not slow, seen, otherwise="warn", next="functions/scale")
 
@@ -219,7 +219,7 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
         if 0 < len(mine) < row.visible:
             asked = Question(f"Dead letters of {row.queue}", "all of them", "sqs ReceiveMessage")
             seen = f"{len(mine)} of {row.visible} were seen: SQS hands out samples; "
-            found.append(asked.answer("unknown", f"{seen}run it again to see others"))
+            found.append(asked.unknown(f"{seen}run it again to see others"))
     return Findings(found, letters[["queue", "failure", "item", "sent", "receives", "body"]])
 
 
@@ -239,4 +239,4 @@ def _group_finding(row: Any, failure: str, letters: Frame, of_flow: bool) -> Fin
     seen += f"sent {first:%m-%d %H:%M} to {last:%m-%d %H:%M} UTC. "
     seen += cut(letters["error"].iloc[0], 140)
     follows = "workflows/executions" if of_flow and not alone else sign.next
-    return asked.answer("critical", seen.strip(), cause=BACKLOG, next=follows)
+    return asked.critical(seen.strip(), cause=BACKLOG, next=follows)

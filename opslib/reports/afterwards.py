@@ -206,7 +206,7 @@ def _in_alarm(
         if total:
             minutes = round(total / timedelta(minutes=1)) or "less than 1"
             asked = Question(f"minutes in ALARM: {name}", "counted", _ALARMS)
-            yield asked.answer("ok", f"{minutes} of {span.minutes:.0f} min")
+            yield asked.ok(f"{minutes} of {span.minutes:.0f} min")
 
 
 @check("What did it cost?")
@@ -236,7 +236,7 @@ def _impact(metric: Any, values: Frame, span: Window, found: Any) -> Finding:
     told = Question(f"impact: {metric.title}", rule, "CloudWatch GetMetricData")
     points = values.dropna(subset="value").to_dict("records")
     if not points:
-        return told.answer("unknown", f"no data, {span}")
+        return told.unknown(f"no data, {span}")
     worst = (min if metric.below else max)(points, key=lambda p: p["value"])
     beyond = [p for p in points if metric.status(p["value"]) != "ok"]
     seen = f"worst {number(worst['value'], metric.unit)} at {clock(worst['time'], span.end)}"
@@ -247,7 +247,7 @@ def _impact(metric: Any, values: Frame, span: Window, found: Any) -> Finding:
         }
         seen += f"; in all {', '.join(f'{name} {number(float(v))}' for name, v in sums.items())}"
     if not beyond:
-        return told.answer("ok", f"{seen}; within its threshold")
+        return told.ok(f"{seen}; within its threshold")
     since = f"beyond it from {clock(beyond[0]['time'], span.end)}"
     seen += f"; {since} to {clock(beyond[-1]['time'], span.end)}, {count(len(beyond), 'value')}"
-    return told.answer("warn", seen)
+    return told.warn(seen)

@@ -64,7 +64,7 @@ def check_expiry(ops: Connection) -> Findings:
             seen = f"expired {-left:.0f} days ago" if left < 0 else until
             found.append(asked.answer(status, seen))
         else:
-            found.append(asked.answer("unknown", f"none in {ops.where} covers it"))
+            found.append(asked.unknown(f"none in {ops.where} covers it"))
         rows.append(row)
     return Findings(found, frame(rows, CERTIFICATES))
 

@@ -55,7 +55,7 @@ def check_deployments(ops: Connection, hours: float = 24) -> Findings:
     asked = Question(
         "new versions live", "errors do not begin with one", "lambda ListVersionsByFunction"
     )
-    finding = asked.answer("ok", ": ".join([seen, *([", ".join(told)] if told else [])]))
+    finding = asked.ok(": ".join([seen, *([", ".join(told)] if told else [])]))
     return Findings([finding] if listed or not named else [], frame(rows, DEPLOYED))
 
 
@@ -82,11 +82,11 @@ def check_changes(ops: Connection, hours: float = 24) -> Findings:
         asked = Question(f"change by {run.name}", "finished", f"record {run.id}")
         when = clock(run.started, within.end)
         seen = f"{run.outcome} at {when}: {run.verdict or 'no verdict'}"
-        found.append(asked.answer("warn", seen, next="changes/undo"))
+        found.append(asked.warn(seen, next="changes/undo"))
     if not broken:
         names = ", ".join(dict.fromkeys(run.name for run in done))
         seen = count(len(done), "change") + (f": {names}" if names else "")
-        found = [Question("changes made", "all finished", "records").answer("ok", seen)]
+        found = [Question("changes made", "all finished", "records").ok(seen)]
     told = [vars(run) | {"record": run.id, "verdict": run.verdict or ""} for run in broken + done]
     return Findings(found, frame(told, RUNS) if told else None)
 

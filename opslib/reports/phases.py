@@ -129,10 +129,10 @@ def _compared(phase: str, what: str, was: str, now: str, ours: bool) -> Finding:
     rule = "documented" if phase == BEFORE else "as before, or changed by a run of ours"
     asked = Question(f"version of {what}", rule, "its describe call, record of phase before")
     if phase == BEFORE or was == now:
-        return asked.answer("ok", now)
+        return asked.ok(now)
     if not was:
         seen = f"{now}; no run of phase before tells what it was"
-        return asked.answer("unknown", seen, next=PROCEDURE)
+        return asked.unknown(seen, next=PROCEDURE)
     return asked.judged(ours, f"{now}; was {was}", otherwise="warn", next="changes/who")
 
 
@@ -152,11 +152,11 @@ def check_fresh(ops: Connection, phase: str) -> Findings:
     usable = found[found["status"] == "available"]
     asked = Question("fresh snapshot", f"within {_FRESH_HOURS:g} hours", "rds snapshots")
     if usable.empty:
-        return Findings([asked.answer("warn", "none in a day", next="databases/snapshot")])
+        return Findings(asked.warn("none in a day", next="databases/snapshot"))
     newest = usable.iloc[0]
     seen = f"{newest['snapshot']} ({newest['type']}), {newest['age_hours']:.1f} hours ago"
     well = bool(newest["age_hours"] <= _FRESH_HOURS)
-    return Findings([asked.judged(well, seen, otherwise="warn", next="databases/snapshot")])
+    return Findings(asked.judged(well, seen, otherwise="warn", next="databases/snapshot"))
 
 
 @check("Is all well?")
@@ -174,7 +174,7 @@ def check_well(ops: Connection, phase: str, minutes: float = 60) -> Findings:
     if closed:
         told = Question("requests through the load balancer", "answered by the system", "probes")
         seen = "maintenance mode is on: asked again when it is off"
-        found.append(told.answer("unknown", seen, next="edge/maintenance-mode"))
+        found.append(told.unknown(seen, next="edge/maintenance-mode"))
     wanted = [area for area in _AREAS if not closed or area != "health"]
     asked = [each for each in checks(ops, minutes / 60) if each[0] in wanted]
     with ops.reading_once():
@@ -200,7 +200,7 @@ def _area(area: str, every: list[Finding], was: dict[str, str]) -> Finding:
     asked = Question(f"{area} is well", "every check ok", f"{count(len(every), 'check')}")
     bad = Findings(f for f in every if f.status != "ok").worst_first()
     if not bad:
-        return asked.answer("ok", "all ok")
+        return asked.ok("all ok")
     new = [f for f in bad if SEVERITY[f.status] > SEVERITY[was.get(f.check, "ok")]]
     worst = next(chain(new, bad))
     seen = f"{count(len(bad), 'trouble')}"
@@ -236,7 +236,7 @@ def _watched(ops: Connection, every: list[Record], minutes: float) -> Finding:
     ends = [each.ended for each in every if each.outcome == "changed" and each.ended]
     asked = Question("watched since the last change", f"{minutes:g} minutes", "records")
     if not ends:
-        return asked.answer("ok", "no run of ours has changed anything since phase before")
+        return asked.ok("no run of ours has changed anything since phase before")
     age = ops.now() - max(ends)
     due = max(ends) + timedelta(minutes=minutes)
     seen = f"{age.total_seconds() / 60:.0f} min since {max(ends):%H:%M} UTC"

@@ -128,4 +128,4 @@ def independent(ops: Connection, name: str, look: Check) -> Findings:
         return look(ops)
     except (UsageError, Refused) as exc:
         asked = Question(name, source=type(exc).__name__)
-        return keep(ops, Findings([asked.answer("unknown", str(exc))]))
+        return keep(ops, Findings(asked.unknown(str(exc))))

@@ -133,18 +133,18 @@ def check_watch(ops: Connection, incident: Incident | None) -> Findings:
     until = f"until {clock(due, now)} UTC"
     if seen.broken:
         at = f"at {clock(seen.broken.started, now)}: {seen.broken.name} (record {seen.broken.id})"
-        return Findings([asked.answer("critical", f"critical again {at}")])
+        return Findings(asked.critical(f"critical again {at}"))
     if seen.at_its_end:
         told = f"{until}; looked at then: {seen.at_its_end.status} (record {seen.at_its_end.id})"
-        return Findings([asked.answer("ok", told)])
+        return Findings(asked.ok(told))
     if here == "critical":
-        return Findings([asked.answer("critical", f"{until}; critical again, as seen above")])
+        return Findings(asked.critical(f"{until}; critical again, as seen above"))
     if due > now:
         left = f"{until}, {clocks.minutes(due - now)} left. Look again then: run this once more"
-        return Findings([asked.answer("ok" if here != "unknown" else "unknown", left)])
+        return Findings(asked.answer("ok" if here != "unknown" else "unknown", left))
     status = "unknown" if here == "unknown" else "ok"
     dark = "; not all could be seen" if status == "unknown" else ""
-    return Findings([asked.answer(status, f"{until}; looked at now, nothing is critical{dark}")])
+    return Findings(asked.answer(status, f"{until}; looked at now, nothing is critical{dark}"))
 
 
 def _watched(ops: Connection, incident: Incident) -> int:

@@ -25,6 +25,6 @@ def check_severity(ops: Connection, severity: str = "", since: str = "") -> Find
     ]
     table = frame([dict(zip(LEVELS, row, strict=True)) for row in rows], LEVELS)
     asked = Question("severity", "chosen by whoever is on call", "the target's file")
-    told = [asked.answer("ok", str(each)) for each in found if each.name == severity]
+    told = [asked.ok(str(each)) for each in found if each.name == severity]
     note = f"Counted from {clock(begun, ops.now())} UTC."
     return Findings(told, table, note if told else f"{note} None is chosen (severity).")

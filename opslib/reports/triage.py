@@ -38,10 +38,10 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
     if not found.hits:
         seen = "nothing is known yet" if found.unsure else "not understood"
         said = f"{seen}: the first look below says where it points"
-        return Findings([asked.answer("unknown", said)], note=" ".join(read))
+        return Findings(asked.unknown(said), note=" ".join(read))
     hits = found.hits[:_MOST]
     told = [
-        asked.answer("warn", f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
+        asked.warn(f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
         for order, hit in zip(_ORDER, hits, strict=False)
     ]
     rows = [

@@ -28,7 +28,7 @@ def check_undescribed(ops: Connection) -> Findings:
         rule = f"each that is named {prefix}… is in the target's file"
         asked = Question(f"{kind}s of the system", rule, " ".join(_LISTED[kind][:2]))
         if not lost:
-            return asked.answer("ok", count(len(mine), kind))
+            return asked.ok(count(len(mine), kind))
         seen = f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. "
         used = kind != "queue" or any(ops.gather(*(partial(_used, ops, each) for each in lost)))
         seen += "What the file does not name is looked at by nothing here (opslib target discover)"

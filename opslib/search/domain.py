@@ -30,7 +30,7 @@ def check_domain(ops: Connection) -> Findings:
     if not domains.is_described(ops):
         told = domains.ask(ops, "GET", "/")
         seen = f"{told['version'].get('distribution', 'elasticsearch')} {told['version']['number']}"
-        return Findings([Question("search answers", "it does", "GET /").answer("ok", seen)])
+        return Findings(Question("search answers", "it does", "GET /").ok(seen))
     found = domains.describe(ops)
     state = str(found.get("DomainProcessingStatus", "Active"))
     busy = [key for key in ("Deleted", "Processing", "UpgradeProcessing") if found.get(key)]
@@ -40,7 +40,7 @@ def check_domain(ops: Connection) -> Findings:
     well = found.get("Created") and state == "Active" and not busy
     lost = found.get("Deleted") or state in ("Isolated", "Deleting")
     seen = ", ".join([state, found["EngineVersion"], *busy])
-    return Findings([asked.judged(bool(well), seen, otherwise="critical" if lost else "warn")])
+    return Findings(asked.judged(bool(well), seen, otherwise="critical" if lost else "warn"))
 
 
 @check("Is the cluster green, and if not, which shard is where it should not be?")
@@ -107,7 +107,7 @@ def check_writes(ops: Connection) -> Findings:
     if any("read_only_allow_delete" in kinds for kinds in blocked.values()):
         seen += ". The disk was full: make room or enlarge it; the block goes by itself then"
     seen = seen or f"none of {len(told)}"
-    return Findings([asked.judged(not blocked, seen, cause=BLOCKED, next=_HEALTH)])
+    return Findings(asked.judged(not blocked, seen, cause=BLOCKED, next=_HEALTH))
 
 
 def _on(value: Any) -> bool:
@@ -145,9 +145,9 @@ def _running(ops: Connection, slow: float) -> Finding:
     ]
     long = [each for each in every if each["running_time_in_nanos"] / _MILLION > slow]
     if not long:
-        return asked.answer("ok", f"{len(every)} run", cause=SLOW)
+        return asked.ok(f"{len(every)} run", cause=SLOW)
     worst = max(long, key=lambda each: int(each["running_time_in_nanos"]))
     seconds = worst["running_time_in_nanos"] / 1000 / _MILLION
     seen = f"{len(long)} of {len(every)}; the longest for {seconds:.0f} s: "
     seen += cut(str(worst.get("description", "")), 300)
-    return asked.answer("warn", seen, cause=SLOW, next=_HEALTH)
+    return asked.warn(seen, cause=SLOW, next=_HEALTH)

@@ -67,13 +67,13 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
         real: Json = domains.ask(ops, "GET", f"/{name}")
     except NotFound:
         seen = "it is not there: nothing is found, and the next write makes one of another form"
-        return [asked.answer("critical", seen, cause=MISSING, next=_REINDEX)], nothing
+        return [asked.critical(seen, cause=MISSING, next=_REINDEX)], nothing
     if closed := [
         key for key, of in real.items() if "verified_before_close" in str(of["settings"])
     ]:
         seen = f"{', '.join(closed)} is closed: neither read nor written until it is opened"
-        return [asked.answer("critical", seen)], nothing
-    judged = [asked.answer("ok", f"it is {', '.join(real)}", cause=MISSING)]
+        return [asked.critical(seen)], nothing
+    judged = [asked.ok(f"it is {', '.join(real)}", cause=MISSING)]
     for told in real.values():
         judged += _fields(name, facts, told.get("mappings", {}))
     if "table" not in facts:

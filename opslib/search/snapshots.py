@@ -65,13 +65,13 @@ def check_snapshots(ops: Connection) -> Findings:
     asked = Question("newest snapshot", f"good, within {_HOURS} h", "GET _snapshot/…/_all")
     if good.empty:
         seen = f"none of {len(found)} is good" if len(found) else "there is none"
-        return Findings([asked.answer("critical", seen)], found)
+        return Findings(asked.critical(seen), found)
     newest = good.iloc[0]
     hours = (ops.now() - newest["started"]).total_seconds() / 3600
     bad = int((found["state"].isin(["FAILED", "PARTIAL"])).sum())
     seen = f"{newest['snapshot']} of {newest['started']:%Y-%m-%d %H:%M} UTC, {len(good)} good"
     seen += f", {bad} failed" * bool(bad)
-    return Findings([asked.judged(hours < _HOURS, seen, otherwise="warn")], found.head(_SHOWN))
+    return Findings(asked.judged(hours < _HOURS, seen, otherwise="warn"), found.head(_SHOWN))
 
 
 @planner
@@ -137,7 +137,7 @@ def check_restored(ops: Connection, index: str, name: str) -> Findings:
     if name != wanted and behind(ops, wanted):
         there = domains.ask(ops, "GET", f"/{wanted}/_count")["count"]
         seen += f"; the present {wanted} has {there:,}"
-    return Findings([asked.judged(here > 0, seen)])
+    return Findings(asked.judged(here > 0, seen))
 
 
 def name_of_restored(plan: Plan) -> str:

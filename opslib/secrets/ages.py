@@ -47,10 +47,10 @@ def check_ages(ops: Connection) -> Findings:
         if deleted:
             seen = f"marked for deletion, of {deleted:%Y-%m-%d %H:%M} UTC: nobody can read it. "
             seen += "Until its end it can be restored (aws secretsmanager restore-secret)"
-            found.append(asked.answer("critical", seen, cause=GONE))
+            found.append(asked.critical(seen, cause=GONE))
         elif made is None:
             seen = "it has no current value, or is not there"
-            found.append(asked.answer("critical", seen, cause=GONE))
+            found.append(asked.critical(seen, cause=GONE))
         else:
             age = (ops.now() - made) / timedelta(days=1)
             row |= {"changed": made, "age_days": round(age, 1)}
@@ -71,10 +71,10 @@ def _rotation(ops: Connection, name: str, described: Json) -> Iterator[Finding]:
     stages = (described.get("VersionIdsToStages") or {}).values()
     pending = any("AWSPENDING" in each and "AWSCURRENT" not in each for each in stages)
     if due and due < ops.now() - _LATE:
-        yield asked.answer("warn", f"it was due on {due:%Y-%m-%d}: see its function's log")
+        yield asked.warn(f"it was due on {due:%Y-%m-%d}: see its function's log")
     elif pending:
         seen = "a new value is pending: rotation broke off between its steps, see its function"
-        yield asked.answer("warn", seen, next="logs/search")
+        yield asked.warn(seen, next="logs/search")
 
 
 def read_age(ops: Connection, name: str) -> tuple[datetime | None, Json]:

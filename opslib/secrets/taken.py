@@ -47,12 +47,12 @@ def _judged(name: str, made: datetime, each: Any) -> Finding:
     )
     if each.pinned:
         seen = f"{each.takes} asks for one version: no newer value reaches it"
-        return asked.answer("warn", seen, next="services/health")
+        return asked.warn(seen, next="services/health")
     if not each.older:
-        return asked.answer("ok", f"{each.tasks} tasks", cause=STALE)
+        return asked.ok(f"{each.tasks} tasks", cause=STALE)
     seen = f"{each.older} of {each.tasks} tasks are older, since {each.oldest:%Y-%m-%d %H:%M} UTC: "
     seen += f"they hold what {each.takes} was before. Start them anew: secrets/rotate, key=''"
-    return asked.answer("warn", seen, cause=STALE, next="secrets/rotate")
+    return asked.warn(seen, cause=STALE, next="secrets/rotate")
 
 
 def check_serving(ops: Connection) -> Findings:

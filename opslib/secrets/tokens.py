@@ -63,8 +63,8 @@ def _asked(ops: Connection, facts: Json, path: str, values: dict[str, str]) -> l
     asked = Question(f"GET {path} without a token", "401", "HTTP")
     if open_to_all != 401:
         seen = f"{open_to_all}: whether a token is looked at cannot be seen there"
-        return [asked.answer("unknown", seen)]
-    found = [asked.answer("ok", "401")]
+        return [asked.unknown(seen)]
+    found = [asked.ok("401")]
     for stage, wanted in ((CURRENT, True), (PREVIOUS, False)):
         if not values[stage]:
             continue
@@ -76,7 +76,7 @@ def _asked(ops: Connection, facts: Json, path: str, values: dict[str, str]) -> l
 
 def _judged(asked: Question, status: int, wanted: bool) -> Finding:
     if status != 401 and not 200 <= status < 300:
-        return asked.answer("unknown", f"{status}: neither taken nor refused")
+        return asked.unknown(f"{status}: neither taken nor refused")
     taken = status != 401
     seen = f"{status}: it is {'taken' if taken else 'refused'}"
     if taken != wanted:

@@ -44,7 +44,7 @@ def _judged(service: Service) -> list[Finding]:
         if ":secretsmanager:" in of and not any(rest)
     ]
     found = [answer(words, look) for look in looks]
-    return [f for f in found if f.status != "ok"] or [asked.answer("ok", "there", cause=_SECRET)]
+    return [f for f in found if f.status != "ok"] or [asked.ok("there", cause=_SECRET)]
 
 
 def _image(asked: Question, service: Service, container: Json) -> Finding:

@@ -67,7 +67,7 @@ def _judge(ops: Connection, workflow: str, minutes: float) -> tuple[list[Finding
     state = about.get("status", "ACTIVE")
     seen = f"{state}, {about['type'].lower()}, logging {logged}"
     found = [asked.judged(state == "ACTIVE", seen)]
-    found.append(answer(f"throttling of {machine.name}", partial(_throttled, machine, minutes)))
+    found.append(answer(f"throttling of {machine.name}", _throttled, machine, minutes))
     if machine.express:
         look = partial(_express, machine, minutes, logged)
         return [*found, answer(f"executions of {machine.name}", look)], []
@@ -138,7 +138,7 @@ def _failed(
     left = [each for each in failed if not each.mended]
     if not left:
         again = f"; {len(failed)} failed and succeeded later" if failed else ""
-        yield asked.answer("ok", total + again, cause=FAILED)
+        yield asked.ok(total + again, cause=FAILED)
     status = "critical" if len(left) > _MANY * len(recent) else "warn"
     for cause in dict.fromkeys(each.why.cause for each in left):
         mine = [each for each in left if each.why.cause == cause]

@@ -36,7 +36,7 @@ def check_item(ops: Connection, workflow: str, item: str, wait_seconds: float = 
     """Its newest execution, waited for while it runs; then its row and its object."""
     machine = Machine(ops, workflow)
     if not item:
-        return Findings([Question("failed items", "none").answer("ok", "none")])
+        return Findings(Question("failed items", "none").ok("none"))
     known = machine.executions_of(item)
     found = list(_left(machine, item)) if not known else []
     if known:
@@ -55,13 +55,13 @@ def check_item(ops: Connection, workflow: str, item: str, wait_seconds: float = 
 def _ended(machine: Machine, last: Json) -> Finding:
     asked = Question(f"execution {last['name']}", DONE, "stepfunctions GetExecutionHistory")
     if last["status"] == DONE:
-        return asked.answer("ok", DONE)
+        return asked.ok(DONE)
     why = find_failure(machine, last)
     if last["status"] in RUNNING:
         seen = f"in {why.state}, since {last['startDate']:%m-%d %H:%M} UTC"
-        return asked.answer("unknown", seen, next=_NEXT)
+        return asked.unknown(seen, next=_NEXT)
     seen = f"{last['status']} in {why.state or 'no state'}: {why.error}; {why.means}"
-    return asked.answer("critical", seen, next=why.next or _NEXT)
+    return asked.critical(seen, next=why.next or _NEXT)
 
 
 def _left(machine: Machine, item: str) -> Iterator[Finding]:
@@ -74,10 +74,10 @@ def _left(machine: Machine, item: str) -> Iterator[Finding]:
     yield asked.judged(row["state"] == "done", f"{row['state']}: {error}".rstrip(": "))
     if "object" in facts:
         bucket = ops.target["buckets"][facts["object"]["bucket"]]["name"]
-        yield answer(f"object of {item}", lambda: _object(ops, bucket, row[facts["object"]["key"]]))
+        yield answer(f"object of {item}", _object, ops, bucket, row[facts["object"]["key"]])
     if "index" in facts and row["state"] == "done":
         name = str(ops.target["search"]["indices"][facts["index"]]["index"])
-        yield answer(f"entry of {item}", lambda: _entry(ops, name, item))
+        yield answer(f"entry of {item}", _entry, ops, name, item)
 
 
 def _object(ops: Connection, bucket: str, key: str) -> Finding:
@@ -85,8 +85,8 @@ def _object(ops: Connection, bucket: str, key: str) -> Finding:
     try:
         size = ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"]
     except NotFound:
-        return asked.answer("critical", "it is not there")
-    return asked.answer("ok", f"{size} bytes")
+        return asked.critical("it is not there")
+    return asked.ok(f"{size} bytes")
 
 
 @check("Are the objects of what is done there?")

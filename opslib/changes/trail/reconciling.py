@@ -95,7 +95,7 @@ def _recorded(
     )
     seen += f"; {count(len(data), 'call')} of data, which it does not show" if data else ""
     if not lacking:
-        return asked.answer("ok", seen)
+        return asked.ok(seen)
     named = (f"{c['service']} {c['operation']} (request {c['request_id']})" for c in lacking)
     return _told(asked, "critical", f"{seen}. Not in it: {_few(named)}", unseen, young)
 
@@ -136,7 +136,7 @@ def _told(asked: Question, status: str, seen: str, unseen: list[str], young: boo
     why = [*unseen, *["it ended less than 15 minutes ago: CloudTrail may not show all yet"] * young]
     if not why or status == "warn":
         return asked.answer(status, seen)
-    return asked.answer("unknown", f"{seen}. {'; '.join(why)}")
+    return asked.unknown(f"{seen}. {'; '.join(why)}")
 
 
 def _few(named: Iterator[str]) -> str:

@@ -40,11 +40,11 @@ def check_trail(ops: Connection) -> Findings:
         [each["TrailARN"] for each in listed],
     )
     if not on:
-        return Findings([asked.answer("warn", "there is none: what is older than 90 days is lost")])
+        return Findings(asked.warn("there is none: what is older than 90 days is lost"))
     told = ", ".join(
         f"{arn.rpartition('/')[2]}: {'on' if is_on else 'off'}" for arn, is_on in on.items()
     )
-    return Findings([asked.judged(any(on.values()), told, cause=STOPPED, next=_NEXT)])
+    return Findings(asked.judged(any(on.values()), told, cause=STOPPED, next=_NEXT))
 
 
 @check("Does what was done here look like somebody else?")
@@ -61,8 +61,8 @@ def check_suspicion(ops: Connection, trail: Trail | None = None, minutes: float 
     taken = accepted(ops, ("read", "cloudtrail:LookupEvents", ""))
     if trail.unseen and not taken:
         seen = f"not all is seen: {'; '.join(trail.unseen)}. {seen}"
-        return Findings([*found, asked.answer("unknown", seen)])
-    return Findings(found or [asked.answer("ok", seen)])
+        return Findings([*found, asked.unknown(seen)])
+    return Findings(found or [asked.ok(seen)])
 
 
 def _by_rules(ops: Connection, trail: Trail) -> Iterator[Finding]:
@@ -125,11 +125,11 @@ def _denied(ops: Connection, trail: Trail) -> Iterator[Finding]:
         console = of[0].of("sessionCredentialFromConsole")
         if len(kinds) < _DIFFERENT or console or of[0].of("userIdentity.invokedBy"):
             seen += "It lacks a right: was its policy changed?"
-            yield asked.answer("warn", seen, next="changes/configuration")
+            yield asked.warn(seen, next="changes/configuration")
         else:
             seen += "Somebody tries what this key can do: deactivate it (aws iam update-access-key "
             seen += "--status Inactive), rotate what was read, block the address"
-            yield asked.answer("critical", seen, cause=PROBED, next=_block(ops))
+            yield asked.critical(seen, cause=PROBED, next=_block(ops))
 
 
 def _block(ops: Connection) -> str:
@@ -150,7 +150,7 @@ def _elsewhere(ops: Connection, trail: Trail) -> Iterator[Finding]:
         asked = Question(f"where {who} comes from", "seen in the 90 days before", _SOURCE)
         if at == _IDENTITIES:
             rest = len({act.who for act in acts}) - at
-            yield asked.answer("unknown", f"{rest} more identities were not looked up")
+            yield asked.unknown(f"{rest} more identities were not looked up")
             return
         past, trouble = look_up(ops, "Username", of[0].by, before, _PAST)
         known = {_network(act.address) for act in past if act.principal == of[0].principal} - {""}
@@ -164,7 +164,7 @@ def _elsewhere(ops: Connection, trail: Trail) -> Iterator[Finding]:
         seen += f" ({trouble})" if trouble else ""
         seen += ". Ask who it was; else deactivate the key and block the address"
         cause = ELSEWHERE if known else ""
-        yield asked.answer("warn", seen, cause=cause, next=_block(ops))
+        yield asked.warn(seen, cause=cause, next=_block(ops))
 
 
 def _network(address: str) -> str:

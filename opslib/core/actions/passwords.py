@@ -41,7 +41,7 @@ def generate(ops: Connection, label: str) -> str:
         f"in {path}, for you only",
         "handed over by another way than e-mail, then the file deleted",
     )
-    keep(ops, Findings([Finding("ok", f"Password of {label}", seen, then, "made here")]))
+    keep(ops, Findings(Finding("ok", f"Password of {label}", seen, then, "made here")))
     return password
 
 

@@ -46,7 +46,7 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
             except (UsageError, Refused):
                 raise
             except OpsError as exc:
-                found = Findings([unread(question, exc)])
+                found = Findings(unread(question, exc))
             finally:
                 apart.reset(before)
             found += [unread(*each) for each in sorted(lost, key=itemgetter(0))]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -140,7 +139,7 @@ def judge_query(ops: Connection, of: Query, at: Json | None = None, **wrong: str
     """Whether a query answers no more rows than it may (none). `wrong`: of the finding, if more."""
     most = of.at_most or 0
     asked = Question(of.title, f"at most {count(most, 'row')}", f"database.queries.{of.name}")
-    return answer(asked.words, partial(_expected, ops, of, at, asked, {"next": of.next} | wrong))
+    return answer(asked, _expected, ops, of, at, asked, {"next": of.next} | wrong)
 
 
 def _expected(ops: Connection, of: Query, at: Json | None, asked: Question, wrong: Json) -> Finding:

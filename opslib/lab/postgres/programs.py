@@ -16,6 +16,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,9 +71,12 @@ class Programs:
 
         What was not written to since is left: it is as large in both, and as old.
         """
-        if changed := list(_changed(source, to)):
+        if sys.platform != "linux":  # whose cp knows no -u
+            self.remove(to)
+            self.copy(source, to)
+        elif changed := list(_changed(source, to)):
             self.run("rm", "-rf", *changed)
-        self.run("cp", "-a", "-u", f"{source}/.", str(to))
+            self.run("cp", "-a", "-u", f"{source}/.", str(to))
 
     def write(self, path: Path, text: str) -> None:
         """A file that only they read."""
