@@ -85,16 +85,16 @@ class Question:
         return Finding(status, self.words, seen, threshold, self.source, cause, next, began=began)
 
     def ok(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.ok(seen, **more)
+        return self.answer("ok", seen, **more)
 
     def warn(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.warn(seen, **more)
+        return self.answer("warn", seen, **more)
 
     def critical(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.critical(seen, **more)
+        return self.answer("critical", seen, **more)
 
     def unknown(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.unknown(seen, **more)
+        return self.answer("unknown", seen, **more)
 
     def judged(
         self,
