@@ -58,6 +58,7 @@ def comparable(data: Any) -> Any:
     made["metrics"] = {
         f"{each.get('metric')} {sorted(each.get('dimensions', {}).items())}": each
         for each in data.get("metrics", {}).values()
+        if "metric" in each  # a share is somebody's own question
     }
     return made
 

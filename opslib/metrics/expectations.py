@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -181,6 +182,8 @@ def check_levels(ops: Connection) -> Findings:
     """
     database, now = ops.target["database"], ops.now()
     of = tuple((key, database[kind]) for kind, key in _OF.items() if kind in database)
+    if not of:
+        return Findings(note="The target's file names no cluster and no instance of RDS.")
     queries = [
         Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in _LEVELS
     ]
@@ -188,15 +191,18 @@ def check_levels(ops: Connection) -> Findings:
     read = ops.each(
         lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=1), end)), ends
     )
-    by_end, told = [metrics.values_of(read[end]) for end in ends], []
+    by_end, told, known = [metrics.values_of(read[end]) for end in ends], [], 0
     for metric, (times, limit, unit) in _LEVELS.items():
-        value, *weeks = (float(each[f"m{metric}"].mean()) for each in by_end)
+        value, *weeks = hours = [float(each[f"m{metric}"].mean()) for each in by_end]
+        known += not any(map(math.isnan, hours))
         sign, beyond = -1 if times < 1 else 1, (limit, *(times * each for each in weeks))
         if all(sign * value > sign * each for each in beyond):
             was = ", ".join(number(each, unit) for each in weeks)
             told.append(f"{metric} {number(value, unit)} in the last hour, in other weeks {was}")
+    if not known:  # it is too young, or nothing is measured, which other checks judge
+        return Findings(note=f"Not measured now and in the {_WEEKS} weeks before.")
     asked = Question(f"work of {of[0][1]}", "nothing far from other weeks", "GetMetricData")
-    seen = "; ".join(told) or f"{count(len(_LEVELS), 'metric')}, none far from other weeks"
+    seen = "; ".join(told) or f"{count(known, 'metric')}, none far from other weeks"
     return Findings(asked.judged(not told, seen, otherwise="warn", next="databases/health"))
 
 

@@ -66,7 +66,7 @@ def plan_reindex(
             raise Refused(
                 f"{len(extra):,} of {held:,} documents in {name} have no row: over {most:g} %. "
                 "They may be the only trace of rows that were lost. Nothing was changed. See who "
-                "took the rows; where it was meant, give max_share_percent."
+                "took the rows away, and restore those beside."
             )
         steps.append(_stray(name, extra))
         said.append(f"take {count(len(extra), 'document')} out of {name}")

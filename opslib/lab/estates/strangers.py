@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.core.reads.metrics import Metric as KeyMetric
-from opslib.core.tables import frame
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
@@ -174,7 +173,7 @@ def _well(metric: Mapping[str, Any]) -> dict[str, float]:
     known = KeyMetric("", **metric)
     for many in product((10.0, 0.0), repeat=len(known.of)) if known.share else ():
         told = dict(zip(known.of, many, strict=True))
-        value = known.share.value(frame([told], dict.fromkeys(told, "float64")))  # type: ignore[union-attr]
+        value = known.share.value(told)  # type: ignore[union-attr]
         if known.status(value) == "ok" and value == value:
             return told
     return {}
