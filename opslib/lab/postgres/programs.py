@@ -24,6 +24,7 @@ from typing import Any
 
 import psycopg
 
+from opslib.core import removal
 from opslib.core.errors import OpsError
 from opslib.lab import folders
 
@@ -74,9 +75,14 @@ class Programs:
         if sys.platform != "linux":  # whose cp knows no -u
             self.remove(to)
             self.copy(source, to)
-        elif changed := list(_changed(source, to)):
-            self.run("rm", "-rf", *changed)
-            self.run("cp", "-a", "-u", f"{source}/.", str(to))
+            return
+        for path in list(_changed(source, to)):
+            removal.remove_file(path)
+            for folder, _, names in os.walk(path, topdown=False):
+                for name in names:
+                    removal.remove_file(Path(folder, name))
+                removal.remove_empty(Path(folder))
+        self.run("cp", "-a", "-u", f"{source}/.", str(to))
 
     def write(self, path: Path, text: str) -> None:
         """A file that only they read."""
@@ -210,7 +216,7 @@ class Server:
         return False
 
 
-def _changed(source: Path, now: Path) -> Iterator[str]:
+def _changed(source: Path, now: Path) -> Iterator[Path]:
     """What is in a folder and not so in another."""
     was = {each.name: each.stat(follow_symlinks=False) for each in os.scandir(source)}
     for each in os.scandir(now):
@@ -221,7 +227,7 @@ def _changed(source: Path, now: Path) -> Iterator[str]:
             before.st_size,
             before.st_mtime_ns,
         ):
-            yield each.path
+            yield Path(each)
 
 
 def _free_port() -> int:
