@@ -146,6 +146,12 @@ def look(entry: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[set[
     }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unasked(lab: PracticeLab) -> None:
+    """What other tests asked and were denied is no sign of somebody who probes."""
+    lab.reset()
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Much is looked at here: no plot is painted."""
