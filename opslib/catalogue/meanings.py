@@ -8,10 +8,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import NamedTuple
 
-from opslib.core import UsageError, strict_yaml
+from opslib.core import UsageError, beside
 
 _UNSURE = "unsure"  # what is meant by "I do not know yet"
 _WORD = re.compile(r"[^\W_]+")
@@ -46,7 +45,7 @@ class Index:
     """Texts to be found by what is meant, with any inflection and a letter or two wrong."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        said = strict_yaml.read(Path(__file__).parent / "words.yaml").data
+        said = beside(__file__, "words")
         self._starts = {name: each.get("first", []) for name, each in said["means"].items()}
         self._queries = {name: _any_of(each["said"]) for name, each in said["means"].items()}
         self._nothing = set(_words(said["nothing"]))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from opslib.catalogue.procedures import Procedure
-from opslib.core import strict_yaml
+from opslib.core import beside
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ def grouped(known: Iterable[Procedure]) -> list[Group]:
     """Each procedure in every group that it helps; at last those that are in none."""
     by_name = {procedure.name: procedure for procedure in known}
     found = []
-    for word, said in strict_yaml.read(Path(__file__).parent / "words.yaml").data["seen"].items():
+    for word, said in beside(__file__, "words")["seen"].items():
         hits = (name for each in said["helps"] for name in fnmatch.filter(by_name, each))
         found.append(
             Group(word, said["title"], tuple(map(by_name.__getitem__, dict.fromkeys(hits))))

@@ -106,10 +106,8 @@ class _Comparison:
         now = self._now.get(key)
         if kept is None or (now is None and key not in self._described.absent):
             return ()
-        found, falls = (
-            self._forms.differences(kept, now, self._was.same),
-            table()[key[0]].get("falls"),
-        )
+        found = self._forms.differences(kept, now, self._was.same)
+        falls = table()[key[0]].get("falls")
         return [d for d in found if not (falls and re.match(falls, d.path)) or d.fell]
 
     def _judged(self, key: Key, difference: Difference) -> Change:

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from opslib.core import Connection, Json, NotFound, OpsError, UsageError
+from opslib.core import Connection, Json, NotFound, OpsError, UsageError, beside
 from opslib.core.connections import caches, sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
@@ -23,17 +21,15 @@ def was_read(of: Any) -> bool:
     return any(map(was_read, of.values())) if isinstance(of, dict) else of != UNREAD
 
 
-@cache
-def data(file: str) -> Json:
+def data(name: str) -> Json:
     """A table beside this module. Its head says what an entry says."""
-    import yaml
-
-    return dict(yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8")))
+    said: Json = beside(__file__, name)
+    return said
 
 
 def table() -> Json:
     """The kinds of resources, by name."""
-    return data("resources.yaml")
+    return data("resources")
 
 
 def services(ops: Connection, kind: str) -> set[str]:

@@ -21,7 +21,7 @@ def judged(
     """A finding for each resource that breaks a rule and is not accepted; and one over all."""
     import jmespath
 
-    said, broken, taken = data("rules.yaml"), 0, []
+    said, broken, taken = data("rules"), 0, []
     every: dict[str, list[Json]] = {}
     plain = {key: _plain(of, ops.now()) for key, of in described.found.items()}
     for (kind, _), of in plain.items():

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
+from opslib.core import beside
 
 _WORDS = re.compile("[^a-z0-9]+")
 
@@ -18,7 +17,7 @@ def known(*place: str) -> Any:
     """A part of known.yaml."""
     if place:
         return known(*place[:-1])[place[-1]]
-    return yaml.safe_load(Path(__file__).with_name("known.yaml").read_text(encoding="utf-8"))
+    return beside(__file__, "known")
 
 
 @cache

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, UsageError, strict_yaml, unknown_name
+from opslib.core import Json, UsageError, beside, unknown_name
 from opslib.core.connections.targets import Target
 
 _ALL = "all"
@@ -86,10 +84,10 @@ def _names(value: Any) -> list[str]:
     return [part for part in parts if part and part != _ALL and not part.startswith("/")]
 
 
-@cache
 def needs() -> Json:
     """The place in the file that a chapter, or a procedure beside it, looks at."""
-    return dict(strict_yaml.read(Path(__file__).with_name("needs.yaml")).data)
+    said: Json = beside(__file__, "needs")
+    return said
 
 
 def is_described(procedure: Procedure, target: Target) -> bool:

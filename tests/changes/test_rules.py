@@ -374,6 +374,6 @@ def test_an_odd_answer_is_unknown_and_the_other_rules_go_on() -> None:
 
 
 def test_each_rule_is_proved_and_names_a_document_of_aws() -> None:
-    for rule in data("rules.yaml")["rules"]:
+    for rule in data("rules")["rules"]:
         assert rule["source"].startswith("https://docs.aws.amazon.com/")
         assert rule["setting"] in {setting for *_, setting, _ in CASES}

@@ -73,7 +73,7 @@ def _by_rules(ops: Connection, trail: Trail) -> Iterator[Finding]:
         """Those who did it in the 90 days before."""
         return {act.principal for act in look_up(ops, "EventName", event, before)[0]}
 
-    for rule in data("suspicions.yaml")["rules"]:
+    for rule in data("suspicions")["rules"]:
         hits = [act for act in trail.acts if _fits(rule, act)]
         if rule.get("usual"):
             hits = [

@@ -78,7 +78,7 @@ def read_trail(
     known = sorted({name.split(" ")[0] for name in named(ops)})
     mine = known if resource in ("", logs.ALL) else [name for name in known if resource in name]
     mine += [resource] * (resource not in ("", logs.ALL, *mine))
-    said = data("suspicions.yaml")
+    said = data("suspicions")
     if who:
         name = "AccessKeyId" if _KEY.fullmatch(who) else "Username"
         read.all(name, [who.split("/")[-1]], _GLOBAL)
