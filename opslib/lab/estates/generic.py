@@ -75,6 +75,7 @@ def drills() -> Iterator[Drill]:
         ("databases/health", _DAILY),
         lambda facts: facts.get("database", {}).get("max_connections"),
         lambda key: [Connections(share=_NEAR)],
+        brings=frozenset({"limit-near"}),  # when its climb falls into three quarters of an hour
     )
     yield _drill(
         "bucket-missing",
@@ -115,8 +116,11 @@ def _drill(
     found_by: tuple[str, ...],
     about: Callable[[Any], Any],
     does: Callable[[str], Sequence[Verb]],
+    **other: Any,
 ) -> Drill:
-    """`about`: what of a target's file it is about, None where there is none; `does`: the verbs."""
+    """`about`: what of a target's file it is about, None where there is none; `does`: the verbs;
+    `other`: of Drill.
+    """
 
     def verbs_for(place: Place) -> Sequence[Verb]:
         return does(about(place.facts))
@@ -126,9 +130,8 @@ def _drill(
     def needs(place: Place) -> bool:
         return about(place.facts) is not None
 
-    return verbs.played(
-        name, verbs_for, title=title, cause=cause, found_by=found_by, touches=touches, needs=needs
-    )
+    told = {"title": title, "cause": cause, "found_by": found_by, **other}
+    return verbs.played(name, verbs_for, touches=touches, needs=needs, **told)
 
 
 def _probes(facts: Any) -> Any:
