@@ -15,7 +15,7 @@ from opslib.cli import completion, streams
 from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
-from opslib.core import OpsError, Refused, UsageError, console, redaction
+from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
 
 _STATUS = """\b
@@ -134,10 +134,13 @@ def _run(
     **more: Any,
 ) -> NoReturn:
     """Run and tell. `alone`: one is asked for, so its JSON is not a list; `more`: `run_many`'s."""
+    from opslib.runs import forks
+
+    among = [(name, target) for name in names for target in on]
+    forks.prepare(many=len(among) > 1)  # while what follows is imported
     from opslib.cli import runs as told
     from opslib.runs import runs
 
-    among = [(name, target) for name in names for target in on]
     line = console.Progress()  # of the only run
 
     def progress(name: str, target: str) -> console.Progress:
@@ -149,17 +152,17 @@ def _run(
         records = runs.run_many(names, on, pairs(given), timeout_seconds=timeout, **more)
     finally:
         line.end()
-    from opslib import reports
-    from opslib.cli import summaries as several
+    summary: Json = {}
+    if len(records) > 1:
+        from opslib.cli import summaries
 
-    lines = reports.summarise(records) if len(records) > 1 else []
-    page = reports.write_summary(lines) if lines else None
-    if as_json:
-        summary = {"summary": str(page)} if page else {}
-        shown = [summary | told.shown(record) for record in records]
-        click.echo(console.as_json(shown[0] if alone else shown))
+        text, summary["summary"] = summaries.kept(records)
     else:
-        click.echo(several.as_text(lines, page) if page else told.as_text(records[0], [*given]))
+        text = told.as_text(records[0], [*given])
+    if as_json:
+        shown = [summary | told.shown(record) for record in records]
+        text = console.as_json(shown[0] if alone else shown)
+    click.echo(text)
     sys.exit(told.exit_status(records))
 
 

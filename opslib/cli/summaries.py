@@ -10,12 +10,20 @@ from pathlib import Path
 from opslib import reports
 from opslib.cli import runs
 from opslib.core import console
+from opslib.records import Record
 from opslib.reports import Line
 
 _COUNTED = ("critical", "unknown", "warn", "ok")
 
 
-def as_text(lines: Sequence[Line], page: Path) -> str:
+def kept(records: Sequence[Record]) -> tuple[str, str]:
+    """What is said of them, and the page of it that is kept."""
+    lines = reports.summarise(records)
+    page = reports.write_summary(lines)
+    return _as_text(lines, page), str(page)
+
+
+def _as_text(lines: Sequence[Line], page: Path) -> str:
     """The table of runs, then each one's verdict, troubles, plan, and where its page is."""
     parts = [_table(lines), *map(_told, lines)]
     return "\n\n".join([*parts, f"{reports.headline(lines)}\nsummary: {page}"])

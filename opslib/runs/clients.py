@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
+from jupyter_client.asynchronous import AsyncKernelClient
 from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import output_from_msg
@@ -56,6 +58,26 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
         self.cleanup_pbar()
 
 
+class _Channels(AsyncKernelClient):  # type: ignore[misc]
+    """Ready with the kernel's first answer. jupyter_client's own then listens for what else is
+    said until a fifth of a second is silent.
+    """
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Raises RuntimeError: the kernel died, or did not answer in so many seconds."""
+        ends = time.monotonic() + (timeout or math.inf)
+        while True:
+            self.kernel_info()
+            with contextlib.suppress(Empty):
+                reply = await self.shell_channel.get_msg(timeout=1)
+                await self.iopub_channel.get_msg(timeout=0.2)  # it is heard there, too
+                return self._handle_kernel_info_reply(reply)
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            if time.monotonic() > ends:
+                raise RuntimeError(f"Kernel didn't respond in {timeout:g} seconds")
+
+
 class Client(Capped, PapermillNotebookClient):  # type: ignore[misc]
     """Runs the cells, one after the other, until one fails, time is up, or it is told to stop."""
 
@@ -69,6 +91,7 @@ class Client(Capped, PapermillNotebookClient):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         """`printed` gets what a cell tagged `live` prints, as it comes."""
+        kernel.manager.client_factory = _Channels
         super().__init__(manager, km=kernel.manager, timeout_func=self._seconds_left, **options)
         self._kernel, self.capped, self._deadline = kernel, outputs, deadline
         self._cell_timeout = options.get("timeout") or math.inf

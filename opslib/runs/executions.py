@@ -114,8 +114,8 @@ class Execution:
             at_the_end.callback(client.close)
             error: BaseException | None = None
             try:
-                started = self._start(client)
-                client.run(ready=started.result, goes_on=self._goes_on)
+                entered = self._start(client)
+                client.run(ready=lambda: self._begun(entered), goes_on=self._goes_on)
             except OpsError:  # the index does not take the run, so no cell was run
                 self.draft.discard()
                 raise
@@ -143,9 +143,12 @@ class Execution:
         )
         words.start()
         self._pipe.start()
-        entered = self._pool.submit(self._enter)
+        return self._pool.submit(self._enter)
+
+    def _begun(self, entered: Future[None]) -> None:
+        """Raises OpsError when the index does not take the run."""
+        entered.result()
         self._pool.submit(self._beat)
-        return entered
 
     def _enter(self) -> None:
         from opslib.records import index

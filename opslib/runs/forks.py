@@ -1,4 +1,4 @@
-"""Kernels forked from a process that has imported what they need: for runs of which there are many.
+"""Kernels forked from a process that has imported what they need while this one did the same.
 
 The process is multiprocessing's fork server. It is started by this one, ends with it, and is of one
 thread.
@@ -18,7 +18,7 @@ from multiprocessing.forkserver import ForkServer, read_signed
 from opslib.runs.forked import Start
 
 _server = ForkServer()
-_server.set_forkserver_preload(["opslib.runs.preloaded"])
+_ONE, _MANY = "opslib.runs.preloaded", "opslib.runs.warmed"
 
 
 def available() -> bool:
@@ -26,9 +26,19 @@ def available() -> bool:
     return sys.platform == "linux"
 
 
-def prepare() -> None:
-    """Begin to import what kernels need, while this process does something else."""
-    _server.ensure_running()
+def prepare(*, many: bool) -> bool:
+    """Begin to import what kernels need, while this process does something else; False where no
+    fork is safe. For `many` it begins with more: what it takes is earned by the later ones.
+    """
+    if available():
+        _server.set_forkserver_preload([_ONE, *[_MANY] * many])
+        _server.ensure_running()
+    return available()
+
+
+def prepared() -> bool:
+    """Was it begun?"""
+    return _server._forkserver_pid is not None
 
 
 class Process:

@@ -19,6 +19,7 @@ from opslib.records.interruptions import kernel_folders, mark_of
 
 _LAST_WORDS = 4_000  # bytes
 _MESSAGES = 20  # on their way from a kernel
+_AGAIN_MS = 10  # its sockets are there a moment after it is started
 _NATIVE = ("", "python", "python3")
 
 
@@ -43,6 +44,7 @@ class Kernel:
         )
         # Few: what is printed waits in the kernel, and then its printing does.
         self.manager.context.rcvhwm = _MESSAGES
+        self.manager.context.reconnect_ivl = _AGAIN_MS
         if name in _NATIVE:
             spec = self.manager._kernel_spec = _this_python()
             if forked:

@@ -24,7 +24,8 @@ class Local:
     def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
         if len(items) == 1:
             [one] = items
-            return [one.run(tell=progress(one.name, one.target), printed=self.printed)]
+            heard = {"tell": progress(one.name, one.target), "printed": self.printed}
+            return [one.run(**heard, forked=forks.prepared())]
         from opslib.runs import executions
 
         forked = prepare()
@@ -49,7 +50,6 @@ class Local:
 
 def prepare() -> bool:
     """What many runs of this process have in common, done once; can kernels be forked?"""
-    if forks.available():
-        forks.prepare()
+    if forked := forks.prepare(many=True):
         pages.prepare()
-    return forks.available()
+    return forked
