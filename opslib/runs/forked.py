@@ -31,6 +31,7 @@ class Start:
         `parent_sentinel` ends when the process of opslib does.
         """
         os.setsid()  # a group of its own: interrupted and ended with all that it started
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         threading.Thread(target=_end_with, args=(parent_sentinel,), daemon=True).start()
         pipe, said = forkserver.get_inherited_fds() or (-1, -1)
         if said >= 0:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.forkserver import ForkServer, read_signed
 
 from opslib.runs.forked import Start
 
 _server = ForkServer()
-_ONE, _MANY = "opslib.runs.preloaded", "opslib.runs.warmed"
+_ONE, _MANY = ["opslib.runs.preloaded"], ["opslib.runs.preloaded", "opslib.runs.warmed"]
+_server.set_forkserver_preload(_MANY)
 
 
 def available() -> bool:
@@ -31,8 +33,14 @@ def prepare(*, many: bool) -> bool:
     fork is safe. For `many` it begins with more: what it takes is earned by the later ones.
     """
     if available():
-        _server.set_forkserver_preload([_ONE, *[_MANY] * many])
-        _server.ensure_running()
+        _server.set_forkserver_preload(_MANY if many else _ONE)
+        resource_tracker.ensure_running()  # which would unblock what is blocked here
+        # Ctrl-C is for this process: one that imports would tell of it at length.
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            _server.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     return available()
 
 
