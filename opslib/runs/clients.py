@@ -10,7 +10,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
-from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import output_from_msg
@@ -58,7 +58,7 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc]
         self.cleanup_pbar()
 
 
-class _Channels(AsyncKernelClient):  # type: ignore[misc]
+class _Channels(AsyncKernelClient):
     """Ready with the kernel's first answer. jupyter_client's own then listens for what else is
     said until a fifth of a second is silent.
     """

@@ -21,6 +21,7 @@ from opslib.runs.forked import Start
 _server = ForkServer()
 _ONE, _MANY = ["opslib.runs.preloaded"], ["opslib.runs.preloaded", "opslib.runs.warmed"]
 _server.set_forkserver_preload(_MANY)
+_begun = threading.Event()
 
 
 def available() -> bool:
@@ -41,12 +42,13 @@ def prepare(*, many: bool) -> bool:
             _server.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+        _begun.set()
     return available()
 
 
 def prepared() -> bool:
     """Was it begun?"""
-    return _server._forkserver_pid is not None
+    return _begun.is_set()
 
 
 class Process:

@@ -25,11 +25,11 @@ os.environ |= {
 sys.path[:] = [path for path in sys.path if path]  # "" is the folder in which opslib was called
 
 import boto3
+import ipykernel.debugger
+import ipykernel.kernelapp
 import IPython.core.completerlib
 import IPython.core.debugger
 import IPython.extensions.storemagic
-import ipykernel.debugger
-import ipykernel.kernelapp
 import pandas
 import tornado.platform.asyncio
 
