@@ -33,17 +33,20 @@ def prepare(*, many: bool) -> bool:
     """Begin to import what kernels need, while this process does something else; False where no
     fork is safe. For `many` it begins with more: what it takes is earned by the later ones.
     """
-    if available():
-        _server.set_forkserver_preload(_MANY if many else _ONE)
-        resource_tracker.ensure_running()  # which would unblock what is blocked here
-        # Ctrl-C is for this process: one that imports would tell of it at length.
-        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            _server.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+    if not available():
+        return False
+    _server.set_forkserver_preload(_MANY if many else _ONE)
+    resource_tracker.ensure_running()  # which would unblock what is blocked here
+    # Ctrl-C is for this process: one that imports would tell of it at length.
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        _server.ensure_running()
         _begun.set()
-    return available()
+    except OSError:  # there can be no other process; each run will say so
+        _begun.clear()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+    return prepared()
 
 
 def prepared() -> bool:
