@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -107,7 +106,7 @@ def kernel_of(process: subprocess.Popen[str]) -> int:
     [kernel] = [
         child.pid
         for child in psutil.Process(process.pid).children(recursive=True)
-        if re.search(r"ipykernel_launcher|runs/launched\.py", " ".join(child.cmdline()))
+        if os.getsid(child.pid) == child.pid  # a session of its own
     ]
     return kernel
 

@@ -19,7 +19,10 @@ from multiprocessing.forkserver import ForkServer, read_signed
 from opslib.runs.forked import Start
 
 _server = ForkServer()
-_ONE, _MANY = ["opslib.runs.preloaded"], ["opslib.runs.preloaded", "opslib.runs.warmed"]
+_ONE, _MANY = (
+    ["opslib.runs.preloads.one"],
+    ["opslib.runs.preloads.one", "opslib.runs.preloads.many"],
+)
 _server.set_forkserver_preload(_MANY)
 _begun = threading.Event()
 

@@ -83,7 +83,7 @@ def test_kernels_are_forked_from_one_process_of_one_thread(project: Project) -> 
     assert said[0][3] == "True"
 
 
-@pytest.mark.parametrize("module", ["preloaded", "preloaded, opslib.runs.warmed"])
+@pytest.mark.parametrize("module", ["one", "one, opslib.runs.preloads.many"])
 def test_the_process_that_is_forked_has_read_no_credentials(
     project: Project, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
@@ -95,7 +95,7 @@ def test_the_process_that_is_forked_has_read_no_credentials(
     assert project.text(record) == "True\n"
     code = (
         "import os; os.environ['AWS_PROFILE'] = 'x'\n"
-        f"import gc, zmq, sys, opslib.runs.{module}, boto3\n"
+        f"import gc, zmq, sys, opslib.runs.preloads.{module}, boto3\n"
         "print([n for n in os.environ if n.startswith('AWS_') and os.environ[n] != os.devnull], "
         "len(os.listdir('/proc/self/task')), boto3.DEFAULT_SESSION, zmq.Context._instance, "
         "'matplotlib_inline' in sys.modules)"

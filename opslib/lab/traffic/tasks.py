@@ -29,6 +29,7 @@ _WAITS_MS = 60_000.0  # idle_timeout.timeout_seconds of a load balancer, when no
 _FREE = 0.8  # so busy tasks are as quick as idle ones
 _SLOWER = 10.0  # times, for each task that is missing
 _LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
+_MINUTES = 10_000  # whose requests are kept for who asks again
 _KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
 _BALANCERS = (502, 503, 504)
 Span = tuple[float, float]  # epoch seconds from when to when a task ran
@@ -50,7 +51,7 @@ class Served(days.Day):
         return [self.key]
 
     def happened(self, minute: float) -> Sequence[Request]:
-        """Looked for once a second: each metric asks for the same."""
+        """Looked for once while nothing changes: each metric asks for the same."""
         held = _scratch(self.place).setdefault(self.key, {})
         if minute not in held:
             held[minute] = self._happened(minute)
@@ -69,7 +70,7 @@ class Served(days.Day):
         ms = request.latency_ms * (1 + _SLOWER * max(0.0, load - _FREE))
         if ms > _WAITS_MS and "target_group" in self.facts:
             return request._replace(status=504, latency_ms=round(ms, 2), outcome=TIMED_OUT)
-        return request._replace(latency_ms=round(ms, 2))
+        return request if load <= _FREE else request._replace(latency_ms=round(ms, 2))
 
     def load(self, minute: float) -> float:
         """How busy a task is, if it could be as busy as is asked: 1 is all that it has."""
@@ -126,10 +127,10 @@ def running(place: Place, key: str, minute: float) -> list[str]:
 
     Before the first that is known others ran: the first stand for them.
     """
-    known = _scratch(place)
-    if ("ran", key) not in known:
-        known["ran", key] = _ran(place, key)
-    held: dict[str, Span] = known["ran", key]
+    ran = _scratch(place)["ran"]
+    if key not in ran:  # it is only now being seeded
+        ran[key] = _ran(place, key)
+    held: dict[str, Span] = ran[key]
     first = min((start for start, _ in held.values()), default=0.0)
     minute = max(minute, first)
     found = [id for id, (start, end) in held.items() if start < minute + 60 and end > minute]
@@ -138,16 +139,26 @@ def running(place: Place, key: str, minute: float) -> list[str]:
 
 def observe(place: Place) -> None:
     """What happened is looked for anew: a drill has changed it."""
-    place.memory.pop("this second", None)
+    place.memory.pop("found out", None)
 
 
 def _scratch(place: Place) -> dict[Any, Any]:
-    """What was found out in this second."""
-    second, known = int(place.now().timestamp()), place.memory.get("this second")
+    """What was found out since tasks and faults are as they are, which is looked at once a second.
+
+    `ran`: when tasks ran, by service; by service, the requests of a minute.
+    """
+    second, known = int(place.now().timestamp()), place.memory.get("found out")
     if known is None or known[0] != second:
-        known = place.memory["this second"] = second, {}
-    held: dict[Any, Any] = known[1]
-    return held
+        ran = {key: _ran(place, key) for key in of(place)}
+        state = f"{place.faults} {ran}"
+        held = known[2] if known and known[1] == state and _few(known[2]) else {"ran": ran}
+        known = place.memory["found out"] = second, state, held
+    found: dict[Any, Any] = known[2]
+    return found
+
+
+def _few(held: dict[Any, Any]) -> bool:
+    return sum(map(len, held.values())) < _MINUTES
 
 
 def _ran(place: Place, key: str) -> dict[str, Span]:

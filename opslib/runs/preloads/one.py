@@ -10,6 +10,7 @@ pictures for good.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 
@@ -33,8 +34,7 @@ import IPython.extensions.storemagic
 import pandas
 import tornado.platform.asyncio
 
-import opslib.core
-import opslib.session
+importlib.import_module("opslib.session")
 
 gc.collect()
 gc.freeze()  # what the collector does not touch stays shared

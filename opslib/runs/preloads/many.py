@@ -16,7 +16,7 @@ import opslib
 from opslib.core import strict_yaml
 from opslib.core.checks import plots
 from opslib.core.connections import calls
-from opslib.runs import preloaded  # noqa: F401 - before anything else is done
+from opslib.runs.preloads import one  # noqa: F401 - before anything else is done
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "pages", "runs"}
 _DRIVERS = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
