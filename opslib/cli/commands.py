@@ -13,7 +13,7 @@ import click
 
 from opslib.cli import completion, streams
 from opslib.cli.given import JSON as _json
-from opslib.cli.given import NOTE, pairs
+from opslib.cli.given import LOCAL, NOTE, pairs
 from opslib.cli.given import running as _running
 from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
@@ -137,7 +137,8 @@ def _run(
     from opslib.runs import forks
 
     among = [(name, target) for name in names for target in on]
-    forks.prepare(many=len(among) > 1)  # while what follows is imported
+    if more["executor"] == LOCAL:
+        forks.prepare(many=len(among) > 1)  # while what follows is imported
     from opslib.cli import runs as told
     from opslib.runs import runs
 
@@ -157,7 +158,7 @@ def _run(
         from opslib.cli import summaries
 
         text, summary["summary"] = summaries.kept(records)
-    else:
+    elif not as_json:
         text = told.as_text(records[0], [*given])
     if as_json:
         shown = [summary | told.shown(record) for record in records]

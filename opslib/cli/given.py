@@ -27,6 +27,7 @@ def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(*names, help=help, shell_complete=completion.target_names, **more)
 
 
+LOCAL = "local"  # as runs.batches.executors has it, which is heavy to import
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),
@@ -36,7 +37,7 @@ _RUNNING = (
     ),
     click.option(
         "--executor",
-        default="local",
+        default=LOCAL,
         show_default=True,
         metavar="WHERE",
         help="Run by the workers of a Dask scheduler: dask://HOST:PORT.",
