@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -173,6 +174,18 @@ def poll(
                 tell(text and f"waiting: {text}")
                 time.sleep(min(left, _TICK_SECONDS))
             pause_seconds = min(pause_seconds * 1.5, 5.0)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, Ctrl-C is heard at once, also in a cell that awaits: there it ends what is awaited,
+    so what only runs would go on.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Came(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from opslib.core import (
     Connection,
     Findings,
@@ -20,7 +22,7 @@ from opslib.core import (
 from opslib.core.checks.checks import keep
 from opslib.core.reads import log_levels, log_lines
 from opslib.core.reads.logs import groups, search
-from opslib.core.waiting import Came, Onlooker
+from opslib.core.waiting import Came, Onlooker, interruptible
 
 _WARNS = ("WARN", "WARNING", "WRN")
 
@@ -78,8 +80,10 @@ def check_following(
 ) -> Findings:
     """Follow, and say how many lines came. Evidence: none; the lines are printed."""
     where = ", ".join(groups(ops, source).values())
+    started = monotonic()
     lines = follow(ops, source, pattern, seconds, minutes)
-    return _told(source, where, f"{count(len(lines), 'line')} in {seconds:g} s", minutes)
+    took = min(seconds, round(monotonic() - started))
+    return _told(source, where, f"{count(len(lines), 'line')} in {took:g} s", minutes)
 
 
 async def watch(
@@ -90,7 +94,8 @@ async def watch(
     Elsewhere what `check_following` does, and in its words.
     """
     if (somebody := ops.kept(Onlooker)) is None:
-        return check_following(ops, source, pattern, seconds, minutes)
+        with interruptible():
+            return check_following(ops, source, pattern, seconds, minutes)
     where = ", ".join(groups(ops, source).values())
     try:
         seen = await somebody.watches(_Lines(ops, source, pattern, minutes), seconds)

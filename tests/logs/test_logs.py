@@ -6,7 +6,10 @@ Searched to the end of a window, phrases kept, errors grouped, throttling told w
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -163,6 +166,16 @@ def test_where_nobody_looks_on_lines_are_printed_as_ever(
     (found,) = asyncio.run(following.watch(ops, "api", '"RequestId"', seconds=2, minutes=5))
     assert (found.status, found.check) == ("ok", "following api")
     assert "RequestId" in capsys.readouterr().out
+
+
+def test_an_interrupt_ends_the_following_also_in_a_cell_that_awaits(
+    ops: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hour = 3600
+    Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    (found,) = asyncio.run(following.watch(ops, "api", '"RequestId"', seconds=hour, minutes=5))
+    assert capsys.readouterr().out.endswith("Stopped.\n")
+    assert f"{hour} s" not in found.seen
 
 
 def test_a_query_is_waited_for_and_typed(ops: Any) -> None:
