@@ -30,7 +30,6 @@ from opslib.catalogue import runbooks
 from opslib.core.checks import plots
 from opslib.core.connections import connection, targets
 from opslib.lab import places as base
-from tests.answers import remembered
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 
@@ -196,7 +195,6 @@ def wrong(
     with ExitStack() as stack:
         for drill in drills:
             stack.enter_context(lab.broken(drill, TARGET[system]))
-        stack.enter_context(remembered())
         looked = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in asked}
     brought = set().union(*(DRILLS[system, drill].brings for drill in drills))
     should = wanted(system, drills)
@@ -450,7 +448,7 @@ def test_of_two_troubles_at_once_both_are_named_and_no_other(
     looking = [entry for entry, causes in should.items() if causes]
     if not request.config.getoption("--all"):
         looking = fewest(should, (one, other))
-    with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]), remembered():
+    with lab.broken(one, TARGET[system]), lab.broken(other, TARGET[system]):
         named = {entry: look(entry, TARGET[system], monkeypatch)[0] for entry in looking}
     may_lack = hidden((one, other))
     brought = DRILLS[system, one].brings | DRILLS[system, other].brings
@@ -475,8 +473,7 @@ def test_a_healthy_target_names_no_cause_and_is_asked_what_is_known_to_be_read(
     request: pytest.FixtureRequest,
     target: targets.Target,
 ) -> None:
-    with remembered():
-        looked = {entry: look(entry, target.key, monkeypatch) for entry in entries(target.system)}
+    looked = {entry: look(entry, target.key, monkeypatch) for entry in entries(target.system)}
     assert not set().union(*(causes for causes, _ in looked.values()))
     if target.key != TARGET[target.system]:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,7 @@ def test_pruning_spares_what_two_incidents_share_and_what_an_open_one_has(
     project: Project, later: None, is_lost: bool
 ) -> None:
     alone = project.run("quiet", "print(0)")
+    time.sleep(1)  # an incident begins with its second
     first = started()
     ours = project.run("quiet", "print(1)")
     second = started(another=True)

@@ -250,6 +250,13 @@ Path(os.environ["OPSLIB_HOME"], "waits").write_text(str(os.getpid()))
 time.sleep(60)"""
 
 
+def _begun_last(saved: Path) -> str:
+    """The source of the last cell that was begun, as the file has it."""
+    cells = json.loads(saved.read_text())["cells"]
+    begun = [c for c in cells if c["metadata"].get("papermill", {}).get("start_time")]
+    return "".join(begun[-1]["source"]) if begun else ""
+
+
 def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(
     project: Project,
 ) -> None:
@@ -262,7 +269,10 @@ def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(
     )
     process = running(project, "tests/waits", "-t", TARGET)
     assert reading.list_records()[0].outcome == "running"
-    time.sleep(2.5)  # what is shown is saved within two seconds
+    saved, until = next(project.records.rglob("*.ipynb")), time.monotonic() + 60
+    while "Path(os.environ" not in _begun_last(saved):
+        assert time.monotonic() < until, "what is shown is saved now and then"
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     [record] = reading.list_records()
