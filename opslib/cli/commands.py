@@ -13,7 +13,7 @@ import click
 
 from opslib.cli import completion, streams
 from opslib.cli.given import JSON as _json
-from opslib.cli.given import LOCAL, NOTE, pairs
+from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
 from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_iri_grammar
@@ -134,10 +134,10 @@ def _run(
     **more: Any,
 ) -> NoReturn:
     """Run and tell. `alone`: one is asked for, so its JSON is not a list; `more`: `run_many`'s."""
-    from opslib.runs import forks
+    from opslib.runs import batches, forks
 
     among = [(name, target) for name in names for target in on]
-    if more["executor"] == LOCAL:
+    if more["executor"] == batches.LOCAL:
         forks.prepare(many=len(among) > 1)  # while what follows is imported
     from opslib.cli import runs as told
     from opslib.runs import runs

@@ -9,6 +9,7 @@ import click
 
 from opslib.cli import completion
 from opslib.core import UsageError, redaction
+from opslib.runs.batches import LOCAL
 
 NOTE = click.option("--note", default="", help="What you saw, and why you run this.")
 GIVEN = click.option(
@@ -27,7 +28,6 @@ def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(*names, help=help, shell_complete=completion.target_names, **more)
 
 
-LOCAL = "local"  # as runs.batches.executors has it, which is heavy to import
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),

@@ -177,15 +177,17 @@ def poll(
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Inside, Ctrl-C is heard at once, also in a cell that awaits: there it ends what is awaited,
-    so what only runs would go on.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[None]:
+    """These signals go to the handler; only the main thread can hear them."""
+    main = threading.current_thread() is threading.main_thread()
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+    heard = [number for number in numbers if main and not (ignored and number == signal.SIGHUP)]
+    previous = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, before in previous.items():
+            signal.signal(number, before)
 
 
 class Came(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from time import monotonic
 
 from opslib.core import (
@@ -22,7 +23,7 @@ from opslib.core import (
 from opslib.core.checks.checks import keep
 from opslib.core.reads import log_levels, log_lines
 from opslib.core.reads.logs import groups, search
-from opslib.core.waiting import Came, Onlooker, interruptible
+from opslib.core.waiting import Came, Onlooker, handling
 
 _WARNS = ("WARN", "WARNING", "WRN")
 
@@ -94,7 +95,8 @@ async def watch(
     Elsewhere what `check_following` does, and in its words.
     """
     if (somebody := ops.kept(Onlooker)) is None:
-        with interruptible():
+        # In a cell that awaits, Ctrl-C ends what is awaited: what only runs would go on.
+        with handling(signal.default_int_handler, signal.SIGINT):
             return check_following(ops, source, pattern, seconds, minutes)
     where = ", ".join(groups(ops, source).values())
     try:

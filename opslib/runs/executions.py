@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from opslib.core import OpsError, journal
 from opslib.core.checks import notes
 from opslib.core.text import cut
+from opslib.core.waiting import handling
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing
 from opslib.records.facts import Request
@@ -237,20 +238,6 @@ class Execution:
             from papermill.iorw import write_ipynb
 
             write_ipynb(masked, self.request.output)
-
-
-@contextlib.contextmanager
-def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[None]:
-    """These signals go to the handler; only the main thread can hear them."""
-    main = threading.current_thread() is threading.main_thread()
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
-    heard = [number for number in numbers if main and not (ignored and number == signal.SIGHUP)]
-    previous = {number: signal.signal(number, handler) for number in heard}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
 
 
 def stop_all(ids: Collection[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from opslib.core.connections.targets import Target
 from opslib.records import records
 from opslib.records.records import Record
 from opslib.runs import choices
-from opslib.runs.batches import executors
+from opslib.runs.batches import LOCAL, executors
 from opslib.runs.batches.items import Item, Progress
 
 
@@ -67,7 +67,7 @@ def run_many(
     timeout_seconds: float | None = None,
     progress: Progress,
     printed: Callable[[str], None] | None = None,
-    executor: str = executors.LOCAL,
+    executor: str = LOCAL,
 ) -> list[Record]:
     """Run each procedure, or runbook entry, on each target at the same time; their records in
     order, however they ended.

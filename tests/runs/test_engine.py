@@ -18,6 +18,7 @@ import pytest
 
 from opslib.core.errors import OpsError
 from opslib.records import reading, verification
+from tests.lab.waiting import wait
 from tests.projects import JOURNAL, TARGET, Project
 
 SECRET = "correct-horse-battery"
@@ -269,10 +270,8 @@ def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(
     )
     process = running(project, "tests/waits", "-t", TARGET)
     assert reading.list_records()[0].outcome == "running"
-    saved, until = next(project.records.rglob("*.ipynb")), time.monotonic() + 60
-    while "Path(os.environ" not in _begun_last(saved):
-        assert time.monotonic() < until, "what is shown is saved now and then"
-        time.sleep(0.1)
+    saved = next(project.records.rglob("*.ipynb"))
+    wait(lambda: "Path(os.environ" in _begun_last(saved), True)
     process.kill()
     process.communicate()
     [record] = reading.list_records()

@@ -18,11 +18,11 @@ from typing import Any
 
 from opslib.catalogue import procedures
 from opslib.core import Json, OpsError, UsageError, count, redaction
+from opslib.core.waiting import handling
 from opslib.records import facts, index, interruptions, records
 from opslib.records.records import Record, Row
 from opslib.runs.batches import standing, taking
 from opslib.runs.batches.items import Item, Progress
-from opslib.runs.executions import handling
 
 TIMES = 4  # an item is begun at most: when so many workers died with a task, Dask gives it up
 _ANSWER_SECONDS = 10.0

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from opslib.core import UsageError
 from opslib.records import copies
 from opslib.records.chain import database
+from opslib.runs.batches import LOCAL
 from opslib.runs.batches.items import Executor
 from opslib.runs.batches.local import Local
 
-LOCAL = "local"
 _PROTOCOLS = {"dask": "tcp", "dask+tls": "tls"}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from opslib.core.waiting import handling
 from opslib.pages import pages
 from opslib.records.records import Record
 from opslib.runs import forks
@@ -34,7 +35,7 @@ class Local:
             return item.run(tell=progress(item.name, item.target), forked=forked)
 
         with (
-            executions.handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
+            handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
             ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
         ):
             started = [pool.submit(run, item) for item in items]

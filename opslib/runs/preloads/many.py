@@ -1,5 +1,5 @@
 """What most procedures do, done once before the kernels of a batch are forked: its imports, caches
-and compiled patterns are there after the fork.
+and compiled patterns are there after the fork. `one` is imported before it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import opslib
 from opslib.core import strict_yaml
 from opslib.core.checks import plots
 from opslib.core.connections import calls
-from opslib.runs.preloads import one  # noqa: F401 - before anything else is done
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "pages", "runs"}
 _DRIVERS = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
