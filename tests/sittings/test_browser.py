@@ -111,7 +111,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     page: Any, jupyter: str, copy: Path
 ) -> None:
     page.goto(f"{jupyter}/lab/tree/notebooks/start.ipynb")
-    page.get_by_text("notebook is read-only").wait_for()
+    _seen(page, "notebook is read-only")
     _idle(page)
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_placeholder("What do you see?").fill("an alarm rings for what is known and men")
@@ -125,7 +125,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     _add_below(page, sitting, "conclude, connect", 'from opslib import note\nnote("one in four")')
     _run_all(page)
     sitting.get_by_role("button", name="Not now").click()  # what waits for a person is answered
-    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
 
     # closed, and opened again, it shows what it showed
     page.keyboard.press("Control+s")
@@ -133,7 +133,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     page.get_by_role("tab", name=opened.stem[:15]).locator(".lm-TabBar-tabCloseIcon").click()
     sitting.wait_for(state="hidden")
     page.goto(f"{jupyter}/lab/tree/records/sittings/{opened.name}")
-    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     assert "model not found" not in page.content().lower()
 
     # it is a record as any other, with its page
@@ -162,16 +162,16 @@ def test_lines_are_followed_until_stopped_and_a_check_is_made_once_more(
     _run_all(page)
     sitting.locator("code", has_text="REPORT").wait_for()
     sitting.get_by_placeholder("lines that hold").fill("no line has this")
-    sitting.get_by_text("No line so far").wait_for()
+    _seen(sitting, "No line so far")
     for _ in range(2):  # each change is heard, not only the first
         sitting.get_by_role("button", name="Pause", exact=True).click()
     sitting.get_by_placeholder("lines that hold").fill("REPORT")
     sitting.locator("code", has_text="REPORT").wait_for()
     sitting.get_by_role("button", name="Stop", exact=True).click()
-    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     sitting.get_by_text("Once more").click()
     sitting.get_by_role("button", name="Stop", exact=True).click()
-    sitting.get_by_text("Before, at").wait_for()
+    _seen(sitting, "Before, at")
     saved = _saved(page, opened, "Before, at")
     assert "REPORT" in saved
     assert WIDGET not in saved
@@ -182,15 +182,15 @@ def test_one_window_for_the_notebook_and_a_table_to_filter(
 ) -> None:
     opened, sitting = _open(page, jupyter, copy, "logs/search", "minutes=30")
     _run_all(page)
-    sitting.get_by_text(f"Kept and sealed as record {opened.stem}").wait_for()
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     sitting.get_by_role("button", name="3 h", exact=True).click()
-    sitting.get_by_text("-p since=3h").wait_for()
+    _seen(sitting, "-p since=3h")
     sitting.get_by_text("Run from here down").click()
-    sitting.get_by_text("Before, at").wait_for()
+    _seen(sitting, "Before, at")
     _idle(page)
     sitting.get_by_role("button", name="Filter and sort").click()
     sitting.get_by_placeholder("rows that hold").fill("no row has this")
-    sitting.get_by_text("0 of 1,000 rows").wait_for()
+    _seen(sitting, "0 of 1,000 rows")
     assert WIDGET not in _saved(page, opened, "Before, at")
     assert _git(copy, "status", "--porcelain") == ""
 
@@ -206,6 +206,11 @@ def _open(page: Any, jupyter: str, copy: Path, name: str, *given: str) -> tuple[
     page.goto(f"{jupyter}/lab/tree/records/sittings/{opened.name}?reset")
     _idle(page)
     return opened, page.locator(".jp-NotebookPanel:visible")
+
+
+def _seen(within: Any, text: str) -> None:
+    """Waited for until it stands somewhere: a cell's answer often stands below its table, too."""
+    within.get_by_text(text).first.wait_for()
 
 
 def _run_all(page: Any) -> None:
