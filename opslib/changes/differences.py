@@ -58,7 +58,7 @@ def check_configuration(
     changes = list(compared.changes()) if known else []
     if not before:
         _keep(ops, forms, was, described, now, changes, accept)
-    found = [*_findings(changes, was, next), *_absent(ops, described, was)]
+    found = [*_findings(changes, was, described, next), *_absent(ops, described, was)]
     found += _unread(ops, described)
     found += rules.judged(ops, described, lambda place: rules.accepted(ops, place))
     said = [f"{count(len(now), 'resource')}; no earlier report keeps what they were"]
@@ -193,7 +193,9 @@ def _filled(now: Any, kept: str) -> Any:
     return {name: was.get(name, each) if each == UNREAD else each for name, each in now.items()}
 
 
-def _findings(changes: list[Change], was: Memory, next: str) -> Iterator[Finding]:
+def _findings(
+    changes: list[Change], was: Memory, described: Described, next: str
+) -> Iterator[Finding]:
     """One for each resource with a difference that counts."""
     counting = [change for change in changes if change.status != "ok"]
     for key in dict.fromkeys(change.key for change in counting):
@@ -202,6 +204,8 @@ def _findings(changes: list[Change], was: Memory, next: str) -> Iterator[Finding
         worst = max((change.status for change in mine), key=SEVERITY.__getitem__)
         rest = [change.difference.path for change in mine[_SOON:]]
         said = [change.told for change in mine[:_SOON]] + [f"also {', '.join(rest)}"] * bool(rest)
+        if called := described.called(key):
+            said[0] = f"of {called}: {said[0]}"
         of = dict.fromkeys(change.told_of for change in mine)
         yield asked.answer(worst, f"{'; '.join(said)} ({'; '.join(of)})", next=next)
 

@@ -51,6 +51,11 @@ class Described:
     absent: list[Key] = field(default_factory=list)
     unread: dict[str, tuple[OpsError, list[str]]] = field(default_factory=dict)
 
+    def called(self, key: Key) -> str:
+        """What people call it, where its name is an id; empty where nothing says so."""
+        path, of = table()[key[0]].get("called"), self.found.get(key)
+        return str(_search(path, of) or "") if path and isinstance(of, dict) else ""
+
 
 def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     """Read everything that the target's file names, and what that leads to.

@@ -199,6 +199,11 @@ def test_what_is_no_setting_of_a_function_is_remembered_too(
         "cache AI_STUDIO_REDIS_URL: keys: was",
         "policy: was allkeys-lru, now allkeys-random",
         "log group /ecs/ai-studio-worker: retentionInDays: was 90, now 1",
+        "replication group ai-studio-redis: AutomaticFailover",
+        "cache cluster ai-studio-redis-002: CacheParameterGroup.CacheParameterGroupName",
+        "of ai-studio-production-cache: IpPermissions: was",
+        "of HTTP:80: rules.",
+        "by operator: ModifyReplicationGroup",
     ):
         assert words in told, told
 
@@ -244,6 +249,17 @@ def _other_settings(ops: Connection) -> None:
     ops.call("elbv2", "modify_target_group", **wide)
     kept_for = {"logGroupName": "/ecs/ai-studio-worker", "retentionInDays": 1}
     ops.call("logs", "put_retention_policy", **kept_for)
+    cache = "ai-studio-redis"
+    less = {"AutomaticFailoverEnabled": False, "CacheParameterGroupName": "default.redis7"}
+    ops.call("elasticache", "modify_replication_group", ReplicationGroupId=cache, **less)
+    (node,) = ops.call("elasticache", "describe_cache_clusters", CacheClusterId=f"{cache}-001")[
+        "CacheClusters"
+    ]
+    (group,) = node["SecurityGroups"]
+    at = {"GroupIds": [group["SecurityGroupId"]]}
+    (described,) = ops.call("ec2", "describe_security_groups", **at)["SecurityGroups"]
+    given = {"GroupId": described["GroupId"], "IpPermissions": described["IpPermissions"]}
+    ops.call("ec2", "revoke_security_group_ingress", **given)
     with sessions.session(ops, "DROP INDEX", write=True) as session:
         sessions.run(session, "DROP INDEX jobs_user")
         session.commit()

@@ -41,6 +41,7 @@ def world(kind: str, name: str, of: Any) -> dict[tuple[str, str], Any]:
         ("queue", "orders-dlq"): queue("orders-dlq"),
         ("function", "worker"): {"FunctionName": "worker", "Timeout": 100, "triggers": [TRIGGER]},
         ("database instance", "db"): {"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}]},
+        ("cache cluster", "c-001"): {"SecurityGroups": [{"SecurityGroupId": "sg-3"}]},
         (kind, name): of,
     }
 
@@ -68,7 +69,10 @@ CURRENT = {"1": ["AWSCURRENT"]}
 EVERYTHING = {"Effect": "Allow", "Action": ["*"], "Resource": "*"}
 ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 OURS = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
-OPEN = {"IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+OPEN = {
+    "GroupName": "open",
+    "IpPermissions": [{"FromPort": 5432, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
+}
 HTTPS = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 ALL = '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*"}]}'
 OWN = ALL[:-3] + ', "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:x"}}}]}'
@@ -130,6 +134,15 @@ CASES = [
     ),
     ("security group", "sg-1", OPEN, "IpPermissions", CRITICAL),
     ("security group", "sg-2", OPEN, "IpPermissions", WARN),
+    ("security group", "sg-3", OPEN, "IpPermissions", CRITICAL),
+    ("replication group", "c", {"AutomaticFailover": "disabled"}, "AutomaticFailover", WARN),
+    (
+        "replication group",
+        "c",
+        {"TransitEncryptionEnabled": False},
+        "TransitEncryptionEnabled",
+        WARN,
+    ),
     (
         "service",
         "c app",
@@ -298,6 +311,11 @@ KEPT = [
         },
     ),
     ("rule", "nightly", {"State": "ENABLED"}),
+    (
+        "replication group",
+        "c",
+        {"AutomaticFailover": "enabled", "TransitEncryptionEnabled": True},
+    ),
     ("inline policy", "s3 r", {"Statement": [EVERYTHING | {"Action": ["s3:*"]}]}),
     ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny"}]}),
     ("role", "r", {"AssumeRolePolicyDocument": {"Statement": [ANYBODY | {"Condition": OURS}]}}),

@@ -29,6 +29,7 @@ WORDS = {
     "dynamodb": {"GetResourcePolicy"},
     "apigateway": {"GetAccount"},
     "ec2": {"DescribeImages"},
+    "elasticache": {"DeleteUser", "DescribeEvents"},
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},
     "iam": {"DeleteUser"},

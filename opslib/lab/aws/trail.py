@@ -65,7 +65,7 @@ _PARAMETERS = {
     "GetSecretValue",
 }
 _HIDDEN = {"RegisterTaskDefinition", "RunTask"}  # CloudTrail hides what their variables hold
-_OF_ALL = {"application-autoscaling", "dynamodb", "ecr", "ecs", "elbv2", "wafv2"}
+_OF_ALL = {"application-autoscaling", "dynamodb", "ecr", "ecs", "elasticache", "elbv2", "wafv2"}
 trails: dict[tuple[str, str], deque[Event]] = {}
 
 

@@ -31,6 +31,7 @@ MODULES = (
     "ecs.scaling",
     "accounts.costs",
     "accounts.mail",
+    "caches",
     "firewalls",
     "gateways",
     "lambdas.functions",

@@ -22,15 +22,17 @@ class Network(NamedTuple):
 
 
 def seed(place: Place, about: data.Network) -> Network:
-    """The VPC; its security groups let the functions' in. The database's is kept for it."""
+    """The VPC; its security groups let the functions' in. The database's and the cache's are kept
+    for them.
+    """
     facts = place.facts.get("network", {})
     network = make(place, facts.get("vpc", place.name), about.block, about.groups)
     for name, port in about.let_in.items():
         let_in(place, network.groups[name], network.groups["lambda"], port)
     _endpoints(place, network, facts.get("endpoints", {}))
     place.memory["vpc"] = network.vpc
-    if "database" in network.groups:
-        place.memory["database_group"] = network.groups["database"]
+    for name in network.groups.keys() & {"database", "cache"}:
+        place.memory[f"{name}_group"] = network.groups[name]
     return network
 
 

@@ -1,6 +1,13 @@
-"""The cache of a target's file: a Valkey server of its own, and the secret that opens it."""
+"""The cache of a target's file: a Valkey server of its own, and the secret that opens it.
+
+What the file names of ElastiCache describes it; the server is reached without TLS all the same.
+"""
 
 from __future__ import annotations
+
+from typing import Any
+
+from moto.moto_api._internal import mock_random
 
 from opslib.lab.places import Place
 from opslib.lab.resources import names, secrets
@@ -19,6 +26,36 @@ def seed(place: Place, days: int) -> None:
     if secret := place.facts["cache"].get("secret"):
         url = f"redis://:{server.password}@127.0.0.1:{server.port}/0"
         secrets.put(place, str(secret), url, days)
+    drawn = mock_random.getstate()  # the ids of all else are as they were without it
+    _describe(place)
+    mock_random.setstate(drawn)
+
+
+def _describe(place: Place) -> None:
+    """A primary and a replica, or one cluster that stands alone."""
+    elasticache, facts = place.client("elasticache"), place.facts["cache"]
+    about: dict[str, Any] = {
+        "CacheNodeType": "cache.t4g.small",
+        "Engine": "redis",
+        "EngineVersion": "7.1.0",
+        "CacheParameterGroupName": f"{place.name}-redis7",
+        "TransitEncryptionEnabled": True,
+        "SnapshotRetentionLimit": 1,
+    }
+    if "cache_group" in place.memory:
+        about["SecurityGroupIds"] = [place.memory["cache_group"]]
+    if "replication_group" in facts:
+        elasticache.create_replication_group(
+            ReplicationGroupId=facts["replication_group"],
+            ReplicationGroupDescription=place.target.title,
+            ReplicasPerNodeGroup=1,
+            AutomaticFailoverEnabled=True,
+            MultiAZEnabled=True,
+            AtRestEncryptionEnabled=True,
+            **about,
+        )
+    if "cluster" in facts:
+        elasticache.create_cache_cluster(CacheClusterId=facts["cluster"], NumCacheNodes=1, **about)
 
 
 def of(place: Place) -> Valkey:
