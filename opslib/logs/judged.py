@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,12 +15,13 @@ from opslib.core import (
     OpsError,
     Question,
     Window,
+    clock,
     count,
     unread,
 )
 from opslib.core.reads import functions, log_lines, logs
 from opslib.core.reads.log_levels import PLATFORM, read
-from opslib.core.reads.log_lines import most_in_an_hour
+from opslib.core.reads.log_lines import burst, most_in_an_hour
 
 LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
 TROUBLE, WELL, UNCLEAR = "trouble", "well", "not understood"
@@ -32,6 +34,10 @@ _QUARTER = timedelta(minutes=15)
 # So many of a source's requests failing is no ordinary day, however few they are.
 _SHARES = ((2, 0.5), (4, 0.25), (12, 0.1))
 _IN_A_QUARTER = ((4, 0.5), (12, 0.25))  # at night a handful of requests is a quarter hour
+_WARNINGS = ("WARN", "WARNING", "WRN")
+_MORE, _SELDOM = 5, 0.2  # times what a pattern of trouble may have; of that rate, before
+_WARNING_WORDS = "?WARN ?Warn ?warn ?WRN"
+_HOUR = timedelta(hours=1)
 _TIMES, _SHARE = 3, 0.01  # of all patterns together: so often what one may have, and of requests
 
 
@@ -99,8 +105,10 @@ def told_of_unclear(lines: Frame) -> str:
     return f"{len(unclear):,} of {count(len(lines), 'line')} say neither, as {pattern!r}"
 
 
-def of_the_whole(ops: Connection, lines: Frame, follows: str = "logs/errors") -> list[Finding]:
-    """The sum of all trouble, and its share of the requests of each source."""
+def of_the_whole(
+    ops: Connection, lines: Frame, within: Window, follows: str = "logs/errors"
+) -> list[Finding]:
+    """The sum of all trouble, its share of the requests of each source, and warnings that began."""
     ill, most = troubles(lines), logs.tolerated(ops)
     requests = _requests(lines)
     in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
@@ -118,7 +126,45 @@ def of_the_whole(ops: Connection, lines: Frame, follows: str = "logs/errors") ->
     whole_since = lines.attrs["whole_since"]
     whole = ill[[row.time >= whole_since.get(row.source, row.time) for row in ill.itertuples()]]
     judge = partial(_share, whole, requests, follows)
-    return [*found, *filter(None, map(judge, sorted(set(ill["source"]))))]
+    found += filter(None, map(judge, sorted(set(ill["source"]))))
+    return [*found, *_new_warnings(ops, lines, within, _MORE * most)]
+
+
+def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> Iterator[Finding]:
+    """Patterns of warnings that began: many write others all day, and mean nothing by them.
+
+    What is seldom is told of the lines that were read wholly, not from less than an hour, and not
+    of what came at that hour of the day before, too.
+    """
+    warnings = lines[lines["level"].isin(_WARNINGS) & (lines["answer"] == WELL)]
+    for source, of in warnings.groupby("source"):
+        known = max(within.start, lines.attrs["whole_since"].get(source, within.start))
+        of = of[of["time"] >= known]
+        for pattern, same in of.groupby(log_lines.patterns(of["message"])):
+            if not (begun := burst(same["time"], most)):
+                continue
+            hours, before = (begun - known) / _HOUR, int((same["time"] < begun).sum())
+            seldom = _SELDOM * most_in_an_hour(same["time"])
+            if hours < 1 or before > seldom * hours:
+                continue
+            if _a_day_before(ops, source, list(same["message"]), begun) > seldom:
+                continue
+            asked = Question(
+                pattern, f"at most {most} in an hour of what was seldom", _SOURCE, begun
+            )
+            last = clock(same["time"].iloc[-1], within.end)
+            seen = f"it began: {count(len(same) - before, 'line')} from {clock(begun, within.end)} "
+            seen += f"to {last}, {before} in the {count(round(hours), 'hour')} before ({source})"
+            yield asked.warn(seen, next="logs/search")
+
+
+def _a_day_before(ops: Connection, source: str, alike: list[str], begun: datetime) -> int:
+    """How many lines like these came within an hour of that time on the day before."""
+    at = begun - timedelta(days=1)
+    earlier = logs.search(ops, source, _WARNING_WORDS, Window(at - _HOUR, at + _HOUR))
+    named = log_lines.patterns([*alike, *earlier["message"]])
+    own = set(named[: len(alike)])
+    return sum(each in own for each in named[len(alike) :])
 
 
 def _requests(lines: Frame) -> Frame:

@@ -83,7 +83,7 @@ def check_errors(
         seen += f"to {clock(row.last_seen, within.end)}, "
         seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
         found.append(asked.warn(seen, next="logs/errors"))
-    found += judged.of_the_whole(ops, lines)
+    found += judged.of_the_whole(ops, lines, within)
     if cut:
         asked = Question("errors logged", "all lines of trouble are read", "FilterLogEvents")
         found.append(asked.warn(note, next="logs/errors"))

@@ -83,7 +83,7 @@ def check_kinds(
         seen = f"more than {logs.LIMIT:,} lines in a log group: only its newest are counted, "
         seen += "so `since` is too late and all counts too low"
         found.append(asked.warn(seen, next="logs/query"))
-    whole = judged.of_the_whole(ops, lines, "logs/search")
+    whole = judged.of_the_whole(ops, lines, within, "logs/search")
     found += [finding for finding in whole if finding.status != "ok"]
     found += _silent(served, len(events), most)
     unclear = judged.told_of_unclear(lines)

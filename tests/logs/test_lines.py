@@ -70,7 +70,7 @@ def judge(monkeypatch: pytest.MonkeyPatch, found: Any, **described: Any) -> Any:
     """What is said of the sum of these lines."""
     monkeypatch.setattr(logs, "search", lambda *_, **__: found)
     ops: Any = Ops(**described)
-    return judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY))
+    return judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY), DAY)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda path: path.stem)
@@ -188,6 +188,41 @@ def test_a_quarter_hour_of_failures_is_seen_in_a_day(monkeypatch: pytest.MonkeyP
     assert [f.status for f in found] == ["ok", "warn"]
     assert "in the quarter hour from 11-22 14:30 UTC" in found[1].seen
     assert judge(monkeypatch, events(*lines[:695], every=60))[1:] == []
+
+
+REFUSED = "WARN webhook 55{:04d} refused"
+
+
+@pytest.mark.parametrize(
+    ("usual", "new", "yesterday", "said"),
+    [(0, 30, 0, 1), (0, 25, 0, 0), (600, 30, 0, 0), (60, 30, 0, 1), (0, 30, 30, 0)],
+    ids=["they began", "few", "all day", "seldom before", "as on the day before"],
+)
+def test_warnings_that_began_are_told_and_those_of_every_day_are_not(
+    monkeypatch: pytest.MonkeyPatch, usual: int, new: int, yesterday: int, said: int
+) -> None:
+    begun = START + timedelta(hours=20)
+    day_before = begun - timedelta(days=1)
+    times = [START + timedelta(hours=20) * at / usual for at in range(usual)]
+    for first, number in ((begun, new), (day_before, yesterday)):
+        times += [first + timedelta(minutes=at) for at in range(number)]
+    every = events(*map(REFUSED.format, range(len(times))))
+    every["time"] = pd.DatetimeIndex(times).as_unit("us")
+    every = every.sort_values("time", ignore_index=True)
+    attrs = events().attrs
+
+    def search(_: Any, __: str, ___: str, within: Window, limit: int = 0) -> Any:
+        found = every[(every["time"] >= within.start) & (every["time"] < within.end)]
+        found.attrs = attrs
+        return found
+
+    monkeypatch.setattr(logs, "search", search)
+    ops: Any = Ops()
+    found = judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY), DAY)[1:]
+    assert [(f.status, f.check) for f in found] == [("warn", "WARN: webhook <n> refused")] * said
+    for each in found:
+        assert each.seen.startswith("it began: ")
+        assert each.began == begun.isoformat() or usual
 
 
 def test_a_request_that_failed_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
