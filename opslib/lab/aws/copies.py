@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
-import copy
 import copyreg
+import functools
+import io
+import pickle
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
-from weakref import WeakValueDictionary
+import types
+import weakref
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import psycopg
-from moto.awslambda.models import LambdaStorage
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from moto.core.base_backend import BackendDict, BaseBackend
+from moto.core.constants import MISSING
 from moto.core.model_instances import reset_model_data
 from moto.moto_api._internal import mock_random
 from moto.s3.models import s3_backends
 from moto.s3.utils import _VersionedKeyStore
 from psycopg.conninfo import make_conninfo
 
+Kind = TypeVar("Kind")
+# Of code there is no copy, wherever it stands: classes and functions are made in functions, too.
+# Keys and certificates never change.
+_AS_IT_IS: list[type] = [
+    type,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    functools._lru_cache_wrapper,
+    weakref.ref,
+    ec.EllipticCurvePrivateKey,
+    rsa.RSAPrivateKey,
+    x509.Certificate,
+]
+_MANY = 100  # of them in a list
+
+
+def lasting(kind: type[Kind]) -> type[Kind]:
+    """Objects of this class are not copied: nothing of them changes.
+
+    Or they let go of what does by their method `forget()`, which is called at each put_back().
+    """
+    _AS_IT_IS.append(kind)
+    return kind
+
 
 class Copy:
     """All that moto's backends and some dicts held at one time.
 
-    A backend and what is `lasting` stay the objects that they are; all that they hold is copied,
-    and copied again each time that it is put back. A database connection is opened anew.
+    A backend and what is `lasting` stay the objects that they are; all that they hold is made
+    again each time that it is put back. A database connection is opened anew.
     """
 
     def __init__(self, held: Iterable[dict[Any, Any]], lasting: Iterable[object]) -> None:
         self._backends = _backends()
         self._held = [s3_backends.bucket_accounts, *held]
-        self._lasting = [*lasting, *self._backends]
-        live = [*map(vars, self._backends), *self._held]
-        self._kept = self._copied(live)
+        written = io.BytesIO()
+        writer = Writer(written, [*lasting, *self._backends, MISSING])
+        writer.dump([*map(vars, self._backends), *self._held])
+        self._written, self._lasting = written.getvalue(), writer.lasting
+        self._forgetful = [each for each in self._lasting if hasattr(each, "forget")]
         self._random = mock_random.getstate()
 
     def put_back(self) -> None:
@@ -42,62 +73,81 @@ class Copy:
             if id(backend) not in mine:
                 backend.reset()
         reset_model_data()  # moto keeps every object that it ever made in lists beside its backends
-        copied = self._copied(self._kept)
-        for backend, values in zip(self._backends, copied, strict=False):
+        for each in self._forgetful:
+            each.forget()
+        made = Reader(self._written, self._lasting).load()
+        for backend, values in zip(self._backends, made, strict=False):
             backend.__dict__ = values
-        for held, values in zip(self._held, copied[len(self._backends) :], strict=True):
+        for held, values in zip(self._held, made[len(self._backends) :], strict=True):
             held.clear()
             held.update(values)
         mock_random.setstate(self._random)
 
-    def _copied(self, what: Sequence[dict[Any, Any]]) -> list[dict[Any, Any]]:
-        memo: dict[int, Any] = {id(each): each for each in self._lasting}
-        copied: list[dict[Any, Any]] = copy.deepcopy(list(what), memo)
-        return copied
 
-
-@dataclass
-class _Login:
-    """A connection that was open."""
-
-    conninfo: str
-    autocommit: bool
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.conninfo, autocommit=self.autocommit)
-
-
-def _login(connection: psycopg.Connection[Any]) -> tuple[type, tuple[str, bool]]:
+def _login(connection: psycopg.Connection[Any]) -> tuple[Any, ...]:
     info = connection.info
     conninfo = make_conninfo(**info.get_parameters(), password=info.password)
-    return _Login, (conninfo, connection.autocommit)
+    return functools.partial(psycopg.connect, autocommit=connection.autocommit), (conninfo,)
 
 
-def _copied_storage(self: LambdaStorage, memo: dict[int, Any]) -> LambdaStorage:
-    """As by default, but what it refers to weakly is copied as well."""
-    new = memo[id(self)] = LambdaStorage.__new__(LambdaStorage)
-    for name, value in vars(self).items():
-        if isinstance(value, WeakValueDictionary):
-            vars(new)[name] = WeakValueDictionary(copy.deepcopy(dict(value), memo))
-        else:
-            vars(new)[name] = copy.deepcopy(value, memo)
-    return new
-
-
-def _copied_versions(self: _VersionedKeyStore, memo: dict[int, Any]) -> _VersionedKeyStore:
+def _versions(store: _VersionedKeyStore) -> tuple[Any, ...]:
     """With every version of each object: by default the newest alone would be copied."""
-    new = memo[id(self)] = _VersionedKeyStore()
-    for key, versions in self.lists():
-        dict.__setitem__(new, key, copy.deepcopy(versions, memo))
-    return new
+    return _VersionedKeyStore, (), dict(store.lists()), None, None, dict.update
 
 
-LambdaStorage.__deepcopy__ = _copied_storage
-_VersionedKeyStore.__deepcopy__ = _copied_versions
-copyreg.pickle(psycopg.Connection, _login)
-copyreg.pickle(threading.Condition, lambda condition: (threading.Condition, ()))
-copyreg.pickle(type(threading.Lock()), lambda lock: (threading.Lock, ()))
-copyreg.pickle(type(threading.RLock()), lambda lock: (threading.RLock, ()))
+def _weakly(held: weakref.WeakValueDictionary[Any, Any]) -> tuple[Any, ...]:
+    made = weakref.WeakValueDictionary
+    return made, (), dict(held), None, None, made.update
+
+
+class _Many(tuple[object, ...]):
+    """A list of many that are not copied, which is."""
+
+
+class Writer(pickle.Pickler):
+    """In place of what is not copied its place among those stands in the bytes."""
+
+    dispatch_table = copyreg.dispatch_table | {
+        psycopg.Connection: _login,
+        threading.Condition: lambda condition: (threading.Condition, ()),
+        type(threading.Lock()): lambda lock: (threading.Lock, ()),
+        type(threading.RLock()): lambda lock: (threading.RLock, ()),
+        weakref.WeakValueDictionary: _weakly,
+        _VersionedKeyStore: _versions,
+    }
+
+    def __init__(self, file: io.BytesIO, lasting: list[object]) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self.lasting = lasting
+        self._places = {id(each): at for at, each in enumerate(lasting)}
+        self._lists: list[object] = []  # kept, so that no other has the id of one
+        self._kinds = tuple(_AS_IT_IS)
+
+    def persistent_id(self, of: Any) -> int | None:
+        place = self._places.get(id(of))
+        if place is None:
+            many = type(of) is list and len(of) > _MANY and all(map(self._stays, of))
+            if many or self._stays(of):
+                place = self._places[id(of)] = len(self.lasting)
+                self.lasting.append(_Many(of) if many else of)
+                self._lists += [of] * many
+        return place
+
+    def _stays(self, of: object) -> bool:
+        return isinstance(of, self._kinds)
+
+
+class Reader(pickle.Unpickler):
+    """Makes again what was written."""
+
+    def __init__(self, written: bytes, lasting: list[object]) -> None:
+        super().__init__(io.BytesIO(written))
+        self._lasting = lasting
+        self._lists: dict[int, list[object]] = {}
+
+    def persistent_load(self, place: int) -> object:
+        found = self._lasting[place]
+        return self._lists.setdefault(place, list(found)) if type(found) is _Many else found
 
 
 def forget(account: str) -> None:

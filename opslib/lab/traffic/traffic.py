@@ -15,6 +15,7 @@ from random import Random
 from typing import NamedTuple
 
 from opslib.lab import rhythms
+from opslib.lab.aws.copies import lasting
 from opslib.lab.places import Place
 from opslib.lab.resources import functions, names
 from opslib.lab.rhythms import MINUTE
@@ -26,6 +27,7 @@ _FLOOR = (3, 3, 2, 3, 2)
 _BAD_SHARE = 0.25
 
 
+@lasting
 class Request(NamedTuple):
     """One request of the day. `second`: when in its minute. `outcome`.
 
@@ -44,6 +46,7 @@ class Request(NamedTuple):
     message: str = ""  # what the app's log says of it beside the rest
 
 
+@lasting
 class Traffic(ABC):
     """The requests that reach an API, by minute, and what its function's log says of each."""
 
@@ -62,12 +65,11 @@ class Traffic(ABC):
         )
         self.at = lru_cache(4096)(self._at)
 
-    def __deepcopy__(self, memo: object) -> Traffic:
+    def forget(self) -> None:
         """The day itself stays; forgotten is what was read of the place, which is put back."""
         for name, value in vars(self).items():
             if name != "at" and hasattr(value, "cache_clear"):
                 value.cache_clear()
-        return self
 
     @abstractmethod
     def ask(self, rng: Random) -> Request:

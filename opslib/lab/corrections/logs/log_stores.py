@@ -16,6 +16,8 @@ from typing import Any
 from moto.core.utils import utcfromtimestamp
 from moto.logs.models import LogGroup
 
+from opslib.lab.aws.copies import lasting
+
 Entry = tuple[int, str, str]  # milliseconds, stream, message
 
 _lock = threading.RLock()
@@ -24,8 +26,9 @@ _time = attrgetter("timestamp")
 _place = attrgetter("timestamp", "number")
 
 
+@lasting
 class Event:
-    """One log event.
+    """One log event: nothing of it ever changes, and what was read of it is true of it again.
 
     Takes the place of moto's LogEvent, which is found by walking through every stream.
     """
@@ -45,9 +48,6 @@ class Event:
         if what not in self.read:
             self.read[what] = look(self.message)
         return self.read[what]
-
-    def __deepcopy__(self, memo: object) -> Event:
-        return self  # nothing of it ever changes, and what was read of it is true of it again
 
     @property
     def event_id(self) -> str:
