@@ -28,6 +28,16 @@ def test_escaped_forms_of_a_value_are_masked_too(redactor: Redactor) -> None:
     assert "p4ss" not in redactor.mask("postgresql://u:p4ss%22w%2Frd%2B1@h/db")
 
 
+@pytest.mark.parametrize("value", ["q8Z-not-yet-known", "7Fq2"], ids=["long", "short"])
+def test_a_text_that_was_shown_before_its_value_was_known_is_masked_after(
+    redactor: Redactor, value: str
+) -> None:
+    text = f"it says {value} here"
+    assert redactor.mask(text) == text
+    redactor.register(value, "later")
+    assert redactor.mask(text) == "it says [secret later] here"
+
+
 def test_short_and_ordinary_values_are_left_alone(redactor: Redactor) -> None:
     assert redactor.mask("abc is true") == "abc is true"
 

@@ -5,6 +5,7 @@ Values read as secrets are masked wherever they turn up, in whatever form; known
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from bisect import bisect_right
@@ -30,6 +31,8 @@ _ANY_MASK = re.compile(
     r"|base64 of a text with secrets)\]"
 )
 
+_SHORT, _KEPT = 2_000, 8_192  # characters of a text whose mask is kept, and how many are
+
 Span = tuple[int, int, str]  # of a text: from, to, label
 
 
@@ -46,6 +49,10 @@ class Redactor:
         self._finder: re.Pattern[str] | None = None
         self._short: list[tuple[re.Pattern[str], str]] = []  # short values, and their labels
         self._lock = threading.RLock()
+        # A record says many short things often. Nothing is known of a text from before the last
+        # value was registered.
+        self._registered = 0
+        self._often = functools.lru_cache(_KEPT)(lambda text, registered: self._masked(text))
 
     def register(self, value: Any, label: str) -> None:
         """Mask this value from now on; of a mapping or list, each value in it."""
@@ -84,6 +91,7 @@ class Redactor:
             else:
                 for form in forms(value):
                     self._add(form, label)
+            self._registered += 1
         for part, name in parts(value, label):
             self.register(part, name)
         if self.on_register:
@@ -111,8 +119,11 @@ class Redactor:
 
     def mask(self, text: str) -> str:
         """The text with every known value and every known shape of a credential masked."""
-        if not text:
-            return text
+        if len(text) > _SHORT:
+            return self._masked(text)
+        return self._often(text, self._registered) if text else text
+
+    def _masked(self, text: str) -> str:
         text = self._once(text)
         return mask_encoded(text, self._once)
 
