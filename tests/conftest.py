@@ -178,6 +178,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeLab]:
     if not given:
         os.environ["OPSLIB_LAB_DIR"] = str(tmp_path_factory.mktemp("lab"))
     practice.up()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # it will meet all systems; one by one costs more
+        practice.reset(whole=True)
     yield PracticeLab()
     if not given:
         practice.down()

@@ -12,12 +12,13 @@ from opslib.lab.process import Lab, down, find, up
 __all__ = ["Lab", "break_drill", "down", "drills", "find", "mend", "reset", "state", "status", "up"]
 
 
-def reset() -> list[str]:
+def reset(whole: bool = False) -> list[str]:
     """Forgets all changes and drills: the lab as it was when it started, with the targets of today.
 
+    `whole`: systems that nobody has used yet are seeded, too, at once instead of one by one.
     Returns the targets that it did not know before.
     """
-    new: list[str] = up().ask("POST", "reset")["new"]
+    new: list[str] = up().ask("POST", "reset", whole=whole)["new"]
     return new
 
 

@@ -121,7 +121,7 @@ def _mend(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _reset(world: World, given: dict[str, Any]) -> dict[str, Any]:
     before = set(world.places)
-    world.reset()
+    world.reset(given.get("whole", False))
     return {"new": sorted(world.places[name].target.name for name in set(world.places) - before)}
 
 

@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -181,17 +181,20 @@ class World(Ground[Place]):
                 iam.access_keys[key.access_key_id] = key
         authorizations.make_role(iam, place.target.policy.apply_role)
 
-    def reset(self) -> None:
+    def reset(self, whole: bool = False) -> None:
         """Forgets everything: state, drills, faults, settings.
 
         A copy of the lab as it was seeded is put back while it is young and the targets' files are
-        the same; else everything that was used is seeded anew, told from now, and copied.
+        the same; else everything that was used is seeded anew, told from now, and copied. `whole`:
+        as if every system had been used.
         """
         with self.lock:
             corrections.reset()
             files = _files()
-            if self._copy is None or not self._copy.fits(files, self._ready, self.now()):
-                self._begin_anew()
+            every = {place.target.system for place in self.places.values()}
+            used = frozenset(every) if whole else self._ready
+            if self._copy is None or not self._copy.fits(files, used, self.now()):
+                self._begin_anew(used)
                 self.postgres.keep()
                 self._copy = _Seeded(self, files)
                 _freeze()
@@ -206,9 +209,8 @@ class World(Ground[Place]):
             self.tick()  # the day from the seeding until now
             self.announce()
 
-    def _begin_anew(self) -> None:
-        """An empty lab, then the systems that were used before."""
-        used = self._ready
+    def _begin_anew(self, used: Collection[str]) -> None:
+        """An empty lab, then these systems."""
         self._copy = None
         BackendDict.reset()
         reset_model_data()  # moto keeps every object that it ever made in lists beside its backends

@@ -182,6 +182,17 @@ def test_what_is_ordinary_for_some_is_told_of_others(judge: Judge, event: str) -
     assert other.worst in ("warn", "critical")
 
 
+def test_many_users_that_end_at_once_are_told_and_those_of_a_usual_day_are_not(
+    judge: Judge,
+) -> None:
+    ended = [record("AdminDeleteUser", requestParameters={"username": str(n)}) for n in range(5)]
+    found = judge(*ended, before=(record("Other"),))
+    assert [(f.status, f.next) for f in found] == [("warn", "users/sign-in")]
+    assert "AdminDeleteUser (5 calls" in found[0].seen
+    assert judge(*ended[:4], before=(record("Other"),)).worst == "ok"
+    assert judge(*ended, before=(ended[0],)).worst == "ok"
+
+
 def test_a_right_that_is_lacking_is_no_intruder_and_many_doors_are(judge: Judge) -> None:
     denied = {"errorCode": "AccessDenied"}
     same = [record("PutItem", requestParameters={"t": "a"}, n=n, **denied) for n in range(30)]

@@ -79,10 +79,13 @@ def _by_rules(ops: Connection, trail: Trail) -> Iterator[Finding]:
             hits = [
                 act
                 for act in hits
-                if not act.is_own(ops) and not act.of("userIdentity.invokedBy")
+                if "many" in rule or not act.is_own(ops)
+                if not act.of("userIdentity.invokedBy")
                 if act.principal not in known(act.what)
             ]
         for who, of in _each(hits):
+            if len(of) < rule.get("many", 1):
+                continue
             tried = all(act.of("errorCode") for act in of)
             status = "warn" if tried else rule.get("status", "critical")
             asked = Question(f"{rule['rule']}: {who}", "none", _SOURCE)

@@ -32,7 +32,7 @@ _VARIABLE = (
     (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<email>"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<ip>"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}\b", re.I), "<hex>"),
-    (re.compile(r"(?<![\w<])\d[\d,.]*\d(?=[a-zA-Z%]{0,3}\b)|(?<![A-Za-z<])\d"), "<n>"),
+    (re.compile(r"(?<![\w<])\d[\d,.]*\d(?=[a-zA-Z%]{0,3}\b)|(?<![A-Za-z<])\d+"), "<n>"),
 )
 
 
