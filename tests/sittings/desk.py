@@ -121,6 +121,13 @@ class Desk:
             while True:  # until silence: beside a cell that awaits, no kernel says that it is idle
                 self._later.append(self._message(1.0))
 
+    def says(self, words: str) -> None:
+        """Wait until an output does."""
+        ends = time.monotonic() + LIMIT
+        while words not in self.texts():
+            assert time.monotonic() < ends, words
+            self.hear()
+
     def stop(self) -> None:
         self._manager.interrupt_kernel()
 

@@ -139,13 +139,13 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
     record = _only()
     name, *_ = reading.details(record)["next"]
     at.press(name)
-    assert "docmanager:open" in at.texts()
+    at.says("docmanager:open")
     opened = [p for p in at.path.parent.glob("*.ipynb") if p != at.path]
     (said,) = (nbformat.read(p, as_version=4)["metadata"]["opslib"]["sitting"] for p in opened)
     assert (said["name"], said["target"]) == (name, TARGET)
     at.fill("the cache was cold", placeholder="a note, kept with its time")
     at.press("Keep note")
-    assert "saw: the cache was cold" in at.texts()
+    at.says("saw: the cache was cold")
     assert [n["text"] for n in reading.details(record)["notes"]] == ["the cache was cold"]
     assert verification.verify() == []
 
@@ -202,9 +202,9 @@ def test_a_table_is_filtered_and_sorted_on_demand_and_nothing_of_it_is_kept(desk
     at.press("Filter and sort")
     at.fill("A A", placeholder="rows that hold …")
     at.fill(1, _model_name="DropdownModel", _options_labels=["as it is", "who", "many"])
-    assert "9 of 9 rows" in at.texts()
+    at.says("9 of 9 rows")
     at.fill("gamma", placeholder="rows that hold …")
-    assert "3 of 9 rows" in at.texts()
+    at.says("3 of 9 rows")
     at.leave()
     kept = text_of(_only().path)
     assert "gamma" in kept
@@ -221,7 +221,7 @@ def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     at.wait(until="Following")
     until(lambda: "REPORT" in _after_a_while(at))
     at.fill("no line has this", placeholder="lines that hold …")
-    assert "No line so far" in at.texts()
+    at.says("No line so far")
     at.press("Stop")
     assert "following api" in at.wait()
     at.run([*at.cells][-1])

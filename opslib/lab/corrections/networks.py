@@ -8,11 +8,29 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from moto.ec2.models import EC2Backend
 from moto.ec2.models.vpcs import VPCEndPoint
+from moto.moto_api._internal import mock_random
 
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SECONDS = 1.0
+_made = EC2Backend.__init__
+
+
+def install() -> None:
+    """Set the lab's method on moto's class."""
+    EC2Backend.__init__ = _make
+
+
+def _make(self: EC2Backend, region_name: str, account_id: str) -> None:
+    """The ids of its default VPC are its own, so that those of all that is made after it are the
+    same, whether it was there before or is first asked for while a target is seeded.
+    """
+    drawn = mock_random.getstate()
+    mock_random.seed(f"{account_id} {region_name}")
+    _made(self, region_name, account_id)
+    mock_random.setstate(drawn)
 
 
 @answers("ec2", "CreateVpcEndpoint")
