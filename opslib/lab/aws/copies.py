@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 Kind = TypeVar("Kind")
 # Of code there is no copy, wherever it stands: classes and functions are made in functions, too.
 # Keys and certificates never change.
-_AS_IT_IS: list[type] = [
+_AS_IT_IS = (
     type,
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -36,7 +36,8 @@ _AS_IT_IS: list[type] = [
     ec.EllipticCurvePrivateKey,
     rsa.RSAPrivateKey,
     x509.Certificate,
-]
+)
+_LASTING: list[type] = []
 _MANY = 100  # of them in a list
 
 
@@ -45,7 +46,7 @@ def lasting(kind: type[Kind]) -> type[Kind]:
 
     Or they let go of what does by their method `forget()`, which is called at each put_back().
     """
-    _AS_IT_IS.append(kind)
+    _LASTING.append(kind)
     return kind
 
 
@@ -63,7 +64,9 @@ class Copy:
         writer = Writer(written, [*lasting, *self._backends, MISSING])
         writer.dump([*map(vars, self._backends), *self._held])
         self._written, self._lasting = written.getvalue(), writer.lasting
-        self._forgetful = [each for each in self._lasting if hasattr(each, "forget")]
+        own = tuple(_LASTING)
+        mine = (each for each in self._lasting if isinstance(each, own))
+        self._forgetful = [each for each in mine if hasattr(each, "forget")]
         self._random = mock_random.getstate()
 
     def put_back(self) -> None:
@@ -121,7 +124,7 @@ class Writer(pickle.Pickler):
         self.lasting = lasting
         self._places = {id(each): at for at, each in enumerate(lasting)}
         self._lists: list[object] = []  # kept, so that no other has the id of one
-        self._kinds = tuple(_AS_IT_IS)
+        self._kinds = (*_AS_IT_IS, *_LASTING)
 
     def persistent_id(self, of: Any) -> int | None:
         place = self._places.get(id(of))
