@@ -24,8 +24,7 @@ from opslib.core.checks.checks import keep
 from opslib.core.reads import log_levels, log_lines
 from opslib.core.reads.logs import groups, search
 from opslib.core.waiting import Came, Onlooker, handling
-
-_WARNS = ("WARN", "WARNING", "WRN")
+from opslib.logs.judged import WARNINGS
 
 
 class _Lines:
@@ -49,7 +48,7 @@ class _Lines:
 def _came(event: object) -> Came:
     time, source, message = (getattr(event, name) for name in ("time", "source", "message"))
     said = log_levels.read(message)
-    level = "error" if said.trouble else "warning" if said.level in _WARNS else ""
+    level = "error" if said.trouble else "warning" if said.level in WARNINGS else ""
     return Came(f"{time:%H:%M:%S} {source}: {log_lines.brief(message)}", level)
 
 

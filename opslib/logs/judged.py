@@ -24,6 +24,7 @@ from opslib.core.reads.log_levels import PLATFORM, read
 from opslib.core.reads.log_lines import burst, most_in_an_hour
 
 LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
+WARNINGS = ("WARN", "WARNING", "WRN")  # levels
 TROUBLE, WELL, UNCLEAR = "trouble", "well", "not understood"
 _ANSWERS = {True: TROUBLE, False: WELL, None: UNCLEAR}
 _SOURCE = "FilterLogEvents"
@@ -34,7 +35,6 @@ _QUARTER = timedelta(minutes=15)
 # So many of a source's requests failing is no ordinary day, however few they are.
 _SHARES = ((2, 0.5), (4, 0.25), (12, 0.1))
 _IN_A_QUARTER = ((4, 0.5), (12, 0.25))  # at night a handful of requests is a quarter hour
-_WARNINGS = ("WARN", "WARNING", "WRN")
 _MORE, _SELDOM = 5, 0.2  # times what a pattern of trouble may have; of that rate, before
 _WARNING_WORDS = "?WARN ?Warn ?warn ?WRN"
 _HOUR = timedelta(hours=1)
@@ -136,7 +136,7 @@ def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> I
     What is seldom is told of the lines that were read wholly, not from less than an hour, and not
     of what came at that hour of the day before, too.
     """
-    warnings = lines[lines["level"].isin(_WARNINGS) & (lines["answer"] == WELL)]
+    warnings = lines[lines["level"].isin(WARNINGS) & (lines["answer"] == WELL)]
     for source, of in warnings.groupby("source"):
         known = max(within.start, lines.attrs["whole_since"].get(source, within.start))
         of = of[of["time"] >= known]

@@ -123,10 +123,13 @@ class Desk:
 
     def says(self, words: str) -> None:
         """Wait until an output does."""
-        ends = time.monotonic() + LIMIT
-        while words not in self.texts():
-            assert time.monotonic() < ends, words
-            self.hear()
+
+        def heard() -> bool:
+            if words not in self.texts():
+                self.hear()
+            return words in self.texts()
+
+        until(heard)
 
     def stop(self) -> None:
         self._manager.interrupt_kernel()

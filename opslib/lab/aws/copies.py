@@ -150,7 +150,11 @@ class Reader(pickle.Unpickler):
 
     def persistent_load(self, place: int) -> object:
         found = self._lasting[place]
-        return self._lists.setdefault(place, list(found)) if type(found) is _Many else found
+        if type(found) is not _Many:
+            return found
+        if place not in self._lists:
+            self._lists[place] = list(found)
+        return self._lists[place]
 
 
 def forget(account: str) -> None:
