@@ -19,6 +19,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Json,
     Question,
     UsageError,
     check,
@@ -107,8 +108,13 @@ class _Comparison:
         if kept is None or (now is None and key not in self._described.absent):
             return ()
         found = self._forms.differences(kept, now, self._was.same)
-        falls = table()[key[0]].get("falls")
-        return [d for d in found if not (falls and re.match(falls, d.path)) or d.fell]
+        kind = table()[key[0]]
+        return [
+            d
+            for d in found
+            if not (_fits(kind, "falls", d.path) and not d.fell)
+            and not (_fits(kind, "empties", d.path) and not d.emptied)
+        ]
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -153,6 +159,10 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
+
+
+def _fits(kind: Json, what: str, path: str) -> bool:
+    return what in kind and bool(re.match(kind[what], path))
 
 
 def _routine(key: Key) -> list[str]:

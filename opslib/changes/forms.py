@@ -39,7 +39,7 @@ _NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
 _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
-_MANY = 100  # of which a fall to less than half is told
+_MANY, _SOME = 100, 10  # of which a fall to less than half is told, and one to nothing
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
 
@@ -54,6 +54,11 @@ class Difference(NamedTuple):
     def fell(self) -> bool:
         """A number of a hundred or more, of which less than half is left."""
         return (self.was or 0) >= _MANY and (self.now or 0) < self.was / 2
+
+    @property
+    def emptied(self) -> bool:
+        """A number of ten or more, of which nothing is left."""
+        return (self.was or 0) >= _SOME and not self.now
 
     @property
     def went_back(self) -> bool:

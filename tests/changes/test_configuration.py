@@ -208,6 +208,36 @@ def test_what_is_no_setting_of_a_function_is_remembered_too(
         assert words in told, told
 
 
+def test_a_bucket_that_holds_nothing_any_more_is_told_and_one_that_holds_less_is_not(
+    lab: PracticeLab, remembering: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opslib.core.reads.stores.objects import list_objects
+
+    ops = connect("lab/image-caption-prod")
+    bucket = ops.target["buckets"]["backup"]["name"]
+    keys = list(list_objects(ops, bucket, "")["key"])
+    assert len(keys) > 10
+
+    def leave(some: list[str]) -> Findings:
+        for key in [key for key in keys if key not in some]:
+            ops.client("s3").delete_object(Bucket=bucket, Key=key)
+        return after(ops, before, monkeypatch)
+
+    changes.check_configuration(ops)
+    before = kept(ops)
+    try:
+        assert leave(keys[:1]).troubles == []
+        (told,) = leave([]).troubles
+        assert told.check == f"configuration of bucket {bucket}"
+        assert told.seen.startswith("objects: was 10, now 0")
+        changes.check_configuration(ops)
+        before = kept(ops)
+        ops.client("s3").put_object(Bucket=bucket, Key=keys[0], Body=b"again")
+        assert after(ops, before, monkeypatch).troubles == []
+    finally:
+        lab.reset()
+
+
 BACKEND = "ai-studio-backend"
 
 
