@@ -10,8 +10,8 @@ from opslib.lab.resources.databases import caches
 from opslib.lab.resources.search import indices
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
-_ROOM = 40_000  # bytes
-_WRITES = 400  # keys a second
+_ROOM = 400_000  # bytes; clients take some of it, and then the more keys go
+_WRITES, _AT_ONCE = 500, 20  # keys a second
 
 
 @verb("search", "opensearch", "metrics", "api")
@@ -117,7 +117,8 @@ class FullCache(Verb):
             with caches.of(stage.place).client() as client, client.pipeline(False) as pipe:
                 for at in range(number, number + _WRITES):
                     pipe.set(f"thumb:{at:08}", "x" * 900)
-                pipe.execute(raise_on_error=False)
+                    if at % _AT_ONCE == 0:
+                        pipe.execute(raise_on_error=False)
         except RedisError:  # it is stopped by another drill
             return
 
