@@ -29,7 +29,7 @@ _WAITS_MS = 60_000.0  # idle_timeout.timeout_seconds of a load balancer, when no
 _FREE = 0.8  # so busy tasks are as quick as idle ones
 _SLOWER = 10.0  # times, for each task that is missing
 _LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
-_MINUTES = 10_000  # whose requests are kept for who asks again
+_MINUTES = 100_000  # of which requests and measures are kept for who asks again
 _KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
 _BALANCERS = (502, 503, 504)
 Span = tuple[float, float]  # epoch seconds from when to when a task ran
@@ -215,10 +215,30 @@ def _measure(place: Place, key: str, served: Served, memory: rhythms.Rhythm) -> 
     facts = served.facts
     of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
     tasks = partial(_many, partial(running, place, key))
-    put = place.metrics.baseline
-    put("AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
-    put("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
-    put("ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
+    _put(place, "AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
+    place.metrics.baseline("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
+    _put(place, "ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
+
+
+def _put(
+    place: Place,
+    namespace: str,
+    metric: str,
+    of: Mapping[str, str],
+    fn: rhythms.Baseline,
+    unit: str,
+) -> None:
+    """Each minute is measured once while nothing changes."""
+    known = partial(_known, place, f"{metric} {of}", fn)
+    place.metrics.baseline(namespace, metric, of, known, unit)
+
+
+def _known(place: Place, what: str, fn: rhythms.Baseline, minute: float) -> rhythms.Value:
+    held = _scratch(place).setdefault(what, {})
+    if minute not in held:
+        held[minute] = fn(minute)
+    found: rhythms.Value = held[minute]
+    return found
 
 
 def _many(of: Callable[[float], list[str]], minute: float) -> float:
@@ -234,9 +254,9 @@ def _measure_balancers(place: Place) -> None:
         together.setdefault(both["LoadBalancer"], []).append(served)
         _measure_requests(place, [served], both)
         healthy = partial(_many, served.healthy)
-        place.metrics.baseline("AWS/ApplicationELB", "HealthyHostCount", both, healthy, "Count")
+        _put(place, "AWS/ApplicationELB", "HealthyHostCount", both, healthy, "Count")
         failing = partial(_failing, place, served)
-        place.metrics.baseline("AWS/ApplicationELB", "UnHealthyHostCount", both, failing, "Count")
+        _put(place, "AWS/ApplicationELB", "UnHealthyHostCount", both, failing, "Count")
     for name, every in together.items():
         _measure_requests(place, every, {"LoadBalancer": name})
         _measure_unserved(place, every, {"LoadBalancer": name})
@@ -262,7 +282,7 @@ def _measure_requests(place: Place, every: Sequence[Served], of: Mapping[str, st
 
     RequestCount leaves out what no target could be chosen for.
     """
-    put = partial(place.metrics.baseline, "AWS/ApplicationELB")
+    put = partial(_put, place, "AWS/ApplicationELB")
 
     def took(minute: float) -> Samples | None:
         asked = (each for each in _happened(every, minute) if _is_target(each))
@@ -278,7 +298,7 @@ def _measure_requests(place: Place, every: Sequence[Served], of: Mapping[str, st
 
 def _measure_unserved(place: Place, every: Sequence[Served], of: Mapping[str, str]) -> None:
     """The load balancer's own answers, counted where there are some."""
-    put = partial(place.metrics.baseline, "AWS/ApplicationELB")
+    put = partial(_put, place, "AWS/ApplicationELB")
     for status in _BALANCERS:
         fn = _counted(every, lambda r, s=status: not _is_target(r) and r.status == s, None)  # type: ignore[misc]
         put(f"HTTPCode_ELB_{status}_Count", of, fn, "Count")
