@@ -10,8 +10,8 @@ from typing import Any
 
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.vpcs import VPCEndPoint
-from moto.moto_api._internal import mock_random
 
+from opslib.lab.aws import ids
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SECONDS = 1.0
@@ -27,10 +27,8 @@ def _make(self: EC2Backend, region_name: str, account_id: str) -> None:
     """The ids of its default VPC are its own, so that those of all that is made after it are the
     same, whether it was there before or is first asked for while a target is seeded.
     """
-    drawn = mock_random.getstate()
-    mock_random.seed(f"{account_id} {region_name}")
-    _made(self, region_name, account_id)
-    mock_random.setstate(drawn)
+    with ids.apart(f"{account_id} {region_name}"):
+        _made(self, region_name, account_id)
 
 
 @answers("ec2", "CreateVpcEndpoint")

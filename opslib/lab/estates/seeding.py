@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import psycopg
 from moto.moto_api._internal import mock_random
 
+from opslib.lab.aws import ids
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.forms import data
 from opslib.lab.places import Place
@@ -156,9 +157,8 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
         services.seed(place, about.services, network.of_functions() if network else {})
         tasks.seed(place, about)
     if "api" in place.facts:
-        drawn = mock_random.getstate()  # the ids of all else are as they were without it
-        gateways.seed(place, about.traffic, about.api.authorizer)
-        mock_random.setstate(drawn)
+        with ids.apart():
+            gateways.seed(place, about.traffic, about.api.authorizer)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)

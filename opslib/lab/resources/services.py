@@ -8,8 +8,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from moto.moto_api._internal import mock_random
-
+from opslib.lab.aws import ids
 from opslib.lab.corrections.ecs import services
 from opslib.lab.forms import data
 from opslib.lab.places import Place
@@ -40,14 +39,13 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
 
 
 def _roles(place: Place, key: str, about: data.Services) -> None:
-    """Of its tasks, and of their start. What is drawn afterwards is as it was without them."""
-    drawn, iam = mock_random.getstate(), place.client("iam")
-    trust = '{"Version": "2012-10-17", "Statement": []}'
-    for name in (role(place, key), f"{family(place, key)}-execution"):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-    allowed = policy(about.allows)
-    iam.put_role_policy(RoleName=role(place, key), PolicyName="app", PolicyDocument=allowed)
-    mock_random.setstate(drawn)
+    """Of its tasks, and of their start."""
+    iam, trust = place.client("iam"), '{"Version": "2012-10-17", "Statement": []}'
+    with ids.apart():
+        for name in (role(place, key), f"{family(place, key)}-execution"):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        allowed = policy(about.allows)
+        iam.put_role_policy(RoleName=role(place, key), PolicyName="app", PolicyDocument=allowed)
 
 
 def log_group(place: Place, key: str) -> str:

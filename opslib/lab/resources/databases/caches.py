@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.moto_api._internal import mock_random
-
+from opslib.lab.aws import ids
 from opslib.lab.places import Place
 from opslib.lab.resources import names, secrets
 from opslib.lab.valkey import Valkey
@@ -26,9 +25,8 @@ def seed(place: Place, days: int) -> None:
     if secret := place.facts["cache"].get("secret"):
         url = f"redis://:{server.password}@127.0.0.1:{server.port}/0"
         secrets.put(place, str(secret), url, days)
-    drawn = mock_random.getstate()  # the ids of all else are as they were without it
-    _describe(place)
-    mock_random.setstate(drawn)
+    with ids.apart():
+        _describe(place)
 
 
 def _describe(place: Place) -> None:
