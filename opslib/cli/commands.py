@@ -16,7 +16,7 @@ from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
 from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
-from opslib.core.strict_yaml import skip_iri_grammar
+from opslib.core.strict_yaml import skip_grammars
 
 _STATUS = """\b
 Exit status: 0 done; 1 failed; 2 usage, and nothing was started;
@@ -278,7 +278,7 @@ def page(id: str) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
-    skip_iri_grammar()
+    skip_grammars()
     try:
         with streams.whole():
             cli.main(arguments, prog_name="opslib", standalone_mode=False)

@@ -191,7 +191,7 @@ def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:
 
 @cache
 def validator(schema: str) -> Any:
-    skip_iri_grammar()
+    skip_grammars()
     import jsonschema
 
     return jsonschema.Draft202012Validator(_schema(schema))
@@ -202,13 +202,13 @@ def _schema(schema: str) -> Json:
     return dict(json.loads((_SCHEMAS / f"{schema}.json").read_text(encoding="utf-8")))
 
 
-def skip_iri_grammar() -> None:
-    """Keep jsonschema from compiling a grammar of international URLs when it is imported: 0.9 s,
-    never used here.
+def skip_grammars() -> None:
+    """Keep jsonschema from compiling a grammar of international URLs and importing a calendar for
+    durations: a second and more, never used here.
 
-    jsonschema does without the package and then does not check the formats `iri` and
-    `iri-reference`,
-    which neither notebooks nor our YAML have. Has no effect once jsonschema is imported.
+    It does without those packages and then does not check the formats `iri`, `iri-reference` and
+    `duration`, which neither notebooks nor our YAML have. No effect once jsonschema is imported.
     """
     if "jsonschema" not in sys.modules:
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        for name in ("rfc3987_syntax", "isoduration"):
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]

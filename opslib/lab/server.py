@@ -37,7 +37,7 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from opslib.core import removal
 from opslib.core.errors import OpsError
-from opslib.core.strict_yaml import skip_iri_grammar
+from opslib.core.strict_yaml import skip_grammars
 from opslib.lab import control, corrections, folders
 from opslib.lab.aws import copies, moto
 from opslib.lab.aws.operations import rewind
@@ -268,7 +268,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
-    skip_iri_grammar()
+    skip_grammars()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an exit that cleans up
     try:
         serve(given.folder, given.port, given.seed, given.clock_offset_hours)

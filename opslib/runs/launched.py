@@ -14,6 +14,14 @@ _ZEROMQS = 1000  # its own default
 _AT_ONCE = 1_000_000  # characters printed before one waits until they are sent
 
 
+def skip_debugger() -> None:
+    """Import what ipykernel has of it without debugpy, which a run has no use for."""
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
+    import ipykernel.debugger  # noqa: F401
+
+    del sys.modules["debugpy"]
+
+
 def application(**options: Any) -> Any:
     """ipykernel's, which would drop outputs that are not read in time, and keep in memory what is
     printed faster than it is read.
@@ -21,6 +29,7 @@ def application(**options: Any) -> Any:
     # What a run makes is used to its end. Looking for garbage in it, and in all that is imported,
     # is a seventh of a daily report.
     gc.set_threshold(50_000, 20, 20)
+    skip_debugger()
     from ipykernel.iostream import OutStream
     from ipykernel.kernelapp import IPKernelApp
 

@@ -21,12 +21,14 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 sys.path[:] = [path for path in sys.path if path]  # "" is the folder in which opslib was called
 
+from opslib.runs import launched
+
+launched.skip_debugger()
+
 import boto3
-import ipykernel.debugger
 import ipykernel.kernelapp
 import IPython.core.completerlib
 import IPython.core.debugger
