@@ -6,12 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-SECONDS = 400  # until something is said to hang
+from tests.waiting import SECONDS, until
 
 
 class Cluster:
@@ -55,10 +52,3 @@ class Cluster:
         for process in self.started:
             process.kill()
             process.wait()
-
-
-def until(true: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)

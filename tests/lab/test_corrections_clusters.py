@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.places import Place
 from opslib.lab.world import World
-from tests.lab.waiting import wait
+from tests.waiting import wait
 
 PASSWORD = "a-fine-password"
 SCALING = {"MinCapacity": 0.5, "MaxCapacity": 2.0}

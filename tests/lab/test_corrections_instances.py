@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from opslib.lab.places import Place
 from opslib.lab.world import World
-from tests.lab.waiting import wait
+from tests.waiting import wait
 
 PASSWORD = "a-fine-password"
 SHOP = {"DBInstanceIdentifier": "shop"}

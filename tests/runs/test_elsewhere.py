@@ -21,9 +21,10 @@ from opslib.records import facts, index, reading, records, sealing, verification
 from opslib.runs import runs
 from opslib.runs.batches import taking
 from opslib.runs.batches.items import Item
-from tests.clusters import SECONDS, Cluster, until
+from tests.clusters import Cluster
 from tests.projects import Project
 from tests.records.test_records import bucket, postgres
+from tests.waiting import SECONDS, until
 
 __all__ = ["bucket", "postgres"]
 pytest.importorskip("distributed")

@@ -18,8 +18,8 @@ import pytest
 
 from opslib.core.errors import OpsError
 from opslib.records import reading, verification
-from tests.lab.waiting import wait
 from tests.projects import JOURNAL, TARGET, Project
+from tests.waiting import until, wait
 
 SECRET = "correct-horse-battery"
 BIN = Path(sys.executable).parent
@@ -237,11 +237,9 @@ def test_a_kernel_that_dies_is_said_to_have_died(project: Project) -> None:
 def running(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """`opslib run`, once its last cell waits."""
     process = project.start("run", *arguments)
-    until = time.monotonic() + 60
-    while not (project.home / "waits").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    waits = project.home / "waits"
+    until(lambda: waits.exists() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
     return process
 
 
@@ -352,10 +350,15 @@ def test_no_secret_reaches_the_disk_while_the_run_goes_on(project: Project) -> N
         "waits", JOURNAL, tell, "import time; time.sleep(1.2)", "print(secret)", WAITS
     )
     process = running(project, "tests/waits", "-t", TARGET)
-    contents = [file.read_bytes() for file in project.files()]
+    contents: list[bytes] = []
+
+    def told() -> bool:
+        contents.extend(file.read_bytes() for file in project.files())
+        return b"[secret db]" in b"".join(contents)
+
+    until(told)
     process.kill()
     process.communicate()
-    assert any(b"[secret db]" in content for content in contents)
     assert not any(SECRET.encode() in content for content in contents)
 
 

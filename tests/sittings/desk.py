@@ -10,8 +10,6 @@ import json
 import os
 import queue
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from jupyter_client.manager import KernelManager
 
 from opslib.records.sittings import presence
 from opslib.sittings import Opened
+from tests.waiting import until
 
 LIMIT = 120  # seconds
 
@@ -153,14 +152,6 @@ class Desk:
         if self._manager.has_kernel:
             self._manager.shutdown_kernel(now=True)
         self._manager.context.destroy(linger=0)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
-    ends = time.monotonic() + LIMIT
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 def text_of(path: Path) -> str:

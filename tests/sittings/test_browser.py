@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import PracticeLab
-from tests.sittings.desk import text_of, until
+from tests.sittings.desk import text_of
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CI = os.environ.get("CI") == "true"

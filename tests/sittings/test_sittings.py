@@ -19,7 +19,8 @@ from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import ran
 from tests.sittings.conftest import Open
-from tests.sittings.desk import text_of, until
+from tests.sittings.desk import text_of
+from tests.waiting import until
 
 TARGET = "lab/bluemoxon-staging"
 SECRET = "bluemoxon-staging/api-token"

@@ -23,7 +23,8 @@ from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import Project, ran
 from tests.sittings.conftest import TARGET, Open
-from tests.sittings.desk import Desk, text_of, until
+from tests.sittings.desk import Desk, text_of
+from tests.waiting import until
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PRODUCTION = "lab/bluemoxon-production"
