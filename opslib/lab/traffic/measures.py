@@ -43,7 +43,8 @@ def api(place: Place) -> None:
             MILLISECONDS,
         ),
     ):
-        place.metrics.baseline("AWS/ApiGateway", metric, gateway, fn, unit)
+        state = partial(traffic.state, place)
+        place.metrics.baseline("AWS/ApiGateway", metric, gateway, fn, unit, state)
 
 
 def _function(place: Place, key: str) -> None:
@@ -67,7 +68,8 @@ def _function(place: Place, key: str) -> None:
             COUNT,
         ),
     ):
-        place.metrics.baseline("AWS/Lambda", metric, function, fn, unit)
+        state = partial(traffic.state, place)
+        place.metrics.baseline("AWS/Lambda", metric, function, fn, unit, state)
 
 
 def _all(request: Request) -> bool:
@@ -149,14 +151,14 @@ def climbing(since: datetime, ramp: timedelta, low: float, high: float) -> Calla
 def seed_day(place: Place, every: Mapping[str, forms.Measured]) -> None:
     """`every`: by the name that its numbers are drawn with."""
     for name, group in every.items():
-        number = names.number(place, name)
+        number, space = names.number(place, name), group_space(place, group)
         for dimensions in [filled(place, each) for each in group.dimensions]:
             for at, each in enumerate(group.day):
                 metric, fn, unit = _told(place, each, number + at, group.whole)
-                place.metrics.baseline(group_space(place, group), metric, dimensions, fn, unit)
+                place.metrics.baseline(space, metric, dimensions, fn, unit)
             for metric, counted in group.requests.items():
-                fn = _answers(place, counted)
-                place.metrics.baseline(group_space(place, group), metric, dimensions, fn, "Count")
+                fn, state = _answers(place, counted), partial(traffic.state, place)
+                place.metrics.baseline(space, metric, dimensions, fn, "Count", state)
 
 
 def group_space(place: Place, group: forms.Measured) -> str:

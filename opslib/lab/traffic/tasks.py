@@ -29,7 +29,7 @@ _WAITS_MS = 60_000.0  # idle_timeout.timeout_seconds of a load balancer, when no
 _FREE = 0.8  # so busy tasks are as quick as idle ones
 _SLOWER = 10.0  # times, for each task that is missing
 _LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
-_MINUTES = 100_000  # of which requests and measures are kept for who asks again
+_MINUTES = 10_000  # whose requests are kept for who asks again
 _KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
 _BALANCERS = (502, 503, 504)
 Span = tuple[float, float]  # epoch seconds from when to when a task ran
@@ -157,6 +157,12 @@ def _scratch(place: Place) -> dict[Any, Any]:
     return found
 
 
+def _state(place: Place) -> str:
+    """All that a minute's requests to services depend on, beside the seed."""
+    _scratch(place)
+    return str(place.memory["found out"][1])
+
+
 def _few(held: dict[Any, Any]) -> bool:
     return sum(map(len, held.values())) < _MINUTES
 
@@ -228,17 +234,7 @@ def _put(
     fn: rhythms.Baseline,
     unit: str,
 ) -> None:
-    """Each minute is measured once while nothing changes."""
-    known = partial(_known, place, f"{metric} {of}", fn)
-    place.metrics.baseline(namespace, metric, of, known, unit)
-
-
-def _known(place: Place, what: str, fn: rhythms.Baseline, minute: float) -> rhythms.Value:
-    held = _scratch(place).setdefault(what, {})
-    if minute not in held:
-        held[minute] = fn(minute)
-    found: rhythms.Value = held[minute]
-    return found
+    place.metrics.baseline(namespace, metric, of, fn, unit, partial(_state, place))
 
 
 def _many(of: Callable[[float], list[str]], minute: float) -> float:

@@ -132,6 +132,12 @@ def of(place: Place) -> Traffic:
     return held
 
 
+def state(place: Place) -> str:
+    """All that a minute's requests depend on, beside the seed."""
+    held = place.memory
+    return f"{place.faults} {held.get('bad')} {held.get('promotions')}"
+
+
 def identifier(rng: Random) -> str:
     """A request's id."""
     text = f"{rng.getrandbits(128):032x}"

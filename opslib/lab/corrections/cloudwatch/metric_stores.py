@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache, partial
 from operator import itemgetter, mul
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from opslib.lab.corrections.cloudwatch.statistics import extended, is_extended
 from opslib.lab.rhythms import MINUTE, Baseline, Samples, Value
 
 Time = float | datetime
+State = Callable[[], str]
+_KEPT = 3_000  # minutes of a metric
 _time = itemgetter(0)
 
 
@@ -74,6 +77,7 @@ class Series:
     key: Key
     unit: str = "None"
     baseline: Baseline | None = None
+    known: tuple[State, Callable[[str, float], Value]] | None = None  # the baseline, while it lasts
     gauge: Callable[[], Value] | None = None
     gauged: list[tuple[float, Value]] = field(default_factory=list)
     overlays: list[Overlay] = field(default_factory=list)
@@ -93,29 +97,37 @@ class Series:
 
     def reader(self, present: float) -> Baseline:
         """What baseline, gauge and overlays together say of a minute."""
+        base = self.baseline or _nothing
+        if self.known:
+            state, read = self.known
+            base = partial(read, state())
         if self.overlays:
-            return lambda minute: self._overlaid(minute, present)
-        if self.gauge or self.gauged or not self.baseline:
-            return lambda minute: self._below(minute, present)
-        return self.baseline
+            return lambda minute: self._overlaid(base, minute, present)
+        if self.gauge or self.gauged:
+            return lambda minute: self._below(base, minute, present)
+        return base
 
-    def _overlaid(self, minute: float, present: float) -> Value:
+    def _overlaid(self, base: Baseline, minute: float, present: float) -> Value:
         added: list[Value] = []
         for overlay in reversed(self.overlays):
             if overlay.start <= minute < overlay.end:
                 added.append(overlay.fn(minute))
                 if not overlay.add:
                     return _together(added)
-        return _together([*added, self._below(minute, present)])
+        return _together([*added, self._below(base, minute, present)])
 
-    def _below(self, minute: float, present: float) -> Value:
+    def _below(self, base: Baseline, minute: float, present: float) -> Value:
         if self.gauge and minute == present:
             return _measured(self.gauge)
         if self.gauged and minute >= self.gauged[0][0]:
             # A minute that was not kept has the value of the one before it: state lasts until it
             # changes.
             return self.gauged[bisect.bisect_right(self.gauged, minute, key=_time) - 1][1]
-        return self.baseline(minute) if self.baseline else None
+        return base(minute)
+
+
+def _nothing(_: float) -> Value:
+    return None
 
 
 def _measured(read: Callable[..., Value], *minute: float) -> Value:
@@ -209,12 +221,17 @@ class Store:
         dimensions: Mapping[str, str],
         fn: Baseline,
         unit: str = "None",
+        state: State | None = None,
     ) -> None:
         """`fn(epoch seconds of a minute) -> number | Samples | None`, for every minute up to now.
 
-        See `rhythms`.
+        See `rhythms`. `state`: all that it depends on beside the minute; while that is the same,
+        each minute is asked for once.
         """
-        self._series(namespace, metric, dimensions, unit).baseline = fn
+        series = self._series(namespace, metric, dimensions, unit)
+        series.baseline = fn
+        if state:
+            series.known = state, lru_cache(_KEPT)(lambda _, minute: _measured(fn, minute))
 
     def gauge(
         self,
