@@ -84,7 +84,9 @@ class Lab:
     def _facts(self, target: str) -> dict[str, str]:
         key = target.removeprefix("lab/")
         if key not in self.targets:
-            raise unknown_name("target", target, self.targets, " in the lab")
+            raise unknown_name(
+                "target", target, [f"lab/{each}" for each in self.targets], " in the lab"
+            )
         return self.targets[key]
 
 

@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -74,7 +75,9 @@ class World(Ground[Place]):
         if key in self.skipped:
             raise UsageError(f"Target {key!r} is not in the lab: {self.skipped[key]}")
         if key not in self.places:
-            raise unknown_name("target", name, self.places, " in the lab")
+            raise unknown_name(
+                "target", name, [targets.LAB + each for each in self.places], " in the lab"
+            )
         return self.places[key]
 
     def estate(self, place: Place) -> Estate:
@@ -265,16 +268,18 @@ class World(Ground[Place]):
             ) from exc
 
     def _only_place(self, drill: str) -> Place:
-        """Where a drill goes when nobody says: the one target for it that is no production."""
-        fitting = {each.name: places for each, places in self.drills()}
+        """Where a drill goes when nobody says: the only target that can have it, else of one system
+        the one that is no production.
+        """
+        fitting = defaultdict[str, list[Place]](list)  # systems may have one of the same name
+        for each, places in self.drills():
+            fitting[each.name] += places
         if drill not in fitting:
             raise unknown_name("drill", drill, fitting)
         places = fitting[drill]
-        chosen = (
-            places
-            if len(places) == 1
-            else [place for place in places if not place.target.production]
-        )
+        chosen = places
+        if len({place.target.system for place in places}) == 1 < len(places):
+            chosen = [place for place in places if not place.target.production]
         if len(chosen) != 1:
             names = ", ".join(place.target.name for place in places)
             raise UsageError(f"Drill {drill!r} can be put into {names}: say which with -t.")

@@ -17,6 +17,10 @@ from opslib.core.tables import escaped
 from opslib.records.sittings import places
 
 _LINK = re.compile(r"\]\(([\w./-]+\.ipynb)\)")
+_OUTSIDE = (
+    "it cannot be opened there, for records are kept outside of this project. Set OPSLIB_RECORDS to "
+    "a folder in it, or to none, and start ./run lab anew"
+)
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,25 @@ class Opened:
     url: str = ""
 
     def __repr__(self) -> str:
-        where = self.url or f"no JupyterLab of this project runs: ./run lab, then open {self.shown}"
+        closed = f"no JupyterLab of this project runs: ./run lab, then open {self.shown}"
+        where = self.url or (closed if self._inside else _OUTSIDE)
         return f"{self.name} on {self.target}: {self.path}\nin JupyterLab: {where}"
+
+    @property
+    def _inside(self) -> bool:
+        return self.path.resolve().is_relative_to(paths.project_root())
 
     @property
     def shown(self) -> str:
         """The path as JupyterLab knows it."""
-        root = paths.project_root()
-        inside = self.path.resolve().is_relative_to(root)
-        return self.path.resolve().relative_to(root).as_posix() if inside else str(self.path)
+        if not self._inside:
+            return str(self.path)
+        return self.path.resolve().relative_to(paths.project_root()).as_posix()
 
     def _repr_html_(self) -> str:
         told = f"{escaped(self.name)} on {escaped(self.target)}"
+        if not self.url and not self._inside:
+            return f"<p>{told}: {escaped(self.shown)}<br>{escaped(_OUTSIDE)}</p>"
         opens = escaped(json.dumps({"path": self.shown}))
         return (
             f'<p>Opened: <a href="#" data-commandlinker-command="docmanager:open" '

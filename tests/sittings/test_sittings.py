@@ -14,7 +14,7 @@ from opslib import UsageError, records
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells
-from opslib.sittings import open_sitting
+from opslib.sittings import Opened, open_sitting
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import ran
@@ -207,3 +207,12 @@ def test_a_sitting_that_cannot_be_kept_may_look_and_not_change(
     assert any("This sitting is not kept: Records cannot be written" in each for each in shown)
     assert any("is not kept, so nothing was changed" in each for each in shown)
     assert lab.state() == before
+
+
+def test_where_records_are_kept_elsewhere_it_is_said_and_no_dead_link_is_shown(
+    tmp_path: Path,
+) -> None:
+    opened = Opened("x", "logs/errors", TARGET, tmp_path / "sittings" / "x.ipynb")
+    for shown in (repr(opened), opened._repr_html_()):
+        assert "outside of this project" in shown
+    assert "commandlinker" not in opened._repr_html_()

@@ -23,7 +23,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
 @click.option("--severity", default="", help="Of the incident; else by the target's file.")
 @_json
 def break_(drill: str, target: str | None, practised: bool, severity: str, as_json: bool) -> None:
-    """Put the fault DRILL into a target: the only one that can have it, when none is given.
+    """Put the fault DRILL into a target: when none is given, of the only system that can have it.
 
     With --incident its times count from now, and are compared with the last try when it is ended.
     """
