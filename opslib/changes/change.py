@@ -9,7 +9,7 @@ from typing import Any
 
 from opslib.changes.forms import HIDDEN, Difference
 from opslib.changes.resources import Key
-from opslib.core import UTC_TIME
+from opslib.core import UTC_TIME, redaction
 from opslib.core.text import cut
 
 DIFFERENT = {
@@ -23,6 +23,7 @@ DIFFERENT = {
     "status": "str",
 }
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
+_BEFORE = 40  # of them, of what is the same in both
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,39 @@ class Change:
         path, was, now = self.difference
         if not path and None in (was, now):
             return "it is gone" if now is None else "it is new"
-        return f"{path}: was {_shown(was)}, now {_shown(now)}"
+        was, now = _shown_beside(was, now)
+        return f"{path}: was {was}, now {now}"
 
     @property
     def told_of(self) -> str:
         """When it came, by whom, and why it is no warning."""
-        when = f"between {_minute(self.after)} and {_minute(self.before)}"
+        after, before = _minute(self.after), _minute(self.before)
+        when = f"at {after}" if after == before else f"between {after} and {before}"
         return ", ".join(filter(None, (when, self.by and f"by {self.by}", self.why or self.taken)))
 
     def row(self) -> dict[str, Any]:
-        _, was, now = self.difference
+        was, now = _shown_beside(self.difference.was, self.difference.now)
         return {
             "resource": " ".join(self.key),
             "setting": self.difference.path or "(all of it)",
-            "was": _shown(was),
-            "now": _shown(now),
+            "was": was,
+            "now": now,
             "after": self.after,
             "before": self.before,
             "by": self.by,
             "status": self.why or self.taken or self.status,
         }
+
+
+def _shown_beside(was: Any, now: Any) -> tuple[str, str]:
+    """Both in a line; of long ones what is different, with a little of what is before it."""
+    both = _shown(was), _shown(now)
+    apart = (at for at, (a, b) in enumerate(zip(*both, strict=False)) if a != b)
+    same = next(apart, min(map(len, both)))
+    if max(map(len, both)) <= _LONGEST or same <= _BEFORE:
+        return cut(both[0], _LONGEST), cut(both[1], _LONGEST)
+    one, other = (cut(f"…{each[same - _BEFORE :]}", _LONGEST) for each in both)
+    return one, other
 
 
 def _shown(value: Any) -> str:
@@ -76,7 +90,7 @@ def _shown(value: Any) -> str:
     if value == {}:
         return "there"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return cut(HIDDEN.sub("(hidden)", text), _LONGEST)
+    return redaction.mask(" ".join(HIDDEN.sub("(hidden)", text).split()))
 
 
 def _minute(iso: str) -> str:

@@ -130,14 +130,17 @@ class _Comparison:
             why = "as deployments, rotations and failovers do"
         if not difference.path and difference.was is None and "more" in table()[key[0]]:
             why = "one more takes nothing away"
-        if any(
-            kind == table()[key[0]].get("with") and self._of((kind, n)) for kind, n in self._now
-        ):
+        if self._went_on(table()[key[0]].get("with")):
             why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
+
+    def _went_on(self, kind: str | None) -> bool:
+        """Whether something of a kind is different, and nothing of it went back."""
+        found = [d for key in self._now if key[0] == kind for d in self._of(key)]
+        return bool(found) and not any(difference.went_back for difference in found)
 
     def _by(self, key: Key, setting: str) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""

@@ -138,6 +138,7 @@ def without_doubles(rows: Sequence[Row], calls: Sequence[Json]) -> list[Row]:
     return kept + [row for row in rows if row.source != "CloudTrail" and not told_better(row)]
 
 
+CORRECTED = " (corrected later)"  # at the end of a milestone that is marked at another time
 _EVENTS = {  # kind of row, and what is said of it; of others nothing is
     "start": ("incident", "incident started: {title} (severity {severity}{rings})"),
     "note": ("note", "{kind}: {text}"),
@@ -153,7 +154,7 @@ def _of_events(incident: Incident) -> Iterator[Row]:
             (kind, words), of = _EVENTS[event.what], event.said
             rings = f", alarm {of['alarm']}" if of.get("alarm") else ""
             now = last.get(of.get("milestone", ""), event)
-            late = "" if now is event else " (corrected later)"
+            late = "" if now is event else CORRECTED
             known = event.known if abs(event.known - event.happened) > _SAME else None
             what, source = words.format(**of, rings=rings, late=late), f"incident {incident.id}"
             record = of.get("record") or ""

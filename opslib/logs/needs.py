@@ -24,7 +24,6 @@ from opslib.core import (
     Question,
     answer,
     check,
-    clock,
     count,
     number,
     unread,
@@ -135,9 +134,9 @@ def _beside(lines: Frame, pattern: str, sources: Iterable[str] = ()) -> str:
     mine = mine[mine["message"].str.contains(pattern, case=False, regex=True)]
     if mine.empty:
         return ""
-    first, last = (mine["time"].iloc[at] for at in (0, -1))
+    first, last = (f"{mine['time'].iloc[at]:%m-%d %H:%M}" for at in (0, -1))
     example = cut(read(str(mine["message"].iloc[-1])).text, 160)
-    return f"; {count(len(mine), 'line')} since {clock(first, last)} UTC, as {example}"
+    return f"; {count(len(mine), 'line')} from {first} to {last} UTC, as {example}"
 
 
 def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:

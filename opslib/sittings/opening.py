@@ -18,8 +18,8 @@ from opslib.records.sittings import places
 
 _LINK = re.compile(r"\]\(([\w./-]+\.ipynb)\)")
 _OUTSIDE = (
-    "it cannot be opened there, for records are kept outside of this project. Set OPSLIB_RECORDS to "
-    "a folder in it, or to none, and start ./run lab anew"
+    "it cannot be opened there, for records are kept outside of this project. Set OPSLIB_RECORDS "
+    "to a folder in it, or to none, and start ./run lab anew"
 )
 
 

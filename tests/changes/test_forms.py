@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from opslib.changes import forms
+from opslib.changes.change import Change
 from opslib.changes.forms import Difference, Forms, Same
 from opslib.core import redaction
 
@@ -164,3 +165,17 @@ def test_without_a_key_hidden_values_are_not_compared() -> None:
     assert "[hidden]" in kept
     now = none.normal({"Environment": {"A": "2"}})
     assert none.differences(kept, now, Same()) == []
+
+
+def test_of_long_values_what_is_different_is_shown_and_no_half_a_secret() -> None:
+    before = "SELECT a,\n  b FROM " + "x" * 300
+    redaction.register("hunter2-hunter2", "db/password")
+    was = f"{before} WHERE pw = 'hunter2-hunter2' AND tenant = 1"
+    now = f"{before} WHERE pw = 'hunter2-hunter2' AND tenant = 2 OR " + "y" * 300
+    at, key = "2026-11-20T06:00:00+00:00", ("database table", "v")
+    change = Change(key, Difference("definition", was, now), at, at, "", "warn", "", "", "")
+    shown = f"{change.told} {change.row()}"
+    assert "tenant = 1" in shown
+    assert "tenant = 2 OR" in shown
+    assert "hunter2" not in shown
+    assert change.told_of == "at 11-20 06:00"

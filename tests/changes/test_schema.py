@@ -54,6 +54,11 @@ def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     owner.execute("UPDATE alembic_version SET version_num = 'f00d'")
     left = [f.check for f in after(ops, before, monkeypatch).troubles]
     assert left == ["configuration of database role bluemoxon_staging"]
+    owner.execute("DELETE FROM alembic_version")
+    found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
+    lost = found["configuration of migrations alembic_version"]
+    assert lost.seen.startswith("rows: was 1, now 0")
+    assert found.keys() >= {f"configuration of {name}" for name in BY_HAND.values()}
 
 
 def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(

@@ -82,6 +82,12 @@ def test_keys_of_ones_own_are_named_in_the_file_and_may_lie_deeper() -> None:
         found({"secret_keys": keys}, {**secret, "login": {"name": "u"}})
 
 
+@pytest.mark.parametrize("secret", ['{"username": "u", "passw', '["u", "p"'])
+def test_a_secret_that_was_cut_is_no_password(secret: str) -> None:
+    with pytest.raises(OpsError, match="begins as JSON and is none"):
+        found({"host": "h.example.com"}, secret)
+
+
 def test_a_secret_that_rds_manages_is_made_whole_by_rds_and_by_the_file() -> None:
     login = {"username": "u", "password": "p"}
     rds: Any = {"Engine": "postgres", "Endpoint": {"Address": "shop.rds.example.com", "Port": 5433}}

@@ -94,6 +94,8 @@ def parts(secret: Any, name: str, called: Params | None = None) -> Json:
     text = str(secret).strip().removeprefix("jdbc:")
     if "://" in text:
         return _of_url(text, name)
+    if re.match(r'[{[]\s*"', text):
+        raise _no_login(name, "it begins as JSON and is none: was it cut?")
     pairs = [pair.split("=", 1) for pair in text.split(";") if "=" in pair]
     if ";" not in text:
         pairs = re.findall(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", text)

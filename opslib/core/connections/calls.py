@@ -50,10 +50,10 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
                 else identities.of_profile(target.region, target.profile)
             )
         except ProfileNotFound as exc:
+            practise = f", or practise on lab/{target.key}" * bool(target.account)
             raise NotAllowed(
                 f"AWS profile {target.profile!r} of {target.name} is not configured here. "
-                f"Set it up with 'aws configure sso --profile {target.profile}', "
-                f"or practise on lab/{target.key}."
+                f"Set it up with 'aws configure sso --profile {target.profile}'{practise}."
             ) from exc
         core = made._session
         core.register_component("data_loader", descriptions())

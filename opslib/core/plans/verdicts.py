@@ -61,7 +61,7 @@ def conclude(ops: Connection) -> Verdict:
     verdict = Verdict(
         outcome,
         counted.worst,
-        _sentence(counted, bad, changed),
+        _sentence(counted, bad, changed, nothing=plan is not None and not steps),
         tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
         plan.id if plan and steps else "",
@@ -72,8 +72,11 @@ def conclude(ops: Connection) -> Verdict:
     return verdict
 
 
-def _sentence(counted: Findings, bad: Findings, changed: bool) -> str:
+def _sentence(counted: Findings, bad: Findings, changed: bool, nothing: bool) -> str:
     after = " after the change" if changed else ""
+    if nothing and not bad:
+        checked = f" {_sentence(counted, bad, changed, nothing=False)}" if counted else ""
+        return f"Nothing is to be changed.{checked}"
     if not counted:
         return f"No check was made{after}."
     if bad:

@@ -13,7 +13,7 @@ from typing import Any
 from opslib.core import Json, Window, clock
 from opslib.incidents import looks
 from opslib.incidents.incidents import Incident
-from opslib.incidents.timelines import Row, Timeline, kept, written
+from opslib.incidents.timelines import CORRECTED, Row, Timeline, kept, written
 
 MOST, CALM = 6, 3  # pictures in a post-mortem; of what was within its threshold, to rule it out
 TABLE = "metrics.csv"
@@ -83,7 +83,7 @@ def _drawn(of: Json, incident: Incident, made: Timeline, hide: Callable[[str], s
 
 def _is_marked(row: Row) -> bool:
     rings = row.kind == "alarm" and ("to ALARM" in row.what or "ALARM to" in row.what)
-    return rings or row.kind in _MARKED
+    return rings or (row.kind in _MARKED and not row.what.endswith(CORRECTED))
 
 
 def _series(points: Sequence[Sequence[Any]]) -> Any:
