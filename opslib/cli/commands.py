@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn
 
 import click
 
-from opslib.cli import completion, streams
+from opslib.cli import completion, given, streams
 from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
@@ -168,7 +168,7 @@ def _run(
 
 
 @cli.group(cls=_Records, invoke_without_command=True)
-@click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
+@given.target("Of this target only.")
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option(
     "--outcome",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused
 from opslib.core.reads.functions import POINTS, Function
+from opslib.core.reads.versions import most_errors
 from opslib.core.tables import frame
 from opslib.core.times import Window
 from opslib.functions import configurations, invocations, sources, states, trials
@@ -232,3 +234,8 @@ def test_a_plan_waits_for_an_update_that_is_in_progress_and_is_refused_when_it_l
         assert going
     else:
         assert configurations.settled(function) == ended
+
+
+@pytest.mark.parametrize(("had", "most"), [(0.0, 1.0), (0.4, 1.4), (3.0, 6.0), (28.0, 29.0)])
+def test_that_many_failed_before_excuses_nothing(had: float, most: float) -> None:
+    assert most_errors(SimpleNamespace(errors_per_100=had)) == most

@@ -89,7 +89,7 @@ def test_up_starts_one_and_find_finds_it(home: Path) -> None:
     assert started.credentials("lab/practice-one") != started.credentials(
         "lab/practice-one", "reviewer"
     )
-    with pytest.raises(UsageError, match="Did you mean 'practice-one'"):
+    with pytest.raises(UsageError, match="Did you mean 'lab/practice-one'"):
         started.credentials("lab/practice-onne")
 
 

@@ -55,8 +55,8 @@ def check_suspicion(ops: Connection, trail: Trail | None = None, minutes: float 
     """
     trail = trail or read_trail(ops, minutes=minutes)
     found = [*_by_rules(ops, trail), *_denied(ops, trail), *_elsewhere(ops, trail)]
-    people = len({act.principal for act in trail.acts})
-    seen = f"{count(len(trail.acts), 'event')} of {people} identities, {trail.within}; {_UNJUDGED}"
+    people = count(len({act.principal for act in trail.acts}), "identity")
+    seen = f"{count(len(trail.acts), 'event')} of {people}, {trail.within}; {_UNJUDGED}"
     asked = Question("suspicious events", "none", _SOURCE)
     taken = accepted(ops, ("read", "cloudtrail:LookupEvents", ""))
     if trail.unseen and not taken:

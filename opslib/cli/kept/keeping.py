@@ -11,6 +11,7 @@ import click
 
 from opslib.cli import completion
 from opslib.cli.given import JSON
+from opslib.cli.given import target as on_target
 from opslib.core import console, times
 from opslib.core.text import count, cut
 
@@ -19,7 +20,7 @@ _SHOWN_LINES = 3
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
-@click.option("--target", help="Of this target only.", shell_complete=completion.target_names)
+@on_target("Of this target only.")
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
 @JSON

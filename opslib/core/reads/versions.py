@@ -20,8 +20,9 @@ TRAFFIC = {
     "first": UTC_TIME,
     "last": UTC_TIME,
 }
-# A version is worse than the one before it: over twice the errors, and one in 100 requests more.
-_FACTOR, _MARGIN = 2.0, 1.0
+# A version is worse than the one before it: over twice the errors, up to ten in 100 requests, and
+# one in 100 more.
+_FACTOR, _FEW, _MARGIN = 2.0, 10.0, 1.0
 _EARLY = timedelta(minutes=30)  # an error that a version brought shows from its first half hour
 _BIN = "bin(5m)"
 _TERM = re.compile(r'\?(?:"([^"]*)"|(\S+))')
@@ -43,8 +44,12 @@ def live_and_before(ops: Connection, function: str, within: Window) -> tuple[Fra
 
 
 def most_errors(before: Any) -> float:
-    """Of 100 requests, how many may fail of a version that is no worse than the one before it."""
-    return float(max(_FACTOR * before.errors_per_100, before.errors_per_100 + _MARGIN))
+    """Of 100 requests, how many may fail of a version that is no worse than the one before it.
+
+    Twice as many only of few: that a third failed before excuses nothing.
+    """
+    had = before.errors_per_100
+    return float(max(min(_FACTOR * had, _FEW), had + _MARGIN))
 
 
 def traffic(ops: Connection, function: str, live: str, within: Window) -> Frame:
