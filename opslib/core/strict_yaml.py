@@ -35,7 +35,8 @@ class Document:
         """A message about a key, with file and line."""
         place = list(place)
         where = ".".join(map(str, place)) or "the file"
-        return f"{self.path}:{_line(self.root, place)}: {where}: {message}."
+        end = "" if message.endswith("?") else "."
+        return f"{self.path}:{_line(self.root, place)}: {where}: {message}{end}"
 
 
 def load(path: Path, schema: str) -> Json:
