@@ -65,7 +65,7 @@ class Lost(Unfinished):
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
     """A UsageError that offers the nearest of the known names, or all of them when none is near."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
     offer = (
         f"Did you mean {' or '.join(repr(n) for n in near)}?"
         if near

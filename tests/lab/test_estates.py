@@ -118,7 +118,7 @@ def test_a_mistake_is_told_with_its_file_and_line(
             "trouble:",
             "troubel:",
             6,
-            "slow.does.0.troubel: Unknown verb 'troubel'. Did you mean 'trouble'?",
+            "slow.does.0.troubel: Unknown verb 'troubel'. Did you mean 'trouble' or 'trail'?",
         ),
         (
             "factor: 4",
