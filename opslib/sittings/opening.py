@@ -51,7 +51,7 @@ class Opened:
 
     def _repr_html_(self) -> str:
         told = f"{escaped(self.name)} on {escaped(self.target)}"
-        if not self.url and not self._inside:
+        if not self.url and not self._inside and url_of(paths.project_root()):
             return f"<p>{told}: {escaped(self.shown)}<br>{escaped(_OUTSIDE)}</p>"
         opens = escaped(json.dumps({"path": self.shown}))
         return (

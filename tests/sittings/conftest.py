@@ -17,8 +17,10 @@ Open = Callable[..., Desk]
 
 
 @pytest.fixture
-def desk(lab: PracticeLab, records_folder: Path) -> Iterator[Open]:
+def desk(lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Opens a procedure and starts its kernel, which ends with the test."""
+    # no JupyterLab of this machine is asked whether it serves them
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(records_folder.parent / "jupyter"))
     with ExitStack() as opened:
 
         def open_desk(name: str, /, *, on: str = TARGET, **parameters: str) -> Desk:

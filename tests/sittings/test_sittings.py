@@ -9,8 +9,10 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_server import serverapp
 
 from opslib import UsageError, records
+from opslib.core import paths
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells
@@ -210,8 +212,10 @@ def test_a_sitting_that_cannot_be_kept_may_look_and_not_change(
 
 
 def test_where_records_are_kept_elsewhere_it_is_said_and_no_dead_link_is_shown(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server = {"root_dir": str(paths.project_root()), "url": "http://127.0.0.1:8888/"}
+    monkeypatch.setattr(serverapp, "list_running_servers", lambda: [server])
     opened = Opened("x", "logs/errors", TARGET, tmp_path / "sittings" / "x.ipynb")
     for shown in (repr(opened), opened._repr_html_()):
         assert "outside of this project" in shown
