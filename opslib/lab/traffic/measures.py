@@ -43,8 +43,7 @@ def api(place: Place) -> None:
             MILLISECONDS,
         ),
     ):
-        state = partial(traffic.state, place)
-        place.metrics.baseline("AWS/ApiGateway", metric, gateway, fn, unit, state)
+        _put(place)("AWS/ApiGateway", metric, gateway, fn, unit)
 
 
 def _function(place: Place, key: str) -> None:
@@ -68,8 +67,12 @@ def _function(place: Place, key: str) -> None:
             COUNT,
         ),
     ):
-        state = partial(traffic.state, place)
-        place.metrics.baseline("AWS/Lambda", metric, function, fn, unit, state)
+        _put(place)("AWS/Lambda", metric, function, fn, unit)
+
+
+def _put(place: Place) -> Callable[..., None]:
+    """A baseline that is made of requests."""
+    return partial(place.metrics.baseline, state=partial(traffic.state, place))
 
 
 def _all(request: Request) -> bool:
@@ -157,8 +160,7 @@ def seed_day(place: Place, every: Mapping[str, forms.Measured]) -> None:
                 metric, fn, unit = _told(place, each, number + at, group.whole)
                 place.metrics.baseline(space, metric, dimensions, fn, unit)
             for metric, counted in group.requests.items():
-                fn, state = _answers(place, counted), partial(traffic.state, place)
-                place.metrics.baseline(space, metric, dimensions, fn, "Count", state)
+                _put(place)(space, metric, dimensions, _answers(place, counted), "Count")
 
 
 def group_space(place: Place, group: forms.Measured) -> str:

@@ -32,6 +32,7 @@ _LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
 _MINUTES = 10_000  # whose requests are kept for who asks again
 _KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
 _BALANCERS = (502, 503, 504)
+Put = Callable[[str, Mapping[str, str], rhythms.Baseline, str], None]
 Span = tuple[float, float]  # epoch seconds from when to when a task ran
 
 
@@ -221,20 +222,10 @@ def _measure(place: Place, key: str, served: Served, memory: rhythms.Rhythm) -> 
     facts = served.facts
     of = {"ClusterName": facts["cluster"], "ServiceName": facts["name"]}
     tasks = partial(_many, partial(running, place, key))
-    _put(place, "AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
-    place.metrics.baseline("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
-    _put(place, "ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
-
-
-def _put(
-    place: Place,
-    namespace: str,
-    metric: str,
-    of: Mapping[str, str],
-    fn: rhythms.Baseline,
-    unit: str,
-) -> None:
-    place.metrics.baseline(namespace, metric, of, fn, unit, partial(_state, place))
+    put = partial(place.metrics.baseline, state=partial(_state, place))
+    put("AWS/ECS", "CPUUtilization", of, served.cpu, "Percent")
+    put("AWS/ECS", "MemoryUtilization", of, memory, "Percent")
+    put("ECS/ContainerInsights", "RunningTaskCount", of, tasks, "Count")
 
 
 def _many(of: Callable[[float], list[str]], minute: float) -> float:
@@ -245,17 +236,18 @@ def _measure_balancers(place: Place) -> None:
     """Each target group's requests, and those of all that are behind one load balancer together."""
     behind: Mapping[str, Mapping[str, str]] = place.memory.get("behind", {})
     together: dict[str, list[Served]] = {}
+    put = partial(place.metrics.baseline, "AWS/ApplicationELB", state=partial(_state, place))
     for key, both in behind.items():
         served = of(place)[key]
         together.setdefault(both["LoadBalancer"], []).append(served)
-        _measure_requests(place, [served], both)
+        _measure_requests(put, [served], both)
         healthy = partial(_many, served.healthy)
-        _put(place, "AWS/ApplicationELB", "HealthyHostCount", both, healthy, "Count")
+        put("HealthyHostCount", both, healthy, "Count")
         failing = partial(_failing, place, served)
-        _put(place, "AWS/ApplicationELB", "UnHealthyHostCount", both, failing, "Count")
+        put("UnHealthyHostCount", both, failing, "Count")
     for name, every in together.items():
-        _measure_requests(place, every, {"LoadBalancer": name})
-        _measure_unserved(place, every, {"LoadBalancer": name})
+        _measure_requests(put, every, {"LoadBalancer": name})
+        _measure_unserved(put, every, {"LoadBalancer": name})
 
 
 def _failing(place: Place, served: Served, minute: float) -> float:
@@ -273,12 +265,11 @@ def _counted(
     return lambda minute: float(sum(map(which, _happened(every, minute)))) or none
 
 
-def _measure_requests(place: Place, every: Sequence[Served], of: Mapping[str, str]) -> None:
+def _measure_requests(put: Put, every: Sequence[Served], of: Mapping[str, str]) -> None:
     """A target's 5xx are counted also where there are none.
 
     RequestCount leaves out what no target could be chosen for.
     """
-    put = partial(_put, place, "AWS/ApplicationELB")
 
     def took(minute: float) -> Samples | None:
         asked = (each for each in _happened(every, minute) if _is_target(each))
@@ -292,9 +283,8 @@ def _measure_requests(place: Place, every: Sequence[Served], of: Mapping[str, st
         put(f"HTTPCode_Target_{hundred}XX_Count", of, fn, "Count")
 
 
-def _measure_unserved(place: Place, every: Sequence[Served], of: Mapping[str, str]) -> None:
+def _measure_unserved(put: Put, every: Sequence[Served], of: Mapping[str, str]) -> None:
     """The load balancer's own answers, counted where there are some."""
-    put = partial(_put, place, "AWS/ApplicationELB")
     for status in _BALANCERS:
         fn = _counted(every, lambda r, s=status: not _is_target(r) and r.status == s, None)  # type: ignore[misc]
         put(f"HTTPCode_ELB_{status}_Count", of, fn, "Count")

@@ -230,8 +230,7 @@ class Store:
         """
         series = self._series(namespace, metric, dimensions, unit)
         series.baseline = fn
-        if state:
-            series.known = state, lru_cache(_KEPT)(lambda _, minute: _measured(fn, minute))
+        series.known = (state, lru_cache(_KEPT)(lambda _, minute: fn(minute))) if state else None
 
     def gauge(
         self,
