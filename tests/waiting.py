@@ -11,10 +11,7 @@ SECONDS = 400  # until something is said to hang
 
 def until(true: Callable[[], Any], seconds: float = SECONDS) -> None:
     """Wait for something that another process does."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait(lambda: bool(true()), True, seconds)
 
 
 def wait(found: Callable[[], Any], wanted: Any = "available", seconds: float = SECONDS) -> None:

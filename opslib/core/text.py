@@ -35,7 +35,7 @@ def count(number: int, noun: str) -> str:
     """1 line, 1,204 lines, 2 dependencies."""
     if number == 1:
         return f"1 {noun}"
-    if noun.endswith(("cy", "ry", "ty")):
+    if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{number:,} {noun[:-1]}ies"
     return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
