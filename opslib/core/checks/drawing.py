@@ -11,7 +11,15 @@ from datetime import UTC
 from typing import Any
 
 from opslib.core.checks.marks import Stroke
-from opslib.core.checks.panels import Panel, lowest, named, short_labels, single, with_gaps
+from opslib.core.checks.panels import (
+    Panel,
+    lowest,
+    named,
+    points,
+    short_labels,
+    single,
+    with_gaps,
+)
 from opslib.core.text import cut, number, printable
 from opslib.core.times import Window
 
@@ -31,6 +39,7 @@ STYLE = {
     "font.size": 8.5,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # said, not found: matplotlib looks for it by measuring every tick's text
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -141,6 +150,9 @@ def _panel(
     axis.xaxis.set_major_formatter(dates.DateFormatter(times, tz=UTC))
     days = dict.fromkeys(f"{day:%d %b}" for day in (within.start, within.end))
     axis.set_xlabel(f"UTC, {' – '.join(days)}")
+    box = axis.bbox
+    axis.xaxis.set_label_coords(0.5, -28 / box.height)
+    axis.yaxis.set_label_coords(-42 / box.width, 0.5)
 
 
 def looks(number: int) -> list[tuple[str, str]]:
@@ -152,8 +164,7 @@ def _lines(axis: Any, panel: Panel) -> float:
     """Each in a colour and a stroke of its own, its name beside its end; the highest value."""
     first, others = panel.told_apart()
     for line in others:
-        series = with_gaps(line.values)
-        axis.plot(series.index, series, color="#b9bfc7", linewidth=0.8, zorder=1.9)
+        axis.plot(*points(with_gaps(line.values)), color="#b9bfc7", linewidth=0.8, zorder=1.9)
     names = []
     given = looks(len(first))
     for place, (line, text) in enumerate(zip(first, short_labels(first), strict=True)):
@@ -161,8 +172,8 @@ def _lines(axis: Any, panel: Panel) -> float:
             continue
         style = dict(zip(("color", "linestyle"), given[place], strict=True))
         series = with_gaps(line.values)
-        axis.plot(series.index, series, **style)
-        axis.plot(*single(series), color=style["color"], linestyle="", marker="o")
+        axis.plot(*points(series), **style)
+        axis.plot(*points(single(series)), color=style["color"], linestyle="", marker="o")
         names.append((line.values.iloc[-1], text, style))
     if others:
         ends = [line.values.iloc[-1] for line in others if line.values.count()]

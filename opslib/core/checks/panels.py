@@ -102,11 +102,15 @@ def lowest(panel: Panel) -> float:
     return float(min(chain([0.0], (v for line in panel.lines for v in line.values if v == v))))
 
 
-def single(series: pd.Series) -> tuple[Any, Any]:
+def single(series: pd.Series) -> pd.Series:
     """The values that have no neighbour: no line shows them."""
     known = series.notna()
-    alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
-    return series.index[alone], series[alone]
+    return series[known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)]
+
+
+def points(series: pd.Series) -> tuple[Any, Any]:
+    """Its times and values as matplotlib takes them at once; times with a zone it takes singly."""
+    return series.index.tz_convert(None).to_numpy(), series.to_numpy()
 
 
 def with_gaps(values: pd.Series) -> pd.Series:
