@@ -22,6 +22,7 @@ from opslib.core import (
 from opslib.core.reads import functions, log_lines, logs
 from opslib.core.reads.log_levels import PLATFORM, read
 from opslib.core.reads.log_lines import burst, most_in_an_hour
+from opslib.logs import silences
 
 LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
 WARNINGS = ("WARN", "WARNING", "WRN")  # levels
@@ -108,7 +109,7 @@ def told_of_unclear(lines: Frame) -> str:
 def of_the_whole(
     ops: Connection, lines: Frame, within: Window, follows: str = "logs/errors"
 ) -> list[Finding]:
-    """The sum of all trouble, its share of the requests of each source, and warnings that began."""
+    """The sum of all trouble, its share of each source's requests, new warnings, silences."""
     ill, most = troubles(lines), logs.tolerated(ops)
     requests = _requests(lines)
     in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
@@ -127,7 +128,8 @@ def of_the_whole(
     whole = ill[[row.time >= whole_since.get(row.source, row.time) for row in ill.itertuples()]]
     judge = partial(_share, whole, requests, follows)
     found += filter(None, map(judge, sorted(set(ill["source"]))))
-    return [*found, *_new_warnings(ops, lines, within, _MORE * most)]
+    found += _new_warnings(ops, lines, within, _MORE * most)
+    return [*found, *silences.told(ops, lines, within)]
 
 
 def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from opslib.core.reads.log_levels import read
 from opslib.core.reads.log_texts import templates
 from opslib.core.tables import frame
 from opslib.core.times import Window
-from opslib.logs import judged, troubles
+from opslib.logs import judged, silences, troubles
 from opslib.logs.kinds import kind_of
 
 RUNTIMES = sorted((Path(__file__).parent / "lines").glob("*.txt"))
@@ -322,3 +322,43 @@ def test_a_line_without_a_text_is_told_by_what_is_wrong_in_it() -> None:
     assert log_lines.pattern(report) == "REPORT Status: timeout"
     answer = '{"level": "INFO", "time": "2026-11-22T10:00:00Z", "path": "/x", "status": 503}'
     assert log_lines.pattern(answer) == "INFO: path=/x, status=<n>"
+
+
+@pytest.mark.parametrize(
+    ("invoked_at", "silent"), [(START + timedelta(hours=3), True), (DAY.end, False)]
+)
+def test_a_function_that_runs_and_writes_no_line_is_told(
+    monkeypatch: pytest.MonkeyPatch, invoked_at: datetime, silent: bool
+) -> None:
+    """One that runs just now may be heard of later."""
+    point = {"time": invoked_at, "function": "api", "metric": "Invocations", "value": 4.0}
+    monkeypatch.setattr(functions, "read_points", lambda *_: frame([point], functions.POINTS))
+    [whole, *more] = judge(monkeypatch, events())
+    assert whole.status == "ok"
+    assert [("4 times" in f.seen, f.status) for f in more] == [(True, "warn")] * silent
+
+
+@pytest.mark.parametrize(
+    ("written", "silent"),
+    [((), False), ((1,), False), ((1, 2), False), ((2,), False), ((1, 24), True)],
+)
+def test_a_log_group_that_wrote_before_and_a_day_ago_and_is_silent_is_told(
+    monkeypatch: pytest.MonkeyPatch, written: tuple[int, ...], silent: bool
+) -> None:
+    """A nightly job's was written to in one of them at the most."""
+    hour = Window(DAY.end - timedelta(hours=1), DAY.end)
+
+    def search(*asked: Any, **_: Any) -> Any:
+        ago = (hour.end - asked[3].end) // timedelta(hours=1)
+        return events(*["INFO fine"] * (200 if ago in written else 0), source="shop-app")
+
+    monkeypatch.setattr(logs, "search", search)
+    ops: Any = Ops(groups=("shop-app",))
+    found = [f.check for f in silences.told(ops, events(source="shop-app"), hour)]
+    assert found == ["lines of shop-app"] * silent
+
+
+def test_of_a_few_minutes_without_a_line_nothing_is_said() -> None:
+    ops: Any = Ops()
+    short = Window(DAY.end - timedelta(minutes=30), DAY.end)
+    assert [*silences.told(ops, events(), short)] == []

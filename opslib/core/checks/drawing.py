@@ -11,15 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from opslib.core.checks.marks import Stroke
-from opslib.core.checks.panels import (
-    Panel,
-    lowest,
-    named,
-    points,
-    short_labels,
-    single,
-    with_gaps,
-)
+from opslib.core.checks.panels import Panel, lowest, named, points, short_labels, single, with_gaps
 from opslib.core.text import cut, number, printable
 from opslib.core.times import Window
 
@@ -150,9 +142,8 @@ def _panel(
     axis.xaxis.set_major_formatter(dates.DateFormatter(times, tz=UTC))
     days = dict.fromkeys(f"{day:%d %b}" for day in (within.start, within.end))
     axis.set_xlabel(f"UTC, {' – '.join(days)}")
-    box = axis.bbox
-    axis.xaxis.set_label_coords(0.5, -28 / box.height)
-    axis.yaxis.set_label_coords(-42 / box.width, 0.5)
+    axis.xaxis.set_label_coords(0.5, -28 / axis.bbox.height)
+    axis.yaxis.set_label_coords(-42 / axis.bbox.width, 0.5)
 
 
 def looks(number: int) -> list[tuple[str, str]]:
