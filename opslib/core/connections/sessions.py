@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections import addresses
@@ -36,6 +36,8 @@ STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 5  # a change that waits for a lock makes everybody behind it wait too
 # After each of our statements: the server's statistics and logs tell them from the app's.
 MARK = "/* opslib */"
+# In which values are written, whatever the database's or the role's own settings are.
+_FORMS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
 # What libpq takes from the environment, beside the certificates for TLS: an address, an encoding, a
 # way of writing dates would be the operator's and not the target's.
 _LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
@@ -123,11 +125,11 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
             "asked of it."
         )
     settings = {
-        "default_transaction_read_only": "off" if write else "on",
-        "statement_timeout": f"{STATEMENT_SECONDS}s",
-        "lock_timeout": f"{_LOCK_SECONDS}s",
-        "idle_in_transaction_session_timeout": "60s",
-        "timezone": "UTC",
+        "transaction_read_only": "off" if write else "on",
+        "statement_timeout": f"'{STATEMENT_SECONDS}s'",
+        "lock_timeout": f"'{_LOCK_SECONDS}s'",
+        "idle_in_transaction_session_timeout": "'60s'",
+        **_FORMS,
     }
     for variable in filter(_LIBPQ.match, [*os.environ]):  # the target's file says it all
         os.environ.pop(variable, None)
@@ -136,23 +138,34 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
         "connect_timeout": CONNECT_SECONDS,
         "client_encoding": "utf8",
         "application_name": f"opslib/{ops.identity.user}"[:63],
-        "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
         # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
         "prepare_threshold": 0,
     }
-    return _made(where, tuple(asked.items()))
+    begin = ";".join(f"SET LOCAL {key} = {value}" for key, value in settings.items())
+    return _made(where, tuple(asked.items()), begin)
 
 
 @lru_cache(maxsize=16)
-def _made(where: URL, asked: tuple[tuple[str, Any], ...]) -> Engine:
-    """Of sessions that are alike one: SQLAlchemy asks of each first what server it is."""
+def _made(where: URL, asked: tuple[tuple[str, Any], ...], begin: str) -> Engine:
+    """Of sessions that are alike one: SQLAlchemy asks of each first what server it is.
+
+    `begin`: how each transaction begins. Its settings are its own: a pooler in between (RDS Proxy,
+    PgBouncer) takes none at the start, and gives the session to others afterwards.
+    """
     from sqlalchemy import NullPool, create_engine, event
 
     engine = create_engine(
         where, poolclass=NullPool, hide_parameters=True, connect_args=dict(asked)
     )
     event.listen(engine, "before_cursor_execute", _marked, retval=True)
+    event.listen(engine, "begin", partial(_begun, begin))
     return engine
+
+
+def _begun(settings: str, connection: Connection) -> None:
+    raw: Any = connection.connection.driver_connection
+    if not raw.autocommit:
+        raw.execute(settings, prepare=False)  # several statements at once are not prepared
 
 
 def _marked(
@@ -187,6 +200,7 @@ def session(
     reads where the target names one (not with `own`: to plan what it may not do). `at`: host,
     port, database instead of the secret's.
     """
+    from psycopg import Error
     from sqlalchemy.exc import SQLAlchemyError
 
     started, ticks, error = datetime.now(UTC), time.monotonic(), None
@@ -195,7 +209,7 @@ def session(
         with engine.connect() as connection:
             yield connection
             connection.rollback()
-    except SQLAlchemyError as exc:
+    except (SQLAlchemyError, Error) as exc:
         orig = getattr(exc, "orig", None) or exc  # its own: a parameter that was not given
         error = type(orig).__name__
         database = f"database {engine.url.database} of {ops.target.name}"
