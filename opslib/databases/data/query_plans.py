@@ -6,7 +6,7 @@ A plan is asked for without running anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +42,9 @@ _WORDS = re.compile(_ACTS.pattern.removesuffix('"?\\s*\\('), re.I | re.X)
 _SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
 
 
-def explain(session: Session, statement: str, more: str = "") -> Json:
-    """The plan of a statement. `more`: options of EXPLAIN, each with a comma."""
-    answer = sessions.run(session, f"EXPLAIN ({more}VERBOSE, FORMAT JSON) {statement}").scalar_one()
+def explain(session: Session, statement: str) -> Json:
+    """The plan of a statement."""
+    answer = sessions.run(session, f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").scalar_one()
     plan: Json = answer[0]["Plan"]
     return plan
 
@@ -59,13 +59,31 @@ def unknown_table(ops: Connection, exc: NotFound) -> OpsError:
     )
 
 
-def attempt(session: Session, statement: str, more: str = "") -> Json | DBAPIError:
+def attempt_generic(session: Session, statement: str) -> Json | DBAPIError:
+    """`attempt` of one whose values are $1 and so on, planned for any of them.
+
+    As EXPLAIN (GENERIC_PLAN) of PostgreSQL 16 does; the session has plan_cache_mode so.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    values = ", ".join(["NULL"] * max([0, *map(int, re.findall(r"\$(\d+)", statement))]))
+    made = attempt(session, f"PREPARE opslib_plan AS {statement}", sessions.run)
+    if isinstance(made, DBAPIError):
+        return made
+    plan = attempt(session, f"EXECUTE opslib_plan{values and f'({values})'}")
+    sessions.run(session, "DEALLOCATE opslib_plan")
+    return plan
+
+
+def attempt(
+    session: Session, statement: str, do: Callable[[Session, str], Any] = explain
+) -> Any | DBAPIError:
     """Its plan, or what the database says against it; the session goes on."""
     from sqlalchemy.exc import DBAPIError
 
     try:
         with session.begin_nested():
-            return explain(session, statement, more)
+            return do(session, statement)
     except DBAPIError as exc:
         if exc.connection_invalidated:
             raise

@@ -51,7 +51,7 @@ _ASKED = Question(
     "Statements find their rows by an index",
     f"no scan of over {_LARGE_MB:g} MB for under {_FEW * 100:.0f} % of its rows, "
     f"{_OFTEN:g} times an hour or more",
-    "pg_stat_statements, EXPLAIN (GENERIC_PLAN)",
+    "pg_stat_statements, EXPLAIN of a generic plan",
 )
 _NONE = "none: "
 _SYSTEM = ("pg_catalog.", "information_schema.")
@@ -190,12 +190,6 @@ WHERE i.indrelid = CAST(:table AS regclass) AND c.relname = :index
 def _schema(ops: Connection) -> str:
     """The schema of pg_stat_statements. Raises OpsError when it cannot be used here."""
     found = query(ops, _EXTENSION_SQL).iloc[0]
-    server = int(found["server"]) // 10000
-    if server < 16:
-        raise OpsError(
-            f"PostgreSQL {server} has no EXPLAIN (GENERIC_PLAN), 16 has: "
-            "look at single plans in databases/query"
-        )
     if not found["schema"]:
         raise OpsError(
             "pg_stat_statements is not installed in this database. Put it into "
@@ -206,8 +200,7 @@ def _schema(ops: Connection) -> str:
 
 
 _EXTENSION_SQL = """
-SELECT current_setting('server_version_num') AS server,
-       coalesce(max(quote_ident(n.nspname)), '') AS schema
+SELECT coalesce(max(quote_ident(n.nspname)), '') AS schema
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'pg_stat_statements'
 """
@@ -264,12 +257,13 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[Json]:
 
     Where there is none, a plan of one node that says why.
     """
-    what = f"EXPLAIN (GENERIC_PLAN) of {count(len(statements), 'statement')}"
+    what = f"EXPLAIN of {count(len(statements), 'statement')}"
     with sessions.session(ops, what, own=True) as session:
         # The extended protocol would take $1 for a parameter of ours. Each text is one statement:
         # the server split them.
         session.connection.driver_connection.prepare_threshold = None  # type: ignore[union-attr]
-        plans = [query_plans.attempt(session, text, "GENERIC_PLAN, ") for text in statements]
+        sessions.run(session, "SET LOCAL plan_cache_mode = force_generic_plan")
+        plans = [query_plans.attempt_generic(session, text) for text in statements]
     return [
         plan
         if isinstance(plan, dict)
