@@ -10,7 +10,7 @@ from typing import Any
 
 from opslib.changes import memory, rules
 from opslib.changes.change import DIFFERENT, Change
-from opslib.changes.forms import Difference, Forms, own_key
+from opslib.changes.forms import WAYS, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory
 from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
@@ -108,13 +108,13 @@ class _Comparison:
         if kept is None or (now is None and key not in self._described.absent):
             return ()
         found = self._forms.differences(kept, now, self._was.same)
-        kind = table()[key[0]]
-        return [
-            d
-            for d in found
-            if not (_fits(kind, "falls", d.path) and not d.fell)
-            and not (_fits(kind, "empties", d.path) and not d.emptied)
-        ]
+        return [d for d in found if self._tells(table()[key[0]], d)]
+
+    def _tells(self, kind: Json, d: Difference) -> bool:
+        """Of some numbers only how they went counts; `lessens`: of what the file names."""
+        ways = [way for way in WAYS if re.match(kind.get(way, "(?!)"), d.path)]
+        known = repr(d.path.partition(".")[2]) in repr(self._ops.target.facts)
+        return not ways or any(d.counts(way) for way in ways if known or way != "lessens")
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -162,10 +162,6 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
-
-
-def _fits(kind: Json, what: str, path: str) -> bool:
-    return what in kind and bool(re.match(kind[what], path))
 
 
 def _routine(key: Key) -> list[str]:

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 
 from opslib import changes, connect
+from opslib.changes import resources
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from tests.changes.test_configuration import after, kept, remembering  # noqa: F401, the fixture
 from tests.conftest import PracticeLab
@@ -22,6 +24,7 @@ BY_HAND = {
     "ALTER TABLE listings ALTER price_cents DROP NOT NULL": "database table listings",
     "ALTER ROLE CURRENT_USER SET lock_timeout = '1s'": "database role bluemoxon_staging",
 }
+ROLES = {"admin": 25, "viewer": 50, "editor": 25}
 
 
 @pytest.fixture
@@ -73,3 +76,36 @@ def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
     with lab.denied("secretsmanager:GetSecretValue"):
         found = after(connect(TARGET), before, monkeypatch).troubles
     assert [(f.check, f.status) for f in found] == [("configuration by SQL", "unknown")]
+
+
+def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    assert after(ops, before, monkeypatch).troubles == []
+    owner.execute("DELETE FROM listings WHERE ctid IN (SELECT ctid FROM listings LIMIT 20)")
+    owner.execute("TRUNCATE eval_runbook_jobs")
+    owner.execute("UPDATE users SET role = 'admin'")
+    rows, values = after(ops, before, monkeypatch).troubles
+    assert rows.check == "configuration of database rows bluemoxon-staging/database"
+    assert rows.seen.startswith("of.eval_runbook_jobs: was 37, now 0; of.listings: was 48, now 28")
+    assert "of.users.role.admin: was 25, now 100" in values.seen
+
+
+def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Connection) -> None:
+    for kind in ("rows", "values"):
+        said = resources.table()[f"database {kind}"]["first"][1]
+        text = said.replace("256e6", "0").format()
+        asked = owner.execute(text).fetchone()[0]
+        owner.execute("ANALYZE")
+        owner.execute("BEGIN; LOCK users IN ACCESS EXCLUSIVE MODE")
+        try:
+            assert "users" not in owner.execute(said.format()).fetchone()[0].split("FROM ")
+            of = sql.query(ops, asked).iloc[0]["of"]
+        finally:
+            owner.execute("ROLLBACK")
+        assert of["users"] == (8 if kind == "rows" else {"role": ROLES})
