@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,8 +97,17 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     assert "of.users.role.admin: was 25, now 100" in values.seen
 
 
+def test_times_in_the_future_are_told_by_column(owner: Any, ops: Connection) -> None:
+    owner.execute("UPDATE analysis_jobs SET started_at = now() + interval '50 minutes'")
+    assert not [f for f in changes.check_configuration(ops) if "future" in f.check]
+    owner.execute("UPDATE analysis_jobs SET started_at = now() + interval '3 hours'")
+    [found] = [f for f in changes.check_configuration(ops) if "future" in f.check]
+    assert found.status == "warn"
+    assert re.match("analysis_jobs.started_at up to 20.*: a clock or a writer is wrong", found.seen)
+
+
 def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Connection) -> None:
-    for kind in ("rows", "values"):
+    for kind in ("rows", "values", "times"):
         said = resources.table()[f"database {kind}"]["first"][1]
         text = said.replace("256e6", "0").format()
         asked = owner.execute(text).fetchone()[0]
@@ -105,7 +115,8 @@ def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Con
         owner.execute("BEGIN; LOCK users IN ACCESS EXCLUSIVE MODE")
         try:
             assert "users" not in owner.execute(said.format()).fetchone()[0].split("FROM ")
-            of = sql.query(ops, asked).iloc[0]["of"]
+            of = sql.query(ops, asked).iloc[0, 0]
         finally:
             owner.execute("ROLLBACK")
-        assert of["users"] == (8 if kind == "rows" else {"role": ROLES})
+        if kind != "times":
+            assert of["users"] == (8 if kind == "rows" else {"role": ROLES})
