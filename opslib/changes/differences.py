@@ -124,7 +124,7 @@ class _Comparison:
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key, difference.path.rpartition(".")[2])
+            by, why = self._by(key, difference.path)
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
         if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
@@ -142,9 +142,12 @@ class _Comparison:
         found = [d for key in self._now if key[0] == kind for d in self._of(key)]
         return bool(found) and not any(difference.went_back for difference in found)
 
-    def _by(self, key: Key, setting: str) -> tuple[str, str]:
+    def _by(self, key: Key, path: str) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""
-        about = key[1], setting, services(self._ops, key[0])
+        part, setting, kind = path.partition(".")[0], path.rpartition(".")[2], table()[key[0]]
+        read = kind.get("also", {}).get(part, kind["call"])[1]  # as what sets it is called
+        noun = read.partition("_")[2].replace("_", "").rstrip("ies")
+        about = key[1], setting, services(self._ops, key[0]), noun
         if act := trails.newest(self._ours, *about):
             named = bool(setting) and setting in act.text
             return f"{act.by} ({act.what})", "by a run of ours" * named
