@@ -247,6 +247,18 @@ def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
     assert "by ana" in found.seen
 
 
+def test_of_several_events_the_one_that_sets_such_a_thing_is_named(report: Reports) -> None:
+    said = {"eventSource": "lambda.amazonaws.com"}
+    names = ("UpdateAlias20150331", "UpdateFunctionConfiguration20150331v2", "TagResource")
+    report.theirs = [trails.Act(START, name, "ana", "…:my-api", said) for name in names]
+    was = {"Environment": {"Variables": {"LEVEL": "a"}}, "aliases": {"live": {"Weight": 1}}}
+    now = {"Environment": {"Variables": {"LEVEL": "b"}}, "aliases": {"live": {"Weight": 2}}}
+    report({**FIRST, ("function", "my-api"): was}, accept="it is new")
+    [found] = report({**FIRST, ("function", "my-api"): now}).troubles
+    assert "by ana: UpdateFunctionConfiguration20150331v2 at" in found.seen
+    assert "by ana: UpdateAlias20150331 at" in found.seen
+
+
 def test_what_a_run_of_ours_did_is_no_warning_and_names_its_record(report: Reports) -> None:
     text = '{"QueueUrl": "…/orders", "Attributes": {"VisibilityTimeout": "30"}}'
     report.ours = [trails.Act(START, "queues/scale", "ana, record 2026-1", text)]

@@ -58,6 +58,13 @@ def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     owner.execute("UPDATE alembic_version SET version_num = 'f00d'")
     left = [f.check for f in after(ops, before, monkeypatch).troubles]
     assert left == ["configuration of database role bluemoxon_staging"]
+    owner.execute("INSERT INTO alembic_version VALUES ('beef')")
+    two = kept(ops)
+    owner.execute("DELETE FROM alembic_version WHERE version_num = 'beef'")
+    changes.check_configuration(ops)
+    assert "migrations" not in str(after(ops, two, monkeypatch).troubles), "heads are merged"
+    owner.execute("GRANT SELECT ON books TO PUBLIC")
+    found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
     owner.execute("DELETE FROM alembic_version")
     found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
     lost = found["configuration of migrations alembic_version"]
