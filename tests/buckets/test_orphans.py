@@ -329,6 +329,14 @@ def test_a_third_of_the_objects_gone_and_some_without_bytes_are_seen_by_a_sample
         lab.reset()
 
 
+def test_where_the_bucket_is_gone_its_objects_are_not_counted(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    with lab.broken("bucket-missing"):
+        [found] = buckets.check_named(ops)
+    assert (found.status, found.cause) == ("unknown", "")
+
+
 def test_of_a_large_table_some_rows_all_over_it_are_asked_for(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, quoted
 from opslib.core.errors import NotFound
 from opslib.core.findings import Finding, Question
+from opslib.core.reads.stores.objects import exists
 from opslib.core.tables import Json
 from opslib.core.text import count
 
@@ -38,6 +39,8 @@ def sampled(
     sizes = ops.each(partial(_size, ops, bucket), keys)
     asked = Question(named, f"in {bucket}", f"s3 HeadObject of {count(len(sizes), 'row')}")
     lost = [[key for key, size in sizes.items() if size == of] for of in (None, 0)]
+    if lost[0] and not exists(ops, bucket):
+        return asked.unknown("no such bucket")  # of which others tell
     said = [
         f"{len(found)} of {len(sizes)} {what}{': ' * bool(found)}{', '.join(found[:3])}"
         for what, found in zip(("are not there", "have no bytes"), lost, strict=True)
