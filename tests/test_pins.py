@@ -60,7 +60,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "databases/sync", {}),
         ("", "databases/sync", {"scope": "images", "snapshot": False}),
         ("", "databases/sync", {"scope": "database"}),
-        ("", "databases/upkeep", {}),
+        ("", "databases/upkeep", {"table": "books"}),
         ("", "functions/environment", {}),
         ("", "functions/environment", {"name": "LOG_LEVEL", "value": "DEBUG"}),
         ("", "functions/environment", {"name": "LOG_LEVEL", "value": "", "remove": True}),

@@ -30,6 +30,7 @@ from opslib.core import (
     result,
 )
 from opslib.core.reads.stores.objects import exists, is_versioned
+from opslib.core.reads.stores.samples import sampled
 
 GROUPS = dtypes("""
     group      str
@@ -88,6 +89,17 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
     scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
     scanned.orphans = seen.orphans
     return scanned
+
+
+@check("Are the objects there that rows name?")
+def check_named(ops: Connection) -> Findings:
+    """Of some rows of each kind, the same ones each time: many that are lost are seen, not one."""
+    kinds = {key: of for key, of in ops.target["orphans"].items() if not of.get("temporary")}
+
+    def named(kind: str) -> Finding:
+        return sampled(ops, f"objects of {kind}", {**kinds[kind]} | {"share": len(kinds)})
+
+    return Findings(ops.each(named, kinds, "objects of {}").values())
 
 
 def _finding(seen: Scan, facts: Facts, most: float) -> Finding:

@@ -10,7 +10,7 @@ from typing import Any
 
 from opslib.changes import memory, rules
 from opslib.changes.change import DIFFERENT, Change
-from opslib.changes.forms import Difference, Forms, own_key
+from opslib.changes.forms import WAYS, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory
 from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
 from opslib.changes.trail import trails
@@ -108,13 +108,13 @@ class _Comparison:
         if kept is None or (now is None and key not in self._described.absent):
             return ()
         found = self._forms.differences(kept, now, self._was.same)
-        kind = table()[key[0]]
-        return [
-            d
-            for d in found
-            if not (_fits(kind, "falls", d.path) and not d.fell)
-            and not (_fits(kind, "empties", d.path) and not d.emptied)
-        ]
+        return [d for d in found if self._tells(table()[key[0]], d)]
+
+    def _tells(self, kind: Json, d: Difference) -> bool:
+        """Of some numbers only how they went counts; `lessens`: of what the file names."""
+        ways = [way for way in WAYS if re.match(kind.get(way, "(?!)"), d.path)]
+        known = repr(d.path.partition(".")[2]) in repr(self._ops.target.facts)
+        return not ways or any(d.counts(way) for way in ways if known or way != "lessens")
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
@@ -124,7 +124,7 @@ class _Comparison:
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key, difference.path.rpartition(".")[2])
+            by, why = self._by(key, difference.path)
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
         if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
@@ -142,9 +142,12 @@ class _Comparison:
         found = [d for key in self._now if key[0] == kind for d in self._of(key)]
         return bool(found) and not any(difference.went_back for difference in found)
 
-    def _by(self, key: Key, setting: str) -> tuple[str, str]:
+    def _by(self, key: Key, path: str) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""
-        about = key[1], setting, services(self._ops, key[0])
+        part, setting, kind = path.partition(".")[0], path.rpartition(".")[2], table()[key[0]]
+        read = kind.get("also", {}).get(part, kind["call"])[1]  # as what sets it is called
+        noun = read.partition("_")[2].replace("_", "").rstrip("ies")
+        about = key[1], setting, services(self._ops, key[0]), noun
         if act := trails.newest(self._ours, *about):
             named = bool(setting) and setting in act.text
             return f"{act.by} ({act.what})", "by a run of ours" * named
@@ -162,10 +165,6 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
-
-
-def _fits(kind: Json, what: str, path: str) -> bool:
-    return what in kind and bool(re.match(kind[what], path))
 
 
 def _routine(key: Key) -> list[str]:

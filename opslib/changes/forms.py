@@ -13,7 +13,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,7 +39,12 @@ _NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
 _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
-_MANY, _SOME = 100, 10  # of which a fall to less than half is told, and one to nothing
+WAYS: dict[str, Callable[[float, float], bool]] = {
+    "falls": lambda was, now: was >= 100 and now < was / 2,
+    "empties": lambda was, now: was >= 10 and now < 1,
+    "lessens": lambda was, now: was >= 30 and now < 0.7 * was,
+    "shifts": lambda was, now: abs(now - was) >= 30,
+}
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
 
@@ -50,15 +55,10 @@ class Difference(NamedTuple):
     was: Any
     now: Any
 
-    @property
-    def fell(self) -> bool:
-        """A number of a hundred or more, of which less than half is left."""
-        return (self.was or 0) >= _MANY and (self.now or 0) < self.was / 2
-
-    @property
-    def emptied(self) -> bool:
-        """A number of ten or more, of which nothing is left."""
-        return (self.was or 0) >= _SOME and not self.now
+    def counts(self, way: str) -> bool:
+        """Whether a number went as a table of resources says that it has to, to be told."""
+        was, now = (0 if of is None else of for of in self[1:])
+        return dict not in (type(was), type(now)) and WAYS[way](was, now)
 
     @property
     def went_back(self) -> bool:

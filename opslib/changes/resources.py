@@ -182,7 +182,7 @@ class _Reading:
         parameters = _filled(given, key[1], words)
         try:
             if service == "sql":
-                rows = sql.query(self._ops, operation.format(key[1]))
+                rows = sql.query(self._ops, operation.format(key[1], **words))
                 return _search(path, json.loads(rows.to_json(orient="records")))
             if service == "cache":
                 with caches.session(self._ops, "INFO") as client:

@@ -52,13 +52,14 @@ class State:
     """What a target's database has had and what its code needs.
 
     `needs` is empty when nothing says it. `ordered`: migrations are numbered, so that it can
-    be said which of two is the later one.
+    be said which of two is the later one. `unstamped`: there are tables, and no migration is kept.
     """
 
     target: str
     has: str
     needs: str
     ordered: bool = False
+    unstamped: bool = False
 
     @property
     def pending(self) -> bool | None:
@@ -82,7 +83,18 @@ def find_state(ops: Connection) -> State:
     """The last migration that the database has had (its table), and the one that the code needs."""
     facts = ops.target["database"]
     has = str(sql.value(ops, newest(facts)) or "")
-    return State(ops.target.name, has, _needed(ops), _tool(facts) in _ORDERED)
+    bare = not has and sql.query(ops, _OTHERS, table=quoted(facts["migrations"])).size > 0
+    return State(ops.target.name, has, _needed(ops), _tool(facts) in _ORDERED, bare)
+
+
+_OTHERS = """SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)'
+AND c.oid IS DISTINCT FROM to_regclass(:table)
+AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')"""
+_STAMP = (
+    "tables are there, and none of their migrations is kept: they would be made again. Compare the "
+    "schema, then say what it has had (alembic stamp, or a row in the table of migrations)"
+)
 
 
 def _needed(ops: Connection) -> str:
@@ -165,6 +177,8 @@ def compare(state: State) -> Finding:
         seen = f"it has {state.has}; the deployed code does not say what it needs"
         return asked.unknown(seen)
     seen = f"it has {state.has or 'none'}, the code needs {state.needs}"
+    if state.unstamped:
+        return asked.critical(f"{seen}: {_STAMP}", next="databases/execute")
     if "," in state.has + state.needs:
         seen += ": several heads, so branches of migrations that nobody has merged"
     if state.ahead:
@@ -196,6 +210,8 @@ def plan_migration(ops: Connection, snapshot: bool = True) -> Planned:
     """
     facts = ops.target["database"]
     state = find_state(ops)
+    if state.unstamped:
+        raise Refused(f"{_STAMP[:1].upper()}{_STAMP[1:]}. Nothing was changed.")
     by_task = "service" in facts.get("migrate", ())
     if not state.needs and not by_task:
         raise UsageError(

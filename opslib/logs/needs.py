@@ -38,6 +38,7 @@ from opslib.logs.kinds import kind_of
 
 OUTSIDE = "function-outside-vpc"  # the causes that findings name
 LOGIN = "cognito-misconfigured"
+MEMORY = "function-out-of-memory"
 _FULL = r"connection slots|too many (?:clients|connections)|connection pool"
 _TOKENS = r"cognito|user ?pool|\bjwks?\b|issuer|audience|app client"
 _POOL, _CLIENT = r"[a-z]{2}(?:-[a-z]+)+-\d_\w+", r"[a-z0-9]{26}"
@@ -47,6 +48,9 @@ _WAY = Question(
     "lambda GetFunctionConfiguration, ecs DescribeTaskDefinition, ec2 DescribeSecurityGroups",
 )
 _SLOTS = Question("lines of a database that is full", "none", "FilterLogEvents, GetMetricData")
+_FULL_MEMORY = re.compile(r"emory ?Size(?:MB\")?: *(\d+)\D+\1\b")
+_MEMORY = Question("requests that memory did not suffice for", "none", "FilterLogEvents")
+_STORED = Question("secrets that variables name", "they are there", "DescribeSecret")
 _SIGN_IN = Question(
     "user pool of functions and API",
     "the target's, with app clients that it has",
@@ -64,7 +68,8 @@ def check_needs(
     Each with what is configured, and with the lines of trouble that say the same.
     """
     within = window(ops, minutes, since, until)
-    lines = judged.troubles(judged.read_lines(ops, function, within))
+    every = judged.read_lines(ops, function, within)
+    lines = judged.troubles(every)
     live = ops.each(partial(_live, ops), _named(ops, function), "configuration of {}")
     needs = {key: _needs(ops, key, config) for key, config in live.items()}
 
@@ -80,6 +85,9 @@ def check_needs(
         found.append(answer(_SLOTS, _slots, ops, lines, within))
     if "users" in ops.target.facts:
         found.append(answer(_SIGN_IN, _sign_in, ops, needing("users"), lines))
+    if mine := {key: live[key] for key in ops.target.facts.get("functions", ()) if key in live}:
+        found.append(answer(_STORED, _stored, ops, mine))  # of services: services/starting
+        found.append(_memory(every[every["source"].isin(mine)]))
     buckets = {
         key: [what[8:] for what in of if what[:8] == "buckets."] for key, of in needs.items()
     }
@@ -185,6 +193,41 @@ def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
     limit = f" of {facts['max_connections']}" if "max_connections" in facts else ""
     seen = f"connections: {most}{limit}{said}"
     return _SLOTS.critical(seen, cause=NEAR_LIMIT, next="databases/health")
+
+
+def _stored(ops: Connection, live: dict[str, Json]) -> Finding:
+    """Secrets of this account that variables name, whole or as the name that they are called."""
+    own = f":secretsmanager:{ops.target.region}:{ops.target.account}:secret:"
+    named = {
+        value: f"{name} of {key}: {value}"
+        for key, config in live.items()
+        for name, value in functions.variables(config).items()
+        if own in value or (name.endswith("SECRET_NAME") and not value.startswith("arn:"))
+    }
+
+    def gone(name: str) -> bool:
+        try:
+            return "DeletedDate" in ops.call("secretsmanager", "describe_secret", SecretId=name)
+        except NotFound:
+            return True
+
+    lost = [named[name] for name, is_gone in ops.each(gone, named).items() if is_gone]
+    seen = "; ".join(lost) or f"{len(named)}, all there"
+    return _STORED.judged(not lost, seen, next="functions/environment")
+
+
+def _memory(lines: Frame) -> Finding:
+    """Functions that were killed for it, and those that ended with nothing left."""
+    ill = judged.troubles(lines)
+    killed = ill[ill["message"].map(kind_of) == "memory"]
+    full = lines[lines["message"].map(_FULL_MEMORY.search).notna()]
+    if killed.empty and full.empty:
+        return _MEMORY.ok("none", cause=MEMORY)
+    sources = ", ".join(sorted({*killed["source"], *full["source"]}))
+    seen = f"{sources}: {count(len(full), 'request')} used all of it{_beside(killed, '')}. "
+    seen += "More of it, or less to hold at once"
+    status = "warn" if killed.empty else "critical"
+    return _MEMORY.answer(status, seen, cause=MEMORY, next="functions/scale")
 
 
 def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:

@@ -170,6 +170,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
         ("buckets", "buckets"): [
             partial(buckets.check_bucket, bucket=bucket) for bucket in facts.get("buckets", {})
         ],
+        ("buckets", "orphans"): [buckets.check_named],
         ("search", "search"): [
             search.check_domain,
             search.check_cluster,

@@ -6,16 +6,18 @@ Found by comparing like with like, deleted only when few, old, and the same when
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, apply, changes
+from opslib import OpsError, Refused, apply, buckets, changes
 from opslib.buckets import orphans, scans
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.reads.stores import objects as reads
+from opslib.core.reads.stores import samples
 from opslib.records import reading
 from tests import notebooks
 from tests.conftest import PracticeLab
@@ -301,3 +303,50 @@ def test_an_object_that_got_another_content_since_it_was_looked_at_is_not_delete
         each["Key"] for each in plan.steps[0].do["parameters"]["Delete"]["Objects"]
     } == {key}
     lab.reset()
+
+
+def test_a_third_of_the_objects_gone_and_some_without_bytes_are_seen_by_a_sample(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    well = buckets.check_named(ops)
+    assert [(f.status, f.seen) for f in well] == [("ok", "0 of 60 are not there")]
+    keys = list(reads.list_objects(ops, NAME, "books/")["key"])
+    try:
+        for key in keys[::3]:
+            ops.call("s3", "delete_object", Bucket=NAME, Key=key)
+        for key in keys[1::3]:
+            ops.call("s3", "put_object", Bucket=NAME, Key=key, Body=b"")
+        (found,) = buckets.check_named(ops)
+        assert (found.status, found.cause, found.next) == (
+            "critical",
+            "objects-gone",
+            "buckets/restore",
+        )
+        assert re.search("are not there: books/.*have no bytes: books/", found.seen)
+        with lab.denied("s3:HeadObject"):
+            assert [f.status for f in buckets.check_named(ops)] == ["unknown"]
+    finally:
+        lab.reset()
+
+
+def test_where_the_bucket_is_gone_its_objects_are_not_counted(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    with lab.broken("bucket-missing"):
+        [found] = buckets.check_named(ops)
+    assert (found.status, found.cause) == ("unknown", "")
+
+
+def test_of_a_large_table_some_rows_all_over_it_are_asked_for(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(ops: Connection, text: str, given: Any = None) -> Any:
+        found = sql.ask(ops, text, given)
+        asked.append(text)
+        return found.assign(relpages=2000) if "relpages" in found else found
+
+    monkeypatch.setattr(samples, "ask", ask)
+    assert buckets.check_named(ops).worst == "ok"
+    assert "TABLESAMPLE SYSTEM (25.0000) REPEATABLE (1)" in asked[-1]

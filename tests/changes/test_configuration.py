@@ -64,6 +64,9 @@ def words(ops: Connection) -> dict[str, str]:
         "role": one["role"],
         "acl": one.get("access list", ""),
         "pool": one.get("pool", ""),
+        "admin": next(
+            (of["members"][0] for (_, n), of in found.items() if n.endswith(" admin")), ""
+        ),
         "client": one.get("app client", " ").split(" ")[1],
         **{f"{name}_group": id for name, id in named.items()},
         "functions_group": named.get("lambda", ""),

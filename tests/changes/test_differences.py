@@ -247,6 +247,18 @@ def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
     assert "by ana" in found.seen
 
 
+def test_of_several_events_the_one_that_sets_such_a_thing_is_named(report: Reports) -> None:
+    said = {"eventSource": "lambda.amazonaws.com"}
+    names = ("UpdateAlias20150331", "UpdateFunctionConfiguration20150331v2", "TagResource")
+    report.theirs = [trails.Act(START, name, "ana", "…:my-api", said) for name in names]
+    was = {"Environment": {"Variables": {"LEVEL": "a"}}, "aliases": {"live": {"Weight": 1}}}
+    now = {"Environment": {"Variables": {"LEVEL": "b"}}, "aliases": {"live": {"Weight": 2}}}
+    report({**FIRST, ("function", "my-api"): was}, accept="it is new")
+    [found] = report({**FIRST, ("function", "my-api"): now}).troubles
+    assert "by ana: UpdateFunctionConfiguration20150331v2 at" in found.seen
+    assert "by ana: UpdateAlias20150331 at" in found.seen
+
+
 def test_what_a_run_of_ours_did_is_no_warning_and_names_its_record(report: Reports) -> None:
     text = '{"QueueUrl": "…/orders", "Attributes": {"VisibilityTimeout": "30"}}'
     report.ours = [trails.Act(START, "queues/scale", "ana, record 2026-1", text)]
@@ -274,3 +286,35 @@ def test_only_a_fall_to_less_than_half_of_the_rows_counts(
     report({**FIRST, ROWS: {"of": {"jobs": 5000, "few": 9}}}, accept="it is new")
     found = report({**FIRST, ROWS: {"of": {"jobs": rows, "few": 0}}}).troubles
     assert [f.check for f in found] == ["configuration of database rows db"] * told
+
+
+VALUES = ("database values", "db")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ({"of": {"few": 12}}, {"of": {"few": 0}}, 1),
+        ({"of": {"few": 12}}, {"of": {"few": 1}}, 0),
+        ({"of": {"jobs": 300}}, {"of": {"jobs": 200}}, 1),  # the target's file names it
+        ({"of": {"jobs": 300}}, {"of": {"jobs": 220}}, 0),
+        ({"of": {"visits": 300}}, {"of": {"visits": 200}}, 0),
+    ],
+)
+def test_a_table_that_was_emptied_and_a_third_of_a_named_one_count(
+    report: Reports, was: Any, now: Any, told: int
+) -> None:
+    report.facts["jobs"] = {"images": {"table": "jobs"}}
+    report({**FIRST, ROWS: was}, accept="it is new")
+    assert len(report({**FIRST, ROWS: now}).troubles) == told
+
+
+def test_a_column_whose_values_are_distributed_otherwise_is_told(report: Reports) -> None:
+    roles = {"admin": 10, "reader": 90}
+    report({**FIRST, VALUES: {"of": {"users": {"role": roles}}}}, accept="it is new")
+    less = {"admin": 35, "reader": 65}
+    assert report({**FIRST, VALUES: {"of": {"users": {"role": less}}}}).troubles == []
+    [found] = report({**FIRST, VALUES: {"of": {"users": {"role": {"admin": 100}}}}}).troubles
+    assert found.seen.startswith("of.users.role.admin: was 35, now 100; of.users.role.reader: was")
+    report({**FIRST, VALUES: {"of": {"users": {"role": less}, "jobs": {}}}}, accept="another")
+    assert report({**FIRST, VALUES: {"of": {"users": {"role": less}}}}).troubles == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import psycopg
 import pytest
 
 from opslib import changes, connect
+from opslib.changes import resources
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from tests.changes.test_configuration import after, kept, remembering  # noqa: F401, the fixture
 from tests.conftest import PracticeLab
@@ -22,6 +25,7 @@ BY_HAND = {
     "ALTER TABLE listings ALTER price_cents DROP NOT NULL": "database table listings",
     "ALTER ROLE CURRENT_USER SET lock_timeout = '1s'": "database role bluemoxon_staging",
 }
+ROLES = {"admin": 25, "viewer": 50, "editor": 25}
 
 
 @pytest.fixture
@@ -54,6 +58,13 @@ def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     owner.execute("UPDATE alembic_version SET version_num = 'f00d'")
     left = [f.check for f in after(ops, before, monkeypatch).troubles]
     assert left == ["configuration of database role bluemoxon_staging"]
+    owner.execute("INSERT INTO alembic_version VALUES ('beef')")
+    two = kept(ops)
+    owner.execute("DELETE FROM alembic_version WHERE version_num = 'beef'")
+    changes.check_configuration(ops)
+    assert "migrations" not in str(after(ops, two, monkeypatch).troubles), "heads are merged"
+    owner.execute("GRANT SELECT ON books TO PUBLIC")
+    found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
     owner.execute("DELETE FROM alembic_version")
     found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
     lost = found["configuration of migrations alembic_version"]
@@ -73,3 +84,46 @@ def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
     with lab.denied("secretsmanager:GetSecretValue"):
         found = after(connect(TARGET), before, monkeypatch).troubles
     assert [(f.check, f.status) for f in found] == [("configuration by SQL", "unknown")]
+
+
+def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    assert after(ops, before, monkeypatch).troubles == []
+    owner.execute("DELETE FROM listings WHERE ctid IN (SELECT ctid FROM listings LIMIT 20)")
+    owner.execute("TRUNCATE eval_runbook_jobs")
+    owner.execute("UPDATE users SET role = 'admin'")
+    rows, values = after(ops, before, monkeypatch).troubles
+    assert rows.check == "configuration of database rows bluemoxon-staging/database"
+    assert rows.seen.startswith("of.eval_runbook_jobs: was 37, now 0; of.listings: was 48, now 28")
+    assert "of.users.role.admin: was 25, now 100" in values.seen
+
+
+def test_times_in_the_future_are_told_by_column(owner: Any, ops: Connection) -> None:
+    owner.execute("UPDATE analysis_jobs SET started_at = now() + interval '50 minutes'")
+    assert not [f for f in changes.check_configuration(ops) if "future" in f.check]
+    owner.execute("UPDATE analysis_jobs SET started_at = now() + interval '3 hours'")
+    [found] = [f for f in changes.check_configuration(ops) if "future" in f.check]
+    assert found.status == "warn"
+    assert re.match("analysis_jobs.started_at up to 20.*: a clock or a writer is wrong", found.seen)
+
+
+def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Connection) -> None:
+    for kind in ("rows", "values", "times"):
+        said = resources.table()[f"database {kind}"]["first"][1]
+        text = said.replace("256e6", "0").format()
+        asked = owner.execute(text).fetchone()[0]
+        owner.execute("ANALYZE")
+        owner.execute("BEGIN; LOCK users IN ACCESS EXCLUSIVE MODE")
+        try:
+            assert "users" not in owner.execute(said.format()).fetchone()[0].split("FROM ")
+            of = sql.query(ops, asked).iloc[0, 0]
+        finally:
+            owner.execute("ROLLBACK")
+        if kind != "times":
+            assert of["users"] == (8 if kind == "rows" else {"role": ROLES})

@@ -172,6 +172,12 @@ def test_a_denial_under_another_code_is_told_by_its_words() -> None:
     assert type(raised(botocore.exceptions.ClientError(answer, "GetQueueUrl"))) is NotAllowed
 
 
+def test_runs_of_spaces_in_a_message_of_aws_are_one() -> None:
+    answer: Any = {"Error": {"Code": "InternalFailure", "Message": "no   such \n  thing"}}
+    error = raised(botocore.exceptions.ClientError(answer, "GetQueueUrl"))
+    assert "no such thing" in str(error)
+
+
 def test_a_client_that_cannot_be_made_is_one_of_ours() -> None:
     import boto3
     from botocore.config import Config

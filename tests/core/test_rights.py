@@ -32,7 +32,7 @@ WORDS = {
     "elasticache": {"DeleteUser", "DescribeEvents"},
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},
-    "iam": {"DeleteUser"},
+    "iam": {"DeleteUser", "ListGroups"},
     "lambda": {"GetResourcePolicy"},
     "opensearch": {"DescribeVpcEndpoints", "ListVersions"},
 }

@@ -133,6 +133,14 @@ def test_a_table_is_looked_after_and_the_server_says_so(
     assert [f.status for f in left["ops"].findings if f.verifies] == ["ok"]
 
 
+def test_without_a_table_the_one_with_the_most_dead_rows_is_looked_after(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    for target in (TARGET, "lab/dms-dev"):
+        left = notebooks.run("databases/upkeep", target=target)
+        assert left["plan"].steps[0].title.startswith("VACUUM (ANALYZE) ")
+
+
 def test_a_table_that_was_passed_over_is_told(ops: Connection, lab: PracticeLab) -> None:
     assert databases.check_upkeep(ops, "books", "vacuum", ops.now()).worst == "critical"
     with pytest.raises(NotFound, match="nope"):

@@ -14,6 +14,7 @@ import pytest
 
 from opslib import OpsError, Refused, Unfinished, UsageError, apply, connect
 from opslib.core.actions import lambdas
+from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.databases import migrations
@@ -236,6 +237,22 @@ def test_a_database_ahead_of_its_code_has_nothing_pending() -> None:
     found = migrations.compare(ahead)
     assert found.status == "ok"
     assert "ahead" in found.seen
+
+
+def test_tables_of_which_no_migration_is_kept_are_stamped_and_not_migrated(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    with sessions.session(ops, "a test", write=True) as session:
+        sessions.run(session, "DELETE FROM alembic_version")
+        session.commit()
+    try:
+        found = migrations.check_migrations(ops)
+        assert (found.worst, found.causes) == ("critical", set())
+        assert (found[0].next, "alembic stamp" in found[0].seen) == ("databases/execute", True)
+        with pytest.raises(Refused, match=r"would be made again.*Nothing was changed"):
+            migrations.plan_migration(ops)
+    finally:
+        lab.reset()
 
 
 def test_nothing_that_says_what_is_needed_is_unknown(

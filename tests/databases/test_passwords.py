@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, apply, changes
+from opslib import NotFound, OpsError, Refused, apply, changes
 from opslib.core.actions import logins
 from opslib.core.actions import passwords as generated
 from opslib.core.connections import addresses
@@ -256,6 +256,8 @@ def test_a_refused_login_counts_when_it_is_this_ones_and_after_the_change(
     failed["api"] = OpsError("Denied: logs filter_log_events")
     with pytest.raises(OpsError, match="Denied"):
         passwords._refused(ops, "app", NOW, 60)
+    failed["api"] = NotFound("log group not found")
+    assert passwords._refused(ops, "app", NOW, 60).status == "unknown", "others tell of it"
     if status == "critical":
         since = NOW - timedelta(hours=3)
         assert passwords._refused(ops, "app", since, 60).status == status, "what is seen is told"

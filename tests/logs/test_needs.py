@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from opslib import connect
 from opslib.core.reads import functions
-from opslib.logs import denials, needs
+from opslib.core.tables import frame
+from opslib.logs import denials, judged, needs
 from opslib.logs.denials import ROLE, STORAGE
+from opslib.logs.kinds import kind_of
 from opslib.logs.needs import LOGIN, OUTSIDE
 
+START = datetime(2026, 11, 20, 6, tzinfo=UTC)
 TARGET, KEY = "lab/dms-dev", "init-upload"
 
 
@@ -152,3 +156,43 @@ def test_lines_name_action_and_resource() -> None:
     assert found
     assert (found["action"], found["on"]) == ("kms:Decrypt", "arn:aws:kms:eu-west-1:1:key/2")
     assert ROLE != STORAGE
+
+
+def test_a_secret_that_a_variable_names_has_to_be_there(dms: Any, monkeypatch: Any) -> None:
+    words, real = needs._STORED.words, functions.variables
+    assert (only(dms, words).status, only(dms, words).seen) == ("ok", "1, all there")
+    own = f"arn:aws:secretsmanager:{dms.target.region}:{dms.target.account}:secret:gone-AbCdEf"
+    other = own.replace(dms.target.account, "999988887777")
+    for value, status in ((own, "critical"), (other, "ok")):
+        monkeypatch.setattr(functions, "variables", lambda of, v=value: real(of) | {"KEY_ARN": v})
+        assert only(dms, words).status == status
+    monkeypatch.setattr(functions, "variables", lambda of: real(of) | {"DB_SECRET_NAME": "gone"})
+    found = only(dms, words)
+    assert (found.status, found.next) == ("critical", "functions/environment")
+    assert "DB_SECRET_NAME of init-upload: gone" in found.seen
+
+
+def test_a_secret_that_may_not_be_described_is_unknown(lab: Any, dms: Any) -> None:
+    with lab.denied("secretsmanager:DescribeSecret", "dms-dev"):
+        assert needs.check_needs(dms, KEY).worst == "unknown"
+
+
+MEGABYTES = "REPORT RequestId: x\tDuration: 9 ms\tMemory Size: 512 MB\tMax Memory Used: {} MB\t"
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [
+        ([MEGABYTES.format(511), MEGABYTES.format(51)], "ok"),
+        ([MEGABYTES.format(512)], "warn"),
+        (['{"metrics": {"memorySizeMB": 128, "maxMemoryUsedMB": 128}}'], "warn"),
+        ([MEGABYTES.format(512), "RequestId: x Error: Runtime exited: signal: killed"], "critical"),
+        (['{"errorType": "Runtime.OutOfMemory"}'], "critical"),
+    ],
+)
+def test_memory_that_did_not_suffice_is_named(messages: list[str], status: str) -> None:
+    ill = {each: "trouble" if kind_of(each) == "memory" else "well" for each in messages}
+    rows = [{"time": START, "source": "api", "message": m, "answer": a} for m, a in ill.items()]
+    found = needs._memory(frame(rows, judged.LINES))
+    assert found.status == status
+    assert (found.cause or found.rules_out) == needs.MEMORY

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from opslib import records
@@ -150,11 +151,16 @@ def own(target: str, since: datetime) -> list[Act]:
     return found
 
 
-def newest(acts: Iterable[Act], name: str, setting: str, services: set[str]) -> Act | None:
-    """The newest that names a resource; of several the one that also names the setting.
+def newest(
+    acts: Iterable[Act], name: str, setting: str, services: set[str], noun: str
+) -> Act | None:
+    """The newest that names a resource; of several the one that also names the setting, else what
+    it is a part of, as `functionconfiguration`.
 
     Of CloudTrail's only what one of the services was told: a name may be several things'.
     """
     told = {f"{service}.amazonaws.com" for service in services} | {None}
     about = [act for act in acts if act.of("eventSource") in told and act.names(name)]
-    return next((act for act in about if setting and setting in act.text), next(iter(about), None))
+    named = (act for act in about if setting and setting in act.text)
+    alike = (act for act in about if noun in act.name.lower())
+    return next(chain(named, alike, about), None)

@@ -198,7 +198,8 @@ def errors(
             yield
         except ClientError as exc:
             error = exc.response.get("Error", {})
-            code, said = str(error.get("Code", "")), str(error.get("Message", ""))
+            code = str(error.get("Code", ""))
+            said = " ".join(str(error.get("Message", "")).split())
             hinted = (hint for pattern, hint in HINTS if re.search(pattern, said))
             raise translated(CODES, next(hinted, code), code=code, said=said, **more) from exc
         except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
