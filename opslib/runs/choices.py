@@ -19,8 +19,12 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     Raises UsageError: the file describes no such section, or not this name, or several of which
     none is the default.
     """
-    if section := needs().get(procedure.chapter):
-        target[section]
+    for name in (procedure.chapter, procedure.name):
+        if (place := needs().get(name)) and _found(target, place) is None:
+            raise UsageError(
+                f"parameters/targets/{target.key}.yaml describes no {place}, without which "
+                f"{procedure.name} is of no use. Add it there, if {target.system} has it."
+            )
     chosen = dict(given)
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
@@ -63,8 +67,8 @@ def _at(target: Target, parameter: Parameter) -> Json:
 
 
 def described(target: Target, parameter: Parameter) -> Json:
-    """The same; empty when nothing is described."""
-    found: Json = {}
+    """The same, or its own words; empty when nothing is described."""
+    found: Json = dict.fromkeys(parameter.words)
     for section in parameter.sections:
         found |= _found(target, section) or {}
     return found

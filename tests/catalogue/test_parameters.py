@@ -40,7 +40,7 @@ def test_what_a_parameter_declares_steers_and_its_help_does_not() -> None:
 
 def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        UsageError, match=r"x: \[requird\] is none of required, any, all, of SECTION"
+        UsageError, match=r"x: \[requird\] is none of required, any, all, time, of SECTION, A|B"
     ):
         parameters.parse('x: str = ""  # [requird] which', "queues/x")
 
@@ -103,6 +103,52 @@ def test_bad_input_is_refused_with_what_and_what_next(given: dict[str, Any], mes
     with pytest.raises(UsageError) as refused:
         parameters.coerce(parsed(), given, "queues/x")
     assert str(refused.value) == message
+
+
+CHOICES = """target: str = "lab/x-y"
+since: str = ""  # [time] from
+to: str = "latest"  # [required, time] the moment
+unseen: str = ""  # [done|not done] what you saw
+"""
+
+
+@pytest.mark.parametrize("since", ["", "2h", "1w", "2026-11-22", "2026-11-22T14:05+02:00"])
+@pytest.mark.parametrize("to", ["latest", "", "30m"])
+@pytest.mark.parametrize("unseen", ["", "done", "not done"])
+def test_a_time_and_one_of_some_words_are_taken_as_declared(
+    since: str, to: str, unseen: str
+) -> None:
+    given = {"since": since, "to": to, "unseen": unseen}
+    assert parameters.coerce(parameters.parse(CHOICES, "x/y"), given, "x/y") == given
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"since": "yesterday"},
+            "since='yesterday' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. from",
+        ),
+        (
+            {"to": "newest"},
+            "to='newest' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. required: the moment",
+        ),
+        ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. what you saw"),
+    ],
+)
+def test_what_is_no_time_or_none_of_its_words_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        parameters.typed(parameters.parse(CHOICES, "x/y"), given, "x/y")
+    assert str(refused.value) == message
+
+
+def test_every_parameter_that_is_a_moment_says_so() -> None:
+    from opslib.catalogue import procedures
+
+    every = [p for each in procedures.list_procedures() for p in each.parameters]
+    assert all(p.time for p in every if p.name in ("since", "until") or "UTC" in p.help)
 
 
 @pytest.mark.parametrize("line", ["minutes = 5", "minutes: Path = 5", "print('x')"])
