@@ -6,15 +6,32 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import click
+
+from opslib.catalogue import runbooks
 from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
+from opslib.core.connections.targets import LAB
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
 _FEW = 20  # what passed is listed up to here
+
+
+def name_strangers(among: Iterable[tuple[str, str]]) -> None:
+    """Say on stderr which entries are of another system's runbook than that of their target."""
+    for name, target in among:
+        system = name.split("/")[0]
+        ours = target.removeprefix(LAB).startswith(f"{system}-")
+        if system in runbooks.systems() and not ours:
+            click.echo(
+                f"{name} is of {system}'s runbook, {target} is not: its parameters were set for "
+                f"{system}, and may mean other things here.",
+                err=True,
+            )
 
 
 def shown(record: Record, *, everything: bool = False) -> Json:

@@ -67,7 +67,8 @@ def conclude(ops: Connection) -> Verdict:
         plan.id if plan and steps else "",
         (*severities.told(ops, bad), *evidence(counted)),
     )
-    verdict = replace(verdict, lines=tuple(map(ops.follow, verdict.next)))
+    about = {name: " ".join(f.check for f in bad if f.next == name) for name in verdict.next}
+    verdict = replace(verdict, lines=tuple(ops.follow(*each) for each in about.items()))
     ops.journal.write("verdict", **asdict(verdict))
     return verdict
 
