@@ -183,8 +183,12 @@ def _typed(parameter: Parameter, value: Any, where: str) -> Any:
         if type(found) is not kind:
             raise ValueError(type(found).__name__)
     except (ValueError, KeyError) as exc:
-        told = f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}"
-        raise UsageError(told.rstrip()) from exc
+        raise _wrong(parameter, value, where, parameter.type) from exc
     if found not in ("", parameter.default) and (bounds := _beyond(parameter, found)):
-        raise UsageError(f"{parameter.name}={value!r} of {where} is not {bounds}. {parameter.told}")
+        raise _wrong(parameter, value, where, bounds)
     return found
+
+
+def _wrong(parameter: Parameter, value: Any, where: str, wanted: str) -> UsageError:
+    help = parameter.told[:1].upper() + parameter.told[1:]
+    return UsageError(f"{parameter.name}={value!r} of {where} is not {wanted}. {help}".rstrip())

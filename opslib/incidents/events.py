@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_STAGES = {"began": 0, "detected": 1, "resolved": 3, "post-mortem": 4}  # of milestones; others: 2
 _SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
@@ -99,3 +100,17 @@ def when(text: str) -> datetime:
             "Times are UTC."
         )
     return found.astimezone(UTC)
+
+
+def require_order(marked: Mapping[str, Event], milestone: str, at: datetime, incident: str) -> None:
+    """Raises UsageError: another milestone that comes before it would stand after it, or so."""
+    for name, mark in marked.items():
+        here, there = [_STAGES.get(each, 2) for each in (milestone, name)]
+        known = "cause-found" not in (milestone, name) and here != there
+        if known and at != mark.happened and (here < there) != (at < mark.happened):
+            side = "after" if here < there else "before"
+            raise UsageError(
+                f"{milestone} at {at:%Y-%m-%d %H:%M} would be {side} {name} at "
+                f"{mark.happened:%Y-%m-%d %H:%M} UTC. Nothing was written down. Give another --at, "
+                f"or correct that one: opslib incident mark {name} --at HH:MM -i {incident}"
+            )

@@ -73,25 +73,25 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
     ("given", "message"),
     [
         ({"minuts": "5"}, "Unknown parameter 'minuts' of queues/x. Did you mean 'minutes'?"),
-        ({"minutes": "five"}, "minutes='five' of queues/x is not int. how far back"),
+        ({"minutes": "five"}, "minutes='five' of queues/x is not int. How far back"),
         (
             {"minutes": "-5"},
-            "minutes='-5' of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes='-5' of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
         (
             {"minutes": 0},
-            "minutes=0 of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes=0 of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
         (
             {"minutes": 10**9},
-            "minutes=1000000000 of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes=1000000000 of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
-        ({"share": "nan"}, "share='nan' of queues/x is not a number. "),
-        ({"share": "inf"}, "share='inf' of queues/x is not a number. "),
-        ({"share": "1e999"}, "share='1e999' of queues/x is not a number. "),
-        ({"minutes": True}, "minutes=True of queues/x is not int. how far back"),
-        ({"to": 3}, "to=3 of queues/x is not str. the version = the number"),
-        ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. on"),
+        ({"share": "nan"}, "share='nan' of queues/x is not a number."),
+        ({"share": "inf"}, "share='inf' of queues/x is not a number."),
+        ({"share": "1e999"}, "share='1e999' of queues/x is not a number."),
+        ({"minutes": True}, "minutes=True of queues/x is not int. How far back"),
+        ({"to": 3}, "to=3 of queues/x is not str. The version = the number"),
+        ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. On"),
         (
             {"target": "x-y"},
             "queues/x needs queue (str: required: which queue (of queues in the target's file)). "
@@ -127,13 +127,13 @@ def test_a_time_and_one_of_some_words_are_taken_as_declared(
     [
         (
             {"since": "yesterday"},
-            "since='yesterday' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. from",
+            "since='yesterday' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. From",
         ),
         (
             {"to": "newest"},
-            "to='newest' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. required: the moment",
+            "to='newest' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. Required: the moment",
         ),
-        ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. what you saw"),
+        ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. What you saw"),
     ],
 )
 def test_what_is_no_time_or_none_of_its_words_is_refused(

@@ -168,14 +168,16 @@ def _require_confirmed(ops: Connection, confirm: str) -> None:
     meant = maintenance.phrase(ops)
     if not target.production or confirm == meant or (confirm == target.name and not outside):
         return
+    given = f" {confirm!r} was typed." * bool(confirm)
     if not outside:
         raise Refused(
             f"{target.name} is production: nothing was changed. "
-            f"To go on, type its name: confirm = {target.name!r}."
+            f"To go on, type its name: confirm = {target.name!r}.{given}"
         )
     raise Refused(
-        f"{target.name} is production, and nothing was changed. {outside} Wait for it; what cannot "
-        f"wait wants more than the name, and the record keeps it: confirm = {meant!r}."
+        f"{target.name} is production, and nothing was changed. {outside} Wait for it; "
+        "what cannot wait wants more than the name, and the record keeps it: "
+        f"confirm = {meant!r}.{given}"
     )
 
 
