@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,6 @@ from opslib.core import Json, UsageError, text, times
 from opslib.core.connections.targets import LAB
 
 _WINDOW = {"since", "until"}  # both: else `since` means something else there
-_SHOWN = 5  # names to choose from
 
 
 def command(
@@ -43,19 +43,13 @@ def _thing(
     parameter: Parameter, about: str, target: str, here: Mapping[str, Any], known: Json
 ) -> str:
     """The one that it is about; else those to choose from, where one has to be given."""
-    words = set(re.findall(r"[\w-]+", about))
-    met = [n for n, of in known.items() if words & {n, *_called(of)}]
+    met = [n for n in known if n in re.findall(r"[\w-]+", about)]
     met = met or [n for n in known if n == here.get(parameter.name)]
-    if parameter.of and len(met) == 1:
+    if len(met) == 1:
         return met[0]
     if parameter.required and (parameter.default is None or not target.startswith(LAB)):
-        return "|".join([*[*known][:_SHOWN], *["…"] * (not 0 < len(known) <= _SHOWN)])
+        return "|".join(known) or "…"
     return ""
-
-
-def _called(of: Any) -> list[str]:
-    """How AWS calls it."""
-    return [str(of["name"])] if isinstance(of, dict) and "name" in of else []
 
 
 def window(here: Mapping[str, Any]) -> Json:
@@ -63,11 +57,8 @@ def window(here: Mapping[str, Any]) -> Json:
 
     Empty where none is set.
     """
-    said = {name: here.get(name) for name in sorted(_WINDOW)}
-    if not all(isinstance(value, str) for value in said.values()):
-        return {}
+    said: Json = {name: here.get(name) for name in sorted(_WINDOW)}
     now = datetime.now(UTC)
-    try:
-        return {k: f"{times.moment(v, now):%Y-%m-%dT%H:%M}" for k, v in said.items() if v}
-    except UsageError:
-        return {}
+    with suppress(UsageError, AttributeError):  # no text
+        return {k: f"{times.moment(v, now):%Y-%m-%dT%H:%M}" for k, v in said.items() if v != ""}
+    return {}

@@ -135,8 +135,11 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     """
     found = typed(parameters, given, where)
     practice = str(given.get("target", LAB)).startswith(LAB)
-    needed = [p for p in parameters if p.required and (p.default is None or not practice)]
-    missing = [p for p in needed if p.name not in given]
+    missing = [
+        p
+        for p in parameters
+        if p.required and p.name not in given and (p.default is None or not practice)
+    ]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
@@ -176,19 +179,15 @@ def _beyond(parameter: Parameter, value: Any) -> str:
 
 def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     kind, read = _TYPES[parameter.type]
-    try:
+    found, wanted, told = value, parameter.type, parameter.told
+    with suppress(ValueError, KeyError):
         found = read(value) if isinstance(value, str) else value
         if kind is float and type(found) is int:
-            return float(found)
-        if type(found) is not kind:
-            raise ValueError(type(found).__name__)
-    except (ValueError, KeyError) as exc:
-        raise _wrong(parameter, value, where, parameter.type) from exc
-    if found not in ("", parameter.default) and (bounds := _beyond(parameter, found)):
-        raise _wrong(parameter, value, where, bounds)
+            found = float(found)
+        if type(found) is kind:
+            wanted = "" if found in ("", parameter.default) else _beyond(parameter, found)
+    if wanted:
+        help = told[:1].upper() + told[1:]
+        said = f"{parameter.name}={value!r} of {where} is not {wanted}. {help}"
+        raise UsageError(said.rstrip())
     return found
-
-
-def _wrong(parameter: Parameter, value: Any, where: str, wanted: str) -> UsageError:
-    help = parameter.told[:1].upper() + parameter.told[1:]
-    return UsageError(f"{parameter.name}={value!r} of {where} is not {wanted}. {help}".rstrip())

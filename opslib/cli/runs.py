@@ -13,7 +13,6 @@ import click
 from opslib.catalogue import runbooks
 from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
-from opslib.core.connections.targets import LAB
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
@@ -25,8 +24,7 @@ def name_strangers(among: Iterable[tuple[str, str]]) -> None:
     """Say on stderr which entries are of another system's runbook than that of their target."""
     for name, target in among:
         system = name.split("/")[0]
-        ours = target.removeprefix(LAB).startswith(f"{system}-")
-        if system in runbooks.systems() and not ours:
+        if system in runbooks.systems() and f"/{system}-" not in f"/{target}":
             click.echo(
                 f"{name} is of {system}'s runbook, {target} is not: its parameters were set for "
                 f"{system}, and may mean other things here.",

@@ -69,8 +69,8 @@ def read(path: Path) -> Document:
         raise UsageError(f"{path}: not valid YAML: {exc}.") from exc
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
-        last = len(text.splitlines())  # an end that is missing is missed after it
-        line = f":{min(mark.line + 1, last)}" if mark else ""
+        # an end that is missing is missed after the last line
+        line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
 

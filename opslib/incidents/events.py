@@ -21,7 +21,15 @@ from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
-_STAGES = {"began": 0, "detected": 1, "resolved": 3, "post-mortem": 4}  # of milestones; others: 2
+_STAGES = {
+    "began": 1,
+    "detected": 2,
+    "acknowledged": 3,
+    "assessed": 3,
+    "mitigated": 3,
+    "resolved": 4,
+    "post-mortem": 5,
+}  # a cause may be found at any time
 _SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
@@ -102,15 +110,15 @@ def when(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def require_order(marked: Mapping[str, Event], milestone: str, at: datetime, incident: str) -> None:
-    """Raises UsageError: another milestone that comes before it would stand after it, or so."""
+def require_order(marked: Mapping[str, Event], milestone: str, at: datetime) -> None:
+    """Raises UsageError: a milestone would stand on the wrong side of another."""
+    stage = _STAGES.get(milestone)
     for name, mark in marked.items():
-        here, there = [_STAGES.get(each, 2) for each in (milestone, name)]
-        known = "cause-found" not in (milestone, name) and here != there
-        if known and at != mark.happened and (here < there) != (at < mark.happened):
-            side = "after" if here < there else "before"
+        other = _STAGES.get(name)
+        if stage and other and (stage - other) * (at - mark.happened) < timedelta(0):
             raise UsageError(
-                f"{milestone} at {at:%Y-%m-%d %H:%M} would be {side} {name} at "
-                f"{mark.happened:%Y-%m-%d %H:%M} UTC. Nothing was written down. Give another --at, "
-                f"or correct that one: opslib incident mark {name} --at HH:MM -i {incident}"
+                f"{milestone} at {at:%Y-%m-%d %H:%M} would be "
+                f"{'before' if stage > other else 'after'} {name} at "
+                f"{mark.happened:%Y-%m-%d %H:%M} UTC. Nothing was written down. "
+                "Give another --at; or correct that one first, in the same way."
             )

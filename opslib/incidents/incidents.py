@@ -25,13 +25,6 @@ MILESTONES = (
     "resolved",
     "post-mortem",
 )
-_STAGES = {
-    "began": 0,
-    "detected": 1,
-    "resolved": 3,
-    "post-mortem": 4,
-    "cause-found": None,
-}  # else 2
 _SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
 _OF_SOME = ("assessed", "post-mortem")  # due only where the target's file says by when
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
@@ -253,8 +246,7 @@ def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Inci
     """
     if milestone not in MILESTONES:
         raise unknown_name("milestone", milestone, MILESTONES)
-    found = find(incident)
-    events.require_order(found.milestones, milestone, at or datetime.now(UTC), found.id)
+    events.require_order(find(incident).milestones, milestone, at or datetime.now(UTC))
     return write("mark", incident, at, ended_too=True, milestone=milestone)
 
 

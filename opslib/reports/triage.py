@@ -64,14 +64,10 @@ def first_look(ops: Connection) -> Findings:
     ops.findings[before:] = found
     looked = ", ".join(dict(looks)) or "nothing, none is described"
     found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
-    ops.scope = f"Looked at: {looked}; not at: {', '.join(_rest(ops))} (opslib report daily)."
-    return found
-
-
-def _rest(ops: Connection) -> list[str]:
-    """The other parts of the target's file that chapters look at."""
     parts = {place for name, place in choices.needs().items() if "/" not in name}
-    return sorted(part for part in parts - _LOOKS.keys() if part in ops.target.facts)
+    rest = ", ".join(sorted(parts & ops.target.facts.keys() - _LOOKS.keys()))
+    ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily)."
+    return found
 
 
 def _points_to(troubles: list[Finding]) -> str:

@@ -75,7 +75,7 @@ FUNCTIONS = {"api": {"name": "shop-api"}, "loader": {"name": "shop-loader"}}
     ("target", "about", "here", "more"),
     [
         (TARGET, "errors of loader", {}, " -p function=loader"),
-        (TARGET, "Throttles of shop-loader", {"function": "api"}, " -p function=loader"),
+        (TARGET, "Throttles of loader", {"function": "api"}, " -p function=loader"),
         (TARGET, "errors", {"function": "api"}, " -p function=api"),
         (TARGET, "errors of loader and api", {}, ""),  # its default is practised on
         ("shop-production", "errors", {}, " -p 'function=api|loader'"),
