@@ -66,7 +66,7 @@ def first_look(ops: Connection) -> Findings:
     found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
     parts = {place for name, place in choices.needs().items() if "/" not in name}
     rest = ", ".join(sorted(parts & ops.target.facts.keys() - _LOOKS.keys()))
-    ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily)."
+    ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily -t {ops.target.name})."
     return found
 
 

@@ -164,7 +164,9 @@ def test_production_is_changed_when_its_name_is_typed(
 ) -> None:
     production = connect(PRODUCTION)
     plan = versions.plan_rollback(production, "api")
-    assert apply(production, plan, plan.id, PRODUCTION).changed
+    applied = apply(production, plan, plan.id, PRODUCTION)
+    assert applied.changed
+    assert "(1 step) on" in repr(applied)
 
 
 def test_at_once_is_for_targets_that_allow_it(

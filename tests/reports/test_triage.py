@@ -35,4 +35,4 @@ def test_its_verdict_says_what_was_looked_at_and_what_was_not(ops: Connection) -
     said = conclude(ops).sentence
     assert said.startswith("All ")
     assert " passed. Looked at: api, alarms, metrics; not at: database, functions, " in said
-    assert said.endswith("(opslib report daily).")
+    assert said.endswith(f"(opslib report daily -t {TARGET}).")

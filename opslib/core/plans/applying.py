@@ -18,6 +18,7 @@ from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.plans import maintenance, narrowing
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
+from opslib.core.text import count
 
 T = TypeVar("T")
 Made: TypeAlias = Callable[Concatenate[Connection, P], T]
@@ -71,8 +72,10 @@ class Applied:
     def __repr__(self) -> str:
         if self.changed:
             undone = "" if self.plan.reversible else " It cannot be undone (or only in part)."
-            steps = f"({len(self.plan.steps)} steps)"
-            return f"Applied: {self.plan.summary} {steps} on {self.plan.target}.{undone}"
+            return (
+                f"Applied: {self.plan.summary} ({count(len(self.plan.steps), 'step')}) on "
+                f"{self.plan.target}.{undone}"
+            )
         if not self.plan.steps:
             return "Nothing to do, so nothing was changed."
         return (
