@@ -18,6 +18,7 @@ from opslib.core.journal import Journal
 from opslib.records import interactive
 from opslib.records.approvals import approvals
 from opslib.records.sittings import places, presence
+from opslib.runs import choices
 
 
 def connect(target: str, beside: Connection | None = None) -> Connection:
@@ -41,7 +42,10 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     ops = Connection(described, access, journal, recorder, connect, approvals)
     ops.entry = partial(runbooks.serving, described.system)
     if shell is not None:
-        ops.follow = partial(following.command, target=described.name, here=shell.user_ns)
+        known = partial(choices.described, described)
+        ops.follow = partial(
+            following.command, target=described.name, here=shell.user_ns, known=known
+        )
         if beside is None and presence.is_live(journal.kept):
             from opslib.desk import joining  # nobody needs it elsewhere
 

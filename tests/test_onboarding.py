@@ -230,7 +230,13 @@ def test_what_is_required_outside_the_lab_is_asked_for_there() -> None:
 
 @pytest.mark.parametrize(
     ("procedure", "section"),
-    [("queues/redrive", "queues"), ("users/sync", "users"), ("network/endpoints", "network")],
+    [
+        ("queues/redrive", "queues"),
+        ("users/sync", "users"),
+        ("network/endpoints", "network"),
+        ("caches/health", "cache"),
+        ("deployments/plan", "terraform"),
+    ],
 )
 def test_a_section_that_is_not_described_ends_the_command_before_anything_starts(
     home: Path, procedure: str, section: str

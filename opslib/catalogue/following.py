@@ -1,29 +1,55 @@
-"""What follows, as a line to type: on the same target, over the same window of time."""
+"""What follows, as a line to type: on the same target and thing, over the same window of time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from opslib.catalogue import runbooks
+from opslib.catalogue.parameters import Parameter
 from opslib.core import Json, UsageError, text, times
+from opslib.core.connections.targets import LAB
 
 _WINDOW = {"since", "until"}  # both: else `since` means something else there
 
 
-def command(name: str, target: str, here: Mapping[str, Any]) -> str:
+def command(
+    name: str,
+    about: str = "",
+    *,
+    target: str,
+    here: Mapping[str, Any],
+    known: Callable[[Parameter], Json],
+) -> str:
     """`opslib open NAME -t TARGET -p since=…`; empty for what is no procedure or entry.
 
-    `here`: the names of the notebook that one comes from, its parameters among them.
+    `about`: what the findings that lead there are called. `here`: the names of the notebook that
+    one comes from, its parameters among them. `known`: what a parameter may name.
     """
     try:
         procedure, preset, _ = runbooks.find(name)
     except UsageError:
         return ""
-    known = {parameter.name for parameter in procedure.parameters}
-    given = window(here) if known >= _WINDOW and not _WINDOW & preset.keys() else {}
-    return text.command("open", name, target, given)
+    takes = {p.name: p for p in procedure.parameters if p.name not in {"target", *preset}}
+    given = window(here) if takes.keys() >= _WINDOW else {}
+    said = {p.name: _thing(p, about, target, here, known(p)) for p in takes.values()}
+    return text.command("open", name, target, given | {n: v for n, v in said.items() if v})
+
+
+def _thing(
+    parameter: Parameter, about: str, target: str, here: Mapping[str, Any], known: Json
+) -> str:
+    """The one that it is about; else those to choose from, where one has to be given."""
+    met = [n for n in known if n in re.findall(r"[\w-]+", about)]
+    met = met or [n for n in known if n == here.get(parameter.name)]
+    if len(met) == 1:
+        return met[0]
+    if parameter.required and (parameter.default is None or not target.startswith(LAB)):
+        return "|".join(known) or "…"
+    return ""
 
 
 def window(here: Mapping[str, Any]) -> Json:
@@ -31,11 +57,8 @@ def window(here: Mapping[str, Any]) -> Json:
 
     Empty where none is set.
     """
-    said = {name: here.get(name) for name in sorted(_WINDOW)}
-    if not all(isinstance(value, str) for value in said.values()):
-        return {}
+    said: Json = {name: here.get(name) for name in sorted(_WINDOW)}
     now = datetime.now(UTC)
-    try:
-        return {k: f"{times.moment(v, now):%Y-%m-%dT%H:%M}" for k, v in said.items() if v}
-    except UsageError:
-        return {}
+    with suppress(UsageError, AttributeError):  # no text
+        return {k: f"{times.moment(v, now):%Y-%m-%dT%H:%M}" for k, v in said.items() if v != ""}
+    return {}

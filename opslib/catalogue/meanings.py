@@ -121,6 +121,7 @@ class Index:
     def rows(self, asked: Asked) -> dict[str, list[tuple[float, str]]]:
         """The texts with what was asked, by what they are of: how well each fits, and it.
 
+        Of a note, which is made of names and values, only how well.
         A rare word in a short text is about 1, however many texts there are.
         """
         parts = [f'text : "{word}"' for word in asked.words]
@@ -128,7 +129,8 @@ class Index:
         found: dict[str, list[tuple[float, str]]] = {}
         query = "SELECT of, kind, text, -bm25(rows) FROM rows WHERE rows MATCH ?"
         for of, kind, text, fits in self._db.execute(query, (" OR ".join(parts),)):
-            found.setdefault(of, []).append((fits * _WEIGHTS[kind] / self._rare, text))
+            shown = "" if kind == "note" else text
+            found.setdefault(of, []).append((fits * _WEIGHTS[kind] / self._rare, shown))
         return found
 
     def _any(self, table: str, query: str) -> bool:

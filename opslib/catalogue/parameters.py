@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core import Json, UsageError, unknown_name
+from opslib.core import Json, UsageError, times, unknown_name
 from opslib.core.connections.targets import LAB
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -27,17 +27,18 @@ _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read
     "dict": (dict, json.loads),
 }
 _LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
-_MARKS = ("required", "any", "all")
+_MARKS = ("required", "any", "all", "time")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, of functions, any, all] help`, a line of the cell tagged
-    `parameters`.
+    """`name: type = default  # [required, of functions, any, all, time, on|off] help`, a line of
+    the cell tagged `parameters`.
 
     `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
     something in that section of the target's file (`of functions or services`: in one of them);
-    `any`: a name of AWS's will do as well; `all`: so does `all`.
+    `any`: a name of AWS's will do as well; `all`: so does `all`. `time`: a moment as
+    `times.moment` reads it; `words`: one of these. Its default and "" are always taken.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Parameter:
     of: str = ""
     any: bool = False
     all: bool = False
+    time: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def sections(self) -> list[str]:
@@ -116,10 +119,12 @@ def _marks(comment: str, where: str) -> tuple[Json, str]:
         key, _, section = word.partition(" ")
         if key == "of" and section:
             marks["of"] = section
+        elif "|" in word:
+            marks["words"] = tuple(word.split("|"))
         elif word in _MARKS:
             marks[word] = True
         else:
-            raise UsageError(f"{where}: [{word}] is none of {', '.join(_MARKS)}, of SECTION.")
+            raise UsageError(f"{where}: [{word}] is none of {', '.join(_MARKS)}, of SECTION, A|B.")
     return marks, help.strip()
 
 
@@ -130,8 +135,11 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     """
     found = typed(parameters, given, where)
     practice = str(given.get("target", LAB)).startswith(LAB)
-    needed = [p for p in parameters if p.required and (p.default is None or not practice)]
-    missing = [p for p in needed if p.name not in given]
+    missing = [
+        p
+        for p in parameters
+        if p.required and p.name not in given and (p.default is None or not practice)
+    ]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")
@@ -150,8 +158,18 @@ def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str)
     return {name: _typed(known[name], value, where) for name, value in given.items()}
 
 
-def _beyond(name: str, value: Any) -> str:
-    """The bounds that a number is not in; empty when it can be meant."""
+def _beyond(parameter: Parameter, value: Any) -> str:
+    """What it is not, and has to be; empty when it can be meant."""
+    name = parameter.name
+    if parameter.time:
+        with suppress(UsageError):
+            times.moment(value)
+            return ""
+        return "a time: 2h (ago), or 2026-11-22T14:05"
+    if parameter.words and value not in parameter.words:
+        return " or ".join(map(repr, parameter.words))
+    if type(value) not in (int, float):
+        return ""
     if name in _LONGEST and not 0 < value <= _LONGEST[name]:
         return f"more than 0 and at most {_LONGEST[name]:,}"
     if not math.isfinite(value):
@@ -161,16 +179,15 @@ def _beyond(name: str, value: Any) -> str:
 
 def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     kind, read = _TYPES[parameter.type]
-    try:
+    found, wanted, told = value, parameter.type, parameter.told
+    with suppress(ValueError, KeyError):
         found = read(value) if isinstance(value, str) else value
         if kind is float and type(found) is int:
-            return float(found)
-        if type(found) is not kind:
-            raise ValueError(type(found).__name__)
-    except (ValueError, KeyError) as exc:
-        told = f"{parameter.name}={value!r} of {where} is not {parameter.type}. {parameter.told}"
-        raise UsageError(told.rstrip()) from exc
-    bounds = _beyond(parameter.name, found) if type(found) in (int, float) else ""
-    if bounds:
-        raise UsageError(f"{parameter.name}={value!r} of {where} is not {bounds}. {parameter.told}")
+            found = float(found)
+        if type(found) is kind:
+            wanted = "" if found in ("", parameter.default) else _beyond(parameter, found)
+    if wanted:
+        help = told[:1].upper() + told[1:]
+        said = f"{parameter.name}={value!r} of {where} is not {wanted}. {help}"
+        raise UsageError(said.rstrip())
     return found

@@ -30,8 +30,12 @@ class Entry:
     covers: tuple[str, ...] = ()  # rows of parameters/coverage.yaml
 
 
+def files() -> list[Path]:
+    return sorted((paths.parameters() / "runbooks").glob("*.yaml"))
+
+
 def systems() -> list[str]:
-    return sorted(path.stem for path in (paths.parameters() / "runbooks").glob("*.yaml"))
+    return [path.stem for path in files()]
 
 
 def entries(system: str) -> list[Entry]:

@@ -24,7 +24,8 @@ from opslib.core.connections.targets import Target
 FIRST_LOOK = "reports/triage"
 _PARTS = (1.0, 0.5, 0.25)  # how much the best rows of a procedure count
 _STARTS = (1.2, 0.9, 0.65)  # where one starts when something is meant
-_OWN, _CHANGES = 1.15, 0.95  # what the runbook has; what changes something
+_OWN = 1.15  # what the runbook has
+_DOES = {"read": 1.0, "change": 0.9, "destroy": 0.8}  # one looks first
 _LEAST = 0.45  # what scores less is a coincidence
 
 Rows = list[tuple[float, str]]
@@ -115,8 +116,8 @@ class Guide:
         shown = entry if entry and self._own else procedure
         score = starts.get(procedure.name, 0) + _worth(found)
         score *= _OWN if shown is entry else 1
-        score *= _CHANGES if procedure.effect != "read" else 1
-        why = max(found, default=(0, "one starts there"))[1]
+        score *= _DOES[procedure.effect]
+        why = max((row for row in found if row[1]), default=(0, "one starts there"))[1]
         return Hit(shown.name, shown.title, procedure.name, procedure.effect, why, round(score, 2))
 
 

@@ -149,6 +149,7 @@ def _run(
         return console.Progress(label) if label else line
 
     more |= {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
+    told.name_strangers(among)
     try:
         records = runs.run_many(names, on, pairs(given), timeout_seconds=timeout, **more)
     finally:
@@ -233,8 +234,7 @@ def head(as_json: bool) -> None:
     """The head of the chain, NUMBER:HASH. Keep it elsewhere, and give it to verify --head."""
     from opslib.records import verification
 
-    shown = verification.head()
-    number, _, digest = shown.partition(":")
+    number, _, digest = (shown := verification.head()).partition(":")
     said = {"head": shown, "number": int(number), "hash": digest}
     click.echo(console.as_json(said) if as_json else shown)
 

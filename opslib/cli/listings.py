@@ -12,15 +12,19 @@ from typing import Any
 from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
 from opslib.cli import streams
-from opslib.core import Json, console
+from opslib.core import Json, console, strict_yaml
 
 
 def procedures() -> list[Json]:
-    """Every procedure, its section being its chapter; what cannot be read is told on stderr."""
+    """Every procedure, its section being its chapter; what cannot be read is told on stderr, also
+    a runbook that is no YAML.
+    """
+    tell = partial(print, file=sys.stderr)
+    known.readable(strict_yaml.read, runbooks.files(), tell)
     return [
         {"name": p.name, "title": p.title, "section": p.chapter, "procedure": p.name}
         | {"effect": p.effect}
-        for p in known.readable(known.load, known.files(), partial(print, file=sys.stderr))
+        for p in known.readable(known.load, known.files(), tell)
     ]
 
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import click
+
+from opslib.catalogue import runbooks
 from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
 from opslib.pages.pages import findings
@@ -15,6 +18,18 @@ from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
 _FEW = 20  # what passed is listed up to here
+
+
+def name_strangers(among: Iterable[tuple[str, str]]) -> None:
+    """Say on stderr which entries are of another system's runbook than that of their target."""
+    for name, target in among:
+        system = name.split("/")[0]
+        if system in runbooks.systems() and f"/{system}-" not in f"/{target}":
+            click.echo(
+                f"{name} is of {system}'s runbook, {target} is not: its parameters were set for "
+                f"{system}, and may mean other things here.",
+                err=True,
+            )
 
 
 def shown(record: Record, *, everything: bool = False) -> Json:

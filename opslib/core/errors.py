@@ -62,15 +62,22 @@ class Lost(Unfinished):
     """A change was sent, and its answer was lost: it may be done, wholly or in part."""
 
 
+_MANY = 30  # are not all told
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
-    """A UsageError that offers the nearest of the known names, or all of them when none is near."""
+    """A UsageError that offers the nearest of the known names, or all of them when none is near.
+
+    Of many, how many there are.
+    """
     names = sorted(known)
     near = get_close_matches(name, names, n=3, cutoff=0.5)
-    offer = (
-        f"Did you mean {' or '.join(repr(n) for n in near)}?"
-        if near
-        else f"Known: {', '.join(names) or 'none'}."
-    )
+    offer = f"Known: {', '.join(names) or 'none'}."
+    if near:
+        offer = f"Did you mean {' or '.join(repr(n) for n in near)}?"
+    elif len(names) > _MANY:
+        nearest = get_close_matches(name, names, n=5, cutoff=0)
+        offer = f"There are {len(names)}, the nearest: {', '.join(nearest)}."
     return UsageError(f"Unknown {kind} {name!r}{where}. {offer}")
 
 

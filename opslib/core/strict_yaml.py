@@ -54,7 +54,8 @@ def load(path: Path, schema: str) -> Json:
 def read(path: Path) -> Document:
     """A file of YAML. Raises UsageError: unreadable, not YAML."""
     try:
-        loader = _FASTEST(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        loader = _FASTEST(text)
         root = loader.get_single_node()
         twice = tuple(_duplicate_keys(path, root))  # before merged keys (<<) are put among its own
         data = loader.construct_document(root) if root is not None else None
@@ -68,7 +69,8 @@ def read(path: Path) -> Document:
         raise UsageError(f"{path}: not valid YAML: {exc}.") from exc
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
+        # an end that is missing is missed after the last line
+        line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
         problem = getattr(exc, "problem", None) or str(exc)
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
 

@@ -66,6 +66,8 @@ def phases(incident: Incident, now: datetime) -> list[Phase]:
 def _phases(incident: Incident, about: Json, of: Json, now: datetime) -> Iterator[Phase]:
     began, marks = incident.began, incident.milestones
     hand_on = about.get("escalate_after_minutes") if "respond_minutes" in of else None
+    if hand_on is not None:  # nobody hands on what he need not have seen yet
+        hand_on = max(hand_on, of["respond_minutes"])
     for name, words, within in (
         ("acknowledged", "acknowledged", of.get("respond_minutes")),
         ("assessed", "assessed", of.get("assess_minutes")),

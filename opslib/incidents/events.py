@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,15 @@ from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_STAGES = {
+    "began": 1,
+    "detected": 2,
+    "acknowledged": 3,
+    "assessed": 3,
+    "mitigated": 3,
+    "resolved": 4,
+    "post-mortem": 5,
+}  # a cause may be found at any time
 _SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
@@ -99,3 +108,17 @@ def when(text: str) -> datetime:
             "Times are UTC."
         )
     return found.astimezone(UTC)
+
+
+def require_order(marked: Mapping[str, Event], milestone: str, at: datetime) -> None:
+    """Raises UsageError: a milestone would stand on the wrong side of another."""
+    stage = _STAGES.get(milestone)
+    for name, mark in marked.items():
+        other = _STAGES.get(name)
+        if stage and other and (stage - other) * (at - mark.happened) < timedelta(0):
+            raise UsageError(
+                f"{milestone} at {at:%Y-%m-%d %H:%M} would be "
+                f"{'before' if stage > other else 'after'} {name} at "
+                f"{mark.happened:%Y-%m-%d %H:%M} UTC. Nothing was written down. "
+                "Give another --at; or correct that one first, in the same way."
+            )

@@ -240,9 +240,13 @@ def note(
 
 
 def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Incident:
-    """A milestone. Said again it is corrected; what was said first stays in the events."""
+    """A milestone. Said again it is corrected; what was said first stays in the events.
+
+    Raises UsageError: unknown, or another milestone stands on the wrong side of it.
+    """
     if milestone not in MILESTONES:
         raise unknown_name("milestone", milestone, MILESTONES)
+    events.require_order(find(incident).milestones, milestone, at or datetime.now(UTC))
     return write("mark", incident, at, ended_too=True, milestone=milestone)
 
 

@@ -275,7 +275,7 @@ class World(Ground[Place]):
         for each, places in self.drills():
             fitting[each.name] += places
         if drill not in fitting:
-            raise unknown_name("drill", drill, fitting)
+            raise unknown_name("drill", drill, fitting, " (list them: opslib lab drills)")
         places = fitting[drill]
         chosen = places
         if len({place.target.system for place in places}) == 1 < len(places):
@@ -294,7 +294,7 @@ class World(Ground[Place]):
             key = self.place(target).name if target else None
             known = {drill.name for drill, _ in self.drills()}
             if name is not None and name not in known:
-                raise unknown_name("drill", name, known)
+                raise unknown_name("drill", name, known, " (list them: opslib lab drills)")
             mended = []
             for place_name, drill_name in reversed(list(self.broken)):
                 if name in (None, drill_name) and key in (None, place_name):

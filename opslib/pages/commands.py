@@ -20,10 +20,11 @@ def following(facts: Json, findings: Sequence[Json]) -> list[tuple[str, str]]:
         name = str(found.get("next") or "")
         if _NAME.fullmatch(name) and found.get("status") != "ok":
             named.setdefault(name, []).append(str(found.get("check", "")))
+    lines = facts.get("lines") or {}
     here, target = (facts.get("name"), facts.get("procedure")), str(facts.get("target", ""))
     return [
         (
-            command("run", name, target, {}),
+            lines.get(name) or command("run", name, target, {}),
             f"{about[0]}{f', and {len(about) - 1} more' * bool(about[1:])}",
         )
         for name, about in named.items()

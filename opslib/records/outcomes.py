@@ -106,7 +106,7 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """What a run came to, for its file: its events, and
 
     `outcome`, `status` (the worst finding that counts), `exit_status`, `verdict` (a sentence), its
-    `evidence` (label and text of each line), and what was `changed` and is `next`.
+    `evidence` (label and text of each line), what was `changed` and is `next`, and its `lines`.
     """
     said = add_up(told)
     steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
@@ -131,8 +131,16 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
         "verdict": str(verdict),
         "evidence": [*_severity(told), *evidence(known(f) for f in counted)],
         "changed": changed,
+        "lines": _lines(told),
         "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
     }
+
+
+def _lines(told: Sequence[Event]) -> Json:
+    """By what is next the line that runs it, as the verdict said it."""
+    said = _last(told, "verdict")
+    known = zip(said.get("next") or (), said.get("lines") or (), strict=False)
+    return {name: line.replace(" open ", " run ", 1) for name, line in known if line}
 
 
 def _severity(told: Sequence[Event]) -> list[Line]:

@@ -50,8 +50,8 @@ def find(id: str) -> Record:
             f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"
         )
     if not hits:
-        recent = [row["id"] for row in index.rows(most=5)]
-        raise unknown_name("record", id, recent, " (list them: opslib records)")
+        known = [row["id"] for row in index.rows()]
+        raise unknown_name("record", id, known, " (list them: opslib records)")
     return Record.of(hits[0])
 
 

@@ -54,15 +54,19 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
 def first_look(ops: Connection) -> Findings:
     """Quick health, services, alarms and key metrics, of what the target describes, at once.
 
-    The note says where it points. A part that is denied or does not answer is one unknown finding.
+    The note says where it points, the verdict what was not looked at. A part that is denied or does
+    not answer is one unknown finding.
     """
     looks = [(part, look) for part in _LOOKS if part in ops.target.facts for look in _LOOKS[part]]
     before = len(ops.findings)
     results = ops.gather(*(partial(independent, ops, part, look) for part, look in looks))
     found = Findings(chain.from_iterable(results))
     ops.findings[before:] = found
-    found.note = f"Looked at: {', '.join(dict(looks)) or 'nothing, none is described'}. "
-    found.note += _points_to(found.troubles)
+    looked = ", ".join(dict(looks)) or "nothing, none is described"
+    found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
+    parts = {place for name, place in choices.needs().items() if "/" not in name}
+    rest = ", ".join(sorted(parts & ops.target.facts.keys() - _LOOKS.keys()))
+    ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily -t {ops.target.name})."
     return found
 
 

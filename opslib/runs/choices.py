@@ -19,13 +19,16 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
     Raises UsageError: the file describes no such section, or not this name, or several of which
     none is the default.
     """
-    if section := needs().get(procedure.chapter):
-        target[section]
+    if place := _lacking(procedure, target, given):
+        raise UsageError(
+            f"parameters/targets/{target.key}.yaml describes no {place}, without which "
+            f"{procedure.name} is of no use. Add it there, if {target.system} has it."
+        )
     chosen = dict(given)
     for parameter in procedure.parameters:
         asked_for = parameter.required and not target.lab and parameter.name not in given
         if parameter.of and not asked_for:
-            known = described(target, parameter) if parameter.any else _at(target, parameter)
+            known = described(target, parameter)
             named = _names(given.get(parameter.name, parameter.default))
             absent = [name for name in named if name not in known]
             if absent and parameter.name not in given:
@@ -37,34 +40,23 @@ def choose(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> Js
 
 
 def _instead(procedure: Procedure, target: Target, parameter: Parameter) -> str:
-    known: list[str] = list(_at(target, parameter))
+    known: list[str] = list(described(target, parameter))
     if len(known) == 1:
         return known[0]
     if parameter.all:
         return _ALL
     raise UsageError(
-        f"{procedure.name} needs {parameter.name}: one of {', '.join(known) or 'none'} "
+        f"{procedure.name} needs {parameter.name}: one of {', '.join(known)} "
         f"({parameter.of} in parameters/targets/{target.key}.yaml). "
         f"Give it with -p {parameter.name}=…"
     )
 
 
-def _at(target: Target, parameter: Parameter) -> Json:
-    """The section of the file whose names a parameter takes; `search.indices` lies deeper.
-
-    Of several (`functions or services`) those that are there. UsageError when none is.
-    """
-    if found := described(target, parameter):
-        return found
-    found = target.facts
-    for part in parameter.sections[0].split("."):
-        found = found[part]
-    return found
-
-
 def described(target: Target, parameter: Parameter) -> Json:
-    """The same; empty when nothing is described."""
-    found: Json = {}
+    """What the sections of the file describe whose names a parameter takes (`search.indices` lies
+    deeper), or its own words.
+    """
+    found: Json = dict.fromkeys(parameter.words)
     for section in parameter.sections:
         found |= _found(target, section) or {}
     return found
@@ -92,7 +84,16 @@ def needs() -> Json:
 
 def is_described(procedure: Procedure, target: Target) -> bool:
     """Whether the target's file has what the procedure looks at: else it is of no use there."""
-    named = (procedure.chapter, procedure.name)
-    needed = [[needs()[name]] for name in named if name in needs()]
-    needed += [parameter.sections for parameter in procedure.parameters if parameter.of]
-    return all(any(_found(target, at) is not None for at in each) for each in needed)
+    return not _lacking(procedure, target, {})
+
+
+def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> str:
+    """The place in the file that it looks at, and that is not there; empty: all are."""
+    needed = [[needs()[n]] for n in (procedure.chapter, procedure.name) if n in needs()]
+    needed += [
+        each.sections
+        for each in procedure.parameters
+        if each.of and not (each.any and each.name in given)
+    ]
+    lacking = (each[0] for each in needed if all(_found(target, at) is None for at in each))
+    return next(lacking, "")

@@ -92,6 +92,16 @@ def test_a_broken_notebook_is_told_as_what_it_is(broken: Project) -> None:
         procedures.list_procedures()
 
 
+def test_a_runbook_that_is_no_yaml_is_told_by_the_list(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = project.home / "parameters" / "runbooks" / "shop.yaml"
+    book.parent.mkdir(exist_ok=True)
+    book.write_text("system: [shop\n")
+    listings.procedures()
+    assert f"{book}:1: not valid YAML" in capsys.readouterr().err
+
+
 def test_the_list_goes_on_and_says_what_it_leaves_out(
     broken: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

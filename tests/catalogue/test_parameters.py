@@ -40,7 +40,7 @@ def test_what_a_parameter_declares_steers_and_its_help_does_not() -> None:
 
 def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        UsageError, match=r"x: \[requird\] is none of required, any, all, of SECTION"
+        UsageError, match=r"x: \[requird\] is none of required, any, all, time, of SECTION, A|B"
     ):
         parameters.parse('x: str = ""  # [requird] which', "queues/x")
 
@@ -73,25 +73,25 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
     ("given", "message"),
     [
         ({"minuts": "5"}, "Unknown parameter 'minuts' of queues/x. Did you mean 'minutes'?"),
-        ({"minutes": "five"}, "minutes='five' of queues/x is not int. how far back"),
+        ({"minutes": "five"}, "minutes='five' of queues/x is not int. How far back"),
         (
             {"minutes": "-5"},
-            "minutes='-5' of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes='-5' of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
         (
             {"minutes": 0},
-            "minutes=0 of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes=0 of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
         (
             {"minutes": 10**9},
-            "minutes=1000000000 of queues/x is not more than 0 and at most 5,256,000. how far back",
+            "minutes=1000000000 of queues/x is not more than 0 and at most 5,256,000. How far back",
         ),
-        ({"share": "nan"}, "share='nan' of queues/x is not a number. "),
-        ({"share": "inf"}, "share='inf' of queues/x is not a number. "),
-        ({"share": "1e999"}, "share='1e999' of queues/x is not a number. "),
-        ({"minutes": True}, "minutes=True of queues/x is not int. how far back"),
-        ({"to": 3}, "to=3 of queues/x is not str. the version = the number"),
-        ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. on"),
+        ({"share": "nan"}, "share='nan' of queues/x is not a number."),
+        ({"share": "inf"}, "share='inf' of queues/x is not a number."),
+        ({"share": "1e999"}, "share='1e999' of queues/x is not a number."),
+        ({"minutes": True}, "minutes=True of queues/x is not int. How far back"),
+        ({"to": 3}, "to=3 of queues/x is not str. The version = the number"),
+        ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. On"),
         (
             {"target": "x-y"},
             "queues/x needs queue (str: required: which queue (of queues in the target's file)). "
@@ -103,6 +103,52 @@ def test_bad_input_is_refused_with_what_and_what_next(given: dict[str, Any], mes
     with pytest.raises(UsageError) as refused:
         parameters.coerce(parsed(), given, "queues/x")
     assert str(refused.value) == message
+
+
+CHOICES = """target: str = "lab/x-y"
+since: str = ""  # [time] from
+to: str = "latest"  # [required, time] the moment
+unseen: str = ""  # [done|not done] what you saw
+"""
+
+
+@pytest.mark.parametrize("since", ["", "2h", "1w", "2026-11-22", "2026-11-22T14:05+02:00"])
+@pytest.mark.parametrize("to", ["latest", "", "30m"])
+@pytest.mark.parametrize("unseen", ["", "done", "not done"])
+def test_a_time_and_one_of_some_words_are_taken_as_declared(
+    since: str, to: str, unseen: str
+) -> None:
+    given = {"since": since, "to": to, "unseen": unseen}
+    assert parameters.coerce(parameters.parse(CHOICES, "x/y"), given, "x/y") == given
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"since": "yesterday"},
+            "since='yesterday' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. From",
+        ),
+        (
+            {"to": "newest"},
+            "to='newest' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. Required: the moment",
+        ),
+        ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. What you saw"),
+    ],
+)
+def test_what_is_no_time_or_none_of_its_words_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        parameters.typed(parameters.parse(CHOICES, "x/y"), given, "x/y")
+    assert str(refused.value) == message
+
+
+def test_every_parameter_that_is_a_moment_says_so() -> None:
+    from opslib.catalogue import procedures
+
+    every = [p for each in procedures.list_procedures() for p in each.parameters]
+    assert all(p.time for p in every if p.name in ("since", "until") or "UTC" in p.help)
 
 
 @pytest.mark.parametrize("line", ["minutes = 5", "minutes: Path = 5", "print('x')"])

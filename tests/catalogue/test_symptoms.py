@@ -98,6 +98,20 @@ def test_no_word_at_all_is_refused() -> None:
         guide("").find(" ?! ")
 
 
+def test_of_what_fits_as_well_what_only_reads_comes_first(project: Project) -> None:
+    for name, effect in (("a", "destroy"), ("b", "change"), ("c", "read")):
+        path = project.procedure(name, "## When the kettle boils over", "1", effect=effect)
+        path.write_text(path.read_text().replace("somebody tests", "the tea tastes of soap"))
+    found = Guide(None, choices.is_described).find("my tea tasted soapy").hits
+    assert [hit.effect for hit in found] == ["read", "change", "destroy"]
+
+
+def test_what_it_says_is_a_sentence_of_its_own_never_its_parameters() -> None:
+    found = guide("bluemoxon-staging").find("scraper rate-limited").hits
+    assert found
+    assert not [hit.why for hit in found if hit.why.startswith("bluemoxon ")]
+
+
 def test_what_is_new_in_a_notebook_or_runbook_is_found_without_code(project: Project) -> None:
     """Also beside a notebook that cannot be read, which is told."""
     path = project.procedure("kettle", "## When the kettle boils over", "1")

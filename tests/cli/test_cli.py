@@ -255,6 +255,17 @@ def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Proje
     assert "next:    queues/redrive" in out
 
 
+def test_an_entry_on_a_target_of_another_system_is_said_to_be_one(bluemoxon: Project) -> None:
+    book = bluemoxon.home / "parameters" / "runbooks" / "bluemoxon.yaml"
+    other = book.read_text().replace("system: bluemoxon", "system: dms")
+    book.with_name("dms.yaml").write_text(other)
+    ours = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET)
+    theirs = bluemoxon.command("run", "dms/purge-orders", "-t", TARGET)
+    assert "runbook" not in ours.stderr
+    assert f"dms/purge-orders is of dms's runbook, {TARGET} is not" in theirs.stderr
+    assert (ours.returncode, theirs.returncode) == (0, 0)
+
+
 def test_data_goes_to_stdout_and_progress_to_stderr_as_lines(project: Project) -> None:
     project.procedure(
         "steps",

@@ -154,6 +154,9 @@ def test_production_wants_its_name_typed(
         Refused, match=r"is production: nothing was changed.*confirm = 'lab/bluemoxon-production'"
     ):
         apply(production, plan, plan.id, confirm)
+    with pytest.raises(Refused) as refused:
+        apply(production, plan, plan.id, confirm)
+    assert str(refused.value).endswith(f"{confirm!r} was typed." if confirm else PRODUCTION + "'.")
 
 
 def test_production_is_changed_when_its_name_is_typed(
@@ -161,7 +164,9 @@ def test_production_is_changed_when_its_name_is_typed(
 ) -> None:
     production = connect(PRODUCTION)
     plan = versions.plan_rollback(production, "api")
-    assert apply(production, plan, plan.id, PRODUCTION).changed
+    applied = apply(production, plan, plan.id, PRODUCTION)
+    assert applied.changed
+    assert "(1 step) on" in repr(applied)
 
 
 def test_at_once_is_for_targets_that_allow_it(

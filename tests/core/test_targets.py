@@ -10,7 +10,7 @@ import yaml
 from opslib.catalogue import runbooks
 from opslib.core import strict_yaml
 from opslib.core.connections import targets
-from opslib.core.errors import UsageError
+from opslib.core.errors import UsageError, unknown_name
 
 TARGET = """title: Shop staging
 system: shop
@@ -169,6 +169,20 @@ def test_a_runbook_entry_with_a_wrong_parameter_is_refused(home: Path) -> None:
         match=r"runbooks/shop.yaml: entry 'rollback': Unknown parameter 'too'.*Did you mean 'to'",
     ):
         runbooks.entries("shop")
+
+
+def test_of_many_names_the_nearest_are_offered_and_how_many_there_are() -> None:
+    known = [f"drill-{number}" for number in range(90)]
+    said = str(unknown_name("drill", "nosuch", known))
+    assert said.startswith("Unknown drill 'nosuch'. There are 90, the nearest: drill-")
+    assert said.count("drill-") == 5
+
+
+def test_an_end_that_is_missing_is_missed_in_the_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("system: [x\n")
+    with pytest.raises(UsageError, match=r"one\.yaml:1: not valid YAML"):
+        strict_yaml.read(path)
 
 
 def test_an_unknown_name_offers_procedures_and_entries() -> None:

@@ -89,6 +89,10 @@ def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_
     assert values[0] == "time,metric,title,line,value,unit"
     assert len([line for line in values if ",api-errors," in line]) > 12
     said("incident", "export", "-o", str(tmp_path / "x.zip"))
+    before = (tmp_path / "x.zip").read_bytes()
+    with pytest.raises(SystemExit):
+        commands.main(["incident", "export", "-o", str(tmp_path / "x.zip")])
+    assert (tmp_path / "x.zip").read_bytes() == before
     zipped = zipfile.ZipFile(tmp_path / "x.zip")
     names = zipped.namelist()
     page = zipped.read(f"{found.id}/index.html").decode()

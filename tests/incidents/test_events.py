@@ -132,6 +132,34 @@ def test_an_ended_incident_takes_notes_and_milestones_and_no_other_end(project: 
         incidents.write("end", found.id)
 
 
+@pytest.mark.parametrize(
+    ("first", "milestone", "side"),
+    [
+        ("began", "detected", "before began"),
+        ("detected", "resolved", "before detected"),
+        ("resolved", "began", "after resolved"),
+        ("resolved", "post-mortem", "before resolved"),
+    ],
+)
+def test_milestones_stand_in_an_order_that_can_be(
+    project: Project, first: str, milestone: str, side: str
+) -> None:
+    found = started()
+    incidents.mark(first, events.when("20m"), found.id)
+    wrong = "10m" if side.startswith("after") else "30m"
+    with pytest.raises(UsageError, match=rf"{milestone} at .* would be {side} at .*Nothing was"):
+        incidents.mark(milestone, events.when(wrong), found.id)
+    assert milestone not in incidents.find(found.id).milestones
+    incidents.mark(first, events.when("1m" if wrong == "10m" else "40m"), found.id)
+    assert milestone in incidents.mark(milestone, events.when(wrong), found.id).milestones
+
+
+def test_a_cause_may_be_found_when_all_is_over(project: Project) -> None:
+    started()
+    incidents.mark("resolved", events.when("20m"))
+    assert "cause-found" in incidents.mark("cause-found", events.when("5m")).milestones
+
+
 def test_a_milestone_is_corrected_and_what_was_said_first_stays(project: Project) -> None:
     started()
     incidents.mark("detected", events.when("5m"))

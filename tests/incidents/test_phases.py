@@ -19,6 +19,7 @@ SEVERITIES = """severities:
     P1: {title: down, respond_minutes: 15, assess_minutes: 30, watch_minutes: 30,
          post_mortem_hours: 24, escalate_to: lead}
     P2: {title: hurt, respond: next day, escalate_to: lead}
+    P3: {title: slow, respond_minutes: 240, escalate_to: lead}
 """
 NOW = datetime.now(UTC)
 
@@ -77,6 +78,15 @@ def test_the_post_mortem_is_due_from_when_it_was_resolved_and_is_owed_until_it_i
     assert clocks.late(incidents.find(), at(begun, 40 + 25 * 60)) == ["post-mortem"]
     mark(begun, post_mortem=59)
     assert state(begun, 40 + 25 * 60)["post-mortem"] == "in time"
+
+
+def test_nothing_is_handed_on_before_it_has_to_be_acknowledged(
+    begun: Incident, project: Project
+) -> None:
+    incidents.write("end")
+    slow = started(severity="P3", began="10m")
+    due = {p.name.split(",")[0]: p.due for p in clocks.phases(slow, NOW)}
+    assert due["mitigated"] == due["acknowledged"] == at(slow, 240)
 
 
 def looked(project: Project, monkeypatch: pytest.MonkeyPatch, status: str) -> Record:

@@ -31,7 +31,7 @@ def test_what_went_live_before_it_can_be_taken_back_by_the_line_that_is_shown(
     with lab.broken("app-throws", TARGET):
         left = run("reports/respond", target=TARGET)
         ops = left["ops"]
-        ops.follow = lambda name: f"opslib open {name} -t {TARGET}"
+        ops.follow = lambda name, about="": f"opslib open {name} -t {TARGET}"
         options = reports.check_options(ops, left["recent"]).evidence
     lines = list(options["run"])
     assert f"opslib open services/rollback -t {TARGET} -p service=backend" in lines

@@ -83,7 +83,7 @@ def test_nothing_is_said_without_the_key_or_without_what_is_critical() -> None:
 def test_a_chosen_level_counts_from_when_it_began() -> None:
     ops = connection(severities=ABOUT)
     (found,) = severities.check_severity(ops, "P2", "20m")
-    assert "respond by 03:50 UTC; not solved by 03:20 UTC: on-call (no contact" in found.seen
+    assert "respond by 03:50 UTC; not solved by 03:50 UTC: on-call (no contact" in found.seen
     every = severities.check_severity(ops)
     assert (list(every), list(every.evidence["level"])) == ([], ["P1", "P2", "P4"])
     assert every.evidence["respond"].iloc[-1] == "next sprint"

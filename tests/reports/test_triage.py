@@ -28,3 +28,11 @@ def test_a_first_look_says_where_it_points(lab: PracticeLab, ops: Connection) ->
     assert reports.first_look(ops).note.endswith("Nothing is wrong.")
     with lab.broken("dead-letter-backlog", "bluemoxon-staging"):
         assert "It points to bluemoxon/dead-letters" in reports.first_look(ops).note
+
+
+def test_its_verdict_says_what_was_looked_at_and_what_was_not(ops: Connection) -> None:
+    reports.first_look(ops)
+    said = conclude(ops).sentence
+    assert said.startswith("All ")
+    assert " passed. Looked at: api, alarms, metrics; not at: database, functions, " in said
+    assert said.endswith(f"(opslib report daily -t {TARGET}).")

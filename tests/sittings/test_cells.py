@@ -8,6 +8,8 @@ import pytest
 from nbformat import v4
 
 from opslib.catalogue import following
+from opslib.catalogue.parameters import Parameter
+from opslib.core import Json
 from opslib.records import outcomes
 from opslib.records.sittings import cells
 
@@ -66,6 +68,29 @@ def test_only_the_last_answer_of_a_cell_counts_and_no_step_is_forgotten() -> Non
     assert [finding["status"] for finding in found] == ["warn", "ok"]
 
 
+FUNCTIONS = {"api": {"name": "shop-api"}, "loader": {"name": "shop-loader"}}
+
+
+@pytest.mark.parametrize(
+    ("target", "about", "here", "more"),
+    [
+        (TARGET, "errors of loader", {}, " -p function=loader"),
+        (TARGET, "Throttles of loader", {"function": "api"}, " -p function=loader"),
+        (TARGET, "errors", {"function": "api"}, " -p function=api"),
+        (TARGET, "errors of loader and api", {}, ""),  # its default is practised on
+        ("shop-production", "errors", {}, " -p 'function=api|loader'"),
+    ],
+)
+def test_what_follows_names_the_thing_that_it_is_about_or_those_to_choose_from(
+    target: str, about: str, here: Json, more: str
+) -> None:
+    def known(parameter: Parameter) -> Json:
+        return FUNCTIONS if parameter.of else {}
+
+    line = following.command("functions/scale", about, target=target, here=here, known=known)
+    assert line == f"opslib open functions/scale -t {target}{more}"
+
+
 @pytest.mark.parametrize(
     ("name", "here", "line"),
     [
@@ -84,4 +109,4 @@ def test_only_the_last_answer_of_a_cell_counts_and_no_step_is_forgotten() -> Non
 def test_what_follows_is_a_line_with_target_and_window(
     name: str, here: dict[str, Any], line: str
 ) -> None:
-    assert following.command(name, TARGET, here) == line
+    assert following.command(name, target=TARGET, here=here, known=lambda _: {}) == line

@@ -216,6 +216,8 @@ def export(id: str, output: Path | None, people: str) -> None:
 
     found = known.find(id)
     path = output or Path(f"{found.id}.zip")
+    if path.exists():
+        raise click.UsageError(f"{path} is there already, and stays as it is. Give another: -o.")
     made = exports.write(found, path, hide=people == "hide")
     click.echo(f"{path}: {made.files} files, sha256 {made.sha256}")
     for line in made.left_out:

@@ -50,7 +50,7 @@ def severities(ops: Connection, since: datetime) -> list[Severity]:
         who = f"{to} ({contacts.get(to, 'no contact in the file')})"
         escalate = f"tell {who}"
         if within is not None and minutes is not None:
-            at = clock(since + timedelta(minutes=minutes), ops.now())
+            at = clock(since + timedelta(minutes=max(minutes, within)), ops.now())
             escalate = f"not solved by {at} UTC: {who}"
         matches = tuple(level.get("matches", ()))
         found.append(Severity(name, level["title"], respond, escalate, matches))

@@ -94,8 +94,9 @@ class Connection:
         self.require_hold: Callable[[], None] = lambda: None  # raises when `gate.holding` was lost
         self.findings = Findings()
         self.changed = False  # has a plan been applied in this run?
-        # The line to type that opens what follows, by its name; the runbook's entry of a procedure.
-        self.follow: Callable[[str], str] = lambda name: ""
+        self.scope = ""  # what was looked at and what was not, where a run is no full look
+        # The line that opens what follows, by its name and what it is about; a procedure's entry.
+        self.follow: Callable[..., str] = lambda name, about="": ""
         self.entry: Callable[..., str] = lambda procedure, **given: procedure
         # Asks a person for a plan: what is approved, what was typed. None: nobody is there.
         self.asks: Callable[[Connection, Any], Awaitable[tuple[str, str]]] | None = None

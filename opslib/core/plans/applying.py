@@ -18,6 +18,7 @@ from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.plans import maintenance, narrowing
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
+from opslib.core.text import count
 
 T = TypeVar("T")
 Made: TypeAlias = Callable[Concatenate[Connection, P], T]
@@ -71,8 +72,10 @@ class Applied:
     def __repr__(self) -> str:
         if self.changed:
             undone = "" if self.plan.reversible else " It cannot be undone (or only in part)."
-            steps = f"({len(self.plan.steps)} steps)"
-            return f"Applied: {self.plan.summary} {steps} on {self.plan.target}.{undone}"
+            return (
+                f"Applied: {self.plan.summary} ({count(len(self.plan.steps), 'step')}) on "
+                f"{self.plan.target}.{undone}"
+            )
         if not self.plan.steps:
             return "Nothing to do, so nothing was changed."
         return (
@@ -168,14 +171,16 @@ def _require_confirmed(ops: Connection, confirm: str) -> None:
     meant = maintenance.phrase(ops)
     if not target.production or confirm == meant or (confirm == target.name and not outside):
         return
+    given = f" {confirm!r} was typed." * bool(confirm)
     if not outside:
         raise Refused(
             f"{target.name} is production: nothing was changed. "
-            f"To go on, type its name: confirm = {target.name!r}."
+            f"To go on, type its name: confirm = {target.name!r}.{given}"
         )
     raise Refused(
-        f"{target.name} is production, and nothing was changed. {outside} Wait for it; what cannot "
-        f"wait wants more than the name, and the record keeps it: confirm = {meant!r}."
+        f"{target.name} is production, and nothing was changed. {outside} Wait for it; "
+        "what cannot wait wants more than the name, and the record keeps it: "
+        f"confirm = {meant!r}.{given}"
     )
 
 

@@ -58,16 +58,18 @@ def conclude(ops: Connection) -> Verdict:
     bad = counted.troubles
     steps = plan.steps if plan else ()
     outcome = "changed" if changed else "previewed" if steps else "attention" if bad else "ok"
+    said = _sentence(counted, bad, changed, nothing=plan is not None and not steps)
     verdict = Verdict(
         outcome,
         counted.worst,
-        _sentence(counted, bad, changed, nothing=plan is not None and not steps),
+        f"{said} {ops.scope}".rstrip(),
         tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
         plan.id if plan and steps else "",
         (*severities.told(ops, bad), *evidence(counted)),
     )
-    verdict = replace(verdict, lines=tuple(map(ops.follow, verdict.next)))
+    about = {name: " ".join(f.check for f in bad if f.next == name) for name in verdict.next}
+    verdict = replace(verdict, lines=tuple(ops.follow(*each) for each in about.items()))
     ops.journal.write("verdict", **asdict(verdict))
     return verdict
 
