@@ -202,6 +202,11 @@ def fake_uv(folder: Path, text: str = "") -> Path:
     return folder
 
 
+def test_run_starts_nothing_beside_a_folder_that_hides_a_module_of_python() -> None:
+    """tests/secrets is no `secrets`: what stands in tests/ is started as a module of it."""
+    assert "python tests/" not in (ROOT / "run").read_text()
+
+
 def test_run_through_a_link_is_of_its_own_folder_and_works_where_called(tmp_path: Path) -> None:
     home = clone(tmp_path / "clone")
     made_environment(home)
