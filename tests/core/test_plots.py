@@ -62,6 +62,8 @@ def test_names_beside_lines_leave_out_what_all_begin_with() -> None:
     names = panels.short_labels([line("bluemoxon-staging-api"), line("bluemoxon-staging-worker")])
     assert names == ["api", "worker"]
     assert panels.short_labels([line("p50"), line("p95")]) == ["p50", "p95"]
+    names = panels.short_labels([line("api Invocations Sum"), line("cleanup Invocations Sum")])
+    assert names == ["api", "cleanup"]
 
 
 def test_marks_are_lines_in_every_panel_and_are_told_in_words() -> None:

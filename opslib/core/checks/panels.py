@@ -89,13 +89,21 @@ def named(thresholds: Sequence[tuple[str, float]]) -> str:
 
 
 def short_labels(lines: Sequence[Line]) -> list[str]:
-    """The names beside lines, without what all of them begin with: `bluemoxon-staging-`."""
+    """The names beside lines, without the words that all begin or end with: `bluemoxon-staging-`,
+    ` Invocations Sum`.
+    """
     texts = [printable(mask(line.label)) for line in lines]
+    texts = [text[_same(texts) :] for text in texts]
+    back = _same([text[::-1] for text in texts])
+    return [cut(text[: len(text) - back], _LONGEST) for text in texts]
+
+
+def _same(texts: list[str]) -> int:
+    """How many characters all begin with, up to the end of a word."""
     ends = zip(min(texts, default=""), max(texts, default=""), strict=False)
     same = "".join(sign for sign, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
-    same = same[: max(same.rfind(sign) for sign in " -_/.:") + 1]
-    texts = [text[len(same) :] for text in texts] if len(same) > _SHORT else texts
-    return [cut(text, _LONGEST) for text in texts]
+    long = max(same.rfind(sign) for sign in " -_/.:") + 1
+    return long if long > _SHORT else 0
 
 
 def lowest(panel: Panel) -> float:
