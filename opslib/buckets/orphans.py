@@ -97,7 +97,7 @@ def check_named(ops: Connection) -> Findings:
     kinds = {key: of for key, of in ops.target["orphans"].items() if not of.get("temporary")}
 
     def named(kind: str) -> Finding:
-        return sampled(ops, f"objects of {kind}", {**kinds[kind]} | {"share": len(kinds)})
+        return sampled(ops, f"objects of {kind}", kinds[kind], len(kinds))
 
     return Findings(ops.each(named, kinds, "objects of {}").values())
 

@@ -47,7 +47,7 @@ def _thing(
     met = met or [n for n in known if n == here.get(parameter.name)]
     if len(met) == 1:
         return met[0]
-    if parameter.required and (parameter.default is None or not target.startswith(LAB)):
+    if parameter.has_to_be_given(target.startswith(LAB)):
         return "|".join(known) or "…"
     return ""
 

@@ -52,6 +52,10 @@ class Parameter:
     time: bool = False
     words: tuple[str, ...] = ()
 
+    def has_to_be_given(self, practice: bool) -> bool:
+        """Whether nothing else says it: it is required, and its default does not count there."""
+        return self.required and (self.default is None or not practice)
+
     @property
     def sections(self) -> list[str]:
         """Those of the target's file in which it names something."""
@@ -135,11 +139,7 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     """
     found = typed(parameters, given, where)
     practice = str(given.get("target", LAB)).startswith(LAB)
-    missing = [
-        p
-        for p in parameters
-        if p.required and p.name not in given and (p.default is None or not practice)
-    ]
+    missing = [p for p in parameters if p.name not in given and p.has_to_be_given(practice)]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")

@@ -113,8 +113,15 @@ class _Comparison:
     def _tells(self, kind: Json, d: Difference) -> bool:
         """Of some numbers only how they went counts; `lessens`: of what the file names."""
         ways = [way for way in WAYS if re.match(kind.get(way, "(?!)"), d.path)]
-        known = repr(d.path.partition(".")[2]) in repr(self._ops.target.facts)
-        return not ways or any(d.counts(way) for way in ways if known or way != "lessens")
+        if not ways:
+            return True
+        named = repr(d.path.partition(".")[2]) in self._file
+        return any(d.counts(way) for way in ways if named or way != "lessens")
+
+    @cached_property
+    def _file(self) -> str:
+        """The target's, as text: what stands in quotes is named there."""
+        return repr(self._ops.target.facts)
 
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None

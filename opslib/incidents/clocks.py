@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from opslib.core import Json, clock
+from opslib.core.checks import severities
 from opslib.incidents import levels, watching
 from opslib.incidents.incidents import Incident
 
@@ -65,13 +66,10 @@ def phases(incident: Incident, now: datetime) -> list[Phase]:
 
 def _phases(incident: Incident, about: Json, of: Json, now: datetime) -> Iterator[Phase]:
     began, marks = incident.began, incident.milestones
-    hand_on = about.get("escalate_after_minutes") if "respond_minutes" in of else None
-    if hand_on is not None:  # nobody hands on what he need not have seen yet
-        hand_on = max(hand_on, of["respond_minutes"])
     for name, words, within in (
         ("acknowledged", "acknowledged", of.get("respond_minutes")),
         ("assessed", "assessed", of.get("assess_minutes")),
-        ("mitigated", _handed_on(about, of), hand_on),
+        ("mitigated", _handed_on(about, of), severities.hand_on(about, of)),
     ):
         if within is not None:
             due = began + timedelta(minutes=within)

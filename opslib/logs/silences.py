@@ -28,10 +28,10 @@ def told(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
         return
     heard = {*lines["source"], *lines.attrs["failed"]}
     mute = [name for name in lines.attrs["groups"] if name not in heard]
-    described = ops.target.facts.get("functions", {})
-    found = ops.each(
-        lambda name: (_ran if name in described else _wrote_before)(ops, name, within), mute
-    )
+    called = [name for name in mute if name in ops.target.facts.get("functions", {})]
+    others = [name for name in mute if name not in called]
+    found = _ran(ops, called, within) if called else {}
+    found |= ops.each(lambda name: _wrote_before(ops, name, within), others)
     for name, seen in found.items():
         if seen:
             asked = Question(f"lines of {name}", "what runs writes lines", "FilterLogEvents")
@@ -39,16 +39,16 @@ def told(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
             yield asked.warn(f"{since}, though {seen}: {_MEANS}", next="changes/configuration")
 
 
-def _ran(ops: Connection, name: str, within: Window) -> str:
-    """How often a function was invoked in that time; nothing where that cannot be told."""
+def _ran(ops: Connection, names: list[str], within: Window) -> dict[str, str]:
+    """How often each function was invoked in that time; nothing where that cannot be told."""
     try:
-        points = functions.read_points(ops, [name], within)
+        points = functions.read_points(ops, names, within)
     except OpsError:
-        return ""
-    counted = points[points["metric"] == "Invocations"]
-    inside = counted["time"].between(within.start, within.end - _LATE)
-    ran = int(counted.loc[inside, "value"].sum())
-    return f"it was invoked {count(ran, 'time')}" if ran else ""
+        return {}
+    inside = points["time"].between(within.start, within.end - _LATE)
+    counted = points[inside & (points["metric"] == "Invocations")]
+    ran = counted.groupby("function")["value"].sum()
+    return {name: f"it was invoked {count(int(of), 'time')}" for name, of in ran.items() if of}
 
 
 def _wrote_before(ops: Connection, name: str, within: Window) -> str:

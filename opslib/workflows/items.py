@@ -17,7 +17,7 @@ from opslib.core import (
 )
 from opslib.core.connections.sql import identifier
 from opslib.core.reads.stores import domains
-from opslib.core.reads.stores.samples import sampled
+from opslib.core.reads.stores.samples import sampled, size_of
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine
 
@@ -80,11 +80,8 @@ def _left(machine: Machine, item: str) -> Iterator[Finding]:
 
 def _object(ops: Connection, bucket: str, key: str) -> Finding:
     asked = Question(f"object {key}", f"in {bucket}", "s3 HeadObject")
-    try:
-        size = ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"]
-    except NotFound:
-        return asked.critical("it is not there")
-    return asked.ok(f"{size} bytes")
+    size = size_of(ops, bucket, key)
+    return asked.critical("it is not there") if size is None else asked.ok(f"{size} bytes")
 
 
 @check("Are the objects of what is done there?")
@@ -99,7 +96,7 @@ def check_objects(ops: Connection, workflow: str = "") -> Findings:
         of = {"table": facts["table"], "column": at["key"], "bucket": at["bucket"]}
         where, done = f"{identifier(status)}::text = ANY(:done)", [*facts["states"]["done"]]
         named = f"objects of {workflow}"
-        return sampled(ops, named, of | {"share": len(keys)}, where, {"done": done})
+        return sampled(ops, named, of, len(keys), where, {"done": done})
 
     return Findings(ops.each(kept, keys, "objects of {}").values())
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from opslib.core.checks.evidence import Line
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding
+from opslib.core.tables import Json
 from opslib.core.times import clock
 
 
@@ -35,10 +36,19 @@ class Severity(NamedTuple):
         return f"{self.name} {self.title}: respond {self.respond}; {self.escalate}"
 
 
+def hand_on(about: Json, level: Json) -> int | None:
+    """After how many minutes what is not solved is handed on; None: no time is given.
+
+    Never before it has to be acknowledged.
+    """
+    within, minutes = level.get("respond_minutes"), about.get("escalate_after_minutes")
+    return None if within is None or minutes is None else max(minutes, within)
+
+
 def severities(ops: Connection, since: datetime) -> list[Severity]:
     """Those of the target's file, the worst first; empty where it describes none."""
     about = ops.target.facts.get("severities", {})
-    contacts, minutes = about.get("contacts", {}), about.get("escalate_after_minutes")
+    contacts = about.get("contacts", {})
     found = []
     for name, level in about.get("levels", {}).items():
         within = level.get("respond_minutes")
@@ -49,8 +59,8 @@ def severities(ops: Connection, since: datetime) -> list[Severity]:
         to = level["escalate_to"]
         who = f"{to} ({contacts.get(to, 'no contact in the file')})"
         escalate = f"tell {who}"
-        if within is not None and minutes is not None:
-            at = clock(since + timedelta(minutes=max(minutes, within)), ops.now())
+        if (minutes := hand_on(about, level)) is not None:
+            at = clock(since + timedelta(minutes=minutes), ops.now())
             escalate = f"not solved by {at} UTC: {who}"
         matches = tuple(level.get("matches", ()))
         found.append(Severity(name, level["title"], respond, escalate, matches))

@@ -19,7 +19,12 @@ _FEW = 0.1  # of a sample; more is no row that outlived its object
 
 
 def sampled(
-    ops: Connection, named: str, of: Json, where: str = "true", given: Json | None = None
+    ops: Connection,
+    named: str,
+    of: Json,
+    share: int,
+    where: str = "true",
+    given: Json | None = None,
 ) -> Finding:
     """Rows of `table`, and the object in `bucket` that `column` names: is it there, with bytes?
 
@@ -33,10 +38,10 @@ def sampled(
     part = 100 * _PAGES / max(pages, _PAGES)
     some = f" TABLESAMPLE SYSTEM ({part:.4f}) REPEATABLE (1)" if part < 100 else ""
     text = f"SELECT {column} AS key FROM {table}{some} WHERE {column} LIKE '_%' AND {where}"
-    text += f" ORDER BY md5({column}) LIMIT {_CALLS // of.get('share', 1)}"
+    text += f" ORDER BY md5({column}) LIMIT {_CALLS // share}"
     rows = [key for key in ask(ops, text, given)["key"] if "://" not in key]
     keys = [key if key.startswith(prefix) else prefix + key.lstrip("/") for key in rows]
-    sizes = ops.each(partial(_size, ops, bucket), keys)
+    sizes = ops.each(partial(size_of, ops, bucket), keys)
     asked = Question(named, f"in {bucket}", f"s3 HeadObject of {count(len(sizes), 'row')}")
     lost = [[key for key, size in sizes.items() if size == of] for of in (None, 0)]
     if lost[0] and not exists(ops, bucket):
@@ -51,8 +56,8 @@ def sampled(
     return asked.judged(not any(lost), seen, otherwise=worst, cause=GONE, next="buckets/restore")
 
 
-def _size(ops: Connection, bucket: str, key: str) -> int | None:
-    """Nothing: it is not there (S3 says so only to who may list the bucket)."""
+def size_of(ops: Connection, bucket: str, key: str) -> int | None:
+    """Bytes of an object; None: it is not there (S3 says so only to who may list the bucket)."""
     try:
         return int(ops.call("s3", "head_object", Bucket=bucket, Key=key)["ContentLength"])
     except NotFound:
