@@ -22,9 +22,10 @@ _FEW = 20  # what passed is listed up to here
 
 def name_strangers(among: Iterable[tuple[str, str]]) -> None:
     """Say on stderr which entries are of another system's runbook than that of their target."""
+    systems = runbooks.systems()
     for name, target in among:
         system = name.split("/")[0]
-        if system in runbooks.systems() and f"/{system}-" not in f"/{target}":
+        if system in systems and f"/{system}-" not in f"/{target}":
             click.echo(
                 f"{name} is of {system}'s runbook, {target} is not: its parameters were set for "
                 f"{system}, and may mean other things here.",
