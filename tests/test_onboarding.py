@@ -206,6 +206,11 @@ def test_a_default_that_another_system_has_is_refused_with_the_names_there_are()
         runs.prepare("functions/latency", "lab/orders-production", {"function": "wep"}, apply=False)
 
 
+def test_a_record_that_is_not_there_is_refused_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match=r"Unknown record 'nosuch'"):
+        runs.prepare("changes/undo", "lab/orders-production", {"record": "nosuch"}, apply=False)
+
+
 def test_a_default_that_another_system_has_becomes_all_where_that_is_meant() -> None:
     assert (
         runs.prepare("logs/search", "lab/orders-production", {}, apply=False)[1]["function"]

@@ -27,18 +27,19 @@ _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read
     "dict": (dict, json.loads),
 }
 _LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
-_MARKS = ("required", "any", "all", "time")
+_MARKS = ("required", "any", "all", "time", "record")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, of functions, any, all, time, on|off] help`, a line of
-    the cell tagged `parameters`.
+    """`name: type = default  # [required, of functions, any, all, time, record, on|off] help`, a
+    line of the cell tagged `parameters`.
 
     `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
     something in that section of the target's file (`of functions or services`: in one of them);
     `any`: a name of AWS's will do as well; `all`: so does `all`. `time`: a moment as
-    `times.moment` reads it; `words`: one of these. Its default and "" are always taken.
+    `times.moment` reads it; `record`: a record's id; `words`: one of these. Its default and "" are
+    always taken.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Parameter:
     any: bool = False
     all: bool = False
     time: bool = False
+    record: bool = False
     words: tuple[str, ...] = ()
 
     def has_to_be_given(self, practice: bool) -> bool:
@@ -149,13 +151,20 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
 def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """The given values in the declared types; text is read as the type wants it.
 
-    Raises UsageError: unknown (nearest names), mistyped.
+    Raises UsageError: unknown (nearest names), mistyped, a window that ends before it begins.
     """
     known = {p.name: p for p in parameters}
     for name in given:
         if name not in known:
             raise unknown_name("parameter", name, known, f" of {where}")
-    return {name: _typed(known[name], value, where) for name, value in given.items()}
+    found = {name: _typed(known[name], value, where) for name, value in given.items()}
+    since, until = found.get("since"), found.get("until")
+    if since and until and times.moment(since) >= times.moment(until):
+        raise UsageError(
+            f"Nothing lies between since={since} and until={until} of {where}: "
+            "since is the earlier."
+        )
+    return found
 
 
 def _beyond(parameter: Parameter, value: Any) -> str:

@@ -12,7 +12,7 @@ from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, UsageError, unknown_name
 from opslib.core.connections import targets
 from opslib.core.connections.targets import Target
-from opslib.records import records
+from opslib.records import reading, records
 from opslib.records.records import Record
 from opslib.runs import choices
 from opslib.runs.batches import LOCAL, executors
@@ -54,6 +54,9 @@ def prepare(
                 "Give one of them."
             )
         wanted["approved"] = "now"
+    for each in procedure.parameters:
+        if each.record and wanted.get(each.name):
+            reading.find(wanted[each.name])
     return procedure, declared.coerce(procedure.parameters, wanted, procedure.name)
 
 

@@ -149,6 +149,26 @@ def test_every_parameter_that_is_a_moment_says_so() -> None:
 
     every = [p for each in procedures.list_procedures() for p in each.parameters]
     assert all(p.time for p in every if p.name in ("since", "until") or "UTC" in p.help)
+    assert all(p.record for p in every if p.name == "record")
+
+
+WINDOW = """target: str = "lab/x-y"
+since: str = ""  # [time] from
+until: str = ""  # [time] to
+"""
+
+
+@pytest.mark.parametrize(
+    "given", [{"since": "3h", "until": "1h"}, {"since": "2h"}, {"until": "1h"}]
+)
+def test_a_window_begins_before_it_ends(given: dict[str, Any]) -> None:
+    assert parameters.typed(parameters.parse(WINDOW, "x/y"), given, "x/y") == given
+
+
+@pytest.mark.parametrize(("since", "until"), [("1h", "3h"), ("2026-11-22T14:05", "2026-11-22")])
+def test_a_window_that_ends_before_it_begins_is_refused(since: str, until: str) -> None:
+    with pytest.raises(UsageError, match=f"between since={since} and until={until} of x/y"):
+        parameters.typed(parameters.parse(WINDOW, "x/y"), {"since": since, "until": until}, "x/y")
 
 
 @pytest.mark.parametrize("line", ["minutes = 5", "minutes: Path = 5", "print('x')"])
