@@ -8,6 +8,7 @@ same; but ECS takes such tasks out of the group as fast as it brings new ones.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ _SLOWER = 10.0  # times, for each task that is missing
 _LIVED = timedelta(seconds=30)  # what ends sooner has served nobody
 _MINUTES = 10_000  # whose requests are kept for who asks again
 _KEPT = timedelta(hours=1)  # ECS forgets tasks that stopped
+_FAULTS = ("traffic", "busy", "targets", "targets since")  # that change what becomes of requests
 _BALANCERS = (502, 503, 504)
 Put = Callable[[str, Mapping[str, str], rhythms.Baseline, str], None]
 Span = tuple[float, float]  # epoch seconds from when to when a task ran
@@ -151,17 +153,19 @@ def _scratch(place: Place) -> dict[Any, Any]:
     second, known = int(place.now().timestamp()), place.memory.get("found out")
     if known is None or known[0] != second:
         ran = {key: _ran(place, key) for key in of(place)}
-        state = f"{place.faults} {ran}"
+        state = f"{[place.faults.get(kind) for kind in _FAULTS]} {ran}"
         held = known[2] if known and known[1] == state and _few(known[2]) else {"ran": ran}
         known = place.memory["found out"] = second, state, held
     found: dict[Any, Any] = known[2]
     return found
 
 
-def _state(place: Place) -> str:
-    """All that a minute's requests to services depend on, beside the seed."""
+def _state(place: Place) -> tuple[float, str]:
+    """All that a minute's requests to services depend on, beside the seed: tasks are never twice
+    the same, so that every minute is asked for anew.
+    """
     _scratch(place)
-    return str(place.memory["found out"][1])
+    return -math.inf, str(place.memory["found out"][1])
 
 
 def _few(held: dict[Any, Any]) -> bool:

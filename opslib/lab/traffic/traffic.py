@@ -7,6 +7,7 @@ Log lines and metrics are both made from what `happened`, so they agree with one
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -132,10 +133,13 @@ def of(place: Place) -> Traffic:
     return held
 
 
-def state(place: Place) -> str:
-    """All that a minute's requests depend on, beside the seed."""
-    held = place.memory
-    return f"{place.faults} {held.get('bad')} {held.get('promotions')}"
+def state(place: Place) -> tuple[float, str]:
+    """All that a minute's requests depend on beside the seed, and since when any of it is there."""
+    promoted, troubles = place.memory.get("promotions", {}), place.faults.get("traffic", {})
+    since = [when for each in promoted.values() for when, _ in each[1:]]
+    since += [trouble.since for held in troubles.values() for trouble in held]
+    told = f"{troubles} {place.memory.get('bad')} {promoted}"
+    return min((when.timestamp() for when in since), default=math.inf), told
 
 
 def identifier(rng: Random) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import itemgetter, mul
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from opslib.lab.corrections.cloudwatch.statistics import extended, is_extended
 from opslib.lab.rhythms import MINUTE, Baseline, Samples, Value
 
 Time = float | datetime
-State = Callable[[], str]
+State = Callable[[], tuple[float, str]]
 _KEPT = 3_000  # minutes of a metric
 _time = itemgetter(0)
 
@@ -100,7 +100,11 @@ class Series:
         base = self.baseline or _nothing
         if self.known:
             state, read = self.known
-            base = partial(read, state())
+            since, now = state()
+
+            def base(minute: float) -> Value:
+                return read(now if minute + MINUTE > since else "", minute)
+
         if self.overlays:
             return lambda minute: self._overlaid(base, minute, present)
         if self.gauge or self.gauged:
@@ -225,8 +229,9 @@ class Store:
     ) -> None:
         """`fn(epoch seconds of a minute) -> number | Samples | None`, for every minute up to now.
 
-        See `rhythms`. `state`: all that it depends on beside the minute; while that is the same,
-        each minute is asked for once.
+        See `rhythms`. `state`: all that it depends on beside the minute, and since when that is
+        other than it was seeded; while it is the same, each minute is asked for once, one of
+        before then only ever once.
         """
         series = self._series(namespace, metric, dimensions, unit)
         series.baseline = fn
