@@ -27,7 +27,7 @@ _VOLATILE = re.compile(
     r"ResponseMetadata|RevisionId|ETag|Approximate\w*|Estimated\w*|(Last|Latest|Earliest)[A-Z]\w*"
     r"|\w*(State|Status)(Reason|Info|Message)\w*|StateValue|storedBytes|metricFilterCount"
     r"|Subscriptions(Confirmed|Pending|Deleted)|\w*(Progress|LastUsed)|NetworkInterfaceIds"
-    r"|AssociationState|Next\w*Date|\w*StatusException|EffectiveDeliveryPolicy"
+    r"|AvailableIpAddressCount|AssociationState|Next\w*Date|\w*StatusException|EffectiveDeliveryPolicy"
 )
 _OF_TIME = re.compile(r"(?i)(time|timestamp|date|created|modified|at)$")
 _A_TIME = re.compile(r"\d{10,}(\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")

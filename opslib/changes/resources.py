@@ -182,7 +182,9 @@ class _Reading:
         parameters = _filled(given, key[1], words)
         try:
             if service == "sql":
-                rows = sql.query(self._ops, operation.format(key[1], **words))
+                # Names are to be the same whatever a login's search path is; the file's is by that.
+                schemas = "" if "{0}" in operation else "public"
+                rows = sql.ask(self._ops, operation.format(key[1], **words), path=schemas)
                 return _search(path, json.loads(rows.to_json(orient="records")))
             if service == "cache":
                 with caches.session(self._ops, "INFO") as client:

@@ -3,6 +3,7 @@
 from opslib.core.reads.logs import query, search
 from opslib.logs.following import check_following, follow, watch
 from opslib.logs.needs import check_needs
+from opslib.logs.requests import check_requests
 from opslib.logs.searches import check_errors, check_lines, check_query
 from opslib.logs.throttles import check_concurrency, check_throttling
 from opslib.logs.troubles import check_kinds, show_patterns
@@ -15,6 +16,7 @@ __all__ = [
     "check_lines",
     "check_needs",
     "check_query",
+    "check_requests",
     "check_throttling",
     "follow",
     "query",

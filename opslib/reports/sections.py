@@ -122,6 +122,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
             ),
             *([caches.check_throttled] if "throttle" in facts.get("cache", {}) else []),
         ],
+        ("errors", "logs"): _if_in(facts.get("logs", {}), requests=logs.check_requests),
         ("errors", "tables"): [partial(tables.check_throttles, minutes=minutes)],
         ("backups", "tables"): [tables.check_backups],
         ("network", "edge"): [edge.check_firewall],

@@ -63,6 +63,7 @@ def words(ops: Connection) -> dict[str, str]:
         "subscription": topic["subscriptions"][0]["SubscriptionArn"],
         "role": one["role"],
         "acl": one.get("access list", ""),
+        "vpc": one["vpc"],
         "pool": one.get("pool", ""),
         "admin": next(
             (of["members"][0] for (_, n), of in found.items() if n.endswith(" admin")), ""
@@ -175,6 +176,30 @@ def test_a_record_keeps_it_and_the_next_look_says_what_is_different(
         assert "no earlier report" in changes.check_configuration(ops)[-1].seen
     recent = changes.check_recent(ops)
     assert f"SetQueueAttributes {name}" in recent[0].seen
+
+
+def test_a_key_that_a_secret_is_encrypted_with_is_remembered_and_judged(
+    lab: PracticeLab, remembering: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = connect("lab/image-caption-prod")
+    bucket, kms = "image-caption-gen-images-prod", ops.client("kms")
+    try:
+        id = kms.create_key()["KeyMetadata"]["KeyId"]
+        of = {"SecretId": "image-caption-gen-secrets-prod", "KmsKeyId": id}
+        ops.client("secretsmanager").update_secret(**of)
+        assert not changes.check_configuration(ops).troubles
+        before = kept(ops)
+        kms.schedule_key_deletion(KeyId=id, PendingWindowInDays=7)
+        for number in range(40):
+            ops.client("s3").put_object(Bucket=bucket, Key=f"images/{number}", Body=b"")
+        found = after(ops, before, monkeypatch).troubles
+    finally:
+        lab.reset()
+    told = {f.check: (f.status, f.seen) for f in found}
+    assert told[f"KeyState of key {id}"][0] == "critical"
+    assert "DeletionDate: was not set" in told[f"configuration of key {id}"][1]
+    assert "without bytes: was 0, now 40" in told[f"configuration of bucket {bucket}"][1]
+    assert len(told) == 3
 
 
 def test_what_is_no_setting_of_a_function_is_remembered_too(

@@ -108,6 +108,10 @@ CASES = [
         WARN,
     ),
     ("database times", "db", {"future": "jobs.started_at up to 2031"}, "future", WARN),
+    ("database sequences", "db", {"behind": "users_id_seq gives 1 next"}, "behind", CRITICAL),
+    ("key", "k", {"KeyState": "PendingDeletion"}, "KeyState", CRITICAL),
+    ("vpc", "vpc-1", {"support": False, "names": False}, "support", WARN),
+    ("subnet", "s-1", {"AvailableIpAddressCount": 3}, "AvailableIpAddressCount", WARN),
     ("database cluster", "db", {"DeletionProtection": False}, "DeletionProtection", WARN),
     ("database instance", "db", {"PubliclyAccessible": True}, "PubliclyAccessible", CRITICAL),
     ("database instance", "db", {"StorageEncrypted": False}, "StorageEncrypted", WARN),
@@ -250,6 +254,10 @@ CASES = [
 ]
 KEPT = [
     ("database times", "db", {"future": None}),
+    ("database sequences", "db", {"behind": None}),
+    ("key", "k", {"KeyState": "Enabled"}),
+    ("vpc", "vpc-1", {"support": True, "names": False}),
+    ("subnet", "s-1", {"AvailableIpAddressCount": 4091}),
     ("queue", "orders", queue()),
     ("queue", "other", queue("other", RedrivePolicy=redriven(3), VisibilityTimeout="30")),
     (

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import changes, connect
+from opslib import changes, connect, databases
 from opslib.changes import resources
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
@@ -105,6 +105,64 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     assert rows.check == "configuration of database rows bluemoxon-staging/database"
     assert rows.seen.startswith("of.eval_runbook_jobs: was 37, now 0; of.listings: was 48, now 28")
     assert "of.users.role.admin: was 25, now 100" in values.seen
+
+
+def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are_told(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    owner.execute("UPDATE books SET publisher = NULL WHERE id % 5 = 0")
+    assert after(ops, before, monkeypatch).troubles == [], "a few"
+    owner.execute("UPDATE books SET binding = ' '")
+    owner.execute("UPDATE analysis_jobs SET started_at = finished_at, finished_at = started_at")
+    owner.execute(
+        "INSERT INTO analysis_jobs SELECT gen_random_uuid(), book_id, status, model, attempts, "
+        "created_at + interval '1 second', started_at, finished_at FROM analysis_jobs"
+    )
+    [found] = [f for f in after(ops, before, monkeypatch).troubles if "columns" in f.check]
+    for said in ("analysis_jobs.comes once", "started_at is before finished_at", "books.binding"):
+        assert said in found.seen
+    owner.execute("UPDATE alembic_version SET version_num = 'f00d'")
+    assert "columns" not in str(after(ops, before, monkeypatch).troubles), "as a migration does"
+
+
+def test_a_sequence_that_gives_what_is_there_already_is_told(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+) -> None:
+    assert not [f for f in changes.check_configuration(ops) if "sequences" in f.check]
+    owner.execute("SELECT setval('users_id_seq', 3)")
+    [found] = [f for f in changes.check_configuration(ops) if "sequences" in f.check]
+    assert found.status == "critical"
+    assert found.seen.startswith("users_id_seq gives 4 next, and users.id is at 8")
+
+
+def test_no_table_is_gone_that_a_login_s_search_path_leaves_out(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes.check_configuration(ops)
+    before = kept(ops)
+    owner.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT DELETE ON TABLES TO PUBLIC")
+    owner.execute("ALTER ROLE CURRENT_USER SET search_path = staging")
+    try:
+        found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
+        settings = {f.check: f for f in databases.check_catalogue(ops)}["settings"]
+    finally:
+        owner.execute("ALTER ROLE CURRENT_USER RESET search_path")
+    assert "search_path=staging" in found["configuration of database role bluemoxon_staging"].seen
+    made = found["configuration of database bluemoxon-staging/database"]
+    assert "what is made later: was not set" in made.seen
+    assert not [name for name in found if " table " in name or " index " in name]
+    assert settings.status == "critical"
+    assert "leave out public: their tables are there, and not found" in settings.seen
 
 
 def test_times_in_the_future_are_told_by_column(owner: Any, ops: Connection) -> None:

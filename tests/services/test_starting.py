@@ -38,6 +38,15 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
     assert not services.check_services(ops).troubles
 
 
+def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection) -> None:
+    well = ops.secret(SECRET)
+    hold(ops, json.dumps(well | {"hf_api_key": well["hf_api_key"] + "\n"}))
+    (found,) = services.check_startable(ops)
+    assert (found.status, found.cause) == ("warn", "secret-missing")
+    assert "HF_API_KEY with blanks or a line's end around it" in found.seen
+    assert well["hf_api_key"] not in str(found)
+
+
 @pytest.mark.parametrize("text", ["CHANGEME", "no JSON"])
 def test_nobody_is_started_anew_without_what_it_needs(ops: Connection, text: str) -> None:
     well = ops.secret(SECRET)

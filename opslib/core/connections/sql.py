@@ -35,11 +35,14 @@ def ask(
     columns: Mapping[str, str] | None = None,
     limit: int = ROW_LIMIT,
     at: Params | None = None,
+    path: str = "",
 ) -> Frame:
     """`query` with its parameters in a mapping; and with the same login elsewhere: `at` host, port,
-    database of a copy.
+    database of a copy. `path`: schemas in place of those that the login looks into.
     """
     with sessions.session(ops, brief(sql), at=at) as session:
+        if path:
+            sessions.run(session, f"SET LOCAL search_path = {path}")
         answer = sessions.run(session, sql, params)
         if not answer.returns_rows:
             raise UsageError(
