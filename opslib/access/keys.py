@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -21,22 +20,23 @@ from opslib.core import (
     Question,
     Unfinished,
     check,
+    dtypes,
     frame,
     poll,
 )
 
 OLD = "access-key-old"
-KEYS = {
-    "user": "str",
-    "key": "int64",
-    "active": "bool",
-    "created": UTC_TIME,
-    "age_days": "float64",
-    "used": UTC_TIME,
-    "unused_days": "float64",
-    "service": "str",
-    "region": "str",
-}
+KEYS = dtypes("""
+    user        str
+    key         int64
+    active      bool
+    created     utc
+    age_days    float64
+    used        utc
+    unused_days float64
+    service     str
+    region      str
+""")
 _ROOT, _REPORT, _SECONDS = "<root_account>", "iam GetCredentialReport", 60
 _DAYS, _ROLLED_DAYS, _SHOWN = 90, 7, 5
 _GLOBAL = ("us-east-1", "aws-global", "")  # where global services count as used

@@ -10,6 +10,7 @@ from opslib.core import (
     Question,
     UsageError,
     check,
+    dtypes,
     frame,
     unknown_name,
 )
@@ -19,9 +20,24 @@ from opslib.core.reads.stores.caches import find, raw, values
 from opslib.core.text import count
 
 UNSYNCED = "usage-not-synced"
-KEYS = {"key": "str", "kind": "str", "left_seconds": "Int64", "bytes": "Int64"}
-COUNTS = {"keys": "str", "pattern": "str", "many": "int64", "all": "bool"}
-STORED = {"key": "str", "held": "str", "stored": "float64", "in_database": "bool"}
+KEYS = dtypes("""
+    key          str
+    kind         str
+    left_seconds Int64
+    bytes        Int64
+""")
+COUNTS = dtypes("""
+    keys    str
+    pattern str
+    many    int64
+    all     bool
+""")
+STORED = dtypes("""
+    key         str
+    held        str
+    stored      float64
+    in_database bool
+""")
 _SHOWN = 1_000
 _PART = 200
 

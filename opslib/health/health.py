@@ -17,20 +17,26 @@ from opslib.core import (
     Unfinished,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.core.connections.http import Response
 from opslib.health import answers, bodies
 from opslib.health.bodies import Said
 
-PROBES = {
-    "path": "str",
-    "proves": "str",
-    "http_status": "Int64",
-    "seconds": "float64",
-    "answer": "str",
-}
-DEPENDENCIES = {"dependency": "str", "status": "str", "latency_ms": "float64", "reason": "str"}
+PROBES = dtypes("""
+    path        str
+    proves      str
+    http_status Int64
+    seconds     float64
+    answer      str
+""")
+DEPENDENCIES = dtypes("""
+    dependency str
+    status     str
+    latency_ms float64
+    reason     str
+""")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -18,6 +17,7 @@ from opslib.core import (
     Window,
     check,
     clock,
+    dtypes,
     frame,
     number,
     window,
@@ -25,17 +25,17 @@ from opslib.core import (
 from opslib.core.reads import metrics
 from opslib.core.reads.metrics import RECENT_MINUTES, Metric, panel, thresholds
 
-SUMMARY = {
-    "metric": "str",
-    "unit": "str",
-    "now": "float64",
-    "highest": "float64",
-    "lowest": "float64",
-    "worst_at": UTC_TIME,
-    "warn": "float64",
-    "critical": "float64",
-    "points": "int64",
-}
+SUMMARY = dtypes("""
+    metric   str
+    unit     str
+    now      float64
+    highest  float64
+    lowest   float64
+    worst_at utc
+    warn     float64
+    critical float64
+    points   int64
+""")
 
 
 _LATE = timedelta(minutes=20)  # RECENT_MINUTES, and what CloudWatch itself is late

@@ -11,7 +11,6 @@ from typing import Any
 
 from opslib import alarms, changes, functions
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -23,6 +22,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     number,
 )
@@ -32,7 +32,13 @@ from opslib.core.reads import metrics
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
-HAPPENED = {"time": UTC_TIME, "kind": "str", "what": "str", "source": "str", "by": "str"}
+HAPPENED = dtypes("""
+    time   utc
+    kind   str
+    what   str
+    source str
+    by     str
+""")
 IMPACT = {"metric": "str", "beyond": "bool"}
 _ALARMS = "CloudWatch DescribeAlarmHistory"
 _BEFORE, _AFTER = timedelta(hours=1), timedelta(minutes=30)

@@ -20,6 +20,7 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.core.findings import known
@@ -30,7 +31,14 @@ from opslib.reports.sections import checks
 
 PROCEDURE, BEFORE, DURING, AFTER = "changes/maintenance", "before", "during", "after"
 VERSIONS = {"what": "str", "was": "str", "now": "str"}
-TROUBLES = {"area": "str", "was": "str", "now": "str", "check": "str", "seen": "str", "next": "str"}
+TROUBLES = dtypes("""
+    area  str
+    was   str
+    now   str
+    check str
+    seen  str
+    next  str
+""")
 _AREAS = ("health", "functions", "database", "alarms", "metrics", "errors", "queues", "jobs")
 _COMPLETE, _BROKEN = ("ok", "attention"), ("failed", "timed out", "kernel died", "interrupted")
 _LONG_AGO = timedelta(days=7)  # so long before it somebody may have prepared it

@@ -8,7 +8,6 @@ from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Json,
@@ -17,12 +16,19 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
 )
 from opslib.incidents import clocks, watching
 from opslib.incidents.incidents import Incident
 
-PHASES = {"phase": "str", "state": "str", "due": UTC_TIME, "done": UTC_TIME, "told": "str"}
+PHASES = dtypes("""
+    phase str
+    state str
+    due   utc
+    done  utc
+    told  str
+""")
 OPTIONS = {"why": "str", "run": "str", "effect": "str"}
 _STATUS = {
     clocks.IN_TIME: "ok",

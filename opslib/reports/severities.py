@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Findings, Question, check, clock, frame, unknown_name
+from opslib.core import Connection, Findings, Question, check, clock, dtypes, frame, unknown_name
 from opslib.core.checks.severities import severities
 from opslib.core.times import moment
 
-LEVELS = {"level": "str", "means": "str", "respond": "str", "escalate": "str", "rules": "str"}
+LEVELS = dtypes("""
+    level    str
+    means    str
+    respond  str
+    escalate str
+    rules    str
+""")
 
 
 @check("How bad is it, and who is told when?")
