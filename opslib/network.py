@@ -20,8 +20,8 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    networks,
 )
-from opslib.core.reads import networks
 
 ENDPOINTS = dtypes("""
     service  str

@@ -13,8 +13,8 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    functions,
 )
-from opslib.core.reads import functions
 
 ROLES = dtypes("""
     role   str

@@ -27,10 +27,10 @@ from opslib.core import (
     clock,
     dtypes,
     frame,
+    metrics,
     number,
 )
 from opslib.core.checks import causes
-from opslib.core.reads import metrics
 
 ALARMS = dtypes("""
     alarm           str

@@ -6,10 +6,9 @@ import fnmatch
 from collections.abc import Iterator
 
 from opslib.caches import keys as kinds
-from opslib.core import Connection, Planned, Refused, Step, planner, result
+from opslib.core import Connection, Planned, Refused, Step, count, planner, result
 from opslib.core.actions.stores.caches import Held, Restore, Unlink
 from opslib.core.reads.stores.caches import find, values
-from opslib.core.text import count
 
 _BATCH, _MOST = 500, 20_000
 _KEPT_BYTES = 1_000_000  # of values that a record keeps for the undo

@@ -18,11 +18,12 @@ from opslib.core import (
     Question,
     Unfinished,
     check,
+    count,
     dtypes,
     frame,
+    number,
 )
 from opslib.core.connections import caches
-from opslib.core.text import count, number
 
 FULL, EVICTING, REFUSING = "cache-full", "cache-evicting", "cache-clients-refused"
 UNREACHABLE = "cache-unreachable"

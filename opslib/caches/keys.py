@@ -10,6 +10,7 @@ from opslib.core import (
     Question,
     UsageError,
     check,
+    count,
     dtypes,
     frame,
     unknown_name,
@@ -17,7 +18,6 @@ from opslib.core import (
 from opslib.core.actions.stores.caches import is_stored, read_stored
 from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import find, raw, values
-from opslib.core.text import count
 
 UNSYNCED = "usage-not-synced"
 KEYS = dtypes("""

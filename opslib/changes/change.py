@@ -9,8 +9,7 @@ from typing import Any
 
 from opslib.changes.forms import HIDDEN, Difference
 from opslib.changes.resources import Key
-from opslib.core import dtypes, redaction
-from opslib.core.text import cut
+from opslib.core import cut, dtypes, redaction
 
 DIFFERENT = dtypes("""
     resource str

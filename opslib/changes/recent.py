@@ -23,11 +23,11 @@ from opslib.core import (
     check,
     clock,
     count,
+    cut,
     dtypes,
     frame,
     window,
 )
-from opslib.core.text import cut
 
 RECENT = dtypes("""
     time     utc

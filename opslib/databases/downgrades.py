@@ -19,9 +19,9 @@ from opslib.core import (
     UsageError,
     check,
     planner,
+    sessions,
     sql,
 )
-from opslib.core.connections import sessions
 from opslib.databases import migrations
 from opslib.databases.instances import snapshots, states
 

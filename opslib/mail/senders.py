@@ -17,10 +17,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    logs,
     sign_of,
     window,
 )
-from opslib.core.reads import logs
 from opslib.mail.accounts import PAUSED, SANDBOX, USED_UP, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"

@@ -24,10 +24,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    metrics,
     number,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.metrics.limits import Limit, as_alarmed
 from opslib.metrics.widgets import Row, Widget, needed, widgets
 

@@ -20,11 +20,11 @@ from opslib.core import (
     check,
     clock,
     count,
+    metrics,
     number,
     window,
 )
 from opslib.core.checks.series import WEEK, hours_left, overdue, silence
-from opslib.core.reads import metrics
 
 SILENT = "metric-silent"  # the causes that findings name
 LIMIT_NEAR = "limit-near"

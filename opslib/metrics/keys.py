@@ -19,10 +19,10 @@ from opslib.core import (
     clock,
     dtypes,
     frame,
+    metrics,
     number,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.core.reads.metrics import RECENT_MINUTES, Metric, panel, thresholds
 
 SUMMARY = dtypes("""

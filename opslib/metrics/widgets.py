@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core import Connection, Json, OpsError
-from opslib.core.reads import metrics
-from opslib.core.text import cut
+from opslib.core import Connection, Json, OpsError, cut, metrics
 from opslib.metrics.limits import Limit, Series, limits
 
 # What these metrics are measured in; the axis of a widget may say otherwise.

@@ -13,15 +13,16 @@ from opslib.core import (
     OpsError,
     Question,
     check,
+    cut,
+    decoded,
     dtypes,
     frame,
+    metrics,
+    tried,
     unread,
     window,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.defects import tried
-from opslib.core.reads import metrics
-from opslib.core.text import cut, decoded
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
 from opslib.queues.proofs import BACK, PURGE, SIGNS
 

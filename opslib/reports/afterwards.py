@@ -16,6 +16,8 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
+    Line,
+    Plotted,
     Question,
     UsageError,
     Window,
@@ -24,11 +26,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    metrics,
     number,
 )
-from opslib.core.checks.plots import Line, Plotted
 from opslib.core.findings import MIME
-from opslib.core.reads import metrics
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 

@@ -14,11 +14,11 @@ from opslib.core import (
     Json,
     UsageError,
     count,
+    cut,
     dtypes,
     frame,
 )
 from opslib.core.findings import known
-from opslib.core.text import cut
 from opslib.records import Record
 
 PROCEDURE = "reports/daily"

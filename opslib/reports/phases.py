@@ -22,9 +22,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    functions,
+    services,
 )
 from opslib.core.findings import known
-from opslib.core.reads import functions, services
 from opslib.records import Record
 from opslib.reports.reports import independent
 from opslib.reports.sections import checks

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Findings, Question, check, clock, dtypes, frame, unknown_name
+from opslib.core import (
+    Connection,
+    Findings,
+    Question,
+    check,
+    clock,
+    dtypes,
+    frame,
+    moment,
+    unknown_name,
+)
 from opslib.core.checks.severities import severities
-from opslib.core.times import moment
 
 LEVELS = dtypes("""
     level    str

@@ -13,13 +13,13 @@ from opslib.core import (
     Step,
     UsageError,
     count,
+    domains,
+    identifier,
     planner,
     quoted,
     result,
 )
 from opslib.core.actions.stores.searches import Put, Search, Take
-from opslib.core.connections.sql import identifier
-from opslib.core.reads.stores import domains
 from opslib.search import indices
 
 _BATCH, _MOST = 1_000, 50_000

@@ -17,12 +17,12 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    domains,
     dtypes,
     frame,
     planner,
 )
 from opslib.core.actions.stores.searches import Search, Serves
-from opslib.core.reads.stores import domains
 from opslib.search import indices
 from opslib.search.reindexing import behind, read
 

@@ -8,8 +8,18 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any, TypeVar
 
-from opslib.core import Connection, Frame, Json, Kind, NotFound, Refused, Thing, dtypes, frame
-from opslib.core.reads import services
+from opslib.core import (
+    Connection,
+    Frame,
+    Json,
+    Kind,
+    NotFound,
+    Refused,
+    Thing,
+    dtypes,
+    frame,
+    services,
+)
 
 T = TypeVar("T")
 SERVICE = Kind(

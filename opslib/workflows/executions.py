@@ -16,12 +16,12 @@ from opslib.core import (
     Question,
     answer,
     check,
+    cut,
     dtypes,
     frame,
+    metrics,
     window,
 )
-from opslib.core.reads import metrics
-from opslib.core.text import cut
 from opslib.workflows.histories import FAILED, Failure, find_failure
 from opslib.workflows.machines import DONE, MOST, RUNNING, Machine
 

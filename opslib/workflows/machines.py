@@ -6,10 +6,18 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from opslib.core import Connection, Frame, Json, NotFound, dtypes, frame, quoted
-from opslib.core.connections import sql
-from opslib.core.connections.sql import identifier
-from opslib.core.text import decoded
+from opslib.core import (
+    Connection,
+    Frame,
+    Json,
+    NotFound,
+    decoded,
+    dtypes,
+    frame,
+    identifier,
+    quoted,
+    sql,
+)
 
 EXECUTIONS = dtypes("""
     execution str

@@ -22,9 +22,10 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    log_lines,
+    logs,
     window,
 )
-from opslib.core.reads import log_lines, logs
 
 TIMELINE = dtypes("""
     time     utc

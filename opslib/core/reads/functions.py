@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from opslib.core import Connection, Frame, Window
+from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs, metrics
-from opslib.core.tables import Json, dtypes, framed
+from opslib.core.tables import Frame, Json, dtypes, framed
+from opslib.core.times import Window
 
 LATEST = "$LATEST"
 WELL = ("Active", "Successful")

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from opslib.core import UTC_TIME, Frame, frame
 from opslib.core.reads import log_texts
 from opslib.core.reads.log_levels import PLATFORM, TEXTS, read, said, structured
-from opslib.core.tables import dtypes
+from opslib.core.tables import UTC_TIME, Frame, dtypes, frame
 from opslib.core.text import cut, plain, visible
 
 PATTERNS = dtypes("""

@@ -6,10 +6,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from opslib.core import Connection, Frame, Window, frame
+from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs
 from opslib.core.reads.functions import live_version
-from opslib.core.tables import dtypes
+from opslib.core.tables import Frame, dtypes, frame
+from opslib.core.times import Window
 
 TRAFFIC = dtypes("""
     version        str

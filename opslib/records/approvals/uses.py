@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from opslib.core import OpsError, Refused, paths
-from opslib.core.connections.connection import Connection
+from opslib.core import Connection, OpsError, Refused, paths
 from opslib.records import facts, files
 from opslib.records.chain import database
 
