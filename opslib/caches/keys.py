@@ -76,8 +76,7 @@ def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
             for key, kind, left, size in zip(some, *(told[n::3] for n in range(3)), strict=True):
                 if kind != b"none":  # it ended meanwhile
                     left_seconds = left if left >= 0 else None
-                    told_of = (key, kind.decode(), left_seconds, size)
-                    rows.append(dict(zip(KEYS, told_of, strict=True)))
+                    rows.append((key, kind.decode(), left_seconds, size))
     if not whole:
         print(f"Only the first {len(names):,} keys are shown; there are more.", flush=True)
     return frame(rows, KEYS)
@@ -92,7 +91,7 @@ def check_keys(ops: Connection) -> Findings:
     rows, found = [], Findings()
     for name, facts in ops.target["cache"].get("keys", {}).items():
         names, whole = find(ops, facts["pattern"])
-        rows.append(dict(zip(COUNTS, (name, facts["pattern"], len(names), whole), strict=True)))
+        rows.append((name, facts["pattern"], len(names), whole))
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
         found.append(asked.ok(said))

@@ -35,10 +35,17 @@ def dtypes(text: str) -> dict[str, str]:
     return {name: UTC_TIME if kind == "utc" else kind for name, kind in pairs}
 
 
-def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
-    """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
-    rows = list(rows)
-    return framed({name: [row.get(name) for row in rows] for name in columns}, columns)
+def frame(rows: Iterable[Any], columns: Mapping[str, str]) -> Frame:
+    """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC.
+
+    A row: a mapping, or a value for each column in their order.
+    """
+    said = [row if isinstance(row, Mapping) else _named(row, columns) for row in rows]
+    return framed({name: [row.get(name) for row in said] for name in columns}, columns)
+
+
+def _named(row: Sequence[Any], columns: Iterable[str]) -> Params:
+    return dict(zip(columns, row, strict=True))
 
 
 def framed(values: Mapping[str, Any], columns: Mapping[str, str]) -> Frame:

@@ -155,9 +155,7 @@ def check_dependencies(ops: Connection) -> Findings:
         overall = _overall(overall, deep, deep.answer, parts)
     found = [overall, *(_dependency(said, overall.source) for said in parts)]
     rows = [(said.name, said.status, said.latency_ms, said.reason) for said in parts]
-    return Findings(
-        found, frame([dict(zip(DEPENDENCIES, row, strict=True)) for row in rows], DEPENDENCIES)
-    )
+    return Findings(found, frame(rows, DEPENDENCIES))
 
 
 def _hanging(ops: Connection, deep: Probe, silent: Finding) -> Finding:

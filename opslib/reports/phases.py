@@ -99,7 +99,7 @@ def check_versions(ops: Connection, phase: str) -> Findings:
     ours = last is not None and len(_changed(ops, last[0])) > 0
     rows = [(what, was.get(f"version of {what}", ""), version) for what, version in now.items()]
     found = [_compared(phase, *row, ours) for row in rows]
-    return Findings(found, frame([dict(zip(VERSIONS, row, strict=True)) for row in rows], VERSIONS))
+    return Findings(found, frame(rows, VERSIONS))
 
 
 def _versions(ops: Connection) -> dict[str, Any]:

@@ -50,10 +50,7 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
         asked.warn(f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
         for order, hit in zip(_ORDER, hits, strict=False)
     ]
-    rows = [
-        dict(zip(STARTS, (order, hit.name, hit.title, hit.effect, hit.why), strict=True))
-        for order, hit in enumerate(hits, 1)
-    ]
+    rows = [(order, hit.name, hit.title, hit.effect, hit.why) for order, hit in enumerate(hits, 1)]
     return Findings(told, frame(rows, STARTS), " ".join(read))
 
 
