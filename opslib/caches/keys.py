@@ -9,6 +9,7 @@ from opslib.core import (
     Json,
     Question,
     UsageError,
+    batched,
     check,
     count,
     dtypes,
@@ -67,8 +68,7 @@ def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
     names, whole = find(ops, pattern_of(ops, keys), most)
     rows = []
     with caches.session(ops, f"TYPE, TTL, MEMORY USAGE of {len(names)} keys") as client:
-        for at in range(0, len(names), _PART):
-            some = names[at : at + _PART]
+        for some in batched(names, _PART):
             with client.pipeline(transaction=False) as pipe:
                 for key in some:
                     pipe.type(raw(key)).ttl(raw(key)).memory_usage(raw(key))

@@ -42,8 +42,8 @@ from opslib.core.reads.functions import Function
 from opslib.core.reads.stores import domains
 from opslib.core.redaction import names_a_secret
 from opslib.core.strict_yaml import beside
-from opslib.core.tables import UTC_TIME, Frame, Json, dtypes, escaped, frame
-from opslib.core.text import count, cut, decoded, number
+from opslib.core.tables import UTC_TIME, Frame, Json, batched, dtypes, escaped, frame
+from opslib.core.text import count, cut, decoded, few, number
 from opslib.core.times import Window, clock, moment, window
 from opslib.core.waiting import poll
 
@@ -108,6 +108,7 @@ __all__ = [
     "Window",
     "answer",
     "ask",
+    "batched",
     "beside",
     "check",
     "clock",
@@ -117,6 +118,7 @@ __all__ = [
     "domains",
     "dtypes",
     "escaped",
+    "few",
     "frame",
     "functions",
     "identifier",
