@@ -18,18 +18,19 @@ from opslib.core import (
     Question,
     check,
     count,
+    dtypes,
     frame,
+    networks,
 )
-from opslib.core.reads import networks
 
-ENDPOINTS = {
-    "service": "str",
-    "expected": "str",
-    "type": "str",
-    "state": "str",
-    "lacks": "str",
-    "endpoint": "str",
-}
+ENDPOINTS = dtypes("""
+    service  str
+    expected str
+    type     str
+    state    str
+    lacks    str
+    endpoint str
+""")
 MISSING, CLOSED = "vpc-endpoint-missing", "endpoint-closed"  # the causes that findings name
 _HTTPS = 443
 _FOLLOWS = {"shallow": "logs/search", "deep": "health/deep"}

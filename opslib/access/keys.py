@@ -7,12 +7,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.h
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -21,22 +20,24 @@ from opslib.core import (
     Question,
     Unfinished,
     check,
+    dtypes,
+    few,
     frame,
     poll,
 )
 
 OLD = "access-key-old"
-KEYS = {
-    "user": "str",
-    "key": "int64",
-    "active": "bool",
-    "created": UTC_TIME,
-    "age_days": "float64",
-    "used": UTC_TIME,
-    "unused_days": "float64",
-    "service": "str",
-    "region": "str",
-}
+KEYS = dtypes("""
+    user        str
+    key         int64
+    active      bool
+    created     utc
+    age_days    float64
+    used        utc
+    unused_days float64
+    service     str
+    region      str
+""")
 _ROOT, _REPORT, _SECONDS = "<root_account>", "iam GetCredentialReport", 60
 _DAYS, _ROLLED_DAYS, _SHOWN = 90, 7, 5
 _GLOBAL = ("us-east-1", "aws-global", "")  # where global services count as used
@@ -134,12 +135,7 @@ def _about(
     """One finding for however many users."""
     told = [f"{e.user} (key {e.key}, {said(e)})" for e in bad.itertuples()]
     asked = Question(words, rule, _REPORT)
-    return asked.judged(not told, _some(told), otherwise="warn", cause=cause)
-
-
-def _some(told: Sequence[str]) -> str:
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more if told else "all"
+    return asked.judged(not told, few(told, _SHOWN) or "all", otherwise="warn", cause=cause)
 
 
 def _passwords(users: list[Json]) -> Iterator[Finding]:
@@ -160,4 +156,6 @@ def _passwords(users: list[Json]) -> Iterator[Finding]:
         if each["user"] != _ROOT
     ]
     asked = Question("who may use the console has a second factor", "all", _REPORT)
-    yield asked.judged(not bare, f"without: {_some(bare)}" if bare else "all", otherwise="warn")
+    yield asked.judged(
+        not bare, f"without: {few(bare, _SHOWN)}" if bare else "all", otherwise="warn"
+    )

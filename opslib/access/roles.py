@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 
-from opslib.core import UTC_TIME, Connection, Findings, Json, NotFound, Question, check, frame
-from opslib.core.reads import functions
+from opslib.core import (
+    Connection,
+    Findings,
+    Json,
+    NotFound,
+    Question,
+    check,
+    dtypes,
+    frame,
+    functions,
+)
 
-ROLES = {
-    "role": "str",
-    "of": "str",
-    "there": "bool",
-    "used": UTC_TIME,
-    "region": "str",
-}
+ROLES = dtypes("""
+    role   str
+    of     str
+    there  bool
+    used   utc
+    region str
+""")
 
 
 @check("Are the roles there with which it runs?")

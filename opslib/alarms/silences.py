@@ -12,6 +12,7 @@ from opslib.core import (
     Finding,
     Findings,
     Json,
+    Mute,
     Planned,
     Question,
     Refused,
@@ -24,7 +25,6 @@ from opslib.core import (
     result,
     unknown_name,
 )
-from opslib.core.actions.muting import Mute
 
 _LONGEST = 15 * 24 * 60  # minutes that a mute rule may hold
 _SOURCE = "cloudwatch ListAlarmMuteRules"

@@ -15,7 +15,6 @@ from operator import itemgetter
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -26,24 +25,25 @@ from opslib.core import (
     answer,
     check,
     clock,
+    dtypes,
     frame,
+    metrics,
     number,
 )
 from opslib.core.checks import causes
-from opslib.core.reads import metrics
 
-ALARMS = {
-    "alarm": "str",
-    "state": "str",
-    "since": UTC_TIME,
-    "threshold": "str",
-    "expected": "bool",
-    "actions_enabled": "bool",
-    "actions": "int64",
-    "next": "str",
-    "proves": "str",
-    "reason": "str",
-}
+ALARMS = dtypes("""
+    alarm           str
+    state           str
+    since           utc
+    threshold       str
+    expected        bool
+    actions_enabled bool
+    actions         int64
+    next            str
+    proves          str
+    reason          str
+""")
 _SOURCE = "DescribeAlarms"
 _SIGNS = {
     "GreaterThanThreshold": ">",

@@ -26,6 +26,7 @@ from opslib.core import (
     Refused,
     Step,
     answer,
+    batched,
     check,
     count,
     dtypes,
@@ -232,8 +233,7 @@ def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
             "Turn versions on: buckets/create."
         )
     more, chosen = len(chosen) - _MOST, chosen[:_MOST]
-    starts = range(0, len(chosen), _A_STEP)
-    steps = [_step(pair, chosen[at : at + _A_STEP], n) for n, at in enumerate(starts, 1)]
+    steps = [_step(pair, some, n) for n, some in enumerate(batched(chosen, _A_STEP), 1)]
     notes = [f"Copies are encrypted as {to} is: {pair.encryption(pair.to)}."] if steps else []
     if frozen := pair.of(FROZEN):
         notes.append(f"{count(len(frozen), 'object')} left out, {FROZEN}: {frozen[0].key}.")

@@ -28,6 +28,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    domains,
     dtypes,
     frame,
     number,
@@ -37,7 +38,6 @@ from opslib.core import (
 from opslib.core.actions.stores.objects import digest
 from opslib.core.actions.stores.searches import Take
 from opslib.core.connections.sql import literal
-from opslib.core.reads.stores import domains
 from opslib.core.reads.stores.objects import versions_at
 
 PARTS = dtypes("""

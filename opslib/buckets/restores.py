@@ -26,6 +26,7 @@ from opslib.core import (
     Planned,
     Question,
     Step,
+    batched,
     check,
     count,
     frame,
@@ -101,8 +102,11 @@ def plan_past(ops: Connection, bucket: str, name: str, at: str) -> Planned:
     uncover = [key for key in chosen if key.covered]
     copy = [key for key in chosen if not key.covered]
     reversible = past.versioning == "Enabled"
-    steps = [_uncovering(past, keys, at, reversible) for at, keys in _batches(uncover)]
-    steps += [_copying(past, keys, at) for at, keys in _batches(copy)]
+    steps = [
+        _uncovering(past, keys, at, reversible)
+        for at, keys in enumerate(batched(uncover, _A_STEP), 1)
+    ]
+    steps += [_copying(past, keys, at) for at, keys in enumerate(batched(copy, _A_STEP), 1)]
     refused = [key for key in todo if _to_do(past, key).startswith("not")]
     notes = [f"{_to_do(past, key)}: {key.name}".capitalize() for key in refused[:_NAMED]]
     if refused[_NAMED:]:
@@ -127,11 +131,6 @@ _UNDO = (
     "Undo puts a marker again where there was one, only over the content that is shown here, and "
     "deletes the versions that were made by this."
 )
-
-
-def _batches(keys: Sequence[Key]) -> list[tuple[int, Sequence[Key]]]:
-    starts = range(0, len(keys), _A_STEP)
-    return [(at, keys[start : start + _A_STEP]) for at, start in enumerate(starts, 1)]
 
 
 def _named(keys: Sequence[Key]) -> str:

@@ -6,10 +6,9 @@ import fnmatch
 from collections.abc import Iterator
 
 from opslib.caches import keys as kinds
-from opslib.core import Connection, Planned, Refused, Step, planner, result
+from opslib.core import Connection, Planned, Refused, Step, batched, count, planner, result
 from opslib.core.actions.stores.caches import Held, Restore, Unlink
 from opslib.core.reads.stores.caches import find, values
-from opslib.core.text import count
 
 _BATCH, _MOST = 500, 20_000
 _KEPT_BYTES = 1_000_000  # of values that a record keeps for the undo
@@ -71,8 +70,8 @@ def _size(ops: Connection, names: list[str]) -> int:
 
 
 def _steps(names: list[str], keep: bool, stored: str) -> Iterator[Step]:
-    for number, at in enumerate(range(0, len(names), _BATCH), 1):
-        some, name = names[at : at + _BATCH], f"batch{number}"
+    for number, some in enumerate(batched(names, _BATCH), 1):
+        name = f"batch{number}"
         yield Step(
             f"Take away {count(len(some), 'key')}: {some[0]} …",
             Unlink(some, keep, stored),

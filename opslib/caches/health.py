@@ -18,14 +18,21 @@ from opslib.core import (
     Question,
     Unfinished,
     check,
+    count,
+    dtypes,
     frame,
+    number,
 )
 from opslib.core.connections import caches
-from opslib.core.text import count, number
 
 FULL, EVICTING, REFUSING = "cache-full", "cache-evicting", "cache-clients-refused"
 UNREACHABLE = "cache-unreachable"
-CLIENTS = {"client": "str", "address": "str", "idle_seconds": "int64", "command": "str"}
+CLIENTS = dtypes("""
+    client       str
+    address      str
+    idle_seconds int64
+    command      str
+""")
 SLOW = {"time": UTC_TIME, "took_ms": "float64", "command": "str"}
 _BETWEEN = 2.0  # seconds between two looks: counters of INFO are since the server's start
 _WARN, _CRITICAL = 0.85, 0.97  # of maxmemory

@@ -9,19 +9,36 @@ from opslib.core import (
     Json,
     Question,
     UsageError,
+    batched,
     check,
+    count,
+    dtypes,
     frame,
     unknown_name,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
 from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import find, raw, values
-from opslib.core.text import count
 
 UNSYNCED = "usage-not-synced"
-KEYS = {"key": "str", "kind": "str", "left_seconds": "Int64", "bytes": "Int64"}
-COUNTS = {"keys": "str", "pattern": "str", "many": "int64", "all": "bool"}
-STORED = {"key": "str", "held": "str", "stored": "float64", "in_database": "bool"}
+KEYS = dtypes("""
+    key          str
+    kind         str
+    left_seconds Int64
+    bytes        Int64
+""")
+COUNTS = dtypes("""
+    keys    str
+    pattern str
+    many    int64
+    all     bool
+""")
+STORED = dtypes("""
+    key         str
+    held        str
+    stored      float64
+    in_database bool
+""")
 _SHOWN = 1_000
 _PART = 200
 
@@ -51,8 +68,7 @@ def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
     names, whole = find(ops, pattern_of(ops, keys), most)
     rows = []
     with caches.session(ops, f"TYPE, TTL, MEMORY USAGE of {len(names)} keys") as client:
-        for at in range(0, len(names), _PART):
-            some = names[at : at + _PART]
+        for some in batched(names, _PART):
             with client.pipeline(transaction=False) as pipe:
                 for key in some:
                     pipe.type(raw(key)).ttl(raw(key)).memory_usage(raw(key))
@@ -60,8 +76,7 @@ def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
             for key, kind, left, size in zip(some, *(told[n::3] for n in range(3)), strict=True):
                 if kind != b"none":  # it ended meanwhile
                     left_seconds = left if left >= 0 else None
-                    told_of = (key, kind.decode(), left_seconds, size)
-                    rows.append(dict(zip(KEYS, told_of, strict=True)))
+                    rows.append((key, kind.decode(), left_seconds, size))
     if not whole:
         print(f"Only the first {len(names):,} keys are shown; there are more.", flush=True)
     return frame(rows, KEYS)
@@ -76,7 +91,7 @@ def check_keys(ops: Connection) -> Findings:
     rows, found = [], Findings()
     for name, facts in ops.target["cache"].get("keys", {}).items():
         names, whole = find(ops, facts["pattern"])
-        rows.append(dict(zip(COUNTS, (name, facts["pattern"], len(names), whole), strict=True)))
+        rows.append((name, facts["pattern"], len(names), whole))
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
         found.append(asked.ok(said))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 from opslib.caches import keys as kinds
-from opslib.core import Connection, Json, Planned, Step, UsageError, planner
-from opslib.core.actions.actions import Sql
-from opslib.core.text import count
+from opslib.core import Connection, Json, Planned, Sql, Step, UsageError, count, planner
 
 _NAME = re.compile(r"\\\{(\w+)\\\}")
 _MOST = 5_000

@@ -14,19 +14,20 @@ from opslib.core import (
     Json,
     Planned,
     Question,
+    Select,
+    Sql,
     Step,
     UsageError,
     ask,
     check,
+    count,
     frame,
     planner,
     quoted,
 )
-from opslib.core.actions.actions import Select, Sql
 from opslib.core.actions.stores.caches import Command
 from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import find, raw
-from opslib.core.text import count
 
 ENDLESS = "throttled-without-end"
 THROTTLED = {"user": "str", "until": UTC_TIME, "left_minutes": "float64"}

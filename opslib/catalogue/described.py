@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from opslib.catalogue import procedures, runbooks
-from opslib.core import OpsError, UsageError, paths, strict_yaml, unknown_name
+from opslib.core import OpsError, UsageError, paths, strict_yaml, targets, unknown_name
 from opslib.core.checks.shares import Share
-from opslib.core.connections import targets
 from opslib.core.strict_yaml import Document
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import Parameter
-from opslib.core import Json, UsageError, text, times
-from opslib.core.connections.targets import LAB
+from opslib.core import LAB, Json, UsageError, text, times
 
 _WINDOW = {"since", "until"}  # both: else `since` means something else there
 

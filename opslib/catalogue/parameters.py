@@ -14,8 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core import Json, UsageError, times, unknown_name
-from opslib.core.connections.targets import LAB
+from opslib.core import LAB, Json, UsageError, times, unknown_name
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read as one

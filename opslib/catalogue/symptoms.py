@@ -17,9 +17,7 @@ from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
 from opslib.catalogue.procedures import LeftOut, Procedure
 from opslib.catalogue.runbooks import Entry
-from opslib.core import Json, UsageError, strict_yaml
-from opslib.core.connections import targets
-from opslib.core.connections.targets import Target
+from opslib.core import Json, Target, UsageError, strict_yaml, targets
 
 FIRST_LOOK = "reports/triage"
 _PARTS = (1.0, 0.5, 0.25)  # how much the best rows of a procedure count

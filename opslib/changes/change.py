@@ -9,19 +9,18 @@ from typing import Any
 
 from opslib.changes.forms import HIDDEN, Difference
 from opslib.changes.resources import Key
-from opslib.core import UTC_TIME, redaction
-from opslib.core.text import cut
+from opslib.core import cut, dtypes, redaction
 
-DIFFERENT = {
-    "resource": "str",
-    "setting": "str",
-    "was": "str",
-    "now": "str",
-    "after": UTC_TIME,
-    "before": UTC_TIME,
-    "by": "str",
-    "status": "str",
-}
+DIFFERENT = dtypes("""
+    resource str
+    setting  str
+    was      str
+    now      str
+    after    utc
+    before   utc
+    by       str
+    status   str
+""")
 _LONGEST = 160  # characters of a value that are shown; compared is the whole
 _BEFORE = 40  # of them, of what is the same in both
 

@@ -24,11 +24,11 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    decoded,
     frame,
+    moment,
     unread,
 )
-from opslib.core.text import decoded
-from opslib.core.times import moment
 
 _LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
 _SOON = 3  # differences of one resource that its finding names

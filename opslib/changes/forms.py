@@ -18,10 +18,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from opslib.changes.resources import UNREAD
-from opslib.core import Json, redaction
+from opslib.core import Json, decoded, redaction
 from opslib.core.actions import passwords
 from opslib.core.redaction.names import holds_a_secret
-from opslib.core.text import decoded
 
 _VOLATILE = re.compile(
     r"ResponseMetadata|RevisionId|ETag|Approximate\w*|Estimated\w*|(Last|Latest|Earliest)[A-Z]\w*"

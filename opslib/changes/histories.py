@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opslib import records
-from opslib.core import Connection, Json, OpsError, Refused, UsageError
-from opslib.core.plans.performing import UNSURE
+from opslib.core import UNSURE, Connection, Json, OpsError, Refused, UsageError
 from opslib.records import Record
 
 

@@ -13,7 +13,6 @@ from opslib.changes.resources import named
 from opslib.changes.rules import accepted
 from opslib.changes.trail import trails
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -24,19 +23,20 @@ from opslib.core import (
     check,
     clock,
     count,
+    cut,
+    dtypes,
     frame,
     window,
 )
-from opslib.core.text import cut
 
-RECENT = {
-    "time": UTC_TIME,
-    "kind": "str",
-    "what": "str",
-    "resource": "str",
-    "by": "str",
-    "source": "str",
-}
+RECENT = dtypes("""
+    time     utc
+    kind     str
+    what     str
+    resource str
+    by       str
+    source   str
+""")
 _BEFORE = timedelta(hours=2)
 _SHOWN = 5
 _DEPLOYED = "deployment"

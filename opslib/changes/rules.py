@@ -8,8 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from opslib.changes.resources import UNREAD, Described, data, was_read
-from opslib.core import Connection, Finding, Json, Question
-from opslib.core.text import decoded
+from opslib.core import Connection, Finding, Json, Question, decoded
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError)  # JMESPath's own are ValueErrors
 _TIMES = 6  # of a function's time-out, where Lambda takes from a queue

@@ -14,7 +14,6 @@ from opslib import records
 from opslib.changes import histories
 from opslib.changes.histories import Change, details, key_of, name_of
 from opslib.core import (
-    UTC_TIME,
     Action,
     Connection,
     Frame,
@@ -23,6 +22,7 @@ from opslib.core import (
     Refused,
     Step,
     UsageError,
+    dtypes,
     frame,
     planner,
     redaction,
@@ -32,14 +32,14 @@ from opslib.core.plans.performing import UNSURE, look
 from opslib.core.plans.plans import short
 from opslib.records import Record
 
-CHANGES = {
-    "record": "str",
-    "name": "str",
-    "started": UTC_TIME,
-    "who": "str",
-    "outcome": "str",
-    "verdict": "str",
-}
+CHANGES = dtypes("""
+    record  str
+    name    str
+    started utc
+    who     str
+    outcome str
+    verdict str
+""")
 _UNSEEN = {"": None, "done": True, "not done": False}
 _NOTHING = "No record is named: choose one of the changes above, record = '…'."
 _ONCE = (

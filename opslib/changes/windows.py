@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opslib.core import UTC_TIME, Connection, Findings, Json, Question, check, frame
+from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame
 from opslib.core.plans import maintenance
 
-WINDOWS = {"opens": UTC_TIME, "closes": UTC_TIME, "lasts": "str", "opens_in": "str"}
+WINDOWS = dtypes("""
+    opens    utc
+    closes   utc
+    lasts    str
+    opens_in str
+""")
 _SHOWN = 4
 
 

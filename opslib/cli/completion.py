@@ -15,8 +15,7 @@ from click.shell_completion import CompletionItem, get_completion_class, split_a
 
 from opslib.catalogue import procedures, runbooks
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, OpsError
-from opslib.core.connections import targets
+from opslib.core import Json, OpsError, targets
 from opslib.runs import choices
 
 Offer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]

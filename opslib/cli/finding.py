@@ -11,8 +11,7 @@ import click
 from opslib.catalogue import symptoms
 from opslib.catalogue.symptoms import Found
 from opslib.cli import given
-from opslib.core import Json, console
-from opslib.core.connections import targets
+from opslib.core import Json, console, targets
 from opslib.runs import choices
 
 _MOST = 7

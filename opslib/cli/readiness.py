@@ -11,9 +11,7 @@ import click
 from opslib import alarms, session
 from opslib.catalogue import procedures, runbooks
 from opslib.cli import given
-from opslib.core import Json, OpsError, UsageError, console
-from opslib.core.connections import targets
-from opslib.core.connections.targets import Target
+from opslib.core import Json, OpsError, Target, UsageError, console, targets
 from opslib.incidents import clocks, incidents
 from opslib.records import Record, list_records
 

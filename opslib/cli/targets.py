@@ -10,8 +10,7 @@ import click
 
 from opslib.catalogue import described
 from opslib.cli.given import JSON as _json
-from opslib.core import Json, OpsError, UsageError, console
-from opslib.core.connections import targets
+from opslib.core import Json, OpsError, UsageError, console, targets
 
 _CHECKED = """\b
 Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;

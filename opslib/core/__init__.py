@@ -17,10 +17,11 @@ from opslib.core.actions.watching import Anew, OneOff, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
-from opslib.core.connections import sql
+from opslib.core.connections import sessions, sql, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, identifier, quoted
-from opslib.core.connections.targets import LAB, Facts
+from opslib.core.connections.targets import LAB, Facts, Target
+from opslib.core.defects import tried
 from opslib.core.errors import (
     NotAllowed,
     NotFound,
@@ -31,13 +32,18 @@ from opslib.core.errors import (
     unknown_name,
 )
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
+from opslib.core.plans import stages
 from opslib.core.plans.applying import Applied, planner
+from opslib.core.plans.performing import UNSURE
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.things import Kind, Thing
-from opslib.core.reads import metrics
+from opslib.core.reads import functions, log_lines, logs, metrics, networks, services
+from opslib.core.reads.functions import Function
+from opslib.core.reads.stores import domains
+from opslib.core.redaction import names_a_secret
 from opslib.core.strict_yaml import beside
-from opslib.core.tables import UTC_TIME, Frame, Json, dtypes, frame
-from opslib.core.text import count, cut, number
+from opslib.core.tables import UTC_TIME, Frame, Json, batched, dtypes, escaped, frame
+from opslib.core.text import count, cut, decoded, few, number
 from opslib.core.times import Window, clock, moment, window
 from opslib.core.waiting import poll
 
@@ -45,6 +51,7 @@ __all__ = [
     "FAILURES",
     "LAB",
     "SEVERITY",
+    "UNSURE",
     "UTC_TIME",
     "Action",
     "Anew",
@@ -62,6 +69,7 @@ __all__ = [
     "Finding",
     "Findings",
     "Frame",
+    "Function",
     "Given",
     "Http",
     "Json",
@@ -90,6 +98,7 @@ __all__ = [
     "Sign",
     "Sql",
     "Step",
+    "Target",
     "There",
     "Thing",
     "Unfinished",
@@ -99,23 +108,38 @@ __all__ = [
     "Window",
     "answer",
     "ask",
+    "batched",
     "beside",
     "check",
     "clock",
     "count",
     "cut",
+    "decoded",
+    "domains",
     "dtypes",
+    "escaped",
+    "few",
     "frame",
+    "functions",
     "identifier",
+    "log_lines",
+    "logs",
     "metrics",
     "moment",
+    "names_a_secret",
+    "networks",
     "number",
     "planner",
     "poll",
     "quoted",
     "result",
+    "services",
+    "sessions",
     "sign_of",
     "sql",
+    "stages",
+    "targets",
+    "tried",
     "unknown_name",
     "unread",
     "window",

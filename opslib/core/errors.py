@@ -13,8 +13,7 @@ OpsError
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -79,13 +78,3 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
         nearest = get_close_matches(name, names, n=5, cutoff=0)
         offer = f"There are {len(names)}, the nearest: {', '.join(nearest)}."
     return UsageError(f"Unknown {kind} {name!r}{where}. {offer}")
-
-
-# Of the layer below: a pattern of what its error shows, what it is here, and the message for it.
-Meanings = Sequence[tuple[str, type[OpsError], str]]
-
-
-def translated(meanings: Meanings, shown: str, **said: Any) -> OpsError:
-    """The error that what is shown means: the first that fits, what was said in its message."""
-    kind, message = next((k, m) for pattern, k, m in meanings if re.search(pattern, shown))
-    return kind(message.format(**said))

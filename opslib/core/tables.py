@@ -1,4 +1,4 @@
-"""DataFrames with declared columns, also when empty; and small escaped HTML tables."""
+"""DataFrames with declared columns, also when empty; rows in parts; small escaped HTML tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from opslib.core import redaction
 from opslib.core.text import printable, visible, whole
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: that takes long
 Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 Params: TypeAlias = Mapping[str, Any]  # values by name, given only to be read
+T = TypeVar("T")
 UTC_TIME = "datetime64[us, UTC]"
 # What a notebook shows once: in a dark theme pictures that were drawn on white are turned round,
 # and a status is as bright as it has to be there.
@@ -35,10 +36,22 @@ def dtypes(text: str) -> dict[str, str]:
     return {name: UTC_TIME if kind == "utc" else kind for name, kind in pairs}
 
 
-def frame(rows: Iterable[Params], columns: Mapping[str, str]) -> Frame:
-    """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC."""
-    rows = list(rows)
-    return framed({name: [row.get(name) for row in rows] for name in columns}, columns)
+def batched(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """In parts of so many, in their order."""
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def frame(rows: Iterable[Any], columns: Mapping[str, str]) -> Frame:
+    """A DataFrame with exactly these columns and dtypes, whatever the rows; times become UTC.
+
+    A row: a mapping, or a value for each column in their order.
+    """
+    said = [row if isinstance(row, Mapping) else _named(row, columns) for row in rows]
+    return framed({name: [row.get(name) for row in said] for name in columns}, columns)
+
+
+def _named(row: Sequence[Any], columns: Iterable[str]) -> Params:
+    return dict(zip(columns, row, strict=True))
 
 
 def framed(values: Mapping[str, Any], columns: Mapping[str, str]) -> Frame:

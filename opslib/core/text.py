@@ -8,7 +8,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -103,6 +103,12 @@ def cut(text: str, longest: int) -> str:
     """A text, or its beginning where it is longer: masked first, for nobody knows half a secret."""
     text = redaction.mask(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def few(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
 
 
 def decoded(text: str, otherwise: Any = None) -> Any:

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -24,11 +23,17 @@ from opslib.core import (
     Question,
     Window,
     check,
+    dtypes,
     frame,
 )
 
 JUMP, LIMIT = "cost-jump", "cost-over-limit"
-COSTS = {"day": UTC_TIME, "service": "str", "usd": "float64", "estimated": "bool"}
+COSTS = dtypes("""
+    day       utc
+    service   str
+    usd       float64
+    estimated bool
+""")
 _DAYS, _PERCENT, _LEAST = 14, 50, 5.0  # compared with; a jump, in percent and in dollars
 _HOME = "us-east-1"  # where Cost Explorer answers, whatever the region of what it counts
 _LATE = timedelta(days=1)

@@ -18,10 +18,11 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    few,
     planner,
+    sessions,
     sql,
 )
-from opslib.core.connections import sessions
 from opslib.databases import migrations
 from opslib.databases.instances import snapshots, states
 
@@ -104,8 +105,7 @@ def _goes(ops: Connection, facts: Any) -> str:
         return f"WHAT IT DESTROYS IS NOT KNOWN (it cannot be tried: {exc})"
     counted = [_counted(ops, table, columns) for table, columns in sorted(gone.items())]
     words = [*counted, *(f"{table} {rows}" for table, rows in touched.items())]
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return f"DESTROYS {'; '.join(words[:_SHOWN])}{more}" if words else "no data goes"
+    return f"DESTROYS {few(words, _SHOWN, '; ')}" if words else "no data goes"
 
 
 def _tried(ops: Connection, text: str) -> tuple[dict[str, list[str]], dict[str, str]]:

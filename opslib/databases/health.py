@@ -22,9 +22,9 @@ from opslib.core import (
     frame,
     metrics,
     number,
+    sessions,
 )
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
-from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
 from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states

@@ -28,12 +28,12 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    functions,
     planner,
     quoted,
     sql,
 )
 from opslib.core.actions.actions import Invoke
-from opslib.core.reads import functions
 from opslib.databases import containers
 from opslib.databases.instances import snapshots
 

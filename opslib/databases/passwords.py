@@ -30,13 +30,13 @@ from opslib.core import (
     check,
     count,
     dtypes,
+    logs,
     planner,
+    stages,
     window,
 )
 from opslib.core.actions.logins import CURRENT, PENDING, REFUSED, TAKEN
 from opslib.core.connections import addresses
-from opslib.core.plans import stages
-from opslib.core.reads import logs
 from opslib.databases.instances import rds, states
 
 KEEPS_OLD = "consumer-keeps-old-password"  # the cause that findings name

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opslib.core import Json, UsageError, beside
-from opslib.core.redaction import names_a_secret
+from opslib.core import Json, UsageError, beside, names_a_secret
 from opslib.deployments import values
 from opslib.deployments.values import Difference
 

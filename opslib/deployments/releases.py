@@ -27,6 +27,7 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    functions,
     planner,
     result,
     unread,
@@ -34,7 +35,6 @@ from opslib.core import (
 from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
 from opslib.core.connections.sql import value as sql_value
-from opslib.core.reads import functions
 
 RELEASES = dtypes("""
     function    str

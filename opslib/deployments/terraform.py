@@ -9,16 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from opslib.core import (
-    Connection,
-    Finding,
-    Findings,
-    NotFound,
-    Question,
-    UsageError,
-    answer,
-    check,
-)
+from opslib.core import Connection, Finding, Findings, NotFound, Question, UsageError, answer, check
 from opslib.core.reads.stores import objects
 from opslib.core.text import Text
 from opslib.deployments import plans, states

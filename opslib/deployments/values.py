@@ -12,9 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from opslib.core import Json, redaction
-from opslib.core.redaction import names_a_secret
-from opslib.core.text import decoded
+from opslib.core import Json, decoded, names_a_secret, redaction
 
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"

@@ -6,8 +6,7 @@ from typing import Any
 
 import ipywidgets
 
-from opslib.core import Connection, Findings, Frame
-from opslib.core.findings import SEVERITY
+from opslib.core import SEVERITY, Connection, Findings, Frame
 from opslib.core.tables import html_frame
 from opslib.desk.panels import Panel, Widget, button, close_set, column, link, row, said, say
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from opslib.catalogue.symptoms import FIRST_LOOK
+from opslib.core import escaped
 from opslib.core.journal import Journal
-from opslib.core.tables import escaped
 from opslib.records.sittings.presence import is_live
 
 _LINES = (

@@ -8,9 +8,7 @@ from typing import Any
 
 from opslib.catalogue import parameters
 from opslib.catalogue.parameters import Parameter
-from opslib.core import UsageError, journal, redaction
-from opslib.core.connections import targets
-from opslib.core.connections.targets import Target
+from opslib.core import Target, UsageError, journal, redaction, targets
 from opslib.desk.commands import OF_A_PLAN, command, declared
 from opslib.records.sittings import presence
 from opslib.runs import choices

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
-from opslib.core import UsageError
-from opslib.core.times import moment
+from opslib.core import UsageError, moment
 from opslib.desk.panels import Widget, button, row, said
 
 OWN = ("since", "until")  # the parameters that have their place here

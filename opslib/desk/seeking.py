@@ -15,10 +15,7 @@ import ipywidgets as widgets
 
 from opslib.catalogue import runbooks, seen
 from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
-from opslib.core import OpsError, UsageError
-from opslib.core.connections import targets
-from opslib.core.connections.targets import LAB
-from opslib.core.tables import escaped
+from opslib.core import LAB, OpsError, UsageError, escaped, targets
 from opslib.desk.panels import button
 from opslib.records import files
 from opslib.records.sittings import places

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from opslib.core.tables import escaped
-from opslib.core.text import count
+from opslib.core import count, escaped
 from opslib.core.waiting import Came
 from opslib.desk.panels import (
     Answer,

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, OpsError
-from opslib.core.tables import Json
+from opslib.core import Connection, Json, NotFound, OpsError
 from opslib.discovery.known import compiled, known, words
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from opslib.core import redaction, strict_yaml
-from opslib.core.connections import targets
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.tables import Json
+from opslib.core import Connection, Json, OpsError, redaction, strict_yaml, targets
 from opslib.core.text import plain
 from opslib.discovery import metrics, within
 from opslib.discovery.accounts import look

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from opslib.core.tables import Json
+from opslib.core import Json
 from opslib.discovery.accounts import Account
 from opslib.discovery.known import compiled, first, has, known, words
 

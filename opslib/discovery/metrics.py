@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from opslib.core import Json, UsageError
 from opslib.core.checks.shares import Share
-from opslib.core.errors import UsageError
-from opslib.core.tables import Json
 from opslib.discovery.facts import Draft
 from opslib.discovery.known import first, known
 

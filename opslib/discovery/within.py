@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from opslib.core.connections import sql
-from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
-from opslib.core.tables import Json
+from opslib.core import Connection, Json, OpsError, sql
 from opslib.discovery.facts import Draft
 from opslib.discovery.known import first, has, known, words
 

@@ -15,11 +15,13 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
+    Listed,
     NotFound,
     Planned,
     Question,
     Refused,
     Step,
+    There,
     UsageError,
     answer,
     check,
@@ -27,7 +29,6 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.actions.listed import Listed, There
 
 BLOCKED = {"address": "str", "since": UTC_TIME, "by": "str"}
 _WAF, _GLOBAL = "wafv2", "us-east-1"

@@ -26,11 +26,11 @@ from opslib.core import (
     answer,
     check,
     count,
+    logs,
     planner,
+    tried,
     window,
 )
-from opslib.core.defects import tried
-from opslib.core.reads import logs
 from opslib.core.reads.functions import Function, read_points
 from opslib.functions import invocations
 from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting

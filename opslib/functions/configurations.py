@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core import Action, Aws, Json, Read, Refused, Step, Wait, dtypes, poll, result
+from opslib.core import (
+    Action,
+    Aws,
+    Json,
+    Read,
+    Refused,
+    Step,
+    Wait,
+    dtypes,
+    names_a_secret,
+    poll,
+    result,
+)
 from opslib.core.reads.functions import Function, modified, states, variables
-from opslib.core.redaction import names_a_secret
 
 CONFIGURATIONS = dtypes("""
     function        str

@@ -15,12 +15,12 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    names_a_secret,
     planner,
     redaction,
 )
 from opslib.core.actions.actions import Merge
 from opslib.core.reads.functions import Function, variables
-from opslib.core.redaction import names_a_secret
 from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
 _VARIABLES = "Environment.Variables"

@@ -29,13 +29,13 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    logs,
     number,
+    tried,
     unread,
     window,
 )
 from opslib.core.checks.causes import THROTTLED
-from opslib.core.defects import tried
-from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     MEASURES,
     Function,

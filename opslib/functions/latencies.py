@@ -11,6 +11,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Function,
     Line,
     OpsError,
     Panel,
@@ -27,7 +28,6 @@ from opslib.core import (
     unread,
     window,
 )
-from opslib.core.reads.functions import Function
 from opslib.functions.capacities import GATEWAY_NOTE, GATEWAY_SECONDS
 from opslib.functions.requests import FEWEST, STARTS_SHARE, TIMEOUTS, Requests, read_requests
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from opslib.core import Connection, Frame, Window, dtypes, frame
-from opslib.core.reads import logs
+from opslib.core import Connection, Frame, Window, dtypes, frame, logs
 from opslib.core.reads.concerns import route
 
 SERIES = dtypes("""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame
-from opslib.core.reads import logs
+from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame, logs
 from opslib.core.reads.functions import LATEST, Function, named
 
 SOURCES = dtypes("""

@@ -23,9 +23,9 @@ from opslib.core import (
     answer,
     check,
     count,
+    tried,
     window,
 )
-from opslib.core.defects import tried
 from opslib.core.reads.functions import Function, modified
 from opslib.core.reads.versions import most_errors, traffic
 from opslib.functions.configurations import shares, told_shares, weights

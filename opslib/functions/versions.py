@@ -22,13 +22,13 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    logs,
     planner,
     poll,
     unknown_name,
     unread,
     window,
 )
-from opslib.core.reads import logs
 from opslib.core.reads.functions import (
     LATEST,
     WELL,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from opslib.core import Sign, sign_of
+from opslib.core import Sign, cut, sign_of
 from opslib.core.connections.http import Response
-from opslib.core.text import cut
 
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")

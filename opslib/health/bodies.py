@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opslib.core.text import cut
+from opslib.core import cut
 from opslib.health import words
 
 RANK = {"ok": 0, "skipped": 0, "degraded": 1, "unclear": 2, "failed": 3}

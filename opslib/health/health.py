@@ -17,20 +17,26 @@ from opslib.core import (
     Unfinished,
     check,
     count,
+    dtypes,
     frame,
 )
 from opslib.core.connections.http import Response
 from opslib.health import answers, bodies
 from opslib.health.bodies import Said
 
-PROBES = {
-    "path": "str",
-    "proves": "str",
-    "http_status": "Int64",
-    "seconds": "float64",
-    "answer": "str",
-}
-DEPENDENCIES = {"dependency": "str", "status": "str", "latency_ms": "float64", "reason": "str"}
+PROBES = dtypes("""
+    path        str
+    proves      str
+    http_status Int64
+    seconds     float64
+    answer      str
+""")
+DEPENDENCIES = dtypes("""
+    dependency str
+    status     str
+    latency_ms float64
+    reason     str
+""")
 
 
 @dataclass(frozen=True)
@@ -149,9 +155,7 @@ def check_dependencies(ops: Connection) -> Findings:
         overall = _overall(overall, deep, deep.answer, parts)
     found = [overall, *(_dependency(said, overall.source) for said in parts)]
     rows = [(said.name, said.status, said.latency_ms, said.reason) for said in parts]
-    return Findings(
-        found, frame([dict(zip(DEPENDENCIES, row, strict=True)) for row in rows], DEPENDENCIES)
-    )
+    return Findings(found, frame(rows, DEPENDENCIES))
 
 
 def _hanging(ops: Connection, deep: Probe, silent: Finding) -> Finding:

@@ -14,8 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from opslib.core import Json, UsageError, paths, redaction
-from opslib.core.times import moment
+from opslib.core import Json, UsageError, moment, paths, redaction
 from opslib.records import files, index
 from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
-from opslib.core import Json, unknown_name
-from opslib.core.connections import targets
+from opslib.core import Json, targets, unknown_name
 
 _LETTERS = re.compile(r"^[a-z-]+")
 _USUAL = ("1", "2", "3", "4", "5")

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from opslib.core import Json, OpsError
-from opslib.core.plans.performing import UNSURE
+from opslib.core import UNSURE, Json, OpsError
 from opslib.records import reading
 from opslib.records.records import Record
 

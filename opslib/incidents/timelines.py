@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.core import Json, OpsError
+from opslib.core import UNSURE, Json, OpsError, cut
 from opslib.core.findings import MIME
-from opslib.core.plans.performing import UNSURE
-from opslib.core.text import cut
 from opslib.incidents import clocks, incidents, looks, standing
 from opslib.incidents.incidents import Incident
 from opslib.records import copies, reading

@@ -23,6 +23,8 @@ from opslib.core import (
     Step,
     check,
     dtypes,
+    log_lines,
+    logs,
     planner,
     poll,
     quoted,
@@ -30,7 +32,6 @@ from opslib.core import (
     sql,
     window,
 )
-from opslib.core.reads import log_lines, logs
 from opslib.jobs import rows
 
 JOBS = dtypes("""

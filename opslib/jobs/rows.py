@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from opslib.core import identifier, quoted
-from opslib.core.connections.targets import Target
+from opslib.core import Target, identifier, quoted
 from opslib.core.tables import Params
 
 _TIME = "timestamptz"

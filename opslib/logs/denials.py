@@ -7,17 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from opslib.core import (
-    Connection,
-    Finding,
-    Frame,
-    Json,
-    OpsError,
-    Question,
-    answer,
-    clock,
-    count,
-)
+from opslib.core import Connection, Finding, Frame, Json, OpsError, Question, answer, clock, count
 
 STORAGE, ROLE = "storage-denied", "role-denied"  # the causes that findings name
 _REFUSED = re.compile(

@@ -17,9 +17,11 @@ from opslib.core import (
     Window,
     clock,
     count,
+    functions,
+    log_lines,
+    logs,
     unread,
 )
-from opslib.core.reads import functions, log_lines, logs
 from opslib.core.reads.log_levels import PLATFORM, read
 from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import silences

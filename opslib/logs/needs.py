@@ -25,14 +25,18 @@ from opslib.core import (
     answer,
     check,
     count,
+    cut,
+    functions,
+    logs,
+    metrics,
+    networks,
     number,
+    services,
     unread,
     window,
 )
 from opslib.core.checks.causes import NEAR_LIMIT
-from opslib.core.reads import functions, logs, metrics, networks, services
 from opslib.core.reads.log_levels import read
-from opslib.core.text import cut
 from opslib.logs import denials, judged
 from opslib.logs.kinds import kind_of
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from opslib.core import Connection, Finding, Frame, OpsError, Question, Window, count
-from opslib.core.reads import functions, logs
+from opslib.core import (
+    Connection,
+    Finding,
+    Frame,
+    OpsError,
+    Question,
+    Window,
+    count,
+    functions,
+    logs,
+)
 
 _LINES = 100  # so many before, and none since, is no quiet hour
 _LEAST = timedelta(hours=1)  # of less nothing is said

@@ -10,16 +10,17 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Function,
     Plotted,
     Question,
     Window,
     check,
     clock,
     count,
+    functions,
+    logs,
     window,
 )
-from opslib.core.reads import functions, logs
-from opslib.core.reads.functions import Function
 from opslib.core.reads.log_lines import most_in_an_hour
 from opslib.logs import judged
 

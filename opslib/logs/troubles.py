@@ -10,7 +10,6 @@ from functools import partial
 
 from opslib import services
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -26,6 +25,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     window,
 )
@@ -35,14 +35,14 @@ from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import judged
 from opslib.logs.kinds import ANSWERS, BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
 
-KINDS_FOUND = {
-    "kind": "str",
-    "lines": "int64",
-    "now_per_hour": "int64",
-    "since": UTC_TIME,
-    "last": UTC_TIME,
-    "example": "str",
-}
+KINDS_FOUND = dtypes("""
+    kind         str
+    lines        int64
+    now_per_hour int64
+    since        utc
+    last         utc
+    example      str
+""")
 PATTERNS = {"kind": "str", **log_lines.PATTERNS}
 MALFORMED = "malformed-requests"  # the cause that findings name
 RECENT = timedelta(minutes=15)  # what counts as still going on

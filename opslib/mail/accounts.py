@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opslib.core import Connection, Finding, Findings, Json, Question, check, count, window
-from opslib.core.reads import metrics
+from opslib.core import Connection, Finding, Findings, Json, Question, check, count, metrics, window
 
 SANDBOX, PAUSED = "mail-sandbox", "mail-sending-paused"
 USED_UP, REPUTATION = "mail-quota-used-up", "mail-reputation"

@@ -15,15 +15,21 @@ from opslib.core import (
     Sign,
     check,
     count,
+    dtypes,
     frame,
+    logs,
     sign_of,
     window,
 )
-from opslib.core.reads import logs
 from opslib.mail.accounts import PAUSED, SANDBOX, USED_UP, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"
-RECORDS = {"identity": "str", "record": "str", "type": "str", "value": "str"}
+RECORDS = dtypes("""
+    identity str
+    record   str
+    type     str
+    value    str
+""")
 _ENDED = ("FAILED", "NOT_STARTED")
 
 

@@ -18,6 +18,7 @@ from opslib.core import (
     NotFound,
     Planned,
     Question,
+    Read,
     Refused,
     Step,
     UsageError,
@@ -26,7 +27,6 @@ from opslib.core import (
     frame,
     planner,
 )
-from opslib.core.actions.actions import Read
 from opslib.mail.accounts import at
 
 SUPPRESSED = "mail-suppressed"

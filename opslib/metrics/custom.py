@@ -20,11 +20,11 @@ from opslib.core import (
     Window,
     check,
     count,
+    metrics,
     number,
     planner,
     poll,
 )
-from opslib.core.reads import metrics
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown

@@ -22,22 +22,23 @@ from opslib.core import (
     Window,
     check,
     count,
+    dtypes,
     frame,
+    metrics,
     number,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.metrics.limits import Limit, as_alarmed
 from opslib.metrics.widgets import Row, Widget, needed, widgets
 
-WIDGETS = {
-    "widget": "str",
-    "line": "str",
-    "now": "float64",
-    "lowest": "float64",
-    "highest": "float64",
-    "points": "int64",
-}
+WIDGETS = dtypes("""
+    widget  str
+    line    str
+    now     float64
+    lowest  float64
+    highest float64
+    points  int64
+""")
 
 
 @check("What does the dashboard show?")

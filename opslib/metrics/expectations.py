@@ -17,14 +17,15 @@ from opslib.core import (
     Question,
     Window,
     answer,
+    beside,
     check,
     clock,
     count,
+    metrics,
     number,
     window,
 )
 from opslib.core.checks.series import WEEK, hours_left, overdue, silence
-from opslib.core.reads import metrics
 
 SILENT = "metric-silent"  # the causes that findings name
 LIMIT_NEAR = "limit-near"
@@ -36,32 +37,9 @@ _REST_HOURS = 2  # what ran within them is not asked when it ran before
 _TREND_DAYS = 14
 _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
 _VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
-# What ends at nought; what ends at a hundred.
-_ENDS = {
-    "FreeStorageSpace": 0,
-    "FreeLocalStorage": 0,
-    "FreeableMemory": 0,
-    "BurstBalance": 0,
-    "CPUCreditBalance": 0,
-    "DatabaseMemoryUsagePercentage": 100,
-    "DiskUsedPercent": 100,
-    "disk_used_percent": 100,
-    "mem_used_percent": 100,
-    "MemoryUtilization": 100,
-}
 
 
 _OF = {"instance": "DBInstanceIdentifier", "cluster": "DBClusterIdentifier"}
-# So many times what it was in other weeks is far; and beyond, below 1 beneath, so much it matters.
-_LEVELS = {
-    "ReadLatency": (10, 0.02, "s"),
-    "WriteLatency": (10, 0.02, "s"),
-    "DiskQueueDepth": (10, 10, ""),
-    "SwapUsage": (10, 5e8, "bytes"),
-    "FreeableMemory": (0.2, 1e9, "bytes"),
-    "CPUCreditBalance": (0.2, 30, ""),
-    "TransactionLogsDiskUsage": (5, 5e9, "bytes"),
-}
 
 
 class Counted(NamedTuple):
@@ -184,15 +162,16 @@ def check_levels(ops: Connection) -> Findings:
     of = tuple((key, database[kind]) for kind, key in _OF.items() if kind in database)
     if not of:
         return Findings(note="The target's file names no cluster and no instance of RDS.")
+    levels = beside(__file__, "metrics")["levels"]
     queries = [
-        Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in _LEVELS
+        Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in levels
     ]
     ends = [now - week * WEEK for week in range(_WEEKS + 1)]
     read = ops.each(
         lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=1), end)), ends
     )
     by_end, told, known = [metrics.values_of(read[end]) for end in ends], [], 0
-    for metric, (times, limit, unit) in _LEVELS.items():
+    for metric, (times, limit, unit) in levels.items():
         value, *weeks = hours = [float(each[f"m{metric}"].mean()) for each in by_end]
         known += not any(map(math.isnan, hours))
         sign, beyond = -1 if times < 1 else 1, (limit, *(times * each for each in weeks))
@@ -259,10 +238,11 @@ def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
     for queue in facts.get("queues", {}).values():
         name, most = (("QueueName", queue["name"]),), partial(_kept_seconds, ops, queue["name"])
         yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", name), most
+    ends = beside(__file__, "metrics")["ends"]
     for each in metrics.described(ops) if "metrics" in facts else ():
-        if each.metric in _ENDS:
+        if each.metric in ends:
             of = tuple(each.dimensions.items())
-            yield Counted(each.namespace, each.metric, of), partial(float, _ENDS[each.metric])
+            yield Counted(each.namespace, each.metric, of), partial(float, ends[each.metric])
 
 
 def _kept_seconds(ops: Connection, name: str) -> float:

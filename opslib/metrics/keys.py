@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -16,26 +15,28 @@ from opslib.core import (
     Plotted,
     Question,
     Window,
+    beside,
     check,
     clock,
+    dtypes,
     frame,
+    metrics,
     number,
     window,
 )
-from opslib.core.reads import metrics
 from opslib.core.reads.metrics import RECENT_MINUTES, Metric, panel, thresholds
 
-SUMMARY = {
-    "metric": "str",
-    "unit": "str",
-    "now": "float64",
-    "highest": "float64",
-    "lowest": "float64",
-    "worst_at": UTC_TIME,
-    "warn": "float64",
-    "critical": "float64",
-    "points": "int64",
-}
+SUMMARY = dtypes("""
+    metric   str
+    unit     str
+    now      float64
+    highest  float64
+    lowest   float64
+    worst_at utc
+    warn     float64
+    critical float64
+    points   int64
+""")
 
 
 _LATE = timedelta(minutes=20)  # RECENT_MINUTES, and what CloudWatch itself is late
@@ -50,16 +51,6 @@ _ALWAYS = (
     "CWAgent",
 )
 _QUIET = ("Deadlocks",)
-# What to look at when a metric of this service is beyond its threshold.
-_FOLLOWS = {
-    ("AWS/Lambda", "Errors"): "logs/errors",
-    ("AWS/Lambda", "Duration"): "functions/latency",
-    ("AWS/Lambda", "Throttles"): "functions/health",
-    ("AWS/ApiGateway", ""): "health/deep",
-    ("AWS/RDS", "FreeStorageSpace"): "databases/storage",
-    ("AWS/RDS", ""): "databases/health",
-    ("AWS/SQS", ""): "queues/dead-letters",
-}
 
 
 @check("Are the key metrics within their thresholds?")
@@ -158,8 +149,9 @@ def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Findi
     seen += f", {side} {worst} at {clock(said['worst_at'], within.end)}"
     if status == "ok":
         return asked.ok(seen)
-    service = _FOLLOWS.get((metric.namespace, ""), "metrics/dashboard")
-    follow = metric.next or _FOLLOWS.get((metric.namespace, metric.metric), service)
+    follows = beside(__file__, "metrics")["follows"].get(metric.namespace, {})
+    service = follows.get("any", "metrics/dashboard")
+    follow = metric.next or follows.get(metric.metric, service)
     return asked.answer(status, seen, next=follow)
 
 

@@ -12,29 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opslib.core import Connection, Json, OpsError
-from opslib.core.reads import metrics
-from opslib.core.text import cut
+from opslib.core import Connection, Json, OpsError, beside, cut, metrics
 from opslib.metrics.limits import Limit, Series, limits
 
-# What these metrics are measured in; the axis of a widget may say otherwise.
-_UNITS = {
-    "Duration": "ms",
-    "Latency": "ms",
-    "IntegrationLatency": "ms",
-    "InitDuration": "ms",
-    "CPUUtilization": "%",
-    "MemoryUtilization": "%",
-    "TargetResponseTime": "s",
-    "ReadLatency": "s",
-    "WriteLatency": "s",
-    "FreeableMemory": "bytes",
-    "FreeStorageSpace": "bytes",
-    "VolumeBytesUsed": "bytes",
-    "ServerlessDatabaseCapacity": "ACU",
-    "ApproximateAgeOfOldestMessage": "s",
-    "BucketSizeBytes": "bytes",
-}
 _PERIOD = 300  # seconds, where the widget leaves it to CloudWatch
 
 
@@ -99,13 +79,13 @@ def read(found: Iterable[Any], region: str, account: str) -> tuple[list[Widget],
 def _widget(title: str, said: Json, account: str) -> Widget:
     rows, odd = list[Row](), list[str]()
     above: list[str] = []
-    units = set()
+    units, known = set(), beside(__file__, "metrics")["units"]
     for place, row in enumerate(said["metrics"], 1):
         try:
             names, options = _unfolded(row, above)
             above = names or above
             rows.append(_row(place, names, {**said, **options}, options, account))
-            units |= {_UNITS.get(names[1], "count")} if names else set()
+            units |= {known.get(names[1], "count")} if names else set()
         except Odd as exc:
             odd.append(f"row {place}: {exc}")
     unit = units.pop() if len(units) == 1 else "value"

@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opslib.catalogue import runbooks
-from opslib.core import Json, UsageError
-from opslib.core.connections import targets
-from opslib.core.connections.targets import LAB, Target
+from opslib.core import LAB, Json, Target, UsageError, count, targets
 from opslib.core.rights import rights
 from opslib.core.rights.documents import MOST, Asked, document, written
 from opslib.core.rights.rights import ANY
-from opslib.core.text import count
 from opslib.records import Record, details, list_records
 
 PREVIEW, APPLY, ROLE = "preview", "apply", "role"

@@ -10,19 +10,19 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from opslib import jobs
-from opslib.core import UTC_TIME, Connection, Json, OpsError, Sign
+from opslib.core import Connection, Json, OpsError, Sign, dtypes
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
-LETTERS = {
-    "queue": "str",
-    "failure": "str",
-    "item": "str",
-    "sent": UTC_TIME,
-    "receives": "int64",
-    "error": "str",
-    "body": "str",
-}
+LETTERS = dtypes("""
+    queue    str
+    failure  str
+    item     str
+    sent     utc
+    receives int64
+    error    str
+    body     str
+""")
 _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as all there is to see
 _HIDDEN_SECONDS = 60
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from opslib.core import (
-    UTC_TIME,
     Aws,
     Connection,
     Discard,
@@ -22,6 +21,7 @@ from opslib.core import (
     UsageError,
     Wait,
     check,
+    dtypes,
     frame,
     planner,
     poll,
@@ -31,13 +31,13 @@ from opslib.queues.letters import Dead, Queue, depths
 from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 
-MOVES = {
-    "status": "str",
-    "moved": "int64",
-    "of": "int64",
-    "started": UTC_TIME,
-    "failure": "str",
-}
+MOVES = dtypes("""
+    status  str
+    moved   int64
+    of      int64
+    started utc
+    failure str
+""")
 _RUNNING = ["RUNNING", "CANCELLING"]
 _SAVED_BYTES = 2_000_000  # a purge keeps what it destroys in its plan, which the record holds
 

@@ -13,29 +13,31 @@ from opslib.core import (
     OpsError,
     Question,
     check,
+    cut,
+    decoded,
+    dtypes,
     frame,
+    metrics,
+    tried,
     unread,
     window,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.defects import tried
-from opslib.core.reads import metrics
-from opslib.core.text import cut, decoded
 from opslib.queues.letters import LETTERS, Dead, Queue, depths
 from opslib.queues.proofs import BACK, PURGE, SIGNS
 
-QUEUES = {
-    "queue": "str",
-    "role": "str",
-    "name": "str",
-    "visible": "int64",
-    "in_flight": "int64",
-    "delayed": "int64",
-    "oldest_hours": "float64",
-    "kept_days": "float64",
-    "received": "float64",
-    "redrives_to": "str",
-}
+QUEUES = dtypes("""
+    queue        str
+    role         str
+    name         str
+    visible      int64
+    in_flight    int64
+    delayed      int64
+    oldest_hours float64
+    kept_days    float64
+    received     float64
+    redrives_to  str
+""")
 DEAD = "dead letters"
 NO_CONSUMER = "queue-without-consumer"  # the cause that findings name
 

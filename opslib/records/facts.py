@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.catalogue.parameters import defaults
-from opslib.core import Json, paths
-from opslib.core.connections.targets import LAB
+from opslib.core import LAB, Json, paths
 from opslib.records import records
 
 _VERSIONS = ("opslib", "papermill", "ipykernel", "boto3", "botocore", "pandas")

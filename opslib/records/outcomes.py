@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opslib.core import SEVERITY, Json
+from opslib.core import SEVERITY, UNSURE, Json
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
-from opslib.core.plans.performing import UNSURE
 
 Event = Json
 DONE = "done"

@@ -9,8 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, redaction
-from opslib.core.text import cut
+from opslib.core import Json, cut, redaction
 from opslib.records.files import sha256, write_atomically
 
 CELL = 200_000  # bytes of text kept of one cell

@@ -31,10 +31,10 @@ from opslib.core import (
     frame,
     planner,
     quoted,
+    stages,
 )
 from opslib.core.actions.logins import Pointed
 from opslib.core.connections import addresses
-from opslib.core.plans import stages
 from opslib.recovery import clock
 
 CORRUPTED = "database-corrupted"  # the cause that findings name

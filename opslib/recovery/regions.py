@@ -22,8 +22,8 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    services,
 )
-from opslib.core.reads import services
 from opslib.recovery import clock
 
 LOST = "region-lost"  # the cause that findings name

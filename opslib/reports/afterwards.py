@@ -11,28 +11,35 @@ from typing import Any
 
 from opslib import alarms, changes, functions
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
     Frame,
     Json,
+    Line,
+    Plotted,
     Question,
     UsageError,
     Window,
     check,
     clock,
     count,
+    dtypes,
     frame,
+    metrics,
     number,
 )
-from opslib.core.checks.plots import Line, Plotted
 from opslib.core.findings import MIME
-from opslib.core.reads import metrics
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
-HAPPENED = {"time": UTC_TIME, "kind": "str", "what": "str", "source": "str", "by": "str"}
+HAPPENED = dtypes("""
+    time   utc
+    kind   str
+    what   str
+    source str
+    by     str
+""")
 IMPACT = {"metric": "str", "beyond": "bool"}
 _ALARMS = "CloudWatch DescribeAlarmHistory"
 _BEFORE, _AFTER = timedelta(hours=1), timedelta(minutes=30)

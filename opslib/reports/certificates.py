@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from operator import itemgetter
 
-from opslib.core import UTC_TIME, Connection, Findings, Json, Question, check, frame
+from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame
 
-CERTIFICATES = {
-    "domain": "str",
-    "ends": UTC_TIME,
-    "days_left": "float64",
-    "min_days": "Int64",
-    "type": "str",
-    "renewal": "str",
-}
+CERTIFICATES = dtypes("""
+    domain    str
+    ends      utc
+    days_left float64
+    min_days  Int64
+    type      str
+    renewal   str
+""")
 _CRITICAL_DAYS = 7
 # Without them ACM lists certificates with the two oldest kinds of key only.
 _KEY_TYPES = [

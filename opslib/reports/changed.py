@@ -18,20 +18,21 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
     window,
 )
 from opslib.records import Record
 
 DEPLOYED = {"function": "str", "version": "str", "published": UTC_TIME}
-RUNS = {
-    "started": UTC_TIME,
-    "who": "str",
-    "name": "str",
-    "outcome": "str",
-    "verdict": "str",
-    "record": "str",
-}
+RUNS = dtypes("""
+    started utc
+    who     str
+    name    str
+    outcome str
+    verdict str
+    record  str
+""")
 _BROKEN_OFF = ("failed", "timed out", "kernel died", "interrupted")
 
 

@@ -6,13 +6,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from opslib import records
-from opslib.core import SEVERITY, Connection, Finding, Findings, Json, UsageError, count, frame
+from opslib.core import (
+    SEVERITY,
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    UsageError,
+    count,
+    cut,
+    dtypes,
+    frame,
+)
 from opslib.core.findings import known
-from opslib.core.text import cut
 from opslib.records import Record
 
 PROCEDURE = "reports/daily"
-CHANGED = {"change": "str", "check": "str", "was": "str", "now": "str"}
+CHANGED = dtypes("""
+    change str
+    check  str
+    was    str
+    now    str
+""")
 _BRIEF = 100  # characters of a finding, which stands whole among the findings
 COMPLETE = ("ok", "attention")  # how a report ends that came to its end
 

@@ -20,17 +20,26 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    dtypes,
     frame,
+    functions,
+    services,
 )
 from opslib.core.findings import known
-from opslib.core.reads import functions, services
 from opslib.records import Record
 from opslib.reports.reports import independent
 from opslib.reports.sections import checks
 
 PROCEDURE, BEFORE, DURING, AFTER = "changes/maintenance", "before", "during", "after"
 VERSIONS = {"what": "str", "was": "str", "now": "str"}
-TROUBLES = {"area": "str", "was": "str", "now": "str", "check": "str", "seen": "str", "next": "str"}
+TROUBLES = dtypes("""
+    area  str
+    was   str
+    now   str
+    check str
+    seen  str
+    next  str
+""")
 _AREAS = ("health", "functions", "database", "alarms", "metrics", "errors", "queues", "jobs")
 _COMPLETE, _BROKEN = ("ok", "attention"), ("failed", "timed out", "kernel died", "interrupted")
 _LONG_AGO = timedelta(days=7)  # so long before it somebody may have prepared it
@@ -90,7 +99,7 @@ def check_versions(ops: Connection, phase: str) -> Findings:
     ours = last is not None and len(_changed(ops, last[0])) > 0
     rows = [(what, was.get(f"version of {what}", ""), version) for what, version in now.items()]
     found = [_compared(phase, *row, ours) for row in rows]
-    return Findings(found, frame([dict(zip(VERSIONS, row, strict=True)) for row in rows], VERSIONS))
+    return Findings(found, frame(rows, VERSIONS))
 
 
 def _versions(ops: Connection) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Json,
@@ -17,12 +16,19 @@ from opslib.core import (
     check,
     clock,
     count,
+    dtypes,
     frame,
 )
 from opslib.incidents import clocks, watching
 from opslib.incidents.incidents import Incident
 
-PHASES = {"phase": "str", "state": "str", "due": UTC_TIME, "done": UTC_TIME, "told": "str"}
+PHASES = dtypes("""
+    phase str
+    state str
+    due   utc
+    done  utc
+    told  str
+""")
 OPTIONS = {"why": "str", "run": "str", "effect": "str"}
 _STATUS = {
     clocks.IN_TIME: "ok",
@@ -65,7 +71,7 @@ def check_phases(ops: Connection, incident: Incident | None) -> Findings:
         if phase.state in _STATUS
     ]
     rows = [(p.name, p.state, p.due, p.done, p.told) for p in found]
-    table = frame([dict(zip(PHASES, row, strict=True)) for row in rows], PHASES) if rows else None
+    table = frame(rows, PHASES) if rows else None
     return Findings(told, table, "; ".join(clocks.told(incident, ops.now())[:2]))
 
 
@@ -80,7 +86,7 @@ def check_options(ops: Connection, recent: Findings) -> Findings:
         (f"{f.status}: {f.check}", *_line(ops, f.next)) for f in ops.findings.troubles if f.next
     ]
     rows += _back(ops, recent)
-    table = [dict(zip(OPTIONS, row, strict=True)) for row in dict.fromkeys(rows) if row[1]]
+    table = [row for row in dict.fromkeys(rows) if row[1]]
     if not table:
         return Findings(note="Nothing that was seen asks for anything, and nothing went live.")
     note = f"{count(len(table), 'way')}. What changes something only shows its plan first."

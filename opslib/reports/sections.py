@@ -31,12 +31,7 @@ from opslib import (
     users,
     workflows,
 )
-from opslib.core import (
-    Connection,
-    Findings,
-    Json,
-    UsageError,
-)
+from opslib.core import Connection, Findings, Json, UsageError
 from opslib.reports import certificates
 from opslib.reports.changed import check_changes, judged_deployments
 from opslib.reports.undescribed import check_undescribed

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from opslib.core import Connection, Findings, Question, check, clock, frame, unknown_name
+from opslib.core import (
+    Connection,
+    Findings,
+    Question,
+    check,
+    clock,
+    dtypes,
+    frame,
+    moment,
+    unknown_name,
+)
 from opslib.core.checks.severities import severities
-from opslib.core.times import moment
 
-LEVELS = {"level": "str", "means": "str", "respond": "str", "escalate": "str", "rules": "str"}
+LEVELS = dtypes("""
+    level    str
+    means    str
+    respond  str
+    escalate str
+    rules    str
+""")
 
 
 @check("How bad is it, and who is told when?")
@@ -23,8 +38,9 @@ def check_severity(ops: Connection, severity: str = "", since: str = "") -> Find
         (each.name, each.title, each.respond, each.escalate, ", ".join(each.matches))
         for each in found
     ]
-    table = frame([dict(zip(LEVELS, row, strict=True)) for row in rows], LEVELS)
     asked = Question("severity", "chosen by whoever is on call", "the target's file")
     told = [asked.ok(str(each)) for each in found if each.name == severity]
     note = f"Counted from {clock(begun, ops.now())} UTC."
-    return Findings(told, table, note if told else f"{note} None is chosen (severity).")
+    return Findings(
+        told, frame(rows, LEVELS), note if told else f"{note} None is chosen (severity)."
+    )

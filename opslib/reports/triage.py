@@ -7,12 +7,18 @@ from itertools import chain
 
 from opslib import alarms, health, metrics, services
 from opslib.catalogue import symptoms
-from opslib.core import Connection, Finding, Findings, Question, check, frame
+from opslib.core import Connection, Finding, Findings, Question, check, dtypes, frame
 from opslib.reports.reports import independent
 from opslib.reports.sections import Check
 from opslib.runs import choices
 
-STARTS = {"order": "int64", "run": "str", "title": "str", "effect": "str", "it_says": "str"}
+STARTS = dtypes("""
+    order   int64
+    run     str
+    title   str
+    effect  str
+    it_says str
+""")
 _MOST = 3
 _LOOKS: dict[str, list[Check]] = {  # by the part of the target's file that they need
     "api": [health.check_probes],
@@ -44,10 +50,7 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
         asked.warn(f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
         for order, hit in zip(_ORDER, hits, strict=False)
     ]
-    rows = [
-        dict(zip(STARTS, (order, hit.name, hit.title, hit.effect, hit.why), strict=True))
-        for order, hit in enumerate(hits, 1)
-    ]
+    rows = [(order, hit.name, hit.title, hit.effect, hit.why) for order, hit in enumerate(hits, 1)]
     return Findings(told, frame(rows, STARTS), " ".join(read))
 
 

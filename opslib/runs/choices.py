@@ -7,8 +7,7 @@ from typing import Any
 
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, UsageError, beside, unknown_name
-from opslib.core.connections.targets import Target
+from opslib.core import Json, Target, UsageError, beside, unknown_name
 
 _ALL = "all"
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from opslib.core import OpsError, journal
+from opslib.core import OpsError, cut, journal
 from opslib.core.checks import notes
-from opslib.core.text import cut
 from opslib.core.waiting import handling
 from opslib.pages import pages
 from opslib.records import facts, outcomes, records, sealing

@@ -9,9 +9,7 @@ from typing import Any
 from opslib.catalogue import parameters as declared
 from opslib.catalogue import runbooks
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, UsageError, unknown_name
-from opslib.core.connections import targets
-from opslib.core.connections.targets import Target
+from opslib.core import Json, Target, UsageError, targets, unknown_name
 from opslib.records import reading, records
 from opslib.records.records import Record
 from opslib.runs import choices

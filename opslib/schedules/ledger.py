@@ -24,20 +24,15 @@ Now = Callable[[], datetime]
 _KEY = ("schedule", "target")
 _TEXTS = ("at", "host", "outcome", "record", "said", "trouble")
 
-due = sa.Table(  # a row each time: what was due, and what became of it
+due = database.table(  # a row each time: what was due, and what became of it
     "scheduled",
-    database.metadata,
-    *(sa.Column(name, sa.String(200), primary_key=True) for name in (*_KEY, "due")),
+    (*_KEY, "due"),
+    (),
     *(sa.Column(name, sa.Text, nullable=False, default="") for name in _TEXTS),
     sa.Column("times", sa.Integer, nullable=False, default=1),  # how often it was missed
 )
-told = sa.Table(  # what each channel was told last
-    "told",
-    database.metadata,
-    *(sa.Column(name, sa.String(200), primary_key=True) for name in (*_KEY, "channel")),
-    sa.Column("trouble", sa.Text, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-)
+# what each channel was told last
+told = database.table("told", (*_KEY, "channel"), ("trouble", "at"))
 turn = sa.Table(  # whose turn it is, and until when at most
     "scheduler",
     database.metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from opslib.core import Json, OpsError, redaction
+from opslib.core import Json, OpsError, few, redaction
 from opslib.core.text import plain
 from opslib.records import copies, reading, records
 from opslib.records.records import Record, Row
@@ -82,5 +82,4 @@ def message(schedule: Schedule, target: str, row: Row, trouble: Trouble) -> Mess
 
 
 def _named(of: Sequence[str]) -> list[str]:
-    more = f" and {len(of) - _MOST} more" if len(of) > _MOST else ""
-    return [", ".join(of[:_MOST]) + more] if of else []
+    return [few(of, _MOST)] if of else []

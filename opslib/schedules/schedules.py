@@ -8,8 +8,7 @@ from functools import partial
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import typed
-from opslib.core import Json, UsageError, paths, strict_yaml, unknown_name
-from opslib.core.connections import targets
+from opslib.core import Json, UsageError, paths, strict_yaml, targets, unknown_name
 from opslib.core.strict_yaml import Document
 from opslib.schedules import calendar
 from opslib.schedules.calendar import When

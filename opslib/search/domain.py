@@ -11,12 +11,12 @@ from opslib.core import (
     Question,
     check,
     count,
+    cut,
+    domains,
+    metrics,
     number,
     window,
 )
-from opslib.core.reads import metrics
-from opslib.core.reads.stores import domains
-from opslib.core.text import cut
 
 YELLOW, RED = "search-yellow", "search-red"  # the causes that findings name
 BLOCKED, SLOW = "search-write-blocked", "expensive-search"

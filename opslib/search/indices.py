@@ -17,12 +17,12 @@ from opslib.core import (
     ask,
     check,
     count,
+    cut,
+    domains,
     frame,
     quoted,
     unknown_name,
 )
-from opslib.core.reads.stores import domains
-from opslib.core.text import cut
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
 # The causes that findings name.

@@ -12,14 +12,15 @@ from opslib.core import (
     Refused,
     Step,
     UsageError,
+    batched,
     count,
+    domains,
+    identifier,
     planner,
     quoted,
     result,
 )
 from opslib.core.actions.stores.searches import Put, Search, Take
-from opslib.core.connections.sql import identifier
-from opslib.core.reads.stores import domains
 from opslib.search import indices
 
 _BATCH, _MOST = 1_000, 50_000
@@ -52,8 +53,8 @@ def plan_reindex(
     late = [*found[found["why"] == indices.LATE]["id"]]
     put = late[:_MOST]
     steps = [_made(name, facts)] if missing else []
-    for at in range(0, len(put), _BATCH):
-        step = _batch(name, facts, source, put[at : at + _BATCH], at // _BATCH + 1)
+    for number, some in enumerate(batched(put, _BATCH), 1):
+        step = _batch(name, facts, source, [*some], number)
         steps.append(replace(step, undo=[]) if missing else step)  # they go with the index
     notes = ["What a document holds is read when it is put; one that is there by then is left."]
     said = [f"put {count(len(put), 'document')} into {name}"] if put or missing else []

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from operator import itemgetter
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Frame,
@@ -18,21 +17,22 @@ from opslib.core import (
     Step,
     UsageError,
     check,
+    domains,
+    dtypes,
     frame,
     planner,
 )
 from opslib.core.actions.stores.searches import Search, Serves
-from opslib.core.reads.stores import domains
 from opslib.search import indices
 from opslib.search.reindexing import behind, read
 
-SNAPSHOTS = {
-    "snapshot": "str",
-    "repository": "str",
-    "state": "str",
-    "started": UTC_TIME,
-    "indices": "str",
-}
+SNAPSHOTS = dtypes("""
+    snapshot   str
+    repository str
+    state      str
+    started    utc
+    indices    str
+""")
 _GOOD = "SUCCESS"
 _SHOWN = 12
 _HOURS = 26  # AWS takes one an hour, of old versions one a day

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Finding,
     Findings,
@@ -15,17 +14,18 @@ from opslib.core import (
     NotFound,
     Question,
     check,
+    dtypes,
     frame,
 )
 from opslib.core.checks.causes import GONE
 
-SECRETS = {
-    "secret": "str",
-    "there": "bool",
-    "changed": UTC_TIME,
-    "age_days": "float64",
-    "max_age_days": "Int64",
-}
+SECRETS = dtypes("""
+    secret       str
+    there        bool
+    changed      utc
+    age_days     float64
+    max_age_days Int64
+""")
 _DOCS = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/"
 _LATE = timedelta(days=2)  # after the day on which it was due
 

@@ -14,10 +14,10 @@ from opslib.core import (
     Step,
     UsageError,
     planner,
+    stages,
     unknown_name,
 )
 from opslib.core.actions import handed
-from opslib.core.plans import stages
 from opslib.secrets import ages
 from opslib.secrets.taken import list_functions
 from opslib.secrets.tokens import sessions_told

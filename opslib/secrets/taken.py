@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from opslib import services
-from opslib.core import Connection, Finding, Findings, Frame, Question, check, frame
-from opslib.core.reads import functions
+from opslib.core import Connection, Finding, Findings, Frame, Question, check, frame, functions
 from opslib.secrets import ages
 
 STALE = "secret-stale"

@@ -23,12 +23,12 @@ from opslib.core import (
     ask,
     check,
     count,
+    decoded,
 )
 from opslib.core.actions.logins import CURRENT
 from opslib.core.plans.stages import PREVIOUS
 from opslib.core.reads.stores.caches import find
 from opslib.core.redaction import register
-from opslib.core.text import decoded
 
 TAKEN = "token-of-before-taken"
 _SECONDS = 60

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, metrics
-from opslib.core.reads import functions
+from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, functions, metrics
 from opslib.services.reading import Service, each_service, number
 
 if TYPE_CHECKING:

@@ -8,8 +8,19 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any, TypeVar
 
-from opslib.core import Connection, Frame, Json, Kind, NotFound, Refused, Thing, dtypes, frame
-from opslib.core.reads import services
+from opslib.core import (
+    Connection,
+    Frame,
+    Json,
+    Kind,
+    NotFound,
+    Refused,
+    Thing,
+    batched,
+    dtypes,
+    frame,
+    services,
+)
 
 T = TypeVar("T")
 SERVICE = Kind(
@@ -111,7 +122,7 @@ class Service:
     def _definitions(self, arns: Sequence[str]) -> dict[str, str]:
         """Task definitions by the service revision that had them."""
         read = partial(self.ops.call, "ecs", "describe_service_revisions")
-        parts = (list(arns[n : n + 20]) for n in range(0, len(arns), 20))
+        parts = map(list, batched(arns, 20))
         answers = self.ops.gather(*(partial(read, serviceRevisionArns=part) for part in parts))
         every = chain.from_iterable(answer["serviceRevisions"] for answer in answers)
         return {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}

@@ -7,14 +7,7 @@ from datetime import timedelta
 from itertools import chain
 
 from opslib import alarms, health
-from opslib.core import (
-    Connection,
-    Findings,
-    NotFound,
-    Planned,
-    Refused,
-    planner,
-)
+from opslib.core import Connection, Findings, NotFound, Planned, Refused, planner
 from opslib.services import images
 from opslib.services.balancers import check_answers
 from opslib.services.reading import Service, find_image, number

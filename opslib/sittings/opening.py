@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from opslib.core import Json, UsageError, paths, redaction
+from opslib.core import Json, UsageError, escaped, paths, redaction
 from opslib.core.checks import notes
-from opslib.core.tables import escaped
 from opslib.records.sittings import places
 
 _LINK = re.compile(r"\]\(([\w./-]+\.ipynb)\)")

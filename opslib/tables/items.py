@@ -11,16 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opslib.core import (
-    Connection,
-    EraseItems,
-    Finding,
-    Json,
-    Question,
-    Step,
-    answer,
-    count,
-)
+from opslib.core import Connection, EraseItems, Finding, Json, Question, Step, answer, count
 from opslib.core.reads.stores.objects import Items, digest_of, items_of
 from opslib.tables.backups import list_backups, point_in_time
 from opslib.tables.reading import Table

@@ -20,9 +20,9 @@ from opslib.core import (
     Step,
     planner,
     result,
+    stages,
 )
 from opslib.core.actions import handed
-from opslib.core.plans import stages
 from opslib.users.clients import describe, fits
 from opslib.users.users import COGNITO, pool_id
 

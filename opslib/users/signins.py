@@ -19,10 +19,10 @@ from opslib.core import (
     answer,
     check,
     frame,
+    logs,
     sql,
     window,
 )
-from opslib.core.reads import logs
 from opslib.users.users import NEW, TELL, UNSYNCED, USER, find_user, pool_id
 
 _A_DAY = 1440  # minutes

@@ -22,6 +22,7 @@ from opslib.core import (
     ask,
     check,
     dtypes,
+    few,
     frame,
     planner,
     quoted,
@@ -210,9 +211,8 @@ def _synchronised(ops: Connection, emails: list[str]) -> Step:
     payload = facts["sync_payload"].plain() if "sync_payload" in facts else {}
     theirs = f"FROM {quoted(facts['table'])} WHERE lower(email) = ANY(CAST(:emails AS text[]))"
     lower = [email.lower() for email in emails]
-    more = f" and {len(emails) - 3} more" if len(emails) > 3 else ""
     return Step(
-        f"Write into {facts['table']}: {', '.join(emails[:3])}{more}",
+        f"Write into {facts['table']}: {few(emails, 3)}",
         do=Aws("lambda", "invoke", FunctionName=name, Payload=payload),
         before=0,
         after=len(emails),

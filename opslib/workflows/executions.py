@@ -16,23 +16,24 @@ from opslib.core import (
     Question,
     answer,
     check,
+    cut,
+    dtypes,
     frame,
+    metrics,
     window,
 )
-from opslib.core.reads import metrics
-from opslib.core.text import cut
 from opslib.workflows.histories import FAILED, Failure, find_failure
 from opslib.workflows.machines import DONE, MOST, RUNNING, Machine
 
 STUCK = "executions-stuck"  # a cause that findings name
-SHOWN = {
-    "execution": "str",
-    "status": "str",
-    "minutes": "float64",
-    "item": "str",
-    "state": "str",
-    "error": "str",
-}
+SHOWN = dtypes("""
+    execution str
+    status    str
+    minutes   float64
+    item      str
+    state     str
+    error     str
+""")
 _LOOKED_INTO, _MANY = 20, 0.1  # failures whose history is read; a share that is critical
 _USUAL, _TIMES, _LEAST_MINUTES = 100, 3, 10.0  # what is compared; no shorter one hangs
 _SOURCE = "stepfunctions ListExecutions, GetExecutionHistory"

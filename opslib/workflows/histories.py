@@ -4,53 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from opslib.core import FAILURES, Json, NotAllowed, Sign, sign_of
-from opslib.core.text import decoded
+from opslib.core import FAILURES, Json, NotAllowed, beside, decoded, sign_of
+from opslib.core.checks.signs import signs
 from opslib.workflows.machines import Machine
 
 FAILED = "execution-failed"  # the cause that findings name where none of these is known
-_LIMITS = "functions/configuration"
-# What Step Functions itself says; what the work says is read as a dead letter's error is.
-SIGNS = (
-    Sign(
-        "state-timed-out",
-        r"States\.(Heartbeat)?Timeout|Sandbox\.Timedout|task timed out after",
-        means="its time-out is too short for this item, or what it waits for does not answer",
-        next=_LIMITS,
-    ),
-    Sign(
-        "state-denied",
-        r"^(aborted: )?\w+\."
-        r"(\w*AccessDenied|Permissions|AWSLambdaException: .*not authorized)",
-        means="the state machine's role may not do that: see what was taken from it",
-        next="changes/configuration",
-    ),
-    Sign(
-        "state-data-too-large",
-        r"States\.DataLimitExceeded|maximum number of (bytes|characters)",
-        means="a state gave on more than 256 KiB: keep it in S3, and give on the key",
-        next="changes/configuration",
-    ),
-    Sign(
-        "state-definition",
-        r"States\.(Runtime|NoChoiceMatched|\w*PathMatchFailure|ParameterPathFailure"
-        r"|IntrinsicFailure|QueryEvaluationError|ItemReaderFailed|ResultWriterFailed)",
-        means="the definition does not fit what it was given: see who changed which of them",
-        next="changes/configuration",
-    ),
-    Sign(
-        "state-out-of-memory",
-        r"Runtime\.(ExitError|OutOfMemory)|signal: killed",
-        means="the function's process was ended: as a rule it lacked memory",
-        next=_LIMITS,
-    ),
-    Sign(
-        "execution-aborted",
-        r"^aborted",
-        means="somebody, or a parent, stopped it",
-        next="workflows/restart",
-    ),
-)
+SIGNS = signs(beside(__file__, "histories"))
 _CAUSES = {  # of what the work says
     "denied": "state-denied",
     "throttled": "state-throttled",

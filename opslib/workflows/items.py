@@ -13,10 +13,10 @@ from opslib.core import (
     Question,
     answer,
     check,
+    domains,
+    identifier,
     poll,
 )
-from opslib.core.connections.sql import identifier
-from opslib.core.reads.stores import domains
 from opslib.core.reads.stores.samples import sampled, size_of
 from opslib.workflows.histories import find_failure
 from opslib.workflows.machines import DONE, RUNNING, Machine

@@ -6,19 +6,27 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Frame, Json, NotFound, frame, quoted
-from opslib.core.connections import sql
-from opslib.core.connections.sql import identifier
-from opslib.core.text import decoded
+from opslib.core import (
+    Connection,
+    Frame,
+    Json,
+    NotFound,
+    decoded,
+    dtypes,
+    frame,
+    identifier,
+    quoted,
+    sql,
+)
 
-EXECUTIONS = {
-    "execution": "str",
-    "status": "str",
-    "started": UTC_TIME,
-    "stopped": UTC_TIME,
-    "minutes": "float64",
-    "arn": "str",
-}
+EXECUTIONS = dtypes("""
+    execution str
+    status    str
+    started   utc
+    stopped   utc
+    minutes   float64
+    arn       str
+""")
 RUNNING, DONE = ("RUNNING", "PENDING_REDRIVE"), "SUCCEEDED"
 MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
 

@@ -21,8 +21,8 @@ from opslib.core import (
     Window,
     check,
     count,
+    cut,
 )
-from opslib.core.text import cut
 from opslib.records import Record
 
 _GLOBAL = "us-east-1"  # where the events of global services are

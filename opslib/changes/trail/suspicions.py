@@ -14,8 +14,18 @@ from opslib.changes.resources import data
 from opslib.changes.rules import accepted
 from opslib.changes.trail.trails import Act, look_up
 from opslib.changes.trail.who import Trail, read_trail
-from opslib.core import Connection, Finding, Findings, Json, Question, Window, check, clock, count
-from opslib.core.text import cut
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    Window,
+    check,
+    clock,
+    count,
+    cut,
+)
 
 PROBED, ELSEWHERE, STOPPED = "secrets-probed", "key-elsewhere", "trail-stopped"  # causes
 _SOURCE, _NEXT = "cloudtrail LookupEvents", "changes/who"

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.changes.histories import details
-from opslib.core import Connection, Json, OpsError, Window, clock
-from opslib.core.text import cut, decoded
+from opslib.core import Connection, Json, OpsError, Window, clock, cut, decoded
 
 # What services do by themselves all day, and what changes data only.
 _NOISE = re.compile(

@@ -10,7 +10,6 @@ from opslib.changes.resources import data, named
 from opslib.changes.trail import trails
 from opslib.changes.trail.trails import Act, look_up
 from opslib.core import (
-    UTC_TIME,
     Connection,
     Findings,
     Json,
@@ -21,20 +20,22 @@ from opslib.core import (
     Window,
     check,
     count,
+    dtypes,
     frame,
+    log_lines,
+    logs,
     window,
 )
-from opslib.core.reads import log_lines, logs
 
-TIMELINE = {
-    "time": UTC_TIME,
-    "source": "str",
-    "what": "str",
-    "resource": "str",
-    "by": "str",
-    "address": "str",
-    "error": "str",
-}
+TIMELINE = dtypes("""
+    time     utc
+    source   str
+    what     str
+    resource str
+    by       str
+    address  str
+    error    str
+""")
 _GLOBAL = "us-east-1"  # where IAM's, CloudFront's and the console's events are
 _LOOKUPS, _EACH, _ALL = 120, 100, 1000  # lookups; events of each; of all that was changed
 _KEY = re.compile(r"[A-Z0-9]{16,128}")

@@ -12,8 +12,7 @@ import click
 from opslib.cli import completion
 from opslib.cli.given import JSON
 from opslib.cli.given import target as on_target
-from opslib.core import console, times
-from opslib.core.text import count, cut
+from opslib.core import console, count, cut, times
 
 _SHOWN_LINES = 3
 

@@ -13,7 +13,7 @@ from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, Unfinished
 from opslib.core.reads.stores.objects import digest_of, items_of
-from opslib.core.tables import Json
+from opslib.core.tables import Json, batched
 from opslib.core.waiting import poll
 
 _HIDDEN_SECONDS = 60
@@ -117,10 +117,8 @@ class EraseItems(Action, kind="erase items"):
 
 def delete_items(ops: Connection, table: str, keys: Sequence[Json]) -> int:
     """How many were deleted: all. Raises OpsError that counts what is left, and says why."""
-    batches = [keys[at : at + _A_CALL] for at in range(0, len(keys), _A_CALL)]
     gone, failed = 0, list[OpsError]()
-    for at in range(0, len(batches), _A_WAVE):
-        wave = batches[at : at + _A_WAVE]
+    for wave in batched(batched(keys, _A_CALL), _A_WAVE):
         for left, why in ops.gather(*(partial(_delete, ops, table, batch) for batch in wave)):
             gone -= left
             failed += [why] if why else []

@@ -41,9 +41,7 @@ class Renewed(Action, kind="renewed"):
         password = passwords.made(_LENGTH, "-_.")
         redaction.register(password, f"new password of {self['secret']}")
         value = _placed(ops.secret(self["secret"]), self["at"], password)
-        text = value if isinstance(value, str) else json.dumps(value)
-        given = {"SecretId": self["secret"], "SecretString": text, "VersionStages": [PENDING]}
-        return ops.change("secretsmanager", "put_secret_value", self.token, **given)
+        return _put(ops, self, value)
 
 
 class Pointed(Action, kind="pointed"):
@@ -60,9 +58,14 @@ class Pointed(Action, kind="pointed"):
 
     def perform(self, ops: Connection) -> Any:
         value = addresses.moved(ops.secret(self["secret"]), self["at"], self["called"])
-        text = value if isinstance(value, str) else json.dumps(value)
-        given = {"SecretId": self["secret"], "SecretString": text, "VersionStages": [PENDING]}
-        return ops.change("secretsmanager", "put_secret_value", self.token, **given)
+        return _put(ops, self, value)
+
+
+def _put(ops: Connection, do: Action, value: Any) -> Json:
+    """A value as the pending version of the secret that an action names."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    given = {"SecretId": do["secret"], "SecretString": text, "VersionStages": [PENDING]}
+    return ops.change("secretsmanager", "put_secret_value", do.token, **given)
 
 
 def _placed(secret: Any, at: list[str], password: str) -> Any:

@@ -17,6 +17,7 @@ from opslib.core.defects import apart, understood
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.journal import HERE
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Params
 from opslib.core.waiting import under_way
 
@@ -133,7 +134,8 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     found_at = [at for at in _described(ops.target.facts) if at[1] in names]
     if not found_at:
         return found
-    asked = next((section for word, section in _SECTIONS.items() if word in found.seen), "")
+    sections = beside(__file__, "sections").items()
+    asked = next((section for word, section in sections if word in found.seen), "")
     place, name = min(found_at, key=lambda at: not at[0].startswith(asked))
     if re.search(rf":{re.escape(name)}:\w", found.seen):  # a function's ARN with its alias
         place = f"{place.removesuffix('name')}alias"
@@ -142,28 +144,6 @@ def _settled(ops: Connection, found: Finding) -> Finding:
     seen = f"Described as {place}, and not there. {found.seen}"
     follows = found.next or "changes/configuration"  # who took it away
     return replace(found, status="critical", seen=seen, cause=GONE, next=follows)
-
-
-# Where a name that is used for several things is described, by what was asked.
-_SECTIONS = {
-    "sqs ": "queues",
-    "lambda ": "functions",
-    "logs ": "functions",
-    "secretsmanager ": "secrets",
-    "rds ": "database",
-    "cognito-idp ": "users",
-    "user pool ": "users",
-    "dynamodb ": "tables",
-    "elbv2 ": "services",
-    "ecs ": "services",
-    "WAF ": "edge",
-    "ec2 ": "network",
-    "opensearch ": "search",
-    "VPC": "network",
-    "user pool": "users",
-    "s3 ": "buckets",
-    "cloudwatch ": "dashboards",
-}
 
 
 def _described(facts: Params, place: str = "") -> Iterator[tuple[str, str]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from opslib.core.checks.marks import Stroke
 from opslib.core.checks.panels import Panel, lowest, named, points, short_labels, single, with_gaps
+from opslib.core.strict_yaml import beside
+from opslib.core.tables import Json
 from opslib.core.text import cut, number, printable
 from opslib.core.times import Window
 
@@ -26,25 +28,10 @@ CELL = (500, 250)  # dots of a panel among others
 _ALONE = (1000, 320)
 _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 44, 28  # dots of a cell's margins
 _NAMES = 118  # dots for the names of lines, beside them
-STYLE = {
-    "text.parse_math": False,  # a $ begins no formula
-    "font.size": 8.5,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # said, not found: matplotlib looks for it by measuring every tick's text
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e3e6ea",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.2,
-    "lines.markeredgewidth": 0,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-}
+
+
+def _style() -> Json:
+    return dict(beside(__file__, "drawing"))
 
 
 def page(
@@ -59,7 +46,7 @@ def page(
     alone = len(panels) <= 1
     wide, high = _ALONE if alone else CELL
     columns, rows = (1, 1) if alone else (2, -(-len(panels) // 2))
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_style()):
         figure = _figure(wide * columns, high * rows)
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
@@ -81,7 +68,7 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
     import matplotlib
 
     shown = [cut(printable(name), 40) for name in names]
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.xmargin": 0.08}):
+    with matplotlib.rc_context(_style() | {"axes.grid": False, "axes.xmargin": 0.08}):
         figure = _figure(_ALONE[0], 90 + 26 * len(shown), "constrained")
         axis = figure.subplots()
         drawn = axis.barh(range(len(shown)), heights, color=COLOURS[0], height=0.7)

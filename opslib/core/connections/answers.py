@@ -8,47 +8,9 @@ from typing import Any
 
 from opslib.core import redaction
 from opslib.core.redaction.names import holds_a_secret
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
-_TOKENS = "[AccessToken, RefreshToken, IdToken]"
-# What an answer gives out where AWS's description does not say so, or its name does not.
-_SECRETS: dict[str, dict[str, str]] = {
-    "secretsmanager": {
-        "GetSecretValue": "[SecretString, SecretBinary]",
-        "BatchGetSecretValue": "SecretValues[].[SecretString, SecretBinary][]",
-        "GetRandomPassword": "[RandomPassword]",
-    },
-    "ssm": {
-        "GetParameter": "[Parameter][?Type=='SecureString'].Value",
-        "GetParameters": "Parameters[?Type=='SecureString'].Value",
-        "GetParametersByPath": "Parameters[?Type=='SecureString'].Value",
-        "GetParameterHistory": "Parameters[?Type=='SecureString'].Value",
-    },
-    "sts": {"*": "[Credentials.[SecretAccessKey, SessionToken]][]"},
-    "sso": {"*": "[roleCredentials.[secretAccessKey, sessionToken]][]"},
-    "sso-oidc": {"*": "[accessToken, refreshToken, idToken, clientSecret]"},
-    "cognito-identity": {"*": "[Token, Credentials.SecretKey, Credentials.SessionToken]"},
-    "cognito-idp": {
-        "*": f"[AuthenticationResult.{_TOKENS}, [SecretCode, Session, UserPoolClient.ClientSecret]]"
-        "[]"
-    },
-    "ecr": {"*": "authorizationData[].authorizationToken"},
-    "ecr-public": {"*": "[authorizationData.authorizationToken]"},
-    "codeartifact": {"GetAuthorizationToken": "[authorizationToken]"},
-    "iam": {
-        "CreateAccessKey": "[AccessKey.SecretAccessKey]",
-        "CreateServiceSpecificCredential": "[ServiceSpecificCredential.ServicePassword]",
-        "ResetServiceSpecificCredential": "[ServiceSpecificCredential.ServicePassword]",
-        "CreateVirtualMFADevice": "[VirtualMFADevice.Base32StringSeed]",
-    },
-    "kms": {"*": "[Plaintext, PrivateKeyPlaintext, SharedSecret]"},
-    "redshift": {"*": "[DbPassword]"},
-    "redshift-serverless": {"*": "[dbPassword]"},
-    "lightsail": {"*": "[masterUserPassword]"},
-    "ec2": {"CreateKeyPair": "[KeyMaterial]"},
-    "apigateway": {"*": "[[value], items[].value][]"},
-    "appsync": {"*": "[apiKey.id, apiKeys[].id][]"},
-}
 _WITH_VARIABLES = "[[@, Configuration], Versions, Functions][] | [?Environment.Variables]"
 
 
@@ -57,7 +19,7 @@ def register_answer(model: Any, answer: Json) -> None:
     import jmespath
 
     service = model.service_model.service_name
-    table = _SECRETS.get(service, {})
+    table = beside(__file__, "secrets").get(service, {})
     label = answer.get("Name") or f"{service} {model.name}"
     if path := table.get(model.name) or table.get("*"):
         for value in filter(None, jmespath.search(path, answer) or ()):

@@ -15,38 +15,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from opslib.core.connections.addresses import LOOPBACK
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.meanings import translated
 from opslib.core.defects import families_of
 from opslib.core.errors import (
-    LoginRefused,
     Lost,
-    Meanings,
-    NotAllowed,
-    OpsError,
     Refused,
     Unfinished,
     UsageError,
-    translated,
 )
 from opslib.core.tables import Json
 
 SECONDS = 5
 PORT = 6379
 _TLS, _PLAIN = ("rediss", "valkeys"), ("redis", "valkey")
-_MEANINGS: Meanings = (  # by the names of an error's classes, and its text
-    ("NOPERM|NoPermission", NotAllowed, "Denied: {asked}: {said}. The login lacks that command."),
-    (
-        "NOAUTH|WRONGPASS|invalid (username|password)|AuthenticationError",
-        LoginRefused,
-        "The cache of {target} does not accept the login: {said}. Was its password rotated?",
-    ),
-    ("MOVED|ASK ", OpsError, "{asked}: a cluster of several shards is not supported: {said}."),
-    ("OutOfMemory|OOM ", OpsError, "{asked}: the cache is full: {said}. See caches/health."),
-    ("READONLY|ReadOnly", OpsError, "{asked}: {place} is a replica: {said}. Nothing was changed."),
-    ("BusyLoading|LOADING", Unfinished, "{asked}: the cache is starting: {said}. Try again."),
-    ("TimeoutError", Unfinished, "{asked}: no answer from {place} within {seconds} s. {down}"),
-    ("ConnectionError|OSError", Unfinished, "{asked}: no answer from {place}: {said}. {down}"),
-    ("", OpsError, "{asked} failed: {said}."),
-)
 _DOWN = "It may be down, or this machine is outside its network (VPN, tunnel). See caches/health."
 
 
@@ -82,7 +63,7 @@ def session(ops: Connection, what: str, write: bool = False) -> Iterator[Any]:
         error = type(exc).__name__
         said = " ".join(str(exc).split()) or error
         told = translated(
-            _MEANINGS,
+            "cache",
             f"{families_of(exc)} {said}",
             asked=f"{what} in the cache of {ops.target.name}",
             target=ops.target.name,

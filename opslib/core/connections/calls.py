@@ -13,11 +13,11 @@ from functools import cache
 from typing import Any
 
 from opslib.core.connections import answers, identities
-from opslib.core.connections.meanings import CODES, FAMILIES, HINTS
+from opslib.core.connections.meanings import HINTS, translated
 from opslib.core.connections.sending import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
-from opslib.core.errors import NotAllowed, OpsError, translated
+from opslib.core.errors import NotAllowed, OpsError
 from opslib.core.journal import Journal
 from opslib.core.rights import rights
 from opslib.core.tables import Json
@@ -201,9 +201,9 @@ def errors(
             code = str(error.get("Code", ""))
             said = " ".join(str(error.get("Message", "")).split())
             hinted = (hint for pattern, hint in HINTS if re.search(pattern, said))
-            raise translated(CODES, next(hinted, code), code=code, said=said, **more) from exc
+            raise translated("aws codes", next(hinted, code), code=code, said=said, **more) from exc
         except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
-            raise translated(FAMILIES, families_of(exc), said=exc, **more) from exc
+            raise translated("aws families", families_of(exc), said=exc, **more) from exc
         except OpsError:
             raise
         except Exception as exc:
@@ -211,7 +211,7 @@ def errors(
             if not any(frame.filename.endswith(_OF_A_LOGIN) for frame in frames):
                 raise
             said = in_a_line(exc)  # a file or a program that answers otherwise
-            raise translated(FAMILIES, "CredentialRetrievalError", said=said, **more) from exc
+            raise translated("aws families", "CredentialRetrievalError", said=said, **more) from exc
 
 
 _TOKENS = ("NextToken", "nextToken", "NextMarker", "NextPageToken")

@@ -13,17 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.core import redaction
+from opslib.core.connections.meanings import translated
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import (
     Lost,
-    Meanings,
-    NotAllowed,
-    NotFound,
     NotUnderstood,
-    OpsError,
-    Unfinished,
     UsageError,
-    translated,
 )
 from opslib.core.journal import Journal
 from opslib.core.tables import Json, Params
@@ -47,55 +42,7 @@ class Api:
 
 _READS = ("GET", "HEAD")
 _NOT_SENT = r"\b(ConnectTimeout|Proxy|LocationValue)Error"
-_SILENCES: Meanings = (  # by the names of an error's classes
-    (r"\bReadTimeout", Unfinished, "{asked} did not answer within {limit} ({error})."),
-    (
-        r"\bNameResolution",
-        Unfinished,
-        "{asked} cannot be reached: its name has no address ({error}). Check api.url, and this "
-        "machine's DNS and network (VPN).",
-    ),
-    (
-        r"\bNewConnection",
-        Unfinished,
-        "{asked} cannot be reached: nothing takes connections there ({why}).",
-    ),
-    (
-        r"\bConnectTimeout",
-        Unfinished,
-        "{asked} cannot be reached: no connection in time ({error}). It is down, or this machine "
-        "is outside its network (VPN, tunnel, allowed addresses).",
-    ),
-    (
-        r"\bSSLError",
-        Unfinished,
-        "{asked} cannot be reached in trust: its certificate or TLS is not accepted "
-        "({why}). It has expired, is another's, or a proxy opens TLS.",
-    ),
-    (r"\bLocationValue", Unfinished, "{asked} is no address ({why}). Check api.url."),
-    (
-        r"\b(Protocol|Decode|IncompleteRead|InvalidChunk)",
-        Unfinished,
-        "{asked} cannot be reached, or broke off its answer ({why}).",
-    ),
-    ("", Unfinished, "{asked} cannot be reached ({why})."),
-)
 _FIELDS = ("token", "key", "api_key", "apiKey", "apikey", "API_KEY")  # of a secret that holds a key
-_MEANINGS: Meanings = (  # by status
-    (
-        "401|403",
-        NotAllowed,
-        "{answer} was denied ({answer.status}). Check the token's secret in the target's file.",
-    ),
-    ("404", NotFound, "{answer} answered 404. Check api.url and the path in parameters/targets/."),
-    (
-        "^2",
-        OpsError,
-        "{answer} answered {kind} instead of JSON: {said!r:.80}. "
-        "A proxy or a login page may stand in front of the API; check api.url.",
-    ),
-    ("", OpsError, "{answer} answered {answer.status}: {said:.200}"),
-)
 
 
 @dataclass(frozen=True)
@@ -128,7 +75,7 @@ class Response:
         if self.ok and self.body is not None:
             return self.body
         kind, said = self.content_type or "something", redaction.mask(self.text)
-        raise translated(_MEANINGS, str(self.status), answer=self, kind=kind, said=said)
+        raise translated("http statuses", str(self.status), answer=self, kind=kind, said=said)
 
 
 def keyed(api: Params) -> bool:
@@ -236,7 +183,7 @@ def request(
         if not isinstance(cause, urllib3.exceptions.HTTPError):
             raise
         said = {"limit": f"{api.timeout_seconds:g} s", "error": error, "why": in_a_line(cause)}
-        told = translated(_SILENCES, families := families_of(cause), asked=asked, **said)
+        told = translated("http silences", families := families_of(cause), asked=asked, **said)
         sent = re.search(_NOT_SENT, families) is None  # it may be done
         raise (Lost(str(told)) if sent and method not in _READS else told) from cause
     finally:

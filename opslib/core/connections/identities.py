@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from opslib.core.connections.meanings import MFA
+from opslib.core.connections.meanings import entry
 from opslib.core.errors import NotAllowed
 
 _FILES = ("config_file", "credentials_file")
@@ -53,7 +53,9 @@ def of_profile(region: str, profile: str | None) -> Any:
 
     def refuse(prompt: str) -> NoReturn:
         name, asked = made.profile_name, prompt.strip(": ").rpartition(" ")[2]
-        raise NotAllowed(MFA.format(profile=name, option=f" --profile {name}", asked=asked))
+        raise NotAllowed(
+            entry("mfa").format(profile=name, option=f" --profile {name}", asked=asked)
+        )
 
     chain = made._session.get_component("credential_provider")
     chain.get_provider("assume-role")._prompter = refuse

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeAlias
 
-from opslib.core.connections.meanings import THROTTLED
+from opslib.core.connections.meanings import entry
 from opslib.core.errors import Lost
 from opslib.core.tables import Json
 
@@ -86,7 +86,7 @@ def answered(asked: str) -> Iterator[None]:
 
 
 def _throttled(response: Json) -> bool:
-    return re.search(THROTTLED, str(response.get("Error", {}).get("Code", ""))) is not None
+    return re.search(entry("throttled"), str(response.get("Error", {}).get("Code", ""))) is not None
 
 
 _READS = re.compile(r"(Get|List|Describe|Lookup)[A-Z]")

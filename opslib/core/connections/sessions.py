@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection as Ops
+from opslib.core.connections.meanings import entry, translated
 from opslib.core.errors import (
-    LoginRefused,
-    Meanings,
-    NotAllowed,
-    NotFound,
     OpsError,
     Refused,
-    Unfinished,
-    UsageError,
-    translated,
 )
 from opslib.core.tables import Json, Params
 
@@ -41,72 +35,11 @@ _FORMS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
 # What libpq takes from the environment, beside the certificates for TLS: an address, an encoding, a
 # way of writing dates would be the operator's and not the target's.
 _LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
-_NO_SLOT = r"too many clients|remaining connection slots|too many connections"
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
 _NOT_ASKED, _UNREADABLE = "asked", "read"  # in place of a state, for errors of psycopg's own
 _HINTS = (
     ("trailing junk after|column .* does not exist", "Text and uuids stand in single quotes."),
     (r"at or near \"[:%]|end of input", "Put a value where a placeholder (?, :name, %s) stands."),
-)
-_MEANINGS: Meanings = (  # by SQLSTATE and text
-    (
-        rf"^53300|{_NO_SLOT}",
-        Unfinished,
-        "No connection is free for {asked}: {said}. Who holds them: databases/health.",
-    ),
-    (
-        "^28|authentication failed|no pg_hba.conf entry|permission denied for database"
-        "|not permitted to log in",
-        LoginRefused,
-        "The {database} does not accept the login: {said}. Was the password rotated?",
-    ),
-    ("^42501", NotAllowed, "Denied: {asked}: {said}. The secret's role lacks that privilege."),
-    (
-        "^25006|data-modifying statements",
-        Refused,
-        "{asked}: this session is read-only and the database refused: {said}. Nothing was changed.",
-    ),
-    (
-        f"^(42P01|3F000|3D000)|^({_NOT_ASKED}|{_UNREADABLE}) .*does not exist",
-        NotFound,
-        "Not found: {asked}: {said}. Check database: in parameters/targets/.",
-    ),
-    (
-        "^57014",
-        Unfinished,
-        "{asked} took longer than {longest} s and was cancelled. Narrow it.",
-    ),
-    (
-        "^55P03",
-        Unfinished,
-        "{asked} waited {lock} s for a lock and was rolled back: {said}. Run it again.",
-    ),
-    (
-        "^40",
-        Unfinished,
-        "{asked}: somebody changed the same rows at that moment: {said}. It was rolled back; "
-        "preview again.",
-    ),
-    (
-        "^42P18|bind message supplies",
-        UsageError,
-        "Placeholders without values: {asked}. Put a value where each $1 stands (a text or a uuid "
-        "in single quotes): statements of pg_stat_statements come without theirs.",
-    ),
-    ("^22", UsageError, "A value does not fit: {asked}: {said}. Nothing was changed."),
-    ("multiple commands", UsageError, "One statement at a time: {asked}."),
-    ("^42", UsageError, "Not valid SQL: {asked}: {said}.{hint}"),
-    (
-        f"^{_UNREADABLE}",
-        UsageError,
-        "{asked}: a value cannot be read here: {said}. Cast it to text.",
-    ),
-    (
-        f"^({_NOT_ASKED}|08|57P)",
-        Unfinished,
-        "No answer from {database}, {place}: {why}. {down} See databases/health.",
-    ),
-    ("", OpsError, "{asked} failed: {said} ({state}). It was rolled back."),
 )
 
 
@@ -220,7 +153,7 @@ def session(
 
 def out_of_connections(error: BaseException) -> bool:
     """Whether the database turned us away because every connection is taken."""
-    return re.search(_NO_SLOT, str(error)) is not None
+    return re.search(entry("no slot"), str(error)) is not None
 
 
 def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
@@ -232,7 +165,7 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")
     why = " ".join(said.rpartition("failed: ")[2].split())
     return translated(
-        _MEANINGS,
+        "postgresql",
         f"{state} {said}",
         asked=f"{what} in {database}",
         database=database,

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from opslib.core import Frame
 from opslib.core.reads import log_levels
-from opslib.core.tables import Json
+from opslib.core.tables import Frame, Json
 
 _CLIENTS = (
     "user_id",

@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Frame, Window
+from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs, metrics
-from opslib.core.tables import Json, framed
+from opslib.core.tables import Frame, Json, dtypes, framed
+from opslib.core.times import Window
 
 LATEST = "$LATEST"
 WELL = ("Active", "Successful")
@@ -116,7 +117,12 @@ LOST = {
     "AsyncEventsDropped": ("events were dropped without a run that succeeded", 0, 0),
     "IteratorAge": ("ms that it is behind its stream, at most", 900_000, 3_600_000),
 }
-POINTS = {"time": UTC_TIME, "function": "str", "metric": "str", "value": "float64"}
+POINTS = dtypes("""
+    time     utc
+    function str
+    metric   str
+    value    float64
+""")
 
 
 def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Frame:

@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from opslib.core import UTC_TIME, Frame, frame
 from opslib.core.reads import log_texts
 from opslib.core.reads.log_levels import PLATFORM, TEXTS, read, said, structured
+from opslib.core.tables import UTC_TIME, Frame, dtypes, frame
 from opslib.core.text import cut, plain, visible
 
-PATTERNS = {
-    "count": "int64",
-    "first_seen": UTC_TIME,
-    "last_seen": UTC_TIME,
-    "most_in_an_hour": "int64",
-    "sources": "str",
-    "pattern": "str",
-    "example": "str",
-}
+PATTERNS = dtypes("""
+    count           int64
+    first_seen      utc
+    last_seen       utc
+    most_in_an_hour int64
+    sources         str
+    pattern         str
+    example         str
+""")
 
 _LONGEST_PATTERN, _LONGEST_TEXT = 160, 2_000
 _VARIABLE = (

@@ -11,22 +11,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from opslib.core import (
-    UTC_TIME,
-    Connection,
-    Frame,
-    Line,
-    OpsError,
-    Panel,
-    Unfinished,
-    UsageError,
-    Window,
-    poll,
-    unknown_name,
-)
+from opslib.core.checks.plots import Line, Panel
+from opslib.core.connections.connection import Connection
+from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
 from opslib.core.reads import log_lines, services
-from opslib.core.tables import Json, framed
+from opslib.core.tables import UTC_TIME, Frame, Json, framed
 from opslib.core.text import whole
+from opslib.core.times import Window
+from opslib.core.waiting import poll
 
 LINES = {"time": UTC_TIME, "source": "str", "message": "str"}
 EVENTS = {**LINES, "stream": "str", "event_id": "str"}

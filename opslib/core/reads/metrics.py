@@ -17,14 +17,19 @@ from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, OpsError, unknown_name
-from opslib.core.tables import UTC_TIME, Frame, Json, frame, framed
+from opslib.core.tables import Frame, Json, dtypes, frame, framed
 from opslib.core.text import number
 from opslib.core.times import Window, window
 
 if TYPE_CHECKING:
     import pandas as pd
 
-POINTS = {"time": UTC_TIME, "metric": "str", "value": "float64", "of": "str"}
+POINTS = dtypes("""
+    time   utc
+    metric str
+    value  float64
+    of     str
+""")
 PERIOD = 300  # seconds
 PAGE = 500  # queries in one GetMetricData
 RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
@@ -178,7 +183,12 @@ def points(metric: Metric, found: Frame, within: Window) -> Frame:
     return frame(({"metric": metric.key, **each} for each in windows), POINTS)
 
 
-SERIES = {"time": UTC_TIME, "id": "str", "label": "str", "value": "float64"}
+SERIES = dtypes("""
+    time  utc
+    id    str
+    label str
+    value float64
+""")
 
 
 def query(

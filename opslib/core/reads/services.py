@@ -8,7 +8,7 @@ from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
-from opslib.core.tables import Json
+from opslib.core.tables import Json, batched
 
 _PER_CALL = 100  # tasks
 
@@ -36,10 +36,8 @@ def _told(ops: Connection, cluster: str, statuses: Sequence[str], **of: Any) -> 
     listed = partial(ops.pages, "ecs", "list_tasks", "taskArns", cluster=cluster, **of)
     found = ops.gather(*(partial(listed, desiredStatus=status) for status in statuses))
     arns = [arn for each in found for arn in each]
-    parts = [arns[n : n + _PER_CALL] for n in range(0, len(arns), _PER_CALL)]
-    reads = [
-        partial(ops.call, "ecs", "describe_tasks", tasks=part, cluster=cluster) for part in parts
-    ]
+    describe = partial(ops.call, "ecs", "describe_tasks", cluster=cluster)
+    reads = [partial(describe, tasks=part) for part in batched(arns, _PER_CALL)]
     # one that ECS forgot meanwhile is in `failures`
     return [task for answer in ops.gather(*reads) for task in answer["tasks"]]
 

@@ -6,20 +6,22 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from opslib.core import UTC_TIME, Connection, Frame, Window, frame
+from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs
 from opslib.core.reads.functions import live_version
+from opslib.core.tables import Frame, dtypes, frame
+from opslib.core.times import Window
 
-TRAFFIC = {
-    "version": "str",
-    "live": "bool",
-    "requests": "int64",
-    "errors": "int64",
-    "errors_per_100": "float64",
-    "early_per_100": "float64",
-    "first": UTC_TIME,
-    "last": UTC_TIME,
-}
+TRAFFIC = dtypes("""
+    version        str
+    live           bool
+    requests       int64
+    errors         int64
+    errors_per_100 float64
+    early_per_100  float64
+    first          utc
+    last           utc
+""")
 # A version is worse than the one before it: over twice the errors, up to ten in 100 requests, and
 # one in 100 more.
 _FACTOR, _FEW, _MARGIN = 2.0, 10.0, 1.0

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Connection, Json, NotFound, Refused, UsageError, identifier
-from opslib.core.connections import sessions
+from opslib.core import Connection, Json, NotFound, Refused, UsageError, identifier, sessions
 from opslib.core.connections.sql import brief
 from opslib.databases.data import query_plans
 

@@ -23,11 +23,11 @@ from opslib.core import (
     check,
     count,
     frame,
+    sessions,
     unknown_name,
 )
 from opslib.core.checks import plots
 from opslib.core.checks.plots import Picture
-from opslib.core.connections import sessions
 from opslib.core.connections.sql import brief
 from opslib.core.text import Text, cell, printable
 from opslib.databases.data import query_plans

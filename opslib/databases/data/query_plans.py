@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Connection, Json, NotFound, OpsError, Refused, unknown_name
-from opslib.core.connections import sessions
+from opslib.core import Connection, Json, NotFound, OpsError, Refused, sessions, unknown_name
 from opslib.core.connections.sql import list_tables
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from opslib.core import (
     count,
     planner,
     result,
+    sessions,
     sql,
 )
-from opslib.core.connections import sessions
 from opslib.core.connections.sql import brief
 from opslib.core.text import Text
 from opslib.databases.data import effects, queries

@@ -21,6 +21,7 @@ from opslib.core import (
     UsageError,
     check,
     count,
+    few,
     planner,
     quoted,
 )
@@ -123,11 +124,6 @@ def ids_by_state(rows: Frame) -> list[list[str]]:
     return [list(rows.loc[rows["state"] == state, "id"]) for state in STATES]
 
 
-def _list(ids: Sequence[str]) -> str:
-    left = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
-    return ", ".join(ids[:_NAMED]) + left
-
-
 @check("Which rows are meant?")
 def check_rows(ops: Connection, rows: str) -> Findings:
     """The rows that are named, as they are: which are there, which are deleted already.
@@ -140,7 +136,7 @@ def check_rows(ops: Connection, rows: str) -> Findings:
         f"{count(len(found), 'row')} named: {len(visible)} to be seen, "
         f"{len(deleted)} deleted already, {len(absent)} not there"
     )
-    seen += f" ({_list(absent)})" if absent else ""
+    seen += f" ({few(absent, _NAMED)})" if absent else ""
     asked = Question("rows that are named", "each is there", _source(ops))
     well = bool(visible) and not absent
     return Findings(asked.judged(well, seen, otherwise="warn"), found)
@@ -161,8 +157,10 @@ def plan_soft_delete(ops: Connection, rows: str, snapshot: bool = True) -> Plann
     table, found = facts["table"], find_rows(ops, find_ids(ops, rows))
     visible, deleted, absent = ids_by_state(found)
     if absent:
-        raise NotFound(f"Not in {table}: {_list(absent)}. Nothing was changed; correct the list.")
-    notes = [f"Deleted already, so left alone: {_list(deleted)}."] if deleted else []
+        raise NotFound(
+            f"Not in {table}: {few(absent, _NAMED)}. Nothing was changed; correct the list."
+        )
+    notes = [f"Deleted already, so left alone: {few(deleted, _NAMED)}."] if deleted else []
     if not visible:
         return Planned("delete rows by their flag", notes=notes)
     how, number = soft_delete_flag(ops), count(len(visible), "row")

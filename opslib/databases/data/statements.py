@@ -24,8 +24,8 @@ from opslib.core import (
     frame,
     quoted,
     redaction,
+    sessions,
 )
-from opslib.core.connections import sessions
 from opslib.core.connections.sql import query, value
 from opslib.core.text import printable
 from opslib.databases.data import query_plans

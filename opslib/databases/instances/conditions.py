@@ -18,9 +18,9 @@ from opslib.core import (
     answer,
     check,
     metrics,
+    networks,
     window,
 )
-from opslib.core.reads import networks
 from opslib.databases.instances import rds, states
 
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/"

@@ -16,27 +16,16 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from opslib.core import OpsError, Refused, paths
-from opslib.core.connections.connection import Connection
+from opslib.core import Connection, OpsError, Refused, paths
 from opslib.records import facts, files
 from opslib.records.chain import database
 
 LEASE_SECONDS = 60.0  # without a renewal, on a machine that we cannot look at
-_spent = sa.Table(
-    "spent_plans",
-    database.metadata,
-    sa.Column("plan", sa.String(200), primary_key=True),
-    sa.Column("target", sa.Text, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-)
-_leases = sa.Table(
+_spent = database.table("spent_plans", ["plan"], ["target", "by", "at"])
+_leases = database.table(
     "leases",
-    database.metadata,
-    sa.Column("target", sa.String(200), primary_key=True),
-    sa.Column("token", sa.Text, nullable=False),
-    sa.Column("holder", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
+    ["target"],
+    ["token", "holder", "host"],
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("pid_started", sa.Text),
     sa.Column("until", sa.Float, nullable=False),  # seconds since 1970, by the index's own clock

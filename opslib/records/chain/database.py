@@ -6,7 +6,7 @@ SQLite in the records folder by default; another database (PostgreSQL) by the UR
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from operator import itemgetter
@@ -60,6 +60,15 @@ head = sa.Table(  # the last seal: who holds this row's lock may add the next
     sa.Column("hash", sa.Text, nullable=False),
 )
 CHAINED = (records, entries)
+
+
+def table(name: str, key: Sequence[str], texts: Sequence[str], *others: sa.Column[Any]) -> sa.Table:
+    """A table beside the index: what names a row, texts that each row has, other columns."""
+    named = (sa.Column(each, sa.String(200), primary_key=True) for each in key)
+    said = (sa.Column(each, sa.Text, nullable=False) for each in texts)
+    return sa.Table(name, metadata, *named, *said, *others)
+
+
 texts = sa.Table(  # what records say in words, for `texts.words`; proves nothing
     "record_texts",
     metadata,

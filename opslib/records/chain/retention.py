@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from opslib.core import Json, OpsError, Refused, paths, removal
-from opslib.core.text import decoded
+from opslib.core import Json, OpsError, Refused, decoded, paths, removal
 from opslib.records import copies, index, records
 from opslib.records.chain import database
 from opslib.records.records import ID, Record, Row

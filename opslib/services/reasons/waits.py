@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Finding, Question, Sign, Window, clock, count, metrics, number
+from opslib.core import (
+    Finding,
+    Question,
+    Sign,
+    Window,
+    clock,
+    count,
+    log_lines,
+    logs,
+    metrics,
+    number,
+)
 from opslib.core.checks.causes import NEAR_LIMIT
-from opslib.core.reads import log_lines, logs
 from opslib.services.reading import Service
 
 THROTTLED, WAITS = "upstream-throttled", "upstream-times-out"  # the causes that findings name

@@ -13,7 +13,7 @@ from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.reads.stores.objects import Version, versions_at
-from opslib.core.tables import Json
+from opslib.core.tables import Json, batched
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
 LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
@@ -68,8 +68,7 @@ class CopyAcross(Action, kind="copy across"):
 
     def perform(self, ops: Connection) -> Any:
         copy, made = partial(_copied, ops, self), list[Any]()
-        for at in range(0, len(self["objects"]), _A_WAVE):
-            wave = self["objects"][at : at + _A_WAVE]
+        for wave in batched(self["objects"], _A_WAVE):
             made += ops.gather(*(partial(_tried, copy, each) for each in wave))
             print(f"{len(made):,} of {len(self['objects']):,} objects copied", flush=True)
         return _ended("copied", "Copied", made)
@@ -114,10 +113,8 @@ def digest(versions: Iterable[Version]) -> str:
 
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
     """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
-    batches = [objects[at : at + _A_CALL] for at in range(0, len(objects), _A_CALL)]
     made: list[Any] = []
-    for at in range(0, len(batches), _AT_ONCE):
-        wave = batches[at : at + _AT_ONCE]
+    for wave in batched(batched(objects, _A_CALL), _AT_ONCE):
         for each in ops.gather(*(partial(_delete, ops, bucket, batch) for batch in wave)):
             made += each
         gone = sum(isinstance(each, dict) for each in made)

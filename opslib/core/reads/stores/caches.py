@@ -12,6 +12,7 @@ from typing import Any
 from opslib.core.connections import caches
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import UsageError
+from opslib.core.tables import batched
 
 COUNT = 1_000  # keys that are looked at by one SCAN: about a millisecond of the server's time
 MOST, MOST_SECONDS = 100_000, 60.0
@@ -50,8 +51,7 @@ def values(ops: Connection, keys: Sequence[str]) -> dict[str, str | None]:
     """What these keys hold, None for what is no text or is not there; masked like every answer."""
     held: dict[str, str | None] = {}
     with caches.session(ops, f"MGET of {len(keys)} keys") as client:
-        for at in range(0, len(keys), COUNT):
-            some = keys[at : at + COUNT]
+        for some in batched(keys, COUNT):
             answers: Any = client.mget([raw(key) for key in some])
             told = (None if each is None else each.decode("utf-8", "replace") for each in answers)
             held |= dict(zip(some, told, strict=True))

@@ -9,48 +9,15 @@ from urllib.parse import urlsplit
 from opslib.core import redaction
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.http import Api, authorised
+from opslib.core.connections.meanings import translated
 from opslib.core.errors import (
     Lost,
-    Meanings,
-    NotAllowed,
-    NotFound,
-    OpsError,
     Unfinished,
     UsageError,
-    translated,
 )
 from opslib.core.tables import Json
 
 SECONDS = 30.0
-# By status, OpenSearch's type of the error, and its text.
-_MEANINGS: Meanings = (
-    (
-        "security_exception",
-        NotAllowed,
-        "Denied: {asked}: {said}. IAM let it in; the domain's own roles (fine-grained access "
-        "control) do not: map {who} to a role there that may.",
-    ),
-    ("cluster_block|index_closed|snapshot_restore|already_exists", OpsError, "{asked}: {said}"),
-    (
-        "not authorized to perform",
-        NotAllowed,
-        "Denied: {asked}: {said}. The domain's access policy or the role's own has to allow it.",
-    ),
-    (
-        "[Ss]ignature|security token|^40[13]",
-        NotAllowed,
-        "{asked} was not let in ({status}: {said}). See the clock of this machine and the login; a "
-        "domain with users of its own wants search.key in the target's file.",
-    ),
-    ("^404", NotFound, "Not found: {asked}: {said}"),
-    (
-        "^(429|50[0234])",
-        Unfinished,
-        "{asked} was turned away ({status}: {said}). The domain is overloaded or lacks shards: see "
-        "search/health.",
-    ),
-    ("", OpsError, "{asked} failed: {status}: {said}"),
-)
 
 
 def is_described(ops: Connection) -> bool:
@@ -109,7 +76,7 @@ def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
         raise Lost(f"{asked}: its answer was lost ({answer.status}), so it may be done.")
     shown = f"{answer.status} {said}"
     raise translated(
-        _MEANINGS, shown, asked=asked, status=answer.status, said=said, who=ops.identity.user
+        "search", shown, asked=asked, status=answer.status, said=said, who=ops.identity.user
     )
 
 

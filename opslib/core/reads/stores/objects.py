@@ -11,9 +11,14 @@ from typing import NamedTuple
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, Refused, UsageError
-from opslib.core.tables import UTC_TIME, Frame, Json, frame
+from opslib.core.tables import Frame, Json, dtypes, frame
 
-OBJECTS = {"key": "str", "size_bytes": "int64", "modified": UTC_TIME, "etag": "str"}
+OBJECTS = dtypes("""
+    key        str
+    size_bytes int64
+    modified   utc
+    etag       str
+""")
 _MOST = 200_000  # versions that are held at once
 _UNIT = 4096  # bytes that a unit of reading stands for; twice that where it is not consistent
 
