@@ -44,8 +44,6 @@ class Scheduler:
 
     def deploy(self, definition: str, when: datetime) -> None:
         """A new deployment of a task definition (its ARN); it replaces what is under way."""
-        for each in self.deployments:
-            each["status"] = "ACTIVE"
         if self.history and self.history[0]["status"] == "IN_PROGRESS":
             self.history[0] |= {
                 "status": "STOPPED",
@@ -66,6 +64,8 @@ class Scheduler:
             "rolloutStateReason": f"ECS deployment ecs-svc/{number} in progress.",
         }
         self.deployments.insert(0, made)
+        for each in self.deployments[1:]:  # only now: who looks meanwhile sees one that is PRIMARY
+            each["status"] = "ACTIVE"
         self.shown["taskDefinition"] = definition
         base = self.shown["serviceArn"].replace(":service/", ":service-deployment/")
         revision = self.shown["serviceArn"].replace(":service/", ":service-revision/")
