@@ -257,3 +257,10 @@ def test_one_that_does_not_end_is_taken_back_or_told_as_unfinished(
         with pytest.raises(OpsError if back else Unfinished, match="it is not complete after"):
             Rollout("c", "s", NEW, back, timeout_seconds=0).perform(ops)
     assert done == ["update_service"] * bool(back)
+
+
+def test_one_whose_place_is_just_being_taken_is_looked_at_again(ops: Connection) -> None:
+    with Stubber(ops.client("ecs")) as stub:
+        stub.add_response("describe_services", described(ops, OFF, status="ACTIVE"))
+        stub.add_response("describe_services", described(ops, OFF, rolloutState="COMPLETED"))
+        assert Rollout("c", "s", NEW).perform(ops) == "COMPLETED"
