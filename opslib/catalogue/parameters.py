@@ -12,6 +12,7 @@ import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from opslib.core import LAB, Json, UsageError, times, unknown_name
@@ -157,8 +158,8 @@ def typed(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str)
         if name not in known:
             raise unknown_name("parameter", name, known, f" of {where}")
     found = {name: _typed(known[name], value, where) for name, value in given.items()}
-    since, until = found.get("since"), found.get("until")
-    if since and until and times.moment(since) >= times.moment(until):
+    since, until, now = found.get("since"), found.get("until"), datetime.now(UTC)
+    if since and until and times.moment(since, now) >= times.moment(until, now):
         raise UsageError(
             f"Nothing lies between since={since} and until={until} of {where}: "
             "since is the earlier."

@@ -23,7 +23,7 @@ from opslib.core import (
     sign_of,
 )
 from opslib.core.checks.signs import signs
-from opslib.core.reads import stops
+from opslib.core.reads import services, stops
 from opslib.services.reading import Service, each_service, number
 
 TASKS = dtypes("""
@@ -83,7 +83,7 @@ def _deployment(service: Service) -> Finding:
     rule = f"completed, or under way for less than {_UNDER_WAY.seconds // 60} minutes"
     asked = Question(f"deployment of {service.key}", rule, _DESCRIBE)
     kind = told.get("deploymentController", {}).get("type", "ECS")
-    primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
+    primary = services.primary(told)
     if kind != "ECS" or primary is None:
         seen = f"deployed by {kind}: ECS does not tell how it went"
         return asked.unknown(seen, next="deployments/verify")

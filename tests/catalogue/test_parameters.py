@@ -165,7 +165,9 @@ def test_a_window_begins_before_it_ends(given: dict[str, Any]) -> None:
     assert parameters.typed(parameters.parse(WINDOW, "x/y"), given, "x/y") == given
 
 
-@pytest.mark.parametrize(("since", "until"), [("1h", "3h"), ("2026-11-22T14:05", "2026-11-22")])
+@pytest.mark.parametrize(
+    ("since", "until"), [("1h", "3h"), ("1h", "1h"), ("2026-11-22T14:05", "2026-11-22")]
+)
 def test_a_window_that_ends_before_it_begins_is_refused(since: str, until: str) -> None:
     with pytest.raises(UsageError, match=f"between since={since} and until={until} of x/y"):
         parameters.typed(parameters.parse(WINDOW, "x/y"), {"since": since, "until": until}, "x/y")

@@ -38,14 +38,19 @@ def owner(lab: PracticeLab, records_folder: Any) -> Iterator[psycopg.Connection[
     lab.reset()
 
 
+@pytest.fixture
+def before(owner: Any, ops: Connection, remembering: None) -> dict[str, Any]:  # noqa: F811
+    """What is remembered of it as it is."""
+    changes.check_configuration(ops)
+    return kept(ops)
+
+
 def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     owner: Any,
     ops: Connection,
-    remembering: None,  # noqa: F811
+    before: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes.check_configuration(ops)
-    before = kept(ops)
     assert after(ops, before, monkeypatch).troubles == []
     for more in ("CREATE INDEX by_title ON books (title)", "CREATE TABLE exports (id integer)"):
         owner.execute(more)
@@ -79,11 +84,9 @@ def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
     owner: Any,
     ops: Connection,
     lab: PracticeLab,
-    remembering: None,  # noqa: F811
+    before: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes.check_configuration(ops)
-    before = kept(ops)
     with lab.denied("secretsmanager:GetSecretValue"):
         found = after(connect(TARGET), before, monkeypatch).troubles
     assert [(f.check, f.status) for f in found] == [("configuration by SQL", "unknown")]
@@ -92,11 +95,9 @@ def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
 def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     owner: Any,
     ops: Connection,
-    remembering: None,  # noqa: F811
+    before: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes.check_configuration(ops)
-    before = kept(ops)
     assert after(ops, before, monkeypatch).troubles == []
     owner.execute("DELETE FROM listings WHERE ctid IN (SELECT ctid FROM listings LIMIT 20)")
     owner.execute("TRUNCATE eval_runbook_jobs")
@@ -110,11 +111,9 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
 def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are_told(
     owner: Any,
     ops: Connection,
-    remembering: None,  # noqa: F811
+    before: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes.check_configuration(ops)
-    before = kept(ops)
     owner.execute("UPDATE books SET publisher = NULL WHERE id % 5 = 0")
     assert after(ops, before, monkeypatch).troubles == [], "a few"
     owner.execute("UPDATE books SET binding = ' '")
@@ -145,11 +144,9 @@ def test_a_sequence_that_gives_what_is_there_already_is_told(
 def test_no_table_is_gone_that_a_login_s_search_path_leaves_out(
     owner: Any,
     ops: Connection,
-    remembering: None,  # noqa: F811
+    before: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes.check_configuration(ops)
-    before = kept(ops)
     owner.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT DELETE ON TABLES TO PUBLIC")
     owner.execute("ALTER ROLE CURRENT_USER SET search_path = staging")
     try:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from opslib.core.connections import answers, identities
-from opslib.core.connections.meanings import HINTS, translated
+from opslib.core.connections.meanings import entry, translated
 from opslib.core.connections.sending import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
@@ -200,7 +200,7 @@ def errors(
             error = exc.response.get("Error", {})
             code = str(error.get("Code", ""))
             said = " ".join(str(error.get("Message", "")).split())
-            hinted = (hint for pattern, hint in HINTS if re.search(pattern, said))
+            hinted = (hint["code"] for hint in entry("hints") if re.search(hint["shown"], said))
             raise translated("aws codes", next(hinted, code), code=code, said=said, **more) from exc
         except (BotoCoreError, UndefinedModelAttributeError, ResponseParserError) as exc:
             raise translated("aws families", families_of(exc), said=exc, **more) from exc

@@ -19,11 +19,3 @@ def translated(table: str, shown: str, **about: Any) -> errors.OpsError:
     found = next(each for each in entry(table) if re.search(each["shown"], shown))
     kind: type[errors.OpsError] = getattr(errors, found["error"])
     return kind(found["says"].format(**about))
-
-
-# What a message of AWS's shows more clearly than its code does; the first counts.
-HINTS = (
-    (r"explicit deny in an? (service|resource) control policy", "OrganizationDenied"),
-    (r"[Ss]ignature (expired|not yet current)", "RequestTimeTooSkewed"),
-    (r"not authorized to perform", "AccessDenied"),
-)

@@ -21,6 +21,13 @@ def tasks(ops: Connection, cluster: str, service: str, *statuses: str) -> list[J
     return _told(ops, cluster, statuses, serviceName=service)
 
 
+def primary(told: Json) -> Json | None:
+    """The deployment of a described service that is to stay; None while one takes another's place,
+    and where ECS does not keep them.
+    """
+    return next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
+
+
 def alone(ops: Connection, cluster: str, family: str) -> list[Json]:
     """Tasks of a family that RunTask started, newest first: those that run, or ended within the
     last hour.

@@ -88,8 +88,8 @@ class Rollout(Action, kind="rollout"):
     def _look(self, ops: Connection) -> _Seen:
         cluster, name = self["cluster"], self["service"]
         told = ops.call("ecs", "describe_services", cluster=cluster, services=[name])["services"][0]
-        primary = next((each for each in told["deployments"] if each["status"] == "PRIMARY"), None)
-        if primary is None:  # one is taking the other's place, or ECS does not keep them
+        primary = services.primary(told)
+        if primary is None:
             return _Seen(False, "", False, "no deployment is told")
         said = f"{primary['taskDefinition'].rpartition('/')[2]}: {primary.get('runningCount', 0)} "
         said += (
