@@ -12,8 +12,7 @@ from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
 MEANT = "meant to stop"
-NOT_UNDERSTOOD = "task-stopped"
-OUT_OF_MEMORY, UNHEALTHY = "task-out-of-memory", "task-unhealthy"
+UNHEALTHY = "task-unhealthy"
 EXITS = "task-exits"
 WELL = (MEANT, "host-ended")
 ITS_OWN = (EXITS, UNHEALTHY, "container-not-started")  # may be the revision's own fault

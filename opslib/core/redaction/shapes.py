@@ -72,7 +72,21 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(rf"(?i)(--(?:{SURE}|token|secret)[ =][\"']?)(?![\[-])[^\s\"']+"), r"\1[secret]"),
     (
-        re.compile(r"(?i)(\b(?:password|identified\s+by)\s+')(?!\[)(?:[^']|''){1,500}(?=')"),
+        re.compile(
+            r"(?i)(\b(?:password(?:\s+(?:is|was))?|identified\s+by)\s+')(?!\[)"
+            r"(?:[^']|''){1,500}(?=')"
+        ),
+        r"\1[secret]",
+    ),
+    # curl -u somebody:…; docker's -u 1000:1000 is none
+    (
+        re.compile(r"(\s(?:-u|--user)[ =]\\?[\"']?[^\s:\"']+:)(?!\[|\d+\b)[^\s\"'\\]+"),
+        r"\1[password]",
+    ),
+    (  # an access key's other half, a few words on; no hash
+        re.compile(
+            r"(\[AWS access key\][^\n]{0,60}?(?<![\w/+=]))(?![0-9a-f]{40})[\w/+]{40}(?![\w/+=])"
+        ),
         r"\1[secret]",
     ),
     (re.compile(rf"(?i)(<(?:{SURE})>)(?!\[)[^<>]{{1,500}}(?=</)"), r"\1[secret]"),
@@ -104,6 +118,7 @@ _UNPACKED = 1_000_000
 _HINTS = (
     *("secret", "pass", "pwd", "token", "key", "cred", "dsn", "cookie", "jwt", "bearer", "conn"),
     *("salt", "pepper", "-pat", "_pat", "url", "uri", "auth", "identified", "://", "x-amz", "sig="),
+    *(" -u", " --user"),
 )
 _LONG = 20_000  # characters: of a longer text only lines near a hint are looked at closely
 _NEAR = 5  # lines
