@@ -39,7 +39,7 @@ TOLD = {
     "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-1': "
     "InsufficientFreeAddressesInSubnet": "no-capacity",
     "SpotInterruption; Your Spot Task was interrupted.": "spot-interrupted",
-    "OutOfMemoryError: Container killed due to memory usage": stops.OUT_OF_MEMORY,
+    "OutOfMemoryError: Container killed due to memory usage": "task-out-of-memory",
     "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:x)": (
         stops.UNHEALTHY
     ),
@@ -54,8 +54,8 @@ TOLD = {
     "Scaling activity initiated by (deployment ecs-svc/123)": stops.MEANT,
     "UserInitiated; Task stopped by user": stops.MEANT,
     "Essential container in task exited": stops.EXITS,
-    "Something that nobody has seen before": stops.NOT_UNDERSTOOD,
-    "": stops.NOT_UNDERSTOOD,
+    "Something that nobody has seen before": "task-stopped",
+    "": "task-stopped",
 }
 
 
@@ -72,7 +72,7 @@ def test_a_container_says_what_the_task_does_not() -> None:
             {"name": "app", "exitCode": 137, "reason": "OutOfMemoryError: Container killed"}
         ],
     }
-    assert stops.sign(task).name == stops.OUT_OF_MEMORY
+    assert stops.sign(task).name == "task-out-of-memory"
     assert "app exited with 137" in stops.reason(task)
 
 
@@ -95,5 +95,5 @@ def test_reasons_are_counted_with_the_newest_of_each() -> None:
     told = [(sign.name, many, newest["stoppedReason"]) for sign, many, newest in counted]
     assert told == [
         ("no-capacity", 2, "RESOURCE:ENI"),
-        (stops.OUT_OF_MEMORY, 1, "OutOfMemoryError"),
+        ("task-out-of-memory", 1, "OutOfMemoryError"),
     ]
