@@ -23,6 +23,7 @@ from opslib.core import (
     check,
     count,
     dtypes,
+    few,
     frame,
 )
 
@@ -117,8 +118,7 @@ def _judged(fact: Fact, rows: list[Any]) -> Finding:
     status = max(map(_status, rows), key=SEVERITY.__getitem__)
     bad = sorted((row for row in rows if _status(row) != "ok"), key=lambda row: -row.value)
     told = bad or rows
-    seen = "; ".join(f"{row.name}: {row.said}" for row in told[:_SHOWN])
-    seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    seen = few([f"{row.name}: {row.said}" for row in told], _SHOWN, "; ")
     if not bad:
         return fact.asked.ok(seen)
     seen += f". {fact.advice}" if fact.advice else ""

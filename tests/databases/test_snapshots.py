@@ -79,7 +79,7 @@ DAYS = [("automated", day) for day in range(35)]
         pytest.param(DAYS[3:], "warn", "to 11-22 14:00", id="none lately"),
         pytest.param(DAYS[:7], "warn", "7 automated in 35 days; none from 10-18", id="a week only"),
         pytest.param([("manual", day) for day in range(35)], "warn", "none in 35", id="by hand"),
-        pytest.param(DAYS[::5], "warn", "and 2 times more", id="many gaps"),
+        pytest.param(DAYS[::5], "warn", "and 2 more", id="many gaps"),
     ],
 )
 def test_a_day_without_a_snapshot_is_named(taken: Any, status: str, said: str) -> None:

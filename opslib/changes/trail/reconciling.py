@@ -6,7 +6,6 @@ Each call is told by its request id, which AWS gives and both keep.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from opslib import records
@@ -22,6 +21,7 @@ from opslib.core import (
     check,
     count,
     cut,
+    few,
 )
 from opslib.records import Record
 
@@ -96,8 +96,8 @@ def _recorded(
     seen += f"; {count(len(data), 'call')} of data, which it does not show" if data else ""
     if not lacking:
         return asked.ok(seen)
-    named = (f"{c['service']} {c['operation']} (request {c['request_id']})" for c in lacking)
-    return _told(asked, "critical", f"{seen}. Not in it: {_few(named)}", unseen, young)
+    named = [f"{c['service']} {c['operation']} (request {c['request_id']})" for c in lacking]
+    return _told(asked, "critical", f"{seen}. Not in it: {few(named, _SHOWN)}", unseen, young)
 
 
 def _done(
@@ -116,8 +116,8 @@ def _done(
     ]
     seen = f"{len(within) - len(lacking)} of {count(len(within), 'change')} in a record"
     if lacking:
-        named = (f"{a.name} {a.resource} at {a.time:%H:%M:%S}" for a in lacking)
-        return _told(asked, "warn", f"{seen}. In none: {_few(named)}", unseen, young=False)
+        named = [f"{a.name} {cut(a.resource, 100)} at {a.time:%H:%M:%S}" for a in lacking]
+        return _told(asked, "warn", f"{seen}. In none: {few(named, _SHOWN)}", unseen, young=False)
     return _told(asked, "ok", seen, unseen, young)
 
 
@@ -137,9 +137,3 @@ def _told(asked: Question, status: str, seen: str, unseen: list[str], young: boo
     if not why or status == "warn":
         return asked.answer(status, seen)
     return asked.unknown(f"{seen}. {'; '.join(why)}")
-
-
-def _few(named: Iterator[str]) -> str:
-    every = [*named]
-    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
-    return f"{cut(', '.join(every[:_SHOWN]), 600)}{more}"

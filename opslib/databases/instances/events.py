@@ -14,6 +14,7 @@ from opslib.core import (
     clock,
     count,
     dtypes,
+    few,
     frame,
 )
 from opslib.databases.instances import rds
@@ -57,12 +58,10 @@ def check_events(ops: Connection, hours: float = 24) -> Findings:
     if not told:
         seen = count(len(mine), "event") + ", none of them a trouble" * bool(mine)
         return Findings(asked.ok(seen))
-    seen = "; ".join(
-        f"{clock(event['time'], ops.now())} {event['source']}: {event['message']}"
-        for event in told[:_SHOWN]
-    )
-    seen += f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return Findings(asked.answer(told[0]["status"], seen), frame(told, EVENTS))
+    first = [
+        f"{clock(event['time'], ops.now())} {event['source']}: {event['message']}" for event in told
+    ]
+    return Findings(asked.answer(told[0]["status"], few(first, _SHOWN, "; ")), frame(told, EVENTS))
 
 
 def _status(event: Json) -> str:

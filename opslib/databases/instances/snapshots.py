@@ -18,6 +18,7 @@ from opslib.core import (
     Thing,
     check,
     dtypes,
+    few,
     frame,
     planner,
 )
@@ -111,11 +112,7 @@ def _daily(ops: Connection, found: Frame, since: datetime) -> Finding:
     ]
     by = ", ".join(f"{number} {kind}" for kind, number in usable["type"].value_counts().items())
     seen = f"{by or 'none'} in {(ops.now() - since) / _DAY:.0f} days"
-    if gaps:
-        seen += (
-            f"; none from {', '.join(gaps[:_NAMED])}"
-            + f" and {len(gaps) - _NAMED} times more" * (len(gaps) > _NAMED)
-        )
+    seen += f"; none from {few(gaps, _NAMED)}" if gaps else ""
     return asked.judged(not gaps, seen, otherwise="warn", cause=GAP, next="databases/snapshot")
 
 
