@@ -6,6 +6,7 @@ counts.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -51,6 +52,20 @@ USER = "be1c0000-0000-4000-8000-00000000000b"
 
 
 def main() -> None:
+    parts = {
+        "run": procedure_against_papermill,
+        "reports": reports_of_every_target,
+        "batch": many_against_papermill,
+        "workers": reports_by_workers,
+        "metrics": page_of_metrics,
+        "thousands": thousands,
+        "records": many_records,
+    }
+    parser = argparse.ArgumentParser("./run bench", description=__doc__.split("\n")[0])
+    parser.add_argument("part", nargs="*", help=f"{', '.join(parts)}; all of them: 15 minutes")
+    asked = parser.parse_args().part
+    if unknown := [*set(asked) - set(parts)]:
+        parser.error(f"no part {unknown[0]!r}: {', '.join(parts)}")
     folder = Path(tempfile.mkdtemp(prefix="opslib-bench-"))
     os.environ |= {"OPSLIB_LAB_DIR": str(folder / "lab"), "OPSLIB_RECORDS": str(folder / "records")}
     lab.up()
@@ -62,13 +77,8 @@ def main() -> None:
             "A/B",
             sep="\t",
         )
-        procedure_against_papermill(folder)
-        reports_of_every_target(folder)
-        many_against_papermill(folder)
-        reports_by_workers(folder)
-        page_of_metrics(folder)
-        thousands(folder)
-        many_records(folder)
+        for name in asked or parts:
+            parts[name](folder)
     finally:
         lab.down()
         shutil.rmtree(folder, ignore_errors=True)
