@@ -174,9 +174,12 @@ def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_on
     assert (found["DBInstanceStatus"], found["DBInstanceClass"]) == ("available", "db.r6g.large")
     assert found["PendingModifiedValues"] == {"DBInstanceClass": "db.r6g.xlarge"}
     rds.modify_db_instance(**SHOP, DBInstanceClass="db.r6g.large", ApplyImmediately=True)
-    time.sleep(0.6)
-    found = describe(rds, "shop")
-    assert (found["DBInstanceStatus"], found["PendingModifiedValues"]) == ("available", {})
+
+    def now() -> tuple[str, dict[str, Any]]:
+        found = describe(rds, "shop")
+        return found["DBInstanceStatus"], found["PendingModifiedValues"]
+
+    wait(now, ("available", {}))
 
 
 def test_a_full_instance_takes_logins_again_when_it_has_more_storage(

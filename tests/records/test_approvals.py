@@ -21,6 +21,7 @@ from opslib.records.approvals import uses
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.projects import ran
+from tests.waiting import until
 
 TARGET, BUCKET = "lab/bluemoxon-staging", "bluemoxon-staging-images"
 
@@ -87,9 +88,18 @@ def test_what_a_killed_holder_left_ends_by_itself(ops: Connection, what: dict[st
 def test_a_hold_is_renewed_while_its_process_lives(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uses, "LEASE_SECONDS", 0.4)
+    import sqlalchemy as sa
+
+    from opslib.records.chain import database
+
+    def held_until() -> float:
+        with database.transaction() as connection:
+            return float(connection.execute(sa.text("SELECT until FROM leases")).scalar_one())
+
+    monkeypatch.setattr(uses, "LEASE_SECONDS", 4.0)
     with uses.holding(ops):
-        threading.Event().wait(1)
+        first = held_until()
+        until(lambda: held_until() > first)
         with pytest.raises(Refused, match="is being changed"), uses.holding(connect(TARGET)):
             pass
 

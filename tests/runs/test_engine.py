@@ -533,8 +533,8 @@ def test_a_run_leaves_no_kernel_and_no_folder_behind(project: Project) -> None:
 def test_the_journal_is_on_the_disk_while_the_run_goes_on(project: Project) -> None:
     project.procedure("waits", JOURNAL, finding("warn"), WAITS)
     process = running(project, "tests/waits", "-t", TARGET)
-    time.sleep(0.3)
     [file] = [f for f in project.files() if f.name.endswith(".journal.jsonl")]
+    until(lambda: "\n" in file.read_text())
     assert json.loads(file.read_text().splitlines()[0])["event"] == "findings"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
