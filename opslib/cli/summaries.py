@@ -7,31 +7,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from opslib import reports
 from opslib.cli import runs
 from opslib.core import console
 from opslib.records import Record
-from opslib.reports import Line
+from opslib.runs.summaries import (
+    Line,
+    headline,
+    several_names,
+    summarise,
+    write_summary,
+)
 
 _COUNTED = ("critical", "unknown", "warn", "ok")
 
 
 def kept(records: Sequence[Record]) -> tuple[str, str]:
     """What is said of them, and the page of it that is kept."""
-    lines = reports.summarise(records)
-    page = reports.write_summary(lines)
+    lines = summarise(records)
+    page = write_summary(lines)
     return _as_text(lines, page), str(page)
 
 
 def _as_text(lines: Sequence[Line], page: Path) -> str:
     """The table of runs, then each one's verdict, troubles, plan, and where its page is."""
     parts = [_table(lines), *map(_told, lines)]
-    return "\n\n".join([*parts, f"{reports.headline(lines)}\nsummary: {page}"])
+    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"])
 
 
 def _table(lines: Sequence[Line]) -> str:
     """Worst first; of reports, what is different from the last one."""
-    header = ["worst", "run" if reports.several_names(lines) else "target", *_COUNTED]
+    header = ["worst", "run" if several_names(lines) else "target", *_COUNTED]
     compared = any(line.is_report for line in lines)
     header += ["since the last report", "took"] if compared else ["took"]
     rows = []

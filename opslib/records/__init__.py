@@ -4,6 +4,7 @@ from opslib.records.approvals.approvals import read_preview, require_another
 from opslib.records.chain.looking import Problem
 from opslib.records.reading import applied_steps, details, find, list_records
 from opslib.records.records import OUTCOMES, RUNNING, Record
+from opslib.records.texts.comparisons import compare_findings, last_report
 from opslib.records.verification import verify
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "Problem",
     "Record",
     "applied_steps",
+    "compare_findings",
     "details",
     "find",
+    "last_report",
     "list_records",
     "read_preview",
     "require_another",

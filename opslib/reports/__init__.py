@@ -1,4 +1,4 @@
-"""Reports: many checks of one target, what is new since the last one; several runs at one look."""
+"""Reports: many checks of one target, what is new since the last one."""
 
 from opslib.reports.afterwards import (
     check_happened,
@@ -10,11 +10,9 @@ from opslib.reports.phases import check_fresh, check_standing, check_versions, c
 from opslib.reports.reports import daily
 from opslib.reports.responding import check_options, check_phases, check_watch, span
 from opslib.reports.severities import check_severity
-from opslib.reports.summaries import Line, headline, several_names, summarise, write_summary
 from opslib.reports.triage import check_symptom, first_look
 
 __all__ = [
-    "Line",
     "check_fresh",
     "check_happened",
     "check_impact",
@@ -30,10 +28,6 @@ __all__ = [
     "daily",
     "find_incident",
     "first_look",
-    "headline",
-    "several_names",
     "span",
-    "summarise",
     "words",
-    "write_summary",
 ]

@@ -11,7 +11,8 @@ import pytest
 
 from opslib import connect
 from opslib.core.findings import Finding
-from opslib.reports import changed, comparisons, reports
+from opslib.records.texts import comparisons
+from opslib.reports import changed, reports
 from tests import notebooks
 
 TARGET = "lab/bluemoxon-staging"
@@ -112,7 +113,7 @@ def test_what_changed_is_told_by_the_check() -> None:
         Finding("unknown", "g", "70"),
         Finding("ok", "h", "80"),
     ]
-    rows = [(row["change"], row["check"]) for row in comparisons.compare(was, now)]
+    rows = [(row["change"], row["check"]) for row in comparisons.compare_findings(was, now)]
     assert rows == [
         ("new", "a"),
         ("new", "g"),
@@ -126,7 +127,7 @@ def test_what_changed_is_told_by_the_check() -> None:
 def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any) -> None:
     from tests.projects import ran
 
-    ran(comparisons.PROCEDURE, TARGET, forked=True)
+    ran(comparisons.REPORT, TARGET, forked=True)
     with lab.broken("dead-letter-backlog"):
         report = reports.daily(connect(TARGET))
     assert report.since_last.evidence is not None

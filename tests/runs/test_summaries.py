@@ -13,8 +13,7 @@ import pytest
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 from opslib.records import records, verification
-from opslib.reports import summaries
-from opslib.runs import runs
+from opslib.runs import runs, summaries
 from tests.projects import JOURNAL, TARGET, Project
 
 OTHER = "lab/bluemoxon-production"

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opslib import records
 from opslib.core import SEVERITY, Findings, UsageError, console
 from opslib.core.checks.evidence import evidence
 from opslib.core.findings import known
-from opslib.records import Record
-from opslib.reports import comparisons
+from opslib.records import reading
+from opslib.records.records import Record
+from opslib.records.texts import comparisons
 
 _DONE = ("ok", "attention", "changed", "previewed")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run in short. `changes` are rows of `comparisons.CHANGED`; None.
+    """One run in short. `changes` are rows of `comparisons.compare_findings`; None.
 
     There is nothing to compare.
     """
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def is_report(self) -> bool:
-        return self.record.procedure == comparisons.PROCEDURE
+        return self.record.procedure == comparisons.REPORT
 
     @property
     def ended(self) -> bool:
@@ -88,7 +88,7 @@ def _rank(line: Line) -> tuple[int, int, str]:
 
 def _line(title: str, record: Record) -> Line:
     try:
-        said = records.details(record).get("findings", ())
+        said = reading.details(record).get("findings", ())
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
     counted = [finding for finding in said if finding.get("verifies")] or said
@@ -96,8 +96,10 @@ def _line(title: str, record: Record) -> Line:
     line = Line(title, record, found, None)
     # What a report that broke off did not come to has not ended.
     whole = line.ended and line.is_report
-    last = comparisons.last_before(record.target, record.started) if whole else None
-    return replace(line, changes=tuple(comparisons.compare(last[1], found))) if last else line
+    last = comparisons.last_report(record.target, record.started) if whole else None
+    return (
+        replace(line, changes=tuple(comparisons.compare_findings(last[1], found))) if last else line
+    )
 
 
 def headline(lines: Sequence[Line]) -> str:

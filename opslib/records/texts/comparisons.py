@@ -1,0 +1,42 @@
+"""The daily report of a target beside the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from opslib.core import SEVERITY, Finding, Json, UsageError
+from opslib.core.findings import known
+from opslib.records import reading
+from opslib.records.records import Record
+
+REPORT = "reports/daily"
+COMPLETE = ("ok", "attention")  # how a report ends that came to its end
+
+
+def last_report(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:
+    """The last whole report of a target that was begun before a moment, with its findings."""
+    for record in reading.list_records(target=target):
+        ended = record.outcome in COMPLETE and record.started < moment
+        if ended and record.procedure == REPORT:
+            try:
+                return record, list(reading.details(record)["findings"])
+            except (UsageError, KeyError):  # altered or removed; `opslib records verify` says so
+                continue
+    return None
+
+
+def compare_findings(earlier: Iterable[Json], found: Iterable[Finding]) -> list[dict[str, str]]:
+    """Rows of change, check, was and now; worst first: new, worse, better and ended troubles."""
+    was = {f.check: (f.status, f.seen) for f in map(known, earlier)}
+    now = {f.check: (f.status, f.seen) for f in found}
+    rows = []
+    for name in {**now, **was}:
+        then, here = was.get(name, ("not reported",)), now.get(name, ("no longer reported",))
+        before, after = SEVERITY.get(then[0], 0), SEVERITY.get(here[0], 0)
+        more = ("worse" if before else "new") if after > before else "better" if after else "ended"
+        if before != after:
+            row = {"change": more, "check": name, "was": ": ".join(then), "now": ": ".join(here)}
+            rows.append(row)
+    order = ("new", "worse", "better", "ended")
+    return sorted(rows, key=lambda row: order.index(row["change"]))
