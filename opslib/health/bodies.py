@@ -44,6 +44,7 @@ _LIKE_A_PART = re.compile(
     r"|disk|redis|valkey|cache|memcached?|kafka|rabbit\w*|sqs|sns|queue|broker|celery|workers?"
     r"|elastic\w*|opensearch|search|cognito|auth|ldap|smtp|mail|bedrock)"
 )
+_BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
 _REASONS = ("reason", "error", "message", "msg", "detail", "details", "output", "exception")
 _LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
 _PROBED = re.compile(r"\[([+-])\]\s*(\S+)\s*(.*)")  # of Kubernetes
@@ -208,6 +209,8 @@ def _role_of(name: str, at: At, role: str, understood: bool) -> str:
 def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]]:
     """What one member says, and of what: `own`, a `part`, `loose`; or `inner`: it holds more."""
     name, holds = words.snake(key), isinstance(value, (Pairs, list))
+    if _BREAKER.search("_".join((*at, key))) and words.is_word(breaker := f"circuit {value}"):
+        value = breaker  # closed is well, and open is not
     if name in _OWN | _CODES and not holds:
         if (status := words.status(value)) or name in _OWN:
             yield "own", _said(at, status or "unclear", value, key)

@@ -9,18 +9,21 @@ _WORDS = {
     "ok": "ok okay healthy up pass passed passing success successful succeeded connected reachable "
     "available accessible alive live active green true yes working works operational online ready "
     "running normal good fine serving started stable nominal initialized pong valid responsive "
-    "responding good idle leader follower primary correct accepting_traffic",
+    "responding good idle leader follower primary correct accepting_traffic "
+    "circuit_closed",
     "skipped": "skipped skip disabled ignored unconfigured n_a na none off not_configured "
     "not_applicable not_checked not_enabled not_required",
     "degraded": "degraded degradation warn warning warnings slow yellow amber partial partially "
     "maintenance stale draining throttled impaired readonly read_only overloaded unstable delayed "
-    "lagging starting initializing booting warming recovering restarting stopping",
+    "lagging starting initializing booting warming recovering restarting stopping "
+    "circuit_half_open",
     "failed": "failed fail fails failing failure failures error errors errored unhealthy down "
     "unreachable unavailable inaccessible unresponsive timeout timedout timed_out denied missing "
     "disconnected critical fatal red false no unready broken dead crashed offline exhausted "
     "refused lost stopped shutdown shutting_down exception exceptions outage abnormal bad unusable "
     "expired invalid problem problems corrupt corrupted rejected aborted terminated sealed "
-    "ko nok err refusing_traffic out_of_service out_of_memory major violated panic",
+    "ko nok err refusing_traffic out_of_service out_of_memory major violated panic circuit_open "
+    "circuit_forced_open",
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 _TURNED = {"ok": "failed", "failed": "ok", "degraded": "ok"}
