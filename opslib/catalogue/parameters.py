@@ -174,7 +174,7 @@ def _beyond(parameter: Parameter, value: Any) -> str:
         with suppress(UsageError):
             times.moment(value)
             return ""
-        return "a time: 2h (ago), or 2026-11-22T14:05"
+        return "a time: 2h (ago), 14:05, or 2026-11-22T14:05"
     if parameter.words and value not in parameter.words:
         return " or ".join(map(repr, parameter.words))
     if type(value) not in (int, float):

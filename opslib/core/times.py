@@ -62,26 +62,38 @@ def clock(when: Any, near: datetime) -> str:
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-_AGO = re.compile(r"(\d+)\s*([smhdw])")
+_AGO = re.compile(
+    r"(\d+)\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?)"
+    r"(?:\s+ago)?"
+)
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
 def is_relative(text: str) -> bool:
-    """Whether a moment is said as so long ago: another one each time that it is read."""
-    return bool(_AGO.fullmatch(text.strip()))
+    """Whether a moment is said as so long ago, or as a time of the day: later it is another one."""
+    said = text.strip().removesuffix(" UTC")
+    return said == "now" or bool(_AGO.fullmatch(said) or _CLOCK.fullmatch(said))
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """`30m`, `12h`, `1d`, `2w` ago, or an ISO date or time (UTC unless it says).
+    """`30m`, `12h`, `1d`, `2w` (ago), `now`, `14:05` as it was last, or an ISO date or time; UTC
+    unless it says.
 
     Raises UsageError.
     """
-    ago = _AGO.fullmatch(text.strip())
+    said, now = text.strip().removesuffix(" UTC"), now or datetime.now(UTC)
     try:
-        if ago:
-            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        found = datetime.fromisoformat(text.strip())
+        if ago := _AGO.fullmatch(said):
+            return now - timedelta(**{_UNITS[ago[2][0]]: int(ago[1])})
+        if clock := _CLOCK.fullmatch(said):
+            hour, minute = map(int, clock.groups())
+            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            return found - timedelta(days=found > now + SKEW)
+        found = now if said == "now" else datetime.fromisoformat(said)
     except (OverflowError, ValueError) as exc:
         raise UsageError(
-            f"{text!r} is no time. Write 30m, 12h, 1d or 2w (ago), or a date like 2026-11-22."
+            f"{text!r} is no time. Write 30m, 12h, 1d or 2w (ago), 14:05, or a date like "
+            "2026-11-22."
         ) from exc
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -7,7 +7,6 @@ did has to be understood by what they knew then.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from opslib.core import Json, UsageError, moment, paths, redaction
+from opslib.core.times import SKEW
 from opslib.records import files, index
 from opslib.records.chain import beside, database
 from opslib.records.chain.beside import KIND
 
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 _STAGES = {
     "began": 1,
     "detected": 2,
@@ -29,7 +28,6 @@ _STAGES = {
     "resolved": 4,
     "post-mortem": 5,
 }  # a cause may be found at any time
-_SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
 @dataclass(frozen=True)
@@ -90,18 +88,8 @@ def when(text: str) -> datetime:
     Raises UsageError: it is none, or lies in the future.
     """
     now = datetime.now(UTC)
-    said = _CLOCK.fullmatch(text.strip())
-    try:
-        if said:
-            found = now.replace(hour=int(said[1]), minute=int(said[2]), second=0, microsecond=0)
-            found -= timedelta(days=found > now + _SKEW)
-        else:
-            found = moment(text, now)
-    except ValueError as exc:
-        raise UsageError(
-            f"{text!r} is no time of a day. Write 14:05, 20m (ago) or a date."
-        ) from exc
-    if found > now + _SKEW:
+    found = moment(text, now)
+    if found > now + SKEW:
         raise UsageError(
             f"{text} lies in the future (now {now:%H:%M} UTC): nothing was written down. "
             "Times are UTC."

@@ -106,7 +106,7 @@ def test_two_who_start_at_once_start_one(
 REFUSALS: list[tuple[Callable[[], object], str]] = [
     (partial(started, severity="9"), r"Unknown severity '9'"),
     (partial(started, target="lab/bluemoxon-stagin"), r"Did you mean 'lab/bluemoxon-staging'"),
-    (partial(started, began="25:77"), r"'25:77' is no time of a day"),
+    (partial(started, began="25:77"), r"'25:77' is no time\."),
     (partial(started, began="2999-01-01"), r"lies in the future"),
     (partial(incidents.start, " ", TARGET, "2"), r"needs a title"),
     (partial(incidents.note, "x"), r"No incident is open.*opslib incident start"),

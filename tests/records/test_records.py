@@ -129,7 +129,20 @@ def test_no_records_is_an_empty_list_and_makes_no_folder(project: Project) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "ago"), [("30m", 1800), ("12h", 43200), ("1d", 86400), ("2w", 1209600), ("5s", 5)]
+    ("text", "ago"),
+    [
+        ("30m", 1800),
+        ("12h", 43200),
+        ("1d", 86400),
+        ("2w", 1209600),
+        ("5s", 5),
+        ("2 hours ago", 7200),
+        ("20 min", 1200),
+        ("1 day ago", 86400),
+        ("now", 0),
+        ("14:05", 35700),  # of the day before: it is midnight
+        ("2026-11-21 23:00 UTC", 3600),
+    ],
 )
 def test_since_reads_a_time_ago(text: str, ago: int) -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
@@ -138,7 +151,7 @@ def test_since_reads_a_time_ago(text: str, ago: int) -> None:
 
 def test_since_reads_a_date_as_utc_and_refuses_what_is_none() -> None:
     assert times.moment("2026-11-22") == datetime(2026, 11, 22, tzinfo=UTC)
-    for text in ("yesterday", "9999999999w", "nan"):
+    for text in ("yesterday", "9999999999w", "nan", "1 month ago", "25:00", "14:75"):
         with pytest.raises(UsageError, match=rf"'{text}' is no time\. Write 30m"):
             times.moment(text)
 

@@ -249,7 +249,8 @@ def question(service: str, operation: str, where: str, parameters: Json) -> str:
 
 def _named(parameters: Json) -> str:
     """The first parameter that names something, for messages."""
-    texts = (v for k, v in parameters.items() if isinstance(v, str) and k != "Payload")
+    no_names = ("Payload", "ScanBy")
+    texts = (v for k, v in parameters.items() if isinstance(v, str) and k not in no_names)
     value = next((text for text in texts if 0 < len(text) < 200), "")
     name = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
     return f" of {name!r}" if name else ""
