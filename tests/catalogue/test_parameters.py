@@ -127,11 +127,11 @@ def test_a_time_and_one_of_some_words_are_taken_as_declared(
     [
         (
             {"since": "yesterday"},
-            "since='yesterday' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. From",
+            "since='yesterday' of x/y is not a time: 2h (ago), 14:05, or 2026-11-22T14:05. From",
         ),
         (
             {"to": "newest"},
-            "to='newest' of x/y is not a time: 2h (ago), or 2026-11-22T14:05. Required: the moment",
+            "to='newest' of x/y is not a time: 2h (ago), 14:05, or 2026-11-22T14:05. Required: the moment",
         ),
         ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. What you saw"),
     ],
