@@ -137,11 +137,17 @@ def _marks(comment: str, where: str) -> tuple[Json, str]:
 def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """What was given, as `typed` reads it.
 
-    A required parameter must be given unless the target is the lab's. Raises UsageError.
+    A required parameter must be given unless the target is the lab's, and then hold something.
+    Raises UsageError.
     """
     found = typed(parameters, given, where)
     practice = str(given.get("target", LAB)).startswith(LAB)
-    missing = [p for p in parameters if p.name not in given and p.has_to_be_given(practice)]
+    missing = [
+        p
+        for p in parameters
+        if (p.name not in given and p.has_to_be_given(practice))
+        or (p.required and found.get(p.name) == "" != p.default)
+    ]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
         raise UsageError(f"{where} needs {asks}. Give it with -p {missing[0].name}=…")

@@ -95,8 +95,16 @@ def find_user(ops: Connection, user: str, pool: str = "") -> Json:
     pool = pool or pool_id(ops)
     if "@" in user:
         user = _named(ops, user, pool)
-    found: Json = Read(COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user).perform(ops)
-    return found
+    read = Read(COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user)
+    try:
+        return dict(read.perform(ops))
+    except NotFound as exc:
+        raise _nobody(ops, f"called {user}") from exc
+
+
+def _nobody(ops: Connection, said: str) -> NotFound:
+    pool = ops.target["users"]["pool"]
+    return NotFound(f"No user {said} in pool {pool} of {ops.where}.")
 
 
 def _named(ops: Connection, email: str, pool: str) -> str:
@@ -106,8 +114,7 @@ def _named(ops: Connection, email: str, pool: str) -> str:
     of, asked = "Users[].Username", f'email = "{email}"'
     names = ops.pages(COGNITO, "list_users", of, UserPoolId=pool, Filter=asked)
     if not names:
-        pool = ops.target["users"]["pool"]
-        raise NotFound(f"No user with the address {email} in pool {pool} of {ops.where}.")
+        raise _nobody(ops, f"with the address {email}")
     if len(names) > 1:
         raise UsageError(
             f"{len(names)} users have the address {email}: {', '.join(names)}. "

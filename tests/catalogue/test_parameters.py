@@ -93,6 +93,11 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
         ({"to": 3}, "to=3 of queues/x is not str. The version = the number"),
         ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. On"),
         (
+            {"queue": ""},
+            "queues/x needs queue (str: required: which queue (of queues in the target's file)). "
+            "Give it with -p queue=…",
+        ),
+        (
             {"target": "x-y"},
             "queues/x needs queue (str: required: which queue (of queues in the target's file)). "
             "Give it with -p queue=…",
@@ -113,7 +118,7 @@ unseen: str = ""  # [done|not done] what you saw
 
 
 @pytest.mark.parametrize("since", ["", "2h", "1w", "2026-11-22", "2026-11-22T14:05+02:00"])
-@pytest.mark.parametrize("to", ["latest", "", "30m"])
+@pytest.mark.parametrize("to", ["latest", "30m"])
 @pytest.mark.parametrize("unseen", ["", "done", "not done"])
 def test_a_time_and_one_of_some_words_are_taken_as_declared(
     since: str, to: str, unseen: str
@@ -131,7 +136,8 @@ def test_a_time_and_one_of_some_words_are_taken_as_declared(
         ),
         (
             {"to": "newest"},
-            "to='newest' of x/y is not a time: 2h (ago), 14:05, or 2026-11-22T14:05. Required: the moment",
+            "to='newest' of x/y is not a time: 2h (ago), 14:05, or 2026-11-22T14:05. Required: the "
+            "moment",
         ),
         ({"unseen": "no"}, "unseen='no' of x/y is not 'done' or 'not done'. What you saw"),
     ],

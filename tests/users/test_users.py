@@ -47,6 +47,8 @@ def test_a_user_is_found_by_address_username_and_sub(ops: Connection) -> None:
     assert users.find_user(ops, seen["sub"])["email"] == JUNE
     with pytest.raises(NotFound, match=r"No user with the address nobody@example\.com"):
         users.find_user(ops, "nobody@example.com")
+    with pytest.raises(NotFound, match=r"No user called nobody in pool bluemoxon"):
+        users.find_user(ops, "nobody")
 
 
 def test_somebody_who_is_not_in_the_pool_is_a_finding(ops: Connection) -> None:
