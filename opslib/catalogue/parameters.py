@@ -27,15 +27,16 @@ _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read
     "dict": (dict, json.loads),
 }
 _LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
-_MARKS = ("required", "any", "all", "time", "record")
+_MARKS = ("required", "empty", "any", "all", "time", "record")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, of functions, any, all, time, record, on|off] help`, a
-    line of the cell tagged `parameters`.
+    """`name: type = default  # [required, empty, of functions, any, all, time, record, on|off]
+    help`, a line of the cell tagged `parameters`.
 
-    `required`: its default is for practice only, outside the lab it has to be given. `of`: it names
+    `required`: its default is for practice only, outside the lab it has to be given, and hold
+    something, unless `empty` says that nothing is a value, too. `of`: it names
     something in that section of the target's file (`of functions or services`: in one of them);
     `any`: a name of AWS's will do as well; `all`: so does `all`. `time`: a moment as
     `times.moment` reads it; `record`: a record's id; `words`: one of these. Its default and "" are
@@ -47,6 +48,7 @@ class Parameter:
     default: Any
     help: str
     required: bool = False
+    empty: bool = False
     of: str = ""
     any: bool = False
     all: bool = False
@@ -137,8 +139,8 @@ def _marks(comment: str, where: str) -> tuple[Json, str]:
 def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """What was given, as `typed` reads it.
 
-    A required parameter must be given unless the target is the lab's, and then hold something.
-    Raises UsageError.
+    A required parameter must be given unless the target is the lab's, and what is given of it
+    holds something. Raises UsageError.
     """
     found = typed(parameters, given, where)
     practice = str(given.get("target", LAB)).startswith(LAB)
@@ -146,7 +148,7 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
         p
         for p in parameters
         if (p.name not in given and p.has_to_be_given(practice))
-        or (p.required and found.get(p.name) == "" != p.default)
+        or (p.required and not p.empty and found.get(p.name) == "" != p.default)
     ]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)

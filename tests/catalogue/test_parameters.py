@@ -40,7 +40,8 @@ def test_what_a_parameter_declares_steers_and_its_help_does_not() -> None:
 
 def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        UsageError, match=r"x: \[requird\] is none of required, any, all, time, of SECTION, A|B"
+        UsageError,
+        match=r"x: \[requird\] is none of required, empty, any, all, time, of SECTION, A|B",
     ):
         parameters.parse('x: str = ""  # [requird] which', "queues/x")
 
