@@ -180,11 +180,12 @@ def _events(ops: Connection, group: str, pattern: str, within: Window, limit: in
     try:
         return ops.pages("logs", "filter_log_events", "events[]", limit=limit, **asked)
     except OpsError as exc:
-        if "Invalid filter pattern" not in str(exc):
+        said = str(exc).rpartition("InvalidParameterException: ")[2]
+        if not pattern or said == str(exc) or "logGroup" in said:
             raise
         shapes = """a word, a phrase in quotes ('"timed out"'), """
         shapes += """or for lines of JSON '{ $.level = "ERROR" }'"""
-        raise UsageError(f"{pattern!r} is no filter pattern. Write {shapes}.") from exc
+        raise UsageError(f"{pattern!r} is no filter pattern: {said}. Write {shapes}.") from exc
 
 
 def legible(events: Frame) -> Frame:
