@@ -198,6 +198,12 @@ def test_an_unknown_queue_offers_the_nearest(ops: Connection) -> None:
     [
         ("ValidationException: Input is too long for requested model.", "images too large"),
         ("ThrottlingException: Too many requests, please wait", "throttled"),
+        ("TooManyRequestsException", "throttled"),
+        ("anthropic.APIStatusError: 529 overloaded_error", "throttled"),
+        ("FATAL: remaining connection slots are reserved", "no connection free"),
+        ("FATAL: sorry, too many clients already", "no connection free"),
+        ("image exceeds 5 MB maximum", "images too large"),
+        ("Invalid PDF structure", "item cannot be read"),
         ("The message is not JSON: Expecting value", "message cannot be read"),
         ("KeyError: 'book_id'", "message cannot be read"),
         ("AccessDeniedException: User is not authorized to perform", "denied"),
