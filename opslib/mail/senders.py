@@ -11,6 +11,7 @@ from opslib.core import (
     Findings,
     Json,
     NotFound,
+    OpsError,
     Question,
     Sign,
     check,
@@ -24,6 +25,7 @@ from opslib.core import (
 from opslib.mail.accounts import PAUSED, SANDBOX, USED_UP, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"
+LOGIN, DENIED, NO_SET = "mail-login-refused", "role-denied", "mail-set-missing"
 RECORDS = dtypes("""
     identity str
     record   str
@@ -123,6 +125,9 @@ def check_set(ops: Connection) -> Findings:
 
 
 _REFUSED = (
+    Sign(DENIED, r"authorized to perform:? ses:"),
+    Sign(LOGIN, r"credentials invalid|smtp ?auth"),
+    Sign(NO_SET, r"configuration ?set.{0,80}does ?not ?exist"),
     Sign(USED_UP, r"daily (message|sending) quota|maximum sending rate|sending rate exceeded"),
     Sign(PAUSED, r"sending ?paused|sending is disabled|account.{0,20}(paused|suspended)"),
     Sign(UNVERIFIED, r"mail-?from ?domain ?not ?verified"),
@@ -131,7 +136,8 @@ _REFUSED = (
 )
 _PATTERN = (
     '?MessageRejected ?"not verified" ?SendingPaused ?"sending paused" ?"message quota"'
-    ' ?"sending rate" ?MailFromDomainNotVerified ?AccountSuspended'
+    ' ?"sending rate" ?MailFromDomainNotVerified ?AccountSuspended ?"to perform: ses:"'
+    ' ?"Credentials Invalid" ?SMTPAuth ?"Configuration set" ?ConfigurationSetDoesNotExist'
 )
 
 
@@ -146,12 +152,22 @@ def check_refusals(ops: Connection, minutes: float = 1440) -> Findings:
     if lines.empty:
         return Findings(asked.ok(f"no line of it in {minutes:g} minutes"), lines)
     signs = [_sign(facts, text) for text in lines["message"]]
+    if SANDBOX in signs and not _in_sandbox(ops):
+        signs = [UNVERIFIED if each == SANDBOX else each for each in signs]
     found = []
     for name in dict.fromkeys(signs):
         of = lines[[each == name for each in signs]]
         seen = f"{count(len(of), 'line')}, the last at {of['time'].iloc[-1]:%m-%d %H:%M} UTC"
         found.append(asked.warn(f"{seen}: {of['message'].iloc[-1][:160]}", cause=name))
     return Findings(found, lines)
+
+
+def _in_sandbox(ops: Connection) -> bool:
+    """Outside of it only senders have to be verified; also when AWS does not tell."""
+    try:
+        return not at(ops).call("sesv2", "get_account")["ProductionAccessEnabled"]
+    except OpsError:
+        return True
 
 
 def _sign(facts: Json, text: str) -> str:
