@@ -18,12 +18,14 @@ from opslib.core import (
     Json,
     NotFound,
     Question,
+    Read,
     Unfinished,
     answer,
     check,
     count,
     dtypes,
     frame,
+    look,
 )
 from opslib.core.connections.http import Api, request
 from opslib.core.reads.stores.objects import list_versions
@@ -168,14 +170,8 @@ def _policy(ops: Connection, bucket: str, headers: Sequence[str]) -> Finding:
 
 def _key(ops: Connection, bucket: str, key: str) -> Finding:
     asked = Question(f"Key of {bucket}", "it can be used", "kms DescribeKey")
-    try:
-        state = ops.call("kms", "describe_key", KeyId=key)["KeyMetadata"]["KeyState"]
-    except NotFound:
-        state = "there is no such key"
-    seen = f"{key}: {state}"
-    well = state == "Enabled"
-    seen += "" if well else ": nothing can be written, nor read that it encrypted"
-    return asked.judged(well, seen, cause=KEY, next="changes/who")
+    state = look(ops, Read("kms", "describe_key", "KeyMetadata.KeyState", KeyId=key))
+    return asked.judged(state == "Enabled", f"{key}: {state}", cause=KEY, next="changes/who")
 
 
 def _denies(policy: Json, headers: Sequence[str]) -> Iterator[tuple[bool, str]]:

@@ -13,7 +13,7 @@ from opslib.core import (
     NotFound,
     OpsError,
     Question,
-    Sign,
+    beside,
     check,
     count,
     dtypes,
@@ -22,10 +22,10 @@ from opslib.core import (
     sign_of,
     window,
 )
-from opslib.mail.accounts import PAUSED, SANDBOX, USED_UP, at
+from opslib.core.checks.signs import signs
+from opslib.mail.accounts import PAUSED, SANDBOX, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"
-LOGIN, DENIED, NO_SET = "mail-login-refused", "role-denied", "mail-set-missing"
 RECORDS = dtypes("""
     identity str
     record   str
@@ -124,21 +124,8 @@ def check_set(ops: Connection) -> Findings:
     return Findings([*found, asked.judged(not lacks, seen, otherwise="warn")])
 
 
-_REFUSED = (
-    Sign(DENIED, r"authorized to perform:? ses:"),
-    Sign(LOGIN, r"credentials invalid|smtp ?auth"),
-    Sign(NO_SET, r"configuration ?set.{0,80}does ?not ?exist"),
-    Sign(USED_UP, r"daily (message|sending) quota|maximum sending rate|sending rate exceeded"),
-    Sign(PAUSED, r"sending ?paused|sending is disabled|account.{0,20}(paused|suspended)"),
-    Sign(UNVERIFIED, r"mail-?from ?domain ?not ?verified"),
-    Sign(SANDBOX, r"address(es)? (is|are) not verified|not verified"),
-    Sign("", ""),
-)
-_PATTERN = (
-    '?MessageRejected ?"not verified" ?SendingPaused ?"sending paused" ?"message quota"'
-    ' ?"sending rate" ?MailFromDomainNotVerified ?AccountSuspended ?"to perform: ses:"'
-    ' ?"Credentials Invalid" ?SMTPAuth ?"Configuration set" ?ConfigurationSetDoesNotExist'
-)
+_TOLD = beside(__file__, "refusals")
+_REFUSED = signs(_TOLD["signs"])
 
 
 @check("Did SES refuse mail of the service?")
@@ -147,7 +134,7 @@ def check_refusals(ops: Connection, minutes: float = 1440) -> Findings:
     facts = ops.target["mail"]
     if "service" not in facts:
         return Findings(note="The target's file does not say which service sends (mail.service).")
-    lines = logs.search(ops, facts["service"], _PATTERN, window(ops, minutes))
+    lines = logs.search(ops, facts["service"], _TOLD["pattern"], window(ops, minutes))
     asked = Question("mail that SES refused", "none", f"FilterLogEvents of {facts['service']}")
     if lines.empty:
         return Findings(asked.ok(f"no line of it in {minutes:g} minutes"), lines)

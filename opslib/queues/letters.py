@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from opslib import jobs
-from opslib.core import Connection, Json, NotAllowed, OpsError, Sign, batched, dtypes
+from opslib.core import Connection, Json, OpsError, Sign, batched, dtypes
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
@@ -102,8 +102,6 @@ class Dead(Queue):
                 ]
                 try:
                     self.call("change_message_visibility_batch", Entries=entries)
-                except NotAllowed:
-                    raise
                 except OpsError as exc:  # what is no longer hidden need not be given back
                     print(f"Not all letters were given back: {exc}", flush=True)
         kept = [

@@ -18,12 +18,14 @@ from opslib.core import (
     Json,
     NotFound,
     Question,
+    Read,
     UsageError,
     answer,
     check,
     count,
     dtypes,
     frame,
+    look,
 )
 from opslib.users.disabling import lives
 from opslib.users.users import COGNITO, pool_id
@@ -205,10 +207,7 @@ def _triggers(ops: Connection, pool: str) -> Iterator[Finding]:
 
 def _trigger(ops: Connection, name: str, arn: str) -> Finding:
     asked = Question(f"trigger {name}", "its function can be called", "GetFunctionConfiguration")
-    try:
-        told = ops.call("lambda", "get_function_configuration", FunctionName=arn)
-        state = told.get("State", "Active")
-    except NotFound:
-        state = "gone, and every sign-in that it is called for is refused"
-    seen = f"{arn.partition(':function:')[2]}: {state}"
-    return asked.judged(state in ("Active", "Inactive"), seen, cause=TRIGGER, next="changes/who")
+    state = look(ops, Read("lambda", "get_function_configuration", "State", FunctionName=arn))
+    seen = f"{arn.partition(':function:')[2]} is {state}; who passes it is refused while it fails"
+    well = state in ("Active", "Inactive", None)
+    return asked.judged(well, seen, cause=TRIGGER, next="changes/who")

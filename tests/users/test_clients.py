@@ -143,7 +143,7 @@ def test_a_function_that_a_sign_in_calls_and_that_is_gone_is_told(
     triggered("gone")
     found = clients.check_clients(ops)
     assert found.causes == {"sign-in-trigger-gone"}
-    assert "gone, and every sign-in" in found.troubles[0].seen
+    assert "gone is absent; who passes it is refused" in found.troubles[0].seen
 
 
 def test_one_that_may_not_be_asked_for_is_not_called_gone(
