@@ -133,6 +133,7 @@ def test_what_is_new_in_a_notebook_or_runbook_is_found_without_code(project: Pro
         ("a user cannot log in", "ai-studio-production", "caches/throttle"),
         ("the queue grows", "bluemoxon-staging", "functions/health"),
         ("users get 403", "image-caption-prod", "edge/block"),
+        ("the API is slow", "ai-studio-production", "services/latency"),
     ],
 )
 def test_one_looks_before_a_password_is_changed_or_letters_are_destroyed(
