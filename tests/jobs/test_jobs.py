@@ -142,5 +142,5 @@ def test_a_job_that_does_not_end_in_time_is_unknown(ops: Connection, lab: Any) -
 def test_logs_that_are_denied_leave_the_jobs_checked(lab: Any) -> None:
     with lab.denied("logs:FilterLogEvents"):
         left = notebooks.run("jobs/status")
-    # the jobs, their states, and the worker's lines
+    # the jobs, those that hang, their states, and the worker's lines
     assert [f.status for f in left["ops"].findings] == ["ok", "ok", "ok", "unknown"]
