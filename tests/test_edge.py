@@ -123,3 +123,14 @@ def test_a_rule_that_only_counts_turns_nobody_away(ops: Connection) -> None:
     acl = waf.get_web_acl(**key)
     waf.update_web_acl(**key, **given, LockToken=acl["LockToken"])
     assert edge.check_firewall(ops).worst == "ok"
+
+
+def test_an_address_within_a_network_of_the_set_is_not_called_free(ops: Connection) -> None:
+    before = held(ops)
+    wide = apply(ops, edge.plan_block(ops, "45.83.64.0/24", "floods"), "now", confirmed(TARGET))
+    with pytest.raises(Refused, match=r"as a part of 45\.83\.64\.0/24.*address=45\.83\.64\.0/24"):
+        edge.plan_block(ops, CALLER, "let in", unblock=True)
+    assert edge.plan_block(ops, "45.83.64.0/24", "let in", unblock=True).steps
+    undo(ops, wide)
+    assert held(ops) == before
+    assert not edge.plan_block(ops, CALLER, "let in", unblock=True).steps

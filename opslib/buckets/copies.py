@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from opslib.buckets.settings import is_shut
 from opslib.core import (
+    ABSENT,
     Connection,
     CopyAcross,
     DeleteVersions,
@@ -20,9 +21,9 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
-    NotFound,
     Planned,
     Question,
+    Read,
     Refused,
     Step,
     answer,
@@ -31,6 +32,7 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    look,
     number,
     planner,
     result,
@@ -92,13 +94,9 @@ class Pair:
 
     def encryption(self, facts: Facts) -> str:
         """What a bucket encrypts with where nothing else is said (S3 GetBucketEncryption)."""
-        asked = {"Bucket": facts["name"]}
-        try:
-            told = self.ops.call("s3", "get_bucket_encryption", **asked)
-        except NotFound:
-            return "AES256"  # S3's own since 2023
-        rules = told["ServerSideEncryptionConfiguration"]["Rules"]
-        return str(rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"])
+        path = "*.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm | [0]"
+        told = look(self.ops, Read("s3", "get_bucket_encryption", path, Bucket=facts["name"]))
+        return "AES256" if told == ABSENT else str(told)  # S3's own since 2023
 
     @cached_property
     def behind(self) -> list[tuple[Held, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 import jmespath
 
 from opslib.core import (
+    ABSENT,
     Action,
     Aws,
     Connection,
@@ -24,6 +25,7 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    look,
     planner,
 )
 from opslib.core.reads.stores.objects import exists
@@ -59,11 +61,9 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
 
 def is_shut(ops: Connection, bucket: str) -> bool:
     """Whether public access to it is blocked, in all four ways (S3 GetPublicAccessBlock)."""
-    try:
-        told = ops.call("s3", "get_public_access_block", Bucket=bucket)
-    except NotFound:
-        return False
-    return all(told["PublicAccessBlockConfiguration"].get(part) for part in _BLOCK)
+    path = "PublicAccessBlockConfiguration"
+    told = look(ops, Read("s3", "get_public_access_block", path, Bucket=bucket))
+    return told != ABSENT and all(told.get(part) for part in _BLOCK)
 
 
 def missing(ops: Connection, name: str) -> Finding:

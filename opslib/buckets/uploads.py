@@ -18,17 +18,19 @@ from opslib.core import (
     Json,
     NotFound,
     Question,
+    Read,
     Unfinished,
     answer,
     check,
     count,
     dtypes,
     frame,
+    look,
 )
 from opslib.core.connections.http import Api, request
 from opslib.core.reads.stores.objects import list_versions
 
-CORS, DENIED = "cors-misconfigured", "upload-denied"
+CORS, DENIED, KEY = "cors-misconfigured", "upload-denied", "encryption-key-unusable"
 WRITTEN = dtypes("""
     written utc
     key     str
@@ -132,10 +134,14 @@ def _preflight(
 
 @check("What refuses an upload?")
 def check_uploads(ops: Connection, upload: str, signed_url: str = "") -> Findings:
-    """The bucket's policy, and a URL that does not work."""
+    """The bucket's policy, the key that it encrypts with, and a URL that does not work."""
     facts = ops.target["uploads"][upload]
     name = ops.target["buckets"][facts["bucket"]]["name"]
     found = [answer(f"Policy of {name}", _policy, ops, name, facts.get("headers", ()))]
+    told = _of_bucket(ops, "get_bucket_encryption", name)
+    for rule in told.get("ServerSideEncryptionConfiguration", {}).get("Rules", ()):
+        if key := rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID"):
+            found.append(answer(f"Key of {name}", _key, ops, name, key))
     if signed_url.strip():
         url = presigned.read(signed_url)
         found += presigned.findings(ops, url, facts)
@@ -160,6 +166,12 @@ def _policy(ops: Connection, bucket: str, headers: Sequence[str]) -> Finding:
     seen = "; ".join(said for _, said in denies) or "denies none of it"
     sure = "critical" if any(sure for sure, _ in denies) else "warn"
     return asked.judged(not denies, seen, otherwise=sure, cause=DENIED)
+
+
+def _key(ops: Connection, bucket: str, key: str) -> Finding:
+    asked = Question(f"Key of {bucket}", "it can be used", "kms DescribeKey")
+    state = look(ops, Read("kms", "describe_key", "KeyMetadata.KeyState", KeyId=key))
+    return asked.judged(state == "Enabled", f"{key}: {state}", cause=KEY, next="changes/who")
 
 
 def _denies(policy: Json, headers: Sequence[str]) -> Iterator[tuple[bool, str]]:

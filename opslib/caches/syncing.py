@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from opslib.caches import keys as kinds
-from opslib.core import Connection, Json, Planned, Sql, Step, UsageError, count, planner
+from opslib.core import Connection, Json, Planned, Sql, Step, UsageError, count, planner, sql
 
 _NAME = re.compile(r"\\\{(\w+)\\\}")
 _MOST = 5_000
@@ -39,6 +39,9 @@ def plan_sync(ops: Connection, keys: str) -> Planned:
     if left := len(given) - _MOST:
         notes += [f"{left:,} more are left: run it again after this."] * (left > 0)
     given = given[:_MOST]
+    if wrong := sql.refused(ops, str(facts["store"]), given):
+        notes.append(f"{count(len(wrong), 'counter')} the database does not take: {wrong[0]}")
+        given = [each for each in given if each not in wrong]
     if not given:
         return Planned(f"{keys}: nothing to write", notes=notes or ["The database has it all."])
     title = f"Write {count(len(given), 'counter')} of {keys} to the database"

@@ -34,7 +34,7 @@ from opslib.core.errors import (
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
 from opslib.core.plans import stages
 from opslib.core.plans.applying import Applied, planner
-from opslib.core.plans.performing import UNSURE
+from opslib.core.plans.performing import ABSENT, UNSURE, look
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.plans.things import Kind, Thing
 from opslib.core.reads import functions, log_lines, logs, metrics, networks, services
@@ -48,6 +48,7 @@ from opslib.core.times import Window, clock, moment, window
 from opslib.core.waiting import poll
 
 __all__ = [
+    "ABSENT",
     "FAILURES",
     "LAB",
     "SEVERITY",
@@ -124,6 +125,7 @@ __all__ = [
     "identifier",
     "log_lines",
     "logs",
+    "look",
     "metrics",
     "moment",
     "names_a_secret",

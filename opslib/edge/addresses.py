@@ -142,6 +142,12 @@ def plan_block(ops: Connection, address: str, reason: str, unblock: bool = False
         raise UsageError(f"{network} is IPv{network.version}; the set takes IPv{known.version}.")
     wanted = str(network)
     there = wanted in known.addresses
+    wider = [each for each in known.addresses if each != wanted and _within(network, each)]
+    if unblock and wider:
+        raise Refused(
+            f"{wanted} is turned away as a part of {', '.join(wider)}. Nothing was changed. Let "
+            f"that in as a whole: address={wider[0]}; then block what remains of it."
+        )
     if unblock != there:
         said = "is not in the set" if unblock else "is in the set already"
         return Planned(f"{wanted} {said}", notes=[f"{known.name} stays as it is."])
@@ -183,6 +189,11 @@ def _changed(known: Addresses, address: str, add: bool) -> Listed:
         region=known.region,
         **given,
     )
+
+
+def _within(network: Any, other: str) -> bool:
+    wide = ipaddress.ip_network(other, strict=False)
+    return wide.version == network.version and bool(network.subnet_of(wide))
 
 
 def _network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -164,7 +164,8 @@ def check_stale(ops: Connection, kind: str) -> Findings:
         running = _select(ops, kind, "lower(status::text) = 'running'", 200)
         seen = f"{len(running)} running, none of them for so long"
         return Findings(asked.ok(seen, cause=STALE), _brief(running))
-    seen = f"{len(found)} running for up to {found['running_minutes'].max():.0f} minutes: "
+    most = " or more" * (len(found) == 200)
+    seen = f"{len(found)}{most} running for up to {found['running_minutes'].max():.0f} minutes: "
     seen += ", ".join(found["item"].head(10))
     stale = asked.critical(seen, cause=STALE, next=rows.follows(ops.target, kind))
     return Findings(stale, _brief(found))

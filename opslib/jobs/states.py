@@ -53,7 +53,7 @@ def list_states(ops: Connection, kind: str, minutes: float = 1440) -> Frame:
     `means`: queued, running, completed, failed, cancelled, other; empty where the word says
     nothing.
     `late`: of all, those that wait or run for longer than the target's `stale_minutes`.
-    `seconds`: the median from start to end.
+    `seconds`: the median from start, or from when it was made, to end; of the newest nine.
     """
     facts, now = ops.target["jobs"][kind], ops.now()
     found = sql.query(
@@ -74,12 +74,14 @@ _STATES_SQL = """
 SELECT status::text AS state, '' AS means, count(*) FILTER (WHERE recent) AS jobs,
        count(*) FILTER (WHERE NOT recent) AS earlier, count(*) FILTER (WHERE late) AS late,
        max(created_at) AS newest,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE recent) AS seconds,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE recent AND at <= 9)
+           AS seconds,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT recent)
            AS seconds_earlier
 FROM (SELECT status, created_at, created_at >= :since AS recent,
              finished_at IS NULL AND coalesce(started_at, created_at) < :stale AS late,
-             extract(epoch FROM finished_at - started_at) AS seconds
+             extract(epoch FROM finished_at - coalesce(started_at, created_at)) AS seconds,
+             row_number() OVER (PARTITION BY status ORDER BY created_at DESC) AS at
       FROM {table} WHERE created_at >= :before) AS each
 GROUP BY status ORDER BY count(*) DESC, 1
 """
@@ -191,7 +193,7 @@ def _as_long(kind: str, found: Frame) -> Iterator[Finding]:
         if enough and (longer or row.seconds < _NO_TIME * row.seconds_earlier):
             asked = Question(f"how long {kind} jobs take", "as before", _SOURCE)
             seen = (
-                f"{row.jobs} were completed in {number(row.seconds, 's')} (median), before it took "
+                f"the newest were completed in {number(row.seconds, 's')} (median), before it took "
             )
             why = "what do they wait for?" if longer else "do they do anything?"
             seen += f"{number(row.seconds_earlier, 's')}: {why}"

@@ -22,12 +22,14 @@ from opslib.core import (
     NotFound,
     OpsError,
     Question,
+    Read,
     answer,
     check,
     count,
     cut,
     functions,
     logs,
+    look,
     metrics,
     networks,
     number,
@@ -209,13 +211,11 @@ def _stored(ops: Connection, live: dict[str, Json]) -> Finding:
         if own in value or (name.endswith("SECRET_NAME") and not value.startswith("arn:"))
     }
 
-    def gone(name: str) -> bool:
-        try:
-            return "DeletedDate" in ops.call("secretsmanager", "describe_secret", SecretId=name)
-        except NotFound:
-            return True
+    def gone(name: str) -> Any:
+        """When it goes, or absent; None for one that is there."""
+        return look(ops, Read("secretsmanager", "describe_secret", "DeletedDate", SecretId=name))
 
-    lost = [named[name] for name, is_gone in ops.each(gone, named).items() if is_gone]
+    lost = [named[name] for name, when in ops.each(gone, named).items() if when]
     seen = "; ".join(lost) or f"{len(named)}, all there"
     return _STORED.judged(not lost, seen, next="functions/environment")
 

@@ -193,6 +193,7 @@ def _judged(
         follows = ops.entry("functions/rollback", function=name)
         return asked.answer(status, seen + version, next=follows)
     own = [name for name in sources if name in ops.target.facts.get("services", ())]
+    seen += _of_one_task(ops, own, lines) if own == sources else ""
     if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
         return asked.answer(status, seen + began, next="services/rollback")
     seen += f"{sign.means[:1].upper()}{sign.means[1:]}: {sign.advice}"
@@ -224,6 +225,9 @@ def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, st
     return None
 
 
+_OF_A_TASK = 20  # lines; fewer may come from one by chance
+
+
 def _deployed(ops: Connection, names: list[str], lines: Frame, within: Window) -> str:
     """The deployment of a service with which its lines began, in words."""
     for name in names:
@@ -231,6 +235,16 @@ def _deployed(ops: Connection, names: list[str], lines: Frame, within: Window) -
         if began := services.began_with(ops, name, times, within):
             return f"They began with {began} of {name}: none before it. See whether it brought them"
     return ""
+
+
+def _of_one_task(ops: Connection, names: list[str], lines: Frame) -> str:
+    """The one of several tasks that nearly all lines come from, in words."""
+    tasks = max(ops.target["services"][name].get("tasks", 1) for name in names)
+    (stream, times), *_ = lines["stream"].value_counts().items()
+    if tasks < 2 or len(lines) < _OF_A_TASK or times < 0.9 * len(lines):
+        return ""
+    task = stream.rpartition("/")[2]
+    return f"Nearly all come from one task, {task}: stop that one, and ECS starts another. "
 
 
 def _panels(kinds: dict[Sign, Frame], served: Frame, within: Window) -> list[Panel]:

@@ -11,8 +11,9 @@ from opslib.core import (
     Findings,
     Json,
     NotFound,
+    OpsError,
     Question,
-    Sign,
+    beside,
     check,
     count,
     dtypes,
@@ -21,7 +22,8 @@ from opslib.core import (
     sign_of,
     window,
 )
-from opslib.mail.accounts import PAUSED, SANDBOX, USED_UP, at
+from opslib.core.checks.signs import signs
+from opslib.mail.accounts import PAUSED, SANDBOX, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"
 RECORDS = dtypes("""
@@ -122,17 +124,8 @@ def check_set(ops: Connection) -> Findings:
     return Findings([*found, asked.judged(not lacks, seen, otherwise="warn")])
 
 
-_REFUSED = (
-    Sign(USED_UP, r"daily (message|sending) quota|maximum sending rate|sending rate exceeded"),
-    Sign(PAUSED, r"sending ?paused|sending is disabled|account.{0,20}(paused|suspended)"),
-    Sign(UNVERIFIED, r"mail-?from ?domain ?not ?verified"),
-    Sign(SANDBOX, r"address(es)? (is|are) not verified|not verified"),
-    Sign("", ""),
-)
-_PATTERN = (
-    '?MessageRejected ?"not verified" ?SendingPaused ?"sending paused" ?"message quota"'
-    ' ?"sending rate" ?MailFromDomainNotVerified ?AccountSuspended'
-)
+_TOLD = beside(__file__, "refusals")
+_REFUSED = signs(_TOLD["signs"])
 
 
 @check("Did SES refuse mail of the service?")
@@ -141,17 +134,27 @@ def check_refusals(ops: Connection, minutes: float = 1440) -> Findings:
     facts = ops.target["mail"]
     if "service" not in facts:
         return Findings(note="The target's file does not say which service sends (mail.service).")
-    lines = logs.search(ops, facts["service"], _PATTERN, window(ops, minutes))
+    lines = logs.search(ops, facts["service"], _TOLD["pattern"], window(ops, minutes))
     asked = Question("mail that SES refused", "none", f"FilterLogEvents of {facts['service']}")
     if lines.empty:
         return Findings(asked.ok(f"no line of it in {minutes:g} minutes"), lines)
     signs = [_sign(facts, text) for text in lines["message"]]
+    if SANDBOX in signs and not _in_sandbox(ops):
+        signs = [UNVERIFIED if each == SANDBOX else each for each in signs]
     found = []
     for name in dict.fromkeys(signs):
         of = lines[[each == name for each in signs]]
         seen = f"{count(len(of), 'line')}, the last at {of['time'].iloc[-1]:%m-%d %H:%M} UTC"
         found.append(asked.warn(f"{seen}: {of['message'].iloc[-1][:160]}", cause=name))
     return Findings(found, lines)
+
+
+def _in_sandbox(ops: Connection) -> bool:
+    """Outside of it only senders have to be verified; also when AWS does not tell."""
+    try:
+        return not at(ops).call("sesv2", "get_account")["ProductionAccessEnabled"]
+    except OpsError:
+        return True
 
 
 def _sign(facts: Json, text: str) -> str:

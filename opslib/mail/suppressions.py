@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from opslib.core import (
+    ABSENT,
     UTC_TIME,
     Aws,
     Connection,
     Findings,
     Frame,
-    Json,
-    NotFound,
     Planned,
     Question,
     Read,
@@ -25,6 +24,7 @@ from opslib.core import (
     check,
     count,
     frame,
+    look,
     planner,
 )
 from opslib.mail.accounts import at
@@ -72,20 +72,16 @@ def check_address(ops: Connection, address: str = "") -> Findings:
     asked = Question(
         f"mail to {address}", "not on the suppression list", "GetSuppressedDestination"
     )
-    if held is None:
+    if held == ABSENT:
         return Findings(asked.ok("not on the list", cause=SUPPRESSED))
     seen = f"on the list since {held['LastUpdateTime']:%Y-%m-%d %H:%M} UTC: {held['Reason']}. "
     seen += "Mail to it is taken, counted, and not delivered"
     return Findings(asked.warn(seen, cause=SUPPRESSED, next="mail/unsuppress"))
 
 
-def _held(ops: Connection, address: str) -> Json | None:
-    try:
-        found: Any = ops.call(_SES, "get_suppressed_destination", EmailAddress=address)
-    except NotFound:
-        return None
-    held: Json = found["SuppressedDestination"]
-    return held
+def _held(ops: Connection, address: str) -> Any:
+    asked = "get_suppressed_destination", "SuppressedDestination"
+    return look(ops, Read(_SES, *asked, EmailAddress=address))
 
 
 def _required(address: str) -> str:
@@ -108,13 +104,14 @@ def plan_lift(ops: Connection, address: str) -> Planned:
             "Nothing was changed. aws sesv2 delete-suppressed-destination --region does it."
         )
     held = _held(ops, _required(address))
-    if held is None:
-        return Planned(f"{address} is not on the list", notes=["Mail to it is delivered."])
+    if held == ABSENT:
+        note = "It is looked for as it is written: capitals count."
+        return Planned(f"{address} is not on the list", notes=[note])
     undo = Aws(_SES, "put_suppressed_destination", EmailAddress=address, Reason=held["Reason"])
     do = Aws(_SES, "delete_suppressed_destination", EmailAddress=address)
     path = "SuppressedDestination.Reason"
-    look = Read(_SES, "get_suppressed_destination", path, EmailAddress=address)
-    step = Step(f"Take {address} off the list", do, held["Reason"], "absent", [undo], look)
+    observe = Read(_SES, "get_suppressed_destination", path, EmailAddress=address)
+    step = Step(f"Take {address} off the list", do, held["Reason"], ABSENT, [undo], observe)
     notes = ["Does the address exist now? It bounces again, and is on the list again, if not."]
     if held["Reason"] == "COMPLAINT":
         notes = ["Its owner called a mail spam. Take it off only when the owner asks for it."]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from opslib import jobs
-from opslib.core import Connection, Json, OpsError, Sign, dtypes
+from opslib.core import Connection, Json, OpsError, Sign, batched, dtypes
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
@@ -24,7 +23,8 @@ LETTERS = dtypes("""
     body     str
 """)
 _QUIET_ROUNDS = 15  # receives without a new message before a sample counts as all there is to see
-_HIDDEN_SECONDS = 60
+_HIDDEN_SECONDS = 120
+_MOST = 1_000  # letters of a sample
 
 
 class Why(NamedTuple):
@@ -73,8 +73,8 @@ class Dead(Queue):
         return Counter(str(arn).rpartition(":")[2] for arn in arns)
 
     def sample(self) -> list[Json]:
-        """Messages without hiding them (visibility timeout 0), until all or nothing new is seen."""
-        depth, quiet = self.count(), 0
+        """Messages without hiding them (visibility timeout 0), until all, _MOST or nothing new."""
+        depth, quiet = min(self.count(), _MOST), 0
         seen: dict[str, Json] = {}
         while len(seen) < depth and quiet < _QUIET_ROUNDS:
             known = len(seen)
@@ -83,18 +83,27 @@ class Dead(Queue):
         return list(seen.values())
 
     def every(self) -> list[Json]:
-        """Every message, ordered by id: hidden while they are read, given back at once after."""
-        taken: list[list[Json]] = []
+        """Every message, ordered by id: hidden while they are read, given back at once after.
+
+        What comes round again was hidden for too short a time: then these are not all.
+        """
+        taken: dict[str, Json] = {}
         try:
-            while batch := self._received(_HIDDEN_SECONDS):
-                taken.append(batch)
+            while batch := {each["MessageId"]: each for each in self._received(_HIDDEN_SECONDS)}:
+                known = len(taken)
+                taken |= batch
+                if len(taken) == known:
+                    break
         finally:
-            for batch in taken:
+            for part in batched([*taken.values()], 10):
                 entries = [
                     {"Id": str(i), "ReceiptHandle": each["ReceiptHandle"], "VisibilityTimeout": 0}
-                    for i, each in enumerate(batch)
+                    for i, each in enumerate(part)
                 ]
-                self.call("change_message_visibility_batch", Entries=entries)
+                try:
+                    self.call("change_message_visibility_batch", Entries=entries)
+                except OpsError as exc:  # what is no longer hidden need not be given back
+                    print(f"Not all letters were given back: {exc}", flush=True)
         kept = [
             {
                 "id": message["MessageId"],
@@ -102,7 +111,7 @@ class Dead(Queue):
                 "attributes": attributes_of(message),
                 "body": message["Body"],
             }
-            for message in chain.from_iterable(taken)
+            for message in taken.values()
         ]
         return sorted(kept, key=itemgetter("id"))
 

@@ -15,26 +15,13 @@ from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
 
-# Names of fields, in small letters without what is between the words. The first are the reason,
-# the second say little, the third are texts that may say one.
-_CODES = ("errortype", "errorcode", "exctype", "code", "type", "name")
-_REASONS = (
-    *("error", "errors", "errormessage", "errordescription", "errordetails", "lasterror"),
-    *("exception", "exceptionmessage", "exc", "excmessage", "failure", "failurereason"),
-    *("failurecause", "failuremessage", "cause", "deadletterreason", "fault", "faultstring"),
-    *("deadlettererrordescription", "xexceptionmessage", "traceback", "stacktrace"),
-)
-_HINTS = (
-    *("functionerror", "errortype", "errorcode", "reason", "condition", "statusreason"),
-    "exhaustedretrycondition",
-)
-_TEXTS = ("message", "msg", "detail", "details", "description", "value", "stringvalue", "text")
-_STATUSES = {"errorcode", "statuscode", "status", "httpstatus", "httpstatuscode"}
+from opslib.core import beside
+
+_FIELDS = beside(__file__, "reasons")
 _SAYS_TROUBLE = re.compile(
     r"error|exception|fail|fault|time[d ]*-?out|refused|denied|could ?n[o']t|cannot|unable|invalid",
     re.IGNORECASE,
 )
-_ASKED = {"requestpayload", "input", "request"}  # what the worker was given: it says nothing
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _NOTHING = {"", "none", "null", "false", "true", "ok", "success", "unhandled"}
 _LARGEST = 1_000_000  # bytes, unpacked
@@ -111,11 +98,11 @@ def find_reason(attributes: dict[str, str], body: Any, kept: str = "") -> str:
     Empty when none does. `body`: as `unwrapped` gives it.
     """
     places = (unwrapped(dict(attributes)), body)
-    ranks: list[Iterable[str]] = [_told(place, _REASONS) for place in places]
+    ranks: list[Iterable[str]] = [_told(place, _FIELDS["reasons"]) for place in places]
     ranks += [[kept]]
-    ranks += [_told(place, _HINTS) for place in places]
+    ranks += [_told(place, _FIELDS["hints"]) for place in places]
     ranks += [_statuses(place) for place in places]
-    ranks += [filter(_SAYS_TROUBLE.search, _told(place, _TEXTS)) for place in places]
+    ranks += [filter(_SAYS_TROUBLE.search, _told(place, _FIELDS["texts"])) for place in places]
     ranks += [[body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else []]
     return next((text for rank in ranks for text in rank if text), "")
 
@@ -132,7 +119,7 @@ def walk(tree: Any) -> Iterator[dict[str, Any]]:
             if isinstance(part, dict):
                 yield part
                 for key, value in part.items():
-                    (later if _plain(key) in _ASKED else following).append(value)
+                    (later if _plain(key) in _FIELDS["asked"] else following).append(value)
             elif isinstance(part, list):
                 following += part
         level = following
@@ -143,13 +130,13 @@ def find_field(tree: Any, name: str) -> Any:
     return next((part[name] for part in walk(tree) if part.get(name) is not None), None)
 
 
-def _told(tree: Any, names: tuple[str, ...]) -> Iterator[str]:
+def _told(tree: Any, names: list[str]) -> Iterator[str]:
     """What fields of such names say, each with its code where one stands beside it."""
     for part in walk(tree):
         fields = {_plain(key): value for key, value in part.items()}
         said = [_said(fields[name]) for name in names if name in fields]
         if any(said):
-            codes = [_said(fields[name]) for name in _CODES[:3] if name in fields]
+            codes = [_said(fields[name]) for name in _FIELDS["codes"][:3] if name in fields]
             yield ": ".join(dict.fromkeys(text for text in (*codes, *said) if text))
 
 
@@ -157,7 +144,7 @@ def _statuses(tree: Any) -> Iterator[str]:
     """An HTTP status that says trouble, where nothing else does."""
     for part in walk(tree):
         for key, value in part.items():
-            if _plain(key) in _STATUSES and re.fullmatch(r"[45]\d\d", str(value)):
+            if _plain(key) in _FIELDS["statuses"] and re.fullmatch(r"[45]\d\d", str(value)):
                 yield f"status {value}"
 
 
@@ -169,7 +156,10 @@ def _said(value: Any) -> str:
     """A value in words; empty when it says nothing."""
     if isinstance(value, dict):
         fields = {_plain(key): part for key, part in value.items()}
-        said = [_said(fields.get(name)) for name in (*_CODES, *_REASONS, *_TEXTS)]
+        said = [
+            _said(fields.get(name))
+            for name in (*_FIELDS["codes"], *_FIELDS["reasons"], *_FIELDS["texts"])
+        ]
         return ": ".join(dict.fromkeys(filter(None, said)))
     if isinstance(value, list):
         return next(filter(None, map(_said, value)), "")

@@ -16,6 +16,7 @@ from opslib.core import (
     Plotted,
     Question,
     Window,
+    answer,
     beside,
     check,
     clock,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 THROWS, TOO_SLOW = "app-throws", "app-too-slow"  # the causes that findings name
+ANSWERS = "balancer-answers"
 _FEW, _SHARE, _OF_A_PERIOD = 5, 0.01, 0.05
 _LATELY = 3  # periods that tell whether it goes on
 _RULE = f"fewer than {_FEW}, or at most {100 * _SHARE:g} % of requests"
@@ -45,22 +47,45 @@ def check_answers(
 
     As a share of the requests, over the window and in its worst period. Two findings for each
     target group behind an Application Load Balancer; none for a service without. CloudWatch
-    GetMetricData.
+    GetMetricData. One a load balancer for rules of it that answer with an error.
     """
     within = window(ops, minutes, since, until)
     told = each_service(ops, service, lambda of: _told(of, within), "answers of {}")
     each = [*chain.from_iterable(told)]
-    panels = [_panel(of, seen) for of, _, seen in each]
-    found = chain.from_iterable(findings for _, findings, _ in each)
+    panels = [_panel(of, seen) for of, _, seen, _ in each]
+    found = [*chain.from_iterable(findings for _, findings, _, _ in each)]
+    for name in dict.fromkeys(name for *_, name in each):
+        found.append(answer(f"rules of {name}", _instead, ops, name))
     return Plotted(found, None, f"{within}.", panels, within)
 
 
-def _told(service: Service, within: Window) -> list[tuple[str, list[Finding], Frame]]:
+def _instead(ops: Connection, name: str) -> Finding:
+    """Whether a rule answers a part of the requests itself; that one answers all is maintenance."""
+    asked = Question(f"rules of {name}", "none answers with an error", "elbv2 DescribeRules")
+    (of,) = ops.pages(_ELB, "describe_load_balancers", _ARNS, Names=[name])
+    told = []
+    for arn in ops.pages(_ELB, "describe_listeners", "Listeners[].ListenerArn", LoadBalancerArn=of):
+        for rule in ops.pages(_ELB, "describe_rules", _RULES, ListenerArn=arn):
+            every = "maintenance_mode" in ops.target.facts and "/*" in rule["of"]
+            if str(rule["status"]) >= "500" and not every:
+                told.append(f"rule {rule['at']}: {rule['status']} for {', '.join(rule['of'])}")
+    seen = "; ".join(told) + ": what it is for does not reach its service" * bool(told)
+    return asked.judged(not told, seen or "none does", cause=ANSWERS, next="changes/who")
+
+
+_ELB, _ARNS = "elbv2", "LoadBalancers[].LoadBalancerArn"
+_RULES = """Rules[?!IsDefault && Actions[-1].FixedResponseConfig].{
+    at: Priority, status: Actions[-1].FixedResponseConfig.StatusCode,
+    of: Conditions[].[Values, PathPatternConfig.Values, HostHeaderConfig.Values][][]}"""
+
+
+def _told(service: Service, within: Window) -> list[tuple[str, list[Finding], Frame, str]]:
+    """Of each of its target groups, and the name of the load balancer before it."""
     found = []
     for group in measures.groups(service):
         seen = measures.read(service, group, within)
         findings = [_by_balancer(service, seen, within), _by_targets(service, seen, within)]
-        found.append((service.key, findings, seen))
+        found.append((service.key, findings, seen, group["LoadBalancer"].split("/")[1]))
     return found
 
 

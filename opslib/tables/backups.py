@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -138,6 +139,8 @@ def plan_restore(
     if backup and at != LATEST:
         raise UsageError("Say one: backup=… (a name from the list), or at=… (a moment, UTC).")
     new = Thing(TABLE, to or f"{known.name}_restored_{ops.now():%Y%m%d}")
+    if not re.fullmatch(r"[\w.-]{3,255}", new.name, re.ASCII):
+        raise UsageError(f"to={to!r} is no name of a table: 3 to 255 letters, digits, _ . and -.")
     if new.exists(ops):
         raise Refused(
             f"There is a table {new.name} already. Nothing was changed; say another: to=…"

@@ -18,17 +18,20 @@ from opslib.core import (
     Json,
     NotFound,
     Question,
+    Read,
     UsageError,
     answer,
     check,
     count,
     dtypes,
     frame,
+    look,
 )
 from opslib.users.disabling import lives
 from opslib.users.users import COGNITO, pool_id
 
 URL, FLOW, SECRET = "callback-url-missing", "sign-in-flow-off", "client-secret-wrong"
+TRIGGER = "sign-in-trigger-gone"
 CLIENTS = dtypes("""
     client               str
     id                   str
@@ -49,7 +52,8 @@ _AT_ONCE = timedelta(minutes=15)  # a client's secret, and the version that says
 
 @check("May anybody sign in?")
 def check_clients(ops: Connection) -> Findings:
-    """The app clients that the target's file describes, and the pool's domain, against it.
+    """The app clients that the target's file describes, and the pool's domain, against it; whether
+    the functions that Cognito calls are there.
 
     Cognito compares addresses letter by letter. Evidence: CLIENTS.
     """
@@ -62,6 +66,7 @@ def check_clients(ops: Connection) -> Findings:
     )
     if "domain" in facts:
         found.append(answer("domain of the pool", _domain, ops, pool, facts["domain"]))
+    found += _triggers(ops, pool)
     found.note = _BY_HAND if found.causes & {URL, FLOW} else ""
     return found
 
@@ -189,3 +194,20 @@ def _domain(ops: Connection, pool: str, domain: str) -> Finding:
     seen = f"{state}, of pool {told.get('UserPoolId')}" if told else "there is no such domain"
     well = told.get("UserPoolId") == pool and state in ("ACTIVE", "UPDATING")
     return asked.judged(well, f"{seen}: no sign-in page" if not well else seen)
+
+
+def _triggers(ops: Connection, pool: str) -> Iterator[Finding]:
+    """Functions that Cognito calls: who would pass one that is gone is refused."""
+    held = ops.call(COGNITO, "describe_user_pool", UserPoolId=pool)["UserPool"]
+    for name, of in held.get("LambdaConfig", {}).items():
+        arn = of.get("LambdaArn", "") if isinstance(of, dict) else str(of)
+        if ":function:" in arn:
+            yield answer(f"trigger {name}", _trigger, ops, name, arn)
+
+
+def _trigger(ops: Connection, name: str, arn: str) -> Finding:
+    asked = Question(f"trigger {name}", "its function can be called", "GetFunctionConfiguration")
+    state = look(ops, Read("lambda", "get_function_configuration", "State", FunctionName=arn))
+    seen = f"{arn.partition(':function:')[2]} is {state}; who passes it is refused while it fails"
+    well = state in ("Active", "Inactive", None)
+    return asked.judged(well, seen, cause=TRIGGER, next="changes/who")

@@ -127,4 +127,5 @@ def _synced(ops: Connection, user: Json, words: str) -> Finding:
     seen = f"no row in {table}"
     for other in found["sub"]:
         seen = f"its row in {table} has another sub ({other})"
-    return asked.critical(seen, cause=UNSYNCED, next="users/sync")
+    follows = "users/sync" if "sync_function" in ops.target["users"] else ""
+    return asked.critical(seen, cause=UNSYNCED, next=follows)

@@ -236,7 +236,7 @@ _PASSWORD = (
 
 @planner
 def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = True) -> Planned:
-    """A user with a verified address, and its row (`sync`).
+    """A user with a verified address, and its row (`sync`, where a function is that writes it).
 
     `invite`: Cognito mails the password; else nobody gets a mail. Raises UsageError (no address),
     Refused (there already).
@@ -262,10 +262,12 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
         undo=[Aws(COGNITO, "admin_delete_user", **who)],
         observe=Read(COGNITO, "admin_get_user", "UserStatus", **who),
     )
-    rows = [_synchronised(ops, [email])] if sync else []
+    synced = "sync_function" in ops.target["users"]
+    rows = [_synchronised(ops, [email])] if sync and synced else []
     notes = ["The invitation holds the password." if invite else _PASSWORD]
-    if not sync:
-        notes.append("The app does not know the user before it is synchronised: users/sync.")
+    if not rows:
+        how = "before it is synchronised: users/sync" if synced else "until it writes its own row"
+        notes.append(f"The app does not know the user {how}.")
     return Planned(f"create user {email}", [create, *rows], notes)
 
 

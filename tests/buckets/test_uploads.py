@@ -268,3 +268,22 @@ def test_s3_that_is_not_reached_is_said(ops: Connection, monkeypatch: pytest.Mon
         lambda _: SimpleNamespace(generate_presigned_url=lambda *_: "http://127.0.0.1:9/b"),
     )
     assert uploads._preflight(ops, NAME, PAGE, "PUT", []) == 0
+
+
+@pytest.mark.parametrize("state", ["PendingDeletion", "Enabled", ""])
+def test_a_key_that_cannot_be_used_refuses_uploads(
+    ops: Connection, lab: PracticeLab, state: str
+) -> None:
+    kms, key = ops.client("kms"), "arn:aws:kms:us-east-1:333344445555:key/" + "0" * 8
+    if state:
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+    if state == "PendingDeletion":
+        kms.schedule_key_deletion(KeyId=key.partition("key/")[2])
+    by = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by}]}
+    ops.client("s3").put_bucket_encryption(Bucket=NAME, ServerSideEncryptionConfiguration=rules)
+    try:
+        found = uploads.check_uploads(ops, "documents")
+    finally:
+        lab.reset()
+    assert found.causes == ({"encryption-key-unusable"} if state != "Enabled" else set())

@@ -86,6 +86,23 @@ def test_usage_that_is_not_in_the_database_is_not_taken_but_written_there_first(
         assert keys(ops, "usage:*") == set()
 
 
+def test_one_counter_that_the_database_does_not_take_holds_the_others_up_no_more(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    today = ops.now().date()
+    for odd in ("usage:tokens:nobody:2026-01-01", f"usage:tokens:{ADA}:2026-13-45"):
+        client.set(odd, 5)
+    client.set(f"usage:tokens:{ADA}:{today}", 900_000)
+    plan = caches.plan_sync(ops, "usage")
+    assert plan.notes[0].startswith("2 counters the database does not take: ")
+    assert "nobody" in plan.notes[0] or "2026-13-45" in plan.notes[0]
+    assert plan.steps[0].title == "Write 1 counter of usage to the database"
+    asked = "SELECT max(amount) FROM usage WHERE user_id = :user AND kind = 'tokens'"
+    assert sql.value(ops, asked, {"user": ADA}) < 900_000  # what was tried was rolled back
+    applied(ops, plan)
+    assert sql.value(ops, asked, {"user": ADA}) == 900_000
+
+
 def test_what_was_counted_since_the_last_sync_is_no_loss(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:

@@ -124,3 +124,20 @@ def test_what_is_new_in_a_notebook_or_runbook_is_found_without_code(project: Pro
     assert (hit.procedure, hit.why) == ("tests/kettle", "the tea tastes of soap")
     assert len(told) == 1
     assert "tests/broken" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "target", "right"),
+    [
+        ("messages pile up", "ai-studio-production", "jobs/status"),
+        ("a user cannot log in", "ai-studio-production", "caches/throttle"),
+        ("the queue grows", "bluemoxon-staging", "functions/health"),
+        ("users get 403", "image-caption-prod", "edge/block"),
+        ("the API is slow", "ai-studio-production", "services/latency"),
+    ],
+)
+def test_one_looks_before_a_password_is_changed_or_letters_are_destroyed(
+    said: str, target: str, right: str
+) -> None:
+    found = [*first(said, target), "databases/password", "queues/purge"]
+    assert found.index(right) < min(map(found.index, found[-2:]))

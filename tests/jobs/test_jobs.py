@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opslib import apply
+from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
 from opslib.jobs import jobs
@@ -53,6 +54,26 @@ def test_failed_jobs_are_grouped_by_what_failed_them(ops: Connection, lab: Any) 
     assert [f.next for f in found] == ["queues/dead-letters"]
     assert "failed (" in found[0].seen
     assert found.causes == set()
+
+
+HUNG = """
+UPDATE analysis_jobs SET status = 'running', finished_at = NULL,
+       started_at = now() - interval '40 days', created_at = now() - interval '40 days'
+WHERE id = (SELECT id FROM analysis_jobs ORDER BY created_at LIMIT 1)
+"""
+
+
+def test_how_jobs_are_doing_tells_also_one_that_hangs_since_long_ago(
+    ops: Connection, lab: Any
+) -> None:
+    assert notebooks.run("jobs/status", target=TARGET)["ops"].findings.worst == "ok"
+    with sessions.session(ops, "hung", write=True) as session:
+        sessions.run(session, HUNG)
+        session.commit()
+    try:
+        assert STALE in notebooks.run("jobs/status", target=TARGET)["ops"].findings.causes
+    finally:
+        lab.reset()
 
 
 @pytest.mark.parametrize(("kind", "count"), [("analysis", 3), ("eval-runbook", 1)])
@@ -121,5 +142,5 @@ def test_a_job_that_does_not_end_in_time_is_unknown(ops: Connection, lab: Any) -
 def test_logs_that_are_denied_leave_the_jobs_checked(lab: Any) -> None:
     with lab.denied("logs:FilterLogEvents"):
         left = notebooks.run("jobs/status")
-    # the jobs, their states, and the worker's lines
-    assert [f.status for f in left["ops"].findings] == ["ok", "ok", "unknown"]
+    # the jobs, those that hang, their states, and the worker's lines
+    assert [f.status for f in left["ops"].findings] == ["ok", "ok", "ok", "unknown"]

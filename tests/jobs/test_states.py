@@ -194,3 +194,25 @@ def test_jobs_that_are_well_are_counted_and_nothing_else(ops: Connection) -> Non
         found = states.check_states(ops, kind)
         assert [f.status for f in found] == ["ok"]
         assert "completed" in found[0].seen
+
+
+TOOK = """
+INSERT INTO odd_jobs (id, book_id, status, model, attempts, created_at, started_at, finished_at)
+SELECT gen_random_uuid(), n, 'completed', 'odd', 1, made, {started},
+       made + :minutes * interval '1 minute'
+FROM generate_series(1, :count) AS n, (SELECT now() - :age * interval '1 hour' AS made) AS once
+"""
+
+
+@pytest.mark.parametrize("started", ["made", "NULL"])  # some tables do not say when it began
+@pytest.mark.parametrize(("minutes", "told"), [(6, True), (1, False)])
+def test_what_takes_longer_for_hours_is_not_lost_in_a_day(
+    ops: Connection, odd: None, minutes: int, told: bool, started: str
+) -> None:
+    with sessions.session(ops, "odd", write=True) as session:
+        for age, count, took in ((50, 40, 1), (12, 40, 1), (3, 9, minutes)):
+            given = {"age": age, "count": count, "minutes": took}
+            sessions.run(session, TOOK.format(started=started), given)
+        session.commit()
+    found = {f.check: f for f in states.check_states(ops, "analysis")}
+    assert ("how long analysis jobs take" in found) == told

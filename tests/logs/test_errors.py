@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -210,3 +211,25 @@ def test_the_notebook_reads_only(lab: Any) -> None:
     left = notebooks.run("logs/errors")
     assert not left["ops"].findings.causes
     assert lab.state(PLACE) == before
+
+
+@pytest.mark.parametrize(("streams", "named"), [(1, True), (2, False)])
+def test_the_one_of_several_tasks_that_is_ill_is_named(lab: Any, streams: int, named: bool) -> None:
+    ops = connect("lab/image-caption-prod")
+    logs_of, group = ops.client("logs"), "/ecs/image-caption-gen-prod"
+    names = [f"app/app/{at}f00d" for at in range(streams)]
+    now = int(time.time() * 1000)
+    try:
+        for name in names:
+            logs_of.create_log_stream(logGroupName=group, logStreamName=name)
+            events = [
+                {"timestamp": now - 60_000 + at, "message": "ERROR No space left on device"}
+                for at in range(30)
+            ]
+            logs_of.put_log_events(logGroupName=group, logStreamName=name, logEvents=events)
+        found = troubles.check_kinds(ops)
+    finally:
+        for name in names:
+            logs_of.delete_log_stream(logGroupName=group, logStreamName=name)
+    told = next(each for each in found if each.check == "trouble of kind full")
+    assert ("one task, 0f00d: stop that one" in told.seen) == named

@@ -141,6 +141,19 @@ def test_what_is_not_on_the_list_needs_no_plan_and_what_is_no_address_gets_none(
         ),
         ("AccountSendingPausedException: Email sending is disabled.", "mail-sending-paused"),
         ("Throttling: Daily message quota exceeded", "mail-quota-used-up"),
+        (
+            "AccessDeniedException: User: arn:aws:sts::1:assumed-role/app/1 is not authorized to "
+            "perform: ses:SendEmail on resource: arn:aws:ses:eu-central-1:1:identity/example.com",
+            "role-denied",
+        ),
+        (
+            "smtplib.SMTPAuthenticationError: (535, b'Authentication Credentials Invalid')",
+            "mail-login-refused",
+        ),
+        (
+            "ConfigurationSetDoesNotExist: Configuration set <app> does not exist.",
+            "mail-set-missing",
+        ),
     ],
 )
 def test_what_ses_said_to_the_service_names_the_cause(
@@ -149,3 +162,15 @@ def test_what_ses_said_to_the_service_names_the_cause(
     events = {"events": [{"eventId": "1", "timestamp": 1, "message": line, "logStreamName": "s"}]}
     told = answering({"FilterLogEvents": events, "DescribeLogGroups": {"logGroups": []}})
     assert mail.check_refusals(told).causes == {cause}
+
+
+@pytest.mark.parametrize(("production", "cause"), [(True, "not-verified"), (False, "sandbox")])
+def test_who_is_not_verified_is_the_sender_where_any_receiver_is_allowed(
+    ops: Connection, production: bool, cause: str
+) -> None:
+    line = "Email address is not verified. The following identities failed the check in region "
+    line += "EU-CENTRAL-1: hello@other.example"
+    events = {"events": [{"eventId": "1", "timestamp": 1, "message": line, "logStreamName": "s"}]}
+    told = {"FilterLogEvents": events, "DescribeLogGroups": {"logGroups": []}}
+    asked = answering({**told, **account(ProductionAccessEnabled=production)})
+    assert mail.check_refusals(asked).causes == {f"mail-{cause}"}

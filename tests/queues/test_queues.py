@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -171,6 +173,36 @@ def delete(ops: Connection, message: str) -> None:
                     "sqs", "delete_message", QueueUrl=url(ops), ReceiptHandle=found["ReceiptHandle"]
                 )
                 return
+
+
+def coming_round(many: int) -> Callable[..., list[Any]]:
+    """A queue that hands out so many letters in turn, for ever: none stays hidden for long."""
+    sent = {"SentTimestamp": "1700000000000"}
+    letters = [
+        {"MessageId": str(at), "ReceiptHandle": "r", "Attributes": sent, "Body": "{}"}
+        for at in range(many)
+    ]
+    turns = itertools.cycle(letters)
+    return lambda *_: list(itertools.islice(turns, 10))
+
+
+def test_letters_that_come_round_again_while_they_are_read_end_the_reading(
+    backlog: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters.Dead, "_received", staticmethod(coming_round(24)))
+    assert len(letters.Dead(backlog, "analysis").every()) == 24
+    monkeypatch.setattr(letters.Dead, "_received", staticmethod(coming_round(90)))
+    with pytest.raises(Refused, match="24 messages were counted, 90 read"):
+        moves.plan_purge(backlog, "analysis")
+
+
+def test_of_a_long_queue_some_letters_are_seen_and_that_is_said(
+    backlog: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "_MOST", 10)
+    found = queues.check_letters(backlog, "analysis")
+    (asked,) = [each for each in found if each.status == "unknown"]
+    assert re.match(r"1\d of 24 were seen", asked.seen)
 
 
 def test_purge_is_refused_while_messages_are_in_flight(backlog: Connection) -> None:

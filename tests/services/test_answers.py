@@ -111,7 +111,7 @@ def test_nothing_in_front_of_a_service_is_no_finding(lab: Any, monkeypatch: Any)
 def test_denied_is_unknown_and_not_well(lab: PracticeLab) -> None:
     with lab.denied("cloudwatch:GetMetricData", "image-caption-prod"):
         found = balancers.check_answers(connect("lab/image-caption-prod"))
-    assert {each.status for each in found} == {"unknown"}
+    assert {each.status for each in found if "rules" not in each.check} == {"unknown"}
 
 
 def test_only_application_load_balancers_count_answers(lab: Any) -> None:
@@ -119,3 +119,38 @@ def test_only_application_load_balancers_count_answers(lab: Any) -> None:
     (group,) = measures.groups(Service(ops, "app"))
     assert group["LoadBalancer"].startswith("app/image-caption-gen-prod/")
     assert group["TargetGroup"].startswith("targetgroup/image-caption-gen-prod/")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "causes"),
+    [
+        ("/api/*", "503", {"balancer-answers"}),
+        ("/old/*", "404", set()),  # what is no more may be said so
+        ("/*", "503", set()),  # maintenance mode, which has a check of its own
+    ],
+)
+def test_a_rule_that_answers_a_part_with_an_error_is_named(
+    lab: PracticeLab, path: str, status: str, causes: set[str]
+) -> None:
+    ops = connect("lab/ai-studio-production")
+    elb = ops.client("elbv2")
+    (of,) = elb.describe_load_balancers(Names=["ai-studio-alb"])["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=of["LoadBalancerArn"])["Listeners"]
+    told = {"StatusCode": status, "ContentType": "text/plain", "MessageBody": "back soon"}
+    rule = elb.create_rule(
+        ListenerArn=listener["ListenerArn"],
+        Priority=3,
+        Conditions=[{"Field": "path-pattern", "Values": [path]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": told}],
+    )["Rules"][0]
+    try:
+        found = balancers.check_answers(ops, "backend")
+    finally:
+        elb.delete_rule(RuleArn=rule["RuleArn"])
+    assert found.causes & {"balancer-answers"} == causes
+    seen = [each.seen for each in found if each.check == "rules of ai-studio-alb"]
+    assert seen == [
+        f"rule 3: 503 for {path}: what it is for does not reach its service"
+        if causes
+        else "none does"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,33 @@ def test_what_is_off_is_named(has: dict[str, Any], off: list[str]) -> None:
 def test_a_domain_that_is_gone_is_critical(ops: Connection) -> None:
     found = clients._domain(ops, users.pool_id(ops), "nobody-has-this")
     assert (found.status, "there is no such domain" in found.seen) == ("critical", True)
+
+
+@pytest.fixture
+def triggered(ops: Connection, lab: PracticeLab) -> Iterator[Any]:
+    """The pool calls a function at each sign-in."""
+
+    def call(function: str) -> None:
+        arn = f"arn:aws:lambda:us-east-1:555566667777:function:{function}"
+        given = {"UserPoolId": users.pool_id(ops), "LambdaConfig": {"PreAuthentication": arn}}
+        ops.client("cognito-idp").update_user_pool(**given)
+
+    yield call
+    lab.reset()
+
+
+def test_a_function_that_a_sign_in_calls_and_that_is_gone_is_told(
+    ops: Connection, triggered: Any
+) -> None:
+    triggered("gone")
+    found = clients.check_clients(ops)
+    assert found.causes == {"sign-in-trigger-gone"}
+    assert "gone is absent; who passes it is refused" in found.troubles[0].seen
+
+
+def test_one_that_may_not_be_asked_for_is_not_called_gone(
+    ops: Connection, triggered: Any, lab: PracticeLab
+) -> None:
+    triggered("gone")
+    with lab.denied("lambda:GetFunctionConfiguration", KEY):
+        assert clients.check_clients(ops).worst == "unknown"

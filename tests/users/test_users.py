@@ -204,3 +204,14 @@ def test_where_users_are_not_synchronised_it_is_said(lab: PracticeLab) -> None:
     production = connect("lab/bluemoxon-production")
     with pytest.raises(Refused, match=r"describes no users\.sync_function"):
         users.plan_sync(production)
+
+
+def test_where_no_function_writes_rows_a_user_is_created_without_one(lab: PracticeLab) -> None:
+    there = connect("lab/dms-dev")
+    plan = users.plan_create(there, NEW)
+    assert [step.title for step in plan.steps] == [f"Create {NEW}, without a mail"]
+    assert "does not know the user until it writes its own row" in plan.notes[1]
+    try:
+        assert apply(there, plan, "now").verify(signins.check_sign_in, NEW).worst == "ok"
+    finally:
+        lab.reset()

@@ -121,6 +121,21 @@ def execute(
     return {"rows": affected}
 
 
+def refused(ops: Connection, statement: str, sets: Sequence[Params]) -> list[Params]:
+    """Those of these with which the statement fails: done, each by itself, and rolled back."""
+    from sqlalchemy.exc import DBAPIError
+
+    found = []
+    with sessions.session(ops, f"{brief(statement)} (rolled back)", write=True) as session:
+        for each in sets:
+            try:
+                with session.begin_nested():
+                    sessions.run(session, statement, each)
+            except DBAPIError:
+                found.append(each)
+    return found
+
+
 def measure(ops: Connection, statement: str) -> Json:
     """What a statement that answers one JSON finds, done and rolled back; with `tables`.
 

@@ -25,6 +25,7 @@ from opslib.core.plans.plans import Plan, Step
 from opslib.core.tables import Json
 from opslib.core.waiting import poll
 
+ABSENT = "absent"  # what a read is told to be whose thing is not there
 UNSURE = ("started", "unknown")  # states of a step that may be done
 _SEEN_SECONDS = 8.0  # so long a change may take to show, when its answer was lost
 Undo = list[Action] | None
@@ -132,7 +133,7 @@ def look(ops: Connection, observe: Action) -> Any:
     try:
         return observe.perform(ops)
     except NotFound:
-        return "absent"
+        return ABSENT
 
 
 def _seen(ops: Connection, step: Step) -> bool:

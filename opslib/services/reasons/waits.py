@@ -7,8 +7,8 @@ from typing import Any
 from opslib.core import (
     Finding,
     Question,
-    Sign,
     Window,
+    beside,
     clock,
     count,
     log_lines,
@@ -16,34 +16,14 @@ from opslib.core import (
     metrics,
     number,
 )
-from opslib.core.checks.causes import NEAR_LIMIT
+from opslib.core.checks.signs import signs
 from opslib.services.reading import Service
 
-THROTTLED, WAITS = "upstream-throttled", "upstream-times-out"  # the causes that findings name
+THROTTLED = "upstream-throttled"
 _LINES = (
     '?hrottl ?TooManyRequests ?"oo many requests" ?"ate limit" ?"imed out" ?imeout ?"status 429"'
 )
-SIGNS = (
-    Sign(
-        THROTTLED,
-        r"throttl|too ?many ?requests|rate limit|status\W{0,3}429",
-        "what it asks takes no more requests: Bedrock, Hugging Face, another service",
-        next="logs/throttling",
-    ),
-    Sign(
-        NEAR_LIMIT,
-        r"queue ?pool|pool.{0,40}(exhausted|connection)",
-        "its own pool has no connection free: something holds them, or they are too few",
-        next="databases/health",
-    ),
-    Sign(
-        WAITS,
-        r"timed? ?-?out",
-        "what it asks does not answer in time",
-        next="logs/errors",
-    ),
-    Sign("", "", "something else"),
-)
+SIGNS = signs(beside(__file__, "waits"))
 
 
 def told(service: Service, within: Window) -> Finding:

@@ -86,6 +86,13 @@ def get_configuration_set(call: Call) -> Result:
     return {key: value for key, value in told.items() if key != "destinations"}
 
 
+@answers("sesv2", "DeleteConfigurationSet")
+def delete_configuration_set(call: Call) -> Result:
+    _one(call, "sets", "ConfigurationSetName")
+    del _of(call)["sets"][call.params["ConfigurationSetName"]]
+    return {}
+
+
 @answers("sesv2", "GetConfigurationSetEventDestinations")
 def get_event_destinations(call: Call) -> Result:
     return {"EventDestinations": _one(call, "sets", "ConfigurationSetName")["destinations"]}
