@@ -105,6 +105,8 @@ def hours_left(values: pd.Series, limit: float) -> float | None:
     for hours in _HOURS:
         steps = int(timedelta(hours=hours) / _STEP)
         before = nearer.diff(steps).iloc[:-young].max()
+        begun, then = even.iloc[-steps - 1], even.iloc[-steps - 1 - day]
+        before *= min(3.0, max(1.0, begun / max(then, 1e-9)))  # twice the traffic rises as much
         last = nearer.iloc[-steps - 1 :].to_numpy()
         total, each = last[-1] - last[0], np.diff(last)
         steady = (each > 0).mean() >= 0.7 and each.max() <= total / 2
