@@ -31,7 +31,7 @@ from opslib.core import (
 )
 
 # Of any kind: told, never a warning.
-_LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags|\w*Description|Preferred\w+Window|SnapshotWindow)"
+_LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags|Comment|\w*Description|(Preferred|Snap)\w+Window)"
 _SOON = 3  # differences of one resource that its finding names
 
 

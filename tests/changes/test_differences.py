@@ -171,7 +171,7 @@ def test_a_tag_and_one_alarm_more_are_told_and_no_warning(report: Reports) -> No
 GROUP, RULES, DASHBOARD = ("log group", "/ecs/app"), ("security group", "sg-1"), ("dashboard", "d")
 SERVES = {
     GROUP: {"retentionInDays": 30},
-    RULES: {"Description": "the app", "IpPermissions": []},
+    RULES: {"Description": "the app", "IpPermissions": [], "definition": {"Comment": "1"}},
     ("database instance", "ledger"): {
         "BackupRetentionPeriod": 7,
         "PreferredMaintenanceWindow": "sun:06:00-sun:06:30",
@@ -188,7 +188,7 @@ def test_what_is_kept_longer_described_otherwise_or_drawn_otherwise_is_told_and_
     report(SERVES)
     edited = {
         GROUP: {"retentionInDays": 365},
-        RULES: {"Description": "the app of team A", "IpPermissions": []},
+        RULES: {"Description": "the app of A", "IpPermissions": [], "definition": {"Comment": "2"}},
         ("database instance", "ledger"): {
             "BackupRetentionPeriod": 14,
             "PreferredMaintenanceWindow": "sun:04:00-sun:04:30",
@@ -198,7 +198,7 @@ def test_what_is_kept_longer_described_otherwise_or_drawn_otherwise_is_told_and_
     seen = report(edited)
     assert seen.troubles == []
     assert seen.evidence is not None
-    assert len(seen.evidence) == 5
+    assert len(seen.evidence) == 6
     lost = {
         GROUP: {"retentionInDays": 3},
         RULES: {"Description": "the app", "IpPermissions": [{"FromPort": 22}]},
