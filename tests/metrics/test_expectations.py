@@ -137,6 +137,7 @@ def burst(ago: float) -> float:
         pytest.param(rhythm(20, 60), 100, 14, id="connections of every day, at their steepest"),
         pytest.param(rhythm(5, 45), 50, 14, id="near its limit each afternoon"),
         pytest.param(twice(8), 60, 14, id="twice the traffic since the night"),
+        pytest.param(twice(5), 60, 14, id="twice the traffic since five hours"),
         pytest.param(twice(2.1), 60, 14, id="twice the traffic since two hours"),
         pytest.param(lambda _: 64 * GB, 0, 14, id="storage that stays"),
         pytest.param(rhythm(50 * GB, 60 * GB), 0, 14, id="temporary files by day"),
