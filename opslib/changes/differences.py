@@ -119,8 +119,8 @@ class _Comparison:
         if not ways:
             return True
         named = repr(d.path.partition(".")[2]) in self._file
-        went = any(d.counts(way) for way in ways if named or way != "lessens")
-        return went and not any(d.went_to(other) for other in beside)
+        ways = [way for way in ways if named or way != "lessens"]
+        return any(map(d.counts, ways)) and not any(map(d.went_to, beside))
 
     @cached_property
     def _file(self) -> str:

@@ -122,8 +122,8 @@ def test_when_something_meets_its_limit(
 
 
 def twice(since: float) -> Callable[[float], float]:
-    """A day's rhythm, with twice the traffic since some hours."""
-    return lambda ago: rhythm(8, 20)(ago) * (2 if ago < since else 1)
+    """A day's rhythm, with twice the traffic since some hours, from the middle of a quarter on."""
+    return lambda ago: rhythm(8, 20)(ago) * (1 + min(1.0, max(0.0, 2 * (since - ago))))
 
 
 def burst(ago: float) -> float:

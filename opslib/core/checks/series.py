@@ -110,8 +110,9 @@ def hours_left(values: pd.Series, limit: float) -> float | None:
         before *= min(3.0, max(1.0, present / max(then, 1e-9)))  # twice the traffic rises as much
         last = nearer.iloc[-steps - 1 :].to_numpy()
         total, each = last[-1] - last[0], np.diff(last)
-        steady = (each > 0).mean() >= 0.7 and each.max() <= total / 2
-        if total - each.max() > _BEYOND * max(0.0, before) and steady:
+        step = (last[2:] - last[:-2]).max()  # it may fall between two
+        steady = (each > 0).mean() >= 0.7 and step <= total / 2
+        if total - step > _BEYOND * max(0.0, before) and steady:
             left = distance / _slope(last)
             found += [left] if left <= _REACH * hours else []
     grown = nearer.diff(day).iloc[-_DAYS * day :].dropna()
