@@ -73,10 +73,11 @@ class Difference(NamedTuple):
 
     def went_to(self, other: Difference) -> bool:
         """Whether what is less here is more there, by a name that holds this one's: archived."""
-        less, more = self[1:], other[1:]
-        if self.path.rpartition(".")[2] not in other.path or dict in map(type, (*less, *more)):
+        each = [*self[1:], *other[1:]]
+        if self.path.rpartition(".")[2] not in other.path or dict in map(type, each):
             return False
-        return bool(0 < (less[0] or 0) - (less[1] or 0) <= (more[1] or 0) - (more[0] or 0))
+        was, now, had, has = (of or 0 for of in each)
+        return bool(0 < was - now <= has - had)
 
 
 class Same(NamedTuple):

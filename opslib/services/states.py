@@ -82,9 +82,7 @@ def _begin(service: Service) -> bool:
     """Whether what does not run yet was begun just now, and none before it ended by itself."""
     lately = service.ops.now() - _LATELY / 6
     started = [each["createdAt"] for each in service.tasks("RUNNING")]
-    ended = [
-        each for each in service.stopped if each.get("stopCode") != "ServiceSchedulerInitiated"
-    ]
+    ended = {each.get("stopCode") for each in service.stopped} - {"ServiceSchedulerInitiated"}
     return not ended and sum(at > lately for at in started) >= service.described["pendingCount"]
 
 
