@@ -30,7 +30,8 @@ from opslib.core import (
     unread,
 )
 
-_LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags)"  # of any kind: told, never a warning
+# Of any kind: told, never a warning.
+_LABELS = r"(.*\.)?(Tags?|TagList|UserPoolTags|Comment|\w*Description|(Preferred|Snap)\w+Window)"
 _SOON = 3  # differences of one resource that its finding names
 
 
@@ -110,15 +111,16 @@ class _Comparison:
         if now is None and key[0].startswith("database ") and not self._was.same.table:
             return ()  # another statement may call it otherwise
         found = self._forms.differences(kept, now, self._was.same)
-        return [d for d in found if self._tells(table()[key[0]], d)]
+        return [d for d in found if self._tells(table()[key[0]], d, found)]
 
-    def _tells(self, kind: Json, d: Difference) -> bool:
+    def _tells(self, kind: Json, d: Difference, beside: list[Difference]) -> bool:
         """Of some numbers only how they went counts; `lessens`: of what the file names."""
         ways = [way for way in WAYS if re.match(kind.get(way, "(?!)"), d.path)]
         if not ways:
             return True
         named = repr(d.path.partition(".")[2]) in self._file
-        return any(d.counts(way) for way in ways if named or way != "lessens")
+        ways = [way for way in ways if named or way != "lessens"]
+        return any(map(d.counts, ways)) and not any(map(d.went_to, beside))
 
     @cached_property
     def _file(self) -> str:
@@ -137,8 +139,10 @@ class _Comparison:
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
         if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
-        if not difference.path and difference.was is None and "more" in table()[key[0]]:
-            why = "one more takes nothing away"
+        if re.match(table()[key[0]].get("more", "(?!)"), "{}: {} now {}".format(*difference)):
+            why = "what is more takes nothing away"
+        if difference.is_longer:
+            why = "what is kept longer is not lost"
         if self._went_on(table()[key[0]].get("with")):
             why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)

@@ -65,6 +65,20 @@ class Difference(NamedTuple):
         each = [int(v) for v in (self.was, self.now) if isinstance(v, str) and v.isdigit()]
         return len(each) == 2 and each[1] < each[0]
 
+    @property
+    def is_longer(self) -> bool:
+        """How long something is kept, and it is more."""
+        each = [int(of) for of in self[1:] if "etention" in self.path and str(of).isdigit()]
+        return len(each) == 2 and each[0] < each[1]
+
+    def went_to(self, other: Difference) -> bool:
+        """Whether what is less here is more there, by a name that holds this one's: archived."""
+        each = [*self[1:], *other[1:]]
+        if self.path.rpartition(".")[2] not in other.path or dict in map(type, each):
+            return False
+        was, now, had, has = (of or 0 for of in each)
+        return bool(0 < was - now <= has - had)
+
 
 class Same(NamedTuple):
     """Was it kept with the same key for its hashes, and read by the same table and SDK?"""

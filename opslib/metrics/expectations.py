@@ -113,9 +113,10 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
     volume = each.volume
     much = f"only {number(gap.seen)}" if gap.seen else "no"
     seen = (
-        f"{much} {each.metric} {since} UTC; in the same {number(round(gap.minutes))} min of each "
+        f"{much} {'' if volume else 'samples of '}{each.metric} {since} UTC; in the same "
+        f"{number(round(gap.minutes))} min of each "
     )
-    seen += f"week before at least {number(gap.usual)}{'' if volume else ' samples'}"
+    seen += f"week before at least {number(gap.usual)}"
     status = "critical" if volume else "unknown"  # what is not measured may be well
     status = "warn" if gap.seen else status
     follows = "services/health" if each.namespace == "AWS/ApplicationELB" else "alarms/review"

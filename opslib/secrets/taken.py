@@ -47,8 +47,9 @@ def _judged(name: str, made: datetime, each: Any) -> Finding:
     if each.pinned:
         seen = f"{each.takes} asks for one version: no newer value reaches it"
         return asked.warn(seen, next="services/health")
-    if not each.older:
-        return asked.ok(f"{each.tasks} tasks", cause=STALE)
+    if not each.older or each.rolling:  # one that does not end is services/health's
+        replaced = f"; {each.older} of before are being replaced" * bool(each.older)
+        return asked.ok(f"{each.tasks} tasks{replaced}", cause=STALE)
     seen = f"{each.older} of {each.tasks} tasks are older, since {each.oldest:%Y-%m-%d %H:%M} UTC: "
     seen += f"they hold what {each.takes} was before. Start them anew: secrets/rotate, key=''"
     return asked.warn(seen, cause=STALE, next="secrets/rotate")

@@ -18,6 +18,7 @@ CONSUMERS = dtypes("""
     tasks   int64
     older   int64
     oldest  utc
+    rolling bool
 """)
 _ARN_PARTS, _SUFFIX = 7, 7  # of arn:aws:secretsmanager:region:account:secret:name; `-AbCdEf`
 
@@ -28,7 +29,8 @@ def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") ->
     `key`: of a JSON secret; who takes others of it alone is left out.
 
     Columns: CONSUMERS; `older`: tasks that run and were started before `since`; `pinned`: it asks
-    for one version, so for no newer one. None where the target's file describes no services.
+    for one version, so for no newer one; `rolling`: a deployment of after `since` is under
+    way. None where the target's file describes no services.
     """
     if "services" not in ops.target.facts:
         return frame((), CONSUMERS)
@@ -45,6 +47,7 @@ def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Jso
     if not found:
         return
     started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]
+    newest = max(service.described["deployments"], key=lambda each: each["createdAt"])
     yield {
         "service": service.key,
         "takes": ", ".join(name for name, _ in found),
@@ -52,6 +55,7 @@ def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Jso
         "tasks": len(started),
         "older": sum(at < since for at in started),
         "oldest": min(started, default=None),
+        "rolling": newest["createdAt"] > since and newest.get("rolloutState") == "IN_PROGRESS",
     }
 
 

@@ -48,7 +48,7 @@ _DAY = timedelta(days=1)
 _TIMES = 2.0  # as long as usual is slow
 _MORE = 1.5  # times the usual requests
 _BUSY = 85.0  # percent: requests wait for CPU
-_FEW = 2  # slow periods, at least
+_FEW = 3  # slow periods near each other, at least
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ class Seen:
 
     @cached_property
     def slow(self) -> pd.Series:
-        """In which periods of the window it was slow."""
-        return self.now["p95_s"] > (self.slow_s or float("inf"))
+        """In which periods of the window it was slow; of few requests a p95 is of one of them."""
+        slow = self.now["p95_s"] > (self.slow_s or float("inf"))
+        return slow & (measures.together(slow) >= _FEW)
 
     @cached_property
     def bad(self) -> Frame:
@@ -90,7 +91,7 @@ class Seen:
 
     @property
     def is_slow(self) -> bool:
-        return int(self.slow.sum()) >= _FEW or balancers.unanswered(self.now)["bad"]
+        return bool(self.slow.any()) or balancers.unanswered(self.now)["bad"]
 
 
 @check("Are answers slow, and why?")
@@ -144,7 +145,7 @@ def _taken(seen: Seen, explained: bool) -> Finding:
     p50, p95, p99 = (number(times[name].median(), "s") for name in ("p50_s", "p95_s", "p99_s"))
     said = f"p50 {p50}, p95 {p95}, p99 {p99} (medians), "
     said += f"{int(seen.slow.sum())} of {count(len(times), 'period')} slow"
-    if int(seen.slow.sum()) < _FEW:
+    if not seen.slow.any():
         return asked.ok(said)
     first, last = measures.episode(seen.slow) or (seen.within.start, seen.within.end)
     said += f", from {clock(first, seen.within.end)} to {clock(last, seen.within.end)}"

@@ -101,6 +101,13 @@ def episode(bad: pd.Series) -> tuple[datetime, datetime] | None:
     return begins[-1], times[-1]
 
 
+def together(bad: pd.Series) -> pd.Series:
+    """In how many periods of its episode it was bad, by the start of each period."""
+    times = bad.index[bad].to_series()
+    each = times.groupby((times.diff() > PAUSE).cumsum()).transform("size")
+    return each.reindex(bad.index, fill_value=0)
+
+
 def brought(deployments: Sequence[Json], bad: pd.Series) -> Json | None:
     """The deployment with which the last episode began: all was well before it, and not after.
 

@@ -74,7 +74,16 @@ def _counted(service: Service) -> Finding:
             status, f"{seen}; fewer are desired than described", next="services/scale"
         )
     few = "critical" if running < max(1, least) else "warn"
-    return asked.judged(running >= wanted, seen, otherwise=few, next="services/health")
+    well = running >= wanted or (few == "warn" and running + pending >= wanted and _begin(service))
+    return asked.judged(well, seen, otherwise=few, next="services/health")
+
+
+def _begin(service: Service) -> bool:
+    """Whether what does not run yet was begun just now, and none before it ended by itself."""
+    lately = service.ops.now() - _LATELY / 6
+    started = [each["createdAt"] for each in service.tasks("RUNNING")]
+    ended = {each.get("stopCode") for each in service.stopped} - {"ServiceSchedulerInitiated"}
+    return not ended and sum(at > lately for at in started) >= service.described["pendingCount"]
 
 
 def _deployment(service: Service) -> Finding:

@@ -168,6 +168,46 @@ def test_a_tag_and_one_alarm_more_are_told_and_no_warning(report: Reports) -> No
     assert report(FIRST, absent=[("alarm", "more")]).worst == "critical"  # one less is
 
 
+GROUP, RULES, DASHBOARD = ("log group", "/ecs/app"), ("security group", "sg-1"), ("dashboard", "d")
+SERVES = {
+    GROUP: {"retentionInDays": 30},
+    RULES: {"Description": "the app", "IpPermissions": [], "definition": {"Comment": "1"}},
+    ("database instance", "ledger"): {
+        "BackupRetentionPeriod": 7,
+        "PreferredMaintenanceWindow": "sun:06:00-sun:06:30",
+    },
+    DASHBOARD: {"widgets": [{"type": "text"}, {"type": "metric"}]},
+}
+
+
+def test_what_is_kept_longer_described_otherwise_or_drawn_otherwise_is_told_and_no_warning(
+    report: Reports,
+) -> None:
+    assert report(SERVES).troubles  # all of it is new
+    report.kept = None
+    report(SERVES)
+    edited = {
+        GROUP: {"retentionInDays": 365},
+        RULES: {"Description": "the app of A", "IpPermissions": [], "definition": {"Comment": "2"}},
+        ("database instance", "ledger"): {
+            "BackupRetentionPeriod": 14,
+            "PreferredMaintenanceWindow": "sun:04:00-sun:04:30",
+        },
+        DASHBOARD: {"widgets": [{"type": "text", "width": 3}, {"type": "metric"}]},
+    }
+    seen = report(edited)
+    assert seen.troubles == []
+    assert seen.evidence is not None
+    assert len(seen.evidence) == 6
+    lost = {
+        GROUP: {"retentionInDays": 3},
+        RULES: {"Description": "the app", "IpPermissions": [{"FromPort": 22}]},
+        ("database instance", "ledger"): {"BackupRetentionPeriod": 1},
+        DASHBOARD: {"widgets": []},
+    }
+    assert len(report(lost).troubles) == 4
+
+
 def test_denied_is_unknown_with_its_permission_and_neither_gone_nor_new(report: Reports) -> None:
     denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
     [found] = report({**FIRST, QUEUE: UNREAD}, unread=denied).troubles

@@ -52,9 +52,20 @@ def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert after(ops, before, monkeypatch).troubles == []
-    for more in ("CREATE INDEX by_title ON books (title)", "CREATE TABLE exports (id integer)"):
+    for more in (
+        "CREATE INDEX by_title ON books (title)",
+        "CREATE TABLE exports (id integer)",
+        "ALTER TABLE books ADD shelf text, ADD is_lent boolean NOT NULL DEFAULT false",
+    ):
         owner.execute(more)
     assert after(ops, before, monkeypatch).troubles == [], "one more takes nothing away"
+    owner.execute("ALTER TABLE exports ADD asked_by integer NOT NULL")
+    assert after(ops, before, monkeypatch).troubles == [], "all of it is new"
+    owner.execute("ALTER TABLE books ADD x int NOT NULL DEFAULT 0")
+    owner.execute("ALTER TABLE books ALTER x DROP DEFAULT")
+    [one] = after(ops, before, monkeypatch).troubles
+    assert "columns.x: was not set, now integer not null" in one.seen, "inserts fail"
+    owner.execute("ALTER TABLE books DROP x")
     for statement in BY_HAND:
         owner.execute(statement)
     found = {f.check: f for f in after(ops, before, monkeypatch).troubles}
@@ -106,6 +117,20 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     assert rows.check == "configuration of database rows bluemoxon-staging/database"
     assert rows.seen.startswith("of.eval_runbook_jobs: was 37, now 0; of.listings: was 48, now 28")
     assert "of.users.role.admin: was 25, now 100" in values.seen
+
+
+def test_rows_that_went_to_an_archive_are_not_gone(
+    owner: Any,
+    ops: Connection,
+    before: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.execute("CREATE TABLE archived_listings AS SELECT * FROM listings ORDER BY id LIMIT 30")
+    owner.execute("DELETE FROM listings WHERE id IN (SELECT id FROM archived_listings)")
+    assert after(ops, before, monkeypatch).troubles == []
+    owner.execute("DELETE FROM archived_listings WHERE id % 2 = 0")
+    [found] = after(ops, before, monkeypatch).troubles
+    assert found.seen.startswith("of.listings: was 48, now 18")
 
 
 def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are_told(

@@ -95,11 +95,24 @@ def test_a_day_without_a_snapshot_is_named(taken: Any, status: str, said: str) -
 
 
 @pytest.mark.parametrize(
-    ("earliest", "latest", "status"), [(35, 0, "ok"), (9, 0, "warn"), (35, 0.2, "critical")]
+    ("earliest", "latest", "wanted", "status"),
+    [
+        (35, 0, 35, "ok"),
+        (9, 0, 35, "warn"),
+        (9, 0, 0, "warn"),  # the file does not say
+        (9, 0, 7, "ok"),  # kept longer than the file asks for, since lately
+        (35, 0.2, 7, "critical"),
+    ],
 )
-def test_the_window_of_a_restore_is_as_long_as_backups_are_kept(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch, earliest: int, latest: float, status: str
+def test_the_window_of_a_restore_is_as_long_as_backups_are_to_be_kept(
+    ops: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    earliest: int,
+    latest: float,
+    wanted: int,
+    status: str,
 ) -> None:
+    monkeypatch.setitem(ops.target.facts["database"], "backup_days", wanted)
     days = [ops.now() - timedelta(days=each) for each in (earliest, latest)]
     monkeypatch.setattr(snapshots, "window", lambda *_: days)
     real = rds.Database.describe

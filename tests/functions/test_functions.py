@@ -57,6 +57,17 @@ def test_a_version_that_served_alone_brought_no_errors(ops: Connection) -> None:
     assert "served alone" in found[0].seen
 
 
+def test_what_others_write_into_a_function_s_log_is_of_no_version(fresh: Connection) -> None:
+    ops = connect("lab/dms-dev")
+    at = {"logGroupName": "/aws/lambda/dms-init-upload-dev", "logStreamName": "by-hand"}
+    ops.call("logs", "create_log_stream", **at)
+    now = int(ops.now().timestamp() * 1000)
+    line = {"timestamp": now - 60_000, "message": '{"level": "ERROR", "message": "tried by hand"}'}
+    ops.call("logs", "put_log_events", **at, logEvents=[line])
+    found = check_versions(ops, "init-upload", 24)
+    assert {each.status for each in found} == {"ok"}
+
+
 def test_a_version_that_failed_from_its_start_is_the_cause(ops: Connection, lab: Any) -> None:
     with lab.broken(BAD):
         found = check_versions(ops, "api")

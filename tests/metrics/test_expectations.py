@@ -121,6 +121,11 @@ def test_when_something_meets_its_limit(
     assert low <= left <= high
 
 
+def twice(since: float) -> Callable[[float], float]:
+    """A day's rhythm, with twice the traffic since some hours, from the middle of a quarter on."""
+    return lambda ago: rhythm(8, 20)(ago) * (1 + min(1.0, max(0.0, 2 * (since - ago))))
+
+
 def burst(ago: float) -> float:
     return 20 + (30 if 0.5 < ago < 1 else 0)
 
@@ -131,6 +136,9 @@ def burst(ago: float) -> float:
     [
         pytest.param(rhythm(20, 60), 100, 14, id="connections of every day, at their steepest"),
         pytest.param(rhythm(5, 45), 50, 14, id="near its limit each afternoon"),
+        pytest.param(twice(8), 60, 14, id="twice the traffic since the night"),
+        pytest.param(twice(5), 60, 14, id="twice the traffic since five hours"),
+        pytest.param(twice(2.1), 60, 14, id="twice the traffic since two hours"),
         pytest.param(lambda _: 64 * GB, 0, 14, id="storage that stays"),
         pytest.param(rhythm(50 * GB, 60 * GB), 0, 14, id="temporary files by day"),
         pytest.param(burst, 100, 14, id="a small burst"),

@@ -71,6 +71,15 @@ def test_what_none_explains_is_not_known() -> None:
     assert "not known" in found.seen
 
 
+def test_single_slow_periods_of_a_day_are_none_and_three_near_each_other_are() -> None:
+    times = pd.date_range(HOUR.start, periods=48, freq="5min")
+    bad = pd.Series([at in (3, 20, 40) for at in range(48)], index=times)
+    assert measures.together(bad).max() == 1
+    apart = [6.0] + [1.0] * 10 + [6.0]
+    assert latencies._taken(seen(p95_s=apart), explained=False).status == "ok"
+    assert latencies._taken(seen(p95_s=[1.0, 6.0] * 6), explained=False).status == "warn"
+
+
 def test_a_deployment_at_its_beginning_is_named() -> None:
     assert latencies._deployed(seen((27,), p95_s=SLOW)).cause == REVISION
     assert latencies._deployed(seen((27,), p95_s=SLOW)).status == "warn"

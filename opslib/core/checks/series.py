@@ -89,9 +89,10 @@ def overdue(now: datetime, moments: pd.Series) -> Overdue | None:
 def hours_left(values: pd.Series, limit: float) -> float | None:
     """In how many hours a series of weeks meets its limit; None when it does not go there.
 
-    A change of some hours counts when it is steady and no rhythm: more than any of its length in
-    the days before the last three. One of days counts when each hour is nearer to the limit than a
-    day before. Of less than two days nothing is said.
+    A change of some hours counts when it is steady and no rhythm: without its largest step more
+    than any of its length in the days before the last three, which were of less traffic. One of
+    days counts when each hour is nearer to the limit than a day before. Of less than two days
+    nothing is said.
     """
     import numpy as np
 
@@ -105,10 +106,13 @@ def hours_left(values: pd.Series, limit: float) -> float | None:
     for hours in _HOURS:
         steps = int(timedelta(hours=hours) / _STEP)
         before = nearer.diff(steps).iloc[:-young].max()
+        present, then = even.iloc[-steps // 2], even.iloc[-steps // 2 - day]
+        before *= min(3.0, max(1.0, present / max(then, 1e-9)))  # twice the traffic rises as much
         last = nearer.iloc[-steps - 1 :].to_numpy()
         total, each = last[-1] - last[0], np.diff(last)
-        steady = (each > 0).mean() >= 0.7 and each.max() <= total / 2
-        if total > 0 and total > _BEYOND * max(0.0, before) and steady:
+        step = (last[2:] - last[:-2]).max()  # it may fall between two
+        steady = (each > 0).mean() >= 0.7 and step <= total / 2
+        if total - step > _BEYOND * max(0.0, before) and steady:
             left = distance / _slope(last)
             found += [left] if left <= _REACH * hours else []
     grown = nearer.diff(day).iloc[-_DAYS * day :].dropna()

@@ -30,7 +30,8 @@ _BIN = "bin(5m)"
 _TERM = re.compile(r'\?(?:"([^"]*)"|(\S+))')
 _LEVELS = r'"level": ?(?:"(?:error|fatal|critical)"|[56]0\b)'
 _BY_VERSION = (
-    rf"parse @logStream /\[(?<version>[^\]]+)\]/ | stats count(*) as lines by version, {_BIN}"
+    r"parse @logStream /\[(?<version>[^\]]+)\]/ | filter ispresent(version)"  # not of other writers
+    rf" | stats count(*) as lines by version, {_BIN}"
 )
 
 

@@ -67,14 +67,14 @@ def check_backups(ops: Connection) -> Findings:
 
     Evidence: SNAPSHOTS of all that time.
     """
-    database, wanted = rds.database_of(ops), ops.target["database"].get("backup_days", 1)
+    database, wanted = rds.database_of(ops), ops.target["database"].get("backup_days", 0)
     described = database.describe(ops)
     retained = described.get("BackupRetentionPeriod") or 0
     found = list_snapshots(ops, max(7, retained, wanted))
-    kept = _retention(database, described, wanted)
+    kept = _retention(database, described, wanted or 1)
     earliest, latest = window(ops, database, described)
     made = described.get("ClusterCreateTime") or described.get("InstanceCreateTime")
-    since = ops.now() - timedelta(days=retained)
+    since = ops.now() - timedelta(days=min(retained, wanted or retained))
     since = max(since, made) if made else since  # so far back there has to be something
     restorable = Question(
         f"{database} can be restored to a moment",
