@@ -97,9 +97,9 @@ def when(text: str) -> datetime:
             found -= timedelta(days=found > now + _SKEW)
         else:
             found = moment(text, now)
-    except ValueError as exc:
+    except (UsageError, ValueError) as exc:
         raise UsageError(
-            f"{text!r} is no time of a day. Write 14:05, 20m (ago) or a date."
+            f"{text!r} is no time. Write 14:05 (UTC), 20m (ago) or a date, 2026-11-22T14:05."
         ) from exc
     if found > now + _SKEW:
         raise UsageError(

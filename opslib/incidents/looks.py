@@ -5,7 +5,7 @@ from __future__ import annotations
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
-from opslib.incidents.watching import FIRST_LOOK
+from opslib.incidents.watching import FIRST_LOOK, SAW
 from opslib.records import reading
 from opslib.records.records import Record
 from opslib.runs import runs
@@ -33,23 +33,26 @@ def look_back(incident: Incident, progress: Progress) -> Record:
     return record
 
 
+def _whole(incident: Incident) -> list[Record]:
+    """Its records that came to their end: a look that was cut off proves nothing."""
+    return [record for record in incidents.tied(incident) if record.outcome in SAW]
+
+
 def baseline(incident: Incident) -> str:
     """The id of the record of the first look; of one that was made by hand, where the start's could
-    not be. Empty: there is none.
+    not be, or was cut off. Empty: there is none.
     """
-    kept = incident.looks("before")
-    other = set(incident.looks("after"))
-    by_hand = (
-        record.id
-        for record in incidents.tied(incident)
-        if record.procedure == FIRST_LOOK and record.status and record.id not in other
-    )
-    return kept[-1] if kept else next(by_hand, "")
+    whole, kept = _whole(incident), incident.looks("before")
+    other = incident.looks("after")
+    known = [record.id for record in whole if record.id in kept]
+    by_hand = (r.id for r in whole if r.procedure == FIRST_LOOK and r.id not in other)
+    return known[-1] if known else next(by_hand, "")
 
 
 def compared(incident: Incident) -> Compared | None:
-    """The last look with the first; None when one of them is not there."""
-    before, after = baseline(incident), incident.looks("after")
+    """The last look with the first; None when one of them is not there, or was cut off."""
+    before, last = baseline(incident), incident.looks("after")[-1:]
+    after = [record for record in _whole(incident) if record.id in last]
     if not before or not after:
         return None
-    return standing.compare(*(standing.findings(reading.find(id)) for id in (before, after[-1])))
+    return standing.compare(standing.findings(reading.find(before)), standing.findings(after[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,10 +12,11 @@ import click
 
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
-from opslib.core import OpsError, console
+from opslib.core import OpsError, clock, console
 from opslib.core.checks import notes
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
+from opslib.incidents.watching import SAW
 
 _AT = click.option("--at", default="", help="When it was so: 14:05 (UTC), 20m (ago), or a date.")
 _OF = click.option(
@@ -58,6 +60,8 @@ def look(found: Any, kind: str, to_stderr: bool = False) -> None:
             record = looks.look(found, kind, progress)
         said = f"look:      {record.outcome}: {record.verdict} (record {record.id})"
         click.echo(said, err=to_stderr)
+        if kind == "after" and record.outcome == "interrupted":
+            raise KeyboardInterrupt(f": {found.id} is still open")
     except OpsError as exc:
         click.echo(f"opslib: the look could not be made: {console.plain(str(exc))}", err=True)
 
@@ -84,7 +88,8 @@ class _progress:
 def note(text: str, kind: str, at: str, record: str, id: str) -> None:
     """Write down what you saw, think, ruled out, decided or told. It stays as it was said."""
     found = known.note(text, kind, at, record, id)
-    click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%H:%M} UTC)")
+    now, when = datetime.now(UTC), found.events[-1].happened
+    click.echo(f"{found.id}: {kind} kept ({clock(when, now)} UTC)")
 
 
 @incident.command()
@@ -183,7 +188,9 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
 def _look_back(found: Any) -> None:
     try:
         with _progress() as progress:
-            looks.look_back(found, progress)
+            record = looks.look_back(found, progress)
+        if record.outcome not in SAW:
+            raise OpsError(f"{record.outcome}: {record.verdict} (record {record.id})")
     except OpsError as exc:
         said = console.plain(str(exc))
         click.echo(f"opslib: the account could not be asked: {said} From what is kept:", err=True)
