@@ -15,7 +15,7 @@ from opslib.cli import completion, given, streams
 from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
-from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
+from opslib.core import Json, OpsError, Refused, UsageError, console, redaction, times
 from opslib.core.strict_yaml import skip_grammars
 
 _STATUS = """\b
@@ -169,7 +169,7 @@ def _run(
 
 
 @cli.group(cls=_Records, invoke_without_command=True)
-@given.target("Of this target only.")
+@given.target(given.KEPT)
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option(
     "--outcome",
@@ -194,11 +194,11 @@ def records(
     if ctx.invoked_subcommand is not None:
         return
     from opslib.cli import runs as told
-    from opslib.core import times
     from opslib.records import reading
 
     asked = most or (None if as_json else 100)
-    found = reading.list_records(target, times.moment(since) if since else None, outcome, asked)
+    on, start = given.kept_on(target), times.moment(since) if since else None
+    found = reading.list_records(on, start, outcome, asked)
     unlisted = reading.unlisted()
     if found or as_json or not unlisted:
         click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from opslib.cli import completion
-from opslib.core import UsageError, redaction
+from opslib.core import UsageError, redaction, targets
 from opslib.runs.batches import LOCAL
 
 NOTE = click.option("--note", default="", help="What you saw, and why you run this.")
@@ -26,6 +26,20 @@ def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
     """`-t`, offered to the shell."""
     names = ("-t", "--target", *name)
     return click.option(*names, help=help, shell_complete=completion.target_names, **more)
+
+
+KEPT = "Of this target only, or of a pattern: 'lab/*'."
+
+
+def kept_on(target: str | None) -> list[str] | None:
+    """The targets that are meant by a name or a pattern, of whose records something is asked; a
+    name, too, of which only records are left. Raises UsageError: there is none.
+    """
+    from opslib.records import index
+
+    if target is None:
+        return None
+    return [target] if target in index.targets() else targets.matching([target])
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from opslib.core import Json, UsageError, unknown_name
@@ -10,7 +11,7 @@ from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
 def list_records(
-    target: str | None = None,
+    target: str | Collection[str] | None = None,
     since: datetime | None = None,
     outcome: str | None = None,
     most: int | None = None,
@@ -23,9 +24,10 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
+    on = [target] if isinstance(target, str) else target
+    narrowed = {} if outcome is None else {"outcome": outcome}
     start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
-    found = map(Record.of, reversed(index.rows(start, most=most, **narrowed)))
+    found = map(Record.of, reversed(index.rows(start, most=most, targets=on, **narrowed)))
     return [record for record in found if since is None or record.started >= since]
 
 

@@ -234,11 +234,12 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
-@given.target(default="")
+@given.target(given.KEPT)
 @_json
-def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
+def incidents(only_open: bool, like: str, target: str | None, as_json: bool) -> None:
     """The incidents, newest first."""
-    found = known.every(target, only_open=only_open)
+    on = given.kept_on(target)
+    found = [i for i in known.every(only_open=only_open) if on is None or i.target in on]
     if like:
         alike = causes.alike(known.find(like))
         found = [each for each in found if each.id in alike]

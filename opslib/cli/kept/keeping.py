@@ -9,9 +9,8 @@ from typing import NoReturn
 
 import click
 
-from opslib.cli import completion
+from opslib.cli import completion, given
 from opslib.cli.given import JSON
-from opslib.cli.given import target as on_target
 from opslib.core import console, count, cut, times
 
 _SHOWN_LINES = 3
@@ -19,7 +18,7 @@ _SHOWN_LINES = 3
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
-@on_target("Of this target only.")
+@given.target(given.KEPT)
 @click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
 @click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
 @JSON
@@ -32,7 +31,7 @@ def search(
     """
     from opslib.records.texts import words as texts
 
-    found = texts.search(words, target, times.moment(since) if since else None, most)
+    found = texts.search(words, given.kept_on(target), times.moment(since) if since else None, most)
     if as_json:
         click.echo(console.as_json([h.record.as_dict() | {"lines": h.lines} for h in found.found]))
     for hit in [] if as_json else found.found:
