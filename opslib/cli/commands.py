@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -15,7 +16,7 @@ from opslib.cli import completion, given, streams
 from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
-from opslib.core import Json, OpsError, Refused, UsageError, console, redaction, times
+from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
 from opslib.core.strict_yaml import skip_grammars
 
 _STATUS = """\b
@@ -169,8 +170,8 @@ def _run(
 
 
 @cli.group(cls=_Records, invoke_without_command=True)
-@given.target(given.KEPT)
-@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@given.KEPT_ON
+@given.SINCE
 @click.option(
     "--outcome",
     help="ok, attention, changed, previewed, refused, failed, timed out, kernel died, interrupted.",
@@ -184,8 +185,8 @@ def _run(
 @click.pass_context
 def records(
     ctx: click.Context,
-    target: str | None,
-    since: str | None,
+    target: list[str] | None,
+    since: datetime | None,
     outcome: str | None,
     most: int | None,
     as_json: bool,
@@ -197,8 +198,7 @@ def records(
     from opslib.records import reading
 
     asked = most or (None if as_json else 100)
-    on, start = given.kept_on(target), times.moment(since) if since else None
-    found = reading.list_records(on, start, outcome, asked)
+    found = reading.list_records(target, since, outcome, asked)
     unlisted = reading.unlisted()
     if found or as_json or not unlisted:
         click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))

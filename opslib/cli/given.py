@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from opslib.cli import completion
-from opslib.core import UsageError, redaction, targets
+from opslib.core import UsageError, redaction, targets, times
 from opslib.runs.batches import LOCAL
 
 NOTE = click.option("--note", default="", help="What you saw, and why you run this.")
@@ -28,10 +28,7 @@ def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(*names, help=help, shell_complete=completion.target_names, **more)
 
 
-KEPT = "Of this target only, or of a pattern: 'lab/*'."
-
-
-def kept_on(target: str | None) -> list[str] | None:
+def _kept_on(_: Any, option: Any, target: str | None) -> list[str] | None:
     """The targets that are meant by a name or a pattern, of whose records something is asked; a
     name, too, of which only records are left. Raises UsageError: there is none.
     """
@@ -39,9 +36,15 @@ def kept_on(target: str | None) -> list[str] | None:
 
     if target is None:
         return None
-    return [target] if target in index.targets() else targets.matching([target])
+    return [target] if index.rows(most=1, target=target) else targets.matching([target])
 
 
+KEPT_ON = target("Of this target only, or of a pattern: 'lab/*'.", callback=_kept_on)
+SINCE = click.option(
+    "--since",
+    help="30m, 12h, 1d, 2w, or a date (UTC).",
+    callback=lambda _, option, text: times.moment(text) if text else None,
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),

@@ -177,8 +177,7 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
     about = error.schema
     if error.validator == "required":
         about = about.get("properties", {}).get(message.split("'")[1], {})
-    told = f" ({about['description']})" if "description" in about else ""
-    yield place, message + told
+    yield place, message + (f" ({about['description']})" if "description" in about else "")
 
 
 def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:

@@ -6,7 +6,6 @@ from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
 from opslib.incidents.watching import FIRST_LOOK, SAW
-from opslib.records import reading
 from opslib.records.records import Record
 from opslib.runs import runs
 from opslib.runs.batches.items import Progress
@@ -33,26 +32,24 @@ def look_back(incident: Incident, progress: Progress) -> Record:
     return record
 
 
-def _whole(incident: Incident) -> list[Record]:
-    """Its records that came to their end: a look that was cut off proves nothing."""
-    return [record for record in incidents.tied(incident) if record.outcome in SAW]
+def _whole(incident: Incident) -> dict[str, Record]:
+    """Its records that came to their end, by id: a look that was cut off proves nothing."""
+    return {record.id: record for record in incidents.tied(incident) if record.outcome in SAW}
 
 
 def baseline(incident: Incident) -> str:
     """The id of the record of the first look; of one that was made by hand, where the start's could
     not be, or was cut off. Empty: there is none.
     """
-    whole, kept = _whole(incident), incident.looks("before")
-    other = incident.looks("after")
-    known = [record.id for record in whole if record.id in kept]
-    by_hand = (r.id for r in whole if r.procedure == FIRST_LOOK and r.id not in other)
-    return known[-1] if known else next(by_hand, "")
+    whole, other = _whole(incident), incident.looks("after")
+    kept = [id for id in incident.looks("before") if id in whole]
+    by_hand = (id for id, r in whole.items() if r.procedure == FIRST_LOOK and id not in other)
+    return kept[-1] if kept else next(by_hand, "")
 
 
 def compared(incident: Incident) -> Compared | None:
     """The last look with the first; None when one of them is not there, or was cut off."""
-    before, last = baseline(incident), incident.looks("after")[-1:]
-    after = [record for record in _whole(incident) if record.id in last]
-    if not before or not after:
+    whole, looked = _whole(incident), [baseline(incident), *incident.looks("after")[-1:]]
+    if len(looked) < 2 or not whole.keys() >= {*looked}:
         return None
-    return standing.compare(standing.findings(reading.find(before)), standing.findings(after[0]))
+    return standing.compare(*(standing.findings(whole[id]) for id in looked))

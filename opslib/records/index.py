@@ -153,37 +153,25 @@ def row_hash(row: Row) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
-def rows(
-    since: str = "",
-    begins: str = "",
-    most: int | None = None,
-    targets: Collection[str] | None = None,
-    **where: Any,
-) -> list[Row]:
-    """The rows, oldest first; `id="x"` and the like narrow them. `since`: started then or
-    later; `begins`: ids that begin so; `most`: the newest of them; `targets`: of one of these.
+def rows(since: str = "", begins: str = "", most: int | None = None, **where: Any) -> list[Row]:
+    """The rows, oldest first; `target="x"`, or one of several, and the like narrow them. `since`:
+    started then or later; `begins`: ids that begin so; `most`: the newest of them.
     """
     columns = database.records.c
     later = [columns.started >= since] if since else []
-    later += [columns.target.in_(targets)] if targets is not None else []
+    for name, value in where.items():
+        later.append(columns[name].in_([value] if isinstance(value, str) else value))
     later += [columns.id >= begins, columns.id.startswith(begins, autoescape=True)] * bool(begins)
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
     order = (columns.started.desc(), columns.seq.desc().nulls_first(), columns.id.desc())
-    asked = sa.select(database.records).filter_by(**where).where(*later).order_by(*order)
+    asked = sa.select(database.records).where(*later).order_by(*order)
     return database.found(asked.limit(most))[::-1]
 
 
 def rows_of(ids: Collection[str]) -> list[Row]:
     """Those of these ids that are there."""
     return database.found(sa.select(database.records).where(database.records.c.id.in_(ids)))
-
-
-def targets() -> set[str]:
-    """Those of which there are records."""
-    return {
-        row["target"] for row in database.found(sa.select(database.records.c.target).distinct())
-    }
 
 
 def is_sealed(id: str) -> bool:

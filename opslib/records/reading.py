@@ -24,10 +24,11 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    on = [target] if isinstance(target, str) else target
-    narrowed = {} if outcome is None else {"outcome": outcome}
+    narrowed: Json = {
+        k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None
+    }
     start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
-    found = map(Record.of, reversed(index.rows(start, most=most, targets=on, **narrowed)))
+    found = map(Record.of, reversed(index.rows(start, most=most, **narrowed)))
     return [record for record in found if since is None or record.started >= since]
 
 

@@ -55,9 +55,8 @@ def test_a_clock_time_that_was_yesterdays_is_told_with_its_day(
     later = datetime.now(UTC) + timedelta(hours=1)  # so it is the last one there was, not the next
     with pytest.raises(SystemExit):
         commands.main(["incident", "note", "x", "--at", f"{later:%H:%M}"])
-    day = later - timedelta(days=1)
-    said = f"{day:%m-%d %H:%M}" if day.date() != datetime.now(UTC).date() else f"{day:%H:%M}"
-    assert f"{found.id}: saw kept ({said} UTC)" in capsys.readouterr().out
+    said = later - timedelta(days=1)
+    assert f"{found.id}: saw kept ({said:%Y-%m-%d %H:%M} UTC)" in capsys.readouterr().out
 
 
 def test_an_update_of_an_ended_incident_says_so_and_promises_no_next_one(project: Project) -> None:

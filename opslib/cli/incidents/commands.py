@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +12,7 @@ import click
 
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
-from opslib.core import OpsError, clock, console
+from opslib.core import OpsError, console
 from opslib.core.checks import notes
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
@@ -66,17 +66,14 @@ def look(found: Any, kind: str, to_stderr: bool = False) -> None:
         click.echo(f"opslib: the look could not be made: {console.plain(str(exc))}", err=True)
 
 
-class _progress:
+@contextmanager
+def _progress() -> Iterator[Callable[[str, str], console.Progress]]:
     """The line on stderr that moves, and its end."""
-
-    def __init__(self) -> None:
-        self._line = console.Progress()
-
-    def __enter__(self) -> Callable[[str, str], console.Progress]:
-        return lambda name, target: self._line
-
-    def __exit__(self, *_: object) -> None:
-        self._line.end()
+    line = console.Progress()
+    try:
+        yield lambda name, target: line
+    finally:
+        line.end()
 
 
 @incident.command()
@@ -88,8 +85,7 @@ class _progress:
 def note(text: str, kind: str, at: str, record: str, id: str) -> None:
     """Write down what you saw, think, ruled out, decided or told. It stays as it was said."""
     found = known.note(text, kind, at, record, id)
-    now, when = datetime.now(UTC), found.events[-1].happened
-    click.echo(f"{found.id}: {kind} kept ({clock(when, now)} UTC)")
+    click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%Y-%m-%d %H:%M} UTC)")
 
 
 @incident.command()
@@ -234,12 +230,11 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
-@given.target(given.KEPT)
+@given.KEPT_ON
 @_json
-def incidents(only_open: bool, like: str, target: str | None, as_json: bool) -> None:
+def incidents(only_open: bool, like: str, target: list[str] | None, as_json: bool) -> None:
     """The incidents, newest first."""
-    on = given.kept_on(target)
-    found = [i for i in known.every(only_open=only_open) if on is None or i.target in on]
+    found = [i for i in known.every(only_open=only_open) if target is None or i.target in target]
     if like:
         alike = causes.alike(known.find(like))
         found = [each for each in found if each.id in alike]

@@ -136,16 +136,14 @@ def transaction(
             yield connection
     except SQLAlchemyError as exc:
         cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
-        index = f"The index of records at {shown()}"
-        if _NO_ROOM.search(cause):  # it is whole, so nobody is told to make it again
-            raise OpsError(
-                f"{index} cannot be written: {cause}. Nothing was entered. Make room there, or "
-                "make it writable, and do it again."
-            ) from exc
-        raise OpsError(
-            f"{index} does not answer: {cause}. "
+        then = (
             "Check that disk or database, or OPSLIB_INDEX; the record files are not touched. "
             f"If it is lost, it is made again from them: {REBUILD}"
+        )
+        if _NO_ROOM.search(cause):  # it is whole, so nobody is told to make it again
+            then = "Nothing was entered. Make room there, or make it writable, and do it again."
+        raise OpsError(
+            f"The index of records at {shown()} does not answer: {cause}. {then}"
         ) from exc
 
 
