@@ -77,7 +77,8 @@ def details(record: Record) -> Json:
                 "removed it. A copy that somebody kept can be checked: opslib records verify FILE."
             ) from exc
         raise UsageError(
-            f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
+            f"The file of record {record.id} cannot be read: "
+            f"{getattr(exc, 'strerror', None) or exc}. Look: opslib records verify"
         ) from exc
     if added := late_notes.of(record.id, index.entries()):
         said["notes"] = [*(said.get("notes") or ()), *added]

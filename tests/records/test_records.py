@@ -165,6 +165,14 @@ def test_what_is_kept_is_asked_by_a_name_or_a_pattern_and_a_typo_is_told(
     assert (three[0].id in capsys.readouterr().out) == (command == ["records"])
 
 
+def test_a_file_that_is_gone_is_told_in_words_without_a_number(three: list[Record]) -> None:
+    three[0].path.unlink()
+    with pytest.raises(UsageError, match=r"cannot be read: No such file or directory\. Look: "):
+        reading.details(three[0])
+    with pytest.raises(UsageError, match=r"nor a file of them: No such file or directory\.$"):
+        verification.examine(["1:abc"])
+
+
 def test_no_records_is_an_empty_list_and_makes_no_folder(project: Project) -> None:
     assert reading.list_records() == []
     assert verification.verify() == []
