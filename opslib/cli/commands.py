@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -169,8 +170,8 @@ def _run(
 
 
 @cli.group(cls=_Records, invoke_without_command=True)
-@given.target("Of this target only.")
-@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@given.KEPT_ON
+@given.SINCE
 @click.option(
     "--outcome",
     help="ok, attention, changed, previewed, refused, failed, timed out, kernel died, interrupted.",
@@ -184,8 +185,8 @@ def _run(
 @click.pass_context
 def records(
     ctx: click.Context,
-    target: str | None,
-    since: str | None,
+    target: list[str] | None,
+    since: datetime | None,
     outcome: str | None,
     most: int | None,
     as_json: bool,
@@ -194,11 +195,10 @@ def records(
     if ctx.invoked_subcommand is not None:
         return
     from opslib.cli import runs as told
-    from opslib.core import times
     from opslib.records import reading
 
     asked = most or (None if as_json else 100)
-    found = reading.list_records(target, times.moment(since) if since else None, outcome, asked)
+    found = reading.list_records(target, since, outcome, asked)
     unlisted = reading.unlisted()
     if found or as_json or not unlisted:
         click.echo(console.as_json([r.as_dict() for r in found]) if as_json else told.listed(found))

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from opslib.cli import completion
-from opslib.core import UsageError, redaction
+from opslib.core import UsageError, redaction, targets, times
 from opslib.runs.batches import LOCAL
 
 NOTE = click.option("--note", default="", help="What you saw, and why you run this.")
@@ -28,6 +28,23 @@ def target(help: str = "", *name: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(*names, help=help, shell_complete=completion.target_names, **more)
 
 
+def _kept_on(_: Any, option: Any, target: str | None) -> list[str] | None:
+    """The targets that are meant by a name or a pattern, of whose records something is asked; a
+    name, too, of which only records are left. Raises UsageError: there is none.
+    """
+    from opslib.records import index
+
+    if target is None:
+        return None
+    return [target] if index.rows(most=1, target=target) else targets.matching([target])
+
+
+KEPT_ON = target("Of this target only, or of a pattern: 'lab/*'.", callback=_kept_on)
+SINCE = click.option(
+    "--since",
+    help="30m, 12h, 1d, 2w, or a date (UTC).",
+    callback=lambda _, option, text: times.moment(text) if text else None,
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),

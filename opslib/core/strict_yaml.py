@@ -157,7 +157,7 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
             if key not in known:
                 near = get_close_matches(str(key), known, n=1)
                 offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-                yield [*place, key], f"unknown key; {offer}"
+                yield [*place, key], f"is an unknown key; {offer}"
         return
     if (
         error.validator == "anyOf"
@@ -174,7 +174,10 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
         message = "is not set here: whoever runs it says it, each time"
     elif error.validator == "type" and error.validator_value == "string":
         message = f"{error.instance!r} is not a string: quote it"
-    yield place, message
+    about = error.schema
+    if error.validator == "required":
+        about = about.get("properties", {}).get(message.split("'")[1], {})
+    yield place, message + (f" ({about['description']})" if "description" in about else "")
 
 
 def _line(root: yaml.Node | None, place: Iterable[Any]) -> int:

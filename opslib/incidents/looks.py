@@ -5,8 +5,7 @@ from __future__ import annotations
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
-from opslib.incidents.watching import FIRST_LOOK
-from opslib.records import reading
+from opslib.incidents.watching import FIRST_LOOK, SAW
 from opslib.records.records import Record
 from opslib.runs import runs
 from opslib.runs.batches.items import Progress
@@ -33,23 +32,24 @@ def look_back(incident: Incident, progress: Progress) -> Record:
     return record
 
 
+def _whole(incident: Incident) -> dict[str, Record]:
+    """Its records that came to their end, by id: a look that was cut off proves nothing."""
+    return {record.id: record for record in incidents.tied(incident) if record.outcome in SAW}
+
+
 def baseline(incident: Incident) -> str:
     """The id of the record of the first look; of one that was made by hand, where the start's could
-    not be. Empty: there is none.
+    not be, or was cut off. Empty: there is none.
     """
-    kept = incident.looks("before")
-    other = set(incident.looks("after"))
-    by_hand = (
-        record.id
-        for record in incidents.tied(incident)
-        if record.procedure == FIRST_LOOK and record.status and record.id not in other
-    )
+    whole, other = _whole(incident), incident.looks("after")
+    kept = [id for id in incident.looks("before") if id in whole]
+    by_hand = (id for id, r in whole.items() if r.procedure == FIRST_LOOK and id not in other)
     return kept[-1] if kept else next(by_hand, "")
 
 
 def compared(incident: Incident) -> Compared | None:
-    """The last look with the first; None when one of them is not there."""
-    before, after = baseline(incident), incident.looks("after")
-    if not before or not after:
+    """The last look with the first; None when one of them is not there, or was cut off."""
+    whole, looked = _whole(incident), [baseline(incident), *incident.looks("after")[-1:]]
+    if len(looked) < 2 or not whole.keys() >= {*looked}:
         return None
-    return standing.compare(*(standing.findings(reading.find(id)) for id in (before, after[-1])))
+    return standing.compare(*(standing.findings(whole[id]) for id in looked))

@@ -69,6 +69,8 @@ def timeline(incident: Incident) -> Timeline:
     rows.sort(key=lambda row: row.time)
     unseen = [f"{f['check']}: {f['seen']}" for f in standing.findings(looked) if _is_unseen(f)]
     lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
+    if looked is None:
+        unseen.append("the account was not asked")
     return Timeline(rows, looked, [*unseen, *lost])
 
 

@@ -47,6 +47,11 @@ class Called:
             what = "a run"
         elif not self.changes:
             raise UsageError(f"{self.name} changes nothing: it has one policy, without --{kind}.")
+        if kind == ROLE and not self.target.policy.apply_role:
+            raise UsageError(
+                f"The file of {self.target.key} names no policy.apply_role, so none makes a "
+                "change. How: docs/permissions.md."
+            )
         practice = f"opslib run {self.name} -t {LAB}{self.target.key}"
         silent = f" Of {count(self.silent, 'record')} nothing tells it." * bool(self.silent)
         raise UsageError(

@@ -154,16 +154,18 @@ def row_hash(row: Row) -> str:
 
 
 def rows(since: str = "", begins: str = "", most: int | None = None, **where: Any) -> list[Row]:
-    """The rows, oldest first; `target="x"` and the like narrow them. `since`: started then or
-    later; `begins`: ids that begin so; `most`: the newest of them.
+    """The rows, oldest first; `target="x"`, or one of several, and the like narrow them. `since`:
+    started then or later; `begins`: ids that begin so; `most`: the newest of them.
     """
     columns = database.records.c
     later = [columns.started >= since] if since else []
+    for name, value in where.items():
+        later.append(columns[name].in_([value] if isinstance(value, str) else value))
     later += [columns.id >= begins, columns.id.startswith(begins, autoescape=True)] * bool(begins)
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
     order = (columns.started.desc(), columns.seq.desc().nulls_first(), columns.id.desc())
-    asked = sa.select(database.records).filter_by(**where).where(*later).order_by(*order)
+    asked = sa.select(database.records).where(*later).order_by(*order)
     return database.found(asked.limit(most))[::-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from opslib.core import Json, UsageError, unknown_name
@@ -10,7 +11,7 @@ from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
 def list_records(
-    target: str | None = None,
+    target: str | Collection[str] | None = None,
     since: datetime | None = None,
     outcome: str | None = None,
     most: int | None = None,
@@ -23,7 +24,9 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    narrowed = {k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None}
+    narrowed: Json = {
+        k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None
+    }
     start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
     found = map(Record.of, reversed(index.rows(start, most=most, **narrowed)))
     return [record for record in found if since is None or record.started >= since]
@@ -74,7 +77,8 @@ def details(record: Record) -> Json:
                 "removed it. A copy that somebody kept can be checked: opslib records verify FILE."
             ) from exc
         raise UsageError(
-            f"The file of record {record.id} cannot be read: {exc}. Look: opslib records verify"
+            f"The file of record {record.id} cannot be read: "
+            f"{getattr(exc, 'strerror', None) or exc}. Look: opslib records verify"
         ) from exc
     if added := late_notes.of(record.id, index.entries()):
         said["notes"] = [*(said.get("notes") or ()), *added]

@@ -96,7 +96,8 @@ def _heads(given: str) -> Iterator[tuple[int, str]]:
         except (OSError, ValueError) as exc:
             raise UsageError(
                 f"{given!r} is neither a head of a chain (<number>:<sha256>, as `opslib records "
-                f"head` prints it) nor a file of them: {exc}."
+                f"head` prints it) nor a file of them: "
+                f"{getattr(exc, 'strerror', None) or exc}."
             ) from exc
     said = [text for line in lines if (text := line.partition("#")[0].strip().lower())]
     for text in said:

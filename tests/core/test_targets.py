@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from opslib.catalogue import runbooks
-from opslib.core import strict_yaml
+from opslib.core import redaction, strict_yaml
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError, unknown_name
 
@@ -81,17 +81,17 @@ def test_an_unknown_target_offers_the_nearest(home: Path) -> None:
             "timeout_seconds",
             "timout_seconds",
             8,
-            "functions.api.timout_seconds: unknown key; did you mean 'timeout_seconds'?",
+            "functions.api.timout_seconds: is an unknown key; did you mean 'timeout_seconds'?",
         ),
         ('"012345678901"', "012345670", 5, "is not a string: quote it"),
-        ("region: eu-west-1", "region: Ireland", 6, "region: 'Ireland' does not match"),
+        ("region: eu-west-1", "region: Ireland", 6, "[0-9]+$' (Where its resources are: eu-west-1"),
         (
             "production: false",
             "production: maybe",
             4,
             "production: 'maybe' is not of type 'boolean'",
         ),
-        ("region: eu-west-1\n", "", 1, "'region' is a required property"),
+        ("region: eu-west-1\n", "", 1, "'region' is a required property (Where its resources"),
         ("system: shop", "system: shop\nsystem: shoe", 3, "key 'system' stands twice"),
         ("title: Shop staging", "title: [Shop", 2, "not valid YAML"),
     ],
@@ -103,6 +103,13 @@ def test_a_broken_file_is_refused_with_its_line(
     said = refusal()
     assert f"shop-staging.yaml:{line}:" in said
     assert message in said
+
+
+def test_what_is_said_of_a_secret_in_a_file_is_not_masked_with_it(home: Path) -> None:
+    write(home, TARGET + "database: {secret: shop/db, password: hunter22}\n")
+    said = redaction.mask(refusal())
+    assert "database.password: is an unknown key; known: " in said
+    assert "hunter22" not in said
 
 
 def test_an_empty_file_is_refused(home: Path) -> None:

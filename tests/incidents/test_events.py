@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from opslib.cli import commands
+from opslib.cli.incidents import texts
 from opslib.core import OpsError, Refused, UsageError
-from opslib.incidents import events, incidents, levels, looks, standing
+from opslib.incidents import events, incidents, levels, looks, standing, timelines
 from opslib.incidents.incidents import Incident
 from opslib.records import verification
 from opslib.records.chain import database
@@ -44,6 +46,28 @@ def test_an_event_has_the_time_it_happened_and_the_time_it_was_known(project: Pr
     assert said.happened < before - timedelta(minutes=19)
     assert said.known >= before - timedelta(seconds=1)
     assert verification.verify() == []
+
+
+def test_a_clock_time_that_was_yesterdays_is_told_with_its_day(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = started()
+    later = datetime.now(UTC) + timedelta(hours=1)  # so it is the last one there was, not the next
+    with pytest.raises(SystemExit):
+        commands.main(["incident", "note", "x", "--at", f"{later:%H:%M}"])
+    said = later - timedelta(days=1)
+    assert f"{found.id}: saw kept ({said:%Y-%m-%d %H:%M} UTC)" in capsys.readouterr().out
+
+
+def test_an_update_of_an_ended_incident_says_so_and_promises_no_next_one(project: Project) -> None:
+    found = started()
+    assert "being looked at.\n" in texts.update(found)
+    assert "Next update: <when>" in texts.update(found)
+    assert f"on {TARGET}, severity 2\n" in texts.status(found)
+    ended = incidents.write("end", found.id)
+    said = texts.update(ended)
+    assert f"UTC: no milestone is marked, ended {ended.ended:%H:%M} UTC.\n" in said
+    assert "Next update" not in said
 
 
 def test_an_event_that_was_altered_breaks_the_proof(project: Project) -> None:
@@ -106,7 +130,8 @@ def test_two_who_start_at_once_start_one(
 REFUSALS: list[tuple[Callable[[], object], str]] = [
     (partial(started, severity="9"), r"Unknown severity '9'"),
     (partial(started, target="lab/bluemoxon-stagin"), r"Did you mean 'lab/bluemoxon-staging'"),
-    (partial(started, began="25:77"), r"'25:77' is no time\."),
+    (partial(started, began="25:77"), r"'25:77' is no time"),
+    (partial(started, began="14.05"), r"'14.05' is no time\. Write 30m, .* 14:05"),
     (partial(started, began="2999-01-01"), r"lies in the future"),
     (partial(incidents.start, " ", TARGET, "2"), r"needs a title"),
     (partial(incidents.note, "x"), r"No incident is open.*opslib incident start"),
@@ -196,6 +221,46 @@ def test_a_first_look_that_was_made_by_hand_is_the_baseline_where_the_starts_was
     assert looks.compared(found) is None
     incidents.write("looked", found.id, record=project.run("look", "print(1)").id, look="after")
     assert looks.compared(incidents.find()).well
+
+
+def test_a_look_that_was_cut_off_is_no_look_so_nothing_is_called_well(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "FIRST_LOOK", "tests/look")
+    found = started()
+    for look in ("before", "after"):
+        cut_off = project.run("look", "1 / 0")
+        assert cut_off.outcome == "failed"
+        incidents.write("looked", found.id, record=cut_off.id, look=look)
+        assert looks.baseline(incidents.find()) == ""
+        assert looks.compared(incidents.find()) is None
+    whole = project.run("look", "print(1)")
+    assert looks.baseline(incidents.find()) == whole.id
+    assert looks.compared(incidents.find()) is None  # the last one is still that which was cut off
+    assert timelines.timeline(incidents.find()).unseen == ["the account was not asked"]
+
+
+@pytest.mark.parametrize(("command", "status"), [("end", 130), ("timeline", 0)])
+def test_ctrl_c_in_the_last_look_ends_no_incident_and_in_a_timeline_it_is_told(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    status: int,
+) -> None:
+    found = started()
+    cut_off = SimpleNamespace(outcome="interrupted", verdict="In cell 1 of 13.", id="r")
+    for look in ("look", "look_back"):
+        monkeypatch.setattr(looks, look, lambda *_: cut_off)
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["incident", command])
+    assert ended.value.code == status
+    told = {
+        "end": f"opslib: interrupted: {found.id} is still open",
+        "timeline": "the account could not be asked: interrupted: In cell 1 of 13. (record r)",
+    }
+    assert told[command] in capsys.readouterr().err
+    assert not incidents.find().ended
 
 
 def test_a_change_stands_until_it_is_undone(project: Project) -> None:

@@ -202,6 +202,8 @@ def test_without_a_record_it_says_how_to_make_one(project: Project) -> None:
     project.procedure("changes", effect="change", parameters='approved: str = ""  # the plan')
     with pytest.raises(UsageError, match=r"No record of an apply .*/changes -t lab/.* --apply$"):
         called("tests/changes", KEY).policy(APPLY)
+    with pytest.raises(UsageError, match=r"names no policy\.apply_role, so none makes a change"):
+        called("tests/changes", KEY).policy(ROLE)
     project.run("asks", "print('it asks nothing')")
     with pytest.raises(UsageError, match=r"Of 1 record nothing tells it\. Make one in the lab"):
         called("tests/asks", KEY).policy(PREVIEW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import sqlite3
 import uuid
@@ -17,10 +18,13 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
+from opslib.cli import commands
 from opslib.core import times
 from opslib.core.errors import OpsError, UsageError
 from opslib.records import index, reading, records, verification
+from opslib.records.chain import database
 from opslib.records.records import Record
 from tests.projects import JOURNAL, TARGET, Project
 
@@ -120,6 +124,53 @@ def test_a_record_is_found_by_the_beginning_of_its_id(three: list[Record]) -> No
         reading.find("2026")
     with pytest.raises(UsageError, match=r"Unknown record 'x'.*opslib records"):
         reading.find("x")
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "database or disk is full",
+        "attempt to write a readonly database",
+        "cannot execute INSERT in a read-only transaction",
+        'could not extend file "base/1": No space left on device',
+    ],
+)
+def test_an_index_that_cannot_be_written_is_whole_so_nobody_is_told_to_make_it_again(
+    three: list[Record], monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    def full(_: object) -> None:
+        raise sa.exc.OperationalError("INSERT", {}, Exception(cause))
+
+    monkeypatch.setattr(database, "_make_tables", full)
+    with pytest.raises(OpsError, match=f"{cause}. Nothing was entered. Make room") as caught:
+        index.rows()
+    assert database.REBUILD not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [["records"], ["records", "search", "x"], ["incidents"]])
+def test_what_is_kept_is_asked_by_a_name_or_a_pattern_and_a_typo_is_told(
+    three: list[Record], capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    def ended(target: str) -> Any:
+        with pytest.raises(SystemExit) as status:
+            commands.main([*command, "-t", target])
+        return status.value.code
+
+    assert ended("lab/bluemoxon-stagin") == 2
+    assert "Did you mean 'lab/bluemoxon-staging'" in capsys.readouterr().err
+    assert ended("elsewhere-*") == 2
+    assert ended("lab/*-staging") == 0
+    (Path(os.environ["OPSLIB_HOME"]) / "parameters/targets/bluemoxon-staging.yaml").unlink()
+    assert ended(TARGET) == 0  # only its records are left
+    assert (three[0].id in capsys.readouterr().out) == (command == ["records"])
+
+
+def test_a_file_that_is_gone_is_told_in_words_without_a_number(three: list[Record]) -> None:
+    three[0].path.unlink()
+    with pytest.raises(UsageError, match=r"cannot be read: No such file or directory\. Look: "):
+        reading.details(three[0])
+    with pytest.raises(UsageError, match=r"nor a file of them: No such file or directory\.$"):
+        verification.examine(["1:abc"])
 
 
 def test_no_records_is_an_empty_list_and_makes_no_folder(project: Project) -> None:

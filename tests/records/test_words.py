@@ -22,7 +22,7 @@ _SAYS = "journal.write('verdict', sentence='Throttled by DynamoDB.', evidence=[]
 _PLAN = "journal.write('plan', plan={'id': 'p', 'summary': 'redrive', 'steps': [{'title': 'x1'}]})"
 
 
-def ids(*asked: str, **narrowed: str) -> list[str]:
+def ids(*asked: str, **narrowed: list[str]) -> list[str]:
     return [hit.record.id for hit in words.search(asked, **narrowed).found]  # type: ignore[arg-type]
 
 
@@ -44,8 +44,8 @@ def test_a_record_is_found_by_findings_verdict_notes_and_plan(
     assert ids("bluemoxon") == [record.id, quiet.id]
     late_notes.add(quiet.id, notes.noted("a deploy of the image service at noon", "think"))
     assert ids("image service") == [quiet.id]
-    assert ids("bluemoxon", target=TARGET) == [record.id, quiet.id]
-    assert ids("bluemoxon", target="lab/other-staging") == []
+    assert ids("bluemoxon", targets=[TARGET]) == [record.id, quiet.id]
+    assert ids("bluemoxon", targets=["lab/other-staging"]) == []
     later = words.search(["bluemoxon"], since=record.started + timedelta(seconds=1))
     assert (later.found, later.more) == ([], 0)
     assert words.search(["bluemoxon"], most=1).more == 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from opslib.core import OpsError, console
 from opslib.core.checks import notes
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
+from opslib.incidents.watching import SAW
 
 _AT = click.option("--at", default="", help="When it was so: 14:05 (UTC), 20m (ago), or a date.")
 _OF = click.option(
@@ -58,21 +60,20 @@ def look(found: Any, kind: str, to_stderr: bool = False) -> None:
             record = looks.look(found, kind, progress)
         said = f"look:      {record.outcome}: {record.verdict} (record {record.id})"
         click.echo(said, err=to_stderr)
+        if kind == "after" and record.outcome == "interrupted":
+            raise KeyboardInterrupt(f": {found.id} is still open")
     except OpsError as exc:
         click.echo(f"opslib: the look could not be made: {console.plain(str(exc))}", err=True)
 
 
-class _progress:
+@contextmanager
+def _progress() -> Iterator[Callable[[str, str], console.Progress]]:
     """The line on stderr that moves, and its end."""
-
-    def __init__(self) -> None:
-        self._line = console.Progress()
-
-    def __enter__(self) -> Callable[[str, str], console.Progress]:
-        return lambda name, target: self._line
-
-    def __exit__(self, *_: object) -> None:
-        self._line.end()
+    line = console.Progress()
+    try:
+        yield lambda name, target: line
+    finally:
+        line.end()
 
 
 @incident.command()
@@ -84,7 +85,7 @@ class _progress:
 def note(text: str, kind: str, at: str, record: str, id: str) -> None:
     """Write down what you saw, think, ruled out, decided or told. It stays as it was said."""
     found = known.note(text, kind, at, record, id)
-    click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%H:%M} UTC)")
+    click.echo(f"{found.id}: {kind} kept ({found.events[-1].happened:%Y-%m-%d %H:%M} UTC)")
 
 
 @incident.command()
@@ -183,7 +184,9 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
 def _look_back(found: Any) -> None:
     try:
         with _progress() as progress:
-            looks.look_back(found, progress)
+            record = looks.look_back(found, progress)
+        if record.outcome not in SAW:
+            raise OpsError(f"{record.outcome}: {record.verdict} (record {record.id})")
     except OpsError as exc:
         said = console.plain(str(exc))
         click.echo(f"opslib: the account could not be asked: {said} From what is kept:", err=True)
@@ -227,11 +230,11 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.command()
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
-@given.target(default="")
+@given.KEPT_ON
 @_json
-def incidents(only_open: bool, like: str, target: str, as_json: bool) -> None:
+def incidents(only_open: bool, like: str, target: list[str] | None, as_json: bool) -> None:
     """The incidents, newest first."""
-    found = known.every(target, only_open=only_open)
+    found = [i for i in known.every(only_open=only_open) if target is None or i.target in target]
     if like:
         alike = causes.alike(known.find(like))
         found = [each for each in found if each.id in alike]

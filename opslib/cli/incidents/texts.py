@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +28,10 @@ def _clock(found: Incident) -> list[str]:
         return [f"response times: the target's file cannot be read: {exc}"]
 
 
-def _phases(found: Incident) -> list[Json]:
+def _by_its_file(read: Callable[[Incident, datetime], Any], found: Incident) -> Any:
+    """What is due by the target's file; nothing where that cannot be read, which the clock says."""
     try:
-        return [phase.as_dict() for phase in clocks.phases(found, datetime.now(UTC))]
+        return read(found, datetime.now(UTC))
     except UsageError:
         return []
 
@@ -41,7 +42,7 @@ def shown(found: Incident) -> Json:
     stands = [change for change in standing.changes(of) if change.stands]
     return found.as_dict() | {
         "clock": _clock(found),
-        "phases": _phases(found),
+        "phases": [phase.as_dict() for phase in _by_its_file(clocks.phases, found)],
         "records": [record.id for record in of],
         "causes": causes.named(of),
         "stands": [
@@ -90,18 +91,10 @@ def update(found: Incident) -> str:
     return _text("update", found, told=told[-_LAST:])
 
 
-def _late(found: Incident) -> list[str]:
-    """The post-mortem that is owed."""
-    try:
-        owed = clocks.late(found, datetime.now(UTC))
-    except UsageError:
-        return []
-    return ["post-mortem (late)"] * ("post-mortem" in owed)
-
-
 def listed(found: Sequence[Incident]) -> str:
     if not found:
         return "No incidents."
+    owed = "post-mortem (late)"
     rows = [
         (
             "ended" if i.ended else "open",
@@ -109,7 +102,7 @@ def listed(found: Sequence[Incident]) -> str:
             i.severity,
             i.target,
             f"{i.started:%Y-%m-%d %H:%M}",
-            ", ".join([*i.missing, *_late(i)]),
+            ", ".join(i.missing + [owed] * ("post-mortem" in _by_its_file(clocks.late, i))),
             f"practice{f' of {i.drill}' if i.ended else ''}: {i.title}" if i.drill else i.title,
         )
         for i in found

@@ -9,9 +9,8 @@ from typing import NoReturn
 
 import click
 
-from opslib.cli import completion
+from opslib.cli import completion, given
 from opslib.cli.given import JSON
-from opslib.cli.given import target as on_target
 from opslib.core import console, count, cut, times
 
 _SHOWN_LINES = 3
@@ -19,12 +18,16 @@ _SHOWN_LINES = 3
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
-@on_target("Of this target only.")
-@click.option("--since", help="30m, 12h, 1d, 2w, or a date (UTC).")
+@given.KEPT_ON
+@given.SINCE
 @click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
 @JSON
 def search(
-    words: tuple[str, ...], target: str | None, since: str | None, most: int, as_json: bool
+    words: tuple[str, ...],
+    target: list[str] | None,
+    since: datetime | None,
+    most: int,
+    as_json: bool,
 ) -> None:
     """The records that say all the WORDS, newest first: findings, verdicts, notes, plans.
 
@@ -32,7 +35,7 @@ def search(
     """
     from opslib.records.texts import words as texts
 
-    found = texts.search(words, target, times.moment(since) if since else None, most)
+    found = texts.search(words, target, since, most)
     if as_json:
         click.echo(console.as_json([h.record.as_dict() | {"lines": h.lines} for h in found.found]))
     for hit in [] if as_json else found.found:

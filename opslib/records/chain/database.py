@@ -6,6 +6,7 @@ SQLite in the records folder by default; another database (PostgreSQL) by the UR
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,7 @@ from opslib.records import copies
 from opslib.records.records import COLUMNS
 
 REBUILD = "opslib records index --rebuild"
+_NO_ROOM = re.compile(r"is full|read-?only|no space", re.IGNORECASE)
 metadata = sa.MetaData()
 SEALED = ("seq", *COLUMNS, "sha256", "previous")  # what a seal covers, in this order
 PAGE = "page"  # its sha256, sealed too; empty: it has none; NULL: sealed before pages were
@@ -134,10 +136,14 @@ def transaction(
             yield connection
     except SQLAlchemyError as exc:
         cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
-        raise OpsError(
-            f"The index of records at {shown()} does not answer: {cause}. "
+        then = (
             "Check that disk or database, or OPSLIB_INDEX; the record files are not touched. "
             f"If it is lost, it is made again from them: {REBUILD}"
+        )
+        if _NO_ROOM.search(cause):  # it is whole, so nobody is told to make it again
+            then = "Nothing was entered. Make room there, or make it writable, and do it again."
+        raise OpsError(
+            f"The index of records at {shown()} does not answer: {cause}. {then}"
         ) from exc
 
 

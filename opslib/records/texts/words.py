@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,7 +56,10 @@ class Hits:
 
 
 def search(
-    words: Sequence[str], target: str | None = None, since: datetime | None = None, most: int = 50
+    words: Sequence[str],
+    targets: Collection[str] | None = None,
+    since: datetime | None = None,
+    most: int = 50,
 ) -> Hits:
     """The records that say all the words, or words that begin so; newest first.
 
@@ -72,8 +75,8 @@ def search(
         how = _ready(connection)
         joined = " ".join(f'"{w}"*' for w in asked) if how == "sqlite" else _all(asked)
         hit = sa.text(_FIND[how]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
-        where = [rows.c.target == target] if target is not None else []
-        where += [rows.c.started >= since.isoformat()] if since else []
+        where = [rows.c.started >= since.isoformat()] if since else []
+        where += [rows.c.target.in_(targets)] if targets is not None else []
         every = sa.func.count().over().label("number")
         found = sa.select(*(rows.c[name] for name in COLUMNS), every)
         found = found.join(hit, hit.c.id == rows.c.id).where(*where)
