@@ -8,12 +8,11 @@ from opslib.users.disabling import (
     plan_disable,
     steps_to_remove,
 )
+from opslib.users.passwords import plan_create, plan_password
 from opslib.users.signins import check_sign_in
 from opslib.users.users import (
     check_synced,
     list_users,
-    plan_create,
-    plan_password,
     plan_reset_mfa,
     plan_sync,
     pool_id,

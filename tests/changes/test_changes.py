@@ -20,6 +20,7 @@ from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.functions.versions import list_versions, plan_rollback
 from opslib.records import reading
 from opslib.users import users
+from opslib.users.passwords import plan_password
 from tests import notebooks
 from tests.conftest import PracticeLab
 
@@ -153,7 +154,7 @@ def test_what_cannot_be_undone_is_refused(
     ops: Connection, clean: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPSLIB_PRIVATE", str(tmp_path / "private"))
-    apply(ops, users.plan_password(ops, "olaf.berg@example.com"), "now")
+    apply(ops, plan_password(ops, "olaf.berg@example.com"), "now")
     with pytest.raises(Refused, match=r"cannot be undone\. Nothing was changed"):
         changes.plan_undo(ops, last())
 

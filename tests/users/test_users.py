@@ -13,6 +13,7 @@ from opslib.core.actions import passwords
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
 from opslib.users import signins, users
+from opslib.users.passwords import plan_create, plan_password
 from tests import notebooks
 from tests.conftest import PracticeLab
 from tests.states import differences
@@ -124,7 +125,7 @@ def test_a_user_is_created_without_a_mail_with_a_row_and_undone(
 def test_an_invitation_is_mailed_only_when_asked_for(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, private: Path
 ) -> None:
-    apply(ops, users.plan_create(ops, NEW, invite=True), "now")
+    apply(ops, plan_create(ops, NEW, invite=True), "now")
     assert len(lab.state()["cognito"]["bluemoxon-staging"]["invitations"]) == 1
     assert not private.exists()
 
@@ -132,12 +133,12 @@ def test_an_invitation_is_mailed_only_when_asked_for(
 @pytest.mark.parametrize("email", ["", "nobody", "a b@example.com", '"@example.com'])
 def test_what_is_no_address_is_no_user(ops: Connection, email: str) -> None:
     with pytest.raises(UsageError, match="is not an e-mail address"):
-        users.plan_create(ops, email)
+        plan_create(ops, email)
 
 
 def test_a_user_who_is_there_is_not_created_again(ops: Connection) -> None:
     with pytest.raises(Refused, match=r"is in the pool already \(CONFIRMED\)"):
-        users.plan_create(ops, MARK)
+        plan_create(ops, MARK)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_a_password_is_made_set_and_kept_out_of_every_record(
     permanent: bool,
     status: str,
 ) -> None:
-    plan = users.plan_password(ops, JUNE, permanent)
+    plan = plan_password(ops, JUNE, permanent)
     assert lab.state() == clean
     assert not private.exists()
     apply(ops, plan, "now")
@@ -208,7 +209,7 @@ def test_where_users_are_not_synchronised_it_is_said(lab: PracticeLab) -> None:
 
 def test_where_no_function_writes_rows_a_user_is_created_without_one(lab: PracticeLab) -> None:
     there = connect("lab/dms-dev")
-    plan = users.plan_create(there, NEW)
+    plan = plan_create(there, NEW)
     assert [step.title for step in plan.steps] == [f"Create {NEW}, without a mail"]
     assert "does not know the user until it writes its own row" in plan.notes[1]
     try:
