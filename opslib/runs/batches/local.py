@@ -15,7 +15,7 @@ from opslib.runs import forks
 from opslib.runs.batches.items import Item, Progress
 
 # They wait for the network half of the time; more at once share the cores, and all end late.
-_AT_A_TIME = min(16, 4 * (os.cpu_count() or 4))
+_AT_A_TIME = min(16, 3 * (os.cpu_count() or 4))
 
 
 @dataclass(frozen=True)
