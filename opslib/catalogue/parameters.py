@@ -148,7 +148,7 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
         p
         for p in parameters
         if (p.name not in given and p.has_to_be_given(practice))
-        or (p.required and not p.empty and found.get(p.name) == "" != p.default)
+        or (p.required and not p.empty and p.default != "" and found.get(p.name) == "")
     ]
     if missing:
         asks = "; ".join(f"{p.name} ({p.type}{f': {p.told}' if p.help else ''})" for p in missing)
