@@ -15,10 +15,9 @@ from opslib import records
 from opslib.changes.forms import Forms, Same
 from opslib.changes.resources import Key
 from opslib.core import Connection, Json, OpsError
-from opslib.records import Record
+from opslib.records import LOOKED, Record
 
 KEEPING = ("reports/daily", "changes/configuration")
-_COMPLETE = ("ok", "attention")
 _PARTS = {"world", "key", "table", "now", "base", "since", "blind"}
 _LOOKED_INTO = 10  # reports; those of before keep none
 _LARGEST = 1_500_000  # characters in one record
@@ -86,7 +85,7 @@ def last(ops: Connection, forms: Forms, before: datetime | None = None) -> Memor
     whole = (
         record
         for record in records.list_records(target=ops.target.name)
-        if record.procedure in KEEPING and record.outcome in _COMPLETE
+        if record.procedure in KEEPING and record.outcome in LOOKED
         if before is None or record.started < before
     )
     here = world(ops)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared
-from opslib.incidents.watching import FIRST_LOOK, SAW
-from opslib.records.records import Record
+from opslib.incidents.watching import FIRST_LOOK
+from opslib.records.records import LOOKED, Record
 from opslib.runs import runs
 from opslib.runs.batches.items import Progress
 
@@ -34,7 +34,7 @@ def look_back(incident: Incident, progress: Progress) -> Record:
 
 def _whole(incident: Incident) -> dict[str, Record]:
     """Its records that came to their end, by id: a look that was cut off proves nothing."""
-    return {record.id: record for record in incidents.tied(incident) if record.outcome in SAW}
+    return {record.id: record for record in incidents.tied(incident) if record.outcome in LOOKED}
 
 
 def baseline(incident: Incident) -> str:

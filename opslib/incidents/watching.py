@@ -7,12 +7,11 @@ from datetime import datetime
 
 from opslib.incidents.incidents import Incident
 from opslib.records import reading
-from opslib.records.records import Record
+from opslib.records.records import LOOKED, Record
 
 FIRST_LOOK = "reports/triage"  # health, services, alarms and key metrics, of what is described
 RESPOND = "reports/respond"
 _LOOKS = (FIRST_LOOK, RESPOND, "reports/daily", "health/quick")  # that see if it is well
-SAW = ("ok", "attention")  # not what failed half way
 _SEEN = ("ok", "warn")
 
 
@@ -32,7 +31,7 @@ def since(incident: Incident, resolved: datetime, until: datetime) -> Seen:
     what comes later is no part of it.
     """
     ran = reading.list_records(incident.target, resolved)[::-1]
-    looks = [r for r in ran if r.procedure in _LOOKS and r.outcome in SAW]
+    looks = [r for r in ran if r.procedure in _LOOKS and r.outcome in LOOKED]
     end = next((r for r in looks if r.started >= until and r.status in _SEEN), None)
     within = [r for r in ran if r.started <= (end.started if end else until)]
     broken = next((r for r in within if r.status == "critical"), None)

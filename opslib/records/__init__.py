@@ -3,11 +3,14 @@
 from opslib.records.approvals.approvals import read_preview, require_another
 from opslib.records.chain.looking import Problem
 from opslib.records.reading import applied_steps, details, find, list_records
-from opslib.records.records import OUTCOMES, RUNNING, Record
+from opslib.records.records import BROKEN, DONE, LOOKED, OUTCOMES, RUNNING, Record
 from opslib.records.texts.comparisons import compare_findings, last_report
 from opslib.records.verification import verify
 
 __all__ = [
+    "BROKEN",
+    "DONE",
+    "LOOKED",
     "OUTCOMES",
     "RUNNING",
     "Problem",

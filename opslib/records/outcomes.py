@@ -12,6 +12,7 @@ from typing import Any
 from opslib.core import SEVERITY, UNSURE, Json
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
+from opslib.records import records
 
 Event = Json
 DONE = "done"
@@ -169,6 +170,6 @@ def exit_status(outcome: str, status: str | None) -> int:
     """0 done; 1 failed; 3 refused by a guard; 130 interrupted; of what is done, 4 when a finding is
     critical, 5 when none is and one is unknown.
     """
-    if outcome in ("ok", "attention", "changed", "previewed"):
+    if outcome in records.DONE:
         return {"critical": 4, "unknown": 5}.get(status or "", 0)
     return {"refused": 3, "interrupted": 130}.get(outcome, 1)

@@ -16,17 +16,10 @@ from opslib.core import Json, OpsError, paths, redaction
 Row = Json  # of the index
 ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 RUNNING = "running"
-OUTCOMES = (
-    "ok",
-    "attention",
-    "changed",
-    "previewed",
-    "refused",
-    "failed",
-    "timed out",
-    "kernel died",
-    "interrupted",
-)
+LOOKED = ("ok", "attention")  # to its end
+DONE = (*LOOKED, "changed", "previewed")
+BROKEN = ("failed", "timed out", "kernel died", "interrupted")
+OUTCOMES = (*DONE, "refused", *BROKEN)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ RUNS = dtypes("""
     verdict str
     record  str
 """)
-_BROKEN_OFF = ("failed", "timed out", "kernel died", "interrupted")
 
 
 @check("Was a new version deployed?")
@@ -76,7 +75,7 @@ def check_changes(ops: Connection, hours: float = 24) -> Findings:
     """
     within = window(ops, hours * 60)
     runs = records.list_records(target=ops.target.name, since=within.start)
-    broken = [run for run in runs if run.outcome in _BROKEN_OFF and run.plan and _begun(run)]
+    broken = [run for run in runs if run.outcome in records.BROKEN and run.plan and _begun(run)]
     done = [run for run in runs if run.outcome == "changed"]
     found = []
     for run in broken:

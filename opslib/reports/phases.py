@@ -41,7 +41,6 @@ TROUBLES = dtypes("""
     next  str
 """)
 _AREAS = ("health", "functions", "database", "alarms", "metrics", "errors", "queues", "jobs")
-_COMPLETE, _BROKEN = ("ok", "attention"), ("failed", "timed out", "kernel died", "interrupted")
 _LONG_AGO = timedelta(days=7)  # so long before it somebody may have prepared it
 _FRESH_HOURS = 2.0
 _ENGINES = (
@@ -78,7 +77,7 @@ def prepared(ops: Connection) -> tuple[Record, list[Finding]] | None:
     """The newest whole run of phase before, with what it found; None: none in a week."""
     for record in records.list_records(target=ops.target.name, since=ops.now() - _LONG_AGO):
         of_it = record.procedure == PROCEDURE and record.parameters.get("phase") == BEFORE
-        if of_it and record.outcome in _COMPLETE:
+        if of_it and record.outcome in records.LOOKED:
             with suppress(UsageError, KeyError):  # altered or removed: `opslib records verify`
                 return record, [*map(known, records.details(record)["findings"])]
     return None
@@ -233,7 +232,10 @@ def check_standing(ops: Connection, phase: str, minutes: float = 60) -> Findings
 
 
 def _standing(every: list[Record]) -> Iterator[Finding]:
-    looked = [("broke off", _BROKEN, "changes/resume"), ("still run", (records.RUNNING,), "")]
+    looked = [
+        ("broke off", records.BROKEN, "changes/resume"),
+        ("still run", (records.RUNNING,), ""),
+    ]
     for words, outcomes, follows in looked:
         these = [each for each in every if each.plan and each.outcome in outcomes]
         asked = Question(f"changes that {words}", "none", "records")

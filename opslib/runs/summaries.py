@@ -15,10 +15,8 @@ from opslib.core import SEVERITY, Findings, UsageError, console
 from opslib.core.checks.evidence import evidence
 from opslib.core.findings import known
 from opslib.records import reading
-from opslib.records.records import Record
+from opslib.records.records import DONE, Record
 from opslib.records.texts import comparisons
-
-_DONE = ("ok", "attention", "changed", "previewed")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Line:
     @property
     def ended(self) -> bool:
         """Did it come to its end?"""
-        return self.record.outcome in _DONE
+        return self.record.outcome in DONE
 
     @property
     def worst(self) -> str:

@@ -14,7 +14,6 @@ from opslib.schedules.channels import Message
 from opslib.schedules.ledger import BEGUN, MISSED, RUNNING, Trouble
 from opslib.schedules.schedules import Schedule
 
-_DONE = ("ok", "attention", "changed", "previewed")
 _MOST = 10  # names of what is critical, in a text
 
 
@@ -23,7 +22,7 @@ def trouble_of(record: Record) -> Trouble:
 
     `unknown`: every check; of what one check could not see, the report itself tells.
     """
-    if record.outcome not in _DONE:
+    if record.outcome not in records.DONE:
         return Trouble("failed")
     try:
         found = reading.details(record).get("findings") or ()

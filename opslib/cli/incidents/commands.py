@@ -16,7 +16,7 @@ from opslib.core import OpsError, console
 from opslib.core.checks import notes
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
-from opslib.incidents.watching import SAW
+from opslib.records import LOOKED
 
 _AT = click.option("--at", default="", help="When it was so: 14:05 (UTC), 20m (ago), or a date.")
 _OF = click.option(
@@ -185,7 +185,7 @@ def _look_back(found: Any) -> None:
     try:
         with _progress() as progress:
             record = looks.look_back(found, progress)
-        if record.outcome not in SAW:
+        if record.outcome not in LOOKED:
             raise OpsError(f"{record.outcome}: {record.verdict} (record {record.id})")
     except OpsError as exc:
         said = console.plain(str(exc))

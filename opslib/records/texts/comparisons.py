@@ -8,16 +8,15 @@ from datetime import datetime
 from opslib.core import SEVERITY, Finding, Json, UsageError
 from opslib.core.findings import known
 from opslib.records import reading
-from opslib.records.records import Record
+from opslib.records.records import LOOKED, Record
 
 REPORT = "reports/daily"
-COMPLETE = ("ok", "attention")  # how a report ends that came to its end
 
 
 def last_report(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:
     """The last whole report of a target that was begun before a moment, with its findings."""
     for record in reading.list_records(target=target):
-        ended = record.outcome in COMPLETE and record.started < moment
+        ended = record.outcome in LOOKED and record.started < moment
         if ended and record.procedure == REPORT:
             try:
                 return record, list(reading.details(record)["findings"])
