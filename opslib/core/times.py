@@ -86,8 +86,8 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     try:
         if ago := _AGO.fullmatch(said):
             return now - timedelta(**{_UNITS[ago[2][0]]: int(ago[1])})
-        if clock := _CLOCK.fullmatch(said):
-            hour, minute = map(int, clock.groups())
+        if of_day := _CLOCK.fullmatch(said):
+            hour, minute = map(int, of_day.groups())
             found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
             return found - timedelta(days=found > now + SKEW)
         found = now if said == "now" else datetime.fromisoformat(said)

@@ -27,6 +27,7 @@ from opslib.core import (
     check,
     count,
     frame,
+    networks,
     planner,
 )
 
@@ -142,7 +143,7 @@ def plan_block(ops: Connection, address: str, reason: str, unblock: bool = False
         raise UsageError(f"{network} is IPv{network.version}; the set takes IPv{known.version}.")
     wanted = str(network)
     there = wanted in known.addresses
-    wider = [each for each in known.addresses if each != wanted and _within(network, each)]
+    wider = [each for each in known.addresses if each != wanted and networks.lies_in(wanted, each)]
     if unblock and wider:
         raise Refused(
             f"{wanted} is turned away as a part of {', '.join(wider)}. Nothing was changed. Let "
@@ -189,11 +190,6 @@ def _changed(known: Addresses, address: str, add: bool) -> Listed:
         region=known.region,
         **given,
     )
-
-
-def _within(network: Any, other: str) -> bool:
-    wide = ipaddress.ip_network(other, strict=False)
-    return wide.version == network.version and bool(network.subnet_of(wide))
 
 
 def _network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -27,6 +27,7 @@ from opslib.core import (
     result,
 )
 from opslib.core.plans import maintenance
+from opslib.core.reads import balancers
 
 SECTION, LEFT_ON = "maintenance_mode", "maintenance-mode-left-on"
 ON, OFF = "on", "off"
@@ -76,10 +77,7 @@ def _asked(ops: Connection, path: str, on: bool) -> Finding:
 
 def _listeners(ops: Connection) -> Listeners:
     """Those of the load balancer that send requests to the system, not only elsewhere."""
-    name, arn = ops.target[SECTION]["load_balancer"], "LoadBalancers[].LoadBalancerArn"
-    (of,) = ops.pages(_ELB, "describe_load_balancers", arn, Names=[name])
-    arns = ops.pages(_ELB, "describe_listeners", "Listeners[].ListenerArn", LoadBalancerArn=of)
-    every = ops.each(lambda arn: ops.pages(_ELB, "describe_rules", "Rules", ListenerArn=arn), arns)
+    every = balancers.rules(ops, ops.target[SECTION]["load_balancer"])
     return {arn: rules for arn, rules in every.items() if any(map(_forwards, rules))}
 
 

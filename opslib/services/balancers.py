@@ -25,6 +25,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.signs import signs
+from opslib.core.reads import balancers
 from opslib.services import measures
 from opslib.services.reading import Service, each_service
 
@@ -61,20 +62,19 @@ def check_answers(
 
 def _instead(ops: Connection, name: str) -> Finding:
     """Whether a rule answers a part of the requests itself; that one answers all is maintenance."""
+    import jmespath
+
     asked = Question(f"rules of {name}", "none answers with an error", "elbv2 DescribeRules")
-    (of,) = ops.pages(_ELB, "describe_load_balancers", _ARNS, Names=[name])
     told = []
-    for arn in ops.pages(_ELB, "describe_listeners", "Listeners[].ListenerArn", LoadBalancerArn=of):
-        for rule in ops.pages(_ELB, "describe_rules", _RULES, ListenerArn=arn):
-            every = "maintenance_mode" in ops.target.facts and "/*" in rule["of"]
-            if str(rule["status"]) >= "500" and not every:
-                told.append(f"rule {rule['at']}: {rule['status']} for {', '.join(rule['of'])}")
+    for rule in jmespath.search(_RULES, [*balancers.rules(ops, name).values()]):
+        every = "maintenance_mode" in ops.target.facts and "/*" in rule["of"]
+        if str(rule["status"]) >= "500" and not every:
+            told.append(f"rule {rule['at']}: {rule['status']} for {', '.join(rule['of'])}")
     seen = "; ".join(told) + ": what it is for does not reach its service" * bool(told)
     return asked.judged(not told, seen or "none does", cause=ANSWERS, next="changes/who")
 
 
-_ELB, _ARNS = "elbv2", "LoadBalancers[].LoadBalancerArn"
-_RULES = """Rules[?!IsDefault && Actions[-1].FixedResponseConfig].{
+_RULES = """[] | [?!IsDefault && Actions[-1].FixedResponseConfig].{
     at: Priority, status: Actions[-1].FixedResponseConfig.StatusCode,
     of: Conditions[].[Values, PathPatternConfig.Values, HostHeaderConfig.Values][][]}"""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
+from opslib.core.reads import services
 from opslib.services.reading import Service, each_service
 
 CONSUMERS = dtypes("""
@@ -47,7 +48,7 @@ def _rows(service: Service, arn: str, since: datetime, key: str) -> Iterator[Jso
     if not found:
         return
     started = [each.get("startedAt") or each["createdAt"] for each in service.tasks("RUNNING")]
-    newest = max(service.described["deployments"], key=lambda each: each["createdAt"])
+    newest = services.primary(service.described) or {"createdAt": since}
     yield {
         "service": service.key,
         "takes": ", ".join(name for name, _ in found),

@@ -55,11 +55,13 @@ class Caller:
         )
 
     def _within(self, blocks: Iterable[str]) -> bool:
-        return any(
-            mine.version == theirs.version and mine.subnet_of(theirs)  # type: ignore[arg-type]
-            for mine in map(ip_network, self.blocks)
-            for theirs in map(partial(ip_network, strict=False), blocks)
-        )
+        return any(lies_in(mine, theirs) for mine in self.blocks for theirs in blocks)
+
+
+def lies_in(block: str, other: str) -> bool:
+    """Whether a block of addresses is within another one, or the same."""
+    mine, theirs = ip_network(block), ip_network(other, strict=False)
+    return mine.version == theirs.version and mine.subnet_of(theirs)  # type: ignore[arg-type]
 
 
 def rules(group: Json, port: int, which: str = "IpPermissions") -> list[Json]:
