@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -149,6 +150,24 @@ def test_every_section_is_shown_by_the_notebook(target: str) -> None:
     text = (rooms.ROOT / "notebooks/reports/daily.ipynb").read_text()
     missing = {name for name, _ in sections(target) if f'(\\"{name}\\")' not in text}
     assert {name for name in missing if f'[\\"{name}\\"]' not in text} == set()
+
+
+def test_each_check_of_the_table_is_there_and_takes_what_it_is_given() -> None:
+    window = {"hours": 24.0, "minutes": 1440.0, "days": 1.0}
+    for row in reported.rows():
+        # as if the file had all of it: one name, with what is asked of it
+        found = {row["where"]: {"name": {row.get("having", "name"): ""}}}
+        looks = [*reported.looks(row | {"where": f'"{row["where"]}"'}, found, window)]
+        assert len(looks) == len(row["checks"]), row
+        for look in looks:
+            assert isinstance(look, partial)
+            inspect.signature(look.func).bind("ops", *look.args, **look.keywords)
+
+
+def test_a_check_for_each_name_is_made_for_those_that_have_what_it_needs() -> None:
+    row = {"where": "a", "each": "service", "having": "b", "checks": ["services.check_latency"]}
+    looks = reported.looks(row, {"a": {"one": {"b": 1}, "two": {}}}, {})
+    assert [look.keywords for look in looks if isinstance(look, partial)] == [{"service": "one"}]
 
 
 def test_an_instance_has_storage_to_look_at_and_a_cluster_has_none() -> None:
