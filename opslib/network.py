@@ -43,7 +43,9 @@ def check_paths(ops: Connection) -> Findings:
     The shallow one answers and the deep one does not in time, or with 5xx: the function runs and
     cannot reach a service.
     """
-    api = ops.target["api"]
+    api = ops.target.facts.get("api", {})
+    if lacking := [f"api.{depth}" for depth in _FOLLOWS if depth not in api]:
+        return Findings(note=f"Not asked: no {' and no '.join(lacking)} is described.")
     probes = ops.each(lambda depth: health.probe(ops, api[depth]), _FOLLOWS)
     found = []
     for depth, probe in probes.items():
@@ -153,8 +155,8 @@ def list_endpoints(ops: Connection) -> Frame:
     around = Surroundings(caller, dict(routes), _dns(ops, vpc), named)
     rows = []
     for service, kind in ops.target["network"]["endpoints"].items():
-        name = f"com.amazonaws.{ops.target.region}.{service}"
-        mine = [each for each in found if each["ServiceName"] == name]
+        ends = f".{ops.target.region}.{service}"  # after com.amazonaws, in China of some cn.com. …
+        mine = [each for each in found if each["ServiceName"].endswith(ends)]
         rows.append(_best(kind, mine, around) | {"service": service, "expected": kind})
     return frame(rows, ENDPOINTS)
 

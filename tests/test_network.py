@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opslib import network
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import Facts
 from opslib.core.reads import networks
 from tests import notebooks
 
@@ -48,6 +50,13 @@ def endpoint(kind: str, **changes: Any) -> dict[str, Any]:
         | (where if kind == "Interface" else {"RouteTableIds": ["rtb-main", "rtb-b"]})
         | changes
     )
+
+
+def test_requests_that_are_not_described_are_not_asked(ops: Connection) -> None:
+    ops.target = replace(ops.target, facts=Facts({"api": {"url": "https://x.example"}}, "a file"))
+    found = network.check_paths(ops)
+    assert [*found] == []
+    assert found.note == "Not asked: no api.shallow and no api.deep is described."
 
 
 def test_endpoints_as_they_should_be_name_no_cause(ops: Connection) -> None:

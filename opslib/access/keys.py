@@ -23,6 +23,7 @@ from opslib.core import (
     dtypes,
     few,
     frame,
+    identities,
     poll,
 )
 
@@ -40,7 +41,7 @@ KEYS = dtypes("""
 """)
 _ROOT, _REPORT, _SECONDS = "<root_account>", "iam GetCredentialReport", 60
 _DAYS, _ROLLED_DAYS, _SHOWN = 90, 7, 5
-_GLOBAL = ("us-east-1", "aws-global", "")  # where global services count as used
+_GLOBAL = ("aws-global", "")  # where global services count as used
 
 
 @check("Are the access keys young, in use, and only where they are needed?")
@@ -117,7 +118,8 @@ def _judged(ops: Connection, facts: Json, keys: Frame) -> Iterator[Finding]:
     rule = f"one active key a user, two for {_ROLLED_DAYS} days"
     both = younger[~(younger["age_days"] <= _ROLLED_DAYS)]
     yield _about("no user has two keys for long", rule, both, lambda e: "two active")
-    here = {ops.target.region, *_GLOBAL, *facts.get("regions", ())}
+    region = ops.target.region
+    here = {region, identities.home(region), *_GLOBAL, *facts.get("regions", ())}
     away = keys[~keys["region"].isin(here)]
     rule = f"in {', '.join(sorted(here - {''}))}"
     yield _about("access keys are used where the system is", rule, away, _idle)

@@ -131,7 +131,7 @@ def _replicas(ops: Connection, bucket: str, reached: set[str], asked: Question) 
             each["Destination"]["Bucket"] for each in found["Rules"] if each["Status"] == "Enabled"
         }
         none = "rules are off"
-    to = {each for each in to if each.removeprefix("arn:aws:s3:::") not in reached}
+    to = {each for each in to if each.rpartition(":")[2] not in reached}
     seen = f"replicated to {', '.join(sorted(to))}: what is deleted here by version stays there"
     return asked.judged(not to, seen if to else none, otherwise="warn")
 

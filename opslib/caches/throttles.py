@@ -70,6 +70,8 @@ def list_throttled(ops: Connection) -> Frame:
 @check("Who is throttled, and does each end by itself?")
 def check_throttled(ops: Connection) -> Findings:
     """A throttle without an end is a warning: nothing ever lifts it. Evidence: THROTTLED."""
+    if "throttle" not in ops.target["cache"]:
+        return Findings(note="No cache.throttle is described.")
     rows = list_throttled(ops)
     endless = rows[rows["until"].isna()]
     asked = Question("users who are throttled", "each throttle has an end", "SCAN, EXPIRETIME")

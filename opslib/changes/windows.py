@@ -21,10 +21,11 @@ def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findin
     """Inside or outside now, and when it opens next. `minutes`: of a change that has to fit in.
 
     Without minutes both are ok: it is only told. `phase` of a planned maintenance: before it the
-    next one counts, during it has to be open. Evidence: WINDOWS, the next four. Raises UsageError
-    where the target's file describes none.
+    next one counts, during it has to be open. Evidence: WINDOWS, the next four.
     """
-    described, now = ops.target[maintenance.SECTION], ops.now()
+    described, now = ops.target.facts.get(maintenance.SECTION), ops.now()
+    if not described:
+        return Findings(note="No maintenance window is described.")
     rule = "; ".join(
         f"{', '.join(w['days'])}{_weeks(w)} {w['from']} to {w['until']} UTC" for w in described
     )

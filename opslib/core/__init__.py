@@ -17,7 +17,7 @@ from opslib.core.actions.watching import Anew, OneOff, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
 from opslib.core.checks.signs import FAILURES, Sign, sign_of
-from opslib.core.connections import sessions, sql, targets
+from opslib.core.connections import identities, sessions, sql, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, identifier, quoted
 from opslib.core.connections.targets import LAB, Facts, Target
@@ -123,6 +123,7 @@ __all__ = [
     "frame",
     "functions",
     "identifier",
+    "identities",
     "log_lines",
     "logs",
     "look",

@@ -25,6 +25,7 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    identities,
 )
 
 JUMP, LIMIT = "cost-jump", "cost-over-limit"
@@ -35,7 +36,6 @@ COSTS = dtypes("""
     estimated bool
 """)
 _DAYS, _PERCENT, _LEAST = 14, 50, 5.0  # compared with; a jump, in percent and in dollars
-_HOME = "us-east-1"  # where Cost Explorer answers, whatever the region of what it counts
 _LATE = timedelta(days=1)
 _SHOWN = 6  # services in the picture
 
@@ -57,7 +57,7 @@ def list_costs(ops: Connection, days: int = _DAYS) -> Frame:
     }
     if tag := facts.get("tag"):
         asked["Filter"] = {"Tags": {"Key": tag["key"], "Values": [tag["value"]]}}
-    there = ops.at(str(facts.get("region", _HOME)))
+    there = ops.at(str(facts.get("region", identities.home(ops.target.region, "ce"))))
     told = there.pages("ce", "get_cost_and_usage", "ResultsByTime[]", **asked)
     return frame((row for day in told for row in _rows(day)), COSTS)
 

@@ -23,6 +23,7 @@ from opslib.core import (
     metrics,
     number,
     sessions,
+    window,
 )
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
 from opslib.core.connections.sql import query, value
@@ -147,14 +148,8 @@ GROUP BY 1, 2, 3 ORDER BY sessions DESC, 1, 2, 3
 @check("Load of the database")
 def check_load(ops: Connection) -> Findings:
     """Is the CPU above its threshold now (CloudWatch), and who is at work? Evidence: LOAD."""
-    rds.database_of(ops)  # a target without a database has no load
-    facts = ops.target.facts.get("metrics", {})
-    keys = [key for key in metrics.metric_keys(ops) if facts[key]["metric"] == "CPUUtilization"]
-    if not keys:
-        file = f"parameters/targets/{ops.target.key}.yaml"
-        raise OpsError(f"{file} describes no AWS/RDS CPUUtilization")
-    metric = metrics.described(ops, keys)[0]
-    points, minutes = metrics.read(ops, [metric.key], hours=0.5), metrics.RECENT_MINUTES + 5
+    metric, minutes = _cpu(ops), metrics.RECENT_MINUTES + 5
+    points = metrics.answered(ops, [metric], window(ops, 30))
     recent = points.loc[points["time"] >= ops.now() - timedelta(minutes=minutes), "value"]
     if recent.empty:
         raise OpsError(f"no data for {minutes} minutes: what there may be is older")
@@ -169,6 +164,18 @@ def check_load(ops: Connection) -> Findings:
         next="databases/scale" if active.empty else "databases/query",
     )
     return Findings(found, active, "" if status == "ok" else _CPU_HELP)
+
+
+def _cpu(ops: Connection) -> metrics.Metric:
+    """As the target's file describes it, else with the threshold of the alarm that AWS recommends:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html#RDS
+    """
+    database = rds.database_of(ops)  # a target without a database has no load
+    facts, keys = ops.target.facts.get("metrics", {}), metrics.metric_keys(ops)
+    if of := [key for key in keys if facts[key].get("metric") == "CPUUtilization"]:
+        return metrics.described(ops, of)[0]
+    at = {f"DB{database.kind.noun.title()}Identifier": database.name}
+    return metrics.Metric("cpu", "CPU", "AWS/RDS", "CPUUtilization", "Average", at, "%", 90)
 
 
 def _at_work(ops: Connection) -> tuple[Frame, str]:

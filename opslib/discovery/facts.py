@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from opslib.core import Json
+from opslib.core import Json, identities
 from opslib.discovery.accounts import Account
 from opslib.discovery.known import compiled, first, has, known, words
 
@@ -160,8 +160,7 @@ def _urls(made: Draft) -> Iterator[tuple[str, str]]:
     for id, end, stage in made.ask("APIs[].[ApiId, ApiEndpoint, stages[?@!='$default'] | [0]]"):
         yield f"{end}/{stage or ''}", id
     for id, stage in made.ask('"REST APIs"[].[id, stages[0]]'):
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        yield f"https://{id}.execute-api.{region}.{suffix}/{stage or ''}", ""
+        yield f"https://{id}.execute-api.{region}.{identities.suffix(region)}/{stage or ''}", ""
     yield from ((url, "") for url in made.ask("functions[].url"))
 
 

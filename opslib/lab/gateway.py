@@ -120,7 +120,7 @@ class Gateway:
             model, uri_params = get_service_router(service).match(request)
         except (NotFound, NotImplementedError, ValueError):
             return None
-        account, user, session = self._caller(signature.key)
+        account, user, session = self._caller(signature.key, signature.region)
         for place in list(self.world.places.values()):
             if place.account == account:
                 self.world.use(place)
@@ -141,7 +141,7 @@ class Gateway:
             to_moto=partial(_ask_moto, request.environ, request_id),
         )
 
-    def _caller(self, key: str) -> tuple[str, str | None, Any]:
+    def _caller(self, key: str, region: str) -> tuple[str, str | None, Any]:
         """The account and the user of an access key, or the session of a role that was assumed.
 
         ("", None, None) when the lab does not know it.
@@ -153,7 +153,7 @@ class Gateway:
                 if credentials.credentials(account, user)[0] == key:
                     return account, user, None
         for account in accounts:
-            if session := authorizations.session_of(self.world, account, key):
+            if session := authorizations.session_of(self.world, account, region, key):
                 return account, session.session_name, session
         return "", None, None
 

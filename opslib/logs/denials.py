@@ -76,7 +76,8 @@ def _objects(
     for key, of in needs.items() if not wrong else ():
         for name in (known[what]["name"] for what in of):
             asked += 1
-            on, role = f"arn:aws:s3:::{name}/*", live[key]["Role"]
+            role = live[key]["Role"]
+            on = f"arn:{role.split(':')[1]}:s3:::{name}/*"
             if "allowed" not in _simulated(ops, role, ["s3:GetObject", "s3:PutObject"], on):
                 wrong.append(f"{key}: its role may neither read nor write objects of {name}")
     if wrong:

@@ -28,6 +28,7 @@ from opslib.core import (
     count,
     cut,
     functions,
+    identities,
     logs,
     look,
     metrics,
@@ -247,7 +248,8 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
                 wrong.append(f"{name} of {key} names pool {value}, not {pool}")
             elif "CLIENT" in name and re.fullmatch(_CLIENT, value) and value not in listed:
                 wrong.append(f"{name} of {key} names an app client that {pool} does not have")
-    issuer = f"https://cognito-idp.{ops.target.region}.amazonaws.com/{pool}"
+    at = f"{ops.target.region}.{identities.suffix(ops.target.region)}"
+    issuer = f"https://cognito-idp.{at}/{pool}"
     for each in _authorizers(ops):
         jwt: Json = each.get("JwtConfiguration") or {}
         called = each.get("Name", each.get("name"))

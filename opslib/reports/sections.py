@@ -42,7 +42,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     return described
 
 
-def looks(row: Json, facts: Json, window: dict[str, float]) -> Iterator[Check]:
+def looks(row: Json, facts: Json, window: Json | None = None) -> Iterator[Check]:
     """The checks of a row of the table, where a target's file has what they need."""
     found = jmespath.search(row["where"], facts)
     if found is None or found is False:
@@ -54,5 +54,5 @@ def looks(row: Json, facts: Json, window: dict[str, float]) -> Iterator[Check]:
     for name in names:
         for check, *words in map(str.split, row["checks"]):
             given = (word.partition("=") for word in words)
-            values = {key: int(value) if value else window[key] for key, _, value in given}
+            values = {key: int(value) if value else (window or {})[key] for key, _, value in given}
             yield partial(resolve_name(f"opslib.{check}"), **name, **values)

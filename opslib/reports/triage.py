@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from itertools import chain
 
-from opslib import alarms, health, metrics, services
 from opslib.catalogue import symptoms
-from opslib.core import Connection, Finding, Findings, Question, check, dtypes, frame
+from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame
+from opslib.reports import sections
 from opslib.reports.reports import independent
-from opslib.reports.sections import Check
 from opslib.runs import choices
 
 STARTS = dtypes("""
@@ -20,12 +19,12 @@ STARTS = dtypes("""
     it_says str
 """)
 _MOST = 3
-_LOOKS: dict[str, list[Check]] = {  # by the part of the target's file that they need
-    "api": [health.check_probes],
-    "services": [services.check_services, services.check_targets],
-    "alarms": [alarms.check_alarms],
-    "metrics": [metrics.check_metrics],
-}
+_LOOKS: list[Json] = [  # as rows of sections.yaml
+    {"where": "api.probes", "checks": ["health.check_probes"]},
+    {"where": "services", "checks": ["services.check_services", "services.check_targets"]},
+    {"where": "alarms", "checks": ["alarms.check_alarms"]},
+    {"where": "metrics", "checks": ["metrics.check_metrics"]},
+]
 _ORDER = ("first", "second", "third")
 
 
@@ -60,7 +59,10 @@ def first_look(ops: Connection) -> Findings:
     The note says where it points, the verdict what was not looked at. A part that is denied or does
     not answer is one unknown finding.
     """
-    looks = [(part, look) for part in _LOOKS if part in ops.target.facts for look in _LOOKS[part]]
+    facts = ops.target.facts.plain()
+    looks = [
+        (row["where"].split(".")[0], look) for row in _LOOKS for look in sections.looks(row, facts)
+    ]
     before = len(ops.findings)
     results = ops.gather(*(partial(independent, ops, part, look) for part, look in looks))
     found = Findings(chain.from_iterable(results))
@@ -68,7 +70,7 @@ def first_look(ops: Connection) -> Findings:
     looked = ", ".join(dict(looks)) or "nothing, none is described"
     found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
     parts = {place for name, place in choices.needs().items() if "/" not in name}
-    rest = ", ".join(sorted(parts & ops.target.facts.keys() - _LOOKS.keys()))
+    rest = ", ".join(sorted(parts & facts.keys() - dict(looks).keys()))
     ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily -t {ops.target.name})."
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jmespath
+
 from opslib.catalogue.parameters import Parameter
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, Target, UsageError, beside, unknown_name
@@ -62,11 +64,8 @@ def described(target: Target, parameter: Parameter) -> Json:
 
 
 def _found(target: Target, place: str) -> Any:
-    """What stands at a place in the file; None: nothing."""
-    found: Any = target.facts
-    for part in place.split("."):
-        found = (found or {}).get(part)
-    return found
+    """What stands at a place in the file (JMESPath); None or an empty list: nothing."""
+    return jmespath.search(place, target.facts.plain())
 
 
 def _names(value: Any) -> list[str]:
@@ -94,5 +93,5 @@ def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> 
         for each in procedure.parameters
         if each.of and not (each.any and each.name in given)
     ]
-    lacking = (each[0] for each in needed if all(_found(target, at) is None for at in each))
-    return next(lacking, "")
+    lacking = (each[0] for each in needed if all(_found(target, at) in (None, []) for at in each))
+    return next(lacking, "").replace(" && ", " and no ")

@@ -6,6 +6,7 @@ Reads that cannot write, changes that affect what was planned, and whether the d
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ import pytest
 from opslib import OpsError, Refused, UsageError
 from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import Facts
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, Unfinished
 from opslib.core.reads import metrics
 from opslib.core.tables import frame
@@ -353,7 +355,7 @@ def with_cpu(ops: Connection, monkeypatch: pytest.MonkeyPatch, *values: float) -
         {"time": t, "metric": "database-cpu", "value": v}
         for t, v in zip(times, values, strict=True)
     ]
-    monkeypatch.setattr(metrics, "read", lambda *_, **__: frame(rows, metrics.POINTS))
+    monkeypatch.setattr(metrics, "answered", lambda *_, **__: frame(rows, metrics.POINTS))
     return ops
 
 
@@ -375,6 +377,16 @@ def test_only_a_cpu_above_its_critical_threshold_now_is_the_cause(
 ) -> None:
     found = health.check_load(with_cpu(ops, monkeypatch, *values))
     assert (found.worst, found.causes) == (worst, causes)
+
+
+@pytest.mark.parametrize(("value", "worst"), [(80.0, "ok"), (93.0, "warn")])
+def test_a_cpu_that_the_file_does_not_describe_has_the_threshold_that_aws_recommends(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, value: float, worst: str
+) -> None:
+    facts = {"database": ops.target["database"]}
+    ops.target = dataclasses.replace(ops.target, facts=Facts(facts, "a file"))
+    found = health.check_load(with_cpu(ops, monkeypatch, value))
+    assert (found.worst, found[0].threshold) == (worst, "warn above 90 %")
 
 
 def test_a_high_cpu_is_found_also_when_the_database_takes_no_login(

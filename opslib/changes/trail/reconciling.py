@@ -22,10 +22,10 @@ from opslib.core import (
     count,
     cut,
     few,
+    identities,
 )
 from opslib.records import Record
 
-_GLOBAL = "us-east-1"  # where the events of global services are
 _MOST = 2000  # events of a region; AWS answers two calls of 50 in a second
 _LATE = timedelta(minutes=15)  # so long CloudTrail may take to show an event
 _AROUND = timedelta(minutes=1)
@@ -75,7 +75,7 @@ def _acts(ops: Connection, arn: str, window: Window) -> tuple[list[Act], list[st
     wide = Window(window.start - _AROUND, window.end + _AROUND)
     acts: dict[str, Act] = {}
     unseen = []
-    for region in dict.fromkeys([ops.target.region, _GLOBAL]):
+    for region in dict.fromkeys([ops.target.region, identities.home(ops.target.region)]):
         found, trouble = look_up(ops.at(region), "Username", arn.split("/")[-1], wide, _MOST)
         unseen += [f"{region}: {trouble}"] * bool(trouble)
         acts |= {act.of("eventID"): act for act in found}

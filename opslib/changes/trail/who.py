@@ -22,6 +22,7 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    identities,
     log_lines,
     logs,
     window,
@@ -36,7 +37,6 @@ TIMELINE = dtypes("""
     address  str
     error    str
 """)
-_GLOBAL = "us-east-1"  # where IAM's, CloudFront's and the console's events are
 _LOOKUPS, _EACH, _ALL = 120, 100, 1000  # lookups; events of each; of all that was changed
 _KEY = re.compile(r"[A-Z0-9]{16,128}")
 
@@ -67,7 +67,7 @@ def read_trail(
     since: str = "",
     until: str = "",
 ) -> Trail:
-    """CloudTrail's events of a window, in the target's region and, for global services, us-east-1.
+    """CloudTrail's events of a window, in the target's region and, for global services, in IAM's.
 
     `resource`: a name or a part of it: each that the target's file has so is looked up, whole, with
     what only read it; `all`; `who`: a user, a session, a role, an access key's id or an ARN;
@@ -82,22 +82,20 @@ def read_trail(
     said = data("suspicions")
     if who:
         name = "AccessKeyId" if _KEY.fullmatch(who) else "Username"
-        read.all(name, [who.split("/")[-1]], _GLOBAL)
+        read.all(name, [who.split("/")[-1]], True)
     elif resource:
         read.all("ResourceName", mine)
     elif event:
-        read.all("EventName", [event], _GLOBAL)
+        read.all("EventName", [event], True)
     else:
-        read.all("ReadOnly", ["false"], _GLOBAL, _ALL)
+        read.all("ReadOnly", ["false"], True, _ALL)
         if read.unseen and read.acts:
-            read.all(
-                "EventName", [e for of in said["rules"] for e in of.get("events", ())], _GLOBAL
-            )
+            read.all("EventName", [e for of in said["rules"] for e in of.get("events", ())], True)
             read.all("ResourceName", mine)
-        read.all("Username", ["root"], _GLOBAL)
-        read.all("EventName", said["reads"], _GLOBAL)
+        read.all("Username", ["root"], True)
+        read.all("EventName", said["reads"], True)
         denied = {a.key for a in read.acts.values() if a.denied and not a.is_own(ops)} - {""}
-        read.all("AccessKeyId", sorted(denied), _GLOBAL)  # all that those did
+        read.all("AccessKeyId", sorted(denied), True)  # all that those did
     acts = [
         act
         for act in read.acts.values()
@@ -117,9 +115,10 @@ class _Read:
         self.acts: dict[str, Act] = {}
         self.unseen: list[str] = []
 
-    def all(self, name: str, values: list[str], also: str = "", most: int = _EACH) -> None:
-        """Every event with one of these values; `also` in another region."""
-        regions = dict.fromkeys([self._ops.target.region, also or self._ops.target.region])
+    def all(self, name: str, values: list[str], too: bool = False, most: int = _EACH) -> None:
+        """Every event with one of these values; of global services, too."""
+        here = self._ops.target.region
+        regions = dict.fromkeys([here, identities.home(here)] if too else [here])
         for value in values:
             if self._asked >= _LOOKUPS:
                 self.unseen.append(f"{name} {value} was not looked up: {_LOOKUPS} others were")

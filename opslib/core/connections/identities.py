@@ -1,7 +1,8 @@
 """Who we are to AWS: what we log in with, and who AWS says that is.
 
 Sessions of boto3: a target's, with its profile and without a prompt; the lab's, which heed nothing
-of this machine's.
+of this machine's. And which of AWS's partitions a region is in: China, GovCloud and the European
+sovereign cloud have accounts, names and global services of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 from opslib.core.connections.meanings import entry
@@ -43,6 +45,30 @@ class Identity:
         if user := re.fullmatch(where + sso, self.arn):  # one name whatever the permission set
             return "IAM Identity Center user", user[2].casefold()
         return None
+
+
+@cache
+def _endpoints() -> Any:
+    from botocore.loaders import create_loader
+    from botocore.regions import EndpointResolver
+
+    return EndpointResolver(create_loader().load_data("endpoints"))
+
+
+def partition(region: str) -> str:
+    """What ARNs in a region begin with: aws, aws-cn, aws-us-gov, aws-eusc."""
+    return str(_endpoints().get_partition_for_region(region))
+
+
+def suffix(region: str) -> str:
+    """What the addresses of AWS end with in a region: amazonaws.com, amazonaws.com.cn."""
+    return str(_endpoints().get_partition_dns_suffix(partition(region)))
+
+
+def home(region: str, service: str = "iam") -> str:
+    """Where a global service of a region's partition is, with its events: us-east-1, cn-north-1."""
+    found = _endpoints().construct_endpoint(service, region, partition(region)) or {}
+    return str(found.get("credentialScope", {}).get("region", region))
 
 
 def of_profile(region: str, profile: str | None) -> Any:

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from opslib.core.connections.identities import partition
 from opslib.core.errors import OpsError
 from opslib.core.tables import Json
 
@@ -81,7 +82,7 @@ def needs(service: str, operation: str, named: Named, region: str, account: str)
             f"Which right {service} {operation} takes is not known here: add it to {_FILE.name} "
             "from AWS's Service Authorization Reference."
         )
-    of_the_target = dict(zip(_OF_THE_TARGET, (_partition(region), region, account), strict=True))
+    of_the_target = dict(zip(_OF_THE_TARGET, (partition(region), region, account), strict=True))
     return [
         Need(action, resource)
         for at, action in known
@@ -91,10 +92,6 @@ def needs(service: str, operation: str, named: Named, region: str, account: str)
 
 def is_known(service: str, operation: str) -> bool:
     return (service, operation) in _table()
-
-
-def _partition(region: str) -> str:
-    return next((f"aws-{of}" for of in ("cn", "us-gov") if region.startswith(f"{of}-")), "aws")
 
 
 @cache

@@ -30,7 +30,7 @@ def make_role(iam: Any, arn: str) -> None:
 
     Whoever is in the account may assume it, and it may do everything.
     """
-    account, _, name = arn.removeprefix("arn:aws:iam::").partition(":role/")
+    account, _, name = arn.partition(":iam::")[2].partition(":role/")
     if not name or arn in {role.arn for role in iam.roles.values()}:
         return
     *path, name = name.split("/")
@@ -45,9 +45,9 @@ def _allowing(**said: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [stated]})
 
 
-def session_of(world: Ground[Any], account: str, key: str) -> Any:
+def session_of(world: Ground[Any], account: str, region: str, key: str) -> Any:
     """The session of a role that has this access key, or None (moto's AssumedRole)."""
-    return world.backend("sts", account, "us-east-1").get_assumed_role_from_access_key(key)
+    return world.backend("sts", account, region).get_assumed_role_from_access_key(key)
 
 
 def is_over(call: Call) -> bool:
@@ -100,7 +100,7 @@ def _role_name(session: Any) -> str:
 def _held(kind: Any, call: Call, name: str | None) -> list[Any]:
     """The policies that moto finds for an owner of a key, by that one's name."""
     key = kind.__new__(kind)
-    key.account_id, key.partition = call.account, "aws"
+    key.account_id, key.partition = call.account, call.partition
     key._owner_user_name = key._owner_role_name = name
     found: list[Any] = key.collect_policies()
     return found

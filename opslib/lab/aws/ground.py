@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import moto.backends
 
+from opslib.core.connections.identities import partition
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.postgres.postgres import Postgres
 from opslib.lab.valkey import Valkey
@@ -75,7 +76,7 @@ class Ground(ABC, Generic[P]):
     def backend(self, service: str, account: str, region: str) -> Any:
         """moto's backend of a service (boto3's name of it); global services have one an account."""
         regions = moto.backends.get_backend(service)[account]
-        return regions[region] if region in regions else regions["aws"]
+        return regions[region] if region in regions else regions[partition(region)]
 
     @abstractmethod
     def client(self, service: str, account: str, region: str, user: str) -> Any:

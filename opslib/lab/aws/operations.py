@@ -29,6 +29,7 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.serialize import SerializationContext, XFormedAttributePicker, get_serializer_class
 
+from opslib.core.connections.identities import partition
 from opslib.lab.aws.ground import Ground, Standing
 
 Result = dict[str, Any]
@@ -105,7 +106,11 @@ class Call:
     def user_arn(self) -> str:
         if self.session:
             return str(self.session.arn)
-        return f"arn:aws:iam::{self.account}:user/{self.user}"
+        return f"arn:{self.partition}:iam::{self.account}:user/{self.user}"
+
+    @property
+    def partition(self) -> str:
+        return partition(self.region)
 
     def backend(self, service: str | None = None) -> Any:
         """moto's backend of this call's account and region."""

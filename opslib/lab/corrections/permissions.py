@@ -68,7 +68,11 @@ def get_credential_report(call: Call) -> Result:
     written = io.StringIO()
     rows = csv.writer(written, lineterminator="\n")
     rows.writerow(_COLUMNS)
-    root = ("<root_account>", f"arn:aws:iam::{call.account}:root", _time(call.received))
+    root = (
+        "<root_account>",
+        f"arn:{call.partition}:iam::{call.account}:root",
+        _time(call.received),
+    )
     password = ("not_supported", "no_information", "not_supported", "not_supported", "true")
     rows.writerow((*root, *password, *_NONE, *_NONE, *_CERTIFICATES))
     rows.writerows(list(_row(user)) for user in iam.users.values())
@@ -128,7 +132,7 @@ def _invalid(member: str, why: str) -> AwsError:
 
 def _trusts(role: Any, call: Call) -> bool:
     """Whether its trust policy names the caller, or the caller's account."""
-    whom = {call.user_arn, call.account, f"arn:aws:iam::{call.account}:root", "*"}
+    whom = {call.user_arn, call.account, f"arn:{call.partition}:iam::{call.account}:root", "*"}
     for each in json.loads(role.assume_role_policy_document).get("Statement", ()):
         named = each.get("Principal", {})
         named = named.get("AWS", []) if isinstance(named, dict) else named

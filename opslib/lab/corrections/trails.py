@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opslib.core.connections.identities import partition
 from opslib.lab.aws import trail
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 from opslib.lab.aws.trail import Event
@@ -97,13 +98,13 @@ def _shown(event: Event) -> dict[str, Any]:
 def _whole(event: Event) -> dict[str, Any]:
     """The record itself; answers are not kept, request parameters of few operations are."""
     asked = {"requestParameters": json.loads(event.parameters)} if event.parameters else {}
-    root = event.kind == "Root"
+    who = "root" if event.kind == "Root" else f"user/{event.user}"
     error = {"errorCode": event.error[0], "errorMessage": event.error[1]} if event.error else {}
     return {
         "eventVersion": "1.11",
         "userIdentity": {
             "type": event.kind,
-            "arn": f"arn:aws:iam::{event.account}:{'root' if root else f'user/{event.user}'}",
+            "arn": f"arn:{partition(event.region)}:iam::{event.account}:{who}",
             "accountId": event.account,
             "accessKeyId": event.key,
             "userName": event.user,

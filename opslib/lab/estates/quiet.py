@@ -39,6 +39,7 @@ METRICS: list[tuple[str, float, float, float, str]] = [
     ("ReadIOPS", 20, 90, 0.2, "Count/Second"),
     ("WriteIOPS", 15, 60, 0.2, "Count/Second"),
 ]
+SENT = {"Reputation.BounceRate": 0.012, "Reputation.ComplaintRate": 0.0002}
 _VERSION = "1"  # of the schema: the only migration there is
 _MIGRATED = {  # by tool: its table's columns, a row
     "django": (

@@ -1,7 +1,8 @@
 """A system without an estate gets one from its target's file: all of it is there, and quiet.
 
 Its functions answer, its API's probes and deep check are healthy, its database is real PostgreSQL
-with the tables that the file names, empty; its metrics stay on the good side of their thresholds.
+with the tables that the file names, empty; DynamoDB's hold a few items; its metrics stay on the
+good side of their thresholds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from opslib.core.reads.metrics import Metric as KeyMetric
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
-from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, routes
+from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, SENT, routes
 from opslib.lab.forms.data import (
     Alarm,
     Data,
@@ -31,6 +32,7 @@ from opslib.lab.forms.data import (
 )
 from opslib.lab.forms.days import Api, Clock, Lines, Measured, Metric, Traffic
 from opslib.lab.places import Estate, Place
+from opslib.lab.resources import tables
 from opslib.lab.traffic.apps import App
 
 _PUBLISHED = [34, 12]  # days before the lab's start
@@ -41,6 +43,7 @@ _USER = (
 )
 _TIMES = {"Duration", "Latency", "IntegrationLatency", "TargetResponseTime"}
 _TRUE = ("AWS/SQS",)  # what the lab's own queues say
+_ITEMS = 3  # of a table of DynamoDB
 _SHARE_NIGHT, _SHARE_DAY = 0.12, 0.3  # of a threshold
 
 
@@ -155,6 +158,11 @@ def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
                 if told[0] not in known:
                     yield f"{kind} {at}", _measured("AWS/RDS", of, told)
 
+    for name, value in (SENT if "mail" in facts else {}).items():
+        yield (
+            f"mail {name}",
+            _measured("AWS/SES", {}, Metric(metric=name, value=value, unit="None")),
+        )
     for key, each in facts.get("metrics", {}).items():
         for name, many in _well(each).items():
             of = each["of"][name]
@@ -257,6 +265,10 @@ def _app(place: Place) -> App:
 
 def _seed(place: Place) -> None:
     seeding.seed(place, about(place), seeding.Texts(), APPLICATION)
+    for each in place.facts.get("tables", {}).values():
+        keys = [each.get("key", "id"), *filter(None, [each.get("sort")])]
+        items = [{key: {"S": f"{key}-{number}"} for key in keys} for number in range(_ITEMS)]
+        tables.put(place, each["name"], items)
 
 
 def _tick(place: Place, now: datetime) -> None:

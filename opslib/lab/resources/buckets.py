@@ -13,9 +13,10 @@ _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 
 
 def seed(place: Place) -> None:
-    for facts in place.facts.get("buckets", {}).values():
+    for key, facts in place.facts.get("buckets", {}).items():
         create(place, facts["name"])
-        _set(place, facts)
+        uploads = place.facts.get("uploads", {}).values()
+        _set(place, facts, [each for each in uploads if each["bucket"] == key])
         held(place, facts["name"]).creation_date = names.start(place) - _AGE
 
 
@@ -29,7 +30,8 @@ def create(place: Place, name: str, public: bool = False) -> None:
         s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
 
 
-def _set(place: Place, facts: Any) -> None:
+def _set(place: Place, facts: Any, uploads: list[Any]) -> None:
+    """As the file describes it, its CORS where that says nothing as its uploads need it."""
     s3, name = place.client("s3"), facts["name"]
     if "encryption" in facts:
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": facts["encryption"]}}
@@ -38,14 +40,20 @@ def _set(place: Place, facts: Any) -> None:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     if facts.get("public"):
         s3.delete_public_access_block(Bucket=name)
+    allowed = [(each["origins"], each.get("methods", ["PUT"])) for each in uploads]
     if "cors_origins" in facts:
-        cors = {
-            "AllowedMethods": list(facts.get("cors_methods", ["GET"])),
-            "AllowedOrigins": list(facts["cors_origins"]),
+        allowed = [(facts["cors_origins"], facts.get("cors_methods", ["GET"]))]
+    rules = [
+        {
+            "AllowedMethods": list(methods),
+            "AllowedOrigins": list(origins),
             "AllowedHeaders": ["*"],
             "MaxAgeSeconds": 3000,
         }
-        s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [cors]})
+        for origins, methods in allowed
+    ]
+    if rules:
+        s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
 
 
 def held(place: Place, name: str) -> Any:

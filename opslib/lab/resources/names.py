@@ -6,6 +6,7 @@ import zlib
 from datetime import datetime
 from random import Random
 
+from opslib.core.connections.identities import partition
 from opslib.lab.places import Place
 
 
@@ -38,7 +39,12 @@ def gateway(place: Place) -> str:
 
 
 def arn(place: Place, service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{place.region}:{place.account}:{resource}"
+    return f"arn:{partition(place.region)}:{service}:{place.region}:{place.account}:{resource}"
+
+
+def owner(place: Place, resource: str) -> str:
+    """The ARN of a role, a user or the root of its account."""
+    return f"arn:{partition(place.region)}:iam::{place.account}:{resource}"
 
 
 def generator(place: Place, purpose: str) -> Random:

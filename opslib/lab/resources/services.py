@@ -132,7 +132,7 @@ def register(
             },
         },
     }
-    role = f"arn:aws:iam::{place.account}:role/{family(place, key)}"
+    role = names.owner(place, f"role/{family(place, key)}")
     given = {
         "family": family(place, key),
         "containerDefinitions": [container],

@@ -15,13 +15,13 @@ from typing import Any
 from moto.cloudtrail.models import Trail as MotoTrail
 from pydantic.dataclasses import dataclass
 
+from opslib.core.connections import identities
 from opslib.lab.aws import credentials, trail
 from opslib.lab.forms.values import STRICT, Duration
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
-_GLOBAL = "us-east-1"
 _DEPLOYER, _THEIRS = "deployer", "203.0.112.20"
 
 
@@ -72,7 +72,7 @@ class Trail(Verb):
                 user=self.by,
                 key=key,
                 account=place.account,
-                region=_GLOBAL if made.globally else place.region,
+                region=identities.home(place.region) if made.globally else place.region,
                 address=self.address,
                 agent="aws-cli/2.31",
                 resources=((f"AWS::{service}", about),) if about else (),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from opslib.core.connections import identities
 from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SAID = "simulated by the practice lab"
@@ -54,8 +55,8 @@ def save(account: str, drill: str) -> None:
 
 @answers("ce", "GetCostAndUsage")
 def get_cost_and_usage(call: Call) -> Result:
-    if call.region != "us-east-1":
-        raise AwsError("UnrecognizedClientException", "Cost Explorer answers in us-east-1.", 400)
+    if call.region != identities.home(call.region, "ce"):
+        raise AwsError("UnrecognizedClientException", "Cost Explorer does not answer here.", 400)
     days = _days(call)
     groups = [[*_groups(call, day)] for day in days]
     names = sorted({each["Keys"][0] for of in groups for each in of})

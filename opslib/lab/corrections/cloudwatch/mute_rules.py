@@ -74,7 +74,7 @@ def delete_alarm_mute_rule(call: Call) -> Result:
 
 
 def _arn(call: Call, name: str) -> str:
-    return f"arn:aws:cloudwatch:{call.region}:{call.account}:alarm-mute-rule:{name}"
+    return f"arn:{call.partition}:cloudwatch:{call.region}:{call.account}:alarm-mute-rule:{name}"
 
 
 @answers("cloudwatch", "GetAlarmMuteRule")

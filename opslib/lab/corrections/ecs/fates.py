@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from opslib.core.connections.identities import partition
 from opslib.lab.aws.ground import Ground, Standing
 
 Shape = dict[str, Any]
@@ -103,7 +104,9 @@ def _secrets(
             continue
         arn, key = found[1], found[2]
         if denied:
-            user = f"arn:aws:sts::{account}:assumed-role/{definition.family}-execution"
+            user = (
+                f"arn:{partition(region)}:sts::{account}:assumed-role/{definition.family}-execution"
+            )
             return _unread(
                 f"failed to fetch secret {arn} from secrets manager: AccessDeniedException: User: "
                 f"{user} is not authorized to perform: secretsmanager:GetSecretValue on resource: "

@@ -167,7 +167,7 @@ def create_service(call: Call) -> Result:
         raise AwsError("InvalidParameterException", "Creation of service was not idempotent.", 400)
     definition = _definition(call, given["taskDefinition"])
     call.moto()  # it looks at the network, and tells other services that there is such a one
-    base = f"arn:aws:ecs:{call.region}:{call.account}"
+    base = f"arn:{call.partition}:ecs:{call.region}:{call.account}"
     taken = {each: value for each, value in given.items() if each not in ("cluster", "clientToken")}
     shown = {
         **_DEFAULTS,
@@ -239,7 +239,7 @@ def describe_services(call: Call) -> Result:
         if key in _services:
             found.append(seek(call, name).described())
         else:
-            arn = f"arn:aws:ecs:{call.region}:{call.account}:service/{key[2]}/{key[3]}"
+            arn = f"arn:{call.partition}:ecs:{call.region}:{call.account}:service/{key[2]}/{key[3]}"
             failures.append({"arn": arn, "reason": "MISSING"})
     if "TAGS" not in call.params.get("include", ()):
         found = [{k: v for k, v in each.items() if k != "tags"} for each in found]

@@ -122,14 +122,15 @@ class _Allowed:
             return getattr(self._client, operation)
         service = "states" if self._service == "stepfunctions" else self._service
         action = f"{service}:{'InvokeFunction' if name == 'Invoke' else name}"
-        account, role = self._role.split(":")[4], self._role.rsplit("/", 1)[-1]
-        roles = self._world.backend("iam", account, "aws").roles.values()
+        _, named, _, _, account, rest = self._role.split(":", 5)
+        role = rest.rsplit("/", 1)[-1]
+        roles = self._world.backend("iam", account, named).roles.values()
         allowed = [pattern for each in roles if each.name == role for pattern in _actions(each)]
         if any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allowed):
             return getattr(self._client, operation)
         message = (
-            f"User: arn:aws:sts::{account}:assumed-role/{role}/lab is not authorized to perform: "
-            f"{action} because no identity-based policy allows the {action} action"
+            f"User: arn:{named}:sts::{account}:assumed-role/{role}/lab is not authorized to "
+            f"perform: {action} because no identity-based policy allows the {action} action"
         )
         answer = {"Error": {"Code": "AccessDeniedException", "Message": message}}
         meta = {"HTTPStatusCode": 403, "RequestId": str(uuid.uuid4())}

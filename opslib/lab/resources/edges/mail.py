@@ -30,7 +30,7 @@ def seed(place: Place) -> None:
     for name in facts["identities"]:
         held["identities"][name] = _identity(place, name)
     if name := facts.get("configuration_set"):
-        topic = f"arn:aws:sns:{place.region}:{place.account}:mail-events"
+        topic = names.arn(place, "sns", "mail-events")
         told = {"Name": "events", "Enabled": True, "MatchingEventTypes": _EVENTS}
         held["sets"][name] = {
             "ConfigurationSetName": name,

@@ -59,7 +59,7 @@ def seed(place: Place, vpc: dict[str, Any]) -> None:
 
 def _policy(place: Place) -> str:
     resource = names.arn(place, "es", f"domain/{place.facts['search']['domain']}/*")
-    principal = {"AWS": f"arn:aws:iam::{place.account}:root"}
+    principal = {"AWS": names.owner(place, "root")}
     allowed = {"Effect": "Allow", "Principal": principal, "Action": "es:*", "Resource": resource}
     return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
 

@@ -20,6 +20,7 @@ from botocore.credentials import Credentials
 
 from opslib.lab.aws import credentials
 from opslib.lab.places import Place
+from opslib.lab.resources import names
 from opslib.lab.resources.search import indices
 from opslib.lab.resources.search.asked import Asked, Problem
 from opslib.lab.resources.search.operations import ROUTES
@@ -89,7 +90,7 @@ def _turned_away(
         return {"message": _NO_MATCH}
     if denied := {action, "es:ESHttp*", "es:*"} & place.faults.get("deny", {}).keys():
         user = next(u for u in credentials.USERS if found["key"] in _key(place, u))
-        arn = f"arn:aws:iam::{place.account}:user/{user}"
+        arn = names.owner(place, f"user/{user}")
         why = place.faults["deny"][min(denied)] or "no resource-based policy allows it"
         return {"Message": f"User: {arn} is not authorized to perform: {action} because {why}"}
     return None
