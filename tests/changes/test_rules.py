@@ -166,6 +166,13 @@ CASES = [
     ("table", "t", {"ItemCount": 0}, "ItemCount", CRITICAL),
     ("bucket", "data", {"public access block": None}, "public access block", CRITICAL),
     (
+        "function",
+        "api",
+        {"Timeout": 3, "url": {"AuthType": "NONE", "FunctionUrl": "https://x.on.aws/"}},
+        "url",
+        CRITICAL,
+    ),
+    (
         "bucket",
         "data",
         {"public access block": {**BLOCK, "BlockPublicAcls": False}},
@@ -358,6 +365,7 @@ KEPT = [
         },
     ),
     ("topic", "t", "[unread]"),
+    ("function", "api", {"Timeout": 3, "url": {"AuthType": "AWS_IAM"}}),
 ]
 
 
