@@ -138,8 +138,9 @@ def members(ops: Connection, database: Database, described: Json) -> list[Json]:
 def measured(ops: Connection, members: list[Json]) -> list[Json]:
     """Those of which there are metrics by now, and the first: others were made just now."""
     since = ops.now() - timedelta(minutes=metrics.RECENT_MINUTES)
-    old = [each for each in members[1:] if each.get("InstanceCreateTime", ops.now()) <= since]
-    return members[:1] + old
+    return members[:1] + [
+        each for each in members[1:] if each.get("InstanceCreateTime", ops.now()) <= since
+    ]
 
 
 def waiting(described: Json, attribute: str) -> tuple[Any, str]:
