@@ -81,7 +81,7 @@ class Difference(NamedTuple):
         least half as large a share went as of what was there.
         """
         each = [*self[1:], *other[1:]]
-        if self.path.rpartition(".")[2] not in other.path or dict in map(type, each):
+        if self.path.rpartition(".")[2] not in other.path or {dict, str} & {*map(type, each)}:
             return False
         was, now, had, has = (of or 0 for of in each)
         if other.path.startswith("oldest."):

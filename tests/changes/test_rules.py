@@ -168,7 +168,11 @@ CASES = [
     (
         "function",
         "api",
-        {"Timeout": 3, "url": {"AuthType": "NONE", "FunctionUrl": "https://x.on.aws/"}},
+        {
+            "FunctionName": "api",
+            "Timeout": 3,
+            "url": {"AuthType": "NONE", "FunctionUrl": "https://x.on.aws/"},
+        },
         "url",
         CRITICAL,
     ),
@@ -365,7 +369,7 @@ KEPT = [
         },
     ),
     ("topic", "t", "[unread]"),
-    ("function", "api", {"Timeout": 3, "url": {"AuthType": "AWS_IAM"}}),
+    ("function", "api", {"FunctionName": "api", "Timeout": 3, "url": {"AuthType": "AWS_IAM"}}),
 ]
 
 

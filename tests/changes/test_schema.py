@@ -110,7 +110,8 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert after(ops, before, monkeypatch).troubles == []
-    owner.execute("DELETE FROM listings WHERE ctid IN (SELECT ctid FROM listings LIMIT 20)")
+    newest = "SELECT id FROM listings ORDER BY created_at DESC LIMIT 20"
+    owner.execute(f"DELETE FROM listings WHERE id IN ({newest})")
     owner.execute("TRUNCATE eval_runbook_jobs")
     owner.execute("UPDATE users SET role = 'admin'")
     rows, values = after(ops, before, monkeypatch).troubles

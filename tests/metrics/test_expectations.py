@@ -233,7 +233,8 @@ def test_less_traffic_is_one_finding_however_many_count_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ops: Any = Recorded(
-        Invocations=[counted(0.1), *before(20, 25, 30)], CPUUtilization=[counted(5), *before(5, 5)]
+        Invocations=[counted(0.1), *before(20, 25, 30)],
+        CPUUtilization=[counted(5), *before(5, 5, 5)],
     )
     ops.target.facts["functions"]["worker"] = {"name": "shop-worker"}
     monkeypatch.setattr(metrics, "query", ops.query)
