@@ -218,13 +218,7 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
     when = f"{left:.0f} hours" if left >= 1 else f"{left * 60:.0f} minutes"
     seen += f": there in {when}, if it goes on as it does"
     status = "critical" if left < _CRITICAL_HOURS else "warn"
-    follows = {
-        "DatabaseConnections": "databases/health",
-        "FreeStorageSpace": "databases/storage",
-        "MemoryUtilization": "services/size",
-        "ApproximateAgeOfOldestMessage": "queues/dead-letters",
-    }
-    follow = follows.get(each.metric, "metrics/dashboard")
+    follow = beside(__file__, "metrics")["nearing"].get(each.metric, "metrics/dashboard")
     return asked.answer(status, seen, cause=LIMIT_NEAR, next=follow)
 
 
