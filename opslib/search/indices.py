@@ -114,6 +114,7 @@ def _archived(ops: Connection, facts: Json, ids: list[str]) -> int:
     named = """
         SELECT attrelid::regclass::text AS name FROM pg_attribute JOIN pg_class ON oid = attrelid
         WHERE relkind IN ('r', 'p') AND relname ~ :table AND relname <> :table AND attname = :id
+            AND has_table_privilege(attrelid, 'SELECT')
         """
     table = str(facts["table"]).rpartition(".")[2]
     others = ask(ops, named, {"table": table, "id": facts.get("id", "id")})["name"]
