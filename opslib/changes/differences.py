@@ -139,10 +139,9 @@ class _Comparison:
         usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
         if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
-        if re.match(table()[key[0]].get("more", "(?!)"), "{}: {} now {}".format(*difference)):
+        more = re.match(table()[key[0]].get("more", "(?!)"), "{}: {} now {}".format(*difference))
+        if more or difference.is_more:
             why = "what is more takes nothing away"
-        if difference.is_longer:
-            why = "what is kept longer is not lost"
         if self._went_on(table()[key[0]].get("with")):
             why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ _OF_TIME = re.compile(r"(?i)(time|timestamp|date|created|modified|at)$")
 _A_TIME = re.compile(r"\d{10,}(\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
 _AN_END = re.compile(r"Delet")  # a time that is there only where it will be gone
 _A_STATE = re.compile(r"(State|Status)$")
+_ROOM = re.compile("etention|M(in|ax)Capacity|MemorySize")  # more of it takes nothing away
 # Of the states these are settings: `Enabling` is on its way to be `Enabled`.
 _SET = {"enabl": "enabled", "disabl": "disabled", "suspend": "suspended", "blackh": "blackhole"}
 _NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
@@ -66,17 +68,25 @@ class Difference(NamedTuple):
         return len(each) == 2 and each[1] < each[0]
 
     @property
-    def is_longer(self) -> bool:
-        """How long something is kept, and it is more."""
-        each = [int(of) for of in self[1:] if "etention" in self.path and str(of).isdigit()]
+    def is_more(self) -> bool:
+        """How long something is kept, or how much it may have, and it is more."""
+        said = [str(of) for of in self[1:] if _ROOM.search(self.path)]
+        each = [float(of) for of in said if of.replace(".", "").isdigit()]
         return len(each) == 2 and each[0] < each[1]
 
     def went_to(self, other: Difference) -> bool:
-        """Whether what is less here is more there, by a name that holds this one's: archived."""
+        """Whether what is less here is more there, by a name that holds this one's: archived.
+
+        Or went by age: at least two of five remain, and of the time since the oldest of before at
+        least half as large a share went as of what was there.
+        """
         each = [*self[1:], *other[1:]]
-        if self.path.rpartition(".")[2] not in other.path or dict in map(type, each):
+        if self.path.rpartition(".")[2] not in other.path or {dict, str} & {*map(type, each)}:
             return False
         was, now, had, has = (of or 0 for of in each)
+        if other.path.startswith("oldest."):
+            share = (has - had) / (time.time() - had)
+            return bool(had and 0.4 * was <= now < was and share >= (1 - now / was) / 2)
         return bool(0 < was - now <= has - had)
 
 

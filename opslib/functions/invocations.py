@@ -60,6 +60,7 @@ NONE = "none"
 _RECENT = timedelta(minutes=15)  # what counts as now
 _MOST_PER_100, _FEWEST = 5.0, 5
 _MOST_FAIL, _FEW_RUNS = 50.0, 3  # of a function that seldom runs
+_NEAR = 850  # ms of each second of the time-out
 _MANY = 20  # in a quarter of an hour, which the whole window dilutes
 _SHARED = "no reservation, it shares the rest"
 
@@ -81,6 +82,7 @@ class Use:
     still: bool = False  # one of the last minutes was throttled, too
     errors: int = 0
     p95_ms: float | None = None
+    usual_ms: float = 0  # of the last periods
     worst: tuple[int, int] = (0, 0)  # errors and invocations of the worst quarter of an hour
     worst_at: str = ""  # when that began
 
@@ -128,6 +130,7 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
         still=bool((throttled >= within.end - _RECENT).any()),
         errors=int(total["Errors"]),
         p95_ms=most["Duration"],
+        usual_ms=wide["Duration"].dropna().tail(6).median(),
         worst=(0, 0) if bad is None else (int(bad["Errors"]), int(bad["Invocations"])),
         worst_at="" if bad is None else clock(bad.name, within.end),
     )
@@ -154,6 +157,13 @@ def _invoked(use: Use, state: Any, within: Window) -> Finding:
     if status == "ok" and (outage == "critical" or (outage == "warn" and errors >= _MANY)):
         seen += f"; but {errors} of {invocations} in the 15 min from {use.worst_at}"
         status = "warn"
+    if (
+        status == "ok"
+        and isinstance(state, dict)
+        and use.usual_ms > _NEAR * state.get("Timeout", 900)
+    ):
+        seen += f"; the last took {use.usual_ms:,.0f} ms, and are ended at {state['Timeout']} s"
+        return asked.warn(seen, next="functions/latency")
     return asked.judged(status == "ok", seen, otherwise=status, next="logs/errors")
 
 

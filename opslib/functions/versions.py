@@ -186,7 +186,9 @@ def _configuration(function: Function) -> tuple[list[Finding], list[Json]]:
         return [unread(asked, exc)], []
     both = {facts.get("alias", LATEST): live, LATEST: latest}
     rows = [configurations.row(function.key, of, facts, one) for of, one in both.items()]
-    found = [_drifted(asked, row) for row in rows if row["drift"]]
+    # What both have is one change, told of what is live.
+    drifts = {row["drift"]: row for row in reversed(rows) if row["drift"]}
+    found = [_drifted(asked, row) for row in reversed(drifts.values())]
     number = live["Version"]
     if extra := ", ".join(configurations.undeclared(facts, live)):
         seen = f"{extra} set on version {number}, not in the target's file: meant to stay?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -109,15 +109,25 @@ def told_of_unclear(lines: Frame) -> str:
 
 
 def of_the_whole(
-    ops: Connection, lines: Frame, within: Window, follows: str = "logs/errors"
+    ops: Connection,
+    lines: Frame,
+    within: Window,
+    follows: str = "logs/errors",
+    told: Collection[str] = (),
 ) -> list[Finding]:
-    """The sum of all trouble, its share of each source's requests, new warnings, silences."""
+    """The sum of all trouble, its share of each source's requests, new warnings, silences.
+
+    `told`: ids of lines of which there is a finding already.
+    """
     ill, most = troubles(lines), logs.tolerated(ops)
+    ill = ill[~ill["event_id"].isin(told)]
     requests = _requests(lines)
     in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
     served = most_in_an_hour(requests["time"]) if len(requests) else 0
     asked = Question(
-        "trouble in all", f"at most {_TIMES * most} in an hour, or 1 % of requests", _SOURCE
+        f"trouble {'beside that' if told else 'in all'}",
+        f"at most {_TIMES * most} in an hour, or 1 % of requests",
+        _SOURCE,
     )
     seen = f"{count(len(ill), 'line')} of trouble of {count(len(lines), 'line')}"
     seen += f", at most {in_an_hour} in an hour" if len(ill) else ""

@@ -76,14 +76,16 @@ def check_errors(
     note += "; there are more, only the newest are counted." if cut else "."
     found = judged.not_read(ops, lines, within)
     frequent = patterns[patterns["most_in_an_hour"] > most]
+    told: set[str] = set()
     for row in frequent.head(_SHOWN).itertuples():
+        told |= patterns.attrs["ids"][row.pattern]
         begun = burst(patterns.attrs["times"][row.pattern], most)
         asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents", begun)
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "
         seen += f"at most {row.most_in_an_hour} in an hour ({row.sources})"
         found.append(asked.warn(seen, next="logs/errors"))
-    found += judged.of_the_whole(ops, lines, within)
+    found += judged.of_the_whole(ops, lines, within, told=told)
     if cut:
         asked = Question("errors logged", "all lines of trouble are read", "FilterLogEvents")
         found.append(asked.warn(note, next="logs/errors"))

@@ -86,8 +86,9 @@ def check_silence(ops: Connection) -> Findings:
     for i, each in enumerate(counted):
         present, *earlier = (week[f"m{i}"] for week in weeks)
         said = _silent(ops, each, silence(now, present, earlier))
-        if said and (each.of not in found or said.status == "critical"):
-            found[each.of] = said
+        key = "warn" if said and said.status == "warn" else each.of  # less traffic: one cause
+        if said and (key not in found or said.status == "critical"):
+            found[key] = said
     judged = [*found.values(), *_not_run(ops)]
     if judged:
         return Findings(judged)
@@ -217,13 +218,7 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
     when = f"{left:.0f} hours" if left >= 1 else f"{left * 60:.0f} minutes"
     seen += f": there in {when}, if it goes on as it does"
     status = "critical" if left < _CRITICAL_HOURS else "warn"
-    follows = {
-        "DatabaseConnections": "databases/health",
-        "FreeStorageSpace": "databases/storage",
-        "MemoryUtilization": "services/size",
-        "ApproximateAgeOfOldestMessage": "queues/dead-letters",
-    }
-    follow = follows.get(each.metric, "metrics/dashboard")
+    follow = beside(__file__, "metrics")["nearing"].get(each.metric, "metrics/dashboard")
     return asked.answer(status, seen, cause=LIMIT_NEAR, next=follow)
 
 

@@ -168,4 +168,6 @@ def _status(metric: Metric, points: Frame, worst: float) -> str:
     since = points["time"].iloc[-1] - timedelta(minutes=RECENT_MINUTES - 5)
     recent = points.loc[points["time"] >= since, "value"]
     status = metric.status(recent.min() if metric.below else recent.max())
+    if metric.statistic.startswith("p"):  # of few requests one of them: two of three periods count
+        worst = points["value"].rolling(3).median().max()
     return "warn" if status == "ok" and metric.status(worst) == "critical" else status

@@ -36,7 +36,7 @@ def checks(ops: Connection, hours: float) -> list[tuple[str, Check]]:
     if changes.is_described(ops):
         remembered = partial(changes.check_configuration, next="changes/configuration")
         recent = partial(changes.check_recent, minutes=hours * 60)
-        suspicion = partial(changes.check_suspicion, minutes=hours * 60)
+        suspicion = partial(changes.check_suspicion, minutes=hours * 60, beside=True)
         described += [("access", changes.check_trail), ("access", suspicion)]
         return [("configuration", remembered), *described, ("before", recent)]
     return described

@@ -83,7 +83,8 @@ def _looked(ops: Connection, key: str, facts: Json) -> tuple[list[Finding], Fram
     seen, few = f"{held:,} documents, {wanted:,} rows", max(held, wanted) <= _FEW
     if few or (held != wanted and max(held, wanted) <= _MOST):
         found = find_documents(ops, key)
-        return [*judged, *_compared(name, seen, found, held)], found
+        old = _archived(ops, facts, list(found[found["why"] == EXTRA]["id"]))
+        return [*judged, *_compared(name, seen, found, held, old)], found
     asked = Question(f"documents of {name}", "as many as rows", "GET _count, SQL count(*)")
     alike = abs(held - wanted) <= 0.001 * wanted  # so many may be on their way
     judged.append(asked.judged(alike, seen, otherwise="warn", cause=NOT_INDEXED, next=_REINDEX))
@@ -108,7 +109,23 @@ def _rows(facts: Json) -> str:
     return f"{quoted(facts['table'])} WHERE ({facts.get('where', 'true')})"
 
 
-def _compared(name: str, seen: str, found: Frame, held: int) -> Iterator[Finding]:
+def _archived(ops: Connection, facts: Json, ids: list[str]) -> int:
+    """How many of the ids are rows of other tables, whose names hold this one's."""
+    named = """
+        SELECT attrelid::regclass::text AS name FROM pg_attribute JOIN pg_class ON oid = attrelid
+        WHERE relkind IN ('r', 'p') AND relname ~ :table AND relname <> :table AND attname = :id
+            AND has_table_privilege(attrelid, 'SELECT')
+        """
+    table = str(facts["table"]).rpartition(".")[2]
+    others = ask(ops, named, {"table": table, "id": facts.get("id", "id")})["name"]
+    if others.empty:
+        return 0
+    rows = " UNION ".join(f"SELECT {_id(facts)} AS id FROM {other}" for other in others)
+    asked = f"SELECT count(*) AS n FROM ({rows}) AS old WHERE id = ANY(:ids)"
+    return int(ask(ops, asked, {"ids": ids})["n"][0])
+
+
+def _compared(name: str, seen: str, found: Frame, held: int, old: int) -> Iterator[Finding]:
     """What it lacks, and what it should not have: each has a cause of its own."""
     for words, rule, why, cause, status in (
         ("lacks nothing", "each row is in it", LATE, NOT_INDEXED, "critical"),
@@ -119,11 +136,14 @@ def _compared(name: str, seen: str, found: Frame, held: int) -> Iterator[Finding
         if why == LATE and (coming := int((found["why"] == COMING).sum())):
             said += f"; {count(coming, 'row')} changed just now"
         asked = Question(f"index {name} {words}", rule, "ids of the index and of SQL")
-        next = _REINDEX
-        if why == EXTRA and len(ids) > max(20, 0.1 * held):  # hardly because somebody wanted it
+        next, gone = _REINDEX, len(ids)
+        if why == EXTRA and old:
+            gone -= old
+            said += f"; of these {old:,} are in a table named like theirs: archived"
+        if why == EXTRA and gone > max(20, 0.1 * held):  # hardly because somebody wanted it
             said += ". Who took so many rows out, or out of sight? Take nothing out of the index"
             status, cause, next = "critical", ROWS_GONE, "databases/restore"
-        yield asked.judged(not ids, said, otherwise=status, cause=cause, next=next)
+        yield asked.judged(gone <= 0, said, otherwise=status, cause=cause, next=next)
 
 
 def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:

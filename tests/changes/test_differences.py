@@ -316,6 +316,55 @@ def test_a_chosen_moment_is_compared_with_and_nothing_is_kept(report: Reports) -
     assert report.kept is kept
 
 
+INSTANCE, TOPIC = ("database instance", "ledger-2"), ("topic", "arn:aws:sns:x:1:alerts")
+TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 3}}
+
+
+@pytest.mark.parametrize(
+    ("key", "was", "now", "told"),
+    [
+        (("bucket", "b"), {}, {"lifecycle": [{"ID": "a", **TEMPORARY}]}, 0),
+        (("bucket", "b"), {}, {"lifecycle": [{"ID": "a", "NoncurrentVersionExpiration": {}}]}, 0),
+        (("bucket", "b"), {}, {"lifecycle": [{"ID": "a", **TEMPORARY, "Filter": {}}]}, 1),
+        (
+            ("bucket", "b"),
+            {},
+            {"lifecycle": [{"ID": "a", **TEMPORARY, "Filter": {"Prefix": "books/"}}]},
+            1,
+        ),
+        (
+            ("bucket", "b"),
+            {},
+            {"lifecycle": [{"ID": "a", "Transitions": [{"StorageClass": "GLACIER"}]}]},
+            1,
+        ),
+        (("bucket", "b"), {"archived": 0}, {"archived": 44}, 1),
+        (INSTANCE, {}, {"ReadReplicaDBInstanceIdentifiers": ["ledger-3"]}, 0),
+        (TOPIC, {}, {"subscriptions": [{"SubscriptionArn": "arn:aws:sns:x", "Owner": "1"}]}, 1),
+        (
+            TOPIC,
+            {"subscriptions": [{"SubscriptionArn": "arn:1", "Owner": "1"}]},
+            {"subscriptions": [{"SubscriptionArn": f"arn:{n}", "Owner": "1"} for n in (1, 2)]},
+            0,
+        ),
+        (("database cluster", "c"), {"MaxCapacity": 4.0}, {"MaxCapacity": 32.0}, 0),
+        (("database cluster", "c"), {"MaxCapacity": 4.0}, {"MaxCapacity": 1.0}, 1),
+        (("table", "t"), {"ItemCount": 400}, {"ItemCount": 150}, 1),
+        (("table", "t"), {"ItemCount": 400}, {"ItemCount": 300}, 0),
+        (("table", "t"), {}, {"policy": '{"Statement": [{"Effect": "Deny"}]}'}, 1),
+    ],
+)
+def test_what_takes_nothing_away_is_told_and_no_warning(
+    report: Reports, key: Any, was: Any, now: Any, told: int
+) -> None:
+    report({**FIRST, key: {"at": "1", **was}}, accept="it is new")
+    assert len(report({**FIRST, key: {"at": "1", **now}}).troubles) == told
+
+
+def test_one_reader_more_is_no_warning(report: Reports) -> None:
+    assert report({**FIRST, INSTANCE: {"DBInstanceClass": "db.serverless"}}).troubles == []
+
+
 ROWS = ("database rows", "db")
 
 

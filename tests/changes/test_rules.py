@@ -166,6 +166,17 @@ CASES = [
     ("table", "t", {"ItemCount": 0}, "ItemCount", CRITICAL),
     ("bucket", "data", {"public access block": None}, "public access block", CRITICAL),
     (
+        "function",
+        "api",
+        {
+            "FunctionName": "api",
+            "Timeout": 3,
+            "url": {"AuthType": "NONE", "FunctionUrl": "https://x.on.aws/"},
+        },
+        "url",
+        CRITICAL,
+    ),
+    (
         "bucket",
         "data",
         {"public access block": {**BLOCK, "BlockPublicAcls": False}},
@@ -358,6 +369,7 @@ KEPT = [
         },
     ),
     ("topic", "t", "[unread]"),
+    ("function", "api", {"FunctionName": "api", "Timeout": 3, "url": {"AuthType": "AWS_IAM"}}),
 ]
 
 

@@ -110,7 +110,8 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert after(ops, before, monkeypatch).troubles == []
-    owner.execute("DELETE FROM listings WHERE ctid IN (SELECT ctid FROM listings LIMIT 20)")
+    newest = "SELECT id FROM listings ORDER BY created_at DESC LIMIT 20"
+    owner.execute(f"DELETE FROM listings WHERE id IN ({newest})")
     owner.execute("TRUNCATE eval_runbook_jobs")
     owner.execute("UPDATE users SET role = 'admin'")
     rows, values = after(ops, before, monkeypatch).troubles
@@ -131,6 +132,39 @@ def test_rows_that_went_to_an_archive_are_not_gone(
     owner.execute("DELETE FROM archived_listings WHERE id % 2 = 0")
     [found] = after(ops, before, monkeypatch).troubles
     assert found.seen.startswith("of.listings: was 48, now 18")
+
+
+def test_the_oldest_rows_may_go_and_as_many_of_all_ages_may_not(
+    owner: Any,
+    ops: Connection,
+    before: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY created_at) FROM listings"
+    owner.execute("BEGIN")
+    owner.execute(f"DELETE FROM listings WHERE created_at < ({half})")
+    owner.execute("COMMIT")
+    assert after(ops, before, monkeypatch).troubles == []
+    owner.execute("DELETE FROM listings WHERE id % 2 = 0")
+    [found] = after(ops, before, monkeypatch).troubles
+    assert found.seen.startswith("of.listings: was 48, now 1")
+
+
+def test_a_column_that_is_alike_in_all_rows_numbers_below_nought_and_another_encoding_are_told(
+    owner: Any,
+    ops: Connection,
+    before: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.execute("UPDATE book_images SET book_id = (SELECT min(id) FROM books)")
+    owner.execute("UPDATE books SET value_cents = -value_cents, title = title || '\u00c3\u00a9'")
+    found = after(ops, before, monkeypatch).troubles
+    said = {f.check.removesuffix(" bluemoxon-staging/database"): f.seen for f in found}
+    one = "values.book_images.book_id: was several, now one in all rows"
+    assert one in said["configuration of database rows"]
+    newest = said["configuration of database columns"]
+    assert "of.books.title is of one encoding: was 100, now 0" in newest
+    assert "of.books.value_cents is not below nought: was 100, now" in newest
 
 
 def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are_told(

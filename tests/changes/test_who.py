@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from opslib import changes
+from opslib.changes import memory
 from opslib.changes.trail import suspicions, trails
 from opslib.changes.trail.trails import Act
 from opslib.changes.trail.who import Trail
@@ -191,6 +192,24 @@ def test_many_users_that_end_at_once_are_told_and_those_of_a_usual_day_are_not(
     assert "AdminDeleteUser (5 calls" in found[0].seen
     assert judge(*ended[:4], before=(record("Other"),)).worst == "ok"
     assert judge(*ended, before=(ended[0],)).worst == "ok"
+
+
+def test_a_right_of_what_is_remembered_is_told_with_its_configuration_alone(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = memory.Memory(now={("role", "arn:aws:iam::1:role/shop-api"): "{}"})
+    monkeypatch.setattr(memory, "last", lambda *_: known)
+    monkeypatch.setattr(suspicions, "look_up", lambda *_: ([], ""))
+
+    def found(role: str, beside: bool) -> str:
+        given = act(ops, record("PutRolePolicy", requestParameters={"roleName": role}))
+        trail = Trail(window(ops, 1440), [given], [])
+        return changes.check_suspicion(ops, trail, beside=beside)[0].check
+
+    told = "rights are given by those who always do"
+    assert told not in found("shop-api", beside=True)
+    assert told in found("shop-api", beside=False)
+    assert told in found("shop-exports", beside=True)
 
 
 def test_a_right_that_is_lacking_is_no_intruder_and_many_doors_are(judge: Judge) -> None:

@@ -26,6 +26,7 @@ def member(name: str = "ledger", **changes: Any) -> dict[str, Any]:
     made = {
         "DBInstanceIdentifier": name,
         "DBInstanceStatus": "available",
+        "InstanceCreateTime": datetime(2026, 1, 1, tzinfo=UTC),
         "AllocatedStorage": 100,
         "BackupRetentionPeriod": 7,
         "Endpoint": {"Address": "ledger.x.rds.amazonaws.com", "Port": 5432},
@@ -176,6 +177,17 @@ def test_readers_that_are_behind_are_told_and_silence_is_unknown(
     columns = {"id": "str", "value": "float64"}
     monkeypatch.setattr(metrics, "query", lambda *_: frame(rows, columns))
     assert conditions._behind(ops, CLUSTER, [member("a"), member("b")]).status == status
+
+
+def test_a_reader_that_was_made_just_now_is_not_asked_how_far_it_is_behind(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = frame([], {"id": "str", "value": "float64"})
+    monkeypatch.setattr(metrics, "query", lambda *_: nothing)
+    young = member("b", InstanceCreateTime=ops.now() - timedelta(minutes=4))
+    assert conditions._behind(ops, CLUSTER, [member("a"), young]).status == "ok"
+    old = member("b", InstanceCreateTime=ops.now() - timedelta(minutes=40))
+    assert conditions._behind(ops, CLUSTER, [member("a"), old]).status == "unknown"
 
 
 def test_a_replica_whose_replication_is_broken_says_minus_one(

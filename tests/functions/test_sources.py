@@ -239,3 +239,14 @@ def test_a_plan_waits_for_an_update_that_is_in_progress_and_is_refused_when_it_l
 @pytest.mark.parametrize(("had", "most"), [(0.0, 1.0), (0.4, 1.4), (3.0, 6.0), (28.0, 29.0)])
 def test_that_many_failed_before_excuses_nothing(had: float, most: float) -> None:
     assert most_errors(SimpleNamespace(errors_per_100=had)) == most
+
+
+@pytest.mark.parametrize(
+    ("took", "status"), [(51_500, "warn"), (48_000, "ok"), (float("nan"), "ok")]
+)
+def test_runs_that_take_nearly_as_long_as_they_may_are_told(took: float, status: str) -> None:
+    within = Window(NOW - timedelta(hours=24), NOW)
+    use = invocations.Use("index", None, 0, 400, 3, usual_ms=took)
+    found = invocations._invoked(use, {"Version": "7", "Timeout": 60}, within)
+    assert (found.status, found.next == "functions/latency") == (status, status == "warn")
+    assert ("are ended at 60 s" in found.seen) == (status == "warn")

@@ -151,6 +151,23 @@ def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: An
     assert any("AttributeError" in pattern for pattern in after - before)
 
 
+def test_trouble_of_one_pattern_is_one_finding_and_aws_s_reason_is_in_it(
+    fresh: Any, lab: Any
+) -> None:
+    """Its share and the sum of all say nothing more."""
+    line = "ERROR botocore.errorfactory.ResourceNotFoundException: An error occurred "
+    line += "(ResourceNotFoundException) when calling the InvokeModel operation: "
+    line += "This model version has reached the end of its life."
+    group, now = "/aws/lambda/bluemoxon-staging-scraper", int(fresh.now().timestamp() * 1000)
+    made = {"logGroupName": group, "logStreamName": "trouble"}
+    fresh.client("logs").create_log_stream(**made)
+    events = [{"timestamp": now - n * 60_000, "message": line} for n in range(40, 0, -1)]
+    fresh.client("logs").put_log_events(**made, logEvents=events)
+    [told] = searches.check_errors(fresh).troubles
+    said = "ResourceNotFoundException of InvokeModel: This model version has reached the end of its"
+    assert said in told.check
+
+
 def test_following_shows_each_line_once_and_ends(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -229,6 +229,20 @@ def test_what_is_silent_is_named_by_what_it_is_of(
         assert (finding.cause == expectations.SILENT) is (status != "ok")
 
 
+def test_less_traffic_is_one_finding_however_many_count_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ops: Any = Recorded(
+        Invocations=[counted(0.1), *before(20, 25, 30)],
+        CPUUtilization=[counted(5), *before(5, 5, 5)],
+    )
+    ops.target.facts["functions"]["worker"] = {"name": "shop-worker"}
+    monkeypatch.setattr(metrics, "query", ops.query)
+    assert [f.status for f in expectations.check_silence(ops)] == ["warn"]
+    ops.series["Invocations"][0] = counted(30, until=90)
+    assert [f.status for f in expectations.check_silence(ops)] == ["critical", "critical"]
+
+
 @pytest.mark.parametrize(
     ("metric", "now", "weeks", "far"),
     [

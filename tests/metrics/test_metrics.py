@@ -98,6 +98,21 @@ def test_a_threshold_counts_now_and_a_critical_one_also_earlier(
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ([1, 11, 1, 1, 1, 1], "ok"),  # at night of one request
+        ([1, 11, 1, 11, 1, 1, 1], "warn"),
+        ([1, 1, 1, 1, 1, 11], "critical"),  # just now
+    ],
+)
+def test_of_a_percentile_one_period_of_before_is_none(values: list[float], status: str) -> None:
+    metric = Metric("m", "M", "N", "m", "p95", {}, "ms", 5, 10)
+    of_it = points(values)
+    within = Window(END - timedelta(hours=1), END)
+    assert keys._finding(metric, of_it, keys._summary(metric, of_it), within).status == status
+
+
 def test_a_metric_that_is_bad_when_low() -> None:
     metric = Metric("m", "M", "N", "m", "Average", {}, "%", 99, 95, below=True)
     of_it = points([100, 100, 100, 94])

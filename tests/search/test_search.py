@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from opslib import apply, search
 from opslib.changes import plan_undo
 from opslib.core.actions.stores.searches import Put, Take
+from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, OpsError, Refused, UsageError
 from opslib.core.reads.stores import domains
@@ -43,6 +45,26 @@ def test_what_is_missing_and_what_should_be_gone_is_named_by_id(lost: Connection
     assert (judged.worst, judged.causes) == ("critical", {LOST})
     assert judged.evidence is not None
     assert list(judged.evidence["id"]) == list(found["id"])
+
+
+def test_rows_that_were_archived_are_not_gone_from_under_the_index(
+    ops: Connection, lab: PracticeLab
+) -> None:
+    at = addresses.find(ops)
+    where = {"user": at.username, "password": at.password, "host": at.host, "port": at.port}
+    old = "created_at < now() - interval '60 days'"
+    try:
+        with psycopg.connect(**where, dbname=at.database) as database:
+            database.execute(f"CREATE TABLE documents_old AS SELECT * FROM documents WHERE {old}")
+            database.execute(f"DELETE FROM documents WHERE {old}")
+        found = search.check_indices(ops)
+        assert (found.worst, found.causes) == ("ok", set())
+        assert "in a table named like theirs: archived" in found[-1].seen
+        with psycopg.connect(**where, dbname=at.database) as database:
+            database.execute("TRUNCATE documents_old")
+        assert search.check_indices(ops).causes == {indices.ROWS_GONE}
+    finally:
+        lab.reset()
 
 
 def test_equal_counts_hide_nothing(ops: Connection, clean: Any) -> None:

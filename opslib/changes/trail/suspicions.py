@@ -5,11 +5,13 @@ what he may not have, and from where.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from itertools import groupby
 
+from opslib.changes import memory
+from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import data
 from opslib.changes.rules import accepted
 from opslib.changes.trail.trails import Act, look_up
@@ -58,13 +60,18 @@ def check_trail(ops: Connection) -> Findings:
 
 
 @check("Does what was done here look like somebody else?")
-def check_suspicion(ops: Connection, trail: Trail | None = None, minutes: float = 1440) -> Findings:
+def check_suspicion(
+    ops: Connection, trail: Trail | None = None, minutes: float = 1440, beside: bool = False
+) -> Findings:
     """Rules over the events that were read; calls that were denied; addresses never seen before.
 
+    `beside`: the configuration is compared, too, and tells who changed what is remembered.
     Unknown where not all could be read, unless the target's file takes it (`accepted`).
     """
     trail = trail or read_trail(ops, minutes=minutes)
-    found = [*_by_rules(ops, trail), *_denied(ops, trail), *_elsewhere(ops, trail)]
+    known = memory.last(ops, Forms(own_key())) if beside else None
+    told = [name for _, name in known.now] if known else ()
+    found = [*_by_rules(ops, trail, told), *_denied(ops, trail), *_elsewhere(ops, trail)]
     people = count(len({act.principal for act in trail.acts}), "identity")
     seen = f"{count(len(trail.acts), 'event')} of {people}, {trail.within}; {_UNJUDGED}"
     asked = Question("suspicious events", "none", _SOURCE)
@@ -75,7 +82,7 @@ def check_suspicion(ops: Connection, trail: Trail | None = None, minutes: float 
     return Findings(found or [asked.ok(seen)])
 
 
-def _by_rules(ops: Connection, trail: Trail) -> Iterator[Finding]:
+def _by_rules(ops: Connection, trail: Trail, told: Iterable[str]) -> Iterator[Finding]:
     before = Window(trail.within.start - _KEPT, trail.within.start)
 
     @cache
@@ -85,6 +92,8 @@ def _by_rules(ops: Connection, trail: Trail) -> Iterator[Finding]:
 
     for rule in data("suspicions")["rules"]:
         hits = [act for act in trail.acts if _fits(rule, act)]
+        if rule.get("told"):
+            hits = [act for act in hits if not any(map(act.names, told))]
         if rule.get("usual"):
             hits = [
                 act

@@ -24,6 +24,12 @@ PATTERNS = dtypes("""
 
 _LONGEST_PATTERN, _LONGEST_TEXT = 160, 2_000
 _VARIABLE = (
+    (  # as botocore says it: nothing else would be in front of the reason
+        re.compile(
+            r"([\w.]+(Error|Exception): )?An error occurred \(([\w.]+)\) when calling the (\w+) \w+"
+        ),
+        r"\3 of \4",
+    ),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
     (
         re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?\b"),
@@ -39,7 +45,7 @@ _VARIABLE = (
 def group_errors(events: Frame) -> Frame:
     """Lines by what they have in common, the most frequent first. Columns: PATTERNS.
 
-    `attrs["times"]`: when the lines of each pattern were written.
+    `attrs["times"]`: when the lines of each pattern were written; `attrs["ids"]`: which they are.
     """
     kinds = dict(iter(events.groupby(patterns(events["message"]))))
     rows = [
@@ -56,6 +62,7 @@ def group_errors(events: Frame) -> Frame:
     ]
     found = frame(rows, PATTERNS)
     found.attrs["times"] = {kind: [*lines["time"]] for kind, lines in kinds.items()}
+    found.attrs["ids"] = {kind: {*lines["event_id"]} for kind, lines in kinds.items()}
     return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 

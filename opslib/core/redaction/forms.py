@@ -16,10 +16,11 @@ from opslib.core.redaction.names import ENTRY, names_a_secret
 
 SHORTEST = 6  # a shorter value is masked as a word or beside its name only
 # Where a database is, and who logs in, is no secret.
-_NO_SECRETS = {
-    *("host", "hostname", "port", "username", "user", "dbname", "database", "engine", "scheme"),
-    *("dbInstanceIdentifier", "dbClusterIdentifier", "masterarn", "region", "sslmode"),
-}
+_PLACES = (
+    "host hostname port username user dbname database engine scheme dbInstanceIdentifier "
+    "dbClusterIdentifier masterarn region sslmode"
+)
+_NO_SECRETS = {*_PLACES.split()}
 _USERINFO = re.compile(r"://(?P<user>[^\s:/@]*)(?::(?P<password>[^\s]*))?@(?=[^@\s]*$)", re.M)
 _PASSWORD = re.compile(r"(?i)\b(?:password|pwd)\s*=\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s;'\"]+))")
 _QUERY = re.compile(r"[?&]([\w-]+)=([^&\s#]+)")

@@ -115,11 +115,11 @@ _UNPACKED = 1_000_000
 
 
 # One of these is in every name of a secret, and in what stands before one.
-_HINTS = (
-    *("secret", "pass", "pwd", "token", "key", "cred", "dsn", "cookie", "jwt", "bearer", "conn"),
-    *("salt", "pepper", "-pat", "_pat", "url", "uri", "auth", "identified", "://", "x-amz", "sig="),
-    *(" -u", " --user"),
+_WORDS = (
+    "secret pass pwd token key cred dsn cookie jwt bearer conn salt pepper -pat _pat url uri auth "
+    "identified :// x-amz sig="
 )
+_HINTS = (*_WORDS.split(), " -u", " --user")
 _LONG = 20_000  # characters: of a longer text only lines near a hint are looked at closely
 _NEAR = 5  # lines
 

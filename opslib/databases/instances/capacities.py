@@ -59,7 +59,8 @@ def check_capacity(ops: Connection, hours: float = 24) -> Findings:
     """
     database, described, listed = rds.present(ops)
     bounds = described.get(_BOUNDS)
-    names = [one[rds.NAME] for one in listed if one["DBInstanceClass"] == _SERVERLESS]
+    served = rds.measured(ops, listed)
+    names = [one[rds.NAME] for one in served if one["DBInstanceClass"] == _SERVERLESS]
     if not bounds or not names:
         return Findings(note=f"No capacity that could end: {database} has no serverless instance.")
     within, five = window(ops, hours * 60), 60 * _PERIOD

@@ -35,13 +35,7 @@ _CLASS = "DBInstanceClass"
 _NOTHING = "nothing waits"
 _WAIT_SECONDS = 5400  # a class with other storage may take an hour
 _NONE_WAITS = Question("Nothing waits to be applied", "nothing", "rds PendingModifiedValues")
-# CloudWatch metric: (divisor, unit, what it says about the class)
-_LOAD = {
-    "CPUUtilization": (1, "%", "high for hours: more vCPU"),
-    "FreeableMemory": (2**30, "GiB", "low while reads are slow: more memory"),
-    "DatabaseConnections": (1, "count", "the limit is max_connections, not the class"),
-    "ReadLatency": (0.001, "ms", "up while CPU is low: storage, or memory"),
-}
+_LOAD = rds.told("load")
 
 
 @check("How is the instance sized?")

@@ -166,7 +166,7 @@ def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Fin
     asked = Question(
         "readers", "at most 1 s behind (a replica 30 s)", f"{_GUIDE}monitoring-cloudwatch.html"
     )
-    source = "ReadReplicaSourceDBInstanceIdentifier"
+    source, members = "ReadReplicaSourceDBInstanceIdentifier", rds.measured(ops, members)
     late = {each[rds.NAME]: ("ReplicaLag", 1.0, 30.0) for each in members if each.get(source)}
     if database.kind is rds.CLUSTER and len(members) > 1:
         late = {members[0][rds.NAME]: ("AuroraReplicaLagMaximum", 0.001, 1.0)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,6 +19,7 @@ from opslib.core import (
     Thing,
     UsageError,
     beside,
+    metrics,
     unknown_name,
 )
 
@@ -131,6 +133,14 @@ def members(ops: Connection, database: Database, described: Json) -> list[Json]:
     filters = [{"Name": "db-cluster-id", "Values": [database.name]}]
     found = INSTANCE.find_all(ops, Filters=filters)
     return sorted(found, key=lambda each: (each[NAME] not in writers, each[NAME]))
+
+
+def measured(ops: Connection, members: list[Json]) -> list[Json]:
+    """Those of which there are metrics by now, and the first: others were made just now."""
+    since = ops.now() - timedelta(minutes=metrics.RECENT_MINUTES)
+    return members[:1] + [
+        each for each in members[1:] if each.get("InstanceCreateTime", ops.now()) <= since
+    ]
 
 
 def waiting(described: Json, attribute: str) -> tuple[Any, str]:
