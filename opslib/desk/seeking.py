@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import zip_longest
@@ -16,11 +15,12 @@ import ipywidgets as widgets
 from opslib.catalogue import runbooks, seen
 from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
 from opslib.core import LAB, OpsError, UsageError, escaped, targets
+from opslib.desk import tabs
 from opslib.desk.panels import button
 from opslib.records import files
 from opslib.records.sittings import places
 from opslib.runs import choices
-from opslib.sittings import Opened, open_sitting
+from opslib.sittings import open_sitting
 
 _MOST = 7
 _EFFECTS = {"read": "looks only", "change": "changes", "destroy": "<b>destroys</b>"}
@@ -34,13 +34,6 @@ _STYLE = """<style>
   color: #fff; background: #b00020; padding: 2px 8px; border-radius: 3px}
 .opslib-door .opslib-said, .opslib-door .opslib-said b {color: var(--jp-error-color1, #b00020)}
 </style>"""
-# Once, however often it is drawn; when it is drawn it may not be in the page yet.
-_CLICK = """const path = {path}, opened = window.opslibOpened ??= new Set();
-const link = document.createElement("a");
-link.dataset.commandlinkerCommand = "docmanager:open";
-link.dataset.commandlinkerArgs = path;
-const open = () => link.isConnected ? link.click() : setTimeout(open, 50);
-if (!opened.has(path)) { opened.add(path); element.append(link); open(); }"""
 
 
 class Seeking:
@@ -62,6 +55,7 @@ class Seeking:
         self._unsure = _Row(self._ask)
         self._form = widgets.VBox()
         self._answer = widgets.Output()
+        tabs.type_in(self._answer)
         words = [
             button(group.word, partial(self._see, group.word), tip=group.title)
             for group in seen.grouped(())
@@ -141,7 +135,7 @@ class Seeking:
             self._said.value = escaped(str(exc))
         else:
             _remember(target)
-            self._show(opened)
+            tabs.open_tab(self._answer, opened)
 
     def _fields(self, name: str, given: Any) -> tuple[Any, ...]:
         """For what must be said, and for what is a name out of the target's file."""
@@ -163,16 +157,6 @@ class Seeking:
             style="primary",
         )
         return (*fields.values(), opens)
-
-    def _show(self, opened: Opened) -> None:
-        click = _CLICK.replace("{path}", json.dumps(json.dumps({"path": opened.shown})))
-        self._answer.outputs = tuple(
-            {"output_type": "display_data", "data": {kind: text}, "metadata": {}}
-            for kind, text in {
-                "text/html": opened._repr_html_(),
-                "application/javascript": click,
-            }.items()
-        )
 
 
 class _Row:

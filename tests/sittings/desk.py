@@ -95,6 +95,9 @@ class Desk:
         found = [w for w in self._widgets.items() if said.items() <= w[1].items()]
         return found[-1]
 
+    def states(self) -> list[dict[str, Any]]:
+        return [*self._widgets.values()]
+
     def texts(self) -> str:
         """What lines of widgets say now."""
         made = (w for w in self._widgets.values() if w.get("_model_name") == "HTMLModel")

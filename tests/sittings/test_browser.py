@@ -115,7 +115,9 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     _seen(page, "notebook is read-only")
     _idle(page)
     page.get_by_role("button", name="Search", exact=True).click()
-    page.get_by_placeholder("What do you see?").fill("an alarm rings for what is known and men")
+    box = page.get_by_placeholder("What do you see?")
+    until(lambda: box.evaluate("box => box === document.activeElement"))  # one types at once
+    page.keyboard.type("an alarm rings for what is known and men")
     page.locator(".opslib-hit").get_by_role("button", name="Silence an alarm").click()
 
     # it opens: a sitting, not the catalogue

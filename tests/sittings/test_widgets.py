@@ -139,8 +139,9 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
         at.run_all()
     record = _only()
     name, *_ = reading.details(record)["next"]
+    assert at.widget(description="queues/redrive")  # the text leads there, without a target
     at.press(name)
-    at.says("docmanager:open")
+    until(lambda: _scripts(at))  # it is opened, not only named
     opened = [p for p in at.path.parent.glob("*.ipynb") if p != at.path]
     (said,) = (nbformat.read(p, as_version=4)["metadata"]["opslib"]["sitting"] for p in opened)
     assert (said["name"], said["target"]) == (name, TARGET)
@@ -149,6 +150,19 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
     at.says("saw: the cache was cold")
     assert [n["text"] for n in reading.details(record)["notes"]] == ["the cache was cold"]
     assert verification.verify() == []
+
+
+def _scripts(at: Desk) -> list[str]:
+    at.hear()
+    shown = [o for w in at.states() for o in w.get("outputs", ())]
+    every = [o["data"].get("application/javascript", "") for o in shown]
+    return [script for script in every if "docmanager:open" in script]
+
+
+def test_after_a_change_its_undo_is_a_click_away(desk: Open) -> None:
+    at = desk("functions/rollback", watch_seconds="0", approved="now")
+    at.run_all()
+    assert at.widget(description="changes/undo")[1]["tooltip"].endswith(f"record={_only().id}")
 
 
 def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(

@@ -121,7 +121,7 @@ class Sitting:
             said = ""
             if self._draft is None and not (self._trouble or self._over.is_set()):
                 self._open(self._connected["target"])
-                said = f"{self._before} is sealed; from here on this is record {self._id}.\n"
+                said = f"{self._before} is sealed; from here on this is record {self.id}.\n"
             if self._draft is not None:
                 self._run(request, cell, code, count=count, started=facts.moment())
                 self._forget(self._found.pop(cell, ()))
@@ -168,7 +168,7 @@ class Sitting:
                 self._seal(concluded=False)
 
     @property
-    def _id(self) -> str:
+    def id(self) -> str:
         return str(self._draft.facts["id"]) if self._draft else ""
 
     def _open(self, target: str) -> None:
@@ -269,10 +269,10 @@ class Sitting:
                 with self._lock:
                     if not self._over.is_set() and self._save():
                         self._waiting.set()
-            if self._id and time.monotonic() - beat > BEAT_SECONDS:
+            if self.id and time.monotonic() - beat > BEAT_SECONDS:
                 beat = time.monotonic()
                 with contextlib.suppress(OpsError):
-                    index.update(self._id, heartbeat=facts.moment())
+                    index.update(self.id, heartbeat=facts.moment())
 
     def _seal(self, *, concluded: bool) -> str:
         """Close the record; what went wrong with what was kept."""
