@@ -17,8 +17,7 @@ from opslib.sittings import open_sitting
 
 def offer(ops: Connection, verdict: Verdict) -> None:
     """A button for each procedure that follows, for what the text names, and a line for a note."""
-    known = zip(verdict.next, verdict.lines, strict=False)
-    lines = [line for _, line in known if line]
+    lines = [*filter(None, verdict.lines)]
     if verdict.changed and (id := ours.record_id()):
         lines.append(text.command("open", "changes/undo", ops.target.name, {"record": id}))
     named = [n for n in commands.linked() if n not in map(_name, lines)]

@@ -12,6 +12,10 @@ from IPython.display import display
 from opslib.core.tables import Json, escaped, safe
 
 Widget = Any  # ipywidgets has no types
+# What is long stays in a box: what follows it is not pushed away.
+_AT_ITS_END = (
+    '<div style="max-height: 20em; overflow: auto; display: flex; flex-direction: column-reverse">'
+)
 _LINK = "color: var(--jp-content-link-color); text-decoration: underline"
 
 
@@ -33,7 +37,7 @@ def static(text: str) -> Json:
     if not text:  # then a record and a saved notebook keep nothing of it
         return {"text/plain": ""}
     lines = "<br>".join(map(escaped, text.splitlines()))
-    return {"text/plain": safe(text), "text/html": f"<p>{lines}</p>"}
+    return {"text/plain": safe(text), "text/html": f"{_AT_ITS_END}<p>{lines}</p></div>"}
 
 
 def said(text: str = "") -> Widget:
@@ -60,6 +64,11 @@ def button(words: str, press: Callable[[], None], *, style: str = "", tip: str =
     )
     made.on_click(lambda _: press())
     return made
+
+
+def entered(field: Widget, press: Callable[[], None]) -> None:
+    """Enter in a line does what the button beside it does."""
+    field.on_msg(lambda _, said, __: press() if said.get("event") == "submit" else None)
 
 
 def link(words: str, command: str, tip: str) -> Widget:
