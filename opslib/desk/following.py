@@ -9,8 +9,8 @@ import ipywidgets
 
 from opslib.core import Connection, OpsError, text
 from opslib.core.plans.verdicts import Verdict
-from opslib.desk import commands, notes, tabs
-from opslib.desk.panels import Panel, Widget, button, column, row, said
+from opslib.desk import commands, notes
+from opslib.desk.panels import Panel, Widget, button, column, open_tab, row, said
 from opslib.records.sittings import ours
 from opslib.sittings import open_sitting
 
@@ -41,7 +41,7 @@ def _open(line: str, shown: Widget) -> None:
     _, _, name, _, target, *pairs = shlex.split(line)
     given = dict(pair.split("=", 1) for pair in pairs[1::2])
     try:
-        tabs.open_tab(shown, open_sitting(name, target, given))
+        open_tab(shown, open_sitting(name, target, given))
     except OpsError as exc:
         shown.outputs = ()
         shown.append_stdout(f"Not opened: {exc}")

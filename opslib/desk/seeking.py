@@ -15,8 +15,7 @@ import ipywidgets as widgets
 from opslib.catalogue import runbooks, seen
 from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
 from opslib.core import LAB, OpsError, UsageError, escaped, targets
-from opslib.desk import tabs
-from opslib.desk.panels import button, column, entered, row
+from opslib.desk.panels import button, column, entered, open_tab, row, type_in
 from opslib.records import files
 from opslib.records.sittings import places
 from opslib.runs import choices
@@ -59,7 +58,7 @@ class Seeking:
         self._unsure = _Row(self._ask)
         self._form = widgets.VBox()
         self._answer = widgets.Output()
-        tabs.type_in(self._answer)
+        type_in(self._answer)
         words = [
             button(group.word, partial(self._see, group.word), tip=group.title)
             for group in seen.grouped(())
@@ -135,7 +134,7 @@ class Seeking:
             self._said.value = escaped(str(exc))
         else:
             _remember(target)
-            tabs.open_tab(self._answer, opened)
+            open_tab(self._answer, opened)
 
     def _fields(self, name: str, given: Any) -> tuple[Any, ...]:
         """For what must be said, and for what is a name out of the target's file."""
