@@ -23,16 +23,7 @@ from opslib.core.text import templates
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
 _CELL, _CODE = "\n<!-- cell -->\n", "<!-- code -->\n"
-_EFFECTS = {"read": "looks only", "change": "changes, can be undone", "destroy": "**destroys**"}
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")  # it leads elsewhere from here
-_KINDS = {
-    "string": "text",
-    "integer": "whole number",
-    "number": "number",
-    "boolean": "true or false",
-    "object": "mapping",
-    "null": "null",
-}
 
 
 def _book(system: str) -> tuple[str, list[runbooks.Entry]]:
@@ -50,9 +41,7 @@ def _text(name: str, left_out: LeftOut, **more: Any) -> str:
         procedures=known,
         seen=seen.grouped(known),
         books=_books(left_out),
-        effects=_EFFECTS,
         keys=list(strict_yaml.keys("target")),
-        form=_form,
         **more,
     )
     return text
@@ -68,22 +57,6 @@ def _covered(left_out: LeftOut) -> str:
     every = [row for of in rows.values() for row in of]
     counted = {"covered": sum(bool(row.ways) for row in every), "total": len(every)}
     return _text("coverage.md", left_out, rows=rows, **counted)
-
-
-def _form(key: Json) -> str:
-    """What stands at a key of a schema, in short."""
-    if (forms := key.get("anyOf")) and "type" not in key:
-        return ", or ".join(dict.fromkeys(_form(each) for each in forms))
-    if "x-refers-to" in key:
-        return {"target": "a target", "entry": "an entry"}.get(
-            key["x-refers-to"], f"one of `{key['x-refers-to']}`"
-        )
-    if "enum" in key:
-        return ", ".join(f"`{each}`" for each in key["enum"])
-    if key["type"] == "array":
-        return f"list of {_form(key['items'])}"
-    kinds = [key["type"]] if isinstance(key["type"], str) else key["type"]
-    return " or ".join(_KINDS[kind] for kind in kinds)
 
 
 def _cell(text: str) -> Json:

@@ -115,7 +115,7 @@ class Guide:
         score = starts.get(procedure.name, 0) + _worth(found)
         score *= _OWN if shown is entry else 1
         score *= _DOES[procedure.effect]
-        why = max((row for row in found if row[1]), default=(0, "one starts there"))[1]
+        why = max((row for row in found if row[1]), default=(0, "one starts with it"))[1]
         return Hit(shown.name, shown.title, procedure.name, procedure.effect, why, round(score, 2))
 
 
@@ -145,7 +145,9 @@ def _prose(notebook: Path) -> Iterator[str]:
     """What a notebook says after its first cells, by paragraph, without where its links lead."""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"][2:]:
         if cell["cell_type"] == "markdown":
-            text = re.sub(r"\]\([^)]*\)", "]", "".join(cell["source"]))
+            text = re.sub(
+                r"\[([^]]*)\]\([^)]*\)|^#+ |[*`]", r"\1", "".join(cell["source"]), flags=re.M
+            )
             yield from filter(str.strip, re.split(r"\n\s*\n|\n- ", text))
 
 

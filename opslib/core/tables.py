@@ -151,7 +151,7 @@ def _read(value: float) -> str:
         return str(value)
     if abs(value) >= 1000 or value == round(value):
         return f"{value:,.0f}"
-    return f"{float(f'{value:.4g}'):.12f}".rstrip("0")
+    return f"{float(f'{value:.4g}'):.12f}".rstrip("0").rstrip(".")
 
 
 def show_frames() -> None:

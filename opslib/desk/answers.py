@@ -67,7 +67,7 @@ class Below:
         cell = (self._shell.kernel.get_parent("shell").get("metadata") or {}).get("cellId", "")
         now = f"{self.ops.now():%H:%M:%S} UTC: {_counted(self._found)}"
         before, self._before[cell] = self._before.get(cell, ""), now
-        return f"At {now}.\nBefore, at {before}." if before else ""
+        return f"At {now}\nBefore, at {before}" if before else ""
 
 
 def _counted(found: Findings) -> str:
@@ -84,9 +84,13 @@ def _open(box: Widget, table: Frame) -> None:
         return
     words = ipywidgets.Text(placeholder="rows that hold …", layout={"width": "18em"})
     names = [str(name) for name in table.columns]
-    by = ipywidgets.Dropdown(options=["as it is", *names], layout={"width": "14em"})
-    falling = ipywidgets.Checkbox(description="the last first", indent=False)
-    told, shown = said(), ipywidgets.HTML()
+    by = ipywidgets.Dropdown(
+        options=["as it is", *names], tooltip="sort by", layout={"width": "14em"}
+    )
+    falling = ipywidgets.Checkbox(
+        description="the last first", indent=False, layout={"width": "auto"}
+    )
+    told, shown = said(), ipywidgets.HTML().add_class("jp-RenderedHTMLCommon")
     text = table.astype(str)
 
     def draw(_: object = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from opslib.core import Json, UsageError, text
 from opslib.core.journal import HERE
 from opslib.records.sittings import cells, places
 
+_LINK = re.compile(r"\]\([^)]*notebooks/([\w-]+/[\w-]+)\.ipynb\)")
 OF_A_PLAN = {"approved", "confirm"}
 
 
@@ -26,10 +28,23 @@ def here() -> str:
     """The procedure or entry that this kernel is for, as one calls it; empty when unknown."""
     if running := os.environ.get(HERE, "").split():
         return running[0]
-    if (path := places.here()) and (notebook := cells.Saved(path).notebook()):
+    if notebook := _saved():
         return str(notebook["metadata"].get("opslib", {}).get("sitting", {}).get("name", ""))
     session = Path(os.environ.get("JPY_SESSION_NAME") or "-").with_suffix("")
     return "/".join(session.parts[-2:])
+
+
+def linked() -> list[str]:
+    """The procedures that the text of this kernel's sitting leads to, in its order."""
+    notebook = _saved() or {"cells": ()}
+    text = "".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
+    return [*dict.fromkeys(_LINK.findall(text))]
+
+
+def _saved() -> Any:
+    """The sitting's notebook; None where this kernel is for none."""
+    path = places.here()
+    return path and cells.Saved(path).notebook()
 
 
 def declared() -> tuple[list[Parameter], Json]:

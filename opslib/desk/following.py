@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from typing import Any
 
-from opslib.core import OpsError
+import ipywidgets
+
+from opslib.core import Connection, OpsError, text
 from opslib.core.plans.verdicts import Verdict
-from opslib.desk import notes
-from opslib.desk.panels import Panel, Widget, button, column, row, said, say
+from opslib.desk import commands, notes
+from opslib.desk.panels import Panel, Widget, button, column, open_tab, row, said
+from opslib.records.sittings import ours
 from opslib.sittings import open_sitting
 
-_LINK = '<a style="color: var(--jp-content-link-color); text-decoration: underline" '
+
+def offer(ops: Connection, verdict: Verdict) -> None:
+    """A button for each procedure that follows, for what the text names, and a line for a note."""
+    lines = [*filter(None, verdict.lines)]
+    if verdict.changed and (id := ours.record_id()):
+        lines.append(text.command("open", "changes/undo", ops.target.name, {"record": id}))
+    named = [n for n in commands.linked() if n not in map(_name, lines)]
+    shown = ipywidgets.Output()
+    parts = _buttons("Next:", lines, shown)
+    parts += _buttons("Named in the text:", [*filter(None, map(ops.follow, named))], shown)
+    Panel(column([*parts, shown, notes.line()]), "\n".join(["Next:", *lines]) if lines else "")
 
 
-def offer(verdict: Verdict) -> None:
-    """A button for each procedure that follows, and a line for a note, below the verdict."""
-    known = zip(verdict.next, verdict.lines, strict=False)
-    lines = [line for _, line in known if line]
-    told, parts = said(), list[Widget]()
-    if lines:
-        press = [
-            button(shlex.split(each)[2], partial(_open, each, told), tip=each) for each in lines
-        ]
-        parts = [row(said("Next:"), *press), told]
-    Panel(column([*parts, notes.line()]), "\n".join(["Next:", *lines]) if lines else "")
+def _name(line: str) -> str:
+    return shlex.split(line)[2]
 
 
-def _open(line: str, told: Widget) -> None:
+def _buttons(words: str, lines: list[str], shown: Widget) -> list[Widget]:
+    press = [button(_name(each), partial(_open, each, shown), tip=each) for each in lines]
+    return [row(said(words), *press)] * bool(press)
+
+
+def _open(line: str, shown: Widget) -> None:
     """As the line does."""
     _, _, name, _, target, *pairs = shlex.split(line)
     given = dict(pair.split("=", 1) for pair in pairs[1::2])
     try:
-        opened: Any = open_sitting(name, target, given)
+        open_tab(shown, open_sitting(name, target, given))
     except OpsError as exc:
-        say(told, f"Not opened: {exc}")
-        return
-    told.value = opened._repr_html_().replace("<a ", _LINK, 1)  # escaped there
+        shown.outputs = ()
+        shown.append_stdout(f"Not opened: {exc}")

@@ -56,7 +56,11 @@ class _Form:
             mark = " (required)" if each.required else ""
             parts += [said(f"{each.name}{mark}"), control, said(each.help)]
         grid = ipywidgets.GridBox(
-            parts, layout={"grid_template_columns": "max-content 18em auto", "grid_gap": "0 12px"}
+            parts,
+            layout={
+                "grid_template_columns": "max-content max-content minmax(12em, auto)",
+                "grid_gap": "0 12px",
+            },
         )
         self._below = link("Run from here down", "notebook:run-all-below", "With what is set here")
         self._below.layout.display = "none"  # nothing is set yet
@@ -65,20 +69,22 @@ class _Form:
 
     def _controlled(self, parameter: Parameter) -> Any:
         control = _control(parameter, self._values.get(parameter.name), self._target)
-        control.observe(lambda change: self._set(parameter, change["new"]), "value")
+        control.tooltip = parameter.name  # what a screen reader says
+        control.observe(lambda change: self._set(parameter, change["owner"]), "value")
         return control
 
     def _command(self) -> str:
         return f"The same, opened anew: {command('open', self._target.name)}"
 
-    def _set(self, parameter: Parameter, given: Any) -> None:
+    def _set(self, parameter: Parameter, control: Any) -> None:
         from opslib.desk.panels import say
 
         name, was = parameter.name, self._values.get(parameter.name)
         try:
-            value = parameters.typed([parameter], {name: given}, "this form")[name]
+            value = parameters.typed([parameter], {name: control.value}, "this form")[name]
         except UsageError as exc:
             say(self._told, f"{name} stays {was!r}: {exc}")
+            control.value = _text(was)  # nothing stands there that does not hold
             return
         if value == was:
             return
@@ -100,9 +106,15 @@ def _control(parameter: Parameter, value: Any, target: Target) -> Any:
     known += ["all"] if known and parameter.all else []
     if parameter.name == "since":
         known = [*_RANGES]
-    text = value if isinstance(value, str) else json.dumps(value)
-    if known and text in known and not (parameter.any or parameter.name == "since"):
-        return ipywidgets.Dropdown(options=known, value=text, layout={"width": "18em"})
+    text = _text(value)
+    listed = known if text else ["", *known]
+    if known and text in listed and not (parameter.any or parameter.name == "since"):
+        return ipywidgets.Dropdown(options=listed, value=text, layout={"width": "18em"})
     make = ipywidgets.Combobox if known else ipywidgets.Text
     more = {"options": tuple(known), "ensure_option": False} if known else {}
-    return make(value=text, continuous_update=False, layout={"width": "18em"}, **more)
+    wide = f"{min(44, max(18, len(text) * 0.6)):.0f}em"
+    return make(value=text, continuous_update=False, layout={"width": wide}, **more)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

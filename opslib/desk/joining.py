@@ -22,7 +22,7 @@ def join(shell: Any, ops: Connection) -> None:
     def shown(verdict: Verdict, **_: Any) -> Any:
         def offer() -> None:
             shell.events.unregister("post_execute", offer)
-            following.offer(verdict)
+            following.offer(ops, verdict)
 
         shell.events.register("post_execute", offer)
         return verdict._repr_mimebundle_()

@@ -6,13 +6,13 @@ import ipywidgets
 
 from opslib.core import OpsError
 from opslib.core.checks.notes import KINDS, noted
-from opslib.desk.panels import Widget, button, column, row, said, say
+from opslib.desk.panels import Widget, button, column, entered, row, said, say
 from opslib.records.sittings import ours
 
 
 def line() -> Widget:
     """Kind and text; what was kept is said below, the newest last."""
-    kind = ipywidgets.Dropdown(options=KINDS, layout={"width": "9em"})
+    kind = ipywidgets.Dropdown(options=KINDS, tooltip="kind of note", layout={"width": "9em"})
     text = ipywidgets.Text(placeholder="a note, kept with its time", layout={"width": "34em"})
     told, kept = said(), list[str]()
 
@@ -25,4 +25,5 @@ def line() -> Widget:
         text.value = ""
         say(told, " · ".join(kept))
 
+    entered(text, keep)
     return column([row(kind, text, button("Keep note", keep)), told])

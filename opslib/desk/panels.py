@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,22 @@ from IPython.display import display
 from opslib.core.tables import Json, escaped, safe
 
 Widget = Any  # ipywidgets has no types
+# What is long stays in a box: what follows it is not pushed away.
+_AT_ITS_END = (
+    '<div style="max-height: 20em; overflow: auto; display: flex; flex-direction: column-reverse">'
+)
 _LINK = "color: var(--jp-content-link-color); text-decoration: underline"
+# Each once, however often it is drawn; when it is drawn it may not be in the page yet.
+_ONCE = """const done = window.opslibDone ??= new Set(), key = {key};
+const act = () => element.isConnected ? go() : setTimeout(act, 50);
+if (!done.has(key)) { done.add(key); act(); }
+function go() { {go} }"""
+_OPEN = """const link = document.createElement("a");
+link.dataset.commandlinkerCommand = "docmanager:open";
+link.dataset.commandlinkerArgs = key;
+element.append(link); link.click();"""
+_TYPE = """const box = element.closest(".opslib-door")?.querySelector("input");
+box ? box.focus() : setTimeout(go, 50);"""
 
 
 class Panel:
@@ -33,7 +49,7 @@ def static(text: str) -> Json:
     if not text:  # then a record and a saved notebook keep nothing of it
         return {"text/plain": ""}
     lines = "<br>".join(map(escaped, text.splitlines()))
-    return {"text/plain": safe(text), "text/html": f"<p>{lines}</p>"}
+    return {"text/plain": safe(text), "text/html": f"{_AT_ITS_END}<p>{lines}</p></div>"}
 
 
 def said(text: str = "") -> Widget:
@@ -62,6 +78,11 @@ def button(words: str, press: Callable[[], None], *, style: str = "", tip: str =
     return made
 
 
+def entered(field: Widget, press: Callable[[], None]) -> None:
+    """Enter in a line does what the button beside it does."""
+    field.on_msg(lambda _, said, __: press() if said.get("event") == "submit" else None)
+
+
 def link(words: str, command: str, tip: str) -> Widget:
     """What JupyterLab itself does when it is clicked on."""
     return ipywidgets.HTML(
@@ -79,6 +100,26 @@ def row(*parts: Widget) -> Widget:
 
 def column(parts: Sequence[Widget]) -> Widget:
     return ipywidgets.VBox(tuple(parts))
+
+
+def open_tab(shown: Widget, opened: Any) -> None:
+    """A sitting, in a tab of its own; an Output widget says which."""
+    script = _script(_OPEN, json.dumps({"path": opened.shown}))
+    shown.outputs = (_output("text/html", opened._repr_html_()), script)
+
+
+def type_in(shown: Widget) -> None:
+    """Into the field of the door that this Output widget is in, wherever one has scrolled to."""
+    shown.outputs = (_script(_TYPE, shown.model_id),)
+
+
+def _script(go: str, key: str) -> Any:
+    script = _ONCE.replace("{key}", json.dumps(key)).replace("{go}", go)
+    return _output("application/javascript", script)
+
+
+def _output(kind: str, text: str) -> Any:
+    return {"output_type": "display_data", "data": {kind: text}, "metadata": {}}
 
 
 class _Heard:

@@ -30,7 +30,7 @@ def of(controls: Mapping[str, Widget]) -> list[Widget]:
 
     quick = [button(words, partial(last, many)) for words, many in _LAST.items()]
     for control, tip in zip((since, until), ("2h ago, or 2026-11-22 14:05", "now"), strict=True):
-        control.layout.width, control.placeholder = "13em", tip
+        control.layout.width, control.placeholder = "19em", tip
     return [row(said("time (UTC)"), *quick, said("from"), since, said("to"), until)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import zip_longest
@@ -16,31 +15,26 @@ import ipywidgets as widgets
 from opslib.catalogue import runbooks, seen
 from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
 from opslib.core import LAB, OpsError, UsageError, escaped, targets
-from opslib.desk.panels import button
+from opslib.desk.panels import button, column, entered, open_tab, row, type_in
 from opslib.records import files
 from opslib.records.sittings import places
 from opslib.runs import choices
-from opslib.sittings import Opened, open_sitting
+from opslib.sittings import open_sitting
 
 _MOST = 7
 _EFFECTS = {"read": "looks only", "change": "changes", "destroy": "<b>destroys</b>"}
 _STYLE = """<style>
 .opslib-door {max-width: 62rem; padding: 2px; overflow: visible}
 .opslib-door .widget-button {height: auto; min-height: 30px; line-height: 1.3; padding: 4px 10px}
-.opslib-door .opslib-hit .widget-button {text-align: left; white-space: normal}
+.opslib-door .opslib-hit .widget-button {
+  text-align: left; white-space: normal; width: 26rem; flex: 0 0 auto}
+.opslib-door .opslib-hit .widget-html {flex: 1 1 14rem}
 .opslib-door .widget-html {padding-left: 8px}
 .opslib-door .widget-html-content {line-height: 1.35; color: var(--jp-ui-font-color1, inherit)}
 .opslib-door .opslib-production {
   color: #fff; background: #b00020; padding: 2px 8px; border-radius: 3px}
 .opslib-door .opslib-said, .opslib-door .opslib-said b {color: var(--jp-error-color1, #b00020)}
 </style>"""
-# Once, however often it is drawn; when it is drawn it may not be in the page yet.
-_CLICK = """const path = {path}, opened = window.opslibOpened ??= new Set();
-const link = document.createElement("a");
-link.dataset.commandlinkerCommand = "docmanager:open";
-link.dataset.commandlinkerArgs = path;
-const open = () => link.isConnected ? link.click() : setTimeout(open, 50);
-if (!opened.has(path)) { opened.add(path); element.append(link); open(); }"""
 
 
 class Seeking:
@@ -49,7 +43,9 @@ class Seeking:
     def __init__(self) -> None:
         self._guide = cache(_guide)
         self._one = RLock()  # at a time: each widget may be heard in a thread of its own
-        self._picker = widgets.Dropdown(options=_choices(), layout={"width": "24rem"})
+        self._picker = widgets.Dropdown(
+            options=_choices(), tooltip="target", layout={"width": "24rem"}
+        )
         remembered = _remembered()
         if remembered in dict(self._picker.options).values():
             self._picker.value = remembered
@@ -62,22 +58,23 @@ class Seeking:
         self._unsure = _Row(self._ask)
         self._form = widgets.VBox()
         self._answer = widgets.Output()
+        type_in(self._answer)
         words = [
             button(group.word, partial(self._see, group.word), tip=group.title)
             for group in seen.grouped(())
             if group.word
         ]
-        self.shown = widgets.VBox(
+        self.shown = column(
             [
                 widgets.HTML(_STYLE),
-                widgets.HBox([self._picker, self._kind], layout={"flex_flow": "row wrap"}),
-                widgets.HBox([self._box], layout={"flex_flow": "row wrap"}),
-                widgets.HBox(words, layout={"flex_flow": "row wrap"}),
+                row(self._picker, self._kind),
+                row(self._box),
+                row(*words),
                 self._said,
                 self._form,
                 self._answer,
                 self._unsure.shown,
-                *(row.shown for row in self._rows),
+                *(each.shown for each in self._rows),
             ]
         )
         self.shown.add_class("opslib-door")
@@ -100,32 +97,28 @@ class Seeking:
 
     def _see(self, word: str) -> None:
         """One of the words below the box: who helps there."""
-        with self._one:
-            self._box.value = ""
-            try:
-                self._show_rows(self._guide(self._picker.value).helping(word)[:_MOST])
-            except UsageError as exc:
-                self._said.value = escaped(str(exc))
+        self._box.value = ""
+        self._search(word)
 
-    def _show_rows(self, hits: Sequence[Hit]) -> None:
-        for row, hit in zip_longest(self._rows, hits):
-            row.show(hit)
-
-    def _search(self) -> None:
+    def _search(self, word: str = "") -> None:
         with self._one:
-            hits, told = self._found(self._box.value.strip())
+            hits, told = self._found(self._box.value.strip(), word)
             self._said.value, self._form.children = told, ()
-            self._show_rows(hits)
+            for each, hit in zip_longest(self._rows, hits[:_MOST]):
+                each.show(hit)
 
-    def _found(self, said: str) -> tuple[list[Hit], str]:
+    def _found(self, said: str, word: str) -> tuple[Sequence[Hit], str]:
         """The best hits, and how it was understood."""
-        if not said:
+        if not (said or word):
             return [], ""
         try:
-            found = self._guide(self._picker.value).find_begun(said)
+            guide = self._guide(self._picker.value)
+            if word:
+                return guide.helping(word), ""
+            found = guide.find_begun(said)
         except UsageError as exc:
             return [], escaped(str(exc))
-        return found.hits[:_MOST], _understood(found, said)
+        return found.hits, _understood(found, said)
 
     def _ask(self, name: str, given: Any = None) -> None:
         """Open it; where that needs values, ask for them first."""
@@ -141,7 +134,7 @@ class Seeking:
             self._said.value = escaped(str(exc))
         else:
             _remember(target)
-            self._show(opened)
+            open_tab(self._answer, opened)
 
     def _fields(self, name: str, given: Any) -> tuple[Any, ...]:
         """For what must be said, and for what is a name out of the target's file."""
@@ -157,22 +150,13 @@ class Seeking:
         }
         for field in fields.values():
             field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
-        opens = button(
-            f"Open {name}",
-            lambda: self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()}),
-            style="primary",
-        )
-        return (*fields.values(), opens)
 
-    def _show(self, opened: Opened) -> None:
-        click = _CLICK.replace("{path}", json.dumps(json.dumps({"path": opened.shown})))
-        self._answer.outputs = tuple(
-            {"output_type": "display_data", "data": {kind: text}, "metadata": {}}
-            for kind, text in {
-                "text/html": opened._repr_html_(),
-                "application/javascript": click,
-            }.items()
-        )
+        def opens() -> None:
+            self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
+
+        for field in fields.values():
+            entered(field, opens)
+        return (*fields.values(), button(f"Open {name}", opens, style="primary"))
 
 
 class _Row:
@@ -180,8 +164,7 @@ class _Row:
 
     def __init__(self, ask: Any) -> None:
         self._name = ""
-        self._button = widgets.Button(layout={"width": "26rem", "flex": "0 0 auto"})
-        self._why = widgets.HTML(layout={"flex": "1 1 14rem"})
+        self._button, self._why = widgets.Button(), widgets.HTML()
         self.shown = widgets.HBox([self._button, self._why])
         self.shown.add_class("opslib-hit")
         self._button.on_click(lambda _: ask(self._name))
@@ -203,7 +186,7 @@ def _guide(target: str) -> Guide:
 
 def _understood(found: Found, said: str) -> str:
     if not found.hits:
-        known = "Nothing is known yet" if found.unsure else f"{said!r} is not understood"
+        known = "Nothing is known yet" if found.unsure else f"Nothing is found for {said!r}"
         return escaped(f"{known}: other words, or a first look.")
     return escaped(" ".join(f"{a!r} is read as {b!r}." for a, b in found.read.items()))
 

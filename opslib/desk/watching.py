@@ -71,12 +71,11 @@ class _Box:
         self.count += len(new)
         self._lines.extend(new)
         say(self._told, f"{count(self.count, 'line')}, {left:.0f} s left")
-        self._draw()
+        if not self._paused.value:
+            self._draw()
 
     def _draw(self) -> None:
-        """What he asked to see; nothing moves while he paused it."""
-        if self._paused.value:
-            return
+        """What he asked to see: also of what came while it is paused, which moves nothing."""
         words, levels = self._words.value.lower().split(), _LEVELS[self._level.value]
         lines = [
             line.text

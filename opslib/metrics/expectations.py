@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,11 +77,7 @@ def check_silence(ops: Connection) -> Findings:
         each.query(f"m{i}", "Sum" if each.volume else "SampleCount", 300)
         for i, each in enumerate(counted)
     ]
-    ends = [now - week * WEEK for week in range(_WEEKS + 1)]
-    read = ops.each(
-        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=_HOURS), end)), ends
-    )
-    weeks = [metrics.values_of(read[end]) for end in ends]
+    weeks = _of_weeks(ops, queries, _HOURS, now)
     found: dict[str, Finding] = {}
     for i, each in enumerate(counted):
         present, *earlier = (week[f"m{i}"] for week in weeks)
@@ -92,13 +88,22 @@ def check_silence(ops: Connection) -> Findings:
     judged = [*found.values(), *_not_run(ops)]
     if judged:
         return Findings(judged)
-    if all(each.empty for each in read.values()):
+    if not any(len(values) for week in weeks for values in week.values()):
         # No answer: what rests at this hour is well, and what is not there is not.
         return Findings(
             note=f"Nothing was measured, now or at this hour of the {_WEEKS} weeks before."
         )
     seen = f"{count(len(counted), 'metric')}: each as in the {_WEEKS} weeks before, or too young"
     return Findings(_asked("all that is measured").ok(seen))
+
+
+def _of_weeks(ops: Connection, queries: list[Json], hours: int, now: datetime) -> list[Any]:
+    """The values of the last hours, and of the same hours of the weeks before."""
+    ends = [now - week * WEEK for week in range(_WEEKS + 1)]
+    read = ops.each(
+        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=hours), end)), ends
+    )
+    return [metrics.values_of(read[end]) for end in ends]
 
 
 def _asked(what: str) -> Question:
@@ -168,11 +173,7 @@ def check_levels(ops: Connection) -> Findings:
     queries = [
         Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in levels
     ]
-    ends = [now - week * WEEK for week in range(_WEEKS + 1)]
-    read = ops.each(
-        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=1), end)), ends
-    )
-    by_end, told, known = [metrics.values_of(read[end]) for end in ends], [], 0
+    by_end, told, known = _of_weeks(ops, queries, 1, now), [], 0
     for metric, (times, limit, unit) in levels.items():
         value, *weeks = hours = [float(each[f"m{metric}"].mean()) for each in by_end]
         known += not any(map(math.isnan, hours))

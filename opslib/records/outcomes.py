@@ -151,7 +151,7 @@ def _severity(told: Sequence[Event]) -> list[Line]:
 
 def _counted(checks: int, bad: int) -> str:
     if not checks:
-        return "Ran to its end; no check was made."
+        return "No check was made."
     return f"{bad} of {checks} checks did not pass." if bad else f"All {checks} checks passed."
 
 

@@ -14,7 +14,7 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
-from opslib.records.sittings.hearing import WIDGET
+from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
 
 class Contents(AsyncLargeFileManager):  # type: ignore[misc]
@@ -45,7 +45,8 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
         elif model.get("type") == "notebook" and model.get("content"):
             for cell in model["content"]["cells"]:
                 for out in cell.get("outputs", ()):  # reopened, it would hide what stands for it
-                    out.get("data", {}).pop(WIDGET, None)
+                    for kind in (WIDGET, SCRIPT):
+                        out.get("data", {}).pop(kind, None)
         return await super().save(model, path)
 
     async def delete_file(self, path: str) -> Any:

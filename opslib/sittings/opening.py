@@ -16,6 +16,7 @@ from opslib.core.checks import notes
 from opslib.records.sittings import places
 
 _LINK = re.compile(r"\]\(([\w./-]+\.ipynb)\)")
+_USUAL = "# What it takes, and what that usually is. What holds here stands below.\n"
 _OUTSIDE = (
     "it cannot be opened there, for records are kept outside of this project. Set OPSLIB_RECORDS "
     "to a folder in it, or to none, and start ./run lab anew"
@@ -94,34 +95,34 @@ def open_sitting(
     if note:
         items.put_note(notebook, note)
         said["note"] = notes.noted(note).as_dict()
-    path = places.folder() / f"{id}.ipynb"
+    path = places.folder() / f"{name.replace('/', '-')}.{id}.ipynb"  # a tab shows how it begins
     files.require_writable(path.parent)
     files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())
     return Opened(id, name, target, path, url_of(path))
 
 
 def _prepared(cell: Any, folder: Path) -> None:
-    """Its code is folded, but for parameters; a link leads to where it led."""
+    """Its code is folded, but for what is set here; a link leads to where it led."""
     cell["metadata"].pop("papermill", None)
     cell["source"] = cell["source"].rstrip()
-    if cell["cell_type"] == "code" and not _holds_parameters(cell):
+    if cell["cell_type"] == "code" and "injected-parameters" not in (tags := _tags(cell)):
         cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
+        cell["source"] = _USUAL * ("parameters" in tags) + cell["source"]
     if cell["cell_type"] == "markdown":
         cell["source"] = _LINK.sub(
             lambda hit: f"]({os.path.relpath(folder / hit[1], places.folder())})", cell["source"]
         )
 
 
-def _holds_parameters(cell: Any) -> bool:
-    """Declared, or put in."""
-    return any("parameters" in tag for tag in cell["metadata"].get("tags", ()))
+def _tags(cell: Any) -> list[str]:
+    return list(cell["metadata"].get("tags", ()))
 
 
 def _put_form(notebook: Any) -> None:
     """Below the parameters: the same as controls, where somebody is there."""
     from nbformat import v4
 
-    tagged = (at for at, cell in enumerate(notebook["cells"]) if _holds_parameters(cell))
+    tagged = (at for at, cell in enumerate(notebook["cells"]) if "parameters" in str(_tags(cell)))
     if after := max(tagged, default=0):
         cell = v4.new_code_cell("from opslib.desk.forms import form\n\nform()", id="form")
         notebook["cells"].insert(after + 1, cell)

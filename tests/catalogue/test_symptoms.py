@@ -141,3 +141,13 @@ def test_one_looks_before_a_password_is_changed_or_letters_are_destroyed(
 ) -> None:
     found = [*first(said, target), "databases/password", "queues/purge"]
     assert found.index(right) < min(map(found.index, found[-2:]))
+
+
+def test_why_a_procedure_is_here_is_said_without_marks_of_markdown() -> None:
+    said = ("ssl certificate expired", "dead letters pile up", "it runs for too long")
+    why = [hit.why for each in said for hit in guide("bluemoxon-production").find(each).hits]
+    assert not [each for each in why if any(mark in each for mark in ("#", "[", "](", "*", "`"))]
+
+
+def test_a_word_without_its_apostrophe_is_no_cat() -> None:
+    assert guide("bluemoxon-production").find("people cant log in").read == {}

@@ -4,10 +4,12 @@ import importlib
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import opslib
 from opslib.core import UTC_TIME, dtypes, frame
+from opslib.core.tables import html_frame
 
 ROOT = Path(opslib.__file__).parent
 DECLARED = [
@@ -28,3 +30,8 @@ def test_each_declared_table_can_be_made_empty(module: str, name: str) -> None:
     columns = getattr(importlib.import_module(module), name)
     made = frame((), columns)
     assert {key: str(kind) for key, kind in made.dtypes.items()} == columns
+
+
+def test_a_number_that_is_nearly_whole_has_no_dot_at_its_end() -> None:
+    shown = html_frame(pd.DataFrame({"gigabytes": [63.9999, 64.14, 0.00107]}))
+    assert re.findall(r">([\d.]+)</td>", shown) == ["64", "64.14", "0.00107"]

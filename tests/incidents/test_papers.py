@@ -18,6 +18,7 @@ from opslib.incidents import incidents, timelines
 from opslib.incidents.papers import documents, exports, pictures
 from opslib.incidents.papers.people import Hidden
 from opslib.incidents.papers.pictures import Pictures
+from opslib.incidents.papers.sections import PostMortem
 from opslib.incidents.timelines import Row
 from opslib.records import verification
 from tests.incidents.test_events import applies, started
@@ -44,8 +45,22 @@ def test_without_any_record_what_nobody_read_is_unknown(project: Project) -> Non
     assert "time to detect | began to detected | *unknown*: began and detected not marked" in said
     assert "*unknown*: the account was not asked" in said
     assert "No run of ours changed anything." in said
+    # a time that nobody marked is one gap, and no action
+    assert said.count("not marked: began, detected, acknowledged") == 1
+    assert "- [ ] not marked" not in said
     assert {"summary", "surprised", "lucky", "actions"} <= cells(notebook).keys()
     assert verification.verify() == []
+
+
+def test_what_was_not_measured_is_told_under_impact_and_is_no_change(project: Project) -> None:
+    made = PostMortem(started(), str)
+    looked = project.run("looked", "pass")
+    unseen = ["impact: Latency: no data", "alarms: denied"]
+    made.__dict__["timeline"] = timelines.Timeline([], looked, unseen)
+    text = next(part.text for part in made.parts() if part.name == "trigger")
+    assert "No change was seen in what could be read." in text
+    assert "*unknown*: alarms: denied" in text
+    assert "Latency" not in text
 
 
 def test_made_again_it_has_new_facts_and_every_word_that_was_written(project: Project) -> None:

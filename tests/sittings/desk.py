@@ -26,7 +26,7 @@ class Desk:
     """A sitting that is open, its kernel running. `shown`: texts and errors of the last cell."""
 
     def __init__(self, opened: Opened) -> None:
-        self.path = opened.path
+        self.path, self.id = opened.path, opened.id
         self.shown = ""
         self._widgets: dict[str, dict[str, Any]] = {}  # state by comm, in the order of their making
         self._later: list[Any] = []  # messages that a cell's wait has not seen
@@ -73,7 +73,8 @@ class Desk:
             if message["parent_header"].get("msg_id") != self._asked:
                 continue
             self.shown += content.get("text", "") + content.get("evalue", "")
-            self.shown += content.get("data", {}).get("text/plain", "")
+            for kind in ("text/plain", "application/javascript"):
+                self.shown += content.get("data", {}).get(kind, "")
             if content.get("execution_state") == "idle" or (until and until in self.shown):
                 return self.shown
 
@@ -95,6 +96,9 @@ class Desk:
         found = [w for w in self._widgets.items() if said.items() <= w[1].items()]
         return found[-1]
 
+    def states(self) -> list[dict[str, Any]]:
+        return [*self._widgets.values()]
+
     def texts(self) -> str:
         """What lines of widgets say now."""
         made = (w for w in self._widgets.values() if w.get("_model_name") == "HTMLModel")
@@ -107,6 +111,10 @@ class Desk:
     def press(self, words: str) -> None:
         click = {"method": "custom", "content": {"event": "click"}}
         self._tell({"description": words}, click)
+
+    def enter(self, **said: Any) -> None:
+        """The key, in a widget."""
+        self._tell(said, {"method": "custom", "content": {"event": "submit"}})
 
     def _tell(self, said: dict[str, Any], data: Any) -> None:
         session, (comm, _) = self._client.session, self.widget(**said)

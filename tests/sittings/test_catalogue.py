@@ -11,6 +11,7 @@ import pytest
 from tornado.web import HTTPError
 
 from opslib.core import paths
+from opslib.records.sittings.hearing import WIDGET
 from opslib.sittings.contents import Contents
 
 NAME = "notebooks/tests/looked-at.ipynb"
@@ -61,8 +62,14 @@ def test_a_sitting_is_saved(home: Path) -> None:
     model = asyncio.run(manager.get("records/sittings/x.ipynb"))
     assert model["writable"]
     model["content"]["cells"][0]["source"] = "2"
+    shown = {"application/javascript": "only", WIDGET: "while", "text/html": "it stays"}
+    out = {"output_type": "display_data", "metadata": {}, "data": shown}
+    model["content"]["cells"][0]["outputs"] = [out]
     asyncio.run(manager.save(model, "records/sittings/x.ipynb"))
-    assert '"2"' in (home / "records" / "sittings" / "x.ipynb").read_text()
+    kept = (home / "records" / "sittings" / "x.ipynb").read_text()
+    assert '"2"' in kept
+    assert "it stays" in kept
+    assert not [word for word in ("only", "while", WIDGET) if word in kept]
 
 
 def test_who_writes_procedures_saves_them_without_outputs(home: Path) -> None:

@@ -112,4 +112,6 @@ def test_each_procedure_is_in_a_group_and_each_pattern_helps() -> None:
     assert all(group.procedures for group in groups)
     written = json.loads(contents.door())["cells"]
     assert [cell["cell_type"] for cell in written[:3]] == ["markdown", "code", "markdown"]
-    assert all(f"### {group.title}\n" in written[2]["source"] for group in groups)
+    # below what it runs: to run all would scroll to the end of the tables
+    assert 'linker-command="notebook:run-all-above">Search<' in "".join(written[2]["source"])
+    assert all(f"### {group.title}\n" in written[3]["source"] for group in groups)

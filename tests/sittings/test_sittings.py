@@ -55,7 +55,7 @@ def test_a_change_is_one_record_with_what_led_to_it_and_what_came_of_it(
     record = _only()
     said = reading.details(record)
     assert (record.id, record.name, record.outcome) == (
-        at.path.stem,
+        at.id,
         "functions/rollback",
         "changed",
     )
@@ -165,7 +165,7 @@ def test_what_runs_headless_below_a_sitting_is_its_own_record(
     at = desk("queues/dead-letters")
     monkeypatch.setenv("JPY_SESSION_NAME", str(at.path))
     record = ran("queues/dead-letters", TARGET)
-    assert record.id != at.path.stem
+    assert record.id != at.id
     assert "sitting" not in reading.details(record)
     assert _only() == record
 
@@ -195,6 +195,12 @@ def test_what_a_run_chooses_is_chosen(records_folder: Path) -> None:
     assert said["procedure"] == "queues/dead-letters"
     assert said["parameters"]["target"] == TARGET
     assert opened.shown in repr(opened)
+    assert opened.path.name == f"bluemoxon-dead-letters.{opened.id}.ipynb"  # a tab is short
+    declared, holds, *_ = (c for c in notebook["cells"] if c["cell_type"] == "code")
+    assert declared["metadata"]["jupyter"]["source_hidden"]  # it names another target
+    assert declared["source"].startswith("# ")
+    assert "jupyter" not in holds["metadata"]
+    assert f'target = "{TARGET}"' in holds["source"]
     for cell in notebook["cells"]:
         for link in re.findall(r"\]\(([\w./-]+\.ipynb)\)", cell["source"]):
             assert (opened.path.parent / link).exists()
@@ -204,7 +210,7 @@ def test_a_sitting_that_cannot_be_kept_may_look_and_not_change(
     lab: PracticeLab, desk: Open, records_folder: Path
 ) -> None:
     at, before = desk("functions/rollback", approved="now", watch_seconds="0"), lab.state()
-    (records_folder / at.path.stem[:4]).write_text("not a folder")
+    (records_folder / at.id[:4]).write_text("not a folder")
     shown = [at.run(cell) for cell in at.cells]
     assert any("This sitting is not kept: Records cannot be written" in each for each in shown)
     assert any("is not kept, so nothing was changed" in each for each in shown)
@@ -220,3 +226,16 @@ def test_where_records_are_kept_elsewhere_it_is_said_and_no_dead_link_is_shown(
     for shown in (repr(opened), opened._repr_html_()):
         assert "outside of this project" in shown
     assert "commandlinker" not in opened._repr_html_()
+
+
+def test_a_cell_that_fails_is_scrolled_to_and_nothing_of_that_is_kept(desk: Open) -> None:
+    at = desk("queues/dead-letters")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        assert "scrollIntoView" not in at.run(cell)
+    assert "scrollIntoView" in at.run("mine", "1 / 0")
+    at.leave()
+    record = _only()
+    assert record.outcome == "failed"
+    assert record.verdict == "Left without conclude. ZeroDivisionError: division by zero"
+    assert "division by zero" in record.page.read_text()
+    assert "scrollIntoView" not in text_of(_only().path)

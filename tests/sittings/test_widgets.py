@@ -113,8 +113,10 @@ def test_the_form_sets_what_the_cells_below_take(desk: Open) -> None:
     for cell in first[: first.index("form") + 2]:
         at.run(cell)
     assert "api" in at.widget(value="api")[1]["options"]
+    assert at.widget(tooltip="minutes")[1]["value"] == "5"  # a screen reader says which
     _control(at, "minutes", "a while")
     assert "minutes stays" in at.texts()
+    assert at.widget(value="5")  # what does not hold does not stand there
     _control(at, "minutes", "7")
     assert "minutes is 7" in at.texts()
     assert f"opslib open logs/search -t {TARGET} -p minutes=7" in at.texts()
@@ -139,16 +141,34 @@ def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
         at.run_all()
     record = _only()
     name, *_ = reading.details(record)["next"]
+    assert at.widget(description="queues/redrive")  # the text leads there, without a target
     at.press(name)
-    at.says("docmanager:open")
+    until(lambda: _scripts(at))  # it is opened, not only named
     opened = [p for p in at.path.parent.glob("*.ipynb") if p != at.path]
     (said,) = (nbformat.read(p, as_version=4)["metadata"]["opslib"]["sitting"] for p in opened)
     assert (said["name"], said["target"]) == (name, TARGET)
     at.fill("the cache was cold", placeholder="a note, kept with its time")
     at.press("Keep note")
     at.says("saw: the cache was cold")
-    assert [n["text"] for n in reading.details(record)["notes"]] == ["the cache was cold"]
+    at.fill("it is warm", placeholder="a note, kept with its time")
+    at.enter(placeholder="a note, kept with its time")
+    at.says("saw: it is warm")
+    kept = [n["text"] for n in reading.details(record)["notes"]]
+    assert kept == ["the cache was cold", "it is warm"]
     assert verification.verify() == []
+
+
+def _scripts(at: Desk) -> list[str]:
+    at.hear()
+    shown = [o for w in at.states() for o in w.get("outputs", ())]
+    every = [o["data"].get("application/javascript", "") for o in shown]
+    return [script for script in every if "docmanager:open" in script]
+
+
+def test_after_a_change_its_undo_is_a_click_away(desk: Open) -> None:
+    at = desk("functions/rollback", watch_seconds="0", approved="now")
+    at.run_all()
+    assert at.widget(description="changes/undo")[1]["tooltip"].endswith(f"record={_only().id}")
 
 
 def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
@@ -159,6 +179,7 @@ def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
     with lab.broken("dead-letter-backlog"):
         for each in [*at.cells][: [*at.cells].index(cell) + 1]:
             at.run(each)
+    assert at.widget(_options_labels=["", "analysis", "eval-runbook", "all"])  # empty: all
     assert "Once more" in at.texts()
     assert "Before, at" not in at.texts()
     at.run(cell)  # what the words to click on ask JupyterLab for
@@ -223,6 +244,9 @@ def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     until(lambda: "REPORT" in _after_a_while(at))
     at.fill("no line has this", placeholder="lines that hold …")
     at.says("No line so far")
+    at.fill(True, description="Pause")
+    at.fill("REPORT", placeholder="lines that hold …")
+    at.says("REPORT")  # paused, what came is searched
     at.press("Stop")
     assert "following api" in at.wait()
     at.run([*at.cells][-1])
@@ -230,6 +254,7 @@ def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     assert record.outcome == "ok"
     (run,) = _runs(record, cell)
     shown = "".join(o["data"]["text/plain"] for o in run["outputs"])
+    assert "max-height" in run["outputs"][0]["data"]["text/html"]  # the verdict stays near
     assert "REPORT" in shown  # all that came, whatever was looked at
     assert re.search(r"\d lines in \d+ s", shown)
     assert WIDGET not in text_of(record.path)

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_PARTS = {  # what a secret calls them: RDS's, libpq's and Npgsql's words
-    "url": ("url", "database_url", "dsn", "connectionstring"),
-    "user": ("username", "user", "userid", "uid"),
-    "password": ("password", "pwd"),
-    "host": ("host", "hostname", "server"),
-    "port": ("port",),
-    "name": ("dbname", "database", "databasename", "initialcatalog", "db"),
-    "engine": ("engine", "drivername"),
-}
+# Parts, and what a secret calls them: RDS's, libpq's and Npgsql's words.
+_SAID = """
+    url: url database_url dsn connectionstring
+    user: username user userid uid
+    password: password pwd
+    host: host hostname server
+    port: port
+    name: dbname database databasename initialcatalog db
+    engine: engine drivername"""
+_PARTS = {part: words.split() for part, words in re.findall(r"(\w+): (.+)", _SAID)}
 _POSTGRES = re.compile("^(aurora-)?postgres")
 
 

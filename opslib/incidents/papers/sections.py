@@ -149,7 +149,8 @@ class PostMortem:
         began = self.incident.began
         beside = [r for r in self.timeline.rows if r.source == "CloudTrail" and r.time > began]
         found += [(f"changed outside of any record: {row.what}", "") for row in beside]
-        found += [(f"not marked: {name}", "") for name in self.incident.missing]
+        if missing := ", ".join(self.incident.missing):
+            found.append((f"not marked: {missing} (opslib incident mark)", ""))
         return list(dict.fromkeys(found))
 
 

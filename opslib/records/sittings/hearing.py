@@ -15,6 +15,12 @@ _SHOWN = {
 }
 
 
+SCRIPT = "application/javascript"
+# Run All goes to the end of a notebook at once, and a cell that fails is somewhere above.
+_SCROLL = """const show = () => element.isConnected
+  ? element.closest(".jp-Cell").scrollIntoView({block: "center"}) : setTimeout(show, 50);
+setTimeout(show, 200);"""
+_IN_SIGHT = {"data": {SCRIPT: _SCROLL}, "metadata": {}}
 WIDGET = "application/vnd.jupyter.widget-view+json"  # of use only while its kernel lives
 
 
@@ -53,6 +59,8 @@ def listen(session: Any, listener: Listener) -> None:
             if said := _tell(listener, message, content, parent or {}):
                 shown = {"name": "stdout", "text": said}
                 send(stream, "stream", shown, parent=parent, ident=ident)
+            if message == "error":
+                send(stream, "display_data", _IN_SIGHT, parent=parent, ident=ident)
         except Exception as exc:  # noqa: BLE001 - whatever it is, cells go on
             listener.fails(exc)
         return send(stream, message, content, parent, ident, *rest, **more)
@@ -64,7 +72,7 @@ def _tell(listener: Listener, message: Any, content: Any, parent: Any) -> str:
     if not isinstance(message, dict):
         header = {"msg_type": message}
         message = {"msg_type": message, "header": header, "content": content}
-        message["parent_header"] = parent.get("header", {})
+        message["parent_header"] = parent.get("header", parent)  # an error's is the header itself
     kind, request = message["msg_type"], message["parent_header"].get("msg_id", "")
     content = message["content"]
     if kind == "execute_input":

@@ -27,3 +27,8 @@ def keep_note(note: Note) -> str:
         raise UsageError("Nothing is connected yet, so nothing keeps a note.")
     journal.current.write("note", **note.as_dict())
     return str(note)
+
+
+def record_id() -> str:
+    """Of the record that is open in it; empty where there is none."""
+    return _of_this_kernel[0].id if _of_this_kernel else ""

@@ -121,7 +121,7 @@ class Sitting:
             said = ""
             if self._draft is None and not (self._trouble or self._over.is_set()):
                 self._open(self._connected["target"])
-                said = f"{self._before} is sealed; from here on this is record {self._id}.\n"
+                said = f"{self._before} is sealed; from here on this is record {self.id}.\n"
             if self._draft is not None:
                 self._run(request, cell, code, count=count, started=facts.moment())
                 self._forget(self._found.pop(cell, ()))
@@ -168,7 +168,7 @@ class Sitting:
                 self._seal(concluded=False)
 
     @property
-    def _id(self) -> str:
+    def id(self) -> str:
         return str(self._draft.facts["id"]) if self._draft else ""
 
     def _open(self, target: str) -> None:
@@ -178,7 +178,7 @@ class Sitting:
         notebook = self._file.notebook() or v4.new_notebook()
         opened: Json = notebook["metadata"].pop("opslib", {}).get("sitting", {})
         name = str(opened.get("name") or self._path.stem)
-        procedure, stem = str(opened.get("procedure") or name), self._path.stem
+        procedure, stem = str(opened.get("procedure") or name), self._path.stem.rpartition(".")[2]
         first = bool(ID.fullmatch(stem)) and not index.rows(id=stem)
         self._before = self._before or ("" if first or not ID.fullmatch(stem) else stem)
         self._names = [*(opened.get("parameters") or {})]
@@ -269,10 +269,10 @@ class Sitting:
                 with self._lock:
                     if not self._over.is_set() and self._save():
                         self._waiting.set()
-            if self._id and time.monotonic() - beat > BEAT_SECONDS:
+            if self.id and time.monotonic() - beat > BEAT_SECONDS:
                 beat = time.monotonic()
                 with contextlib.suppress(OpsError):
-                    index.update(self._id, heartbeat=facts.moment())
+                    index.update(self.id, heartbeat=facts.moment())
 
     def _seal(self, *, concluded: bool) -> str:
         """Close the record; what went wrong with what was kept."""
@@ -282,9 +282,12 @@ class Sitting:
         told = outcomes.with_ledger(cells.latest(self._told), draft.ledger)
         said = outcomes.conclude(Ending(DONE), told) | {"ended": draft.ended()}
         if not concluded:
-            outcome = "interrupted" if said["outcome"] == "ok" else said["outcome"]
-            said |= {"outcome": outcome, "verdict": f"Left without conclude. {said['verdict']}"}
-            said["exit_status"] = outcomes.exit_status(outcome, said["status"])
+            shown = self._shown.nb["cells"][-1]["outputs"]
+            failed = [f"{o['ename']}: {o['evalue']}" for o in shown if "ename" in o]
+            if said["outcome"] == "ok":
+                said["outcome"] = "failed" if failed else "interrupted"
+            said["verdict"] = f"Left without conclude. {[*failed, said['verdict']][0]}"
+            said["exit_status"] = outcomes.exit_status(said["outcome"], said["status"])
         if self._trouble:
             said["incomplete"] = f"Not all of the sitting was kept: {self._trouble}"
         said["next"] = [n for n in said["next"] if n not in os.environ.get(HERE, "").split()]
