@@ -95,7 +95,7 @@ def open_sitting(
     if note:
         items.put_note(notebook, note)
         said["note"] = notes.noted(note).as_dict()
-    path = places.folder() / f"{name.replace('/', '-')}.{id}.ipynb"  # a tab shows how it begins
+    path = places.folder() / f"{id}.ipynb"
     files.require_writable(path.parent)
     files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())
     return Opened(id, name, target, path, url_of(path))

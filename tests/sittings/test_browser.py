@@ -213,7 +213,7 @@ def _open(page: Any, jupyter: str, copy: Path, name: str, *given: str) -> tuple[
 
 
 def _id(opened: Path) -> str:
-    return opened.stem.rpartition(".")[2]
+    return opened.stem
 
 
 def _seen(within: Any, text: str) -> None:

@@ -195,7 +195,7 @@ def test_what_a_run_chooses_is_chosen(records_folder: Path) -> None:
     assert said["procedure"] == "queues/dead-letters"
     assert said["parameters"]["target"] == TARGET
     assert opened.shown in repr(opened)
-    assert opened.path.name == f"bluemoxon-dead-letters.{opened.id}.ipynb"  # a tab is short
+    assert opened.path.name == f"{opened.id}.ipynb"
     declared, holds, *_ = (c for c in notebook["cells"] if c["cell_type"] == "code")
     assert declared["metadata"]["jupyter"]["source_hidden"]  # it names another target
     assert declared["source"].startswith("# ")

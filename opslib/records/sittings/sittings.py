@@ -178,7 +178,7 @@ class Sitting:
         notebook = self._file.notebook() or v4.new_notebook()
         opened: Json = notebook["metadata"].pop("opslib", {}).get("sitting", {})
         name = str(opened.get("name") or self._path.stem)
-        procedure, stem = str(opened.get("procedure") or name), self._path.stem.rpartition(".")[2]
+        procedure, stem = str(opened.get("procedure") or name), self._path.stem
         first = bool(ID.fullmatch(stem)) and not index.rows(id=stem)
         self._before = self._before or ("" if first or not ID.fullmatch(stem) else stem)
         self._names = [*(opened.get("parameters") or {})]
