@@ -102,7 +102,11 @@ def check_probes(ops: Connection) -> Findings:
         for path, of in probes.items()
     ]
     found = [_judged(ops, of, f"{path}: {proves[path]}") for path, of in probes.items()]
-    return Findings(found, frame(rows, PROBES))
+    told = [
+        replace(f, seen=f"{f.seen}: {row['answer']}") if f.status == "ok" else f
+        for f, row in zip(found, rows, strict=True)
+    ]
+    return Findings(told, frame(rows, PROBES))
 
 
 def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Finding:

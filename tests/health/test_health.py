@@ -78,6 +78,10 @@ def test_every_probe_of_a_healthy_system_passes_and_shows_its_version(lab: Any) 
     assert len(found) == 4
     assert found.evidence is not None
     assert "version" in found.evidence.set_index("path").loc["/health/version", "answer"]
+    told = {f.check.split(":")[0]: f.seen for f in found}
+    assert " s: version 20" in told["/health/version"], "also where only the finding is seen"
+    assert "git_sha" in told["/health/info"]
+    assert "deployed_at" in told["/health/info"]
 
 
 def test_deep_health_lists_each_dependency_and_skipped_is_not_a_failure(lab: Any) -> None:
