@@ -451,6 +451,15 @@ def test_find_names_what_to_run_and_says_when_it_does_not_understand(
     assert "nothing is known yet" in said(capsys, "find", "I do not know yet")
 
 
+@pytest.mark.parametrize("name", ["ai-studio/rotate-jwt-secret", "bluemoxon/rollback"])
+def test_the_command_that_is_shown_is_for_a_target_of_its_own_system(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A notebook's own default may be of another system."""
+    for command in json.loads(said(capsys, "show", name, "--json"))["run"]:
+        assert f" -t lab/{name.split('/')[0]}-" in command
+
+
 def test_a_report_begins_with_what_is_not_well_and_counts_the_rest(project: Project) -> None:
     found: list[Any] = [
         {"status": s, "check": s, "seen": s, "threshold": "none"} for s in ("ok", "critical", "ok")
