@@ -110,6 +110,17 @@ NESTED = {
 }
 
 
+def test_maintenance_mode_is_known_by_its_answer_and_leads_to_its_switch(
+    answering: Answering,
+) -> None:
+    body = '{"status": "maintenance"}'
+    ops = answering(503, body)
+    assert {f.next for f in health.check_probes(ops)} == {"health/deep"}
+    ops.target.facts["maintenance_mode"] = {"load_balancer": "alb", "body": body}
+    found = health.check_probes(ops)
+    assert {(f.status, f.next) for f in found} == {("critical", "edge/maintenance-mode")}
+
+
 def test_a_503_with_a_body_names_the_dependency_and_where_to_go(answering: Answering) -> None:
     found = health.check_dependencies(answering(503, json.dumps(NESTED)))
     assert statuses(found)["dependency s3"] == "critical"
