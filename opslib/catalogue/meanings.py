@@ -14,13 +14,14 @@ from opslib.core import UsageError, beside
 
 _UNSURE = "unsure"  # what is meant by "I do not know yet"
 _WORD = re.compile(r"[^\W_]+")
-_WEIGHTS = {"title": 1.0, "symptom": 1.0, "alarm": 0.8, "note": 0.6, "prose": 0.3}
+_WEIGHTS = {"title": 1.0, "symptom": 1.0, "heading": 1.0, "alarm": 0.8, "note": 0.6, "prose": 0.3}
+_WHOLE = 9.0  # of a text that says what was asked and nothing else: more than all the rest
 _ENDINGS = 4  # so many are tried of a word that is being typed
 _ALIKE = 0.8  # of difflib: one letter of five is wrong
 
 
 class Row(NamedTuple):
-    """A text, what it is of, and its kind: title, symptom, alarm, note, prose."""
+    """A text, what it is of, and its kind: title, symptom, heading, alarm, note, prose."""
 
     of: str
     kind: str
@@ -39,6 +40,7 @@ class Asked:
     starts: Sequence[Sequence[str]]
     read: Mapping[str, str]
     unsure: bool
+    told: frozenset[str]  # every word that says something
 
 
 class Index:
@@ -104,6 +106,7 @@ class Index:
             [self._starts[name] for name in meant],
             {word: near for word, near in nearest.items() if near != word},
             _UNSURE in meant,
+            frozenset(words) - self._nothing,
         )
 
     def _places(self, query: str) -> set[frozenset[int]]:
@@ -130,7 +133,9 @@ class Index:
         query = "SELECT of, kind, text, -bm25(rows) FROM rows WHERE rows MATCH ?"
         for of, kind, text, fits in self._db.execute(query, (" OR ".join(parts),)):
             shown = "" if kind == "note" else text
-            found.setdefault(of, []).append((fits * _WEIGHTS[kind] / self._rare, shown))
+            whole = kind != "prose" and asked.told == {*_words(text)} - self._nothing
+            score = _WHOLE if whole else fits * _WEIGHTS[kind] / self._rare
+            found.setdefault(of, []).append((score, shown))
         return found
 
     def _any(self, table: str, query: str) -> bool:

@@ -28,6 +28,7 @@ class Entry:
     symptoms: tuple[str, ...] = ()
     note: str = ""
     covers: tuple[str, ...] = ()  # rows of parameters/coverage.yaml
+    headings: tuple[str, ...] = ()  # of the page that it took over
 
 
 def files() -> list[Path]:
@@ -80,6 +81,7 @@ def _entry(system: str, section: str, item: Json) -> Entry:
         tuple(item.get("symptoms", ())),
         item.get("note", ""),
         tuple(item.get("covers", ())),
+        tuple(item.get("headings", ())),
     )
 
 

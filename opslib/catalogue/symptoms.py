@@ -135,6 +135,7 @@ def _rows(
     for entry in entries:
         yield Row(entry.name, "title", entry.title)
         yield from (Row(entry.name, "symptom", symptom) for symptom in entry.symptoms)
+        yield from (Row(entry.name, "heading", heading) for heading in entry.headings)
         values = " ".join(map(str, entry.parameters.values()))
         yield Row(entry.name, "note", f"{entry.name.replace('/', ' ')} {entry.note} {values}")
     for alarm, asks_for in alarms:

@@ -12,7 +12,7 @@ from typing import Any
 from opslib.catalogue import procedures as known
 from opslib.catalogue import runbooks
 from opslib.cli import streams
-from opslib.core import Json, console, strict_yaml
+from opslib.core import Json, console, strict_yaml, targets
 
 
 def procedures() -> list[Json]:
@@ -51,7 +51,11 @@ def described(name: str) -> Json:
     procedure, preset, entry = runbooks.find(name)
     defaults = {p.name: p.default for p in procedure.parameters} | preset
     needed = "".join(f" -p {key}=…" for key, default in defaults.items() if default is None)
-    command = f"opslib run {name} -t {defaults.get('target', 'TARGET')}{needed}"
+    target = defaults.get("target", "TARGET")
+    own = [each for each in targets.names() if each.startswith(f"{name.split('/')[0]}-")]
+    if own and target.removeprefix("lab/") not in own:
+        target = f"lab/{own[0]}"
+    command = f"opslib run {name} -t {target}{needed}"
     return {
         "name": name,
         "title": entry.title if entry else procedure.title,

@@ -17,7 +17,7 @@ from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
 
-_FEW = 20  # what passed is listed up to here
+_FEW = 30  # what passed is listed up to here
 
 
 def name_strangers(among: Iterable[tuple[str, str]]) -> None:
@@ -47,15 +47,16 @@ def shown(record: Record, *, everything: bool = False) -> Json:
 def as_text(record: Record, given: list[str] | None = None) -> str:
     """Findings worst first, the verdict, what comes next, and where the record is.
 
-    `given`: the run's -p, for the plan. Of a report that has just run only what is not ok is
-    listed, and the rest counted.
+    `given`: the run's -p, for the plan. Of a report that has just run only what is not ok, or only
+    told, is listed, and the rest counted.
     """
     details = reading.details(record)
     here = (record.name, details.get("procedure"), None)  # nobody is sent where he is
     found = [f | {"next": "" if f.get("next") in here else f["next"]} for f in findings(details)]
-    passed = sum(f.get("status") == "ok" for f in found) if given is not None else 0
+    plain = [f for f in found if f.get("status") != "ok" or not f.get("threshold")]
+    passed = len(found) - len(plain) if given is not None else 0
     if passed > _FEW or (passed and record.procedure.startswith("reports/")):
-        found = [f for f in found if f.get("status") != "ok"]
+        found = plain
     else:
         passed = 0
     header = ["status", "check", "seen", "threshold"] + ["next"] * any(f["next"] for f in found)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from opslib.core import redaction
-from opslib.core.text import printable, visible, whole
+from opslib.core.text import cut, printable, visible, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,14 @@ def _column(values: Any, dtype: str) -> Any:
         return pd.array(values, dtype=dtype)
     except UnicodeEncodeError:  # half a character, of a text that was cut
         return pd.array([whole(v) if isinstance(v, str) else v for v in values], dtype=dtype)
+
+
+def first_rows(found: Frame) -> str:
+    """The first rows, in a line: `kind, spans: file, 12; agent, 7`."""
+    rows = [
+        ", ".join(map(str, row)) for row in (found.columns, *found.head(9).astype(str).to_numpy())
+    ]
+    return cut(f"{rows[0]}: {'; '.join(rows[1:])}", 400) if rows[1:] else "none"
 
 
 def html_frame(shown: Frame) -> str:

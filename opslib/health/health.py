@@ -102,7 +102,11 @@ def check_probes(ops: Connection) -> Findings:
         for path, of in probes.items()
     ]
     found = [_judged(ops, of, f"{path}: {proves[path]}") for path, of in probes.items()]
-    return Findings(found, frame(rows, PROBES))
+    told = [
+        replace(f, seen=f"{f.seen}: {row['answer']}") if f.status == "ok" else f
+        for f, row in zip(found, rows, strict=True)
+    ]
+    return Findings(told, frame(rows, PROBES))
 
 
 def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Finding:
@@ -129,7 +133,8 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         return asked.critical(seen, cause="api-404", next="logs/search")
     if not answer.ok:
         seen = f"{probe.seen}: {answers.in_a_line(answer)}"
-        return asked.critical(seen, next="health/deep")
+        mode = answer.text == ops.target.facts.get("maintenance_mode", {}).get("body")
+        return asked.critical(seen, next="edge/maintenance-mode" if mode else "health/deep")
     if told := bodies.worst(said):
         seen = f"{probe.seen}, and {_SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"
         return asked.answer(_STATUS[told[0].status], seen, next="health/deep")

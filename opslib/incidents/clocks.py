@@ -86,7 +86,7 @@ def _phases(incident: Incident, about: Json, of: Json, now: datetime) -> Iterato
 
 
 def _handed_on(about: Json, of: Json) -> str:
-    contact = about.get("contacts", {}).get(of.get("escalate_to"), "no contact in the file")
+    contact = about.get("contacts", {}).get(of.get("escalate_to")) or "no contact in the file"
     return f"mitigated, or handed on to {of.get('escalate_to')} ({contact})"
 
 

@@ -173,12 +173,14 @@ def check_stale(ops: Connection, kind: str) -> Findings:
 
 @check("What did the worker say?")
 def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60) -> Findings:
-    """The worker's last lines: those about the latest job of an item, else of the last minutes."""
+    """The worker's last lines: those about the latest job of an item, else of the last minutes,
+    in which it is silent where no job was made.
+    """
     facts = ops.target["jobs"][kind]
     function = facts.get("function") or facts.get("service")
     if not function:
         return Findings(note=f"The target's file does not say who works on {kind}.")
-    asked = Question(f"lines of {function}", "some", "logs FilterLogEvents")
+    asked = Question(f"lines of {function}", "some, where a job was made", "logs FilterLogEvents")
     what = f"in the last {minutes:g} minutes"
     pattern = '-"START RequestId" -"END RequestId"'
     if item:
@@ -191,7 +193,8 @@ def check_worker(ops: Connection, kind: str, item: str = "", minutes: float = 60
     seen = f"no line {what}"
     if len(lines):
         seen = f"{len(lines)} lines {what}; the last at {lines['time'].iloc[-1]:%H:%M:%S} UTC"
-    said = asked.judged(len(lines) > 0, seen, otherwise="warn")
+    made = item or len(list_jobs(ops, kind, "", minutes))
+    said = asked.judged(not made or len(lines) > 0, seen, otherwise="warn")
     return Findings(said, lines[["time", "message"]])
 
 

@@ -12,6 +12,7 @@ from opslib.core import (
     check,
     clock,
     count,
+    first_rows,
     unknown_name,
     window,
 )
@@ -108,4 +109,4 @@ def check_query(
     found = query(ops, source, said["query"], within)
     asked = Question(said["title"], "it was answered", said["query"])
     seen = f"{count(len(found), 'row')} from {count(int(found.attrs['scanned']), 'line')}, {within}"
-    return Findings(asked.ok(seen), found)
+    return Findings(asked.ok(f"{seen}: {first_rows(found)}"), found)

@@ -91,7 +91,7 @@ def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> 
     needed += [
         each.sections
         for each in procedure.parameters
-        if each.of and not (each.any and each.name in given)
+        if each.of and each.default and not (each.any and each.name in given)
     ]
     lacking = (each[0] for each in needed if all(_found(target, at) in (None, []) for at in each))
     return next(lacking, "").replace(" && ", " and no ")

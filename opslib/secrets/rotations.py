@@ -66,7 +66,13 @@ def _plan_taken(ops: Connection, secret: str) -> Planned:
     older = [*found[found["older"] > 0]["service"]]
     if not older:
         note = f"Every task was started after the present value, of {made:%Y-%m-%d %H:%M} UTC."
-        return Planned(f"{secret}: nobody is started anew", notes=[note, "Another value: key=…."])
+        return Planned(
+            f"{secret}: nobody is started anew",
+            notes=[
+                note,
+                "Another value: value_file=…, or generate=true; of a JSON secret with key=….",
+            ],
+        )
     services.require_startable(ops, older)
     return Planned(f"start anew who runs with an old {secret}", services.steps_anew(ops, older))
 

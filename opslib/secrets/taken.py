@@ -7,7 +7,17 @@ from functools import partial
 from typing import Any
 
 from opslib import services
-from opslib.core import Connection, Finding, Findings, Frame, Question, check, frame, functions
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Frame,
+    Question,
+    check,
+    count,
+    frame,
+    functions,
+)
 from opslib.secrets import ages
 
 STALE = "secret-stale"
@@ -49,7 +59,7 @@ def _judged(name: str, made: datetime, each: Any) -> Finding:
         return asked.warn(seen, next="services/health")
     if not each.older or each.rolling:  # one that does not end is services/health's
         replaced = f"; {each.older} of before are being replaced" * bool(each.older)
-        return asked.ok(f"{each.tasks} tasks{replaced}", cause=STALE)
+        return asked.ok(f"{count(each.tasks, 'task')}{replaced}", cause=STALE)
     seen = f"{each.older} of {each.tasks} tasks are older, since {each.oldest:%Y-%m-%d %H:%M} UTC: "
     seen += f"they hold what {each.takes} was before. Start them anew: secrets/rotate, key=''"
     return asked.warn(seen, cause=STALE, next="secrets/rotate")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from opslib.catalogue import procedures, symptoms
+from opslib.catalogue import procedures, runbooks, symptoms
 from opslib.catalogue.symptoms import Guide
 from opslib.core import UsageError
 from opslib.core.connections import targets
@@ -65,6 +65,25 @@ def test_with_a_target_its_own_entries_are_named_and_what_it_has_not_is_left_out
 def test_an_alarm_is_known_by_its_name() -> None:
     found = guide("loglineos-production").find("loglineos-stage0-duration rings").hits
     assert "loglineos/high-latency" in [hit.name for hit in found[:2]]
+
+
+@pytest.mark.parametrize("target", targets.names())
+def test_the_heading_of_the_page_that_an_entry_took_over_finds_it_first(target: str) -> None:
+    of = targets.load(target)
+    for entry in runbooks.entries(of.system):
+        if choices.is_described(procedures.find(entry.procedure), of):
+            for said in (*entry.headings, *(heading.lower() for heading in entry.headings)):
+                found = guide(target).find(said).hits[0]
+                assert found.name == entry.name, (said, found)
+
+
+@pytest.mark.parametrize("target", targets.names())
+def test_every_entry_of_a_runbook_can_be_run_on_each_of_its_systems_targets(target: str) -> None:
+    """A copy is made by the target that it is made into; nothing else may be lacking."""
+    of = targets.load(target)
+    every = runbooks.entries(of.system)
+    lacking = {e.name for e in every if not choices.is_described(procedures.find(e.procedure), of)}
+    assert lacking <= {e.name for e in every if e.procedure == "databases/sync"}
 
 
 @pytest.mark.parametrize(

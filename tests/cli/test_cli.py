@@ -451,15 +451,31 @@ def test_find_names_what_to_run_and_says_when_it_does_not_understand(
     assert "nothing is known yet" in said(capsys, "find", "I do not know yet")
 
 
+@pytest.mark.parametrize("name", ["ai-studio/rotate-jwt-secret", "bluemoxon/rollback"])
+def test_the_command_that_is_shown_is_for_a_target_of_its_own_system(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A notebook's own default may be of another system."""
+    for command in json.loads(said(capsys, "show", name, "--json"))["run"]:
+        assert f" -t lab/{name.split('/')[0]}-" in command
+
+
 def test_a_report_begins_with_what_is_not_well_and_counts_the_rest(project: Project) -> None:
-    found = [{"status": s, "check": s, "seen": s} for s in ("ok", "critical", "ok")]
+    found: list[Any] = [
+        {"status": s, "check": s, "seen": s, "threshold": "none"} for s in ("ok", "critical", "ok")
+    ]
+    found.append({"status": "ok", "check": "told", "seen": "what has no rule is told, not passed"})
     path = project.procedure("daily", JOURNAL, f"journal.write('findings', findings={found!r})")
     (path.parent.parent / "reports").mkdir()
     path.rename(path.parent.parent / "reports" / "daily.ipynb")
     done = project.command("report", "daily", "-t", TARGET)
     id = reading.list_records()[0].id
     table, counted = done.stdout.split("\n\n")[-3:-1]
-    assert [line.split()[0] for line in table.splitlines()] == ["status", "critical"]
+    assert [line.split()[:2] for line in table.splitlines()] == [
+        ["status", "check"],
+        ["critical", "critical"],
+        ["ok", "told"],
+    ]
     assert counted == f"2 ok: opslib records show {id}"
     assert "ok        ok" in project.command("records", "show", id).stdout
 

@@ -89,7 +89,10 @@ def test_the_answer_is_what_the_database_says(ops: Connection) -> None:
     found = queries.check_query(ops, "spans-by-type")
     said = dict(zip(evidence(found)["entity_type"], evidence(found)["spans"], strict=True))
     assert sum(said.values()) == value(ops, f"SELECT count(*) FROM {REGISTRY} WHERE NOT is_deleted")
-    assert found[0].seen == f"{len(said)} rows"
+    first = next(iter(said.items()))
+    assert found[0].seen.startswith(
+        f"{len(said)} rows: entity_type, spans: {first[0]}, {first[1]};"
+    )
 
 
 def test_a_query_that_asks_for_a_plot_is_drawn_as_bars(ops: Connection) -> None:
@@ -202,7 +205,7 @@ def test_words_of_a_change_in_a_literal_or_a_name_are_no_change(ops: Connection)
     ],
 )
 def test_what_only_looks_like_a_change_is_asked(ops: Connection, query: str) -> None:
-    assert queries.check_query(ops, query)[0].seen == "1 row"
+    assert queries.check_query(ops, query)[0].seen.startswith("1 row: ")
 
 
 def test_colons_and_percent_signs_are_the_operators_own(ops: Connection) -> None:
@@ -220,7 +223,8 @@ def test_more_rows_than_the_limit_are_told(ops: Connection) -> None:
     found = queries.check_query(ops, f"SELECT id FROM {REGISTRY}", 5)
     assert len(evidence(found)) == 5
     assert "the first 5 rows; there are more (limit = 5)" in found[0].seen
-    assert queries.check_query(ops, "SELECT generate_series(1, 5)", 5)[0].seen == "5 rows"
+    said = queries.check_query(ops, "SELECT generate_series(1, 5) AS n", 5)[0].seen
+    assert said == "5 rows: n: 1; 2; 3; 4; 5"
     with pytest.raises(UsageError, match="at least 1 row"):
         queries.check_query(ops, "SELECT 1", 0)
 

@@ -78,6 +78,10 @@ def test_every_probe_of_a_healthy_system_passes_and_shows_its_version(lab: Any) 
     assert len(found) == 4
     assert found.evidence is not None
     assert "version" in found.evidence.set_index("path").loc["/health/version", "answer"]
+    told = {f.check.split(":")[0]: f.seen for f in found}
+    assert " s: version 20" in told["/health/version"], "also where only the finding is seen"
+    assert "git_sha" in told["/health/info"]
+    assert "deployed_at" in told["/health/info"]
 
 
 def test_deep_health_lists_each_dependency_and_skipped_is_not_a_failure(lab: Any) -> None:
@@ -104,6 +108,17 @@ NESTED = {
         "bedrock": {"healthy": True, "latency_seconds": 0.25},
     },
 }
+
+
+def test_maintenance_mode_is_known_by_its_answer_and_leads_to_its_switch(
+    answering: Answering,
+) -> None:
+    body = '{"status": "maintenance"}'
+    ops = answering(503, body)
+    assert {f.next for f in health.check_probes(ops)} == {"health/deep"}
+    ops.target.facts["maintenance_mode"] = {"load_balancer": "alb", "body": body}
+    found = health.check_probes(ops)
+    assert {(f.status, f.next) for f in found} == {("critical", "edge/maintenance-mode")}
 
 
 def test_a_503_with_a_body_names_the_dependency_and_where_to_go(answering: Answering) -> None:

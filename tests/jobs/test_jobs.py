@@ -38,6 +38,14 @@ def test_the_job_of_one_item_and_the_lines_that_name_it(ops: Connection) -> None
     assert lines.evidence["message"].str.contains("job completed").any()
 
 
+def test_a_worker_is_silent_where_no_job_was_made_and_not_where_one_waits(
+    ops: Connection, lab: Any
+) -> None:
+    assert jobs.check_worker(ops, "analysis", minutes=0.01).worst == "ok"
+    with lab.broken(STALE):
+        assert jobs.check_worker(ops, "analysis", minutes=0.01).worst == "warn"
+
+
 def test_an_item_without_a_job_is_unknown_and_not_ok(ops: Connection) -> None:
     assert jobs.check_jobs(ops, "analysis", "999999").worst == "unknown"
     assert jobs.check_worker(ops, "analysis", "999999").worst == "unknown"

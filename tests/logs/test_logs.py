@@ -323,5 +323,8 @@ def test_a_query_is_asked_by_its_name_in_the_targets_file(lab: Any) -> None:
     found = searches.check_query(ops, "list-documents", "slow-requests", 60)
     assert found[0].check == "Requests of more than a second, slowest first"
     assert "filter duration_ms > 1000" in found[0].source
+    assert "UTC: none" in found[0].seen
+    counted = searches.check_query(ops, "list-documents", "stats count(*) as lines", 60)[0].seen
+    assert "UTC: lines: " in counted, "the answer itself"
     with pytest.raises(UsageError, match="'slow-requests'"):
         searches.check_query(ops, "list-documents", "slow-request")

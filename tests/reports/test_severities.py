@@ -82,13 +82,33 @@ def test_nothing_is_said_without_the_key_or_without_what_is_critical() -> None:
 
 def test_a_chosen_level_counts_from_when_it_began() -> None:
     ops = connection(severities=ABOUT)
-    (found,) = severities.check_severity(ops, "P2", "20m")
+    found, _ = severities.check_severity(ops, "P2", "20m")
     assert "respond by 03:50 UTC; not solved by 03:50 UTC: on-call (no contact" in found.seen
     every = severities.check_severity(ops)
-    assert (list(every), list(every.evidence["level"])) == ([], ["P1", "P2", "P4"])
+    assert list(every.evidence["level"]) == ["P1", "P2", "P4"]
+    assert [f.check for f in every] == [
+        *("severity P1", "severity P2", "severity P4"),
+        "contact: lead",
+    ]
+    assert {f.threshold for f in every} == {""}, "told, not passed: a report lists it"
     assert every.evidence["respond"].iloc[-1] == "next sprint"
     with pytest.raises(UsageError, match="'P4'"):
         severities.check_severity(ops, "P5")
+
+
+def test_contacts_are_told_without_levels_and_one_that_nobody_wrote_down_is_a_warning() -> None:
+    ops = connection(severities={"contacts": {"on-call": "the rotation", "security": ""}})
+    found = severities.check_severity(ops)
+    assert [(f.status, f.check, f.seen) for f in found] == [
+        ("ok", "contact: on-call", "the rotation"),
+        ("warn", "contact: security", "nobody wrote down how"),
+    ]
+
+
+def test_an_empty_contact_is_no_contact() -> None:
+    about = {**ABOUT, "contacts": {"lead": ""}}
+    ((_, line),) = told(connection(severities=about), [finding("critical", "storage-denied")])
+    assert "(no contact in the file)" in line
 
 
 def test_the_record_and_the_terminal_have_the_line_of_the_verdict() -> None:

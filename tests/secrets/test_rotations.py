@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, apply, connect, secrets
+from opslib import OpsError, Refused, UsageError, apply, conclude, connect, secrets
 from opslib.core.actions.watching import Anew
 from opslib.core.connections.connection import Connection
 from opslib.services.consumers import _names
@@ -131,6 +131,9 @@ def test_without_a_value_nothing_is_planned_and_the_way_is_told(ops: Connection)
     plan = secrets.plan_rotate(ops, SECRET, HF)
     assert plan.steps == ()
     assert "umask 077" in " ".join(plan.notes)
+    said = conclude(ops).sentence
+    assert said.startswith("Nothing is to be changed.")
+    assert "umask 077" in said, "also where only the verdict is seen"
 
 
 def test_what_is_no_json_is_refused_and_a_function_that_reads_it_is_told(lab: PracticeLab) -> None:

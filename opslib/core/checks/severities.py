@@ -57,7 +57,7 @@ def severities(ops: Connection, since: datetime) -> list[Severity]:
             at = clock(since + timedelta(minutes=within), ops.now())
             respond = f"by {at} UTC" if within else "at once"
         to = level["escalate_to"]
-        who = f"{to} ({contacts.get(to, 'no contact in the file')})"
+        who = f"{to} ({contacts.get(to) or 'no contact in the file'})"
         escalate = f"tell {who}"
         if (minutes := hand_on(about, level)) is not None:
             at = clock(since + timedelta(minutes=minutes), ops.now())

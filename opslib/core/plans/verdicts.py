@@ -59,6 +59,8 @@ def conclude(ops: Connection) -> Verdict:
     steps = plan.steps if plan else ()
     outcome = "changed" if changed else "previewed" if steps else "attention" if bad else "ok"
     said = _sentence(counted, bad, changed, nothing=plan is not None and not steps)
+    if plan and not steps and plan.notes:
+        said = " ".join([f"{said.removesuffix('.')}.", *plan.notes])
     verdict = Verdict(
         outcome,
         counted.worst,

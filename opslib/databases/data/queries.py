@@ -22,6 +22,7 @@ from opslib.core import (
     ask,
     check,
     count,
+    first_rows,
     frame,
     sessions,
     unknown_name,
@@ -116,7 +117,7 @@ def check_query(ops: Connection, query: str, limit: int = 60) -> Findings:
         rows = read(ops, asked.sql, limit + 1)
     except NotFound as exc:  # of the operator's own it is a slip, of the file's a finding
         raise exc if asked.name else query_plans.unknown_table(ops, exc) from exc
-    seen = count(len(rows), "row") if len(rows) else "no row"
+    seen = f"{count(len(rows), 'row')}: {first_rows(rows)}" if len(rows) else "no row"
     if len(rows) > limit:
         rows = rows.head(limit)
         seen = f"the first {count(limit, 'row')}; there are more (limit = {limit}). "
