@@ -102,12 +102,6 @@ def plan_capacity(
     known, wanted = Function(ops, function), _wanted(reserved)
     both = zip(SETTINGS, (memory_mb, timeout_seconds), strict=True)
     asked = {setting: value for setting, value in both if value}
-    for of, value in asked.items():
-        if not of.least <= value <= of.most:
-            raise UsageError(
-                f"{of.key}={value}: a Lambda function has {of.least} to {of.most:,}, "
-                "or 0: as it is."
-            )
     parts = [_set(known, asked)] if asked else []
     if reserved.strip():
         parts.append(_reserve(known, wanted, even_below_use))
