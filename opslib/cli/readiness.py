@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import NoReturn
 
 import click
@@ -39,13 +38,13 @@ def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
         click.echo(console.as_json(found))
     else:
         click.echo("\n\n".join(_as_text(each) for each in found))
-    lost = any(not alarm["procedure"] or alarm["state"] == "missing" for alarm in _alarms_in(found))
+    lost = any(
+        not alarm["procedure"] or alarm["state"] == "missing"
+        for each in found
+        for alarm in each["alarms"]
+    )
     unknown = any(each["not_looked_at"] for each in found)
     sys.exit(4 if lost else 5 if unknown else 0)
-
-
-def _alarms_in(found: Iterable[Json]) -> list[Json]:
-    return [alarm for each in found for alarm in each["alarms"]]
 
 
 def of(name: str, known: list[Record]) -> Json:

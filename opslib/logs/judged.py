@@ -113,7 +113,7 @@ def of_the_whole(
 ) -> list[Finding]:
     """The sum of all trouble, its share of each source's requests, new warnings, silences."""
     ill, most = troubles(lines), logs.tolerated(ops)
-    requests = _requests(lines)
+    requests = lines[lines["message"].str.match(_ENDED)]
     in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
     served = most_in_an_hour(requests["time"]) if len(requests) else 0
     asked = Question(
@@ -169,10 +169,6 @@ def _a_day_before(ops: Connection, source: str, alike: list[str], begun: datetim
     named = log_lines.patterns([*alike, *earlier["message"]])
     own = set(named[: len(alike)])
     return sum(each in own for each in named[len(alike) :])
-
-
-def _requests(lines: Frame) -> Frame:
-    return lines[lines["message"].str.match(_ENDED)]
 
 
 def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:

@@ -73,7 +73,11 @@ def search(
     rows, texts = database.records, database.texts
     with database.transaction() as connection:
         how = _ready(connection)
-        joined = " ".join(f'"{w}"*' for w in asked) if how == "sqlite" else _all(asked)
+        joined = (
+            " ".join(f'"{w}"*' for w in asked)
+            if how == "sqlite"
+            else " & ".join(f"{w}:*" for w in asked)
+        )
         hit = sa.text(_FIND[how]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
         where = [rows.c.started >= since.isoformat()] if since else []
         where += [rows.c.target.in_(targets)] if targets is not None else []
@@ -92,10 +96,6 @@ def search(
         ]
         unread = connection.execute(_unread(sa.func.count())).scalar_one()
         return Hits(hits, number - len(hits), unread)
-
-
-def _all(asked: Sequence[str]) -> str:
-    return " & ".join(f"{word}:*" for word in asked)
 
 
 def _unread(*columns: Any) -> sa.Select[Any]:
