@@ -44,6 +44,7 @@ NOT_DAILY = {
     "deployments.check_file": DEPLOYMENT,
     "deployments.check_releases": DEPLOYMENT,
     "deployments.check_reverted": DEPLOYMENT,
+    "tables.check_endings": "it reads items of the table, for money",
     "functions.check_memory": "as functions.check_capacity",
     "functions.check_capacity": "Insights reads every line of a day, of every function, for money",
     "functions.check_latency": "it explains what check_metrics and check_functions find slow",
