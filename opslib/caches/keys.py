@@ -121,7 +121,7 @@ def _odd(rows: Frame) -> Iterator[Finding]:
     said = [
         f"{name}: {each:,} of {ends['size'][name]:,} stay for ever" for name, each in many.items()
     ]
-    seen = few(said, 3) or f"{(ends['sum'] == 0).sum()} of {count(len(ends), 'kind')} never end"
+    seen = few(said, 3) or f"none of {count(len(ends), 'kind')}"
     yield asked.judged(many.empty, seen, otherwise="warn", next="caches/clear")
 
 

@@ -101,7 +101,7 @@ def plan_throttle(ops: Connection, user: str, minutes: int = 60, ban: bool = Fal
     steps = [Step(title, set_it, held, "1", undo, Command("GET", key))]
     notes = ["The throttle ends by itself; the ban does not."] if ban else ["It ends by itself."]
     try:
-        steps += [*_row(ops, facts, user, False)][: int(ban)]
+        steps += [*_row(ops, facts, user, False)][:ban]
     except Unfinished as exc:  # a user may be held off who floods the database
         if ban:
             raise

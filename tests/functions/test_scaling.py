@@ -17,6 +17,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, Refused, UsageError
 from opslib.core.plans.applying import Applied
 from opslib.core.plans.plans import Plan
+from opslib.core.reads import logs
 from opslib.core.tables import frame
 from opslib.core.times import window
 from opslib.functions import capacities, invocations
@@ -283,7 +284,7 @@ def test_memory_that_grows_all_day_and_is_full_tomorrow_is_told_before(
 ) -> None:
     each = [540 + a_day * (step / 11 - 0.5) for step in range(12)]
     rows = [{"at": None, "requests": 20, "used_mb": used} for used in each]
-    monkeypatch.setattr(capacities.logs, "query", lambda *_: frame(rows, USED))
+    monkeypatch.setattr(logs, "query", lambda *_: frame(rows, USED))
     (found,) = capacities.check_memory(ops, "loader")
     assert found.status == status
     assert ("620 MB more than a day ago, ever more" in found.seen) == (status == "warn")

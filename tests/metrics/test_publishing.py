@@ -117,7 +117,7 @@ def test_what_no_plan_can_hold_is_said_before(
 
 @pytest.mark.parametrize("name", ["", "x" * 300])
 def test_what_cloudwatch_would_refuse_is_told_at_the_preview(ops: Connection, name: str) -> None:
-    with pytest.raises(UsageError, match=r"AWS takes a MetricName of 1 to 255 in length, not"):
+    with pytest.raises(UsageError, match=r"AWS takes 1 to 255 in length for MetricName, not"):
         custom.plan_publish(ops, name, 1.0)
 
 

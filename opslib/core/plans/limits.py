@@ -43,4 +43,4 @@ def _beyond(shape: Any, value: Any, name: str, more: Json) -> Iterator[str]:
         known = (shape.metadata.get(end, size) for end in ("min", "max"))
         least, most = more.get(name, known)
         if not least <= size <= most:
-            yield f"a {name} of {least:,} to {most:,}{of}, not {size:,}"
+            yield f"{least:,} to {most:,}{of} for {name}, not {size:,}"
