@@ -139,9 +139,9 @@ def _as_text(found: Json) -> str:
         for row in found["alarms"]
     ]
     lost = [line for line, row in zip(lines, found["alarms"], strict=True) if not row["procedure"]]
-    ways = [
-        (e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in _by_need(found)
-    ]
+    led_to = {row["leads_to"] for row in found["alarms"]}  # comes first, then as in the runbook
+    entries = sorted(found["entries"], key=lambda entry: entry["entry"] not in led_to)
+    ways = [(e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in entries]
     never = sum(e["rehearsed"] is None for e in found["entries"])
     counted = (
         f"{target}: {len(lost)} of {len(lines)} alarms lead nowhere; "
@@ -154,21 +154,17 @@ def _as_text(found: Json) -> str:
     )
     parts += [console.table(_ENTRY, ways)] * bool(ways)
     tried = [
-        (p["drill"], p["tries"], p["at"][:16].replace("T", " "), p["incident"], *_times(p["times"]))
+        (
+            p["drill"],
+            p["tries"],
+            p["at"][:16].replace("T", " "),
+            p["incident"],
+            *(p["times"][f"time to {part}"] for part in ("detect", "mitigate")),
+        )
         for p in found["practised"]
     ]
     parts += [console.table(_PRACTISED, tried)] * bool(tried)
     return "\n\n".join(parts)
-
-
-def _times(of: Json) -> tuple[str, str]:
-    return of["time to detect"], of["time to mitigate"]
-
-
-def _by_need(found: Json) -> list[Json]:
-    """What an alarm leads to comes first, then as in the runbook."""
-    asked_for = {row["leads_to"] for row in found["alarms"]}
-    return sorted(found["entries"], key=lambda entry: entry["entry"] not in asked_for)
 
 
 def _walk(said: Json | None) -> tuple[str, str, str]:
