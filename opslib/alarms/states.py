@@ -143,7 +143,8 @@ def check_alarms(ops: Connection) -> Findings:
     total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
     note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
-    parts = _parts(found.attrs["every"])
+    every = (alarm for alarm in found.attrs["every"] if alarm["rule"] and alarm["tells"])
+    parts = {name for alarm in every for name in _named(alarm)}
     silent = (found["actions"] == 0) & ~found["alarm"].isin(parts)  # the composite one tells
     for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
@@ -268,11 +269,6 @@ def _gone(ops: Connection, key: tuple[Any, ...]) -> Finding | None:
 
     found = answer(asked, look)
     return None if found.status == "ok" else found
-
-
-def _parts(alarms: list[Json]) -> set[str]:
-    """The alarms that others are made of, where those tell somebody."""
-    return {name for alarm in alarms if alarm["rule"] and alarm["tells"] for name in _named(alarm)}
 
 
 def _named(composite: Json) -> list[str]:

@@ -112,9 +112,15 @@ def scan(ops: Connection, kind: str) -> Scan:
     keys = _table_keys(ops, facts)
     others = _other_prefixes(ops, facts["bucket"], prefix)
     objects = objects[~objects["key"].map(lambda key: key.startswith(others)).astype(bool)]
-    forms = objects["key"].map(lambda key: _form(key, prefix, keys))
-    nameless = objects[forms == ""]
     named = [(key, key.removeprefix(prefix)) for key in objects["key"]]
+    # The form in which a row names an object; empty when none does.
+    forms = objects["key"].map(
+        {
+            key: next((name for name, form in _FORMS.items() if form(key, bare) in keys), "")
+            for key, bare in named
+        }
+    )
+    nameless = objects[forms == ""]
     there = {form(key, bare) for key, bare in named for form in _FORMS.values()}
     rows, bare = Rows(keys, prefix), nameless["key"].str.removeprefix(prefix)
     patterns = facts.get("derived")
@@ -151,12 +157,6 @@ def _other_prefixes(ops: Connection, bucket: str, prefix: str) -> tuple[str, ...
     kinds = ops.target["orphans"].values()
     each = {of["prefix"] for of in kinds if of["bucket"] == bucket}
     return tuple(other for other in each if other != prefix and other.startswith(prefix))
-
-
-def _form(key: str, prefix: str, keys: set[str]) -> str:
-    """The form in which a row names this object; empty when none does."""
-    bare = key.removeprefix(prefix)
-    return next((name for name, form in _FORMS.items() if form(key, bare) in keys), "")
 
 
 def _table_keys(ops: Connection, facts: Facts) -> set[str]:

@@ -39,6 +39,7 @@ _WARN, _CRITICAL = 0.85, 0.97  # of maxmemory
 _CLIENTS = 0.9  # of maxclients
 _HITS, _FEW = 0.5, 1_000
 _SLOW_MS = 100.0
+_UNUSED, _IDLE_SECONDS = 50, 60  # connections that a pool may well keep
 
 
 @check("Does the cache answer, has it room, does it lose keys?")
@@ -149,7 +150,10 @@ def check_slow(ops: Connection) -> Findings:
 
 @check("Who is connected to the cache?")
 def check_clients(ops: Connection) -> Findings:
-    """CLIENT LIST, ourselves left out. Evidence: CLIENTS."""
+    """CLIENT LIST, ourselves left out: does one machine keep many that it does not use?
+
+    A pool is used in turns; what is opened and never closed only gets idle. Evidence: CLIENTS.
+    """
     with caches.session(ops, "CLIENT LIST") as client:
         told = client.client_list()
     rows = [
@@ -162,5 +166,13 @@ def check_clients(ops: Connection) -> Findings:
         for each in told
         if not str(each.get("name", "")).startswith("opslib/")
     ]
-    asked = Question("who is connected", "it can be told", "CLIENT LIST")
-    return Findings(asked.ok(count(len(rows), "client")), frame(rows, CLIENTS))
+    rule = f"at most {_UNUSED} of one machine unused for {_IDLE_SECONDS} s"
+    asked, found = Question("who is connected", rule, "CLIENT LIST"), frame(rows, CLIENTS)
+    unused = found[found["idle_seconds"] >= _IDLE_SECONDS]
+    whose = unused["client"] + " at " + unused["address"].str.replace(r":\d+$", "", regex=True)
+    seen, most = count(len(rows), "client"), whose.value_counts()
+    if most.empty or most.iloc[0] <= _UNUSED:
+        return Findings(asked.ok(seen), found)
+    seen += f", {most.iloc[0]:,} of {most.index[0]} unused for over {_IDLE_SECONDS} s: it opens "
+    seen += "connections and closes none"
+    return Findings(asked.warn(seen, next="services/health"), found)

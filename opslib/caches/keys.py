@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from opslib.core import (
     Connection,
+    Finding,
     Findings,
     Frame,
     Json,
@@ -13,7 +16,9 @@ from opslib.core import (
     check,
     count,
     dtypes,
+    few,
     frame,
+    number,
     unknown_name,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
@@ -41,6 +46,7 @@ STORED = dtypes("""
 """)
 _SHOWN = 1_000
 _PART = 200
+_LOOKED_AT, _LARGE, _ENDLESS = 20_000, 5e6, 100
 
 
 def described(ops: Connection, keys: str) -> Json:
@@ -82,11 +88,12 @@ def find_keys(ops: Connection, keys: str, most: int = _SHOWN) -> Frame:
     return frame(rows, KEYS)
 
 
-@check("How many keys are there of each kind?")
+@check("How many keys are there of each kind, and what do they take?")
 def check_keys(ops: Connection) -> Findings:
     """Counted by SCAN, for each kind that the target's file describes. Evidence: COUNTS.
 
-    That there is none of a kind is no finding: what ought to be there is not known.
+    That there is none of a kind is no finding: what ought to be there is not known. Of all keys:
+    whether one is very large, and whether some lack the end that others of their kind have.
     """
     rows, found = [], Findings()
     for name, facts in ops.target["cache"].get("keys", {}).items():
@@ -95,7 +102,27 @@ def check_keys(ops: Connection) -> Findings:
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
         found.append(asked.ok(said))
-    return Findings(found, frame(rows, COUNTS))
+    return Findings([*found, *_odd(find_keys(ops, "*", _LOOKED_AT))], frame(rows, COUNTS))
+
+
+def _odd(rows: Frame) -> Iterator[Finding]:
+    """Of one kind are keys that begin alike, up to the first colon."""
+    asked = Question("large keys", f"none above {number(_LARGE, 'bytes')}", "SCAN, MEMORY USAGE")
+    large = rows[rows["bytes"] > _LARGE].sort_values("bytes", ascending=False)
+    said = [f"{row.key} ({row.kind}) {number(row.bytes, 'bytes')}" for row in large.itertuples()]
+    seen = few(said, 3) or f"none of {count(len(rows), 'key')}"
+    yield asked.judged(large.empty, seen, otherwise="warn", next="caches/clear")
+    asked = Question("keys without an end", f"at most {_ENDLESS} of a kind that ends", "SCAN, TTL")
+    ends = (
+        rows["left_seconds"].notna().groupby(rows["key"].str.split(":").str[0]).agg(["sum", "size"])
+    )
+    endless = (ends["size"] - ends["sum"])[ends["sum"] > 0]
+    many = endless[endless > _ENDLESS]
+    said = [
+        f"{name}: {each:,} of {ends['size'][name]:,} stay for ever" for name, each in many.items()
+    ]
+    seen = few(said, 3) or f"none of {count(len(ends), 'kind')}"
+    yield asked.judged(many.empty, seen, otherwise="warn", next="caches/clear")
 
 
 @check("Has the database what the cache has counted?")

@@ -17,6 +17,7 @@ from opslib.core import (
     Select,
     Sql,
     Step,
+    Unfinished,
     UsageError,
     ask,
     check,
@@ -100,8 +101,13 @@ def plan_throttle(ops: Connection, user: str, minutes: int = 60, ban: bool = Fal
     undo = undo or [Command("UNLINK", key)]
     title = f"Throttle {user} for {count(minutes, 'minute')}"
     steps = [Step(title, set_it, held, "1", undo, Command("GET", key))]
-    steps += [*_row(ops, facts, user, False)] if ban else []
     notes = ["The throttle ends by itself; the ban does not."] if ban else ["It ends by itself."]
+    try:
+        steps += [*_row(ops, facts, user, False)][:ban]
+    except Unfinished as exc:  # a user may be held off who floods the database
+        if ban:
+            raise
+        notes.append(f"Whether there is such a user is not known: {exc}")
     return Planned(f"throttle {user}" + " and ban" * ban, steps, notes)
 
 
@@ -134,7 +140,10 @@ def _row(ops: Connection, facts: Json, user: str, active: bool) -> Iterator[Step
     read = f"SELECT {flag} FROM {table} WHERE {id}::text = :user"
     found = ask(ops, read, {"user": user})
     if len(found) != 1:
-        raise UsageError(f"{len(found)} rows of {facts['ban']['table']} have the id {user!r}.")
+        raise UsageError(
+            f"{len(found)} rows of {facts['ban']['table']} have the id {user!r}. Nothing "
+            "was changed. Find it: databases/query."
+        )
     if bool(found.iloc[0, 0]) != active:
         write = f"UPDATE {table} SET {flag} = :active WHERE {id}::text = :user"
         do, undo = (Sql(write, {"active": to, "user": user}, 1) for to in (active, not active))

@@ -136,7 +136,8 @@ class _Comparison:
         else:
             after, before = self._was.at.isoformat(), self._until
             by, why = self._by(key, difference.path)
-        usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in _routine(key))
+        routine = [*table()[key[0]].get("routine", ()), _LABELS]
+        usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in routine)
         if usual and not difference.went_back:
             why = "as deployments, rotations and failovers do"
         more = re.match(table()[key[0]].get("more", "(?!)"), "{}: {} now {}".format(*difference))
@@ -177,10 +178,6 @@ class _Comparison:
         """What CloudTrail shows since the last report, and why not all of it."""
         assert self._was.at is not None
         return trails.events(self._ops, self._was.at, self._ops.now())
-
-
-def _routine(key: Key) -> list[str]:
-    return [*table()[key[0]].get("routine", ()), _LABELS]
 
 
 def _keep(

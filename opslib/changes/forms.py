@@ -133,7 +133,7 @@ class Forms:
         if of is None or of == UNREAD or isinstance(of, bool):
             return of
         name = path.rpartition(".")[2]
-        if held or (isinstance(of, str) and (holds_a_secret(name, of) or _tells(of))):
+        if held or (isinstance(of, str) and (holds_a_secret(name, of) or redaction.mask(of) != of)):
             return self._hide(path, of)
         return of if isinstance(of, (int, float, str)) else str(of)
 
@@ -224,10 +224,6 @@ def _only_value(of: Json) -> Any:
 def _is_time(name: str, value: Any) -> bool:
     said = isinstance(value, (int, float, str)) and _A_TIME.fullmatch(str(value))
     return isinstance(value, datetime) or bool(_OF_TIME.search(name) and said)
-
-
-def _tells(text: str) -> bool:
-    return redaction.mask(text) != text
 
 
 def own_key() -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import NoReturn
 
 import click
@@ -39,13 +38,13 @@ def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
         click.echo(console.as_json(found))
     else:
         click.echo("\n\n".join(_as_text(each) for each in found))
-    lost = any(not alarm["procedure"] or alarm["state"] == "missing" for alarm in _alarms_in(found))
+    lost = any(
+        not alarm["procedure"] or alarm["state"] == "missing"
+        for each in found
+        for alarm in each["alarms"]
+    )
     unknown = any(each["not_looked_at"] for each in found)
     sys.exit(4 if lost else 5 if unknown else 0)
-
-
-def _alarms_in(found: Iterable[Json]) -> list[Json]:
-    return [alarm for each in found for alarm in each["alarms"]]
 
 
 def of(name: str, known: list[Record]) -> Json:
@@ -140,9 +139,9 @@ def _as_text(found: Json) -> str:
         for row in found["alarms"]
     ]
     lost = [line for line, row in zip(lines, found["alarms"], strict=True) if not row["procedure"]]
-    ways = [
-        (e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in _by_need(found)
-    ]
+    led_to = {row["leads_to"] for row in found["alarms"]}  # comes first, then as in the runbook
+    entries = sorted(found["entries"], key=lambda entry: entry["entry"] not in led_to)
+    ways = [(e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in entries]
     never = sum(e["rehearsed"] is None for e in found["entries"])
     counted = (
         f"{target}: {len(lost)} of {len(lines)} alarms lead nowhere; "
@@ -155,21 +154,17 @@ def _as_text(found: Json) -> str:
     )
     parts += [console.table(_ENTRY, ways)] * bool(ways)
     tried = [
-        (p["drill"], p["tries"], p["at"][:16].replace("T", " "), p["incident"], *_times(p["times"]))
+        (
+            p["drill"],
+            p["tries"],
+            p["at"][:16].replace("T", " "),
+            p["incident"],
+            *(p["times"][f"time to {part}"] for part in ("detect", "mitigate")),
+        )
         for p in found["practised"]
     ]
     parts += [console.table(_PRACTISED, tried)] * bool(tried)
     return "\n\n".join(parts)
-
-
-def _times(of: Json) -> tuple[str, str]:
-    return of["time to detect"], of["time to mitigate"]
-
-
-def _by_need(found: Json) -> list[Json]:
-    """What an alarm leads to comes first, then as in the runbook."""
-    asked_for = {row["leads_to"] for row in found["alarms"]}
-    return sorted(found["entries"], key=lambda entry: entry["entry"] not in asked_for)
 
 
 def _walk(said: Json | None) -> tuple[str, str, str]:

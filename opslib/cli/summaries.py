@@ -5,7 +5,6 @@ plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from opslib.cli import runs
 from opslib.core import console
@@ -22,16 +21,13 @@ _COUNTED = ("critical", "unknown", "warn", "ok")
 
 
 def kept(records: Sequence[Record]) -> tuple[str, str]:
-    """What is said of them, and the page of it that is kept."""
+    """What is said of them (the table of runs, then each one's verdict, troubles, plan, and where
+    its page is), and the page of it that is kept.
+    """
     lines = summarise(records)
     page = write_summary(lines)
-    return _as_text(lines, page), str(page)
-
-
-def _as_text(lines: Sequence[Line], page: Path) -> str:
-    """The table of runs, then each one's verdict, troubles, plan, and where its page is."""
     parts = [_table(lines), *map(_told, lines)]
-    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"])
+    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"]), str(page)
 
 
 def _table(lines: Sequence[Line]) -> str:

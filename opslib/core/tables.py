@@ -46,12 +46,10 @@ def frame(rows: Iterable[Any], columns: Mapping[str, str]) -> Frame:
 
     A row: a mapping, or a value for each column in their order.
     """
-    said = [row if isinstance(row, Mapping) else _named(row, columns) for row in rows]
+    said = [
+        row if isinstance(row, Mapping) else dict(zip(columns, row, strict=True)) for row in rows
+    ]
     return framed({name: [row.get(name) for row in said] for name in columns}, columns)
-
-
-def _named(row: Sequence[Any], columns: Iterable[str]) -> Params:
-    return dict(zip(columns, row, strict=True))
 
 
 def framed(values: Mapping[str, Any], columns: Mapping[str, str]) -> Frame:

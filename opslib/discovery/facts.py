@@ -197,16 +197,13 @@ def _database(made: Draft) -> None:
     if "postgres" not in found.get("Engine", "postgres"):
         facts["engine"] = found["Engine"]
     if not found.get("MasterUserSecret"):
-        facts["secret"] = first(n for n in made.ask("secrets[].name") if _opens(n, found)) or None
+        named = made.ask("secrets[].name")  # as if the database's login were in it
+        opens = (each for each in named if has(each, "database") or found["name"] in each)
+        facts["secret"] = first(opens) or None
         if not facts["secret"]:
             made.note("database", "no secret looks like its login: name it in secret")
     facts["backup_days"] = found.get("BackupRetentionPeriod")
     made.facts["database"] = {key: value for key, value in facts.items() if value is not None}
-
-
-def _opens(secret: str, database: Json) -> bool:
-    """Whether a secret is called as if the database's login were in it."""
-    return has(secret, "database") or database["name"] in secret
 
 
 def _named(made: Draft) -> None:

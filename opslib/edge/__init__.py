@@ -6,7 +6,6 @@ from opslib.edge.addresses import check_firewall, list_blocked, plan_block
 from opslib.edge.modes import check_mode, is_on, plan_mode
 
 __all__ = [
-    "check_behind",
     "check_firewall",
     "check_mode",
     "is_on",

@@ -1,6 +1,11 @@
 """Lambda functions: configuration, versions, invocations, latency, capacity."""
 
-from opslib.functions.capacities import check_capacity, plan_capacity, steps_stopped
+from opslib.functions.capacities import (
+    check_capacity,
+    check_memory,
+    plan_capacity,
+    steps_stopped,
+)
 from opslib.functions.environments import check_variables, plan_environment
 from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
@@ -21,6 +26,7 @@ __all__ = [
     "check_configuration",
     "check_functions",
     "check_latency",
+    "check_memory",
     "check_shares",
     "check_sources",
     "check_variables",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from inspect import unwrap
 
 from opslib.core import (
     Action,
@@ -23,7 +24,6 @@ from opslib.core import (
     Step,
     UsageError,
     Window,
-    answer,
     check,
     count,
     logs,
@@ -31,7 +31,7 @@ from opslib.core import (
     tried,
     window,
 )
-from opslib.core.reads.functions import Function, read_points
+from opslib.core.reads.functions import Function, named, read_points
 from opslib.functions import invocations
 from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting
 from opslib.functions.invocations import NONE, UNRESERVED
@@ -42,6 +42,7 @@ GATEWAY_NOTE = (
     "(HTTP API; fixed), whatever the function's own time-out: Lambda allows up to 900 s."
 )
 _FULL = 90.0  # per cent of the memory: a larger request does not fit
+_STEADILY = 0.8  # of the steps of a day go up: with as much again it is full tomorrow
 _CPU_MB = 1769  # MB at which a function has one whole virtual CPU (AWS)
 
 
@@ -58,30 +59,37 @@ def check_capacity(ops: Connection, function: str) -> Findings:
         partial(tried, known.reserved),
     )
     use = invocations.used(function, points[points["time"] >= hour.start], reserved, hour)
-    asked = Question(
-        f"memory of {function}", f"at most {_FULL:g} % used", "Logs Insights, REPORT lines"
-    )
-    found = [
-        answer(asked, _memory, known, day, asked),
-        invocations.judge(use, account, hour),
-    ]
+    found = [*unwrap(check_memory)(ops, function), invocations.judge(use, account, hour)]
     panels = invocations.panels(points, day, [use], ("ConcurrentExecutions", "Throttles"))
     return Plotted(found, None, invocations.account_note(account), panels, day)
 
 
-def _memory(function: Function, within: Window, asked: Question) -> Finding:
-    size = int(function.live()["MemorySize"])
+@check("Is their memory enough?")
+def check_memory(ops: Connection, function: str = logs.ALL) -> Findings:
+    """What requests of the last 24 hours used, and whether it grows until it is full."""
+    read = partial(_memory, ops, window(ops, 1440))
+    return Findings(ops.each(read, named(ops, function), "memory of {}").values())
+
+
+def _memory(ops: Connection, within: Window, function: str) -> Finding:
+    rule = f"at most {_FULL:g} % used, not growing into it"
+    asked = Question(f"memory of {function}", rule, "Logs Insights, REPORT lines")
+    size = int(Function(ops, function).live()["MemorySize"])
     text = 'filter @type = "REPORT" | stats count(*) as requests, '
-    text += "max(@maxMemoryUsed) / 1000000 as used_mb"
-    found = logs.query(function.ops, function.key, text, within)
-    requests = int(found["requests"].sum()) if len(found) else 0
-    if not requests:
+    text += "max(@maxMemoryUsed) / 1000000 as used_mb by bin(2h) as at | sort at asc"
+    found = logs.query(ops, function, text, within)
+    if found.empty or not (requests := int(found["requests"].sum())):
         return asked.ok(f"{size:,} MB; no request ended, {within}")
-    used = found["used_mb"].iloc[0]
+    each = found["used_mb"]
+    used, grown = each.max(), each.iloc[-1] - each.iloc[0]
     percent = 100 * used / size
     seen = f"{size:,} MB, {size / _CPU_MB:.2g} CPU; {count(requests, 'request')} used at most "
     seen += f"{used:,.0f} MB ({percent:.0f} %)"
-    return asked.judged(percent <= _FULL, seen, otherwise="warn")
+    creeps = used + grown > size and (each.diff()[1:] > 0).mean() >= _STEADILY
+    seen += f": {grown:,.0f} MB more than a day ago, ever more: something is kept" * bool(creeps)
+    return asked.judged(
+        percent <= _FULL and not creeps, seen, otherwise="warn", next="functions/scale"
+    )
 
 
 @planner
@@ -102,12 +110,6 @@ def plan_capacity(
     known, wanted = Function(ops, function), _wanted(reserved)
     both = zip(SETTINGS, (memory_mb, timeout_seconds), strict=True)
     asked = {setting: value for setting, value in both if value}
-    for of, value in asked.items():
-        if not of.least <= value <= of.most:
-            raise UsageError(
-                f"{of.key}={value}: a Lambda function has {of.least} to {of.most:,}, "
-                "or 0: as it is."
-            )
     parts = [_set(known, asked)] if asked else []
     if reserved.strip():
         parts.append(_reserve(known, wanted, even_below_use))

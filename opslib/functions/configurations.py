@@ -50,16 +50,14 @@ class Setting(NamedTuple):
     key: str
     title: str
     unit: str
-    least: int
-    most: int
 
     def told(self, value: int) -> str:
         return f"{self.title.lower()} {value:,} {self.unit}"
 
 
 SETTINGS = (
-    Setting("MemorySize", "memory_mb", "Memory", "MB", 128, 10_240),
-    Setting("Timeout", "timeout_seconds", "Time-out", "s", 1, 900),
+    Setting("MemorySize", "memory_mb", "Memory", "MB"),
+    Setting("Timeout", "timeout_seconds", "Time-out", "s"),
 )
 _ROW = """{
     version: Version,

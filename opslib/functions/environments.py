@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from opslib.core import (
@@ -24,6 +25,7 @@ from opslib.core.reads.functions import Function, variables
 from opslib.functions.configurations import ABSENT, UPDATE, Release, readable
 
 _VARIABLES = "Environment.Variables"
+_MOST_BYTES = 4_096  # of all variables, as JSON
 VARIABLES = dtypes("""
     variable  str
     live      str
@@ -90,6 +92,13 @@ def plan_environment(
     before, served = (variables(of).get(name) for of in (release.latest, release.live))
     _refuse_name(name, value or before or "")
     wanted = None if remove else value
+    size = len(json.dumps(variables(release.latest) | {name: wanted or ""}).encode())
+    if size > _MOST_BYTES and wanted:
+        raise UsageError(
+            f"With {name} the environment of {release.name} has {size:,} bytes, and Lambda takes "
+            f"{_MOST_BYTES:,}. Nothing was changed. What is long belongs into a parameter or an "
+            "object whose name the function is given."
+        )
     steps = release.steps(
         f"Change {name} of {release.name}, the other variables kept",
         _put(release, name, wanted, RevisionId=release.latest["RevisionId"]),

@@ -103,7 +103,13 @@ def check_functions(
         state, latest = tried(known.live), tried(known.configuration)
         use = used(name, mine, tried(known.reserved), within)
         judged = [judge_state(name, state, latest, ops.now()), _invoked(use, state, within)]
-        return use, _row(use, state), [*judged, judge(use, limits, within), *lost(name, mine)]
+        row = vars(use) | {
+            "version": "?" if isinstance(state, OpsError) else state["Version"],
+            "reserved": _reservation(use),
+            "p95_ms": None if use.p95_ms is None else round(use.p95_ms),
+            "most_at_once": use.most_at_once or None,
+        }
+        return use, row, [*judged, judge(use, limits, within), *lost(name, mine)]
 
     looked = ops.each(look, names, "state of {}").values()
     uses, rows = [use for use, *_ in looked], [row for _, row, _ in looked]
@@ -174,15 +180,6 @@ def judged_share(errors: int, invocations: int) -> str:
         return "critical"
     well = not errors or (share < _MOST_FAIL and (share <= _MOST_PER_100 or errors < _FEWEST))
     return "ok" if well else "warn"
-
-
-def _row(use: Use, state: Any) -> Json:
-    return vars(use) | {
-        "version": "?" if isinstance(state, OpsError) else state["Version"],
-        "reserved": _reservation(use),
-        "p95_ms": None if use.p95_ms is None else round(use.p95_ms),
-        "most_at_once": use.most_at_once or None,
-    }
 
 
 def account(ops: Connection) -> Json:

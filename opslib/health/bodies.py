@@ -258,14 +258,14 @@ def _named(
 def _said(at: At, status: str, value: Any, key: str = "") -> Said:
     """The name is what stands on the way, without what only holds; the words are a reason."""
     name = ".".join(part for part in at if part and words.snake(part) not in _HOLDERS)
-    text = value if isinstance(value, str) else json.dumps(_plain(value))
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(dict(value) if isinstance(value, Pairs) else value)
+    )
     told = ": ".join(filter(None, (".".join(filter(None, (*at, key))), text)))
     reason = "" if words.is_word(value) else text
     return Said(name, status, cut(told, 200), cut(reason, 200))
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Pairs) else value
 
 
 def _reason(pairs: Pairs) -> str:

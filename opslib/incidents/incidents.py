@@ -169,7 +169,10 @@ def start(
         raise UsageError("An incident needs a title: what do users see?")
     level = levels.level(target, severity)
     since = events.when(began) if began else None
-    before = _ran(target, since) if since else []
+    ran = (
+        reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE)) if since else []
+    )
+    before = [record.id for record in ran]
     said: Json = {"event": "start", "title": title.strip(), "target": target, "severity": level}
     said |= {"alarm": alarm, "ties": before} | ({"drill": drill} if drill else {})
 
@@ -193,11 +196,6 @@ def require_none_open(target: str, known: Iterable[Incident]) -> None:
             "started. Go on with it: opslib incident note … Or, if it is another trouble: "
             "--another"
         )
-
-
-def _ran(target: str, since: datetime) -> list[str]:
-    since = max(since, datetime.now(UTC) - _TIED_BEFORE)
-    return [record.id for record in reading.list_records(target, since)]
 
 
 def write(

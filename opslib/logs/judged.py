@@ -60,7 +60,8 @@ def read_lines(ops: Connection, source: str, within: Window) -> Frame:
         return logs.search(ops, name, " ".join(logs.CANDIDATES.split()), before)
 
     parts = list(ops.each(older, whole_since).values())
-    named = _named_by_the_target(ops, source, within)
+    pattern = logs.own_pattern(ops)  # of the target's file
+    named = set(logs.search(ops, source, pattern, within)["event_id"]) if pattern else set()
     found = pd.concat([events, *parts]).drop_duplicates("event_id")
     found = log_lines.joined(found.sort_values(["time", "event_id"], ignore_index=True))
     said = list(map(read, found["message"]))
@@ -72,12 +73,6 @@ def read_lines(ops: Connection, source: str, within: Window) -> Frame:
     _once_a_request(found)
     found.attrs = events.attrs | {"cut": any(part.attrs["cut"] for part in parts)}
     return found
-
-
-def _named_by_the_target(ops: Connection, source: str, within: Window) -> set[str]:
-    """Ids of the lines that the target's own `logs.error_pattern` finds."""
-    own = logs.own_pattern(ops)
-    return set(logs.search(ops, source, own, within)["event_id"]) if own else set()
 
 
 def _once_a_request(lines: Frame) -> None:
@@ -121,7 +116,7 @@ def of_the_whole(
     """
     ill, most = troubles(lines), logs.tolerated(ops)
     ill = ill[~ill["event_id"].isin(told)]
-    requests = _requests(lines)
+    requests = lines[lines["message"].str.match(_ENDED)]
     in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
     served = most_in_an_hour(requests["time"]) if len(requests) else 0
     asked = Question(
@@ -179,10 +174,6 @@ def _a_day_before(ops: Connection, source: str, alike: list[str], begun: datetim
     named = log_lines.patterns([*alike, *earlier["message"]])
     own = set(named[: len(alike)])
     return sum(each in own for each in named[len(alike) :])
-
-
-def _requests(lines: Frame) -> Frame:
-    return lines[lines["message"].str.match(_ENDED)]
 
 
 def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:

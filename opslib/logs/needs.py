@@ -114,12 +114,6 @@ def _live(ops: Connection, key: str) -> Json:
     return functions.live(ops, key) if of_function else services.as_configuration(ops, key)
 
 
-def _back(ops: Connection, keys: Iterable[str]) -> str:
-    """Where the first of these is taken back."""
-    of_function = next(iter(keys)) in ops.target.facts.get("functions", ())
-    return "functions/rollback" if of_function else "services/rollback"
-
-
 def _needs(ops: Connection, key: str, config: Json) -> set[str]:
     facts = ops.target.facts
     if (told := facts.get("functions", {}).get(key, {}).get("needs")) is not None:
@@ -179,7 +173,8 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
     if outside := [key for key, why in lost.items() if "VPC" in why]:
-        return _WAY.critical(seen, cause=OUTSIDE, next=_back(ops, outside))
+        of = "functions" if outside[0] in ops.target.facts.get("functions", ()) else "services"
+        return _WAY.critical(seen, cause=OUTSIDE, next=f"{of}/rollback")
     return _WAY.critical(seen, next="changes/configuration")  # a rule that was taken away
 
 

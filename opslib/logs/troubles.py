@@ -116,6 +116,7 @@ def _by_kind(lines: Frame) -> Frame:
     return found
 
 
+@check("What do the lines of trouble have in common?")
 def show_patterns(
     ops: Connection,
     function: str = logs.ALL,

@@ -14,7 +14,6 @@ from opslib.core import (
     Aws,
     Connection,
     Findings,
-    Frame,
     Planned,
     Question,
     Read,
@@ -34,23 +33,16 @@ LIST = {"address": "str", "reason": "str", "since": UTC_TIME}
 _SES, _A_DAY = "sesv2", 20
 
 
-def _recent(ops: Connection, days: float) -> Frame:
-    rows = ops.pages(
-        _SES,
-        "list_suppressed_destinations",
-        "SuppressedDestinationSummaries[].{address: EmailAddress, reason: Reason, "
-        "since: LastUpdateTime}",
-        StartDate=ops.now() - timedelta(days=days),
-        PageSize=1000,
-    )
-    return frame(rows, LIST).sort_values("since", ascending=False, ignore_index=True)
-
-
 @check("Are few addresses new on the list of those that get no mail?")
 def check_suppressed(ops: Connection, days: float = 1) -> Findings:
     """Those that came within some days, of which one of ours is none. Evidence: LIST."""
     ops = at(ops)
-    facts, rows = ops.target["mail"], _recent(ops, days)
+    path = "SuppressedDestinationSummaries[].{address: EmailAddress, reason: Reason, "
+    path += "since: LastUpdateTime}"
+    since, asked_of = ops.now() - timedelta(days=days), "list_suppressed_destinations"
+    listed = ops.pages(_SES, asked_of, path, StartDate=since, PageSize=1000)
+    rows = frame(listed, LIST).sort_values("since", ascending=False, ignore_index=True)
+    facts = ops.target["mail"]
     most = facts.get("suppressed_per_day", _A_DAY) * days
     asked = Question("addresses that get no mail since", f"at most {most:g}", "suppression list")
     bounced = int((rows["reason"] == "BOUNCE").sum())

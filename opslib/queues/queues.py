@@ -63,7 +63,9 @@ def _read(ops: Connection) -> tuple[Frame, dict[str, OpsError]]:
         for key, role in roles.items()
         if facts.get(key)
     }
-    found = ops.each(lambda name: _attributes(ops, name), named)
+    found = ops.each(
+        lambda name: tried(lambda: Queue(ops, name).attributes(), f"queue {name}"), named
+    )
     failed = {name: of for name, of in found.items() if isinstance(of, OpsError)}
     hours, received = _measured(ops, named)
     rows = []
@@ -82,10 +84,6 @@ def _read(ops: Connection) -> tuple[Frame, dict[str, OpsError]]:
             }
         )
     return frame(rows, QUEUES), failed
-
-
-def _attributes(ops: Connection, name: str) -> dict[str, str] | OpsError:
-    return tried(lambda: Queue(ops, name).attributes(), f"queue {name}")
 
 
 def _measured(ops: Connection, names: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:

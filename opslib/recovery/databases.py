@@ -106,7 +106,11 @@ def _switch(ops: Connection, name: str) -> Planned:
     except OpsError as exc:
         raise Refused(f"{new} takes no login with the present secret: {exc}") from exc
     called = ops.target["database"].get("secret_keys")
-    if addresses.moved(ops.secret(secret), at, called) is None:
+    moved = addresses.moved(present := ops.secret(secret), at, called)
+    if moved == present:
+        note = f"It leads to {at['host']} already: was the restored one meant? Give its name."
+        return Planned(f"point {secret} at {new}", notes=[note])
+    if moved is None:
         raise Refused(
             f"Secret {secret} says no host, so the app has it elsewhere: give {new} the name of "
             "the present one (rename that first), then its address stays. Nothing was changed."
@@ -114,7 +118,9 @@ def _switch(ops: Connection, name: str) -> Planned:
     of = stages.versions(ops, secret)
     title = f"Keep the address of {new} beside the present one, as AWSPENDING of secret {secret}"
     steps, _ = secrets.steps_told(ops, of)
-    notes = [f"STILL WRONG in {new}: {each.seen}" for each in _broken(ops, at)]
+    notes = [
+        f"STILL WRONG in {new}: {each.seen}" for each in _judged(ops, at) if each.status != "ok"
+    ]
     notes += _missing(ops, "stop", "who writes goes on, and what is written meanwhile is lost.")
     notes += [
         f"From {at['host']}:{at['port']} on the app reads and writes {new}. What was "
@@ -223,10 +229,6 @@ def _judged(ops: Connection, at: Json | None) -> Iterator[Finding]:
     wrong = {"otherwise": "critical", "cause": CORRUPTED, "next": "recovery/database"}
     for query in ops.target.facts.get("recovery", {}).get("invariants", ()):
         yield databases.judge_query(ops, databases.find_query(ops, query), at, **wrong)
-
-
-def _broken(ops: Connection, at: Json) -> list[Finding]:
-    return [each for each in _judged(ops, at) if each.status != "ok"]
 
 
 def _newest(ops: Connection, columns: Facts, at: Json | None, table: str) -> Json:

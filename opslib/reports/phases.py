@@ -95,7 +95,8 @@ def check_versions(ops: Connection, phase: str) -> Findings:
     now = ops.each(lambda what: str(reads[what]()), reads, "version of {}")
     last = None if phase == BEFORE else prepared(ops)
     was = {f.check: f.seen.partition("; was ")[0] for f in last[1]} if last else {}
-    ours = last is not None and len(_changed(ops, last[0])) > 0
+    since = records.list_records(target=ops.target.name, since=last[0].started) if last else ()
+    ours = any(each.outcome == "changed" for each in since)
     rows = [(what, was.get(f"version of {what}", ""), version) for what, version in now.items()]
     found = [_compared(phase, *row, ours) for row in rows]
     return Findings(found, frame(rows, VERSIONS))
@@ -142,11 +143,6 @@ def _compared(phase: str, what: str, was: str, now: str, ours: bool) -> Finding:
         seen = f"{now}; no run of phase before tells what it was"
         return asked.unknown(seen, next=PROCEDURE)
     return asked.judged(ours, f"{now}; was {was}", otherwise="warn", next="changes/who")
-
-
-def _changed(ops: Connection, since: Record) -> list[Record]:
-    every = records.list_records(target=ops.target.name, since=since.started)
-    return [each for each in every if each.outcome == "changed"]
 
 
 @check("Is there a fresh snapshot?")

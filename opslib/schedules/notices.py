@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from opslib.core import Json, OpsError, few, redaction
@@ -64,7 +63,7 @@ def message(schedule: Schedule, target: str, row: Row, trouble: Trouble) -> Mess
     subject = f"{kind}: {schedule.name} on {target}"
     lines = [
         subject,
-        *_named(trouble.of),
+        *([few(trouble.of, _MOST)] if trouble.of else []),
         row["said"],
         f"{schedule.runs}, due {row['due'][:16].replace('T', ' ')} UTC, told by {row['host']}",
     ]
@@ -78,7 +77,3 @@ def message(schedule: Schedule, target: str, row: Row, trouble: Trouble) -> Mess
         lines.append("What runs the schedules? opslib schedule show")
     text = "\n".join(plain(redaction.mask(line)) for line in lines if line)
     return Message(plain(redaction.mask(subject)), f"{text}\n", redaction.mask_tree(data))
-
-
-def _named(of: Sequence[str]) -> list[str]:
-    return [few(of, _MOST)] if of else []

@@ -199,12 +199,9 @@ def _close_abandoned() -> None:
     for row in left:
         since = datetime.fromisoformat(row["at"])
         began = [r for r in reading.list_records(row["target"], since) if r.ended]
-        named = [r for r in began if r.name in _names(row)]
+        runs = {each.runs for each in schedules.read()[0] if each.name == row["schedule"]}
+        named = [r for r in began if r.name in runs]
         if named:
             _close(row, named[-1])
         else:
             _close_failed(row, f"It was begun on {row['host']} and left no record.")
-
-
-def _names(row: Row) -> set[str]:
-    return {each.runs for each in schedules.read()[0] if each.name == row["schedule"]}

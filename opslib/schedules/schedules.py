@@ -71,11 +71,9 @@ def _schedule(channels: Json, said: Json) -> Schedule:
 
 
 def _when(said: Json) -> When:
-    return calendar.cron(said["cron"]) if "cron" in said else calendar.daily(**_daily(said))
-
-
-def _daily(said: Json) -> Json:
-    return {"at": said["daily"], "days": said.get("days", ())}
+    if "cron" in said:
+        return calendar.cron(said["cron"])
+    return calendar.daily(at=said["daily"], days=said.get("days", ()))
 
 
 def _problems(document: Document, number: int, said: Json) -> Iterator[str]:

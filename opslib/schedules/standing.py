@@ -42,7 +42,10 @@ def _standing(schedule: Schedule, target: str, now: datetime) -> Standing:
     known = ledger.rows(now - LOOKS_BACK, schedule=schedule.name, target=target)
     ran = [row for row in known if row["outcome"] not in (BEGUN, MISSED)]
     newest = ledger.latest(schedule.name, target)
-    overdue = _overdue(schedule, datetime.fromisoformat(newest["due"]), now) if newest else 0
+    since = max(datetime.fromisoformat(newest["due"]), now - LOOKS_BACK) if newest else now
+    until = now - timedelta(minutes=schedule.late_minutes)
+    # Times that were due and are too late by now, and that no run-due has looked at.
+    overdue = sum(at < until for at in schedule.when.between(since, now))
     last = ran[-1] if ran else None
     return Standing(
         schedule.name,
@@ -57,9 +60,3 @@ def _standing(schedule: Schedule, target: str, now: datetime) -> Standing:
         overdue,
         tuple(schedule.channels),
     )
-
-
-def _overdue(schedule: Schedule, since: datetime, now: datetime) -> int:
-    """Times that were due and are too late by now, and that no run-due has looked at."""
-    until = now - timedelta(minutes=schedule.late_minutes)
-    return sum(at < until for at in schedule.when.between(max(since, now - LOOKS_BACK), now))

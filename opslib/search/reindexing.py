@@ -69,7 +69,9 @@ def plan_reindex(
                 "They may be the only trace of rows that were lost. Nothing was changed. See who "
                 "took the rows away, and restore those beside."
             )
-        steps.append(_stray(name, extra))
+        title = f"Take {count(len(extra), 'document')} without a row out of {name}"
+        do = Take(name, extra)
+        steps.append(Step(title, do, len(extra), 0, None, _holds(name, extra)))
         said.append(f"take {count(len(extra), 'document')} out of {name}")
     elif extra:
         notes.append(f"{count(len(extra), 'document')} without a row stay: strays=True.")
@@ -103,11 +105,6 @@ def _holds(name: str, ids: list[str]) -> Search:
     """Counts which of these an index holds."""
     asked = {"query": {"ids": {"values": ids}}}
     return Search("GET", f"/{name}/_count", asked, "count")
-
-
-def _stray(name: str, ids: list[str]) -> Step:
-    title = f"Take {count(len(ids), 'document')} without a row out of {name}"
-    return Step(title, Take(name, ids), len(ids), 0, None, _holds(name, ids))
 
 
 def _batch(name: str, facts: Json, source: str, ids: list[str], number: int) -> Step:

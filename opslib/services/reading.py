@@ -172,21 +172,20 @@ def list_revisions(ops: Connection, service: str, newest: int = 15) -> Frame:
     )
     last = {each["taskDefinition"]: each for each in reversed(deployments)}
     described = ops.each(known.definition, [*dict.fromkeys([*arns, present])])
-    rows = [_row(known, arn, each, last.get(arn), present) for arn, each in described.items()]
+    rows = [
+        {
+            "revision": number(arn),
+            "live": arn == present,
+            "deployed": last.get(arn, {}).get("createdAt"),
+            "outcome": last.get(arn, {}).get("status", ""),
+            "image": known.container(each)["image"],
+            "cpu": each.get("cpu", ""),
+            "memory": each.get("memory", ""),
+            "arn": arn,
+        }
+        for arn, each in described.items()
+    ]
     return frame(sorted(rows, key=lambda row: -row["revision"]), REVISIONS)
-
-
-def _row(service: Service, arn: str, definition: Json, last: Json | None, present: str) -> Json:
-    return {
-        "revision": number(arn),
-        "live": arn == present,
-        "deployed": last and last["createdAt"],
-        "outcome": last["status"] if last else "",
-        "image": service.container(definition)["image"],
-        "cpu": definition.get("cpu", ""),
-        "memory": definition.get("memory", ""),
-        "arn": arn,
-    }
 
 
 def find_image(ops: Connection, image: str) -> Json | None:

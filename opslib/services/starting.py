@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
-from opslib.core import Connection, Finding, Findings, Json, Question, Refused, answer, check
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    Json,
+    NotFound,
+    Question,
+    Refused,
+    answer,
+    check,
+)
 from opslib.services.consumers import taken
 from opslib.services.reading import Service, each_service, lacks_image
 
@@ -39,9 +49,9 @@ def _judged(service: Service) -> list[Finding]:
     asked = Question(words, "what it reads is there", "ecr DescribeImages, GetSecretValue")
     looks = [partial(_image, asked, service, each) for each in definition["containerDefinitions"]]
     looks += [
-        partial(_secret, asked, service, name, of, key)
-        for name, of, (key, *rest) in (each for each in taken(definition) if each[2])
-        if ":secretsmanager:" in of and not any(rest)
+        partial(_secret, asked, service, name, of, "".join(rest[:1]))
+        for name, of, rest in taken(definition)
+        if ":secretsmanager:" in of and not any(rest[1:])
     ]
     found = [answer(words, look) for look in looks]
     return [f for f in found if f.status != "ok"] or [asked.ok("there", cause=_SECRET)]
@@ -55,7 +65,12 @@ def _image(asked: Question, service: Service, container: Json) -> Finding:
 
 def _secret(asked: Question, service: Service, name: str, of: str, key: str) -> Finding:
     """No value is told."""
-    held, secret = service.ops.secret(of), of.rpartition(":")[2]
+    secret = of.rpartition(":")[2]
+    try:
+        held = service.ops.secret(of)
+    except NotFound as exc:
+        seen = f"would not start, or without {name}: {exc}"
+        return asked.critical(seen, cause=_SECRET, next="secrets/rotate")
     value = (held.get(key) if isinstance(held, dict) else None) if key else held
     seen = f"would have no {name}: secret {secret} holds nothing there, or a stand-in"
     if value is None:

@@ -208,20 +208,19 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
     if bad:
         seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
         found.append(asked.critical(seen, cause=stops.UNHEALTHY, next="services/health"))
-    return found, [_row(service, each) for each in every]
-
-
-def _row(service: Service, task: Json) -> Json:
-    return {
-        "service": service.key,
-        "task": task["taskArn"].rpartition("/")[2],
-        "revision": number(task["taskDefinitionArn"]),
-        "status": task["lastStatus"],
-        "health": task.get("healthStatus", ""),
-        "started": task.get("startedAt"),
-        "stopped": task.get("stoppedAt"),
-        "reason": stops.reason(task),
-    }
+    return found, [
+        {
+            "service": service.key,
+            "task": each["taskArn"].rpartition("/")[2],
+            "revision": number(each["taskDefinitionArn"]),
+            "status": each["lastStatus"],
+            "health": each.get("healthStatus", ""),
+            "started": each.get("startedAt"),
+            "stopped": each.get("stoppedAt"),
+            "reason": stops.reason(each),
+        }
+        for each in every
+    ]
 
 
 @check("Does the load balancer take its tasks for healthy?")

@@ -7,12 +7,13 @@ from opslib.tables.backups import (
     plan_backup,
     plan_restore,
 )
-from opslib.tables.items import Partition, copies_of, find_partition, left_of
+from opslib.tables.items import Partition, check_endings, copies_of, find_partition, left_of
 from opslib.tables.throttles import check_throttles
 
 __all__ = [
     "Partition",
     "check_backups",
+    "check_endings",
     "check_restored",
     "check_throttles",
     "copies_of",

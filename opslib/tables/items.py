@@ -11,13 +11,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opslib.core import Connection, EraseItems, Finding, Json, Question, Step, answer, count
+from opslib.core import (
+    Connection,
+    EraseItems,
+    Finding,
+    Findings,
+    Json,
+    Question,
+    Step,
+    answer,
+    check,
+    count,
+)
 from opslib.core.reads.stores.objects import Items, digest_of, items_of
 from opslib.tables.backups import list_backups, point_in_time
 from opslib.tables.reading import Table
 
 _KIND = re.compile(r"[A-Za-z_]{2,40}(?=[#:/|])")  # a sort key's first word; more may be a person's
 _DAYS = 35
+_SOME, _NO_SECONDS = 100, 1e11  # items; after the year 5138
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,29 @@ def left_of(ops: Connection, step: Step) -> Finding | None:
     asked = Question(f"items of {do['value']} in {do['table']}", "none", "dynamodb Query")
     left = len(items_of(ops, do["table"], do["value"], do["index"]).keys)
     return asked.judged(not left, f"{left:,} of {do['items']:,} are left")
+
+
+@check("Do items end as they are to?")
+def check_endings(ops: Connection, table: str = "") -> Findings:
+    """Of tables whose items end (`time_to_live`): is that in seconds, as DynamoDB wants it?
+
+    What is milliseconds or a text is never deleted, and nobody is told. A hundred items of a Scan.
+    """
+
+    def one(key: str) -> Finding:
+        name, known = ops.target["tables"][key]["time_to_live"], Table(ops, key).name
+        at = {"ProjectionExpression": "#end", "ExpressionAttributeNames": {"#end": name}}
+        items = ops.call("dynamodb", "scan", TableName=known, Limit=_SOME, **at)["Items"]
+        ends = [item[name] for item in items if name in item]
+        wrong = [end for end in ends if float(end.get("N", "inf")) > _NO_SECONDS]
+        asked = Question(f"ends of items of {key}", f"{name} in seconds", "dynamodb Scan")
+        seen = f"{len(wrong)} of {count(len(ends), 'item')} will never be deleted"
+        seen += "".join(f": {end} is no time in seconds" for end in wrong[:1])
+        return asked.judged(not wrong, seen, otherwise="warn", next="tables/throttling")
+
+    chosen = [table] if table else ops.target["tables"]
+    ending = [key for key in chosen if "time_to_live" in ops.target["tables"][key]]
+    return Findings(ops.each(one, ending, "ends of items of {}").values())
 
 
 def copies_of(ops: Connection, tables: list[str]) -> Iterator[Finding]:

@@ -62,7 +62,24 @@ def check_clients(ops: Connection) -> Findings:
     told = ops.each(partial(describe, ops, pool), known, "app client {}")
     found = Findings(
         (each for key, has in told.items() for each in _judged(ops, key, known[key], has)),
-        frame((_row(key, has) for key, has in told.items()), CLIENTS),
+        frame(
+            (
+                {
+                    "client": key,
+                    "id": has["ClientId"],
+                    "callbacks": ", ".join(has.get("CallbackURLs", ())),
+                    "flows": ", ".join(
+                        [*has.get("AllowedOAuthFlows", ()), *has.get("ExplicitAuthFlows", ())]
+                    ),
+                    "access_token_seconds": lives(has, "Access"),
+                    "id_token_seconds": lives(has, "Id"),
+                    "revocation": has.get("EnableTokenRevocation", False),
+                    "secrets": len(has["secrets"]),
+                }
+                for key, has in told.items()
+            ),
+            CLIENTS,
+        ),
     )
     if "domain" in facts:
         found.append(answer("domain of the pool", _domain, ops, pool, facts["domain"]))
@@ -93,19 +110,6 @@ def list_secrets(ops: Connection, at: Json) -> list[Json]:
     """Id and date of each secret of a client, oldest first; there are two at most."""
     held = ops.call(COGNITO, "list_user_pool_client_secrets", **at)["ClientSecrets"]
     return sorted(held, key=lambda each: str(each["ClientSecretCreateDate"]))
-
-
-def _row(key: str, has: Json) -> Json:
-    return {
-        "client": key,
-        "id": has["ClientId"],
-        "callbacks": ", ".join(has.get("CallbackURLs", ())),
-        "flows": ", ".join([*has.get("AllowedOAuthFlows", ()), *has.get("ExplicitAuthFlows", ())]),
-        "access_token_seconds": lives(has, "Access"),
-        "id_token_seconds": lives(has, "Id"),
-        "revocation": has.get("EnableTokenRevocation", False),
-        "secrets": len(has["secrets"]),
-    }
 
 
 def _judged(ops: Connection, key: str, facts: Any, has: Json) -> Iterator[Finding]:

@@ -16,8 +16,10 @@ from opslib.core import (
     Question,
     answer,
     check,
+    count,
     cut,
     dtypes,
+    few,
     frame,
     metrics,
     window,
@@ -76,7 +78,20 @@ def _judge(ops: Connection, workflow: str, minutes: float) -> tuple[list[Finding
     failed = _explained(machine, recent)
     stuck, rows = _stuck(machine)
     told = [*(each.row for each in failed), *rows]
-    return [*found, *_failed(machine, recent, failed, minutes), stuck], told
+    found += [*_failed(machine, recent, failed, minutes), stuck]
+    if "table" in machine.facts:
+        found.append(answer(f"failed rows of {workflow}", _rows, machine, minutes))
+    return found, told
+
+
+def _rows(machine: Machine, minutes: float) -> Finding:
+    """What fails before an execution begins, or is marked so by the app, only the table tells."""
+    rows = machine.failed_rows(minutes)
+    asked = Question(f"failed rows of {machine.key}", "none", f"table {machine.facts['table']}")
+    seen = f"{count(len(rows), 'row')} in {minutes / 60:g} h"
+    if len(rows):
+        seen += f": {few([*rows['item']], 5)}: {cut(str(rows['error'][0]), 220)}"
+    return asked.judged(rows.empty, seen, otherwise="warn", next="workflows/restart")
 
 
 def _counted(machine: Machine, minutes: float, *names: str) -> list[int]:

@@ -103,14 +103,20 @@ class Machine:
 
     def last_failed(self) -> str:
         """The item that failed last, by the table, else by the executions; "" where none did."""
-        failed = self.facts.get("states", {}).get("failed", ["failed"])
         if "table" in self.facts:
-            id, status, updated = map(identifier, map(self.column, ("id", "status", "updated")))
-            asked = f"SELECT {id}::text FROM {quoted(self.facts['table'])} "
-            asked += f"WHERE {status}::text = ANY(:failed) ORDER BY {updated} DESC LIMIT 1"
-            return str(sql.value(self.ops, asked, {"failed": failed}) or "")
+            return "".join(self.failed_rows()["item"].head(1))
         last = self.executions(None, "FAILED", 1)["arn"]
         return "".join(self.describe(arn)["item"] for arn in last)
+
+    def failed_rows(self, minutes: float = 1e7) -> Frame:
+        """Items whose row has failed, with their errors, the newest first; at most 1,000."""
+        names = map(identifier, map(self.column, ("id", "error", "status", "updated")))
+        id, error, status, updated = names
+        asked = f"SELECT {id}::text AS item, {error}::text AS error FROM "
+        asked += f"{quoted(self.facts['table'])} WHERE {status}::text = ANY(:failed) "
+        asked += f"AND {updated} > now() - make_interval(secs => :s) ORDER BY {updated} DESC"
+        failed = self.facts.get("states", {}).get("failed", ["failed"])
+        return sql.ask(self.ops, asked, {"failed": failed, "s": 60 * minutes}, limit=1_000)
 
     def column(self, key: str) -> str:
         usual = {"error": "error_message", "updated": "updated_at"}

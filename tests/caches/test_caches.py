@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, caches, connect
+from opslib.caches import throttles
 from opslib.core.connections import caches as sessions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
@@ -144,6 +145,59 @@ def test_undoing_a_lift_brings_the_throttle_back_with_its_end(
     applied(ops, caches.plan_lift(ops, THROTTLED))
     undo_last(ops)
     assert client.expiretime(f"ratelimit:block:{THROTTLED}") == ends
+
+
+def test_a_user_who_is_not_there_is_not_throttled_unless_the_database_cannot_say(
+    clean: dict[str, Any], lab: PracticeLab, ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"0 rows of users have the id 'nobody'\. Nothing was"):
+        caches.plan_throttle(ops, "nobody")
+
+    def silent(*_: Any) -> Any:
+        raise Unfinished("No answer.")
+
+    monkeypatch.setattr(throttles, "ask", silent)
+    plan = caches.plan_throttle(ops, ADA)
+    assert len(plan.steps) == 1
+    assert "Whether there is such a user is not known: No answer." in plan.notes
+    with pytest.raises(Unfinished):
+        caches.plan_throttle(ops, ADA, ban=True)
+
+
+def test_a_key_of_another_type_is_told_in_words(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    client.hset(f"ratelimit:block:{ADA}", "a", "1")
+    with pytest.raises(OpsError, match="holds another kind of value than the app keeps there"):
+        caches.plan_throttle(ops, ADA)
+
+
+def test_a_very_large_key_and_keys_that_never_end_among_others_that_do_are_told(
+    clean: dict[str, Any], ops: Connection, client: Any
+) -> None:
+    assert caches.check_keys(ops).worst == "ok"
+    client.set("blob", b"x" * 6_000_000)
+    for number in range(150):
+        client.set(f"usage:{number}", 1)
+        client.set(f"constant:{number}", 1)  # of which none ends: it is meant
+    large, endless = caches.check_keys(ops).troubles
+    assert large.seen == "blob (string) 6 MB" or large.seen.startswith("blob (string) 6.")
+    assert endless.seen.startswith("usage: 150 of ")
+
+
+def test_a_client_that_opens_connections_and_closes_none_is_named(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(idle: int) -> list[dict[str, str]]:
+        of = {"name": "worker", "cmd": "get", "idle": str(idle)}
+        return [of | {"addr": f"10.0.0.7:{port}"} for port in range(300)]
+
+    from redis import Redis
+
+    monkeypatch.setattr(Redis, "client_list", lambda _: listed(10))
+    assert caches.check_clients(ops).worst == "ok"
+    monkeypatch.setattr(Redis, "client_list", lambda _: listed(900))
+    assert "300 of worker at 10.0.0.7 unused" in caches.check_clients(ops).troubles[0].seen
 
 
 @pytest.mark.parametrize("user", ["", "*", "a b", "x:y", "{user}"])

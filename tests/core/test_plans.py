@@ -293,3 +293,28 @@ def test_a_merge_shows_what_it_changes_and_nothing_else(ops: Connection) -> None
     )
     assert "SENTRY" not in json.dumps(step)
     assert str(step).endswith("Environment.Variables FLAG=on, the others kept")
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        (
+            Aws("ecs", "update_service", desiredCount=100_000),
+            "0 to 5,000 for desiredCount, not 100,000",
+        ),
+        (Aws("sqs", "send_message", QueueUrl="u", DelaySeconds=10**9), ""),  # no bound is known
+        (Aws("wafv2", "update_ip_set", Name=result("a.b"), Scope="REGIONAL"), ""),
+        (Aws("wafv2", "update_ip_set", Name="x" * 200), "1 to 128 in length for Name, not 200"),
+        (
+            Aws("logs", "put_log_events", logEvents=[{"message": ""}]),
+            "1 to .* in length for message, not 0",
+        ),
+    ],
+)
+def test_what_aws_would_not_take_ends_the_preview(ops: Connection, do: Aws, said: str) -> None:
+    make = planner(lambda _: Planned("try", [Step("Try it", do)]))
+    if not said:
+        assert make(ops).steps
+        return
+    with pytest.raises(OpsError, match=f"Try it: AWS takes {said}.*Nothing was changed"):
+        make(ops)

@@ -244,3 +244,26 @@ def test_maintenance_that_takes_long_is_well_while_nobody_waits(
     changed = known.replace("FROM pg_stat_activity a", f"FROM {running}")
     monkeypatch.setattr(activity, "_ACTIVITY_SQL", changed)
     assert activity.check_activity(ops).worst == status
+
+
+def test_sessions_of_one_client_that_nobody_uses_are_counted(
+    ops: Connection, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = owner.info
+    given = {"host": at.host, "port": at.port, "dbname": at.dbname, "user": at.user}
+    with contextlib.ExitStack() as held:
+        for _ in range(6):
+            made = psycopg.connect(**given, password=at.password, application_name="leak")
+            held.callback(made.close)
+            made.execute("SELECT 1")  # and never commits
+        assert "sessions that nobody uses" not in bad(ops), "nor is a transaction just begun"
+        fact = catalogue.facts()["unused"]
+        soon = fact._replace(sql=fact.sql.replace("5 minutes", "0 minutes"))
+        monkeypatch.setattr(catalogue, "facts", lambda: {"unused": soon})
+        found = bad(ops)["sessions that nobody uses"]
+    assert (found.status, found.cause, found.next) == (
+        "warn",
+        "connections-near-limit",
+        "databases/sessions",
+    )
+    assert f"leak of {at.user}: 6 sessions idle in transaction at " in found.seen

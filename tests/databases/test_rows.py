@@ -41,6 +41,12 @@ def test_a_preview_counts_the_rows_and_changes_and_locks_nothing(
     assert lab.state(KEY) == clean
 
 
+def test_a_statement_that_meets_no_row_says_what_to_look_at(ops: Connection) -> None:
+    statement = "DELETE FROM ledger.schema_migrations WHERE version = 'none'"
+    assert rows.check_statement(ops, statement)[0].next == "databases/query"
+    assert rows.plan_statement(ops, statement).notes[0].startswith("No row fits its condition")
+
+
 def test_exactly_the_rows_of_the_preview_are_changed(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:

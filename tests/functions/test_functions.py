@@ -339,6 +339,12 @@ def test_a_name_that_cannot_or_should_not_be_set_is_refused(
         environments.plan_environment(ops, "api", name, "value-of-it")
 
 
+def test_an_environment_that_lambda_would_not_take_is_told_at_the_preview(ops: Connection) -> None:
+    with pytest.raises(UsageError, match=r"environment of bluemoxon-staging-api has 4,\d+ bytes"):
+        environments.plan_environment(ops, "api", "LONG", "x" * 4_000)
+    assert environments.plan_environment(ops, "api", "LONG", "x" * 3_000).steps
+
+
 def test_code_that_was_not_released_is_not_released_with_a_variable(fresh: Connection) -> None:
     import io
     import zipfile

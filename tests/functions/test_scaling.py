@@ -17,6 +17,8 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, Refused, UsageError
 from opslib.core.plans.applying import Applied
 from opslib.core.plans.plans import Plan
+from opslib.core.reads import logs
+from opslib.core.tables import frame
 from opslib.core.times import window
 from opslib.functions import capacities, invocations
 from opslib.functions.invocations import Use
@@ -27,6 +29,7 @@ from tests.undoing import undo
 TARGET, PLACE = "lab/loglineos-production", "loglineos-production"
 LOADER, MIGRATION = "loglineos-stage0-loader-production", "loglineos-db-migration-production"
 THROTTLED = "function-throttled"
+USED = {"at": "str", "requests": "int64", "used_mb": "float64"}
 
 pytestmark = pytest.mark.usefixtures("records_folder")  # what is applied here is kept elsewhere
 
@@ -273,3 +276,15 @@ def test_what_is_denied_is_unknown_and_plans_nothing(ops: Connection, lab: Any) 
     with lab.denied("cloudwatch:GetMetricData", PLACE):
         assert capacities.check_capacity(ops, "loader").causes == {"access-denied"}
         assert plots.draw(capacities.check_capacity(ops, "loader")).png == b""
+
+
+@pytest.mark.parametrize(("a_day", "status"), [(620, "warn"), (-620, "ok"), (40, "ok")])
+def test_memory_that_grows_all_day_and_is_full_tomorrow_is_told_before(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, a_day: int, status: str
+) -> None:
+    each = [540 + a_day * (step / 11 - 0.5) for step in range(12)]
+    rows = [{"at": None, "requests": 20, "used_mb": used} for used in each]
+    monkeypatch.setattr(logs, "query", lambda *_: frame(rows, USED))
+    (found,) = capacities.check_memory(ops, "loader")
+    assert found.status == status
+    assert ("620 MB more than a day ago, ever more" in found.seen) == (status == "warn")

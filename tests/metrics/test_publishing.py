@@ -115,12 +115,10 @@ def test_what_no_plan_can_hold_is_said_before(
         custom.plan_publish(ops, **(wanted | given))
 
 
-def test_what_cloudwatch_refuses_is_told_in_its_own_words(ops: Connection) -> None:
-    plan = custom.plan_publish(ops, "", 1.0)
-    with pytest.raises(
-        OpsError, match=r"(?s)Not a valid request: cloudwatch put_metric_data.*MetricName"
-    ):
-        apply(ops, plan, "now", TARGET)
+@pytest.mark.parametrize("name", ["", "x" * 300])
+def test_what_cloudwatch_would_refuse_is_told_at_the_preview(ops: Connection, name: str) -> None:
+    with pytest.raises(UsageError, match=r"AWS takes 1 to 255 in length for MetricName, not"):
+        custom.plan_publish(ops, name, 1.0)
 
 
 @pytest.mark.parametrize("space", ["AWS/Lambda", "aws/lambda"])

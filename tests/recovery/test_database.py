@@ -100,6 +100,13 @@ def test_a_phase_that_came_before_is_asked_for(ops: Connection) -> None:
             recovery.plan_recovery(ops, phase)
 
 
+def test_a_switch_to_the_present_database_is_no_change(ops: Connection) -> None:
+    plan = recovery.plan_recovery(ops, "switch", name=ops.target["database"]["cluster"])
+    assert plan.steps == ()
+    assert "It leads to " in plan.notes[0]
+    assert "already: was the restored one meant?" in plan.notes[0]
+
+
 def test_a_stop_is_taken_back(ops: Connection, clean: dict[str, Any]) -> None:
     before = tasks(ops)
     apply(ops, recovery.plan_recovery(ops, "stop"), "now", confirmed(TARGET))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from opslib import Refused, secrets, services
+from opslib import Refused, connect, secrets, services
 from opslib.core.connections.connection import Connection
 from opslib.services.reading import Service, in_ecr
 from opslib.users import clients
@@ -36,6 +37,20 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
     (found,) = services.check_startable(ops)
     assert (found.status, found.cause) == ("critical", "image-not-pulled")
     assert not services.check_services(ops).troubles
+
+
+@pytest.mark.parametrize(
+    "gone", [{"RecoveryWindowInDays": 7}, {"ForceDeleteWithoutRecovery": True}]
+)
+def test_a_whole_secret_that_was_deleted_is_told_while_all_tasks_run(
+    lab: PracticeLab, gone: dict[str, Any]
+) -> None:
+    studio = connect("lab/ai-studio-production")
+    assert services.check_startable(studio).worst == "ok"
+    studio.call("secretsmanager", "delete_secret", SecretId="OPENAI_API_KEY", **gone)
+    found = services.check_startable(studio, "gateway")
+    assert [(f.status, f.cause) for f in found] == [("critical", "secret-missing")]
+    assert "would not start, or without OPENAI_API_KEY: Not found: " in found[0].seen
 
 
 def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection) -> None:

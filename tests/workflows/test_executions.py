@@ -9,6 +9,7 @@ import pytest
 
 from opslib import apply, queues, workflows
 from opslib.core import poll
+from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, Refused, UsageError
 from opslib.core.reads import metrics
@@ -51,6 +52,21 @@ def test_a_failed_item_is_found_started_again_and_mended(ops: Connection, lab: A
         third = workflows.plan_restart(ops, FLOW, item).steps[0]
         assert third.do["parameters"]["name"] == f"{item}-3"
     assert lab.state("dms-dev") == before
+
+
+def test_rows_that_failed_are_told_also_where_no_execution_tells_of_them(
+    ops: Connection, lab: Any
+) -> None:
+    ready = "SELECT id FROM documents WHERE status = 'ready' ORDER BY id LIMIT 3"
+    said = "UPDATE documents SET status = 'failed', updated_at = now(), error_message = 'no quota' "
+    try:
+        sql.execute(ops, f"{said} WHERE id IN ({ready})", {}, 3)
+        (found,) = workflows.check_executions(ops).troubles
+        assert (found.check, found.next) == ("failed rows of documents", "workflows/restart")
+        assert found.seen.startswith("3 rows in 24 h: ")
+        assert found.seen.endswith(": no quota")
+    finally:
+        lab.reset()
 
 
 def test_objects_that_are_gone_are_seen_by_a_sample(ops: Connection, lab: Any) -> None:

@@ -20,7 +20,6 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Json,
     Question,
     Window,
     check,
@@ -91,9 +90,13 @@ def _by_rules(ops: Connection, trail: Trail, told: Iterable[str]) -> Iterator[Fi
         return {act.principal for act in look_up(ops, "EventName", event, before)[0]}
 
     for rule in data("suspicions")["rules"]:
-        hits = [act for act in trail.acts if _fits(rule, act)]
-        if rule.get("told"):
-            hits = [act for act in hits if not any(map(act.names, told))]
+        hits = [
+            act
+            for act in trail.acts
+            if "events" not in rule or act.name in rule["events"]
+            if "when" not in rule or act.of(rule["when"])
+            if not (rule.get("told") and any(map(act.names, told)))
+        ]
         if rule.get("usual"):
             hits = [
                 act
@@ -111,11 +114,6 @@ def _by_rules(ops: Connection, trail: Trail, told: Iterable[str]) -> Iterator[Fi
             seen = f"{'tried, and denied: ' if tried else ''}{_told(trail, of)}. {rule['then']}"
             follows = rule.get("next", _NEXT)
             yield asked.answer(status, seen, cause=rule.get("cause", ""), next=follows)
-
-
-def _fits(rule: Json, act: Act) -> bool:
-    named = "events" not in rule or act.name in rule["events"]
-    return named and ("when" not in rule or bool(act.of(rule["when"])))
 
 
 def _each(acts: list[Act]) -> Iterator[tuple[str, list[Act]]]:

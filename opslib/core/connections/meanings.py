@@ -18,4 +18,5 @@ def translated(table: str, shown: str, **about: Any) -> errors.OpsError:
     """The error that what is shown means: the first that fits, with what it is about."""
     found = next(each for each in entry(table) if re.search(each["shown"], shown))
     kind: type[errors.OpsError] = getattr(errors, found["error"])
-    return kind(found["says"].format(**about))
+    said = found["says"].format(**about)
+    return kind(said if "..." in said else re.sub(r"\.\.+", ".", said))

@@ -15,7 +15,7 @@ from opslib.core.checks.checks import keep, unread
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
-from opslib.core.plans import maintenance, narrowing
+from opslib.core.plans import limits, maintenance, narrowing
 from opslib.core.plans.performing import look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 from opslib.core.text import count
@@ -33,6 +33,7 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
         def again() -> Plan:
             planned = function(ops, *args, **kwargs)
             steps = tuple(planned.steps)
+            limits.require(ops, steps)
             return Plan(
                 planned.summary,
                 ops.target.name,

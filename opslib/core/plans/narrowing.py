@@ -88,18 +88,19 @@ def made(do: Action) -> Iterator[Made]:
         raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.py.")
     if do["kind"] in _OWN:
         yield from _OWN[do["kind"]](do)
-    yield from _within(do)
+    yield from within(do)
 
 
-def _within(value: Any) -> Iterator[Made]:
+def within(value: Any) -> Iterator[Made]:
+    """The AWS calls that stand in it, reads left out."""
     if isinstance(value, dict):
         if value.get("kind") == "aws" and not _READS.match(value["operation"]):
             yield value["service"], value["operation"], value["parameters"]
         for part in value.values():
-            yield from _within(part)
+            yield from within(part)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from _within(part)
+            yield from within(part)
 
 
 def policy(ops: Connection, do: Action) -> str:

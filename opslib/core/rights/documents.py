@@ -28,19 +28,11 @@ def document(asked: Iterable[Asked]) -> Json:
             regions[action].add(region)
     together: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
     for action in sorted(things):
-        key = tuple(_fewest(things[action])), tuple(sorted(regions[action]))
-        together[key].append(action)
+        of = things[action]  # without those that another's pattern has in it
+        fewest = (each for each in of if not any(fnmatchcase(each, other) for other in of - {each}))
+        together[tuple(sorted(fewest)), tuple(sorted(regions[action]))].append(action)
     statements = [_statement(actions, *on) for on, actions in sorted(together.items())]
     return {"Version": "2012-10-17", "Statement": statements}
-
-
-def _fewest(resources: set[str]) -> list[str]:
-    """Without those that another's pattern has in it."""
-    return sorted(
-        each
-        for each in resources
-        if not any(fnmatchcase(each, other) for other in resources - {each})
-    )
 
 
 def _statement(actions: list[str], resources: tuple[str, ...], regions: tuple[str, ...]) -> Json:

@@ -57,7 +57,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
         return Findings(note=f"No statement was given: {effects.FORMS}.")
     rows, number = sample(ops, effects.of(ops, statement), limit)
     seen = count(number, "row") + (f", {limit} of them shown" if number > limit else "")
-    return Findings(_MEANT.judged(number > 0, seen, otherwise="warn"), rows)
+    return Findings(_MEANT.judged(number > 0, seen, otherwise="warn", next=_LOOK), rows)
 
 
 def sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:
@@ -101,7 +101,7 @@ def steps_for_statement(
     number = found["rows"]
     _refuse_many(f"{number:,}", number, most)
     if not number:
-        return Planned("change rows", notes=["It would change no row."])
+        return Planned("change rows", notes=[_NO_ROW])
     if effect.verb == "Update" and found["met"] != number:
         raise Refused(
             f"{number} rows of {effect.name} would be changed, and {found['met']} are there under "
@@ -138,6 +138,11 @@ def _refuse_many(said: str, number: float, most: int) -> None:
         )
 
 
+_LOOK = "databases/query"
+_NO_ROW = (
+    f"No row fits its condition, or is so already: look with {_LOOK} what the rows hold (upper and "
+    "lower case, spaces, NULL, another database)."
+)
 _ADDED = (
     "Undo deletes the rows that it added, by their keys, all or none, and only while no other row "
     "refers to one of them."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from opslib.core import (
@@ -104,7 +104,9 @@ def _is_about_the_server(plan: Json) -> bool:
 def _scanning(ops: Connection, found: Frame) -> list[Blamed]:
     """The scans in the plans of these statements."""
     scans = [(row, scan) for row in found.itertuples() for scan in query_plans.scans(row.planned)]
-    tables = _tables(ops, {scan.table for _, scan in scans})
+    names = sorted({scan.table for _, scan in scans})
+    known = ask(ops, _TABLES_SQL, {"names": names}).itertuples(index=False)
+    tables = {row[0]: Table(*row) for row in known}
     return [
         Blamed(row.calls, row.calls_per_hour, row.rows_per_call, scan, tables[scan.table])
         for row, scan in scans
@@ -270,12 +272,6 @@ def explain_all(ops: Connection, statements: Sequence[str]) -> list[Json]:
         else {"Node Type": _NONE + printable(str(plan.orig).splitlines()[0])}
         for plan in plans
     ]
-
-
-def _tables(ops: Connection, names: Iterable[str]) -> dict[str, Table]:
-    """These tables as the catalogue knows them, by their names with schema."""
-    found = ask(ops, _TABLES_SQL, {"names": sorted(names)})
-    return {row[0]: Table(*row) for row in found.itertuples(index=False)}
 
 
 _TABLES_SQL = """

@@ -199,10 +199,7 @@ def _wanted(before: Json, least: str, most: str, pause: int) -> Json:
         if pause:
             raise UsageError("pause is for least = 0: with more than that it never pauses.")
         return after
-    seconds = pause or before.get(_PAUSE) or 300
-    if not 300 <= seconds <= 86_400:
-        raise UsageError(f"pause = {seconds} s: RDS takes 300 to 86,400.")
-    return after | {_PAUSE: seconds}
+    return after | {_PAUSE: pause or before.get(_PAUSE) or 300}
 
 
 def _require_possible(ops: Connection, described: Json, bounds: Json) -> None:

@@ -68,7 +68,9 @@ def prune(older: timedelta, keep: int = 1, *, apply: bool = False) -> Pruning:
     if apply and (go or unfinished):
         _forget(go, f"older than {older.days} days, the newest {keep} of each kept")
         for row in [*go, *unfinished]:
-            _remove(row, mine[row["id"]])
+            for file in mine[row["id"]]:
+                copies.remove(file)
+            removal.remove_empty((paths.records() / row["path"]).with_suffix(".spill"))
     going = [Record.of(row) for row in go]
     return Pruning(going, spared, sum(len(mine[each.id]) for each in going), left)
 
@@ -149,9 +151,3 @@ def _forget(rows: Sequence[Row], policy: str) -> None:
             index.enter(KIND, said=said, on=connection)
         for row in rows:
             words.forget(connection, row["id"])
-
-
-def _remove(row: Row, files: Sequence[Path]) -> None:
-    for file in files:
-        copies.remove(file)
-    removal.remove_empty((paths.records() / row["path"]).with_suffix(".spill"))

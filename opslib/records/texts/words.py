@@ -73,7 +73,11 @@ def search(
     rows, texts = database.records, database.texts
     with database.transaction() as connection:
         how = _ready(connection)
-        joined = " ".join(f'"{w}"*' for w in asked) if how == "sqlite" else _all(asked)
+        joined = (
+            " ".join(f'"{w}"*' for w in asked)
+            if how == "sqlite"
+            else " & ".join(f"{w}:*" for w in asked)
+        )
         hit = sa.text(_FIND[how]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
         where = [rows.c.started >= since.isoformat()] if since else []
         where += [rows.c.target.in_(targets)] if targets is not None else []
@@ -87,15 +91,18 @@ def search(
         told = sa.select(texts.c.id, texts.c.said).where(texts.c.id.in_(ids))
         said = {row.id: row.said for row in connection.execute(told)}
         hits = [
-            Hit(Record.of({name: row[name] for name in COLUMNS}), _lines(said[row["id"]], asked))
+            Hit(
+                Record.of({name: row[name] for name in COLUMNS}),
+                [
+                    line
+                    for line in said[row["id"]].splitlines()
+                    if any(w.startswith(a) for a in asked for w in _split(line))
+                ],
+            )
             for row in known
         ]
         unread = connection.execute(_unread(sa.func.count())).scalar_one()
         return Hits(hits, number - len(hits), unread)
-
-
-def _all(asked: Sequence[str]) -> str:
-    return " & ".join(f"{word}:*" for word in asked)
 
 
 def _unread(*columns: Any) -> sa.Select[Any]:
@@ -197,11 +204,3 @@ def _told(said: Json) -> Iterator[str]:
 def _split(text: str) -> list[str]:
     """Its words as both databases see them: whatever is no letter and no digit parts them."""
     return [word[:_LONG_WORD] for word in re.split(r"[\W_]+", text.lower()) if word]
-
-
-def _lines(said: str, asked: Sequence[str]) -> list[str]:
-    return [
-        line
-        for line in said.splitlines()
-        if any(w.startswith(a) for a in asked for w in _split(line))
-    ]

@@ -63,7 +63,8 @@ def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
     content = b"" if body is None else "".join(f"{line}\n" for line in lines).encode()
     service = "aoss" if ".aoss." in (urlsplit(api.url).hostname or "") else "es"
     answer = ops.signed(service, api, method, path, content)
-    asked = f"{method} {path.partition('?')[0]} of {_name(ops)}"
+    name = ops.target["search"].get("domain") or "the search domain"
+    asked = f"{method} {path.partition('?')[0]} of {name}"
     if answer.ok and answer.body is not None:
         return answer.body
     told = answer.body if isinstance(answer.body, dict) else {}
@@ -78,7 +79,3 @@ def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
     raise translated(
         "search", shown, asked=asked, status=answer.status, said=said, who=ops.identity.user
     )
-
-
-def _name(ops: Connection) -> str:
-    return str(ops.target["search"].get("domain") or "the search domain")
