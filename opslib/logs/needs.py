@@ -68,11 +68,17 @@ _SIGN_IN = Question(
 
 @check("Can functions and services have what they need?")
 def check_needs(
-    ops: Connection, function: str = logs.ALL, minutes: float = 60, since: str = "", until: str = ""
+    ops: Connection,
+    function: str = logs.ALL,
+    minutes: float = 60,
+    since: str = "",
+    until: str = "",
+    database: bool = False,
 ) -> Findings:
     """The ways to the database, its connections, the user pool, permissions: a finding each.
 
-    Each with what is configured, and with the lines of trouble that say the same.
+    Each with what is configured, and with the lines of trouble that say the same; `database`: of
+    the database alone.
     """
     within = window(ops, minutes, since, until)
     every = judged.read_lines(ops, function, within)
@@ -90,6 +96,8 @@ def check_needs(
     if reaching := needing("database"):
         found.append(answer(_WAY, _way, ops, reaching, lines))
         found.append(answer(_SLOTS, _slots, ops, lines, within))
+    if database:
+        return Findings(found)
     if "users" in ops.target.facts:
         found.append(answer(_SIGN_IN, _sign_in, ops, needing("users"), lines))
     if mine := {key: live[key] for key in ops.target.facts.get("functions", ()) if key in live}:
