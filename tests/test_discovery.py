@@ -24,7 +24,7 @@ TARGET = "lab/bluemoxon-staging"
 # What only people know: words for people, questions of their own, how another target is copied, and
 # whether its requests are to be looked at, which Logs Insights bills.
 WORDS = {"title", "purpose", "sql", "plot"}
-OF_PEOPLE = {"sync", "queries", "requests"}
+OF_PEOPLE = {"sync", "queries", "requests", "severities"}
 
 
 def facts_of(data: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

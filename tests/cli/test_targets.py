@@ -22,7 +22,7 @@ functions:
 queues:
   mail: {name: shop-mail}
 jobs:
-  mail: {table: mails, queue: mial, function: worker}
+  mail: {table: mails, item: order_id, stale_minutes: 10, queue: mial, function: worker}
 database: {secret: shop/db, migrations_first: shop-prod}
 alarms:
   patterns: [shop-*]

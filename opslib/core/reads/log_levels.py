@@ -36,8 +36,8 @@ _WELL_NAMES = (
 )
 _ILL = _names(_ILL_NAMES)
 _LEVELS = (*_ILL, *_names(_WELL_NAMES))
-_OF_LETTERS = "ERROR FATAL CRITICAL FATAL WARN INFO DEBUG DEBUG TRACE"
-_LETTERS = dict(zip("EFCAWIDVT", _OF_LETTERS.split(), strict=True))
+_LETTERS = {"E": "ERROR", "F": "FATAL", "C": "CRITICAL", "A": "FATAL", "W": "WARN", "I": "INFO"}
+_LETTERS |= {"D": "DEBUG", "V": "DEBUG", "T": "TRACE"}
 # Words of prose too: a level only where brackets, or capitals, set them apart.
 _PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))
