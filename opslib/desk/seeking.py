@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -54,8 +54,10 @@ class Seeking:
             placeholder="What do you see? people cannot log in, 503, dead letters …",
             layout={"width": "auto", "flex": "1 1 20rem"},
         )
-        self._rows = [_Row(self._ask) for _ in range(_MOST)]
-        self._unsure = _Row(self._ask)
+        # One each: a click that is heard late opens what was clicked on, not what is there by then.
+        opens = cache(self._opens)
+        self._rows = [_Row(opens) for _ in range(_MOST)]
+        self._unsure = _Row(opens)
         self._form = widgets.VBox()
         self._answer = widgets.Output()
         type_in(self._answer)
@@ -83,6 +85,11 @@ class Seeking:
         self._picker.observe(lambda _: self._chosen(), "value")
         self._box.observe(lambda _: self._search(), "value")
         self._chosen()
+
+    def _opens(self, name: str, title: str) -> Any:
+        made = widgets.Button(description=title, tooltip=f"opens {name}")
+        made.on_click(lambda _: self._ask(name))
+        return made
 
     def _chosen(self) -> None:
         """Another target: what it is, and what helps there."""
@@ -162,18 +169,16 @@ class Seeking:
 class _Row:
     """A procedure to click on, and why it is here."""
 
-    def __init__(self, ask: Any) -> None:
-        self._name = ""
-        self._button, self._why = widgets.Button(), widgets.HTML()
-        self.shown = widgets.HBox([self._button, self._why])
+    def __init__(self, opens: Callable[[str, str], Any]) -> None:
+        self._opens, self._why = opens, widgets.HTML()
+        self.shown = widgets.HBox([self._why])
         self.shown.add_class("opslib-hit")
-        self._button.on_click(lambda _: ask(self._name))
 
     def show(self, hit: Hit | None) -> None:
         self.shown.layout.display = "flex" if hit else "none"
+        opens = (self._opens(hit.name, hit.title),) if hit else ()
+        self.shown.children = (*opens, self._why)
         if hit:
-            self._name, self._button.description = hit.name, hit.title
-            self._button.tooltip = f"opens {hit.name}"
             said = hit.why.removeprefix(hit.name.replace("/", " ")).strip()
             why = f"<b>{escaped(hit.name)}</b>, {_EFFECTS[hit.effect]}"
             self._why.value = f"{why}<br>{escaped(said[:120])}"

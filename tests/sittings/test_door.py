@@ -79,6 +79,19 @@ def test_hits_come_as_one_types_and_a_click_opens_a_sitting(
     assert said["target"] == _field(shown, "Dropdown").value
 
 
+def test_a_click_that_is_heard_late_opens_what_was_clicked_on(
+    seeking: Any, records_folder: Path
+) -> None:
+    shown = seeking().shown
+    _field(shown, "Text").value = "messages in the dead let"
+    clicked = _buttons(shown)["Dead-letter queues, by cause"]
+    _field(shown, "Text").value = "silence an alarm"
+    clicked.click()
+    (opened,) = (records_folder / "sittings").glob("*.ipynb")
+    said = json.loads(opened.read_text())["metadata"]["opslib"]["sitting"]
+    assert said["name"].endswith("/dead-letters")
+
+
 def test_production_is_marked_and_the_target_remembered_as_it_was(seeking: Any) -> None:
     shown = seeking().shown
     picker = _field(shown, "Dropdown")
