@@ -174,7 +174,7 @@ def _cpu(ops: Connection) -> metrics.Metric:
     facts, keys = ops.target.facts.get("metrics", {}), metrics.metric_keys(ops)
     if of := [key for key in keys if facts[key].get("metric") == "CPUUtilization"]:
         return metrics.described(ops, of)[0]
-    at = {f"DB{database.kind.noun.title()}Identifier": database.name}
+    at = {database.kind.key: database.name}
     return metrics.Metric("cpu", "CPU", "AWS/RDS", "CPUUtilization", "Average", at, "%", 90)
 
 

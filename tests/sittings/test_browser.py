@@ -128,7 +128,7 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     _add_below(page, sitting, "conclude, connect", 'from opslib import note\nnote("one in four")')
     _run_all(page)
     sitting.get_by_role("button", name="Not now").click()  # what waits for a person is answered
-    _seen(sitting, f"Kept and sealed as record {_id(opened)}")
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
 
     # closed, and opened again, it shows what it showed
     page.keyboard.press("Control+s")
@@ -136,11 +136,11 @@ def test_from_a_symptom_to_a_record_and_the_catalogue_stays_as_it_was(
     page.get_by_role("tab", name=opened.stem[:15]).locator(".lm-TabBar-tabCloseIcon").click()
     sitting.wait_for(state="hidden")
     page.goto(f"{jupyter}/lab/tree/records/sittings/{opened.name}")
-    _seen(sitting, f"Kept and sealed as record {_id(opened)}")
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     assert "model not found" not in page.content().lower()
 
     # it is a record as any other, with its page
-    (record,) = (copy / "records").glob(f"2*/*/{_id(opened)}.ipynb")
+    (record,) = (copy / "records").glob(f"2*/*/{opened.stem}.ipynb")
     shown = record.with_suffix(".html").read_text(encoding="utf-8")
     assert "one in four" in shown
     assert "Silence bluemoxon-staging-api-errors" in shown
@@ -171,7 +171,7 @@ def test_lines_are_followed_until_stopped_and_a_check_is_made_once_more(
     sitting.get_by_placeholder("lines that hold").fill("REPORT")
     sitting.locator("code", has_text="REPORT").wait_for()
     sitting.get_by_role("button", name="Stop", exact=True).click()
-    _seen(sitting, f"Kept and sealed as record {_id(opened)}")
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     sitting.get_by_text("Once more").click()
     sitting.get_by_role("button", name="Stop", exact=True).click()
     _seen(sitting, "Before, at")
@@ -185,7 +185,7 @@ def test_one_window_for_the_notebook_and_a_table_to_filter(
 ) -> None:
     opened, sitting = _open(page, jupyter, copy, "logs/search", "minutes=30")
     _run_all(page)
-    _seen(sitting, f"Kept and sealed as record {_id(opened)}")
+    _seen(sitting, f"Kept and sealed as record {opened.stem}")
     sitting.get_by_role("button", name="3 h", exact=True).click()
     _seen(sitting, "-p since=3h")
     sitting.get_by_text("Run from here down").click()
@@ -206,14 +206,10 @@ def _open(page: Any, jupyter: str, copy: Path, name: str, *given: str) -> tuple[
     env = {**kept, "PYTHONPATH": str(copy)}
     subprocess.run(command, cwd=copy, env=env, check=True, capture_output=True)
     every = (copy / "records" / "sittings").glob("*.ipynb")
-    opened = max(every, key=_id)
+    opened = max(every, key=lambda each: each.stem)
     page.goto(f"{jupyter}/lab/tree/records/sittings/{opened.name}?reset")
     _idle(page)
     return opened, page.locator(".jp-NotebookPanel:visible")
-
-
-def _id(opened: Path) -> str:
-    return opened.stem
 
 
 def _seen(within: Any, text: str) -> None:
