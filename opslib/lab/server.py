@@ -227,6 +227,8 @@ def _fill(world: World) -> None:
         started.result()
     world.populate()
     gc.freeze()  # the models and all that: no garbage
+    # An answer leaves a few cycles; looking for them after each was a seventh of the lab's time.
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _announce(folder: Path, world: World) -> None:
