@@ -6,7 +6,7 @@ import base64
 import io
 from typing import Any, NamedTuple
 
-from opslib.core.checks.plots import CELL, packed
+from opslib.core.checks.plots import CELL
 
 
 class Shown(NamedTuple):
@@ -31,15 +31,17 @@ def _cut(text: str, told: list[str]) -> list[Shown]:
     from PIL import Image
 
     try:
-        whole = Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")
+        whole = Image.open(io.BytesIO(base64.b64decode(text)))
+        whole.load()
     except (OSError, ValueError):  # no picture of ours
         return [Shown(_address(text), "; ".join(told), True)]
     width, height = CELL
     made = []
     for number, words in enumerate(told):
         left, top = number % 2 * width, number // 2 * height
-        part = packed(whole.crop((left, top, left + width, top + height)))
-        made.append(Shown(_address(base64.b64encode(part).decode()), words, True))
+        part = io.BytesIO()
+        whole.crop((left, top, left + width, top + height)).save(part, format="png")
+        made.append(Shown(_address(base64.b64encode(part.getvalue()).decode()), words, True))
     return made
 
 

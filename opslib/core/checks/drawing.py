@@ -80,13 +80,13 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
         return _png(figure)
 
 
-def packed(image: Any) -> bytes:
+def _packed(image: Any) -> bytes:
     """A picture as PNG of 32 colours: a quarter of the bytes, and nobody sees it."""
     out = io.BytesIO()
     made = image.quantize(32, method=2, dither=0)
     palette = made.getpalette()
     made.putpalette([255 if value > 251 else value for value in palette])  # white stays white
-    made.save(out, format="png", optimize=True)
+    made.save(out, format="png")  # optimised it takes eight times as long, for a twentieth less
     return out.getvalue()
 
 
@@ -103,7 +103,7 @@ def _png(figure: Any) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     size = canvas.get_width_height()
-    return packed(Image.frombuffer("RGBA", size, canvas.buffer_rgba()).convert("RGB"))
+    return _packed(Image.frombuffer("RGBA", size, canvas.buffer_rgba()).convert("RGB"))
 
 
 def _panel(

@@ -127,5 +127,8 @@ def with_gaps(values: pd.Series) -> pd.Series:
 
     steps = values.index.diff()
     usual = steps.median()
-    holes = values.index[steps > 2.5 * usual] - steps[steps > 2.5 * usual] + usual
+    wide = steps > 2.5 * usual
+    if not wide.any():
+        return values
+    holes = values.index[wide] - steps[wide] + usual
     return pd.concat([values, pd.Series(float("nan"), holes)]).sort_index()

@@ -8,7 +8,7 @@ from typing import Any
 
 from opslib.core.checks import drawing
 from opslib.core.checks import marks as happened
-from opslib.core.checks.drawing import CELL, packed, page
+from opslib.core.checks.drawing import CELL, page
 from opslib.core.checks.marks import MARKS
 from opslib.core.checks.panels import Line, Panel, words
 from opslib.core.findings import MIME, Finding, Findings
@@ -25,7 +25,6 @@ __all__ = [
     "Plotted",
     "bars",
     "draw",
-    "packed",
     "page",
     "words",
 ]
