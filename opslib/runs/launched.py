@@ -29,6 +29,7 @@ def application(**options: Any) -> Any:
     # What a run makes is used to its end. Looking for garbage in it, and in all that is imported,
     # is a seventh of a daily report.
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()  # it is off where kernels are forked from
     skip_debugger()
     from ipykernel.iostream import OutStream
     from ipykernel.kernelapp import IPKernelApp

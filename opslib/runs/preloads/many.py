@@ -48,5 +48,4 @@ def _do_once() -> None:
 
 
 _do_once()
-gc.collect()
 gc.freeze()

@@ -14,6 +14,8 @@ import importlib
 import os
 import sys
 
+gc.disable()  # of what is imported nearly nothing is garbage
+
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[_name]  # a kernel brings its own
 os.environ |= {
@@ -38,5 +40,4 @@ import tornado.platform.asyncio
 
 importlib.import_module("opslib.session")
 
-gc.collect()
 gc.freeze()  # what the collector does not touch stays shared
