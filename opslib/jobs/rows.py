@@ -70,5 +70,4 @@ def _status(plain: str, states: Params) -> str:
 
 def follows(target: Target, kind: str) -> str:
     """What starts a job again that hangs: an entry that the file names, else by its queue."""
-    entry = target["jobs"][kind].get("next", "")
-    return f"{target.system}/{entry}" if entry and "/" not in entry else entry or "jobs/stale"
+    return str(target["jobs"][kind].get("next") or "jobs/stale")

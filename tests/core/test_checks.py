@@ -13,6 +13,7 @@ from opslib.core.checks.checks import check, keep
 from opslib.core.connections import calls, sessions
 from opslib.core.errors import LoginRefused, NotFound, OpsError, Unfinished
 from opslib.core.findings import Finding, Findings
+from opslib.core.journal import HERE
 
 FACTS = {
     "system": "orders",
@@ -157,14 +158,24 @@ def test_a_database_that_refuses_the_login_is_critical() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "follow"), [({"network": {}}, "network/endpoints"), ({}, "logs/search")]
+    ("facts", "next", "follow"),
+    [
+        ({"network": {}}, "network/endpoints", "network/endpoints"),
+        ({}, "network/endpoints", "logs/search"),
+        ({}, "high-error-rate", "shop/high-error-rate"),
+        ({}, "here", ""),
+        ({}, "", ""),
+    ],
 )
-def test_a_way_on_is_one_that_the_target_has(facts: Any, follow: str) -> None:
+def test_a_way_on_is_one_that_the_target_has(
+    monkeypatch: pytest.MonkeyPatch, facts: Any, next: str, follow: str
+) -> None:
+    monkeypatch.setenv(HERE, "logs/errors shop/here")
     ops: Any = SimpleNamespace(
-        target=SimpleNamespace(facts=facts),
+        target=SimpleNamespace(facts=facts, system="shop"),
         findings=[],
         changed=False,
         journal=SimpleNamespace(write=lambda *_, **__: None),
     )
-    silent = Finding("critical", "the API", "no answer", next="network/endpoints")
+    silent = Finding("critical", "the API", "no answer", next=next)
     assert keep(ops, Findings([silent]))[0].next == follow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from operator import itemgetter
 from pathlib import Path
@@ -164,10 +164,14 @@ def _here() -> list[str]:
     return [*os.environ.get(HERE, "").split(), f"{notebook.parent.name}/{notebook.name}"]
 
 
-def _way(ops: Connection, next: str) -> str:
-    """Where it goes on; where the file describes no network to look at, in the logs."""
-    lost = next == "network/endpoints" and "network" not in ops.target.facts
-    return "logs/search" if lost else next
+def _way(ops: Connection, next: str, here: Collection[str]) -> str:
+    """Where it goes on from here: an entry that the file names is its system's; where it describes
+    no network to look at, in the logs.
+    """
+    if next == "network/endpoints" and "network" not in ops.target.facts:
+        next = "logs/search"
+    name = next if "/" in next or not next else f"{ops.target.system}/{next}"
+    return "" if name in here else name
 
 
 def keep(ops: Connection, found: Findings) -> Findings:
@@ -180,7 +184,7 @@ def keep(ops: Connection, found: Findings) -> Findings:
         replace(
             f,
             verifies=ops.changed or f.verifies,
-            next="" if f.next in here else _way(ops, f.next),
+            next=_way(ops, f.next, here),
         )
         for f in (_settled(ops, each) for each in found)
     ]
