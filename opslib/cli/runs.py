@@ -13,6 +13,7 @@ import click
 from opslib.catalogue import runbooks
 from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
+from opslib.core.plans.plans import short
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
@@ -84,14 +85,15 @@ def shown_work(evidence: Sequence[Sequence[str]] | None) -> str:
 
 
 def plan(record: Record, given: list[str] | None = None) -> list[str]:
-    """Lines for a preview: its steps, its plan, and how to apply it."""
+    """Lines for a preview: its steps, what else it says, its plan, and how to apply it."""
     if record.outcome != "previewed" or not record.plan:
         return []
     details = reading.details(record)
     steps = [
-        f"step {i}:  {console.plain(step.get('title'))}"
+        f"step {i}:  {console.plain(_told(step))}"
         for i, step in enumerate(details["plan"].get("steps", ()), 1)
     ]
+    notes = [f"note:    {console.plain(note)}" for note in details["plan"].get("notes", ())]
     said = dict(pair.split("=", 1) for pair in given or ())
     if given is None:
         now = record.parameters.items()
@@ -101,9 +103,17 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
         said.setdefault("confirm", details.get("confirm") or record.target)
     return [
         *steps,
+        *notes,
         f"plan:    {record.plan}",
         f"apply:   {console.plain(text.command('run', record.name, record.target, said))}",
     ]
+
+
+def _told(step: Json) -> str:
+    states = (("now", step.get("before")), ("then", step.get("after")))
+    said = ", ".join(f"{word} {short(value)}" for word, value in states if value is not None)
+    lasting = " (cannot be undone)" if step.get("undo", ()) is None else ""
+    return f"{step.get('title')}{lasting}{said and ': '}{said}"
 
 
 def broken_off(record: Record, details: Json) -> list[str]:

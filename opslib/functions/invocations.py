@@ -79,7 +79,8 @@ class Use:
     invocations: int
     most_at_once: int
     since: str = ""  # when the first was throttled
-    still: bool = False  # one of the last minutes was throttled, too
+    last: str = ""  # and the last
+    still: bool = False  # that is a matter of minutes
     errors: int = 0
     p95_ms: float | None = None
     usual_ms: float = 0  # of the last periods
@@ -133,6 +134,7 @@ def used(function: str, points: Frame, reserved: Any, within: Window) -> Use:
         invocations=int(total["Invocations"]),
         most_at_once=int(most["ConcurrentExecutions"] or 0),
         since=clock(throttled[0], within.end) if len(throttled) else "",
+        last=clock(throttled[-1], within.end) if len(throttled) else "",
         still=bool((throttled >= within.end - _RECENT).any()),
         errors=int(total["Errors"]),
         p95_ms=most["Duration"],
@@ -210,7 +212,7 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
     seen = f"none in {number(within.minutes)} min{at_most}"
     if use.throttles:
         seen = f"{count(use.throttles, 'throttle')} beside {count(use.invocations, 'invocation')}, "
-        seen += f"since {use.since}, {'and still' if use.still else 'but not in the last 15 min'}"
+        seen += f"since {use.since}, the last at {use.last}"
     if isinstance(kept, OpsError):
         cause = unread(asked, kept).cause
         return asked.unknown(f"{seen}; its reservation: {kept}", cause=cause)
@@ -228,8 +230,9 @@ def judge(use: Use, account: Json | OpsError, within: Window) -> Finding:
     if not isinstance(account, OpsError):
         pool = f"the {account['UnreservedConcurrentExecutions']:,} that all share"
     seen += (
-        f"{at_most}; its own reservation ({_reservation(use)}) does not explain it: the other "
-        f"functions took {pool}, or a burst asked for more than 1,000 new ones in 10 s"
+        f"{at_most}; its own reservation ({_reservation(use)}), if it was that then, does not "
+        f"explain it: the other functions took {pool}, or a burst asked for more than 1,000 new "
+        "ones in 10 s"
     )
     return asked.answer(status, seen, next=follows)
 

@@ -29,8 +29,9 @@ def bluemoxon(project: Project) -> Project:
     project.procedure(
         "purge",
         JOURNAL,
-        "plan = {'id': 'abc.op.20261122T160000Z', 'summary': 'purge', 'steps': [{'title': f'Purge "
-        "{queue}'}]}",
+        "step = {'title': f'Purge {queue}', 'before': 7, 'after': 0, 'undo': None}\n"
+        "plan = {'id': 'abc.op.20261122T160000Z', 'summary': 'purge', 'steps': [step], "
+        "'notes': ['They are lost.']}",
         "journal.write('plan', plan=plan)",
         "if approved:\n    journal.write('applying', plan='p', approved=approved, by='op')\n"
         "    journal.write('step', number=1, title='Purge', state='applied', undo=None)",
@@ -180,7 +181,8 @@ def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
     done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "-p", "most=5")
     assert done.returncode == 0, done.stderr
     assert "previewed" in done.stdout
-    assert "step 1:  Purge orders" in done.stdout
+    assert "step 1:  Purge orders (cannot be undone): now 7, then 0\n" in done.stdout
+    assert "note:    They are lost.\n" in done.stdout
     command = (
         "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging -p most=5 -p "
         "approved=abc.op.20261122T160000Z"

@@ -59,12 +59,12 @@ def conclude(ops: Connection) -> Verdict:
     steps = plan.steps if plan else ()
     outcome = "changed" if changed else "previewed" if steps else "attention" if bad else "ok"
     said = _sentence(counted, bad, changed, nothing=plan is not None and not steps)
-    if plan and not steps and plan.notes:
-        said = " ".join([f"{said.removesuffix('.')}.", *plan.notes])
+    if more := [*(plan.notes if plan and not steps else ()), *filter(None, [ops.scope])]:
+        said = " ".join([f"{said.removesuffix('.')}.", *more])
     verdict = Verdict(
         outcome,
         counted.worst,
-        f"{said} {ops.scope}".rstrip(),
+        said,
         tuple(step.title for step in steps) if changed else (),
         tuple(dict.fromkeys(f.next for f in bad if f.next)),
         plan.id if plan and steps else "",
