@@ -92,6 +92,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "services/autoscaling", {}),
         ("", "services/deploy", {}),
         ("", "secrets/rotate", {"key": "hf_api_key", "generate": True}),
+        ("", "services/restart", {}),
         ("", "services/rollback", {}),
         ("image-not-pulled", "services/rollback", {"to": 2}),
         ("", "services/scale", {"tasks": 3}),

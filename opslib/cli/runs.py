@@ -110,9 +110,9 @@ def plan(record: Record, given: list[str] | None = None) -> list[str]:
 
 
 def _told(step: Json) -> str:
-    states = (("now", step.get("before")), ("then", step.get("after")))
-    said = ", ".join(f"{word} {short(value)}" for word, value in states if value is not None)
-    lasting = " (cannot be undone)" if step.get("undo", ()) is None else ""
+    lasting = "" if step.get("undo", ()) is not None else " (cannot be undone)"
+    states = [step.get("before"), step.get("after")]
+    said = " → ".join(short(each) for each in states if each is not None and each is not True)
     return f"{step.get('title')}{lasting}{said and ': '}{said}"
 
 

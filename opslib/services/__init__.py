@@ -17,7 +17,7 @@ from opslib.services.releases import (
     plan_deploy,
 )
 from opslib.services.revisions import plan_rollback, plan_size
-from opslib.services.starting import check_startable, require_startable
+from opslib.services.starting import check_startable, plan_restart, require_startable
 from opslib.services.states import check_services, check_targets, check_tasks
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "list_consumers",
     "list_revisions",
     "plan_deploy",
+    "plan_restart",
     "plan_rollback",
     "plan_scale",
     "plan_size",

@@ -75,6 +75,16 @@ class Service:
         if kind != "ECS":
             raise Refused(f"{self.key} is deployed by {kind}: {instead}. Nothing was changed.")
 
+    def require_settled(self) -> None:
+        """Raises Refused: a deployment of it is under way."""
+        for each in self.described["deployments"]:
+            if each.get("rolloutState") == "IN_PROGRESS":
+                raise Refused(
+                    f"A deployment of {self.key} is under way (revision "
+                    f"{number(each['taskDefinition'])}). Nothing was changed; wait for it, or take "
+                    "it back: services/rollback."
+                )
+
     @cached_property
     def described(self) -> Json:
         """ECS DescribeServices. Raises NotFound, also for one that was deleted."""

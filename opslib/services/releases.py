@@ -10,7 +10,7 @@ from opslib import alarms, health
 from opslib.core import Connection, Findings, NotFound, Planned, Refused, planner
 from opslib.services import images
 from opslib.services.balancers import check_answers
-from opslib.services.reading import Service, find_image, number
+from opslib.services.reading import Service, find_image
 from opslib.services.revisions import present_definition, registered
 from opslib.services.states import check_services, check_targets
 
@@ -56,13 +56,7 @@ def plan_deploy(ops: Connection, service: str, image: str) -> Planned:
     container = known.container(old)
     if container["image"] == wanted[0]:
         return Planned(f"{service} stays at {image}", notes=[f"It has {wanted[0]} already."])
-    for each in known.described["deployments"]:
-        if each.get("rolloutState") == "IN_PROGRESS":
-            raise Refused(
-                f"A deployment of {service} is under way (revision "
-                f"{number(each['taskDefinition'])}). Nothing was changed; wait for it, or take it "
-                "back: services/rollback."
-            )
+    known.require_settled()
     containers = [
         each | {"image": wanted[0]} if each["name"] == container["name"] else each
         for each in old["containerDefinitions"]

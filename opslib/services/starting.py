@@ -16,12 +16,14 @@ from opslib.core import (
     Findings,
     Json,
     NotFound,
+    Planned,
     Question,
     Refused,
     answer,
     check,
+    planner,
 )
-from opslib.services.consumers import taken
+from opslib.services.consumers import steps_anew, taken
 from opslib.services.reading import Service, each_service, lacks_image
 
 _SECRET = "secret-missing"
@@ -42,6 +44,27 @@ def require_startable(ops: Connection, services: Sequence[str]) -> None:
     for found in chain(*(_judged(Service(ops, key)) for key in services)):
         if found.status != "ok":
             raise Refused(f"{found.check} {found.seen}. Nothing was changed: mend that first.")
+
+
+@planner
+def plan_restart(ops: Connection, service: str) -> Planned:
+    """Its tasks anew, of the same revision and one after the other.
+
+    Raises Refused: they would not come up again, a deployment is under way, or another than ECS
+    deploys it.
+    """
+    known = Service(ops, service)
+    known.require_settled()
+    require_startable(ops, [service])
+    told, notes = known.described, ["The revision stays: only what it reads may be another."]
+    if not told["desiredCount"]:
+        return Planned(f"{service} has no task", notes=["Start some: services/scale."])
+    least = told.get("deploymentConfiguration", {}).get("minimumHealthyPercent", 100)
+    if told["desiredCount"] * least < 100:
+        notes.append(
+            f"Its minimumHealthyPercent is {least}: nothing answers until the first has started."
+        )
+    return Planned(f"{service}: its tasks anew", steps_anew(ops, [service]), notes)
 
 
 def _judged(service: Service) -> list[Finding]:

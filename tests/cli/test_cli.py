@@ -181,7 +181,7 @@ def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
     done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "-p", "most=5")
     assert done.returncode == 0, done.stderr
     assert "previewed" in done.stdout
-    assert "step 1:  Purge orders (cannot be undone): now 7, then 0\n" in done.stdout
+    assert "step 1:  Purge orders (cannot be undone): 7 → 0\n" in done.stdout
     assert "note:    They are lost.\n" in done.stdout
     command = (
         "opslib run bluemoxon/purge-orders -t lab/bluemoxon-staging -p most=5 -p "

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from opslib import Refused, connect, secrets, services
+from opslib import Refused, apply, connect, secrets, services
 from opslib.core.connections.connection import Connection
 from opslib.services.reading import Service, in_ecr
 from opslib.users import clients
 from tests.conftest import PracticeLab
+from tests.undoing import confirmed
 
 TARGET = "lab/image-caption-prod"
 SECRET = "image-caption-gen-secrets-prod"
@@ -85,3 +86,60 @@ def test_a_key_that_was_lost_is_named_and_a_new_value_is_well(ops: Connection) -
     hold(ops, json.dumps(well | {"hf_api_key": "hf_" + "0123abcd" * 4}))
     assert [f.status for f in services.check_startable(ops)] == ["ok"]
     assert secrets.plan_rotate(ops, SECRET).steps
+
+
+def test_a_restart_replaces_each_task_by_one_of_the_same_revision(ops: Connection) -> None:
+    def running() -> set[str]:
+        return {task["taskArn"] for task in Service(ops, "app").tasks("RUNNING")}
+
+    before, definition = running(), Service(ops, "app").described["taskDefinition"]
+    plan = services.plan_restart(ops, "app")
+    assert running() == before
+    apply(ops, plan, plan.id, confirmed(TARGET))
+    assert len(running()) == len(before)
+    assert running().isdisjoint(before)
+    assert Service(ops, "app").described["taskDefinition"] == definition
+
+
+def test_nothing_is_restarted_that_would_not_come_up_again_or_is_being_deployed(
+    ops: Connection,
+) -> None:
+    described = Service(ops, "app").described
+    under_way = described | {
+        "deployments": [described["deployments"][0] | {"rolloutState": "IN_PROGRESS"}]
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Service, "described", under_way)
+        with pytest.raises(Refused, match="is under way"):
+            services.plan_restart(ops, "app")
+    ops.call("secretsmanager", "delete_secret", SecretId=SECRET)
+    with pytest.raises(Refused, match="would not start"):
+        services.plan_restart(ops, "app")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "least", "steps", "said"),
+    [
+        (0, 100, 0, "services/scale"),
+        (1, 0, 1, "nothing answers until the first has started"),
+        (1, 100, 1, ""),
+        (2, 50, 1, ""),
+    ],
+)
+def test_a_restart_says_when_nothing_answers_meanwhile(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, tasks: int, least: int, steps: int, said: str
+) -> None:
+    present = Service(ops, "app").described
+    monkeypatch.setattr(
+        Service,
+        "described",
+        present
+        | {
+            "desiredCount": tasks,
+            "deploymentConfiguration": {"minimumHealthyPercent": least},
+        },
+    )
+    plan = services.plan_restart(ops, "app")
+    assert len(plan.steps) == steps
+    assert said in " ".join(plan.notes)
+    assert ("nothing answers" in " ".join(plan.notes)) == ("nothing answers" in said)
