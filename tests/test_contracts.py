@@ -278,7 +278,8 @@ TOLD_BESIDE = {
     "databases/password": {"warn"},  # sessions of before go on until they end
     "users/password": {"warn"},  # a one-time password has to be changed
 }
-NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish"}  # what they change is none
+# What they change is none.
+NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish", "services/restart"}
 
 
 @every(changing())
