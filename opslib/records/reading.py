@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from opslib.core import Json, UsageError, unknown_name
+from opslib.core import Json, Refused, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
@@ -83,6 +83,23 @@ def details(record: Record) -> Json:
     if added := late_notes.of(record.id, index.entries()):
         said["notes"] = [*(said.get("notes") or ()), *added]
     return said
+
+
+def sealed(record: Record) -> Json:
+    """`details` of a record by which something is done. Raises Refused: it is not as sealed."""
+    from opslib.records import copies, index
+
+    [row] = index.rows(id=record.id)
+    try:
+        copies.fetch_missing(record.path)
+        same = index.row_hash(row) == row["hash"] and copies.sha256(record.path) == row["sha256"]
+    except OSError as exc:
+        raise Refused(f"The file of record {record.id} cannot be read: {exc}.") from exc
+    if not same:
+        raise Refused(
+            f"Record {record.id} was altered, so nothing is done by it: opslib records verify."
+        )
+    return details(record)
 
 
 def applied_steps(id: str, target: str | None = None) -> list[Json]:
