@@ -14,9 +14,7 @@ from opslib.core.tables import Json
 
 _HOLD = ("structure", "list", "map")
 # Where settings of programs stand, by the names on the way there.
-_SETTINGS = re.compile(
-    r"(?i)environment|variables|optionsettings|arguments|\w(properties|details)$"
-)
+_SETTINGS = re.compile(r"(?i)environment|variables|arguments|\w(properties|details)$")
 _LOGIN = re.compile(r"://[^\s:/@]*:(?!\d{1,5}/)\S*@")
 
 
@@ -71,14 +69,12 @@ def _sensitive(
     if not isinstance(value, dict):
         return
     if _SETTINGS.search(within):
-        pair = {
-            value.get("name") or value.get("OptionName"): value.get("value", value.get("Value"))
-        }
+        pair = {value.get("name"): value.get("value")}
         for name, said in (value if shape.type_name == "map" else pair).items():
             if isinstance(said, str) and (holds_a_secret(name or "", said) or _LOGIN.search(said)):
                 yield f"{label}:{name}", said
     if shape.type_name == "structure":
-        label = value.get("FunctionName") or value.get("family") or label
+        label = value.get("FunctionName", label)
         for name in shape.members.keys() & value.keys():
             part = shape.members[name]
             told = part.metadata.get("sensitive") and holds_a_secret(name, value[name])
