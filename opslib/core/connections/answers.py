@@ -12,9 +12,8 @@ from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
-_HOLD = ("structure", "list", "map")
 # Where settings of programs stand, by the names on the way there.
-_SETTINGS = re.compile(r"(?i)environment|variables|arguments|\w(properties|details)$")
+_SETTINGS = re.compile(r"(?i)environment|variables|arguments|^parameters?$|\w(properties|details)$")
 _LOGIN = re.compile(r"://[^\s:/@]*:(?!\d{1,5}/)\S*@")
 
 
@@ -30,11 +29,6 @@ def register_answer(model: Any, answer: Json) -> None:
             redaction.register(value, label)
             if service.startswith("ecr"):
                 redaction.register(_password(value), label)
-    if service == "ssm":
-        for told in jmespath.search("[[Parameter], Parameters][][]", answer) or ():
-            name, said = told["Name"].rpartition("/")[2], told["Value"]
-            if redaction.names_a_secret(name, said) or _LOGIN.search(said):
-                redaction.register(told["Value"], told["Name"])
     for name, value in _sensitive(model.output_shape, answer, label):
         redaction.register(value, name)
 
@@ -63,16 +57,18 @@ def _sensitive(
     """
     if depth > 9 or shape is None:
         return
-    if isinstance(value, list) and shape.type_name == "list" and shape.member.type_name in _HOLD:
+    if isinstance(value, list) and shape.type_name == "list":
         for part in value:
             yield from _sensitive(shape.member, part, label, within, depth + 1)
     if not isinstance(value, dict):
         return
     if _SETTINGS.search(within):
-        pair = {value.get("name"): value.get("value")}
-        for name, said in (value if shape.type_name == "map" else pair).items():
-            if isinstance(said, str) and (holds_a_secret(name or "", said) or _LOGIN.search(said)):
-                yield f"{label}:{name}", said
+        said = {key.lower(): part for key, part in value.items()}
+        pair = {said.get("name"): said.get("value")}
+        for name, text in (value if shape.type_name == "map" else pair).items():
+            last = str(name).rpartition("/")[2]
+            if isinstance(text, str) and (holds_a_secret(last, text) or _LOGIN.search(text)):
+                yield f"{label}:{name}", text
     if shape.type_name == "structure":
         label = value.get("FunctionName", label)
         for name in shape.members.keys() & value.keys():
@@ -80,5 +76,5 @@ def _sensitive(
             told = part.metadata.get("sensitive") and holds_a_secret(name, value[name])
             if told or (is_sure(name) and part.type_name == "string"):
                 yield f"{label}:{name}", value[name]
-            elif part.type_name in _HOLD:
+            elif part.type_name in ("structure", "list", "map"):
                 yield from _sensitive(part, value[name], label, within + name, depth + 1)
