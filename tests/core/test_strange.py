@@ -154,6 +154,15 @@ def test_a_next_token_that_repeats_is_an_end_and_no_loop(records_folder: Path) -
         logs.search(ops, "api", "", window(ops, 5))
 
 
+def test_a_time_that_is_told_as_text_is_a_time_and_not_a_million_of_it(
+    records_folder: Path,
+) -> None:
+    event = {"eventId": "1", "timestamp": "86400000", "message": "a line", "logStreamName": "s"}
+    ops = canned.connection(lambda *_: (200, json.dumps({"events": [event]}).encode()))
+    found = logs.search(ops, "api", "", window(ops, 5))
+    assert [f"{time:%Y-%m-%d}" for time in found["time"]] == ["1970-01-02"]
+
+
 @pytest.mark.parametrize("cut", [1, 20, 60])
 def test_half_an_answer_is_no_answer(records_folder: Path, cut: int) -> None:
     whole = lines("")[1]
