@@ -16,11 +16,11 @@ from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.redaction.names import names_a_secret as names_a_secret
 from opslib.core.redaction.shapes import mask_encoded, mask_shapes
 
-_PUBLIC = {  # would mask ordinary words
-    *("true", "false", "localhost", "127.0.0.1", "postgres", "postgresql", "staging"),
-    *("production", "development", "password", "secret", "default", "enabled", "disabled"),
-    *("example", "unknown", "string", "required", "optional", "none", "null"),
-}
+_ORDINARY = (  # it would mask these words
+    "true false localhost 127.0.0.1 postgres postgresql staging production development password "
+    "secret default enabled disabled example unknown string required optional none null"
+)
+_PUBLIC = {*_ORDINARY.split()}
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
 # What stands where a text was cut, perhaps after half of an escape.
 _CUT = re.compile(
