@@ -20,11 +20,9 @@ from opslib.core import LAB, Json, UsageError, times, unknown_name
 
 def _once(pairs: list[tuple[str, Any]]) -> Json:
     """An object of JSON. Raises UsageError: nobody knows which of two values is meant."""
-    found: Json = {}
-    for name, value in pairs:
-        if name in found:
-            raise UsageError(f"{name!r} stands twice in one object. Nothing was run.")
-        found[name] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UsageError(f"One of {', '.join(found)} stands twice in an object. Nothing was run.")
     return found
 
 

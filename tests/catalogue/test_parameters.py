@@ -99,7 +99,7 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
         ({"names": "[" * 99_999}, f"names={'[' * 99_999!r} of queues/x is not list."),
         (
             {"names": '[{"tenant": 1, "tenant": 2}]'},
-            "'tenant' stands twice in one object. Nothing was run.",
+            "One of tenant stands twice in an object. Nothing was run.",
         ),
         ({"minutes": True}, "minutes=True of queues/x is not int. How far back"),
         ({"to": 3}, "to=3 of queues/x is not str. The version = the number"),

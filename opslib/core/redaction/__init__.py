@@ -191,10 +191,8 @@ class Redactor:
 
     def _number(self, obj: Any) -> Any:
         """A number that is a secret becomes a text."""
-        if isinstance(obj, (int, float)) and not isinstance(obj, bool) and self._known:
-            label = self._labels.get(str(obj))
-            return f"[secret {label}]" if label else obj
-        return obj
+        label = self._labels.get(str(obj)) if type(obj) in (int, float) else None
+        return f"[secret {label}]" if label else obj
 
 
 def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:

@@ -73,7 +73,7 @@ def _said(hit: re.Match[str]) -> str:
         return html.unescape(escape)
     if escape[0] == "%" != escape:
         return unquote(escape)
-    kind = escape.lstrip("\\")[:1] if escape[0] == "\\" else ""
+    kind = escape.lstrip("\\")[:1]
     if kind not in ("u", "x"):
         return " " * (escape in "+\xa0")
     content = bytes.fromhex(re.sub(r"\\+[ux]", "", escape))
