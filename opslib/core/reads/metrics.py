@@ -196,10 +196,8 @@ def query(
 ) -> Frame:
     """GetMetricData, every page of it, 500 queries a call. Columns: SERIES, as asked and by time.
 
-    `region`: another than the target's.
-
-    Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
-    answered one of them with an error of its own.
+    `region`: another than the target's. Queries that refer to each other must be among the same
+    500. Raises OpsError when CloudWatch answered one of them with an error, or not at all.
     """
     ops = ops.at(region) if region else ops
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
