@@ -7,24 +7,34 @@ from __future__ import annotations
 import ast
 import io
 import json
-import math
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from opslib.core import LAB, Json, UsageError, times, unknown_name
 
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    """An object of JSON. Raises UsageError: nobody knows which of two values is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UsageError(f"One of {', '.join(found)} stands twice in an object. Nothing was run.")
+    return found
+
+
+_read = partial(json.loads, object_pairs_hook=_once)
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read as one
     "str": (str, str),
     "int": (int, int),
     "float": (float, float),
     "bool": (bool, lambda text: _WORDS[text.lower()]),
-    "list": (list, json.loads),
-    "dict": (dict, json.loads),
+    "list": (list, _read),
+    "dict": (dict, _read),
 }
 _LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
 _MARKS = ("required", "empty", "any", "all", "time", "record")
@@ -185,19 +195,19 @@ def _beyond(parameter: Parameter, value: Any) -> str:
         return "a time: 2h (ago), 14:05, or 2026-11-22T14:05"
     if parameter.words and value not in parameter.words:
         return " or ".join(map(repr, parameter.words))
-    if type(value) not in (int, float):
-        return ""
     if name in _LONGEST and not 0 < value <= _LONGEST[name]:
         return f"more than 0 and at most {_LONGEST[name]:,}"
-    if not math.isfinite(value):
-        return "a number"
-    return "0 or more" if type(value) is int and value < 0 else ""
+    try:
+        json.dumps(value, allow_nan=False, default=str)
+    except ValueError:
+        return "a number" if parameter.type == "float" else "made of numbers that end"
+    return "0 to 1,000,000,000" if type(value) is int and not 0 <= value <= 10**9 else ""
 
 
 def _typed(parameter: Parameter, value: Any, where: str) -> Any:
     kind, read = _TYPES[parameter.type]
     found, wanted, told = value, parameter.type, parameter.told
-    with suppress(ValueError, KeyError):
+    with suppress(ValueError, KeyError, RecursionError, OverflowError):
         found = read(value) if isinstance(value, str) else value
         if kind is float and type(found) is int:
             found = float(found)

@@ -74,7 +74,7 @@ def read(ops: Connection, record: str) -> Change:
     first = records.find(of) if of else asked
     if records.RUNNING in (first.outcome, asked.outcome):
         raise Refused(f"{first.id} is still running. Nothing was changed.")
-    said = records.details(first)
+    said = records.sealed(first)
     change = Change(first.id, first.outcome, (said.get("plan") or {}).get("steps", []))
     if of:
         change.notes.append(f"{asked.id} is a part of the change {first.id}.")
@@ -83,9 +83,9 @@ def read(ops: Connection, record: str) -> Change:
     for other, more in ((each, details(each)) for each in reversed(later)):
         of_it = more.get("plan") or {}
         if of_it.get("resumes") == first.id:
-            change.take(other, more)
+            change.take(other, records.sealed(other))
         elif of_it.get("undoes") == first.id:
-            change.take_undo(more)
+            change.take_undo(records.sealed(other))
     return change
 
 

@@ -111,7 +111,7 @@ def read(said: Json, forms: Forms, record: str, at: datetime) -> Memory:
 def _kept(record: Record) -> Json:
     """Empty where it keeps none, and where it was altered: `opslib records verify` says so."""
     try:
-        said: Any = records.details(record).get("configuration")
+        said: Any = records.sealed(record).get("configuration")
     except OpsError:
         return {}
     return said if isinstance(said, dict) and said.keys() >= _PARTS else {}

@@ -54,7 +54,7 @@ def list_moves(ops: Connection, queue: str) -> Frame:
             "status": task["Status"],
             "moved": task.get("ApproximateNumberOfMessagesMoved", 0),
             "of": task.get("ApproximateNumberOfMessagesToMove", 0),
-            "started": task["StartedTimestamp"] * 1_000_000,  # nanoseconds
+            "started": int(task["StartedTimestamp"]) * 1_000_000,  # nanoseconds
             "failure": task.get("FailureReason", ""),
         }
         for task in found.get("Results", ())

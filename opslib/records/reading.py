@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from opslib.core import Json, UsageError, unknown_name
+from opslib.core import Json, Refused, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
@@ -85,6 +85,23 @@ def details(record: Record) -> Json:
     return said
 
 
+def sealed(record: Record) -> Json:
+    """`details` of a record by which something is done. Raises Refused: it is not as sealed."""
+    from opslib.records import copies, files, index
+
+    [row] = index.rows(id=record.id)
+    try:
+        copies.fetch_missing(record.path)
+        same = files.sha256(record.path) == copies.sha256(record.path) == row["sha256"]
+    except OSError as exc:
+        raise Refused(f"The file of record {record.id} cannot be read: {exc}.") from exc
+    if not same or index.row_hash(row) != row["hash"]:
+        raise Refused(
+            f"Record {record.id} was altered, so nothing is done by it: opslib records verify."
+        )
+    return details(record)
+
+
 def applied_steps(id: str, target: str | None = None) -> list[Json]:
     """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`,
     `after`, `observe`.
@@ -92,7 +109,7 @@ def applied_steps(id: str, target: str | None = None) -> list[Json]:
     Raises UsageError: no such record, another target's, or it applied nothing.
     """
     record = find(id)
-    if target is not None and record.target != target:
+    if target not in (None, record.target):
         raise UsageError(f"Record {record.id} is of {record.target}, not of {target}.")
     applied = [step for step in details(record).get("steps", ()) if step.get("state") == "applied"]
     if not applied:

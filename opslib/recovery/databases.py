@@ -138,7 +138,7 @@ def _switch(ops: Connection, name: str) -> Planned:
 
 def restored(ops: Connection) -> str:
     """The database that this recovery's restore made, by its record. Raises Refused."""
-    kept = records.details(records.find(_phase(ops, "restore").record))["plan"]
+    kept = records.sealed(records.find(_phase(ops, "restore").record))["plan"]
     return databases.name_of_restored(Plan.of(kept))
 
 

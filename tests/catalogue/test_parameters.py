@@ -12,6 +12,8 @@ from opslib.core.errors import UsageError
 CELL = """target: str = "lab/x-y"  # the target
 to: str = ""  # the version = the number
 minutes: int = 15  # how far back
+most: int = 10
+names: list = []
 share: float = 0.2
 follow: bool = False  # on
 queue: str = "orders"  # [required, of queues] which queue
@@ -90,6 +92,15 @@ def test_text_is_read_as_the_declared_type(given: dict[str, Any], typed: dict[st
         ({"share": "nan"}, "share='nan' of queues/x is not a number."),
         ({"share": "inf"}, "share='inf' of queues/x is not a number."),
         ({"share": "1e999"}, "share='1e999' of queues/x is not a number."),
+        ({"most": 10**30}, f"most={10**30} of queues/x is not 0 to 1,000,000,000."),
+        ({"most": "-1"}, "most='-1' of queues/x is not 0 to 1,000,000,000."),
+        ({"names": "[1, NaN]"}, "names='[1, NaN]' of queues/x is not made of numbers that end."),
+        ({"names": [1e999]}, "names=[inf] of queues/x is not made of numbers that end."),
+        ({"names": "[" * 99_999}, f"names={'[' * 99_999!r} of queues/x is not list."),
+        (
+            {"names": '[{"tenant": 1, "tenant": 2}]'},
+            "One of tenant stands twice in an object. Nothing was run.",
+        ),
         ({"minutes": True}, "minutes=True of queues/x is not int. How far back"),
         ({"to": 3}, "to=3 of queues/x is not str. The version = the number"),
         ({"follow": "maybe"}, "follow='maybe' of queues/x is not bool. On"),

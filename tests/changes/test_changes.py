@@ -174,6 +174,33 @@ def test_what_needs_a_secret_that_was_not_kept_is_refused(
         changes.plan_undo(ops, last())
 
 
+def test_nothing_is_taken_back_or_gone_on_with_by_a_record_that_was_altered(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, tagged("one", "two")(ops), "now")
+    path = reading.list_records(target=TARGET)[0].path
+    whole, changed = path.read_text(), lab.state()
+    path.write_text(whole.replace('"one"', '"two"'))
+    for plan in (changes.plan_undo, changes.plan_resume):
+        with pytest.raises(Refused, match=f"Record {path.stem} was altered, so nothing is done"):
+            plan(ops, path.stem)
+    assert lab.state() == changed
+    path.write_text(whole)
+    apply(ops, changes.plan_undo(ops, path.stem), "now")
+
+
+def test_what_a_broken_off_undo_did_is_believed_of_its_sealed_record_only(
+    ops: Connection, clean: dict[str, Any]
+) -> None:
+    apply(ops, tagged("one", "two")(ops), "now")
+    record = last()
+    apply(ops, changes.plan_undo(ops, record), "now")
+    path = reading.list_records(target=TARGET)[0].path
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(Refused, match=f"Record {path.stem} was altered"):
+        changes.plan_undo(ops, record)
+
+
 def test_another_targets_record_and_one_that_changed_nothing_are_told_apart(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
+import yaml
 
 from opslib.core import Refused
 from opslib.core.plans.plans import short
@@ -56,6 +57,27 @@ FORMS: dict[str, Callable[[str], str]] = {
     "hex": lambda v: v.encode().hex(),
     "sql": lambda v: v.replace("'", "''"),
     "json as html": lambda v: html.escape(json.dumps(v)),
+    "json of Go": lambda v: re.sub("[<>&]", lambda hit: f"\\u{ord(hit[0]):04x}", json.dumps(v)),
+    "json in json in json in json": lambda v: json.dumps(json.dumps(json.dumps(json.dumps(v)))),
+    "html of html": lambda v: html.escape(html.escape(v)),
+    "html in json": lambda v: json.dumps(html.escape(v)),
+    "xml": lambda v: html.escape(v).replace("&#x27;", "&apos;").replace("+", "&#43;"),
+    "numbers in html": lambda v: v.encode("ascii", "xmlcharrefreplace").decode(),
+    "json in a query": lambda v: urllib.parse.urlencode({"x": json.dumps({"v": v})}),
+    "quote twice": lambda v: quote(quote(v, safe=""), safe=""),
+    "every character quoted": lambda v: "".join(f"%{byte:02X}" for byte in v.encode()),
+    "every character escaped": lambda v: '"' + "".join(f"\\u{ord(c):04x}" for c in v),
+    "every byte escaped": lambda v: "".join(f"\\x{byte:02x}" for byte in v.encode()),
+    "yaml": lambda v: yaml.safe_dump({"x": v}, width=10_000),
+    "csv": lambda v: '"' + v.replace('"', '""') + '"',
+    "shell": lambda v: "$'" + v.replace("\\", "\\\\").replace("'", "\\'") + "'",
+    "a pattern": re.escape,
+    "repr of json": lambda v: repr(json.dumps({"v": v})),
+    "ascii": ascii,
+    "added up": lambda v: f"'{v[:6]}' + '{v[6:]}'",
+    "coloured": lambda v: f"{v[:5]}\x1b[1;31m{v[5:9]}\x1b[0m{v[9:]}",
+    "with marks": lambda v: f"{v[:6]}<em>{v[6:]}</em>",
+    "with room to break": lambda v: f"{v[:6]}\u200b{v[6:]}",
 }
 PLACES: dict[str, Callable[[str], str]] = {
     "alone": str,
@@ -64,6 +86,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "broken over lines": lambda t: f"x: {t[:7]}\n    {t[7:]}\n",
     "cut": lambda t: f"x: {t[:-3]}…" if len(t) > 14 else t,
     "cut with dots": lambda t: f"x: {t[:-3]}..." if len(t) > 14 else t,
+    "cut and said": lambda t: f"x: {t[:-3]} [truncated]" if len(t) > 14 else t,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -27,6 +28,7 @@ def redactor(monkeypatch: pytest.MonkeyPatch) -> Redactor:
 
 S = "Corr3ct-h0rse/battery+staple"
 LOGIN = base64.b64encode(f"AWS:{S}".encode()).decode()
+SET = {"environment": [{"name": "MODE", "value": "live"}, {"name": "API_KEY", "value": S}]}
 GIVEN: list[tuple[str, str, Any]] = [
     ("secretsmanager", "GetSecretValue", {"Name": "a", "SecretString": S}),
     ("secretsmanager", "GetSecretValue", {"Name": "a", "SecretBinary": S.encode()}),
@@ -62,6 +64,36 @@ GIVEN: list[tuple[str, str, Any]] = [
         "lambda",
         "GetFunctionConfiguration",
         {"FunctionName": "f", "Environment": {"Variables": {"MQ_DSN": S}}},
+    ),
+    *(
+        ("lambda", "GetFunctionConfiguration", {"Environment": {"Variables": {"STORE": url}}})
+        for url in (f"amqps://app:{quote(S)}@mq/x", f"redis://:{quote(S)}@cache:6379")
+    ),
+    ("ecs", "DescribeTaskDefinition", {"taskDefinition": {"containerDefinitions": [SET]}}),
+    ("ecs", "DescribeTasks", {"tasks": [{"overrides": {"containerOverrides": [SET]}}]}),
+    ("batch", "DescribeJobDefinitions", {"jobDefinitions": [{"containerProperties": SET}]}),
+    (
+        "codebuild",
+        "BatchGetProjects",
+        {"projects": [{"environment": {"environmentVariables": SET["environment"]}}]},
+    ),
+    ("sagemaker", "DescribeModel", {"PrimaryContainer": {"Environment": {"HF_TOKEN": S}}}),
+    ("glue", "GetJob", {"Job": {"DefaultArguments": {"--db_password": S}}}),
+    ("glue", "GetConnection", {"Connection": {"ConnectionProperties": {"PASSWORD": S}}}),
+    (
+        "cognito-idp",
+        "DescribeIdentityProvider",
+        {"IdentityProvider": {"ProviderDetails": {"client_secret": S}}},
+    ),
+    (
+        "elbv2",
+        "DescribeRules",
+        {"Rules": [{"Actions": [{"AuthenticateOidcConfig": {"ClientSecret": S}}]}]},
+    ),
+    (
+        "ssm",
+        "GetParameter",
+        {"Parameter": {"Name": "/a", "Type": "String", "Value": f"mysql://u:{quote(S)}@db"}},
     ),
 ]
 
@@ -102,6 +134,9 @@ def test_what_is_no_secret_stays_readable(redactor: Redactor) -> None:
     variables = {"Variables": {"MODE": "all-is-well"}}
     function = {"FunctionName": "f", "Environment": variables}
     answers.register_answer(model("lambda", "GetFunctionConfiguration"), function)
+    container = {"name": "all-is-well", "environment": [{"name": "MODE", "value": "all-is-well"}]}
+    task = {"family": "function", "containerDefinitions": [container]}
+    answers.register_answer(model("ecs", "DescribeTaskDefinition"), {"taskDefinition": task})
     answers.register_answer(model("sqs", "ListQueues"), {"QueueUrls": ["a-plain-value"]})
     assert redactor.mask(text) == text
 

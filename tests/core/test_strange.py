@@ -23,7 +23,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.errors import NotUnderstood
-from opslib.core.reads import logs
+from opslib.core.reads import logs, metrics
 from tests import canned
 
 GOOD = Question("a thing").answer("ok", "well")
@@ -152,6 +152,41 @@ def test_a_next_token_that_repeats_is_an_end_and_no_loop(records_folder: Path) -
     ops = canned.connection(lambda *_: lines("again"))
     with pytest.raises(Unfinished, match=r"was cut, or is no answer of AWS's.*next token"):
         logs.search(ops, "api", "", window(ops, 5))
+
+
+def test_a_time_that_is_told_as_text_is_a_time_and_not_a_million_of_it(
+    records_folder: Path,
+) -> None:
+    event = {"eventId": "1", "timestamp": "86400000", "message": "a line", "logStreamName": "s"}
+    ops = canned.connection(lambda *_: (200, json.dumps({"events": [event]}).encode()))
+    found = logs.search(ops, "api", "", window(ops, 5))
+    assert [f"{time:%Y-%m-%d}" for time in found["time"]] == ["1970-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "member"),
+    [("cloudtrail", "lookup_events", "Events"), ("ecs", "list_clusters", "clusterArns")],
+)
+def test_a_list_that_is_null_is_no_empty_list(
+    records_folder: Path, service: str, operation: str, member: str
+) -> None:
+    bodies = iter([{member: []}, {member: None, "nextToken": None}])
+    ops = canned.connection(lambda *_: (200, json.dumps(next(bodies)).encode()))
+    assert ops.call(service, operation) == {member: []}
+    with pytest.raises(Unfinished, match=r"was cut, or is no answer of AWS's"):
+        ops.call(service, operation)
+
+
+def test_an_answer_that_leaves_a_metric_out_does_not_say_that_it_is_well(
+    records_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = canned.connection(lambda *_: (200, b"{}"))
+    told = {"Id": "m0", "Label": "a", "Timestamps": [], "Values": []}
+    monkeypatch.setattr(ops, "pages", lambda *_, **__: [told])
+    asked = [metrics.asked(id, "AWS/SQS", "Age", {}, "Maximum") for id in ("m0", "m1")]
+    assert not len(metrics.query(ops, asked[:1], window(ops, 60)))
+    with pytest.raises(NotUnderstood, match="leaves out 1 of 2 metrics"):
+        metrics.query(ops, asked, window(ops, 60))
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])

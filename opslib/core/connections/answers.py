@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from opslib.core import redaction
-from opslib.core.redaction.names import holds_a_secret
+from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
-_WITH_VARIABLES = "[[@, Configuration], Versions, Functions][] | [?Environment.Variables]"
+# Where settings of programs stand, by the names on the way there.
+_SETTINGS = re.compile(r"(?i)environment|variables|arguments|^parameters?$|\w(properties|details)$")
+_LOGIN = re.compile(r"://[^\s:/@]*:(?!\d{1,5}/)\S*@")
 
 
 def register_answer(model: Any, answer: Json) -> None:
@@ -26,20 +29,15 @@ def register_answer(model: Any, answer: Json) -> None:
             redaction.register(value, label)
             if service.startswith("ecr"):
                 redaction.register(_password(value), label)
-    if service == "ssm":
-        for told in jmespath.search("[[Parameter], Parameters][][]", answer) or ():
-            if redaction.names_a_secret(told["Name"].rpartition("/")[2], told["Value"]):
-                redaction.register(told["Value"], told["Name"])
-    if service == "lambda":
-        _register_variables(answer)
-    for name, value in _sensitive(model.output_shape, answer):
-        redaction.register(value, f"{label}:{name}")
+    for name, value in _sensitive(model.output_shape, answer, label):
+        redaction.register(value, name)
 
 
 def register_request(params: Json, model: Any, **_: Any) -> None:
     """Mask what a call hands in as secret: a new password, a secret's next value."""
-    for name, value in _sensitive(model.input_shape, params):
-        redaction.register(value, f"{model.service_model.service_name} {model.name}:{name}")
+    label = f"{model.service_model.service_name} {model.name}"
+    for name, value in _sensitive(model.input_shape, params, label):
+        redaction.register(value, name)
 
 
 def _password(login: str) -> str:
@@ -49,28 +47,34 @@ def _password(login: str) -> str:
         return ""
 
 
-def _register_variables(answer: Json) -> None:
-    import jmespath
-
-    for function in jmespath.search(_WITH_VARIABLES, answer):
-        for name, value in function["Environment"]["Variables"].items():
-            if redaction.names_a_secret(name, value):
-                redaction.register(value, f"{function.get('FunctionName', 'function')}:{name}")
-
-
-def _sensitive(shape: Any, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Members that AWS's description calls sensitive and whose name is a secret's.
+def _sensitive(
+    shape: Any, value: Any, label: str, within: str = "", depth: int = 0
+) -> Iterator[tuple[str, Any]]:
+    """Members whose name is surely a secret's, or that AWS's description calls sensitive and whose
+    name is a secret's; and what somebody handed to a program as such a setting. With a label.
 
     Much else is called sensitive: names of people, all that a function answers.
     """
-    if depth > 6 or not value or shape is None:
+    if depth > 9 or shape is None:
         return
-    if shape.type_name == "structure" and isinstance(value, dict):
-        for name, part in shape.members.items():
-            if part.metadata.get("sensitive") and holds_a_secret(name, value.get(name)):
-                yield name, value.get(name)
-            elif part.type_name in ("structure", "list") and name in value:
-                yield from _sensitive(part, value[name], depth + 1)
-    elif shape.type_name == "list" and shape.member.type_name in ("structure", "list"):
+    if isinstance(value, list) and shape.type_name == "list":
         for part in value:
-            yield from _sensitive(shape.member, part, depth + 1)
+            yield from _sensitive(shape.member, part, label, within, depth + 1)
+    if not isinstance(value, dict):
+        return
+    if _SETTINGS.search(within):
+        said = {key.lower(): part for key, part in value.items()}
+        pair = {said.get("name"): said.get("value")}
+        for name, text in (value if shape.type_name == "map" else pair).items():
+            last = str(name).rpartition("/")[2]
+            if isinstance(text, str) and (holds_a_secret(last, text) or _LOGIN.search(text)):
+                yield f"{label}:{name}", text
+    if shape.type_name == "structure":
+        label = value.get("FunctionName", label)
+        for name in shape.members.keys() & value.keys():
+            part = shape.members[name]
+            told = part.metadata.get("sensitive") and holds_a_secret(name, value[name])
+            if told or (is_sure(name) and part.type_name == "string"):
+                yield f"{label}:{name}", value[name]
+            elif part.type_name in ("structure", "list", "map"):
+                yield from _sensitive(part, value[name], label, within + name, depth + 1)

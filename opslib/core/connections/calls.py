@@ -168,12 +168,13 @@ def _misread(model: Any, answer: Json, told: Any) -> bool:
     parts = shape.members.values()
     if all("location" in part.serialization for part in parts):  # in headers, which may be left out
         return False
-    lists = any(part.type_name == "list" for part in parts)
+    lists = {name for name, part in shape.members.items() if part.type_name == "list"}
     if lists and model.service_model.service_name in _LISTING:
         return True
     body, protocol = told.content.strip(), model.service_model.metadata["protocol"]
     if "json" in protocol:
-        well = isinstance(decoded(body.decode(errors="replace")), dict)
+        said = decoded(body.decode(errors="replace"))  # a list that is null is none
+        well = isinstance(said, dict) and not lists & said.keys()
     else:
         well = bool(body) and not re.match(rb"(?i)<(!doctype )?html", body)
     return not well and told.status_code not in (202, 204)

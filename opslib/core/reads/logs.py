@@ -150,7 +150,7 @@ def search(ops: Connection, source: str, pattern: str, within: Window, limit: in
         raise next(iter(failed.values()))
     read_lines = [(name, event) for name, listed in found.items() for event in listed[:limit]]
     told = {
-        "time": [event["timestamp"] * _NANOSECONDS for _, event in read_lines],
+        "time": [int(event["timestamp"]) * _NANOSECONDS for _, event in read_lines],
         "source": [name for name, _ in read_lines],
         "message": [whole(event["message"].rstrip()) for _, event in read_lines],
         "stream": [event.get("logStreamName") for _, event in read_lines],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, OpsError, unknown_name
+from opslib.core.errors import NotAllowed, NotUnderstood, OpsError, unknown_name
 from opslib.core.tables import Frame, Json, dtypes, frame, framed
 from opslib.core.text import number
 from opslib.core.times import Window, window
@@ -196,10 +196,8 @@ def query(
 ) -> Frame:
     """GetMetricData, every page of it, 500 queries a call. Columns: SERIES, as asked and by time.
 
-    `region`: another than the target's.
-
-    Queries that refer to each other must be among the same 500. Raises OpsError when CloudWatch
-    answered one of them with an error of its own.
+    `region`: another than the target's. Queries that refer to each other must be among the same
+    500. Raises OpsError when CloudWatch answered one of them with an error, or not at all.
     """
     ops = ops.at(region) if region else ops
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
@@ -219,6 +217,11 @@ def query(
 
     pages = ops.each(answers, range(0, len(queries), PAGE)).values()
     results = [_answered(result) for result in chain.from_iterable(pages)]
+    wanted = {q["Id"] for q in queries if "MetricStat" in q and q.get("ReturnData", True)}
+    if lacks := wanted - {result["Id"] for result in results}:
+        raise NotUnderstood(
+            f"CloudWatch's answer leaves out {len(lacks)} of {len(wanted)} metrics."
+        )
     found = {
         "time": [time for result in results for time in result["Timestamps"]],
         "id": _of_each(results, "Id"),

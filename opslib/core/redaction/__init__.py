@@ -8,23 +8,26 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from opslib.core.redaction.forms import SHORTEST, forms, parts
+from opslib.core.redaction.forms import SHORTEST, Span, encoded, forms, layers, parts, placed
 from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.redaction.names import names_a_secret as names_a_secret
 from opslib.core.redaction.shapes import mask_encoded, mask_shapes
 
-_PUBLIC = {  # would mask ordinary words
-    *("true", "false", "localhost", "127.0.0.1", "postgres", "postgresql", "staging"),
-    *("production", "development", "password", "secret", "default", "enabled", "disabled"),
-    *("example", "unknown", "string", "required", "optional", "none", "null"),
-}
+_ORDINARY = (  # it would mask these words
+    "true false localhost 127.0.0.1 postgres postgresql staging production development password "
+    "secret default enabled disabled example unknown string required optional none null"
+)
+_PUBLIC = {*_ORDINARY.split()}
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
-_CUT = ("…", "...", "\\u2026", "&hellip;")  # what stands where a text was cut
-_BREAKS = (re.compile(r"\\?\r?\n[ \t]*"), re.compile(r"[\"']\r?\n[ \t]*[\"']"))
+# What stands where a text was cut, perhaps after half of an escape.
+_CUT = re.compile(
+    r"(?:\ufffd|(?:(?<=%)|%)[0-9a-fA-F]?|(?:(?<=&)|&)[#\w]{0,8}"
+    r"|\\*[ux][0-9a-fA-F]{0,3}){0,3}"
+    r"(?:…|\.\.+|\\u2026|&hellip;| ?[\[(<](?:\.\.+|…|trunc|cut)[^\])>\n]{0,40}[\])>]?)"
+)
 _MASKED = re.compile(r"\[secret [^\]\n]*\]")
 _ANY_MASK = re.compile(
     r"\[(?:secret(?: [^\]\n]*)?|password|token|key|cookie|signature|private key|AWS access key"
@@ -32,8 +35,6 @@ _ANY_MASK = re.compile(
 )
 
 _SHORT, _KEPT = 2_000, 8_192  # characters of a text whose mask is kept, and how many are
-
-Span = tuple[int, int, str]  # of a text: from, to, label
 
 
 class Redactor:
@@ -73,10 +74,7 @@ class Redactor:
         try:
             self._register(content.decode(), label)
         except UnicodeDecodeError:
-            import base64
-
-            shown = (base64.b64encode(content).decode(), content.hex(), repr(content)[2:-1])
-            for form in (*shown, base64.urlsafe_b64encode(content).decode()):
+            for form in {repr(content)[2:-1], *encoded(content)}:
                 self._register(form, label)
 
     def _register(self, value: str, label: str) -> None:
@@ -134,30 +132,12 @@ class Redactor:
         return mask_shapes(text)
 
     def _spans(self, text: str) -> list[Span]:
-        """Where known values are: whole, cut, or broken over lines."""
-        found = list(self._found(text))
-        for broken in _BREAKS if "\n" in text else ():
-            found += self._found_across(text, broken)
-        return found
-
-    def _found_across(self, text: str, broken: re.Pattern[str]) -> Iterator[Span]:
-        """Where known values are in the text without its breaks, but not in one line."""
-        pieces, at = [(0, 0)], 0  # where each begins: in the joined text, and in the whole one
-        joined: list[str] = []
-        for hit in broken.finditer(text):
-            joined.append(text[at : hit.start()])
-            at = hit.end()
-            pieces.append((pieces[-1][0] + len(joined[-1]), at))
-        joined.append(text[at:])
-        for start, end, label in self._found("".join(joined)):
-            first = bisect_right(pieces, (start, len(text))) - 1
-            last = bisect_right(pieces, (end - 1, len(text))) - 1
-            if first != last:
-                begins, ends = (
-                    pieces[at][1] + place - pieces[at][0]
-                    for at, place in ((first, start), (last, end))
-                )
-                yield begins, ends, label
+        """Where known values are: whole, cut, escaped, or broken over lines."""
+        above, below = layers(text)
+        found = [*self._found(below)]
+        for each in reversed(above if found else ()):
+            found = [*placed(each, found)]
+        return [*self._found(text), *found] if above else found
 
     def _found(self, text: str) -> Iterator[Span]:
         with self._lock:
@@ -181,8 +161,10 @@ class Redactor:
         for form in candidates:
             there = zip(form, text[at : at + len(form)], strict=False)
             end = at + next((n for n, (a, b) in enumerate(there) if a != b), len(form))
-            if text.startswith(_CUT, end):
-                return at, end, self._labels[form]
+            if cut := _CUT.match(text, end):  # of its end may be told, too
+                sizes = range(len(form), -1, -1)
+                told = next(n for n in sizes if text.startswith(form[len(form) - n :], cut.end()))
+                return at, cut.end() + told if told else end, self._labels[form]
         return None
 
     def mask_tree(self, obj: Any) -> Any:
@@ -209,10 +191,8 @@ class Redactor:
 
     def _number(self, obj: Any) -> Any:
         """A number that is a secret becomes a text."""
-        if isinstance(obj, (int, float)) and not isinstance(obj, bool) and self._known:
-            label = self._labels.get(str(obj))
-            return f"[secret {label}]" if label else obj
-        return obj
+        label = self._labels.get(str(obj)) if type(obj) in (int, float) else None
+        return f"[secret {label}]" if label else obj
 
 
 def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:

@@ -6,14 +6,16 @@ import base64
 import html
 import json
 import re
-import shlex
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
-from urllib.parse import quote, quote_plus, unquote
+from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from opslib.core.redaction.names import ENTRY, names_a_secret
 
+Span: TypeAlias = tuple[int, int, str]  # of a text: from, to, label
+Layer: TypeAlias = tuple[str, re.Pattern[str]]
 SHORTEST = 6  # a shorter value is masked as a word or beside its name only
 # Where a database is, and who logs in, is no secret.
 _PLACES = (
@@ -24,35 +26,77 @@ _NO_SECRETS = {*_PLACES.split()}
 _USERINFO = re.compile(r"://(?P<user>[^\s:/@]*)(?::(?P<password>[^\s]*))?@(?=[^@\s]*$)", re.M)
 _PASSWORD = re.compile(r"(?i)\b(?:password|pwd)\s*=\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s;'\"]+))")
 _QUERY = re.compile(r"[?&]([\w-]+)=([^&\s#]+)")
+_LAYERS = 5  # of escapes: JSON in JSON in a URL in HTML
+_BREAK = re.compile(r"[\"']\r?\n[ \t]*[\"']|\\?\r?\n[ \t]*")
+# What JSON, HTML, URLs, SQL, CSV, YAML, shells, Python and others put into a value, and a terminal
+# around its parts; and quotes, which each of them writes in its own way. By its first character.
+_ESCAPED = re.compile(
+    r"""[&%\\+\xa0"'`<\x1b$\{}\x00-\x08\x0b-\x1f\x7f\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff]
+    (?:(?<=&)(?:\#x?[0-9a-fA-F]{1,6}|\w{2,8});
+    |(?<=%)[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*
+    |(?<=\\)\\*u[0-9a-fA-F]{4}(?:\\+u[0-9a-fA-F]{4})*
+    |(?<=\\)\\*x[0-9a-fA-F]{2}(?:\\+x[0-9a-fA-F]{2})*
+    |(?<=\\)\\*[nrt]?
+    |(?<=<)/?[a-z][^<>]{0,60}>
+    |(?<=\x1b)\[[\d;?]*[A-Za-z]
+    |(?<=["'])\s{0,40}\+\s{0,40}["']
+    |(?<=([$%{}]))(?=\1)|(?<![&%<$\{}]))""",
+    re.X,
+)
 _LINE = 16  # characters: a shorter line of a text is no secret by itself
 
 
 def forms(value: str) -> set[str]:
-    """As it is, and escaped as HTML, JSON, Python, SQL, shells and URLs do; base64 and hex."""
-    stripped = value.strip()
-    made = {value, stripped}
-    for text in (value, stripped):
-        made |= _escaped(text) | _encoded(text.encode(errors="surrogatepass"))
-    return {form for form in made if len(form) >= SHORTEST}
+    """As it is, without what escapes it, and in base64 and hex."""
+    made = {value, value.strip()}
+    for content in [text.encode(errors="surrogatepass") for text in made]:
+        made |= {*encoded(content), content.decode("latin-1")}  # as bytes are escaped, or misread
+    return {form for form in made | {layers(form)[1] for form in made} if len(form) >= SHORTEST}
 
 
-def _escaped(text: str) -> set[str]:
-    markup = {html.escape(text), html.escape(text, quote=False)}
-    markup |= {form.replace("&#x27;", "&#39;").replace("&quot;", "&#34;") for form in markup}
-    made = {*markup, repr(text)[1:-1], repr(text.encode(errors="replace"))[2:-1]}
-    made |= {text.replace("'", "''"), shlex.quote(text).strip("'"), text.replace("$", "$$")}
-    for ascii_only in (True, False):  # JSON, JSON in JSON, and once more
-        said = text
-        for _ in range(3):
-            said = json.dumps(said, ensure_ascii=ascii_only)[1:-1]
-            made |= {said, said.replace("/", "\\/"), html.escape(said)}
-    safe = text.encode(errors="surrogatepass")
-    urls = {quote(safe, safe=""), quote(safe), quote_plus(safe), quote(safe, safe="!*'()~")}
-    made |= urls | {re.sub("%..", lambda hit: hit[0].lower(), form) for form in urls}
-    return made | {repr(form)[1:-1] for form in (repr(text), *markup)}
+def layers(text: str) -> tuple[list[Layer], str]:
+    """The text without breaks, then without an escape around it after the other; and how that goes:
+    what stands above each.
+    """
+    above: list[Layer] = []
+    for pattern in (_BREAK, *[_ESCAPED] * _LAYERS):
+        below = pattern.sub(_said, text)
+        if below != text:
+            above.append((text, pattern))
+        text = below
+    return above, text
 
 
-def _encoded(content: bytes) -> set[str]:
+def _said(hit: re.Match[str]) -> str:
+    escape = hit[0]
+    if escape[0] == "&":
+        return html.unescape(escape)
+    if escape[0] == "%" != escape:
+        return unquote(escape)
+    kind = escape.lstrip("\\")[:1]
+    if kind not in ("u", "x"):
+        return " " * (escape in "+\xa0")
+    content = bytes.fromhex(re.sub(r"\\+[ux]", "", escape))
+    return content.decode("latin-1" if kind == "x" else "utf-16-be", "replace")
+
+
+def placed(above: Layer, spans: Iterable[Span]) -> Iterator[Span]:
+    """Spans of the layer below a text, as spans of the text."""
+    text, pattern = above
+    pieces, at, made = [(0, 0, 0)], 0, 0  # there; here from, to; what is as it is has no `to`
+    for hit in pattern.finditer(text):
+        made += hit.start() - at
+        pieces.append((made, *hit.span()))
+        made, at = made + len(_said(hit)), hit.end()
+        pieces.append((made, at, 0))
+    for start, end, label in spans:
+        there, first, last = pieces[bisect_right(pieces, (start, len(text) + 1)) - 1]
+        begins = first if last else first + start - there
+        there, first, last = pieces[bisect_right(pieces, (end - 1, len(text) + 1)) - 1]
+        yield begins, last or first + end - there, label
+
+
+def encoded(content: bytes) -> set[str]:
     """In base64 a value looks different after 0, 1 or 2 other bytes; what is around it is left."""
     made = {content.hex(), content.hex().upper()}
     for before, start in enumerate((0, 2, 3)):

@@ -30,7 +30,7 @@ _ABOUT = re.compile(
     r"(?i)(?:name|arn|path|file|ttl|expir\w*|length|size|type|enabled|header|prefix|algorithm"
     r"|version|seconds|minutes|hours|days|rotation|policy|region|id|route[-_]?key)s?$"
 )
-_TRUTHS = {"", "true", "false", "yes", "no", "on", "off", "null", "none"}
+_TRUTHS = re.compile("(?i)true|false|yes|no|on|off|null|none|")
 
 
 def names_a_secret(name: str, value: object = "") -> bool:
@@ -46,9 +46,9 @@ def names_a_secret(name: str, value: object = "") -> bool:
 
 def holds_a_secret(name: str, value: object) -> bool:
     """The same for names in others' texts: what is only about a secret, and truths, are shown."""
-    said = str(value).strip().lower()
+    said = _TRUTHS.fullmatch(str(value).strip())
     about = _ABOUT.search(name) and not re.search(r"(?i)key[-_]?id$", name)
-    return names_a_secret(name, value) and not about and said not in _TRUTHS
+    return names_a_secret(name, value) and not about and not said
 
 
 def is_sure(name: str) -> bool:

@@ -90,10 +90,6 @@ def needs(service: str, operation: str, named: Named, region: str, account: str)
     ]
 
 
-def is_known(service: str, operation: str) -> bool:
-    return (service, operation) in _table()
-
-
 @cache
 def _table() -> dict[tuple[str, str], list[tuple[str, str]]]:
     """For each operation: where, as an ARN with places, and the action."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from opslib.core import Connection, Json, OpsError, Refused, UsageError
 from opslib.core.connections.identities import Identity
+from opslib.records import reading
 from opslib.records.records import Record
 
 _CONFIGURE = (
@@ -61,7 +62,7 @@ def read_preview(ops: Connection, plan: str) -> tuple[Record, Json]:
     """
     rows = _rows(ops, plan=plan) or _rows(ops, id=plan)
     for row in reversed(rows):  # who made it was first
-        said = _sealed(row)
+        said = reading.sealed(Record.of(row))
         made = said.get("plan") or {}
         if row["outcome"] == "previewed" and made.get("steps") and not said.get("approved"):
             return Record.of(row), made
@@ -90,7 +91,7 @@ def approver(ops: Connection, plan: str) -> str:
     reasons = []
     for row in _rows(ops, plan=plan):
         try:
-            said = _sealed(row).get("approved") or {}
+            said = reading.sealed(Record.of(row)).get("approved") or {}
             if said.get("plan") != plan or said.get("arn") != row["arn"]:
                 continue
             age = ops.now() - Record.of(row).started
@@ -112,18 +113,3 @@ def _rows(ops: Connection, **where: Any) -> list[Json]:
 
     found = index.rows(target=ops.target.name, account=ops.identity.account, **where)
     return [row for row in reversed(found) if row["seq"] is not None]
-
-
-def _sealed(row: Json) -> Json:
-    """What a sealed record's file says. Raises Refused when it is not as it was sealed."""
-    from opslib.records import copies, index, reading
-
-    record = Record.of(row)
-    try:
-        copies.fetch_missing(record.path)
-        same = index.row_hash(row) == row["hash"] and copies.sha256(record.path) == row["sha256"]
-    except OSError as exc:
-        raise Refused(f"The file of record {row['id']} cannot be read: {exc}.") from exc
-    if not same:
-        raise Refused(f"Record {row['id']} was altered: opslib records verify.")
-    return reading.details(record)
