@@ -36,8 +36,8 @@ _WELL_NAMES = (
 )
 _ILL = _names(_ILL_NAMES)
 _LEVELS = (*_ILL, *_names(_WELL_NAMES))
-_LETTERS = {"E": "ERROR", "F": "FATAL", "C": "CRITICAL", "A": "FATAL", "W": "WARN", "I": "INFO"}
-_LETTERS |= {"D": "DEBUG", "V": "DEBUG", "T": "TRACE"}
+_LETTERED = "E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE"
+_LETTERS = {pair[0]: pair[2:] for pair in _names(_LETTERED)}
 # Words of prose too: a level only where brackets, or capitals, set them apart.
 _PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|NOTE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))

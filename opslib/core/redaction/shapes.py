@@ -33,104 +33,82 @@ _COMMAND = r"""(?x)(
 _RANDOM = (
     r"(?-i:[0-9a-f-]{32,}|(?=[\w+/.~-]*[A-Z])(?=[\w+/.~-]*[a-z])(?=[\w+/.~-]*\d)[\w+/.~=-]{16,})"
 )
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+_LOOKS = (
     (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?"
-            r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
-            re.S,
-        ),
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?"
+        r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
         "[private key]",
     ),
-    (re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"), "[AWS access key]"),
-    (re.compile(rf"(?<![A-Z0-9_-])(?:{_TOKENS})"), "[token]"),
+    (r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])", "[AWS access key]"),
+    (rf"(?<![A-Z0-9_-])(?:{_TOKENS})", "[token]"),
     (
-        re.compile(
-            r"(?i)(\bauthorization\b\W{1,8}(?:bearer|basic|token|digest) +)(?!\[)[^\s\"'\\]+"
-        ),
+        r"(?i)(\bauthorization\b\W{1,8}(?:bearer|basic|token|digest) +)(?!\[)[^\s\"'\\]+",
         r"\1[token]",
     ),
-    (re.compile(r"(?i)(\bbearer +)(?=[^\s\"']*\d)[\w+/=.~-]{16,}"), r"\1[token]"),
+    (r"(?i)(\bbearer +)(?=[^\s\"']*\d)[\w+/=.~-]{16,}", r"\1[token]"),
     (
-        re.compile(r"(?i)(\b(?:set-)?cookie\\*[\"']?\s*[:=]\s*\[?\\*[\"']?[^\s\"'=;]+=)[^\n\"']+"),
+        r"(?i)(\b(?:set-)?cookie\\*[\"']?\s*[:=]\s*\[?\\*[\"']?[^\s\"'=;]+=)[^\n\"']+",
         r"\1[cookie]",
     ),
     (
         # Its user may be missing; a slash or an @ in the password is not always escaped.
-        re.compile(
-            r"(://[^\s:/?#@\"'<>]*:)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
-            r"(?=@[\w.\[-])"
-        ),
+        r"(://[^\s:/?#@\"'<>]*:)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
+        r"(?=@[\w.\[-])",
         r"\1[password]",
     ),
-    (re.compile(r"(://)[0-9a-f]{32}(?=@)"), r"\1[key]"),
+    (r"(://)[0-9a-f]{32}(?=@)", r"\1[key]"),
     (
-        re.compile(
-            r"(X-Amz-(?:Signature|Credential|Security-Token)=|, ?Signature="
-            r"|discord(?:app)?\.com/api/webhooks/\d+/|/bot\d{6,}:)[^&\s\"']+"
-        ),
+        r"(X-Amz-(?:Signature|Credential|Security-Token)=|, ?Signature="
+        r"|discord(?:app)?\.com/api/webhooks/\d+/|/bot\d{6,}:)[^&\s\"']+",
         r"\1[signature]",
     ),
-    (re.compile(_COMMAND), r"\1\2[secret]"),
+    (_COMMAND, r"\1\2[secret]"),
     (
-        re.compile(
-            rf"(?i)((?<![\w-])(?:token|secret|pass|otp)(?:{_Q})?\s*[:=]\s*(?:{_Q})?){_RANDOM}"
-        ),
+        rf"(?i)((?<![\w-])(?:token|secret|pass|otp)(?:{_Q})?\s*[:=]\s*(?:{_Q})?){_RANDOM}",
         r"\1[secret]",
     ),
-    (re.compile(r"(jdbc:oracle:\w+:[^\s/@]+/)[^\s@\[]+(?=@)"), r"\1[password]"),
+    (r"(jdbc:oracle:\w+:[^\s/@]+/)[^\s@\[]+(?=@)", r"\1[password]"),
     (
-        re.compile(r"(?i)([?&](?:sig|signature|token|secret|auth)=)[^&\s\"'\[]{6,}"),
+        r"(?i)([?&](?:sig|signature|token|secret|auth)=)[^&\s\"'\[]{6,}",
         r"\1[signature]",
     ),
     # "password": "a b\"c", also inside JSON inside JSON
     (
-        re.compile(
-            rf"(?i)((?:{SURE})\d*(?:{_Q})?\s*(?:[:=]|=>)\s*(?P<q>{_Q}))(?!\[|\()"
-            r"(?:(?!(?P=q)).|(?<=\\)(?P=q)){1,4000}?(?<!\\)(?=(?P=q))"
-        ),
+        rf"(?i)((?:{SURE})\d*(?:{_Q})?\s*(?:[:=]|=>)\s*(?P<q>{_Q}))(?!\[|\()"
+        r"(?:(?!(?P=q)).|(?<=\\)(?P=q)){1,4000}?(?<!\\)(?=(?P=q))",
         r"\1[secret]",
     ),
     (
-        re.compile(
-            rf"(?i)((?:{SURE})\d*\\?[\"']?\s*[:=]\s*\\?[\"']?)(?![\[(/])[^\s\"',;}}\\\[(&<]{{6,}}"
-        ),
+        rf"(?i)((?:{SURE})\d*\\?[\"']?\s*[:=]\s*\\?[\"']?)(?![\[(/])[^\s\"',;}}\\\[(&<]{{6,}}",
         r"\1[secret]",
     ),
     (
-        re.compile(
-            rf"(?i)((?:--|configure set )[\w-]*(?:{SURE}|token|secret)(?:[ =]|(?:{_Q})?,\s*)"
-            rf"(?:{_Q})?+)(?![\[-])[^\s\"',\\\]]+"
-        ),
+        rf"(?i)((?:--|configure set )[\w-]*(?:{SURE}|token|secret)(?:[ =]|(?:{_Q})?,\s*)"
+        rf"(?:{_Q})?+)(?![\[-])[^\s\"',\\\]]+",
         r"\1[secret]",
     ),
     (
-        re.compile(
-            r"(?i)(\b(?:password(?:\s+(?:is|was))?|identified\s+(?:with\s+\S+\s+)?by"
-            r"|set\s+password\b[^\n;=]*=(?:\s*password\()?)\s*')(?!\[)"
-            r"(?:[^']|''){1,500}(?=')"
-        ),
+        r"(?i)(\b(?:password(?:\s+(?:is|was))?|identified\s+(?:with\s+\S+\s+)?by"
+        r"|set\s+password\b[^\n;=]*=(?:\s*password\()?)\s*')(?!\[)"
+        r"(?:[^']|''){1,500}(?=')",
         r"\1[secret]",
     ),
     # curl -u somebody:…; docker's -u 1000:1000 is none
     (
-        re.compile(r"(\s(?:-u|--user)[ =]\\?[\"']?[^\s:\"']+:)(?!\[|\d+\b)[^\s\"'\\]+"),
+        r"(\s(?:-u|--user)[ =]\\?[\"']?[^\s:\"']+:)(?!\[|\d+\b)[^\s\"'\\]+",
         r"\1[password]",
     ),
     (  # an access key's other half, a few words on; no hash
-        re.compile(
-            r"(\[AWS access key\][^\n]{0,60}?(?<![\w/+=]))(?![0-9a-f]{40})[\w/+]{40}(?![\w/+=])"
-        ),
+        r"(\[AWS access key\][^\n]{0,60}?(?<![\w/+=]))(?![0-9a-f]{40})[\w/+]{40}(?![\w/+=])",
         r"\1[secret]",
     ),
     (
-        re.compile(
-            rf"(?i)(<(?:{SURE})>|<\w+ (?:key|name)={_Q}[^\"\\]*(?:{SURE}){_Q}>)"
-            r"(?!\[)[^<>]{1,500}(?=</)"
-        ),
+        rf"(?i)(<(?:{SURE})>|<\w+ (?:key|name)={_Q}[^\"\\]*(?:{SURE}){_Q}>)"
+        r"(?!\[)[^<>]{1,500}(?=</)",
         r"\1[secret]",
     ),
 )
+_SHAPES = [(re.compile(look), masked) for look, masked in _LOOKS]
 
 _QUICK = 3  # of these need no name, and are found quickly
 
