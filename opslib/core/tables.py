@@ -72,9 +72,9 @@ def _column(values: Any, dtype: str) -> Any:
 
 def first_rows(found: Frame) -> str:
     """The first rows, in a line: `kind, spans: file, 12; agent, 7`."""
-    rows = [
-        ", ".join(map(str, row)) for row in (found.columns, *found.head(9).astype(str).to_numpy())
-    ]
+    first = found.head(9)
+    said = first.astype(str).mask(first.isna(), "").to_numpy()
+    rows = [", ".join(map(str, row)) for row in (found.columns, *said)]
     return cut(f"{rows[0]}: {'; '.join(rows[1:])}", 400) if rows[1:] else "none"
 
 

@@ -31,15 +31,17 @@ def judged(plan: TerraformPlan) -> Findings:
         found.append(gone.critical(_named(rest), cause=cause))
     if not lost:
         found.append(gone.answer("unknown" if plan.unseen else "ok", f"nothing{_but(plan)}"))
-    if forgotten := [change for change in told if change.kind == "forget"]:
-        gone = Question(
-            "Forgotten: it goes on, and Terraform no longer knows of it", "nothing", plan.where
-        )
-        found.append(gone.warn(_named(forgotten)))
-    if opened := [c for c in told if c.kind in ("update", "replace") and lets_all_in(c)]:
-        found.append(
-            Question("Opened to every address", "nothing", plan.where).warn(_named(opened))
-        )
+    alive = [change for change in told if change.after]
+    for what, those in (
+        (
+            "Forgotten: it goes on, and Terraform no longer knows of it",
+            [change for change in told if change.kind == "forget"],
+        ),
+        ("Opened to everyone", [change for change in alive if lets_all_in(change)]),
+        ("What protects it is taken away", [change for change in alive if change.bared]),
+    ):
+        if those:
+            found.append(Question(what, "nothing", plan.where).warn(_named(those)))
     if plan.invoked:
         seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
         asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
@@ -80,14 +82,18 @@ def _destroyed(change: Change, cause: str, where: str) -> Finding:
     reasons = ", ".join(filter(None, why))
     said = [f"DESTROYED with all that it holds{anew}" + (f" ({reasons})" if reasons else "")]
     said += [loss for key, loss in words("losses").items() if change.before.get(key)]
+    kind = "_".join(change.type.split("_")[:2])
     names = (change.before.get(key) for key in words("names"))
     name = next((name for name in names if isinstance(name, str)), "")
     asked = Question(f"{change.address} {name}".rstrip(), "it stays", where)
-    return asked.critical("; ".join(said), cause=cause, next="databases/snapshot")
+    return asked.critical("; ".join(said), cause=cause, next=words("copied").get(kind, ""))
 
 
 def _named(changes: Sequence[Change]) -> str:
-    said = [f"{c.address} ({c.kind}{': ' + c.reason if c.reason else ''})" for c in changes[:SHOWN]]
+    said = [
+        f"{c.address} ({': '.join(filter(None, (c.kind, c.reason, *c.bared)))})"
+        for c in changes[:SHOWN]
+    ]
     more = ", …" if len(changes) > SHOWN else ""
     return f"{count(len(changes), 'resource')}: {', '.join(said)}{more}"
 

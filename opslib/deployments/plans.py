@@ -68,6 +68,13 @@ class Change:
         """What differs, attribute by attribute, in words; sensitive values are hidden."""
         return list(values.differences(self.before, self.after))
 
+    @property
+    def bared(self) -> list[str]:
+        """What differs so that it no longer protects the resource."""
+        bares = words("bares")
+        there = [d for d in self.differences if d.before != values.NONE]
+        return [str(d) for d in there if bares.get(d.attribute.rpartition(".")[2]) == d.after]
+
 
 @dataclass(frozen=True)
 class TerraformPlan:

@@ -23,7 +23,8 @@ _EVERYONE = re.compile(r"(?<![\w.:])((0\.0\.0\.0|128\.0\.0\.0)/[01]|(0+:)*:*(0+)
 _NO_WAY_IN = re.compile(r"egress|outbound|destination.*|local_.*|remote_.*|description|tags(_all)?")
 _LONGEST = 160
 _DOORS = ("from_port", "to_port", "protocol", "ip_protocol", "type", "port_range", "action")
-_DENIES = ("action", "access", "rule_action")
+_FROM = ("source_address", "Principal", "AWS")
+_DENIES = ("action", "access", "rule_action", "Effect")
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def opens(before: Any, after: Any, name: str = "") -> bool:
         if {str(after.get(key)).lower() for key in _DENIES} & {"deny", "block"}:
             return False
         was = before if isinstance(before, dict) and _door(before) == _door(after) else {}
-        ways = (key for key in after if not _NO_WAY_IN.fullmatch(key))
+        held = "Principal" if after.get("Condition") else ""
+        ways = (key for key in after if key != held and not _NO_WAY_IN.fullmatch(key))
         return any(opens(was.get(key), after[key], key) for key in ways)
     if isinstance(after, list):
         there = before if isinstance(before, list) else []
@@ -183,7 +185,7 @@ def opens(before: Any, after: Any, name: str = "") -> bool:
         return any(opens(doors.get(_door(part)), part, name) for part in others)
     if not isinstance(after, str) or after == before:
         return False
-    named = name.startswith("source_address") and after.lower() in ("*", "internet", "any")
+    named = name.startswith(_FROM) and after.lower() in ("*", "internet", "any")
     return named or _EVERYONE.search(after) is not None
 
 

@@ -19,7 +19,8 @@ START, CRASH, ANSWERS = "start", "crash", "answers 5xx"
 BY_VERSIONS = (OTHER, VALIDATION, START, CRASH)  # what a new version may have brought
 _SETTING = re.compile(
     r"(?<![\w.])(?![\w.-]*(?:status|code|errno|error)\b)[a-z_][\w.-]*[\"']?\s*[=:]\s*[\"']?"
-    r"(?:\d[\d.]*[a-z]{0,2}|true|false|null)\b(?![\w:./-])",
+    r"(?:\d[\d.]*[a-z]{0,2}|true|false|null)\b(?![\w:./-])"
+    r"|\b(?:KeyError|attribute|reading|method|property)\W{1,3}\w+['\"`]",
     re.I,
 )
 

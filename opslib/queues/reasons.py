@@ -26,6 +26,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _NOTHING = {"", "none", "null", "false", "true", "ok", "success", "unhandled"}
 _LARGEST = 1_000_000  # bytes, unpacked
 _DEEPEST = 8
+_LONG = 11  # letters: a longer name says the same at the end of another
 
 
 def unwrapped(value: Any, depth: int = 0) -> Any:
@@ -134,9 +135,14 @@ def _told(tree: Any, names: list[str]) -> Iterator[str]:
     """What fields of such names say, each with its code where one stands beside it."""
     for part in walk(tree):
         fields = {_plain(key): value for key, value in part.items()}
-        said = [_said(fields[name]) for name in names if name in fields]
+        said = [
+            _said(value)
+            for name in names
+            for key, value in fields.items()
+            if key == name or (len(name) > _LONG and key.endswith(name))
+        ]
         if any(said):
-            codes = [_said(fields[name]) for name in _FIELDS["codes"][:3] if name in fields]
+            codes = [_said(fields[name]) for name in _FIELDS["codes"][:5] if name in fields]
             yield ": ".join(dict.fromkeys(text for text in (*codes, *said) if text))
 
 

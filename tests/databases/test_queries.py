@@ -219,6 +219,11 @@ def test_an_empty_answer_keeps_its_columns(ops: Connection) -> None:
     assert list(evidence(found).columns) == ["id", "at"]
 
 
+def test_what_is_null_is_nothing_and_no_number(ops: Connection) -> None:
+    found = queries.check_query(ops, "SELECT NULL::text, NULL::int, 0, 'nan', NULL::timestamptz")
+    assert found[0].seen.endswith(": , , 0, nan, ")
+
+
 def test_more_rows_than_the_limit_are_told(ops: Connection) -> None:
     found = queries.check_query(ops, f"SELECT id FROM {REGISTRY}", 5)
     assert len(evidence(found)) == 5

@@ -397,6 +397,8 @@ def test_any_one_change_that_the_server_understands_is_planned(
         ),
         ("DELETE FROM {0}.parents WHERE id = 1) , x AS (SELECT 1", UsageError, "syntax error"),
         ("DELETE FROM {0}.parents WHERE id = 1; SELECT 1", UsageError, "One statement"),
+        ("REFRESH MATERIALIZED VIEW {0}.parents", UsageError, "is planned here"),
+        ("UPDATE {0}.parents SET id = NULL WHERE id = 1", UsageError, "A constraint refuses it"),
         ('DELETE FROM {0}.parents WHERE U&"pg\\005fcancel_backend"(0)', Refused, "acts at once"),
         ("ANALYZE {0}.parents", UsageError, "One UPDATE or DELETE"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,68 @@ def test_both_sides_of_a_long_value_show_where_they_differ() -> None:
     assert difference.before.endswith("echo one exit 0")
     assert difference.after.endswith("echo one exit 1")
     assert max(map(len, (difference.before, difference.after))) <= 160
+
+
+def judged(type: str, before: Any, after: Any, *actions: str) -> Any:
+    """What is said of a plan that does this to one resource."""
+    change = {"actions": actions or ["update"], "before": before, "after": after}
+    entry = {"address": f"{type}.a", "mode": "managed", "type": type, "change": change}
+    plan = {"format_version": "1.2", "planned_values": {}, "resource_changes": [entry]}
+    return findings.judged(parse(json.dumps(plan).encode(), "plan.json"))
+
+
+def policy(**said: Any) -> dict[str, str]:
+    """A resource's policy of one statement."""
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", **said}
+    return {"policy": json.dumps({"Statement": [statement]})}
+
+
+RULE = {"type": "ingress", "cidr_blocks": ["0.0.0.0/0"], "from_port": 22}
+HELD = {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:us-west-2:1:t"}}
+
+
+@pytest.mark.parametrize(
+    ("type", "before", "after", "action", "said"),
+    [
+        ("aws_security_group_rule", None, RULE, "create", "Opened to everyone"),
+        ("aws_security_group_rule", None, RULE | {"type": "egress"}, "create", ""),
+        ("aws_s3_bucket_policy", policy(), policy(Principal="*"), "update", "Opened to everyone"),
+        (
+            *("aws_s3_bucket_policy", policy(), policy(Principal={"AWS": "*"}), "update"),
+            "Opened to everyone",
+        ),
+        ("aws_s3_bucket_policy", policy(), policy(Principal="*", Effect="Deny"), "update", ""),
+        ("aws_sqs_queue", policy(), policy(Principal="*", Condition=HELD), "update", ""),
+        ("aws_s3_bucket_policy", policy(), policy(Principal={"AWS": "1"}), "update", ""),
+        *(
+            (type, {name: before}, {name: after}, "update", "What protects it is taken away")
+            for type, name, before, after in (
+                ("aws_db_instance", "publicly_accessible", False, True),
+                ("aws_db_instance", "deletion_protection", True, False),
+                ("aws_db_instance", "backup_retention_period", 7, 0),
+                ("aws_s3_bucket_public_access_block", "block_public_policy", True, False),
+                ("aws_lambda_function_url", "authorization_type", "AWS_IAM", "NONE"),
+            )
+        ),
+        ("aws_db_instance", {"a": 1, "deletion_protection": False}, {"a": 2}, "update", ""),
+        ("aws_db_instance", {"publicly_accessible": True}, {"a": 2}, "update", ""),
+        ("aws_db_instance", None, {"publicly_accessible": False}, "create", ""),
+    ],
+)
+def test_what_opens_or_bares_a_resource_in_place_is_no_ok(
+    type: str, before: Any, after: Any, action: str, said: str
+) -> None:
+    found = judged(type, before, after, action)
+    assert [f.check for f in found if f.status == "warn"] == [said] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("type", "next"),
+    [
+        ("aws_rds_cluster", "databases/snapshot"),
+        ("aws_dynamodb_table", "tables/backup"),
+        ("aws_sqs_queue", ""),
+    ],
+)
+def test_what_is_lost_leads_to_a_copy_of_its_own_kind(type: str, next: str) -> None:
+    assert judged(type, {"name": "a"}, None, "delete")[0].next == next

@@ -92,6 +92,13 @@ WRAPPED = [
     ),
     ({"exc_type": "StockError", "exc_message": ["Stock is empty"]}, "StockError: Stock is empty"),
     ({"responseContext": {"statusCode": 503}}, "status 503"),
+    ({"name": "pick", "failedReason": "Stock is empty", "stacktrace": []}, "Stock is empty"),
+    ({"data": "x", "exc_info": "Traceback\nStockError: Stock is empty"}, "Stock is empty"),
+    (
+        {"Headers": {"NServiceBus.ExceptionInfo.Message": "Stock is empty"}, "Body": "e30="},
+        "Stock is empty",
+    ),
+    ({"error_class": "StockError", "error_message": "it is empty"}, "StockError: it is empty"),
     ("Traceback: could not connect to the stock", "could not connect to the stock"),
 ]
 
@@ -115,6 +122,9 @@ def test_a_reason_is_found_whatever_is_wrapped_round_it(body: Any, reason: str) 
             "Stock is empty",
         ),
         ({"EXHAUSTED_RETRY_CONDITION": "MaximumEventAgeInSeconds"}, "MaximumEventAgeInSeconds"),
+        ({"MT-Fault-Message": "Stock is empty", "MT-Reason": "fault"}, "Stock is empty"),
+        ({"kafka_dlt-exception-message": "Stock is empty"}, "Stock is empty"),
+        ({"rbs2-error-details": "Stock is empty"}, "Stock is empty"),
     ],
 )
 def test_a_reason_is_found_in_attributes(attributes: dict[str, str], reason: str) -> None:
@@ -122,7 +132,11 @@ def test_a_reason_is_found_in_attributes(attributes: dict[str, str], reason: str
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{}", "[]", json.dumps({"error": None, "errors": []}), '{"error": false}', "<a/>"]
+    "body",
+    [
+        *("", "{}", "[]", json.dumps({"error": None, "errors": []}), '{"error": false}', "<a/>"),
+        *('{"product_description": "a lamp"}', '{"backtrace": "a walk"}'),
+    ],
 )
 def test_where_nothing_is_said_no_reason_is_made_up(body: str) -> None:
     assert find_reason({}, unwrapped(body)) == ""

@@ -32,14 +32,14 @@ _ILL_NAMES = (
 )
 _WELL_NAMES = (
     "WARN|WARNING|WRN|TRACE|TRAC|TRC|TRCE|VERBOSE|VRB|DEBUG|DEBU|DBG|DBUG|FINE|FINER|FINEST|CONFIG"
-    "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
+    "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|NOTE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
 )
 _ILL = _names(_ILL_NAMES)
 _LEVELS = (*_ILL, *_names(_WELL_NAMES))
-_LETTERS = {"E": "ERROR", "F": "FATAL", "C": "CRITICAL", "A": "FATAL", "W": "WARN", "I": "INFO"}
-_LETTERS |= {"D": "DEBUG", "V": "DEBUG", "T": "TRACE"}
+_LETTERED = "E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE"
+_LETTERS = {pair[0]: pair[2:] for pair in _names(_LETTERED)}
 # Words of prose too: a level only where brackets, or capitals, set them apart.
-_PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|LOG|HTTP|DEFAULT|SUCCESS")
+_PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|NOTE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -48,6 +48,7 @@ _CRI = re.compile(r"\S+ std(?:out|err) [FP] ")  # how a container's line is kept
 _LETTER = re.compile(
     r"\[([DIWEFC]) \d[^\]]*\]|([DIWEFA]), \[[^\]]*\]\s+(?:[A-Z]+ --)?"
     r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEFA]) "  # of Android
+    r"|\S+ ([DIWE])! "  # of Telegraf
     r"|([IWEF])\d{4} \d\d:\d\d:\d\d\S*|([VDIWEFA])/(?=\w+[(:])"
 )
 _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
@@ -56,7 +57,11 @@ _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
     rf"|[\"'](?:level|severity|levelname)[\"']\s*:\s*[\"']?({_NAMES}|\d+)\b",
     re.I,
 )
+_BESIDE = re.compile(  # an access that was answered; what PostgreSQL writes beside an error
+    r"HTTP/\d(?:\.\d)?\"?\s+[1-4]\d\d\b|[:\] ](?:STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  "
+)
 _WORD = re.compile(r"\S+")
+_PADDED = re.compile(r"\[ *(\w+) *\]")
 _NO_LETTERS = re.compile(r"[^a-z@]+")
 _CAPITALS = re.compile(rf"(?<![\w-])({_NAMES})(?![\w.%-]|\s+=)")
 _SET_APART = re.compile(rf"(?:^|[\[(<|:])({_NAMES})(?:[\])>|]|:$)", re.I)
@@ -81,15 +86,6 @@ PLATFORM = re.compile(
 _PLATFORM_ILL = re.compile(
     r"(?:Status|State):\s*(?!success|ready|subscribed|registered|already)\w+"
     r"|Error Type:\s*\w[\w.]*",
-    re.I,
-)
-# Answers of a server that failed, at whatever level they are written.
-ANSWERED = re.compile(
-    r"\sHTTP/\d(?:\.\d)?\"?\s+5\d\d\b|\"\s5\d\d\s|\bCompleted 5\d\d\b"
-    r"|(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) \S+ (?:\S+ )?5\d\d\b"
-    r"|^(?:https?|h2|wss?|grpcs?) \S+ \S+ \S+ \S+ [\d.-]+ [\d.-]+ [\d.-]+ (?:5\d\d|- 5\d\d)\s"
-    r"|\b(?:http_?)?status(?:_?code)?[\"']?\s*[=:]\s*[\"']?5\d\d\b"
-    r"|\b(?:answered|returned|responded)(?: with)?(?: status| HTTP)? 5\d\d\b",
     re.I,
 )
 TEXTS = _names(
@@ -210,7 +206,7 @@ def _number(value: Any) -> int:
 def _named(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("name")
-    text = str(value).upper().rpartition(".")[2].strip()
+    text = re.split(r"(?<=\w)[+-]", str(value).upper().rpartition(".")[2].strip())[0]  # slog's +2
     number = _number(text)
     if number < 0:
         return text if text in _LEVELS else _LETTERS.get(text, "")
@@ -243,7 +239,7 @@ def _of_text(message: str) -> Said:
     head, *rest = [line for line in plain.splitlines() if line.strip()] or [""]
     if rest and re.match(r"\w{3} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M ", head):
         head, *rest = rest  # java.util.logging begins with a line of its own
-    found = _level(head[:300])
+    found = _level(_PADDED.sub(r"[\1]", head[:300]))
     level, text = found or ("", head)
     text = _LEADING.sub("", text, count=1).strip() or head
     if level and (inner := structured(text)):
@@ -252,12 +248,12 @@ def _of_text(message: str) -> Said:
         text = raised(plain)
     if not level and priority:
         level = "ERROR" if int(priority[1]) % 8 <= 3 else "INFO"
-    answered = ANSWERED.search(plain[:2000]) is not None
+    answered = log_texts.ANSWERED.search(plain[:2000]) is not None
     if level:
         none = re.search(r"\w", text) and _NONE.fullmatch(text)
         return Said(level, text or head, not none and _is_ill(level, answered))
-    access = re.search(r"HTTP/\d(?:\.\d)?\"?\s+[1-4]\d\d\b", head)
-    return Said("", text, answered or (log_texts.trouble(plain) if not access else False))
+    beside = _BESIDE.search(head)
+    return Said("", text, answered or (log_texts.trouble(plain) if not beside else False))
 
 
 def raised(message: str) -> str:

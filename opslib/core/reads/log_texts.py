@@ -37,7 +37,7 @@ _HARMLESS = re.compile(
     r"(?:0+\b(?!\.\d*[1-9])|none|null|nil|no\b(?!\s*\w)|false|\[\]|\{\}|\"\"|'')"
     rf"|\b{_TROUBLES}=(?:\s|$)"
     rf"|\b{_TROUBLES}{NOUN.pattern}(?!\s*=\s*[1-9])"
-    rf"|\bsucce\w+ after (?:\w+ )?{_TROUBLES}\b",
+    rf"|\bsucce\w+ after (?:\w+ )?{_TROUBLES}\b|\bGC\b.*?\(?Allocation Failure\)?",
     re.I,
 )
 _TROUBLE_SAID = re.compile(
@@ -51,9 +51,20 @@ _TROUBLE_SAID = re.compile(
     r"|\b(?:errors?|exceptions?|fail(?:ed|ures?))(?:_count)?\s*=\s*[1-9]"
     r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
     r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
-    r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|Fault|ExitError)\b(?![\w/]|\.\w)"
-    r"|exited before completing|terminate called|exec user process"
+    r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|(?-i:Fault))\b(?![\w/]|\.\w)"
+    r"|exited before completing|terminate called|exec user process|: command not found"
+    r"|: no such file or directory"
     r"|\*\* \(\w+|panicked at|OutOfMemory|Traceback \(most|npm ERR!",
+    re.I,
+)
+# Answers of a server that failed, and processes that crashed, at whatever level they are written.
+ANSWERED = re.compile(
+    r"\sHTTP/\d(?:\.\d)?\"?\s+5\d\d\b|\"\s5\d\d\s|\bCompleted 5\d\d\b"
+    r"|(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) \S+ (?:\S+ )?5\d\d\b"
+    r"|^(?:https?|h2|wss?|grpcs?) \S+ \S+ \S+ \S+ [\d.-]+ [\d.-]+ [\d.-]+ (?:5\d\d|- 5\d\d)\s"
+    r"|\b(?:http_?)?status(?:_?code)?[\"']?\s*[=:]\s*[\"']?5\d\d\b"
+    r"|\b(?:answered|returned|responded|Sent)(?: with)?(?: status| HTTP)? 5\d\d\b"
+    r"|PHP (?:Fatal|Parse) error:|\b(?:terminated by|exited on|killed by) signal (?:[46-9]|11)\b",
     re.I,
 )
 

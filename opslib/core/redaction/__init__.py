@@ -199,12 +199,10 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
     """Keys of an object under which a secret stands, and what it is called."""
     texts = {k: v for k, v in obj.items() if isinstance(v, str) and v and not v.startswith("[")}
     found = {k: str(k) for k in texts if is_sure(str(k)) and holds_a_secret(str(k), texts[k])}
-    lower = {str(k).lower(): k for k in texts}
-    for name, value in (("name", "value"), ("key", "value"), ("parameterkey", "parametervalue")):
-        if name in lower and value in lower:
-            said, key = texts[lower[name]], lower[value]
-            if holds_a_secret(said, texts[key]):
-                found[key] = said
+    names = [texts[k] for k in texts if str(k).lower().endswith(("name", "key"))]
+    for key, value in texts.items():
+        if str(key).lower().endswith("value"):
+            found |= {key: name for name in names if holds_a_secret(name, value)}  # noqa: B035
     return found
 
 

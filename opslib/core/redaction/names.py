@@ -15,9 +15,11 @@ _NAME = re.compile(
 )
 # A value beside one of these is a secret, also in prose and in others' data.
 SURE = (
-    r"passw(?:or)?ds?|passphrase|(?<![a-z])pwd|(?:api|account|private|signing|encryption|shared"
-    r"|secret|master|license)[-_]?key|secret[-_]?access[-_]?key|client[-_]?secret"
-    r"|(?:session|access|auth|refresh|id|bearer|security|api|bot|github|gitlab|slack)[-_]?token"
+    r"passw(?:or)?ds?|passphrase|passcode|(?<![a-z])pwd|(?:api|account|private|signing|encryption"
+    r"|shared|secret|master|license)[-_]?key(?:[-_]?base)?|(?:secret|shared)[-_]?access[-_]?key"
+    r"|(?:client|signing|webhook|consumer|jwt|oauth)[-_]?secret"
+    r"|(?:session|access|auth|refresh|id|bearer|security|api|bot|github|gitlab|slack|vault|private"
+    r"|gh|npm|deploy)[-_]?token"
     r"|signed[-_]?url|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn"
 )
 _SURE_KEY = re.compile(rf"(?i)(?:.*?(?:{SURE})|(?:token|secret[-_]?value))[-_]?\d*")

@@ -20,85 +20,103 @@ _TOKENS = "|".join(
         r"SG\.[\w-]{16,}\.[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}|hv[sb]\.[\w-]{20,}",
     )
 )
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+_COMMAND = r"""(?x)(
+    # of tools whose option has no name: what stands after it, quoted or not
+    \b(?:mysql|mariadb)\w*\b[^\n|;&]{0,200}?\s-p | \b(?:redis|valkey)-cli\b[^\n|;&]{0,200}?\s-a\s+
+    | \b(?:sshpass|(?:docker|podman|registry)\ login)\b[^\n|;&]{0,200}?\s-p\s*
+    | \bsqlcmd\b[^\n|;&]{0,200}?\s-P\s+ | \bput-parameter\b[^\n|;&]{0,300}?\s--value[ =]\s*
+    | --from-literal[ =][\"']?[\w.-]+= | \bvault\ kv\ put\ \S+\ [\w.-]+=
+    | \bsecret\ set\ \S+\ --body[ =]
+    | \brequirepass\s+ | \blogin\s+\S+\s+password\s+
+    | \becho\s+(?:-n\s+)?(?=[^\n|]*\|[^\n|]*(?:-stdin\b|\bchpasswd\b))
+)((?:\\{0,8}[\"'])?)(?![\[$-]|file:|\d+:\d+\b)[^\s\"'\\]+"""
+_RANDOM = (
+    r"(?-i:[0-9a-f-]{32,}|(?=[\w+/.~-]*[A-Z])(?=[\w+/.~-]*[a-z])(?=[\w+/.~-]*\d)[\w+/.~=-]{16,})"
+)
+_LOOKS = (
     (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?"
-            r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
-            re.S,
-        ),
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?"
+        r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
         "[private key]",
     ),
-    (re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"), "[AWS access key]"),
-    (re.compile(rf"(?<![A-Z0-9_-])(?:{_TOKENS})"), "[token]"),
+    (r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])", "[AWS access key]"),
+    (rf"(?<![A-Z0-9_-])(?:{_TOKENS})", "[token]"),
     (
-        re.compile(
-            r"(?i)(\bauthorization\b\W{1,8}(?:bearer|basic|token|digest) +)(?!\[)[^\s\"'\\]+"
-        ),
+        r"(?i)(\bauthorization\b\W{1,8}(?:bearer|basic|token|digest) +)(?!\[)[^\s\"'\\]+",
         r"\1[token]",
     ),
-    (re.compile(r"(?i)(\bbearer +)(?=[^\s\"']*\d)[\w+/=.~-]{16,}"), r"\1[token]"),
+    (r"(?i)(\bbearer +)(?=[^\s\"']*\d)[\w+/=.~-]{16,}", r"\1[token]"),
     (
-        re.compile(r"(?i)(\b(?:set-)?cookie\\*[\"']?\s*[:=]\s*\\*[\"']?[^\s\"'=;]+=)[^\n\"']+"),
+        r"(?i)(\b(?:set-)?cookie\\*[\"']?\s*[:=]\s*\[?\\*[\"']?[^\s\"'=;]+=)[^\n\"']+",
         r"\1[cookie]",
     ),
     (
         # Its user may be missing; a slash or an @ in the password is not always escaped.
-        re.compile(
-            r"(://[^\s:/?#@\"'<>]*:)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
-            r"(?=@[\w.\[-])"
-        ),
+        r"(://[^\s:/?#@\"'<>]*:)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
+        r"(?=@[\w.\[-])",
         r"\1[password]",
     ),
-    (re.compile(r"(://)[0-9a-f]{32}(?=@)"), r"\1[key]"),
-    (re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"']+"), r"\1[signature]"),
+    (r"(://)[0-9a-f]{32}(?=@)", r"\1[key]"),
     (
-        re.compile(r"(?i)([?&](?:sig|signature|token|secret|auth)=)[^&\s\"'\[]{6,}"),
+        r"(X-Amz-(?:Signature|Credential|Security-Token)=|, ?Signature="
+        r"|discord(?:app)?\.com/api/webhooks/\d+/|/bot\d{6,}:)[^&\s\"']+",
+        r"\1[signature]",
+    ),
+    (_COMMAND, r"\1\2[secret]"),
+    (
+        rf"(?i)((?<![\w-])(?:token|secret|pass|otp)(?:{_Q})?\s*[:=]\s*(?:{_Q})?){_RANDOM}",
+        r"\1[secret]",
+    ),
+    (r"(jdbc:oracle:\w+:[^\s/@]+/)[^\s@\[]+(?=@)", r"\1[password]"),
+    (
+        r"(?i)([?&](?:sig|signature|token|secret|auth)=)[^&\s\"'\[]{6,}",
         r"\1[signature]",
     ),
     # "password": "a b\"c", also inside JSON inside JSON
     (
-        re.compile(
-            rf"(?i)((?:{SURE})\d*(?:{_Q})?\s*(?:[:=]|=>)\s*(?P<q>{_Q}))(?!\[|\()"
-            r"(?:(?!(?P=q)).|(?<=\\)(?P=q)){1,4000}?(?<!\\)(?=(?P=q))"
-        ),
+        rf"(?i)((?:{SURE})\d*(?:{_Q})?\s*(?:[:=]|=>)\s*(?P<q>{_Q}))(?!\[|\()"
+        r"(?:(?!(?P=q)).|(?<=\\)(?P=q)){1,4000}?(?<!\\)(?=(?P=q))",
         r"\1[secret]",
     ),
     (
-        re.compile(
-            rf"(?i)((?:{SURE})\d*\\?[\"']?\s*[:=]\s*\\?[\"']?)(?![\[(/])[^\s\"',;}}\\\[(&<]{{6,}}"
-        ),
+        rf"(?i)((?:{SURE})\d*\\?[\"']?\s*[:=]\s*\\?[\"']?)(?![\[(/])[^\s\"',;}}\\\[(&<]{{6,}}",
         r"\1[secret]",
     ),
-    (re.compile(rf"(?i)(--(?:{SURE}|token|secret)[ =][\"']?)(?![\[-])[^\s\"']+"), r"\1[secret]"),
     (
-        re.compile(
-            r"(?i)(\b(?:password(?:\s+(?:is|was))?|identified\s+by)\s+')(?!\[)"
-            r"(?:[^']|''){1,500}(?=')"
-        ),
+        rf"(?i)((?:--|configure set )[\w-]*(?:{SURE}|token|secret)(?:[ =]|(?:{_Q})?,\s*)"
+        rf"(?:{_Q})?+)(?![\[-])[^\s\"',\\\]]+",
+        r"\1[secret]",
+    ),
+    (
+        r"(?i)(\b(?:password(?:\s+(?:is|was))?|identified\s+(?:with\s+\S+\s+)?by"
+        r"|set\s+password\b[^\n;=]*=(?:\s*password\()?)\s*')(?!\[)"
+        r"(?:[^']|''){1,500}(?=')",
         r"\1[secret]",
     ),
     # curl -u somebody:…; docker's -u 1000:1000 is none
     (
-        re.compile(r"(\s(?:-u|--user)[ =]\\?[\"']?[^\s:\"']+:)(?!\[|\d+\b)[^\s\"'\\]+"),
+        r"(\s(?:-u|--user)[ =]\\?[\"']?[^\s:\"']+:)(?!\[|\d+\b)[^\s\"'\\]+",
         r"\1[password]",
     ),
     (  # an access key's other half, a few words on; no hash
-        re.compile(
-            r"(\[AWS access key\][^\n]{0,60}?(?<![\w/+=]))(?![0-9a-f]{40})[\w/+]{40}(?![\w/+=])"
-        ),
+        r"(\[AWS access key\][^\n]{0,60}?(?<![\w/+=]))(?![0-9a-f]{40})[\w/+]{40}(?![\w/+=])",
         r"\1[secret]",
     ),
-    (re.compile(rf"(?i)(<(?:{SURE})>)(?!\[)[^<>]{{1,500}}(?=</)"), r"\1[secret]"),
+    (
+        rf"(?i)(<(?:{SURE})>|<\w+ (?:key|name)={_Q}[^\"\\]*(?:{SURE}){_Q}>)"
+        r"(?!\[)[^<>]{1,500}(?=</)",
+        r"\1[secret]",
+    ),
 )
+_SHAPES = [(re.compile(look), masked) for look, masked in _LOOKS]
 
 _QUICK = 3  # of these need no name, and are found quickly
 
 _TEXT = r"(?:(?!(?P={q})).|(?<=\\)(?P={q})){{{least},4000}}?(?<!\\)(?=(?P={q}))"
 _NAMED = rf"(?P<n>{_Q})(?P<name>[\w.:/-]{{2,120}})(?P=n)"
 _VALUED = rf"(?P<v>{_Q})(?P<value>{_TEXT.format(q='v', least=1)})(?P=v)"
-_OF_A_NAME = rf"\b(?:name|key|variable|parameterkey|field)(?:{_Q})?\s*[:=]\s*{_NAMED}"
-_OF_A_VALUE = rf"\b(?:value|parametervalue|val)(?:{_Q})?\s*[:=]\s*{_VALUED}"
+_OF_A_NAME = rf"\b\w*(?:name|key|variable|field)(?:{_Q})?\s*[:=]\s*{_NAMED}"
+_OF_A_VALUE = rf"\b\w*(?:value|val)(?:{_Q})?\s*[:=]\s*{_VALUED}"
 _PAIRS = (  # {"name": "DB_PASSWORD", "value": "…"}, in either order, in one object
     re.compile(rf"(?i){_OF_A_NAME}[^{{}}]{{0,200}}?{_OF_A_VALUE}"),
     re.compile(rf"(?i){_OF_A_VALUE}[^{{}}]{{0,200}}?{_OF_A_NAME}"),
@@ -117,7 +135,8 @@ _UNPACKED = 1_000_000
 # One of these is in every name of a secret, and in what stands before one.
 _WORDS = (
     "secret pass pwd token key cred dsn cookie jwt bearer conn salt pepper -pat _pat url uri auth "
-    "identified :// x-amz sig="
+    "identified :// x-amz sig= signature= mysql mariadb redis-cli sqlcmd put-param literal oracle "
+    "login otp"
 )
 _HINTS = (*_WORDS.split(), " -u", " --user")
 _LONG = 20_000  # characters: of a longer text only lines near a hint are looked at closely

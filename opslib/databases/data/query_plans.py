@@ -44,8 +44,8 @@ _SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
 def explain(session: Session, statement: str) -> Json:
     """The plan of a statement."""
     answer = sessions.run(session, f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").scalar_one()
-    plan: Json = answer[0]["Plan"]
-    return plan
+    (plan,) = answer  # of REFRESH and its like no plan, a text
+    return plan["Plan"] if isinstance(plan, dict) else {"Node Type": plan}
 
 
 def unknown_table(ops: Connection, exc: NotFound) -> OpsError:
