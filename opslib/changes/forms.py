@@ -42,9 +42,11 @@ _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it m
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
 WAYS: dict[str, Callable[[float, float], bool]] = {
     "falls": lambda was, now: was >= 100 and now < was / 2,
+    "halves": lambda was, now: was >= 30 and now < was / 2,
     "empties": lambda was, now: was >= 10 and now < 1,
     "lessens": lambda was, now: was >= 30 and now < 0.7 * was,
     "shifts": lambda was, now: abs(now - was) >= 30,
+    "mounts": lambda was, now: now - was >= 10,
 }
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
@@ -60,6 +62,10 @@ class Difference(NamedTuple):
         """Whether a number went as a table of resources says that it has to, to be told."""
         was, now = (0 if of is None else of for of in self[1:])
         return dict not in (type(was), type(now)) and WAYS[way](was, now)
+
+    def fits(self, pattern: str) -> bool:
+        """Whether it is one of a table of resources' differences, as it writes them."""
+        return bool(re.match(pattern, "{}: {} now {}".format(*self)))
 
     @property
     def went_back(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ _DEPLOYS = re.compile(
 )
 _DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden")
 _FIRST = "values(requestParameters || `{}`)[?type(@) == 'string'] | [:1]"
+KEPT = timedelta(days=90)
+_APART = timedelta(hours=1)  # one release makes several such events
 _MOST = 250  # events; AWS answers two calls of 50 in a second
 
 
@@ -136,6 +138,24 @@ def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], 
     """What was written in the account and region, newest first; and why not all of it is known."""
     found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
     return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
+
+
+def did(ops: Connection, event: str, until: datetime) -> set[str]:
+    """Those who did it in the 90 days before."""
+    before = Window(until - KEPT, until)
+    return {act.principal for act in look_up(ops, "EventName", event, before)[0]}
+
+
+def is_usual(ops: Connection, act: Act) -> bool:
+    """Whether a service did it, or a pipeline that did it before: by a key or a role of its own.
+
+    Not who uses the console or single sign-on, nor the login that we use now.
+    """
+    of = act.said["userIdentity"] if act.said else {}
+    person = act.is_own(ops) or act.of("sessionCredentialFromConsole")
+    if person or (of.get("type") == "AssumedRole" and act.principal == act.by):
+        return False
+    return "invokedBy" in of or act.principal in did(ops, act.what, act.time - _APART)
 
 
 def own(target: str, since: datetime) -> list[Act]:
