@@ -83,7 +83,7 @@ class Difference(NamedTuple):
     def went_to(self, other: Difference) -> bool:
         """Whether what is less here is more there, by a name that holds this one's: archived.
 
-        Or went by age: at least two of five remain, and of the time since the oldest of before at
+        Or went by age: at least half remain, and of the time since the oldest of before at
         least half as large a share went as of what was there.
         """
         each = [*self[1:], *other[1:]]
@@ -92,7 +92,7 @@ class Difference(NamedTuple):
         was, now, had, has = (of or 0 for of in each)
         if other.path.startswith("oldest."):
             share = (has - had) / (time.time() - had)
-            return bool(had and 0.4 * was <= now < was and share >= (1 - now / was) / 2)
+            return bool(had and was / 2 <= now < was and share >= (1 - now / was) / 2)
         return bool(0 < was - now <= has - had)
 
 

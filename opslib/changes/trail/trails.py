@@ -151,11 +151,11 @@ def is_usual(ops: Connection, act: Act) -> bool:
 
     Not who uses the console or single sign-on, nor the login that we use now.
     """
-    of = act.said["userIdentity"] if act.said else {}
-    person = act.is_own(ops) or act.of("sessionCredentialFromConsole")
-    if person or (of.get("type") == "AssumedRole" and act.principal == act.by):
+    person = act.principal == act.by and act.of("userIdentity.type") == "AssumedRole"
+    if person or act.is_own(ops) or act.of("sessionCredentialFromConsole"):
         return False
-    return "invokedBy" in of or act.principal in did(ops, act.what, act.time - _APART)
+    past = did(ops, act.what, act.time - _APART)
+    return act.principal in past or bool(act.of("userIdentity.invokedBy"))
 
 
 def own(target: str, since: datetime) -> list[Act]:
