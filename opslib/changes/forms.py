@@ -41,7 +41,7 @@ _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
 WAYS: dict[str, Callable[[float, float], bool]] = {
-    "falls": lambda was, now: was >= 100 and now < was / 2,
+    "falls": lambda was, now: was >= 80 and now < was / 2,
     "halves": lambda was, now: was >= 30 and now < was / 2,
     "empties": lambda was, now: was >= 10 and now < 1,
     "lessens": lambda was, now: was >= 30 and now < 0.7 * was,
@@ -63,9 +63,9 @@ class Difference(NamedTuple):
         was, now = (0 if of is None else of for of in self[1:])
         return dict not in (type(was), type(now)) and WAYS[way](was, now)
 
-    def fits(self, pattern: str) -> bool:
-        """Whether it is one of a table of resources' differences, as it writes them."""
-        return bool(re.match(pattern, "{}: {} now {}".format(*self)))
+    def fits(self, kind: Json, way: str) -> bool:
+        """Whether it is one of those of a table of resources, as that writes them."""
+        return bool(re.match(kind.get(way, "(?!)"), "{}: {} now {}".format(*self)))
 
     @property
     def went_back(self) -> bool:

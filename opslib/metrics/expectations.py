@@ -26,6 +26,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.series import WEEK, hours_left, overdue, silence
+from opslib.queues import Queue
 
 SILENT = "metric-silent"  # the causes that findings name
 LIMIT_NEAR = "limit-near"
@@ -255,7 +256,4 @@ def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
 
 
 def _kept_seconds(ops: Connection, name: str) -> float:
-    url = ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
-    asked = {"QueueUrl": url, "AttributeNames": ["MessageRetentionPeriod"]}
-    told = ops.call("sqs", "get_queue_attributes", **asked)["Attributes"]
-    return float(told["MessageRetentionPeriod"])
+    return float(Queue(ops, name).attributes()["MessageRetentionPeriod"])

@@ -48,6 +48,11 @@ class Queue:
     def attributes(self) -> dict[str, str]:
         return dict(self.call("get_queue_attributes", AttributeNames=["All"])["Attributes"])
 
+    def held(self) -> int:
+        """Its messages: that wait, in flight, delayed."""
+        told = self.attributes().items()
+        return sum(int(of) for key, of in told if key.startswith("ApproximateNumber"))
+
 
 class Dead(Queue):
     """The dead letters of a queue of the target. `name`: what AWS calls theirs."""

@@ -25,6 +25,7 @@ from opslib.services.consumers import taken
 from opslib.services.reading import Service, each_service, lacks_image
 
 _SECRET = "secret-missing"
+_AROUND = " \t\r\n\ufeff\"'"  # what an editor, an echo or a shell leaves there
 _UNSET = re.compile(r"(?i)\s*|change.?me|to.?do|replace.?me|placeholder|dummy|x{3,}|none|null|<.*>")
 
 
@@ -76,7 +77,9 @@ def _secret(asked: Question, service: Service, name: str, of: str, key: str) -> 
     if value is None:
         seen = f"would not start: secret {secret} has no key {key}, and {name} is made of it"
     passed = value is not None and not _UNSET.fullmatch(str(value))
-    if passed and str(value) != str(value).strip():
-        seen = f"would take {name} with blanks or a line's end around it, as secret {secret} has it"
+    if passed and str(value) != str(value).strip(_AROUND):
+        seen = (
+            f"would take {name} with blanks, quotes or a line's end around it, as {secret} has it"
+        )
         return asked.warn(seen, cause=_SECRET, next="secrets/rotate")
     return asked.judged(passed, seen, cause=_SECRET, next="secrets/rotate")

@@ -420,6 +420,16 @@ def test_only_a_fall_to_less_than_half_of_the_rows_counts(
     assert [f.check for f in found] == ["configuration of database rows db"] * told
 
 
+@pytest.mark.parametrize(("was", "now", "told"), [(96, 4, 1), (96, 60, 0), (60, 20, 0)])
+def test_a_column_that_was_nearly_always_filled_and_is_no_more_is_told(
+    report: Reports, was: int, now: int, told: int
+) -> None:
+    key = ("database columns", "db")
+    report({**FIRST, key: {"of": {"orders": {"due is filled": was}}}}, accept="it is new")
+    found = report({**FIRST, key: {"of": {"orders": {"due is filled": now}}}})
+    assert len(found.troubles) == told
+
+
 VALUES = ("database values", "db")
 
 
@@ -439,6 +449,23 @@ def test_a_table_that_was_emptied_and_a_third_of_a_named_one_count(
     report.facts["jobs"] = {"images": {"table": "jobs"}}
     report({**FIRST, ROWS: was}, accept="it is new")
     assert len(report({**FIRST, ROWS: now}).troubles) == told
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [("is_deleted", "true", 1), ("is_active", "false", 1), ("is_paid", "true", 0)],
+)
+def test_a_tenth_of_the_rows_that_is_marked_as_deleted_is_told(
+    report: Reports, column: str, value: str, told: int
+) -> None:
+    def marked(percent: int) -> Any:
+        other = {"true": "false", "false": "true"}[value]
+        shares = {column: {value: percent, other: 100 - percent}}
+        return {**FIRST, VALUES: {"of": {"notes": shares}}}
+
+    report(marked(2), accept="it is new")
+    assert report(marked(11)).troubles == []
+    assert len(report(marked(14)).troubles) == told
 
 
 def test_a_column_whose_values_are_distributed_otherwise_is_told(report: Reports) -> None:
