@@ -104,7 +104,7 @@ def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, st
     at: Json = {"HistoryItemType": "StateUpdate", "StartDate": within.start, "EndDate": within.end}
     items = ops.pages("cloudwatch", "describe_alarm_history", path, **at)
     return sorted(
-        (when, name, said.partition(" from ")[2] or said)
+        (when, name, said.partition(" from ")[2])
         for when, name, said in items
         if any(fnmatchcase(name, of) for of in patterns)
     )

@@ -120,8 +120,8 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
     for (kind, name, path), (_, _, before, by, _) in known.since.items():
         found = datetime.fromisoformat(before)
         if within.start <= found <= within.end:
-            what = f"{path or 'all of it'} found different"
-            yield _row(found, "change", what, f"{kind} {name}", by, "report")
+            of = f"{path or 'all of it'} found different", f"{kind} {name}"
+            yield _row(found, "change", *of, by, "report")
 
 
 def _versions(ops: Connection) -> Iterator[Json]:

@@ -19,8 +19,8 @@ from opslib.core import (
     sql,
 )
 from opslib.core.checks.series import overdue
+from opslib.core.reads.stores.queues import Queue
 from opslib.jobs import rows
-from opslib.queues import Queue
 
 STATES = dtypes("""
     state           str

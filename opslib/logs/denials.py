@@ -63,8 +63,9 @@ def judged(
         told[each.action.startswith("s3:")].append(each.told(ops, live[each.function]["Role"]))
     yield answer(_OBJECTS, _objects, ops, live, buckets, told[True])
     seen = "; ".join(told[False])
-    follows = "changes/configuration"
-    yield _OTHERS.judged(not seen, seen or "no line of a denial", cause=ROLE, next=follows)
+    yield _OTHERS.judged(
+        not seen, seen or "no line of a denial", cause=ROLE, next="changes/configuration"
+    )
 
 
 def _objects(

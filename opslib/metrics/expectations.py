@@ -26,7 +26,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.series import WEEK, hours_left, overdue, silence
-from opslib.queues import Queue
+from opslib.core.reads.stores.queues import Queue
 
 SILENT = "metric-silent"  # the causes that findings name
 LIMIT_NEAR = "limit-near"
@@ -181,7 +181,7 @@ def check_levels(ops: Connection) -> Findings:
         each.query(f"m{i}", "Sum" if each.volume else "Average", 300)
         for i, each in enumerate(listed)
     ]
-    by_end, told, follows, measured = _of_weeks(ops, queries, 1, ops.now()), [], [], 0
+    by_end, told, follows, measured = _of_weeks(ops, queries, 1, ops.now()), [], "", 0
     for i, each in enumerate(listed):
         times, limit, unit = levels[each.namespace][each.metric]
         read = [week[f"m{i}"] for week in by_end]
@@ -193,12 +193,15 @@ def check_levels(ops: Connection) -> Findings:
             seen = f"{each.metric} of {each.dimensions[0][1]} {number(value, unit)}"
             told.append(f"{seen} in the last hour, in other weeks {was}")
             ways = known["follows"][each.namespace]
-            follows.append(ways.get(each.metric) or ways["any"])
+            follows = follows or ways.get(each.metric, ways["any"])
     if not measured:  # it is too young, or nothing is measured, which other checks judge
         return Findings(note=f"Not measured now and in the {_WEEKS} weeks before.")
-    asked = Question("work as in other weeks", "nothing far from it", "GetMetricData")
     seen = "; ".join(told) or f"{count(measured, 'metric')}, none far from other weeks"
-    return Findings(asked.judged(not told, seen, otherwise="warn", next="".join(follows[:1])))
+    return Findings(
+        Question("work as in other weeks", "nothing far from it", "GetMetricData").judged(
+            not told, seen, otherwise="warn", next=follows
+        )
+    )
 
 
 @check("Does something come to its limit?")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opslib.core import Connection, Finding, Findings, Question, check, count
-from opslib.queues import Queue
+from opslib.core.reads.stores.queues import Queue
 
 _LISTED = {
     "function": ("lambda", "list_functions", "Functions[].FunctionName"),

@@ -142,8 +142,8 @@ def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], 
 
 def did(ops: Connection, event: str, until: datetime) -> set[str]:
     """Those who did it in the 90 days before."""
-    before = Window(until - KEPT, until)
-    return {act.principal for act in look_up(ops, "EventName", event, before)[0]}
+    within = Window(until - KEPT, until)
+    return {act.principal for act in look_up(ops, "EventName", event, within)[0]}
 
 
 def is_usual(ops: Connection, act: Act) -> bool:
@@ -154,8 +154,8 @@ def is_usual(ops: Connection, act: Act) -> bool:
     person = act.principal == act.by and act.of("userIdentity.type") == "AssumedRole"
     if person or act.is_own(ops) or act.of("sessionCredentialFromConsole"):
         return False
-    past = did(ops, act.what, act.time - _APART)
-    return act.principal in past or bool(act.of("userIdentity.invokedBy"))
+    before = did(ops, act.what, act.time - _APART)
+    return act.principal in before or bool(act.of("userIdentity.invokedBy"))
 
 
 def own(target: str, since: datetime) -> list[Act]:
