@@ -392,6 +392,22 @@ TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"
         (("table", "t"), {"ItemCount": 400}, {"ItemCount": 300}, 0),
         (("table", "t"), {"ItemCount": 60}, {"ItemCount": 29}, 1),
         (("table", "t"), {"ItemCount": 20}, {"ItemCount": 2}, 0),
+        (
+            ("web acl", "a REGIONAL"),
+            {"Rules": [{"Name": "s", "Action": {"Block": {}}}]},
+            {
+                "Rules": [
+                    {"Name": n, "Action": {a: {}}} for n, a in (("s", "Block"), ("r", "Count"))
+                ]
+            },
+            0,
+        ),
+        (
+            ("web acl", "a REGIONAL"),
+            {"Rules": [{"Name": "s", "Action": {"Block": {}}}]},
+            {"Rules": [{"Name": n, "Action": {"Block": {}}} for n in "sr"]},
+            1,
+        ),
         (("service", "c s"), {"enableExecuteCommand": False}, {"enableExecuteCommand": True}, 0),
         (("service", "c s"), {"enableExecuteCommand": True}, {"enableExecuteCommand": False}, 1),
         (("table", "t"), {}, {"policy": '{"Statement": [{"Effect": "Deny"}]}'}, 1),
