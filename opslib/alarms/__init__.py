@@ -1,6 +1,13 @@
 """CloudWatch alarms: their state, whom they reach, and silences that end by themselves."""
 
 from opslib.alarms.silences import check_silences, plan_silence
-from opslib.alarms.states import check_alarms, check_reach, list_alarms
+from opslib.alarms.states import check_alarms, check_reach, list_alarms, list_states
 
-__all__ = ["check_alarms", "check_reach", "check_silences", "list_alarms", "plan_silence"]
+__all__ = [
+    "check_alarms",
+    "check_reach",
+    "check_silences",
+    "list_alarms",
+    "list_states",
+    "plan_silence",
+]

@@ -22,8 +22,8 @@ from opslib.core import (
     clock,
     count,
     planner,
+    require_known,
     result,
-    unknown_name,
 )
 
 _LONGEST = 15 * 24 * 60  # minutes that a mute rule may hold
@@ -77,8 +77,7 @@ def plan_silence(
     already).
     """
     known = list(list_alarms(ops)["alarm"])
-    if alarm not in known:
-        raise unknown_name("alarm", alarm, known, f" of {ops.target.name}")
+    require_known("alarm", alarm, known, f" of {ops.target.name}")
     rules = _rules(ops, alarm)
     if lift:
         return _lifted(alarm, rules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import itemgetter
@@ -22,6 +22,7 @@ from opslib.core import (
     Json,
     NotFound,
     Question,
+    Window,
     answer,
     check,
     clock,
@@ -93,6 +94,20 @@ def list_alarms(ops: Connection) -> Frame:
     found = frame(rows, ALARMS)
     found.attrs["total"], found.attrs["every"] = len(every), every
     return found
+
+
+def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, str]]:
+    """When which of the target's alarms changed from which state to which, oldest first."""
+    if not (patterns := ops.target.facts.get("alarms", {}).get("patterns")):
+        return []
+    path = "AlarmHistoryItems[].[Timestamp, AlarmName, HistorySummary]"
+    at: Json = {"HistoryItemType": "StateUpdate", "StartDate": within.start, "EndDate": within.end}
+    items = ops.pages("cloudwatch", "describe_alarm_history", path, **at)
+    return sorted(
+        (when, name, said.partition(" from ")[2])
+        for when, name, said in items
+        if any(fnmatchcase(name, of) for of in patterns)
+    )
 
 
 def _expected(ops: Connection) -> dict[str, str]:

@@ -165,7 +165,9 @@ def _policy(ops: Connection, bucket: str, headers: Sequence[str]) -> Finding:
     denies = [*_denies(json.loads(said["Policy"]), headers)]
     seen = "; ".join(said for _, said in denies) or "denies none of it"
     sure = "critical" if any(sure for sure, _ in denies) else "warn"
-    return asked.judged(not denies, seen, otherwise=sure, cause=DENIED)
+    return asked.judged(
+        not denies, seen, otherwise=sure, cause=DENIED, next="changes/configuration"
+    )
 
 
 def _key(ops: Connection, bucket: str, key: str) -> Finding:

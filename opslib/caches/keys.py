@@ -19,7 +19,7 @@ from opslib.core import (
     few,
     frame,
     number,
-    unknown_name,
+    require_known,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
 from opslib.core.connections import caches
@@ -52,8 +52,7 @@ _LOOKED_AT, _LARGE, _ENDLESS = 20_000, 5e6, 100
 def described(ops: Connection, keys: str) -> Json:
     """A kind of keys of the target's file. Raises UsageError with the nearest names."""
     known = ops.target["cache"].get("keys", {})
-    if keys not in known:
-        raise unknown_name("keys", keys, known, f" of cache.keys of {ops.target.name}")
+    require_known("keys", keys, known, f" of cache.keys of {ops.target.name}")
     found: Json = known[keys]
     return found
 

@@ -130,20 +130,18 @@ class _Comparison:
     def _judged(self, key: Key, difference: Difference) -> Change:
         assert self._was.at is not None
         place, stamp = (*key, difference.path), self._forms.stamp(difference)
-        known = self._was.since.get(place, [""])
+        known, kind = self._was.since.get(place, [""]), table()[key[0]]
         if known[0] == stamp:  # as in the last report
             _, after, before, by, why = known
         else:
             after, before = self._was.at.isoformat(), self._until
-            by, why = self._by(key, difference.path)
-        routine = [*table()[key[0]].get("routine", ()), _LABELS]
-        usual = any(re.match(rf"({each})(\W|$)", difference.path) for each in routine)
-        if usual and not difference.went_back:
+            by, why = self._by(key, difference, kind)
+        routine = "|".join([*kind.get("routine", ()), _LABELS])
+        if re.match(rf"({routine})(\W|$)", difference.path) and not difference.went_back:
             why = "as deployments, rotations and failovers do"
-        more = re.match(table()[key[0]].get("more", "(?!)"), "{}: {} now {}".format(*difference))
-        if more or difference.is_more:
+        if difference.fits(kind, "more") or difference.is_more:
             why = "what is more takes nothing away"
-        if self._went_on(table()[key[0]].get("with")):
+        if self._went_on(kind.get("with")):
             why = "as a migration does"
         taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)
         gone = not difference.path and difference.now is None
@@ -155,9 +153,9 @@ class _Comparison:
         found = [d for key in self._now if key[0] == kind for d in self._of(key)]
         return bool(found) and not any(difference.went_back for difference in found)
 
-    def _by(self, key: Key, path: str) -> tuple[str, str]:
+    def _by(self, key: Key, d: Difference, kind: Json) -> tuple[str, str]:
         """By whom, and whether that makes it no warning."""
-        part, setting, kind = path.partition(".")[0], path.rpartition(".")[2], table()[key[0]]
+        part, setting = d.path.partition(".")[0], d.path.rpartition(".")[2]
         read = kind.get("also", {}).get(part, kind["call"])[1]  # as what sets it is called
         noun = read.partition("_")[2].replace("_", "").rstrip("ies")
         about = key[1], setting, services(self._ops, key[0]), noun
@@ -165,7 +163,9 @@ class _Comparison:
             named = bool(setting) and setting in act.text
             return f"{act.by} ({act.what})", "by a run of ours" * named
         if act := trails.newest(self.theirs[0], *about):
-            return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", ""
+            released = d.fits(kind, "released") and trails.is_usual(self._ops, act)
+            why = "as a pipeline does that did so before" * released
+            return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", why
         return "", ""
 
     @cached_property

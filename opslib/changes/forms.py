@@ -41,10 +41,12 @@ _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
 _HELD = re.compile(r"(?i)(environment|\w*variables)$")  # what stands under it may be a secret
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
 WAYS: dict[str, Callable[[float, float], bool]] = {
-    "falls": lambda was, now: was >= 100 and now < was / 2,
+    "falls": lambda was, now: was >= 80 and now < was / 2,
+    "halves": lambda was, now: was >= 30 and now < was / 2,
     "empties": lambda was, now: was >= 10 and now < 1,
     "lessens": lambda was, now: was >= 30 and now < 0.7 * was,
     "shifts": lambda was, now: abs(now - was) >= 30,
+    "mounts": lambda was, now: now - was >= 10,
 }
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
@@ -60,6 +62,10 @@ class Difference(NamedTuple):
         """Whether a number went as a table of resources says that it has to, to be told."""
         was, now = (0 if of is None else of for of in self[1:])
         return dict not in (type(was), type(now)) and WAYS[way](was, now)
+
+    def fits(self, kind: Json, way: str) -> bool:
+        """Whether it is one of those of a table of resources, as that writes them."""
+        return bool(re.match(kind.get(way, "(?!)"), "{}: {} now {}".format(*self)))
 
     @property
     def went_back(self) -> bool:
@@ -77,7 +83,7 @@ class Difference(NamedTuple):
     def went_to(self, other: Difference) -> bool:
         """Whether what is less here is more there, by a name that holds this one's: archived.
 
-        Or went by age: at least two of five remain, and of the time since the oldest of before at
+        Or went by age: at least half remain, and of the time since the oldest of before at
         least half as large a share went as of what was there.
         """
         each = [*self[1:], *other[1:]]
@@ -86,7 +92,7 @@ class Difference(NamedTuple):
         was, now, had, has = (of or 0 for of in each)
         if other.path.startswith("oldest."):
             share = (has - had) / (time.time() - had)
-            return bool(had and 0.4 * was <= now < was and share >= (1 - now / was) / 2)
+            return bool(had and was / 2 <= now < was and share >= (1 - now / was) / 2)
         return bool(0 < was - now <= has - had)
 
 

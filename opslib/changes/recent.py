@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from opslib import functions
 from opslib.changes import memory
@@ -66,7 +67,7 @@ def check_recent(
     for act in acts:
         if about := next((name for name in names if act.names(name)), ""):
             kind = _DEPLOYED if act.deploys else "change"
-            rows.append(_row(act.time, act.what, about, act.by, "CloudTrail", kind))
+            rows.append(_row(act.time, kind, act.what, about, act.by, "CloudTrail"))
     for read in (_versions, _services, _states):
         try:
             rows += (row for row in read(ops) if within.start <= row["time"] <= within.end)
@@ -107,10 +108,7 @@ def _told(row: Json, near: datetime) -> str:
     return f"{clock(row['time'], near)} {row['what']} {row['resource']}{by}"
 
 
-def _row(
-    time: datetime, what: str, resource: str, by: str, source: str, kind: str = "change"
-) -> Json:
-    values = time, kind, what, resource, by, source
+def _row(*values: Any) -> Json:
     return dict(zip(RECENT, values, strict=True))
 
 
@@ -118,13 +116,12 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
     """By our own records: what runs applied, and what reports found different."""
     for act in trails.own(ops.target.name, within.start):
         if act.time <= within.end:
-            yield _row(act.time, act.what, "", act.by, "records")
+            yield _row(act.time, "change", act.what, "", act.by, "records")
     for (kind, name, path), (_, _, before, by, _) in known.since.items():
         found = datetime.fromisoformat(before)
         if within.start <= found <= within.end:
-            yield _row(
-                found, f"{path or 'all of it'} found different", f"{kind} {name}", by, "report"
-            )
+            of = f"{path or 'all of it'} found different", f"{kind} {name}"
+            yield _row(found, "change", *of, by, "report")
 
 
 def _versions(ops: Connection) -> Iterator[Json]:
@@ -134,7 +131,7 @@ def _versions(ops: Connection) -> Iterator[Json]:
     for name, versions in ops.each(partial(functions.list_versions, ops), live).items():
         for row in versions[versions["live"]].itertuples():
             what = f"version {row.version} ({row.description}) live"
-            yield _row(row.published, what, facts[name]["name"], "", "versions", _DEPLOYED)
+            yield _row(row.published, _DEPLOYED, what, facts[name]["name"], "", "versions")
 
 
 def _services(ops: Connection) -> Iterator[Json]:
@@ -144,7 +141,7 @@ def _services(ops: Connection) -> Iterator[Json]:
         path = "serviceDeployments[].[createdAt, status]"
         for when, status in ops.pages("ecs", "list_service_deployments", path, 20, **where):
             what = f"deployment {status}"
-            yield _row(when, what, facts["name"], "", "ECS", _DEPLOYED)
+            yield _row(when, _DEPLOYED, what, facts["name"], "", "ECS")
 
 
 def _states(ops: Connection) -> Iterator[Json]:
@@ -153,4 +150,4 @@ def _states(ops: Connection) -> Iterator[Json]:
         where = {"Bucket": facts["bucket"], "Prefix": facts["state"]}
         path = "Versions[].LastModified"
         for when in ops.pages("s3", "list_object_versions", path, 20, **where):
-            yield _row(when, "Terraform's state written", facts["state"], "", "S3", _DEPLOYED)
+            yield _row(when, _DEPLOYED, "Terraform's state written", facts["state"], "", "S3")

@@ -29,6 +29,7 @@ from opslib.core.errors import (
     Refused,
     Unfinished,
     UsageError,
+    require_known,
     unknown_name,
 )
 from opslib.core.findings import SEVERITY, Finding, Findings, Question
@@ -136,6 +137,7 @@ __all__ = [
     "planner",
     "poll",
     "quoted",
+    "require_known",
     "result",
     "services",
     "sessions",

@@ -13,7 +13,7 @@ OpsError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -62,6 +62,12 @@ class Lost(Unfinished):
 
 
 _MANY = 30  # are not all told
+
+
+def require_known(kind: str, name: str, known: Collection[str], where: str = "") -> None:
+    """Raises UsageError, as `unknown_name` words it."""
+    if name not in known:
+        raise unknown_name(kind, name, known, where)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:

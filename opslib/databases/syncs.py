@@ -24,8 +24,8 @@ from opslib.core import (
     dtypes,
     frame,
     planner,
+    require_known,
     sql,
-    unknown_name,
 )
 from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
@@ -51,8 +51,7 @@ def _facts(ops: Connection, scope: str) -> Json:
             f"{target.name} is production: nothing is ever copied over it. Nothing was changed."
         )
     facts = target["sync"]
-    if scope not in facts["scopes"]:
-        raise unknown_name("scope", scope, facts["scopes"], f" of {target.name}")
+    require_known("scope", scope, facts["scopes"], f" of {target.name}")
     return dict(facts | facts["scopes"][scope])
 
 

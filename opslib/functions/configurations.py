@@ -96,9 +96,10 @@ def drift(facts: Any, configuration: Json) -> list[str]:
     present = variables(configuration)
     lost = [name for name in facts.get("variables", ()) if not present.get(name)]
     return [f"lacks {', '.join(lost)}"] * bool(lost) + [
-        f"{of.told(configuration[of.name])} instead of {facts[of.key]:,} {of.unit}"
+        f"{of.told(configuration[of.name])} instead of {wanted:,} {of.unit}"
         for of in SETTINGS
-        if facts.get(of.key, configuration[of.name]) != configuration[of.name]
+        if (wanted := facts.get(of.key, configuration[of.name])) != configuration[of.name]
+        if wanted > configuration[of.name] or of.key != "memory_mb"  # more takes nothing away
     ]
 
 

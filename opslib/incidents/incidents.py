@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opslib.core import Json, Refused, UsageError, unknown_name
+from opslib.core import Json, Refused, UsageError, require_known, unknown_name
 from opslib.core.checks import notes
 from opslib.core.tables import safe
 from opslib.incidents import events, levels
@@ -242,8 +242,7 @@ def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Inci
 
     Raises UsageError: unknown, or another milestone stands on the wrong side of it.
     """
-    if milestone not in MILESTONES:
-        raise unknown_name("milestone", milestone, MILESTONES)
+    require_known("milestone", milestone, MILESTONES)
     events.require_order(find(incident).milestones, milestone, at or datetime.now(UTC))
     return write("mark", incident, at, ended_too=True, milestone=milestone)
 

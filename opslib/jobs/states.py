@@ -19,6 +19,7 @@ from opslib.core import (
     sql,
 )
 from opslib.core.checks.series import overdue
+from opslib.core.reads.stores.queues import Queue
 from opslib.jobs import rows
 
 STATES = dtypes("""
@@ -160,10 +161,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     if queue is None:
         yield asked.warn(seen, next="jobs/status")
         return
-    url = ops.call("sqs", "get_queue_url", QueueName=queue["name"])["QueueUrl"]
-    told = ops.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
-    depths = (of for key, of in told["Attributes"].items() if key.startswith("ApproximateNumber"))
-    messages = sum(map(int, depths))
+    messages = Queue(ops, queue["name"]).held()
     seen += f"; {count(messages, 'message')} in {queue['name']}"
     if messages:
         yield asked.warn(seen, next="queues/dead-letters")

@@ -58,20 +58,20 @@ def judged(
     ops: Connection, live: dict[str, Json], buckets: dict[str, list[str]], lines: Frame
 ) -> Iterator[Finding]:
     """What they may do with objects, and all else. `live`, `buckets`: by function."""
-    denied = _denied(live, lines)
-    yield answer(_OBJECTS, _objects, ops, live, buckets, denied)
-    yield answer(_OTHERS, _others, ops, live, denied)
+    told: dict[bool, list[str]] = {True: [], False: []}
+    for each in _denied(live, lines):
+        told[each.action.startswith("s3:")].append(each.told(ops, live[each.function]["Role"]))
+    yield answer(_OBJECTS, _objects, ops, live, buckets, told[True])
+    seen = "; ".join(told[False])
+    yield _OTHERS.judged(
+        not seen, seen or "no line of a denial", cause=ROLE, next="changes/configuration"
+    )
 
 
 def _objects(
-    ops: Connection, live: dict[str, Json], needs: dict[str, list[str]], denied: list[Denied]
+    ops: Connection, live: dict[str, Json], needs: dict[str, list[str]], wrong: list[str]
 ) -> Finding:
     """S3: what the lines say; without one, whether each may use the buckets that it needs."""
-    wrong = [
-        each.told(ops, live[each.function]["Role"])
-        for each in denied
-        if each.action.startswith("s3:")
-    ]
     known, asked = ops.target.facts.get("buckets", {}), 0
     for key, of in needs.items() if not wrong else ():
         for name in (known[what]["name"] for what in of):
@@ -81,25 +81,9 @@ def _objects(
             if "allowed" not in _simulated(ops, role, ["s3:GetObject", "s3:PutObject"], on):
                 wrong.append(f"{key}: its role may neither read nor write objects of {name}")
     if wrong:
-        follow = "logs/errors"
-        return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next=follow)
+        return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next="changes/configuration")
     seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
     return _OBJECTS.ok(seen, cause=STORAGE)
-
-
-def _others(ops: Connection, live: dict[str, Json], denied: list[Denied]) -> Finding:
-    """Every other service: what the lines say."""
-    wrong = [
-        each.told(ops, live[each.function]["Role"])
-        for each in denied
-        if not each.action.startswith("s3:")
-    ]
-    return _OTHERS.judged(
-        not wrong,
-        "; ".join(wrong) or "no line of a denial",
-        cause=ROLE,
-        next="logs/errors",
-    )
 
 
 def _simulated(ops: Connection, role: str, actions: list[str], on: str) -> list[str]:

@@ -48,7 +48,6 @@ MALFORMED = "malformed-requests"  # the cause that findings name
 RECENT = timedelta(minutes=15)  # what counts as still going on
 _SOURCE = "FilterLogEvents"
 OF_SERVICES = {  # what does for a service what that does for a function
-    "functions/configuration": "logs/errors",
     "functions/latency": "services/latency",
     "functions/rollback": "services/rollback",
     "functions/scale": "services/size",

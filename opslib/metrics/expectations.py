@@ -26,12 +26,14 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.series import WEEK, hours_left, overdue, silence
+from opslib.core.reads.stores.queues import Queue
 
 SILENT = "metric-silent"  # the causes that findings name
 LIMIT_NEAR = "limit-near"
 _WEEKS = 3
 _HOURS = 3  # so much of each week is compared
 _LATE_MINUTES = 15  # CloudWatch's own delay
+_STEADY = 10  # of the twelve times five minutes of an hour that are measured: else chance counts
 _SURE = 20  # so much was seen each week: that there is none now is no chance
 _REST_HOURS = 2  # what ran within them is not asked when it ran before
 _TREND_DAYS = 14
@@ -159,33 +161,47 @@ def _counted(ops: Connection) -> Iterator[Counted]:
             yield Counted(of.namespace, of.metric, tuple(of.dimensions.items()), bool(name))
 
 
-@check("Is the database's work as at this hour of other weeks?")
+@check("Is the work of database and functions as at this hour of other weeks?")
 def check_levels(ops: Connection) -> Findings:
-    """Latency, queues, swap, memory: far from what each of the three weeks before had at this hour.
+    """A database's latency, queues, swap, memory; how long functions take, how often they are
+    called: far from what each of the three weeks before had at this hour.
 
-    GetMetricData AWS/RDS, the average of an hour.
+    GetMetricData AWS/RDS and AWS/Lambda of an hour, of what is measured all the time.
     """
-    database, now = ops.target["database"], ops.now()
-    of = tuple((key, database[kind]) for kind, key in _OF.items() if kind in database)
-    if not of:
-        return Findings(note="The target's file names no cluster and no instance of RDS.")
-    levels = beside(__file__, "metrics")["levels"]
-    queries = [
-        Counted("AWS/RDS", metric, of).query(f"m{metric}", "Average", 300) for metric in levels
+    facts, known = ops.target.facts, beside(__file__, "metrics")
+    database, levels = facts.get("database", {}), known["levels"]
+    of = [("AWS/RDS", key, database[kind]) for kind, key in _OF.items() if kind in database]
+    of += [("AWS/Lambda", "FunctionName", of["name"]) for of in facts.get("functions", {}).values()]
+    listed = [
+        Counted(space, metric, ((key, name),))
+        for space, key, name in of
+        for metric in levels[space]
     ]
-    by_end, told, known = _of_weeks(ops, queries, 1, now), [], 0
-    for metric, (times, limit, unit) in levels.items():
-        value, *weeks = hours = [float(each[f"m{metric}"].mean()) for each in by_end]
-        known += not any(map(math.isnan, hours))
+    queries = [
+        each.query(f"m{i}", "Sum" if each.volume else "Average", 300)
+        for i, each in enumerate(listed)
+    ]
+    by_end, told, follows, measured = _of_weeks(ops, queries, 1, ops.now()), [], "", 0
+    for i, each in enumerate(listed):
+        times, limit, unit = levels[each.namespace][each.metric]
+        read = [week[f"m{i}"] for week in by_end]
+        value, *weeks = hours = [of.mean() if len(of) >= _STEADY else math.nan for of in read]
+        measured += not any(map(math.isnan, hours))
         sign, beyond = -1 if times < 1 else 1, (limit, *(times * each for each in weeks))
         if all(sign * value > sign * each for each in beyond):
             was = ", ".join(number(each, unit) for each in weeks)
-            told.append(f"{metric} {number(value, unit)} in the last hour, in other weeks {was}")
-    if not known:  # it is too young, or nothing is measured, which other checks judge
+            seen = f"{each.metric} of {each.dimensions[0][1]} {number(value, unit)}"
+            told.append(f"{seen} in the last hour, in other weeks {was}")
+            ways = known["follows"][each.namespace]
+            follows = follows or ways.get(each.metric, ways["any"])
+    if not measured:  # it is too young, or nothing is measured, which other checks judge
         return Findings(note=f"Not measured now and in the {_WEEKS} weeks before.")
-    asked = Question(f"work of {of[0][1]}", "nothing far from other weeks", "GetMetricData")
-    seen = "; ".join(told) or f"{count(known, 'metric')}, none far from other weeks"
-    return Findings(asked.judged(not told, seen, otherwise="warn", next="databases/health"))
+    seen = "; ".join(told) or f"{count(measured, 'metric')}, none far from other weeks"
+    return Findings(
+        Question("work as in other weeks", "nothing far from it", "GetMetricData").judged(
+            not told, seen, otherwise="warn", next=follows
+        )
+    )
 
 
 @check("Does something come to its limit?")
@@ -243,7 +259,4 @@ def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
 
 
 def _kept_seconds(ops: Connection, name: str) -> float:
-    url = ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
-    asked = {"QueueUrl": url, "AttributeNames": ["MessageRetentionPeriod"]}
-    told = ops.call("sqs", "get_queue_attributes", **asked)["Attributes"]
-    return float(told["MessageRetentionPeriod"])
+    return float(Queue(ops, name).attributes()["MessageRetentionPeriod"])

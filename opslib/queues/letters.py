@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from opslib import jobs
 from opslib.core import Connection, Json, OpsError, Sign, batched, dtypes
+from opslib.core.reads.stores.queues import Queue, depths
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
@@ -33,20 +34,6 @@ class Why(NamedTuple):
     sign: Sign
     error: str
     item: str
-
-
-class Queue:
-    """A queue by the name that AWS knows it by."""
-
-    def __init__(self, ops: Connection, name: str) -> None:
-        self.ops, self.name = ops, name
-        self.url = str(ops.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
-
-    def call(self, operation: str, **parameters: Any) -> Json:
-        return self.ops.call("sqs", operation, QueueUrl=self.url, **parameters)
-
-    def attributes(self) -> dict[str, str]:
-        return dict(self.call("get_queue_attributes", AttributeNames=["All"])["Attributes"])
 
 
 class Dead(Queue):
@@ -181,13 +168,6 @@ class Dead(Queue):
             except OpsError as exc:
                 print(f"The jobs' own errors could not be read: {exc}", flush=True)
         return found
-
-
-def depths(attributes: dict[str, str]) -> dict[str, int]:
-    """How many messages are visible, in flight, delayed."""
-    suffixes = {"visible": "", "in_flight": "NotVisible", "delayed": "Delayed"}
-    each = "ApproximateNumberOfMessages"
-    return {name: int(attributes[each + suffix]) for name, suffix in suffixes.items()}
 
 
 def _sent(message: Json) -> datetime:

@@ -27,7 +27,8 @@ from opslib.core import (
     poll,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.queues.letters import Dead, Queue, depths
+from opslib.core.reads.stores.queues import Queue, depths
+from opslib.queues.letters import Dead
 from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 

@@ -23,7 +23,8 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.queues.letters import LETTERS, Dead, Queue, depths
+from opslib.core.reads.stores.queues import Queue, depths
+from opslib.queues.letters import LETTERS, Dead
 from opslib.queues.proofs import BACK, PURGE, SIGNS
 
 QUEUES = dtypes("""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -44,7 +42,6 @@ IMPACT = {"metric": "str", "beyond": "bool"}
 _ALARMS = "CloudWatch DescribeAlarmHistory"
 _BEFORE, _AFTER = timedelta(hours=1), timedelta(minutes=30)
 _POINTS = 300  # at most of a series, so that a long incident is no large record
-_TO = re.compile(r"from (\w+) to (\w+)")
 
 
 class Happened(Findings):
@@ -162,7 +159,7 @@ def _check_published(ops: Connection, span: Window) -> Findings:
 def _check_history(ops: Connection, span: Window) -> Findings:
     if not ops.target.facts.get("alarms", {}).get("patterns"):
         return Findings(note="No alarms are described.")
-    states = list(_states(ops, Window(span.start - _BEFORE, span.end)))
+    states = alarms.list_states(ops, Window(span.start - _BEFORE, span.end))
     names = sorted({name for _, name, said in states if said.endswith("to ALARM")})
     asked = Question("alarms that rang", "at least one tells of it", _ALARMS)
     seen = ", ".join(names) or f"no alarm rang, {span}"
@@ -172,23 +169,6 @@ def _check_history(ops: Connection, span: Window) -> Findings:
         for when, name, said in states
     ]
     return Findings([*found, *_in_alarm(ops, states, span)], frame(rows, HAPPENED))
-
-
-def _states(ops: Connection, span: Window) -> Iterator[tuple[datetime, str, str]]:
-    """When which of the target's alarms changed its state, oldest first."""
-    items = ops.pages(
-        "cloudwatch",
-        "describe_alarm_history",
-        "AlarmHistoryItems[].[Timestamp, AlarmName, HistorySummary]",
-        HistoryItemType="StateUpdate",
-        StartDate=span.start,
-        EndDate=span.end,
-    )
-    patterns = ops.target["alarms"]["patterns"]
-    for when, name, summary in sorted(items):
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            states = _TO.search(summary)
-            yield when, name, f"{states[1]} to {states[2]}" if states else summary
 
 
 def _in_alarm(

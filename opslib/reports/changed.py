@@ -51,12 +51,12 @@ def check_deployments(ops: Connection, hours: float = 24) -> Findings:
         if row.live and row.published >= within.start
     ]
     told = [f"{r['function']} {r['version']} at {clock(r['published'], within.end)}" for r in rows]
-    seen = f"{len(rows)} of {len(listed)} functions in {hours:g} h"
+    seen = f"{len(rows)} of {len(listed)} functions in {hours:g} h" + ": " * bool(told)
     asked = Question(
         "new versions live", "errors do not begin with one", "lambda ListVersionsByFunction"
     )
-    finding = asked.ok(": ".join([seen, *([", ".join(told)] if told else [])]))
-    return Findings([finding] if listed or not named else [], frame(rows, DEPLOYED))
+    found = [asked.ok(seen + ", ".join(told))] if listed or not named else []
+    return Findings(found, frame(rows, DEPLOYED))
 
 
 def judged_deployments(ops: Connection, hours: float) -> Findings:

@@ -22,6 +22,7 @@ _MOST = 3
 _LOOKS: list[Json] = [  # as rows of sections.yaml
     {"where": "api.probes", "checks": ["health.check_probes"]},
     {"where": "services", "checks": ["services.check_services", "services.check_targets"]},
+    {"where": "functions", "checks": ["functions.check_functions"]},
     {"where": "alarms", "checks": ["alarms.check_alarms"]},
     {"where": "metrics", "checks": ["metrics.check_metrics"]},
 ]

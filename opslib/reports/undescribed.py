@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from opslib.core import Connection, Finding, Findings, Question, check, count
+from opslib.core.reads.stores.queues import Queue
 
 _LISTED = {
     "function": ("lambda", "list_functions", "Functions[].FunctionName"),
@@ -30,18 +30,11 @@ def check_undescribed(ops: Connection) -> Findings:
         if not lost:
             return asked.ok(count(len(mine), kind))
         seen = f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. "
-        used = kind != "queue" or any(ops.gather(*(partial(_used, ops, each) for each in lost)))
+        used = kind != "queue" or any(Queue(ops, each).held() for each in lost)
         seen += "What the file does not name is looked at by nothing here (opslib target discover)"
         return asked.judged(not used, seen + "; nothing is in them" * (not used), otherwise="warn")
 
     return Findings(ops.each(named, _LISTED, "every {}").values())
-
-
-def _used(ops: Connection, queue: str) -> bool:
-    url = ops.call("sqs", "get_queue_url", QueueName=queue)["QueueUrl"]
-    asked = {"QueueUrl": url, "AttributeNames": ["All"]}
-    told = ops.call("sqs", "get_queue_attributes", **asked)["Attributes"]
-    return any(int(of) for key, of in told.items() if key.startswith("ApproximateNumber"))
 
 
 def _texts(facts: Any) -> Iterator[str]:

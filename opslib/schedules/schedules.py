@@ -8,7 +8,7 @@ from functools import partial
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import typed
-from opslib.core import Json, UsageError, paths, strict_yaml, targets, unknown_name
+from opslib.core import Json, UsageError, paths, require_known, strict_yaml, targets
 from opslib.core.strict_yaml import Document
 from opslib.schedules import calendar
 from opslib.schedules.calendar import When
@@ -102,5 +102,4 @@ def _parameters(said: Json) -> None:
 
 def _channels(named: list[str], known: Json) -> None:
     for name in named:
-        if name not in known:
-            raise unknown_name("channel", name, known)
+        require_known("channel", name, known)

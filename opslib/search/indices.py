@@ -21,7 +21,7 @@ from opslib.core import (
     domains,
     frame,
     quoted,
-    unknown_name,
+    require_known,
 )
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
@@ -37,8 +37,7 @@ _PAGE = 5_000
 def described(ops: Connection, index: str) -> Json:
     """An index of the target's file by its key. Raises UsageError that offers the nearest."""
     known = ops.target["search"].get("indices", {})
-    if index not in known:
-        raise unknown_name("index", index, known, f" of {ops.target.name}")
+    require_known("index", index, known, f" of {ops.target.name}")
     facts: Json = known[index]
     return facts
 

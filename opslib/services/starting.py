@@ -99,7 +99,8 @@ def _secret(asked: Question, service: Service, name: str, of: str, key: str) -> 
     if value is None:
         seen = f"would not start: secret {secret} has no key {key}, and {name} is made of it"
     passed = value is not None and not _UNSET.fullmatch(str(value))
-    if passed and str(value) != str(value).strip():
-        seen = f"would take {name} with blanks or a line's end around it, as secret {secret} has it"
+    # what an editor, an echo or a shell leaves there
+    if passed and str(value) != str(value).strip(" \t\r\n\ufeff\"'"):
+        seen = f"would take {name} with blanks, quotes or a line's end around it, as in {secret}"
         return asked.warn(seen, cause=_SECRET, next="secrets/rotate")
     return asked.judged(passed, seen, cause=_SECRET, next="secrets/rotate")

@@ -41,6 +41,7 @@ class Ops:
         self.target.facts = facts
         self.journal.kept = True
         self.findings, self.changed, self._now = Findings(), False, START + days * DAY
+        self.identity = SimpleNamespace(arn="arn:aws:iam::1:user/me")
 
     def now(self) -> datetime:
         return self._now
@@ -287,6 +288,43 @@ def test_who_did_it_is_named_and_no_other(report: Reports) -> None:
     assert "by ana" in found.seen
 
 
+GRANT = {"Statement": [{"Sid": "tags", "Effect": "Allow", "Action": ["s3:GetObjectTagging"]}]}
+BOT = {"type": "AssumedRole", "sessionContext": {"sessionIssuer": {"userName": "pipeline"}}}
+ANA = {
+    "type": "AssumedRole",
+    "sessionContext": {"sessionIssuer": {"userName": "AWSReservedSSO_a"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "before", "now", "told"),
+    [
+        (BOT, BOT, GRANT, 0),
+        ({**BOT, "invokedBy": "cloudformation.amazonaws.com"}, {}, GRANT, 0),
+        (BOT, {}, GRANT, 1),  # nobody knows it
+        (ANA, ANA, GRANT, 1),  # a person
+        (BOT, BOT, {"Statement": [{**GRANT["Statement"][0], "Effect": "Deny"}]}, 1),
+        (BOT, BOT, None, 1),
+    ],
+)
+def test_a_right_more_by_the_pipeline_that_always_gives_them_is_told_and_no_warning(
+    report: Reports, who: Any, before: Any, now: Any, told: int
+) -> None:
+    key = ("inline policy", "web-more role/web")
+
+    def act(of: Any, days: int) -> trails.Act:
+        said = {"userIdentity": of, "eventSource": "iam.amazonaws.com"}
+        return trails.Act(START - days * DAY, "PutRolePolicy", "run-7", "web-more role/web", said)
+
+    report.theirs = [act(who, 0)]
+    report.monkeypatch.setattr(trails, "look_up", lambda *_: ([act(before, 9)], ""))
+    absent = [] if now else [key]
+    report({**FIRST, key: {}} | ({} if now else {key: GRANT}), accept="as it was")
+    seen = report({**FIRST, **({key: now} if now else {})}, absent=absent)
+    assert len(seen.troubles) == told, seen
+    assert told or "by run-7: PutRolePolicy" in seen[-1].seen
+
+
 def test_of_several_events_the_one_that_sets_such_a_thing_is_named(report: Reports) -> None:
     said = {"eventSource": "lambda.amazonaws.com"}
     names = ("UpdateAlias20150331", "UpdateFunctionConfiguration20150331v2", "TagResource")
@@ -338,7 +376,8 @@ TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"
             {"lifecycle": [{"ID": "a", "Transitions": [{"StorageClass": "GLACIER"}]}]},
             1,
         ),
-        (("bucket", "b"), {"archived": 0}, {"archived": 44}, 1),
+        (("bucket", "b"), {"archived": 0}, {"archived": 12}, 1),
+        (("bucket", "b"), {"without bytes": 1}, {"without bytes": 8}, 0),
         (INSTANCE, {}, {"ReadReplicaDBInstanceIdentifiers": ["ledger-3"]}, 0),
         (TOPIC, {}, {"subscriptions": [{"SubscriptionArn": "arn:aws:sns:x", "Owner": "1"}]}, 1),
         (
@@ -351,6 +390,26 @@ TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"
         (("database cluster", "c"), {"MaxCapacity": 4.0}, {"MaxCapacity": 1.0}, 1),
         (("table", "t"), {"ItemCount": 400}, {"ItemCount": 150}, 1),
         (("table", "t"), {"ItemCount": 400}, {"ItemCount": 300}, 0),
+        (("table", "t"), {"ItemCount": 60}, {"ItemCount": 29}, 1),
+        (("table", "t"), {"ItemCount": 20}, {"ItemCount": 2}, 0),
+        (
+            ("web acl", "a REGIONAL"),
+            {"Rules": [{"Name": "s", "Action": {"Block": {}}}]},
+            {
+                "Rules": [
+                    {"Name": n, "Action": {a: {}}} for n, a in (("s", "Block"), ("r", "Count"))
+                ]
+            },
+            0,
+        ),
+        (
+            ("web acl", "a REGIONAL"),
+            {"Rules": [{"Name": "s", "Action": {"Block": {}}}]},
+            {"Rules": [{"Name": n, "Action": {"Block": {}}} for n in "sr"]},
+            1,
+        ),
+        (("service", "c s"), {"enableExecuteCommand": False}, {"enableExecuteCommand": True}, 0),
+        (("service", "c s"), {"enableExecuteCommand": True}, {"enableExecuteCommand": False}, 1),
         (("table", "t"), {}, {"policy": '{"Statement": [{"Effect": "Deny"}]}'}, 1),
     ],
 )
@@ -377,6 +436,16 @@ def test_only_a_fall_to_less_than_half_of_the_rows_counts(
     assert [f.check for f in found] == ["configuration of database rows db"] * told
 
 
+@pytest.mark.parametrize(("was", "now", "told"), [(96, 4, 1), (96, 60, 0), (60, 20, 0)])
+def test_a_column_that_was_nearly_always_filled_and_is_no_more_is_told(
+    report: Reports, was: int, now: int, told: int
+) -> None:
+    key = ("database columns", "db")
+    report({**FIRST, key: {"of": {"orders": {"due is filled": was}}}}, accept="it is new")
+    found = report({**FIRST, key: {"of": {"orders": {"due is filled": now}}}})
+    assert len(found.troubles) == told
+
+
 VALUES = ("database values", "db")
 
 
@@ -396,6 +465,24 @@ def test_a_table_that_was_emptied_and_a_third_of_a_named_one_count(
     report.facts["jobs"] = {"images": {"table": "jobs"}}
     report({**FIRST, ROWS: was}, accept="it is new")
     assert len(report({**FIRST, ROWS: now}).troubles) == told
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [("is_deleted", "true", 1), ("is_active", "false", 1), ("is_paid", "true", 0)],
+)
+def test_a_tenth_of_the_rows_that_is_marked_as_deleted_is_told(
+    report: Reports, column: str, value: str, told: int
+) -> None:
+    def marked(percent: int) -> Any:
+        other = {"true": "false", "false": "true"}[value]
+        shares = {column: {value: percent, other: 100 - percent}}
+        return {**FIRST, VALUES: {"of": {"notes": shares}}}
+
+    report(marked(2), accept="it is new")
+    assert len(report(marked(14)).troubles) == told
+    report(marked(14), accept="so it is")
+    assert report(marked(20)).troubles == []
 
 
 def test_a_column_whose_values_are_distributed_otherwise_is_told(report: Reports) -> None:

@@ -108,6 +108,18 @@ CASES = [
         WARN,
     ),
     ("database times", "db", {"future": "jobs.started_at up to 2031"}, "future", WARN),
+    ("database twins", "db", {"alike": "2 of users.email"}, "alike", WARN),
+    (
+        "alarm",
+        "cpu",
+        {
+            "MetricName": "CPUUtilization",
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": 8000.0,
+        },
+        "Threshold",
+        WARN,
+    ),
     ("database sequences", "db", {"behind": "users_id_seq gives 1 next"}, "behind", CRITICAL),
     ("key", "k", {"KeyState": "PendingDeletion"}, "KeyState", CRITICAL),
     ("vpc", "vpc-1", {"support": False, "names": False}, "support", WARN),
@@ -266,6 +278,16 @@ CASES = [
 KEPT = [
     ("database times", "db", {"future": None}),
     ("database sequences", "db", {"behind": None}),
+    ("database twins", "db", {"alike": None}),
+    *(
+        ("alarm", "cpu", {"MetricName": m, "ComparisonOperator": sign, "Threshold": limit})
+        for m, sign, limit in (
+            ("CPUUtilization", "GreaterThanThreshold", 80.0),
+            ("CPUUtilization", "GreaterThanOrEqualToThreshold", 100.0),
+            ("Duration", "GreaterThanThreshold", 25000.0),
+            ("DiskUsedPercent", "LessThanThreshold", 100.0),
+        )
+    ),
     ("key", "k", {"KeyState": "Enabled"}),
     ("vpc", "vpc-1", {"support": True, "names": False}),
     ("subnet", "s-1", {"AvailableIpAddressCount": 4091}),

@@ -247,3 +247,26 @@ def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Con
             owner.execute("ROLLBACK")
         if kind != "times":
             assert of["users"] == (8 if kind == "rows" else {"role": ROLES})
+
+
+def test_rows_whose_parent_is_gone_and_persons_with_two_rows_are_told(
+    owner: Any,
+    ops: Connection,
+    before: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.execute("ALTER TABLE book_images DROP CONSTRAINT book_images_book_id_fkey")
+    some = "SELECT book_id FROM book_images GROUP BY book_id ORDER BY book_id"
+    owner.execute(f"DELETE FROM books WHERE id IN ({some} LIMIT 1 OFFSET 9)")
+    told = [f.check for f in after(ops, before, monkeypatch).troubles]
+    assert told == ["configuration of database table book_images"], "a few"
+    owner.execute(f"DELETE FROM books WHERE id IN ({some} LIMIT 12)")
+    owner.execute(
+        "INSERT INTO users (cognito_sub, email, created_at) "
+        "SELECT gen_random_uuid(), upper(email), now() FROM users LIMIT 1"
+    )
+    found = {f.check: f.seen for f in after(ops, before, monkeypatch).troubles}
+    orphans = found["configuration of database orphans bluemoxon-staging/database"]
+    assert orphans.startswith("of.book_images.book_id: was not set, now ")
+    twins = found["alike of database twins bluemoxon-staging/database"]
+    assert twins.startswith("1 of users.email differ in capitals only")

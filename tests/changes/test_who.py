@@ -114,6 +114,7 @@ def judge(ops: Connection, monkeypatch: pytest.MonkeyPatch) -> Judge:
             return [a for a in past if value == (a.what if name == "EventName" else a.by)], ""
 
         monkeypatch.setattr(suspicions, "look_up", look_up)
+        monkeypatch.setattr(trails, "look_up", look_up)
         seen = Trail(window(ops, 1440), [act(ops, each) for each in said], [])
         return changes.check_suspicion(ops, seen)
 
@@ -200,6 +201,7 @@ def test_a_right_of_what_is_remembered_is_told_with_its_configuration_alone(
     known = memory.Memory(now={("role", "arn:aws:iam::1:role/shop-api"): "{}"})
     monkeypatch.setattr(memory, "last", lambda *_: known)
     monkeypatch.setattr(suspicions, "look_up", lambda *_: ([], ""))
+    monkeypatch.setattr(trails, "look_up", lambda *_: ([], ""))
 
     def found(role: str, beside: bool) -> str:
         given = act(ops, record("PutRolePolicy", requestParameters={"roleName": role}))

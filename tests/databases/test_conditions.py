@@ -58,6 +58,11 @@ def judged(rule: str, each: dict[str, Any]) -> Finding:
             [{"DBParameterGroupName": "x", "ParameterApplyStatus": "applying"}],
             "ok",
         ),
+        (  # nobody sets AWS's own group: another capacity brought it
+            "settings in force",
+            [{"DBParameterGroupName": "default.pg16", "ParameterApplyStatus": "pending-reboot"}],
+            "ok",
+        ),
         ("option groups in force", [{"OptionGroupName": "x", "Status": "failed"}], "warn"),
         ("replication of an instance", [{"Normal": False, "Status": "error"}], "critical"),
         ("replication of an instance", [{"Normal": True, "Status": "replicating"}], "ok"),

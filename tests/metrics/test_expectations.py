@@ -263,9 +263,7 @@ def test_a_database_far_from_its_other_weeks_is_told(
     weeks: tuple[float, ...],
     far: bool | None,
 ) -> None:
-    said = [
-        pd.Series([value], index=[NOW - week * WEEK]) for week, value in enumerate((now, *weeks))
-    ]
+    said = [counted(value or 1e-9, 0, week) for week, value in enumerate((now, *weeks))]
     said += [counted(0)] * (3 - len(weeks))
     ops: Any = Recorded(**{metric: said})
     ops.target.facts["database"] = {"instance": "shop"}
@@ -273,6 +271,31 @@ def test_a_database_far_from_its_other_weeks_is_told(
     found = expectations.check_levels(ops)
     assert [f.status for f in found] == {True: ["warn"], False: ["ok"], None: []}[far]
     assert any(metric in f.seen for f in found) is bool(far)
+
+
+@pytest.mark.parametrize(
+    ("metric", "now", "weeks", "far"),
+    [
+        ("Duration", 900, (70, 80, 75), True),
+        ("Duration", 280, (12, 13, 12), False),  # many times, and quick still
+        ("Duration", 900, (70, 80, 300), False),
+        ("Invocations", 4000, (25, 30, 28), True),  # something calls it again and again
+        ("Invocations", 90, (25, 30, 28), False),
+        ("Invocations", 4000, (0, 30, 28), None),  # not always called: nothing is said
+    ],
+)
+def test_a_function_that_got_slow_below_its_threshold_or_is_called_in_a_loop_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    metric: str,
+    now: float,
+    weeks: tuple[float, ...],
+    far: bool | None,
+) -> None:
+    ops: Any = Recorded(**{metric: [counted(now), *before(*weeks)]})
+    monkeypatch.setattr(metrics, "query", ops.query)
+    found = expectations.check_levels(ops)
+    assert [f.status for f in found] == {True: ["warn"], False: ["ok"], None: []}[far]
+    assert all(f"{metric} of shop-api" in f.seen for f in found.troubles)
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(7, "warn"), (1.5, "ok")])

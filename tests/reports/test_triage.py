@@ -34,5 +34,5 @@ def test_its_verdict_says_what_was_looked_at_and_what_was_not(ops: Connection) -
     reports.first_look(ops)
     said = conclude(ops).sentence
     assert said.startswith("All ")
-    assert " passed. Looked at: api, alarms, metrics; not at: database, functions, " in said
+    assert " passed. Looked at: api, functions, alarms, metrics; not at: database, jobs, " in said
     assert said.endswith(f"(opslib report daily -t {TARGET}).")

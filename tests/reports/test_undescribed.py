@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opslib import connect
-from opslib.reports import undescribed
+from opslib.core.reads.stores.queues import Queue
 from opslib.reports.undescribed import check_undescribed
 
 NAMES = {
@@ -35,11 +35,12 @@ def test_each_kind_is_compared_with_the_file(
     monkeypatch.setattr(
         ops, "pages", lambda _, operation, *__: NAMES[operation] + more.get(operation, [])
     )
-    monkeypatch.setattr(undescribed, "_used", lambda *_: True)
+    monkeypatch.setattr(Queue, "__init__", lambda *_: None)
+    monkeypatch.setattr(Queue, "held", lambda _: 1)
     found = check_undescribed(ops)
     assert [each.status for each in found].count("warn") == len(lost)
     assert all(any(name in each.seen for each in found) for name in lost)
-    monkeypatch.setattr(undescribed, "_used", lambda *_: False)
+    monkeypatch.setattr(Queue, "held", lambda _: 0)
     assert check_undescribed(ops).worst == ("warn" if "list_functions" in more else "ok")
 
 

@@ -54,12 +54,13 @@ def test_a_whole_secret_that_was_deleted_is_told_while_all_tasks_run(
     assert "would not start, or without OPENAI_API_KEY: Not found: " in found[0].seen
 
 
-def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection) -> None:
+@pytest.mark.parametrize("around", ["{}\n", "\ufeff{}", '"{}"'])
+def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection, around: str) -> None:
     well = ops.secret(SECRET)
-    hold(ops, json.dumps(well | {"hf_api_key": well["hf_api_key"] + "\n"}))
+    hold(ops, json.dumps(well | {"hf_api_key": around.format(well["hf_api_key"])}))
     (found,) = services.check_startable(ops)
     assert (found.status, found.cause) == ("warn", "secret-missing")
-    assert "HF_API_KEY with blanks or a line's end around it" in found.seen
+    assert "HF_API_KEY with blanks, quotes or a line's end around it" in found.seen
     assert well["hf_api_key"] not in str(found)
 
 

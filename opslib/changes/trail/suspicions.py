@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 
 from opslib.changes import memory
 from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import data
 from opslib.changes.rules import accepted
-from opslib.changes.trail.trails import Act, look_up
+from opslib.changes.trail.trails import KEPT, Act, did, look_up
 from opslib.changes.trail.who import Trail, read_trail
 from opslib.core import (
     Connection,
@@ -30,7 +29,6 @@ from opslib.core import (
 
 PROBED, ELSEWHERE, STOPPED = "secrets-probed", "key-elsewhere", "trail-stopped"  # causes
 _SOURCE, _NEXT = "cloudtrail LookupEvents", "changes/who"
-_KEPT = timedelta(days=90)
 _DIFFERENT, _MANY = (
     5,
     20,
@@ -82,13 +80,7 @@ def check_suspicion(
 
 
 def _by_rules(ops: Connection, trail: Trail, told: Iterable[str]) -> Iterator[Finding]:
-    before = Window(trail.within.start - _KEPT, trail.within.start)
-
-    @cache
-    def known(event: str) -> set[str]:
-        """Those who did it in the 90 days before."""
-        return {act.principal for act in look_up(ops, "EventName", event, before)[0]}
-
+    known = cache(partial(did, ops, until=trail.within.start))
     for rule in data("suspicions")["rules"]:
         hits = [
             act
@@ -162,7 +154,7 @@ def _elsewhere(ops: Connection, trail: Trail) -> Iterator[Finding]:
     Not judged: services and what has no public address, who roams, sessions of a role that none of
     that name was before.
     """
-    before = Window(trail.within.start - _KEPT, trail.within.start)
+    before = Window(trail.within.start - KEPT, trail.within.start)
     acts = [
         act for act in trail.acts if _network(act.address) and not act.of("userIdentity.invokedBy")
     ]

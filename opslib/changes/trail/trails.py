@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ _DEPLOYS = re.compile(
 )
 _DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden")
 _FIRST = "values(requestParameters || `{}`)[?type(@) == 'string'] | [:1]"
+KEPT = timedelta(days=90)
+_APART = timedelta(hours=1)  # one release makes several such events
 _MOST = 250  # events; AWS answers two calls of 50 in a second
 
 
@@ -136,6 +138,24 @@ def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], 
     """What was written in the account and region, newest first; and why not all of it is known."""
     found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
     return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
+
+
+def did(ops: Connection, event: str, until: datetime) -> set[str]:
+    """Those who did it in the 90 days before."""
+    within = Window(until - KEPT, until)
+    return {act.principal for act in look_up(ops, "EventName", event, within)[0]}
+
+
+def is_usual(ops: Connection, act: Act) -> bool:
+    """Whether a service did it, or a pipeline that did it before: by a key or a role of its own.
+
+    Not who uses the console or single sign-on, nor the login that we use now.
+    """
+    person = act.principal == act.by and act.of("userIdentity.type") == "AssumedRole"
+    if person or act.is_own(ops) or act.of("sessionCredentialFromConsole"):
+        return False
+    before = did(ops, act.what, act.time - _APART)
+    return act.principal in before or bool(act.of("userIdentity.invokedBy"))
 
 
 def own(target: str, since: datetime) -> list[Act]:

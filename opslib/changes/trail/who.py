@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from opslib import alarms
 from opslib.changes.resources import data, named
 from opslib.changes.trail import trails
 from opslib.changes.trail.trails import Act, look_up
@@ -174,21 +174,9 @@ def _row(act: Act, source: str) -> Json:
 
 def _alarms(ops: Connection, within: Window, unseen: list[str]) -> tuple[list[Json], list[Panel]]:
     """Changes of state of the target's alarms (CloudWatch DescribeAlarmHistory)."""
-    patterns = ops.target.facts.get("alarms", {}).get("patterns", ())
-    if not patterns:
-        return [], []
-    items = ops.pages(
-        "cloudwatch",
-        "describe_alarm_history",
-        "AlarmHistoryItems[].[Timestamp, AlarmName, HistorySummary]",
-        HistoryItemType="StateUpdate",
-        StartDate=within.start,
-        EndDate=within.end,
-    )
     return [
         {"time": when, "source": "alarm", "what": said, "resource": name}
-        for when, name, said in items
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        for when, name, said in alarms.list_states(ops, within)
     ], []
 
 

@@ -140,13 +140,7 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
 
 
 def _statistic(metric: str) -> str:
-    return (
-        MEASURES[metric][0]
-        if metric in MEASURES
-        else "Maximum"
-        if metric == "IteratorAge"
-        else "Sum"
-    )
+    return MEASURES.get(metric, ["Maximum" if metric == "IteratorAge" else "Sum"])[0]
 
 
 def period(within: Window) -> int:

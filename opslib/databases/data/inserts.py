@@ -21,7 +21,7 @@ from opslib.core import (
     identifier,
     planner,
     quoted,
-    unknown_name,
+    require_known,
 )
 from opslib.core.connections.sql import literal, value
 from opslib.databases.data import effects, rows
@@ -33,8 +33,7 @@ def _given(ops: Connection, kind: str, values: Mapping[str, Any]) -> dict[str, s
     """Each column's value as SQL. Raises UsageError: an unknown column, one that is missing."""
     facts = ops.target["inserts"][kind]
     for name in values:
-        if name not in facts["columns"]:
-            raise unknown_name("column", name, facts["columns"], f" of {kind}")
+        require_known("column", name, facts["columns"], f" of {kind}")
     told = {
         name: about["default"] for name, about in facts["columns"].items() if "default" in about
     }

@@ -24,8 +24,8 @@ from opslib.core import (
     count,
     first_rows,
     frame,
+    require_known,
     sessions,
-    unknown_name,
 )
 from opslib.core.checks import plots
 from opslib.core.checks.plots import Picture
@@ -64,8 +64,7 @@ def find_query(ops: Connection, query: str) -> Query:
     """
     named, asked = ops.target["database"].get("queries", {}), query.strip()
     if re.fullmatch(r"[\w-]+", asked):
-        if asked not in named:
-            raise unknown_name("query", asked, named, f" of {ops.target.name}")
+        require_known("query", asked, named, f" of {ops.target.name}")
         return Query(asked, **named[asked])
     if not _READ.match(query):
         raise UsageError(

@@ -40,7 +40,8 @@ def sampled(
     text = f"SELECT {column} AS key FROM {table}{some} WHERE {column} LIKE '_%' AND {where}"
     text += f" ORDER BY md5({column}) LIMIT {_CALLS // share}"
     rows = [key for key in ask(ops, text, given)["key"] if "://" not in key]
-    keys = [key if key.startswith(prefix) else prefix + key.lstrip("/") for key in rows]
+    slash = "/" if all(key.startswith("/") for key in rows) else ""  # else those name nothing
+    keys = [key if key.startswith(prefix) else prefix + key.removeprefix(slash) for key in rows]
     sizes = ops.each(partial(size_of, ops, bucket), keys)
     asked = Question(named, f"in {bucket}", f"s3 HeadObject of {count(len(sizes), 'row')}")
     lost = [[key for key, size in sizes.items() if size == of] for of in (None, 0)]
