@@ -52,25 +52,21 @@ _LOOKS = (
     ),
     (
         # Its user may be missing; a slash or an @ in the password is not always escaped.
-        r"(://[^\s:/?#@\"'<>]*:)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
+        r"(://[^\s:/?#@\"'<>]*:|jdbc:oracle:\w+:[^\s/@]+/)(?!\d{1,5}(?:[/?#]|$))(?:(?!://)[^\s\"'<>]){1,500}"
         r"(?=@[\w.\[-])",
         r"\1[password]",
     ),
     (r"(://)[0-9a-f]{32}(?=@)", r"\1[key]"),
     (
         r"(X-Amz-(?:Signature|Credential|Security-Token)=|, ?Signature="
-        r"|discord(?:app)?\.com/api/webhooks/\d+/|/bot\d{6,}:)[^&\s\"']+",
+        r"|discord(?:app)?\.com/api/webhooks/\d+/|/bot\d{6,}:"
+        r"|(?i:[?&](?:sig|signature|token|secret|auth)=)(?!\[))[^&\s\"']{6,}",
         r"\1[signature]",
     ),
     (_COMMAND, r"\1\2[secret]"),
     (
         rf"(?i)((?<![\w-])(?:token|secret|pass|otp)(?:{_Q})?\s*[:=]\s*(?:{_Q})?){_RANDOM}",
         r"\1[secret]",
-    ),
-    (r"(jdbc:oracle:\w+:[^\s/@]+/)[^\s@\[]+(?=@)", r"\1[password]"),
-    (
-        r"(?i)([?&](?:sig|signature|token|secret|auth)=)[^&\s\"'\[]{6,}",
-        r"\1[signature]",
     ),
     # "password": "a b\"c", also inside JSON inside JSON
     (
