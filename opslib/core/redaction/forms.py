@@ -59,16 +59,20 @@ def layers(text: str) -> tuple[list[Layer], str]:
     what stands above each.
     """
     above: list[Layer] = []
-    for pattern in (_BREAK, *[_ESCAPED] * _LAYERS):
+    for pattern in [_BREAK] * ("\n" in text) + [_ESCAPED] * _LAYERS:
         below = pattern.sub(_said, text)
         if below != text:
             above.append((text, pattern))
-        text = below
+            text = below
+        elif pattern is _ESCAPED:
+            break
     return above, text
 
 
 def _said(hit: re.Match[str]) -> str:
     escape = hit[0]
+    if escape in "\"'`":
+        return ""
     if escape[0] == "&":
         return html.unescape(escape)
     if escape[0] == "%" != escape:
