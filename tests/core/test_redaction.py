@@ -121,6 +121,9 @@ def test_a_variable_or_a_header_that_sounds_secret_is_one(name: str) -> None:
         ("AUTH_ENABLED", "true"),
         ("AUTHOR", "ana"),
         ("X-User-Id", "ana"),
+        ("MAX_TOKENS", "4096"),
+        ("TokensUsed", "1,204.5"),
+        ("token_count", "15000000"),
     ],
 )
 def test_what_only_names_a_secret_or_sounds_like_none_is_shown(name: str, value: str) -> None:

@@ -32,6 +32,7 @@ _ABOUT = re.compile(
     r"(?i)(?:name|arn|path|file|ttl|expir\w*|length|size|type|enabled|header|prefix|algorithm"
     r"|version|seconds|minutes|hours|days|rotation|policy|region|id|route[-_]?key)s?$"
 )
+_COUNTED = re.compile(r"(?i).*(?:tokens|count|used|usage|limit)\w*=[\d.,_]{1,12}")
 _TRUTHS = re.compile("(?i)true|false|yes|no|on|off|null|none|")
 
 
@@ -39,11 +40,11 @@ def names_a_secret(name: str, value: object = "") -> bool:
     """Whether a variable, a header or a setting looks like a secret by its name.
 
     Such a value is hidden in tables and masked in every output. An ARN names a secret, and is none;
-    nor is the shell's PWD, a folder.
+    nor is the shell's PWD, a folder, nor how many tokens a model may use.
     """
     if str(value).startswith("arn:") or (name.upper() == "PWD" and str(value).startswith("/")):
         return False
-    return _NAME.search(name) is not None
+    return not _COUNTED.fullmatch(f"{name}={value}") and _NAME.search(name) is not None
 
 
 def holds_a_secret(name: str, value: object) -> bool:
