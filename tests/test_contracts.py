@@ -158,6 +158,7 @@ BESIDE = {
     ("logs/errors", "cloudwatch:GetMetricData"),
     ("reports/daily", "lambda:GetAccountSettings"),
     ("reports/daily", "rds:DescribePendingMaintenanceActions"),
+    ("reports/triage", "lambda:GetAccountSettings"),
     ("services/rollback", "ecr:DescribeImages"),  # the plan's notes say that it is not known
 }
 

@@ -55,7 +55,7 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
 
 
 def first_look(ops: Connection) -> Findings:
-    """Quick health, services, alarms and key metrics, of what the target describes, at once.
+    """Quick health, services, functions, alarms, key metrics: what the target describes, at once.
 
     The note says where it points, the verdict what was not looked at. A part that is denied or does
     not answer is one unknown finding.
