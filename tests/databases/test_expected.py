@@ -38,13 +38,13 @@ def test_more_rows_than_are_well_are_a_warning_that_leads_on(broken: Connection)
     bad = {f.source: f for f in found if f.status != "ok"}
     assert set(bad) == {f"database.queries.{n}" for n in ("late-renewals", "jobs-again-and-again")}
     assert {f.status for f in bad.values()} == {"warn"}
-    assert bad["database.queries.late-renewals"].next == "payment-logs"
+    assert bad["database.queries.late-renewals"].next == "ai-studio/payment-logs"
     assert "12" in bad["database.queries.jobs-again-and-again"].seen
 
 
 def test_as_many_rows_as_are_well_are_no_finding(ops: Connection) -> None:
     assert {f.status for f in databases.check_expected(ops)} == {"ok"}
-    assert len(databases.check_expected(ops)) == 5
+    assert len(databases.check_expected(ops)) == 6
 
 
 def test_a_job_that_failed_leads_to_no_function_where_there_is_none(broken: Connection) -> None:

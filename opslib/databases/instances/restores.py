@@ -95,7 +95,7 @@ def _snapshot(ops: Connection, new: rds.Database, wanted: str) -> tuple[str, Jso
             "Restore to a moment instead: to = 'latest'."
         )
     chosen = usable.index[0] if wanted == LATEST else wanted
-    require_known("snapshot", chosen, usable, f" of {rds.database_of(ops)}")
+    require_known("snapshot", chosen, usable.index, f" of {rds.database_of(ops)}")
     operation, key = rds.told("restores")[new.kind.noun]["snapshot"]
     said = f"snapshot {chosen} ({usable[chosen]:%Y-%m-%d %H:%M} UTC)"
     return operation, {**new.key, key: chosen}, said
