@@ -33,7 +33,7 @@ WORDS = {
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},
     "iam": {"DeleteUser", "ListGroups"},
-    "kms": {"ListAliases", "UpdateAlias"},
+    "kms": {"EnableKeyRotation", "ListAliases", "UpdateAlias"},
     "lambda": {"GetResourcePolicy"},
     "opensearch": {"DescribeVpcEndpoints", "ListVersions"},
 }
