@@ -79,7 +79,7 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
         "access-denied"
     ] * 4  # state, reach, silences, configuration
     assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
-    assert len(report["metrics"]) == 12
+    assert len(report["metrics"]) == 13
 
 
 def test_a_section_that_is_not_described_says_so_and_a_mistake_in_another_ends_no_report(
