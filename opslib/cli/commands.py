@@ -1,10 +1,8 @@
-"""The command `opslib`.
-
-Data goes to stdout, progress to stderr; modules are imported when they are needed.
-"""
+"""`opslib`: data goes to stdout, progress to stderr; modules are imported when they are needed."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -137,6 +135,7 @@ def _run(
     """Run and tell. `alone`: one is asked for, so its JSON is not a list; `more`: `run_many`'s."""
     from opslib.runs import batches, forks
 
+    gc.set_threshold(50_000, 20, 20)  # imports, and what a run reads, are used to its end
     among = [(name, target) for name in names for target in on]
     if more["executor"] == batches.LOCAL:
         forks.prepare(many=len(among) > 1)  # while what follows is imported
@@ -146,8 +145,7 @@ def _run(
     line = console.Progress()  # of the only run
 
     def progress(name: str, target: str) -> console.Progress:
-        label = console.called(name, target, among)
-        return console.Progress(label) if label else line
+        return console.Progress(label) if (label := console.called(name, target, among)) else line
 
     more |= {"progress": progress, "printed": None if as_json else streams.Lines(line.end)}
     told.name_strangers(among)

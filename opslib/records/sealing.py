@@ -28,7 +28,7 @@ from opslib.records.texts import words
 _EVERY_SECONDS = 1.0
 _QUICK_SECONDS = 0.1
 _CLAIM = re.compile(r'<meta name="opslib-seal" content="(\S+) (\d+) ([0-9a-f]{64})">')
-_SHARE = 0.03  # of the time may go into saving
+_SHARE = 0.01  # of the time may go into saving: of each of the runs at a time
 
 
 class Draft:
