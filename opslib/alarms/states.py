@@ -30,6 +30,7 @@ from opslib.core import (
     frame,
     metrics,
     number,
+    targets,
 )
 from opslib.core.checks import causes
 
@@ -82,11 +83,10 @@ def list_alarms(ops: Connection) -> Frame:
     for alarm in sorted(every, key=itemgetter("alarm")):
         name = alarm["alarm"]
         if any(fnmatchcase(name, pattern) for pattern in patterns):
-            entry = expected.get(name)
             computed = {
                 "threshold": alarm["rule"] or _threshold(alarm),
                 "expected": name in expected,
-                "next": f"{ops.target.system}/{entry}" if entry else "",
+                "next": targets.entry_of(ops.target, expected.get(name, "")),
                 "proves": _proves(ops, alarm),
                 "reason": _reason(alarm),
             }

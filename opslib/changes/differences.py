@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 from opslib.changes import memory, rules
@@ -93,6 +93,7 @@ class _Comparison:
         self._ops, self._forms, self._was = ops, forms, was
         self._described, self._now, self._accept = described, now, accept
         self._until = ops.now().isoformat()
+        self._did = cache(partial(trails.did, ops))
 
     def changes(self) -> Iterator[Change]:
         for key in dict.fromkeys([*self._now, *self._described.absent, *self._was.base]):
@@ -163,7 +164,7 @@ class _Comparison:
             named = bool(setting) and setting in act.text
             return f"{act.by} ({act.what})", "by a run of ours" * named
         if act := trails.newest(self.theirs[0], *about):
-            released = d.fits(kind, "released") and trails.is_usual(self._ops, act)
+            released = d.fits(kind, "released") and trails.is_usual(self._ops, act, self._did)
             why = "as a pipeline does that did so before" * released
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", why
         return "", ""

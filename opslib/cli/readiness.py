@@ -88,8 +88,7 @@ def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
     expected = dict(target.facts.get("alarms", {}).get("expected", {}))
     rows = []
     for name in sorted(expected.keys() | (there or {}).keys()):
-        asked_for = expected.get(name, "")
-        way = asked_for if "/" in asked_for or not asked_for else f"{target.system}/{asked_for}"
+        way = targets.entry_of(target, expected.get(name, ""))
         state = "unknown" if there is None else there.get(name, "missing")
         rows.append({"alarm": name, "state": state, "leads_to": way, "procedure": _procedure(way)})
     return rows

@@ -47,6 +47,7 @@ JOBS = dtypes("""
     job             str
 """)
 STALE = "stale-jobs"  # the cause that findings name
+_AGAIN = "jobs/stale"  # starts a hanging one by its queue, where the file names nothing else
 OPEN = ("queued", "running")
 
 
@@ -127,7 +128,7 @@ def check_jobs(ops: Connection, kind: str, item: str = "", minutes: float = 1440
     for row in latest[latest["running_minutes"] > limit].itertuples():
         slow = Question(f"{kind} job of {row.item}", f"at most {limit} minutes", asked.source)
         seen = f"running for {row.running_minutes:.0f} minutes"
-        bad.append(slow.warn(seen, next=rows.follows(ops.target, kind)))
+        bad.append(slow.warn(seen, next=facts.get("next", _AGAIN)))
     counts = ", ".join(f"{n} {status}" for status, n in found["status"].value_counts().items())
     seen = f"{counts} {scope}; the latest, of {last['item']}, is {last['status']}"
     if bad:
@@ -167,7 +168,7 @@ def check_stale(ops: Connection, kind: str) -> Findings:
     most = " or more" * (len(found) == 200)
     seen = f"{len(found)}{most} running for up to {found['running_minutes'].max():.0f} minutes: "
     seen += ", ".join(found["item"].head(10))
-    stale = asked.critical(seen, cause=STALE, next=rows.follows(ops.target, kind))
+    stale = asked.critical(seen, cause=STALE, next=facts.get("next", _AGAIN))
     return Findings(stale, _brief(found))
 
 

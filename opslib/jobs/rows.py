@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opslib.core import Target, identifier, quoted
+from opslib.core import identifier, quoted
 from opslib.core.tables import Params
 
 _TIME = "timestamptz"
@@ -66,8 +66,3 @@ def _status(plain: str, states: Params) -> str:
             told = ", ".join(f"'{each}'" for each in theirs)
             whens += f"WHEN lower({plain}::text) IN ({told}) THEN '{ours}' "
     return f"CASE {whens}ELSE {plain}::text END" if whens else plain
-
-
-def follows(target: Target, kind: str) -> str:
-    """What starts a job again that hangs: an entry that the file names, else by its queue."""
-    return str(target["jobs"][kind].get("next") or "jobs/stale")

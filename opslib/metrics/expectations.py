@@ -170,11 +170,14 @@ def check_levels(ops: Connection) -> Findings:
     """
     facts, known = ops.target.facts, beside(__file__, "metrics")
     database, levels = facts.get("database", {}), known["levels"]
-    of = [("AWS/RDS", key, database[kind]) for kind, key in _OF.items() if kind in database]
-    of += [("AWS/Lambda", "FunctionName", of["name"]) for of in facts.get("functions", {}).values()]
+    things = [("AWS/RDS", key, database[kind]) for kind, key in _OF.items() if kind in database]
+    things += [
+        ("AWS/Lambda", "FunctionName", function["name"])
+        for function in facts.get("functions", {}).values()
+    ]
     listed = [
         Counted(space, metric, ((key, name),))
-        for space, key, name in of
+        for space, key, name in things
         for metric in levels[space]
     ]
     queries = [

@@ -146,15 +146,16 @@ def did(ops: Connection, event: str, until: datetime) -> set[str]:
     return {act.principal for act in look_up(ops, "EventName", event, within)[0]}
 
 
-def is_usual(ops: Connection, act: Act) -> bool:
+def is_usual(ops: Connection, act: Act, known: Any) -> bool:
     """Whether a service did it, or a pipeline that did it before: by a key or a role of its own.
 
-    Not who uses the console or single sign-on, nor the login that we use now.
+    Not who uses the console or single sign-on, nor the login that we use now. `known`: `did`, which
+    one who asks of many differences of one act keeps.
     """
     person = act.principal == act.by and act.of("userIdentity.type") == "AssumedRole"
     if person or act.is_own(ops) or act.of("sessionCredentialFromConsole"):
         return False
-    before = did(ops, act.what, act.time - _APART)
+    before = known(act.what, act.time - _APART)
     return act.principal in before or bool(act.of("userIdentity.invokedBy"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Concatenate, TypeAlias
 
 from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
+from opslib.core.connections import targets
 from opslib.core.connections.connection import Connection
 from opslib.core.defects import apart, understood
 from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
@@ -165,12 +166,9 @@ def _here() -> list[str]:
 
 
 def _way(ops: Connection, next: str, here: Collection[str]) -> str:
-    """Where it goes on from here: an entry that the file names is its system's; where it describes
-    no network to look at, in the logs.
-    """
-    if next == "network/endpoints" and "network" not in ops.target.facts:
-        next = "logs/search"
-    name = next if "/" in next or not next else f"{ops.target.system}/{next}"
+    """Where it goes on from here; where the file describes no network to look at, in the logs."""
+    lost = next == "network/endpoints" and "network" not in ops.target.facts
+    name = "logs/search" if lost else targets.entry_of(ops.target, next)
     return "" if name in here else name
 
 

@@ -82,6 +82,11 @@ class Target:
         return self.lab or (self.policy.apply_at_once and not self.policy.second_person)
 
 
+def entry_of(target: Target, name: str) -> str:
+    """A procedure or entry that a file names; without a system it is the target's own."""
+    return name if "/" in name or not name else f"{target.system}/{name}"
+
+
 def names() -> list[str]:
     """Every described target, without its lab copy."""
     return sorted(path.stem for path in (paths.parameters() / "targets").glob("*.yaml"))

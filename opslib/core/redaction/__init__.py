@@ -200,9 +200,10 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
     texts = {k: v for k, v in obj.items() if isinstance(v, str) and v and not v.startswith("[")}
     found = {k: str(k) for k in texts if is_sure(str(k)) and holds_a_secret(str(k), texts[k])}
     names = [texts[k] for k in texts if str(k).lower().endswith(("name", "key"))]
-    for key, value in texts.items():
-        if str(key).lower().endswith("value"):
-            found |= {key: name for name in names if holds_a_secret(name, value)}  # noqa: B035
+    for key in (k for k in texts if str(k).lower().endswith("value")):
+        for name in names:
+            if holds_a_secret(name, texts[key]):
+                found[key] = name
     return found
 
 
