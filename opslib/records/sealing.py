@@ -143,7 +143,9 @@ class Draft:
     def _put(self, masked: Any, *, durable: bool = False) -> None:
         import nbformat
 
-        text = nbformat.v4.nbjson.writes(masked, ensure_ascii=False)
+        # Whole it is made up as notebooks are, which takes five times as long: for people's tools.
+        write = nbformat.v4.nbjson.writes if durable else json.dumps
+        text = write(masked, ensure_ascii=False)
         content = f"{text}\n".encode(errors="backslashreplace")
         files.write_atomically(self.path, content, durable=durable)
         self.saved_at = time.time()

@@ -35,6 +35,8 @@ _ANY_MASK = re.compile(
 )
 
 _SHORT, _KEPT = 2_000, 8_192  # characters of a text whose mask is kept, and how many are
+# These are there whatever was registered since.
+_without_shapes = functools.lru_cache(_KEPT)(mask_shapes)
 
 
 class Redactor:
@@ -129,7 +131,7 @@ class Redactor:
         text = _replaced(text, self._spans(text)) if self._labels else text
         for pattern, masked in self._short:
             text = pattern.sub(masked, text)
-        return mask_shapes(text)
+        return _without_shapes(text) if len(text) <= _SHORT else mask_shapes(text)
 
     def _spans(self, text: str) -> list[Span]:
         """Where known values are: whole, cut, escaped, or broken over lines."""

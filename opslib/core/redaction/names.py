@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NAME = re.compile(
     r"secret|passw(?:or)?d|passphrase|passcode|pwd|token|key|credential|creds?(?:$|[-_])|dsn"
@@ -54,6 +55,7 @@ def holds_a_secret(name: str, value: object) -> bool:
     return names_a_secret(name, value) and not about and not said
 
 
+@lru_cache(4_096)  # the keys of what AWS answers and of records: the same few, often
 def is_sure(name: str) -> bool:
     """Whether what stands under this key of an object is a secret, whatever the object is."""
     return _SURE_KEY.fullmatch(name) is not None

@@ -26,6 +26,7 @@ def loader() -> Loader:
 def lighten() -> None:
     """To be called before moto's services are imported; later it has no effect."""
     moto.core.utils.create_loader = loader
+    moto.core.utils.method_names_from_class = cache(moto.core.utils.method_names_from_class)
     moto.utilities.utils.load_resource = _load_resource
     Session.get_available_regions = _regions
 
