@@ -20,8 +20,6 @@ from opslib.core.times import Window
 # Told apart by who sees no red or no green; the strokes tell the rest.
 COLOURS = ("#0b5394", "#d55e00", "#00856a", "#8c1d64", "#b27d00", "#3b9bd4", "#4b3f8f", "#6b4a2b")
 _STROKES = ("-", "--", "-.", ":")
-_LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#9a6500", "tolerated": "#9a6500"}
-_MARKS = {"alarm": ("#b3261e", ":"), "deployment": ("#0b5394", "-"), "change": ("#3d444d", "--")}
 _GREY = "#5f6670"
 _DOTS = 100  # an inch
 CELL = (500, 250)  # dots of a panel among others
@@ -30,8 +28,9 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 44, 28  # dots of a cell's margins
 _NAMES = 118  # dots for the names of lines, beside them
 
 
-def _style() -> Json:
-    return dict(beside(__file__, "drawing"))
+def _style(of: str) -> Json:
+    """A part of drawing.yaml."""
+    return dict(beside(__file__, "drawing")[of])
 
 
 def page(
@@ -46,7 +45,7 @@ def page(
     alone = len(panels) <= 1
     wide, high = _ALONE if alone else CELL
     columns, rows = (1, 1) if alone else (2, -(-len(panels) // 2))
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(_style("settings")):
         figure = _figure(wide * columns, high * rows)
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
@@ -68,7 +67,7 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
     import matplotlib
 
     shown = [cut(printable(name), 40) for name in names]
-    with matplotlib.rc_context(_style() | {"axes.grid": False, "axes.xmargin": 0.08}):
+    with matplotlib.rc_context(_style("settings") | {"axes.grid": False, "axes.xmargin": 0.08}):
         figure = _figure(_ALONE[0], 90 + 26 * len(shown), "constrained")
         axis = figure.subplots()
         drawn = axis.barh(range(len(shown)), heights, color=COLOURS[0], height=0.7)
@@ -238,21 +237,11 @@ def _scale(axis: Any, panel: Panel, highest: float, room: float) -> None:
 def _threshold(
     axis: Any, text: str, height: float, name: str, side: str, beside: bool = False
 ) -> None:
-    levels = (colour for level, colour in _LEVELS.items() if name.lower().startswith(level))
-    colour = next(levels, _GREY)
-    axis.axhline(height, color=colour, linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
-    axis.text(
-        0.994 if beside else 0.006,
-        height,
-        text,
-        transform=axis.get_yaxis_transform(),
-        ha="right" if beside else "left",
-        va=side,
-        fontsize=7.5,
-        color=colour,
-        zorder=4,
-        bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.8},
-    )
+    style, levels = _style("threshold"), _style("levels").items()
+    style["color"] = next((of for level, of in levels if name.lower().startswith(level)), _GREY)
+    axis.axhline(height, color=style["color"], linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
+    at, style["ha"] = (0.994, "right") if beside else (0.006, "left")
+    axis.text(at, height, text, transform=axis.get_yaxis_transform(), va=side, **style)
 
 
 def _shade(axis: Any, within: Window, incident: Window) -> None:
@@ -266,19 +255,10 @@ def _shade(axis: Any, within: Window, incident: Window) -> None:
 def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
     """A line for each, its label where there is room, in two rows."""
     for place, stroke in enumerate(strokes):
-        colour, dashes = _MARKS.get(stroke.kind, _MARKS["change"])
-        axis.axvline(stroke.time, color=colour, linestyle=dashes, linewidth=1.0, zorder=2.5)
+        style, kinds = _style("mark"), _style("marks")
+        line = kinds.get(stroke.kind, kinds["change"])
+        axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
         late = stroke.time - within.start > within.end - stroke.time
-        axis.text(
-            stroke.time,
-            0.99 - 0.085 * (place % 2),
-            f" {stroke.label} ",
-            transform=axis.get_xaxis_transform(),
-            ha="right" if late else "left",
-            va="top",
-            fontsize=7,
-            color=colour,
-            zorder=4,
-            clip_on=True,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
-        )
+        style |= {"color": line["color"], "ha": "right" if late else "left"}
+        at = stroke.time, 0.99 - 0.085 * (place % 2)
+        axis.text(*at, f" {stroke.label} ", transform=axis.get_xaxis_transform(), **style)
