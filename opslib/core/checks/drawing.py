@@ -143,14 +143,14 @@ def _lines(axis: Any, panel: Panel) -> float:
     for line in others:
         axis.plot(*points(with_gaps(line.values)), color="#b9bfc7", linewidth=0.8, zorder=1.9)
     names = []
-    given = looks(len(first))
-    for place, (line, text) in enumerate(zip(first, short_labels(first), strict=True)):
+    named_lines = zip(first, short_labels(first), looks(len(first)), strict=True)
+    for line, text, (colour, stroke) in named_lines:
         if not line.values.count():
             continue
-        style = dict(zip(("color", "linestyle"), given[place], strict=True))
+        style = {"color": colour, "linestyle": stroke}
         series = with_gaps(line.values)
         axis.plot(*points(series), **style)
-        axis.plot(*points(single(series)), color=style["color"], linestyle="", marker="o")
+        axis.plot(*points(single(series)), color=colour, linestyle="", marker="o")
         names.append((line.values.iloc[-1], text, style))
     if others:
         ends = [line.values.iloc[-1] for line in others if line.values.count()]
@@ -158,7 +158,7 @@ def _lines(axis: Any, panel: Panel) -> float:
         names.append((max([0.0, *ends]), f"{len(others)} lower ones", grey))
     if not names:
         _no_data(axis)
-    axis.names = names if len(panel.lines) > 1 else []
+    axis.names = names
     return panel.highest
 
 
@@ -181,7 +181,7 @@ def _bars(axis: Any, panel: Panel, within: Window) -> float:
         names.append((0.0, text, {"color": colour, "linestyle": "-", "linewidth": 5}))
     if table.empty:
         _no_data(axis)
-    axis.names = names if len(panel.lines) > 1 else []
+    axis.names = names
     return 0.0 if table.empty else float(pd.Series(pile).max())
 
 
@@ -202,9 +202,8 @@ def _name_lines(axis: Any, names: Sequence[tuple[float, str, Any]]) -> None:
         place = max(place, (value - low) / (high - low))
         spots.append(place)
         place += gap
-    beyond = max(0.0, spots[-1] - 0.97) if spots else 0.0
-    ceiling = spots[-1] - beyond if spots else 0.0
-    for at in range(len(spots) - 1, -1, -1):  # pushed down again where there is no room above
+    ceiling = min([0.97, *spots[-1:]])
+    for at in reversed(range(len(spots))):  # pushed down again where there is no room above
         spots[at] = min(spots[at], ceiling)
         ceiling = spots[at] - gap
     for spot, (_, text, style) in zip(spots, ordered, strict=True):
@@ -231,7 +230,8 @@ def _scale(axis: Any, panel: Panel, highest: float, room: float) -> None:
         _threshold(axis, named([(name, value)]), value, name, "bottom", beside)
     if far:
         _threshold(axis, f"↑ {named(far)}: above this scale", top, far[0][0], "top")
-    _name_lines(axis, axis.names)
+    if len(panel.lines) > 1:
+        _name_lines(axis, axis.names)
 
 
 def _threshold(
@@ -256,7 +256,7 @@ def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
     """A line for each, its label where there is room, in two rows."""
     for place, stroke in enumerate(strokes):
         style, kinds = _style("mark"), _style("marks")
-        line = kinds.get(stroke.kind, kinds["change"])
+        line = kinds[stroke.kind if stroke.kind in kinds else "change"]
         axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
         late = stroke.time - within.start > within.end - stroke.time
         style |= {"color": line["color"], "ha": "right" if late else "left"}
