@@ -107,13 +107,6 @@ def _login(profile: str | None) -> str:
     return "They are the environment's (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)"
 
 
-def _practised(place: Any, described: targets.Target) -> tuple[str, str]:
-    """The keys of the lab's user that OPSLIB_LAB_USER names: to practise what takes two people."""
-    user = os.environ.get("OPSLIB_LAB_USER") or "operator"
-    keys: tuple[str, str] = place.credentials(described.key, user)
-    return keys
-
-
 def _kernel() -> Any:
     """The shell of the kernel that this is in; None elsewhere."""
     ipython: Any = sys.modules.get("IPython")
@@ -140,7 +133,9 @@ def _access(described: targets.Target) -> Access:
         from opslib import lab  # nobody needs it elsewhere
 
         place = lab.up()
-        endpoint, keys = place.aws_endpoint(described.key), _practised(place, described)
+        endpoint = place.aws_endpoint(described.key)
+        user = os.environ.get("OPSLIB_LAB_USER")  # to practise what takes two people
+        keys = place.credentials(described.key, user or "operator")
         facts = facts and {**facts, "url": place.api_url(described.key)}
     session, config = calls.session(described, keys)
     if not facts:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +119,13 @@ class Journal:
         if trouble:
             raise OpsError(trouble)
 
-    def call(
-        self, service: str, operation: str, started: datetime, ticks: float, **more: Any
-    ) -> None:
-        """A call that ended now. `started` and `ticks` (time.monotonic) are of its beginning."""
+    def call(self, service: str, operation: str, ticks: float, **more: Any) -> None:
+        """A call that ended now. `ticks`: time.monotonic() at its beginning."""
+        seconds = time.monotonic() - ticks
+        started = datetime.now(UTC) - timedelta(seconds=seconds)
         said: Json = {"service": service, "operation": operation, "started": started.isoformat()}
-        said["seconds"] = round(time.monotonic() - ticks, 4)
-        self.write("call", **said, **{"request_id": None, "retries": 0, "error": None, **more})
+        said |= {"seconds": round(seconds, 4), "request_id": None, "retries": 0, "error": None}
+        self.write("call", **said | more)
 
     def _send(self, line: bytes) -> None:
         try:

@@ -179,9 +179,8 @@ def poll(
 @contextmanager
 def handling(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[None]:
     """These signals go to the handler; only the main thread can hear them."""
-    main = threading.current_thread() is threading.main_thread()
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
-    heard = [number for number in numbers if main and not (ignored and number == signal.SIGHUP)]
+    heard = [number for number in numbers if _first() and not (ignored and number == signal.SIGHUP)]
     previous = {number: signal.signal(number, handler) for number in heard}
     try:
         yield

@@ -184,7 +184,7 @@ def test_a_rotation_that_ended_left_its_stage_and_is_no_hindrance() -> None:
 def test_the_password_alone_is_replaced_wherever_it_is(secret: Any, at: list[str]) -> None:
     ops: Any = Told(secret)
     assert passwords._place(ops, "shop/db") == at
-    new = logins._placed(secret, at, "other")
+    new = addresses.placed(secret, at, "other")
     assert json.dumps(new) == json.dumps(secret).replace("p4ssw0rd", "other")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from opslib.core import redaction
 from opslib.core.actions import passwords
 from opslib.core.actions.actions import Action
-from opslib.core.actions.logins import PENDING
+from opslib.core.actions.logins import PENDING, put_pending, version_of
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, UsageError
 from opslib.core.tables import Json
@@ -106,9 +106,8 @@ class Given(Action, kind="given"):
         name = self["secret"]
         new = value(self["source"], f"new {self['key']} of {name}")
         wanted = json.dumps({**ops.secret(name), self["key"]: new}) if self["key"] else new
-        given = {"SecretString": wanted, "VersionStages": [PENDING]}
-        done = ops.change("secretsmanager", "put_secret_value", self.token, SecretId=name, **given)
-        if _pending(ops, name) != wanted:
+        done = put_pending(ops, self, wanted)
+        if version_of(ops, name, PENDING) != wanted:
             error = OpsError(f"The pending version of {name!r} is not what was put there.")
             error.done = done
             raise error
@@ -117,13 +116,8 @@ class Given(Action, kind="given"):
 
 def pending(ops: Connection, secret: str) -> Json:
     """The pending version of a JSON secret, masked like every answer."""
-    found: Json = decoded(_pending(ops, secret), {})
+    found: Json = decoded(version_of(ops, secret, PENDING), {})
     return found
-
-
-def _pending(ops: Connection, secret: str) -> str:
-    given = {"SecretId": secret, "VersionStage": PENDING}
-    return str(ops.call("secretsmanager", "get_secret_value", **given)["SecretString"])
 
 
 class ClientSecret(Action, kind="client secret"):

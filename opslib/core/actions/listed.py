@@ -7,7 +7,7 @@ from typing import Any
 
 import jmespath
 
-from opslib.core.actions.actions import Action, Aws
+from opslib.core.actions.actions import Action, Aws, Read
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 
@@ -60,7 +60,7 @@ class Listed(Action, kind="listed"):
         raise AssertionError("the last try returns or raises")
 
 
-class There(Aws, kind="there"):
+class There(Read, kind="there"):
     """The value at a JMESPath in an AWS answer of a region."""
 
     def __init__(
@@ -68,7 +68,4 @@ class There(Aws, kind="there"):
     ) -> None: ...
 
     def perform(self, ops: Connection) -> Any:
-        answer = ops.at(self["region"]).call(
-            self["service"], self["operation"], **self["parameters"]
-        )
-        return jmespath.search(self["path"], answer)
+        return super().perform(ops.at(self["region"]))

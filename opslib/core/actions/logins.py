@@ -24,6 +24,19 @@ REFUSED, TAKEN = "refused", "taken"
 _LENGTH = 32  # Aurora takes 8 to 41 characters, RDS's PostgreSQL 8 to 128
 
 
+def put_pending(ops: Connection, do: Action, value: Any) -> Json:
+    """A value as the pending version of the secret that an action names."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    given = {"SecretId": do["secret"], "SecretString": text, "VersionStages": [PENDING]}
+    return ops.change("secretsmanager", "put_secret_value", do.token, **given)
+
+
+def version_of(ops: Connection, secret: str, stage: str) -> str:
+    """The version of a secret that has a stage."""
+    given = {"SecretId": secret, "VersionStage": stage}
+    return str(ops.call("secretsmanager", "get_secret_value", **given)["SecretString"])
+
+
 class Renewed(Action, kind="renewed"):
     """A version of the secret, pending, with a new password in it and all else as it is.
 
@@ -40,8 +53,8 @@ class Renewed(Action, kind="renewed"):
     def perform(self, ops: Connection) -> Any:
         password = passwords.made(_LENGTH, "-_.")
         redaction.register(password, f"new password of {self['secret']}")
-        value = _placed(ops.secret(self["secret"]), self["at"], password)
-        return _put(ops, self, value)
+        value = addresses.placed(ops.secret(self["secret"]), self["at"], password)
+        return put_pending(ops, self, value)
 
 
 class Pointed(Action, kind="pointed"):
@@ -58,20 +71,7 @@ class Pointed(Action, kind="pointed"):
 
     def perform(self, ops: Connection) -> Any:
         value = addresses.moved(ops.secret(self["secret"]), self["at"], self["called"])
-        return _put(ops, self, value)
-
-
-def _put(ops: Connection, do: Action, value: Any) -> Json:
-    """A value as the pending version of the secret that an action names."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    given = {"SecretId": do["secret"], "SecretString": text, "VersionStages": [PENDING]}
-    return ops.change("secretsmanager", "put_secret_value", do.token, **given)
-
-
-def _placed(secret: Any, at: list[str], password: str) -> Any:
-    if not at:
-        return password
-    return {**secret, at[0]: _placed(secret[at[0]], at[1:], password)}
+        return put_pending(ops, self, value)
 
 
 class Login(Action, kind="login"):
@@ -93,8 +93,7 @@ class Login(Action, kind="login"):
         return TAKEN if _why_refused(ops, password) is None else REFUSED
 
     def _password(self, ops: Connection, stage: str) -> str:
-        given = {"SecretId": self["secret"], "VersionStage": stage}
-        text = ops.call("secretsmanager", "get_secret_value", **given)["SecretString"]
+        text = version_of(ops, self["secret"], stage)
         found = decoded(text, text) if self["at"] else text.strip()
         for key in self["at"]:
             found = found[key]

@@ -20,8 +20,6 @@ from opslib.core.times import Window
 # Told apart by who sees no red or no green; the strokes tell the rest.
 COLOURS = ("#0b5394", "#d55e00", "#00856a", "#8c1d64", "#b27d00", "#3b9bd4", "#4b3f8f", "#6b4a2b")
 _STROKES = ("-", "--", "-.", ":")
-_LEVELS = {"critical": "#b3261e", "alarm": "#b3261e", "warn": "#9a6500", "tolerated": "#9a6500"}
-_MARKS = {"alarm": ("#b3261e", ":"), "deployment": ("#0b5394", "-"), "change": ("#3d444d", "--")}
 _GREY = "#5f6670"
 _DOTS = 100  # an inch
 CELL = (500, 250)  # dots of a panel among others
@@ -30,8 +28,9 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 44, 28  # dots of a cell's margins
 _NAMES = 118  # dots for the names of lines, beside them
 
 
-def _style() -> Json:
-    return dict(beside(__file__, "drawing"))
+def _style(of: str) -> Json:
+    """A part of drawing.yaml."""
+    return dict(beside(__file__, "drawing")[of])
 
 
 def page(
@@ -46,7 +45,7 @@ def page(
     alone = len(panels) <= 1
     wide, high = _ALONE if alone else CELL
     columns, rows = (1, 1) if alone else (2, -(-len(panels) // 2))
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(_style("settings")):
         figure = _figure(wide * columns, high * rows)
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
@@ -68,7 +67,7 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
     import matplotlib
 
     shown = [cut(printable(name), 40) for name in names]
-    with matplotlib.rc_context(_style() | {"axes.grid": False, "axes.xmargin": 0.08}):
+    with matplotlib.rc_context(_style("settings") | {"axes.grid": False, "axes.xmargin": 0.08}):
         figure = _figure(_ALONE[0], 90 + 26 * len(shown), "constrained")
         axis = figure.subplots()
         drawn = axis.barh(range(len(shown)), heights, color=COLOURS[0], height=0.7)
@@ -144,14 +143,14 @@ def _lines(axis: Any, panel: Panel) -> float:
     for line in others:
         axis.plot(*points(with_gaps(line.values)), color="#b9bfc7", linewidth=0.8, zorder=1.9)
     names = []
-    given = looks(len(first))
-    for place, (line, text) in enumerate(zip(first, short_labels(first), strict=True)):
+    named_lines = zip(first, short_labels(first), looks(len(first)), strict=True)
+    for line, text, (colour, stroke) in named_lines:
         if not line.values.count():
             continue
-        style = dict(zip(("color", "linestyle"), given[place], strict=True))
+        style = {"color": colour, "linestyle": stroke}
         series = with_gaps(line.values)
         axis.plot(*points(series), **style)
-        axis.plot(*points(single(series)), color=style["color"], linestyle="", marker="o")
+        axis.plot(*points(single(series)), color=colour, linestyle="", marker="o")
         names.append((line.values.iloc[-1], text, style))
     if others:
         ends = [line.values.iloc[-1] for line in others if line.values.count()]
@@ -159,7 +158,7 @@ def _lines(axis: Any, panel: Panel) -> float:
         names.append((max([0.0, *ends]), f"{len(others)} lower ones", grey))
     if not names:
         _no_data(axis)
-    axis.names = names if len(panel.lines) > 1 else []
+    axis.names = names
     return panel.highest
 
 
@@ -182,7 +181,7 @@ def _bars(axis: Any, panel: Panel, within: Window) -> float:
         names.append((0.0, text, {"color": colour, "linestyle": "-", "linewidth": 5}))
     if table.empty:
         _no_data(axis)
-    axis.names = names if len(panel.lines) > 1 else []
+    axis.names = names
     return 0.0 if table.empty else float(pd.Series(pile).max())
 
 
@@ -203,9 +202,8 @@ def _name_lines(axis: Any, names: Sequence[tuple[float, str, Any]]) -> None:
         place = max(place, (value - low) / (high - low))
         spots.append(place)
         place += gap
-    beyond = max(0.0, spots[-1] - 0.97) if spots else 0.0
-    ceiling = spots[-1] - beyond if spots else 0.0
-    for at in range(len(spots) - 1, -1, -1):  # pushed down again where there is no room above
+    ceiling = min([0.97, *spots[-1:]])
+    for at in reversed(range(len(spots))):  # pushed down again where there is no room above
         spots[at] = min(spots[at], ceiling)
         ceiling = spots[at] - gap
     for spot, (_, text, style) in zip(spots, ordered, strict=True):
@@ -232,27 +230,18 @@ def _scale(axis: Any, panel: Panel, highest: float, room: float) -> None:
         _threshold(axis, named([(name, value)]), value, name, "bottom", beside)
     if far:
         _threshold(axis, f"↑ {named(far)}: above this scale", top, far[0][0], "top")
-    _name_lines(axis, axis.names)
+    if len(panel.lines) > 1:
+        _name_lines(axis, axis.names)
 
 
 def _threshold(
     axis: Any, text: str, height: float, name: str, side: str, beside: bool = False
 ) -> None:
-    levels = (colour for level, colour in _LEVELS.items() if name.lower().startswith(level))
-    colour = next(levels, _GREY)
-    axis.axhline(height, color=colour, linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
-    axis.text(
-        0.994 if beside else 0.006,
-        height,
-        text,
-        transform=axis.get_yaxis_transform(),
-        ha="right" if beside else "left",
-        va=side,
-        fontsize=7.5,
-        color=colour,
-        zorder=4,
-        bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.8},
-    )
+    style, levels = _style("threshold"), _style("levels").items()
+    style["color"] = next((of for level, of in levels if name.lower().startswith(level)), _GREY)
+    axis.axhline(height, color=style["color"], linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
+    at, style["ha"] = (0.994, "right") if beside else (0.006, "left")
+    axis.text(at, height, text, transform=axis.get_yaxis_transform(), va=side, **style)
 
 
 def _shade(axis: Any, within: Window, incident: Window) -> None:
@@ -266,19 +255,10 @@ def _shade(axis: Any, within: Window, incident: Window) -> None:
 def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
     """A line for each, its label where there is room, in two rows."""
     for place, stroke in enumerate(strokes):
-        colour, dashes = _MARKS.get(stroke.kind, _MARKS["change"])
-        axis.axvline(stroke.time, color=colour, linestyle=dashes, linewidth=1.0, zorder=2.5)
+        style, kinds = _style("mark"), _style("marks")
+        line = kinds[stroke.kind if stroke.kind in kinds else "change"]
+        axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
         late = stroke.time - within.start > within.end - stroke.time
-        axis.text(
-            stroke.time,
-            0.99 - 0.085 * (place % 2),
-            f" {stroke.label} ",
-            transform=axis.get_xaxis_transform(),
-            ha="right" if late else "left",
-            va="top",
-            fontsize=7,
-            color=colour,
-            zorder=4,
-            clip_on=True,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
-        )
+        style |= {"color": line["color"], "ha": "right" if late else "left"}
+        at = stroke.time, 0.99 - 0.085 * (place % 2)
+        axis.text(*at, f" {stroke.label} ", transform=axis.get_xaxis_transform(), **style)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opslib.core import journal
-from opslib.core.errors import UsageError, unknown_name
+from opslib.core.errors import UsageError, require_known
 from opslib.core.tables import Json, escaped, safe
 
 KINDS = ("saw", "think", "ruled out", "decided", "told")
@@ -35,8 +35,7 @@ class Note:
 
 def noted(text: str, kind: str = "saw") -> Note:
     """A note of now. Raises UsageError: it is empty, or of no kind that is known."""
-    if kind not in KINDS:
-        raise unknown_name("kind of note", kind, KINDS)
+    require_known("kind of note", kind, KINDS)
     if not text.strip():
         raise UsageError("The note is empty, so nothing was kept.")
     return Note(text.strip(), kind, datetime.now(UTC).isoformat(timespec="seconds"))

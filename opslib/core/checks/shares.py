@@ -45,15 +45,19 @@ class Share:
                 raise UsageError(f"{text!r}: {node.id} is not among its `of`: {', '.join(amounts)}")
 
     @cached_property
+    def _divisor(self) -> ast.expr | None:
+        found = (n.right for n in ast.walk(self._tree) if isinstance(n, ast.BinOp) and _divides(n))
+        return next(found, None)
+
+    @property
     def whole(self) -> str:
         """What it is a share of: the divisor; empty where it divides by no amount."""
-        found = [n.right for n in ast.walk(self._tree) if isinstance(n, ast.BinOp) and _divides(n)]
-        return ast.unparse(found[0]) if found else ""
+        return ast.unparse(self._divisor) if self._divisor else ""
 
     @property
     def wholes(self) -> set[str]:
         """The amounts in its divisor."""
-        return _names(ast.parse(self.whole, mode="eval")) if self.whole else set()
+        return _names(self._divisor) if self._divisor else set()
 
     def windows(self, sums: Frame, at_least: float, rows: int) -> Iterator[Json]:
         """The share in each window, oldest first: `time` and what it is `of`, in words.
@@ -66,7 +70,7 @@ class Share:
         parts = [
             dict(zip(amounts, row, strict=True)) for row in zip(*amounts.values(), strict=True)
         ]
-        whole = ast.parse(self.whole, mode="eval").body if self.whole else ast.Constant(at_least)
+        whole = self._divisor or ast.Constant(at_least)
         last, held, found = len(times), 0.0, list[tuple[int, int, bool]]()
         for first in reversed(range(len(times))):
             held += _worth(whole, parts[first])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,22 @@ _SAID = """
     engine: engine drivername"""
 _PARTS = {part: words.split() for part, words in re.findall(r"(\w+): (.+)", _SAID)}
 _POSTGRES = re.compile("^(aurora-)?postgres")
+
+
+# How RDS is asked, and by JMESPath what it says: parts as of a secret, and its own secret.
+_OF_BOTH = "user: MasterUsername, engine: Engine, secret: MasterUserSecret.SecretArn"
+_DESCRIBED = {
+    "cluster": (
+        "describe_db_clusters",
+        "DBClusterIdentifier",
+        f"DBClusters[0].{{host: Endpoint, port: Port, name: DatabaseName, {_OF_BOTH}}}",
+    ),
+    "instance": (
+        "describe_db_instances",
+        "DBInstanceIdentifier",
+        f"DBInstances[0].{{host: Endpoint.Address, port: Endpoint.Port, name: DBName, {_OF_BOTH}}}",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ def password_at(secret: Any, called: Params | None = None) -> list[str] | None:
     if not isinstance(secret, dict):
         return [] if parts(secret, "") == {"password": str(secret).strip()} else None
     if key := (called or {}).get("password"):
-        return [key] if key in secret else key.split(".")
+        return _way(secret, key)
     found = [key for key in secret if _plain(key) in _PARTS["password"] and secret[key]]
     return found[:1] or None
 
@@ -132,7 +149,8 @@ def moved(secret: Any, at: Params, called: Params | None = None) -> Any:
             whole = part == "url" or "://" in str(_inward(secret, key, ""))
             wanted = _moved_url(_inward(secret, key, ""), at) if whole else value
             if wanted is not None:
-                made, told = _with(made, key, wanted), told or part in ("host", "url")
+                made = placed(made, _way(made, key), wanted)
+                told = told or part in ("host", "url")
     return made if told else None
 
 
@@ -145,10 +163,16 @@ def _moved_url(text: str, at: Params) -> str:
     return kind + made.render_as_string(hide_password=False)
 
 
-def _with(secret: Any, key: str, value: Any) -> Any:
-    """A mapping with another value at a key; dots lead inwards."""
-    head, dot, rest = (key, "", "") if key in secret else key.partition(".")
-    return {**secret, head: _with(secret[head], rest, value) if dot else value}
+def _way(secret: Params, key: str) -> list[str]:
+    """By which keys one comes to what `key` names; dots lead inwards, where none is in a name."""
+    return [key] if key in secret else key.split(".")
+
+
+def placed(secret: Any, at: Sequence[str], value: Any) -> Any:
+    """A secret with another value where these keys lead; without a key that is all of it."""
+    if not at:
+        return value
+    return {**secret, at[0]: placed(secret[at[0]], at[1:], value)}
 
 
 def _of_url(text: str, name: str) -> Json:
@@ -177,7 +201,7 @@ def _plain(key: str) -> str:
 
 def _inward(secret: Json, key: str, name: str) -> Any:
     found: Any = secret
-    for step in [key] if key in secret else key.split("."):
+    for step in _way(secret, key):
         found = found.get(step) if isinstance(found, dict) else None
     if found is None:
         has = ", ".join(sorted(map(str, secret)))
@@ -248,35 +272,20 @@ def _secured(made: URL, facts: Params) -> URL:
 
 def _managed(ops: Connection) -> _Managed:
     """What RDS says of the cluster, or the instance, that the target's file names."""
+    import jmespath
+
     if known := ops.kept(_Managed):
         return known
     facts = ops.target["database"]
-    if "cluster" not in facts and "instance" not in facts:
+    kind = "cluster" if "cluster" in facts else "instance"
+    if kind not in facts:
         where = f"parameters/targets/{ops.target.key}.yaml"
         raise UsageError(
             f"Where the database of {ops.target.name} is, nothing says: describe database.secret, "
             "with host and name where the secret has none, or cluster or instance, in "
             f"{where}."
         )
-    return ops.keep(_of_cluster(ops) if "cluster" in facts else _of_instance(ops))
-
-
-def _of_cluster(ops: Connection) -> _Managed:
-    name = ops.target["database"]["cluster"]
-    found = ops.call("rds", "describe_db_clusters", DBClusterIdentifier=name)["DBClusters"][0]
-    told = {"host": found.get("Endpoint"), "port": found.get("Port")}
-    return _told(found, told | {"name": found.get("DatabaseName")})
-
-
-def _of_instance(ops: Connection) -> _Managed:
-    name = ops.target["database"]["instance"]
-    found = ops.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
-    end = found.get("Endpoint", {})
-    told = {"host": end.get("Address"), "port": end.get("Port"), "name": found.get("DBName")}
-    return _told(found, told)
-
-
-def _told(found: Json, told: Json) -> _Managed:
-    told |= {"user": found.get("MasterUsername"), "engine": found.get("Engine")}
-    secret = str(found.get("MasterUserSecret", {}).get("SecretArn", ""))
-    return _Managed({key: value for key, value in told.items() if value}, secret)
+    operation, key, shape = _DESCRIBED[kind]
+    told = jmespath.search(shape, ops.call("rds", operation, **{key: facts[kind]}))
+    secret = str(told.pop("secret") or "")
+    return ops.keep(_Managed({part: said for part, said in told.items() if said}, secret))

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -44,7 +43,7 @@ def session(ops: Connection, what: str, write: bool = False) -> Iterator[Any]:
     from redis.retry import Retry
 
     where = address(ops)
-    started, ticks, error = datetime.now(UTC), time.monotonic(), None
+    ticks, error = time.monotonic(), None
     client = Redis(
         **where,
         socket_timeout=SECONDS,
@@ -77,7 +76,7 @@ def session(ops: Connection, what: str, write: bool = False) -> Iterator[Any]:
         raise told from exc
     finally:
         client.close()
-        ops.journal.call("redis", what, started, ticks, error=error)
+        ops.journal.call("redis", what, ticks, error=error)
 
 
 def address(ops: Connection) -> Json:

@@ -109,7 +109,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
         context["opslib_named"] = rights.named(params)
 
     def before(model: Any, context: Json, **_: Any) -> None:
-        context["opslib"] = (model, datetime.now(UTC), time.monotonic())
+        context["opslib"] = (model, time.monotonic())
 
     def after(
         context: Json,
@@ -121,7 +121,7 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
         if "opslib" not in context:  # botocore answered it by itself
             return
         # Where no answer came, botocore does not say which call it was: the context does.
-        model, started, ticks = context["opslib"]
+        model, ticks = context["opslib"]
         answer, raised = parsed or {}, type(exception).__name__ if exception else None
         misread = not exception and _misread(model, answer, http_response)
         sharing.hand_on(context, http_response, None if misread else parsed)
@@ -130,7 +130,6 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
         journal.call(
             model.service_model.service_name,
             model.name,
-            started,
             ticks,
             request_id=metadata.get("RequestId"),
             retries=metadata.get("RetryAttempts", 0),

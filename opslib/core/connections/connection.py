@@ -201,11 +201,10 @@ class Connection:
     ) -> Json:
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
-        where = getattr(self, "where", self.target.name)
-        with calls.errors(service, operation, where, parameters, self._access.profile):
+        with calls.errors(service, operation, self.where, parameters, self._access.profile):
             if change is None:
                 return calls.checked(service, operation, getattr(client, operation)(**parameters))
-            with sending.answered(calls.question(service, operation, where, parameters)):
+            with sending.answered(calls.question(service, operation, self.where, parameters)):
                 return calls.checked(service, operation, change(client, operation, parameters))
 
     def pages(

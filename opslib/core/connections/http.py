@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -163,7 +162,7 @@ def request(
         if redaction.names_a_secret(name):
             redaction.register(value, f"header {name}")
     headers = {"Accept": "application/json", **held, **api.headers, **key}
-    started, ticks, error = datetime.now(UTC), time.monotonic(), None
+    ticks, error = time.monotonic(), None
     asked = f"{method} {url}"
     try:
         with understood(asked):
@@ -187,7 +186,7 @@ def request(
         sent = re.search(_NOT_SENT, families) is None  # it may be done
         raise (Lost(str(told)) if sent and method not in _READS else told) from cause
     finally:
-        journal.call(api.called, f"{method} {path.split('?')[0]}", started, ticks, error=error)
+        journal.call(api.called, f"{method} {path.split('?')[0]}", ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8-sig", "replace")
     return Response(method, url, answer.status, seconds, kind, text, decoded(text))

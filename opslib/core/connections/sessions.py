@@ -9,13 +9,13 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection as Ops
 from opslib.core.connections.meanings import entry, translated
+from opslib.core.defects import families_of
 from opslib.core.errors import (
     OpsError,
     Refused,
@@ -136,7 +136,7 @@ def session(
     from psycopg import Error
     from sqlalchemy.exc import SQLAlchemyError
 
-    started, ticks, error = datetime.now(UTC), time.monotonic(), None
+    ticks, error = time.monotonic(), None
     engine = _engine(ops, write, at or {}, own)
     try:
         with engine.connect() as connection:
@@ -148,7 +148,7 @@ def session(
         database = f"database {engine.url.database} of {ops.target.name}"
         raise _translated(orig, what, database, engine.url) from exc
     finally:
-        ops.journal.call("postgresql", what, started, ticks, error=error)
+        ops.journal.call("postgresql", what, ticks, error=error)
 
 
 def out_of_connections(error: BaseException) -> bool:
@@ -158,8 +158,7 @@ def out_of_connections(error: BaseException) -> bool:
 
 def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     said = str(orig).strip().split("\n")[0]
-    kinds = [kind.__name__ for kind in type(orig).__mro__]
-    own = _NOT_ASKED if "OperationalError" in kinds else _UNREADABLE
+    own = _NOT_ASKED if "OperationalError" in families_of(orig).split() else _UNREADABLE
     state = getattr(orig, "sqlstate", None) or own
     hint = getattr(getattr(orig, "diag", None), "message_hint", None)
     hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")

@@ -111,7 +111,7 @@ def execute(
             )
         sessions.run(session, "SET CONSTRAINTS ALL IMMEDIATE")
         gone = [f"{name} {said}" for name, said in touched(session).items() if "deleted" in said]
-        if gone and len(gone) > 1:
+        if len(gone) > 1:
             session.rollback()
             raise OpsError(
                 f"More would have gone than was shown ({'; '.join(gone)}): {brief(statement)}. It "

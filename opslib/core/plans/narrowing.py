@@ -7,9 +7,11 @@ in a step, or an answer that leads it elsewhere, meets IAM.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
+
+import jmespath
 
 from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
@@ -20,74 +22,26 @@ from opslib.core.errors import OpsError, Refused
 from opslib.core.plans.plans import Step
 from opslib.core.rights import rights
 from opslib.core.rights.documents import MOST_OF_A_SESSION, document, written
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
 Made: TypeAlias = tuple[str, str, Json]  # service, operation and parameters of a call
 _READS = re.compile(r"(get|list|describe|lookup|head|filter|query|scan|batch_get)(_|$)")
 _SHORT, _LONG = 900, 3600  # seconds of a session: the fewest, and what each role allows
 _MAY_TAKE = 600  # a step that may take longer has a long one
-
-
-def _queue(do: Action) -> list[Made]:
-    each = ("receive_message", "delete_message_batch", "change_message_visibility")
-    return [("sqs", operation, {"QueueUrl": do["url"]}) for operation in each]
-
-
-def _erased(do: Action) -> list[Made]:
-    return [("s3", "delete_objects", {"Bucket": do["bucket"], "VersionId": rights.ANY})]
-
-
-def _copied(do: Action) -> list[Made]:
-    """Also in parts."""
-    at = {"Bucket": do.get("to") or do["bucket"], "CopySource": do["bucket"]}
-    parts = ("create_multipart_upload", "upload_part_copy", "abort_multipart_upload")
-    return [("s3", operation, at) for operation in ("copy_object", *parts)]
-
-
-def _put(do: Action) -> list[Made]:
-    return [("secretsmanager", "put_secret_value", {"SecretId": do["secret"]})]
-
-
-def _posted(do: Action) -> list[Made]:
-    method = str(do.get("method", "POST"))
-    return [] if method == "GET" else [("es", f"ESHttp{method.capitalize()}", {})]
-
-
-# What a kind of action calls beside the calls that stand in it.
-_OWN: dict[str, Callable[[Action], list[Made]]] = {
-    "anew": lambda do: [("ecs", "update_service", {k: do[k] for k in ("cluster", "service")})],
-    "client secret": lambda do: [("cognito-idp", "add_user_pool_client_secret", do["client"])],
-    "copy across": _copied,
-    "copy versions": _copied,
-    "delete versions": _erased,
-    "discard": _queue,
-    "erase": _erased,
-    "erase items": lambda do: [("dynamodb", "batch_write_item", {"TableName": do["table"]})],
-    "given": _put,
-    "invoke": lambda do: [("lambda", "invoke", {"FunctionName": do["function"]})],
-    "mute": lambda do: [("cloudwatch", "put_alarm_mute_rule", {"AlarmNames": [do["alarm"]]})],
-    "one-off": lambda do: [
-        ("ecs", "run_task", {"cluster": do["cluster"], "taskDefinition": do["definition"]})
-    ],
-    "pointed": _put,
-    "renewed": _put,
-    "search": _posted,
-    "search put": _posted,
-    "search take": _posted,
-}
-_OTHERS = (
-    "appears, aws, cache command, cache held, cache restore, cache unlink, http, listed, login, "
-    "merge, password, read, rollout, search serves, select, shown, sql, there, upkeep, wait, watch"
-)
-_NO_OWN = {*_OTHERS.split(", ")}
+_TABLE = beside(__file__, "narrowing")
+_OWN: dict[str, list[tuple[str, str, str]]] = _TABLE["own"]
+_NO_OWN = {*_TABLE["none"]}
 
 
 def made(do: Action) -> Iterator[Made]:
     """The AWS calls that a step makes and that are no reads. Raises Refused: nobody knows them."""
     if do["kind"] not in _OWN and do["kind"] not in _NO_OWN:
         raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.py.")
-    if do["kind"] in _OWN:
-        yield from _OWN[do["kind"]](do)
+    for service, named, on in _OWN.get(do["kind"], ()):
+        operation = named.format_map(do).lower()
+        if not _READS.match(operation):
+            yield service, operation, jmespath.search(on, do)
     yield from within(do)
 
 
@@ -124,9 +78,10 @@ def policy(ops: Connection, do: Action) -> str:
 def _needs(
     ops: Connection, do: Action, service: str, operation: str, parameters: Json
 ) -> Iterator[tuple[rights.Need, str]]:
-    region, name = do.get("region") or ops.target.region, operation
+    region = do.get("region") or ops.target.region
     if service == "es":
         parameters = {"DomainName": ops.target["search"].get("domain", rights.ANY)}
+        name = f"ESHttp{operation.capitalize()}"
     else:
         name = ops.client(service).meta.method_to_api_mapping[operation]
     named = rights.named(parameters)

@@ -13,6 +13,7 @@ from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs, metrics
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Frame, Json, dtypes, framed
 from opslib.core.times import Window
 
@@ -102,21 +103,8 @@ def variables(configuration: Json) -> dict[str, str]:
     return found
 
 
-# What is read of each function: the metric, its statistic, the title and the unit of its picture.
-MEASURES = {
-    "Invocations": ("Sum", "Invocations per {} min", "count"),
-    "Errors": ("Sum", "Errors per {} min", "count"),
-    "Throttles": ("Sum", "Throttles per {} min", "count"),
-    "Duration": ("p95", "Duration p95", "ms"),
-    "ConcurrentExecutions": ("Maximum", "Running at once, at most", "count"),
-}
-# What is lost or late, read beside them: what it means, a warning above, critical above.
-LOST = {
-    "DeadLetterErrors": ("events that failed could not be sent to its dead letters", 0, 0),
-    "DestinationDeliveryFailures": ("results could not be sent to their destination", 0, 0),
-    "AsyncEventsDropped": ("events were dropped without a run that succeeded", 0, 0),
-    "IteratorAge": ("ms that it is behind its stream, at most", 900_000, 3_600_000),
-}
+MEASURES: dict[str, list[str]] = beside(__file__, "functions")["measures"]
+LOST: dict[str, tuple[str, int, int]] = beside(__file__, "functions")["lost"]
 POINTS = dtypes("""
     time     utc
     function str

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotAllowed, NotUnderstood, OpsError, unknown_name
+from opslib.core.errors import NotAllowed, NotUnderstood, OpsError, require_known
 from opslib.core.tables import Frame, Json, dtypes, frame, framed
 from opslib.core.text import number
 from opslib.core.times import Window, window
@@ -116,8 +116,7 @@ def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
     """
     facts = ops.target["metrics"]
     for key in keys:
-        if key not in facts:
-            raise unknown_name("metric", key, facts, f" of {ops.target.name}")
+        require_known("metric", key, facts, f" of {ops.target.name}")
     return [Metric(key, **facts[key]) for key in facts if not keys or key in keys]
 
 
