@@ -15,6 +15,7 @@ from opslib.core import (
     frame,
     functions,
 )
+from opslib.core.reads import services
 
 ROLES = dtypes("""
     role   str
@@ -60,12 +61,7 @@ def _role(ops: Connection, arn: str) -> Json:
 
 
 def _of_service(ops: Connection, key: str) -> Json:
-    facts = ops.target["services"][key]
-    at = {"cluster": str(facts["cluster"]), "services": [str(facts["name"])]}
-    (service,) = ops.call("ecs", "describe_services", **at)["services"]
-    definition = ops.call(
-        "ecs", "describe_task_definition", taskDefinition=service["taskDefinition"]
-    )["taskDefinition"]
+    definition = services.definition(ops, key)
     named = {"taskRoleArn": "tasks of", "executionRoleArn": "start of"}
     return {definition[name]: words for name, words in named.items() if name in definition}
 

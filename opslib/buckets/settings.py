@@ -22,6 +22,7 @@ from opslib.core import (
     Question,
     Read,
     Step,
+    beside,
     check,
     dtypes,
     frame,
@@ -78,18 +79,18 @@ def _there(name: str) -> Question:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One setting of a bucket: how it is read, said, set and unset.
+    """One setting of a bucket: how it is read, said, set and unset; a row of settings.yaml.
 
     What is read is kept whole, for the undo.
     """
 
     bucket: str
-    title: str
-    what: str  # of S3's get_, put_ and delete_
-    path: str  # to it in what get_ answers
-    parameter: str  # of put_, dotted
     wanted: Any
-    proof: str = "@"  # the part that is compared: S3 adds defaults of its own to the rest
+    title: str
+    what: str
+    path: str
+    parameter: str
+    proof: str = "@"
 
     def proven(self, value: Any) -> Any:
         return jmespath.search(self.proof, value)
@@ -138,27 +139,19 @@ def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
             return None
         return jmespath.search(setting.path, answered)
 
-    return ops.each(look, _settings(facts))
+    return ops.each(look, described(facts))
 
 
-def _settings(facts: Facts) -> Iterator[Setting]:
+def described(facts: Facts) -> Iterator[Setting]:
     """The settings that the target's file describes for a bucket."""
-    name = facts["name"]
+    wanted: Json = {}
     if not facts.get("public", True):
-        block = "PublicAccessBlockConfiguration"
-        wanted = dict.fromkeys(_BLOCK, True)
-        yield Setting(name, "Public access", "public_access_block", block, block, wanted)
+        wanted["public"] = dict.fromkeys(_BLOCK, True)
     if "encryption" in facts:
-        yield encryption(name, facts["encryption"])
+        default = {"SSEAlgorithm": facts["encryption"]}
+        wanted["encryption"] = [{"ApplyServerSideEncryptionByDefault": default}]
     if "versioning" in facts:
-        yield Setting(
-            name,
-            "Versions",
-            "bucket_versioning",
-            "Status",
-            "VersioningConfiguration.Status",
-            "Enabled" if facts["versioning"] else "Suspended",
-        )
+        wanted["versioning"] = "Enabled" if facts["versioning"] else "Suspended"
     if "cors_origins" in facts:
         rule = {
             "AllowedOrigins": list(facts["cors_origins"]),
@@ -166,28 +159,9 @@ def _settings(facts: Facts) -> Iterator[Setting]:
             "AllowedHeaders": ["*"],
             "MaxAgeSeconds": 3000,
         }
-        yield Setting(
-            name,
-            "CORS origins",
-            "bucket_cors",
-            "CORSRules",
-            "CORSConfiguration.CORSRules",
-            [rule],
-            "[].AllowedOrigins[]",
-        )
-
-
-def encryption(bucket: str, algorithm: str) -> Setting:
-    rules = "ServerSideEncryptionConfiguration.Rules"
-    return Setting(
-        bucket,
-        "Encryption",
-        "bucket_encryption",
-        rules,
-        rules,
-        [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}],
-        "[].ApplyServerSideEncryptionByDefault.SSEAlgorithm",
-    )
+        wanted["cors_origins"] = [rule]
+    for key, value in wanted.items():
+        yield Setting(facts["name"], value, **beside(__file__, "settings")[key])
 
 
 @planner
@@ -199,7 +173,7 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
     facts = ops.target["buckets"][bucket]
     name, region = facts["name"], ops.target.region
     there = exists(ops, name)
-    seen = _look(ops, facts) if there else dict.fromkeys(_settings(facts))
+    seen = _look(ops, facts) if there else dict.fromkeys(described(facts))
     steps = [setting.step(value) for setting, value in seen.items() if not setting.met(value)]
     if there:
         note = f"{name} is there; what it holds is not touched."

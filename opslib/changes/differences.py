@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -78,40 +78,34 @@ def check_configuration(
     return Findings(found, frame(rows, DIFFERENT) if rows else None)
 
 
+@dataclass
 class _Comparison:
     """What is different, each with its status."""
 
-    def __init__(
-        self,
-        ops: Connection,
-        forms: Forms,
-        was: Memory,
-        described: Described,
-        now: dict[Key, Any],
-        accept: str,
-    ) -> None:
-        self._ops, self._forms, self._was = ops, forms, was
-        self._described, self._now, self._accept = described, now, accept
-        self._until = ops.now().isoformat()
-        self._did = cache(partial(trails.did, ops))
+    ops: Connection
+    forms: Forms
+    was: Memory
+    described: Described
+    now: dict[Key, Any]
+    accept: str
 
     def changes(self) -> Iterator[Change]:
-        for key in dict.fromkeys([*self._now, *self._described.absent, *self._was.base]):
-            if key in self._now and self._now[key] == UNREAD:
+        for key in dict.fromkeys([*self.now, *self.described.absent, *self.was.base]):
+            if key in self.now and self.now[key] == UNREAD:
                 continue
             for difference in self._of(key):
                 yield self._judged(key, difference)
 
     def _of(self, key: Key) -> Iterable[Difference]:
-        kept = self._was.base.get(key) or self._was.now.get(key)
-        if kept is None and self._was.same.table and not self._was.blind:
+        kept = self.was.base.get(key) or self.was.now.get(key)
+        if kept is None and self.was.same.table and not self.was.blind:
             kept = NOTHING  # it is new, since it was asked for and not there
-        now = self._now.get(key)
-        if kept is None or (now is None and key not in self._described.absent):
+        now = self.now.get(key)
+        if kept is None or (now is None and key not in self.described.absent):
             return ()
-        if now is None and key[0].startswith("database ") and not self._was.same.table:
+        if now is None and key[0].startswith("database ") and not self.was.same.table:
             return ()  # another statement may call it otherwise
-        found = self._forms.differences(kept, now, self._was.same)
+        found = self.forms.differences(kept, now, self.was.same)
         return [d for d in found if self._tells(table()[key[0]], d, found)]
 
     def _tells(self, kind: Json, d: Difference, beside: list[Difference]) -> bool:
@@ -126,16 +120,16 @@ class _Comparison:
     @cached_property
     def _file(self) -> str:
         """The target's, as text: what stands in quotes is named there."""
-        return repr(self._ops.target.facts)
+        return repr(self.ops.target.facts)
 
     def _judged(self, key: Key, difference: Difference) -> Change:
-        assert self._was.at is not None
-        place, stamp = (*key, difference.path), self._forms.stamp(difference)
-        known, kind = self._was.since.get(place, [""]), table()[key[0]]
+        assert self.was.at is not None
+        place, stamp = (*key, difference.path), self.forms.stamp(difference)
+        known, kind = self.was.since.get(place, [""]), table()[key[0]]
         if known[0] == stamp:  # as in the last report
             _, after, before, by, why = known
         else:
-            after, before = self._was.at.isoformat(), self._until
+            after, before = self.was.at.isoformat(), self.until
             by, why = self._by(key, difference, kind)
         routine = "|".join([*kind.get("routine", ()), _LABELS])
         if re.match(rf"({routine})(\W|$)", difference.path) and not difference.went_back:
@@ -144,14 +138,14 @@ class _Comparison:
             why = "what is more takes nothing away"
         if self._went_on(kind.get("with")):
             why = "as a migration does"
-        taken = f"accepted: {self._accept}" if self._accept else rules.accepted(self._ops, place)
+        taken = f"accepted: {self.accept}" if self.accept else rules.accepted(self.ops, place)
         gone = not difference.path and difference.now is None
         status = "ok" if why or taken else "critical" if gone else "warn"
         return Change(key, difference, after, before, by, status, why, taken, stamp)
 
     def _went_on(self, kind: str | None) -> bool:
         """Whether something of a kind is different, and nothing of it went back."""
-        found = [d for key in self._now if key[0] == kind for d in self._of(key)]
+        found = [d for key in self.now if key[0] == kind for d in self._of(key)]
         return bool(found) and not any(difference.went_back for difference in found)
 
     def _by(self, key: Key, d: Difference, kind: Json) -> tuple[str, str]:
@@ -159,26 +153,35 @@ class _Comparison:
         part, setting = d.path.partition(".")[0], d.path.rpartition(".")[2]
         read = kind.get("also", {}).get(part, kind["call"])[1]  # as what sets it is called
         noun = read.partition("_")[2].replace("_", "").rstrip("ies")
-        about = key[1], setting, services(self._ops, key[0]), noun
+        about = key[1], setting, services(self.ops, key[0]), noun
         if act := trails.newest(self._ours, *about):
             named = bool(setting) and setting in act.text
             return f"{act.by} ({act.what})", "by a run of ours" * named
         if act := trails.newest(self.theirs[0], *about):
-            released = d.fits(kind, "released") and trails.is_usual(self._ops, act, self._did)
+            released = d.fits(kind, "released") and trails.is_usual(self.ops, act, self.did)
             why = "as a pipeline does that did so before" * released
             return f"{act.by}: {act.what} at {act.time:%m-%d %H:%M}", why
         return "", ""
 
     @cached_property
+    def until(self) -> str:
+        return self.ops.now().isoformat()
+
+    @cached_property
+    def did(self) -> Any:
+        """Who did something before, each asked once."""
+        return cache(partial(trails.did, self.ops))
+
+    @cached_property
     def _ours(self) -> list[trails.Act]:
-        assert self._was.at is not None
-        return trails.own(self._ops.target.name, self._was.at)
+        assert self.was.at is not None
+        return trails.own(self.ops.target.name, self.was.at)
 
     @cached_property
     def theirs(self) -> tuple[list[trails.Act], str]:
         """What CloudTrail shows since the last report, and why not all of it."""
-        assert self._was.at is not None
-        return trails.events(self._ops, self._was.at, self._ops.now())
+        assert self.was.at is not None
+        return trails.events(self.ops, self.was.at, self.ops.now())
 
 
 def _keep(

@@ -119,7 +119,7 @@ def _but(plan: TerraformPlan) -> str:
     return f"; but {plan.unseen}" if plan.unseen else ""
 
 
-def change_rows(change: Change, why: str = "") -> Iterator[dict[str, str]]:
+def change_rows(change: Change, why: str = "") -> Iterator[Sequence[str]]:
     """Rows of CHANGES: one an attribute that differs, one for what comes or goes as a whole."""
     several = change.differences if change.kind in ("update", "replace") else ()
     told = several or [Difference()]
@@ -128,8 +128,7 @@ def change_rows(change: Change, why: str = "") -> Iterator[dict[str, str]]:
         if change.kind == "replace" and d.after == LATER and not forced:
             continue  # a new one has everything anew
         said = why or ("forces the replacement" if forced else change.reason)
-        row = (change.kind, change.address, d.attribute, d.before, d.after, said)
-        yield dict(zip(CHANGES, row, strict=True))
+        yield change.kind, change.address, d.attribute, d.before, d.after, said
 
 
 def whole(plan: TerraformPlan) -> Finding:

@@ -14,7 +14,6 @@ from opslib.core import (
     Finding,
     Findings,
     Http,
-    Json,
     NotAllowed,
     NotFound,
     OpsError,
@@ -61,7 +60,7 @@ def check_releases(ops: Connection) -> Findings:
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
-def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
+def _release(ops: Connection, key: str) -> tuple[Finding, tuple[object, ...]]:
     facts = ops.target["functions"][key]
     source = "lambda GetFunctionConfiguration, ListVersionsByFunction"
     asked = Question(f"version of {key}", "active; the newest one published", source)
@@ -72,7 +71,7 @@ def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
             "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
-        return unread(asked, exc), {}
+        return unread(asked, exc), ()
     newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
     number, said = live["Version"], live.get("Description", "")
     published, state = functions.modified(live), functions.states(live)
@@ -85,7 +84,7 @@ def _release(ops: Connection, key: str) -> tuple[Finding, Json]:
     if state != functions.WELL:
         seen += f"; it is {', '.join(state)}"
         found = asked.critical(seen, next="functions/rollback")
-    return found, dict(zip(RELEASES, row, strict=True))
+    return found, row
 
 
 _NOTES = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 
 from opslib import databases, tables
@@ -16,9 +15,9 @@ def check_ways_back(ops: Connection) -> Findings:
     Of each only what the target's file describes.
     """
     facts = ops.target.facts
-    planned = "plan" in facts.get("terraform", {})
-    looks: list[Callable[[Connection], Findings]] = []
-    looks += [tables.check_backups] if "tables" in facts else []
-    looks += [databases.check_backups] if "database" in facts else []
-    looks += [check_changes] if planned else []
-    return Findings(chain.from_iterable(look(ops) for look in looks))
+    looks = {
+        tables.check_backups: "tables" in facts,
+        databases.check_backups: "database" in facts,
+        check_changes: "plan" in facts.get("terraform", {}),
+    }
+    return Findings(chain.from_iterable(look(ops) for look, is_told in looks.items() if is_told))

@@ -25,7 +25,7 @@ from opslib.core import (
     logs,
     planner,
     poll,
-    unknown_name,
+    require_known,
     unread,
     window,
 )
@@ -224,8 +224,8 @@ def plan_rollback(ops: Connection, function: str, to: str = "") -> Planned:
         )
     live, numbers = present["FunctionVersion"], list(list_versions(ops, function)["version"])
     earlier = [v for v in numbers if live == LATEST or int(v) < int(live)]
-    if to and to not in numbers:
-        raise unknown_name("version", to, numbers, f" of {name}")
+    if to:
+        require_known("version", to, numbers, f" of {name}")
     split = weights(present)
     if not (to or split or earlier):
         raise Refused(f"{name} has no version before {live}, which is live. Nothing was changed.")

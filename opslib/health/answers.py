@@ -5,26 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from opslib.core import Sign, cut, sign_of
+from opslib.core import beside, cut, sign_of
+from opslib.core.checks.signs import signs
 from opslib.core.connections.http import Response
 
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _REASONS = ("reason", "error", "message", "detail", "details", "output")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
-
-# What a failed dependency leads to, by its reason or else by its name.
-# A silent one is looked for in the network first: that is what it mostly is.
-_SILENT = Sign(
-    "silent", r"time.?out|timed out|unreachable|endpoint|resolve|refused", next="network/endpoints"
-)
-_GONE = Sign("gone", r"not ?found|does not exist|no ?such", next="changes/configuration")
-_DEPENDENCIES = (
-    Sign("storage", r"s3|bucket|storage|image", next="buckets/create"),
-    Sign("database", r"database|postgres|\bdb\b|rds|aurora|sql", next="databases/health"),
-    Sign("queue", r"sqs|queue", next="queues/dead-letters"),
-    Sign("service", r"cognito|auth|user|secret|bedrock", next="network/endpoints"),
-    Sign("other", "", next="logs/search"),
-)
+_SILENT, _GONE, *_DEPENDENCIES = signs(beside(__file__, "answers"))
 
 
 def is_html(answer: Response) -> bool:

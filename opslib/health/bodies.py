@@ -16,27 +16,7 @@ from opslib.core import cut
 from opslib.health import words
 
 RANK = {"ok": 0, "skipped": 0, "degraded": 1, "unclear": 2, "failed": 3}
-_TOLD = {
-    # what an object says of itself
-    "own": "status state health result outcome overall overall_status condition verdict",
-    "codes": "code status_code http_status",
-    # whose members are parts, whatever they are called
-    "parts": "checks check dependencies components services entries entities probes indicators "
-    "nodes subsystems systems resources backends healthchecks health_checks results",
-    # what adds nothing to the name of a part
-    "wraps": "data details info error errors response payload body",
-    # data, whatever it says
-    "about": "message msg description detail version environment env stage region service app "
-    "name application build commit sha git_sha branch title id key component release type kind "
-    "level log_level hostname host url uri link links tags groups meta metadata labels notes note "
-    "output reason stacktrace debug mode role platform runtime language definition migration_head "
-    "docs documentation threshold items rows records list history author node git "
-    "affected_endpoints features flags feature_flags config configuration options limits",
-    "settings": "enabled configured required",
-    "switches": "enabled active on",
-}
-_NAMED = {kind: set(names.split()) for kind, names in _TOLD.items()}
-_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES = _NAMED.values()
+_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES = words.sets("names")
 _MOMENT = re.compile(r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime)")
 _NAMES = ("name", "component", "component_id", "check", "check_id", "service", "id", "key")
 _LIKE_A_PART = re.compile(

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-_WORDS = {
-    "ok": "ok okay healthy up pass passed passing success successful succeeded connected reachable "
-    "available accessible alive live active green true yes working works operational online ready "
-    "running normal good fine serving started stable nominal initialized pong valid responsive "
-    "responding good idle leader follower primary correct accepting_traffic "
-    "circuit_closed",
-    "skipped": "skipped skip disabled ignored unconfigured n_a na none off not_configured "
-    "not_applicable not_checked not_enabled not_required",
-    "degraded": "degraded degradation warn warning warnings slow yellow amber partial partially "
-    "maintenance stale draining throttled impaired readonly read_only overloaded unstable delayed "
-    "lagging starting initializing booting warming recovering restarting stopping "
-    "circuit_half_open",
-    "failed": "failed fail fails failing failure failures error errors errored unhealthy down "
-    "unreachable unavailable inaccessible unresponsive timeout timedout timed_out denied missing "
-    "disconnected critical fatal red false no unready broken dead crashed offline exhausted "
-    "refused lost stopped shutdown shutting_down exception exceptions outage abnormal bad unusable "
-    "expired invalid problem problems corrupt corrupted rejected aborted terminated sealed "
-    "ko nok err refusing_traffic out_of_service out_of_memory major violated panic circuit_open "
-    "circuit_forced_open",
+from opslib.core import beside
+
+_TABLE = beside(__file__, "words")
+_STATUS: dict[str, str] = {
+    word: status for status, words in _TABLE["values"].items() for word in words.split()
 }
-_STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 _TURNED = {"ok": "failed", "failed": "ok", "degraded": "ok"}
-_PARTICLES = {
-    "not": "not no non without cannot isn 0 zero never",
-    "alone": "no yes none off live bad major",  # they say it only by themselves
-    "before": "is has are in was any",
-    "after": "mode flag status state health check",
-    "past": "last previous prev max min allow on recent total",
-    "nouns": "checks services components dependencies nodes systems parts probes",
-    "switches": "ok okay up healthy alive live ready success available",
-    "values": "idle leader follower primary correct good fine normal running",  # no names of any
-    "counted": "errors failures problems unhealthy failing",
-}
-_SETS = {kind: set(names.split()) for kind, names in _PARTICLES.items()}
-_NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = _SETS.values()
+
+
+def sets(part: str) -> Iterable[set[str]]:
+    """The words of each kind of a part of words.yaml, in its order."""
+    return (set(words.split()) for words in _TABLE[part].values())
+
+
+_NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = sets("particles")
 _DATA = re.compile(
     r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|.*\d+\.\d+.*|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+"
 )

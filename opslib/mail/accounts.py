@@ -78,15 +78,12 @@ def check_reputation(ops: Connection) -> Findings:
     https://docs.aws.amazon.com/ses/latest/dg/reputationdashboardmessages.html
     """
     ops = at(ops)
-    queries = [
-        metrics.asked(f"m{i}", "AWS/SES", name, {}, "Average", 3600, name)
-        for i, name in enumerate(_RATES)
-    ]
-    told = metrics.query(ops, queries, window(ops, _DAYS * 24 * 60))
+    wanted: Json = {name: ("AWS/SES", name, {}, "Average", 3600, name) for name in _RATES}
+    told = metrics.series(ops, wanted, window(ops, _DAYS * 24 * 60))
     found = Findings()
-    for name, (words, warn, critical) in _RATES.items():
+    for name, rates in told.items():
+        words, warn, critical = _RATES[name]
         asked = Question(words, f"at most {warn:.1%}; from {critical:.1%} on AWS stops it", name)
-        rates = told.loc[told["label"] == name, "value"]
         if rates.empty:
             found += [_silent(ops, asked)]
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -25,6 +24,7 @@ from opslib.core import (
     planner,
     poll,
 )
+from opslib.metrics.limits import Series
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown
@@ -34,31 +34,15 @@ _KEPT = (
 )
 
 
-@dataclass(frozen=True)
-class Series:
-    """A custom metric by its name and dimensions."""
+def _query(of: Series, id: str, statistic: str) -> Json:
+    """By the minute, for GetMetricData."""
+    return metrics.asked(id, of.namespace, of.name, dict(of.dimensions), statistic, 60)
 
-    namespace: str
-    name: str
-    dimensions: Mapping[str, str]
 
-    def __str__(self) -> str:
-        pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.dimensions.items()))
-        return f"{self.namespace} {self.name}" + (f" {{{pairs}}}" if pairs else "")
-
-    def query(self, id: str, statistic: str) -> Json:
-        """By the minute, for GetMetricData."""
-        return metrics.asked(id, self.namespace, self.name, self.dimensions, statistic, 60)
-
-    def alarms(self, ops: Connection) -> list[str]:
-        """The names of the alarms on this very metric."""
-        found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
-        return sorted(
-            alarm["AlarmName"]
-            for alarm in found
-            if (alarm["Namespace"], alarm["MetricName"]) == (self.namespace, self.name)
-            and {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())} == self.dimensions
-        )
+def _alarms(ops: Connection, of: Series) -> list[str]:
+    """The names of the alarms on this very metric."""
+    found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
+    return sorted(alarm["AlarmName"] for alarm in found if Series.watched(alarm) == of)
 
 
 def series(
@@ -71,7 +55,7 @@ def series(
             f"{space} belongs to AWS: a value put there would be taken for a measurement. "
             "Nothing was published."
         )
-    return Series(space, metric, dict(dimensions or {}))
+    return Series(space, metric, frozenset((dimensions or {}).items()))
 
 
 def moment(ops: Connection, text: str) -> datetime | None:
@@ -101,7 +85,7 @@ def check_metric(
     """
     of = series(ops, metric, dimensions, namespace)
     within = Window(ops.now() - timedelta(hours=hours), ops.now())
-    values = metrics.query(ops, [of.query("m", "Average")], within)
+    values = metrics.query(ops, [_query(of, "m", "Average")], within)
     if len(values):
         last = number(values["value"].iloc[-1])
         seen = f"{count(len(values), 'minute')} with a value in {hours:g} h, the last {last}"
@@ -116,7 +100,7 @@ def check_metric(
         )
     source = "cloudwatch GetMetricData, DescribeAlarms"
     found = [Question(f"metric {of}", source=source).ok(seen)]
-    if alarms := of.alarms(ops):
+    if alarms := _alarms(ops, of):
         seen = f"{', '.join(alarms)}: the value may set them off"
         found.append(Question(f"alarms on {of}", "none", source).warn(seen))
     return Findings(found, values[["time", "value"]])
@@ -143,7 +127,7 @@ def plan_publish(
         "MetricName": of.name,
         "Value": float(value),
         "Unit": unit,
-        "Dimensions": [{"Name": k, "Value": v} for k, v in sorted(of.dimensions.items())],
+        "Dimensions": [{"Name": k, "Value": v} for k, v in sorted(of.dimensions)],
         **({"Timestamp": when.isoformat()} if when else {}),
     }
     said = number(value, "" if unit == "None" else unit)
@@ -189,7 +173,7 @@ def _minute_with(
     """The minute whose values have this one between the least and the greatest of them."""
     start = when or ops.now() - timedelta(minutes=3)
     within = Window(start, start + timedelta(minutes=1 if when else 4))
-    queries = [of.query("low", "Minimum"), of.query("high", "Maximum")]
+    queries = [_query(of, "low", "Minimum"), _query(of, "high", "Maximum")]
     found = metrics.query(ops, queries, within)
     slack = 1e-9 * abs(value) + 1e-12
     for minute, values in found.groupby("time")["value"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,7 +13,6 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
-    Json,
     Question,
     Window,
     answer,
@@ -61,9 +60,9 @@ class Counted(NamedTuple):
     def of(self) -> str:
         return " ".join([self.namespace, *(value for _, value in self.dimensions)])
 
-    def query(self, id: str, statistic: str, period: int) -> Json:
-        given = self.namespace, self.metric, dict(self.dimensions)
-        return metrics.asked(id, *given, statistic, period)
+    def by(self, statistic: str, period: int = 300) -> Sequence[Any]:
+        """As it is asked for."""
+        return self.namespace, self.metric, dict(self.dimensions), statistic, period
 
 
 @check("Is there still what there always was?")
@@ -75,14 +74,11 @@ def check_silence(ops: Connection) -> Findings:
     that did not run for some hours: whether they always ran oftener.
     """
     counted, now = list(dict.fromkeys(_counted(ops))), ops.now()
-    queries = [
-        each.query(f"m{i}", "Sum" if each.volume else "SampleCount", 300)
-        for i, each in enumerate(counted)
-    ]
-    weeks = _of_weeks(ops, queries, _HOURS, now)
+    wanted = {each: each.by("Sum" if each.volume else "SampleCount") for each in counted}
+    weeks = _of_weeks(ops, wanted, _HOURS, now)
     found: dict[str, Finding] = {}
-    for i, each in enumerate(counted):
-        present, *earlier = (week[f"m{i}"] for week in weeks)
+    for each in counted:
+        present, *earlier = (week[each] for week in weeks)
         said = _silent(ops, each, silence(now, present, earlier))
         key = "warn" if said and said.status == "warn" else each.of  # less traffic: one cause
         if said and (key not in found or said.status == "critical"):
@@ -99,13 +95,13 @@ def check_silence(ops: Connection) -> Findings:
     return Findings(_asked("all that is measured").ok(seen))
 
 
-def _of_weeks(ops: Connection, queries: list[Json], hours: int, now: datetime) -> list[Any]:
+def _of_weeks(ops: Connection, wanted: dict[Counted, Any], hours: int, now: datetime) -> list[Any]:
     """The values of the last hours, and of the same hours of the weeks before."""
     ends = [now - week * WEEK for week in range(_WEEKS + 1)]
     read = ops.each(
-        lambda end: metrics.query(ops, queries, Window(end - timedelta(hours=hours), end)), ends
+        lambda end: metrics.series(ops, wanted, Window(end - timedelta(hours=hours), end)), ends
     )
-    return [metrics.values_of(read[end]) for end in ends]
+    return [*read.values()]
 
 
 def _asked(what: str) -> Question:
@@ -133,17 +129,17 @@ def _silent(ops: Connection, each: Counted, gap: Any) -> Finding | None:
 
 def _not_run(ops: Connection) -> Iterator[Finding]:
     """Functions that ran regularly, as every night, and run no more."""
-    names = {f"m{i}": each for i, each in enumerate(_counted(ops)) if each.metric == "Invocations"}
+    rests = [each for each in _counted(ops) if each.metric == "Invocations"]
     for hours in (_REST_HOURS, 28 * 24):
-        if not names:
+        if not rests:
             return
-        queries = [each.query(id, "Sum", 3600) for id, each in names.items()]
-        found = metrics.values_of(metrics.query(ops, queries, window(ops, hours * 60)))
-        ran = {id: found[id].loc[lambda values: values > 0] for id in names}
+        wanted = {each: each.by("Sum", 3600) for each in rests}
+        found = metrics.series(ops, wanted, window(ops, hours * 60))
+        ran = {each: values[values > 0] for each, values in found.items()}
         if hours == _REST_HOURS:
-            names = {id: each for id, each in names.items() if ran[id].empty}
-    for id, each in names.items():
-        if late := overdue(ops.now(), ran[id].index.to_series()):
+            rests = [each for each in rests if ran[each].empty]
+    for each in rests:
+        if late := overdue(ops.now(), ran[each].index.to_series()):
             asked = Question(f"{each.of} runs", "as often as in four weeks", "GetMetricData")
             yield asked.warn(late.told(ops.now()), cause=SILENT, next="logs/search")
 
@@ -180,14 +176,11 @@ def check_levels(ops: Connection) -> Findings:
         for space, key, name in things
         for metric in levels[space]
     ]
-    queries = [
-        each.query(f"m{i}", "Sum" if each.volume else "Average", 300)
-        for i, each in enumerate(listed)
-    ]
-    by_end, told, follows, measured = _of_weeks(ops, queries, 1, ops.now()), [], "", 0
-    for i, each in enumerate(listed):
+    wanted = {each: each.by("Sum" if each.volume else "Average") for each in listed}
+    by_end, told, follows, measured = _of_weeks(ops, wanted, 1, ops.now()), [], "", 0
+    for each in listed:
         times, limit, unit = levels[each.namespace][each.metric]
-        read = [week[f"m{i}"] for week in by_end]
+        read = [week[each] for week in by_end]
         value, *weeks = hours = [of.mean() if len(of) >= _STEADY else math.nan for of in read]
         measured += not any(map(math.isnan, hours))
         sign, beyond = -1 if times < 1 else 1, (limit, *(times * each for each in weeks))
@@ -214,11 +207,10 @@ def check_limits(ops: Connection) -> Findings:
     GetMetricData of two weeks. A daily rhythm is no trend.
     """
     limited = dict(_limited(ops))
-    queries = [each.query(f"m{i}", "Average", 900) for i, each in enumerate(limited)]
-    found = metrics.values_of(metrics.query(ops, queries, window(ops, _TREND_DAYS * 1440)))
-    judged = []
-    for i, (each, limit) in enumerate(limited.items()):
-        values, asked = found[f"m{i}"], _limits(each)
+    wanted = {each: each.by("Average", 900) for each in limited}
+    found, judged = metrics.series(ops, wanted, window(ops, _TREND_DAYS * 1440)), []
+    for each, limit in limited.items():
+        values, asked = found[each], _limits(each)
         if len(values):
             judged.append(answer(asked, _projected, asked, each, values, limit))
     return Findings(judged)

@@ -88,7 +88,7 @@ def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> di
         each.key: each
         for metric in asked
         for name, each in metric.amounts.items()
-        if name and each.key not in answered and not metric.of[name].get("rare")
+        if name and each.key not in answered and not each.rare
     }
 
     def seen(key: str) -> str:

@@ -40,6 +40,16 @@ class Series(NamedTuple):
     name: str
     dimensions: frozenset[tuple[str, str]]
 
+    @classmethod
+    def watched(cls, alarm: Json) -> Series:
+        """What an alarm watches."""
+        pairs = frozenset((each["Name"], each["Value"]) for each in alarm.get("Dimensions", ()))
+        return cls(alarm["Namespace"], alarm["MetricName"], pairs)
+
+    def __str__(self) -> str:
+        pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.dimensions))
+        return f"{self.namespace} {self.name}" + (f" {{{pairs}}}" if pairs else "")
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -91,8 +101,7 @@ def as_alarmed(limit: Limit, alarms: Iterable[Json], drawn: Iterable[Series]) ->
     """The limit with the side of an alarm that has this threshold on one of the drawn metrics."""
     shown = set(drawn)
     for alarm in alarms if not limit.bad else ():
-        named = {d["Name"]: d["Value"] for d in alarm.get("Dimensions", ())}
-        of = Series(alarm["Namespace"], alarm["MetricName"], frozenset(named.items()))
+        of = Series.watched(alarm)
         side = _OPERATORS.get(alarm["ComparisonOperator"], "")
         if of in shown and side and alarm.get("Threshold") == limit.value:
             points = alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"]

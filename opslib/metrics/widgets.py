@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,9 +155,9 @@ def _period(said: Any) -> int:
 
 def needed(rows: Iterable[Row], row: Row) -> list[Row]:
     """A row with those that its expression names, and that these name in turn."""
-    others: Mapping[str, list[Row]] = {}
+    others = defaultdict[str, list[Row]](list)
     for each in rows:
-        others = {**others, each.query["Id"]: [*others.get(each.query["Id"], ()), each]}
+        others[each.query["Id"]].append(each)
     found, waiting = list[Row](), [row]
     while waiting:
         each = waiting.pop()

@@ -11,39 +11,14 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from opslib.core import FAILURES, Connection, NotFound, OpsError, Sign, sign_of
+from opslib.core import FAILURES, Connection, NotFound, OpsError, Sign, beside, sign_of
+from opslib.core.checks.signs import signs
 from opslib.core.reads.stores.objects import exists
 from opslib.queues.reasons import find_field, walk
 
 PURGE = "queues/purge"
-BROKEN = Sign(
-    "message cannot be read",
-    "",
-    advice="sending back does not help; keep the messages, then purge",
-    next=PURGE,
-)
-GONE = Sign(
-    "what it needs is gone",
-    "",
-    advice="restore the objects from earlier versions, or purge: nothing is there to work on",
-    next=PURGE,
-)
-BACK = Sign(
-    "what it needed is there now", "", advice="send it back: it is there", next="queues/redrive"
-)
-UNPROVEN = Sign(
-    "what it needs may be gone",
-    "",
-    advice="not seen from here: look whether it is there, restore it, then send back",
-    next="logs/search",
-)
-LOOK = Sign(
-    "not understood",
-    "",
-    advice="nothing shows that the message is at fault: look into its worker's logs and code",
-    next="logs/search",
-)
-SIGNS = {sign.name: sign for sign in (*FAILURES, BROKEN, GONE, BACK, UNPROVEN, LOOK)}
+BROKEN, GONE, BACK, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
+SIGNS = {sign.name: sign for sign in (*FAILURES, *PROVEN)}
 _MOST = 40  # objects that are asked for
 _URL = re.compile(r"s3://([a-z0-9.-]{3,63})/([^\s\"'<>]+)")
 

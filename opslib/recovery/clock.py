@@ -28,7 +28,7 @@ from opslib.core import (
     check,
     dtypes,
     frame,
-    unknown_name,
+    require_known,
 )
 
 PHASES = {"database": ("stop", "restore", "switch", "resume"), "bucket": ("create", "fill")}
@@ -94,8 +94,7 @@ def said(of: str, phase: str, planned: Planned) -> Planned:
 
 def require_phase(of: str, phase: str) -> None:
     """Raises UsageError for what is no phase of it."""
-    if phase not in PHASES[of]:
-        raise unknown_name("phase", phase, PHASES[of], f" of recovery/{of}")
+    require_known("phase", phase, PHASES[of], f" of recovery/{of}")
 
 
 def phase_of(plan: Plan) -> str:

@@ -217,7 +217,7 @@ def check_integrity(ops: Connection, name: str = "") -> Findings:
     at = databases.find_endpoint(ops, name) if name else None
     found, evidence = [*_judged(ops, at)], None
     note = "" if found else "The target's file names no rule: recovery.invariants. Look yourself."
-    columns = ops.target.facts.get("recovery", {}).get("newest", {})
+    columns = clock.aims(ops).get("newest", {})
     if name and columns:
         read = partial(_newest, ops, columns, at)
         evidence = frame(ops.each(read, columns, "newest row of {}").values(), NEWEST)
@@ -227,7 +227,7 @@ def check_integrity(ops: Connection, name: str = "") -> Findings:
 
 def _judged(ops: Connection, at: Json | None) -> Iterator[Finding]:
     wrong = {"otherwise": "critical", "cause": CORRUPTED, "next": "recovery/database"}
-    for query in ops.target.facts.get("recovery", {}).get("invariants", ()):
+    for query in clock.aims(ops).get("invariants", ()):
         yield databases.judge_query(ops, databases.find_query(ops, query), at, **wrong)
 
 
@@ -239,7 +239,7 @@ def _newest(ops: Connection, columns: Facts, at: Json | None, table: str) -> Jso
 
 def _lost(ops: Connection, new: str, newest: Frame) -> Finding:
     """From when to when what was written is not in it."""
-    hours = ops.target.facts.get("recovery", {}).get("rpo_hours")
+    hours = clock.aims(ops).get("rpo_hours")
     rule = "all" if hours is None else f"what is lacking is of {hours:g} h at most"
     asked = Question(f"newest rows of {new}", rule, "SELECT max(…)")
     gap = (newest["newest_now"] - newest["newest_there"]).dt.total_seconds() / 3600

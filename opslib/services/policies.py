@@ -24,7 +24,7 @@ from opslib.core import (
     frame,
     metrics,
     planner,
-    unknown_name,
+    require_known,
 )
 from opslib.services.counts import SCALING, bounds_of, named
 from opslib.services.reading import Service, each_service
@@ -63,8 +63,8 @@ _LOW = 0.9  # target tracking takes tasks away below so much of its target
 
 def _policies(service: Service) -> list[Json]:
     """Its scaling policies (DescribeScalingPolicies)."""
-    at = {k: v for k, v in named(service).items() if k != "ScalableDimension"}
-    return service.ops.pages(SCALING, "describe_scaling_policies", "ScalingPolicies[]", **at)
+    asked = SCALING, "describe_scaling_policies", "ScalingPolicies[]"
+    return service.ops.pages(*asked, **named(service))
 
 
 def _metric(policy: Json) -> str:
@@ -148,8 +148,8 @@ def plan_target(ops: Connection, service: str, value: float, policy: str = "") -
 
 def _chosen(service: str, every: list[Json], policy: str) -> Json:
     tracking = {p["PolicyName"]: p for p in every if p["PolicyType"] == _TRACKING}
-    if policy and policy not in tracking:
-        raise unknown_name("policy", policy, tracking, f" of {service} that tracks a target")
+    if policy:
+        require_known("policy", policy, tracking, f" of {service} that tracks a target")
     if not policy and len(tracking) != 1:
         told = ", ".join(tracking) or "none"
         raise UsageError(f"{service} has {told} to track a target. Say which: policy=…")

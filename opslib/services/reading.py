@@ -17,25 +17,14 @@ from opslib.core import (
     Refused,
     Thing,
     batched,
+    beside,
     dtypes,
     frame,
     services,
 )
 
 T = TypeVar("T")
-SERVICE = Kind(
-    noun="service",
-    service="ecs",
-    describe="describe_services",
-    at="services[0]",
-    key="services[]",
-    called="service",
-    status="deployments[?status=='PRIMARY'].rolloutState | [0]",
-    pending=("IN_PROGRESS",),
-    serving=("COMPLETED",),
-    modify="update_service",
-    seconds=1800,
-)
+SERVICE = Kind(**beside(__file__, "ecs")["kind"])
 REVISIONS = dtypes("""
     revision int64
     live     bool

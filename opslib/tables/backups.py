@@ -43,7 +43,10 @@ BACKUPS = dtypes("""
     size_mb float64
     arn     str
 """)
-_POINT = "ContinuousBackupsDescription.PointInTimeRecoveryDescription"
+_POINT = (
+    "[ContinuousBackupsDescription.PointInTimeRecoveryDescription]"
+    "[?PointInTimeRecoveryStatus == 'ENABLED'] | [0]"
+)
 LATEST = "latest"
 _CREATED = "BackupDetails.BackupArn"
 
@@ -68,7 +71,7 @@ def list_backups(ops: Connection, table: str) -> Frame:
 
 
 def point_in_time(ops: Connection, name: str) -> Json:
-    """DynamoDB DescribeContinuousBackups of a table: status, earliest and latest moment."""
+    """Earliest and latest moment (DynamoDB DescribeContinuousBackups); empty where it is off."""
     found = Read("dynamodb", "describe_continuous_backups", _POINT, TableName=name).perform(ops)
     return dict(found or {})
 
@@ -81,10 +84,9 @@ def check_backups(ops: Connection, table: str = "") -> Findings:
 
 
 def _restorable(ops: Connection, key: str) -> Finding:
-    told = point_in_time(ops, Table(ops, key).name)
     rule = "to a moment, or a backup of the last day"
     asked = Question(f"{key} can be restored", rule, "dynamodb DescribeContinuousBackups")
-    if told.get("PointInTimeRecoveryStatus") == "ENABLED":
+    if told := point_in_time(ops, Table(ops, key).name):
         earliest, latest = (told[f"{of}RestorableDateTime"] for of in ("Earliest", "Latest"))
         seen = f"from {earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC"
         return asked.judged(ops.now() - latest < timedelta(minutes=30), seen)
@@ -178,8 +180,7 @@ def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, st
             f"at={at!r} is another moment each time that it is read; say the moment itself, in "
             f"UTC: {moment(at, ops.now()):%Y-%m-%dT%H:%M}."
         )
-    told = point_in_time(ops, table.name)
-    if told.get("PointInTimeRecoveryStatus") != "ENABLED":
+    if not (told := point_in_time(ops, table.name)):
         raise Refused(
             f"Recovery to a moment is off for {table.name}: only its backups can be "
             "restored. Nothing was changed."
@@ -261,8 +262,7 @@ def _scaled(ops: Connection, table: Json) -> str:
 
 
 def _point(ops: Connection, table: Json) -> str:
-    told = point_in_time(ops, table["TableName"])
-    return "on" * (told.get("PointInTimeRecoveryStatus") == "ENABLED")
+    return "on" * bool(point_in_time(ops, table["TableName"]))
 
 
 def _alarms(ops: Connection, table: Json) -> str:

@@ -115,14 +115,13 @@ def copies_of(ops: Connection, tables: list[str]) -> Iterator[Finding]:
 
 
 def _kept(ops: Connection, table: str, asked: Question) -> Finding:
-    known = Table(ops, table)
-    told, found = point_in_time(ops, known.name), list_backups(ops, table)
-    said = []
-    if told.get("PointInTimeRecoveryStatus") == "ENABLED":
+    known, said = Table(ops, table), []
+    if told := point_in_time(ops, known.name):
         until = ops.now() + timedelta(days=told.get("RecoveryPeriodInDays", _DAYS))
         said.append(f"recovery to a moment holds them until {_day(until)}")
     if known.described.get("StreamSpecification", {}).get("StreamEnabled"):
         said.append(f"its stream until {_day(ops.now() + timedelta(days=1))}")
+    found = list_backups(ops, table)
     if len(found):
         since = _day(found["created"].max())
         said.append(f"{count(len(found), 'backup')} until deleted, the newest of {since}")

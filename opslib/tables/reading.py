@@ -6,19 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from opslib.core import Connection, Json, Kind, Thing
+from opslib.core import Connection, Json, Kind, Thing, beside
 
-TABLE = Kind(
-    noun="table",
-    service="dynamodb",
-    describe="describe_table",
-    at="Table",
-    key="TableName",
-    status="TableStatus",
-    pending=("CREATING", "UPDATING"),
-    serving=("ACTIVE",),
-    delete="delete_table",
-)
+TABLE = Kind(**beside(__file__, "dynamodb")["kind"])
 ON_DEMAND = "PAY_PER_REQUEST"
 
 

@@ -5,9 +5,10 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/throttling-diag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from opslib.core import (
     Connection,
@@ -16,6 +17,7 @@ from opslib.core import (
     Json,
     Question,
     Window,
+    beside,
     check,
     dtypes,
     frame,
@@ -31,40 +33,12 @@ THROTTLED = dtypes("""
     reason   str
     requests int64
 """)
-HOT, SHORT, ACCOUNT, CAPPED, INDEX = (
-    "hot-partition",
-    "table-capacity-short",
-    "account-capacity-short",
-    "table-capacity-capped",
-    "index-throttled",
-)
+HOT, SHORT, CAPPED = "hot-partition", "table-capacity-short", "table-capacity-capped"
+ACCOUNT, INDEX = "account-capacity-short", "index-throttled"
 _SIDES = ("Read", "Write")
-_REASONS = {  # the middle of a metric's name: what it says (CloudWatch has them since 2025)
-    "KeyRangeThroughput": HOT,
-    "ProvisionedThroughput": SHORT,
-    "MaxOnDemandThroughput": CAPPED,
-    "AccountLimit": ACCOUNT,
-}
-_MEANS = {
-    HOT: "one partition is asked for more than 3,000 reads or 1,000 writes a second: one key, or "
-    "keys side by side. Spread it, or cache: more capacity does not help",
-    SHORT: "more is asked for than it is given: raise it, let it scale, or make it on-demand",
-    CAPPED: "it is at the most that it was set to for on-demand: raise that",
-    ACCOUNT: "it is at the account's limit for a table: ask Service Quotas for more",
-}
+_TOLD = beside(__file__, "dynamodb")
+_REASONS, _MEANS, _OPERATIONS = (_TOLD[part] for part in ("reasons", "means", "operations"))
 _NEAR = 0.8  # of what is provisioned: then it is not one partition alone
-_OPERATIONS = (
-    "GetItem",
-    "Query",
-    "Scan",
-    "BatchGetItem",
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-    "BatchWriteItem",
-    "TransactWriteItems",
-    "TransactGetItems",
-)
 _SECONDS = 60
 
 
@@ -76,10 +50,11 @@ class _Metric:
     index: str = ""
     operation: str = ""
 
-    def query(self, id: str, table: str) -> Json:
+    def of(self, table: str) -> Sequence[Any]:
+        """As it is asked for of a table."""
         of = {"GlobalSecondaryIndexName": self.index, "Operation": self.operation}
         given = {"TableName": table} | {key: value for key, value in of.items() if value}
-        return metrics.asked(id, "AWS/DynamoDB", self.name, given, "Sum", _SECONDS)
+        return "AWS/DynamoDB", self.name, given, "Sum", _SECONDS
 
 
 @dataclass(frozen=True)
@@ -110,12 +85,10 @@ def _asked(indexes: list[str]) -> Iterator[_Metric]:
 def _read(ops: Connection, within: Window, key: str) -> _Told:
     table = Table(ops, key)
     indexes = [each["IndexName"] for each in table.described.get("GlobalSecondaryIndexes", ())]
-    asked = {f"m{at}": metric for at, metric in enumerate(_asked(indexes))}
-    queries = [metric.query(id, table.name) for id, metric in asked.items()]
-    found = metrics.query(ops, queries, within).groupby("id")["value"]
-    sums, most = found.sum(), found.max() / _SECONDS
-    of = {asked[id]: value for id, value in sums.items()}
-    return _Told(table, indexes, of, {asked[id]: value for id, value in most.items()})
+    found = metrics.series(ops, {each: each.of(table.name) for each in _asked(indexes)}, within)
+    sums = {each: values.sum() for each, values in found.items()}
+    most = {each: values.max() / _SECONDS for each, values in found.items() if len(values)}
+    return _Told(table, indexes, sums, most)
 
 
 @check("Is a table throttled, and why?")

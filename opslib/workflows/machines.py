@@ -27,6 +27,8 @@ EXECUTIONS = dtypes("""
     minutes   float64
     arn       str
 """)
+_LISTED = """executions[].{
+    execution: name, status: status, started: startDate, stopped: stopDate, arn: executionArn}"""
 RUNNING, DONE = ("RUNNING", "PENDING_REDRIVE"), "SUCCEEDED"
 MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
 
@@ -59,19 +61,12 @@ class Machine:
         """Those that began since then, newest first, of a status or of all. Columns: EXECUTIONS."""
         asked = {"stateMachineArn": self.arn, "maxResults": min(most, 1000)}
         asked |= {"statusFilter": status} if status else {}
-        listed = self.ops.pages("stepfunctions", "list_executions", "executions[]", most, **asked)
+        listed = self.ops.pages("stepfunctions", "list_executions", _LISTED, most, **asked)
         now = self.ops.now()
         rows = [
-            {
-                "execution": each["name"],
-                "status": each["status"],
-                "started": each["startDate"],
-                "stopped": each.get("stopDate"),
-                "minutes": (each.get("stopDate", now) - each["startDate"]).total_seconds() / 60,
-                "arn": each["executionArn"],
-            }
+            each | {"minutes": ((each["stopped"] or now) - each["started"]).total_seconds() / 60}
             for each in listed
-            if since is None or each["startDate"] >= since
+            if since is None or each["started"] >= since
         ]
         return frame(rows, EXECUTIONS).round({"minutes": 1})
 

@@ -9,6 +9,7 @@ import pytest
 from opslib import UsageError, apply, changes
 from opslib.buckets import settings
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import Facts
 from opslib.core.errors import NotAllowed
 from opslib.core.reads.stores import objects
 from opslib.records import reading
@@ -91,7 +92,7 @@ def test_a_setting_that_differs_is_found_set_and_undone(ops: Connection, lab: Pr
 
 def test_what_s3_adds_to_a_setting_is_no_difference(ops: Connection) -> None:
     """S3 answers an encryption rule with BucketKeyEnabled beside it."""
-    setting = settings.encryption("b", "AES256")
+    (setting,) = settings.described(Facts({"name": "b", "encryption": "AES256"}, "b.yaml"))
     answered = [
         {
             "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},

@@ -1,17 +1,13 @@
-"""Metrics: a page of them in one GetMetricData, tidy.
-
-And the target's key metrics against their thresholds.
-"""
+"""Metrics: a page of them in one GetMetricData, tidy; the target's own against their thresholds."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
@@ -30,6 +26,7 @@ POINTS = dtypes("""
     value  float64
     of     str
 """)
+K = TypeVar("K")
 PERIOD = 300  # seconds
 PAGE = 500  # queries in one GetMetricData
 RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
@@ -57,6 +54,7 @@ class Metric:
     of: Mapping[str, Json] = field(default_factory=dict, hash=False)
     at_least: float = 20
     next: str = ""
+    rare: bool = False  # an amount that may not be there for weeks
 
     @cached_property
     def share(self) -> Share | None:
@@ -68,10 +66,8 @@ class Metric:
         """What is asked for it: itself, or the amounts of a share, by their names."""
         if not self.share:
             return {"": self}
-        told = {
-            name: {k: v for k, v in each.items() if k != "rare"} for name, each in self.of.items()
-        }
-        return {name: Metric(f"{self.key}/{name}", self.title, **of) for name, of in told.items()}
+        parts = self.of.items()
+        return {name: Metric(f"{self.key}/{name}", self.title, **of) for name, of in parts}
 
     def status(self, value: float) -> str:
         """Of one value, as findings have it: ok, warn or critical."""
@@ -230,11 +226,14 @@ def query(
     return _settled(framed(found, SERIES), queries, within)
 
 
-def values_of(found: Frame) -> defaultdict[str, pd.Series]:
-    """By id: the values of SERIES, by time; of an id that has none, none."""
-    values = found.set_index("time")
-    none = values["value"].iloc[:0]
-    return defaultdict(lambda: none, {id: of["value"] for id, of in values.groupby("id")})
+def series(
+    ops: Connection, wanted: Mapping[K, Sequence[Any]], within: Window
+) -> dict[K, pd.Series]:
+    """By key the values of each metric, by time. `wanted`: what `asked` takes of it, but the id."""
+    queries = [asked(f"m{at}", *of) for at, of in enumerate(wanted.values())]
+    found = query(ops, queries, within).set_index("time")
+    none, values = found["value"].iloc[:0], {id: of["value"] for id, of in found.groupby("id")}
+    return {key: values.get(f"m{at}", none) for at, key in enumerate(wanted)}
 
 
 def is_sent(ops: Connection, namespace: str, dimensions: Mapping[str, str], **given: str) -> bool:

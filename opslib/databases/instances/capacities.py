@@ -48,6 +48,7 @@ _BOUNDS, _SERVERLESS = "ServerlessV2ScalingConfiguration", "db.serverless"
 _LEAST, _MOST, _PAUSE = "MinCapacity", "MaxCapacity", "SecondsUntilAutoPause"
 _MEMORY_GIB, _PERIOD, _BUSY_PERCENT = 2, 5, 80  # of an ACU, minutes of a point, of the CPU
 _AT = 0.98  # of the upper bound
+_METRICS = ("ServerlessDatabaseCapacity", "CPUUtilization")
 _NOW = timedelta(minutes=metrics.RECENT_MINUTES)
 
 
@@ -63,17 +64,14 @@ def check_capacity(ops: Connection, hours: float = 24) -> Findings:
     names = [one[rds.NAME] for one in served if one["DBInstanceClass"] == _SERVERLESS]
     if not bounds or not names:
         return Findings(note=f"No capacity that could end: {database} has no serverless instance.")
-    within, five = window(ops, hours * 60), 60 * _PERIOD
-    queries = [
-        metrics.asked(f"{key}{at}", "AWS/RDS", metric, {rds.NAME: name}, "Average", five)
-        for at, name in enumerate(names)
-        for key, metric in (("used", "ServerlessDatabaseCapacity"), ("cpu", "CPUUtilization"))
-    ]
-    points = metrics.query(ops, queries, within).set_index("time")
-    used, cpu = (
-        [points.loc[points["id"] == f"{key}{at}", "value"] for at in range(len(names))]
-        for key in ("used", "cpu")
-    )
+    within = window(ops, hours * 60)
+    asked = {
+        (name, metric): ("AWS/RDS", metric, {rds.NAME: name}, "Average", 60 * _PERIOD)
+        for name in names
+        for metric in _METRICS
+    }
+    points = metrics.series(ops, asked, within)
+    used, cpu = ([points[name, metric] for name in names] for metric in _METRICS)
     each = zip(names, used, cpu, strict=True)
     found, rows = zip(*(_looked(ops, name, bounds, *of) for name, *of in each), strict=True)
     lines = [Line(*of) for of in zip(names, used, strict=True)]

@@ -17,8 +17,8 @@ from opslib.core import (
     count,
     planner,
     poll,
+    require_known,
     sql,
-    unknown_name,
 )
 from opslib.databases.instances import rds, states
 
@@ -39,8 +39,8 @@ def plan_restart(ops: Connection, instance: str = "", failover: bool = False) ->
     """
     database, _, members = rds.present(ops)
     named = {each[rds.NAME]: each for each in members}
-    if instance and instance not in named:
-        raise unknown_name("instance", instance, named, f" of {database} in {ops.where}")
+    if instance:
+        require_known("instance", instance, named, f" of {database} in {ops.where}")
     writer, *readers = named
     swapped = failover and database.kind is rds.CLUSTER
     if swapped and not [name for name in readers if instance in ("", name)]:
