@@ -278,8 +278,8 @@ def tables(target: str) -> dict[str, Any]:
         "information_schema.tables "
         "USING (table_schema, table_name) WHERE table_schema NOT IN ('pg_catalog', "
         "'information_schema') "
-        "AND table_type = 'BASE TABLE' AND data_type NOT LIKE 'timestamp%' AND column_name <> "
-        "'cognito_sub' "
+        "AND table_type = 'BASE TABLE' AND data_type <> 'date' AND data_type NOT LIKE 'timestamp%' "
+        "AND column_name <> 'cognito_sub' "
         "GROUP BY 1 ORDER BY 1",
     )
     made = {}
