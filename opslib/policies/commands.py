@@ -31,7 +31,8 @@ def policy(name: str, target: str, kind: str | None, output: Path | None) -> Non
         click.echo(text)
     else:
         try:
-            output.write_text(text + "\n", encoding="utf-8")
+            with output.open("x", encoding="utf-8") as file:  # never over one that is there
+                file.write(text + "\n")
         except OSError as exc:
             raise OpsError(f"{output} cannot be written: {exc.strerror}.") from exc
     for note in found.notes(kind, made):

@@ -221,6 +221,9 @@ def test_the_command_prints_what_iam_takes_and_says_what_it_is_made_of(
     file = tmp_path / "policy.json"
     quiet = project.command("policy", "tests/asks", "-t", TARGET, "-o", str(file))
     assert (quiet.stdout, json.loads(file.read_text())) == ("", policy)
+    again = project.command("policy", "tests/asks", "-t", TARGET, "-o", str(file))
+    assert again.returncode != 0
+    assert "policy.json cannot be written: File exists." in again.stderr
     refused = project.command("policy", "tests/asks", "-t", TARGET, "--apply")
     assert refused.returncode == 2
     assert "tests/asks changes nothing" in refused.stderr
