@@ -88,7 +88,7 @@ def note(text: str, kind: str, at: str, record: str, id: str) -> None:
 
 
 @incident.command()
-@click.argument("milestone", type=click.Choice(known.MILESTONES))
+@click.argument("milestone", type=click.Choice([*events.MILESTONES]))
 @_AT
 @_OF
 def mark(milestone: str, at: str, id: str) -> None:
