@@ -155,13 +155,12 @@ class Seeking:
             )
             for p in asked
         }
-        for field in fields.values():
-            field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
 
         def opens() -> None:
             self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
 
         for field in fields.values():
+            field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
             entered(field, opens)
         return (*fields.values(), button(f"Open {name}", opens, style="primary"))
 
